@@ -1,0 +1,202 @@
+"""Wire models: what travels in Kafka. They validate at the edge and are trusted inside.
+
+All times are timezone-aware UTC datetimes; velocities are per second; scores fit PostgreSQL's integer.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from signalflow.errors import Invalid
+
+SCHEMA_VERSION = 1
+EntityType = Literal["reddit_submission", "reddit_comment"]
+Mode = Literal["new", "refresh", "hot", "top", "rising", "trending", "backfill"]
+
+# Reddit's ids are base 36 and grow; 13 digits hold any 64-bit number.
+PostId = Annotated[str, Meta(pattern=r"\A[0-9a-z]{1,13}\Z")]
+SubredditName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_]{1,32}\Z|\Au_[A-Za-z0-9_-]{1,30}\Z")]
+Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Time = Annotated[datetime, Meta(tz=True)]
+# Reddit allows 300 characters of title and 40,000 of text; twice that leaves room for entities.
+Title = Annotated[str, Meta(max_length=600)]
+Body = Annotated[str, Meta(max_length=80_000)]
+Short = Annotated[str, Meta(max_length=4_096)]
+
+
+class Post(Struct, kw_only=True, frozen=True):
+    """A submission as seen at one moment. `body` is UNSET in a refresh that carries no text (the stored text stays)."""
+
+    id: PostId
+    subreddit: SubredditName
+    author: Short | None
+    title: Title
+    created_utc: Time
+    score: Int32
+    num_comments: Count
+    upvote_ratio: Ratio | None = None
+    url: Short | None = None
+    permalink: Short | None = None
+    flair: Short | None = None
+    over_18: bool = False
+    is_self: bool = False
+    edited_at: Time | None = None
+    removed_by: Short | None = None
+    body: Body | None | UnsetType = UNSET
+
+
+class Metadata(Struct, kw_only=True, frozen=True):
+    """Where and when an observation was made. `observed_at` is the moment the answer arrived."""
+
+    subreddit: SubredditName
+    observed_at: Time
+    post_sort: Short = "new"
+    poll_id: Short = ""
+
+
+class Envelope(Struct, kw_only=True, frozen=True):
+    """One observation of a post, as published to reddit.posts.raw with the post's id as key."""
+
+    entity_type: Literal["reddit_submission"]
+    source: Short
+    mode: Mode
+    emitted_at: Time
+    payload: Post
+    metadata: Metadata
+    schema_version: Literal[1] = 1
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Kafka headers of this envelope."""
+        return [
+            ("entity_type", self.entity_type.encode()),
+            ("mode", self.mode.encode()),
+            ("schema_version", str(self.schema_version).encode()),
+            ("subreddit", self.payload.subreddit.encode()),
+        ]
+
+
+class TextFeatures(Struct, kw_only=True, frozen=True):
+    """What the title says: sentiment in -1..1, its label, keywords best first, topic cluster when one is known."""
+
+    sentiment_score: float
+    sentiment_label: Literal["positive", "neutral", "negative"]
+    keywords: list[str]
+    topic_cluster: str | None = None
+
+
+class Source(Struct, kw_only=True, frozen=True):
+    """The raw record that an enriched record was made from."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Enriched(Struct, kw_only=True, frozen=True):
+    """An enriched observation, under the names that the API uses. Velocities are per second and None when they cannot be known."""
+
+    id: PostId
+    subreddit: str
+    author: str | None
+    title: str
+    url: str | None
+    permalink: str | None
+    flair: str | None
+    over_18: bool
+    created_utc: datetime
+    first_seen_at: datetime
+    observed_at: datetime
+    current_score: Int32
+    current_comments: Count
+    current_ratio: float | None
+    score_velocity: float | None
+    comment_velocity: float | None
+    trending_score: float
+    is_trending: bool
+    nlp: TextFeatures
+    removed_by: str | None
+    late: bool
+    mode: Mode
+    source: Source
+    is_self: bool = False
+    edited_at: datetime | None = None
+    body: str | None | UnsetType = UNSET
+
+
+_envelope_decoder = msgspec.json.Decoder(Envelope)
+_enriched_decoder = msgspec.json.Decoder(Enriched)
+_encoder = msgspec.json.Encoder()
+encode = _encoder.encode
+
+
+def storable(text: str) -> str:
+    """The text with what neither PostgreSQL nor UTF-8 can hold (NUL, lone surrogates) replaced by U+FFFD."""
+    if "\x00" in text:
+        text = text.replace("\x00", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return text
+
+
+def decode_envelope(value: bytes) -> Envelope:
+    """Decode and validate a raw record. Raises Invalid with the path of the field at fault."""
+    try:
+        return _envelope_decoder.decode(value)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(str(error)) from error
+
+
+def decode_enriched(value: bytes) -> Enriched:
+    """Decode a record of reddit.posts.enriched. Raises Invalid."""
+    try:
+        return _enriched_decoder.decode(value)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(str(error)) from error
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record that cannot be processed: its original bytes and headers, where it came from, and why it failed."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    stage: Literal["decode", "validate", "enrich", "write"]
+    error_type: str
+    error: str
+    worker: str
+    failed_at: datetime
+    attempt: int = 1
+
+    def dlq_headers(self) -> list[tuple[str, bytes]]:
+        """The original headers untouched, then ours with the prefix `dlq_`."""
+        ours = {
+            "topic": self.topic,
+            "partition": str(self.partition),
+            "offset": str(self.offset),
+            "stage": self.stage,
+            "error_type": self.error_type,
+            "error": self.error[:2000],
+            "attempt": str(self.attempt),
+            "worker": self.worker,
+            "failed_at": self.failed_at.astimezone(UTC).isoformat(),
+        }
+        return [*self.headers, *((f"dlq_{name}", text.encode("utf-8", "replace")) for name, text in ours.items())]
+
+
+def attempt_of(headers: tuple[tuple[str, bytes], ...]) -> int:
+    """How often a record was tried, from its `attempt` header; 1 when there is none or it is no number."""
+    for name, value in headers:
+        if name == "attempt" and value.isdigit():
+            return max(int(value[:9]), 1)
+    return 1

@@ -1,0 +1,49 @@
+"""Log lines: events with fields, one line per thing that happened; never a secret, never a post's text."""
+
+import logging
+import sys
+
+import structlog
+
+from signalflow.settings import Settings
+
+# Faust's start-up spinner leaves the root logger at level 10, and then every library builds records nobody sees: 20 % of a busy worker.
+LIBRARY_LOGGERS = (
+    "",
+    "aiokafka",
+    "faust",
+    "mode",
+    "mode.timers",
+    "asyncio",
+    "aiohttp.access",
+    "asyncprawcore",
+    "httpx",
+)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Set up structlog on standard error. Call once a process."""
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if settings.log_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def quiet_libraries(level: int = logging.WARNING) -> None:
+    """Give library loggers a level of their own. Call after the worker has started (its spinner changes the root logger)."""
+    for name in LIBRARY_LOGGERS:
+        logging.getLogger(name).setLevel(level)

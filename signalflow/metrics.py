@@ -1,0 +1,73 @@
+"""Every metric, declared once. This is the list an operator reads.
+
+Names follow Prometheus: base units, `_total` for counters. All of them live in one registry, which the worker's `/metrics` serves.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+# --- ingest: from Reddit to the raw topic
+REDDIT_REQUESTS = Counter("signalflow_reddit_requests", "Requests to Reddit.", ["kind", "outcome"], registry=REGISTRY)
+REDDIT_BUDGET_USED = Gauge(
+    "signalflow_reddit_requests_last_minute", "Requests to Reddit in the last 60 s.", registry=REGISTRY
+)
+POSTS_DISCOVERED = Counter("signalflow_posts_discovered", "New posts published.", registry=REGISTRY)
+POSTS_REFRESHED = Counter("signalflow_posts_refreshed", "Known posts published again.", registry=REGISTRY)
+DISCOVERY_SECONDS = Histogram(
+    "signalflow_discovery_seconds",
+    "From a post's creation to its first observation.",
+    buckets=(1, 2, 5, 10, 20, 30, 60, 120, 300, 900, 3600),
+    registry=REGISTRY,
+)
+LISTING_GAPS = Counter(
+    "signalflow_listing_gaps", "Stretches of a listing that could not be proven complete at once.", registry=REGISTRY
+)
+IS_POLLER = Gauge("signalflow_is_poller", "1 on the worker that polls Reddit.", registry=REGISTRY)
+
+# --- streams: the unit of work
+RECORDS = Counter(
+    "signalflow_records", "Records taken through a unit of work and acknowledged.", ["agent"], registry=REGISTRY
+)
+DEAD_LETTERS = Counter(
+    "signalflow_dead_letters", "Records sent to the dead-letter topic.", ["stage"], registry=REGISTRY
+)
+HOLES = Counter(
+    "signalflow_offset_holes",
+    "Skipped offsets found by the contiguity guard; each stopped its worker.",
+    registry=REGISTRY,
+)
+EXPIRED_BY_RETENTION = Counter(
+    "signalflow_records_expired_unprocessed",
+    "Records that retention removed before they were processed.",
+    ["topic"],
+    registry=REGISTRY,
+)
+GIVEN_BACK = Counter(
+    "signalflow_records_given_back",
+    "Records given back unprocessed at a rebalance or a stop.",
+    ["agent"],
+    registry=REGISTRY,
+)
+CHANGELOG_JUMPS = Counter(
+    "signalflow_changelog_jumps", "Changelog offsets written by another worker in between.", registry=REGISTRY
+)
+UNIT_SECONDS = Histogram(
+    "signalflow_unit_of_work_seconds",
+    "Duration of one unit of work.",
+    ["agent"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+
+# --- sink: into the database
+ROWS_WRITTEN = Counter("signalflow_rows_written", "Rows of observations stored.", registry=REGISTRY)
+DATABASE_RETRIES = Counter(
+    "signalflow_database_retries", "Writes tried again after a transient error.", ["sqlstate"], registry=REGISTRY
+)
+VISIBLE_SECONDS = Histogram(
+    "signalflow_visible_seconds",
+    "From the envelope's emission to its row being committed.",
+    buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
+    registry=REGISTRY,
+)

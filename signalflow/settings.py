@@ -1,0 +1,176 @@
+"""Every setting, once. Nothing else in the project reads the environment.
+
+Set them as environment variables with the prefix SIGNALFLOW_ (SIGNALFLOW_KAFKA=host:9092). The table in the README is
+generated from this module.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults; raises pydantic.ValidationError that names the setting when one is out of range."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True)
+
+    # --- where things are
+    kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port[,host:port]`.")
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://signalflow@127.0.0.1:5432/signalflow"),
+        description="PostgreSQL 15+ (TimescaleDB or plain).",
+    )
+    state_dir: Path = Field(Path(".signalflow"), description="Where workers keep RocksDB and the local stack its data.")
+    worker_name: str = Field(
+        "worker-1", description="Stable name of this worker: its RocksDB directory under the state directory."
+    )
+
+    # --- Faust application and topics
+    app_id: str = Field("signalflow", description="Consumer group and prefix of changelog topics.")
+    topic_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9._-]{0,64}$", description="Put before every topic name, to share one Kafka."
+    )
+    topic_partitions: int = Field(
+        12, ge=1, le=512, description="Partitions of every topic; the most workers that can share the load."
+    )
+    topic_replication: int = Field(
+        1, ge=1, le=9, description="Replication factor of every topic; 3 in production (min ISR 2)."
+    )
+    broker_session_timeout: Seconds = Field(
+        10.0, description="Seconds until a silent worker's partitions move to another."
+    )
+    broker_heartbeat_interval: Seconds = Field(3.0, description="Seconds between heartbeats to the group coordinator.")
+    broker_rebalance_timeout: Seconds = Field(
+        20.0, description="Seconds a worker may take to finish its batch at a rebalance."
+    )
+    broker_commit_interval: Seconds = Field(1.0, description="Seconds between offset commits.")
+    worker_web_host: str = Field("127.0.0.1", description="Address the worker's web views bind to and are reached at.")
+    worker_web_port: int = Field(6066, ge=1, le=65535, description="Port of the worker's web views.")
+
+    # --- cures for Faust 0.15.3, each to be switched off when upstream is fixed (docs/decisions/faust-cures.md)
+    faust_deliver_runs: bool = Field(True, description="Deliver runs of records instead of single ones.")
+    faust_suspend_before_recovery: bool = Field(
+        True, description="Suspend the flow before recovery completes, so that no queue is cleared."
+    )
+    faust_ignore_gaps: bool = Field(
+        True, description="Never let Faust count offsets as acknowledged that it did not deliver."
+    )
+    contiguity_guard: bool = Field(
+        True, description="Stop the worker when an offset is skipped, instead of losing the record."
+    )
+
+    # --- enrich agent
+    enrich_max_records: int = Field(1000, ge=1, le=20_000, description="Most records of one unit of work.")
+    enrich_gather_seconds: float = Field(
+        0.05, ge=0, le=10, description="Longest wait for more records after the first."
+    )
+    trending_velocity_high: float = Field(
+        50.0, gt=0, description="Score per second that adds 0.4 to the trending score."
+    )
+    trending_velocity_low: float = Field(
+        10.0, gt=0, description="Score per second that adds 0.2 to the trending score."
+    )
+    trending_sentiment: float = Field(0.5, ge=0, le=1, description="Absolute sentiment above which 0.2 is added.")
+    trending_comments: int = Field(100, ge=0, description="Comments above which 0.2 is added.")
+    trending_threshold: float = Field(0.5, ge=0, le=1, description="Trending score from which a post is trending.")
+    post_state_hours: float = Field(
+        48.0, gt=0, description="Hours after its creation for which a post's state is kept."
+    )
+
+    # --- sink agent and database
+    sink_max_records: int = Field(50, ge=1, le=20_000, description="Records that make a flush due.")
+    sink_max_seconds: float = Field(2.0, gt=0, le=60, description="Longest time a record waits for its flush.")
+    sink_max_records_behind: int = Field(
+        2000, ge=1, le=20_000, description="Most records of one flush when the sink is behind."
+    )
+    database_timeout: Seconds = Field(10.0, description="Seconds a statement or a connection attempt may take.")
+    database_pool_size: int = Field(4, ge=1, le=100, description="Connections of one process.")
+    history_retention_days: int = Field(90, ge=1, description="Days that post_metrics_history is kept.")
+
+    # --- Reddit
+    reddit_client_id: str = Field("", description="OAuth client id; empty: the simulator is used.")
+    reddit_client_secret: SecretStr = Field(SecretStr(""), description="OAuth client secret.")
+    reddit_base_url: str = Field("", description="Another API for Reddit, such as the simulator; empty: Reddit itself.")
+    reddit_user_agent: str = Field(
+        "linux:signalflow:0.1.0 (by /u/signalflow_operator)",
+        min_length=7,
+        description="`<platform>:<app ID>:<version> (by /u/<user>)`.",
+    )
+    reddit_timeout: Seconds = Field(16.0, description="Seconds one request to Reddit may take.")
+    poll_enabled: bool = Field(True, description="Whether this application polls at all (off: a pure processor).")
+    requests_per_minute: float = Field(60.0, gt=0, le=95, description="Budget for all requests to Reddit.")
+    listing_requests_per_minute: float = Field(
+        20.0, gt=0, le=95, description="Share of the budget for finding new posts."
+    )
+    refresh_ids_per_minute: float = Field(
+        210.0, ge=0, description="Known posts looked at again per minute, in requests of 100."
+    )
+    config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="How often subreddit_config is read again.")
+
+    # --- API sidecar
+    api_host: str = Field("127.0.0.1", description="Address the API binds to; only loopback until accounts exist.")
+    api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
+
+    # --- logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Level of this project's own log lines."
+    )
+    log_json: bool = Field(False, description="Log lines as JSON instead of text.")
+
+    @field_validator("kafka")
+    @classmethod
+    def _kafka_has_ports(cls, value: str) -> str:
+        for server in value.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError(f"{server!r} is not host:port; give SIGNALFLOW_KAFKA as host:9092[,host:9092]")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url_is_postgres(cls, value: SecretStr) -> SecretStr:
+        TypeAdapter(PostgresDsn).validate_python(value.get_secret_value())
+        return value
+
+    @field_validator("reddit_base_url")
+    @classmethod
+    def _base_url_is_bare(cls, value: str) -> str:
+        if value and (not value.startswith(("http://", "https://")) or value.count("/") != 2):
+            raise ValueError(
+                "must be http(s)://host[:port] without a path or a trailing slash (asyncpraw concatenates)"
+            )
+        return value
+
+    @field_validator("api_host", "worker_web_host")
+    @classmethod
+    def _loopback_only(cls, value: str) -> str:
+        if value not in LOOPBACK_HOSTS:
+            raise ValueError("only loopback addresses (127.0.0.1) are allowed until accounts exist")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        if self.trending_velocity_low > self.trending_velocity_high:
+            raise ValueError("trending_velocity_low must not exceed trending_velocity_high")
+        if self.listing_requests_per_minute > self.requests_per_minute:
+            raise ValueError("listing_requests_per_minute must not exceed requests_per_minute")
+        if bool(self.reddit_client_id) != bool(self.reddit_client_secret.get_secret_value()):
+            raise ValueError("reddit_client_id and reddit_client_secret must be set together")
+        return self
+
+    @property
+    def min_insync_replicas(self) -> int:
+        """Two of three copies must confirm; with fewer copies, one."""
+        return 2 if self.topic_replication >= 3 else 1
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read from the environment once."""
+    return Settings()

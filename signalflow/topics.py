@@ -1,0 +1,81 @@
+"""Topic names and their properties, in one table."""
+
+from dataclasses import dataclass, field
+
+from signalflow.settings import Settings
+
+POST_STATE_TABLE = "post_state"
+
+_DAY_MS = 24 * 3600 * 1000
+_HOUR_MS = 3600 * 1000
+# Kafka's own default for a record batch is 1 MiB; a post's text is at most 40,000 characters (160 kB of UTF-8).
+MAX_MESSAGE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """What a topic must look like on the brokers."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TopicNames:
+    """The names of all topics, with the prefix that lets several installations share one Kafka."""
+
+    posts_raw: str
+    comments_raw: str
+    posts_enriched: str
+    posts_dlq: str
+    post_state_changelog: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "TopicNames":
+        """The names under these settings. The changelog's name is the one that Faust gives."""
+        prefix = settings.topic_prefix
+        return cls(
+            posts_raw=f"{prefix}reddit.posts.raw",
+            comments_raw=f"{prefix}reddit.comments.raw",
+            posts_enriched=f"{prefix}reddit.posts.enriched",
+            posts_dlq=f"{prefix}reddit.posts.dlq",
+            post_state_changelog=f"{settings.app_id}-{POST_STATE_TABLE}-changelog",
+        )
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """Every topic of the application. Consumed topics are never compacted: the contiguity guard relies on offsets without holes."""
+
+    def topic(name: str, **config: int | str) -> TopicSpec:
+        merged = {
+            "min.insync.replicas": settings.min_insync_replicas,
+            "max.message.bytes": MAX_MESSAGE_BYTES,
+            "cleanup.policy": "delete",
+            "retention.ms": 3 * _DAY_MS,
+        } | {key.replace("_", "."): value for key, value in config.items()}
+        return TopicSpec(
+            name,
+            settings.topic_partitions,
+            settings.topic_replication,
+            {key: str(value) for key, value in merged.items()},
+        )
+
+    names = TopicNames.of(settings)
+    return [
+        topic(names.posts_raw),
+        topic(names.comments_raw),
+        topic(names.posts_enriched),
+        # A dead letter holds the whole record that failed, beside the headers that say why: twice the size fits any.
+        topic(names.posts_dlq, max_message_bytes=2 * MAX_MESSAGE_BYTES, retention_ms=14 * _DAY_MS),
+        topic(
+            names.post_state_changelog,
+            cleanup_policy="compact",
+            retention_ms=-1,
+            # Recovery merges what two workers wrote to one key; compaction must not keep only the older of two fresh writes.
+            min_compaction_lag_ms=_HOUR_MS,
+            min_cleanable_dirty_ratio="0.1",
+            segment_ms=6 * _HOUR_MS,
+        ),
+    ]
