@@ -1,0 +1,116 @@
+"""From Reddit's JSON to events.Post: the fields that we need, validated; all others are ignored."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from signalflow.errors import Invalid
+from signalflow.events import Count, Int32, Post, PostId, Ratio, SubredditName, storable
+
+# The answer's Date has whole seconds and our clock is believed while it is within 2 s of it, so a post made just now can
+# be up to 3 s ahead of its own observation.
+FUTURE_TOLERANCE = timedelta(seconds=3)
+# Reddit opened in June 2005; a creation time before that is a missing or misread number.
+EARLIEST_CREATED = datetime(2005, 6, 1, tzinfo=UTC).timestamp()
+# Year 9999: beyond it Python has no datetime.
+LATEST_TIME = 253_402_300_799
+
+_Seconds = Annotated[float, Meta(ge=EARLIEST_CREATED, le=LATEST_TIME)]
+_Short = Annotated[str, Meta(max_length=4_096)]
+_PATH = re.compile(r"`\$\.?([^`]*)`$|missing required field `([^`]*)`")
+_ID = re.compile(r"[0-9a-z]{1,13}")
+
+
+class RawPost(Struct, kw_only=True):
+    """The data of a t3 as Reddit sends it. A number or flag without which the post would be a guess has no default."""
+
+    id: PostId
+    subreddit: SubredditName
+    title: Annotated[str, Meta(max_length=600)]
+    created_utc: _Seconds
+    score: Int32
+    num_comments: Count
+    over_18: bool
+    is_self: bool
+    author: _Short | None = None
+    upvote_ratio: Ratio | None = None
+    url: _Short | None = None
+    permalink: _Short | None = None
+    link_flair_text: _Short | None = None
+    edited: bool | _Seconds = False
+    removed_by_category: _Short | None = None
+    selftext: Annotated[str, Meta(max_length=80_000)] | None = None
+
+
+_line_decoder = msgspec.json.Decoder(RawPost)
+
+
+def post_of(data: object, observed_at: datetime) -> Post:
+    """The post in a t3's data (the parsed JSON). Raises Invalid with the name of the field at fault, never with text."""
+    try:
+        raw = msgspec.convert(data, RawPost)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+    return _post(raw, observed_at)
+
+
+def post_of_line(line: bytes, observed_at: datetime) -> Post:
+    """The post in one line of NDJSON. Raises Invalid as `post_of` does, and for what is no JSON."""
+    try:
+        raw = _line_decoder.decode(line)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # msgspec refuses lone surrogates, which Reddit's JSON can hold; Python's own parser takes them.
+        try:
+            return post_of(json.loads(line), observed_at)
+        except (ValueError, RecursionError) as error:
+            raise Invalid("not a JSON object") from error
+    return _post(raw, observed_at)
+
+
+def safe_id(data: object) -> str | None:
+    """The id of an item that did not validate, for the log; None unless it looks like one."""
+    found = data.get("id") if isinstance(data, dict) else None
+    return found if isinstance(found, str) and _ID.fullmatch(found) else None
+
+
+def _invalid(error: msgspec.ValidationError) -> Invalid:
+    match = _PATH.search(str(error))
+    return Invalid(str(error), field=(match[1] or match[2] or None) if match else None)
+
+
+def _post(raw: RawPost, observed_at: datetime) -> Post:
+    created_utc = datetime.fromtimestamp(raw.created_utc, UTC)
+    if created_utc > observed_at + FUTURE_TOLERANCE:
+        ahead = (created_utc - observed_at).total_seconds()
+        raise Invalid(f"created_utc is {ahead:.0f} s after the observation", field="created_utc")
+    # `edited` was a plain true before 2012: edited, but nobody knows when.
+    edited_at = None if isinstance(raw.edited, bool) else datetime.fromtimestamp(raw.edited, UTC)
+    return Post(
+        id=raw.id,
+        subreddit=raw.subreddit,
+        author=None if raw.author == "[deleted]" else _text(raw.author),
+        title=storable(raw.title),
+        created_utc=created_utc,
+        score=raw.score,
+        num_comments=raw.num_comments,
+        upvote_ratio=raw.upvote_ratio,
+        url=_text(raw.url),
+        permalink=_text(raw.permalink),
+        flair=_text(raw.link_flair_text),
+        over_18=raw.over_18,
+        is_self=raw.is_self,
+        edited_at=edited_at,
+        removed_by=_text(raw.removed_by_category),
+        body=_text(raw.selftext),
+    )
+
+
+def _text(text: str | None) -> str | None:
+    """Storable text; Reddit writes both null and "" for none (every link post has an empty selftext), we write None."""
+    return storable(text) if text else None

@@ -1,0 +1,161 @@
+"""Reddit's JSON to Post. Expected values come from reddit.com's documented fields and the public data set's own lines."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from signalflow.errors import Invalid
+from signalflow.events import Envelope, Metadata, decode_envelope, encode
+from signalflow.reddit.shapes import post_of, post_of_line, safe_id
+
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def raw(**changes: Any) -> dict[str, Any]:
+    """A t3 as Reddit sends it, with some of the ~90 fields that nobody needs."""
+    return {
+        "id": "abc123",
+        "name": "t3_abc123",
+        "subreddit": "python",
+        "author": "someone",
+        "title": "A title",
+        "created_utc": 1767268740.0,
+        "score": 100,
+        "ups": 100,
+        "num_comments": 5,
+        "upvote_ratio": 0.97,
+        "url": "https://example.org/",
+        "permalink": "/r/python/comments/abc123/a_title/",
+        "link_flair_text": "News",
+        "over_18": False,
+        "is_self": False,
+        "edited": False,
+        "removed_by_category": None,
+        "selftext": "",
+    } | changes
+
+
+def test_every_field_arrives_under_its_name() -> None:
+    post = post_of(raw(edited=1767268750.0, removed_by_category="moderator", selftext="body", is_self=True), NOW)
+    assert post.id == "abc123"
+    assert post.created_utc == datetime(2026, 1, 1, 11, 59, tzinfo=UTC)
+    assert (post.score, post.num_comments, post.upvote_ratio) == (100, 5, 0.97)
+    assert (post.flair, post.removed_by, post.body) == ("News", "moderator", "body")
+    assert post.edited_at == datetime(2026, 1, 1, 11, 59, 10, tzinfo=UTC)
+    assert post.is_self
+    assert not post.over_18
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "expected"),
+    [
+        ({"author": "[deleted]"}, "author", None),
+        ({"edited": True}, "edited_at", None),
+        ({"edited": False}, "edited_at", None),
+        ({"selftext": ""}, "body", None),
+        ({"selftext": None}, "body", None),
+        ({"selftext": "[removed]"}, "body", "[removed]"),
+        ({"link_flair_text": ""}, "flair", None),
+        ({"score": -3}, "score", -3),
+        ({"title": "nul\x00 and \ud83d half"}, "title", "nul\ufffd and \ufffd half"),
+        ({"subreddit": "u_some-user"}, "subreddit", "u_some-user"),
+    ],
+)
+def test_odd_but_legal_values_are_understood(changes: dict[str, Any], field: str, expected: object) -> None:
+    assert getattr(post_of(raw(**changes), NOW), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"id": "ABC"}, "id"),
+        ({"id": ""}, "id"),
+        ({"subreddit": "not a name"}, "subreddit"),
+        ({"title": None}, "title"),
+        ({"title": "x" * 601}, "title"),
+        ({"score": "12"}, "score"),
+        ({"score": 2**31}, "score"),
+        ({"num_comments": -1}, "num_comments"),
+        ({"upvote_ratio": 1.01}, "upvote_ratio"),
+        ({"created_utc": 0}, "created_utc"),
+        ({"created_utc": float("nan")}, "created_utc"),
+        ({"created_utc": 1767268740000.0}, "created_utc"),
+        ({"created_utc": (NOW + timedelta(seconds=4)).timestamp()}, "created_utc"),
+        ({"edited": "yes"}, "edited"),
+        ({"over_18": 1}, "over_18"),
+    ],
+)
+def test_a_malformed_field_is_refused_by_name(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        post_of(raw(**changes), NOW)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    "field", ["id", "subreddit", "title", "created_utc", "score", "num_comments", "over_18", "is_self"]
+)
+def test_a_missing_field_is_refused_and_not_guessed(field: str) -> None:
+    data = raw()
+    del data[field]
+    with pytest.raises(Invalid) as refused:
+        post_of(data, NOW)
+    assert refused.value.field == field
+
+
+def test_a_post_made_this_second_is_not_taken_for_the_future() -> None:
+    assert post_of(raw(created_utc=(NOW + timedelta(seconds=3)).timestamp()), NOW).id == "abc123"
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 3, {}])
+def test_what_is_no_post_is_refused(data: object) -> None:
+    with pytest.raises(Invalid):
+        post_of(data, NOW)
+
+
+def test_a_refusal_never_quotes_the_post() -> None:
+    secret = "hunter2"
+    for changes in (
+        {"title": [secret]},
+        {"author": {"x": secret}},
+        {"subreddit": f"{secret} x"},
+        {"id": f"{secret} x"},
+    ):
+        with pytest.raises(Invalid) as refused:
+            post_of(raw(**changes), NOW)
+        assert secret not in str(refused.value)
+        assert safe_id(raw(**changes)) in {"abc123", None}
+
+
+def test_a_line_and_its_parsed_form_give_the_same_post() -> None:
+    data = raw(title="Ünïcode \U0001f600")
+    assert post_of_line(json.dumps(data).encode(), NOW) == post_of(data, NOW)
+
+
+def test_a_lone_surrogate_in_a_line_is_replaced_not_refused() -> None:
+    line = json.dumps(raw(title="TITLE")).replace("TITLE", "half \\ud83d emoji").encode()
+    assert post_of_line(line, NOW).title == "half \ufffd emoji"
+
+
+@pytest.mark.parametrize("line", [b"{", b"", b"nonsense", b"[1]", b"\xff\xfe", b'"text"', b"[" * 100_000])
+def test_a_line_that_is_no_json_object_is_refused(line: bytes) -> None:
+    with pytest.raises(Invalid):
+        post_of_line(line, NOW)
+
+
+def test_whatever_passes_survives_the_wire() -> None:
+    """RawPost must not accept what Envelope refuses: such a post would be published only to become a dead letter."""
+    extreme = raw(
+        title="\U0001f600" * 600, selftext="\ud800" * 80_000, score=-(2**31), num_comments=2**31 - 1, id="z" * 13
+    )
+    post = post_of(extreme, NOW)
+    envelope = Envelope(
+        entity_type="reddit_submission",
+        source="reddit",
+        mode="new",
+        emitted_at=NOW,
+        payload=post,
+        metadata=Metadata(subreddit=post.subreddit, observed_at=NOW),
+    )
+    assert decode_envelope(encode(envelope)).payload == post
