@@ -1,0 +1,1 @@
+"""The local stack: real Kafka and real PostgreSQL from registry packages, and the supervisor behind `signalflow up`."""

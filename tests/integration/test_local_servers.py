@@ -1,0 +1,115 @@
+"""The embedded servers: real, private, and able to go on where they stopped."""
+
+import os
+import stat
+from pathlib import Path
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from signalflow.local.kafka import EmbeddedKafka
+from signalflow.local.ports import free_ports
+from signalflow.local.postgres import EmbeddedPostgres
+
+pytestmark = pytest.mark.integration
+
+
+async def _rows(url: str) -> list[int]:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("CREATE TABLE IF NOT EXISTS numbers (n int)")
+        await connection.execute("INSERT INTO numbers SELECT count(*) FROM numbers")
+        return [row["n"] for row in await connection.fetch("SELECT n FROM numbers ORDER BY n")]
+    finally:
+        await connection.close()
+
+
+async def test_postgres_keeps_rows_and_password_over_a_restart_in_a_private_directory(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    server = EmbeddedPostgres(private / "pg", free_ports(1)[0])
+    server.start()
+    first_url = server.url()
+    try:
+        assert await _rows(first_url) == [0]
+    finally:
+        server.stop()
+    server.start()
+    try:
+        assert server.url() == first_url
+        assert await _rows(first_url) == [0, 1]
+    finally:
+        server.stop()
+
+
+async def test_postgres_refuses_a_connection_without_the_password(postgres_server: EmbeddedPostgres) -> None:
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(postgres_server.url().replace(":", ":wrong-", 2).replace(":wrong-//", "://", 1))
+
+
+def test_the_password_is_readable_by_its_owner_only(postgres_server: EmbeddedPostgres) -> None:
+    mode = (postgres_server.data_dir / "password").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root drops its privileges")
+async def test_started_as_root_postgres_runs_unprivileged_from_a_copy_when_the_wheel_is_out_of_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    from signalflow.local import postgres
+
+    # What an installation under a private home looks like: tmp_path is 0700 and ours.
+    installed = postgres._installed_programs()
+    hidden = tmp_path / "site-packages"
+    for name in (installed.parent.name, f"{installed.parent.name}.libs"):
+        shutil.copytree(installed.parent.parent / name, hidden / name)
+    monkeypatch.setattr(postgres, "_installed_programs", lambda: hidden / installed.parent.name / installed.name)
+    server = EmbeddedPostgres(tmp_path / "pg", free_ports(1)[0])
+    server.start()
+    try:
+        copy = Path((server.data_dir / "programs").read_text())
+        assert await _rows(server.url()) == [0]
+    finally:
+        server.stop()
+    assert not copy.exists()
+
+
+async def _round_trip(bootstrap: str, topic: str, replication: int) -> bytes:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, replication)])
+    await admin.close()
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
+    await producer.start()
+    await producer.send_and_wait(topic, b"kept")
+    await producer.stop()
+    return await _first(bootstrap, topic)
+
+
+async def _first(bootstrap: str, topic: str) -> bytes:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", group_id=None)
+    await consumer.start()
+    try:
+        record = await consumer.getone()
+        return bytes(record.value)
+    finally:
+        await consumer.stop()
+
+
+async def test_three_brokers_replicate_and_keep_records_over_a_restart(tmp_path: Path) -> None:
+    chosen = free_ports(6)
+    cluster = EmbeddedKafka(tmp_path / "kafka", chosen[:3], chosen[3:])
+    cluster.start()
+    try:
+        assert await _round_trip(cluster.bootstrap, "numbers", replication=3) == b"kept"
+    finally:
+        cluster.stop()
+    cluster.start()
+    try:
+        assert await _first(cluster.bootstrap, "numbers") == b"kept"
+    finally:
+        cluster.stop()
