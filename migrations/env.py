@@ -1,0 +1,21 @@
+"""Alembic's environment. The connection comes from signalflow/storage/migrate.py, which holds the advisory lock around the run."""
+
+from alembic import context
+
+from signalflow.errors import Fatal
+
+
+def run() -> None:
+    """Run the revisions on the given connection, or print their SQL in offline mode."""
+    if context.is_offline_mode():
+        context.configure(dialect_name="postgresql", literal_binds=True, transactional_ddl=True)
+    else:
+        connection = context.config.attributes.get("connection")
+        if connection is None:
+            raise Fatal("migrations run through `signalflow migrate`, which locks out a second run")
+        context.configure(connection=connection, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run()

@@ -1,0 +1,109 @@
+"""Connections to PostgreSQL with a bound on every wait, and what its errors mean for the caller."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from signalflow.errors import Fatal, Invalid, Retryable, SignalflowError
+from signalflow.settings import Settings
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+# The server's own statement timeout should end a statement first, with a SQLSTATE; the client's is for a server that is silent.
+CLIENT_GRACE_SECONDS = 2.0
+# Longest wait for a free connection of the pool, and for giving one back.
+ACQUIRE_SECONDS = 15.0
+
+# 08 connection, 40 rollback (deadlock, serialization), 53 resources (disk full, too many connections), 57 operator (shutdown,
+# statement timeout); 25006 a read-only server (failover), 25P03 and 25P04 a transaction that a stopped process left open,
+# 55P03 our own lock timeout. Nothing is wrong with the row in any of them.
+RETRYABLE_CLASSES = frozenset({"08", "40", "53", "57"})
+RETRYABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
+# 22 data exception, 23 integrity constraint violation: the row itself.
+INVALID_CLASSES = frozenset({"22", "23"})
+
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, EOFError, TimeoutError)
+
+
+def session_settings(timeout: float, application_name: str) -> dict[str, str]:
+    """Settings of a session whose statements and locks wait at most `timeout` seconds."""
+    milliseconds = str(max(int(timeout * 1000), 1))
+    return {
+        "application_name": application_name[:63],
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": milliseconds,
+        "timezone": "UTC",
+        "jit": "off",
+        # Plans for arrays need their real lengths: the generic plan assumes ten elements and joins batches by nested loops.
+        "plan_cache_mode": "force_custom_plan",
+        # A peer that vanished without a word must not keep its locks: given up after 5 + 3 * 3 s.
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "3",
+        "tcp_keepalives_count": "3",
+    }
+
+
+async def create_pool(settings: Settings, *, application_name: str) -> Pool:
+    """A pool that connects when first used. Raises Retryable when the server is away, Fatal when it refuses us."""
+    timeout = settings.database_timeout
+    try:
+        return await asyncpg.create_pool(
+            settings.database_url.get_secret_value(),
+            min_size=0,
+            max_size=settings.database_pool_size,
+            timeout=timeout,
+            command_timeout=timeout + CLIENT_GRACE_SECONDS,
+            # Statements are few and constant; preparing them anew every five minutes would only cost.
+            max_cached_statement_lifetime=0,
+            server_settings=session_settings(timeout, application_name),
+        )
+    except DATABASE_ERRORS as error:
+        raise translated(error) from error
+
+
+@asynccontextmanager
+async def connection(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool. Raises Retryable, Invalid or Fatal for what the database answers inside the block."""
+    try:
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as acquired:
+            yield acquired
+    except DATABASE_ERRORS as error:
+        raise translated(error) from error
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection inside a transaction that commits at the end of the block. Raises like `connection`."""
+    async with connection(pool) as acquired, acquired.transaction():
+        yield acquired
+
+
+def translated(error: BaseException) -> SignalflowError:
+    """What a database error says to do. Messages carry the SQLSTATE and never the row's values."""
+    if isinstance(error, asyncpg.PostgresError):
+        return _by_sqlstate(error)
+    if isinstance(error, asyncpg.InterfaceError):
+        # asyncpg has one class for "the connection is closed" and for wrong use of it; only the first gets better with time.
+        closed = any(word in str(error) for word in ("closed", "closing", "released"))
+        return Retryable(f"database: {error}") if closed else Fatal(f"database: {error}")
+    if isinstance(error, OSError | EOFError):  # TimeoutError is an OSError
+        return Retryable(f"database: {type(error).__name__}: {error}")
+    return Fatal(f"database: {type(error).__name__}: {error}")
+
+
+def _by_sqlstate(error: asyncpg.PostgresError) -> SignalflowError:
+    state = str(getattr(error, "sqlstate", None) or "")
+    # What asyncpg refuses itself it reports with the value; the cause says the same without.
+    reason = error.__cause__ or (error.args[0] if error.args else "")
+    message = f"database: {type(error).__name__} {state}: {reason}"
+    if state[:2] in RETRYABLE_CLASSES or state in RETRYABLE_STATES:
+        return Retryable(message)
+    if state[:2] in INVALID_CLASSES:
+        column = getattr(error, "column_name", None) or getattr(error, "constraint_name", None)
+        return Invalid(message, field=column)
+    return Fatal(message)
