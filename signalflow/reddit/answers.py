@@ -1,0 +1,110 @@
+"""What an HTTP answer of Reddit says besides its posts, and the posts in it. Pure: headers and parsed JSON in, values out."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from signalflow.errors import Invalid
+from signalflow.events import Post
+from signalflow.reddit.protocol import Page, RateLimit, Unavailable
+from signalflow.reddit.shapes import post_of, safe_id
+
+log = structlog.get_logger()
+
+# Date has whole seconds and an answer takes some of one; a larger difference is a local clock that is wrong.
+CLOCK_TOLERANCE = timedelta(seconds=2)
+# Reddit's window has 600 s; a wait beyond an hour is no wait that Reddit means.
+MAX_WAIT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and headers (case-insensitive) of an HTTP answer, and when its headers arrived by the local clock."""
+
+    status: int
+    headers: Mapping[str, str]
+    arrived: datetime
+
+    @property
+    def observed_at(self) -> datetime:
+        """The moment of arrival: by the local clock, unless that is off the answer's Date by more than CLOCK_TOLERANCE."""
+        date = _http_date(self.headers.get("Date"))
+        if date is None or abs(date - self.arrived) <= CLOCK_TOLERANCE:
+            return self.arrived
+        return date
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The x-ratelimit headers; None when there is none at all."""
+        texts = [self.headers.get(f"x-ratelimit-{name}") for name in ("used", "remaining", "reset")]
+        return RateLimit(*map(_number, texts)) if any(text is not None for text in texts) else None
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds of Retry-After, given as a number or as an HTTP date, at most MAX_WAIT_SECONDS; None when absent or nonsense."""
+        text = self.headers.get("Retry-After")
+        seconds = _number(text)
+        if seconds is None and (date := _http_date(text)) is not None:
+            seconds = max((date - self.observed_at).total_seconds(), 0.0)
+        return None if seconds is None else min(seconds, MAX_WAIT_SECONDS)
+
+
+class _ListingData(Struct):
+    # No default: an answer without `after` would look like the proven end of a listing.
+    after: str | None
+    children: list[Any]
+
+
+class _Listing(Struct, tag_field="kind", tag="Listing"):
+    data: _ListingData
+
+
+def page_of(payload: object, answer: Answer) -> Page:
+    """The page in a listing. An item that does not validate is counted and logged, the others go on. Raises Unavailable
+    when the payload is no listing."""
+    try:
+        listing = msgspec.convert(payload, _Listing).data
+    except msgspec.ValidationError as error:
+        raise Unavailable(f"the answer is no listing: {error}") from error
+    observed_at = answer.observed_at
+    posts: list[Post] = []
+    for child in listing.children:
+        data = child.get("data") if isinstance(child, dict) else None
+        try:
+            if data is None or child.get("kind") != "t3":
+                raise Invalid("not a post", field="kind")
+            posts.append(post_of(data, observed_at))
+        except Invalid as error:
+            log.warning("reddit_item_rejected", id=safe_id(data), field=error.field, reason=str(error))
+    return Page(
+        posts=tuple(posts),
+        after=listing.after,
+        observed_at=observed_at,
+        rate_limit=answer.rate_limit,
+        rejected=len(listing.children) - len(posts),
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _http_date(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)

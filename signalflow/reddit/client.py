@@ -1,0 +1,146 @@
+"""RedditClient over asyncpraw: raw requests, validated posts, errors by disposition."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from asyncprawcore.exceptions import AsyncPrawcoreException, OAuthException, RequestException
+
+from signalflow.clock import utcnow
+from signalflow.errors import Invalid, SignalflowError
+from signalflow.reddit.answers import Answer, page_of
+from signalflow.reddit.protocol import (
+    MAX_IDS,
+    MAX_LIMIT,
+    Page,
+    RateLimited,
+    SubredditUnavailable,
+    Unauthorized,
+    Unavailable,
+)
+from signalflow.reddit.transport import ObservingRequestor, PlainReddit, Refused
+from signalflow.settings import Settings
+
+SIMULATOR_CREDENTIAL = "simulator"
+# What may stand in a listing's path: a name with a slash or a question mark would ask for something else.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_REASON = re.compile(r"[a-z_]{1,40}")
+
+
+class AsyncprawClient:
+    """One OAuth client of Reddit or of its simulator. Its calls may run concurrently; each is one request, at once."""
+
+    def __init__(self, reddit: PlainReddit) -> None:
+        self._reddit = reddit
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Callable[[], datetime] = utcnow) -> "AsyncprawClient":
+        """The client that the settings describe; connects at its first call. Raises Invalid without credentials."""
+        client_id, secret = settings.reddit_client_id, settings.reddit_client_secret.get_secret_value()
+        if settings.reddit_base_url and not client_id:
+            client_id = secret = SIMULATOR_CREDENTIAL
+        if not client_id:
+            raise Invalid(
+                "no Reddit to poll: set SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET, or "
+                "SIGNALFLOW_REDDIT_BASE_URL for a simulator",
+                field="reddit_client_id",
+            )
+        base = settings.reddit_base_url
+        return cls(
+            PlainReddit(
+                client_id=client_id,
+                client_secret=secret,
+                user_agent=settings.reddit_user_agent,
+                check_for_updates=False,
+                requestor_class=ObservingRequestor,
+                requestor_kwargs={"clock": clock, "timeout": settings.reddit_timeout},
+                **({"reddit_url": base, "oauth_url": base} if base else {}),
+            )
+        )
+
+    async def listing(
+        self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None
+    ) -> Page:
+        """See RedditClient. Never sends `count`, which would change what `after` means."""
+        if not names:
+            raise Invalid("a listing needs a subreddit", field="names")
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise SubredditUnavailable(f"{name!r} cannot be the name of a subreddit", "unknown")
+        params: dict[str, str | int] = {"limit": limit}
+        if after is not None:
+            params["after"] = after
+        try:
+            return page_of(*await self._reddit.exchange(f"/r/{'+'.join(names)}/{sort}", params))
+        except AsyncPrawcoreException as error:
+            raise translated(error, names=len(names)) from error
+
+    async def info(self, ids: Sequence[str]) -> Page:
+        """See RedditClient. Raises Invalid unless there are 1 to MAX_IDS ids: Reddit would answer with nothing at all."""
+        if not 1 <= len(ids) <= MAX_IDS:
+            raise Invalid(f"{len(ids)} ids in one request; Reddit answers 1 to {MAX_IDS}", field="ids")
+        try:
+            return page_of(*await self._reddit.exchange("/api/info", {"id": ",".join(f"t3_{id_}" for id_ in ids)}))
+        except AsyncPrawcoreException as error:
+            raise translated(error) from error
+
+    async def close(self) -> None:
+        """See RedditClient."""
+        await self._reddit.close()
+
+
+def translated(error: AsyncPrawcoreException, names: int = 0) -> SignalflowError:
+    """The error of ours for one of asyncprawcore's. `names` is how many subreddits a listing asked for, 0 for anything else."""
+    if isinstance(error, Refused):
+        return _of_status(error, names)
+    if isinstance(error, OAuthException):
+        return Unauthorized(f"the token endpoint refused the credentials: {_word(error.error)}")
+    if isinstance(error, RequestException):
+        # Timeout, refused or broken connection, HTML with 200. The message of the cause can hold the URL, its type cannot.
+        return Unavailable(f"no answer: {type(error.original_exception).__name__}")
+    # Truncated JSON (BadJSON) and an unusable token (BadTokenAnswer).
+    return Unavailable(f"unusable answer: {type(error).__name__}: {error}")
+
+
+def _of_status(refused: Refused, names: int) -> SignalflowError:
+    answer, status = refused.answer, refused.answer.status
+    place = "the token endpoint" if refused.at_token_endpoint else "Reddit"
+    if status == 429:
+        return RateLimited(f"{place} answered 429", answer.retry_after, answer.rate_limit)
+    if status == 401 or (status == 403 and refused.at_token_endpoint):
+        return Unauthorized(f"{place} refused the {'credentials' if refused.at_token_endpoint else 'token'} ({status})")
+    if names and not refused.at_token_endpoint and (reason := _fault_of_a_name(answer, refused.body)):
+        return SubredditUnavailable(f"a listing of {names} subreddits answered {status}: {reason}", reason)
+    return Unavailable(f"{place} answered {status}")
+
+
+def _fault_of_a_name(answer: Answer, body: bytes) -> str | None:
+    """Why one of the names makes a listing fail; None when the failure says nothing about them."""
+    if answer.status == 302:
+        # Reddit sends who asks for an unknown subreddit to the search for it; any other redirect is about something else.
+        path = urlsplit(answer.headers.get("Location", "")).path
+        return "unknown" if path.startswith("/subreddits/search") else None
+    if answer.status == 414:
+        return "too_long"
+    if answer.status == 451:
+        return "legal"
+    # Reddit's own refusals are JSON; a page in HTML comes from the network's edge, which blocks the client, not a subreddit.
+    if answer.status in {403, 404} and not answer.headers.get("Content-Type", "").startswith("text/html"):
+        return _reason(body) or {403: "forbidden", 404: "not_found"}[answer.status]
+    return None
+
+
+def _reason(body: bytes) -> str | None:
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    reason = payload.get("reason") if isinstance(payload, dict) else None
+    return _word(reason) if isinstance(reason, str) else None
+
+
+def _word(text: object) -> str | None:
+    """A word from outside that may stand in our messages; None when it is more than a word."""
+    return text if isinstance(text, str) and _REASON.fullmatch(text) else None

@@ -1,0 +1,489 @@
+"""Whatever Reddit answers, the client raises one of the errors that say what to do, after one request, without a sleep."""
+
+import asyncio
+import gzip
+import json
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from signalflow.errors import Invalid
+from signalflow.reddit.client import AsyncprawClient
+from signalflow.reddit.protocol import RateLimit, RateLimited, SubredditUnavailable, Unauthorized, Unavailable
+from signalflow.settings import Settings
+from tests.contract.reddit_servers import EMPTY_LISTING, RedditServer, Script, invalid_token, says, serve
+
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+LIMITS = {"x-ratelimit-used": "5", "x-ratelimit-remaining": "995.0", "x-ratelimit-reset": "576"}
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+async def server(script: Script) -> AsyncIterator[RedditServer]:
+    async with serve(script) as running:
+        yield running
+
+
+def settings_for(url: str, timeout: float = 5.0) -> Settings:
+    return Settings(
+        reddit_base_url=url, reddit_timeout=timeout, reddit_client_id="", reddit_client_secret=SecretStr("")
+    )
+
+
+@pytest.fixture
+async def client(server: RedditServer) -> AsyncIterator[AsyncprawClient]:
+    client = AsyncprawClient.of(settings_for(server.url))
+    yield client
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "text", "reason"),
+    [
+        (403, {"reason": "private", "message": "Forbidden", "error": 403}, None, None, "private"),
+        (403, {"reason": "quarantined", "message": "Forbidden", "error": 403}, None, None, "quarantined"),
+        (403, {"reason": "gated", "message": "Forbidden", "error": 403}, None, None, "gated"),
+        (403, {"message": "Forbidden", "error": 403}, None, None, "forbidden"),
+        (404, {"reason": "banned", "message": "Not Found", "error": 404}, None, None, "banned"),
+        (404, {"message": "Not Found", "error": 404}, None, None, "not_found"),
+        (302, None, {"Location": "https://www.reddit.com/subreddits/search?q=nosuch"}, None, "unknown"),
+        (302, None, {"Location": "/subreddits/search.json?q=nosuch"}, None, "unknown"),
+        (414, None, None, "URI too long", "too_long"),
+        (451, None, None, "", "legal"),
+    ],
+)
+async def test_a_bad_name_in_a_listing_asks_for_bisection(
+    client: AsyncprawClient, script: Script, status: int, body: Any, headers: dict[str, str], text: str, reason: str
+) -> None:
+    script.api.append(says(status, body, headers, text))
+    with pytest.raises(SubredditUnavailable) as refused:
+        await client.listing(["python", "nosuch"])
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../api/info", "a?b", "a b", "a+b", "x" * 41, "é"])
+async def test_a_name_that_would_change_the_request_is_never_sent(
+    client: AsyncprawClient, server: RedditServer, name: str
+) -> None:
+    with pytest.raises(SubredditUnavailable):
+        await client.listing(["python", name])
+    assert server.seen == []
+
+
+UNAVAILABLE = {
+    **{
+        f"status {status}": says(status, text="<html>oops</html>")
+        for status in (400, 408, 500, 502, 503, 504, 520, 522)
+    },
+    "a block page of the network's edge": says(403, text="<html>whoa there, pardner</html>"),
+    "a 404 of some other web server": says(404, text="<html>not found</html>"),
+    "a redirect to the login page": says(302, headers={"Location": "https://www.reddit.com/login/"}),
+    "no content": says(204),
+    "an empty body": says(200, text="", content_type="application/json"),
+    "HTML with 200": says(200, text="<html>we are down</html>"),
+    "truncated JSON": says(200, text='{"kind": "Listing", "data": {"chi', content_type="application/json"),
+    "JSON that is no listing": says(200, {}),
+    "null": says(200, text="null", content_type="application/json"),
+    "a listing without after": says(200, {"kind": "Listing", "data": {"children": []}}),
+    "another kind": says(200, {"kind": "t2", "data": {"after": None, "children": []}}),
+    "deeply nested JSON": says(200, text="[" * 100_000, content_type="application/json"),
+}
+
+
+@pytest.mark.parametrize("answer", UNAVAILABLE.values(), ids=UNAVAILABLE.keys())
+async def test_an_unusable_answer_is_retryable_and_costs_one_request(
+    client: AsyncprawClient, script: Script, server: RedditServer, answer: Any
+) -> None:
+    script.api.append(answer)
+    with pytest.raises(Unavailable):
+        await client.listing(["python"])
+    assert len(server.api_calls) == 1
+    assert (await client.listing(["python"])).posts == (), "the client must work again after the failure"
+
+
+@pytest.mark.parametrize("status", [403, 404, 302, 414])
+async def test_info_blames_no_subreddit(client: AsyncprawClient, script: Script, status: int) -> None:
+    script.api.append(says(status, {"reason": "private"}, {"Location": "/subreddits/search?q="}))
+    with pytest.raises(Unavailable):
+        await client.info(["abc"])
+
+
+async def test_a_stalled_answer_ends_at_the_timeout_of_the_settings(script: Script, server: RedditServer) -> None:
+    release = asyncio.Event()
+
+    async def stall(_: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return web.json_response(EMPTY_LISTING)
+
+    script.api.append(stall)
+    client = AsyncprawClient.of(settings_for(server.url, timeout=0.2))
+    try:
+        async with asyncio.timeout(5):  # asyncprawcore's own constant is 16 s
+            with pytest.raises(Unavailable, match="Timeout"):
+                await client.listing(["python"])
+    finally:
+        release.set()
+        await client.close()
+
+
+async def test_a_connection_reset_within_the_body_is_retryable(client: AsyncprawClient, script: Script) -> None:
+    async def reset(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"kind": ')
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    script.api.append(reset)
+    with pytest.raises(Unavailable):
+        await client.listing(["python"])
+
+
+async def test_a_refused_connection_is_retryable() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        client = AsyncprawClient.of(settings_for(f"http://127.0.0.1:{taken.getsockname()[1]}"))
+        with pytest.raises(Unavailable):
+            await client.listing(["python"])
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "retry_after", "rate_limit"),
+    [
+        ({"Retry-After": "2"}, 2.0, None),
+        ({}, None, None),
+        ({"Retry-After": "soon"}, None, None),
+        ({"Retry-After": "-5"}, None, None),
+        ({"Retry-After": "nan"}, None, None),
+        ({"Retry-After": "inf"}, None, None),
+        ({"Retry-After": "1e12"}, 3600.0, None),
+        ({"Retry-After": "0.5", **LIMITS}, 0.5, RateLimit(5, 995, 576)),
+        ({"x-ratelimit-reset": "many", "x-ratelimit-remaining": "0"}, None, RateLimit(None, 0, None)),
+    ],
+)
+async def test_a_429_says_how_long_to_wait_if_it_says_so_intelligibly(
+    client: AsyncprawClient,
+    script: Script,
+    headers: dict[str, str],
+    retry_after: float | None,
+    rate_limit: RateLimit | None,
+) -> None:
+    script.api.append(says(429, headers=headers, text="<html>Too Many Requests</html>"))
+    with pytest.raises(RateLimited) as limited:
+        await client.listing(["python"])
+    assert limited.value.retry_after == retry_after
+    assert limited.value.rate_limit == rate_limit
+
+
+async def test_a_retry_after_that_is_a_date_is_counted_from_the_answers_own_date(
+    client: AsyncprawClient, script: Script
+) -> None:
+    headers = {
+        "Date": format_datetime(NOW, usegmt=True),
+        "Retry-After": format_datetime(NOW + timedelta(seconds=30), usegmt=True),
+    }
+    script.api.append(says(429, headers=headers))
+    with pytest.raises(RateLimited) as limited:
+        await client.listing(["python"])
+    assert limited.value.retry_after == 30
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (says(401, {"message": "Unauthorized", "error": 401}), Unauthorized),
+        (says(403, text="<html>blocked</html>"), Unauthorized),
+        (says(200, {"error": "invalid_grant"}), Unauthorized),
+        (says(429, {"message": "Too Many Requests", "error": 429}), RateLimited),
+        (says(429, headers={"Retry-After": "7"}), RateLimited),
+        (says(404, {"reason": "banned"}), Unavailable),
+        (says(503), Unavailable),
+        (says(200, text="<html>hello</html>"), Unavailable),
+        (says(200, text='{"access', content_type="application/json"), Unavailable),
+        (says(200, {"access_token": "x"}), Unavailable),
+        (says(200, {"access_token": None, "expires_in": 3600, "scope": "*"}), Unavailable),
+        (says(200, {"access_token": "x", "expires_in": "long", "scope": "*"}), Unavailable),
+        (says(200, {"access_token": "x", "expires_in": 0, "scope": "*"}), Unavailable),
+        (says(200, []), Unavailable),
+    ],
+)
+async def test_an_error_of_the_token_endpoint_is_translated(
+    client: AsyncprawClient, script: Script, server: RedditServer, answer: Any, error: type[Exception]
+) -> None:
+    script.token.append(answer)
+    with pytest.raises(error) as raised:
+        await client.listing(["python"])
+    assert type(raised.value) is error
+    assert server.api_calls == []
+    assert (await client.listing(["python"])).posts == ()
+
+
+async def test_a_revoked_token_is_replaced_without_the_caller_noticing(
+    client: AsyncprawClient, script: Script, server: RedditServer
+) -> None:
+    await client.listing(["python"])
+    script.valid_tokens.clear()
+    await client.listing(["python"])
+    assert server.token_fetches == 2
+
+
+async def test_a_fresh_token_that_is_refused_too_is_not_tried_again(
+    client: AsyncprawClient, script: Script, server: RedditServer
+) -> None:
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        return invalid_token()
+
+    async def refuse_without_saying_why(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=401)  # asyncprawcore raises KeyError for this one
+
+    for handler in (refuse, refuse_without_saying_why):
+        before = len(server.api_calls)
+        script.api += [handler, handler]
+        with pytest.raises(Unauthorized):
+            await client.listing(["python"])
+        assert len(server.api_calls) == before + 2
+
+
+async def test_ten_tasks_that_lose_their_token_fetch_one(
+    client: AsyncprawClient, script: Script, server: RedditServer
+) -> None:
+    await client.listing(["python"])
+    script.valid_tokens.clear()
+    pages = await asyncio.gather(*(client.listing(["python"]) for _ in range(10)))
+    assert len(pages) == 10
+    assert server.token_fetches == 2, "the one before the loss and the one after it"
+
+
+async def test_a_late_401_does_not_throw_away_the_new_token(
+    client: AsyncprawClient, script: Script, server: RedditServer
+) -> None:
+    await client.listing(["python"])
+    script.valid_tokens.clear()
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def late(_: web.Request) -> web.StreamResponse:
+        arrived.set()
+        await release.wait()
+        return invalid_token()
+
+    script.api.append(late)
+    slow = asyncio.create_task(client.listing(["python"]))
+    await arrived.wait()
+    await client.listing(["python"])
+    release.set()
+    await slow
+    assert server.token_fetches == 2
+
+
+async def test_ten_tasks_share_one_failed_token_fetch(
+    client: AsyncprawClient, script: Script, server: RedditServer
+) -> None:
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def slow_failure(_: web.Request) -> web.StreamResponse:
+        arrived.set()
+        await release.wait()
+        return web.Response(status=503)
+
+    script.token.append(slow_failure)
+    tasks = [asyncio.create_task(client.listing(["python"])) for _ in range(10)]
+    await arrived.wait()
+    release.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 10
+    assert server.token_fetches == 1
+    await client.listing(["python"])
+
+
+async def test_a_cancelled_token_fetch_leaves_the_next_caller_free(
+    client: AsyncprawClient, script: Script, server: RedditServer
+) -> None:
+    arrived = asyncio.Event()
+
+    async def forever(_: web.Request) -> web.StreamResponse:
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    script.token.append(forever)
+    task = asyncio.create_task(client.listing(["python"]))
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(5):
+        assert (await client.listing(["python"])).posts == ()
+
+
+async def test_a_token_is_renewed_before_it_expires(script: Script) -> None:
+    """asyncprawcore would use a token for 10 s after its end, and get one 401 per lifetime."""
+    script.token.append(says(200, {"access_token": "short", "expires_in": 1, "scope": "*"}))
+    script.valid_tokens.add("short")
+    async with serve(script) as server:
+        client = AsyncprawClient.of(settings_for(server.url))
+        async with asyncio.timeout(10):
+            while server.token_fetches < 2:
+                await client.listing(["python"])
+        await client.close()
+    assert "bearer short" in {call.authorization for call in server.api_calls}
+    assert script.tokens_given == 1
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"x-ratelimit-used": "1000", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "600"},
+        {"x-ratelimit-used": "599", "x-ratelimit-remaining": "1.0", "x-ratelimit-reset": "599"},
+        {"x-ratelimit-used": "x", "x-ratelimit-remaining": "y", "x-ratelimit-reset": "z"},
+    ],
+)
+async def test_the_client_never_waits_by_itself(
+    client: AsyncprawClient, script: Script, server: RedditServer, limits: dict[str, str]
+) -> None:
+    """With these headers asyncprawcore's limiter sleeps for 10 or 600 s before the next call, or raises ValueError."""
+    script.api += [says(200, EMPTY_LISTING, limits)] * 2
+    async with asyncio.timeout(5):
+        await client.listing(["python"])
+        page = await client.listing(["python"])
+    assert len(server.api_calls) == 2
+    assert page.rate_limit is not None
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (LIMITS, RateLimit(5, 995, 576)),
+        ({}, None),
+        ({"x-ratelimit-remaining": "995"}, RateLimit(None, 995, None)),
+        (
+            {"x-ratelimit-used": "", "x-ratelimit-remaining": "-1", "x-ratelimit-reset": "inf"},
+            RateLimit(None, None, None),
+        ),
+    ],
+)
+async def test_rate_limit_headers_are_read_and_nonsense_is_unknown(
+    client: AsyncprawClient, script: Script, headers: dict[str, str], expected: RateLimit | None
+) -> None:
+    script.api.append(says(200, EMPTY_LISTING, headers))
+    assert (await client.listing(["python"])).rate_limit == expected
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        (None, NOW),
+        ("yesterday", NOW),
+        (format_datetime(NOW + timedelta(seconds=2), usegmt=True), NOW),
+        (format_datetime(NOW - timedelta(seconds=2), usegmt=True), NOW),
+        (format_datetime(NOW + timedelta(seconds=3), usegmt=True), NOW + timedelta(seconds=3)),
+        (format_datetime(NOW - timedelta(hours=1), usegmt=True), NOW - timedelta(hours=1)),
+    ],
+)
+async def test_a_wrong_local_clock_is_replaced_by_the_answers_date(
+    script: Script, date: str | None, expected: datetime
+) -> None:
+    if date is None:
+
+        async def no_date(request: web.Request) -> web.StreamResponse:
+            body = json.dumps(EMPTY_LISTING).encode()
+            assert request.transport is not None
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            request.transport.write(head.encode() + body)  # type: ignore[attr-defined]
+            request.transport.close()
+            return web.Response()
+
+        script.api.append(no_date)
+    else:
+        script.api.append(says(200, EMPTY_LISTING, {"Date": date}))
+    async with serve(script) as server:
+        client = AsyncprawClient.of(settings_for(server.url), clock=lambda: NOW)
+        assert (await client.listing(["python"])).observed_at == expected
+        await client.close()
+
+
+def post(**changes: Any) -> dict[str, Any]:
+    data = {
+        "id": "abc", "subreddit": "python", "author": "someone", "title": "secret title", "created_utc": NOW.timestamp(), "score": 1,
+        "num_comments": 0, "over_18": False, "is_self": True,
+    }  # fmt: skip
+    return {"kind": "t3", "data": data | changes}
+
+
+async def test_one_malformed_item_is_counted_and_the_rest_goes_on(
+    client: AsyncprawClient, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    children = [
+        post(id="a1"),
+        post(id="a2", score=None),
+        None,
+        {"kind": "t1", "data": {"id": "c"}},
+        {"kind": "t3"},
+        post(id="a3"),
+    ]
+    body = {"kind": "Listing", "data": {"after": "t3_a3", "children": children}}
+    script.api.append(says(200, body))
+    page = await client.listing(["python"])
+    assert [found.id for found in page.posts] == ["a1", "a3"]
+    assert page.rejected == 4
+    assert page.after == "t3_a3"
+    captured = capsys.readouterr()
+    assert "secret title" not in captured.out + captured.err
+
+
+async def test_a_post_from_the_future_is_rejected(client: AsyncprawClient, script: Script) -> None:
+    headers = {"Date": format_datetime(NOW, usegmt=True)}
+    children = [post(id="a1"), post(id="a2", created_utc=NOW.timestamp() + 60)]
+    script.api.append(says(200, {"kind": "Listing", "data": {"after": None, "children": children}}, headers))
+    page = await client.listing(["python"])
+    assert [found.id for found in page.posts] == ["a1"]
+    assert page.rejected == 1
+
+
+async def test_a_compressed_answer_is_understood(client: AsyncprawClient, script: Script) -> None:
+    async def compressed(request: web.Request) -> web.StreamResponse:
+        assert "gzip" in request.headers["Accept-Encoding"]
+        body = gzip.compress(json.dumps({"kind": "Listing", "data": {"after": None, "children": [post()]}}).encode())
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"}, content_type="application/json")
+
+    script.api.append(compressed)
+    assert len((await client.listing(["python"])).posts) == 1
+
+
+@pytest.mark.parametrize("ids", [[], [f"a{n}" for n in range(101)]])
+async def test_a_batch_that_reddit_would_ignore_is_never_sent(
+    client: AsyncprawClient, server: RedditServer, ids: list[str]
+) -> None:
+    with pytest.raises(Invalid):
+        await client.info(ids)
+    assert server.seen == []
+
+
+def test_without_credentials_or_simulator_the_settings_are_named() -> None:
+    with pytest.raises(Invalid, match="SIGNALFLOW_REDDIT_CLIENT_ID"):
+        AsyncprawClient.of(settings_for(""))
+
+
+async def test_a_wrong_password_never_reaches_a_message(script: Script) -> None:
+    script.token.append(says(401, {"message": "Unauthorized", "error": 401}))
+    async with serve(script) as server:
+        settings = Settings(
+            reddit_base_url=server.url, reddit_client_id="my-id", reddit_client_secret=SecretStr("hunter2")
+        )
+        client = AsyncprawClient.of(settings)
+        with pytest.raises(Unauthorized) as refused:
+            await client.listing(["python"])
+        await client.close()
+    assert "hunter2" not in str(refused.value)
+    assert server.seen[0].authorization.startswith("Basic ")
