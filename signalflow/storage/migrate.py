@@ -18,13 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from signalflow.errors import Fatal
+from signalflow.storage.locks import LOCK_SPACE, MIGRATION_LOCK
 from signalflow.storage.pool import DATABASE_ERRORS, Pool, connection, session_settings, translated
 
 Mode = Literal["timescaledb", "native"]
 
-# First key of every advisory lock of ours ("sgfl" as a number); the second says what for.
-LOCK_SPACE = 0x7367666C
-MIGRATION_LOCK = 1
 # A revision may rewrite a table; waiting for a run that another process has begun counts as well.
 MIGRATION_SECONDS = 600.0
 CONNECT_SECONDS = 10.0
@@ -89,8 +87,14 @@ async def check_schema(pool: Pool) -> Mode:
     async with connection(pool) as reading:
         exists = await reading.fetchval(_VERSION_TABLE_EXISTS)
         found = _status_of(await reading.fetchval(_REVISION) if exists else None, None)
-        if found.pending:
-            raise Fatal(f"the database lacks revision {found.pending[0]} of the schema: run `signalflow migrate`")
+    if found.pending:
+        raise Fatal(f"the database lacks revision {found.pending[0]} of the schema: run `signalflow migrate`")
+    return await schema_mode(pool)
+
+
+async def schema_mode(pool: Pool) -> Mode:
+    """The mode that the first revision recorded."""
+    async with connection(pool) as reading:
         recorded: Mode = await reading.fetchval(_MODE)
     return recorded
 

@@ -1,0 +1,90 @@
+"""Daily partitions of post_metrics_history in native mode: made, listed, dropped. Days are UTC."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+
+from signalflow.errors import Invalid
+from signalflow.storage.locks import LOCK_SPACE, PARTITION_LOCK
+from signalflow.storage.pool import Connection, Pool, transaction
+
+HISTORY = "post_metrics_history"
+# An observation is made now; a clock may be off by some hours, not by days.
+MAX_DAYS_AHEAD = 2
+# Dropping needs the parent for itself: while it waits for the writers before it, those behind it wait too.
+DROP_LOCK_MILLISECONDS = 2000
+
+_LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, {PARTITION_LOCK})"
+_HISTORY_FROM = "SELECT history_from FROM schema_info"
+_EXISTS = "SELECT to_regclass($1) IS NOT NULL"
+_PARTITIONS = f"""
+SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = '{HISTORY}'::regclass AND c.relname ~ '^{HISTORY}_p[0-9]{{8}}$' ORDER BY 1
+"""  # noqa: S608, constants
+_FORGET_BEFORE = "UPDATE schema_info SET history_from = GREATEST(history_from, $1)"
+
+
+def day_of(moment: datetime) -> date:
+    """The UTC day of a moment."""
+    return moment.astimezone(UTC).date()
+
+
+def start_of(day: date) -> datetime:
+    """The first moment of a UTC day."""
+    return datetime.combine(day, time(), UTC)
+
+
+async def make_partitions(pool: Pool, days: Iterable[date]) -> list[date]:
+    """Make the partitions of these days that are missing, and return those made. Days whose history was dropped stay dropped."""
+    async with transaction(pool) as making:
+        await making.execute(_LOCK)
+        first = day_of(await making.fetchval(_HISTORY_FROM))
+        return [day for day in sorted(set(days)) if day >= first and await _make(making, day)]
+
+
+async def make_partitions_of_observations(pool: Pool, observed_at: Iterable[datetime], now: datetime) -> None:
+    """Make the partitions that these observations need. Raises Invalid when one is of a day that no partition is made for."""
+    days = {day_of(moment) for moment in observed_at}
+    async with transaction(pool) as making:
+        await making.execute(_LOCK)
+        first = day_of(await making.fetchval(_HISTORY_FROM))
+        last = day_of(now) + timedelta(days=MAX_DAYS_AHEAD)
+        for day in sorted(days):
+            if not first <= day <= last:
+                raise Invalid(f"observed_at is of {day}; history is kept from {first} to {last}", field="observed_at")
+        for day in sorted(days):
+            await _make(making, day)
+
+
+async def drop_partitions_before(pool: Pool, limit: date) -> list[date]:
+    """Drop the partitions of all days before `limit`, for good: they are not made again. Returns their days."""
+    async with transaction(pool) as dropping:
+        await dropping.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MILLISECONDS}")
+        await dropping.execute(_LOCK)
+        names = [row["relname"] for row in await dropping.fetch(_PARTITIONS)]
+        dropped = [day for day in map(_day_of_name, names) if day < limit]
+        for day in dropped:
+            await dropping.execute(f"DROP TABLE {_name(day)}")
+        await dropping.execute(_FORGET_BEFORE, start_of(limit))
+        return dropped
+
+
+async def _make(making: Connection, day: date) -> bool:
+    """Make a partition and return True, or False when it is there.
+
+    Made alone and then attached: CREATE TABLE ... PARTITION OF would lock all writers out of the parent.
+    """
+    name = _name(day)
+    if await making.fetchval(_EXISTS, name):
+        return False
+    bounds = f"FROM ('{start_of(day).isoformat()}') TO ('{start_of(day + timedelta(days=1)).isoformat()}')"
+    await making.execute(f"CREATE TABLE {name} (LIKE {HISTORY} INCLUDING ALL)")
+    await making.execute(f"ALTER TABLE {HISTORY} ATTACH PARTITION {name} FOR VALUES {bounds}")
+    return True
+
+
+def _name(day: date) -> str:
+    return f"{HISTORY}_p{day:%Y%m%d}"
+
+
+def _day_of_name(name: str) -> date:
+    return datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
