@@ -54,7 +54,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _install(target: Path) -> None:
     # jgo leaves half a file in its caches when it is interrupted, and trusts it the next time: work in a directory of
-    # our own, and give it its name when all is there.
+    # our own, and give it its name when all is there. What an interrupted install left is of no use.
+    for leftover in target.parent.glob(f"{target.name}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.name}-") as scratch:
         complete = Path(scratch) / "complete"
         complete.mkdir()

@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from signalflow.errors import Fatal
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
@@ -100,12 +101,12 @@ async def _first(bootstrap: str, topic: str) -> bytes:
         await consumer.stop()
 
 
-async def test_three_brokers_replicate_and_keep_records_over_a_restart(tmp_path: Path) -> None:
-    chosen = free_ports(6)
-    cluster = EmbeddedKafka(tmp_path / "kafka", chosen[:3], chosen[3:])
+async def test_a_broker_keeps_its_records_over_a_restart(tmp_path: Path) -> None:
+    broker, controller = free_ports(2)
+    cluster = EmbeddedKafka(tmp_path / "kafka", [broker], [controller])
     cluster.start()
     try:
-        assert await _round_trip(cluster.bootstrap, "numbers", replication=3) == b"kept"
+        assert await _round_trip(cluster.bootstrap, "numbers", replication=1) == b"kept"
     finally:
         cluster.stop()
     cluster.start()
@@ -113,3 +114,20 @@ async def test_three_brokers_replicate_and_keep_records_over_a_restart(tmp_path:
         assert await _first(cluster.bootstrap, "numbers") == b"kept"
     finally:
         cluster.stop()
+
+
+async def test_three_brokers_hold_three_copies(tmp_path: Path) -> None:
+    chosen = free_ports(6)
+    cluster = EmbeddedKafka(tmp_path / "kafka", chosen[:3], chosen[3:])
+    cluster.start()
+    try:
+        assert await _round_trip(cluster.bootstrap, "numbers", replication=3) == b"kept"
+    finally:
+        for node in cluster.nodes:
+            cluster.kill_broker(node)
+
+
+async def test_data_of_a_cluster_of_another_size_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "cluster").write_text("q1Sh-9_ISia_zwGINzRvyQ 3\n")
+    with pytest.raises(Fatal, match="--brokers 3"):
+        EmbeddedKafka(tmp_path, [1], [2]).prepare()
