@@ -1,0 +1,78 @@
+"""`signalflow simulator`: Reddit's API on this machine, with known ground truth."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from signalflow.settings import LOOPBACK_HOSTS
+
+if TYPE_CHECKING:
+    from signalflow.simulator.config import Config
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("simulator")(simulator)
+
+
+def simulator(
+    host: Annotated[str, typer.Option(help="Address to listen on; only loopback.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8090,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where posts are remembered, so that a restart goes on with the same ones.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal posts.")] = 1,
+    activity: Annotated[float, typer.Option(help="Multiplies arrivals; 1 is about 17 posts a minute.")] = 1.0,
+    growth: Annotated[
+        float | None, typer.Option(help="Speeds scores up, and planted stories with them; 1 is as on Reddit.")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Simulated seconds a real second.")] = 1.0,
+    fuzz: Annotated[float, typer.Option(help="Multiplies the random error of scores; 0 shows true ones.")] = 1.0,
+    corpus: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="NDJSON (.gz too) of posts whose texts are used.")
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="A growth at which posts visibly take off.")] = False,
+) -> None:
+    """Run a Reddit of its own: OAuth, listings, /api/info, comments, rate limits; /__ctl, /__log and /__truth to test with.
+
+    Clients authenticate with client id `simulator` and secret `simulator`. With a data directory that is in use already, what
+    it holds decides about seed, activity, growth, fuzz and corpus.
+    """
+    from signalflow.errors import Invalid
+    from signalflow.logs import configure_logging
+    from signalflow.settings import get_settings
+    from signalflow.simulator.config import DEMO_GROWTH, Config, Parameters
+
+    if host not in LOOPBACK_HOSTS:
+        raise Invalid("the simulator listens on loopback addresses only", field="host")
+    configure_logging(get_settings())
+    parameters = Parameters(
+        seed=seed,
+        activity=activity,
+        growth=growth if growth is not None else DEMO_GROWTH if demo else 1.0,
+        fuzz=fuzz,
+        corpus=str(corpus.resolve()) if corpus else "",
+    )
+    asyncio.run(_serve(Config(parameters=parameters, host=host, data_dir=data_dir, speed=speed), port))
+
+
+async def _serve(config: "Config", port: int) -> None:
+    """Run until SIGINT or SIGTERM."""
+    import signal
+
+    from signalflow.errors import Retryable
+    from signalflow.simulator.server import start
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        running = await start(config, port)
+    except OSError as error:
+        raise Retryable(f"cannot listen on {config.host}:{port}: {error.strerror}; choose another --port") from error
+    try:
+        await stop.wait()
+    finally:
+        await running.close()

@@ -1,0 +1,1 @@
+"""Data files of the project, read through importlib.resources."""

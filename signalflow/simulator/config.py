@@ -1,0 +1,83 @@
+"""What a simulated Reddit is made of. Parameters decide the posts and are kept with the data; the rest may change at every start."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from signalflow.errors import Invalid
+
+DAY = 86_400.0
+# A viral post of the demo gains 50 to 150 points a second for some minutes, and one begins every 75 seconds.
+DEMO_GROWTH = 12.0
+# A slot of a minute has 45,000 ids; beyond this activity the busiest minutes would run out of them.
+MAX_ACTIVITY = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Decide every post and its history: two worlds with equal parameters are equal. Times are epoch seconds."""
+
+    seed: int = 1
+    epoch: float = 0.0
+    """The moment of the first start; posts exist from `history` seconds before it."""
+    history: float = DAY
+    activity: float = 1.0
+    """Multiplies arrivals; 1 is 17 visible posts a minute over the 115 default subreddits."""
+    growth: float = 1.0
+    """Speeds scores and comments up, and makes planted stories come that much more often."""
+    stories_per_hour: float = 4.0
+    """Planted stories an hour, multiplied by `growth`; 0 plants none."""
+    burst_probability: float = 0.3
+    """Chance a day that a subreddit has 20 minutes of eight times its posts."""
+    life: float = 1.0
+    """Multiplies the rates of removals, deletions and edits; 0: nothing ever happens to a post."""
+    fuzz: float = 1.0
+    """Multiplies the random error of every score that is read; 0: scores are the true ones."""
+    corpus: str = ""
+    """NDJSON file (.gz too) whose titles and texts are used instead of the grammar."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("activity", 0.0, MAX_ACTIVITY),
+            ("growth", 0.01, 10_000.0),
+            ("stories_per_hour", 0.0, 3_600.0),
+            ("burst_probability", 0.0, 1.0),
+            ("life", 0.0, 1.5),
+            ("fuzz", 0.0, 10.0),
+            ("history", 0.0, 2 * DAY),
+            ("epoch", 0.0, 1e11),
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise Invalid(f"{name} must be from {low:g} to {high:g}, not {value:g}", field=name)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How a simulator is run. `parameters.epoch` 0 means: the present at the first start."""
+
+    parameters: Parameters = Parameters()
+    host: str = "127.0.0.1"
+    data_dir: Path | None = None
+    """Where parameters, clock and injected changes are kept; None: nowhere."""
+    speed: float = 1.0
+    """Simulated seconds a real second."""
+    clients: dict[str, str] = field(default_factory=lambda: {"simulator": "simulator", "simulator_installed": ""})
+    """OAuth client ids with their secrets; an installed app has an empty one."""
+    accounts: dict[str, str] = field(default_factory=lambda: {"simulator": "simulator"})
+    """User names with their passwords, for the password grant."""
+    limit: int = 1_000
+    window: float = 600.0
+    """Requests a client id may make in a window of so many seconds."""
+    limits_clock: Literal["sim", "real"] = "sim"
+    """Whether rate limits and token lifetimes follow the simulated or the real clock."""
+    token_seconds: int = 86_400
+    bad_member: Literal["drop", "error"] = "drop"
+    """A private or banned member of a combined listing: left out (Reddit's code of 2017), or 403/404 for all."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.speed) and 0 <= self.speed <= 100_000):
+            raise Invalid(f"speed must be from 0 to 100000, not {self.speed:g}", field="speed")
+        if self.limit < 1 or self.window <= 0 or self.token_seconds < 1:
+            raise Invalid("limit, window and token_seconds must be positive")

@@ -1,0 +1,132 @@
+"""Injected faults: what goes wrong on the way, so many times, for requests whose path begins so."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from signalflow.errors import Invalid
+from signalflow.simulator.answers import (
+    Answer,
+    html_answer,
+    refused,
+    server_error,
+    too_many_plain,
+    too_many_with_wait,
+    unauthorized,
+)
+
+
+@dataclass(slots=True)
+class Fault:
+    """`count` requests are hit; -1: all. A fault without status, body, drop, truncate or html only delays."""
+
+    path: str = "/"
+    contains: str = ""
+    """Hits only requests whose path with query contains this."""
+    count: int = 1
+    status: int | None = None
+    delay: float = 0.0
+    """Real seconds before the answer."""
+    drop: bool = False
+    """Reset the connection instead of answering."""
+    truncate: bool = False
+    """The right answer, cut in half."""
+    html: bool = False
+    """A page of HTML with status 200 (or `status`)."""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str | None = None
+    ct: str | None = None
+    rl: bool | None = None
+    """Whether x-ratelimit headers are sent; None: as Reddit does with this status."""
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the fault gives an answer of its own."""
+        return self.status is not None or self.body is not None or self.html
+
+    def answer(self) -> Answer:
+        """The fault's answer: Reddit's page for the status, with what was given instead."""
+        answer = _page(self.status or 200, self.ct)
+        if self.html:
+            answer = html_answer(self.status or 200, "Our CDN was unable to reach our servers")
+        if self.body is not None:
+            answer.body = self.body.encode()
+        return self.dressed(answer)
+
+    def dressed(self, answer: Answer) -> Answer:
+        """An answer with the fault's headers, type and rate-limit choice."""
+        answer.content_type = self.ct or answer.content_type
+        answer.headers |= self.headers
+        if self.truncate:
+            answer.body = answer.body[: len(answer.body) // 2]
+        if self.rl is not None:
+            answer.limits = self.rl
+        return answer
+
+
+def _page(status: int, content_type: str | None) -> Answer:
+    if status == 429:
+        return too_many_plain() if content_type and "json" in content_type else too_many_with_wait(2)
+    if status == 401:
+        return unauthorized()
+    if status == 403:
+        return refused(403, "private")
+    if status == 404:
+        return refused(404, "banned")
+    if status >= 500:
+        return server_error(status)
+    return Answer(b"{}", status) if status < 400 else html_answer(status, str(status))
+
+
+class Faults:
+    """The faults waiting for their requests; the first that fits is used."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, given: dict[str, Any]) -> Fault:
+        """Add a fault from its fields; raises Invalid for unknown fields or a wrong type."""
+        for name, value in given.items():
+            wanted = _FIELD_TYPES.get(name)
+            if wanted is None or not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+                raise Invalid(f"a fault has no field {name!r} with value {value!r}", field=name)
+        fault = Fault(**given)
+        if not 0 <= fault.delay <= 600 or not math.isfinite(fault.delay):
+            raise Invalid("delay must be from 0 to 600 seconds", field="delay")
+        if fault.status is not None and not 200 <= fault.status <= 599:
+            raise Invalid("status must be from 200 to 599", field="status")
+        self._faults.append(fault)
+        return fault
+
+    def take(self, path: str, path_qs: str) -> Fault | None:
+        """The fault that hits a request, counted."""
+        for fault in self._faults:
+            if fault.count and path.startswith(fault.path) and fault.contains in path_qs:
+                fault.count -= 1 if fault.count > 0 else 0
+                if not fault.count:
+                    self._faults.remove(fault)
+                return fault
+        return None
+
+    def clear(self) -> None:
+        """No faults any more."""
+        self._faults.clear()
+
+    def __len__(self) -> int:
+        return len(self._faults)
+
+
+_FIELD_TYPES: dict[str, tuple[type, ...]] = {
+    "path": (str,),
+    "contains": (str,),
+    "count": (int,),
+    "status": (int,),
+    "delay": (int, float),
+    "drop": (bool,),
+    "truncate": (bool,),
+    "html": (bool,),
+    "headers": (dict,),
+    "body": (str,),
+    "ct": (str,),
+    "rl": (bool,),
+}

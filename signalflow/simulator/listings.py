@@ -1,0 +1,95 @@
+"""Listings: which things stand on a page, by Reddit's rules for limit, after, before and count."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
+
+DEFAULT_LIMIT, MAX_LIMIT = 25, 100
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """The parameters of a listing, as Reddit reads them: nonsense is ignored."""
+
+    limit: int = DEFAULT_LIMIT
+    after: str | None = None
+    before: str | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListingPage(Generic[T]):
+    """Things of a page and the fullnames of its neighbours, None where the API says null."""
+
+    things: list[T]
+    after: str | None
+    before: str | None
+
+
+def page_query(query: "Sequence[tuple[str, str]] | dict[str, str]") -> PageQuery:
+    """From a query string; limit is 25 unless given and clamped to 1..100."""
+    given = dict(query)
+    limit = _integer(given.get("limit"))
+    return PageQuery(
+        limit=DEFAULT_LIMIT if limit is None else min(max(limit, 1), MAX_LIMIT),
+        after=given.get("after") or None,
+        before=given.get("before") or None,
+        count=_integer(given.get("count")),
+    )
+
+
+def page_of(things: Iterable[T], name: Callable[[T], str], query: PageQuery) -> ListingPage[T]:
+    """The page that `query` asks for from a listing in its order.
+
+    `after` gives what follows the anchor, `before` the page nearest to it, in the listing's order; an anchor that is not in the
+    listing (deleted, removed, beyond the cap) gives an empty page for ever. With `before` and without `count` both neighbours
+    are null; `before` is only ever filled with a `count`.
+    """
+    if query.before is not None:
+        nearest: list[T] = []
+        more = False
+        for thing in things:
+            if name(thing) == query.before:
+                break
+            nearest.append(thing)
+            if len(nearest) > query.limit:
+                del nearest[0]
+                more = True
+        else:
+            return ListingPage([], None, None)
+        if query.count is None or not nearest:
+            return ListingPage(nearest, None, None)
+        return ListingPage(nearest, name(nearest[-1]), name(nearest[0]) if more else None)
+    rest = iter(things)
+    if query.after is not None and not any(name(thing) == query.after for thing in rest):
+        return ListingPage([], None, None)
+    found = list(islice(rest, query.limit + 1))
+    page = found[: query.limit]
+    return ListingPage(
+        page,
+        after=name(page[-1]) if len(found) > query.limit else None,
+        before=name(page[0]) if query.count and query.after and page else None,
+    )
+
+
+def listing_json(children: Iterable[bytes], dist: int | None, after: str | None, before: str | None) -> bytes:
+    """A Listing of serialised things."""
+    return (
+        b'{"kind":"Listing","data":{"modhash":null,"dist":%s,"after":%s,"before":%s,"geo_filter":"","children":[%s]}}'
+        % (
+            b"null" if dist is None else b"%d" % dist,
+            _text(after),
+            _text(before),
+            b",".join(children),
+        )
+    )
+
+
+def _text(value: str | None) -> bytes:
+    return b"null" if value is None else b'"%s"' % value.encode()
+
+
+def _integer(text: str | None) -> int | None:
+    return int(text) if text is not None and text.lstrip("-").isdecimal() else None

@@ -1,0 +1,94 @@
+"""What a post links to: the fields of a text post, a link, an image and a gallery."""
+
+import hashlib
+from typing import Any
+
+from signalflow.simulator.posts import Post
+from signalflow.simulator.text import Text
+
+# Widths in which Reddit offers a preview.
+PREVIEW_WIDTHS = (108, 216, 320, 640, 960, 1080)
+
+
+def media_fields(post: Post, text: Text, permalink: str) -> dict[str, Any]:
+    """Keys that depend on the kind of a post."""
+    if post.kind == "self":
+        return {
+            "is_self": True,
+            "domain": f"self.{post.subreddit.name}",
+            "url": f"https://www.reddit.com{permalink}",
+            "selftext": text.body,
+            "selftext_html": None,
+            "thumbnail": "self",
+            "is_reddit_media_domain": False,
+        }
+    token = hashlib.blake2b(str(post.text_seed).encode(), digest_size=20).hexdigest()
+    fields: dict[str, Any] = {
+        "is_self": False,
+        "selftext": "",
+        "selftext_html": None,
+        "thumbnail": f"https://b.thumbs.redditmedia.com/{token}.jpg",
+        "thumbnail_height": 78,
+        "thumbnail_width": 140,
+    }
+    if post.kind == "gallery":
+        url = f"https://www.reddit.com/gallery/{post.id}"
+        return fields | _gallery(token, 3 + post.text_seed % 4) | _target(url, "reddit.com")
+    if post.kind == "image":
+        url = f"https://i.redd.it/{token[:13]}.jpg"
+        return fields | _target(url, "i.redd.it") | {"post_hint": "image", "preview": _preview(url, token)}
+    thumb = f"https://external-preview.redd.it/{token}.jpg"
+    return fields | _target(text.url, text.domain) | {"post_hint": "link", "preview": _preview(thumb, token)}
+
+
+def _target(url: str, domain: str) -> dict[str, Any]:
+    return {
+        "url": url,
+        "url_overridden_by_dest": url,
+        "domain": domain,
+        "is_reddit_media_domain": domain == "i.redd.it",
+    }
+
+
+def _preview(url: str, token: str) -> dict[str, Any]:
+    resolutions = [
+        {
+            "url": f"{url}?width={width}&crop=smart&auto=webp&s={_signature(token, width)}",
+            "width": width,
+            "height": width * 9 // 16,
+        }
+        for width in PREVIEW_WIDTHS
+    ]
+    source = {"url": f"{url}?auto=webp&s={_signature(token, 0)}", "width": 1200, "height": 675}
+    return {
+        "images": [{"source": source, "resolutions": resolutions, "variants": {}, "id": token}],
+        "enabled": False,
+    }
+
+
+def _gallery(token: str, pictures: int) -> dict[str, Any]:
+    ids = [f"{token[:12]}{number}" for number in range(pictures)]
+    metadata = {
+        media: {
+            "status": "valid",
+            "e": "Image",
+            "m": "image/jpg",
+            "p": [
+                {
+                    "y": width * 4 // 3,
+                    "x": width,
+                    "u": f"https://preview.redd.it/{media}.jpg?width={width}&crop=smart&auto=webp&s={_signature(media, width)}",
+                }
+                for width in PREVIEW_WIDTHS
+            ],
+            "s": {"y": 4032, "x": 3024, "u": f"https://preview.redd.it/{media}.jpg?s={_signature(media, 0)}"},
+            "id": media,
+        }
+        for media in ids
+    }
+    items = [{"media_id": media, "id": 10_000 + place} for place, media in enumerate(ids)]
+    return {"is_gallery": True, "gallery_data": {"items": items}, "media_metadata": metadata}
+
+
+def _signature(token: str, width: int) -> str:
+    return hashlib.blake2b(f"{token}{width}".encode(), digest_size=20).hexdigest()

@@ -1,0 +1,123 @@
+"""Planted stories: what a good detector should find. Each has its place in a sequence and is drawn from a generator of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from math import exp, log
+from random import Random
+from typing import Literal
+
+from signalflow.simulator.config import Parameters
+from signalflow.simulator.headlines import Headlines
+from signalflow.simulator.subreddits import Subreddit
+
+StoryKind = Literal["viral", "everywhere", "burst"]
+# Every ten stories: six single posts that take off, three told in several subreddits, one burst within one.
+KINDS: tuple[StoryKind, ...] = (
+    "viral",
+    "viral",
+    "everywhere",
+    "viral",
+    "burst",
+    "viral",
+    "everywhere",
+    "viral",
+    "viral",
+    "everywhere",
+)
+# Longest time from a story's beginning to its last post, at growth 1.
+SPAN = 7_200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """One post of a story; rise, tau and talk as in Post."""
+
+    created: float
+    subreddit: Subreddit
+    title: str
+    rise: float
+    tau: float
+    talk: float
+    text_seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A story and its posts, in order of creation."""
+
+    id: str
+    kind: StoryKind
+    posts: tuple[Planted, ...]
+
+    @property
+    def start(self) -> float:
+        """When its first post is made, in epoch seconds."""
+        return self.posts[0].created
+
+
+class Stories:
+    """The sequence of stories of a world: one begins in every interval of 3600 / (stories_per_hour * growth) seconds."""
+
+    def __init__(self, parameters: Parameters, subreddits: Sequence[Subreddit]) -> None:
+        self._parameters = parameters
+        self._subreddits = [sub for sub in subreddits if sub.rate]
+        self._sums = list(accumulate(sub.rate for sub in self._subreddits))
+        per_hour = parameters.stories_per_hour * parameters.growth
+        self._interval = 3_600.0 / per_hour if per_hour and self._subreddits else 0.0
+        self._span = SPAN / parameters.growth
+        self._story = lru_cache(maxsize=4_096)(self._draw)
+
+    def between(self, start: float, end: float) -> list[Story]:
+        """Stories of which a post may be made in [start, end)."""
+        if not self._interval:
+            return []
+        first = int((start - self._span) // self._interval)
+        return [self._story(place) for place in range(first, int(end // self._interval) + 1)]
+
+    def planted(self, start: float, end: float) -> list[tuple[Story, Planted]]:
+        """Posts of stories that are made in [start, end), by time."""
+        found = [(s, post) for s in self.between(start, end) for post in s.posts if start <= post.created < end]
+        return sorted(found, key=lambda pair: pair[1].created)
+
+    def _draw(self, place: int) -> Story:
+        rng = Random(f"{self._parameters.seed}:story:{place}")
+        start = (place + rng.random()) * self._interval
+        kind = KINDS[place % len(KINDS)]
+        lead = rng.choices(self._subreddits, cum_weights=self._sums)[0]
+        if kind == "viral":
+            where, span, rise, hours = [lead], 0.0, 30_000.0, 1.0
+        elif kind == "everywhere":
+            where, span, rise, hours = self._around(lead, rng), 2_400.0, 6_000.0, 1.5
+        else:
+            where, span, rise, hours = [lead] * rng.randint(25, 45), 1_200.0, 300.0, 1.0
+        headlines = Headlines(lead.theme, rng)
+        times = sorted(rng.random() * span / self._parameters.growth for _ in where)
+        posts = tuple(
+            self._planted(start + after - times[0], sub, headlines, rise, hours, rng)
+            for after, sub in zip(times, where, strict=True)
+        )
+        return Story(id=f"story-{place}", kind=kind, posts=posts)
+
+    def _around(self, lead: Subreddit, rng: Random) -> list[Subreddit]:
+        """The subreddits a story travels to: related ones first."""
+        related = [sub for sub in self._subreddits if sub.theme == lead.theme and sub is not lead]
+        others = [sub for sub in self._subreddits if sub.theme != lead.theme]
+        rng.shuffle(related)
+        rng.shuffle(others)
+        return [lead, *(related[:3] + others)[: rng.randint(3, 7)]]
+
+    def _planted(
+        self, created: float, sub: Subreddit, headlines: Headlines, rise: float, hours: float, rng: Random
+    ) -> Planted:
+        rise = exp(rng.gauss(log(rise), 0.4))
+        return Planted(
+            created=created,
+            subreddit=sub,
+            title=headlines.next(),
+            rise=rise,
+            tau=hours * 3_600.0 * exp(rng.gauss(0.0, 0.3)) / self._parameters.growth,
+            talk=rise * 0.05 * exp(rng.gauss(0.0, 0.4)),
+            text_seed=rng.getrandbits(48),
+        )

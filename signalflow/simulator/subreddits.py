@@ -1,0 +1,88 @@
+"""The simulated subreddits: the project's 115 defaults, and a few that cannot be read, to test with."""
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal
+
+from signalflow.simulator.vocabulary import THEMES, theme_of
+
+Access = Literal["public", "private", "quarantined", "gated", "banned"]
+
+# Visible posts a minute of all subreddits of a tier, at 24 hours' mean, by their number in the default list.
+TIER_RATES = {"fast": 9.5 / 26, "medium": 5.7 / 45, "slow": 1.9 / 44}
+SUBSCRIBERS = {"fast": 20_000_000, "medium": 3_000_000, "slow": 600_000}
+UNREADABLE: dict[str, Access] = {
+    "sim_private": "private",
+    "sim_quarantined": "quarantined",
+    "sim_gated": "gated",
+    "sim_banned": "banned",
+}
+
+
+@dataclass(slots=True)
+class Subreddit:
+    """`rate` is visible posts a minute at activity 1; the three shares are chances of a post, `chat` is comments a point."""
+
+    index: int
+    name: str
+    tier: str
+    rate: float
+    theme: str
+    subscribers: int
+    self_share: float
+    chat: float
+    access: Access = "public"
+
+    @property
+    def key(self) -> str:
+        """The name as it is compared: lower case."""
+        return self.name.lower()
+
+    @property
+    def id(self) -> str:
+        """A stable function of the name, in base 36 without t5_."""
+        return base36(36**4 * 2 + stable_number(self.key) % (36**4 * 30))
+
+
+def base36(number: int) -> str:
+    """A number of at least 0 in Reddit's notation of ids."""
+    digits = ""
+    while True:
+        number, rest = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
+        if not number:
+            return digits
+
+
+def stable_number(text: str) -> int:
+    """A 64-bit number that depends on the text only, in every process."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def default_subreddits() -> list[Subreddit]:
+    """The 115 defaults with the rates of their tiers, then the unreadable ones, which have no posts."""
+    text = files("signalflow").joinpath("data/subreddits.csv").read_text(encoding="utf-8")
+    rows = [(row["name"], row["priority"]) for row in csv.DictReader(text.splitlines())]
+    found = [_subreddit(index, name, tier, TIER_RATES[tier]) for index, (name, tier) in enumerate(rows)]
+    for name, access in UNREADABLE.items():
+        hidden = _subreddit(len(found), name, "slow", 0.0)
+        hidden.access = access
+        found.append(hidden)
+    return found
+
+
+def _subreddit(index: int, name: str, tier: str, rate: float) -> Subreddit:
+    theme = theme_of(name)
+    spread = stable_number(name.lower()) / 2**64
+    return Subreddit(
+        index=index,
+        name=name,
+        tier=tier,
+        rate=rate,
+        theme=theme,
+        subscribers=int(SUBSCRIBERS[tier] * (0.4 + 1.8 * spread)),
+        self_share=THEMES[theme].self_share,
+        chat=THEMES[theme].chat * (0.6 + 0.8 * spread),
+    )

@@ -1,0 +1,64 @@
+"""The answer to /comments/{id}: a post and the tree of its comments, the rest behind "more"."""
+
+from typing import Any
+
+import orjson
+
+from signalflow.simulator.comments import (
+    MAX_DEPTH,
+    MAX_PLACE,
+    Comment,
+    comment_at,
+    comment_data,
+    comment_id,
+    parent_place,
+)
+from signalflow.simulator.listings import listing_json
+from signalflow.simulator.posts import Post
+
+DEFAULT_COMMENTS, MAX_COMMENTS = 200, 500
+
+
+def tree_json(post: Post, now: float, limit: int) -> bytes:
+    """A Listing of at most `limit` comments (the oldest), nested by parent; a "more" names those that were left out."""
+    total = min(post.comments_at(now), MAX_PLACE)
+    shown = [c for c in (comment_at(post, place, now) for place in range(1, min(total, limit) + 1)) if c is not None]
+    children: dict[int, list[Comment]] = {}
+    for comment in shown:
+        children.setdefault(comment.parent, []).append(comment)
+    things = [orjson.dumps(_thing(comment, children, now, 0)) for comment in children.get(0, [])]
+    if total > len(shown):
+        rest = [comment_id(post, place) for place in range(len(shown) + 1, min(total, len(shown) + 2_000) + 1)]
+        things.append(orjson.dumps(more(f"t3_{post.id}", rest, total - len(shown), 0)))
+    return listing_json(things, None, None, None)
+
+
+def more(parent: str, ids: list[str], count: int, depth: int) -> dict[str, Any]:
+    """A thing that stands for comments that were left out."""
+    first = ids[0] if ids else "_"
+    data = {"count": count, "name": f"t1_{first}", "id": first, "parent_id": parent, "depth": depth, "children": ids}
+    return {"kind": "more", "data": data}
+
+
+def depth_of(post: Post, place: int) -> int:
+    """How many comments stand above one."""
+    depth = 0
+    while parent := parent_place(post, place):
+        place, depth = parent, depth + 1
+    return depth
+
+
+def _thing(comment: Comment, children: dict[int, list[Comment]], now: float, depth: int) -> dict[str, Any]:
+    data = comment_data(comment, now, depth)
+    below = children.get(comment.place, [])
+    if not below:
+        return {"kind": "t1", "data": data}
+    if depth < MAX_DEPTH:
+        replies = [_thing(reply, children, now, depth + 1) for reply in below]
+    else:
+        replies = [more(comment.name, [reply.id for reply in below], len(below), depth + 1)]
+    data["replies"] = {
+        "kind": "Listing",
+        "data": {"modhash": None, "dist": None, "after": None, "before": None, "geo_filter": "", "children": replies},
+    }
+    return {"kind": "t1", "data": data}

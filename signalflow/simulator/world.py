@@ -1,0 +1,150 @@
+"""The simulated Reddit: every post of every moment, computed when asked for. Nothing here runs by itself.
+
+Time is cut into slots of 60 s. A slot's posts follow from the parameters and its number, a post's state from the post and
+the moment, so posts older than `RETENTION` can be forgotten and made again.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from heapq import merge
+from itertools import islice
+
+from signalflow.simulator.arrivals import FIRST_NUMBER, ID_STEPS, IDS_PER_SLOT, SLOT, Arrivals
+from signalflow.simulator.config import DAY, Parameters
+from signalflow.simulator.posts import LifeEvent, Post, State, state_of
+from signalflow.simulator.stories import Planted, Stories, Story
+from signalflow.simulator.subreddits import Subreddit, default_subreddits
+
+# Listings look back this far; older posts are made again when /api/info asks for them.
+RETENTION = 2 * DAY
+# Reddit keeps the newest 1000 posts of a subreddit in its listing.
+LISTING_CAP = 1_000
+
+
+class World:
+    """All posts of equal parameters are equal. Times are epoch seconds; subreddits are named in any case."""
+
+    def __init__(self, parameters: Parameters, subreddits: Sequence[Subreddit] | None = None) -> None:
+        self.parameters = parameters
+        self.subreddits = {sub.key: sub for sub in (subreddits or default_subreddits())}
+        self.begin = (parameters.epoch - parameters.history) // SLOT * SLOT
+        self._arrivals = Arrivals(parameters, list(self.subreddits.values()))
+        self._stories = Stories(parameters, list(self.subreddits.values()))
+        self._slots: dict[int, list[Post]] = {}
+        self._by_subreddit: dict[str, list[Post]] = {key: [] for key in self.subreddits}
+        self._next_slot = 0
+        self._pruned_at = 0.0
+        self._injected: dict[int, list[Post]] = {}
+        self._happened: dict[int, list[LifeEvent]] = {}
+        self._remade = lru_cache(maxsize=256)(self._make_slot)
+
+    def post(self, post_id: str, now: float) -> Post | None:
+        """The post of an id without t3_, if it has been made by now."""
+        if not (1 <= len(post_id) <= 13 and post_id.isalnum() and post_id.isascii()) or post_id != post_id.lower():
+            return None
+        number = int(post_id, 36)
+        slot = (number - FIRST_NUMBER) // IDS_PER_SLOT
+        if slot < 0 or self.begin + slot * SLOT > now:
+            return None
+        posts = self._slot(slot)
+        place = bisect_left(posts, number, key=lambda post: post.number)
+        if place == len(posts) or posts[place].number != number or posts[place].created > now:
+            return None
+        return posts[place]
+
+    def state_at(self, post_id: str, t: float) -> State | None:
+        """What the API says of a post at t; None if there is no such post by then."""
+        post = self.post(post_id, t)
+        return None if post is None else state_of(post, t, self.parameters.fuzz)
+
+    def new_posts_between(self, start: float, end: float) -> list[Post]:
+        """Posts made in [start, end), seen in listings or not, in order of creation."""
+        first = max(int((start - self.begin) // SLOT), 0)
+        last = int((end - self.begin) // SLOT)
+        slots = (self._slot(slot) for slot in range(first, last + 1))
+        return [post for posts in slots for post in posts if start <= post.created < end]
+
+    def newest(self, names: Iterable[str], now: float, cap: int = LISTING_CAP) -> Iterator[Post]:
+        """Visible posts of the subreddits, newest first, at most `cap` of each."""
+        self._advance(now)
+        runs = [islice(self._visible(name.lower(), now), cap) for name in names]
+        return runs[0] if len(runs) == 1 else merge(*runs, key=lambda post: -post.number)
+
+    def stories_between(self, start: float, end: float) -> list[Story]:
+        """Planted stories with a post in [start, end)."""
+        start = max(start, self.begin)
+        return [s for s in self._stories.between(start, end) if any(start <= p.created < end for p in s.posts)]
+
+    def bursts_between(self, start: float, end: float) -> list[tuple[Subreddit, float]]:
+        """Bursts of arrivals that begin in [start, end), with their start."""
+        subs = list(self.subreddits.values())
+        days = range(int(start // DAY), int(end // DAY) + 1)
+        return [(subs[index], at) for day in days for index, at in self._arrivals.bursts(day) if start <= at < end]
+
+    def _visible(self, key: str, now: float) -> Iterator[Post]:
+        posts = self._by_subreddit.get(key, [])
+        for place in range(bisect_right(posts, now, key=lambda post: post.created) - 1, -1, -1):
+            if posts[place].visible_at(now):
+                yield posts[place]
+
+    def _advance(self, now: float) -> None:
+        """Make all slots up to now, and forget what is older than the retention."""
+        last = int((now - self.begin) // SLOT)
+        oldest = int((now - RETENTION - self.begin) // SLOT)
+        self._next_slot = max(self._next_slot, oldest)
+        while self._next_slot <= last:
+            posts = self._slots[self._next_slot] = self._make_slot(self._next_slot)
+            for post in posts:
+                self._by_subreddit[post.subreddit.key].append(post)
+            self._next_slot += 1
+        if now - self._pruned_at > 3_600.0:
+            self._pruned_at = now
+            for slot in [slot for slot in self._slots if slot < oldest]:
+                del self._slots[slot]
+            for posts in self._by_subreddit.values():
+                del posts[: bisect_left(posts, self.begin + oldest * SLOT, key=lambda post: post.created)]
+
+    def _slot(self, slot: int) -> list[Post]:
+        posts = self._slots.get(slot)
+        return self._remade(slot) if posts is None else posts
+
+    def _make_slot(self, slot: int) -> list[Post]:
+        start = self.begin + slot * SLOT
+        drawn, rng = self._arrivals.draw(start)
+        planted = self._stories.planted(start, start + SLOT)
+        number = FIRST_NUMBER + slot * IDS_PER_SLOT - 1
+        posts: list[Post] = []
+        arrivals = merge(
+            ((at, sub, None) for at, sub in drawn),
+            ((post.created, story, post) for story, post in planted),
+            key=lambda item: item[0],
+        )
+        for at, source, post in arrivals:
+            number = max(number + 1, FIRST_NUMBER + slot * IDS_PER_SLOT + int((at - start) / SLOT * ID_STEPS))
+            if isinstance(source, Story) and post is not None:
+                posts.append(self._planted(number, source, post))
+            elif isinstance(source, Subreddit):
+                posts.append(self._arrivals.post(number, at, source, rng))
+        posts.extend(self._injected.get(slot, ()))
+        for post_ in posts:
+            if post_.number in self._happened:
+                post_.life = tuple(sorted([*post_.life, *self._happened[post_.number]]))
+        return sorted(posts, key=lambda p: p.number)
+
+    def _planted(self, number: int, story: Story, planted: Planted) -> Post:
+        return Post(
+            number=number,
+            subreddit=planted.subreddit,
+            created=planted.created,
+            rise=planted.rise,
+            tau=planted.tau,
+            start=planted.created,
+            talk=planted.talk,
+            ratio=0.93,
+            kind="link",
+            over_18=False,
+            text_seed=planted.text_seed,
+            story=story.id,
+            title=planted.title,
+        )
