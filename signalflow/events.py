@@ -27,6 +27,8 @@ Time = Annotated[datetime, Meta(tz=True)]
 Title = Annotated[str, Meta(max_length=600)]
 Body = Annotated[str, Meta(max_length=80_000)]
 Short = Annotated[str, Meta(max_length=4_096)]
+# Real posts link to more than 4,594 characters.
+Url = Annotated[str, Meta(max_length=40_000)]
 
 
 class Post(Struct, kw_only=True, frozen=True):
@@ -40,7 +42,7 @@ class Post(Struct, kw_only=True, frozen=True):
     score: Int32
     num_comments: Count
     upvote_ratio: Ratio | None = None
-    url: Short | None = None
+    url: Url | None = None
     permalink: Short | None = None
     flair: Short | None = None
     over_18: bool = False

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from signalflow.errors import Invalid
-from signalflow.events import Count, Int32, Post, PostId, Ratio, SubredditName, storable
+from signalflow.events import Body, Count, Int32, Post, PostId, Ratio, Short, SubredditName, Title, Url, storable
 
 # The answer's Date has whole seconds and our clock is believed while it is within 2 s of it, so a post made just now can
 # be up to 3 s ahead of its own observation.
@@ -20,7 +20,6 @@ EARLIEST_CREATED = datetime(2005, 6, 1, tzinfo=UTC).timestamp()
 LATEST_TIME = 253_402_300_799
 
 _Seconds = Annotated[float, Meta(ge=EARLIEST_CREATED, le=LATEST_TIME)]
-_Short = Annotated[str, Meta(max_length=4_096)]
 _PATH = re.compile(r"`\$\.?([^`]*)`$|missing required field `([^`]*)`")
 _ID = re.compile(r"[0-9a-z]{1,13}")
 
@@ -30,20 +29,20 @@ class RawPost(Struct, kw_only=True):
 
     id: PostId
     subreddit: SubredditName
-    title: Annotated[str, Meta(max_length=600)]
+    title: Title
     created_utc: _Seconds
     score: Int32
     num_comments: Count
     over_18: bool
     is_self: bool
-    author: _Short | None = None
+    author: Short | None = None
     upvote_ratio: Ratio | None = None
-    url: _Short | None = None
-    permalink: _Short | None = None
-    link_flair_text: _Short | None = None
+    url: Url | None = None
+    permalink: Short | None = None
+    link_flair_text: Short | None = None
     edited: bool | _Seconds = False
-    removed_by_category: _Short | None = None
-    selftext: Annotated[str, Meta(max_length=80_000)] | None = None
+    removed_by_category: Short | None = None
+    selftext: Body | None = None
 
 
 _line_decoder = msgspec.json.Decoder(RawPost)

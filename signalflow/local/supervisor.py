@@ -1,0 +1,250 @@
+"""Starts the parts of a stack in stages, restarts what dies, and stops everything in order."""
+
+import asyncio
+import itertools
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from signalflow.errors import Fatal, Retryable, SignalflowError
+from signalflow.local.parts import Part, PartState, Stage, Step
+from signalflow.local.process import Launch, kill_session, spawn, tail
+
+_POLL_SECONDS = 0.2
+_HEALTH_INTERVAL = 2.0
+_FIRST_BACKOFF = 1.0
+_LONGEST_BACKOFF = 30.0
+# A part that ran so long is healthy again: the next failure starts with the short backoff.
+_STABLE_SECONDS = 60.0
+# Failures in a row before the first readiness after which `up` gives up instead of trying for ever.
+_ATTEMPTS_AT_START = 4
+_STEP_ATTEMPTS = 5
+
+T = TypeVar("T")
+
+
+class Reporter(Protocol):
+    """Where the supervisor tells what happens."""
+
+    def changed(self, part: Part, state: PartState, detail: str = "") -> None:
+        """A part went into a state."""
+
+    def failed(self, part: Part, why: str, log_tail: str, next_try: float) -> None:
+        """A part died; it is started again in `next_try` seconds."""
+
+    def step(self, step: Step, done: bool) -> None:
+        """A step began, or is done."""
+
+
+def backoff(failures: int) -> float:
+    """Seconds before the next start after so many failures in a row: 1, 2, 4 ... 30."""
+    return min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** (failures - 1))
+
+
+class Managed:
+    """One part at run time."""
+
+    def __init__(self, part: Part, reporter: Reporter, on_change: Callable[[], None]) -> None:
+        self.part = part
+        self.state = PartState.WAITING
+        self.process: subprocess.Popen[bytes] | None = None
+        self.was_ready = asyncio.Event()
+        self._reporter = reporter
+        self._on_change = on_change
+        self._failures = 0
+        self._launch: Launch | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its living process."""
+        return self.process.pid if self.process is not None and self.process.poll() is None else None
+
+    async def keep_running(self) -> None:
+        """Start it, and again whenever it dies, until cancelled. Raises Fatal when it does not even start the first time."""
+        while True:
+            started = time.monotonic()
+            try:
+                why = await self._run_once()
+            except SignalflowError as error:
+                why = str(error)
+            self._kill_rest()
+            self._failures = 1 if time.monotonic() - started > _STABLE_SECONDS else self._failures + 1
+            log_tail = tail(self.part.log)
+            if not self.was_ready.is_set() and self._failures >= _ATTEMPTS_AT_START:
+                raise Fatal(f"{self.part.name} does not start: {why}\n{log_tail}\n(the whole log: {self.part.log})")
+            wait = backoff(self._failures)
+            self._set(PartState.RESTARTING)
+            self._reporter.failed(self.part, why, log_tail, wait)
+            await asyncio.sleep(wait)
+
+    async def stop(self) -> None:
+        """Ask it to end; SIGKILL when its grace is over. Call it after `keep_running` was cancelled."""
+        process = self.process
+        if process is None or process.poll() is not None:
+            return
+        assert self._launch is not None
+        self._set(PartState.STOPPING)
+        process.send_signal(self._launch.stop_signal)
+        deadline = time.monotonic() + self.part.stop_seconds
+        while process.poll() is None and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_SECONDS / 4)
+        self._kill_rest()
+        self._set(PartState.STOPPED)
+
+    def kill_now(self) -> None:
+        """End it without grace."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(self.part.kill_signal)
+
+    def _kill_rest(self) -> None:
+        """SIGKILL to the process, if it still lives, and to what it left behind in its session."""
+        if self.process is not None:
+            kill_session(self.process.pid)
+            self.process.wait()
+
+    async def _run_once(self) -> str:
+        """One life of the part; returns why it ended."""
+        self._set(PartState.PREPARING, self.part.preparing)
+        await in_thread(self.part.prepare)
+        self._set(PartState.STARTING)
+        self._launch = self.part.launch()
+        process = self.process = spawn(self._launch, self.part.log)
+        self._on_change()
+        deadline = time.monotonic() + self.part.start_seconds
+        while process.poll() is None:
+            if await self.part.ready():
+                self._set(PartState.READY)
+                self.was_ready.set()
+                return await self._watch(process)
+            if time.monotonic() > deadline:
+                return f"was not ready within {self.part.start_seconds:.0f} s"
+            await asyncio.sleep(_POLL_SECONDS)
+        return _ending(process)
+
+    async def _watch(self, process: subprocess.Popen[bytes]) -> str:
+        """Until it dies, or hangs."""
+        last_live = time.monotonic()
+        next_check = 0.0
+        while process.poll() is None:
+            await asyncio.sleep(_POLL_SECONDS)
+            now = time.monotonic()
+            if now < next_check:
+                continue
+            ready = await self.part.ready()
+            self._set(PartState.READY if ready else PartState.UNREADY)
+            if ready or self.part.live is None or await self.part.live():
+                last_live = time.monotonic()
+            elif now - last_live > self.part.hang_seconds:
+                return f"did not react for {self.part.hang_seconds:.0f} s"
+            next_check = time.monotonic() + _HEALTH_INTERVAL
+        return _ending(process)
+
+    def _set(self, state: PartState, detail: str = "") -> None:
+        if state != self.state:
+            self.state = state
+            self._reporter.changed(self.part, state, detail)
+            self._on_change()
+
+
+class Supervisor:
+    """All parts of a stack. `on_change` is called whenever a part's state or process changed."""
+
+    def __init__(self, stages: Sequence[Stage], reporter: Reporter, on_change: Callable[[], None]) -> None:
+        self._stages = stages
+        self._reporter = reporter
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.parts = {
+            item.name: Managed(item, reporter, on_change)
+            for stage in stages
+            for item in stage
+            if isinstance(item, Part)
+        }
+
+    async def start(self) -> None:
+        """Returns when all parts are ready. Raises what a step raised, or Fatal for a part that does not start."""
+        for stage in self._stages:
+            waits = [
+                asyncio.create_task(self._until_ready(item) if isinstance(item, Part) else self._do(item))
+                for item in stage
+            ]
+            try:
+                await asyncio.gather(*waits)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+    async def watch(self) -> None:
+        """Runs until cancelled; the parts are kept running meanwhile."""
+        await asyncio.gather(*self._tasks.values())
+
+    async def stop(self) -> None:
+        """Stop all parts in the order of their `stop_rank`; those of one rank together."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        managed_parts = sorted(self.parts.values(), key=lambda managed: managed.part.stop_rank)
+        for _, equals in itertools.groupby(managed_parts, key=lambda managed: managed.part.stop_rank):
+            await asyncio.gather(*(managed.stop() for managed in equals))
+        for managed in managed_parts:
+            await in_thread(managed.part.clean)
+
+    def kill_now(self) -> None:
+        """End all parts without grace; `stop` then returns at once."""
+        for managed in self.parts.values():
+            managed.kill_now()
+
+    async def _until_ready(self, part: Part) -> None:
+        managed = self.parts[part.name]
+        task = self._tasks[part.name] = asyncio.create_task(managed.keep_running())
+        ready = asyncio.create_task(managed.was_ready.wait())
+        try:
+            await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if task.done():
+            task.result()
+
+    async def _do(self, step: Step) -> None:
+        self._reporter.step(step, done=False)
+        for attempt in range(1, _STEP_ATTEMPTS + 1):
+            try:
+                await step.run()
+                break
+            except Retryable:
+                if attempt == _STEP_ATTEMPTS:
+                    raise
+                await asyncio.sleep(backoff(attempt))
+        self._reporter.step(step, done=True)
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run blocking work in a daemon thread: unlike an executor's, one that is busy does not keep the process alive at its end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        try:
+            outcome: tuple[T | None, BaseException | None] = (work(), None)
+        except BaseException as error:  # noqa: BLE001 (handed over to the one who waits)
+            outcome = (None, error)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await future
+
+
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    code = process.wait()
+    return f"ended with status {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"

@@ -1,0 +1,90 @@
+"""`signalflow ingest file` as a user meets it: help, wrong input, and what it says at the end."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from signalflow.cli import ingest
+from signalflow.events import Envelope
+from signalflow.streams import admin, publisher
+from tests.unit.reddit.test_files import line, write
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    ingest.register(app)
+    return app
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[Envelope]:
+    """What reached Kafka; no broker is needed."""
+    sent: list[Envelope] = []
+
+    async def publish(self: publisher.Publisher, envelopes: Sequence[Envelope]) -> list[bool]:
+        sent.extend(envelopes)
+        return [True] * len(envelopes)
+
+    async def create_topics(settings: object) -> list[str]:
+        return []
+
+    monkeypatch.setattr(publisher.Publisher, "publish", publish)
+    monkeypatch.setattr(admin, "create_topics", create_topics)
+    return sent
+
+
+def test_help_names_what_a_line_needs(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["ingest", "file", "--help"])
+    assert result.exit_code == 0
+    assert "num_comments" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["/no/such/file"], "PATH"),
+        (["--observed-at", "tomorrow", __file__], "--observed-at"),
+        ([], "PATH"),
+    ],
+)
+def test_wrong_usage_names_the_argument(app: typer.Typer, arguments: list[str], named: str) -> None:
+    result = CliRunner().invoke(app, ["ingest", "file", *arguments])
+    assert result.exit_code == 2
+    assert named in result.output
+
+
+def test_the_summary_counts_lines_and_says_why_some_were_rejected(
+    app: typer.Typer, published: list[Envelope], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "f", line("a1"), line("a2", score=None), line("a3"))
+    result = CliRunner().invoke(app, ["ingest", "file", str(path), "--json"])
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert (summary["lines"], summary["published"], summary["rejected"]) == (3, 2, 1)
+    assert [envelope.payload.id for envelope in published] == ["a1", "a3"]
+    (reason,) = summary["files"][0]["reasons"]
+    assert (reason["line"], reason["field"]) == (2, "score")
+    human = CliRunner().invoke(app, ["ingest", "file", str(path)])
+    assert "2 published, 1 rejected of 3 lines" in human.stdout
+    assert "line 2: score:" in human.stdout
+
+
+def test_a_file_without_a_valid_line_fails(app: typer.Typer, published: list[Envelope], tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["ingest", "file", str(write(tmp_path / "f", b"x", b"y"))]).exit_code == 1
+    assert CliRunner().invoke(app, ["ingest", "file", str(write(tmp_path / "empty"))]).exit_code == 0
+    assert published == []
+
+
+def test_the_observation_time_is_utc_unless_it_says_otherwise(
+    app: typer.Typer, published: list[Envelope], tmp_path: Path
+) -> None:
+    path = str(write(tmp_path / "f", line("a1")))
+    for text in ("2020-01-01T12:00", "2020-01-01T13:00:00+01:00"):
+        assert CliRunner().invoke(app, ["ingest", "file", path, "--observed-at", text]).exit_code == 0
+    assert {envelope.metadata.observed_at.isoformat() for envelope in published} == {"2020-01-01T12:00:00+00:00"}
