@@ -1,0 +1,50 @@
+"""The trending score: the rule of the pipeline that this one replaces.
+
+It counts in integer tenths, because sums of 0.1 and 0.2 in binary floats miss the threshold they should reach.
+"""
+
+from dataclasses import dataclass
+
+FAST_TENTHS = 4
+RISING_TENTHS = 2
+STRONG_SENTIMENT_TENTHS = 2
+DISCUSSED_TENTHS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TrendingRule:
+    """What counts. The first four are exceeded to count, `threshold` (0..1) is reached.
+
+    Velocities are score per second.
+    """
+
+    velocity_high: float = 50.0
+    velocity_low: float = 10.0
+    sentiment: float = 0.5
+    comments: int = 100
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Trending:
+    """A trending score in 0..1, in steps of a tenth, and whether it reaches the threshold."""
+
+    score: float
+    is_trending: bool
+
+
+def trending(rule: TrendingRule, *, velocity: float | None, sentiment: float, comments: int) -> Trending:
+    """The score of one observation; a velocity that is not known counts nothing."""
+    tenths = 0
+    if velocity is not None:
+        if velocity > rule.velocity_high:
+            tenths += FAST_TENTHS
+        elif velocity > rule.velocity_low:
+            tenths += RISING_TENTHS
+    if abs(sentiment) > rule.sentiment:
+        tenths += STRONG_SENTIMENT_TENTHS
+    if comments > rule.comments:
+        tenths += DISCUSSED_TENTHS
+    score = tenths / 10
+    # A quotient of two integers is the float nearest to the decimal, as is the literal of a threshold: they compare as written.
+    return Trending(score, score >= rule.threshold)
