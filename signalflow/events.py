@@ -5,7 +5,7 @@ All times are timezone-aware UTC datetimes; velocities are per second; scores fi
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -113,6 +113,7 @@ class Enriched(Struct, kw_only=True, frozen=True):
     created_utc: datetime
     first_seen_at: datetime
     observed_at: datetime
+    emitted_at: datetime
     current_score: Int32
     current_comments: Count
     current_ratio: float | None
@@ -148,11 +149,21 @@ def storable(text: str) -> str:
 
 
 def decode_envelope(value: bytes) -> Envelope:
-    """Decode and validate a raw record. Raises Invalid with the path of the field at fault."""
+    """Decode and validate a raw record, its text made storable. Raises Invalid with the path of the field at fault."""
     try:
-        return _envelope_decoder.decode(value)
+        envelope = _envelope_decoder.decode(value)
+        if b"\\u0000" in value:
+            # JSON can only say NUL this way; a record that does is rare, and the only one that pays for it.
+            envelope = msgspec.convert(_all_storable(msgspec.to_builtins(envelope)), Envelope)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(str(error)) from error
+    return envelope
+
+
+def _all_storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    return {key: _all_storable(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def decode_enriched(value: bytes) -> Enriched:

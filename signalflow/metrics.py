@@ -60,6 +60,13 @@ UNIT_SECONDS = Histogram(
     registry=REGISTRY,
 )
 
+CONSUMER_LAG = Gauge(
+    "signalflow_consumer_lag",
+    "Records not committed yet, for the partitions of this worker.",
+    ["topic"],
+    registry=REGISTRY,
+)
+
 # --- sink: into the database
 ROWS_WRITTEN = Counter("signalflow_rows_written", "Rows of observations stored.", registry=REGISTRY)
 DATABASE_RETRIES = Counter(

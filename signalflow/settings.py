@@ -28,7 +28,9 @@ class Settings(BaseSettings):
     )
     state_dir: Path = Field(Path(".signalflow"), description="Where workers keep RocksDB and the local stack its data.")
     worker_name: str = Field(
-        "worker-1", description="Stable name of this worker: its RocksDB directory under the state directory."
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="Stable name of this worker; empty: the first free of worker-1, worker-2, ... on this machine.",
     )
 
     # --- Faust application and topics
@@ -51,7 +53,7 @@ class Settings(BaseSettings):
     )
     broker_commit_interval: Seconds = Field(1.0, description="Seconds between offset commits.")
     worker_web_host: str = Field("127.0.0.1", description="Address the worker's web views bind to and are reached at.")
-    worker_web_port: int = Field(6066, ge=1, le=65535, description="Port of the worker's web views.")
+    worker_web_port: int = Field(6066, ge=1, le=65535, description="Port of the worker's web views; a worker without a name adds its number to it.")
 
     # --- cures for Faust 0.15.3, each to be switched off when upstream is fixed (docs/decisions/faust-cures.md)
     faust_deliver_runs: bool = Field(True, description="Deliver runs of records instead of single ones.")

@@ -1,0 +1,95 @@
+"""The sink agent: enriched records into the database, acknowledged after the commit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust
+import mode
+import structlog
+
+from signalflow.clock import utcnow
+from signalflow.errors import Invalid
+from signalflow.events import Enriched, decode_enriched
+from signalflow.metrics import DEAD_LETTERS, ROWS_WRITTEN, VISIBLE_SECONDS
+from signalflow.settings import Settings
+from signalflow.storage.writer import write_or_reject
+from signalflow.streams.consume import Batch, Gathering, Ownership, consume
+from signalflow.streams.dead_letters import dead_letter
+from signalflow.streams.producer import ConfirmedProducer, Outgoing
+from signalflow.topics import TopicNames
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Flush:
+    """Rows to store with the records they came from, and dead letters by partition."""
+
+    rows: list[Enriched] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
+    undecodable: dict[int, list[Outgoing]] = field(default_factory=dict)
+    stored: bool = False
+
+
+class SinkHandler:
+    """Writes batches of enriched records in one transaction each."""
+
+    def __init__(self, settings: Settings, pool: Any, producer: ConfirmedProducer, worker: str) -> None:
+        self._dlq = TopicNames.of(settings).posts_dlq
+        self._pool, self._producer, self._worker = pool, producer, worker
+
+    def prepare(self, batch: Batch) -> Flush:
+        """Decode; a record that cannot be decoded becomes a dead letter."""
+        flush = Flush()
+        for partition, records in batch.partitions.items():
+            for record in records:
+                try:
+                    flush.rows.append(decode_enriched(record.value or b""))
+                    flush.records.append(record)
+                except Invalid as error:
+                    letter = dead_letter(record, error, stage="decode", worker=self._worker, now=utcnow())
+                    flush.undecodable.setdefault(partition, []).append(letter)
+                    DEAD_LETTERS.labels(stage="decode").inc()
+        return flush
+
+    async def commit(self, work: Flush, owned: Ownership) -> None:
+        """Rows into the database; those that it refuses, and those that did not decode, to the dead-letter topic, confirmed."""
+        if work.undecodable:
+            await self._producer.send(self._dlq, work.undecodable)
+            work.undecodable = {}
+        rejected = await write_or_reject(self._pool, work.rows)
+        if rejected:
+            letters: dict[int, list[Outgoing]] = {}
+            for rejection in rejected:
+                record = work.records[rejection.index]
+                letter = dead_letter(record, rejection.error, stage="write", worker=self._worker, now=utcnow())
+                letters.setdefault(record.partition, []).append(letter)
+            await self._producer.send(self._dlq, letters)
+            DEAD_LETTERS.labels(stage="write").inc(len(rejected))
+            log.warning("rows_rejected", rows=len(rejected), first_error=str(rejected[0].error))
+        self._count(work.rows, len(rejected))
+
+    def _count(self, rows: Sequence[Enriched], rejected: int) -> None:
+        ROWS_WRITTEN.inc(len(rows) - rejected)
+        now = utcnow()
+        for row in rows:
+            VISIBLE_SECONDS.observe(max((now - row.emitted_at).total_seconds(), 0.0))
+
+
+def register(app: faust.App, settings: Settings, handler_of: Callable[[], SinkHandler]) -> Any:
+    """Add the agent to the app. `handler_of()` gives the handler once the worker runs."""
+    topic = app.topic(
+        TopicNames.of(settings).posts_enriched,
+        key_type=bytes,
+        value_type=bytes,
+        value_serializer="raw",
+        partitions=settings.topic_partitions,
+    )
+    gathering = Gathering(settings.sink_max_records, settings.sink_max_records_behind, settings.sink_max_seconds)
+
+    @app.agent(topic, name="sink", supervisor_strategy=mode.CrashingSupervisor)
+    async def sink(stream: Any) -> None:
+        await consume(app, stream, handler_of(), gathering, name="sink", guard=settings.contiguity_guard)
+
+    return sink

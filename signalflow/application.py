@@ -1,0 +1,98 @@
+"""Builds the application from the settings: the only module that knows all the parts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from agents import enrich, expire, health, ingest, jobs, sink
+from agents.enrich import EnrichHandler
+from agents.sink import SinkHandler
+from signalflow.errors import Retryable
+from signalflow.logs import configure_logging
+from signalflow.settings import Settings, get_settings
+from signalflow.storage.migrate import check_schema
+from signalflow.storage.pool import Pool, create_pool
+from signalflow.streams.admin import create_topics
+from signalflow.streams.app import Application, create_faust_app
+from signalflow.streams.producer import ConfirmedProducer
+from signalflow.streams.publisher import Publisher
+from signalflow.streams.workspace import claim_workspace, fit_to_changelog
+from signalflow.topics import TopicNames
+from tables.post_state import create_post_state
+from web.worker import views
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Resources:
+    """What the parts of one worker share. Made when the worker starts, since connections belong to its event loop."""
+
+    pool: Pool
+    producer: ConfirmedProducer
+    publisher: Publisher
+    enrich: EnrichHandler
+    sink: SinkHandler
+
+
+class Worker(Application):
+    """The application of one worker process."""
+
+    resources: Resources
+    table: Any
+
+    async def on_start(self) -> None:
+        """Check what must hold before the first record: topics, local state, schema. Raises Fatal or Retryable, and the worker ends."""
+        settings, name = self.settings, self.workspace.name
+        created = await create_topics(settings)
+        if created:
+            log.info("topics_created", topics=created)
+        await fit_to_changelog(settings, self.workspace)
+        pool = await create_pool(settings, application_name=f"signalflow {name}")
+        await _check_schema_if_reachable(pool)
+        producer = ConfirmedProducer(settings.kafka, f"{settings.app_id}-{name}")
+        publishing = ConfirmedProducer(settings.kafka, f"{settings.app_id}-{name}-ingest")
+        self.resources = Resources(
+            pool=pool,
+            producer=producer,
+            publisher=Publisher(publishing, TopicNames.of(settings).posts_raw),
+            enrich=EnrichHandler(settings, self.table, producer, name),
+            sink=SinkHandler(settings, pool, producer, name),
+        )
+        await super().on_start()
+
+    async def on_stop(self) -> None:
+        """Stop the streams first, then close what they write to."""
+        await super().on_stop()
+        if hasattr(self, "resources"):
+            await self.resources.publisher.close()
+            await self.resources.producer.close()
+            self.resources.pool.terminate()
+
+
+async def _check_schema_if_reachable(pool: Pool) -> None:
+    """Raises Fatal for a schema that this code does not know. A database that is away does not keep the worker from enriching."""
+    try:
+        await check_schema(pool)
+    except Retryable as error:
+        log.warning("database_away_at_start", error=str(error))
+
+
+def create_app(settings: Settings | None = None) -> Worker:
+    """The application of this process, with all agents, timers and views. Makes no connection.
+
+    Raises pydantic.ValidationError for a wrong setting, Fatal when the worker's directory is in use.
+    """
+    settings = settings or get_settings()
+    configure_logging(settings)
+    app = create_faust_app(Worker, settings, claim_workspace(settings))
+    table = app.table = create_post_state(app, settings)
+    enrich.register(app, settings, table, lambda: app.resources.enrich)
+    sink.register(app, settings, lambda: app.resources.sink)
+    expire.register(app, table, lambda: app.resources.enrich)
+    ingest.register(app, settings, lambda: app.resources)
+    health.register(app, lambda: app.resources.pool)
+    jobs.register(app, settings, lambda: app.resources.pool)
+    views.register(app, table)
+    return app

@@ -1,0 +1,46 @@
+"""`signalflow topics`: create the topics, or show them."""
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    topics = typer.Typer(no_args_is_help=True, help="Create the topics on Kafka, or show what is there.")
+
+    @topics.command()
+    def create(as_json: JsonFlag = False) -> None:
+        """Create the topics that are missing, with the settings' partitions and replication."""
+        from signalflow.settings import get_settings
+        from signalflow.streams.admin import create_topics
+
+        created = asyncio.run(create_topics(get_settings()))
+        if as_json:
+            print(json.dumps({"created": created}))
+        else:
+            print("\n".join(f"created {name}" for name in created) or "all topics exist")
+
+    @topics.command(name="list")
+    def list_topics(as_json: JsonFlag = False) -> None:
+        """Show every topic with its partitions; exit status 1 when one is missing."""
+        from signalflow.settings import get_settings
+        from signalflow.streams.admin import topic_partitions
+        from signalflow.topics import topic_specs
+
+        settings = get_settings()
+        found = asyncio.run(topic_partitions(settings))
+        rows = [{"topic": spec.name, "partitions": found.get(spec.name)} for spec in topic_specs(settings)]
+        if as_json:
+            print(json.dumps(rows))
+        else:
+            for row in rows:
+                print(f"{row['topic']:45} {row['partitions'] or 'missing'}")
+        if len(found) < len(rows):
+            raise typer.Exit(1)
+
+    app.add_typer(topics, name="topics")

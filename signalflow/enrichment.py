@@ -1,0 +1,119 @@
+"""From an observation and what is known of its post to an enriched record. Pure: the same log gives the same bytes."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from signalflow.domain.features import text_features
+from signalflow.domain.observations import UNKNOWN, Observation, PostState, Step, expired, observe
+from signalflow.domain.trending import TrendingRule, trending
+from signalflow.errors import Invalid
+from signalflow.events import Enriched, Envelope, Source, TextFeatures, decode_envelope
+from signalflow.settings import Settings
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+# Clocks of honest machines differ by seconds; one day also lets a simulator run ahead. Without a bound one absurd time would make
+# every later observation of its post late. Compared with times of the log, never with a clock, so that a replay decides the same.
+MOST_AHEAD = timedelta(days=1)
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since the epoch, exactly."""
+    return (time - EPOCH) // MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """The inverse of microseconds."""
+    return EPOCH + timedelta(microseconds=value)
+
+
+def trending_rule(settings: Settings) -> TrendingRule:
+    """The trending rule with the thresholds of the settings."""
+    return TrendingRule(
+        velocity_high=settings.trending_velocity_high,
+        velocity_low=settings.trending_velocity_low,
+        sentiment=settings.trending_sentiment,
+        comments=settings.trending_comments,
+        threshold=settings.trending_threshold,
+    )
+
+
+def validated(record: Any) -> Envelope:
+    """Decode a record of the raw topic. Raises Invalid that names the field: not decodable, wrong key, absurd times."""
+    if record.value is None:
+        raise Invalid("the record has no value", field="value")
+    envelope = decode_envelope(record.value)
+    post, observed_at = envelope.payload, envelope.metadata.observed_at
+    if record.key != post.id.encode():
+        raise Invalid(f"the key is not the id of the post {post.id}", field="key")
+    if observed_at > from_microseconds(record.timestamp * 1000) + MOST_AHEAD:
+        raise Invalid("observed_at is more than a day later than the record", field="metadata.observed_at")
+    if observed_at < EPOCH or post.created_utc < EPOCH:
+        raise Invalid(
+            "a time before 1970", field="metadata.observed_at" if observed_at < EPOCH else "payload.created_utc"
+        )
+    if post.created_utc > observed_at + MOST_AHEAD:
+        raise Invalid("created_utc is more than a day later than observed_at", field="payload.created_utc")
+    return envelope
+
+
+class Enricher:
+    """Turns envelopes into enriched records."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._rule = trending_rule(settings)
+        self._lifetime_us = int(settings.post_state_hours * 3_600_000_000)
+
+    def enrich(
+        self, envelope: Envelope, source: Source, known: Callable[[], PostState | None]
+    ) -> tuple[Enriched, PostState | None]:
+        """The enriched record, and the state after it; None where the state is not touched.
+
+        `known` gives the state before; it is not called for posts that bypass the table (backfilled, or older than state is kept).
+        """
+        post, observed_at = envelope.payload, envelope.metadata.observed_at
+        created_us, observed_us = microseconds(post.created_utc), microseconds(observed_at)
+        step: Step | None = None
+        if envelope.mode != "backfill" and not expired(created_us, observed_us, self._lifetime_us):
+            step = observe(known(), created_us, Observation(observed_us, post.score, post.num_comments))
+        velocity = step.velocity if step else UNKNOWN
+        features = text_features(post.title)
+        trend = trending(
+            self._rule, velocity=velocity.score, sentiment=features.sentiment_score, comments=post.num_comments
+        )
+        enriched = Enriched(
+            id=post.id,
+            subreddit=post.subreddit,
+            author=post.author,
+            title=post.title,
+            url=post.url,
+            permalink=post.permalink,
+            flair=post.flair,
+            over_18=post.over_18,
+            is_self=post.is_self,
+            edited_at=post.edited_at,
+            created_utc=post.created_utc,
+            first_seen_at=from_microseconds(step.state.first_seen_us) if step else observed_at,
+            observed_at=observed_at,
+            emitted_at=envelope.emitted_at,
+            current_score=post.score,
+            current_comments=post.num_comments,
+            current_ratio=post.upvote_ratio,
+            score_velocity=velocity.score,
+            comment_velocity=velocity.comments,
+            trending_score=trend.score,
+            is_trending=trend.is_trending,
+            nlp=TextFeatures(
+                sentiment_score=features.sentiment_score,
+                sentiment_label=features.sentiment_label,
+                keywords=list(features.keywords),
+                topic_cluster=features.topic_cluster,
+            ),
+            removed_by=post.removed_by,
+            late=step.late if step else False,
+            mode=envelope.mode,
+            source=source,
+            body=post.body,
+        )
+        return enriched, step.state if step else None

@@ -1,0 +1,83 @@
+"""Topics on the brokers: created explicitly, and checked against the settings before a worker starts.
+
+Faust declares only what it consumes; with automatic creation off, a send to a topic that nobody made waits for ever.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from signalflow.errors import Fatal, Retryable
+from signalflow.settings import Settings
+from signalflow.topics import TopicSpec, topic_specs
+
+TIMEOUT_MS = 10_000
+VISIBLE_SECONDS = 15.0
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=TIMEOUT_MS)
+    try:
+        await admin.start()
+    except (KafkaError, OSError) as error:
+        await admin.close()
+        raise Retryable(f"Kafka at {settings.kafka} does not answer: {type(error).__name__}: {error}") from error
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def topic_partitions(settings: Settings) -> dict[str, int]:
+    """Partition count of every topic of ours that exists. Raises Retryable when Kafka is away."""
+    names = [spec.name for spec in topic_specs(settings)]
+    async with _admin(settings) as admin:
+        return await _partitions(admin, names)
+
+
+async def _partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    described: list[dict[str, Any]] = await admin.describe_topics(names)
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+async def create_topics(settings: Settings) -> list[str]:
+    """Create the topics that are missing and wait until they can be used; returns their names.
+
+    Raises Fatal when one that exists has another number of partitions than the settings say, Retryable when Kafka is away.
+    """
+    specs = topic_specs(settings)
+    async with _admin(settings) as admin:
+        existing = await _partitions(admin, [spec.name for spec in specs])
+        _check(specs, existing)
+        missing = [spec for spec in specs if spec.name not in existing]
+        if missing:
+            await _create(admin, missing)
+        return [spec.name for spec in missing]
+
+
+async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
+    response = await admin.create_topics(
+        [NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=dict(spec.config)) for spec in specs]
+    )
+    for name, code, *message in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise Fatal(f"topic {name} cannot be created: {error.__name__} {' '.join(str(part) for part in message)}")
+    async with asyncio.timeout(VISIBLE_SECONDS):
+        while len(await _partitions(admin, [spec.name for spec in specs])) < len(specs):
+            await asyncio.sleep(0.1)
+
+
+def _check(specs: list[TopicSpec], existing: dict[str, int]) -> None:
+    for spec in specs:
+        found = existing.get(spec.name, spec.partitions)
+        if found != spec.partitions:
+            raise Fatal(
+                f"topic {spec.name} has {found} partitions, the settings say {spec.partitions}: set "
+                f"SIGNALFLOW_TOPIC_PARTITIONS={found}, or use another SIGNALFLOW_TOPIC_PREFIX and SIGNALFLOW_APP_ID"
+            )

@@ -1,0 +1,92 @@
+"""The Faust application with the cures and settings that the guarantees rest on. The only place that configures Faust."""
+
+from typing import Any, TypeVar
+
+import faust
+
+from signalflow.logs import quiet_libraries
+from signalflow.settings import Settings
+from signalflow.streams.consumer import consumer_class
+from signalflow.streams.recovery import SuspendingTableManager
+from signalflow.streams.runs import RUN_RECORDS, run_scheduler
+from signalflow.streams.state_table import StateTable
+from signalflow.streams.workspace import Workspace
+from signalflow.topics import TopicNames
+
+MAX_POLL_RECORDS = 2_000
+# A partition pauses itself when a queue is four fifths full; until then every partition may still add the runs of one fetch, and a
+# full queue of one agent would block the fetch loop of all.
+FULL_QUEUE_HEADROOM = 5
+# Faust logs false errors about idle topics after this many seconds.
+NEVER_SECONDS = 3_600.0
+
+
+class Application(faust.App):
+    """faust.App with our consumer."""
+
+    settings: Settings
+    workspace: Workspace
+
+    def _new_transport(self) -> Any:
+        transport = super()._new_transport()
+        transport.Consumer = consumer_class(
+            source_topics(self.settings),
+            ignore_gaps=self.settings.faust_ignore_gaps,
+            guard_sequence=self.settings.contiguity_guard,
+        )
+        return transport
+
+    async def on_started(self) -> None:
+        quiet_libraries()
+        await super().on_started()
+
+
+AppT = TypeVar("AppT", bound=Application)
+
+
+def source_topics(settings: Settings) -> frozenset[str]:
+    """The topics that agents read."""
+    names = TopicNames.of(settings)
+    return frozenset({names.posts_raw, names.posts_enriched})
+
+
+def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace) -> AppT:
+    """A Faust app of this class for these settings; no connection is made."""
+    host, port = settings.worker_web_host, settings.worker_web_port + workspace.slot
+    options: dict[str, Any] = {}
+    if settings.faust_deliver_runs:
+        options["ConsumerScheduler"] = run_scheduler(source_topics(settings))
+    if settings.faust_suspend_before_recovery:
+        options["TableManager"] = SuspendingTableManager
+    app = kind(
+        settings.app_id,
+        broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka.split(",")),
+        store="rocksdb://",
+        datadir=str((workspace.path / "data").absolute()),
+        topic_partitions=settings.topic_partitions,
+        topic_replication_factor=settings.topic_replication,
+        table_standby_replicas=0,
+        Table=StateTable,
+        stream_buffer_maxsize=FULL_QUEUE_HEADROOM * settings.topic_partitions * (MAX_POLL_RECORDS // RUN_RECORDS),
+        stream_wait_empty=True,
+        stream_publish_on_commit=False,
+        broker_max_poll_records=MAX_POLL_RECORDS,
+        broker_session_timeout=settings.broker_session_timeout,
+        broker_heartbeat_interval=settings.broker_heartbeat_interval,
+        broker_request_timeout=max(30.0, settings.broker_session_timeout * 2),
+        broker_rebalance_timeout=settings.broker_rebalance_timeout,
+        broker_commit_interval=settings.broker_commit_interval,
+        broker_commit_livelock_soft_timeout=NEVER_SECONDS,
+        stream_processing_timeout=NEVER_SECONDS,
+        consumer_auto_offset_reset="earliest",
+        producer_request_timeout=60.0,
+        web_host=host,
+        web_bind=host,
+        web_port=port,
+        canonical_url=f"http://{host}:{port}",
+        web_tables_enabled=False,
+        web_in_thread=False,
+        **options,
+    )
+    app.settings, app.workspace = settings, workspace
+    return app

@@ -1,0 +1,275 @@
+"""The one loop over Kafka events: gather, prepare, commit, acknowledge, or give back.
+
+An agent hands its stream and a handler to `consume`. The handler turns a batch into work (`prepare`, pure and repeatable) and makes
+the work durable (`commit`, tried again until it succeeds). Nothing is acknowledged before `commit` has returned.
+
+When the flow stops (rebalance, shutdown) what is not being committed is given back at once, and a commit gets GRACE_SECONDS to end:
+given back means neither acknowledged nor awaited, so the next owner reads it again. After that nothing of the same generation is
+acknowledged any more, or a later commit would pass over what was given back.
+"""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+
+from signalflow.errors import Fatal, Retryable
+from signalflow.metrics import GIVEN_BACK, HOLES, RECORDS, UNIT_SECONDS
+from signalflow.streams.consumer import first_offset
+
+log = structlog.get_logger()
+
+# wait_empty has no limit of its own, and a rebalance must end before broker_rebalance_timeout; a SIGTERM should end in seconds.
+GRACE_SECONDS = 3.0
+POLL_SECONDS = 0.1
+BACKOFF_FIRST_SECONDS = 0.2
+BACKOFF_MOST_SECONDS = 2.0
+QUEUED_RUNS = 16
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """When a batch is due: at `due_records`, or `seconds` after its first record; more that waits already is taken up to `most_records`."""
+
+    due_records: int
+    most_records: int
+    seconds: float
+
+
+class Batch:
+    """Records of one generation of the assignment, by partition, in offset order."""
+
+    def __init__(self, events: list[Any]) -> None:
+        self.events = events
+        self.topic: str = events[0].message.topic
+        self.generation: int = events[0].message.generation_id
+        self.partitions: dict[int, list[Any]] = {}
+        for event in events:
+            value = event.message.value
+            records = value if isinstance(value, list) else [event.message]
+            self.partitions.setdefault(event.message.partition, []).extend(records)
+
+    def __len__(self) -> int:
+        return sum(len(records) for records in self.partitions.values())
+
+
+WorkT = TypeVar("WorkT")
+
+
+class Handler(Protocol[WorkT]):
+    """What an agent does with a batch."""
+
+    def prepare(self, batch: Batch) -> WorkT:
+        """Compute what is to be made durable. No I/O but local reads; must give the same for the same log."""
+        ...
+
+    async def commit(self, work: WorkT, owned: "Ownership") -> None:
+        """Make it durable. Raises Retryable to be called again with the same work, Fatal to stop the worker.
+
+        Calls `owned.check()` before each write that another owner must not see.
+        """
+        ...
+
+
+class GiveBack(Exception):
+    """The partitions are no longer ours: leave the batch to the next owner."""
+
+
+class Ownership:
+    """Whether the generation that a batch belongs to is still the current one."""
+
+    def __init__(self, app: Any, generation: int) -> None:
+        self._app = app
+        self.generation = generation
+
+    def draining(self) -> bool:
+        """Whether a rebalance or a shutdown waits for this batch."""
+        return bool(self._app.should_stop) or not self._app.flow_control.is_active()
+
+    def check(self) -> None:
+        """Raises GiveBack when another generation of the assignment has begun."""
+        if self._app.consumer_generation_id != self.generation:
+            raise GiveBack
+
+
+class Contiguity:
+    """The last line against silent loss: per partition and generation every offset follows the one before."""
+
+    def __init__(self, start_offsets: dict[Any, int]) -> None:
+        self._start_offsets = start_offsets
+        self._generation = -1
+        self._next: dict[Any, int] = {}
+
+    def admit(self, message: Any) -> None:
+        """Raises Fatal when an offset was skipped. Lower offsets are repeats and are welcome."""
+        if message.generation_id != self._generation:
+            self._generation, self._next = message.generation_id, {}
+        expected = self._next.get(message.tp, self._start_offsets.get(message.tp))
+        first = first_offset(message)
+        if expected is not None and first > expected:
+            HOLES.inc()
+            raise Fatal(
+                f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due; "
+                "stopping so that the records between are read again from the last commit"
+            )
+        self._next[message.tp] = max(message.offset + 1, expected or 0)
+
+
+async def consume(
+    app: Any, stream: Any, handler: Handler[WorkT], gathering: Gathering, *, name: str, guard: bool = True
+) -> None:
+    """Take every event of the stream through the handler, for as long as the agent lives.
+
+    Raises Fatal when going on would lose records, and whatever else ended the stream; the agent's supervisor then stops the worker.
+    """
+    await _Loop(app, stream, handler, gathering, name, guard).run()
+
+
+class _Loop(Generic[WorkT]):
+    def __init__(
+        self, app: Any, stream: Any, handler: Handler[WorkT], gathering: Gathering, name: str, guard: bool
+    ) -> None:
+        self._app, self._stream, self._handler, self._gathering, self._name = app, stream, handler, gathering, name
+        self._contiguity = Contiguity(app.consumer.start_offsets) if guard else None
+        self._queue: asyncio.Queue[Any] = asyncio.Queue(QUEUED_RUNS)
+        # The generation of which nothing may be acknowledged any more.
+        self._given_up = -1
+
+    async def run(self) -> None:
+        pump = asyncio.create_task(self._pump())
+        try:
+            while True:
+                events = await self._gather()
+                live = self._still_ours(events)
+                if live:
+                    await self._turn(live)
+        finally:
+            pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pump
+
+    async def _pump(self) -> None:
+        """Move the stream's events to a queue that can be waited for with a time limit; last, the exception that ended the stream."""
+        try:
+            async for event in self._stream.noack().events():
+                await self._queue.put(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the loop raises it where the agent's supervisor sees it
+            await self._queue.put(error)
+        else:
+            await self._queue.put(Fatal("the stream ended by itself"))
+
+    async def _gather(self) -> list[Any]:
+        """Wait for a first event, then gather until the batch is due or the flow stops."""
+        events = [_event(await self._queue.get())]
+        count, end = _records(events[0]), time.monotonic() + self._gathering.seconds
+        while count < self._gathering.due_records and self._app.flow_control.is_active():
+            left = end - time.monotonic()
+            if left <= 0:
+                break
+            with contextlib.suppress(TimeoutError):
+                events.append(_event(await asyncio.wait_for(self._queue.get(), min(left, POLL_SECONDS))))
+                count += _records(events[-1])
+        while count < self._gathering.most_records and not self._queue.empty():
+            events.append(_event(self._queue.get_nowait()))
+            count += _records(events[-1])
+        return events
+
+    def _still_ours(self, events: list[Any]) -> list[Any]:
+        """The events of the current generation; the others are given back, and all of them when the flow has stopped."""
+        generation = self._app.consumer_generation_id
+        if Ownership(self._app, generation).draining():
+            self._given_up = generation
+        if self._given_up >= generation:
+            self._give_back(events)
+            return []
+        live = [event for event in events if event.message.generation_id == generation]
+        if len(live) != len(events):
+            self._give_back([event for event in events if event.message.generation_id != generation])
+        return live
+
+    async def _turn(self, events: list[Any]) -> None:
+        """One batch: prepared, committed, acknowledged."""
+        started = time.monotonic()
+        owned = Ownership(self._app, self._app.consumer_generation_id)
+        try:
+            if self._contiguity is not None:
+                for event in events:
+                    self._contiguity.admit(event.message)
+            batch = Batch(events)
+            await _until_committed(self._handler, self._handler.prepare(batch), owned, self._name)
+        except GiveBack:
+            self._give_back(events)
+            self._given_up = owned.generation
+            return
+        except BaseException:
+            # Nobody acknowledges these any more: without this the worker's stop would wait for them without end.
+            self._give_back(events)
+            raise
+        for event in events:
+            await self._stream.ack(event)
+        RECORDS.labels(agent=self._name).inc(len(batch))
+        UNIT_SECONDS.labels(agent=self._name).observe(time.monotonic() - started)
+
+    def _give_back(self, events: list[Any]) -> None:
+        """Leave events unacknowledged and no longer waited for: their offsets stay uncommitted and they are delivered again."""
+        for event in events:
+            self._app.consumer.unacked.discard(event.message)
+        GIVEN_BACK.labels(agent=self._name).inc(sum(_records(event) for event in events))
+
+
+def _event(item: Any) -> Any:
+    if isinstance(item, Exception):
+        raise item
+    return item
+
+
+def _records(event: Any) -> int:
+    value = event.message.value
+    return len(value) if isinstance(value, list) else 1
+
+
+async def _until_committed(handler: Handler[WorkT], work: WorkT, owned: Ownership, name: str) -> None:
+    backoff = BACKOFF_FIRST_SECONDS
+    while True:
+        try:
+            await _attempt(handler, work, owned)
+        except Retryable as error:
+            wait = max(backoff, min(error.retry_after or 0.0, BACKOFF_MOST_SECONDS))
+            log.warning("commit_failed", agent=name, error=str(error), retry_in=wait)
+            await _pause(wait, owned)
+            backoff = min(backoff * 2, BACKOFF_MOST_SECONDS)
+        else:
+            return
+
+
+async def _attempt(handler: Handler[WorkT], work: WorkT, owned: Ownership) -> None:
+    """One try. When the flow stops meanwhile it gets GRACE_SECONDS, then it is cancelled and the batch given back."""
+    owned.check()
+    task = asyncio.ensure_future(handler.commit(work, owned))
+    deadline: float | None = None
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=POLL_SECONDS)
+            if deadline is None and owned.draining():
+                deadline = time.monotonic() + GRACE_SECONDS
+            if deadline is not None and time.monotonic() > deadline and not task.done():
+                raise GiveBack
+    finally:
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Retryable, GiveBack):
+                await task
+    task.result()
+
+
+async def _pause(seconds: float, owned: Ownership) -> None:
+    """Wait before the next try; raises GiveBack as soon as the flow stops."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if owned.draining():
+            raise GiveBack
+        await asyncio.sleep(min(left, POLL_SECONDS))
+    owned.check()

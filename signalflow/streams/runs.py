@@ -1,0 +1,77 @@
+"""Delivery in runs: consecutive records of one partition travel through Faust as one message.
+
+Faust's cost is per message (fetch loop, three or four asyncio tasks, queue, stream iterator, ack: about 85 us), whatever the agent
+does. `ConsumerScheduler` is an official setting: it decides what one fetch hands on. Verified with faust-streaming 0.15.3.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP
+
+RUN_RECORDS = 500
+# A queue holds a fixed number of runs, so a run is bounded in bytes too.
+RUN_BYTES = 1 << 20
+
+
+class Run:
+    """Consecutive records of one partition, in the shape that Faust expects of one record; `value` holds the records.
+
+    Its offset is that of its last record.
+    """
+
+    __slots__ = (
+        "checksum",
+        "headers",
+        "key",
+        "offset",
+        "partition",
+        "serialized_key_size",
+        "serialized_value_size",
+        "timestamp",
+        "timestamp_type",
+        "topic",
+        "value",
+    )
+
+    def __init__(self, records: list[Any]) -> None:
+        last = records[-1]
+        self.topic, self.partition, self.offset = last.topic, last.partition, last.offset
+        self.timestamp, self.timestamp_type = last.timestamp, last.timestamp_type
+        self.headers = self.key = self.checksum = None
+        self.value = records
+        self.serialized_key_size = self.serialized_value_size = 0
+
+
+def split_into_runs(
+    records: list[Any], max_records: int = RUN_RECORDS, max_bytes: int = RUN_BYTES
+) -> Iterator[list[Any]]:
+    """Cut one partition's records, in order, into runs within both bounds; a record larger than max_bytes is a run of its own."""
+    start, size = 0, 0
+    for index, record in enumerate(records):
+        length = len(record.value or b"") + len(record.key or b"")
+        if index > start and (size + length > max_bytes or index - start >= max_records):
+            yield records[start:index]
+            start, size = index, 0
+        size += length
+    if start < len(records):
+        yield records[start:]
+
+
+def run_scheduler(topics: frozenset[str]) -> type[DefaultSchedulingStrategy]:
+    """A scheduler that delivers these topics in runs, and all others (changelogs: recovery reads them so) record by record."""
+
+    class RunScheduler(DefaultSchedulingStrategy):
+        def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
+            single: dict[TP, list[Any]] = {}
+            for tp, of_partition in records.items():
+                if tp.topic in topics:
+                    for run in split_into_runs(of_partition):
+                        yield tp, Run(run)
+                else:
+                    single[tp] = of_partition
+            if single:
+                yield from super().iterate(single)
+
+    return RunScheduler

@@ -1,0 +1,161 @@
+"""A Faust table that is read and written in batches, whose RocksDB is never ahead of its changelog and whose states can be merged.
+
+Faust still does membership, assignment, recovery, table routing and web inspection, and the changelog has its ordinary format.
+What is used of Faust's inner side (`data._db_for_partition`, `data.offset_key`) is in this module alone. Verified with
+faust-streaming 0.15.3 and rocksdict 0.3.29; tests/integration/test_path_state_table.py guards it.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import faust
+import rocksdict
+import structlog
+
+from signalflow.errors import Retryable
+from signalflow.metrics import CHANGELOG_JUMPS
+from signalflow.streams.changelog import read_range
+from signalflow.streams.producer import ConfirmedProducer, Outgoing, Span
+
+log = structlog.get_logger()
+
+State = dict[bytes, bytes | None]
+
+
+class StateCodec(Protocol):
+    """What a table must know of its values."""
+
+    def merge(self, one: bytes, other: bytes) -> bytes:
+        """The union of two values of one key: commutative and idempotent."""
+        ...
+
+    def expired(self, value: bytes, now_us: int) -> bool:
+        """Whether a value may be removed at this time (microseconds since the epoch)."""
+        ...
+
+
+class StateTable(faust.Table):
+    """Batch reads and confirmed batch writes. `codec` is set by the module that creates the table."""
+
+    codec: StateCodec
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._write_lock = asyncio.Lock()
+
+    # --- reading
+
+    def read(self, partition: int, keys: Sequence[bytes]) -> State:
+        """The values of these keys in one partition; None where there is none."""
+        keys = list(keys)
+        return dict(zip(keys, self.data._db_for_partition(partition).get(keys), strict=True)) if keys else {}
+
+    def offset_reached(self, partition: int) -> int:
+        """The changelog offset up to which the local state is complete; -1 at the beginning."""
+        persisted = self.data._db_for_partition(partition).get(self.data.offset_key)
+        return -1 if persisted is None else int(persisted)
+
+    def expired_keys(self, partition: int, now_us: int, limit: int) -> list[bytes]:
+        """At most `limit` keys of one partition whose state has outlived its post."""
+        found: list[bytes] = []
+        for key, value in self.data._visible_items(self.data._db_for_partition(partition)):
+            if self.codec.expired(value, now_us):
+                found.append(key)
+                if len(found) >= limit:
+                    break
+        return found
+
+    # --- writing
+
+    async def write(self, producer: ConfirmedProducer, by_partition: Mapping[int, State]) -> None:
+        """Changelog first and confirmed; then values and offset into RocksDB, in one write per partition.
+
+        Raises Retryable when the brokers are away: nothing was applied locally, write the same again.
+        """
+        async with self._write_lock:
+            spans = await self._send(producer, by_partition)
+            for partition, state in by_partition.items():
+                unbroken = self._apply(partition, state, spans.get(partition, []))
+                if not unbroken:
+                    await self._close_jump(producer, partition, spans[partition])
+
+    async def _send(self, producer: ConfirmedProducer, by_partition: Mapping[int, State]) -> dict[int, list[Span]]:
+        batches = {
+            partition: [Outgoing(key, value) for key, value in state.items()]
+            for partition, state in by_partition.items()
+            if state
+        }
+        return await producer.send(self.changelog_topic.get_topic_name(), batches) if batches else {}
+
+    def _apply(self, partition: int, state: State, spans: Iterable[Span]) -> bool:
+        """Apply what the changelog has confirmed. The offset advances only over an unbroken run of own records.
+
+        A jump means that another worker wrote in between; False says so, and the next recovery will read that stretch.
+        """
+        reached = self.offset_reached(partition)
+        unbroken = True
+        for first, last, _ in spans:
+            if first != reached + 1:
+                unbroken = False
+                break
+            reached = last
+        self._put(partition, state, reached)
+        return unbroken
+
+    async def _close_jump(self, producer: ConfirmedProducer, partition: int, spans: Sequence[Span]) -> None:
+        """Merge what another worker wrote between our records, write the unions back, and advance the offset.
+
+        Without the write-back compaction could keep the other's older value, since it is the later record of its key.
+        Only the owner of the current generation comes here: an earlier one finds its batch given back before it writes.
+        """
+        CHANGELOG_JUMPS.inc()
+        topic = self.changelog_topic.get_topic_name()
+        first, upto = self.offset_reached(partition) + 1, spans[-1].last
+        log.warning("changelog_jump", topic=topic, partition=partition, first=first, upto=upto)
+        try:
+            records = await read_range(producer.bootstrap_servers, topic, partition, first, upto)
+        except Retryable as error:
+            # The offset stays behind: the next batch, or else the next recovery, comes back to this stretch.
+            log.warning("changelog_jump_left_open", topic=topic, partition=partition, error=str(error))
+            return
+        values = self.read(partition, list({record.key for record in records}))
+        in_log: State = {}
+        for record in records:
+            values[record.key] = self._merged(values[record.key], record.value, record.timestamp)
+            in_log[record.key] = record.value
+        self._put(partition, values, upto)
+        unions = {key: value for key, value in values.items() if value != in_log[key]}
+        if unions:
+            written = await self._send(producer, {partition: unions})
+            self._apply(partition, unions, written[partition])
+
+    # --- recovery
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Recovery: merge instead of letting the last record win, since a worker thought dead may have written late."""
+        by_partition: dict[int, list[Any]] = {}
+        for event in batch:
+            by_partition.setdefault(event.message.partition, []).append(event.message)
+        for partition, messages in by_partition.items():
+            values = self.read(partition, list({message.key for message in messages}))
+            for message in messages:
+                values[message.key] = self._merged(values[message.key], message.value, int(message.timestamp * 1000))
+            self._put(partition, values, max(message.offset for message in messages))
+
+    def _merged(self, mine: bytes | None, theirs: bytes | None, timestamp_ms: int) -> bytes | None:
+        """A tombstone removes only a state that had expired when it was written."""
+        if theirs is None:
+            return None if mine is None or self.codec.expired(mine, timestamp_ms * 1000) else mine
+        return theirs if mine is None else self.codec.merge(mine, theirs)
+
+    def _put(self, partition: int, values: Mapping[bytes, bytes | None], offset: int) -> None:
+        write = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in values.items():
+            if value is None:
+                write.delete(key)
+            else:
+                write.put(key, value)
+        if offset >= 0:
+            write.put(self.data.offset_key, str(offset).encode())
+        self.data._db_for_partition(partition).write(write)

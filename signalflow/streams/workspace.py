@@ -1,0 +1,107 @@
+"""A worker's place on disk: one directory for its RocksDB, held by one process, that fits the changelog it was made from."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import rocksdict
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from faust.stores.rocksdb import Store
+
+from signalflow.errors import Fatal, Retryable
+from signalflow.settings import Settings
+from signalflow.topics import POST_STATE_TABLE, TopicNames
+
+log = structlog.get_logger()
+
+MOST_WORKERS_ON_A_MACHINE = 64
+
+
+class Workspace:
+    """The directory of one worker, locked as long as the object lives. `slot` counts from 0."""
+
+    def __init__(self, name: str, slot: int, path: Path, lock: int) -> None:
+        self.name, self.slot, self.path = name, slot, path
+        self._lock = lock
+
+
+def claim_workspace(settings: Settings) -> Workspace:
+    """The directory of the worker's name, or without a name of the first free of worker-1, worker-2, ...
+
+    Raises Fatal when another process holds it: two processes on one RocksDB would wait for each other.
+    """
+    root = settings.state_dir / "workers"
+    names = (
+        [settings.worker_name]
+        if settings.worker_name
+        else [f"worker-{n}" for n in range(1, MOST_WORKERS_ON_A_MACHINE + 1)]
+    )
+    for slot, name in enumerate(names):
+        path = root / name
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        return Workspace(name, slot, path, lock)
+    raise Fatal(
+        f"{root / names[-1]} is in use by another worker; give this one another SIGNALFLOW_WORKER_NAME or state directory"
+    )
+
+
+async def fit_to_changelog(settings: Settings, workspace: Workspace) -> bool:
+    """Wipe local state that this Kafka's changelog cannot have produced; True when it did. Recovery restores it.
+
+    State does not fit when it was made on another cluster, or is ahead of the changelog (which was created anew, or lost records).
+    Raises Retryable when Kafka is away.
+    """
+    topic = TopicNames.of(settings).post_state_changelog
+    marker, data = workspace.path / "cluster", workspace.path / "data"
+    cluster, ends = await _cluster_and_ends(settings, topic)
+    reason = ""
+    if marker.exists() and marker.read_text() != cluster:
+        reason = "made on another Kafka cluster"
+    elif any(offset >= ends.get(partition, 0) for partition, offset in _persisted_offsets(data)):
+        reason = "ahead of its changelog"
+    if reason:
+        log.warning("local_state_wiped", path=str(data), reason=reason)
+        shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True, exist_ok=True)
+    marker.write_text(cluster)
+    return bool(reason)
+
+
+def _persisted_offsets(data: Path) -> Iterator[tuple[int, int]]:
+    """(partition, changelog offset) of every local store."""
+    for path in sorted(data.glob(f"v*/tables/{POST_STATE_TABLE}-*.db")):
+        database = rocksdict.Rdict(str(path), rocksdict.Options(raw_mode=True))
+        try:
+            offset = database.get(Store.offset_key)
+        finally:
+            database.close()
+        if offset is not None:
+            yield int(path.stem.rpartition("-")[2]), int(offset)
+
+
+async def _cluster_and_ends(settings: Settings, topic: str) -> tuple[str, dict[int, int]]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    try:
+        await admin.start()
+        cluster = (await admin.describe_cluster())["cluster_id"]
+        await consumer.start()
+        partitions = [TopicPartition(topic, partition) for partition in range(settings.topic_partitions)]
+        ends = await consumer.end_offsets(partitions)
+    except (KafkaError, OSError) as error:
+        raise Retryable(f"Kafka at {settings.kafka} does not answer: {type(error).__name__}: {error}") from error
+    finally:
+        await consumer.stop()
+        await admin.close()
+    return str(cluster), {tp.partition: offset for tp, offset in ends.items()}

@@ -1,0 +1,71 @@
+"""The table `post_state`: per post its last observations, as compact bytes that can be merged."""
+
+import struct
+
+import faust
+
+from signalflow.domain.observations import Observation, PostState, expired, merge
+from signalflow.errors import Fatal
+from signalflow.settings import Settings
+from signalflow.streams.state_table import StateCodec, StateTable
+from signalflow.topics import POST_STATE_TABLE
+
+VERSION = 1
+_HEAD = struct.Struct("<Bqq")
+_OBSERVATION = struct.Struct("<qii")
+
+# RocksDB's defaults in Faust are 2 GiB of cache and 192 MiB of write buffers for each partition.
+ROCKSDB_OPTIONS = {
+    "block_cache_size": 16 << 20,
+    "write_buffer_size": 8 << 20,
+    "max_write_buffer_number": 2,
+    "max_open_files": 256,
+}
+
+
+def encode_state(state: PostState) -> bytes:
+    """One version byte, two times, then 16 bytes an observation: at most 145 bytes."""
+    return _HEAD.pack(VERSION, state.created_us, state.first_seen_us) + b"".join(
+        _OBSERVATION.pack(*observation) for observation in state.ring
+    )
+
+
+def decode_state(value: bytes) -> PostState:
+    """The inverse of encode_state. Raises Fatal for a version this code does not know: guessing would damage state."""
+    if not value or value[0] != VERSION:
+        raise Fatal(
+            f"post_state holds a value of version {value[0] if value else 'none'}, this code knows {VERSION}: "
+            "run the version of signalflow that wrote it, or a newer one"
+        )
+    _, created_us, first_seen_us = _HEAD.unpack_from(value)
+    ring = tuple(Observation(*fields) for fields in _OBSERVATION.iter_unpack(value[_HEAD.size :]))
+    return PostState(created_us, first_seen_us, ring)
+
+
+class PostStateCodec(StateCodec):
+    """How post states are merged and when they expire."""
+
+    def __init__(self, lifetime_hours: float) -> None:
+        self.lifetime_us = int(lifetime_hours * 3_600_000_000)
+
+    def merge(self, one: bytes, other: bytes) -> bytes:
+        """The union of two encoded states."""
+        return one if one == other else encode_state(merge(decode_state(one), decode_state(other)))
+
+    def expired(self, value: bytes, now_us: int) -> bool:
+        """Whether the post was created longer ago than its state is kept."""
+        return expired(_HEAD.unpack_from(value)[1], now_us, self.lifetime_us)
+
+
+def create_post_state(app: faust.App, settings: Settings) -> StateTable:
+    """The table of this application."""
+    table: StateTable = app.Table(
+        POST_STATE_TABLE,
+        key_type=bytes,
+        value_type=bytes,
+        partitions=settings.topic_partitions,
+        options=dict(ROCKSDB_OPTIONS),
+        help="Last observations of every post younger than 48 h.",
+    )
+    table.codec = PostStateCodec(settings.post_state_hours)
+    return table

@@ -1,0 +1,230 @@
+"""The consume loop: nothing is acknowledged before it is durable, and what cannot be finished is given back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from faust.types import TP
+
+from signalflow.errors import Fatal, Retryable
+from signalflow.streams.consume import Batch, Gathering, Ownership, consume
+from tests.unit.streams.fakes import FakeApp, FakeStream
+
+SOON = Gathering(due_records=1000, most_records=2000, seconds=0.02)
+DEADLINE = 10.0
+
+
+class Recorder:
+    """A handler that remembers what it committed; `fail` says what a commit raises, and `gate` holds it up."""
+
+    def __init__(self) -> None:
+        self.committed: list[list[int]] = []
+        self.attempts = 0
+        self.fail: Callable[[], Exception | None] = lambda: None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.entered = asyncio.Event()
+
+    def prepare(self, batch: Batch) -> list[int]:
+        return [record.offset for records in batch.partitions.values() for record in records]
+
+    async def commit(self, work: list[int], owned: Ownership) -> None:
+        self.attempts += 1
+        self.entered.set()
+        await self.gate.wait()
+        error = self.fail()
+        if error is not None:
+            raise error
+        self.committed.append(work)
+
+
+@asynccontextmanager
+async def running(
+    app: FakeApp, stream: FakeStream, handler: Recorder, gathering: Gathering = SOON, guard: bool = True
+) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(consume(app, stream, handler, gathering, name="test", guard=guard))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_runs_are_acknowledged_in_order_after_their_commit() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    stream.push(0, 4)
+    stream.push(5, 9)
+    async with running(app, stream, handler):
+        await until(lambda: len(stream.acked) == 10)
+    assert stream.acked == list(range(10))
+    assert [offset for work in handler.committed for offset in work] == list(range(10))
+
+
+async def test_nothing_is_acknowledged_before_the_commit_has_returned() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    handler.gate.clear()
+    stream.push(0, 4)
+    async with running(app, stream, handler):
+        async with asyncio.timeout(DEADLINE):
+            await handler.entered.wait()
+        assert stream.acked == []
+        handler.gate.set()
+        await until(lambda: stream.acked == [0, 1, 2, 3, 4])
+
+
+async def test_a_transient_failure_is_tried_again_with_the_same_work() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    failures = iter([Retryable("away"), Retryable("away")])
+    handler.fail = lambda: next(failures, None)
+    stream.push(0, 4)
+    async with running(app, stream, handler):
+        await until(lambda: len(stream.acked) == 5)
+    assert handler.attempts == 3
+    assert handler.committed == [[0, 1, 2, 3, 4]]
+
+
+async def test_a_fatal_error_leaves_the_loop_with_nothing_acknowledged_and_nothing_waited_for() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    handler.fail = lambda: Fatal("schema unknown")
+    stream.push(0, 4)
+    async with running(app, stream, handler) as task:
+        with pytest.raises(Fatal):
+            await asyncio.wait_for(task, DEADLINE)
+    assert stream.acked == []
+    assert not app.consumer.unacked, "wait_empty would wait for these for ever"
+
+
+async def test_a_skipped_offset_stops_the_worker_instead_of_losing_a_record() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    stream.push(0, 4)
+    async with running(app, stream, handler) as task:
+        await until(lambda: len(stream.acked) == 5)
+        stream.push(6, 9)
+        with pytest.raises(Fatal, match="offset 6 came where 5 was due"):
+            await asyncio.wait_for(task, DEADLINE)
+    assert 6 not in stream.acked
+
+
+async def test_the_first_offset_of_an_assignment_must_be_the_committed_one() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    app.consumer.start_offsets[TP("raw", 0)] = 100
+    stream.push(102, 104)
+    async with running(app, stream, handler) as task:
+        with pytest.raises(Fatal, match="offset 102 came where 100 was due"):
+            await asyncio.wait_for(task, DEADLINE)
+
+
+async def test_repeated_offsets_are_processed_again() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    stream.push(0, 9)
+    stream.push(5, 14)
+    async with running(app, stream, handler):
+        await until(lambda: 14 in stream.acked)
+
+
+async def test_records_of_an_earlier_generation_are_given_back() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    app.consumer_generation_id = 2
+    stale = stream.push(0, 4, generation=1)
+    stream.push(0, 4, generation=2)
+    async with running(app, stream, handler):
+        await until(lambda: len(stream.acked) == 5)
+    assert not stale.message.acked
+    assert stale.message not in app.consumer.unacked
+
+
+async def test_an_outage_during_a_rebalance_gives_the_batch_back_and_acknowledges_nothing_more_of_its_generation() -> (
+    None
+):
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    handler.fail = lambda: Retryable("database away")
+    first = stream.push(0, 4)
+    async with running(app, stream, handler):
+        async with asyncio.timeout(DEADLINE):
+            await handler.entered.wait()
+        app.flow_control.suspend()
+        await until(lambda: first.message not in app.consumer.unacked)
+        handler.fail = lambda: None
+        app.flow_control.resume()
+        later = stream.push(5, 9)
+        await until(lambda: later.message not in app.consumer.unacked)
+        assert stream.acked == [], "a commit past the batch that was given back would lose it"
+        app.consumer_generation_id = 2
+        stream.push(0, 9, generation=2)
+        await until(lambda: stream.acked == list(range(10)))
+
+
+async def test_a_commit_that_hangs_is_given_back_when_the_flow_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signalflow.streams.consume.GRACE_SECONDS", 0.05)
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    handler.gate.clear()
+    event = stream.push(0, 4)
+    async with running(app, stream, handler):
+        async with asyncio.timeout(DEADLINE):
+            await handler.entered.wait()
+        app.flow_control.suspend()
+        await until(lambda: event.message not in app.consumer.unacked)
+    assert stream.acked == []
+    assert handler.committed == []
+
+
+async def test_a_batch_in_commit_when_the_flow_stops_is_finished_and_acknowledged() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    handler.gate.clear()
+    stream.push(0, 4)
+    async with running(app, stream, handler):
+        async with asyncio.timeout(DEADLINE):
+            await handler.entered.wait()
+        app.flow_control.suspend()
+        handler.gate.set()
+        await until(lambda: stream.acked == [0, 1, 2, 3, 4])
+
+
+async def test_idle_records_are_written_within_the_time_bound() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    stream.push(0, 2)
+    async with running(app, stream, handler, Gathering(due_records=50, most_records=50, seconds=0.05)):
+        await until(lambda: stream.acked == [0, 1, 2])
+
+
+async def test_a_due_batch_does_not_wait_and_takes_what_else_is_there() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    for first in range(0, 200, 10):
+        stream.push(first, first + 9)
+    gathering = Gathering(due_records=50, most_records=120, seconds=60.0)
+    async with running(app, stream, handler, gathering):
+        await until(lambda: len(stream.acked) >= 100)
+    assert all(50 <= len(work) <= 129 for work in handler.committed)
+
+
+async def test_the_end_of_the_stream_ends_the_loop_instead_of_waiting_for_ever() -> None:
+    app, handler = FakeApp(), Recorder()
+
+    class Ending(FakeStream):
+        async def events(self):  # type: ignore[no-untyped-def]
+            raise RuntimeError("the stream broke")
+            yield
+
+    async with running(app, Ending(app), handler) as task:
+        with pytest.raises(RuntimeError, match="the stream broke"):
+            await asyncio.wait_for(task, DEADLINE)

@@ -1,0 +1,103 @@
+"""The worker's own web views: is it alive, is it ready, what does it count, what does it know of a post."""
+
+import asyncio
+from typing import Any
+
+import orjson
+from faust.types import TP
+from faust.web import Request, Response, Web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from signalflow.enrichment import from_microseconds
+from signalflow.errors import SignalflowError
+from signalflow.metrics import CONSUMER_LAG, REGISTRY
+from signalflow.storage.pool import connection
+from signalflow.streams.app import Application, source_topics
+from signalflow.streams.producer import partition_for
+from signalflow.streams.state_table import StateTable
+from tables.post_state import decode_state
+
+DATABASE_SECONDS = 2.0
+MOST_ID_CHARACTERS = 13
+
+
+def _json(web: Web, content: Any, status: int = 200) -> Response:
+    return web.bytes(orjson.dumps(content), content_type="application/json", status=status)
+
+
+async def readiness(app: Application) -> dict[str, Any]:
+    """What must hold before this worker does its part; `ready` is the conjunction."""
+    assigned = [tp for tp in app.consumer.assignment() if tp.topic in source_topics(app.settings)]
+    recovered = bool(app.tables.actives_ready) and not app.rebalancing and not app.in_recovery
+    try:
+        async with asyncio.timeout(DATABASE_SECONDS), connection(app.resources.pool) as database:
+            await database.fetchval("SELECT 1")
+        reachable = True
+    except (SignalflowError, TimeoutError):
+        reachable = False
+    return {
+        "ready": recovered and reachable,
+        "assigned_partitions": len(assigned),
+        "recovered": recovered,
+        "database": reachable,
+    }
+
+
+def update_lag(app: Application) -> None:
+    """Set the lag gauges: records on the brokers that are not committed yet, per topic, for the partitions of this worker."""
+    lags = dict.fromkeys(source_topics(app.settings), 0)
+    for tp in app.consumer.assignment():
+        if tp.topic in lags:
+            end, committed = app.consumer.highwater(tp), app.consumer.committed_upto(tp)
+            lags[tp.topic] += max((end or 0) - committed, 0)
+    for topic, lag in lags.items():
+        CONSUMER_LAG.labels(topic=topic).set(lag)
+
+
+def described_state(post_id: str, value: bytes) -> dict[str, Any]:
+    """A post's state as JSON: times in UTC, observations oldest first."""
+    state = decode_state(value)
+    return {
+        "id": post_id,
+        "created_utc": from_microseconds(state.created_us),
+        "first_seen_at": from_microseconds(state.first_seen_us),
+        "observations": [
+            {"observed_at": from_microseconds(time), "score": score, "num_comments": comments}
+            for time, score, comments in state.ring
+        ],
+    }
+
+
+def register(app: Application, table: StateTable) -> None:
+    """Add the views to the app."""
+
+    @app.page("/live", name="live")
+    async def live(web: Web, request: Request) -> Response:
+        return _json(web, {"live": True, "worker": app.workspace.name})
+
+    @app.page("/ready", name="ready")
+    async def ready(web: Web, request: Request) -> Response:
+        answer = await readiness(app)
+        return _json(web, answer, status=200 if answer["ready"] else 503)
+
+    @app.page("/metrics", name="metrics")
+    async def metrics(web: Web, request: Request) -> Response:
+        update_lag(app)
+        return web.bytes(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST.partition(";")[0])
+
+    @app.page("/tables/post_state/{post_id}", name="post_state")
+    @app.table_route(table=table, match_info="post_id")
+    async def post_state(web: Web, request: Request, post_id: str) -> Response:
+        if not post_id.isalnum() or len(post_id) > MOST_ID_CHARACTERS:
+            return _json(
+                web, {"title": "post_id is not a post's id: base 36, at most 13 characters", "status": 422}, 422
+            )
+        partition = partition_for(post_id.encode(), app.settings.topic_partitions)
+        if TP(table.changelog_topic.get_topic_name(), partition) not in app.assignor.assigned_actives():
+            return _json(
+                web, {"title": "the owner of this post is changing; try again in a second", "status": 503}, 503
+            )
+        value = table.read(partition, [post_id.encode()])[post_id.encode()]
+        if value is None:
+            return _json(web, {"title": f"no state of post {post_id}", "status": 404}, 404)
+        return _json(web, described_state(post_id, value))
