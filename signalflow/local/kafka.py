@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import psutil
@@ -51,6 +52,7 @@ class EmbeddedKafka:
         self.broker_ports = tuple(broker_ports)
         self.controller_ports = tuple(controller_ports)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._preparing = Lock()
 
     @property
     def nodes(self) -> range:
@@ -72,19 +74,23 @@ class EmbeddedKafka:
         return self.data_dir / f"broker-{node}.log"
 
     def prepare(self) -> None:
-        """Download what is missing, format new storage and write the configuration.
+        """`prepare_broker` for all of them."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self.prepare_broker, self.nodes))
+
+    def prepare_broker(self, node: int) -> None:
+        """Download what is missing, end a broker of a previous run, write the configuration, format new storage.
 
         Raises Fatal when the kept data are of a cluster of another size, or the storage cannot be formatted.
         """
         kafka_jars()
-        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        cluster_id = self._cluster_id()
-        for node in self.nodes:
-            self._end_orphan(node)
-            self._properties(node).write_text(self._configuration(node))
-        new = [node for node in self.nodes if not (self._storage(node) / "meta.properties").exists()]
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda node: self._format(node, cluster_id), new))
+        with self._preparing:
+            self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            cluster_id = self._cluster_id()
+        self._end_orphan(node)
+        self._properties(node).write_text(self._configuration(node))
+        if not (self._storage(node) / "meta.properties").exists():
+            self._format(node, cluster_id)
 
     def launch(self, node: int) -> Launch:
         """How to start one prepared broker."""
@@ -96,14 +102,11 @@ class EmbeddedKafka:
 
     async def ready(self) -> bool:
         """Whether every broker is up and known to the cluster."""
-        client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=2000)
-        try:
-            await client.bootstrap()
-            return len(client.cluster.brokers()) == len(self.broker_ports)
-        except (KafkaError, OSError, TimeoutError):
-            return False
-        finally:
-            await client.close()
+        return await _known_brokers(self.bootstrap) == set(self.nodes)
+
+    async def broker_ready(self, node: int) -> bool:
+        """Whether this broker answers, and is known to the cluster."""
+        return node in await _known_brokers(f"{ports.LOOPBACK}:{self.broker_ports[node - 1]}")
 
     def start(self) -> None:
         """Prepare and start all brokers, and wait until they are a cluster. Raises Fatal with the end of a log."""
@@ -233,6 +236,18 @@ def _java() -> list[str]:
 def _environment() -> dict[str, str]:
     """Nothing of ours: KAFKA_OPTS or JAVA_TOOL_OPTIONS of the user would change the broker."""
     return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+async def _known_brokers(bootstrap: str) -> set[int]:
+    """The ids of the brokers that are in the cluster's metadata; empty when none answers."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
+    try:
+        await client.bootstrap()
+        return {broker.nodeId for broker in client.cluster.brokers()}
+    except (KafkaError, OSError, TimeoutError):
+        return set()
+    finally:
+        await client.close()
 
 
 def _run(cluster: EmbeddedKafka) -> bool:

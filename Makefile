@@ -1,0 +1,64 @@
+# Two commands: `make up` runs everything on this machine, `make test` tests everything. Needs Python 3.11+, make and git.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Made anew whenever the lock or the project's metadata changed.
+STAMP := $(VENV)/.installed
+UP_FLAGS ?=
+PYTEST_FLAGS ?=
+UNIT_MARKERS := not integration and not chaos and not slow
+
+.PHONY: help up down status test test-unit lint format lock bench clean-data
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# pip installs nothing but uv, from its own lines of the lock; uv installs the rest in seconds. Everything is checked against hashes.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	awk '/^[^ #]/ { wanted = /^uv==/ } wanted' requirements.lock > $(VENV)/uv.lock.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+up: $(STAMP) ## Run everything on this machine; Ctrl-C stops it (UP_FLAGS="--workers 3")
+	@exec $(BIN)/signalflow up $(UP_FLAGS)
+
+down: $(STAMP) ## Stop what `signalflow up --detach` started
+	@$(BIN)/signalflow down
+
+status: $(STAMP) ## Show what runs, and where
+	@$(BIN)/signalflow status
+
+test: $(STAMP) ## All tests, on a Kafka and a PostgreSQL of their own (at most 12 minutes)
+	$(BIN)/pytest $(PYTEST_FLAGS)
+
+test-unit: $(STAMP) ## The tests that need no server (under 30 s)
+	$(BIN)/pytest -m "$(UNIT_MARKERS)" $(PYTEST_FLAGS)
+
+lint: $(STAMP) ## ruff, ruff format, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code, and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml, without any index address
+	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header --universal \
+		--python-version 3.11 --quiet --upgrade --output-file requirements.lock
+
+bench: $(STAMP) ## Measure; prints JSON
+	@$(BIN)/python -m tests.bench
+
+clean-data: $(STAMP) ## Stop the local stack and remove its data (.signalflow)
+	@$(BIN)/signalflow down
+	rm -rf .signalflow

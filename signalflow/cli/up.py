@@ -1,0 +1,225 @@
+"""`signalflow up`, `down` and `status`: the local stack in one command."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from signalflow.local.parts import Step
+    from signalflow.local.stack import Stack
+    from signalflow.local.state import StackState, StateDir
+
+# The first start on a machine downloads Kafka.
+_DETACHED_START_SECONDS = 300.0
+_DOWN_SECONDS = 20.0
+_POLL_SECONDS = 0.2
+
+
+StateDirOption = Annotated[
+    Path | None, typer.Option("--state-dir", help="Where the stack keeps its data.  [default: .signalflow]")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(up)
+    app.command()(down)
+    app.command()(status)
+
+
+def up(
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when the stack is up, and leave it running.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Workers to start (1-64).")] = 1,
+    brokers: Annotated[int, typer.Option(help="Kafka brokers: 1, or 3 with three copies of every record.")] = 1,
+    port_base: Annotated[
+        int,
+        typer.Option(help="First port: API +0, simulator +1, PostgreSQL +2, Kafka +3 to +8, workers from +10."),
+    ] = 9400,
+    state_dir: StateDirOption = None,
+    activity: Annotated[float, typer.Option(help="Simulator: multiplies arrivals of posts.")] = 1.0,
+    growth: Annotated[float, typer.Option(help="Simulator: speeds scores up (true to life: 1).")] = 12.0,
+    seed: Annotated[int | None, typer.Option(help="Simulator: decides all posts.")] = None,
+    kafka: Annotated[
+        str | None, typer.Option(help="An existing Kafka, host:port[,host:port], instead of our own.")
+    ] = None,
+    database_url: Annotated[str | None, typer.Option(help="An existing PostgreSQL instead of our own.")] = None,
+    reddit_url: Annotated[str | None, typer.Option(help="Another API for Reddit instead of the simulator.")] = None,
+) -> None:
+    """Start Kafka, PostgreSQL, the simulator of Reddit, workers and the API on this machine; Ctrl-C stops them.
+
+    With SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET set, Reddit itself is polled.
+    Exit status: 0 stopped as asked, 1 the stack did not start (the message says why), 2 wrong usage.
+    """
+    from signalflow.local.stack import Stack, StackOptions
+    from signalflow.local.state import StateDir
+    from signalflow.settings import Settings
+
+    if brokers not in (1, 3):
+        raise typer.BadParameter("must be 1 or 3", param_hint="--brokers")
+    given = {"kafka": kafka, "database_url": database_url, "reddit_base_url": reddit_url}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    options = StackOptions(
+        state_dir=(state_dir or settings.state_dir).resolve(),
+        port_base=port_base,
+        workers=workers,
+        brokers=3 if brokers == 3 else 1,
+        activity=activity,
+        growth=growth,
+        seed=seed,
+    )
+    directory = StateDir(options.state_dir)
+    directory.lock()
+    if detach:
+        directory.unlock()  # the process that stays takes it
+        _start_detached(directory)
+        return
+    directory.end_leftovers()
+    stack = Stack(options, settings)
+    stack.check_ports()
+    _run(stack, directory)
+
+
+def down(state_dir: StateDirOption = None) -> None:
+    """Stop the stack of a state directory, and whatever a killed one left running. The data are kept."""
+    from rich.console import Console
+
+    directory = _directory(state_dir)
+    running = directory.running()
+    if running is not None:
+        with Console(stderr=True).status("stopping ..."):
+            _stop(running)
+    elif directory.read() is None:
+        typer.echo(f"nothing runs in {directory.path}")
+        return
+    directory.lock()
+    directory.end_leftovers()
+    typer.echo("stopped; the data are kept")
+
+
+def status(
+    state_dir: StateDirOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what runs, and where. Exit status: 0 a stack runs, 1 none does."""
+    directory = _directory(state_dir)
+    state = directory.running()
+    if state is None:
+        typer.echo(f"nothing runs in {directory.path}: `signalflow up` starts it", err=True)
+        raise typer.Exit(1)
+    if as_json:
+        typer.echo(state.status.model_dump_json())
+        return
+    shown = state.status.model_dump(mode="json") | {"database_url": _without_password(state.status.database_url)}
+    workers = shown.pop("workers")
+    for name, value in shown.items():
+        typer.echo(f"{name:14} {value or '-'}")
+    for worker in workers:
+        typer.echo(f"{'worker':14} {worker['web_url']}  {worker['state']}  pid {worker['pid'] or '-'}")
+
+
+def _directory(given: Path | None) -> "StateDir":
+    from signalflow.local.state import StateDir
+    from signalflow.settings import get_settings
+
+    return StateDir((given or get_settings().state_dir).resolve())
+
+
+def _without_password(url: str) -> str:
+    from sqlalchemy.engine import make_url
+
+    return make_url(url).render_as_string(hide_password=True) if url else ""
+
+
+def _run(stack: "Stack", directory: "StateDir") -> None:
+    from rich.console import Console
+
+    from signalflow.local.report import ConsoleReporter
+    from signalflow.local.run import Run
+    from signalflow.logs import configure_logging
+
+    configure_logging(stack.settings)
+    console = Console()
+
+    async def whole_life() -> None:
+        run = Run(stack, _steps(stack), directory, lambda parts, steps: ConsoleReporter(console, parts, steps))
+        await run.until_stopped(partial(_counter, stack))
+
+    asyncio.run(whole_life())
+
+
+def _steps(stack: "Stack") -> list["Step"]:
+    """What must be done between the start of the servers and that of the workers."""
+    from signalflow.local.parts import Step
+    from signalflow.storage import migrate
+    from signalflow.streams.admin import create_topics
+
+    async def schema() -> None:
+        await migrate.upgrade(stack.database_url)
+
+    async def topics() -> None:
+        await create_topics(stack.effective_settings())
+
+    return [Step("schema", schema), Step("topics", topics)]
+
+
+async def _counter(stack: "Stack") -> Callable[[], Awaitable[int]]:
+    from signalflow.storage.counts import count_posts
+    from signalflow.storage.pool import create_pool
+
+    pool = await create_pool(stack.effective_settings(), application_name="signalflow up")
+    return partial(count_posts, pool)
+
+
+def _start_detached(directory: "StateDir") -> None:
+    """Start the same command in a session of its own, and wait until it says that the stack is up."""
+    from rich.console import Console
+
+    from signalflow.errors import Fatal
+    from signalflow.local.process import tail
+
+    log = directory.logs / "up.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    arguments = [argument for argument in sys.argv[1:] if argument not in ("--detach", "-d")]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from signalflow.cli.main import main; main()", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _DETACHED_START_SECONDS
+    with Console(stderr=True).status("starting ..."):
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise Fatal(f"the stack did not start:\n{tail(log)}")
+            state = directory.running()
+            if state is not None and state.supervisor.pid == process.pid and state.phase == "up":
+                typer.echo(f"signalflow is up: {state.status.api_url} (`signalflow down` stops it)")
+                return
+            time.sleep(_POLL_SECONDS)
+    raise Fatal(f"the stack is not up after {_DETACHED_START_SECONDS:.0f} s, and goes on trying; see {log}")
+
+
+def _stop(running: "StackState") -> None:
+    """SIGTERM to the supervisor, which stops all; SIGKILL when it does not end. What is left is ended by the caller."""
+    import psutil
+
+    process = running.supervisor.find()
+    if process is None:
+        return
+    process.terminate()
+    try:
+        process.wait(_DOWN_SECONDS)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait()

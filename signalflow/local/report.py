@@ -1,0 +1,109 @@
+"""What `signalflow up` shows: a live table while the stack starts, then a line every few seconds; plain lines without a terminal."""
+
+import contextlib
+import time
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from signalflow.local.parts import Part, PartState, Step
+from signalflow.local.progress import Progress
+
+_COLOURS = {
+    PartState.READY: "green",
+    PartState.UNREADY: "yellow",
+    PartState.RESTARTING: "red",
+    PartState.STOPPED: "dim",
+    PartState.WAITING: "dim",
+}
+
+
+class ConsoleReporter:
+    """Writes to one console. A terminal that went away is no reason to stop less orderly: its errors are ignored."""
+
+    def __init__(self, console: Console, parts: list[Part], steps: list[Step]) -> None:
+        self._console = console
+        self._started = time.monotonic()
+        self._rows: dict[str, tuple[PartState, str, str]] = {
+            part.name: (PartState.WAITING, part.address, "") for part in parts
+        } | {step.name: (PartState.WAITING, "", "") for step in steps}
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(self._table(), console=console, auto_refresh=False)
+            self._live.start()
+
+    def changed(self, part: Part, state: PartState, detail: str = "") -> None:
+        """A part went into a state."""
+        self._row(part.name, state, part.address, detail)
+
+    def step(self, step: Step, done: bool) -> None:
+        """A step began, or is done."""
+        self._row(step.name, PartState.READY if done else PartState.STARTING, "", "")
+
+    def failed(self, part: Part, why: str, log_tail: str, next_try: float) -> None:
+        """A part died; it is started again in `next_try` seconds."""
+        self.say(f"[red]{part.name} {escape(why)}[/red], starts again in {next_try:.0f} s; the end of {part.log}:")
+        self.say("\n".join(f"  {escape(line)}" for line in log_tail.splitlines()))
+
+    def tick(self) -> None:
+        """Show the passing time. Call it now and then while the stack starts."""
+        if self._live is not None:
+            with contextlib.suppress(OSError):
+                self._live.update(self._table(), refresh=True)
+
+    def up(self, address: str) -> None:
+        """The stack is up: no table any more."""
+        self._end_table()
+        seconds = time.monotonic() - self._started
+        self.say(f"[bold green]signalflow is up[/bold green] after {seconds:.0f} s: {address} (Ctrl-C stops it)")
+
+    def progress(self, progress: Progress, clock: str) -> None:
+        """The line of every few seconds."""
+        stored = "?" if progress.stored is None else f"{progress.stored:,}"
+        lag = "?" if progress.lag is None else f"{progress.lag:,}"
+        requests = "?" if progress.requests is None else str(progress.requests)
+        self.say(
+            f"[dim]{clock}[/dim]  found {progress.found:,}  in the database {stored}  lag {lag}  requests/min {requests}"
+        )
+
+    def stopping(self) -> None:
+        """The stack is going to stop."""
+        self._end_table()
+        self.say("stopping (again Ctrl-C: at once) ...")
+
+    def stopped(self) -> None:
+        """Nothing runs any more."""
+        self._end_table()
+        self.say("stopped; the data are kept")
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        with contextlib.suppress(OSError):
+            self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _row(self, name: str, state: PartState, address: str, detail: str) -> None:
+        self._rows[name] = (state, address, detail)
+        if self._live is not None:
+            self.tick()
+        else:
+            self.say(" ".join(part for part in (f"{name}:", state, address, detail) if part))
+
+    def _end_table(self) -> None:
+        if self._live is not None:
+            live, self._live = self._live, None
+            with contextlib.suppress(OSError):
+                live.update(self._table(), refresh=True)
+                live.stop()
+
+    def _table(self) -> Table:
+        table = Table(
+            box=None, pad_edge=False, caption=f"{time.monotonic() - self._started:.0f} s", caption_justify="left"
+        )
+        for heading in ("part", "state", "address", ""):
+            table.add_column(heading, no_wrap=True)
+        for name, (state, address, detail) in self._rows.items():
+            colour = _COLOURS.get(state, "cyan")
+            table.add_row(name, f"[{colour}]{state}[/{colour}]", address, f"[dim]{escape(detail)}[/dim]")
+        return table

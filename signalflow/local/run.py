@@ -1,0 +1,102 @@
+"""One stack from its start to its end in the foreground: signals, the state file, the status lines."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
+
+from signalflow.clock import utcnow
+from signalflow.local.parts import Part, Step
+from signalflow.local.progress import ProgressReader
+from signalflow.local.report import ConsoleReporter
+from signalflow.local.stack import Stack
+from signalflow.local.state import ProcessId, StackState, StateDir
+from signalflow.local.supervisor import Supervisor
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PROGRESS_SECONDS = 5.0
+_TICK_SECONDS = 0.5
+
+
+MakeReporter = Callable[[list[Part], list[Step]], ConsoleReporter]
+MakeCounter = Callable[[], Awaitable[Callable[[], Awaitable[int]]]]
+"""Makes, once the database is there, what counts its posts."""
+
+
+class Run:
+    """Needs a state directory that this process has locked."""
+
+    def __init__(self, stack: Stack, steps: Sequence[Step], directory: StateDir, make_reporter: MakeReporter) -> None:
+        self._stack = stack
+        self._directory = directory
+        self._phase: Literal["starting", "up", "stopping"] = "starting"
+        self._myself = ProcessId.of("supervisor", os.getpid())
+        stages = stack.stages(steps)
+        self._reporter = make_reporter(
+            [item for stage in stages for item in stage if isinstance(item, Part)],
+            [item for stage in stages for item in stage if isinstance(item, Step)],
+        )
+        self._supervisor = Supervisor(stages, self._reporter, self._write_state)
+        self._asked_to_stop = asyncio.Event()
+
+    async def until_stopped(self, make_counter: MakeCounter) -> None:
+        """Start everything, show progress until a signal comes, stop everything. Raises what made the start fail."""
+        loop = asyncio.get_running_loop()
+        for number in _STOP_SIGNALS:
+            loop.add_signal_handler(number, self._on_signal)
+        work = asyncio.create_task(self._work(make_counter))
+        asked = asyncio.create_task(self._asked_to_stop.wait())
+        try:
+            await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._asked_to_stop.set()
+            self._phase = "stopping"
+            self._reporter.stopping()
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                # An error of the start is raised below, after everything was stopped.
+                await asyncio.wait({work})
+            await self._supervisor.stop()
+            self._directory.forget()
+        self._reporter.stopped()
+        if not work.cancelled():
+            work.result()
+
+    async def _work(self, make_counter: MakeCounter) -> None:
+        self._write_state()
+        ticking = asyncio.create_task(self._tick())
+        try:
+            await self._supervisor.start()
+        finally:
+            ticking.cancel()
+        self._phase = "up"
+        self._write_state()
+        self._reporter.up(self._stack.api_url)
+        reader = ProgressReader(self._stack.worker_urls, await make_counter())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._supervisor.watch())
+            group.create_task(self._show(reader))
+
+    async def _show(self, reader: ProgressReader) -> None:
+        while True:
+            self._reporter.progress(await reader.read(), utcnow().strftime("%H:%M:%S"))
+            await asyncio.sleep(_PROGRESS_SECONDS)
+
+    async def _tick(self) -> None:
+        while True:
+            self._reporter.tick()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    def _on_signal(self) -> None:
+        if self._asked_to_stop.is_set():
+            self._supervisor.kill_now()
+        self._asked_to_stop.set()
+
+    def _write_state(self) -> None:
+        parts = self._supervisor.parts
+        children = [ProcessId.of(name, part.pid) for name, part in parts.items() if part.pid is not None]
+        self._directory.write(
+            StackState(supervisor=self._myself, phase=self._phase, children=children, status=self._stack.status(parts))
+        )

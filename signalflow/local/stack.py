@@ -1,0 +1,296 @@
+"""Which parts a local stack has, where they listen, and what they are told: from the options of `signalflow up`."""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from signalflow.errors import Fatal
+from signalflow.local import ports
+from signalflow.local.jars import default_cache
+from signalflow.local.kafka import Brokers, EmbeddedKafka
+from signalflow.local.parts import Part, Stage, Step, http_ok
+from signalflow.local.ports import LOOPBACK
+from signalflow.local.postgres import EmbeddedPostgres
+from signalflow.local.process import Launch
+from signalflow.local.state import StackStatus, WorkerStatus
+from signalflow.local.supervisor import Managed
+from signalflow.settings import Settings
+
+DEFAULT_PORT_BASE = 9400
+# A viral post of the demo passes a thousand points within two minutes of its discovery.
+DEMO_GROWTH = 12.0
+MAX_WORKERS = 64
+_HIGHEST_BASE = 65_535 - 10 - MAX_WORKERS
+# Names of the simulator's only client; no secret, it guards nothing.
+_SIMULATOR_CLIENT = "simulator"
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What the user asked for."""
+
+    state_dir: Path
+    port_base: int = DEFAULT_PORT_BASE
+    workers: int = 1
+    brokers: Brokers = 1
+    activity: float = 1.0
+    growth: float = DEMO_GROWTH
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1024 <= self.port_base <= _HIGHEST_BASE:
+            raise Fatal(f"--port-base must be from 1024 to {_HIGHEST_BASE}, not {self.port_base}")
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise Fatal(f"--workers must be from 1 to {MAX_WORKERS}, not {self.workers}")
+
+
+@dataclass(frozen=True)
+class PortPlan:
+    """The ports of a stack, from its base: API, simulator, PostgreSQL, brokers (3), controllers (3), free, workers (from 10)."""
+
+    base: int
+
+    @property
+    def api(self) -> int:
+        """The API and its page."""
+        return self.base
+
+    @property
+    def simulator(self) -> int:
+        """The stand-in for Reddit."""
+        return self.base + 1
+
+    @property
+    def postgres(self) -> int:
+        """PostgreSQL."""
+        return self.base + 2
+
+    def brokers(self, count: int) -> list[int]:
+        """Kafka's brokers."""
+        return [self.base + 3 + index for index in range(count)]
+
+    def controllers(self, count: int) -> list[int]:
+        """Kafka's controllers."""
+        return [self.base + 6 + index for index in range(count)]
+
+    def worker(self, number: int) -> int:
+        """The web views of a worker, counted from 1."""
+        return self.base + 9 + number
+
+
+@dataclass
+class Stack:
+    """The parts of one stack and their addresses."""
+
+    options: StackOptions
+    settings: Settings
+    """Those of the user. An address that was set replaces the embedded part."""
+    plan: PortPlan = field(init=False)
+    _kafka: EmbeddedKafka | None = field(init=False, default=None)
+    _postgres: EmbeddedPostgres | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.plan = PortPlan(self.options.port_base)
+        given, root = self.settings.model_fields_set, self.options.state_dir
+        if "kafka" not in given:
+            count = self.options.brokers
+            self._kafka = EmbeddedKafka(root / "kafka", self.plan.brokers(count), self.plan.controllers(count))
+        if "database_url" not in given:
+            self._postgres = EmbeddedPostgres(root / "postgres", self.plan.postgres)
+
+    # --- addresses
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers."""
+        return self._kafka.bootstrap if self._kafka else self.settings.kafka
+
+    @property
+    def database_url(self) -> str:
+        """With the password; of the embedded PostgreSQL only after its first start."""
+        return self._postgres.url() if self._postgres else self.settings.database_url.get_secret_value()
+
+    @property
+    def api_url(self) -> str:
+        """Where the API and its page are."""
+        return f"http://{LOOPBACK}:{self.plan.api}"
+
+    @property
+    def simulator_url(self) -> str | None:
+        """Where the simulator is; None when Reddit itself, or another API for it, is used."""
+        elsewhere = self.settings.reddit_client_id or self.settings.reddit_base_url
+        return None if elsewhere else f"http://{LOOPBACK}:{self.plan.simulator}"
+
+    def worker_url(self, number: int) -> str:
+        """The web views of a worker, counted from 1."""
+        return f"http://{LOOPBACK}:{self.plan.worker(number)}"
+
+    @property
+    def worker_urls(self) -> list[str]:
+        """The web views of all workers."""
+        return [self.worker_url(number) for number in range(1, self.options.workers + 1)]
+
+    def effective_settings(self) -> Settings:
+        """The settings of the stack's parts: the user's, with this stack's addresses."""
+        chosen = self.settings.model_dump(include=self.settings.model_fields_set)
+        return Settings(**(chosen | self._overrides()))
+
+    def status(self, parts: dict[str, Managed]) -> StackStatus:
+        """What `signalflow status` shows."""
+        workers = [(parts[f"worker-{number}"], url) for number, url in enumerate(self.worker_urls, 1)]
+        has_database = self._postgres is None or (self._postgres.data_dir / "password").exists()
+        return StackStatus(
+            kafka=self.kafka,
+            database_url=self.database_url if has_database else "",
+            api_url=self.api_url,
+            simulator_url=self.simulator_url,
+            workers=[WorkerStatus(pid=worker.pid, web_url=url, state=worker.state) for worker, url in workers],
+            state_dir=self.options.state_dir,
+        )
+
+    # --- parts
+
+    def stages(self, steps: Sequence[Step]) -> list[Stage]:
+        """Servers first, then the steps, then what needs both."""
+        servers = [*self._postgres_part(), *self._kafka_parts(), *self._simulator_part()]
+        workers = [self._worker_part(number) for number in range(1, self.options.workers + 1)]
+        return [servers, *([step] for step in steps), [self._api_part(), *workers]]
+
+    def check_ports(self) -> None:
+        """Raises Fatal, saying what to do, when a port that this stack needs is taken."""
+        wanted: list[tuple[str, int]] = [("the API", self.plan.api)]
+        if self.simulator_url:
+            wanted.append(("the simulator", self.plan.simulator))
+        if self._postgres:
+            wanted.append(("PostgreSQL", self.plan.postgres))
+        if self._kafka:
+            wanted += [("Kafka", port) for port in (*self._kafka.broker_ports, *self._kafka.controller_ports)]
+        wanted += [(f"worker {n}", self.plan.worker(n)) for n in range(1, self.options.workers + 1)]
+        for who, port in wanted:
+            if not ports.is_free(port):
+                raise Fatal(
+                    f"port {port}, which {who} needs, is taken by another program: end it, or give another --port-base"
+                    f" (this one uses {self.plan.base} to {self.plan.worker(self.options.workers)})"
+                )
+
+    def _postgres_part(self) -> list[Part]:
+        server = self._postgres
+        if server is None:
+            return []
+
+        async def ready() -> bool:
+            return server.ready()
+
+        return [
+            Part(
+                name="postgres",
+                address=f"{LOOPBACK}:{server.port}",
+                log=self._log("postgres"),
+                prepare=server.prepare,
+                launch=server.launch,
+                ready=ready,
+                clean=server.clean,
+                stop_rank=4,
+                stop_seconds=2.0,
+            )
+        ]
+
+    def _kafka_parts(self) -> list[Part]:
+        cluster = self._kafka
+        if cluster is None:
+            return []
+        download = "" if default_cache().is_dir() else "downloading Apache Kafka, 43 MB, once"
+        return [
+            Part(
+                name=f"kafka-{node}",
+                address=f"{LOOPBACK}:{port}",
+                log=self._log(f"kafka-{node}"),
+                prepare=partial(cluster.prepare_broker, node),
+                preparing=download,
+                launch=partial(cluster.launch, node),
+                ready=partial(cluster.broker_ready, node),
+                stop_rank=3,
+                stop_seconds=4.0,
+            )
+            for node, port in zip(cluster.nodes, cluster.broker_ports, strict=True)
+        ]
+
+    def _simulator_part(self) -> list[Part]:
+        url, options = self.simulator_url, self.options
+        if url is None:
+            return []
+        data = str(options.state_dir / "simulator")
+        arguments = ["simulator", "--host", LOOPBACK, "--port", str(self.plan.simulator), "--data-dir", data]
+        arguments += ["--activity", str(options.activity), "--growth", str(options.growth)]
+        if options.seed is not None:
+            arguments += ["--seed", str(options.seed)]
+        return [self._own_part("simulator", url, [_program("signalflow"), *arguments], {}, "/__ctl", stop_rank=2)]
+
+    def _api_part(self) -> Part:
+        changes = {"api_host": LOOPBACK, "api_port": self.plan.api}
+        return self._own_part("api", self.api_url, [_program("signalflow"), "api"], changes, "/health", stop_rank=1)
+
+    def _worker_part(self, number: int) -> Part:
+        name = f"worker-{number}"
+        changes = {"worker_name": name, "worker_web_host": LOOPBACK, "worker_web_port": self.plan.worker(number)}
+        argv = [_program("faust"), "--loop", "uvloop", "-A", "signalflow", "worker", "-l", "warn"]
+        return self._own_part(name, self.worker_url(number), argv, changes, "/ready", live="/live", stop_seconds=6.0)
+
+    def _own_part(
+        self,
+        name: str,
+        url: str,
+        argv: Sequence[str],
+        changes: dict[str, Any],
+        health: str,
+        *,
+        live: str | None = None,
+        stop_rank: int = 0,
+        stop_seconds: float = 1.5,
+    ) -> Part:
+        """A part that is a program of this project, with an HTTP address."""
+        return Part(
+            name=name,
+            address=url,
+            log=self._log(name),
+            launch=lambda: Launch(argv=argv, env=self._environment(changes), cwd=self.options.state_dir),
+            ready=partial(http_ok, url + health),
+            live=_asks(url + live) if live else None,
+            stop_rank=stop_rank,
+            stop_seconds=stop_seconds,
+        )
+
+    def _log(self, name: str) -> Path:
+        return self.options.state_dir / "logs" / f"{name}.log"
+
+    def _overrides(self) -> dict[str, Any]:
+        """The settings that this stack decides for all its parts."""
+        changes: dict[str, Any] = {
+            "kafka": self.kafka,
+            "database_url": self.database_url,
+            "state_dir": self.options.state_dir,
+            "reddit_base_url": self.simulator_url or self.settings.reddit_base_url,
+        }
+        if self._kafka and "topic_replication" not in self.settings.model_fields_set:
+            changes["topic_replication"] = self._kafka.replication
+        if not self.settings.reddit_client_id:
+            changes |= {"reddit_client_id": _SIMULATOR_CLIENT, "reddit_client_secret": _SIMULATOR_CLIENT}
+        return changes
+
+    def _environment(self, changes: dict[str, Any]) -> dict[str, str]:
+        # Handed on, not read: the user's other settings, proxies and paths reach the parts as they are.
+        changes = self._overrides() | changes
+        return dict(os.environ) | {f"SIGNALFLOW_{name.upper()}": str(value) for name, value in changes.items()}
+
+
+def _asks(url: str) -> Callable[[], Awaitable[bool]]:
+    return partial(http_ok, url)
+
+
+def _program(name: str) -> str:
+    """A command that was installed beside this interpreter."""
+    return str(Path(sys.executable).with_name(name))

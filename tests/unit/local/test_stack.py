@@ -1,0 +1,77 @@
+"""Which parts a stack has, and what the user is told when it cannot be."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signalflow.errors import Fatal
+from signalflow.local.parts import Part
+from signalflow.local.ports import free_ports, is_free
+from signalflow.local.stack import Stack, StackOptions
+from signalflow.settings import Settings
+
+
+def names(stack: Stack) -> list[str]:
+    return [part.name for stage in stack.stages([]) for part in stage if isinstance(part, Part)]
+
+
+def stack(tmp_path: Path, workers: int = 1, **settings: Any) -> Stack:
+    return Stack(StackOptions(tmp_path, port_base=20_000, workers=workers), Settings(**settings))
+
+
+def test_alone_a_stack_has_everything(tmp_path: Path) -> None:
+    assert names(stack(tmp_path, workers=2)) == ["postgres", "kafka-1", "simulator", "api", "worker-1", "worker-2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"kafka": "broker:9092"}, "kafka-1"),
+        ({"database_url": "postgresql://u@h/d"}, "postgres"),
+        ({"reddit_base_url": "http://127.0.0.1:1"}, "simulator"),
+        ({"reddit_client_id": "id", "reddit_client_secret": "secret"}, "simulator"),
+    ],
+)
+def test_what_the_user_has_already_is_not_started_again(tmp_path: Path, given: dict[str, Any], missing: str) -> None:
+    assert set(names(stack(tmp_path))) - set(names(stack(tmp_path, **given))) == {missing}
+
+
+def test_with_reddit_credentials_the_workers_are_not_pointed_at_a_simulator(tmp_path: Path) -> None:
+    real = stack(
+        tmp_path,
+        kafka="broker:9092",
+        database_url="postgresql://u@h/d",
+        reddit_client_id="id",
+        reddit_client_secret="secret",
+    )
+    settings = real.effective_settings()
+    assert (settings.reddit_base_url, settings.reddit_client_id) == ("", "id")
+
+
+def test_a_taken_port_is_reported_with_who_needs_it_and_what_to_do(tmp_path: Path) -> None:
+    base = free_ports(1)[0]
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", base + 2))
+        other.listen()
+        assert not is_free(base + 2)
+        with pytest.raises(Fatal, match=rf"port {base + 2}, which PostgreSQL needs, is taken.*--port-base"):
+            Stack(StackOptions(tmp_path, port_base=base), Settings()).check_ports()
+
+
+@pytest.mark.parametrize("options", [{"port_base": 80}, {"port_base": 65_500}, {"workers": 0}, {"workers": 65}])
+def test_options_out_of_range_are_refused_by_name(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(Fatal, match=r"--port-base|--workers"):
+        StackOptions(tmp_path, **options)
+
+
+def test_two_stacks_a_hundred_ports_apart_share_none(tmp_path: Path) -> None:
+    def taken(base: int) -> set[int]:
+        plan = Stack(StackOptions(tmp_path, port_base=base, workers=64), Settings()).plan
+        return {plan.api, plan.simulator, plan.postgres, *plan.brokers(3), *plan.controllers(3)} | {
+            plan.worker(number) for number in range(1, 65)
+        }
+
+    assert len(taken(20_000)) == 9 + 64
+    assert not taken(20_000) & taken(20_100)

@@ -1,0 +1,70 @@
+"""The state directory: one stack at a time, and leftovers ended without hurting anybody else."""
+
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from signalflow.errors import Fatal
+from signalflow.local.state import ProcessId, StackState, StackStatus, StateDir
+
+
+def state_of(supervisor: ProcessId, children: list[ProcessId], path: Path) -> StackState:
+    status = StackStatus(
+        kafka="127.0.0.1:1",
+        database_url="postgresql://u:secret@h/d",
+        api_url=None,
+        simulator_url=None,
+        workers=[],
+        state_dir=path,
+    )
+    return StackState(supervisor=supervisor, phase="up", children=children, status=status)
+
+
+@pytest.fixture
+def sleeper() -> "Iterator[subprocess.Popen[bytes]]":
+    process = subprocess.Popen([sys.executable, "-S", "-c", "import signal; signal.pause()"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_stack_in_the_same_directory_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    first, second = StateDir(tmp_path), StateDir(tmp_path)
+    first.lock()
+    with pytest.raises(Fatal, match=r"already runs.*--state-dir"):
+        second.lock()
+    first.unlock()
+    second.lock()
+    second.unlock()
+
+
+def test_leftovers_of_a_killed_supervisor_are_ended(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
+    directory = StateDir(tmp_path)
+    child = ProcessId.of("worker-1", sleeper.pid)
+    gone = ProcessId(name="supervisor", pid=sleeper.pid, started=1.0)
+    directory.write(state_of(gone, [child], tmp_path))
+    directory.end_leftovers()
+    assert sleeper.poll() is not None
+    assert directory.read() is None
+
+
+def test_a_process_that_got_a_recorded_number_later_is_left_alone(
+    tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    directory = StateDir(tmp_path)
+    another = ProcessId(name="worker-1", pid=sleeper.pid, started=psutil.Process(sleeper.pid).create_time() - 3600)
+    directory.write(state_of(another, [another], tmp_path))
+    assert directory.running() is None
+    directory.end_leftovers()
+    assert sleeper.poll() is None
+
+
+def test_the_state_holds_a_password_and_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    directory = StateDir(tmp_path)
+    directory.write(state_of(ProcessId(name="supervisor", pid=1, started=1.0), [], tmp_path))
+    assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600

@@ -1,0 +1,219 @@
+"""The supervisor over parts that are small programs with one bad habit each."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from signalflow.errors import Fatal, Retryable
+from signalflow.local import supervisor as supervising
+from signalflow.local.parts import Part, PartState, Stage, Step
+from signalflow.local.process import Launch, tail, wait_until
+from signalflow.local.supervisor import Supervisor, backoff
+
+
+class Events:
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.states: list[tuple[str, PartState]] = []
+        self.failures: list[tuple[str, str, str]] = []
+        self.steps: list[tuple[str, bool]] = []
+
+    def changed(self, part: Part, state: PartState, detail: str = "") -> None:
+        self.states.append((part.name, state))
+
+    def failed(self, part: Part, why: str, log_tail: str, next_try: float) -> None:
+        self.failures.append((part.name, why, log_tail))
+
+    def step(self, step: Step, done: bool) -> None:
+        self.steps.append((step.name, done))
+
+
+WELL_BEHAVED = "import signal; print('up', flush=True); signal.pause()"
+DEAF = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
+)
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Callable[..., Part]:
+    """Makes a part of a Python program that is ready when it has printed 'up'."""
+
+    def make(name: str, program: str, **more: Any) -> Part:
+        log = tmp_path / f"{name}.log"
+
+        async def ready() -> bool:
+            return "up" in tail(log, lines=1)
+
+        argv = [sys.executable, "-S", "-E", "-c", textwrap.dedent(program)]
+        defaults: dict[str, Any] = {"ready": ready, "stop_seconds": 3.0}
+        return Part(
+            name=name,
+            address="nowhere",
+            log=log,
+            launch=lambda: Launch(argv=argv, env={}, cwd=tmp_path),
+            **(defaults | more),
+        )
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervising, "_FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr(supervising, "_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(supervising, "_HEALTH_INTERVAL", 0.05)
+
+
+async def until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    async with asyncio.timeout(timeout):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_part_that_dies_is_reported_with_its_last_words_and_started_again(part: Callable[..., Part]) -> None:
+    events = Events()
+    supervisor = Supervisor([[part("server", WELL_BEHAVED)]], events, lambda: None)
+    await supervisor.start()
+    first = supervisor.parts["server"].pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await until(
+        lambda: (
+            supervisor.parts["server"].state == PartState.READY and supervisor.parts["server"].pid not in (None, first)
+        )
+    )
+    await supervisor.stop()
+    assert events.failures == [("server", "was ended by SIGKILL", "up")]
+
+
+async def test_a_part_that_never_starts_ends_the_start_with_its_last_words(part: Callable[..., Part]) -> None:
+    events = Events()
+    broken = part("broken", "import sys; print('no such setting: x', flush=True); sys.exit(3)")
+    supervisor = Supervisor([[broken]], events, lambda: None)
+    with pytest.raises(Fatal, match=r"(?s)broken does not start: ended with status 3.*no such setting: x"):
+        await supervisor.start()
+    await supervisor.stop()
+    assert len(events.failures) == 3
+
+
+async def test_a_part_that_ignores_sigterm_is_killed_when_its_grace_is_over(part: Callable[..., Part]) -> None:
+    supervisor = Supervisor([[part("deaf", DEAF, stop_seconds=0.3)]], Events(), lambda: None)
+    await supervisor.start()
+    pid = supervisor.parts["deaf"].pid
+    assert pid is not None
+    async with asyncio.timeout(3):
+        await supervisor.stop()
+    assert not psutil.pid_exists(pid)
+
+
+async def test_parts_stop_by_rank_whatever_the_order_of_their_start(part: Callable[..., Part]) -> None:
+    events = Events()
+    parts = [
+        part("database", WELL_BEHAVED, stop_rank=4),
+        part("api", WELL_BEHAVED, stop_rank=1),
+        part("worker", WELL_BEHAVED),
+    ]
+    supervisor = Supervisor([parts], events, lambda: None)
+    await supervisor.start()
+    await supervisor.stop()
+    assert [name for name, state in events.states if state == PartState.STOPPED] == ["worker", "api", "database"]
+
+
+async def test_what_a_part_started_ends_with_it(part: Callable[..., Part]) -> None:
+    program = """
+        import subprocess, sys, signal
+        child = subprocess.Popen([sys.executable, "-S", "-c", "import signal; signal.pause()"])
+        print(child.pid, "up", flush=True)
+        signal.pause()
+    """
+    parent = part("parent", program)
+    supervisor = Supervisor([[parent]], Events(), lambda: None)
+    await supervisor.start()
+    child = int(tail(parent.log).split()[0])
+    assert psutil.pid_exists(child)
+    await supervisor.stop()
+    await until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+
+
+async def test_a_part_that_hangs_is_started_again(part: Callable[..., Part], tmp_path: Path) -> None:
+    async def dead() -> bool:
+        return False
+
+    hung = tmp_path / "hung"
+
+    async def ready() -> bool:
+        return not hung.exists() and "up" in tail(tmp_path / "stuck.log")
+
+    events = Events()
+    stuck = part("stuck", WELL_BEHAVED, ready=ready, live=dead, hang_seconds=0.1)
+    supervisor = Supervisor([[stuck]], events, lambda: None)
+    await supervisor.start()
+    hung.touch()
+    await until(lambda: bool(events.failures))
+    await supervisor.stop()
+    assert events.failures[0][:2] == ("stuck", "did not react for 0 s")
+
+
+async def test_a_stage_waits_for_the_one_before_and_a_step_is_tried_again(part: Callable[..., Part]) -> None:
+    attempts = 0
+
+    async def migrate() -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
+            raise Retryable("not yet")
+
+    events = Events()
+    stages: list[Stage] = [[part("database", WELL_BEHAVED)], [Step("schema", migrate)], [part("worker", WELL_BEHAVED)]]
+    supervisor = Supervisor(stages, events, lambda: None)
+    await supervisor.start()
+    await supervisor.stop()
+    assert attempts == 3
+    assert events.steps == [("schema", False), ("schema", True)]
+    names = [name for name, state in events.states if state in (PartState.STARTING, PartState.READY)]
+    assert names == ["database", "database", "worker", "worker"]
+
+
+async def test_an_impatient_user_does_not_wait_for_the_grace(part: Callable[..., Part]) -> None:
+    supervisor = Supervisor([[part("deaf", DEAF, stop_seconds=60.0)]], Events(), lambda: None)
+    await supervisor.start()
+    stopping = asyncio.create_task(supervisor.stop())
+    await asyncio.sleep(0)
+    supervisor.kill_now()
+    async with asyncio.timeout(3):
+        await stopping
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the death signal is Linux's")
+def test_parts_die_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
+    program = f"""
+        import signal, sys
+        from pathlib import Path
+        from signalflow.local.process import Launch, spawn
+        here = Path({str(tmp_path)!r})
+        launch = Launch([sys.executable, "-S", "-c", "import signal; signal.pause()"], {{}}, here)
+        print(spawn(launch, here / "log").pid, flush=True)
+        signal.pause()
+    """
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert psutil.pid_exists(child)
+    parent.kill()
+    parent.wait()
+    assert wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE, 5)
+
+
+def test_the_wait_before_a_restart_doubles_up_to_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert [backoff(failures) for failures in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
