@@ -70,12 +70,12 @@ CREATE TABLE subreddit_config (
     paused boolean NOT NULL DEFAULT false,
     removed_at timestamptz,
     added_at timestamptz NOT NULL DEFAULT now(),
-    state text NOT NULL DEFAULT 'unknown'
-        CHECK (state IN ('unknown', 'ok', 'private', 'banned', 'gone', 'quarantined')),
+    state text NOT NULL DEFAULT 'unchecked' CHECK (state ~ '^[a-z_]{1,32}$'),
     checked_at timestamptz,
     last_polled_at timestamptz
 ) WITH (fillfactor = 50)""",
     "COMMENT ON COLUMN subreddit_config.removed_at IS 'kept as a mark, so that loading the defaults does not bring it back'",
+    "COMMENT ON COLUMN subreddit_config.state IS 'unchecked, ok, or why Reddit refuses it: private, banned, not_found ...'",
     "CREATE UNIQUE INDEX subreddit_config_name ON subreddit_config (lower(name))",
     """
 CREATE TABLE dlq_events (
@@ -102,7 +102,7 @@ CREATE TABLE listing_gaps (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subreddits text[] NOT NULL CHECK (cardinality(subreddits) > 0),
     anchor_ids text[] NOT NULL,
-    newest_created_utc timestamptz,
+    since timestamptz NOT NULL,
     after text,
     pages integer NOT NULL DEFAULT 0 CHECK (pages >= 0),
     opened_at timestamptz NOT NULL,
@@ -110,6 +110,8 @@ CREATE TABLE listing_gaps (
     outcome text CHECK (outcome IN ('proven', 'split', 'unreachable', 'given_up')),
     CHECK ((closed_at IS NULL) = (outcome IS NULL))
 )""",
+    "COMMENT ON COLUMN listing_gaps.since IS 'posts created after this may be missing'",
+    "COMMENT ON COLUMN listing_gaps.after IS 'fullname from which the next page is fetched; NULL: the top of the listing'",
     "CREATE INDEX listing_gaps_open ON listing_gaps (id) WHERE closed_at IS NULL",
     """
 CREATE TABLE workers (

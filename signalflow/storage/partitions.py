@@ -64,7 +64,8 @@ async def drop_partitions_before(pool: Pool, limit: date) -> list[date]:
         dropped = [day for day in map(_day_of_name, names) if day < limit]
         for day in dropped:
             await dropping.execute(f"DROP TABLE {_name(day)}")
-        await dropping.execute(_FORGET_BEFORE, start_of(limit))
+        if dropped:
+            await dropping.execute(_FORGET_BEFORE, start_of(limit))
         return dropped
 
 

@@ -1,0 +1,88 @@
+"""The ledger of gaps: stretches of a listing that are not proven complete, kept so that a successor can go on with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from signalflow.clock import utcnow
+from signalflow.errors import Invalid
+from signalflow.storage.pool import Pool, connection
+
+# proven: overlap was reached. split: its subreddits have gaps of their own now. unreachable: Reddit refuses the listing.
+# given_up: the pages of one subreddit did not reach the anchor; posts may be missing.
+Outcome = Literal["proven", "split", "unreachable", "given_up"]
+
+_OPEN = """
+INSERT INTO listing_gaps (subreddits, anchor_ids, since, after, opened_at) VALUES ($1, $2, $3, $4, $5) RETURNING id
+"""
+_ADVANCE = "UPDATE listing_gaps SET after = $2, pages = $3 WHERE id = $1 AND closed_at IS NULL"
+_CLOSE = "UPDATE listing_gaps SET outcome = $2, closed_at = $3 WHERE id = $1 AND closed_at IS NULL"
+_STILL_OPEN = """
+SELECT id, subreddits, anchor_ids, since, after, pages, opened_at FROM listing_gaps WHERE closed_at IS NULL ORDER BY id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """An open gap: posts of `subreddits` created after `since` may be missing until three of `anchor_ids` are met.
+
+    The next page is fetched from the fullname `after` (None: from the top); `pages` were fetched.
+    """
+
+    id: int
+    subreddits: tuple[str, ...]
+    anchor_ids: tuple[str, ...]
+    since: datetime
+    after: str | None
+    pages: int
+    opened_at: datetime
+
+
+async def open_gap(
+    pool: Pool,
+    *,
+    subreddits: Sequence[str],
+    anchor_ids: Sequence[str],
+    since: datetime,
+    after: str | None,
+    opened_at: datetime,
+) -> int:
+    """Record a gap, before its next page is fetched. Returns its id."""
+    async with connection(pool) as writing:
+        return int(await writing.fetchval(_OPEN, list(subreddits), list(anchor_ids), since, after, opened_at))
+
+
+async def advance_gap(pool: Pool, gap_id: int, after: str | None, pages: int) -> None:
+    """Record how far a gap was read. Raises Invalid when it is not open."""
+    async with connection(pool) as writing:
+        _must_have_changed(await writing.execute(_ADVANCE, gap_id, after, pages), gap_id)
+
+
+async def close_gap(pool: Pool, gap_id: int, outcome: Outcome) -> None:
+    """Record how a gap ended. Raises Invalid when it is not open."""
+    async with connection(pool) as writing:
+        _must_have_changed(await writing.execute(_CLOSE, gap_id, outcome, utcnow()), gap_id)
+
+
+async def open_gaps(pool: Pool) -> list[Gap]:
+    """All open gaps, the oldest first."""
+    async with connection(pool) as reading:
+        rows = await reading.fetch(_STILL_OPEN)
+    return [
+        Gap(
+            row["id"],
+            tuple(row["subreddits"]),
+            tuple(row["anchor_ids"]),
+            row["since"],
+            row["after"],
+            row["pages"],
+            row["opened_at"],
+        )
+        for row in rows
+    ]
+
+
+def _must_have_changed(status: str, gap_id: int) -> None:
+    if status != "UPDATE 1":
+        raise Invalid(f"gap {gap_id} is not open", field="gap_id")

@@ -1,0 +1,50 @@
+"""Which workers live and where their web views are. Times are the database's, so that the clocks of workers may differ."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from signalflow.storage.pool import Pool, connection
+
+_HEARTBEAT = """
+INSERT INTO workers AS w (name, pid, web_url, state, is_poller) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (name) DO UPDATE SET
+    pid = EXCLUDED.pid, web_url = EXCLUDED.web_url, state = EXCLUDED.state, is_poller = EXCLUDED.is_poller,
+    started_at = CASE WHEN w.pid = EXCLUDED.pid THEN w.started_at ELSE EXCLUDED.started_at END,
+    heartbeat_at = EXCLUDED.heartbeat_at
+"""
+_LIVE = """
+SELECT name, pid, web_url, state, is_poller, started_at, heartbeat_at FROM workers
+WHERE heartbeat_at > now() - $1::interval ORDER BY name
+"""
+_FORGET = "DELETE FROM workers WHERE name = $1 AND pid = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker as it last reported itself."""
+
+    name: str
+    pid: int
+    web_url: str
+    state: str
+    is_poller: bool
+    started_at: datetime
+    heartbeat_at: datetime
+
+
+async def heartbeat(pool: Pool, *, name: str, pid: int, web_url: str, state: str, is_poller: bool) -> None:
+    """Report that this worker lives. Another process under the same name replaces the one before."""
+    async with connection(pool) as writing:
+        await writing.execute(_HEARTBEAT, name, pid, web_url, state, is_poller)
+
+
+async def live_workers(pool: Pool, within: timedelta) -> list[Worker]:
+    """The workers that reported within this time, by name."""
+    async with connection(pool) as reading:
+        return [Worker(*row) for row in await reading.fetch(_LIVE, within)]
+
+
+async def forget_worker(pool: Pool, *, name: str, pid: int) -> None:
+    """Remove a worker that stops in order, unless another process has taken its name already."""
+    async with connection(pool) as writing:
+        await writing.execute(_FORGET, name, pid)
