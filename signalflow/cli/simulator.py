@@ -26,14 +26,13 @@ def simulator(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal posts.")] = 1,
     activity: Annotated[float, typer.Option(help="Multiplies arrivals; 1 is about 17 posts a minute.")] = 1.0,
     growth: Annotated[
-        float | None, typer.Option(help="Speeds scores up, and planted stories with them; 1 is as on Reddit.")
-    ] = None,
+        float, typer.Option(help="Speeds scores up, and planted stories with them; at 12 posts visibly take off.")
+    ] = 1.0,
     speed: Annotated[float, typer.Option(help="Simulated seconds a real second.")] = 1.0,
     fuzz: Annotated[float, typer.Option(help="Multiplies the random error of scores; 0 shows true ones.")] = 1.0,
     corpus: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="NDJSON (.gz too) of posts whose texts are used.")
     ] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="A growth at which posts visibly take off.")] = False,
 ) -> None:
     """Run a Reddit of its own: OAuth, listings, /api/info, comments, rate limits; /__ctl, /__log and /__truth to test with.
 
@@ -43,7 +42,7 @@ def simulator(
     from signalflow.errors import Invalid
     from signalflow.logs import configure_logging
     from signalflow.settings import get_settings
-    from signalflow.simulator.config import DEMO_GROWTH, Config, Parameters
+    from signalflow.simulator.config import Config, Parameters
 
     if host not in LOOPBACK_HOSTS:
         raise Invalid("the simulator listens on loopback addresses only", field="host")
@@ -51,7 +50,7 @@ def simulator(
     parameters = Parameters(
         seed=seed,
         activity=activity,
-        growth=growth if growth is not None else DEMO_GROWTH if demo else 1.0,
+        growth=growth,
         fuzz=fuzz,
         corpus=str(corpus.resolve()) if corpus else "",
     )

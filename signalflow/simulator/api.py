@@ -43,7 +43,7 @@ class Api:
     def __init__(self, world: World, shapes: PostShapes, bad_member: str) -> None:
         self._world = world
         self._shapes = shapes
-        self._bad_member = bad_member
+        self.bad_member = bad_member
         self._ranking = lru_cache(maxsize=64)(self._rank)
         sorts = "|".join(("new", *RANKS))
         self._routes: list[tuple[re.Pattern[str], Callable[[re.Match[str], Query, float], Answer]]] = [
@@ -189,7 +189,7 @@ class Api:
         known = [self._world.subreddits[name] for name in asked if name in self._world.subreddits]
         if len(asked) == 1:
             return _single(known[0]) if known else search_redirect(asked[0])
-        if self._bad_member == "error":
+        if self.bad_member == "error":
             bad = next((sub for sub in known if sub.access != "public"), None)
             if bad is not None:
                 return _single(bad)

@@ -8,8 +8,6 @@ from typing import Literal
 from signalflow.errors import Invalid
 
 DAY = 86_400.0
-# A viral post of the demo gains 50 to 150 points a second for some minutes, and one begins every 75 seconds.
-DEMO_GROWTH = 12.0
 # A slot of a minute has 45,000 ids; beyond this activity the busiest minutes would run out of them.
 MAX_ACTIVITY = 300.0
 

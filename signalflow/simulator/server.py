@@ -26,7 +26,7 @@ from signalflow.simulator.limiter import Limiter, Verdict
 from signalflow.simulator.oauth import Tokens
 from signalflow.simulator.shapes import PostShapes
 from signalflow.simulator.simclock import SimClock
-from signalflow.simulator.store import open_world
+from signalflow.simulator.store import Store
 from signalflow.simulator.text import Texts
 from signalflow.simulator.world import World
 
@@ -67,16 +67,19 @@ class Entry:
 class Simulator:
     """Takes requests apart and puts answers together. `entries` is the log, oldest first."""
 
-    def __init__(self, config: Config, world: World, clock: SimClock, texts: Texts) -> None:
+    def __init__(self, config: Config, store: Store, world: World, clock: SimClock) -> None:
+        self.store = store
         self.world = world
         self.clock = clock
+        self.texts = Texts(world.parameters.corpus)
+        self.requests = 0
         self.faults = Faults()
         self.limiter = Limiter(config.limit, config.window)
         self.tokens = Tokens(config.clients, config.accounts, config.token_seconds)
         self.entries: deque[Entry] = deque(maxlen=LOG_LENGTH)
         self._limits_clock = clock.real if config.limits_clock == "real" else clock.now
-        self._api = Api(world, PostShapes(texts.of), config.bad_member)
-        self._control = Control(self, texts)
+        self.api = Api(world, PostShapes(self.texts.of), config.bad_member)
+        self._control = Control(self)
 
     def limits_now(self) -> float:
         """The time by which limits and tokens go, in epoch seconds."""
@@ -134,11 +137,12 @@ class Simulator:
             query |= {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
         elif request.method != "GET":
             return not_found()
-        return self._api.answer(path, query, self.clock.now())
+        return self.api.answer(path, query, self.clock.now())
 
     def _log(self, request: web.Request, client: str | None, status: int) -> None:
         agent = request.headers.get("User-Agent", "")
         now = self.clock.now()
+        self.requests += 1
         self.entries.append(Entry(self.clock.real(), now, request.method, request.path_qs, agent, client, status))
 
 
@@ -158,9 +162,13 @@ class RunningSimulator:
 
 
 async def start(config: Config, port: int = 0) -> RunningSimulator:
-    """Listen on `config.host` at `port` (0: a free one). Raises OSError when the port is taken, Invalid for a wrong data directory."""
-    world, clock, texts = await asyncio.to_thread(open_world, config)
-    simulator = Simulator(config, world, clock, texts)
+    """Listen on `config.host` at `port` (0: a free one).
+
+    Raises OSError when the port is taken, Fatal when the data directory cannot be used, Invalid for a corpus without posts.
+    """
+    store = Store(config.data_dir)
+    world, clock = store.open(config)
+    simulator = await asyncio.to_thread(Simulator, config, store, world, clock)
     app = web.Application(client_max_size=2**20)
     app.router.add_route("*", "/{path:.*}", simulator.handle)
     runner = web.AppRunner(app, access_log=None, max_line_size=2**16, max_field_size=2**16, shutdown_timeout=1.0)

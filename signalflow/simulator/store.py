@@ -1,16 +1,100 @@
-"""What a simulator keeps in its data directory: parameters, clock, and what was done to it by hand."""
+"""What a simulator keeps in its data directory: parameters and clock in state.json, changes made by hand in changes.ndjson."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
-from signalflow.simulator.config import Config
+import msgspec
+import structlog
+
+from signalflow.errors import Fatal, Invalid
+from signalflow.simulator.changes import DECODER, ENCODER, Change
+from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.simclock import Anchor, SimClock, real_now
-from signalflow.simulator.text import Texts
 from signalflow.simulator.world import World
 
+STATE_VERSION = 1
+log = structlog.get_logger()
 
-def open_world(config: Config) -> tuple[World, SimClock, Texts]:
-    """The world of a configuration."""
-    now = real_now()
-    parameters = config.parameters if config.parameters.epoch else replace(config.parameters, epoch=now)
-    clock = SimClock(Anchor(parameters.epoch, now, config.speed))
-    return World(parameters), clock, Texts()
+
+class Stored(msgspec.Struct, frozen=True):
+    """The contents of state.json."""
+
+    version: int
+    parameters: Parameters
+    clock: Anchor
+
+
+class Store:
+    """Remembers a world; with no directory, it forgets."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+
+    def open(self, config: Config) -> tuple[World, SimClock]:
+        """The world kept here, or a new one that begins now. What is kept decides over `config.parameters`.
+
+        Simulated time went on while the simulator was stopped. Raises Fatal when the directory cannot be read or written.
+        """
+        now = real_now()
+        stored = self._read()
+        if stored is None:
+            parameters = config.parameters if config.parameters.epoch else replace(config.parameters, epoch=now)
+            clock = SimClock(Anchor(parameters.epoch, now, config.speed))
+        else:
+            parameters = stored.parameters
+            wanted = replace(config.parameters, epoch=parameters.epoch)
+            if wanted != parameters:
+                log.warning("kept parameters are used, not the given ones", kept=str(parameters), given=str(wanted))
+            clock = SimClock(stored.clock)
+            if clock.anchor.speed != config.speed:
+                clock.set_speed(config.speed)
+        world = World(parameters)
+        for change in self._changes():
+            world.apply(change)
+        self.save(parameters, clock)
+        return world, clock
+
+    def save(self, parameters: Parameters, clock: SimClock) -> None:
+        """Write parameters and clock, all or nothing."""
+        if self._directory is None:
+            return
+        content = msgspec.json.encode(Stored(STATE_VERSION, parameters, clock.anchor))
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            draft = self._directory / "state.json.new"
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._directory / "state.json")
+        except OSError as error:
+            raise Fatal(f"the simulator cannot keep its state in {self._directory}: {error.strerror}") from error
+
+    def append(self, change: Change) -> None:
+        """Write a change down."""
+        if self._directory is not None:
+            with (self._directory / "changes.ndjson").open("ab") as file:
+                file.write(ENCODER.encode(change) + b"\n")
+
+    def _read(self) -> Stored | None:
+        path = None if self._directory is None else self._directory / "state.json"
+        if path is None or not path.exists():
+            return None
+        try:
+            stored = msgspec.json.decode(path.read_bytes(), type=Stored)
+        except (OSError, msgspec.DecodeError, Invalid) as error:
+            raise Fatal(f"{path} cannot be read ({error}); remove the directory to begin anew") from error
+        if stored.version != STATE_VERSION:
+            raise Fatal(
+                f"{path} is of version {stored.version}, not {STATE_VERSION}; remove the directory to begin anew"
+            )
+        return stored
+
+    def _changes(self) -> list[Change]:
+        path = None if self._directory is None else self._directory / "changes.ndjson"
+        if path is None or not path.exists():
+            return []
+        lines = path.read_bytes().split(b"\n")
+        # What follows the last line break was being written when the power went.
+        return [DECODER.decode(line) for line in lines[:-1]]

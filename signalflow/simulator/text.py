@@ -23,7 +23,7 @@ class Text:
 class Texts:
     """Finds the text of a post: a pure function of its seed and subreddit."""
 
-    def __init__(self) -> None:
+    def __init__(self, corpus: str = "") -> None:
         self.of = lru_cache(maxsize=1_024)(self._make)
 
     def _make(self, post: Post) -> Text:

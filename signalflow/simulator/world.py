@@ -4,13 +4,16 @@ Time is cut into slots of 60 s. A slot's posts follow from the parameters and it
 the moment, so posts older than `RETENTION` can be forgotten and made again.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from heapq import merge
 from itertools import islice
+from math import ceil
 
+from signalflow.errors import Invalid
 from signalflow.simulator.arrivals import FIRST_NUMBER, ID_STEPS, IDS_PER_SLOT, SLOT, Arrivals
+from signalflow.simulator.changes import Added, Change, Happened
 from signalflow.simulator.config import DAY, Parameters
 from signalflow.simulator.posts import LifeEvent, Post, State, state_of
 from signalflow.simulator.stories import Planted, Stories, Story
@@ -35,7 +38,7 @@ class World:
         self._by_subreddit: dict[str, list[Post]] = {key: [] for key in self.subreddits}
         self._next_slot = 0
         self._pruned_at = 0.0
-        self._injected: dict[int, list[Post]] = {}
+        self._added: dict[int, list[Added]] = {}
         self._happened: dict[int, list[LifeEvent]] = {}
         self._remade = lru_cache(maxsize=256)(self._make_slot)
 
@@ -82,6 +85,42 @@ class World:
         days = range(int(start // DAY), int(end // DAY) + 1)
         return [(subs[index], at) for day in days for index, at in self._arrivals.bursts(day) if start <= at < end]
 
+    def free_number(self, at: float) -> tuple[int, float]:
+        """An id for a post that is added at a time, and the moment of its creation that keeps ids in order."""
+        slot = int((at - self.begin) // SLOT)
+        taken = {post.number for post in self._slot(slot)}
+        first = FIRST_NUMBER + slot * IDS_PER_SLOT
+        place = ceil((at - self.begin - slot * SLOT) / SLOT * ID_STEPS)
+        while first + place in taken:
+            place += 1
+        return first + place, self.begin + slot * SLOT + place * SLOT / ID_STEPS
+
+    def apply(self, change: Change) -> None:
+        """Do what was done by hand. Raises Invalid when there is no such subreddit."""
+        if isinstance(change, Happened):
+            self._happened.setdefault(change.number, []).append(LifeEvent(change.at, change.kind))
+            for post in self._slots.get((change.number - FIRST_NUMBER) // IDS_PER_SLOT, ()):
+                if post.number == change.number:
+                    post.life = tuple(sorted([*post.life, LifeEvent(change.at, change.kind)]))
+        elif isinstance(change, Added):
+            self.subreddit(change.subreddit)
+            slot = (change.number - FIRST_NUMBER) // IDS_PER_SLOT
+            self._added.setdefault(slot, []).append(change)
+            if slot in self._slots:
+                post = self._of_added(change)
+                insort(self._slots[slot], post, key=lambda other: other.number)
+                insort(self._by_subreddit[post.subreddit.key], post, key=lambda other: other.number)
+        else:
+            self.subreddit(change.subreddit).access = change.access
+        self._remade.cache_clear()
+
+    def subreddit(self, name: str) -> Subreddit:
+        """The subreddit of a name; raises Invalid when there is none."""
+        found = self.subreddits.get(name.lower())
+        if found is None:
+            raise Invalid(f"there is no subreddit {name!r}", field="subreddit")
+        return found
+
     def _visible(self, key: str, now: float) -> Iterator[Post]:
         posts = self._by_subreddit.get(key, [])
         for place in range(bisect_right(posts, now, key=lambda post: post.created) - 1, -1, -1):
@@ -126,11 +165,11 @@ class World:
                 posts.append(self._planted(number, source, post))
             elif isinstance(source, Subreddit):
                 posts.append(self._arrivals.post(number, at, source, rng))
-        posts.extend(self._injected.get(slot, ()))
-        for post_ in posts:
-            if post_.number in self._happened:
-                post_.life = tuple(sorted([*post_.life, *self._happened[post_.number]]))
-        return sorted(posts, key=lambda p: p.number)
+        posts.extend(self._of_added(added) for added in self._added.get(slot, ()))
+        for made in posts:
+            if made.number in self._happened:
+                made.life = tuple(sorted([*made.life, *self._happened[made.number]]))
+        return sorted(posts, key=lambda made: made.number)
 
     def _planted(self, number: int, story: Story, planted: Planted) -> Post:
         return Post(
@@ -147,4 +186,20 @@ class World:
             text_seed=planted.text_seed,
             story=story.id,
             title=planted.title,
+        )
+
+    def _of_added(self, added: Added) -> Post:
+        return Post(
+            number=added.number,
+            subreddit=self.subreddit(added.subreddit),
+            created=added.created,
+            rise=added.rise,
+            tau=added.tau,
+            start=added.created,
+            talk=added.talk,
+            ratio=0.9,
+            kind="self",
+            over_18=False,
+            text_seed=added.text_seed,
+            title=added.title,
         )
