@@ -1,0 +1,36 @@
+"""From a post in an answer to what the planner compares and what is published."""
+
+from datetime import datetime
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from signalflow.domain.known import Seen
+from signalflow.events import Envelope, Metadata, Post
+
+
+def seen(post: Post, shift: float) -> Seen:
+    """The post as the planner sees it; `shift` turns epoch seconds of the answer into the planner's clock. Of the text only a hash is kept."""
+    return Seen(
+        id=post.id,
+        subreddit=post.subreddit,
+        created=post.created_utc.timestamp() + shift,
+        score=post.score,
+        comments=post.num_comments,
+        state=(post.removed_by, post.edited_at),
+        text=None if post.body is UNSET else hash(post.body),
+    )
+
+
+def envelope(
+    post: Post, is_new: bool, with_body: bool, observed_at: datetime, emitted_at: datetime, poll_id: str
+) -> Envelope:
+    """An observation for the raw topic. The body travels at discovery and when it changed, so that a refresh stays small."""
+    return Envelope(
+        entity_type="reddit_submission",
+        source="reddit",
+        mode="new" if is_new else "refresh",
+        emitted_at=emitted_at,
+        payload=post if with_body else replace(post, body=UNSET),
+        metadata=Metadata(subreddit=post.subreddit, observed_at=observed_at, poll_id=poll_id),
+    )

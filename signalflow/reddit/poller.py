@@ -1,0 +1,252 @@
+"""The poller: makes the requests that the planner asks for, within the budget, and publishes what came back.
+
+It never ends by itself: whatever fails is logged, counted and tried again. One request is in flight at a time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import structlog
+
+from signalflow.clock import utcnow
+from signalflow.domain.budget import Budget
+from signalflow.domain.known import HORIZON, Remembered
+from signalflow.domain.planner import Fetch, Findings, Planner
+from signalflow.errors import SignalflowError
+from signalflow.events import Post
+from signalflow.metrics import (
+    DISCOVERY_SECONDS,
+    POSTS_DISCOVERED,
+    POSTS_REFRESHED,
+    REDDIT_BUDGET_USED,
+    REDDIT_REQUESTS,
+)
+from signalflow.reddit.gap_writer import GapWriter
+from signalflow.reddit.observations import envelope, seen
+from signalflow.reddit.ports import ConfigSource, GapLedger, KnownSource, PostPublisher
+from signalflow.reddit.protocol import (
+    Page,
+    RateLimit,
+    RateLimited,
+    RedditClient,
+    SubredditUnavailable,
+    Unauthorized,
+    Unavailable,
+)
+from signalflow.settings import Settings
+
+log = structlog.get_logger()
+
+# Longest sleep of the loop, in seconds: how late a changed timetable is noticed.
+LONGEST_SLEEP = 1.0
+# The sources of a start are tried again after this many seconds when the database is away.
+DATABASE_RETRY = 5.0
+# How long publishing waits for a gap to be written down; after that polling goes on, and only the gap's own pages wait.
+LEDGER_PATIENCE = 2.0
+# A smaller difference between this clock and an answer's time is the way of the answer, in seconds.
+CLOCK_TOLERANCE = 2.0
+# The Date header counts whole seconds and a clock may be off by 2 s without being corrected; what was created later than that is invalid.
+FUTURE_TOLERANCE = timedelta(seconds=5)
+
+
+class Poller:
+    """Polls for as long as `run` runs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        client: RedditClient,
+        publisher: PostPublisher,
+        ledger: GapLedger,
+        config: ConfigSource,
+        known: KnownSource,
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
+        self._settings = settings
+        self._client, self._publisher, self._ledger = client, publisher, ledger
+        self._config, self._known = config, known
+        self._clock = clock
+        self.budget = Budget(settings.requests_per_minute)
+        self.planner = Planner(
+            listing_per_minute=settings.listing_requests_per_minute,
+            refresh_ids_per_minute=settings.refresh_ids_per_minute,
+        )
+        self._gap_writer = GapWriter(self.planner.gaps, ledger, self._true_time)
+        self._wall_minus_steady = 0.0
+        # How far the answers' time is behind this clock, in seconds.
+        self._shift = 0.0
+        self._started_at = clock()
+        self._starts: list[float] = []
+        self._run_id = uuid4().hex[:8]
+        self._polls = 0
+
+    async def run(self) -> None:
+        """Take over from whoever polled before, then poll until cancelled."""
+        self._wall_minus_steady = self._clock().timestamp() - _steady()
+        await self._take_over()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_for_ever(self._step))
+            group.create_task(_for_ever(self._gap_writer.step))
+            group.create_task(_for_ever(self._reload_config))
+
+    def now(self) -> float:
+        """The planner's clock: epoch seconds when the poller started, and steady from there."""
+        return _steady() + self._wall_minus_steady
+
+    async def _take_over(self) -> None:
+        """Read subreddits, known posts and open gaps. Waits for the database: without them an old post would be published as new."""
+        while True:
+            try:
+                subreddits = await self._config.subreddits()
+                known = await self._known_posts()
+                gaps = await self._ledger.open_gaps()
+            except SignalflowError as error:
+                log.warning("take_over_waits", error=str(error))
+                await asyncio.sleep(DATABASE_RETRY)
+                continue
+            now = self.now()
+            self.planner.start(subreddits, known, gaps, now)
+            log.info("poller_started", subreddits=len(subreddits), known_posts=len(known), open_gaps=len(gaps))
+            return
+
+    async def _known_posts(self) -> Sequence[Remembered]:
+        """The posts of the last two days; after a longer standstill the newest before it, so that the gap is seen."""
+        for days in (HORIZON / 86400.0, 90.0):
+            known = await self._known.known_posts(self._clock() - timedelta(days=days))
+            if known:
+                return known
+        return ()
+
+    async def _step(self) -> float:
+        """At most one request; returns the seconds to sleep until the next."""
+        now = self.now()
+        wait = self.budget.wait(now)
+        if wait > 0:
+            return min(wait, LONGEST_SLEEP)
+        fetch = self.planner.next(now, self.budget.spacing(now))
+        if fetch is None:
+            return min(self.planner.wake(now), LONGEST_SLEEP)
+        page = await self._fetch(fetch)
+        if page is not None:
+            try:
+                await self._take(fetch, page)
+            except BaseException:
+                # The answer is lost: what it was about is asked for again.
+                self.planner.failed(fetch, self.now())
+                raise
+        return 0.0
+
+    async def _fetch(self, fetch: Fetch) -> Page | None:
+        """Make the request; None when there was no answer, which budget and planner have been told then."""
+        self.budget.start(self.now())
+        self._count_start()
+        outcome = "broken"
+        try:
+            if fetch.ids:
+                page = await self._client.info(fetch.ids)
+            else:
+                page = await self._client.listing(fetch.names, after=fetch.after)
+            self.budget.succeeded(self.now(), *_window(page.rate_limit))
+            outcome = "ok"
+            return page
+        except RateLimited as error:
+            outcome = "rate_limited"
+            used, remaining, reset = _window(error.rate_limit)
+            wait = self.budget.rate_limited(self.now(), error.retry_after, used=used, remaining=remaining, reset=reset)
+            self.planner.failed(fetch, self.now())
+            log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
+        except SubredditUnavailable as error:
+            outcome = "refused"
+            self.budget.refused(self.now())
+            self.planner.refused(fetch, self.now())
+            log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[0], reason=error.reason)
+        except (Unavailable, Unauthorized) as error:
+            outcome = "unauthorized" if isinstance(error, Unauthorized) else "unavailable"
+            self.budget.broke(self.now())
+            self.planner.failed(fetch, self.now())
+            log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
+        finally:
+            if outcome == "broken":
+                # Cancelled, or an error that the client's contract does not name: the gate must not stay shut, nor the fetch be lost.
+                self.budget.broke(self.now())
+                self.planner.failed(fetch, self.now())
+            REDDIT_REQUESTS.labels(kind=fetch.kind, outcome=outcome).inc()
+        return None
+
+    async def _take(self, fetch: Fetch, page: Page) -> None:
+        """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
+        now = self.now()
+        posts = [post for post in page.posts if post.created_utc <= page.observed_at + FUTURE_TOLERANCE]
+        if len(posts) < len(page.posts):
+            log.warning("posts_from_the_future", count=len(page.posts) - len(posts), kind=fetch.kind)
+        # Ages are what the planner reckons with: an answer's own time may be far from this clock.
+        shift = now - page.observed_at.timestamp()
+        self._shift = shift if abs(shift) > CLOCK_TOLERANCE else 0.0
+        findings = self.planner.look(fetch, [seen(post, self._shift) for post in posts], page.after, now)
+        await self._gap_writer.flushed(LEDGER_PATIENCE)
+        confirmed = await self._publish(fetch, findings, posts, page.observed_at)
+        self.planner.confirm(findings, confirmed, self.now())
+        self._gap_writer.nudge()
+
+    async def _publish(
+        self, fetch: Fetch, findings: Findings, posts: Sequence[Post], observed_at: datetime
+    ) -> list[bool]:
+        if not findings.decisions:
+            return []
+        self._polls += 1
+        emitted_at, poll_id = self._clock(), f"{self._run_id}-{self._polls}"
+        envelopes = [
+            envelope(posts[item], is_new, with_body, observed_at, emitted_at, poll_id)
+            for item, is_new, with_body in findings.decisions
+        ]
+        confirmed = await self._publisher.publish(envelopes)
+        for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
+            if not is_sent:
+                continue
+            (POSTS_DISCOVERED if decision.is_new else POSTS_REFRESHED).inc()
+            created = posts[decision.item].created_utc
+            # What was there before this poller, or was found in a gap, says nothing about how quick the polling is.
+            if decision.is_new and fetch.kind == "listing" and created > self._started_at:
+                DISCOVERY_SECONDS.observe(max((observed_at - created).total_seconds(), 0.0))
+        return confirmed
+
+    async def _reload_config(self) -> float:
+        """Read the configured subreddits again from time to time; an unreadable table keeps the last good ones."""
+        await asyncio.sleep(self._settings.config_refresh_seconds)
+        subreddits = await self._config.subreddits()
+        if self.planner.configure(subreddits, self.now()):
+            log.info("config_changed", subreddits=len(subreddits))
+        return 0.0
+
+    def _true_time(self, planner_time: float) -> datetime:
+        return datetime.fromtimestamp(planner_time - self._shift, UTC)
+
+    def _count_start(self) -> None:
+        now = self.now()
+        self._starts = [start for start in self._starts if now - start < 60.0] + [now]
+        REDDIT_BUDGET_USED.set(len(self._starts))
+
+
+async def _for_ever(step: Callable[[], Awaitable[float]]) -> None:
+    """Repeat a step, sleeping as long as it says. No error ends it: it is logged, and the step is tried again."""
+    while True:
+        try:
+            pause = await step()
+        except SignalflowError as error:
+            log.warning("poller_step_failed", error=str(error), error_type=type(error).__name__)
+            pause = LONGEST_SLEEP
+        except Exception:  # a fault of ours in one answer must not end all polling; it is logged in full
+            log.exception("poller_step_failed_unexpectedly")
+            pause = LONGEST_SLEEP
+        await asyncio.sleep(pause)
+
+
+def _steady() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _window(limit: RateLimit | None) -> tuple[float | None, float | None, float | None]:
+    return (limit.used, limit.remaining, limit.reset) if limit else (None, None, None)

@@ -1,0 +1,108 @@
+"""`signalflow config` on a real database: what an operator types, and what the poller reads afterwards."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner, Result
+
+from signalflow.cli import config
+from signalflow.errors import Invalid, SignalflowError
+from signalflow.settings import Settings, get_settings
+from signalflow.storage.pool import create_pool
+from signalflow.storage.subreddits import SubredditRow, active_subreddits
+
+
+def run(*arguments: str) -> Result:
+    app = Typer()
+    app.callback()(lambda: None)
+    config.register(app)
+    return CliRunner().invoke(app, ["config", *arguments])
+
+
+def run_json(*arguments: str) -> Any:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The environment of a shell in which the commands are typed."""
+    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", database_url)
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+def polled() -> dict[str, SubredditRow]:
+    """What the poller would read now."""
+
+    async def read() -> list[SubredditRow]:
+        pool = await create_pool(Settings(), application_name="test")
+        try:
+            return await active_subreddits(pool)
+        finally:
+            await pool.close()
+
+    return {row.name: row for row in asyncio.run(read())}
+
+
+@pytest.mark.usefixtures("database")
+def test_loading_the_defaults_again_undoes_no_decision_of_the_operator() -> None:
+    assert run_json("load") == {"added": 115, "kept": 0}
+    assert len(polled()) == 115
+    assert run_json("remove", "python", "funny") == {"removed": ["python", "funny"]}
+    assert run_json("tier", "r/programming", "slow") == {
+        "name": "programming",
+        "interval_seconds": 600,
+        "priority": "slow",
+    }
+    assert run_json("load") == {"added": 0, "kept": 115}
+    active = polled()
+    assert len(active) == 113
+    assert (active["programming"].priority, active["programming"].interval_seconds) == ("slow", 600)
+
+
+@pytest.mark.usefixtures("database")
+def test_a_paused_subreddit_is_not_polled_until_it_is_resumed() -> None:
+    run_json("add", "python", "--tier", "fast", "--interval", "30")
+    assert run_json("pause", "Python") == {"paused": ["Python"]}
+    assert polled() == {}
+    assert [(row["name"], row["paused"]) for row in run_json("list")] == [("python", True)]
+    assert "paused" in run("list").stdout
+    run_json("resume", "python")
+    assert polled()["python"].interval_seconds == 30
+
+
+@pytest.mark.usefixtures("database")
+def test_a_removed_subreddit_comes_back_when_it_is_added() -> None:
+    run_json("add", "python")
+    run_json("remove", "python")
+    assert run_json("list") == []
+    assert run_json("add", "/r/python")["interval_seconds"] == 180
+    assert list(polled()) == ["python"]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_file_of_ones_own_is_loaded_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("name,interval_seconds,priority\npython,60,fast\ngo,soon,fast\n")
+    result = run("load", str(path))
+    assert isinstance(result.exception, Invalid)
+    assert "line 3, interval_seconds" in str(result.exception)
+    assert polled() == {}
+    path.write_text("name,interval_seconds,priority\npython,60,fast\n")
+    assert run_json("load", str(path)) == {"added": 1, "kept": 0}
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("command", [["pause"], ["resume"], ["remove"], ["tier"]])
+def test_a_subreddit_that_is_not_configured_is_named(command: list[str]) -> None:
+    result = run(*command, "nosuch", *(["fast"] if command == ["tier"] else []))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SignalflowError)
+    assert "'nosuch' is not configured" in str(result.exception)

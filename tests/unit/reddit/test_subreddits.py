@@ -1,0 +1,77 @@
+"""The file of watched subreddits: the defaults are whole, and a mistake is named by line and field."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from signalflow.errors import Invalid
+from signalflow.reddit.subreddits import TIER_INTERVALS, WatchedSubreddit, checked_name, read_subreddits
+
+HEADER = "name,interval_seconds,priority\n"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    return path
+
+
+def test_the_defaults_are_the_115_of_three_tiers() -> None:
+    rows = read_subreddits()
+    assert Counter(row.priority for row in rows) == {"fast": 26, "medium": 45, "slow": 44}
+    assert {(row.priority, row.interval_seconds) for row in rows} == set(TIER_INTERVALS.items())
+
+
+def test_columns_may_stand_in_any_order_and_the_file_may_come_from_a_spreadsheet(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "f.csv", "\ufeffpriority,name,interval_seconds\r\nfast, python ,60\r\n\r\nslow,r/u_some-user,600\r\n"
+    )
+    assert read_subreddits(path) == [
+        WatchedSubreddit("python", 60, "fast"),
+        WatchedSubreddit("u_some-user", 600, "slow"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field"),
+    [
+        ("", 1, "header"),
+        ("name,interval\npython,60\n", 1, "header"),
+        (HEADER, 1, "name"),
+        (HEADER + "python,60,fast\nno name,60,fast\n", 3, "name"),
+        (HEADER + "python,60,fast\n,60,fast\n", 3, "name"),
+        (HEADER + "python,sixty,fast\n", 2, "interval_seconds"),
+        (HEADER + "python,4,fast\n", 2, "interval_seconds"),
+        (HEADER + "python,86401,fast\n", 2, "interval_seconds"),
+        (HEADER + "python,60.5,fast\n", 2, "interval_seconds"),
+        (HEADER + "python,-60,fast\n", 2, "interval_seconds"),
+        (HEADER + "python,60,quick\n", 2, "priority"),
+        (HEADER + "python,60\n", 2, "line"),
+        (HEADER + "python,60,fast,extra\n", 2, "line"),
+        (HEADER + 'python,60,"fast\n', 2, "line"),
+        (HEADER + "python,60,fast\ngo,60,fast\nPython,600,slow\n", 4, "name"),
+    ],
+)
+def test_a_mistake_is_named_by_file_line_and_field(tmp_path: Path, text: str, line: int, field: str) -> None:
+    path = write(tmp_path / "mine.csv", text)
+    with pytest.raises(Invalid) as refused:
+        read_subreddits(path)
+    assert refused.value.field == field
+    assert f"{path}, line {line}" in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.csv", write(tmp_path / "latin1.csv", HEADER + "\udce9,60,fast\n")):
+        with pytest.raises(Invalid, match=str(path)):
+            read_subreddits(path)
+
+
+@pytest.mark.parametrize("text", ["python", "r/python", "/r/python", " python "])
+def test_a_name_is_understood_as_people_write_it(text: str) -> None:
+    assert checked_name(text) == "python"
+
+
+@pytest.mark.parametrize("text", ["", "r/", "a b", "a+b", "x" * 33, "u_" + "x" * 31, "é", "a\n", "../x"])
+def test_what_cannot_be_a_name_is_refused(text: str) -> None:
+    with pytest.raises(Invalid):
+        checked_name(text if text != "a\n" else "a\nb")
