@@ -1,6 +1,7 @@
 """`signalflow up`, `down` and `status`: the local stack in one command."""
 
 import asyncio
+import logging
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _DETACHED_START_SECONDS = 300.0
 _DOWN_SECONDS = 20.0
 _POLL_SECONDS = 0.2
+# A viral post of the simulator gains 50 to 150 points a second then, and one begins every 75 seconds.
+_DEMO_GROWTH = 12.0
 
 
 StateDirOption = Annotated[
@@ -46,7 +49,7 @@ def up(
     ] = 9400,
     state_dir: StateDirOption = None,
     activity: Annotated[float, typer.Option(help="Simulator: multiplies arrivals of posts.")] = 1.0,
-    growth: Annotated[float, typer.Option(help="Simulator: speeds scores up (true to life: 1).")] = 12.0,
+    growth: Annotated[float, typer.Option(help="Simulator: speeds scores up (true to life: 1).")] = _DEMO_GROWTH,
     seed: Annotated[int | None, typer.Option(help="Simulator: decides all posts.")] = None,
     kafka: Annotated[
         str | None, typer.Option(help="An existing Kafka, host:port[,host:port], instead of our own.")
@@ -144,9 +147,11 @@ def _run(stack: "Stack", directory: "StateDir") -> None:
 
     from signalflow.local.report import ConsoleReporter
     from signalflow.local.run import Run
-    from signalflow.logs import configure_logging
+    from signalflow.logs import configure_logging, quiet_libraries
 
     configure_logging(stack.settings)
+    # Kafka's client reports each attempt to reach a broker that is still starting.
+    quiet_libraries(logging.CRITICAL)
     console = Console()
 
     async def whole_life() -> None:

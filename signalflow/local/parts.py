@@ -37,11 +37,11 @@ class Part:
     launch: Callable[[], Launch]
     ready: Callable[[], Awaitable[bool]]
     """Whether it does its work. Asked every second or so; must not raise and answers within seconds."""
-    prepare: Callable[[], None] = lambda: None
+    prepare: Callable[[], None] | None = None
     """Blocking work before each start, in a thread of its own. Raises SignalflowError."""
     preparing: str = ""
     """What `prepare` does when it takes long, for the user."""
-    clean: Callable[[], None] = lambda: None
+    clean: Callable[[], None] | None = None
     """Called once after the last stop."""
     stop_rank: int = 0
     """Parts stop in ascending order: who writes before who stores."""

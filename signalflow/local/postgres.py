@@ -5,6 +5,7 @@ reach the data directory (a checkout under a private home) nor the wheel. The fi
 directory: the server is started inside its data directory and knows it as /proc/self/cwd. The second: a copy.
 """
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -47,15 +48,18 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = DATABASE) -> str:
-        """The URL of a database of this server, with its password; `prepare` must have run once."""
-        password = (self.data_dir / "password").read_text().strip()
-        return f"postgresql://{ROLE}:{password}@{ports.LOOPBACK}:{self.port}/{database}"
+        """The URL of a database of this server, with its password."""
+        return f"postgresql://{ROLE}:{self._password()}@{ports.LOOPBACK}:{self.port}/{database}"
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's number, when `start` was called."""
+        return None if self._process is None else self._process.pid
 
     def prepare(self) -> None:
         """Make the cluster if there is none, and end a server of a previous run. Raises Fatal with the program's own words."""
-        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._cluster.exists():
-            self._end_orphan()
+            self._end_orphans()
         else:
             self._create_cluster()
 
@@ -103,12 +107,12 @@ class EmbeddedPostgres:
     # --- the cluster
 
     def _create_cluster(self) -> None:
+        password = self._password()
         half_made = self.data_dir / "cluster.new"
         shutil.rmtree(half_made, ignore_errors=True)
         half_made.mkdir(mode=0o700)
         if self._account is not None:
             os.chown(half_made, self._account.uid, self._account.gid)
-        password = secrets.token_urlsafe(24)
         directory = self._seen_by_server(half_made)
         # Never served with "trust": the password and its file of rules are in place before the first start.
         locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
@@ -116,8 +120,15 @@ class EmbeddedPostgres:
         statements = f"ALTER ROLE {ROLE} PASSWORD '{password}'\nCREATE DATABASE {DATABASE}\n"
         self._run(half_made, "postgres", "--single", "-D", directory, "postgres", text=statements)
         (half_made / "pg_hba.conf").write_text(_HBA)
-        _write_private(self.data_dir / "password", password)
         half_made.rename(self._cluster)
+
+    def _password(self) -> str:
+        """The superuser's password, chosen when it is first asked for."""
+        path = self.data_dir / "password"
+        if not path.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write_private(path, secrets.token_urlsafe(24))
+        return path.read_text()
 
     def _run(self, directory: Path, program: str, *arguments: str, text: str = "") -> None:
         done = subprocess.run(
@@ -137,25 +148,26 @@ class EmbeddedPostgres:
     def _seen_by_server(self, directory: Path) -> str:
         return str(directory) if self._account is None else _INHERITED_CWD
 
-    def _end_orphan(self) -> None:
-        """End a server that still runs on this cluster: its supervisor was killed. One of another cluster is left alone."""
-        pid_file = self._cluster / "postmaster.pid"
-        try:
-            process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
-            ours = process.name() == "postgres" and Path(process.cwd()) == self._cluster
-        except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
-            ours = False
-        if not ours:
-            # Left by a crash. PostgreSQL would refuse to start if by chance another process had that number now.
-            pid_file.unlink(missing_ok=True)
-            return
+    def _end_orphans(self) -> None:
+        """End what still runs on this cluster: its supervisor was killed, or its postmaster. Others are left alone."""
         for ending in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            process.send_signal(ending)
-            try:
-                process.wait(_SECONDS_TO_STOP / 2)
-                return
-            except psutil.TimeoutExpired:
-                continue
+            orphans = self._running_on_cluster()
+            for process in orphans:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(ending)
+            if not psutil.wait_procs(orphans, timeout=_SECONDS_TO_STOP / 2)[1]:
+                break
+        # PostgreSQL would refuse to start if by chance another process had that number now.
+        (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+
+    def _running_on_cluster(self) -> list[psutil.Process]:
+        """Its server processes: all of them, and only they, have the cluster as their working directory."""
+        found = []
+        for process in psutil.process_iter(["name"]):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if process.info["name"] == "postgres" and Path(process.cwd()) == self._cluster:
+                    found.append(process)
+        return found
 
     # --- the programs
 

@@ -21,8 +21,6 @@ from signalflow.local.supervisor import Managed
 from signalflow.settings import Settings
 
 DEFAULT_PORT_BASE = 9400
-# A viral post of the demo passes a thousand points within two minutes of its discovery.
-DEMO_GROWTH = 12.0
 MAX_WORKERS = 64
 _HIGHEST_BASE = 65_535 - 10 - MAX_WORKERS
 # Names of the simulator's only client; no secret, it guards nothing.
@@ -38,7 +36,7 @@ class StackOptions:
     workers: int = 1
     brokers: Brokers = 1
     activity: float = 1.0
-    growth: float = DEMO_GROWTH
+    growth: float = 1.0
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -111,7 +109,7 @@ class Stack:
 
     @property
     def database_url(self) -> str:
-        """With the password; of the embedded PostgreSQL only after its first start."""
+        """With the password."""
         return self._postgres.url() if self._postgres else self.settings.database_url.get_secret_value()
 
     @property
@@ -142,10 +140,9 @@ class Stack:
     def status(self, parts: dict[str, Managed]) -> StackStatus:
         """What `signalflow status` shows."""
         workers = [(parts[f"worker-{number}"], url) for number, url in enumerate(self.worker_urls, 1)]
-        has_database = self._postgres is None or (self._postgres.data_dir / "password").exists()
         return StackStatus(
             kafka=self.kafka,
-            database_url=self.database_url if has_database else "",
+            database_url=self.database_url,
             api_url=self.api_url,
             simulator_url=self.simulator_url,
             workers=[WorkerStatus(pid=worker.pid, web_url=url, state=worker.state) for worker, url in workers],

@@ -69,6 +69,8 @@ class Managed:
             try:
                 why = await self._run_once()
             except SignalflowError as error:
+                if isinstance(error, Fatal) and not self.was_ready.is_set():
+                    raise
                 why = str(error)
             self._kill_rest()
             self._failures = 1 if time.monotonic() - started > _STABLE_SECONDS else self._failures + 1
@@ -107,8 +109,9 @@ class Managed:
 
     async def _run_once(self) -> str:
         """One life of the part; returns why it ended."""
-        self._set(PartState.PREPARING, self.part.preparing)
-        await in_thread(self.part.prepare)
+        if self.part.prepare is not None:
+            self._set(PartState.PREPARING, self.part.preparing)
+            await in_thread(self.part.prepare)
         self._set(PartState.STARTING)
         self._launch = self.part.launch()
         process = self.process = spawn(self._launch, self.part.log)
@@ -189,7 +192,8 @@ class Supervisor:
         for _, equals in itertools.groupby(managed_parts, key=lambda managed: managed.part.stop_rank):
             await asyncio.gather(*(managed.stop() for managed in equals))
         for managed in managed_parts:
-            await in_thread(managed.part.clean)
+            if managed.part.clean is not None:
+                await in_thread(managed.part.clean)
 
     def kill_now(self) -> None:
         """End all parts without grace; `stop` then returns at once."""

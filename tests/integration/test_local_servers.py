@@ -1,6 +1,7 @@
 """The embedded servers: real, private, and able to go on where they stopped."""
 
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from signalflow.errors import Fatal
+from signalflow.local import ports
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
@@ -131,3 +133,30 @@ async def test_data_of_a_cluster_of_another_size_are_refused_with_the_remedy(tmp
     (tmp_path / "cluster").write_text("q1Sh-9_ISia_zwGINzRvyQ 3\n")
     with pytest.raises(Fatal, match="--brokers 3"):
         EmbeddedKafka(tmp_path, [1], [2]).prepare()
+
+
+async def test_a_server_whose_supervisor_died_gives_its_cluster_to_the_next(tmp_path: Path) -> None:
+    first = EmbeddedPostgres(tmp_path / "pg", free_ports(1)[0])
+    first.start()
+    assert await _rows(first.url()) == [0]
+    second = EmbeddedPostgres(tmp_path / "pg", free_ports(1)[0])
+    second.start()
+    try:
+        assert not ports.answers(first.port)
+        assert await _rows(second.url()) == [0, 1]
+    finally:
+        second.stop()
+
+
+async def test_a_killed_postmaster_leaves_nothing_that_blocks_its_successor(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "pg", free_ports(1)[0])
+    server.start()
+    connection = await asyncpg.connect(server.url())
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    server.start()
+    try:
+        assert await _rows(server.url()) == [0]
+    finally:
+        connection.terminate()
+        server.stop()
