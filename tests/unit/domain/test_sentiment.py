@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vaderSentiment import vaderSentiment as ORIGINAL
+from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SPECIAL_CASES, SentimentIntensityAnalyzer
 
 from signalflow.domain.sentiment import FastVader, label, polarity_scores
 
-STOCK = ORIGINAL.SentimentIntensityAnalyzer()
+STOCK = SentimentIntensityAnalyzer()
 LEXICON = sorted(STOCK.lexicon)
 SINGLE_EMOJI = sorted(emoji for emoji in STOCK.emojis if len(emoji) == 1)
 
@@ -23,11 +23,11 @@ SINGLE_EMOJI = sorted(emoji for emoji in STOCK.emojis if len(emoji) == 1)
 CORE = ["no", "or", "nor", "least", "at", "very", "never", "so", "this", "without", "doubt", "kind", "of", "but", "BUT"]
 CORE += ["good", "bad", "not", "sort", "just", "enough"]
 RULE_WORDS = sorted(
-    set(ORIGINAL.NEGATE)
-    | {word for phrase in ORIGINAL.BOOSTER_DICT for word in phrase.split()}
-    | {word for phrase in ORIGINAL.SPECIAL_CASES for word in phrase.split()}
+    set(NEGATE)
+    | {word for phrase in BOOSTER_DICT for word in phrase.split()}
+    | {word for phrase in SPECIAL_CASES for word in phrase.split()}
 )
-PHRASES = [*ORIGINAL.SPECIAL_CASES, *(phrase for phrase in ORIGINAL.BOOSTER_DICT if " " in phrase)]
+PHRASES = [*SPECIAL_CASES, *(phrase for phrase in BOOSTER_DICT if " " in phrase)]
 PLAIN = ["a", "I", "cat", "went", "2013", "x42", "http://i.imgur.com/x.jpg", "[OC]", "r/python", "—", "’", "naïve"]
 PLAIN += ["İstanbul", "ſtraße", "ΑΣ", "日本語", "e\u0301"]
 PUNCTUATION = ["", "", "", "", ",", ".", "!", "!!", "?", "??", "????", '"', "'", ")", "(", "...", "*", "n't", "-"]
