@@ -24,7 +24,7 @@ class Parameters:
     """Multiplies arrivals; 1 is 17 visible posts a minute over the 115 default subreddits."""
     growth: float = 1.0
     """Speeds scores and comments up, and makes planted stories come that much more often."""
-    stories_per_hour: float = 4.0
+    stories_per_hour: float = 2.5
     """Planted stories an hour, multiplied by `growth`; 0 plants none."""
     burst_probability: float = 0.3
     """Chance a day that a subreddit has 20 minutes of eight times its posts."""

@@ -2,16 +2,30 @@
 
 from random import Random
 
-from signalflow.simulator.text import compose
+from signalflow.simulator.subreddits import Subreddit
+from signalflow.simulator.text import MAX_TITLE, expand
+from signalflow.simulator.vocabulary import COMMON, STORY_TITLES, THEMES, terms_of
 
 
 class Headlines:
-    """Titles of one story: the same subject in other words each time."""
+    """Titles of one story: who did what is the same in all, the wording is not."""
 
-    def __init__(self, theme: str, rng: Random) -> None:
-        self._theme = theme
+    def __init__(self, lead: Subreddit, rng: Random) -> None:
+        theme = THEMES[lead.theme]
+        words = COMMON | {"term": terms_of(lead.name)}
         self._rng = rng
+        self._patterns = rng.sample(STORY_TITLES, len(STORY_TITLES))
+        self._words = words | {
+            "actor": (expand(rng.choice(theme.actors), words, rng),),
+            "event": (_lower_first(expand(rng.choice(theme.events), words, rng)),),
+        }
 
     def next(self) -> str:
-        """Another title of the story."""
-        return compose(self._theme, self._rng)
+        """Another title of the story; wordings come again when all were used."""
+        pattern = self._patterns.pop()
+        self._patterns.insert(0, pattern)
+        return expand(pattern, self._words, self._rng)[:MAX_TITLE]
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -8,6 +8,8 @@ from signalflow.simulator.text import Text
 
 # Widths in which Reddit offers a preview.
 PREVIEW_WIDTHS = (108, 216, 320, 640, 960, 1080)
+# Of the links; with it a post has Reddit's mean size of 5.1 kB.
+VIDEO_PERCENT = 40
 
 
 def media_fields(post: Post, text: Text, permalink: str) -> dict[str, Any]:
@@ -36,9 +38,22 @@ def media_fields(post: Post, text: Text, permalink: str) -> dict[str, Any]:
         return fields | _gallery(token, 3 + post.text_seed % 4) | _target(url, "reddit.com")
     if post.kind == "image":
         url = f"https://i.redd.it/{token[:13]}.jpg"
-        return fields | _target(url, "i.redd.it") | {"post_hint": "image", "preview": _preview(url, token)}
+        return (
+            fields | _target(url, "i.redd.it") | {"post_hint": "image", "preview": _preview(url, token, post.over_18)}
+        )
     thumb = f"https://external-preview.redd.it/{token}.jpg"
-    return fields | _target(text.url, text.domain) | {"post_hint": "link", "preview": _preview(thumb, token)}
+    if post.text_seed % 100 < VIDEO_PERCENT:
+        url = f"https://www.youtube.com/watch?v={token[:11]}"
+        video = _video(token[:11], text.title, post.id)
+        return (
+            fields
+            | _target(url, "youtube.com")
+            | video
+            | {"post_hint": "rich:video", "preview": _preview(thumb, token, post.over_18)}
+        )
+    return (
+        fields | _target(text.url, text.domain) | {"post_hint": "link", "preview": _preview(thumb, token, post.over_18)}
+    )
 
 
 def _target(url: str, domain: str) -> dict[str, Any]:
@@ -50,7 +65,13 @@ def _target(url: str, domain: str) -> dict[str, Any]:
     }
 
 
-def _preview(url: str, token: str) -> dict[str, Any]:
+def _preview(url: str, token: str, over_18: bool) -> dict[str, Any]:
+    """Adult posts have a blurred variant of every size beside the plain one."""
+    variants = {"obfuscated": _sizes(url, f"{token}~")} if over_18 else {}
+    return {"images": [_sizes(url, token) | {"variants": variants, "id": token}], "enabled": False}
+
+
+def _sizes(url: str, token: str) -> dict[str, Any]:
     resolutions = [
         {
             "url": f"{url}?width={width}&crop=smart&auto=webp&s={_signature(token, width)}",
@@ -60,10 +81,34 @@ def _preview(url: str, token: str) -> dict[str, Any]:
         for width in PREVIEW_WIDTHS
     ]
     source = {"url": f"{url}?auto=webp&s={_signature(token, 0)}", "width": 1200, "height": 675}
-    return {
-        "images": [{"source": source, "resolutions": resolutions, "variants": {}, "id": token}],
-        "enabled": False,
+    return {"source": source, "resolutions": resolutions}
+
+
+def _video(video: str, title: str, post_id: str) -> dict[str, Any]:
+    frame = (
+        f'<iframe width="356" height="200" src="https://www.youtube.com/embed/{video}?feature=oembed&enablejsapi=1" '
+        'frameborder="0" allow="accelerometer; autoplay; clipboard-write; encrypted-media; gyroscope; picture-in-picture; '
+        f'web-share" referrerpolicy="strict-origin-when-cross-origin" allowfullscreen title="{title}"></iframe>'
+    )
+    oembed = {
+        "provider_url": "https://www.youtube.com/",
+        "version": "1.0",
+        "title": title,
+        "type": "video",
+        "thumbnail_width": 480,
+        "height": 200,
+        "width": 356,
+        "html": frame,
+        "author_name": f"channel {video[:4]}",
+        "provider_name": "YouTube",
+        "thumbnail_url": f"https://i.ytimg.com/vi/{video}/hqdefault.jpg",
+        "thumbnail_height": 360,
+        "author_url": f"https://www.youtube.com/@channel{video[:4]}",
     }
+    media = {"type": "youtube.com", "oembed": oembed}
+    embed = {"content": frame, "width": 356, "scrolling": False, "height": 200}
+    secure = embed | {"media_domain_url": f"https://www.redditmedia.com/mediaembed/{post_id}"}
+    return {"media": media, "secure_media": media, "media_embed": embed, "secure_media_embed": secure}
 
 
 def _gallery(token: str, pictures: int) -> dict[str, Any]:

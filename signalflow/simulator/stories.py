@@ -91,8 +91,8 @@ class Stories:
         elif kind == "everywhere":
             where, span, rise, hours = self._around(lead, rng), 2_400.0, 6_000.0, 1.5
         else:
-            where, span, rise, hours = [lead] * rng.randint(25, 45), 1_200.0, 300.0, 1.0
-        headlines = Headlines(lead.theme, rng)
+            where, span, rise, hours = [lead] * rng.randint(15, 30), 1_200.0, 300.0, 1.0
+        headlines = Headlines(lead, rng)
         times = sorted(rng.random() * span / self._parameters.growth for _ in where)
         posts = tuple(
             self._planted(start + after - times[0], sub, headlines, rise, hours, rng)
