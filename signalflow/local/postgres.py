@@ -11,6 +11,8 @@ import pwd
 import secrets
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -33,6 +35,12 @@ _SECONDS_TO_STOP = 8.0
 _INIT_SECONDS = 120.0
 # Only the password opens it, and only from this machine; no socket file that other accounts could reach.
 _HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
+
+
+# The start of a session (protocol 3.0), and the answer of a server that takes it.
+_PARAMETERS = b"user\0" + ROLE.encode() + b"\0database\0postgres\0\0"
+_HELLO = struct.pack("!II", 8 + len(_PARAMETERS), 3 << 16) + _PARAMETERS
+_ASKS_FOR_PASSWORD = b"R"
 
 
 class EmbeddedPostgres:
@@ -78,8 +86,13 @@ class EmbeddedPostgres:
         )
 
     def ready(self) -> bool:
-        """Whether the server accepts connections."""
-        return ports.answers(self.port)
+        """Whether the server lets clients in: while it recovers it listens already, and refuses all."""
+        try:
+            with socket.create_connection((ports.LOOPBACK, self.port), timeout=1.0) as connection:
+                connection.sendall(_HELLO)
+                return connection.recv(1) == _ASKS_FOR_PASSWORD
+        except OSError:
+            return False
 
     def start(self) -> None:
         """Prepare, start and wait until it accepts connections. Raises Fatal with the end of its log."""
