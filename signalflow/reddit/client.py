@@ -26,7 +26,8 @@ from signalflow.settings import Settings
 SIMULATOR_CREDENTIAL = "simulator"
 # What may stand in a listing's path: a name with a slash or a question mark would ask for something else.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
-_REASON = re.compile(r"[a-z_]{1,40}")
+# What subreddit_config.state takes.
+_REASON = re.compile(r"[a-z_]{1,32}")
 
 
 class AsyncprawClient:
@@ -59,6 +60,11 @@ class AsyncprawClient:
                 **({"reddit_url": base, "oauth_url": base} if base else {}),
             )
         )
+
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """Where tokens and where posts come from."""
+        return self._reddit.config.reddit_url, self._reddit.config.oauth_url
 
     async def listing(
         self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None

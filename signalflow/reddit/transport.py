@@ -2,7 +2,8 @@
 
 asyncprawcore would repeat a request up to twice by itself, sleep up to 10 s before one, and fetch a token once for each of
 several concurrent callers. All three bypass the budget of the poller, which counts requests and decides when the next one
-goes out. So here every call is one attempt without a sleep, and the token is fetched once whoever waits for it.
+goes out. So here every call is one attempt without a sleep, and the token is fetched once whoever waits for it. (aiohttp still
+sends a request again when the kept connection that it chose turns out to be closed: Reddit has not seen the first one then.)
 """
 
 import asyncio
@@ -13,7 +14,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpraw
 from aiohttp import ClientError, ClientResponse
@@ -70,8 +70,8 @@ class ObservingRequestor(Requestor):
     async def request(
         self, method: str, url: str, *, timeout: float | None = None, **kwargs: Any
     ) -> AsyncIterator[ClientResponse]:
-        """As Requestor.request; raises Refused besides RequestException. Counts every HTTP request."""
-        kind = _kind(url)
+        """As Requestor.request; raises Refused besides RequestException. Counts token fetches, which no caller sees."""
+        is_token = url.endswith(ACCESS_TOKEN_PATH)
         outcome = "failed"
         try:
             async with super().request(method, url, timeout=self.timeout, **kwargs) as response:
@@ -79,11 +79,12 @@ class ObservingRequestor(Requestor):
                 answer = Answer(response.status, response.headers, self._clock())
                 if response.status != 200:
                     raise Refused(response, answer, await _body_of(response))
-                if kind != "token":
+                if not is_token:
                     _exchange.get().answer = answer
                 yield response
         finally:
-            REDDIT_REQUESTS.labels(kind, outcome).inc()
+            if is_token:
+                REDDIT_REQUESTS.labels(kind="token", outcome=outcome).inc()
 
 
 class SharedTokenAuthorizer(ReadOnlyAuthorizer):
@@ -210,10 +211,3 @@ async def _body_of(response: ClientResponse) -> bytes:
     except (ClientError, TimeoutError):
         # Status and headers say what to do; the body would only have named a reason.
         return b""
-
-
-def _kind(url: str) -> str:
-    path = urlsplit(url).path
-    if path == ACCESS_TOKEN_PATH:
-        return "token"
-    return "info" if path == "/api/info" else "listing"

@@ -10,10 +10,11 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import BasicAuth, web
 from pydantic import SecretStr
 
 from signalflow.errors import Invalid
+from signalflow.metrics import REGISTRY
 from signalflow.reddit.client import AsyncprawClient
 from signalflow.reddit.protocol import RateLimit, RateLimited, SubredditUnavailable, Unauthorized, Unavailable
 from signalflow.settings import Settings
@@ -487,3 +488,42 @@ async def test_a_wrong_password_never_reaches_a_message(script: Script) -> None:
         await client.close()
     assert "hunter2" not in str(refused.value)
     assert server.seen[0].authorization.startswith("Basic ")
+
+
+async def test_token_fetches_are_counted_where_an_operator_looks(client: AsyncprawClient) -> None:
+    def fetched() -> float:
+        return REGISTRY.get_sample_value("signalflow_reddit_requests_total", {"kind": "token", "outcome": "200"}) or 0.0
+
+    before = fetched()
+    await client.listing(["python"])
+    await client.listing(["python"])
+    assert fetched() == before + 1
+
+
+async def test_credentials_in_the_environment_of_asyncpraw_are_ignored(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a user name asyncpraw would ask for a token of that account, by its password."""
+    for name in ("praw_client_id", "praw_username", "praw_password", "praw_refresh_token"):
+        monkeypatch.setenv(name, "someone")
+    forms: list[dict[str, Any]] = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        forms.append(dict(await request.post()))
+        return web.json_response({"access_token": "noted", "expires_in": 3600, "scope": "*"})
+
+    script.token.append(note)
+    script.valid_tokens.add("noted")
+    async with serve(script) as server:
+        client = AsyncprawClient.of(settings_for(server.url))
+        await client.listing(["python"])
+        await client.close()
+    assert forms == [{"grant_type": "client_credentials"}]
+    assert server.seen[0].authorization == BasicAuth("simulator", "simulator").encode()
+
+
+async def test_without_another_address_reddit_itself_is_asked() -> None:
+    settings = Settings(reddit_base_url="", reddit_client_id="id", reddit_client_secret=SecretStr("secret"))
+    client = AsyncprawClient.of(settings)
+    assert client.hosts == ("https://www.reddit.com", "https://oauth.reddit.com")
+    await client.close()
