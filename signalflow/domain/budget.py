@@ -1,0 +1,153 @@
+"""How fast requests to Reddit may go: even pacing, 429s and a breaker for 5xx. Pure: the time is passed in, in seconds of any steady clock."""
+
+import math
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+# Reddit counts 1,000 requests per client id in a fixed window of 600 s (100 a minute).
+PUBLISHED_LIMIT = 1000.0
+PUBLISHED_WINDOW = 600.0
+# Above this a target leaves no room for the retries inside the client library.
+MAX_PER_MINUTE = 95.0
+# No limit of Reddit's lasts longer than its window; an hour is generous, and a typing error there cannot stop us for days.
+LONGEST_WAIT = 3600.0
+SHORTEST_WAIT = 1.0
+# A 429 that names no time: 10 s, doubled for each further one, up to one window.
+FIRST_BACKOFF = 10.0
+BREAKER_SECONDS = 30.0
+
+Header = str | float | None
+
+
+def seconds(value: Header, now: float | None = None) -> float | None:
+    """A duration in a header, in seconds; None when absent or nonsense (not a number, negative, infinite).
+
+    An HTTP date is understood too if `now`, in epoch seconds, is given.
+    """
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        if now is None or not isinstance(value, str):
+            return None
+        try:
+            number = parsedate_to_datetime(value).timestamp() - now
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+@dataclass
+class _Window:
+    """What the server last said about its counting window."""
+
+    remaining: float
+    ends_at: float
+
+
+class Budget:
+    """One gate for every request of a client id.
+
+    `wait` says how long until a request may start, `start` that it started, then exactly one of `succeeded`, `refused` (4xx that is
+    no limit), `rate_limited`, `broke` how it ended. Requests start at least 60 / `per_minute` seconds apart, so a backlog causes no burst.
+    """
+
+    def __init__(self, per_minute: float, max_in_flight: int = 1) -> None:
+        if not 0 < per_minute <= MAX_PER_MINUTE:
+            raise ValueError(f"per_minute must be in (0, {MAX_PER_MINUTE:g}]")
+        self._spacing = 60.0 / per_minute
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+        self._last_start = -math.inf
+        self._blocked_until = -math.inf
+        self._window: _Window | None = None
+        self._limits_in_a_row = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have started and not ended."""
+        return self._in_flight
+
+    @property
+    def blocked_until(self) -> float:
+        """The time before which nothing starts because of a 429, an exhausted window or the breaker; -inf when never blocked."""
+        return self._blocked_until
+
+    def spacing(self, now: float) -> float:
+        """Seconds between two starts: the target, or wider when the server's window would not last at that rate."""
+        window = self._window
+        if window is None or now >= window.ends_at:
+            return self._spacing
+        return max(self._spacing, (window.ends_at - now) / max(window.remaining, 1.0))
+
+    def wait(self, now: float) -> float:
+        """Seconds until a request may start; 0 when it may now; inf while as many are in flight as allowed."""
+        if self._in_flight >= self._max_in_flight:
+            return math.inf
+        ready = max(self._blocked_until, self._last_start + self.spacing(now))
+        return max(ready - now, 0.0)
+
+    def start(self, now: float) -> None:
+        """A request starts. Raises ValueError when it may not: pacing must not depend on the caller's goodwill."""
+        # A float's last digit: the wait that was slept may end a hair early.
+        if self.wait(now) > 1e-6:
+            raise ValueError("a request was started above the budget")
+        self._in_flight += 1
+        self._last_start = now
+
+    def succeeded(self, now: float, used: Header = None, remaining: Header = None, reset: Header = None) -> None:
+        """It was answered. The x-ratelimit headers as they came: text, numbers, absent or nonsense."""
+        self._in_flight -= 1
+        self._limits_in_a_row = 0
+        self._read_window(now, used, remaining, reset)
+
+    def refused(self, now: float, used: Header = None, remaining: Header = None, reset: Header = None) -> None:
+        """It was refused for a reason that is not the rate (403, 404, 401): nothing to wait for."""
+        self._in_flight -= 1
+        self._read_window(now, used, remaining, reset)
+
+    def rate_limited(
+        self,
+        now: float,
+        retry_after: Header = None,
+        *,
+        used: Header = None,
+        remaining: Header = None,
+        reset: Header = None,
+        epoch: float | None = None,
+    ) -> float:
+        """429: everything stops until max(Retry-After, reset), 1 s to 1 h; returns the wait in seconds.
+
+        Without either: the end of a window known to be used up, else a backoff that doubles. `epoch` (now, in epoch seconds) makes a Retry-After date readable.
+        """
+        self._in_flight -= 1
+        self._limits_in_a_row += 1
+        named = [value for value in (seconds(retry_after, epoch), seconds(reset)) if value is not None]
+        window = self._window
+        if window is not None and window.remaining < 1 and window.ends_at > now:
+            named.append(window.ends_at - now)
+        doublings = min(self._limits_in_a_row - 1, 10)
+        wait = max(named) if named else min(FIRST_BACKOFF * 2.0**doublings, PUBLISHED_WINDOW)
+        wait = min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
+        self._read_window(now, used, remaining, reset)
+        self._block(now + wait)
+        return wait
+
+    def broke(self, now: float) -> None:
+        """5xx, timeout or an unreadable answer: nothing starts for 30 s. What was due stays due; the planner keeps that clock."""
+        self._in_flight -= 1
+        self._block(now + BREAKER_SECONDS)
+
+    def _read_window(self, now: float, used: Header, remaining: Header, reset: Header) -> None:
+        left, counted, ends_in = seconds(remaining), seconds(used), seconds(reset)
+        if left is None and counted is not None:
+            left = max(PUBLISHED_LIMIT - counted, 0.0)
+        if left is None or ends_in is None or ends_in > LONGEST_WAIT:
+            return
+        self._window = _Window(remaining=left, ends_at=now + ends_in)
+        if left < 1:
+            self._block(now + max(ends_in, SHORTEST_WAIT))
+
+    def _block(self, until: float) -> None:
+        self._blocked_until = max(self._blocked_until, until)

@@ -1,0 +1,141 @@
+"""The gaps that are open, in which order their pages are read, and what the ledger must be told. Pure."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from signalflow.domain.known import Seen
+from signalflow.domain.overlap import MAX_GAP_PAGES, PROOF, Anchor, Gap
+
+Outcome = Literal["proven", "split", "unreachable", "given_up"]
+# A page of a gap that failed or could not be published is fetched again after this many seconds.
+PAGE_RETRY = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GapRecord:
+    """A gap as the ledger has it. Times in seconds of the planner's clock."""
+
+    record: int
+    subreddits: tuple[str, ...]
+    anchor_ids: tuple[str, ...]
+    since: float
+    opened_at: float
+    after: str | None = None
+    pages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GapChange:
+    """What the ledger must be told next. `outcome` says how a gap was closed.
+
+    proven: read down to its anchor, or the whole listing. split: its subreddits have gaps of their own now. unreachable: Reddit refuses the
+    listing. given_up: ten pages of one subreddit did not reach the anchor, or it is watched no more; posts may be missing.
+    """
+
+    kind: Literal["open", "advance", "close"]
+    gap: Gap
+    outcome: Outcome | None = None
+
+
+class OpenGaps:
+    """All open gaps and the changes that the ledger has not confirmed yet, in order. `subreddit_of` names the subreddit of a known post."""
+
+    def __init__(self, subreddit_of: Callable[[str], str | None]) -> None:
+        self._subreddit_of = subreddit_of
+        self._gaps: list[Gap] = []
+        self._changes: deque[GapChange] = deque()
+
+    def __len__(self) -> int:
+        return len(self._gaps)
+
+    @property
+    def change(self) -> GapChange | None:
+        """The next change for the ledger; None when it knows all."""
+        return self._changes[0] if self._changes else None
+
+    def recorded(self, record: int | None) -> None:
+        """The ledger has confirmed the change; `record` is the row of a gap that was opened."""
+        change = self._changes.popleft()
+        if change.kind == "open":
+            change.gap.record = record
+
+    def open(self, subreddits: tuple[str, ...], anchors: Iterable[Anchor], now: float, *, is_placed: bool) -> Gap:
+        """A new gap. It has no pages fetched before its record is written."""
+        gap = Gap(subreddits, tuple(anchors), now, is_placed=is_placed)
+        self._gaps.append(gap)
+        self._changes.append(GapChange("open", gap))
+        return gap
+
+    def resume(self, records: Iterable[GapRecord], is_watched: Callable[[str], bool]) -> None:
+        """Go on with the gaps that an earlier poller left open; those of subreddits that are watched no more are closed."""
+        for record in records:
+            anchor = Anchor(frozenset(record.anchor_ids), record.since)
+            subreddits = tuple(name for name in record.subreddits if is_watched(name))
+            gap = Gap(subreddits, (anchor,), record.opened_at, record.after, record.pages, record.record)
+            self._gaps.append(gap)
+            if not subreddits:
+                self.close(gap, "given_up")
+
+    def next(self, now: float) -> Gap | None:
+        """A gap whose next page may be fetched now: recorded, with its upper end published; the oldest first."""
+        return next((g for g in self._gaps if g.record is not None and g.is_placed and g.not_before <= now), None)
+
+    def wake(self) -> float:
+        """When the next page may be fetched; inf when there is none."""
+        return min((g.not_before for g in self._gaps if g.record is not None and g.is_placed), default=math.inf)
+
+    def place(self, gap: Gap, after: str | None) -> None:
+        """The page above the gap was published in full: the gap goes on from there."""
+        gap.after, gap.is_placed = after, True
+        self._advance(gap)
+
+    def postpone(self, gap: Gap, now: float) -> None:
+        """Its page could not be fetched or published: the same page again, later."""
+        gap.not_before = now + PAGE_RETRY
+
+    def read(self, gap: Gap, items: Sequence[Seen], after: str | None, now: float) -> None:
+        """A page of the gap was published in full: close it, go on, or after ten pages go on subreddit by subreddit."""
+        lost_place = gap.after is not None and not items
+        if gap.read(items):
+            self.close(gap, "proven")
+            return
+        if after is None and not lost_place:
+            self.close(gap, "proven" if gap.pages < MAX_GAP_PAGES else "given_up")
+        elif gap.pages < MAX_GAP_PAGES:
+            # The post to go on from can be deleted in between, and then the page is empty: from the top again.
+            gap.after = after
+            self._advance(gap)
+        elif len(gap.subreddits) > 1:
+            self.split(gap, now)
+        else:
+            self.close(gap, "given_up")
+
+    def refused(self, gap: Gap, now: float) -> None:
+        """Its listing is refused: each subreddit by itself, or the end of it."""
+        if len(gap.subreddits) > 1:
+            self.split(gap, now)
+        else:
+            self.close(gap, "unreachable")
+
+    def split(self, gap: Gap, now: float) -> None:
+        """Go on with each subreddit by itself: one subreddit's listing goes back 1,000 posts, a combined one shares them."""
+        for name in gap.subreddits:
+            self.open((name,), [self._narrowed(anchor, name) for anchor in gap.anchors], now, is_placed=True)
+        self.close(gap, "split")
+
+    def close(self, gap: Gap, outcome: Outcome) -> None:
+        """The gap is done with."""
+        self._gaps.remove(gap)
+        self._changes.append(GapChange("close", gap, outcome))
+
+    def _narrowed(self, anchor: Anchor, name: str) -> Anchor:
+        own = frozenset(id_ for id_ in anchor.ids if self._subreddit_of(id_) == name)
+        return Anchor(own, anchor.since) if len(own) >= PROOF else anchor.by_time()
+
+    def _advance(self, gap: Gap) -> None:
+        latest = self._changes[-1] if self._changes else None
+        if latest is None or latest.gap is not gap or latest.kind == "close":
+            self._changes.append(GapChange("advance", gap))

@@ -1,0 +1,255 @@
+"""What to ask Reddit next, and what of the answer to publish. Pure: no I/O, the time is passed in as seconds of one steady clock.
+
+A round: `next` names a fetch, the caller makes it; `look` says what of the answer to publish; the caller publishes and then tells `confirm`
+what the brokers have confirmed, or `failed` / `refused` when there was no answer. Only confirmed posts count as known, so what was not
+confirmed is published again when it is seen again. `gaps.change` names what the gap ledger must be told before anything else.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from signalflow.domain.gaps import GapRecord, OpenGaps
+from signalflow.domain.known import (
+    HORIZON,
+    Decision,
+    Known,
+    Remembered,
+    Seen,
+    first_seen,
+    from_database,
+    is_worth_publishing,
+    look,
+    next_checkpoint,
+    published,
+    text_changed,
+)
+from signalflow.domain.overlap import ANCHOR_SIZE, Anchor, Gap, proves
+from signalflow.domain.refresh import RefreshQueue
+from signalflow.domain.watchlist import Group, Subreddit, Watchlist
+
+# A leader that was killed may have published only part of its last page: a successor's anchor leaves out what is this recent, in seconds.
+UNSETTLED = 120.0
+SWEEP_EVERY = 600.0
+# When listings take the whole budget, a batch of refreshes that is this late goes before them, in seconds.
+STARVED = 60.0
+IDLE_STEP = 0.05
+
+
+@dataclass(slots=True, eq=False)
+class Fetch:
+    """One request: a listing of `names` (after the fullname `after`), or the posts `ids`. `group` and `gap` are the planner's own."""
+
+    names: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    after: str | None = None
+    group: Group | None = None
+    gap: Gap | None = None
+
+    @property
+    def kind(self) -> str:
+        """`listing`, `gap` or `info`: the label of metrics and logs."""
+        if self.ids:
+            return "info"
+        return "gap" if self.gap else "listing"
+
+
+@dataclass(slots=True)
+class Findings:
+    """What an answer means: the items to publish, and what `confirm` needs of it."""
+
+    fetch: Fetch
+    items: Sequence[Seen]
+    after: str | None
+    decisions: list[Decision] = field(default_factory=list)
+    is_proven: bool = True
+
+
+class Planner:
+    """All that is known of subreddits, posts and gaps, and the order of work that follows from it."""
+
+    def __init__(self, *, listing_per_minute: float, refresh_ids_per_minute: float) -> None:
+        self.watchlist = Watchlist(listing_per_minute)
+        self.posts: dict[str, Known] = {}
+        self.gaps = OpenGaps(self._subreddit_of)
+        self._queue = RefreshQueue(refresh_ids_per_minute)
+        self._swept_at = 0.0
+        self._is_gap_turn = False
+
+    def start(
+        self, subreddits: Iterable[Subreddit], known: Iterable[Remembered], gaps: Iterable[GapRecord], now: float
+    ) -> None:
+        """Begin, or take over from an earlier poller with what the database knows: posts, and gaps still open."""
+        remembered = list(known)
+        for post in remembered:
+            if now - post.created < HORIZON:
+                record = self.posts[post.id] = from_database(post)
+                record.subreddit = post.subreddit.lower()
+                self._queue.put(record, now)
+        self.watchlist.configure(subreddits, now)
+        for group in self.watchlist.groups:
+            group.anchors = _settled_anchor(remembered, frozenset(group.names))
+        self.gaps.resume(gaps, self.watchlist.__contains__)
+        self._swept_at = now
+
+    def configure(self, subreddits: Iterable[Subreddit], now: float) -> bool:
+        """Watch these subreddits from now on; returns whether anything changed. Known posts stay known."""
+        return self.watchlist.configure(subreddits, now)
+
+    def next(self, now: float, spacing: float) -> Fetch | None:
+        """The fetch to make now, or None. `spacing` is what a request costs in seconds: nothing else is begun when a listing is due within it."""
+        self._sweep(now)
+        while self.watchlist.orphans:
+            # The group was taken apart before its page was published: the gap is read by itself, from the top.
+            self.gaps.place(self.watchlist.orphans.pop(), None)
+        starved = now - self._queue.next_at > STARVED and self._queue.next_at > 0
+        group = self.watchlist.due(now)
+        if group is not None and not starved:
+            self.watchlist.started(group, now)
+            return Fetch(names=group.names, group=group)
+        if self.watchlist.next_due() - now < spacing and not starved:
+            return None
+        gap = self.gaps.next(now)
+        if self._queue.ready(now) and not (gap and self._is_gap_turn):
+            ids = self._queue.take(self.posts, now, lambda known: known.subreddit in self.watchlist)
+            if ids:
+                self._is_gap_turn = True
+                return Fetch(ids=tuple(ids))
+        if gap is None:
+            return None
+        self._is_gap_turn = False
+        gap.not_before = now + STARVED
+        return Fetch(names=gap.subreddits, after=gap.after, gap=gap)
+
+    def wake(self, now: float) -> float:
+        """Seconds until `next` is worth asking again after it gave None."""
+        return max(min(self.watchlist.next_due(), self._queue.next_at, self.gaps.wake()) - now, IDLE_STEP)
+
+    def look(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
+        """Judge an answer: what to publish, and whether a gap opens (then `gaps.change` is to be recorded before the publishing)."""
+        findings = Findings(fetch, items, after)
+        self._decide(findings, now)
+        group = fetch.group
+        if group is not None:
+            findings.is_proven = proves(group.anchors, items, is_whole=after is None)
+            if not findings.is_proven and group.gap is None:
+                group.gap = self.gaps.open(group.names, group.anchors, now, is_placed=False)
+        return findings
+
+    def confirm(self, findings: Findings, confirmed: Sequence[bool], now: float) -> None:
+        """What became of the decisions: `confirmed[i]` tells whether the brokers have `findings.decisions[i]`."""
+        fetch, items = findings.fetch, findings.items
+        is_complete = True
+        new = 0
+        for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
+            item = items[decision.item]
+            if decision.is_new:
+                is_complete = is_complete and is_sent
+                if is_sent:
+                    new += 1
+                    known = self.posts[item.id] = first_seen(item, now)
+                    known.subreddit = item.subreddit.lower()
+                    self._queue.put(known, now)
+            elif is_sent:
+                published(self.posts[item.id], item, now)
+        if fetch.ids:
+            self._put_back(fetch, {item.id for item in items}, now)
+        elif fetch.gap:
+            if is_complete:
+                self.gaps.read(fetch.gap, items, findings.after, now)
+                fetch.gap.not_before = now
+            else:
+                self.gaps.postpone(fetch.gap, now)
+        elif fetch.group:
+            self._confirm_listing(fetch.group, findings, new, now, is_complete=is_complete)
+
+    def failed(self, fetch: Fetch, now: float) -> None:
+        """No answer, for no fault of the names: the same again, later."""
+        if fetch.ids:
+            for id_ in fetch.ids:
+                if id_ in self.posts:
+                    self._queue.put(self.posts[id_], now)
+        elif fetch.gap:
+            self.gaps.postpone(fetch.gap, now)
+        elif fetch.group:
+            self.watchlist.failed(fetch.group, now)
+
+    def refused(self, fetch: Fetch, now: float) -> None:
+        """A listing was refused because of one of its names: find it, and go on with the rest."""
+        if fetch.gap:
+            self.gaps.refused(fetch.gap, now)
+        elif fetch.group:
+            self.watchlist.refused(fetch.group, now)
+        else:
+            self.failed(fetch, now)
+
+    def _subreddit_of(self, id_: str) -> str | None:
+        known = self.posts.get(id_)
+        return known.subreddit if known else None
+
+    def _decide(self, findings: Findings, now: float) -> None:
+        is_info, gap = bool(findings.fetch.ids), findings.fetch.gap
+        oldest = min(now - HORIZON, gap.since if gap else now)
+        decided: set[str] = set()
+        for index, item in enumerate(findings.items):
+            known = self.posts.get(item.id)
+            if known is None:
+                # Older posts were known once and are forgotten, or are from before our time; only a gap can hold older ones that are new.
+                if item.created > oldest and not is_info and item.id not in decided:
+                    decided.add(item.id)
+                    findings.decisions.append(Decision(index, is_new=True, with_body=True))
+                continue
+            if look(known, item, now) and not is_info:
+                self._queue.moved(known, now)
+            if is_worth_publishing(known, item, now) and item.id not in decided:
+                decided.add(item.id)
+                with_body = item.state != known.state or text_changed(known, item)
+                findings.decisions.append(Decision(index, is_new=False, with_body=with_body))
+            elif known.text is None:
+                known.text = item.text
+
+    def _confirm_listing(self, group: Group, findings: Findings, new: int, now: float, *, is_complete: bool) -> None:
+        group.count(new, now, overflowed=not findings.is_proven)
+        self.watchlist.succeeded(group, now)
+        if not is_complete:
+            # What was not confirmed may be gone from the next page: that one must prove itself against the same anchor.
+            return
+        if group.gap is not None:
+            if findings.is_proven:
+                self.gaps.close(group.gap, "proven")
+            else:
+                self.gaps.place(group.gap, findings.after)
+            group.gap = None
+        anchor = Anchor.of_page(findings.items)
+        if anchor is not None:
+            group.anchors = (anchor,)
+
+    def _put_back(self, fetch: Fetch, seen: set[str], now: float) -> None:
+        for id_ in fetch.ids:
+            known = self.posts.get(id_)
+            if known is None:
+                continue
+            known.paid_looks += 1
+            if id_ not in seen:
+                # Reddit leaves out ids that it no longer knows: there is nothing to publish, and asking at once again would not help.
+                known.looked_at = now
+                known.checkpoint = next_checkpoint(known.created, now)
+            self._queue.put(known, now)
+
+    def _sweep(self, now: float) -> None:
+        if now - self._swept_at >= SWEEP_EVERY:
+            self._swept_at = now
+            for id_ in [id_ for id_, known in self.posts.items() if now - known.created > HORIZON]:
+                del self.posts[id_]
+
+
+def _settled_anchor(known: Iterable[Remembered], names: frozenset[str]) -> tuple[Anchor, ...]:
+    """The anchor that the database gives a group: the newest posts that are older than what a killed leader may have left half published."""
+    posts = [post for post in known if post.subreddit.lower() in names]
+    if not posts:
+        return ()
+    settled = max(post.created for post in posts) - UNSETTLED
+    top = heapq.nlargest(
+        ANCHOR_SIZE, (post for post in posts if post.created <= settled), key=lambda post: post.created
+    )
+    return (Anchor(frozenset(post.id for post in top), settled),)

@@ -1,0 +1,229 @@
+"""Two days of 115 subreddits in plain Python, and a poller that asks the planner: the oracle of test_simulated_day.
+
+The model is reddit.com's as far as it is published: 26 fast, 45 medium and 44 slow subreddits with 9.5, 5.7 and 1.9 posts a minute together,
+day and night (1 + 0.6 sin), bursts (8 times the rate for 20 minutes, in 3 of 10 subreddits a day), scores that rise as 1 - exp(-t / tau) to a
+lognormal height, some of them late, 19.5 % of posts gone within 36 hours and some of those back.
+"""
+
+import math
+import random
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from signalflow.domain.budget import Budget
+from signalflow.domain.known import Remembered, Seen
+from signalflow.domain.planner import Fetch, Planner
+from signalflow.domain.watchlist import Subreddit, Tier
+
+DAY = 86400.0
+TIERS: dict[Tier, tuple[int, float, float]] = {"fast": (26, 9.5, 60), "medium": (45, 5.7, 180), "slow": (44, 1.9, 600)}
+BAR = 200
+
+
+@dataclass(slots=True)
+class ModelPost:
+    id: str
+    subreddit: str
+    created: float
+    height: float
+    tau: float
+    delay: float
+    gone: float = math.inf
+    back: float = math.inf
+    found_at: float = math.inf
+    bar_seen_at: float = math.inf
+    bar_seen_in_listing_at: float = math.inf
+
+    def score(self, at: float) -> int:
+        elapsed = at - self.created - self.delay
+        return 1 if elapsed <= 0 else 1 + int(self.height * (1.0 - math.exp(-elapsed / self.tau)))
+
+    def is_listed(self, at: float) -> bool:
+        return at < self.gone or at >= self.back
+
+    def passed_bar_at(self) -> float:
+        share = BAR / self.height
+        return self.created + self.delay - self.tau * math.log(1.0 - share) if share < 1 else math.inf
+
+
+@dataclass
+class Model:
+    """All posts of [0, 2 days), by subreddit tier and id."""
+
+    subreddits: list[Subreddit]
+    posts: list[ModelPost]
+    by_tier: dict[Tier, list[ModelPost]] = field(default_factory=dict)
+    by_id: dict[str, ModelPost] = field(default_factory=dict)
+    created: dict[Tier, list[float]] = field(default_factory=dict)
+    tier_of: dict[str, Tier] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tier_of = {subreddit.name: subreddit.priority for subreddit in self.subreddits}
+        for tier in TIERS:
+            self.by_tier[tier] = [post for post in self.posts if self.tier_of[post.subreddit] == tier]
+            self.created[tier] = [post.created for post in self.by_tier[tier]]
+        self.by_id = {post.id: post for post in self.posts}
+
+    def listing(self, names: tuple[str, ...], after: str | None, at: float) -> tuple[list[ModelPost], str | None]:
+        """A page of up to 100 posts, newest first; all names must be of one tier."""
+        tier, members = self.tier_of[names[0]], set(names)
+        last = self.by_id[after.removeprefix("t3_")] if after else None
+        index = bisect_right(self.created[tier], at) if last is None else bisect_left(self.created[tier], last.created)
+        page: list[ModelPost] = []
+        posts = self.by_tier[tier]
+        while index > 0 and len(page) < 100:
+            index -= 1
+            post = posts[index]
+            if post.subreddit in members and post.is_listed(at):
+                page.append(post)
+        return page, f"t3_{page[-1].id}" if len(page) == 100 else None
+
+
+def arrivals(rng: random.Random, per_second: float, bursts: list[float]) -> Iterator[float]:
+    """Poisson arrivals over two days by thinning."""
+    highest = per_second * 1.6 * 8.0 if bursts else per_second * 1.6
+    at = 0.0
+    while (at := at + rng.expovariate(highest)) < 2 * DAY:
+        factor = 1.0 + 0.6 * math.sin(2 * math.pi * (at / DAY - 0.3))
+        if any(start <= at < start + 1200 for start in bursts):
+            factor *= 8.0
+        if rng.random() < per_second * factor / highest:
+            yield at
+
+
+def make_model(seed: int) -> Model:
+    rng = random.Random(seed)
+    subreddits: list[Subreddit] = []
+    rough: list[tuple[float, str]] = []
+    for tier, (count, per_minute, interval) in TIERS.items():
+        weights = [rng.lognormvariate(0.0, 0.7) for _ in range(count)]
+        for number, weight in enumerate(weights):
+            name = f"{tier}{number}"
+            subreddits.append(Subreddit(name, interval, tier))
+            bursts = [day * DAY + rng.uniform(0, DAY) for day in range(2) if rng.random() < 0.3]
+            rough += [(at, name) for at in arrivals(rng, per_minute / 60 * weight / sum(weights), bursts)]
+    posts = []
+    for number, (at, name) in enumerate(sorted(rough)):
+        post = ModelPost(
+            id=f"p{number}",
+            subreddit=name,
+            created=at,
+            height=rng.lognormvariate(1.6, 1.9),
+            tau=rng.lognormvariate(math.log(9000), 0.6),
+            delay=rng.expovariate(1 / 3600) if rng.random() < 0.15 else 0.0,
+        )
+        if rng.random() < 0.195:
+            post.gone = at + rng.uniform(120, 36 * 3600)
+            if rng.random() < 0.09:
+                post.back = post.gone + rng.expovariate(1 / 3600)
+        posts.append(post)
+    return Model(subreddits, posts)
+
+
+@dataclass
+class Report:
+    """What a day of polling cost and found. Delays in seconds."""
+
+    requests: dict[str, int]
+    refreshed_ids: int
+    published: int
+    discovery: list[float]
+    missed: int
+    gaps: int
+    notice: list[float]
+    closest_starts: float
+
+
+def run_day(
+    model: Model, *, listing_per_minute: float, refresh_ids_per_minute: float, per_minute: float = 60
+) -> Report:
+    """Poll the second day with the planner, the first one being known from the database."""
+    rng = random.Random(1)
+    planner = Planner(listing_per_minute=listing_per_minute, refresh_ids_per_minute=refresh_ids_per_minute)
+    budget = Budget(per_minute)
+    now = DAY
+    planner.start(model.subreddits, (remembered(post, rng) for post in model.posts if post.created < DAY), (), now)
+    for post in model.posts:
+        if post.created < DAY:
+            post.found_at = -1.0
+        if post.passed_bar_at() < DAY:
+            post.bar_seen_at = post.bar_seen_in_listing_at = -1.0
+    requests = {"listing": 0, "gap": 0, "info": 0}
+    refreshed = published = gaps = 0
+    last_start, closest = -math.inf, math.inf
+    while now < 2 * DAY:
+        wait = budget.wait(now)
+        fetch = planner.next(now, budget.spacing(now)) if wait == 0 else None
+        if fetch is None:
+            now += wait or min(planner.wake(now), 1.0)
+            continue
+        budget.start(now)
+        closest, last_start = min(closest, now - last_start), now
+        requests[fetch.kind] += 1
+        refreshed += len(fetch.ids)
+        now += rng.uniform(0.08, 0.2)
+        budget.succeeded(now, used="3", remaining="990.0", reset="400")
+        items, after = answer(model, fetch, now)
+        findings = planner.look(fetch, items, after, now)
+        while planner.gaps.change:
+            gaps += planner.gaps.change.kind == "open"
+            planner.gaps.recorded(1)
+        published += len(findings.decisions)
+        planner.confirm(findings, [True] * len(findings.decisions), now)
+    day = [post for post in model.posts if DAY <= post.created < 2 * DAY - 60]
+    crossed = [post for post in model.posts if DAY <= post.passed_bar_at() < 2 * DAY - 6 * 3600]
+    return Report(
+        requests=requests,
+        refreshed_ids=refreshed,
+        published=published,
+        discovery=sorted(post.found_at - post.created for post in day if post.found_at < math.inf),
+        missed=sum(post.found_at == math.inf for post in day),
+        gaps=gaps,
+        notice=sorted(post.bar_seen_at - post.passed_bar_at() for post in crossed),
+        closest_starts=closest,
+    )
+
+
+def remembered(post: ModelPost, rng: random.Random) -> Remembered:
+    """A post of the first day as the database has it: last looked at some time in the half hour before, if it is as old."""
+    at = max(post.created, DAY - rng.uniform(0, 1800))
+    rising = post.score(at + 60) - post.score(at - 60)
+    return Remembered(post.id, post.subreddit, post.created, at, post.score(at), 0, rising == 0, rising / 120)
+
+
+def answer(model: Model, fetch: Fetch, at: float) -> tuple[list[Seen], str | None]:
+    """The answer to a fetch, noting in the model what it revealed."""
+    after = None
+    if fetch.ids:
+        shown = [model.by_id[id_] for id_ in fetch.ids]
+    else:
+        shown, after = model.listing(fetch.names, fetch.after, at)
+    items = []
+    for post in shown:
+        score = post.score(at)
+        if post.found_at == math.inf:
+            post.found_at = at
+        if score > BAR and post.bar_seen_at == math.inf:
+            post.bar_seen_at = at
+            if not fetch.ids:
+                post.bar_seen_in_listing_at = at
+        items.append(Seen(post.id, post.subreddit, post.created, score, score >> 2, post.gone <= at < post.back))
+    return items, after
+
+
+def fixed_cadence(model: Model) -> tuple[int, list[float]]:
+    """Refreshed ids of the second day, and seconds until a score above 200 was noticed, with looks at ages of 5 min, then each 30 min until an
+    hour, then each 120 min until a day. What the listings of the same day showed for free counts too."""
+    marks = [300.0, 2100.0, 3900.0]
+    while marks[-1] < DAY - 7200:
+        marks.append(marks[-1] + 7200)
+    ids, notice = 0, []
+    for post in model.posts:
+        looks = [post.created + mark for mark in marks]
+        ids += sum(DAY <= at < 2 * DAY for at in looks)
+        crossed = post.passed_bar_at()
+        if DAY <= crossed < 2 * DAY - 6 * 3600:
+            by_look = next((at for at in looks if post.score(at) > BAR), math.inf)
+            notice.append(min(by_look, post.bar_seen_in_listing_at) - crossed)
+    return ids, sorted(notice)
