@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 
 from signalflow.domain.gaps import GapChange, OpenGaps
-from signalflow.errors import SignalflowError
+from signalflow.errors import Invalid, SignalflowError
 from signalflow.metrics import LISTING_GAPS
 from signalflow.reddit.ports import GapLedger
 
@@ -52,6 +52,10 @@ class GapWriter:
         while change := self._gaps.change:
             try:
                 record = await self._write(change)
+            except Invalid as error:
+                # Closed already, by a write whose confirmation was lost: the ledger knows.
+                record = None
+                log.warning("gap_change_refused", kind=change.kind, record=change.gap.record, error=str(error))
             except SignalflowError as error:
                 self._is_away = True
                 log.warning("gap_ledger_away", error=str(error))

@@ -80,6 +80,10 @@ class Poller:
         self._shift = 0.0
         self._started_at = clock()
         self._starts: list[float] = []
+        # What the configuration has not been told yet, and which subreddits it knows as refused.
+        self._polled: dict[str, datetime] = {}
+        self._states: dict[str, str] = {}
+        self._refused: set[str] = set()
         self._run_id = uuid4().hex[:8]
         self._polls = 0
 
@@ -90,7 +94,7 @@ class Poller:
         async with asyncio.TaskGroup() as group:
             group.create_task(_for_ever(self._step))
             group.create_task(_for_ever(self._gap_writer.step))
-            group.create_task(_for_ever(self._reload_config))
+            group.create_task(_for_ever(self._exchange_config))
 
     def now(self) -> float:
         """The planner's clock: epoch seconds when the poller started, and steady from there."""
@@ -162,6 +166,9 @@ class Poller:
             outcome = "refused"
             self.budget.refused(self.now())
             self.planner.refused(fetch, self.now())
+            if len(fetch.names) == 1:
+                self._refused.add(fetch.names[0])
+                self._states[fetch.names[0]] = error.reason
             log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[0], reason=error.reason)
         except (Unavailable, Unauthorized) as error:
             outcome = "unauthorized" if isinstance(error, Unauthorized) else "unavailable"
@@ -189,6 +196,11 @@ class Poller:
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publish(fetch, findings, posts, page.observed_at)
         self.planner.confirm(findings, confirmed, self.now())
+        for name in fetch.names:
+            self._polled[name] = page.observed_at
+            if name in self._refused:
+                self._refused.discard(name)
+                self._states[name] = "ok"
         self._gap_writer.nudge()
 
     async def _publish(
@@ -213,12 +225,16 @@ class Poller:
                 DISCOVERY_SECONDS.observe(max((observed_at - created).total_seconds(), 0.0))
         return confirmed
 
-    async def _reload_config(self) -> float:
-        """Read the configured subreddits again from time to time; an unreadable table keeps the last good ones."""
+    async def _exchange_config(self) -> float:
+        """From time to time read the configured subreddits again, and report on them; an unreadable table keeps the last good ones."""
         await asyncio.sleep(self._settings.config_refresh_seconds)
         subreddits = await self._config.subreddits()
         if self.planner.configure(subreddits, self.now()):
             log.info("config_changed", subreddits=len(subreddits))
+        polled, states = dict(self._polled), dict(self._states)
+        await self._config.report(polled, states)
+        self._polled = {name: at for name, at in self._polled.items() if polled.get(name) != at}
+        self._states = {name: state for name, state in self._states.items() if states.get(name) != state}
         return 0.0
 
     def _true_time(self, planner_time: float) -> datetime:

@@ -1,6 +1,6 @@
 """What the poller needs from the rest of the application; it knows neither Kafka nor the database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -44,6 +44,10 @@ class ConfigSource(Protocol):
 
     async def subreddits(self) -> Sequence[Subreddit]:
         """Those to watch now, without the paused ones. Raises SignalflowError when unreadable."""
+        ...
+
+    async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
+        """When each was last in a listing that was answered, and what is new about them: `ok`, or why Reddit refuses (a word)."""
         ...
 
 

@@ -1,0 +1,116 @@
+"""The ingest agent: on one worker, the leader, a poller feeds the raw topic."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from agents.ingest_sources import DatabaseSources
+from signalflow.domain.leadership import Lock, should_poll
+from signalflow.errors import Retryable
+from signalflow.metrics import IS_POLLER
+from signalflow.reddit.client import AsyncprawClient
+from signalflow.reddit.poller import Poller
+from signalflow.settings import Settings
+from signalflow.storage.leader import PollerLock
+from signalflow.streams.app import Application
+from signalflow.streams.timers import guarded
+
+log = structlog.get_logger()
+
+EVERY_SECONDS = 2.0
+
+
+class Ingest:
+    """Owns the poller of this worker: starts and stops it as leadership and lock come and go. `resources` has `.pool` and `.publisher`."""
+
+    def __init__(self, settings: Settings, resources: Callable[[], Any]) -> None:
+        self._settings, self._resources = settings, resources
+        self._lock = PollerLock(settings)
+        self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    async def tick(self, *, is_leader: bool, is_rebalancing: bool) -> None:
+        """Poll or do not, as leadership, lock and what was before say."""
+        if self._is_closed:
+            return
+        if self._task is not None and self._task.done():
+            self._report_end(self._task)
+            self._task = None
+        is_polling = self._task is not None
+        if not (is_polling or is_leader):
+            return
+        lock = await self._ask_for_lock()
+        wanted = should_poll(is_polling=is_polling, is_leader=is_leader, is_rebalancing=is_rebalancing, lock=lock)
+        if wanted and not is_polling and not self._is_closed:
+            self._task = asyncio.create_task(self._poll(), name="poller")
+            IS_POLLER.set(1)
+            log.info("polling_begins")
+        elif is_polling and not wanted:
+            log.info("polling_ends", is_leader=is_leader, lock=lock)
+            await self._stop_polling()
+        if not wanted:
+            await self._lock.release()
+
+    async def close(self) -> None:
+        """Stop polling for good and give up the lock, so that a successor need not wait for it."""
+        self._is_closed = True
+        await self._stop_polling()
+        await self._lock.release()
+
+    async def _ask_for_lock(self) -> Lock:
+        try:
+            return "held" if await self._lock.acquire() else "taken"
+        except Retryable:
+            return "unknown"
+
+    async def _poll(self) -> None:
+        client = AsyncprawClient.of(self._settings)
+        sources = DatabaseSources(lambda: self._resources().pool)
+        poller = Poller(
+            self._settings,
+            client=client,
+            publisher=self._resources().publisher,
+            ledger=sources,
+            config=sources,
+            known=sources,
+        )
+        try:
+            await poller.run()
+        finally:
+            await client.close()
+
+    async def _stop_polling(self) -> None:
+        task, self._task = self._task, None
+        IS_POLLER.set(0)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    @staticmethod
+    def _report_end(task: "asyncio.Task[None]") -> None:
+        IS_POLLER.set(0)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("poller_ended", error=str(error), error_type=type(error).__name__, exc_info=error)
+
+
+def register(app: Application, settings: Settings, resources: Callable[[], Any]) -> None:
+    """Add the leader timer to the app, unless this application does not poll."""
+    if not settings.poll_enabled:
+        return
+    if not (settings.reddit_client_id or settings.reddit_base_url):
+        log.warning("polling_off", reason="neither Reddit credentials nor a base URL of a simulator are set")
+        return
+    ingest = Ingest(settings, resources)
+
+    # On every worker: the one that stops being leader has to notice.
+    @app.timer(interval=EVERY_SECONDS, name="ingest")
+    @guarded("ingest")
+    async def tick() -> None:
+        await ingest.tick(is_leader=app.is_leader(), is_rebalancing=app.rebalancing)
+
+    async def stop(sender: Any = None, **_: Any) -> None:
+        await ingest.close()
+
+    app.on_before_shutdown.connect(stop, weak=False)

@@ -1,0 +1,82 @@
+"""The database as the poller sees it: gaps, configuration and known posts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from signalflow.clock import utcnow
+from signalflow.domain.gaps import GapRecord, Outcome
+from signalflow.domain.known import Remembered
+from signalflow.domain.overlap import Gap
+from signalflow.domain.watchlist import Subreddit
+from signalflow.storage import gaps, known, subreddits
+from signalflow.storage.pool import Pool
+
+
+class DatabaseSources:
+    """GapLedger, ConfigSource and KnownSource of the poller over one pool. Everything raises Retryable while the database is away."""
+
+    def __init__(self, pool_of: Callable[[], Pool]) -> None:
+        self._pool_of = pool_of
+
+    async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
+        """See GapLedger."""
+        return await gaps.open_gap(
+            self._pool_of(),
+            subreddits=gap.subreddits,
+            anchor_ids=gap.anchor_ids,
+            since=newest,
+            after=gap.after,
+            opened_at=opened_at,
+        )
+
+    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
+        """See GapLedger."""
+        await gaps.advance_gap(self._pool_of(), record, after, pages)
+
+    async def close_gap(self, record: int, outcome: Outcome) -> None:
+        """See GapLedger."""
+        await gaps.close_gap(self._pool_of(), record, outcome)
+
+    async def open_gaps(self) -> Sequence[GapRecord]:
+        """See GapLedger."""
+        return [
+            GapRecord(
+                record=gap.id,
+                subreddits=gap.subreddits,
+                anchor_ids=gap.anchor_ids,
+                since=gap.since.timestamp(),
+                opened_at=gap.opened_at.timestamp(),
+                after=gap.after,
+                pages=gap.pages,
+            )
+            for gap in await gaps.open_gaps(self._pool_of())
+        ]
+
+    async def subreddits(self) -> Sequence[Subreddit]:
+        """See ConfigSource."""
+        rows = await subreddits.active_subreddits(self._pool_of())
+        return [Subreddit(row.name, row.interval_seconds, row.priority) for row in rows]
+
+    async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
+        """See ConfigSource."""
+        if polled:
+            await subreddits.mark_polled(self._pool_of(), list(polled), max(polled.values()))
+        for name, state in states.items():
+            await subreddits.mark_state(self._pool_of(), name, state, utcnow())
+
+    async def known_posts(self, since: datetime) -> Sequence[Remembered]:
+        """See KnownSource."""
+        return [
+            Remembered(
+                id=post.id,
+                subreddit=post.subreddit,
+                created=post.created_utc.timestamp(),
+                published_at=post.observed_at.timestamp(),
+                score=post.score,
+                comments=post.num_comments,
+                resting=post.score_velocity == 0,
+                speed=post.score_velocity or 0.0,
+                state=(post.removed_by, post.edited_at),
+            )
+            for post in await known.known_posts(self._pool_of(), since)
+        ]
