@@ -50,6 +50,19 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="config")
 
 
+async def load_file(pool: "Pool", path: Path | None = None) -> tuple[int, int]:
+    """Add the subreddits of a file, or the defaults, that were never configured: how many were added and how many kept.
+
+    Raises Invalid that names line and field when the file is wrong; nothing is added then.
+    """
+    from signalflow.reddit.subreddits import read_subreddits
+    from signalflow.storage.subreddits import SubredditDefault, load_defaults
+
+    rows = [SubredditDefault(row.name, row.interval_seconds, row.priority) for row in read_subreddits(path)]
+    added = await load_defaults(pool, rows)
+    return added, len(rows) - added
+
+
 def load(
     path: Annotated[
         Path | None,
@@ -60,12 +73,8 @@ def load(
     as_json: JsonFlag = False,
 ) -> None:
     """Add the subreddits of a file, or the project's 115 defaults. What was configured or removed before stays as it is."""
-    from signalflow.reddit.subreddits import read_subreddits
-    from signalflow.storage.subreddits import SubredditDefault, load_defaults
-
-    rows = [SubredditDefault(row.name, row.interval_seconds, row.priority) for row in read_subreddits(path)]
-    added = _with_pool(lambda pool: load_defaults(pool, rows))
-    _say(as_json, {"added": added, "kept": len(rows) - added}, f"{added} added, {len(rows) - added} stay as they were")
+    added, kept = _with_pool(lambda pool: load_file(pool, path))
+    _say(as_json, {"added": added, "kept": kept}, f"{added} added, {kept} stay as they were")
 
 
 def list_subreddits(as_json: JsonFlag = False) -> None:

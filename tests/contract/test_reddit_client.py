@@ -8,14 +8,13 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from pydantic import SecretStr
 
 from signalflow.clock import utcnow
 from signalflow.reddit.client import AsyncprawClient
 from signalflow.reddit.protocol import RateLimited, SubredditUnavailable, Unavailable
-from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
+from tests.contract.conftest import settings_for
 from tests.contract.reddit_servers import TOKEN_PATH, Recorded, serve
 
 # Recorded from /r/AskReddit; the simulator knows it too.
@@ -69,22 +68,16 @@ def asked_of(running: RunningSimulator) -> list[Asked]:
     return [Asked(url.path, parse_qs(url.query), agent) for url, agent in urls]
 
 
-def client_of(url: str) -> AsyncprawClient:
-    return AsyncprawClient.of(
-        Settings(reddit_base_url=url, reddit_client_id="", reddit_client_secret=SecretStr(""), reddit_timeout=5.0)
-    )
-
-
 @pytest.fixture
 async def client(reddit: Reddit) -> AsyncIterator[AsyncprawClient]:
-    client = client_of(reddit.url)
+    client = AsyncprawClient.of(settings_for(reddit.url))
     yield client
     await client.close()
 
 
 @pytest.fixture
 async def simulated(simulator: RunningSimulator) -> AsyncIterator[AsyncprawClient]:
-    client = client_of(simulator.url)
+    client = AsyncprawClient.of(settings_for(simulator.url))
     yield client
     await client.close()
 
@@ -157,7 +150,7 @@ async def test_every_recorded_post_is_valid(shared_data: Path) -> None:
     children = [child["data"] for page in recorded.info for child in page["body"]["data"]["children"]]
     posts = {data["id"]: data for data in children if data["name"].startswith("t3_")}
     async with serve(recorded) as server:
-        client = client_of(server.url)
+        client = AsyncprawClient.of(settings_for(server.url))
         page = await client.info(list(posts))
         await client.close()
     assert (len(page.posts), page.rejected) == (57, 0)
