@@ -159,7 +159,8 @@ class _Loop(Generic[WorkT]):
         except Exception as error:  # noqa: BLE001 - whatever it is, the loop raises it where the agent's supervisor sees it
             await self._queue.put(error)
         else:
-            await self._queue.put(Fatal("the stream ended by itself"))
+            if not self._app.should_stop:
+                await self._queue.put(Fatal("the stream ended by itself"))
 
     async def _gather(self) -> list[Any]:
         """Wait for a first event, then gather until the batch is due or the flow stops."""
@@ -170,7 +171,9 @@ class _Loop(Generic[WorkT]):
             if left <= 0:
                 break
             with contextlib.suppress(TimeoutError):
-                events.append(_event(await asyncio.wait_for(self._queue.get(), min(left, POLL_SECONDS))))
+                async with asyncio.timeout(min(left, POLL_SECONDS)):
+                    item = await self._queue.get()
+                events.append(_event(item))
                 count += _records(events[-1])
         while count < self._gathering.most_records and not self._queue.empty():
             events.append(_event(self._queue.get_nowait()))

@@ -1,0 +1,196 @@
+"""Real worker processes for tests, and what the tests ask of them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from signalflow.events import Envelope, Metadata, Post, encode
+from signalflow.local.ports import free_ports
+from signalflow.settings import Settings
+from signalflow.topics import TopicNames
+
+STOP_SECONDS = 20.0
+
+
+class WorkerProcess:
+    """`faust -A signalflow worker` with plain environment variables."""
+
+    def __init__(self, settings: Settings, name: str, log_dir: Path, **extra: str) -> None:
+        self.name = name
+        self.port = free_ports(1)[0]
+        self.log = log_dir / f"{name}.log"
+        self._environment = os.environ | {
+            "SIGNALFLOW_KAFKA": settings.kafka,
+            "SIGNALFLOW_DATABASE_URL": settings.database_url.get_secret_value(),
+            "SIGNALFLOW_STATE_DIR": str(settings.state_dir),
+            "SIGNALFLOW_APP_ID": settings.app_id,
+            "SIGNALFLOW_TOPIC_PREFIX": settings.topic_prefix,
+            "SIGNALFLOW_TOPIC_PARTITIONS": str(settings.topic_partitions),
+            "SIGNALFLOW_WORKER_NAME": name,
+            "SIGNALFLOW_WORKER_WEB_PORT": str(self.port),
+            "SIGNALFLOW_POLL_ENABLED": "false",
+            **extra,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    Path(sys.executable).with_name("faust"),
+                    "--loop",
+                    "uvloop",
+                    "-A",
+                    "signalflow",
+                    "worker",
+                    "-l",
+                    "warn",
+                ],
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit status; raises subprocess.TimeoutExpired when it does not go."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+        return self._process.wait(STOP_SECONDS)
+
+    def poll(self) -> int | None:
+        """Exit status, None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def ensure_stopped(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    async def ready(self, seconds: float = 45.0) -> None:
+        """Wait until /ready says so; fails with the tail of the log."""
+
+        async def is_ready() -> bool:
+            assert self.poll() is None, f"{self.name} ended:\n{self.tail()}"
+            async with httpx.AsyncClient() as client:
+                try:
+                    return (await client.get(f"{self.url}/ready", timeout=3)).status_code == 200
+                except httpx.HTTPError:
+                    return False
+
+        await eventually(is_ready, seconds, lambda: f"{self.name} is not ready:\n{self.tail()}")
+
+    def tail(self, lines: int = 30) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+async def eventually(
+    condition: Callable[[], Any], seconds: float, describe: Callable[[], str] = lambda: "condition not met"
+) -> None:
+    """Wait for a condition (plain or awaitable) with a deadline."""
+    end = asyncio.get_running_loop().time() + seconds
+    while True:
+        result = condition()
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return
+        assert asyncio.get_running_loop().time() < end, describe()
+        await asyncio.sleep(0.1)
+
+
+def observation(
+    post_id: str,
+    observed_at: datetime,
+    *,
+    created_at: datetime,
+    score: int = 1,
+    comments: int = 0,
+    title: str = "A post about something",
+    mode: str = "new",
+) -> Envelope:
+    """An envelope of one observation."""
+    return Envelope(
+        entity_type="reddit_submission",
+        source="test",
+        mode=mode,  # type: ignore[arg-type]
+        emitted_at=observed_at,
+        payload=Post(
+            id=post_id,
+            subreddit="python",
+            author="someone",
+            title=title,
+            created_utc=created_at,
+            score=score,
+            num_comments=comments,
+        ),
+        metadata=Metadata(subreddit="python", observed_at=observed_at),
+    )
+
+
+async def produce(settings: Settings, envelopes: Iterable[Envelope]) -> None:
+    """Publish envelopes and wait until the brokers have them."""
+    topic = TopicNames.of(settings).posts_raw
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", linger_ms=5) as producer:
+        futures = [
+            await producer.send(topic, encode(envelope), key=envelope.payload.id.encode(), headers=envelope.headers())
+            for envelope in envelopes
+        ]
+        await asyncio.gather(*futures)
+
+
+async def read_topic(settings: Settings, topic: str) -> list[Any]:
+    """Every record of a topic as it stands now, in offset order by partition."""
+    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest") as consumer:
+        partitions = [TopicPartition(topic, partition) for partition in range(settings.topic_partitions)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        records: list[Any] = []
+        for tp, end in ends.items():
+            while await consumer.position(tp) < end:
+                records += (await consumer.getmany(tp, timeout_ms=500)).get(tp, [])
+        return records
+
+
+async def fetch_all(settings: Settings, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+    """Rows of one statement."""
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    try:
+        return await connection.fetch(statement, *arguments)
+    finally:
+        await connection.close()
+
+
+async def count(settings: Settings, table: str) -> int:
+    """Rows in a table."""
+    return int((await fetch_all(settings, f"SELECT count(*) FROM {table}"))[0][0])

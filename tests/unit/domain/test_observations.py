@@ -1,0 +1,117 @@
+"""Velocity from the ring of observations: the numbers of the log, whatever was repeated or reordered."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signalflow.domain.observations import (
+    RING_SIZE,
+    UNKNOWN,
+    Observation,
+    PostState,
+    Velocity,
+    expired,
+    merge,
+    observe,
+    velocity,
+)
+from tables.post_state import decode_state, encode_state
+
+SECOND = 1_000_000
+observations = st.builds(
+    Observation, st.integers(0, 40).map(lambda n: n * 30 * SECOND), st.integers(-100, 100_000), st.integers(0, 5_000)
+)
+
+
+def replay(log: list[Observation], state: PostState | None = None) -> tuple[PostState | None, list[Velocity]]:
+    velocities = []
+    for observation in log:
+        step = observe(state, 0, observation)
+        state = step.state
+        velocities.append(step.velocity)
+    return state, velocities
+
+
+def test_velocity_is_the_difference_to_the_observation_before_per_second() -> None:
+    _, velocities = replay([Observation(0, 10, 1), Observation(60 * SECOND, 70, 4)])
+    assert velocities == [UNKNOWN, Velocity(1.0, 0.05)]
+
+
+def test_a_distance_below_a_second_counts_as_a_second() -> None:
+    assert velocity(Observation(0, 10, 0), Observation(SECOND // 10, 15, 1)) == Velocity(5.0, 1.0)
+
+
+def test_a_redelivered_observation_keeps_its_velocity() -> None:
+    log = [Observation(n * 60 * SECOND, n * n, n) for n in range(RING_SIZE)]
+    state, first = replay(log)
+    _, again = replay(log, state)
+    assert again == first
+
+
+def test_a_late_observation_has_no_velocity_and_leaves_the_ring_alone() -> None:
+    state, _ = replay([Observation(100 * SECOND, 10, 0), Observation(200 * SECOND, 20, 0)])
+    step = observe(state, 0, Observation(150 * SECOND, 15, 0))
+    assert step.late
+    assert step.velocity == UNKNOWN
+    assert state is not None
+    assert step.state.ring == state.ring
+
+
+def test_an_observation_older_than_the_first_moves_first_seen() -> None:
+    state, _ = replay([Observation(100 * SECOND, 10, 0)])
+    step = observe(state, 0, Observation(50 * SECOND, 5, 0))
+    assert step.late
+    assert step.state.first_seen_us == 50 * SECOND
+
+
+@given(st.lists(observations, min_size=1, max_size=30))
+def test_the_ring_is_ordered_bounded_and_holds_each_moment_once(log: list[Observation]) -> None:
+    state, _ = replay(log)
+    assert state is not None
+    times = [observation.observed_us for observation in state.ring]
+    assert times == sorted(set(times))
+    assert 1 <= len(times) <= RING_SIZE
+    assert state.first_seen_us == min(observation.observed_us for observation in log)
+
+
+@given(st.lists(observations, min_size=1, max_size=12), st.data())
+def test_redelivery_of_what_the_ring_covers_changes_nothing(log: list[Observation], data: st.DataObject) -> None:
+    state, _ = replay(log)
+    assert state is not None
+    for observation in data.draw(st.permutations(state.ring)):
+        assert observe(state, 0, observation).state == state
+
+
+states = st.lists(observations, min_size=1, max_size=12).map(lambda log: replay(log)[0])
+
+
+@given(states, states, states)
+def test_merging_is_commutative_associative_and_idempotent(one: PostState, two: PostState, three: PostState) -> None:
+    assert merge(one, two) == merge(two, one)
+    assert merge(merge(one, two), three) == merge(one, merge(two, three))
+    assert merge(one, one) == one
+    assert merge(merge(one, two), two) == merge(one, two)
+
+
+@given(st.lists(observations, min_size=2, max_size=20), st.data())
+def test_an_older_state_written_late_undoes_nothing(log: list[Observation], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(1, len(log) - 1))
+    older, _ = replay(log[:cut])
+    newer, _ = replay(log)
+    assert older is not None
+    assert newer is not None
+    merged = merge(newer, older)
+    assert set(newer.ring[-1:]) <= set(merged.ring)
+    assert merged.first_seen_us == newer.first_seen_us
+
+
+@given(states)
+def test_states_survive_encoding(state: PostState) -> None:
+    encoded = encode_state(state)
+    assert decode_state(encoded) == state
+    assert len(encoded) <= 145
+
+
+def test_a_state_expires_48_hours_after_the_creation_of_its_post() -> None:
+    hours = 3_600 * SECOND
+    assert not expired(0, 48 * hours - 1, 48 * hours)
+    assert expired(0, 48 * hours, 48 * hours)

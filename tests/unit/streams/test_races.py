@@ -1,0 +1,258 @@
+"""The races in which Faust 0.15.3 loses messages at rebalances (docs/decisions/faust-cures.md), each made to happen on purpose.
+
+Every test also runs the unmodified class and sees the loss: when that part fails, upstream is mended and the cure can go.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import faust
+import pytest
+from faust.tables.recovery import Recovery
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from signalflow.streams.consumer import Consumer, consumer_class
+from signalflow.streams.recovery import SuspendingRecovery
+from signalflow.streams.runs import Run
+from tests.unit.streams.fakes import Record
+
+TP0 = TP("raw", 0)
+
+
+def make_app() -> faust.App:
+    return faust.App("races", broker="kafka://127.0.0.1:9", store="memory://", table_standby_replicas=0)
+
+
+class SeekingConsumer:
+    """A consumer during whose seek a message arrives, as the conductor delivers one: flow control first, then the queue."""
+
+    def __init__(self, app: faust.App, queue: Any) -> None:
+        self._app, self._queue = app, queue
+        self.delivery: asyncio.Task[None] | None = None
+
+    def assignment(self) -> set[TP]:
+        return {TP0}
+
+    def resume_partitions(self, tps: set[TP]) -> None: ...
+
+    def resume_flow(self) -> None: ...
+
+    async def perform_seek(self) -> None:
+        async def deliver() -> None:
+            await self._app.flow_control.acquire()
+            self._queue.put_nowait("the first message after the seek")
+
+        self.delivery = asyncio.create_task(deliver())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("kind", "survives"), [(SuspendingRecovery, True), (Recovery, False)])
+async def test_a_message_that_arrives_between_the_seek_and_the_resume_is_not_cleared(
+    kind: type[Recovery], survives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    queue = app.FlowControlQueue(maxsize=10, clear_on_resume=True)
+    consumer = SeekingConsumer(app, queue)
+    app._consumer = consumer  # type: ignore[assignment]
+    app.consumer_generation_id = 3
+
+    class Fetcher:
+        async def maybe_start(self) -> None: ...
+
+    monkeypatch.setattr(app, "_fetcher", Fetcher(), raising=False)
+    monkeypatch.setattr(app, "on_rebalance_end", lambda: None)
+    app.flow_control.resume()  # as it is after the changelogs were read
+    recovery = kind(app, app.tables)
+    await recovery.on_recovery_completed(3)
+    assert consumer.delivery is not None
+    await consumer.delivery
+    assert queue.qsize() == (1 if survives else 0)
+
+
+class Log:
+    """A partition on a broker, and the fetch position of a consumer in it."""
+
+    def __init__(self, length: int, committed: int) -> None:
+        self.length, self.committed, self.position = length, committed, committed
+        self.in_memory: list[list[int]] = []
+
+    def seek(self, offset: int) -> None:
+        self.position = offset
+
+    def fetch(self) -> list[int]:
+        """What is in memory from before a seek comes first, then what follows the position."""
+        if self.in_memory:
+            return self.in_memory.pop(0)
+        found = list(range(self.position, min(self.position + 10, self.length)))
+        self.position += len(found)
+        return found
+
+
+def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a log in the place of the consumer's thread."""
+
+    async def getmany(active_partitions: Any, timeout: float) -> dict[TP, list[Record]]:
+        await asyncio.sleep(0)
+        records = [Record(offset) for offset in log.fetch()]
+        return {TP0: records} if records else {}
+
+    async def seek_to_committed() -> dict[TP, int]:
+        log.seek(log.committed)
+        return {TP0: log.committed}
+
+    async def earliest_offsets(*tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, 0)
+
+    async def seek(tp: TP, offset: int) -> None:
+        log.seek(offset)
+
+    for name, replacement in {
+        "_getmany": getmany,
+        "seek_to_committed": seek_to_committed,
+        "earliest_offsets": earliest_offsets,
+        "_seek": seek,
+        "assignment": lambda: {TP0},
+        "highwater": lambda tp: log.length,
+    }.items():
+        monkeypatch.setattr(consumer, name, replacement)
+
+
+def make_consumer(app: faust.App, kind: type[Any], callback: Callable[[Any], Any]) -> Any:
+    async def nothing(*args: Any, **kwargs: Any) -> None: ...
+
+    consumer = kind(
+        app.transport, callback=callback, on_partitions_revoked=nothing, on_partitions_assigned=nothing, loop=app.loop
+    )
+    app._consumer = consumer
+    app.topics._acking_topics.add("raw")
+    consumer._set_active_tps({TP0})
+    consumer.resume_flow()
+
+    class Runs:
+        def iterate(self, records: dict[TP, list[Record]]) -> Any:
+            return iter([(tp, Run(list(found))) for tp, found in records.items()])
+
+    consumer.scheduler = Runs()
+    return consumer
+
+
+async def drained(consumer: Any, delivered: list[int], upto: int) -> None:
+    """Run Faust's own fetch loop until a record has been delivered, or for a few turns when it never is."""
+
+    class Fetcher:
+        _stopped = asyncio.Event()
+
+    task = asyncio.create_task(consumer._drain_messages(Fetcher()))
+    for _ in range(200):
+        if upto in delivered or task.done():
+            break
+        await asyncio.sleep(0.005)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def app() -> faust.App:
+    application = make_app()
+    application.loop = asyncio.get_running_loop()
+    application.consumer_generation_id = 1
+    application.flow_control.resume()
+    return application
+
+
+CURED = consumer_class(frozenset({"raw"}), ignore_gaps=True, guard_sequence=True)
+
+
+@pytest.mark.parametrize(("kind", "complete"), [(CURED, True), (driver.Consumer, False)])
+async def test_records_in_memory_at_a_seek_do_not_push_out_those_that_the_seek_meant(
+    app: faust.App, kind: type[Any], complete: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered: list[int] = []
+
+    async def callback(message: Any) -> None:
+        delivered.extend(record.offset for record in message.value)
+
+    log = Log(length=60, committed=10)
+    consumer = make_consumer(app, kind, callback)
+    fake_io(consumer, log, monkeypatch)
+    await consumer.perform_seek()
+    log.in_memory.append(list(range(40, 50)))  # fetched before the seek, delivered after it
+    await drained(consumer, delivered, upto=59)
+    assert (sorted(set(delivered)) == list(range(10, 60))) is complete
+    if complete:
+        assert delivered == list(range(10, 60)), "in order, without a repeat"
+
+
+@pytest.mark.parametrize(("ignore", "committable"), [(True, None), (False, 50)])
+async def test_a_jump_of_offsets_is_never_counted_as_acknowledged(
+    app: faust.App, ignore: bool, committable: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def callback(message: Any) -> None: ...
+
+    kind = CURED if ignore else driver.Consumer
+    log = Log(length=60, committed=10)
+    consumer = make_consumer(app, kind, callback)
+    fake_io(consumer, log, monkeypatch)
+    await consumer.perform_seek()
+    await consumer._add_gap(TP0, 10, 39)
+    consumer._acked[TP0].extend(range(40, 50))
+    assert consumer._new_offset(TP0) == committable
+
+
+@pytest.mark.parametrize(
+    ("committed", "start", "acked", "stock", "ours"),
+    [
+        (10, 10, [11, 12, 13], 14, None),  # FS#606: one record missing in front
+        (None, 0, [5, 6], 7, None),  # nothing committed yet
+        (10, 10, [10, 11, 13], 12, 12),
+        (10, 10, [12, 10, 11, 10], 13, 13),
+        (None, 0, [0, 1, 2], 3, 3),
+    ],
+)
+async def test_a_commit_never_passes_a_record_that_was_not_acknowledged(
+    app: faust.App, committed: int | None, start: int, acked: list[int], stock: int, ours: int | None
+) -> None:
+    async def callback(message: Any) -> None: ...
+
+    for kind, expected in ((CURED, ours), (driver.Consumer, stock)):
+        consumer = make_consumer(app, kind, callback)
+        if kind is CURED:
+            consumer.start_offsets[TP0] = start
+        if committed is not None:
+            consumer._committed_offset[TP0] = committed
+        consumer._acked[TP0].extend(dict.fromkeys(acked) if kind is not CURED else acked)
+        assert consumer._new_offset(TP0) == expected, kind
+
+
+async def test_a_seek_that_failed_at_the_end_of_a_rebalance_is_made_up(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered: list[int] = []
+
+    async def callback(message: Any) -> None:
+        delivered.extend(record.offset for record in message.value)
+
+    log = Log(length=30, committed=10)
+    consumer = make_consumer(app, CURED, callback)
+    fake_io(consumer, log, monkeypatch)
+    log.seek(20)  # where an earlier assignment left the position; perform_seek never ran
+    await drained(consumer, delivered, upto=29)
+    assert delivered == list(range(10, 30))
+
+
+async def test_a_run_acknowledges_every_record_in_it_once(app: faust.App, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def callback(message: Any) -> None: ...
+
+    log = Log(length=30, committed=10)
+    consumer = make_consumer(app, CURED, callback)
+    fake_io(consumer, log, monkeypatch)
+    await consumer.perform_seek()
+    message = consumer._to_message(TP0, Run([Record(offset) for offset in range(10, 20)]))
+    consumer.track_message(message)
+    assert consumer.ack(message)
+    assert not consumer.ack(message)
+    assert not consumer.unacked
+    assert consumer._new_offset(TP0) == 20

@@ -1,0 +1,171 @@
+"""The order of the unit of work, and that nothing counts as done before the brokers have confirmed it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError
+
+from signalflow.errors import Retryable
+from signalflow.streams import producer as producer_module
+from signalflow.streams.consume import GiveBack, Ownership
+from signalflow.streams.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.streams.unit_of_work import Unit, write_unit
+from tests.unit.streams.fakes import FakeApp
+
+
+class FakeProducer:
+    """Remembers what was sent; fails on the topics in `failing`."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.journal = journal
+        self.failing: set[str] = set()
+
+    async def send(self, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]) -> dict[int, Any]:
+        if topic in self.failing:
+            raise Retryable("away")
+        self.journal.append(topic)
+        return {}
+
+
+class FakeTable:
+    def __init__(self, journal: list[str]) -> None:
+        self.journal = journal
+
+    async def write(self, producer: Any, states: Any) -> None:
+        self.journal.append("state")
+
+
+def make_unit() -> Unit:
+    unit = Unit(states={0: {b"k": b"v"}})
+    unit.emit("enriched", 0, Outgoing(b"k", b"v"))
+    unit.emit("dlq", 0, Outgoing(b"k", b"v"))
+    return unit
+
+
+async def test_outputs_and_dead_letters_come_before_the_state() -> None:
+    journal: list[str] = []
+    await write_unit(make_unit(), FakeProducer(journal), FakeTable(journal), Ownership(FakeApp(), 1))  # type: ignore[arg-type]
+    assert journal == ["enriched", "dlq", "state"]
+
+
+async def test_without_confirmed_outputs_no_state_is_written_and_a_retry_sends_only_what_is_missing() -> None:
+    journal: list[str] = []
+    producer, table, unit = FakeProducer(journal), FakeTable(journal), make_unit()
+    producer.failing = {"dlq"}
+    with pytest.raises(Retryable):
+        await write_unit(unit, producer, table, Ownership(FakeApp(), 1))  # type: ignore[arg-type]
+    assert journal == ["enriched"]
+    producer.failing = set()
+    await write_unit(unit, producer, table, Ownership(FakeApp(), 1))  # type: ignore[arg-type]
+    assert journal == ["enriched", "dlq", "state"]
+
+
+async def test_a_batch_of_an_earlier_generation_writes_nothing() -> None:
+    journal: list[str] = []
+    app = FakeApp()
+    app.consumer_generation_id = 2
+    with pytest.raises(GiveBack):
+        await write_unit(make_unit(), FakeProducer(journal), FakeTable(journal), Ownership(app, 1))  # type: ignore[arg-type]
+    assert journal == []
+
+
+class FakeKafka:
+    """An AIOKafkaProducer whose brokers confirm when told to. Batches hold two records."""
+
+    instances: list["FakeKafka"]
+
+    def __init__(self, **options: Any) -> None:
+        self.options, self.stopped = options, False
+        self.pending: list[tuple[int, int, asyncio.Future[Any]]] = []
+        type(self).instances.append(self)
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    def create_batch(self) -> Any:
+        class Batch(list[Any]):
+            def append(self, **record: Any) -> Any:
+                if len(self) == 2:
+                    return None
+                super().append(record)
+                return record
+
+        return Batch()
+
+    async def send_batch(self, batch: list[Any], topic: str, partition: int) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.pending.append((partition, len(batch), future))
+        return future
+
+
+class Confirmation:
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> type[FakeKafka]:
+    FakeKafka.instances = []
+    monkeypatch.setattr(producer_module, "AIOKafkaProducer", FakeKafka)
+    return FakeKafka
+
+
+RECORDS = {0: [Outgoing(b"k", b"v")] * 3}
+
+
+async def test_a_send_returns_only_when_every_batch_is_confirmed(kafka: type[FakeKafka]) -> None:
+    producer = ConfirmedProducer("127.0.0.1:9", "test")
+    sending = asyncio.create_task(producer.send("topic", RECORDS))
+    async with asyncio.timeout(5):
+        while not kafka.instances or len(kafka.instances[0].pending) < 2:
+            await asyncio.sleep(0)
+    first, second = (future for _, _, future in kafka.instances[0].pending)
+    first.set_result(Confirmation(100))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not sending.done(), "the second batch is not confirmed"
+    second.set_result(Confirmation(102))
+    assert [tuple(span) for span in (await sending)[0]] == [(100, 101, 0), (102, 102, 2)]
+
+
+async def test_it_asks_for_all_replicas_and_idempotence(kafka: type[FakeKafka]) -> None:
+    producer = ConfirmedProducer("127.0.0.1:9", "test")
+    sending = asyncio.create_task(producer.send("topic", RECORDS))
+    async with asyncio.timeout(5):
+        while not kafka.instances:
+            await asyncio.sleep(0)
+    options = kafka.instances[0].options
+    assert options["acks"] == "all"
+    assert options["enable_idempotence"] is True
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_a_failed_send_is_retryable_and_the_producer_is_replaced(kafka: type[FakeKafka]) -> None:
+    producer = ConfirmedProducer("127.0.0.1:9", "test")
+    sending = asyncio.create_task(producer.send("topic", RECORDS))
+    async with asyncio.timeout(5):
+        while not kafka.instances or len(kafka.instances[0].pending) < 2:
+            await asyncio.sleep(0)
+    for _, _, future in kafka.instances[0].pending:
+        future.set_exception(KafkaTimeoutError())
+    with pytest.raises(Retryable):
+        await sending
+    assert kafka.instances[0].stopped
+    again = asyncio.create_task(producer.send("topic", RECORDS))
+    async with asyncio.timeout(5):
+        while len(kafka.instances) < 2:
+            await asyncio.sleep(0)
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+
+
+def test_partitions_are_those_of_every_other_kafka_client() -> None:
+    # Values of org.apache.kafka.common.utils.Utils.murmur2 for these keys, as its own tests list them.
+    assert partition_for(b"21", 1 << 30) == (-973932308 & 0x7FFFFFFF) % (1 << 30)
+    assert partition_for(b"foobar", 1 << 30) == (-790332482 & 0x7FFFFFFF) % (1 << 30)
+    assert partition_for(b"abc", 12) == (479470107 & 0x7FFFFFFF) % 12
