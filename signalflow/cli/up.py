@@ -164,16 +164,24 @@ def _run(stack: "Stack", directory: "StateDir") -> None:
 def _steps(stack: "Stack") -> list["Step"]:
     """What must be done between the start of the servers and that of the workers."""
     from signalflow.local.parts import Step
+    from signalflow.reddit.subreddits import read_subreddits
     from signalflow.storage import migrate
+    from signalflow.storage.pool import create_pool
+    from signalflow.storage.subreddits import SubredditDefault, load_defaults
     from signalflow.streams.admin import create_topics
 
     async def schema() -> None:
         await migrate.upgrade(stack.database_url)
 
+    async def subreddits() -> None:
+        rows = [SubredditDefault(row.name, row.interval_seconds, row.priority) for row in read_subreddits(None)]
+        async with await create_pool(stack.effective_settings(), application_name="signalflow up") as pool:
+            await load_defaults(pool, rows)
+
     async def topics() -> None:
         await create_topics(stack.effective_settings())
 
-    return [Step("schema", schema), Step("topics", topics)]
+    return [Step("schema", schema), Step("subreddits", subreddits), Step("topics", topics)]
 
 
 async def _counter(stack: "Stack") -> Callable[[], Awaitable[int]]:

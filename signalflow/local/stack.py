@@ -23,8 +23,6 @@ from signalflow.settings import Settings
 DEFAULT_PORT_BASE = 9400
 MAX_WORKERS = 64
 _HIGHEST_BASE = 65_535 - 10 - MAX_WORKERS
-# Names of the simulator's only client; no secret, it guards nothing.
-_SIMULATOR_CLIENT = "simulator"
 
 
 @dataclass(frozen=True)
@@ -274,8 +272,6 @@ class Stack:
         }
         if self._kafka and "topic_replication" not in self.settings.model_fields_set:
             changes["topic_replication"] = self._kafka.replication
-        if not self.settings.reddit_client_id:
-            changes |= {"reddit_client_id": _SIMULATOR_CLIENT, "reddit_client_secret": _SIMULATOR_CLIENT}
         return changes
 
     def _environment(self, changes: dict[str, Any]) -> dict[str, str]:
