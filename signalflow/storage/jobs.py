@@ -18,7 +18,7 @@ ROLLUP_RETENTION = timedelta(days=730)
 REFRESH_SECONDS = 120
 
 _LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, {ROLLUP_LOCK})"
-_TOUCHED = "SELECT DISTINCT bucket FROM rollup_touched WHERE bucket < $1 ORDER BY bucket"
+_TOUCHED = "SELECT DISTINCT bucket FROM rollup_touched ORDER BY bucket"
 _UNTOUCH = "DELETE FROM rollup_touched WHERE bucket = $1"
 _UNTOUCH_ALL = "DELETE FROM rollup_touched"
 _DROP_ROLLUP = "DELETE FROM post_metrics_hourly WHERE bucket < $1"
@@ -64,15 +64,15 @@ async def drop_old(pool: Pool, now: datetime, days: int) -> int:
     if await schema_mode(pool) == "timescaledb":
         await _align_policy(pool, timedelta(days=days))
         return 0
-    await refresh_touched(pool, now)
+    await refresh_touched(pool)
     dropped = await drop_partitions_before(pool, day_of(now - timedelta(days=days)))
     async with connection(pool) as deleting:
         await deleting.execute(_DROP_ROLLUP, now - ROLLUP_RETENTION)
     return len(dropped)
 
 
-async def refresh_touched(pool: Pool, before: datetime) -> int:
-    """Recompute the hours that begin before the given time and got rows since the last call, however late those were.
+async def refresh_touched(pool: Pool) -> int:
+    """Recompute the hours that got rows since the last call, however late those were.
 
     Returns how many hours. The list and the rows commit together, so no row is ever missed.
     """
@@ -81,7 +81,7 @@ async def refresh_touched(pool: Pool, before: datetime) -> int:
             await clearing.execute(_UNTOUCH_ALL)
         return 0
     async with connection(pool) as reading:
-        buckets = [row["bucket"] for row in await reading.fetch(_TOUCHED, before)]
+        buckets = [row["bucket"] for row in await reading.fetch(_TOUCHED)]
     for bucket in buckets:
         await _recompute(pool, bucket)
     return len(buckets)

@@ -30,12 +30,12 @@ DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, EOFEr
 
 
 def session_settings(timeout: float, application_name: str) -> dict[str, str]:
-    """Settings of a session whose statements and locks wait at most `timeout` seconds."""
-    milliseconds = str(max(int(timeout * 1000), 1))
+    """Settings of a session whose statements take at most `timeout` seconds, of it half for one lock (so that the error names the lock)."""
+    milliseconds = str(max(int(timeout * 1000), 2))
     return {
         "application_name": application_name[:63],
         "statement_timeout": milliseconds,
-        "lock_timeout": milliseconds,
+        "lock_timeout": str(max(int(timeout * 500), 1)),
         "idle_in_transaction_session_timeout": milliseconds,
         "timezone": "UTC",
         "jit": "off",

@@ -1,0 +1,79 @@
+"""What the tables must hold after a log of observations, applied one by one in plain Python. Shares no code with the writer."""
+
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from signalflow.events import Enriched
+
+CARRIED = (
+    "subreddit", "author", "title", "url", "permalink", "flair", "over_18", "is_self", "created_utc", "edited_at", "removed_by",
+    "current_score", "current_comments", "current_ratio", "score_velocity", "comment_velocity", "trending_score", "is_trending",
+)  # fmt: skip
+
+
+class Oracle:
+    """Tables as dictionaries: posts by id, history by (id, moment), sentiment by id."""
+
+    def __init__(self) -> None:
+        self.posts: dict[str, dict[str, Any]] = {}
+        self.history: dict[tuple[str, datetime], dict[str, Any]] = {}
+        self.sentiment: dict[str, float] = {}
+
+    def apply(self, row: Enriched) -> None:
+        """Take one observation in."""
+        if row.mode != "backfill" and (row.id, row.observed_at) not in self.history:
+            self.history[row.id, row.observed_at] = {
+                "post_id": row.id,
+                "observed_at": row.observed_at,
+                "score": row.current_score,
+                "num_comments": row.current_comments,
+                "upvote_ratio": row.current_ratio,
+                "score_velocity": row.score_velocity,
+                "comment_velocity": row.comment_velocity,
+            }
+        post = self.posts.get(row.id)
+        if post is None:
+            post = {"id": row.id, "last_polled_at": None, "text_observed_at": None, "body": None}
+            post["first_seen_at"] = row.first_seen_at
+            self.posts[row.id] = post
+        post["first_seen_at"] = min(post["first_seen_at"], row.first_seen_at)
+        if post["last_polled_at"] is None or row.observed_at > post["last_polled_at"]:
+            post["last_polled_at"] = row.observed_at
+            for name in CARRIED:
+                post[name] = getattr(row, name)
+            self.sentiment[row.id] = row.nlp.sentiment_score
+        carries_text = isinstance(row.body, str) or row.body is None
+        if carries_text and (post["text_observed_at"] is None or row.observed_at > post["text_observed_at"]):
+            post["body"], post["text_observed_at"] = row.body, row.observed_at
+
+    def hourly(self) -> list[dict[str, Any]]:
+        """The hourly rollup of the history, by post and hour."""
+
+        def hour_of(row: dict[str, Any]) -> tuple[str, datetime]:
+            moment: datetime = row["observed_at"]
+            inside = timedelta(minutes=moment.minute, seconds=moment.second, microseconds=moment.microsecond)
+            return row["post_id"], moment - inside
+
+        rollup = []
+        for (post_id, bucket), group in groupby(sorted(self.history.values(), key=hour_of), key=hour_of):
+            rows = list(group)
+            scores = [row["score"] for row in rows]
+            rollup.append(
+                {
+                    "post_id": post_id,
+                    "bucket": bucket,
+                    "observations": len(rows),
+                    "min_score": min(scores),
+                    "max_score": max(scores),
+                    "avg_score": sum(scores) / len(rows),
+                    "max_comments": max(row["num_comments"] for row in rows),
+                    "max_score_velocity": _max_known(rows, "score_velocity"),
+                    "max_comment_velocity": _max_known(rows, "comment_velocity"),
+                }
+            )
+        return rollup
+
+
+def _max_known(rows: list[dict[str, Any]], name: str) -> float | None:
+    return max((row[name] for row in rows if row[name] is not None), default=None)

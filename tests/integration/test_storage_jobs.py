@@ -1,0 +1,162 @@
+"""Partitions ahead, retention, and the hourly rollup against a recomputation in plain Python."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from random import Random
+
+import pytest
+
+from signalflow.errors import Invalid, Retryable
+from signalflow.events import Enriched
+from signalflow.storage.jobs import drop_old, ensure_partitions, refresh_rollup, refresh_touched
+from signalflow.storage.pool import Pool
+from signalflow.storage.writer import STORE_HISTORY, write_batch, write_or_reject
+from tests.integration.storage_oracle import Oracle
+from tests.integration.storage_rows import NOON, column, contents, observation, pool_of
+
+DAY = 86_400
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """The application's pool on a fresh database."""
+    async with await pool_of(database_url) as made:
+        yield made
+
+
+def random_log(random: Random, size: int) -> list[Enriched]:
+    """Observations of 20 posts in six hours; scores whose means floating point holds exactly enough to compare."""
+    return [
+        observation(
+            f"p{random.randrange(20):02}",
+            random.randrange(0, 6 * 3600),
+            current_score=random.randrange(-50, 1000),
+            current_comments=random.randrange(0, 300),
+            score_velocity=random.choice([None, random.random()]),
+        )
+        for _ in range(size)
+    ]
+
+
+async def partitions(pool: Pool) -> list[str]:
+    """The days that have a partition, as YYYYMMDD."""
+    rows = await pool.fetch(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits"
+        " WHERE inhparent = 'post_metrics_history'::regclass ORDER BY 1"
+    )
+    return [row["name"][-8:] for row in rows]
+
+
+def days(first: int, last: int) -> list[str]:
+    """The days from NOON's day + first to + last, as YYYYMMDD."""
+    return [f"{NOON + timedelta(days=n):%Y%m%d}" for n in range(first, last + 1)]
+
+
+async def test_partitions_are_made_ahead_and_once(pool: Pool) -> None:
+    made = await asyncio.gather(*(ensure_partitions(pool, NOON, 3) for _ in range(4)))
+    assert sum(made) == 5
+    assert await partitions(pool) == days(-1, 3)
+    assert await ensure_partitions(pool, NOON, 3) == 0
+
+
+async def test_a_partition_can_be_made_while_a_writer_holds_the_table(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0)])
+    async with pool.acquire() as writing, writing.transaction():
+        await writing.execute("UPDATE post_metrics_history SET score = 2")
+        assert await ensure_partitions(pool, NOON, 2) == 3
+
+
+async def test_retention_drops_whole_days_and_keeps_the_rollup(pool: Pool) -> None:
+    log = [observation("a", -DAY * n, current_score=n) for n in range(5)]
+    await write_batch(pool, log)
+    assert await drop_old(pool, NOON, 2) == 2
+    assert await partitions(pool) == days(-2, 0)
+    assert await column(pool, "post_metrics_history", "score") == [2, 1, 0]
+    assert await column(pool, "post_metrics_hourly", "max_score") == [4, 3, 2, 1, 0]
+    assert await drop_old(pool, NOON, 2) == 0
+
+
+async def test_a_dropped_day_does_not_come_back_to_overwrite_its_rollup(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", -DAY * 4 + n, current_score=n) for n in range(3)])
+    await drop_old(pool, NOON, 2)
+    late = observation("a", -DAY * 4 + 9, current_score=100)
+    with pytest.raises(Invalid, match="history is kept from"):
+        await write_batch(pool, [late])
+    assert [rejection.index for rejection in await write_or_reject(pool, [observation("b", 0), late])] == [1]
+    assert await ensure_partitions(pool, NOON - timedelta(days=4), 1) == 0
+    await refresh_rollup(pool, NOON - timedelta(days=5), NOON)
+    assert [row["max_score"] for row in await contents(pool, "post_metrics_hourly") if row["post_id"] == "a"] == [2]
+
+
+async def test_retention_gives_way_to_a_writer_that_takes_long(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", -DAY * 4)])
+    async with pool.acquire() as writing, writing.transaction():
+        await writing.execute("UPDATE post_metrics_history SET score = 2")
+        with pytest.raises(Retryable, match="55P03"):
+            await drop_old(pool, NOON, 2)
+    assert await drop_old(pool, NOON, 2) == 1
+
+
+@pytest.mark.parametrize("whole_window", [True, False], ids=["window", "touched hours"])
+async def test_the_rollup_equals_a_recomputation(pool: Pool, whole_window: bool) -> None:
+    oracle, random = Oracle(), Random(11)
+    for _ in range(4):
+        log = random_log(random, 300)
+        for row in log:
+            oracle.apply(row)
+        await write_batch(pool, log)
+        if whole_window:
+            assert await refresh_rollup(pool, NOON + timedelta(minutes=5), NOON + timedelta(hours=5, minutes=5)) == 6
+        else:
+            assert await refresh_touched(pool) == 6
+    found, expected = await contents(pool, "post_metrics_hourly"), oracle.hourly()
+    for hour in found + expected:
+        hour["avg_score"] = round(hour["avg_score"], 9)
+    assert found == expected
+
+
+async def test_an_observation_that_comes_days_late_is_in_the_rollup(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0, current_score=1)])
+    assert await refresh_touched(pool) == 1
+    await write_batch(pool, [observation("a", 60, current_score=5), observation("a", -DAY * 3, current_score=9)])
+    assert await refresh_touched(pool) == 2
+    assert await column(pool, "post_metrics_hourly", "max_score") == [9, 5]
+
+
+async def test_a_redelivery_touches_no_hour(pool: Pool) -> None:
+    for expected in (1, 0):
+        await write_batch(pool, [observation("a", 0)])
+        assert await refresh_touched(pool) == expected
+
+
+async def test_rows_that_commit_during_a_refresh_are_not_forgotten(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0, current_score=1)])
+    async with pool.acquire() as writing:
+        transaction = writing.transaction()
+        await transaction.start()
+        await writing.execute(STORE_HISTORY, ["b"], [NOON], [7], [0], [None], [None], [None])
+        await refresh_touched(pool)
+        assert await column(pool, "post_metrics_hourly", "post_id") == ["a"]
+        await transaction.commit()
+    await refresh_touched(pool)
+    assert await column(pool, "post_metrics_hourly", "post_id") == ["a", "b"]
+
+
+async def test_refreshes_at_once_agree(pool: Pool) -> None:
+    log = random_log(Random(5), 500)
+    oracle = Oracle()
+    for row in log:
+        oracle.apply(row)
+    await write_batch(pool, log)
+    await asyncio.gather(*(refresh_touched(pool) for _ in range(4)))
+    assert await column(pool, "post_metrics_hourly", "observations") == [row["observations"] for row in oracle.hourly()]
+
+
+async def test_the_rollup_is_kept_for_two_years(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0)])
+    await drop_old(pool, NOON, 90)
+    await drop_old(pool, NOON + timedelta(days=729), 90)
+    assert await column(pool, "post_metrics_hourly", "post_id") == ["a"]
+    await drop_old(pool, NOON + timedelta(days=731), 90)
+    assert await column(pool, "post_metrics_hourly", "post_id") == []

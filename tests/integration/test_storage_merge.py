@@ -1,0 +1,152 @@
+"""Any split of a log into batches, and any redelivery, gives the tables that one observation after the other gives."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from signalflow.events import Enriched
+from signalflow.storage.jobs import refresh_touched
+from signalflow.storage.pool import Pool
+from signalflow.storage.writer import write_batch, write_or_reject
+from tests.integration.storage_oracle import Oracle
+from tests.integration.storage_rows import NOON, column, contents, empty, observation, pool_of
+
+TABLES = ("posts", "post_metrics_history", "post_metrics_hourly", "post_nlp_features", "rollup_touched")
+# Few posts and moments, so that collisions are the rule; the moments lie in three hours of two days.
+MOMENTS = (0.0, 0.5, 1800.0, 3599.999999, 3600.0, 7000.0, 50_000.0)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """The application's pool on a fresh database."""
+    async with await pool_of(database_url) as made:
+        yield made
+
+
+@st.composite
+def observations(draw: st.DrawFn) -> Enriched:
+    """An observation as the enrich agent could send it; velocities in steps that floating point holds exactly."""
+    seconds = draw(st.sampled_from(MOMENTS))
+    velocity = st.none() | st.integers(-8, 8).map(lambda n: n / 4)
+    return observation(
+        draw(st.sampled_from("abcd")),
+        seconds,
+        title=draw(st.sampled_from(["one", "two words", "three little words"])),
+        body=draw(st.sampled_from([UNSET, None, "text", "other text"])),
+        author=draw(st.sampled_from(["someone", None])),
+        removed_by=draw(st.sampled_from([None, "moderator"])),
+        first_seen_at=NOON + timedelta(seconds=draw(st.sampled_from(MOMENTS))),
+        current_score=draw(st.integers(-5, 5)),
+        current_comments=draw(st.integers(0, 5)),
+        current_ratio=draw(st.sampled_from([None, 0.5, 0.97])),
+        score_velocity=draw(velocity),
+        comment_velocity=draw(velocity),
+        is_trending=draw(st.booleans()),
+        mode=draw(st.sampled_from(["new", "refresh", "backfill"])),
+    )
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[list[Enriched], list[list[Enriched]]]:
+    """A log, and the batches in which it comes: consecutive runs, some of them after a step back to an earlier offset."""
+    log = draw(st.lists(observations(), min_size=1, max_size=16))
+    batches, reached = [], 0
+    while reached < len(log):
+        start = draw(st.integers(0, reached))
+        end = draw(st.integers(reached + 1, len(log)))
+        batches.append(log[start:end])
+        reached = end
+    return log, batches
+
+
+async def check_equal(pool: Pool, oracle: Oracle) -> None:
+    """All tables against the oracle's."""
+    by_key: Any = lambda row: tuple(row.values())[:2]  # noqa: E731
+    assert {row["id"]: row for row in await contents(pool, "posts")} == oracle.posts
+    assert await contents(pool, "post_metrics_history") == sorted(oracle.history.values(), key=by_key)
+    assert await contents(pool, "post_metrics_hourly") == oracle.hourly()
+    features = {row["post_id"]: row["sentiment_score"] for row in await contents(pool, "post_nlp_features")}
+    assert features == oracle.sentiment
+
+
+@hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(delivered=deliveries())
+async def test_batches_and_redelivery_change_nothing_in_the_tables(
+    pool: Pool, delivered: tuple[list[Enriched], list[list[Enriched]]]
+) -> None:
+    log, batches = delivered
+    await empty(pool, TABLES)
+    oracle = Oracle()
+    for row in log:
+        oracle.apply(row)
+    for batch in batches:
+        await write_batch(pool, batch)
+        await refresh_touched(pool)
+    await check_equal(pool, oracle)
+
+
+async def test_a_refresh_without_text_keeps_the_body(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0, body="the text")])
+    await write_batch(pool, [observation("a", 10, current_score=7)])
+    assert [(row["body"], row["current_score"]) for row in await contents(pool, "posts")] == [("the text", 7)]
+
+
+async def test_a_late_text_is_stored_beside_newer_numbers(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 10, current_score=7)])
+    await write_batch(pool, [observation("a", 0, current_score=3, body="the text")])
+    assert [(row["body"], row["current_score"]) for row in await contents(pool, "posts")] == [("the text", 7)]
+
+
+async def test_a_stale_observation_changes_no_number(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 10, current_score=7)])
+    await write_batch(pool, [observation("a", 5, current_score=3), observation("a", 10, current_score=99)])
+    assert await column(pool, "posts", "current_score") == [7]
+    assert await column(pool, "post_metrics_history", "score") == [3, 7]
+
+
+async def test_first_seen_is_the_least_whatever_comes_first(pool: Pool) -> None:
+    late, early = NOON, NOON - timedelta(minutes=5)
+    await write_batch(pool, [observation("a", 10, first_seen_at=late)])
+    await write_batch(pool, [observation("a", 5, first_seen_at=early), observation("a", 20, first_seen_at=late)])
+    assert await column(pool, "posts", "first_seen_at") == [early]
+
+
+async def test_a_backfilled_post_has_features_and_no_history_and_yields_to_what_is_newer(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 10, current_score=7)])
+    backfilled = [observation(name, 0, mode="backfill", current_score=3) for name in "ab"]
+    for _ in range(2):
+        await write_batch(pool, backfilled)
+    assert await column(pool, "posts", "current_score") == [7, 3]
+    assert await column(pool, "post_nlp_features", "post_id") == ["a", "b"]
+    assert await column(pool, "post_metrics_history", "post_id") == ["a"]
+
+
+async def test_a_changed_title_brings_its_features(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0, title="one")])
+    await write_batch(pool, [observation("a", 10, title="two words")])
+    await write_batch(pool, [observation("a", 5, title="three little words")])
+    assert await column(pool, "post_nlp_features", "keywords") == ['["two", "words"]']
+
+
+async def test_an_empty_batch_needs_no_database(pool: Pool) -> None:
+    await pool.close()
+    assert await write_or_reject(pool, []) == []
+
+
+async def test_refreshes_stay_heap_only(pool: Pool) -> None:
+    for n in range(40):
+        await write_batch(pool, [observation(name, n, current_score=n, score_velocity=n / 2) for name in "abcd"])
+    await pool.execute("SELECT pg_stat_force_next_flush()")
+    [(updates, heap_only)] = await pool.fetch(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'posts'"
+    )
+    assert updates > 0
+    assert heap_only == updates

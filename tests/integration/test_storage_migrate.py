@@ -1,0 +1,148 @@
+"""The schema: made once, by one run at a time; nothing starts on one that it does not know."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+
+import asyncpg
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from signalflow.cli.migrate import register
+from signalflow.errors import Fatal, Retryable
+from signalflow.local.ports import free_ports
+from signalflow.settings import get_settings
+from signalflow.storage.migrate import check_schema, sql, status, upgrade
+from tests.integration.storage_rows import pool_of
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Run statements one by one."""
+    connection = await asyncpg.connect(url)
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.close()
+
+
+async def structure(url: str) -> list[tuple[str, ...]]:
+    """Tables, columns, indexes and constraints."""
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch(
+        "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns"
+        " WHERE table_schema = 'public' UNION ALL"
+        " SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' UNION ALL"
+        " SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2, 3"
+    )
+    await connection.close()
+    return [tuple(row) for row in rows]
+
+
+async def test_a_second_run_changes_nothing(make_database: Callable[..., str]) -> None:
+    url = make_database()
+    first = await upgrade(url)
+    before = await structure(url)
+    assert await upgrade(url) == first
+    assert await structure(url) == before
+    assert first.revision == first.head
+    assert first.mode == "native"
+
+
+async def test_two_runs_at_once_make_one_schema(make_database: Callable[..., str]) -> None:
+    url = make_database()
+    one, two = await asyncio.gather(upgrade(url), upgrade(url))
+    assert one == two
+    assert one.pending == []
+
+
+async def test_a_run_waits_for_the_one_before(make_database: Callable[..., str]) -> None:
+    url = make_database()
+    holder = await asyncpg.connect(url)
+    await holder.execute("SELECT pg_advisory_lock(1936156268, 1)")  # "sgfl", migrations
+    waiting = asyncio.create_task(upgrade(url))
+    async with asyncio.timeout(10):
+        while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            await asyncio.sleep(0.01)
+    assert await holder.fetchval("SELECT to_regclass('posts')") is None
+    await holder.close()
+    assert (await waiting).pending == []
+
+
+async def test_the_status_of_an_empty_database_names_what_is_pending(make_database: Callable[..., str]) -> None:
+    found = await status(make_database())
+    assert (found.revision, found.mode, found.pending[0]) == (None, None, "0001")
+
+
+async def test_a_revision_of_a_newer_version_stops_start_and_migration(database_url: str) -> None:
+    await execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+    async with await pool_of(database_url) as pool:
+        with pytest.raises(Fatal, match="9999"):
+            await check_schema(pool)
+    with pytest.raises(Fatal, match="9999"):
+        await upgrade(database_url)
+
+
+async def test_a_database_without_a_schema_stops_the_start(make_database: Callable[..., str]) -> None:
+    async with await pool_of(make_database()) as pool:
+        with pytest.raises(Fatal, match="signalflow migrate"):
+            await check_schema(pool)
+
+
+async def test_the_start_learns_the_recorded_mode(database_url: str) -> None:
+    async with await pool_of(database_url) as pool:
+        assert await check_schema(pool) == "native"
+
+
+async def test_a_database_that_is_away_is_retryable() -> None:
+    with pytest.raises(Retryable):
+        await upgrade(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none")
+
+
+async def test_the_printed_statements_make_the_same_schema(make_database: Callable[..., str]) -> None:
+    printed, run = make_database(), make_database()
+    await execute(printed, sql("native"))
+    await upgrade(run)
+    assert await structure(printed) == await structure(run)
+    assert await status(printed) == await status(run)
+
+
+async def test_a_failed_revision_leaves_nothing_behind(make_database: Callable[..., str]) -> None:
+    url = make_database()
+    await execute(url, "CREATE TABLE workers (name text)")  # the last table that the first revision makes
+    with pytest.raises(Fatal, match="42P07"):
+        await upgrade(url)
+    assert {row[0] for row in await structure(url)} == {"workers"}
+    await execute(url, "DROP TABLE workers")
+    assert (await upgrade(url)).pending == []
+
+
+@pytest.fixture
+def run_cli(
+    make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[int, str]]]:
+    """Runs `signalflow migrate` on an empty database of its own."""
+    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", make_database())
+    get_settings.cache_clear()
+    app = typer.Typer()
+    register(app)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, arguments)
+        return result.exit_code, result.output
+
+    yield run
+    get_settings.cache_clear()
+
+
+def test_the_command_migrates_and_its_exit_status_says_whether_the_schema_is_current(
+    run_cli: Callable[..., tuple[int, str]],
+) -> None:
+    code, output = run_cli("--status", "--json")
+    assert (code, json.loads(output)["pending"]) == (1, ["0001"])
+    code, output = run_cli()
+    assert (code, output) == (0, "schema 0001 (native), current\n")
+    assert run_cli("--status")[0] == 0
+    assert "CREATE TABLE posts" in run_cli("--sql")[1]
+    assert "create_hypertable" in run_cli("--sql", "--mode", "timescaledb")[1]
+    assert run_cli("--sql", "--status")[0] == 2

@@ -1,0 +1,204 @@
+"""The repositories: configuration, known posts, gaps, workers, and the lists for readers."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from signalflow.errors import Invalid
+from signalflow.storage.feed import Cursor, latest_posts, taking_off
+from signalflow.storage.gaps import advance_gap, close_gap, open_gap, open_gaps
+from signalflow.storage.known import KnownPost, known_posts
+from signalflow.storage.pool import Pool
+from signalflow.storage.subreddits import (
+    SubredditDefault,
+    active_subreddits,
+    add_subreddit,
+    list_subreddits,
+    load_defaults,
+    mark_polled,
+    mark_state,
+    pause_subreddit,
+    remove_subreddit,
+    retier_subreddit,
+)
+from signalflow.storage.workers import forget_worker, heartbeat, live_workers
+from signalflow.storage.writer import write_batch
+from tests.integration.storage_rows import CREATED, NOON, column, observation, pool_of
+
+DEFAULTS = [SubredditDefault("Python", 60, "fast"), SubredditDefault("rust", 180, "medium")]
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """The application's pool on a fresh database."""
+    async with await pool_of(database_url) as made:
+        yield made
+
+
+async def active(pool: Pool) -> list[tuple[str, int, str]]:
+    """What is polled."""
+    return [(row.name, row.interval_seconds, row.priority) for row in await active_subreddits(pool)]
+
+
+async def test_loading_the_defaults_again_keeps_what_the_operator_changed(pool: Pool) -> None:
+    assert await load_defaults(pool, DEFAULTS) == 2
+    await remove_subreddit(pool, "RUST")
+    await retier_subreddit(pool, SubredditDefault("python", 600, "slow"))
+    assert await load_defaults(pool, [*DEFAULTS, SubredditDefault("go", 60, "fast")]) == 1
+    assert await active(pool) == [("go", 60, "fast"), ("Python", 600, "slow")]
+
+
+async def test_a_paused_subreddit_is_listed_but_not_polled(pool: Pool) -> None:
+    await load_defaults(pool, DEFAULTS)
+    await pause_subreddit(pool, "python", paused=True)
+    assert [row[0] for row in await active(pool)] == ["rust"]
+    assert [(row.name, row.paused) for row in await list_subreddits(pool)] == [("Python", True), ("rust", False)]
+    await pause_subreddit(pool, "python", paused=False)
+    assert len(await active(pool)) == 2
+
+
+async def test_a_removed_subreddit_can_be_added_again(pool: Pool) -> None:
+    await load_defaults(pool, DEFAULTS)
+    await remove_subreddit(pool, "rust")
+    await add_subreddit(pool, SubredditDefault("Rust", 60, "fast"))
+    await add_subreddit(pool, SubredditDefault("Rust", 60, "fast"))
+    assert await active(pool) == [("Python", 60, "fast"), ("Rust", 60, "fast")]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        SubredditDefault("no spaces", 60, "fast"),
+        SubredditDefault("python", 0, "fast"),
+        SubredditDefault("python", 90_000, "fast"),
+        SubredditDefault("python", 60, "quick"),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_subreddit_out_of_range_is_refused_with_the_whole_file(pool: Pool, row: SubredditDefault) -> None:
+    with pytest.raises(Invalid):
+        await load_defaults(pool, [SubredditDefault("fine", 60, "fast"), row])
+    with pytest.raises(Invalid):
+        await add_subreddit(pool, row)
+    assert await active(pool) == []
+
+
+async def test_changing_a_subreddit_that_is_not_configured_is_refused(pool: Pool) -> None:
+    with pytest.raises(Invalid, match="python"):
+        await pause_subreddit(pool, "python", paused=True)
+    with pytest.raises(Invalid, match="python"):
+        await remove_subreddit(pool, "python")
+    with pytest.raises(Invalid, match="python"):
+        await retier_subreddit(pool, SubredditDefault("python", 60, "fast"))
+
+
+async def test_what_the_poller_found_of_a_subreddit_is_kept(pool: Pool) -> None:
+    await load_defaults(pool, DEFAULTS)
+    await mark_polled(pool, ["PYTHON", "rust"], NOON)
+    await mark_polled(pool, ["python"], NOON - timedelta(hours=1))
+    await mark_state(pool, "Rust", "private", NOON)
+    found = [(row.name, row.state, row.checked_at, row.last_polled_at) for row in await active_subreddits(pool)]
+    assert found == [("Python", "unchecked", None, NOON), ("rust", "private", NOON, NOON)]
+
+
+async def test_known_posts_carry_their_newest_observation(pool: Pool) -> None:
+    old = observation("old", 0, created_utc=CREATED - timedelta(days=3))
+    newest = observation("a", 10, current_score=7, current_comments=2, score_velocity=0.6, removed_by="moderator")
+    await write_batch(pool, [observation("a", 0), newest, old])
+    expected = KnownPost("a", "python", CREATED, newest.observed_at, 7, 2, 0.6, "moderator", None)
+    assert await known_posts(pool, CREATED) == [expected]
+
+
+async def test_an_open_gap_can_be_gone_on_with(pool: Pool) -> None:
+    opening: dict[str, Any] = {
+        "subreddits": ["python", "rust"],
+        "anchor_ids": ["a", "b", "c"],
+        "since": CREATED,
+        "opened_at": NOON,
+    }
+    first = await open_gap(pool, after=None, **opening)
+    second = await open_gap(pool, after="t3_x", **opening)
+    await advance_gap(pool, first, "t3_z", 2)
+    await close_gap(pool, second, "proven")
+    (gap,) = await open_gaps(pool)
+    assert (gap.id, gap.subreddits, gap.anchor_ids) == (first, ("python", "rust"), ("a", "b", "c"))
+    assert (gap.since, gap.after, gap.pages, gap.opened_at) == (CREATED, "t3_z", 2, NOON)
+
+
+async def test_a_closed_gap_is_neither_advanced_nor_closed_again(pool: Pool) -> None:
+    gap = await open_gap(pool, subreddits=["python"], anchor_ids=[], since=CREATED, after=None, opened_at=NOON)
+    await close_gap(pool, gap, "given_up")
+    with pytest.raises(Invalid):
+        await advance_gap(pool, gap, None, 3)
+    with pytest.raises(Invalid):
+        await close_gap(pool, gap, "proven")
+    assert await column(pool, "listing_gaps", "outcome") == ["given_up"]
+
+
+async def test_a_worker_is_live_as_long_as_it_reports(pool: Pool) -> None:
+    report: dict[str, Any] = {"web_url": "http://127.0.0.1:6066", "state": "running", "is_poller": True}
+    await heartbeat(pool, name="one", pid=1, **report)
+    await heartbeat(pool, name="two", pid=2, **report)
+    started = (await live_workers(pool, timedelta(seconds=30)))[0].started_at
+    await pool.execute("UPDATE workers SET heartbeat_at = heartbeat_at - interval '1 minute'")
+    await heartbeat(pool, name="one", pid=1, **report)
+    (live,) = await live_workers(pool, timedelta(seconds=30))
+    assert (live.name, live.pid, live.web_url, live.is_poller, live.started_at) == (
+        "one",
+        1,
+        report["web_url"],
+        True,
+        started,
+    )
+
+
+async def test_a_worker_that_stops_does_not_remove_its_successor(pool: Pool) -> None:
+    for pid in (1, 2):
+        await heartbeat(pool, name="one", pid=pid, web_url="", state="running", is_poller=False)
+    await forget_worker(pool, name="one", pid=1)
+    assert [worker.pid for worker in await live_workers(pool, timedelta(seconds=30))] == [2]
+    await forget_worker(pool, name="one", pid=2)
+    assert await live_workers(pool, timedelta(seconds=30)) == []
+
+
+async def test_pages_of_the_newest_posts_have_every_post_once(pool: Pool) -> None:
+    # Three posts a second: the boundary of a page falls among equal times.
+    rows = [observation(f"p{n:02}", 0, created_utc=CREATED + timedelta(seconds=n // 3)) for n in range(20)]
+    await write_batch(pool, rows)
+    pages, before = [], None
+    while page := await latest_posts(pool, before=before, limit=7):
+        pages.append([post.id for post in page])
+        before = page[-1].cursor
+    assert [len(page) for page in pages] == [7, 7, 6]
+    assert [post_id for page in pages for post_id in page] == [f"p{n:02}" for n in reversed(range(20))]
+
+
+async def test_a_post_that_arrives_between_two_pages_shifts_nothing(pool: Pool) -> None:
+    await write_batch(pool, [observation(name, 0, created_utc=CREATED) for name in "abc"])
+    first = await latest_posts(pool, before=None, limit=2)
+    await write_batch(pool, [observation("z", 0, created_utc=CREATED)])
+    assert [post.id for post in await latest_posts(pool, before=first[-1].cursor, limit=2)] == ["a"]
+    assert first[-1].cursor == Cursor(CREATED, "b")
+
+
+async def test_a_listed_post_has_its_text_features(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0, title="two words")])
+    (post,) = await latest_posts(pool, before=None, limit=5)
+    assert (post.title, post.keywords, post.sentiment_label) == ("two words", ["two", "words"], "positive")
+
+
+async def test_what_takes_off_is_young_freshly_seen_and_rising(pool: Pool) -> None:
+    rows: list[tuple[str, float, dict[str, Any]]] = [
+        ("slow", 0, {"score_velocity": 0.5}),
+        ("fast", 0, {"score_velocity": 9.0}),
+        ("unknown", 0, {"score_velocity": None}),
+        ("falling", 0, {"score_velocity": -1.0}),
+        ("unseen", -3600, {"score_velocity": 99.0}),
+        ("old", 0, {"score_velocity": 99.0, "created_utc": NOON - timedelta(days=2)}),
+        ("removed", 0, {"score_velocity": 99.0, "removed_by": "moderator"}),
+    ]
+    await write_batch(pool, [observation(name, seconds, **changes) for name, seconds, changes in rows])
+    found = await taking_off(pool, 10, now=NOON + timedelta(minutes=1))
+    assert [post.id for post in found] == ["fast", "slow"]
+    assert [post.id for post in await taking_off(pool, 1, now=NOON + timedelta(minutes=1))] == ["fast"]
