@@ -1,0 +1,65 @@
+"""`signalflow api`: the HTTP API and its page."""
+
+import socket
+from typing import Annotated
+
+import typer
+
+# Requests that still run when the process is asked to stop get this long.
+GRACE_SECONDS = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def api(
+        host: Annotated[
+            str | None, typer.Option(help="Address to bind to; only loopback. Default: SIGNALFLOW_API_HOST.")
+        ] = None,
+        port: Annotated[
+            int | None, typer.Option(help="Port; 0 takes a free one. Default: SIGNALFLOW_API_PORT.")
+        ] = None,
+    ) -> None:
+        """Serve the API and its page until stopped. It starts while the database is away and answers 503 until it is back."""
+        import uvicorn
+
+        from signalflow.logs import configure_logging
+        from signalflow.settings import LOOPBACK_HOSTS, get_settings
+        from web.api.app import create_api
+
+        settings = get_settings()
+        host = host or settings.api_host
+        if host not in LOOPBACK_HOSTS:
+            raise typer.BadParameter(
+                "only loopback addresses (127.0.0.1) are allowed until accounts exist", param_hint="--host"
+            )
+        configure_logging(settings)
+        bound = _bound(host, settings.api_port if port is None else port)
+        config = uvicorn.Config(
+            create_api(settings),
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        address = bound.getsockname()
+        print(f"signalflow API: http://{address[0]}:{address[1]}", flush=True)
+        uvicorn.Server(config).run(sockets=[bound])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket on that address. Raises SignalflowError, with what to do, when the port is taken."""
+    from signalflow.errors import SignalflowError
+
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise SignalflowError(
+            f"{host}:{port} cannot be used ({error.strerror}); choose another with --port or SIGNALFLOW_API_PORT"
+        ) from error
+    return bound

@@ -1,0 +1,191 @@
+"""The API's posts on a real PostgreSQL."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from signalflow.clock import utcnow
+from signalflow.settings import Settings
+from signalflow.storage.pool import create_pool
+from signalflow.storage.writer import write_batch
+from tests.integration.storage_rows import observation
+from web.api.app import create_api
+
+HOSTILE = "<script>alert(1)</script> \"quoted\" & 'single' <img src=x onerror=alert(1)>"
+
+
+@asynccontextmanager
+async def api_of(url: str, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an API on this database."""
+    app = create_api(Settings(database_url=SecretStr(url), **changes))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+    ):
+        yield client
+
+
+async def store(url: str, *rows: dict[str, Any]) -> None:
+    """Store one observation for each of these changes to a plain one, through the writer of the sink."""
+    pool = await create_pool(Settings(database_url=SecretStr(url)), application_name="tests")
+    async with pool:
+        await write_batch(pool, [observation(row.pop("id"), **row) for row in rows])
+
+
+async def pages(client: httpx.AsyncClient, page_size: int) -> AsyncIterator[list[dict[str, Any]]]:
+    """All pages, from the newest post to the oldest."""
+    cursor = None
+    while True:
+        parameters = {"page_size": page_size} | ({"cursor": cursor} if cursor else {})
+        answer = await client.get("/api/posts/", params=parameters)
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        yield body["items"]
+        cursor = body["next"]
+        if cursor is None:
+            return
+
+
+async def test_a_stored_post_comes_back_with_all_its_fields(database_url: str) -> None:
+    await store(
+        database_url, {"id": "abc", "title": "Kubernetes 1.31 is out", "current_score": 7, "score_velocity": 0.5}
+    )
+    async with api_of(database_url) as client:
+        body = (await client.get("/api/posts")).json()
+    (post,) = body["items"]
+    assert (post["id"], post["title"], post["current_score"], post["score_velocity"]) == (
+        "abc",
+        "Kubernetes 1.31 is out",
+        7,
+        0.5,
+    )
+    assert post["comment_velocity"] is None
+    assert set(post["nlp"]) == {"sentiment_score", "sentiment_label", "keywords", "topic_cluster"}
+    assert post["nlp"]["keywords"] == ["Kubernetes", "1.31", "is", "out"]
+    assert datetime.fromisoformat(post["created_utc"]).tzinfo is not None
+    assert body["next"] is None
+
+
+async def test_an_empty_database_is_an_empty_page(database_url: str) -> None:
+    async with api_of(database_url) as client:
+        assert (await client.get("/api/posts/")).json() == {"items": [], "next": None}
+        page = await client.get("/")
+    assert page.status_code == 200
+    assert "No posts yet" in page.text
+
+
+@pytest.mark.parametrize(("stored", "page_size", "expected"), [(4, 2, [2, 2]), (5, 2, [2, 2, 1]), (2, 200, [2])])
+async def test_the_last_page_has_no_next(database_url: str, stored: int, page_size: int, expected: list[int]) -> None:
+    await store(database_url, *({"id": f"p{number}"} for number in range(stored)))
+    async with api_of(database_url) as client:
+        assert [len(page) async for page in pages(client, page_size)] == expected
+
+
+async def test_pages_walked_while_posts_arrive_repeat_none_and_lose_none(database_url: str) -> None:
+    """Three posts share each second, so that the tie-break is needed; newer and older ones arrive and numbers change between pages."""
+    base = utcnow().replace(microsecond=0) - timedelta(hours=6)
+    rng = random.Random(5)
+    there = [{"id": f"a{number:03}", "created_utc": base + timedelta(seconds=number // 3)} for number in range(150)]
+    rng.shuffle(there)
+    await store(database_url, *(dict(row) for row in there))
+    seen: list[str] = []
+    async with api_of(database_url) as client:
+        arrived = 0
+        async for page in pages(client, 7):
+            seen += [post["id"] for post in page]
+            moments = [base + timedelta(seconds=rng.randint(-100, 200)) for _ in range(5)]
+            await store(
+                database_url,
+                *({"id": f"n{arrived + place}", "created_utc": moment} for place, moment in enumerate(moments)),
+                {"id": "a010", "created_utc": base + timedelta(seconds=3), "current_score": arrived},
+            )
+            arrived += 5
+    assert len(seen) == len(set(seen))
+    assert {row["id"] for row in there} <= set(seen)
+
+
+async def test_posts_are_newest_first_and_ties_by_id(database_url: str) -> None:
+    base = utcnow().replace(microsecond=0) - timedelta(hours=6)
+    await store(
+        database_url,
+        {"id": "old", "created_utc": base},
+        {"id": "tie1", "created_utc": base + timedelta(seconds=1)},
+        {"id": "tie2", "created_utc": base + timedelta(seconds=1)},
+        {"id": "new", "created_utc": base + timedelta(seconds=2)},
+    )
+    async with api_of(database_url) as client:
+        found = [post["id"] async for page in pages(client, 1) for post in page]
+    assert found == ["new", "tie2", "tie1", "old"]
+
+
+async def rising_post(url: str, **changes: Any) -> None:
+    """A post that gains score at this moment."""
+    now = utcnow()
+    row = {"id": "up", "created_utc": now - timedelta(minutes=3), "observed_at": now, "score_velocity": 2.0, **changes}
+    await store(url, row)
+
+
+@pytest.mark.parametrize("path", ["/", "/lists"])
+async def test_a_hostile_text_is_shown_and_never_run(database_url: str, path: str) -> None:
+    await rising_post(database_url, title=HOSTILE, permalink='/r/a/"><script>alert(2)</script>', current_score=1234)
+    async with api_of(database_url) as client:
+        page = (await client.get(path)).text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script>" not in page
+    assert "<img" not in page
+    assert "1,234 points" in page
+    assert "+120.0/min" in page
+
+
+async def test_the_page_lists_what_is_taking_off_before_the_newest(database_url: str) -> None:
+    await rising_post(database_url, title="Rocket leaves", is_trending=True)
+    await store(database_url, {"id": "still", "title": "Nothing moves"})
+    async with api_of(database_url) as client:
+        page = (await client.get("/")).text
+    rising, newest = page[page.index("Taking off") :].split('id="newest"')
+    assert "Rocket leaves" in rising
+    assert "Nothing moves" not in rising
+    assert "Nothing moves" in newest
+    assert ">trending</span>" in rising
+
+
+async def test_only_paths_of_reddit_become_links(database_url: str) -> None:
+    await rising_post(database_url, permalink="javascript:alert(1)")
+    async with api_of(database_url) as client:
+        assert "javascript" not in (await client.get("/")).text
+    await rising_post(database_url, id="fine", permalink="/r/python/comments/fine/")
+    async with api_of(database_url) as client:
+        assert 'href="https://www.reddit.com/r/python/comments/fine/"' in (await client.get("/")).text
+    async with api_of(database_url, reddit_base_url="http://127.0.0.1:8123") as client:
+        assert "reddit.com" not in (await client.get("/")).text
+
+
+async def test_a_lost_connection_heals_without_a_restart(database_url: str) -> None:
+    await store(database_url, {"id": "abc"})
+    async with api_of(database_url) as client:
+        assert (await client.get("/api/posts/")).status_code == 200
+        killer = await asyncpg.connect(database_url)
+        await killer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'signalflow-api'"
+        )
+        await killer.close()
+        async with asyncio.timeout(10):
+            while (await client.get("/api/posts/")).status_code != 200:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_database_without_the_schema_is_a_problem_that_says_what_to_do(make_database: Any) -> None:
+    async with api_of(make_database()) as client:
+        answer = await client.get("/api/posts/")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "signalflow migrate" in answer.json()["detail"]

@@ -1,0 +1,165 @@
+"""The API without a database: what it answers while PostgreSQL is away, and how it says what is wrong with a request."""
+
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from signalflow.cli.api import register
+from signalflow.errors import SignalflowError
+from signalflow.local.ports import free_ports
+from signalflow.settings import Settings
+from signalflow.storage.feed import Cursor
+from web.api.app import create_api
+from web.api.posts.cursor import decode_cursor, encode_cursor
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an API whose database port is closed."""
+    url = SecretStr(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none")
+    app = create_api(Settings(database_url=url, database_timeout=2))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api"
+        ) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/"])
+async def test_health_answers_while_the_database_is_away(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("path", ["/api/posts", "/api/posts/"])
+async def test_posts_are_a_503_problem_while_the_database_is_away(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == PROBLEM
+    assert answer.json()["type"] == "urn:signalflow:database-unavailable"
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_the_page_says_that_the_database_is_away(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    assert answer.status_code == 503
+    assert "The database cannot be reached" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("page_size", "0"),
+        ("page_size", "201"),
+        ("page_size", "-1"),
+        ("page_size", "many"),
+        ("page_size", "1e9"),
+        ("cursor", ""),
+        ("cursor", "x"),
+        ("cursor", "é"),
+        ("cursor", "a" * 65),
+        ("cursor", "MTIzLmFi="),
+        ("cursor", "MTIz LmFi"),
+        ("cursor", "Li4u"),
+        ("cursor", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5LmE"),  # 999999999999999999999.a: beyond any date
+        ("cursor", "MS4nOyBEUk9QIFRBQkxFIHBvc3Rz"),
+    ],
+)
+async def test_a_bad_parameter_is_a_422_that_names_it(client: httpx.AsyncClient, parameter: str, value: str) -> None:
+    answer = await client.get("/api/posts/", params={parameter: value})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == PROBLEM
+    problem = answer.json()
+    assert problem["type"] == "urn:signalflow:invalid-parameter"
+    assert [fault["parameter"] for fault in problem["errors"]] == [parameter]
+    assert parameter in problem["detail"]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("POST", "/api/posts/", 405)])
+async def test_other_errors_are_problems_too(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == PROBLEM
+    assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize("path", ["/", "/lists", "/health", "/api/posts/", "/static/page.js", "/nothing"])
+async def test_every_answer_forbids_inline_scripts_and_framing(client: httpx.AsyncClient, path: str) -> None:
+    policy = (await client.get(path)).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+async def test_the_page_loads_all_it_needs_from_its_own_address(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/")).text
+    assert "<script>" not in page
+    assert "style=" not in page
+    assert "http://" not in page
+    assert "https://" not in page
+    for path, kind in [("page.js", "text/javascript"), ("page.css", "text/css"), ("icon.svg", "image/svg+xml")]:
+        assert f"/static/{path}" in page
+        answer = await client.get(f"/static/{path}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(kind)
+
+
+async def test_the_openapi_document_names_every_error_of_the_posts(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/api/openapi.json")).json()
+    assert set(document["paths"]) == {"/health", "/api/posts/"}
+    assert set(document["paths"]["/api/posts/"]["get"]["responses"]) == {"200", "422", "500", "503"}
+
+
+@given(st.integers(0, 10**16), st.from_regex(r"[0-9a-z]{1,13}", fullmatch=True))
+def test_a_cursor_comes_back_as_it_was(microseconds: int, post_id: str) -> None:
+    cursor = Cursor(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds), post_id)
+    assert decode_cursor(encode_cursor(cursor)) == cursor
+
+
+def test_a_cursor_keeps_microseconds() -> None:
+    """Two posts a microsecond apart are two positions."""
+    first = Cursor(datetime(2026, 1, 1, tzinfo=UTC), "a")
+    second = Cursor(first.created_utc + timedelta(microseconds=1), "a")
+    assert encode_cursor(first) != encode_cursor(second)
+
+
+@given(st.text(max_size=64))
+def test_any_text_is_a_cursor_or_refused(text: str) -> None:
+    try:
+        cursor = decode_cursor(text)
+    except ValueError:
+        return
+    assert encode_cursor(cursor) == text
+
+
+def test_a_taken_port_is_reported_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = CliRunner().invoke(cli(), ["--port", str(taken.getsockname()[1])])
+    assert isinstance(result.exception, SignalflowError)
+    assert "--port" in str(result.exception)
+
+
+def test_an_address_beyond_loopback_is_refused() -> None:
+    result = CliRunner().invoke(cli(), ["--host", "0.0.0.0"])
+    assert result.exit_code == 2
+    assert "loopback" in result.output
+
+
+def cli() -> typer.Typer:
+    app = typer.Typer()
+    register(app)
+    return app
