@@ -82,9 +82,10 @@ class Planner:
         """Begin, or take over from an earlier poller with what the database knows: posts, and gaps still open."""
         remembered = list(known)
         for post in remembered:
+            # Older ones are needed after a long standstill, to tell what is new below them.
+            record = self.posts[post.id] = from_database(post)
+            record.subreddit = post.subreddit.lower()
             if now - post.created < HORIZON:
-                record = self.posts[post.id] = from_database(post)
-                record.subreddit = post.subreddit.lower()
                 self._queue.put(record, now)
         self.watchlist.configure(subreddits, now)
         for group in self.watchlist.groups:
@@ -188,13 +189,14 @@ class Planner:
         return known.subreddit if known else None
 
     def _decide(self, findings: Findings, now: float) -> None:
-        is_info, gap = bool(findings.fetch.ids), findings.fetch.gap
-        oldest = min(now - HORIZON, gap.since if gap else now)
+        fetch = findings.fetch
+        is_info, source = bool(fetch.ids), fetch.gap or fetch.group
+        # Older posts were known once and are forgotten, or are from before our time, unless they are above what was known last.
+        oldest = min((now - HORIZON, *(anchor.since for anchor in source.anchors)) if source else (now,))
         decided: set[str] = set()
         for index, item in enumerate(findings.items):
             known = self.posts.get(item.id)
             if known is None:
-                # Older posts were known once and are forgotten, or are from before our time; only a gap can hold older ones that are new.
                 if item.created > oldest and not is_info and item.id not in decided:
                     decided.add(item.id)
                     findings.decisions.append(Decision(index, is_new=True, with_body=True))
@@ -237,7 +239,7 @@ class Planner:
             self._queue.put(known, now)
 
     def _sweep(self, now: float) -> None:
-        if now - self._swept_at >= SWEEP_EVERY:
+        if now - self._swept_at >= SWEEP_EVERY and not self.gaps:
             self._swept_at = now
             for id_ in [id_ for id_, known in self.posts.items() if now - known.created > HORIZON]:
                 del self.posts[id_]

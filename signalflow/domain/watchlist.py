@@ -57,6 +57,7 @@ class Group:
     due: float
     anchors: tuple[Anchor, ...] = ()
     rate: float = 0.0
+    polled_at: float = -math.inf
     bin_start: float = -math.inf
     bin_count: int = 0
     failures: int = 0
@@ -67,14 +68,15 @@ class Group:
 
     def count(self, new: int, now: float, *, overflowed: bool) -> None:
         """Take note of `new` posts since the last poll; an overflow raises the rate at once, which about halves the interval."""
+        since_poll, self.polled_at = now - self.polled_at, now
         if self.bin_start == -math.inf:
             # The first page shows a whole listing, not what came since a poll.
             self.bin_start = now
             return
         self.bin_count += new
         elapsed = now - self.bin_start
-        if overflowed and elapsed > 0:
-            self.rate = max(self.rate, self.bin_count / elapsed)
+        if overflowed and since_poll > 0:
+            self.rate = max(self.rate, new / since_poll)
         elif elapsed >= RATE_BIN:
             seen = self.bin_count / elapsed
             memory = RATE_MEMORY_UP if seen > self.rate else RATE_MEMORY_DOWN
@@ -240,6 +242,7 @@ class Watchlist:
             if not shared:
                 continue
             group.rate += source.rate * shared / len(source.names)
+            group.polled_at = max(group.polled_at, source.polled_at)
             group.bin_start = max(group.bin_start, source.bin_start)
             group.due = min(group.due, source.due)
             is_whole = shared == len(source.names)

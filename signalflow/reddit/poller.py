@@ -43,6 +43,8 @@ log = structlog.get_logger()
 LONGEST_SLEEP = 1.0
 # The sources of a start are tried again after this many seconds when the database is away.
 DATABASE_RETRY = 5.0
+# After a longer standstill Reddit's listings no longer reach back to what is known.
+OLDEST_DAYS = 60.0
 # How long publishing waits for a gap to be written down; after that polling goes on, and only the gap's own pages wait.
 LEDGER_PATIENCE = 2.0
 # A smaller difference between this clock and an answer's time is the way of the answer, in seconds.
@@ -117,12 +119,11 @@ class Poller:
             return
 
     async def _known_posts(self) -> Sequence[Remembered]:
-        """The posts of the last two days; after a longer standstill the newest before it, so that the gap is seen."""
-        for days in (HORIZON / 86400.0, 90.0):
-            known = await self._known.known_posts(self._clock() - timedelta(days=days))
-            if known:
-                return known
-        return ()
+        """The posts of the last two days; after a longer standstill of as many more days as it takes, so that the gap is seen."""
+        days = HORIZON / 86400.0
+        while not (known := await self._known.known_posts(self._clock() - timedelta(days=days))) and days < OLDEST_DAYS:
+            days *= 2.0
+        return known
 
     async def _step(self) -> float:
         """At most one request; returns the seconds to sleep until the next."""

@@ -1,0 +1,111 @@
+"""A listing under a test's control, and a poller without I/O that asks the planner: for tests of completeness and of what is published."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from signalflow.domain.known import Seen
+from signalflow.domain.planner import Fetch, Planner
+from signalflow.domain.watchlist import Subreddit
+
+START = 1_000_000.0
+
+
+def fast(*names: str, interval: float = 60) -> list[Subreddit]:
+    return [Subreddit(name, interval, "fast") for name in names]
+
+
+@dataclass
+class World:
+    """Posts newest first, as listings show them. `refused` subreddits spoil every listing they are in."""
+
+    page_size: int = 100
+    now: float = START
+    posts: list[Seen] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    made: int = 0
+
+    def add(self, count: int, subreddit: str = "a", age: float = 0.0) -> list[str]:
+        """New posts at the top."""
+        ids = []
+        for _ in range(count):
+            self.made += 1
+            ids.append(f"p{self.made}")
+            self.posts.insert(0, Seen(ids[-1], subreddit, self.now - age, 1, 0, None, 1))
+        return ids
+
+    def change(self, id_: str, **values: object) -> None:
+        """Change what a post shows."""
+        index = next(index for index, post in enumerate(self.posts) if post.id == id_)
+        self.posts[index] = self.posts[index]._replace(**values)  # type: ignore[arg-type]
+
+    def answer(self, fetch: Fetch) -> tuple[list[Seen], str | None]:
+        if fetch.ids:
+            return [post for post in self.posts if post.id in fetch.ids], None
+        listed = [post for post in self.posts if post.subreddit in fetch.names]
+        if fetch.after:
+            position = next((i for i, post in enumerate(listed) if f"t3_{post.id}" == fetch.after), None)
+            listed = [] if position is None else listed[position + 1 :]
+        page = listed[: self.page_size]
+        return page, f"t3_{page[-1].id}" if len(listed) > self.page_size else None
+
+
+@dataclass
+class Harness:
+    """Runs the planner against a world. `published` has (id, is_new, with_body) of every confirmed envelope."""
+
+    world: World
+    planner: Planner
+    published: list[tuple[str, bool, bool]] = field(default_factory=list)
+    fetches: list[Fetch] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    is_ledger_away: bool = False
+
+    def write_ledger(self) -> None:
+        while not self.is_ledger_away and (change := self.planner.gaps.change):
+            self.gaps.append(f"{change.kind} {change.outcome}" if change.outcome else change.kind)
+            self.planner.gaps.recorded(len(self.gaps))
+
+    def round(
+        self, sent: Callable[[str], bool] = lambda id_: True, works: Callable[[Fetch], bool] = lambda fetch: True
+    ) -> Fetch | None:
+        """One fetch, if one is due."""
+        fetch = self.planner.next(self.world.now, 1.0)
+        if fetch is None:
+            return None
+        self.fetches.append(fetch)
+        if not works(fetch):
+            self.planner.failed(fetch, self.world.now)
+        elif self.world.refused & set(fetch.names):
+            self.planner.refused(fetch, self.world.now)
+        else:
+            self._take(fetch, sent)
+        self.write_ledger()
+        return fetch
+
+    def _take(self, fetch: Fetch, sent: Callable[[str], bool]) -> None:
+        items, after = self.world.answer(fetch)
+        findings = self.planner.look(fetch, items, after, self.world.now)
+        self.write_ledger()
+        confirmed = [sent(items[decision.item].id) for decision in findings.decisions]
+        for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
+            if is_sent:
+                self.published.append((items[decision.item].id, decision.is_new, decision.with_body))
+        self.planner.confirm(findings, confirmed, self.world.now)
+
+    def run(self, seconds: float, sent: Callable[[str], bool] = lambda id_: True) -> None:
+        """Poll for so long, a second a round."""
+        end = self.world.now + seconds
+        while self.world.now < end:
+            self.round(sent)
+            self.world.now += 1.0
+
+    def new_ids(self) -> list[str]:
+        return [id_ for id_, is_new, _ in self.published if is_new]
+
+
+def harness(subreddits: Sequence[Subreddit] = (), page_size: int = 100, refresh_ids_per_minute: float = 0.0) -> Harness:
+    """A planner that has just started on an empty world."""
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=refresh_ids_per_minute)
+    world = World(page_size=page_size)
+    planner.start(subreddits or fast("a"), (), (), world.now)
+    return Harness(world, planner)
