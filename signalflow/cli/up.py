@@ -161,7 +161,7 @@ def _run(stack: "Stack", directory: "StateDir") -> None:
     asyncio.run(whole_life())
 
 
-def _steps(stack: "Stack") -> list["Step"]:
+def _steps(stack: "Stack") -> list[list["Step"]]:
     """What must be done between the start of the servers and that of the workers."""
     from signalflow.local.parts import Step
     from signalflow.reddit.subreddits import read_subreddits
@@ -181,7 +181,7 @@ def _steps(stack: "Stack") -> list["Step"]:
     async def topics() -> None:
         await create_topics(stack.effective_settings())
 
-    return [Step("schema", schema), Step("subreddits", subreddits), Step("topics", topics)]
+    return [[Step("schema", schema), Step("topics", topics)], [Step("subreddits", subreddits)]]
 
 
 async def _counter(stack: "Stack") -> Callable[[], Awaitable[int]]:

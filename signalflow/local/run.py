@@ -28,7 +28,9 @@ MakeCounter = Callable[[], Awaitable[Callable[[], Awaitable[int]]]]
 class Run:
     """Needs a state directory that this process has locked."""
 
-    def __init__(self, stack: Stack, steps: Sequence[Step], directory: StateDir, make_reporter: MakeReporter) -> None:
+    def __init__(
+        self, stack: Stack, steps: Sequence[Sequence[Step]], directory: StateDir, make_reporter: MakeReporter
+    ) -> None:
         self._stack = stack
         self._directory = directory
         self._phase: Literal["starting", "up", "stopping"] = "starting"

@@ -149,11 +149,11 @@ class Stack:
 
     # --- parts
 
-    def stages(self, steps: Sequence[Step]) -> list[Stage]:
-        """Servers first, then the steps, then what needs both."""
+    def stages(self, steps: Sequence[Sequence[Step]]) -> list[Stage]:
+        """Servers first, then the steps (those of one inner sequence at once), then what needs both."""
         servers = [*self._postgres_part(), *self._kafka_parts(), *self._simulator_part()]
         workers = [self._worker_part(number) for number in range(1, self.options.workers + 1)]
-        return [servers, *([step] for step in steps), [self._api_part(), *workers]]
+        return [servers, *steps, [self._api_part(), *workers]]
 
     def check_ports(self) -> None:
         """Raises Fatal, saying what to do, when a port that this stack needs is taken."""

@@ -35,6 +35,20 @@ def free_base() -> int:
     )
 
 
+def posts(database_url: str) -> int:
+    async def count() -> int:
+        connection = await asyncpg.connect(database_url, timeout=5)
+        try:
+            return int(await connection.fetchval("SELECT count(*) FROM posts"))
+        finally:
+            await connection.close()
+
+    try:
+        return run_sync(count())
+    except (OSError, asyncpg.PostgresError):
+        return 0
+
+
 @dataclass
 class Stack:
     """A state directory and a port base, and the commands on them."""
@@ -53,19 +67,25 @@ class Stack:
         command = [COMMAND, "up", "--state-dir", str(self.directory), "--port-base", str(self.base), *arguments]
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, process_group=0)
 
-    def status(self) -> dict[str, Any] | None:
-        done = self.run("status", "--json")
-        return json.loads(done.stdout) if done.returncode == 0 else None
+    def state(self) -> dict[str, Any] | None:
+        """What state.json says: read directly where a test asks often, since the command takes a second to start."""
+        try:
+            return dict(json.loads((self.directory / "state.json").read_text()))
+        except FileNotFoundError:
+            return None
 
     def phase(self) -> str:
-        try:
-            return str(json.loads((self.directory / "state.json").read_text())["phase"])
-        except FileNotFoundError:
-            return "gone"
+        state = self.state()
+        return str(state["phase"]) if state else "gone"
 
     def children(self) -> dict[str, int]:
-        state = json.loads((self.directory / "state.json").read_text())
-        return {child["name"]: child["pid"] for child in state["children"]}
+        state = self.state()
+        return {child["name"]: child["pid"] for child in state["children"]} if state else {}
+
+    def stored(self) -> int:
+        """Posts in the database; 0 while there is none."""
+        state = self.state()
+        return posts(state["status"]["database_url"]) if state else 0
 
     def log(self) -> str:
         return (self.directory.parent / "up.log").read_text()
@@ -76,25 +96,6 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     made = Stack(tmp_path / "state", free_base())
     yield made
     made.run("down")
-
-
-def posts(database_url: str) -> int:
-    async def count() -> int:
-        connection = await asyncpg.connect(database_url, timeout=5)
-        try:
-            return int(await connection.fetchval("SELECT count(*) FROM posts"))
-        finally:
-            await connection.close()
-
-    try:
-        return run_sync(count())
-    except (OSError, asyncpg.PostgresError):
-        return 0
-
-
-def stored(stack: Stack) -> int:
-    status = stack.status() if stack.phase() in ("starting", "up") else None
-    return posts(status["database_url"]) if status else 0
 
 
 def gone(pids: dict[str, int]) -> Callable[[], bool]:
@@ -108,12 +109,11 @@ def gone(pids: dict[str, int]) -> Callable[[], bool]:
 def test_up_leads_to_posts_ctrl_c_leaves_nothing_and_the_next_up_goes_on(stack: Stack) -> None:
     began = time.monotonic()
     first = stack.up()
-    assert wait_until(lambda: stored(stack) > 0 or first.poll() is not None, 90, interval=0.5), stack.log()
+    assert wait_until(lambda: stack.stored() > 0 or first.poll() is not None, 90, interval=0.5), stack.log()
     until_first_post = time.monotonic() - began
     assert wait_until(lambda: stack.phase() == "up", 30), stack.log()
 
-    status = stack.status()
-    assert status is not None
+    status = json.loads(stack.run("status", "--json").stdout)
     assert set(status) == {"kafka", "database_url", "api_url", "simulator_url", "workers", "state_dir"}
     assert [set(worker) for worker in status["workers"]] == [{"pid", "web_url", "state"}]
     assert httpx.get(f"{status['api_url']}/health").status_code == 200
@@ -123,7 +123,7 @@ def test_up_leads_to_posts_ctrl_c_leaves_nothing_and_the_next_up_goes_on(stack: 
     assert second.returncode == 1
     assert "already runs" in second.stderr
 
-    children, before = stack.children(), stored(stack)
+    children, before = stack.children(), stack.stored()
     stopping = time.monotonic()
     os.killpg(first.pid, signal.SIGINT)
     assert first.wait(20) == 0, stack.log()
@@ -134,7 +134,7 @@ def test_up_leads_to_posts_ctrl_c_leaves_nothing_and_the_next_up_goes_on(stack: 
 
     again = stack.up()
     assert wait_until(lambda: stack.phase() == "up" or again.poll() is not None, 60), stack.log()
-    assert stored(stack) >= before
+    assert stack.stored() >= before
     again.terminate()
     assert again.wait(20) == 0
 
@@ -145,18 +145,19 @@ def test_after_a_kill_of_the_supervisor_the_next_start_is_not_blocked_and_childr
     started = stack.run("up", "--detach", "--port-base", str(stack.base))
     assert started.returncode == 0, started.stderr
     killed = stack.children()
-    supervisor = json.loads((stack.directory / "state.json").read_text())["supervisor"]["pid"]
-    os.kill(supervisor, signal.SIGKILL)
+    state = stack.state()
+    assert state is not None
+    os.kill(state["supervisor"]["pid"], signal.SIGKILL)
 
     started = stack.run("up", "--detach", "--port-base", str(stack.base))
     assert started.returncode == 0, started.stderr
     assert gone(killed)()
 
     # Both servers die under the worker's hands; what it stores afterwards proves that all found each other again.
-    before, children = stored(stack), stack.children()
+    before, children = stack.stored(), stack.children()
     for name in ("postgres", "kafka-1"):
         os.kill(children[name], signal.SIGKILL)
-    assert wait_until(lambda: stored(stack) > before, 60, interval=0.5), (
+    assert wait_until(lambda: stack.stored() > before, 60, interval=0.5), (
         stack.directory / "logs" / "up.log"
     ).read_text()
     report = (stack.directory / "logs" / "up.log").read_text()

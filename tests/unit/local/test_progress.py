@@ -1,0 +1,72 @@
+"""The line of every few seconds: what was found stays found when a worker begins to count anew."""
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from signalflow.errors import Retryable
+from signalflow.local.progress import Progress, ProgressReader
+
+PAGE = """# TYPE signalflow_posts_discovered_total counter
+signalflow_posts_discovered_total {found}
+# TYPE signalflow_consumer_lag gauge
+signalflow_consumer_lag{{topic="a"}} 3
+signalflow_consumer_lag{{topic="b"}} 4
+# TYPE signalflow_reddit_requests_last_minute gauge
+signalflow_reddit_requests_last_minute 21
+"""
+
+
+class Worker:
+    """A worker's metrics page that the test writes."""
+
+    def __init__(self) -> None:
+        self.page = ""
+        worker = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(worker.page.encode())
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    made = Worker()
+    yield made
+    made.close()
+
+
+async def test_a_restarted_worker_takes_nothing_back(worker: Worker) -> None:
+    async def count() -> int:
+        return 90
+
+    reader = ProgressReader([worker.url], count)
+    shown = []
+    for found in (100, 120, 5, 8):
+        worker.page = PAGE.format(found=found)
+        shown.append((await reader.read()).found)
+    assert shown == [100, 120, 125, 128]
+    assert await reader.read() == Progress(found=128, stored=90, lag=7, requests=21)
+
+
+async def test_what_is_away_is_unknown_and_not_zero(worker: Worker) -> None:
+    async def away() -> int:
+        raise Retryable("the database is away")
+
+    reader = ProgressReader(["http://127.0.0.1:9"], away)
+    assert await reader.read() == Progress(found=0, stored=None, lag=None, requests=None)
