@@ -87,7 +87,7 @@ class Stories:
         kind = KINDS[place % len(KINDS)]
         lead = rng.choices(self._subreddits, cum_weights=self._sums)[0]
         if kind == "viral":
-            where, span, rise, hours = [lead], 0.0, 30_000.0, 1.0
+            where, span, rise, hours = [lead], 0.0, 50_000.0, 1.0
         elif kind == "everywhere":
             where, span, rise, hours = self._around(lead, rng), 2_400.0, 6_000.0, 1.5
         else:
