@@ -1,12 +1,12 @@
 """Keywords of titles, and the file of document frequencies that they stand on."""
 
 import gzip
-import importlib.util
 import json
+import runpy
 import time
 from importlib.resources import files
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,15 +19,7 @@ ORIGIN = "titles of umbrae/reddit-top-2.5-million, January to August 2013, ODC P
 SHIPPED = files("signalflow.domain").joinpath("document_frequencies.tsv.gz")
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    path = Path(__file__).parents[3] / "scripts" / "make_document_frequencies.py"
-    spec = importlib.util.spec_from_file_location("make_document_frequencies", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+SCRIPT: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[3] / "scripts" / "make_document_frequencies.py"))
 
 
 @pytest.mark.parametrize(
@@ -107,16 +99,16 @@ def test_the_shipped_frequencies_are_counts_of_real_titles() -> None:
     assert len(SHIPPED.read_bytes()) < 300_000
 
 
-def test_the_script_makes_the_shipped_file_from_its_titles(script: ModuleType, shared_data: Path) -> None:
-    documents, counts = script.count_terms(shared_data / "real_posts_2013.ndjson.gz")
-    made = gzip.decompress(script.render(documents, counts, ORIGIN))
+def test_the_script_makes_the_shipped_file_from_its_titles(shared_data: Path) -> None:
+    documents, counts = SCRIPT["count_terms"](shared_data / "real_posts_2013.ndjson.gz")
+    made = gzip.decompress(SCRIPT["render"](documents, counts, ORIGIN))
     assert made == gzip.decompress(SHIPPED.read_bytes())
 
 
-def test_a_term_counts_once_a_title(script: ModuleType, tmp_path: Path) -> None:
+def test_a_term_counts_once_a_title(tmp_path: Path) -> None:
     path = tmp_path / "posts.ndjson"
     path.write_text("\n".join(json.dumps({"title": title}) for title in ["Owl owl OWL's", "an owl", "a cat"]))
-    documents, counts = script.count_terms(path)
+    documents, counts = SCRIPT["count_terms"](path)
     assert (documents, counts["owl"], counts["cat"]) == (3, 2, 1)
 
 

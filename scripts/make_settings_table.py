@@ -1,0 +1,36 @@
+"""Write the table of settings in README.md anew from signalflow/settings.py.
+
+python scripts/make_settings_table.py
+"""
+
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from signalflow.settings import Settings
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN = "<!-- settings: made by scripts/make_settings_table.py -->\n"
+END = "<!-- end of settings -->\n"
+
+
+def render_table() -> str:
+    """The table as Markdown: name of the variable, default, what it is."""
+    prefix = Settings.model_config["env_prefix"].upper()
+    lines = ["| variable | default | what it is |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        shown = f"`{default}`" if str(default) else "empty"
+        lines.append(f"| `{prefix}{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(readme: str) -> str:
+    """The README with the table between its two marks."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{render_table()}{END}{after}"
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
