@@ -1,0 +1,97 @@
+"""What text features cost: the fast scorer against vaderSentiment on the same texts in the same minute, and the worst a stranger can send."""
+
+import gzip
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+from signalflow.domain.keywords import keywords
+from signalflow.domain.sentiment import FastVader
+
+TITLES = 2000
+BODIES = 200
+HOSTILE_CHARACTERS = 40_000
+ROUNDS = 5
+
+
+def bench_text() -> dict[str, float | str]:
+    """Microseconds of CPU a text and ratios, fast against original; milliseconds for the worst of the hostile bodies.
+
+    Real texts where there are any (SIGNALFLOW_TEST_DATA or ../shared/data), else made ones of the same lengths.
+    """
+    titles, bodies, source = _texts()
+    original, fast = SentimentIntensityAnalyzer(), FastVader()
+    result: dict[str, float | str] = {"texts": source}
+    for name, texts in (("title", titles), ("body", bodies)):
+        slow_us = _microseconds(original.polarity_scores, texts, rounds=1)
+        fast_us = _microseconds(fast.polarity_scores, texts)
+        result |= {
+            f"vader_{name}_us": round(slow_us, 1),
+            f"fast_vader_{name}_us": round(fast_us, 1),
+            f"fast_vader_{name}_ratio": round(slow_us / fast_us, 1),
+        }
+    result["keywords_title_us"] = round(_microseconds(keywords, titles), 1)
+    worst = {name: _microseconds(fast.polarity_scores, [text]) / 1000 for name, text in hostile_bodies().items()}
+    name = max(worst, key=lambda kind: worst[kind])
+    return result | {"fast_vader_hostile_ms": round(worst[name], 1), "fast_vader_hostile_text": name}
+
+
+def hostile_bodies() -> dict[str, str]:
+    """Bodies of the greatest length that Reddit allows, each made to cost as much as it can."""
+    stock = SentimentIntensityAnalyzer()
+    emoji = sorted(emoji for emoji in stock.emojis if len(emoji) == 1)
+    loaded = sorted(emoji, key=lambda one: -sum(word in stock.lexicon for word in stock.emojis[one].split()))[:60]
+    pieces = {
+        "negations": "not good ",
+        "contrasts": "good bad but ",
+        "shortest words": "no l ",
+        "capitals": "NO l ",
+        "emoji of five words": "😂",
+        "emoji with a but": "😥",
+    }
+    bodies = {name: (piece * HOSTILE_CHARACTERS)[:HOSTILE_CHARACTERS] for name, piece in pieces.items()}
+    bodies["mixed emoji after a but"] = "but " + "".join(random.Random(1).choices(loaded, k=HOSTILE_CHARACTERS - 4))
+    return bodies
+
+
+def _texts() -> tuple[list[str], list[str], str]:
+    given = os.environ.get("SIGNALFLOW_TEST_DATA")
+    directory = Path(given) if given else Path(__file__).parents[2].parent / "shared" / "data"
+    path = directory / "real_posts_2013.ndjson.gz"
+    if not path.exists():
+        return _made_texts(TITLES, 12), _made_texts(BODIES, 130), "made"
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        posts = [json.loads(line) for line in lines]
+    titles = [post["title"] for post in posts]
+    bodies = [post["selftext"] for post in posts if post["selftext"]]
+    return titles[:: len(titles) // TITLES], bodies[:: len(bodies) // BODIES], "real"
+
+
+def _made_texts(count: int, words: int) -> list[str]:
+    rng = random.Random(3)
+    lexicon = sorted(SentimentIntensityAnalyzer().lexicon)
+    plain = [f"word{number}" for number in range(3000)]
+    return [
+        " ".join(rng.choice(lexicon) if rng.random() < 0.07 else rng.choice(plain) for _ in range(words))
+        for _ in range(count)
+    ]
+
+
+def _microseconds(function: Callable[[str], object], texts: Sequence[str], rounds: int = ROUNDS) -> float:
+    """CPU time a text, best of some rounds: what the code takes, not what the machine does beside it."""
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        for text in texts:
+            function(text)
+        times.append(time.process_time() - start)
+    return min(times) / len(texts) * 1e6
+
+
+if __name__ == "__main__":
+    print(json.dumps(bench_text(), indent=2))
