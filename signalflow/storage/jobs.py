@@ -22,7 +22,8 @@ _TOUCHED = "SELECT DISTINCT bucket FROM rollup_touched ORDER BY bucket"
 _UNTOUCH = "DELETE FROM rollup_touched WHERE bucket = $1"
 _UNTOUCH_ALL = "DELETE FROM rollup_touched"
 _DROP_ROLLUP = "DELETE FROM post_metrics_hourly WHERE bucket < $1"
-# Never recomputed from a range whose rows retention has dropped: what is left of it there would replace what was.
+# Hours whose rows retention has dropped keep their rollup: partitions of dropped days are not made again, so no late row can stand
+# for all that were there.
 _RECOMPUTE = """
 INSERT INTO post_metrics_hourly AS h
     (post_id, bucket, observations, min_score, max_score, avg_score, max_comments, max_score_velocity, max_comment_velocity)
@@ -30,7 +31,6 @@ SELECT post_id, $1::timestamptz, count(*), min(score), max(score), avg(score)::d
     max(score_velocity), max(comment_velocity)
 FROM post_metrics_history
 WHERE observed_at >= $1 AND observed_at < $1::timestamptz + interval '1 hour'
-    AND $1 >= (SELECT history_from FROM schema_info)
 GROUP BY post_id
 ON CONFLICT (post_id, bucket) DO UPDATE SET
     observations = EXCLUDED.observations, min_score = EXCLUDED.min_score, max_score = EXCLUDED.max_score,

@@ -130,7 +130,7 @@ async def test_a_redelivery_touches_no_hour(pool: Pool) -> None:
         assert await refresh_touched(pool) == expected
 
 
-async def test_rows_that_commit_during_a_refresh_are_not_forgotten(pool: Pool) -> None:
+async def test_rows_of_an_open_transaction_are_taken_by_the_next_refresh(pool: Pool) -> None:
     await write_batch(pool, [observation("a", 0, current_score=1)])
     async with pool.acquire() as writing:
         transaction = writing.transaction()
@@ -139,6 +139,23 @@ async def test_rows_that_commit_during_a_refresh_are_not_forgotten(pool: Pool) -
         await refresh_touched(pool)
         assert await column(pool, "post_metrics_hourly", "post_id") == ["a"]
         await transaction.commit()
+    await refresh_touched(pool)
+    assert await column(pool, "post_metrics_hourly", "post_id") == ["a", "b"]
+
+
+async def test_rows_that_commit_while_an_hour_is_recomputed_are_not_forgotten(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0, current_score=1)])
+    await refresh_touched(pool)
+    await write_batch(pool, [observation("a", 1, current_score=2)])
+    async with pool.acquire() as holding, holding.transaction():
+        # The recomputation has read its rows when it waits for this one.
+        await holding.execute("UPDATE post_metrics_hourly SET max_score = 0")
+        refreshing = asyncio.create_task(refresh_touched(pool))
+        async with asyncio.timeout(5):
+            while not await holding.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+        await write_batch(pool, [observation("b", 0)])
+    await refreshing
     await refresh_touched(pool)
     assert await column(pool, "post_metrics_hourly", "post_id") == ["a", "b"]
 
