@@ -153,10 +153,11 @@ class Api:
         return comment_at(post, int(place, 36), now)
 
     def _about(self, match: re.Match[str], _query: Query, _now: float) -> Answer:
-        group = self._group(match["names"])
-        if isinstance(group, Answer):
-            return group
-        return Answer(subreddit_json(self._world.subreddits[group.keys[0]]))
+        sub = self._world.subreddits.get(match["names"].lower())
+        if sub is None:
+            return search_redirect(match["names"])
+        group = _single(sub)
+        return group if isinstance(group, Answer) else Answer(subreddit_json(sub))
 
     def _popular(self, _match: re.Match[str], query: Query, _now: float) -> Answer:
         return _subreddit_listing(self._by_size(), page_query(query))

@@ -27,15 +27,17 @@ class Line:
 
 
 class Corpus:
-    """Texts by subreddit and kind. Lines that are no posts are passed over; raises Invalid when none is left."""
+    """Texts by subreddit and kind. Lines that are no posts are passed over; raises Invalid when none is left or the file cannot be read."""
 
     def __init__(self, path: str) -> None:
         self._lines: dict[tuple[str, bool], list[Line]] = {}
-        opened = gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb")  # noqa: SIM115 closed by `with` below
-        with opened as file:
-            for raw in file:
-                self._add(raw)
-        everything = {is_self: [] for is_self in (True, False)}  # type: dict[bool, list[Line]]
+        try:
+            with gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb") as file:
+                for raw in file:
+                    self._add(raw)
+        except (OSError, EOFError) as error:
+            raise Invalid(f"the corpus {path} cannot be read: {error}", field="corpus") from error
+        everything: dict[bool, list[Line]] = {True: [], False: []}
         for (_, is_self), lines in self._lines.items():
             everything[is_self].extend(lines)
         if not any(everything.values()):

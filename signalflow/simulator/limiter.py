@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-# Windows begin at multiples of their length, so a client that was never seen before may find one that is nearly over.
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -24,17 +22,21 @@ class Verdict:
 
 
 class Limiter:
-    """Counts requests per client id; refused ones count too. Times in seconds, on one clock of the caller's choice."""
+    """Counts requests per client id; refused ones count too. Times in seconds, on one clock of the caller's choice.
+
+    Windows begin at multiples of their length, so a client that was never seen before may find one that is nearly over.
+    """
 
     def __init__(self, limit: int, window: float) -> None:
         self.limit = limit
         self.window = window
         self._used: dict[str, tuple[int, int]] = {}
+        self._unseen = (0, 0)
 
     def take(self, client: str, now: float) -> Verdict:
         """Count a request of a client and judge it."""
         place = int(now // self.window)
-        window, used = self._used.get(client, (place, 0))
+        window, used = self._used.get(client, self._unseen)
         used = used + 1 if window == place else 1
         self._used[client] = (place, used)
         return Verdict(
@@ -53,4 +55,5 @@ class Limiter:
         """Another limit or window from now on; counts begin anew when the window changes."""
         if window != self.window:
             self._used.clear()
+            self._unseen = (0, 0)
         self.limit, self.window = limit, window

@@ -169,6 +169,7 @@ async def start(config: Config, port: int = 0) -> RunningSimulator:
     store = Store(config.data_dir)
     world, clock = store.open(config)
     simulator = await asyncio.to_thread(Simulator, config, store, world, clock)
+    await asyncio.to_thread(world.advance, clock.now())
     app = web.Application(client_max_size=2**20)
     app.router.add_route("*", "/{path:.*}", simulator.handle)
     runner = web.AppRunner(app, access_log=None, max_line_size=2**16, max_field_size=2**16, shutdown_timeout=1.0)

@@ -14,6 +14,7 @@ from signalflow.simulator.simclock import Anchor, SimClock, real_now
 from signalflow.simulator.world import World
 
 STATE_VERSION = 1
+STATE, CHANGES = "state.json", "changes.ndjson"
 log = structlog.get_logger()
 
 
@@ -62,23 +63,27 @@ class Store:
         content = msgspec.json.encode(Stored(STATE_VERSION, parameters, clock.anchor))
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            draft = self._directory / "state.json.new"
+            draft = self._directory / f"{STATE}.new"
             with draft.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            draft.replace(self._directory / "state.json")
+            draft.replace(self._directory / STATE)
         except OSError as error:
             raise Fatal(f"the simulator cannot keep its state in {self._directory}: {error.strerror}") from error
 
     def append(self, change: Change) -> None:
-        """Write a change down."""
-        if self._directory is not None:
-            with (self._directory / "changes.ndjson").open("ab") as file:
+        """Write a change down. Raises Fatal when that fails."""
+        if self._directory is None:
+            return
+        try:
+            with (self._directory / CHANGES).open("ab") as file:
                 file.write(ENCODER.encode(change) + b"\n")
+        except OSError as error:
+            raise Fatal(f"the simulator cannot keep its state in {self._directory}: {error.strerror}") from error
 
     def _read(self) -> Stored | None:
-        path = None if self._directory is None else self._directory / "state.json"
+        path = None if self._directory is None else self._directory / STATE
         if path is None or not path.exists():
             return None
         try:
@@ -92,9 +97,15 @@ class Store:
         return stored
 
     def _changes(self) -> list[Change]:
-        path = None if self._directory is None else self._directory / "changes.ndjson"
+        path = None if self._directory is None else self._directory / CHANGES
         if path is None or not path.exists():
             return []
-        lines = path.read_bytes().split(b"\n")
-        # What follows the last line break was being written when the power went.
-        return [DECODER.decode(line) for line in lines[:-1]]
+        try:
+            content = path.read_bytes()
+            # What follows the last line break was being written when the power went.
+            whole = content[: content.rfind(b"\n") + 1]
+            if whole != content:
+                path.write_bytes(whole)
+            return [DECODER.decode(line) for line in whole.splitlines()]
+        except (OSError, msgspec.DecodeError) as error:
+            raise Fatal(f"{path} cannot be read ({error}); remove the directory to begin anew") from error

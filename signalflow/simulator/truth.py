@@ -6,18 +6,18 @@ from typing import Any
 from signalflow.errors import Invalid
 from signalflow.simulator.posts import Post
 from signalflow.simulator.text import Texts
-from signalflow.simulator.world import World
+from signalflow.simulator.world import RETENTION, World
 
 
 def truth(world: World, texts: Texts, query: Mapping[str, str], now: float) -> dict[str, Any]:
     """Posts, stories and bursts, as of `at` (default: now; nothing later is told). Times are epoch seconds.
 
-    Filters: created_after (inclusive) and created_before, also as since and until; ids (comma-separated, t3_ optional); subreddit
+    Filters: created_after (inclusive; default: two days ago) and created_before, also as since and until; ids (comma-separated, t3_ optional); subreddit
     (comma-separated); visible=1 (ever shown in a listing); fields (comma-separated keys of a post). Scores are the true ones,
     without fuzz. Raises Invalid for a filter that is not a number where one is needed.
     """
     at = min(_number(query, "at", now), now)
-    start = _number(query, "created_after", _number(query, "since", world.begin))
+    start = _number(query, "created_after", _number(query, "since", max(world.begin, at - RETENTION)))
     end = min(_number(query, "created_before", _number(query, "until", at + 1.0)), at + 1e-6)
     fields = [field for field in query.get("fields", "").split(",") if field]
     subs = {name.lower() for name in query.get("subreddit", "").split(",") if name}
@@ -40,7 +40,7 @@ def _posts(world: World, query: Mapping[str, str], start: float, end: float, at:
     if "ids" not in query:
         return world.new_posts_between(start, end)
     wanted = (world.post(name.strip().removeprefix("t3_"), at) for name in query["ids"].split(","))
-    return [post for post in wanted if post is not None and start <= post.created < end]
+    return [post for post in wanted if post is not None]
 
 
 def _row(post: Post, at: float, texts: Texts, fields: list[str]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class World:
 
     def newest(self, names: Iterable[str], now: float, cap: int = LISTING_CAP) -> Iterator[Post]:
         """Visible posts of the subreddits, newest first, at most `cap` of each."""
-        self._advance(now)
+        self.advance(now)
         runs = [islice(self._visible(name.lower(), now), cap) for name in names]
         return runs[0] if len(runs) == 1 else merge(*runs, key=lambda post: -post.number)
 
@@ -127,8 +127,8 @@ class World:
             if posts[place].visible_at(now):
                 yield posts[place]
 
-    def _advance(self, now: float) -> None:
-        """Make all slots up to now, and forget what is older than the retention."""
+    def advance(self, now: float) -> None:
+        """Make all slots up to now, half a second of work a day, and forget what is older than the retention."""
         last = int((now - self.begin) // SLOT)
         oldest = int((now - RETENTION - self.begin) // SLOT)
         self._next_slot = max(self._next_slot, oldest)
