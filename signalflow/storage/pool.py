@@ -1,7 +1,7 @@
 """Connections to PostgreSQL with a bound on every wait, and what its errors mean for the caller."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 
 import asyncpg
@@ -49,21 +49,18 @@ def session_settings(timeout: float, application_name: str) -> dict[str, str]:
 
 
 async def create_pool(settings: Settings, *, application_name: str) -> Pool:
-    """A pool that connects when first used. Raises Retryable when the server is away, Fatal when it refuses us."""
+    """A pool that connects when first used, so that a server that is away stops nothing before."""
     timeout = settings.database_timeout
-    try:
-        return await asyncpg.create_pool(
-            settings.database_url.get_secret_value(),
-            min_size=0,
-            max_size=settings.database_pool_size,
-            timeout=timeout,
-            command_timeout=timeout + CLIENT_GRACE_SECONDS,
-            # Statements are few and constant; preparing them anew every five minutes would only cost.
-            max_cached_statement_lifetime=0,
-            server_settings=session_settings(timeout, application_name),
-        )
-    except DATABASE_ERRORS as error:
-        raise translated(error) from error
+    return await asyncpg.create_pool(
+        settings.database_url.get_secret_value(),
+        min_size=0,
+        max_size=settings.database_pool_size,
+        timeout=timeout,
+        command_timeout=timeout + CLIENT_GRACE_SECONDS,
+        # Statements are few and constant; preparing them anew every five minutes would only cost.
+        max_cached_statement_lifetime=0,
+        server_settings=session_settings(timeout, application_name),
+    )
 
 
 @asynccontextmanager
@@ -71,7 +68,8 @@ async def connection(pool: Pool) -> AsyncIterator[Connection]:
     """A connection of the pool. Raises Retryable, Invalid or Fatal for what the database answers inside the block."""
     try:
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as acquired:
-            yield acquired
+            with _ended_by_silence(acquired):
+                yield acquired
     except DATABASE_ERRORS as error:
         raise translated(error) from error
 
@@ -80,7 +78,18 @@ async def connection(pool: Pool) -> AsyncIterator[Connection]:
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside a transaction that commits at the end of the block. Raises like `connection`."""
     async with connection(pool) as acquired, acquired.transaction():
-        yield acquired
+        with _ended_by_silence(acquired):
+            yield acquired
+
+
+@contextmanager
+def _ended_by_silence(acquired: Connection) -> Iterator[None]:
+    """Drops the connection of a server that did not answer in time: asking it to roll back or to reset would only wait once more."""
+    try:
+        yield
+    except TimeoutError:
+        acquired.terminate()
+        raise
 
 
 def translated(error: BaseException) -> SignalflowError:

@@ -225,6 +225,39 @@ async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
         pool.terminate()
 
 
+async def test_a_connection_that_goes_silent_is_given_up_after_one_wait(database_url: str) -> None:
+    async with await pool_of(database_url, timeout=0.3) as pool:
+        await write_batch(pool, [observation("a", 0)])
+        backend = await pool.fetchval("SELECT pg_backend_pid()")
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(4):  # 0.3 s and 2 s grace; a second wait of the same length would not fit
+                with pytest.raises(Retryable):
+                    await write_batch(pool, [observation("a", 9)])
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        await until(lambda: stored(pool, [observation("a", 9)]))
+
+
+async def test_a_connection_that_goes_silent_inside_a_transaction_is_not_asked_to_roll_back(
+    database_url: str, other: Any
+) -> None:
+    async with await pool_of(database_url, timeout=1) as pool:
+        await write_batch(pool, [observation("a", 0)])
+        async with other.transaction():
+            await other.execute("UPDATE posts SET flair = 'x'")
+            writing = asyncio.create_task(write_batch(pool, [observation("a", 9)]))
+            backend = await waiting_for_a_lock(other)
+            os.kill(backend, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(5):  # 1 s and 2 s grace
+                    with pytest.raises(Retryable):
+                        await writing
+            finally:
+                os.kill(backend, signal.SIGCONT)
+        await until(lambda: stored(pool, [observation("a", 9)]))
+
+
 async def test_a_terminated_backend_is_retryable_and_the_pool_recovers(pool: Pool, other: Any) -> None:
     await write_batch(pool, [observation("a", 0)])
     async with other.transaction():
