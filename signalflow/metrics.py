@@ -3,8 +3,10 @@
 Names follow Prometheus: base units, `_total` for counters. All of them live in one registry, which the worker's `/metrics` serves.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+# Every counter would have a second time series that says when the process began.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 
 # --- ingest: from Reddit to the raw topic

@@ -110,6 +110,16 @@ class WorkerProcess:
 
         await eventually(is_ready, seconds, lambda: f"{self.name} is not ready:\n{self.tail()}")
 
+    async def metric(self, name: str, labels: str = "") -> float:
+        """The sum of a metric's series whose labels contain `labels`."""
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"{self.url}/metrics", timeout=5)).text
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.startswith(name) and labels in line and not line.startswith("#")
+        )
+
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 

@@ -1,0 +1,112 @@
+"""The whole path from the simulated Reddit into the tables, compared with what really happened there."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from signalflow.reddit.subreddits import read_subreddits
+from signalflow.settings import Settings
+from signalflow.simulator.config import Config, Parameters
+from signalflow.simulator.server import RunningSimulator, start
+from signalflow.storage.pool import create_pool
+from signalflow.storage.subreddits import SubredditDefault, load_defaults
+from signalflow.streams.admin import create_topics
+from signalflow.topics import TopicNames
+from tests.integration.oracle import differences, expected_tables
+from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, read_topic
+
+WARM_UP_SECONDS = 10.0
+STRETCH_SECONDS = 25.0
+# Enough for every group to have been listed again after a post was made (slow tier: 50 s at most, 30 s in practice).
+SETTLE_SECONDS = 30.0
+# Longest time from a score's reading in the simulator until its answer has arrived, on two cores that everything here shares.
+ANSWER_SECONDS = 5.0
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[RunningSimulator]:
+    running = await start(Config(Parameters(seed=11, activity=20, growth=40, fuzz=0)))
+    try:
+        yield running
+    finally:
+        await running.close()
+
+
+def timestamp(at: datetime) -> float:
+    return at.timestamp()
+
+
+@pytest.mark.timeout(300)
+async def test_every_visible_post_is_stored_with_the_scores_it_had(
+    settings: Settings, simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    await create_topics(settings)
+    pool = await create_pool(settings, application_name="test")
+    await load_defaults(pool, [SubredditDefault(r.name, r.interval_seconds, r.priority) for r in read_subreddits()])
+    await pool.close()
+    worker = WorkerProcess(
+        settings,
+        "w1",
+        tmp_path,
+        SIGNALFLOW_POLL_ENABLED="true",
+        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
+        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
+        SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE="40",
+        SIGNALFLOW_SINK_MAX_SECONDS="0.3",
+    )
+    worker.start()
+    try:
+        await worker.ready()
+
+        async def some() -> bool:
+            return await count(settings, "posts") > 0
+
+        await eventually(some, 30, worker.tail)
+        began = datetime.now(UTC).timestamp() + WARM_UP_SECONDS
+        end = began + STRETCH_SECONDS
+        await eventually(lambda: datetime.now(UTC).timestamp() > end + SETTLE_SECONDS, 180)
+        assert worker.stop() == 0, worker.tail()
+    finally:
+        worker.ensure_stopped()
+    drain = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.3")
+    raw = await read_topic(settings, TopicNames.of(settings).posts_raw)
+    expected = expected_tables(raw)
+    rows = sum(len(post.history) for post in expected.values())
+    drain.start()
+    try:
+
+        async def stored() -> bool:
+            return await count(settings, "post_metrics_history") >= rows
+
+        await eventually(stored, 60, drain.tail)
+    finally:
+        drain.ensure_stopped()
+    posts = await fetch_all(settings, "SELECT * FROM posts")
+    history = await fetch_all(settings, "SELECT * FROM post_metrics_history")
+
+    report = differences(expected, posts, history)
+    assert {name: found[:3] for name, found in report.items() if found} == {}
+
+    visible = {
+        post.id
+        for post in simulator.world.new_posts_between(began, end)
+        if any(since <= post.created + 1 and (until is None or until > end + SETTLE_SECONDS)
+               for since, until in post.visible_spans())
+    }  # fmt: skip
+    stored_ids = {row["id"] for row in posts}
+    assert len(visible) > 50
+    assert visible - stored_ids == set(), "posts that Reddit showed and nobody stored"
+
+    wrong = []
+    for row in history:
+        at = timestamp(row["observed_at"])
+        post = simulator.world.post(row["post_id"], at)
+        assert post is not None, "a post that never was"
+        if not post.score_at(at - ANSWER_SECONDS) <= row["score"] <= post.score_at(at):
+            wrong.append(
+                (row["post_id"], post.score_at(at - ANSWER_SECONDS), row["score"], post.score_at(at), post.life)
+            )
+    assert wrong == []
+    assert len(history) > len(posts), "no post was ever refreshed"
