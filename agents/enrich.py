@@ -1,27 +1,54 @@
 """The enrich agent: raw observations in, enriched records and post states out, bad records to the dead-letter topic."""
 
+from collections.abc import Callable
 from typing import Any
 
-import faust
 import mode
 import structlog
 
 from signalflow.clock import utcnow
 from signalflow.domain.observations import PostState
-from signalflow.enrichment import Enricher, microseconds, validated
+from signalflow.enrichment import Enricher, validated
 from signalflow.errors import Invalid
 from signalflow.events import Source, encode
 from signalflow.metrics import DEAD_LETTERS
 from signalflow.settings import Settings
+from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.consume import Batch, Gathering, Ownership, consume
 from signalflow.streams.dead_letters import dead_letter
 from signalflow.streams.producer import ConfirmedProducer, Outgoing
-from signalflow.streams.state_table import StateTable
+from signalflow.streams.state_table import State, StateTable
 from signalflow.streams.unit_of_work import Unit, write_unit
 from signalflow.topics import TopicNames
 from tables.post_state import decode_state, encode_state
 
 log = structlog.get_logger()
+
+
+class States:
+    """The states of one partition's batch, decoded when first asked for, and which of them changed."""
+
+    def __init__(self, stored: State) -> None:
+        self._stored = stored
+        self._decoded: dict[bytes, PostState | None] = {}
+        self._changed: set[bytes] = set()
+
+    def get(self, key: bytes) -> PostState | None:
+        """The state of a post after what the batch has done to it so far."""
+        if key not in self._decoded:
+            value = self._stored.get(key)
+            self._decoded[key] = None if value is None else decode_state(value)
+        return self._decoded[key]
+
+    def put(self, key: bytes, state: PostState) -> None:
+        """Set a post's state; one that is the same object has not changed."""
+        if state is not self._decoded.get(key):
+            self._decoded[key] = state
+            self._changed.add(key)
+
+    def changes(self) -> State:
+        """What the table must be told."""
+        return {key: encode_state(state) for key in sorted(self._changed) if (state := self._decoded[key])}
 
 
 class EnrichHandler:
@@ -37,61 +64,43 @@ class EnrichHandler:
         """Outputs and states of a batch, computed from the log and the table alone."""
         unit = Unit()
         for partition, records in batch.partitions.items():
-            stored = self._table.read(partition, list({record.key for record in records if record.key}))
-            states: dict[bytes, PostState] = {}
-            changed: set[bytes] = set()
-
+            states = States(self._table.read(partition, list({record.key for record in records if record.key})))
             for record in records:
-                key: bytes = record.key
-
-                def known(
-                    key: bytes = key, stored: Any = stored, states: dict[bytes, PostState] = states
-                ) -> PostState | None:
-                    value = stored.get(key)
-                    if key not in states and value is not None:
-                        states[key] = decode_state(value)
-                    return states.get(key)
-
                 try:
-                    envelope = validated(record)
+                    self._take(unit, states, record)
                 except Invalid as error:
-                    letter = dead_letter(record, error, stage="validate", worker=self._worker, now=utcnow())
-                    unit.emit(self._topics.posts_dlq, partition, letter)
-                    DEAD_LETTERS.labels(stage="validate").inc()
-                    log.warning(
-                        "dead_letter", topic=record.topic, partition=partition, offset=record.offset, error=str(error)
-                    )
-                    continue
-                source = Source(topic=record.topic, partition=partition, offset=record.offset)
-                enriched, state = self._enricher.enrich(envelope, source, known)
-                unit.emit(self._topics.posts_enriched, partition, Outgoing(key, encode(enriched)))
-                if state is not None and state is not states.get(key):
-                    states[key] = state
-                    changed.add(key)
-                    self.newest_us[partition] = max(
-                        self.newest_us.get(partition, 0), microseconds(enriched.observed_at)
-                    )
-            unit.states[partition] = {key: encode_state(states[key]) for key in sorted(changed)}
+                    unit.emit(self._topics.posts_dlq, partition, self._dead_letter(record, error))
+            unit.states[partition] = states.changes()
         return unit
+
+    def _take(self, unit: Unit, states: States, record: Any) -> None:
+        envelope = validated(record)
+        key: bytes = record.key
+        source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
+        enriched, state = self._enricher.enrich(envelope, source, lambda: states.get(key))
+        unit.emit(self._topics.posts_enriched, record.partition, Outgoing(key, encode(enriched)))
+        if state is not None:
+            states.put(key, state)
+            newest = self.newest_us.get(record.partition, 0)
+            self.newest_us[record.partition] = max(newest, state.ring[-1].observed_us)
+
+    def _dead_letter(self, record: Any, error: Invalid) -> Outgoing:
+        DEAD_LETTERS.labels(stage="validate").inc()
+        log.warning(
+            "dead_letter", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error)
+        )
+        return dead_letter(record, error, stage="validate", worker=self._worker, now=utcnow())
 
     async def commit(self, work: Unit, owned: Ownership) -> None:
         """Outputs, changelog, RocksDB, in this order, each confirmed before the next."""
         await write_unit(work, self.producer, self._table, owned)
 
 
-def register(app: faust.App, settings: Settings, table: StateTable, handler_of: Any) -> Any:
+def register(app: Application, settings: Settings, handler_of: Callable[[], EnrichHandler]) -> None:
     """Add the agent to the app. `handler_of()` gives the handler once the worker runs."""
-    topic = app.topic(
-        TopicNames.of(settings).posts_raw,
-        key_type=bytes,
-        value_type=bytes,
-        value_serializer="raw",
-        partitions=settings.topic_partitions,
-    )
+    topic = raw_bytes_topic(app, TopicNames.of(settings).posts_raw)
     gathering = Gathering(settings.enrich_max_records, settings.enrich_max_records, settings.enrich_gather_seconds)
 
     @app.agent(topic, name="enrich", supervisor_strategy=mode.CrashingSupervisor)
     async def enrich(stream: Any) -> None:
         await consume(app, stream, handler_of(), gathering, name="enrich", guard=settings.contiguity_guard)
-
-    return enrich

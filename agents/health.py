@@ -3,10 +3,9 @@
 import os
 from collections.abc import Callable
 
-from signalflow.storage.workers import heartbeat
-
 from signalflow.metrics import IS_POLLER
 from signalflow.storage.pool import Pool
+from signalflow.storage.workers import heartbeat
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
 

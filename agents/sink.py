@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import faust
 import mode
 import structlog
 
@@ -14,6 +13,7 @@ from signalflow.events import Enriched, decode_enriched
 from signalflow.metrics import DEAD_LETTERS, ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.settings import Settings
 from signalflow.storage.writer import write_or_reject
+from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.consume import Batch, Gathering, Ownership, consume
 from signalflow.streams.dead_letters import dead_letter
 from signalflow.streams.producer import ConfirmedProducer, Outgoing
@@ -77,19 +77,11 @@ class SinkHandler:
             VISIBLE_SECONDS.observe(max((now - row.emitted_at).total_seconds(), 0.0))
 
 
-def register(app: faust.App, settings: Settings, handler_of: Callable[[], SinkHandler]) -> Any:
+def register(app: Application, settings: Settings, handler_of: Callable[[], SinkHandler]) -> None:
     """Add the agent to the app. `handler_of()` gives the handler once the worker runs."""
-    topic = app.topic(
-        TopicNames.of(settings).posts_enriched,
-        key_type=bytes,
-        value_type=bytes,
-        value_serializer="raw",
-        partitions=settings.topic_partitions,
-    )
+    topic = raw_bytes_topic(app, TopicNames.of(settings).posts_enriched)
     gathering = Gathering(settings.sink_max_records, settings.sink_max_records_behind, settings.sink_max_seconds)
 
     @app.agent(topic, name="sink", supervisor_strategy=mode.CrashingSupervisor)
     async def sink(stream: Any) -> None:
         await consume(app, stream, handler_of(), gathering, name="sink", guard=settings.contiguity_guard)
-
-    return sink

@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     configure_logging(settings)
     app = create_faust_app(Worker, settings, claim_workspace(settings))
     table = app.table = create_post_state(app, settings)
-    enrich.register(app, settings, table, lambda: app.resources.enrich)
+    enrich.register(app, settings, lambda: app.resources.enrich)
     sink.register(app, settings, lambda: app.resources.sink)
     expire.register(app, table, lambda: app.resources.enrich)
     ingest.register(app, settings, lambda: app.resources)

@@ -90,3 +90,10 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
     )
     app.settings, app.workspace = settings, workspace
     return app
+
+
+def raw_bytes_topic(app: Application, name: str) -> Any:
+    """A topic whose records reach the agent as bytes (or as runs of records, which Faust's decoding passes through)."""
+    return app.topic(
+        name, key_type=bytes, value_type=bytes, value_serializer="raw", partitions=app.settings.topic_partitions
+    )
