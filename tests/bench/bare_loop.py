@@ -1,0 +1,71 @@
+"""The limit: what one process reaches that does the same decoding, arithmetic and SQL, and guarantees nothing.
+
+No changelog, no output topic, no commits, state in a dict, a lost connection ends it. As in the worker the next batch is computed
+while the last one is written. Started by `tests.bench` as `python -m tests.bench.bare_loop EVENTS BATCH`, with the settings in the
+environment.
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from signalflow.domain.observations import PostState
+from signalflow.enrichment import Enricher
+from signalflow.events import Enriched, Source, decode_envelope
+from signalflow.settings import get_settings
+from signalflow.storage.pool import create_pool
+from signalflow.storage.writer import write_batch
+from signalflow.topics import TopicNames
+
+
+class Bare:
+    """State and arithmetic."""
+
+    def __init__(self) -> None:
+        self._enricher = Enricher(get_settings())
+        self._states: dict[str, PostState] = {}
+
+    def rows(self, records: Iterable[Any]) -> list[Enriched]:
+        """The records, enriched."""
+        rows = []
+        for record in records:
+            envelope = decode_envelope(record.value)
+            post_id = envelope.payload.id
+            source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
+            row, state = self._enricher.enrich(envelope, source, lambda post_id=post_id: self._states.get(post_id))
+            if state is not None:
+                self._states[post_id] = state
+            rows.append(row)
+        return rows
+
+
+async def main(events: int, batch: int) -> None:
+    """Work off so many events in batches of at most `batch`."""
+    settings, bare = get_settings(), Bare()
+    pool = await create_pool(settings, application_name="bare loop")
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest")
+    topic = TopicNames.of(settings).posts_raw
+    consumer.assign([TopicPartition(topic, partition) for partition in range(settings.topic_partitions)])
+    await consumer.start()
+    taken, writing = 0, None
+    while taken < events:
+        batches = await consumer.getmany(timeout_ms=1000, max_records=batch)
+        rows = bare.rows(record for records in batches.values() for record in records)
+        taken += len(rows)
+        if writing:
+            await writing
+        writing = asyncio.create_task(write_batch(pool, rows))
+        # Lets the new task send its statement before the next batch occupies the loop.
+        await asyncio.sleep(0)
+    if writing:
+        await writing
+    await consumer.stop()
+    await pool.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2])))
