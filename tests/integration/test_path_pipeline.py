@@ -161,12 +161,14 @@ async def test_the_state_of_a_post_is_served_by_its_owner_whichever_worker_is_as
         second.ensure_stopped()
 
 
-async def test_a_stop_while_the_database_is_down_ends_in_time_and_commits_nothing_unstored(
+async def test_without_the_database_enriching_goes_on_a_stop_ends_in_time_and_nothing_is_lost(
     settings: Settings, worker: WorkerProcess, tmp_path: Path
 ) -> None:
     unreachable = WorkerProcess(settings, "w9", tmp_path, SIGNALFLOW_DATABASE_URL="postgresql://x@127.0.0.1:9/none")
     assert worker.stop() == 0
     unreachable.start()
+    # More runs than the sink's queue holds: a full queue of one agent must not stop the fetching of the other.
+    posts, moments = 1000, 40
     try:
 
         async def live() -> bool:
@@ -178,13 +180,14 @@ async def test_a_stop_while_the_database_is_down_ends_in_time_and_commits_nothin
                 return bool(answer["recovered"]) and not answer["database"]
 
         await eventually(live, 45, unreachable.tail)
-        await produce(settings, [observation(f"x{n}", START, created_at=START) for n in range(100)])
-        enriched = TopicNames.of(settings).posts_enriched
+        for moment in range(moments):
+            at = START + timedelta(seconds=60 * moment)
+            await produce(settings, [observation(f"x{n}", at, created_at=START, score=moment) for n in range(posts)])
 
         async def goes_on() -> bool:
-            return len(await read_topic(settings, enriched)) == 100
+            return await unreachable.metric("signalflow_records_total", 'agent="enrich"') == posts * moments
 
-        await eventually(goes_on, 30, unreachable.tail)
+        await eventually(goes_on, 60, unreachable.tail)
         began = asyncio.get_running_loop().time()
         unreachable.signal(signal.SIGTERM)
         await eventually(lambda: unreachable.poll() is not None, 15, unreachable.tail)
@@ -196,8 +199,9 @@ async def test_a_stop_while_the_database_is_down_ends_in_time_and_commits_nothin
     try:
 
         async def stored() -> bool:
-            return await count(settings, "posts") == 100
+            return await count(settings, "post_metrics_history") == posts * moments
 
-        await eventually(stored, 45, again.tail)
+        await eventually(stored, 60, again.tail)
+        assert await compare_with_log(settings) == {}
     finally:
         again.ensure_stopped()
