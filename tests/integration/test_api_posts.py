@@ -136,13 +136,20 @@ async def rising_post(url: str, **changes: Any) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/lists"])
 async def test_a_hostile_text_is_shown_and_never_run(database_url: str, path: str) -> None:
-    await rising_post(database_url, title=HOSTILE, permalink='/r/a/"><script>alert(2)</script>', current_score=1234)
+    await rising_post(
+        database_url,
+        title=HOSTILE,
+        permalink='/r/a/"><script>alert(2)</script>',
+        current_score=1234,
+        current_comments=1,
+    )
     async with api_of(database_url) as client:
         page = (await client.get(path)).text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script>" not in page
     assert "<img" not in page
     assert "1,234 points" in page
+    assert ">1 comment<" in page
     assert "+120.0/min" in page
 
 

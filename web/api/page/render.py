@@ -54,10 +54,14 @@ def _post(post: FeedPost, now: datetime, link_base: str) -> str:
     trending = '<span class="trending">trending</span>' if post.is_trending else ""
     return (
         f'<li class="post"><p class="title">{title}</p><p class="facts"><span class="subreddit">r/{escape(post.subreddit)}</span>'
-        f"<span>{post.current_score:,} points</span>{_velocity(post.score_velocity)}"
-        f"<span>{post.current_comments:,} comments</span>{_sentiment(post.sentiment_label)}{_age(post.created_utc, now)}{trending}"
+        f"<span>{_count(post.current_score, 'point')}</span>{_velocity(post.score_velocity)}"
+        f"<span>{_count(post.current_comments, 'comment')}</span>{_sentiment(post.sentiment_label)}{_age(post.created_utc, now)}{trending}"
         f"</p>{f'<ul>{tags}</ul>' if tags else ''}</li>"
     )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _velocity(per_second: float | None) -> str:
