@@ -26,7 +26,15 @@ RETRYABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
 # 22 data exception, 23 integrity constraint violation: the row itself.
 INVALID_CLASSES = frozenset({"22", "23"})
 
-DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, EOFError, TimeoutError)
+# InternalClientError is what asyncpg raises when the server ends a connection just as a statement begins.
+DATABASE_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    EOFError,
+    TimeoutError,
+)
 
 
 def session_settings(timeout: float, application_name: str) -> dict[str, str]:
@@ -100,7 +108,7 @@ def translated(error: BaseException) -> SignalflowError:
         # asyncpg has one class for "the connection is closed" and for wrong use of it; only the first gets better with time.
         closed = any(word in str(error) for word in ("closed", "closing", "released"))
         return Retryable(f"database: {error}") if closed else Fatal(f"database: {error}")
-    if isinstance(error, OSError | EOFError):  # TimeoutError is an OSError
+    if isinstance(error, OSError | EOFError | asyncpg.InternalClientError):  # TimeoutError is an OSError
         return Retryable(f"database: {type(error).__name__}: {error}")
     return Fatal(f"database: {type(error).__name__}: {error}")
 
