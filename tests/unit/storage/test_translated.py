@@ -49,6 +49,7 @@ def test_the_class_of_the_sqlstate_decides(sqlstate: str, kind: type) -> None:
         (TimeoutError(), Retryable),
         (asyncpg.InterfaceError("connection is closed"), Retryable),
         (asyncpg.InterfaceError("pool is closing"), Retryable),
+        (asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"), Retryable),
         (asyncpg.InterfaceError("the server expects 3 arguments for this query, 2 were passed"), Fatal),
         (KeyError("a bug"), Fatal),
     ],
