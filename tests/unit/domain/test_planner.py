@@ -372,6 +372,23 @@ def test_taking_a_group_apart_and_together_again_misses_nothing_and_opens_no_gap
     assert run.gaps == []
 
 
+@pytest.mark.parametrize("is_split", [True, False])
+def test_a_flood_while_groups_change_is_still_noticed(is_split: bool) -> None:
+    run = harness(fast("a", "b", "c", "d"), page_size=10)
+    for name in "abcd":
+        run.world.add(10, name)
+    run.run(10)
+    flood = run.world.add(30, "a")
+    if is_split:
+        run.world.refused = {"d"}
+    else:
+        run.planner.configure([*fast("a", "b", "c"), Subreddit("d", 600, "slow")], run.world.now)
+    run.run(60)
+    assert "open" in run.gaps
+    assert set(run.new_ids()).issuperset(flood)
+    assert not run.planner.gaps
+
+
 def test_when_everything_is_refused_it_is_tried_again_within_minutes() -> None:
     run = harness(fast("a", "b"))
     run.world.refused = {"a", "b"}
