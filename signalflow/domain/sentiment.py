@@ -9,7 +9,6 @@ re-reads a list for every word after a "but". A 40,000-character text could cost
 import math
 import re
 import string
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -124,9 +123,7 @@ class FastVader:
         if not tokens:
             return {"neg": 0.0, "neu": 0.0, "pos": 0.0, "compound": 0.0}
         words = [_BEFORE, _BEFORE, _BEFORE, *map(self._words.__getitem__, tokens), None, None]
-        capitals = sum(map(_is_upper, filter(None, words)))
-        # Capitals are emphasis only where not everything is in capitals.
-        places, valences, but = _valences(words, mixed_case=0 < capitals < len(tokens))
+        places, valences, but = _valences(words, _Capitals(words, len(tokens)))
         if not valences:
             return {"neg": 0.0, "neu": 1.0, "pos": 0.0, "compound": 0.0}
         if but is not None:
@@ -134,7 +131,23 @@ class FastVader:
         return _summary(valences, len(tokens), text)
 
 
-def _valences(words: Sequence[_Word | None], mixed_case: bool) -> tuple[list[int], list[float], int | None]:
+class _Capitals:
+    """Whether capitals are emphasis in a text: where some words are in capitals, and not all. Found out when first asked, which is seldom."""
+
+    __slots__ = ("_emphasise", "_tokens", "_words")
+
+    def __init__(self, words: Sequence[_Word | None], tokens: int) -> None:
+        self._words, self._tokens = words, tokens
+        self._emphasise: bool | None = None
+
+    def emphasise(self) -> bool:
+        """Whether a word in capitals stands out."""
+        if self._emphasise is None:
+            self._emphasise = 0 < sum(map(_is_upper, filter(None, self._words))) < self._tokens
+        return self._emphasise
+
+
+def _valences(words: Sequence[_Word | None], capitals: _Capitals) -> tuple[list[int], list[float], int | None]:
     """The places of the lexicon words, their valences, and the place of the first "but", if any."""
     places: list[int] = []
     valences: list[float] = []
@@ -148,7 +161,7 @@ def _valences(words: Sequence[_Word | None], mixed_case: bool) -> tuple[list[int
             if word.simple and place - last_active > 3:
                 valences.append(word.valence)
                 continue
-            valences.append(_valence(words, place, mixed_case))
+            valences.append(_valence(words, place, capitals))
         if word.active:
             last_active = place
         elif word.idiomatic:
@@ -162,7 +175,7 @@ def _valences(words: Sequence[_Word | None], mixed_case: bool) -> tuple[list[int
     return places, valences, but
 
 
-def _valence(words: Sequence[_Word | None], place: int, mixed_case: bool) -> float:
+def _valence(words: Sequence[_Word | None], place: int, capitals: _Capitals) -> float:
     """Valence of the lexicon word at `place`, as its three preceding words, idioms and capitals change it."""
     window = [word or _PLAIN for word in words[place - 3 : place + 3]]
     third, second, first, word, following, _ = window
@@ -174,21 +187,21 @@ def _valence(words: Sequence[_Word | None], place: int, mixed_case: bool) -> flo
         valence = 0.0
     if first.lower == "no" or second.lower == "no" or (third.lower == "no" and first.lower in ("or", "nor")):
         valence = word.valence * N_SCALAR
-    if word.upper and mixed_case:
+    if word.upper and capitals.emphasise():
         valence += C_INCR if valence > 0 else -C_INCR
 
     if first.valence is None:
         if first.booster is not None:
-            valence += _boost(first, valence, mixed_case)
+            valence += _boost(first, valence, capitals)
         if first.negates:
             valence *= N_SCALAR
     if second.valence is None:
         if second.booster is not None:
-            valence += _boost(second, valence, mixed_case) * 0.95
+            valence += _boost(second, valence, capitals) * 0.95
         valence = _negated_by_second(valence, second, first)
     if third.valence is None:
         if third.booster is not None:
-            valence += _boost(third, valence, mixed_case) * 0.9
+            valence += _boost(third, valence, capitals) * 0.9
         valence = _negated_by_third(valence, third, second, first)
         valence = _idiom(valence, window)
     if first.lower == "least" and second.lower not in ("at", "very"):
@@ -196,12 +209,12 @@ def _valence(words: Sequence[_Word | None], place: int, mixed_case: bool) -> flo
     return valence
 
 
-def _boost(word: _Word, valence: float, mixed_case: bool) -> float:
+def _boost(word: _Word, valence: float, capitals: _Capitals) -> float:
     scalar = word.booster
     assert scalar is not None
     if valence < 0:
         scalar *= -1
-    if word.upper and mixed_case:
+    if word.upper and capitals.emphasise():
         scalar += C_INCR if valence > 0 else -C_INCR
     return scalar
 
@@ -256,15 +269,18 @@ def _after_but(places: Sequence[int], valences: Sequence[float], but: int) -> li
     value at that moment, not to the place that it looks at. A heap of places for each value finds that place without a search.
     """
     result = list(valences)
-    holders: defaultdict[float, list[int]] = defaultdict(list)
+    holders: dict[float, list[int]] = {}
     for index, value in enumerate(valences):
         if value == 0:
             continue
-        earlier = holders[value]
+        earlier = holders.get(value)
         target = heappushpop(earlier, index) if earlier else index
         # The word "but" has no valence itself, so no place is the one of the "but".
         changed = value * 0.5 if places[target] < but else value * 1.5
-        heappush(holders[changed], target)
+        if changed in holders:
+            heappush(holders[changed], target)
+        else:
+            holders[changed] = [target]
         result[target] = changed
     return result
 
