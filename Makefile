@@ -39,8 +39,8 @@ status: $(STAMP) ## Show what runs, and where
 test: $(STAMP) ## All tests, on a Kafka and a PostgreSQL of their own (at most 12 minutes)
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
-test-unit: $(STAMP) ## The tests that need no server (under 30 s)
-	$(BIN)/pytest -m "$(UNIT_MARKERS)" $(PYTEST_FLAGS)
+test-unit: $(STAMP) ## The tests of single parts, without any server (under 30 s)
+	$(BIN)/pytest tests/unit -m "$(UNIT_MARKERS)" $(PYTEST_FLAGS)
 
 lint: $(STAMP) ## ruff, ruff format, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from signalflow.local.kafka import EmbeddedKafka
@@ -30,6 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"postgres_server", "kafka_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_one_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that sets up logging does not leave loggers behind that write to its own, closed, captured output."""
+    configure = structlog.configure
+    monkeypatch.setattr(
+        structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})
+    )
+    yield
+    structlog.reset_defaults()
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:

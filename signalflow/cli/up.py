@@ -155,7 +155,7 @@ def _run(stack: "Stack", directory: "StateDir") -> None:
     console = Console()
 
     async def whole_life() -> None:
-        run = Run(stack, _steps(stack), directory, lambda parts, steps: ConsoleReporter(console, parts, steps))
+        run = Run(stack, _steps(stack), directory, partial(ConsoleReporter, console))
         await run.until_stopped(partial(_counter, stack))
 
     asyncio.run(whole_life())

@@ -14,12 +14,13 @@ _HEALTH_SECONDS = 2.0
 
 
 class PartState(StrEnum):
-    """What a part is doing, as `signalflow status` reports it."""
+    """What a part or a step is doing, as `signalflow up` and `signalflow status` report it."""
 
     WAITING = "waiting"
     PREPARING = "preparing"
     STARTING = "starting"
     READY = "ready"
+    DONE = "done"
     UNREADY = "unready"
     RESTARTING = "restarting"
     STOPPING = "stopping"

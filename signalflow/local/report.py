@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.live import Live
@@ -13,6 +14,7 @@ from signalflow.local.progress import Progress
 
 _COLOURS = {
     PartState.READY: "green",
+    PartState.DONE: "green",
     PartState.UNREADY: "yellow",
     PartState.RESTARTING: "red",
     PartState.STOPPED: "dim",
@@ -23,12 +25,12 @@ _COLOURS = {
 class ConsoleReporter:
     """Writes to one console. A terminal that went away is no reason to stop less orderly: its errors are ignored."""
 
-    def __init__(self, console: Console, parts: list[Part], steps: list[Step]) -> None:
+    def __init__(self, console: Console, items: Sequence[Part | Step]) -> None:
         self._console = console
         self._started = time.monotonic()
         self._rows: dict[str, tuple[PartState, str, str]] = {
-            part.name: (PartState.WAITING, part.address, "") for part in parts
-        } | {step.name: (PartState.WAITING, "", "") for step in steps}
+            item.name: (PartState.WAITING, item.address if isinstance(item, Part) else "", "") for item in items
+        }
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(self._table(), console=console, auto_refresh=False)
@@ -40,7 +42,7 @@ class ConsoleReporter:
 
     def step(self, step: Step, done: bool) -> None:
         """A step began, or is done."""
-        self._row(step.name, PartState.READY if done else PartState.STARTING, "", "")
+        self._row(step.name, PartState.DONE if done else PartState.STARTING, "", "")
 
     def failed(self, part: Part, why: str, log_tail: str, next_try: float) -> None:
         """A part died; it is started again in `next_try` seconds."""

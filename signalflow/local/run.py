@@ -20,7 +20,7 @@ _PROGRESS_SECONDS = 5.0
 _TICK_SECONDS = 0.5
 
 
-MakeReporter = Callable[[list[Part], list[Step]], ConsoleReporter]
+MakeReporter = Callable[[Sequence[Part | Step]], ConsoleReporter]
 MakeCounter = Callable[[], Awaitable[Callable[[], Awaitable[int]]]]
 """Makes, once the database is there, what counts its posts."""
 
@@ -36,10 +36,7 @@ class Run:
         self._phase: Literal["starting", "up", "stopping"] = "starting"
         self._myself = ProcessId.of("supervisor", os.getpid())
         stages = stack.stages(steps)
-        self._reporter = make_reporter(
-            [item for stage in stages for item in stage if isinstance(item, Part)],
-            [item for stage in stages for item in stage if isinstance(item, Step)],
-        )
+        self._reporter = make_reporter([item for stage in stages for item in stage])
         self._supervisor = Supervisor(stages, self._reporter, self._write_state)
         self._asked_to_stop = asyncio.Event()
 
