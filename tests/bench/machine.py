@@ -46,8 +46,19 @@ class CpuMeter:
         now = self._now()
         return {name: round(now[name] - before, 2) for name, before in self._before.items()}
 
+    def ended(self) -> list[str]:
+        """The names of those that run no more."""
+        return [name for name, pid in self._pids.items() if not _runs(pid)]
+
     def _now(self) -> dict[str, float]:
         return {name: _seconds(psutil.Process(pid)) for name, pid in self._pids.items()}
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _seconds(root: psutil.Process) -> float:

@@ -151,6 +151,7 @@ async def _until_stored(
     try:
         while (rows := await connection.fetchval("SELECT count(*) FROM post_metrics_history")) < events:
             assert time.monotonic() < deadline, f"{rows} of {events} events after {DEADLINE_SECONDS:.0f} s"
+            assert not meter.ended(), f"{meter.ended()} ended after {rows} of {events} events"
             progress(rows)
             if rows == 0:
                 meter.start()
