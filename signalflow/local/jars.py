@@ -33,7 +33,7 @@ def kafka_jars(directory: Path | None = None) -> list[Path]:
     names = sorted(_pinned())
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.with_suffix(".lock")):
+        with _locked(target.with_name(f"{target.name}.lock")):
             if not target.is_dir():  # another process was first
                 _install(target)
     return [target / name for name in names]
