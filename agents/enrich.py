@@ -9,8 +9,8 @@ import structlog
 from signalflow.clock import utcnow
 from signalflow.domain.observations import PostState
 from signalflow.enrichment import Enricher, validated
-from signalflow.errors import Invalid
-from signalflow.events import Source, encode
+from signalflow.errors import Invalid, SignalflowError
+from signalflow.events import Source, Stage, encode
 from signalflow.metrics import DEAD_LETTERS
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, raw_bytes_topic
@@ -23,6 +23,10 @@ from signalflow.topics import TopicNames
 from tables.post_state import decode_state, encode_state
 
 log = structlog.get_logger()
+
+
+class Defect(Invalid):
+    """A defect of ours that one record brings out: it must not hold up every other record, again at each restart."""
 
 
 class States:
@@ -68,8 +72,10 @@ class EnrichHandler:
             for record in records:
                 try:
                     self._take(unit, states, record)
+                except Defect as error:
+                    unit.emit(self._topics.posts_dlq, partition, self._dead_letter(record, error, "enrich"))
                 except Invalid as error:
-                    unit.emit(self._topics.posts_dlq, partition, self._dead_letter(record, error))
+                    unit.emit(self._topics.posts_dlq, partition, self._dead_letter(record, error, "validate"))
             unit.states[partition] = states.changes()
         return unit
 
@@ -77,19 +83,26 @@ class EnrichHandler:
         envelope = validated(record)
         key: bytes = record.key
         source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
-        enriched, state = self._enricher.enrich(envelope, source, lambda: states.get(key))
+        try:
+            enriched, state = self._enricher.enrich(envelope, source, lambda: states.get(key))
+        except SignalflowError:
+            raise
+        except Exception as error:
+            log.exception("enrich_defect", topic=record.topic, partition=record.partition, offset=record.offset)
+            raise Defect(f"{type(error).__name__}: {error}") from error
         unit.emit(self._topics.posts_enriched, record.partition, Outgoing(key, encode(enriched)))
         if state is not None:
             states.put(key, state)
-            newest = self.newest_us.get(record.partition, 0)
-            self.newest_us[record.partition] = max(newest, state.ring[-1].observed_us)
+            # No later than the log itself, or one observation from tomorrow would expire the states of today.
+            reached = min(state.ring[-1].observed_us, record.timestamp * 1000)
+            self.newest_us[record.partition] = max(self.newest_us.get(record.partition, 0), reached)
 
-    def _dead_letter(self, record: Any, error: Invalid) -> Outgoing:
-        DEAD_LETTERS.labels(stage="validate").inc()
+    def _dead_letter(self, record: Any, error: Invalid, stage: Stage) -> Outgoing:
+        DEAD_LETTERS.labels(stage=stage).inc()
         log.warning(
             "dead_letter", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error)
         )
-        return dead_letter(record, error, stage="validate", worker=self._worker, now=utcnow())
+        return dead_letter(record, error, stage=stage, worker=self._worker, now=utcnow())
 
     async def commit(self, work: Unit, owned: Ownership) -> None:
         """Outputs, changelog, RocksDB, in this order, each confirmed before the next."""

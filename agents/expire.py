@@ -41,9 +41,8 @@ def register(app: Application, table: StateTable, handler_of: Callable[[], Enric
             if not keys:
                 continue
             try:
-                owned.check()
+                await table.write(handler.producer, {tp.partition: dict.fromkeys(keys)}, owned.check)
             except GiveBack:
                 return
-            await table.write(handler.producer, {tp.partition: dict.fromkeys(keys)})
             log.info("states_expired", partition=tp.partition, keys=len(keys))
             await asyncio.sleep(0)

@@ -29,7 +29,6 @@ class Flush:
     rows: list[Enriched] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
     undecodable: dict[int, list[Outgoing]] = field(default_factory=dict)
-    stored: bool = False
 
 
 class SinkHandler:

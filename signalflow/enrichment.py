@@ -16,6 +16,7 @@ MICROSECOND = timedelta(microseconds=1)
 # Clocks of honest machines differ by seconds; one day also lets a simulator run ahead. Without a bound one absurd time would make
 # every later observation of its post late. Compared with times of the log, never with a clock, so that a replay decides the same.
 MOST_AHEAD = timedelta(days=1)
+MOST_AHEAD_US = MOST_AHEAD // MICROSECOND
 
 
 def microseconds(time: datetime) -> int:
@@ -47,7 +48,7 @@ def validated(record: Any) -> Envelope:
     post, observed_at = envelope.payload, envelope.metadata.observed_at
     if record.key != post.id.encode():
         raise Invalid(f"the key is not the id of the post {post.id}", field="key")
-    if observed_at > from_microseconds(record.timestamp * 1000) + MOST_AHEAD:
+    if microseconds(observed_at) > record.timestamp * 1000 + MOST_AHEAD_US:
         raise Invalid("observed_at is more than a day later than the record", field="metadata.observed_at")
     if observed_at < EPOCH or post.created_utc < EPOCH:
         raise Invalid(

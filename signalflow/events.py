@@ -13,7 +13,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from signalflow.errors import Invalid
 
 SCHEMA_VERSION = 1
-EntityType = Literal["reddit_submission", "reddit_comment"]
+# Where a record failed that was set aside.
+Stage = Literal["decode", "validate", "enrich", "write"]
 Mode = Literal["new", "refresh", "hot", "top", "rising", "trending", "backfill"]
 
 # Reddit's ids are base 36 and grow; 13 digits hold any 64-bit number.
@@ -110,10 +111,10 @@ class Enriched(Struct, kw_only=True, frozen=True):
     permalink: str | None
     flair: str | None
     over_18: bool
-    created_utc: datetime
-    first_seen_at: datetime
-    observed_at: datetime
-    emitted_at: datetime
+    created_utc: Time
+    first_seen_at: Time
+    observed_at: Time
+    emitted_at: Time
     current_score: Int32
     current_comments: Count
     current_ratio: float | None
@@ -127,7 +128,7 @@ class Enriched(Struct, kw_only=True, frozen=True):
     mode: Mode
     source: Source
     is_self: bool = False
-    edited_at: datetime | None = None
+    edited_at: Time | None = None
     body: str | None | UnsetType = UNSET
 
 
@@ -184,7 +185,7 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
-    stage: Literal["decode", "validate", "enrich", "write"]
+    stage: Stage
     error_type: str
     error: str
     worker: str

@@ -54,6 +54,8 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             "max.message.bytes": MAX_MESSAGE_BYTES,
             "cleanup.policy": "delete",
             "retention.ms": 3 * _DAY_MS,
+            # The brokers' time: a producer's clock may be anywhere, and times in the log are compared with it.
+            "message.timestamp.type": "LogAppendTime",
         } | {key.replace("_", "."): value for key, value in config.items()}
         return TopicSpec(
             name,

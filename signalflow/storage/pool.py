@@ -1,5 +1,6 @@
 """Connections to PostgreSQL with a bound on every wait, and what its errors mean for the caller."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
@@ -92,10 +93,13 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 
 @contextmanager
 def _ended_by_silence(acquired: Connection) -> Iterator[None]:
-    """Drops the connection of a server that did not answer in time: asking it to roll back or to reset would only wait once more."""
+    """Drops the connection when its server did not answer in time, or the caller has no time left.
+
+    Asking it to roll back or to reset would only wait once more.
+    """
     try:
         yield
-    except TimeoutError:
+    except (TimeoutError, asyncio.CancelledError):
         acquired.terminate()
         raise
 

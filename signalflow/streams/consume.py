@@ -107,13 +107,18 @@ class Contiguity:
         """Raises Fatal when an offset was skipped. Lower offsets are repeats and are welcome."""
         if message.generation_id != self._generation:
             self._generation, self._next = message.generation_id, {}
-        expected = self._next.get(message.tp, self._start_offsets.get(message.tp))
+        # The start moves on only when retention has removed records, which was reported.
+        start = self._start_offsets.get(message.tp)
+        expected = self._next.get(message.tp, start)
+        if expected is not None and start is not None:
+            expected = max(expected, start)
         first = first_offset(message)
         if expected is not None and first > expected:
             HOLES.inc()
             raise Fatal(
-                f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due; "
-                "stopping so that the records between are read again from the last commit"
+                f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due; stopping so that the "
+                "records between are read again from the last commit. If they are gone from the topic for good, start once with "
+                "SIGNALFLOW_CONTIGUITY_GUARD=false SIGNALFLOW_FAUST_IGNORE_GAPS=false"
             )
         self._next[message.tp] = max(message.offset + 1, expected or 0)
 
@@ -137,19 +142,25 @@ class _Loop(Generic[WorkT]):
         self._queue: asyncio.Queue[Any] = asyncio.Queue(QUEUED_RUNS)
         # The generation of which nothing may be acknowledged any more.
         self._given_up = -1
+        # Taken from the queue, and neither acknowledged nor given back.
+        self._in_hand: list[Any] = []
 
     async def run(self) -> None:
         pump = asyncio.create_task(self._pump())
         try:
             while True:
-                events = await self._gather()
-                live = self._still_ours(events)
-                if live:
-                    await self._turn(live)
+                self._in_hand = []
+                self._in_hand = self._still_ours(await self._gather())
+                if self._in_hand:
+                    await self._turn(self._in_hand)
         finally:
             pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await pump
+            while not self._queue.empty():
+                self._in_hand.append(self._queue.get_nowait())
+            # Nobody acknowledges these any more: without this the worker's stop would wait for them without end.
+            self._give_back([event for event in self._in_hand if not isinstance(event, Exception)])
 
     async def _pump(self) -> None:
         """Move the stream's events to a queue that can be waited for with a time limit; last, the exception that ended the stream."""
@@ -164,7 +175,8 @@ class _Loop(Generic[WorkT]):
 
     async def _gather(self) -> list[Any]:
         """Wait for a first event, then gather until the batch is due or the flow stops."""
-        events = [_event(await self._queue.get())]
+        events = self._in_hand
+        events.append(_event(await self._queue.get()))
         count, end = _records(events[0]), time.monotonic() + self._gathering.seconds
         while count < self._gathering.due_records and self._app.flow_control.is_active():
             left = end - time.monotonic()
@@ -207,10 +219,6 @@ class _Loop(Generic[WorkT]):
             self._give_back(events)
             self._given_up = owned.generation
             return
-        except BaseException:
-            # Nobody acknowledges these any more: without this the worker's stop would wait for them without end.
-            self._give_back(events)
-            raise
         for event in events:
             await self._stream.ack(event)
         RECORDS.labels(agent=self._name).inc(len(batch))

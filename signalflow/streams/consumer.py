@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import structlog
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
@@ -18,6 +19,9 @@ from mode.utils.futures import notify
 from signalflow.metrics import EXPIRED_BY_RETENTION
 
 log = structlog.get_logger()
+
+# Records from before a seek may be in memory more than once; a record that still does not come after so many seeks is not there.
+SEEKS_BEFORE_A_HOLE = 3
 
 
 def first_offset(message: Any) -> int:
@@ -37,12 +41,14 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.start_offsets: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
+        # How often a partition was sought to the record it expects without getting it.
+        self._sought: dict[TP, int] = {}
 
     # --- where a partition must go on
 
     async def perform_seek(self) -> None:
         """Seek every source partition to its commit, or to the start of its log, and expect exactly that record next."""
-        self._expected.clear()
+        self._forget_positions()
         await super().perform_seek()
         await self._position({tp for tp in self.assignment() if tp.topic in self.source_topics})
 
@@ -55,10 +61,7 @@ class Consumer(driver.Consumer):
             start = max(earliest.get(tp) or 0, 0)
             committed = self._committed_offset[tp]
             if committed is not None and committed < start:
-                EXPIRED_BY_RETENTION.labels(topic=tp.topic).inc(start - committed)
-                log.error(
-                    "records_expired_unprocessed", topic=tp.topic, partition=tp.partition, records=start - committed
-                )
+                self._report_expired(tp, start - committed)
             target = start if committed is None else max(committed, start)
             if target != self._read_offset[tp] or committed is None:
                 await self.seek(tp, target)
@@ -66,42 +69,67 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Nothing may be delivered until the next seek has said where each partition begins."""
-        self._expected.clear()
+        self._forget_positions()
         await super().on_partitions_revoked(revoked)
+
+    def _forget_positions(self) -> None:
+        self._expected.clear()
+        self._sought.clear()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """What one fetch brought, less what does not continue its partition."""
-        astray: dict[TP, int | None] = {}
+        astray: dict[TP, int] = {}
         async for tp, message in super().getmany(timeout):
             if tp.topic not in self.source_topics or not self.guard_sequence:
                 yield tp, message
                 continue
             expected = self._expected.get(tp)
-            if expected is None or tp in astray or first_offset(message) > expected:
-                astray.setdefault(tp, expected)
+            if expected is None or tp in astray:
                 continue
+            if first_offset(message) > expected and self._sought.get(tp, 0) < SEEKS_BEFORE_A_HOLE:
+                astray[tp] = expected
+                continue
+            self._sought.pop(tp, None)
             self._expected[tp] = max(expected, message.offset + 1)
             yield tp, message
-        if None in astray.values() and self.flow_active and not self.app.rebalancing:
-            # The seek that ends a rebalance timed out or failed: nobody else would make it up.
-            await self.perform_seek()
-            return
-        for tp, expected in astray.items():
-            if expected is not None and self._expected.get(tp) == expected and tp in self.assignment():
+        if self.flow_active and not self.app.rebalancing:
+            await self._set_right(astray)
+
+    async def _set_right(self, astray: dict[TP, int]) -> None:
+        """Bring partitions that went astray, or were never positioned, to where they must go on; tried again at the next fetch."""
+        try:
+            if self.guard_sequence and any(
+                tp.topic in self.source_topics and tp not in self._expected for tp in self._get_active_partitions()
+            ):
+                # The seek that ends a rebalance timed out or failed: nobody else would make it up.
+                await self.perform_seek()
+                return
+            for tp, expected in astray.items():
                 await self._go_on_at(tp, expected)
+        except KafkaError as error:
+            log.warning("seek_failed", error=f"{type(error).__name__}: {error}")
 
     async def _go_on_at(self, tp: TP, expected: int) -> None:
-        """Seek to the record that must come next, or to the start of the log if retention has removed it."""
+        """Seek to the record that must come next, or to the start of the log if retention has removed it.
+
+        A record that does not come after several seeks is not in the log: then what follows is let through, and the contiguity guard
+        of the consume loop stops the worker with the reason.
+        """
         earliest = (await self.earliest_offsets(tp)).get(tp) or 0
+        if self._expected.get(tp) != expected or tp not in self.assignment():
+            return
         if earliest > expected:
-            EXPIRED_BY_RETENTION.labels(topic=tp.topic).inc(earliest - expected)
-            log.error(
-                "records_expired_unprocessed", topic=tp.topic, partition=tp.partition, records=earliest - expected
-            )
-            expected = earliest
+            self._report_expired(tp, earliest - expected)
+            expected = self.start_offsets[tp] = earliest
         log.warning("stale_fetch_dropped", topic=tp.topic, partition=tp.partition, going_on_at=expected)
-        await self.seek(tp, expected)
         self._expected[tp] = expected
+        self._sought[tp] = self._sought.get(tp, 0) + 1
+        await self.seek(tp, expected)
+
+    @staticmethod
+    def _report_expired(tp: TP, records: int) -> None:
+        EXPIRED_BY_RETENTION.labels(topic=tp.topic).inc(records)
+        log.error("records_expired_unprocessed", topic=tp.topic, partition=tp.partition, records=records)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if not self.ignore_gaps:
@@ -129,7 +157,7 @@ class Consumer(driver.Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         """The offset to commit: the end of the unbroken run of acknowledged records that begins at the last commit."""
-        if tp not in self.start_offsets:
+        if tp not in self.start_offsets or not self.guard_sequence:
             offset: int | None = super()._new_offset(tp)
             return offset
         acked = self._acked[tp]

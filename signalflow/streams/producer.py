@@ -4,6 +4,7 @@ Faust's own producer has no idempotence and only logs a failed changelog send; e
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +21,9 @@ Headers = Sequence[tuple[str, bytes]]
 # Large batches make one request of a unit of work; Kafka's own limit for a batch is 1 MiB.
 BATCH_BYTES = 512 << 10
 REQUEST_TIMEOUT_MS = 10_000
-CLOSE_SECONDS = 3.0
+# Longest wait for the brokers to confirm; longer than they need to elect a new leader.
+CONFIRM_SECONDS = 15.0
+CLOSE_SECONDS = 2.0
 
 
 class Outgoing(NamedTuple):
@@ -67,9 +70,13 @@ class ConfirmedProducer:
             producer = await self._ready()
             pending = await self._enqueue(producer, topic, by_partition)
             spans: dict[int, list[Span]] = {}
-            for partition, index, count, future in pending:
-                first = (await future).offset
-                spans.setdefault(partition, []).append(Span(first, first + count - 1, index))
+            # aiokafka itself never gives up on a batch of an idempotent producer.
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                for partition, start, count, future in pending:
+                    first = (await future).offset
+                    if first < 0:
+                        raise Retryable(f"{topic}[{partition}]: confirmed as a repetition, without its offset")
+                    spans.setdefault(partition, []).append(Span(first, first + count - 1, start))
             return spans
         except (MessageSizeTooLargeError, RecordTooLargeError) as error:
             await self._discard()
@@ -77,7 +84,7 @@ class ConfirmedProducer:
         except (KafkaError, OSError, TimeoutError) as error:
             await self._discard()
             raise Retryable(f"sending to {topic} failed: {type(error).__name__}: {error}") from error
-        except asyncio.CancelledError:
+        except (Retryable, asyncio.CancelledError):
             await self._discard()
             raise
 
@@ -145,8 +152,13 @@ class ConfirmedProducer:
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop a producer in bounded time. One that cannot flush is cut off: it must not go on sending behind its successor."""
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await producer.stop()
     except (TimeoutError, KafkaError, OSError) as error:
-        log.warning("producer_close_timed_out", error=type(error).__name__)
+        log.warning("producer_cut_off", error=type(error).__name__)
+        with contextlib.suppress(TimeoutError, KafkaError, OSError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await producer._sender.close()
+                await producer.client.close()

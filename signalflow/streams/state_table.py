@@ -6,14 +6,14 @@ faust-streaming 0.15.3 and rocksdict 0.3.29; tests/integration/test_path_state_t
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import faust
 import rocksdict
 import structlog
 
-from signalflow.errors import Retryable
+from signalflow.errors import Fatal, Retryable
 from signalflow.metrics import CHANGELOG_JUMPS
 from signalflow.streams.changelog import read_range
 from signalflow.streams.producer import ConfirmedProducer, Outgoing, Span
@@ -68,12 +68,16 @@ class StateTable(faust.Table):
 
     # --- writing
 
-    async def write(self, producer: ConfirmedProducer, by_partition: Mapping[int, State]) -> None:
+    async def write(
+        self, producer: ConfirmedProducer, by_partition: Mapping[int, State], check: Callable[[], None] = lambda: None
+    ) -> None:
         """Changelog first and confirmed; then values and offset into RocksDB, in one write per partition.
 
-        Raises Retryable when the brokers are away: nothing was applied locally, write the same again.
+        `check` is called when it is this write's turn and raises when the partitions are no longer ours. Raises Retryable when the
+        brokers are away: nothing was applied locally, write the same again.
         """
         async with self._write_lock:
+            check()
             spans = await self._send(producer, by_partition)
             for partition, state in by_partition.items():
                 unbroken = self._apply(partition, state, spans.get(partition, []))
@@ -124,11 +128,11 @@ class StateTable(faust.Table):
         for record in records:
             values[record.key] = self._merged(values[record.key], record.value, record.timestamp)
             in_log[record.key] = record.value
-        self._put(partition, values, upto)
         unions = {key: value for key, value in values.items() if value != in_log[key]}
-        if unions:
-            written = await self._send(producer, {partition: unions})
-            self._apply(partition, unions, written[partition])
+        # Confirmed before the offset moves: else a failed send would never be made up.
+        written = await self._send(producer, {partition: unions})
+        self._put(partition, values, upto)
+        self._apply(partition, unions, written.get(partition, []))
 
     # --- recovery
 
@@ -137,11 +141,19 @@ class StateTable(faust.Table):
         by_partition: dict[int, list[Any]] = {}
         for event in batch:
             by_partition.setdefault(event.message.partition, []).append(event.message)
-        for partition, messages in by_partition.items():
-            values = self.read(partition, list({message.key for message in messages}))
-            for message in messages:
-                values[message.key] = self._merged(values[message.key], message.value, int(message.timestamp * 1000))
-            self._put(partition, values, max(message.offset for message in messages))
+        try:
+            for partition, messages in by_partition.items():
+                self._recover(partition, messages)
+        except Fatal as error:
+            # Faust's recovery only logs what is raised here, and would wait for ever.
+            self._crash = asyncio.ensure_future(self.app.crash(error))
+            raise
+
+    def _recover(self, partition: int, messages: Sequence[Any]) -> None:
+        values = self.read(partition, list({message.key for message in messages}))
+        for message in messages:
+            values[message.key] = self._merged(values[message.key], message.value, int(message.timestamp * 1000))
+        self._put(partition, values, max(message.offset for message in messages))
 
     def _merged(self, mine: bytes | None, theirs: bytes | None, timestamp_ms: int) -> bytes | None:
         """A tombstone removes only a state that had expired when it was written."""

@@ -34,5 +34,4 @@ async def write_unit(unit: Unit, producer: ConfirmedProducer, table: StateTable,
             owned.check()
             await producer.send(topic, batches)
             unit.confirmed.add(topic)
-    owned.check()
-    await table.write(producer, unit.states)
+    await table.write(producer, unit.states, owned.check)

@@ -83,6 +83,10 @@ class FakeStream:
         self._queue.put_nowait(event)
         return event
 
+    def is_drained(self) -> bool:
+        """Whether every event has been taken."""
+        return self._queue.empty()
+
     def noack(self) -> "FakeStream":
         return self
 

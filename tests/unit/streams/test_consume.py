@@ -228,3 +228,47 @@ async def test_the_end_of_the_stream_ends_the_loop_instead_of_waiting_for_ever()
     async with running(app, Ending(app), handler) as task:
         with pytest.raises(RuntimeError, match="the stream broke"):
             await asyncio.wait_for(task, DEADLINE)
+
+
+async def test_a_fatal_error_gives_back_what_waits_behind_the_failed_batch() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    handler.gate.clear()
+    handler.fail = lambda: Fatal("schema unknown")
+    stream.push(0, 4)
+    async with running(app, stream, handler) as task:
+        async with asyncio.timeout(DEADLINE):
+            await handler.entered.wait()
+        stream.push(5, 9)
+        await until(stream.is_drained)
+        handler.gate.set()
+        with pytest.raises(Fatal):
+            await asyncio.wait_for(task, DEADLINE)
+    assert not app.consumer.unacked, "wait_empty would wait for these for ever"
+
+
+async def test_the_end_of_the_stream_gives_back_what_was_gathered() -> None:
+    app, handler = FakeApp(), Recorder()
+
+    class Ending(FakeStream):
+        async def events(self):  # type: ignore[no-untyped-def]
+            yield await self._queue.get()
+            raise RuntimeError("the stream broke")
+
+    stream = Ending(app)
+    stream.push(0, 4)
+    async with running(app, stream, handler) as task:
+        with pytest.raises(RuntimeError):
+            await asyncio.wait_for(task, DEADLINE)
+    assert not app.consumer.unacked
+
+
+async def test_records_that_retention_removed_and_reported_are_no_hole() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    stream.push(0, 4)
+    async with running(app, stream, handler):
+        await until(lambda: len(stream.acked) == 5)
+        app.consumer.start_offsets[TP("raw", 0)] = 8
+        stream.push(8, 9)
+        await until(lambda: 9 in stream.acked)

@@ -256,3 +256,73 @@ async def test_a_run_acknowledges_every_record_in_it_once(app: faust.App, monkey
     assert not consumer.ack(message)
     assert not consumer.unacked
     assert consumer._new_offset(TP0) == 20
+
+
+async def test_a_hole_that_is_really_in_the_log_reaches_the_contiguity_guard(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction marker, or a record that the brokers lost: offset 20 does not exist."""
+    delivered: list[int] = []
+
+    async def callback(message: Any) -> None:
+        delivered.extend(record.offset for record in message.value)
+
+    log = Log(length=60, committed=10)
+    consumer = make_consumer(app, CURED, callback)
+    fake_io(consumer, log, monkeypatch)
+    seeks: list[int] = []
+    fetch, seek = log.fetch, log.seek
+    monkeypatch.setattr(log, "fetch", lambda: [offset for offset in fetch() if offset != 20])
+    monkeypatch.setattr(log, "seek", lambda offset: (seeks.append(offset), seek(offset))[1])
+    await consumer.perform_seek()
+    await drained(consumer, delivered, upto=59)
+    assert seeks.count(20) < 5, "the partition stands still, silently"
+    assert 21 in delivered, "the contiguity guard of the consume loop must see the hole"
+
+
+async def test_a_rebalance_that_begins_while_a_partition_is_set_right_ends_that(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def callback(message: Any) -> None: ...
+
+    log = Log(length=60, committed=10)
+    consumer = make_consumer(app, CURED, callback)
+    fake_io(consumer, log, monkeypatch)
+    await consumer.perform_seek()
+    entered, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow(*tps: Any) -> dict[Any, int]:
+        entered.set()
+        await gate.wait()
+        return dict.fromkeys(tps, 0)
+
+    sought: list[Any] = []
+
+    async def seek(tp: Any, offset: int) -> None:
+        sought.append((tp, offset))  # aiokafka refuses to seek a partition that is no longer assigned
+
+    monkeypatch.setattr(consumer, "earliest_offsets", slow)
+    monkeypatch.setattr(consumer, "_seek", seek)
+    going = asyncio.create_task(consumer._go_on_at(TP0, 10))
+    await entered.wait()
+    await consumer.on_partitions_revoked({TP0})
+    gate.set()
+    await going
+    assert sought == []
+    assert consumer._expected == {}
+
+
+async def test_an_idle_partition_whose_seek_failed_is_set_right_without_waiting_for_a_record(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered: list[int] = []
+
+    async def callback(message: Any) -> None:
+        delivered.extend(record.offset for record in message.value)
+
+    log = Log(length=30, committed=10)
+    consumer = make_consumer(app, CURED, callback)
+    fake_io(consumer, log, monkeypatch)
+    log.seek(30)  # an earlier assignment had read to the end; nothing new comes
+    await drained(consumer, delivered, upto=29)
+    assert delivered == list(range(10, 30))

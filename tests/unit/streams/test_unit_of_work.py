@@ -1,7 +1,7 @@
 """The order of the unit of work, and that nothing counts as done before the brokers have confirmed it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -33,7 +33,8 @@ class FakeTable:
     def __init__(self, journal: list[str]) -> None:
         self.journal = journal
 
-    async def write(self, producer: Any, states: Any) -> None:
+    async def write(self, producer: Any, states: Any, check: Callable[[], None]) -> None:
+        check()
         self.journal.append("state")
 
 
@@ -162,6 +163,17 @@ async def test_a_failed_send_is_retryable_and_the_producer_is_replaced(kafka: ty
             await asyncio.sleep(0)
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_a_send_that_no_broker_confirms_ends_as_retryable(
+    kafka: type[FakeKafka], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # aiokafka never expires a batch of an idempotent producer whose leader is known.
+    monkeypatch.setattr(producer_module, "CONFIRM_SECONDS", 0.1)
+    producer = ConfirmedProducer("127.0.0.1:9", "test")
+    async with asyncio.timeout(5):
+        with pytest.raises(Retryable):
+            await producer.send("topic", RECORDS)
 
 
 def test_partitions_are_those_of_every_other_kafka_client() -> None:

@@ -1,0 +1,82 @@
+"""The state table's decisions, with dictionaries in the place of RocksDB (tests/integration/test_path_state_table.py has the real one)."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from signalflow.domain.observations import Observation, PostState
+from signalflow.errors import Fatal, Retryable
+from signalflow.streams import state_table as state_table_module
+from signalflow.streams.producer import Span
+from signalflow.streams.state_table import StateTable
+from tables.post_state import PostStateCodec, encode_state
+from tests.unit.streams.fakes import Record
+
+RING = [Observation(t * 1_000_000, t, 0) for t in range(1, 4)]
+MINE, THEIRS = encode_state(PostState(0, 0, tuple(RING))), encode_state(PostState(0, 0, tuple(RING[:1])))
+
+
+class App:
+    def __init__(self) -> None:
+        self.crashed: list[BaseException] = []
+
+    async def crash(self, error: BaseException) -> None:
+        self.crashed.append(error)
+
+
+@pytest.fixture
+def database() -> dict[bytes, bytes]:
+    return {b"k": MINE, b"offset": b"9"}
+
+
+@pytest.fixture
+def table(database: dict[bytes, Any], monkeypatch: pytest.MonkeyPatch) -> StateTable:
+    made = StateTable.__new__(StateTable)
+    made._write_lock = asyncio.Lock()
+    made.codec = PostStateCodec(48)
+    made.app = App()
+    topic = SimpleNamespace(get_topic_name=lambda: "log")
+    monkeypatch.setattr(StateTable, "changelog_topic", topic)
+    monkeypatch.setattr(StateTable, "offset_reached", lambda self, p: int(database[b"offset"]))
+    monkeypatch.setattr(StateTable, "read", lambda self, p, keys: {key: database.get(key) for key in keys})
+
+    def put(self: Any, partition: int, values: Any, offset: int) -> None:
+        database.update(values)
+        database[b"offset"] = str(offset).encode()
+
+    monkeypatch.setattr(StateTable, "_put", put)
+    return made
+
+
+async def test_the_offset_does_not_pass_a_jump_before_the_unions_are_confirmed(
+    table: StateTable, database: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a later cold restore of the compacted changelog finds only the other worker's older state."""
+
+    async def read_range(*args: Any) -> list[Any]:
+        return [Record(10, key=b"k", value=THEIRS)]
+
+    monkeypatch.setattr(state_table_module, "read_range", read_range)
+
+    class Producer:
+        bootstrap_servers = ""
+
+        async def send(self, topic: str, batches: Any) -> Any:
+            raise Retryable("away")
+
+    with pytest.raises(Retryable):
+        await table._close_jump(Producer(), 0, [Span(11, 11, 0)])  # type: ignore[arg-type]
+    assert int(database[b"offset"]) == 9
+
+
+async def test_a_state_of_an_unknown_version_stops_the_worker_instead_of_a_recovery_without_end(
+    table: StateTable,
+) -> None:
+    message = SimpleNamespace(partition=0, offset=10, key=b"k", value=b"\x02" + THEIRS[1:], timestamp=0.0)
+    with pytest.raises(Fatal, match="version 2"):
+        table.apply_changelog_batch([SimpleNamespace(message=message)])
+    await asyncio.sleep(0)
+    app: Any = table.app
+    assert [type(error) for error in app.crashed] == [Fatal]

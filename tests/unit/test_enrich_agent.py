@@ -1,0 +1,92 @@
+"""The enrich handler: what is invalid is set aside, and one record does no harm to the rest."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from agents import enrich
+from agents.enrich import EnrichHandler
+from agents.expire import SLACK_US
+from signalflow.domain.observations import Observation, PostState
+from signalflow.enrichment import microseconds, validated
+from signalflow.errors import Invalid
+from signalflow.events import Envelope, Metadata, Post, encode
+from signalflow.settings import Settings
+from signalflow.streams.consume import Batch
+from signalflow.topics import TopicNames
+from tables.post_state import PostStateCodec, encode_state
+from tests.unit.streams.fakes import FakeEvent, FakeMessage, Record
+
+NOW = datetime(2026, 1, 3, tzinfo=UTC)
+
+
+def raw(post_id: str, observed_at: datetime, timestamp_ms: int | None = None, offset: int = 0) -> Record:
+    envelope = Envelope(
+        entity_type="reddit_submission", source="test", mode="refresh", emitted_at=observed_at,
+        payload=Post(id=post_id, subreddit="python", author=None, title="t", created_utc=observed_at, score=1,
+                     num_comments=0),
+        metadata=Metadata(subreddit="python", observed_at=observed_at),
+    )  # fmt: skip
+    millis = int(NOW.timestamp() * 1000) if timestamp_ms is None else timestamp_ms
+    return Record(offset, key=post_id.encode(), value=encode(envelope), timestamp=millis)
+
+
+class EmptyTable:
+    def read(self, partition: int, keys: list[bytes]) -> dict[bytes, None]:
+        return dict.fromkeys(keys)
+
+
+@pytest.fixture
+def handler() -> EnrichHandler:
+    return EnrichHandler(Settings(), EmptyTable(), None, "w")  # type: ignore[arg-type]
+
+
+def batch(*records: Record) -> Batch:
+    return Batch([FakeEvent(FakeMessage(list(records)))])
+
+
+@pytest.mark.parametrize("timestamp", [2**62, 253402300799999])
+def test_a_record_timestamp_that_no_datetime_holds_does_not_stop_the_agent(timestamp: int) -> None:
+    # Brokers before 4.0 take any timestamp.
+    assert validated(raw("a1", NOW, timestamp)).payload.id == "a1"
+
+
+def test_an_observation_from_the_day_after_tomorrow_is_invalid() -> None:
+    with pytest.raises(Invalid, match="later than the record"):
+        validated(raw("a1", NOW + timedelta(hours=25)))
+
+
+def test_one_observation_from_tomorrow_does_not_expire_the_states_of_today(handler: EnrichHandler) -> None:
+    handler.prepare(batch(raw("a1", NOW + timedelta(hours=23))))
+    followed = microseconds(NOW - timedelta(hours=30))  # state is kept for 48 h
+    state = encode_state(PostState(followed, followed, (Observation(followed, 1, 1),)))
+    codec = PostStateCodec(Settings().post_state_hours)
+    assert not codec.expired(state, handler.newest_us[0] - SLACK_US)
+
+
+def test_a_defect_of_ours_sets_one_record_aside_and_the_rest_goes_on(
+    handler: EnrichHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enriched = handler._enricher.enrich
+
+    def broken(envelope: Envelope, *rest: Any) -> Any:
+        if envelope.payload.id == "bad":
+            raise ZeroDivisionError("a title nobody thought of")
+        return enriched(envelope, *rest)
+
+    monkeypatch.setattr(handler._enricher, "enrich", broken)
+    unit = handler.prepare(batch(raw("a", NOW, offset=0), raw("bad", NOW, offset=1), raw("b", NOW, offset=2)))
+    names = TopicNames.of(Settings())
+    assert [record.key for record in unit.outputs[names.posts_enriched][0]] == [b"a", b"b"]
+    [letter] = unit.outputs[names.posts_dlq][0]
+    assert (letter.key, dict(letter.headers)["dlq_stage"]) == (b"bad", b"enrich")
+
+
+def test_dead_letters_of_invalid_records_name_the_field(handler: EnrichHandler) -> None:
+    bad = raw("a", NOW)._replace(value=b'{"entity_type": "reddit_submission"}')
+    unit = handler.prepare(batch(bad))
+    [letter] = unit.outputs[TopicNames.of(Settings()).posts_dlq][0]
+    assert b"source" in dict(letter.headers)["dlq_error"]
+    assert dict(letter.headers)["dlq_stage"] == b"validate"
+    assert enrich.States({}).changes() == {}
