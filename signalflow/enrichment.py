@@ -95,7 +95,9 @@ class Enricher:
             is_self=post.is_self,
             edited_at=post.edited_at,
             created_utc=post.created_utc,
-            first_seen_at=from_microseconds(step.state.first_seen_us) if step else observed_at,
+            first_seen_at=from_microseconds(step.state.first_seen_us)
+            if step and step.state.first_seen_us != observed_us
+            else observed_at,
             observed_at=observed_at,
             emitted_at=envelope.emitted_at,
             current_score=post.score,

@@ -38,7 +38,7 @@ def decode_state(value: bytes) -> PostState:
             "run the version of signalflow that wrote it, or a newer one"
         )
     _, created_us, first_seen_us = _HEAD.unpack_from(value)
-    ring = tuple(Observation(*fields) for fields in _OBSERVATION.iter_unpack(value[_HEAD.size :]))
+    ring = tuple(map(Observation._make, _OBSERVATION.iter_unpack(memoryview(value)[_HEAD.size :])))
     return PostState(created_us, first_seen_us, ring)
 
 

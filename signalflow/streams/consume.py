@@ -62,8 +62,11 @@ WorkT = TypeVar("WorkT")
 class Handler(Protocol[WorkT]):
     """What an agent does with a batch."""
 
-    def prepare(self, batch: Batch) -> WorkT:
-        """Compute what is to be made durable. No I/O but local reads; must give the same for the same log."""
+    async def prepare(self, batch: Batch) -> WorkT:
+        """Compute what is to be made durable. No I/O but local reads; must give the same for the same log.
+
+        Awaits only to give the event loop a turn.
+        """
         ...
 
     async def commit(self, work: WorkT, owned: "Ownership") -> None:
@@ -214,7 +217,7 @@ class _Loop(Generic[WorkT]):
                 for event in events:
                     self._contiguity.admit(event.message)
             batch = Batch(events)
-            await _until_committed(self._handler, self._handler.prepare(batch), owned, self._name)
+            await _until_committed(self._handler, await self._handler.prepare(batch), owned, self._name)
         except GiveBack:
             self._give_back(events)
             self._given_up = owned.generation

@@ -57,15 +57,15 @@ def test_an_observation_from_the_day_after_tomorrow_is_invalid() -> None:
         validated(raw("a1", NOW + timedelta(hours=25)))
 
 
-def test_one_observation_from_tomorrow_does_not_expire_the_states_of_today(handler: EnrichHandler) -> None:
-    handler.prepare(batch(raw("a1", NOW + timedelta(hours=23))))
+async def test_one_observation_from_tomorrow_does_not_expire_the_states_of_today(handler: EnrichHandler) -> None:
+    await handler.prepare(batch(raw("a1", NOW + timedelta(hours=23))))
     followed = microseconds(NOW - timedelta(hours=30))  # state is kept for 48 h
     state = encode_state(PostState(followed, followed, (Observation(followed, 1, 1),)))
     codec = PostStateCodec(Settings().post_state_hours)
     assert not codec.expired(state, handler.newest_us[0] - SLACK_US)
 
 
-def test_a_defect_of_ours_sets_one_record_aside_and_the_rest_goes_on(
+async def test_a_defect_of_ours_sets_one_record_aside_and_the_rest_goes_on(
     handler: EnrichHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enriched = handler._enricher.enrich
@@ -76,16 +76,16 @@ def test_a_defect_of_ours_sets_one_record_aside_and_the_rest_goes_on(
         return enriched(envelope, *rest)
 
     monkeypatch.setattr(handler._enricher, "enrich", broken)
-    unit = handler.prepare(batch(raw("a", NOW, offset=0), raw("bad", NOW, offset=1), raw("b", NOW, offset=2)))
+    unit = await handler.prepare(batch(raw("a", NOW, offset=0), raw("bad", NOW, offset=1), raw("b", NOW, offset=2)))
     names = TopicNames.of(Settings())
     assert [record.key for record in unit.outputs[names.posts_enriched][0]] == [b"a", b"b"]
     [letter] = unit.outputs[names.posts_dlq][0]
     assert (letter.key, dict(letter.headers)["dlq_stage"]) == (b"bad", b"enrich")
 
 
-def test_dead_letters_of_invalid_records_name_the_field(handler: EnrichHandler) -> None:
+async def test_dead_letters_of_invalid_records_name_the_field(handler: EnrichHandler) -> None:
     bad = raw("a", NOW)._replace(value=b'{"entity_type": "reddit_submission"}')
-    unit = handler.prepare(batch(bad))
+    unit = await handler.prepare(batch(bad))
     [letter] = unit.outputs[TopicNames.of(Settings()).posts_dlq][0]
     assert b"source" in dict(letter.headers)["dlq_error"]
     assert dict(letter.headers)["dlq_stage"] == b"validate"

@@ -70,7 +70,7 @@ async def test_a_flush_is_not_done_before_the_transaction_has_committed(
         return []
 
     monkeypatch.setattr(sink, "write_or_reject", slow)
-    flush = asyncio.create_task(handler.commit(handler.prepare(batch(encode(row("a")))), OWNED))
+    flush = asyncio.create_task(handler.commit(await handler.prepare(batch(encode(row("a")))), OWNED))
     for _ in range(10):
         await asyncio.sleep(0)
     assert not flush.done()
@@ -86,7 +86,7 @@ async def test_a_row_that_the_database_refuses_goes_alone_to_the_dead_letters(
 
     monkeypatch.setattr(sink, "write_or_reject", refuse_second)
     values = [encode(row(post_id)) for post_id in "abc"]
-    await handler.commit(handler.prepare(batch(*values)), OWNED)
+    await handler.commit(await handler.prepare(batch(*values)), OWNED)
     assert [letter.value for letter in dlq.letters] == [values[1]]
     headers = dict(dlq.letters[0].headers)
     assert headers["dlq_stage"] == b"write"
@@ -101,7 +101,7 @@ async def test_a_flush_is_not_done_before_its_dead_letters_are_confirmed(
 
     monkeypatch.setattr(sink, "write_or_reject", fine)
     dlq.away = True
-    work = handler.prepare(batch(encode(row("a")), b"not json"))
+    work = await handler.prepare(batch(encode(row("a")), b"not json"))
     with pytest.raises(Retryable):
         await handler.commit(work, OWNED)
     dlq.away = False

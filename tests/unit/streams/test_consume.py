@@ -26,7 +26,7 @@ class Recorder:
         self.gate.set()
         self.entered = asyncio.Event()
 
-    def prepare(self, batch: Batch) -> list[int]:
+    async def prepare(self, batch: Batch) -> list[int]:
         return [record.offset for records in batch.partitions.values() for record in records]
 
     async def commit(self, work: list[int], owned: Ownership) -> None:
