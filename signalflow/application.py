@@ -11,8 +11,8 @@ from agents.sink import SinkHandler
 from signalflow.errors import Retryable
 from signalflow.logs import configure_logging
 from signalflow.settings import Settings, get_settings
-from signalflow.storage.migrate import check_schema
 from signalflow.storage.pool import Pool, create_pool
+from signalflow.storage.schema import check_schema
 from signalflow.streams.admin import create_topics
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.producer import ConfirmedProducer

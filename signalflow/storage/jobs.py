@@ -7,9 +7,9 @@ twice at once.
 from datetime import UTC, datetime, timedelta
 
 from signalflow.storage.locks import LOCK_SPACE, ROLLUP_LOCK
-from signalflow.storage.migrate import schema_mode
 from signalflow.storage.partitions import day_of, drop_partitions_before, make_partitions
 from signalflow.storage.pool import CLIENT_GRACE_SECONDS, Pool, connection, transaction
+from signalflow.storage.schema import schema_mode
 
 HOUR = timedelta(hours=1)
 # An hour of rollup is small beside a day of history; the policy of timescaledb mode has the same figure (migrations, 0001).

@@ -1,45 +1,25 @@
-"""The schema's revisions: run, shown, checked. One run at a time, whoever starts it."""
+"""The schema's revisions: run and shown. One run at a time, whoever starts it."""
 
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from signalflow.errors import Fatal
 from signalflow.storage.locks import LOCK_SPACE, MIGRATION_LOCK
-from signalflow.storage.pool import DATABASE_ERRORS, Pool, connection, session_settings, translated
-
-Mode = Literal["timescaledb", "native"]
+from signalflow.storage.pool import DATABASE_ERRORS, session_settings, translated
+from signalflow.storage.schema import MODE, REVISION, VERSION_TABLE_EXISTS, Mode, SchemaStatus, status_of
 
 # A revision may rewrite a table; waiting for a run that another process has begun counts as well.
 MIGRATION_SECONDS = 600.0
 CONNECT_SECONDS = 10.0
-
-_VERSION_TABLE_EXISTS = "SELECT to_regclass('alembic_version') IS NOT NULL"
-_REVISION = "SELECT version_num FROM alembic_version"
-_MODE = "SELECT mode FROM schema_info"
-
-
-@dataclass(frozen=True)
-class SchemaStatus:
-    """The recorded revision (None: no schema yet), the newest one known, those still to run in order, and the mode."""
-
-    revision: str | None
-    head: str
-    pending: list[str]
-    mode: Mode | None
 
 
 def _config(**attributes: object) -> Config:
@@ -47,13 +27,6 @@ def _config(**attributes: object) -> Config:
     config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
     config.attributes.update(attributes)
     return config
-
-
-@lru_cache(maxsize=1)
-def _revisions() -> tuple[str, ...]:
-    """All revisions that this code knows, oldest first."""
-    scripts = ScriptDirectory.from_config(_config())
-    return tuple(script.revision for script in scripts.walk_revisions())[::-1]
 
 
 async def upgrade(database_url: str, *, mode: Mode | None = None) -> SchemaStatus:
@@ -82,39 +55,12 @@ def sql(mode: Mode) -> str:
     return output.getvalue()
 
 
-async def check_schema(pool: Pool) -> Mode:
-    """The mode of the schema. Raises Fatal when it is missing, older or newer than this code: writing would fail or damage."""
-    async with connection(pool) as reading:
-        exists = await reading.fetchval(_VERSION_TABLE_EXISTS)
-        found = _status_of(await reading.fetchval(_REVISION) if exists else None, None)
-    if found.pending:
-        raise Fatal(f"the database lacks revision {found.pending[0]} of the schema: run `signalflow migrate`")
-    return await schema_mode(pool)
-
-
-async def schema_mode(pool: Pool) -> Mode:
-    """The mode that the first revision recorded."""
-    async with connection(pool) as reading:
-        recorded: Mode = await reading.fetchval(_MODE)
-    return recorded
-
-
-def _status_of(revision: str | None, mode: Mode | None) -> SchemaStatus:
-    known = _revisions()
-    if revision is not None and revision not in known:
-        raise Fatal(
-            f"the database's schema has revision {revision}, which this version does not know: install a newer one"
-        )
-    done = 0 if revision is None else known.index(revision) + 1
-    return SchemaStatus(revision, known[-1], list(known[done:]), mode)
-
-
 async def _status(reading: AsyncConnection) -> SchemaStatus:
-    exists = (await reading.execute(text(_VERSION_TABLE_EXISTS))).scalar_one()
-    revision = (await reading.execute(text(_REVISION))).scalar() if exists else None
-    mode: Mode | None = (await reading.execute(text(_MODE))).scalar() if revision else None
+    exists = (await reading.execute(text(VERSION_TABLE_EXISTS))).scalar_one()
+    revision = (await reading.execute(text(REVISION))).scalar() if exists else None
+    mode: Mode | None = (await reading.execute(text(MODE))).scalar() if revision else None
     await reading.commit()
-    return _status_of(revision, mode)
+    return status_of(revision, mode)
 
 
 def _run(migrating: Connection, mode: Mode | None) -> None:

@@ -13,7 +13,8 @@ from signalflow.cli.migrate import register
 from signalflow.errors import Fatal, Retryable
 from signalflow.local.ports import free_ports
 from signalflow.settings import get_settings
-from signalflow.storage.migrate import check_schema, sql, status, upgrade
+from signalflow.storage.migrate import sql, status, upgrade
+from signalflow.storage.schema import check_schema
 from tests.integration.storage_rows import pool_of
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from signalflow.clock import utcnow
 from signalflow.storage.jobs import drop_old, ensure_partitions, refresh_rollup, refresh_touched
-from signalflow.storage.migrate import check_schema, upgrade
+from signalflow.storage.migrate import upgrade
 from signalflow.storage.pool import Pool
+from signalflow.storage.schema import check_schema
 from signalflow.storage.writer import write_batch
 from tests.integration.storage_oracle import Oracle
 from tests.integration.storage_rows import NOON, column, contents, observation, pool_of

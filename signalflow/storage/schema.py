@@ -1,0 +1,62 @@
+"""What a start must know of the schema. Without Alembic: its import takes a second, and only a migration needs it."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Literal
+
+from signalflow.errors import Fatal
+from signalflow.storage.pool import Pool, connection
+
+Mode = Literal["timescaledb", "native"]
+
+VERSION_TABLE_EXISTS = "SELECT to_regclass('alembic_version') IS NOT NULL"
+REVISION = "SELECT version_num FROM alembic_version"
+MODE = "SELECT mode FROM schema_info"
+
+
+@dataclass(frozen=True)
+class SchemaStatus:
+    """The recorded revision (None: no schema yet), the newest one known, those still to run in order, and the mode."""
+
+    revision: str | None
+    head: str
+    pending: list[str]
+    mode: Mode | None
+
+
+@lru_cache(maxsize=1)
+def known_revisions() -> tuple[str, ...]:
+    """All revisions that this code knows, oldest first: revision 0001 is the module r0001_<what it makes> of migrations/versions."""
+    modules = (entry.name for entry in files("migrations").joinpath("versions").iterdir())
+    return tuple(
+        sorted(name[1:].partition("_")[0] for name in modules if name.startswith("r") and name.endswith(".py"))
+    )
+
+
+def status_of(revision: str | None, mode: Mode | None) -> SchemaStatus:
+    """What a recorded revision means to this code. Raises Fatal for one that it does not know."""
+    known = known_revisions()
+    if revision is not None and revision not in known:
+        raise Fatal(
+            f"the database's schema has revision {revision}, which this version does not know: install a newer one"
+        )
+    done = 0 if revision is None else known.index(revision) + 1
+    return SchemaStatus(revision, known[-1], list(known[done:]), mode)
+
+
+async def check_schema(pool: Pool) -> Mode:
+    """The mode of the schema. Raises Fatal when it is missing, older or newer than this code: writing would fail or damage."""
+    async with connection(pool) as reading:
+        exists = await reading.fetchval(VERSION_TABLE_EXISTS)
+        found = status_of(await reading.fetchval(REVISION) if exists else None, None)
+    if found.pending:
+        raise Fatal(f"the database lacks revision {found.pending[0]} of the schema: run `signalflow migrate`")
+    return await schema_mode(pool)
+
+
+async def schema_mode(pool: Pool) -> Mode:
+    """The mode that the first revision recorded."""
+    async with connection(pool) as reading:
+        recorded: Mode = await reading.fetchval(MODE)
+    return recorded
