@@ -32,8 +32,12 @@ from signalflow.simulator.server import RunningSimulator, start
 pytestmark = pytest.mark.slow
 DEADLINE = 15.0
 NAMES = ("funny", "python", "askscience")
-# Quick enough for tests: 60 requests a second, and a breaker of 0.3 s.
+# Quick enough for tests: 60 requests a second, five listings a second, a breaker of 0.15 s, a second between two observations of a post.
 SPACING = 1 / 60
+BREAKER_SECONDS = 0.15
+LISTINGS_PER_MINUTE = 300.0
+REFRESH_IDS_PER_MINUTE = 20_000.0
+PUBLISH_SPACING = 1.0
 
 
 @dataclass
@@ -134,15 +138,17 @@ Starter = Callable[..., Awaitable[Run]]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules at a pace for tests."""
     monkeypatch.setattr(budget, "MAX_PER_MINUTE", 6000.0)
-    monkeypatch.setattr(budget, "BREAKER_SECONDS", 0.3)
-    monkeypatch.setattr(budget, "FIRST_BACKOFF", 0.3)
+    monkeypatch.setattr(budget, "BREAKER_SECONDS", BREAKER_SECONDS)
+    monkeypatch.setattr(budget, "FIRST_BACKOFF", 0.15)
     monkeypatch.setattr(budget, "SHORTEST_WAIT", 0.1)
+    monkeypatch.setattr("signalflow.domain.known.PUBLISH_SPACING", PUBLISH_SPACING)
     monkeypatch.setattr("signalflow.domain.watchlist.SHORTEST_INTERVAL", 0.2)
-    monkeypatch.setattr("signalflow.domain.watchlist.LONGEST_RETRY", 0.4)
+    monkeypatch.setattr("signalflow.domain.watchlist.LONGEST_RETRY", 0.2)
     monkeypatch.setattr("signalflow.domain.gaps.PAGE_RETRY", 0.2)
     monkeypatch.setattr("signalflow.domain.refresh.SHORTEST_REPEAT", 0.1)
     monkeypatch.setattr("signalflow.domain.refresh.EMPTY_WAIT", 0.1)
     monkeypatch.setattr("signalflow.reddit.poller.DATABASE_RETRY", 0.1)
+    monkeypatch.setattr("signalflow.reddit.poller.LEDGER_PATIENCE", 0.5)
     monkeypatch.setattr("signalflow.reddit.gap_writer.RETRY_SECONDS", 0.1)
 
 
@@ -157,12 +163,13 @@ async def running(
         )
     )
     settings = Settings(
-        reddit_base_url=simulator.url,
-        requests_per_minute=95,
-        listing_requests_per_minute=95,
-        refresh_ids_per_minute=6000,
-        config_refresh_seconds=0.2,
-        reddit_timeout=timeout,
+        reddit_base_url=simulator.url, requests_per_minute=95, config_refresh_seconds=0.2, reddit_timeout=timeout
+    ).model_copy(
+        # More than Reddit would allow, which validation would refuse.
+        update={
+            "listing_requests_per_minute": LISTINGS_PER_MINUTE,
+            "refresh_ids_per_minute": REFRESH_IDS_PER_MINUTE,
+        }
     )
     client = AsyncprawClient.of(settings, clock)
     poller = Poller(settings, client=client, publisher=world, ledger=world, config=world, known=world, clock=clock)
@@ -210,7 +217,7 @@ async def test_new_posts_are_published_once_with_their_body_and_refreshes_withou
     for envelope in world.published:
         times.setdefault(envelope.payload.id, []).append(envelope.metadata.observed_at)
     for observed in times.values():
-        assert all((after - before).total_seconds() > 4.5 for before, after in pairwise(observed))
+        assert all((after - before).total_seconds() > PUBLISH_SPACING - 0.5 for before, after in pairwise(observed))
 
 
 @pytest.mark.usefixtures("quick")
@@ -320,12 +327,12 @@ async def test_a_lost_token_costs_one_token_request(world: World) -> None:
 async def test_a_429_stops_every_kind_of_request_until_the_time_it_names(world: World) -> None:
     async with running(world) as run:
         await begin(run)
-        await run.control(path="/", contains="/r/", status=429, headers={"Retry-After": "2"})
+        await run.control(path="/", contains="/r/", status=429, headers={"Retry-After": "1"})
         await until(lambda: any(entry.status == 429 for entry in run.requests()), "the 429")
         refused = next(entry.real for entry in run.requests() if entry.status == 429)
         await finds(run)
         after = [entry.real for entry in run.requests() if entry.real > refused and not entry.path.startswith("/__")]
-    assert after[0] - refused >= 2.0
+    assert after[0] - refused >= 1.0
 
 
 @pytest.mark.usefixtures("quick")
@@ -338,7 +345,7 @@ async def test_a_5xx_opens_the_breaker_and_what_came_meanwhile_is_found(world: W
         added = await run.add("funny", 40)
         await until(lambda: set(world.ids("new")).issuperset(added), "what came while the breaker was open")
         after = [entry.real for entry in run.requests() if entry.real > failed and not entry.path.startswith("/__")]
-    assert after[0] - failed >= 0.3
+    assert after[0] - failed >= BREAKER_SECONDS
     assert not world.opened
 
 
@@ -457,6 +464,7 @@ async def test_a_warm_start_publishes_no_known_post_as_new(world: World) -> None
             config=successor,
             known=successor,
         )
+        poller.budget = budget.Budget(60 / SPACING)
         task = asyncio.create_task(poller.run())
         await until(lambda: bool(successor.ids("refresh")), "the successor's first observations")
         missing = await run.add("python", 3)
