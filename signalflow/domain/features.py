@@ -6,8 +6,8 @@ from functools import lru_cache
 from signalflow.domain.keywords import keywords
 from signalflow.domain.sentiment import Label, label, polarity_scores
 
-# Two days of the titles of 115 subreddits are about 50,000; the posts that are looked at again are the newest few thousand.
-MOST_CACHED_TITLES = 16_384
+# Posts are looked at again for two days, in which 115 subreddits bring about 50,000 titles. About 1 kB each, so 64 MB at most.
+MOST_CACHED_TITLES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
