@@ -110,7 +110,7 @@ class Enricher:
             nlp=TextFeatures(
                 sentiment_score=features.sentiment_score,
                 sentiment_label=features.sentiment_label,
-                keywords=list(features.keywords),
+                keywords=features.keywords,
                 topic_cluster=features.topic_cluster,
             ),
             removed_by=post.removed_by,
