@@ -9,6 +9,7 @@ re-reads a list for every word after a "but". A 40,000-character text could cost
 import math
 import re
 import string
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -153,6 +154,8 @@ def _valences(words: Sequence[_Word | None], capitals: _Capitals) -> tuple[list[
     valences: list[float] = []
     but: int | None = None
     last_active = last_idiomatic = -4
+    # A text that repeats itself, such as a run of emoji, has few different windows.
+    seen: dict[tuple[_Word | None, ...], float] = {}
     for place, word in compress(enumerate(words), words):
         assert word is not None
         if word.valence is not None and word.scored:
@@ -161,7 +164,12 @@ def _valences(words: Sequence[_Word | None], capitals: _Capitals) -> tuple[list[
             if word.simple and place - last_active > 3:
                 valences.append(word.valence)
                 continue
-            valences.append(_valence(words, place, capitals))
+            # Only "no", "kind of" and the first words of idioms ask for the words after them.
+            window = tuple(words[place - 3 : place + 3 if word.active or word.idiomatic else place + 1])
+            valence = seen.get(window)
+            if valence is None:
+                valence = seen[window] = _valence(words[place - 3 : place + 3], capitals)
+            valences.append(valence)
         if word.active:
             last_active = place
         elif word.idiomatic:
@@ -175,9 +183,9 @@ def _valences(words: Sequence[_Word | None], capitals: _Capitals) -> tuple[list[
     return places, valences, but
 
 
-def _valence(words: Sequence[_Word | None], place: int, capitals: _Capitals) -> float:
-    """Valence of the lexicon word at `place`, as its three preceding words, idioms and capitals change it."""
-    window = [word or _PLAIN for word in words[place - 3 : place + 3]]
+def _valence(words: Sequence[_Word | None], capitals: _Capitals) -> float:
+    """Valence of the fourth word of a window of six, as its three preceding words, idioms and capitals change it."""
+    window = [word or _PLAIN for word in words]
     third, second, first, word, following, _ = window
     assert word.valence is not None
     valence = word.valence
@@ -266,22 +274,26 @@ def _after_but(places: Sequence[int], valences: Sequence[float], but: int) -> li
     """Halve what stands before the "but", raise what stands after it by half.
 
     The original does so with `list.index` on the list that it is changing, so a change goes to the first place that holds the same
-    value at that moment, not to the place that it looks at. A heap of places for each value finds that place without a search.
+    value at that moment, not to the place that it looks at. That matters only where a changed value equals another one; there, a heap
+    of places for each value finds that place without a search.
     """
-    result = list(valences)
-    holders: dict[float, list[int]] = {}
+    before = bisect_left(places, but)
+    result = [value * 0.5 for value in valences[:before]] + [value * 1.5 for value in valences[before:]]
+    different = set(valences) - {0.0}
+    contested = {changed for value in different for changed in (value * 0.5, value * 1.5) if changed in different}
+    if not contested:
+        return result
+    holders: dict[float, list[int]] = {value: [] for value in contested}
     for index, value in enumerate(valences):
-        if value == 0:
-            continue
-        earlier = holders.get(value)
-        target = heappushpop(earlier, index) if earlier else index
-        # The word "but" has no valence itself, so no place is the one of the "but".
-        changed = value * 0.5 if places[target] < but else value * 1.5
-        if changed in holders:
+        target, changed = index, result[index]
+        if value in contested:
+            # The word "but" has no valence itself, so no place is the one of the "but".
+            target = heappushpop(holders[value], index)
+            changed = value * 0.5 if target < before else value * 1.5
+            result[index] = value
+            result[target] = changed
+        if changed in contested:
             heappush(holders[changed], target)
-        else:
-            holders[changed] = [target]
-        result[target] = changed
     return result
 
 
