@@ -51,6 +51,12 @@ GIVEN_BACK = Counter(
     ["agent"],
     registry=REGISTRY,
 )
+COMMIT_RETRIES = Counter(
+    "signalflow_commit_retries",
+    "Units of work tried again because brokers or database were away.",
+    ["agent"],
+    registry=REGISTRY,
+)
 CHANGELOG_JUMPS = Counter(
     "signalflow_changelog_jumps", "Changelog offsets written by another worker in between.", registry=REGISTRY
 )
@@ -71,9 +77,6 @@ CONSUMER_LAG = Gauge(
 
 # --- sink: into the database
 ROWS_WRITTEN = Counter("signalflow_rows_written", "Rows of observations stored.", registry=REGISTRY)
-DATABASE_RETRIES = Counter(
-    "signalflow_database_retries", "Writes tried again after a transient error.", ["sqlstate"], registry=REGISTRY
-)
 VISIBLE_SECONDS = Histogram(
     "signalflow_visible_seconds",
     "From the envelope's emission to its row being committed.",

@@ -53,7 +53,12 @@ class Settings(BaseSettings):
     )
     broker_commit_interval: Seconds = Field(1.0, description="Seconds between offset commits.")
     worker_web_host: str = Field("127.0.0.1", description="Address the worker's web views bind to and are reached at.")
-    worker_web_port: int = Field(6066, ge=1, le=65535, description="Port of the worker's web views; a worker without a name adds its number to it.")
+    worker_web_port: int = Field(
+        6066,
+        ge=1,
+        le=65535,
+        description="Port of the worker's web views; a worker without a name adds its number to it.",
+    )
 
     # --- cures for Faust 0.15.3, each to be switched off when upstream is fixed (docs/decisions/faust-cures.md)
     faust_deliver_runs: bool = Field(True, description="Deliver runs of records instead of single ones.")

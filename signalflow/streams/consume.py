@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 
 from signalflow.errors import Fatal, Retryable
-from signalflow.metrics import GIVEN_BACK, HOLES, RECORDS, UNIT_SECONDS
+from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, HOLES, RECORDS, UNIT_SECONDS
 from signalflow.streams.consumer import first_offset
 
 log = structlog.get_logger()
@@ -252,6 +252,7 @@ async def _until_committed(handler: Handler[WorkT], work: WorkT, owned: Ownershi
             await _attempt(handler, work, owned)
         except Retryable as error:
             wait = max(backoff, min(error.retry_after or 0.0, BACKOFF_MOST_SECONDS))
+            COMMIT_RETRIES.labels(agent=name).inc()
             log.warning("commit_failed", agent=name, error=str(error), retry_in=wait)
             await _pause(wait, owned)
             backoff = min(backoff * 2, BACKOFF_MOST_SECONDS)

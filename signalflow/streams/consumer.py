@@ -4,10 +4,11 @@
   is a record that was fetched before a seek.
 * Records that were in memory when a seek happened are delivered after it, and those that the seek meant are then dropped as old.
   Here a partition delivers only what continues its own sequence; anything else makes it seek to where it must go on.
+* The same happens to changelogs at a recovery: a record that arrives early makes Faust skip those before it, and their states are lost.
 * A commit may pass records that were never acknowledged when nothing was committed before, or when exactly one is missing (FS#606).
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -43,6 +44,9 @@ class Consumer(driver.Consumer):
         self._expected: dict[TP, int] = {}
         # How often a partition was sought to the record it expects without getting it.
         self._sought: dict[TP, int] = {}
+        # Seeks of changelogs by recovery: how many, and where to; and what they were when the fetch under way began.
+        self._changelog_seeks: dict[TP, tuple[int, int]] = {}
+        self._seeks_at_fetch: dict[TP, tuple[int, int]] = {}
 
     # --- where a partition must go on
 
@@ -79,9 +83,13 @@ class Consumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """What one fetch brought, less what does not continue its partition."""
         astray: dict[TP, int] = {}
+        before_seek: set[TP] = set()
         async for tp, message in super().getmany(timeout):
             if tp.topic not in self.source_topics or not self.guard_sequence:
-                yield tp, message
+                if tp in before_seek or self._changelog_seeks.get(tp) != self._seeks_at_fetch.get(tp):
+                    before_seek.add(tp)
+                else:
+                    yield tp, message
                 continue
             expected = self._expected.get(tp)
             if expected is None or tp in astray:
@@ -92,8 +100,24 @@ class Consumer(driver.Consumer):
             self._sought.pop(tp, None)
             self._expected[tp] = max(expected, message.offset + 1)
             yield tp, message
+        if before_seek:
+            # The fetch spanned the seek: which records are from before it cannot be told, so all of them are fetched again.
+            log.warning("stale_changelog_fetch_dropped", partitions=len(before_seek))
+            still_ours = before_seek & self.assignment()
+            await self.seek_wait({tp: self._changelog_seeks[tp][1] for tp in still_ours})
         if self.flow_active and not self.app.rebalancing:
             await self._set_right(astray)
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Recovery seeks changelogs so. What is fetched before it is done does not count as what comes after it."""
+        for tp, offset in partitions.items():
+            count, _ = self._changelog_seeks.get(tp, (0, 0))
+            self._changelog_seeks[tp] = (count + 1, offset)
+        await super().seek_wait(partitions)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        self._seeks_at_fetch = dict(self._changelog_seeks)
+        return await super()._getmany(active_partitions, timeout)
 
     async def _set_right(self, astray: dict[TP, int]) -> None:
         """Bring partitions that went astray, or were never positioned, to where they must go on; tried again at the next fetch."""

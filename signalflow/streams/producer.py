@@ -141,6 +141,8 @@ class ConfirmedProducer:
                 # A first record never finds its batch full, so `end` moves on.
                 async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
                     future = await producer.send_batch(builder, topic, partition=partition)
+                # When one batch fails the others are not waited for, and their failure is no news.
+                future.add_done_callback(lambda done: done.cancelled() or done.exception())
                 pending.append((partition, start, end - start, future))
                 start = end
         return pending

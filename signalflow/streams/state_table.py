@@ -137,10 +137,16 @@ class StateTable(faust.Table):
     # --- recovery
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Recovery: merge instead of letting the last record win, since a worker thought dead may have written late."""
+        """Recovery: merge instead of letting the last record win, since a worker thought dead may have written late.
+
+        What was fetched under an earlier assignment is left alone: records before it may have been dropped on the way, and the offset
+        must not move past them. The recovery that follows reads it again.
+        """
         by_partition: dict[int, list[Any]] = {}
+        generation = self.app.consumer_generation_id
         for event in batch:
-            by_partition.setdefault(event.message.partition, []).append(event.message)
+            if event.message.generation_id == generation:
+                by_partition.setdefault(event.message.partition, []).append(event.message)
         try:
             for partition, messages in by_partition.items():
                 self._recover(partition, messages)

@@ -82,7 +82,16 @@ async def test_recovery_merges_and_a_tombstone_removes_only_what_has_expired(
     class Event:
         def __init__(self, offset: int, key: bytes, value: bytes | None, at_us: int) -> None:
             self.message = type(
-                "Message", (), {"partition": 0, "offset": offset, "key": key, "value": value, "timestamp": at_us / 1e6}
+                "Message",
+                (),
+                {
+                    "partition": 0,
+                    "offset": offset,
+                    "key": key,
+                    "value": value,
+                    "timestamp": at_us / 1e6,
+                    "generation_id": table.app.consumer_generation_id,
+                },
             )()
 
     old, young = state(1, created=NOW - 49 * HOUR), state(1, created=NOW - 47 * HOUR)

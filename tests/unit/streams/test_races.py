@@ -326,3 +326,56 @@ async def test_an_idle_partition_whose_seek_failed_is_set_right_without_waiting_
     log.seek(30)  # an earlier assignment had read to the end; nothing new comes
     await drained(consumer, delivered, upto=29)
     assert delivered == list(range(10, 30))
+
+
+CHANGELOG = TP("changelog", 0)
+
+
+class ChangelogThread:
+    """A consumer's thread whose fetch was under way when recovery sought: it brings what followed the old position."""
+
+    def __init__(self) -> None:
+        self.position = 300
+        self.in_flight: list[int] | None = list(range(500, 510))
+
+    async def getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[Record]]:
+        await asyncio.sleep(0)
+        if self.in_flight is not None:
+            offsets, self.in_flight = self.in_flight, None
+            await asyncio.sleep(0.02)  # the seek happens meanwhile
+        else:
+            offsets = list(range(self.position, min(self.position + 100, 600)))
+            self.position += len(offsets)
+        return {CHANGELOG: [Record(offset, topic="changelog") for offset in offsets]} if offsets else {}
+
+    async def seek_wait(self, partitions: dict[TP, int]) -> None:
+        self.position = partitions[CHANGELOG]
+
+
+@pytest.mark.parametrize(("kind", "complete"), [(CURED, True), (driver.Consumer, False)])
+async def test_a_changelog_record_fetched_before_the_seek_does_not_make_recovery_skip_those_before_it(
+    app: faust.App, kind: type[Any], complete: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied: list[int] = []
+    seen = 299
+
+    async def callback(message: Any) -> None:
+        # Faust's recovery takes a changelog record only if its offset is above all that it has seen.
+        nonlocal seen
+        for record in message.value:
+            if record.offset > seen:
+                seen = record.offset
+                applied.append(record.offset)
+
+    consumer = make_consumer(app, kind, callback)
+    consumer._set_active_tps({CHANGELOG})
+    consumer._thread = ChangelogThread()
+    monkeypatch.setattr(consumer, "assignment", lambda: {CHANGELOG})
+    monkeypatch.setattr(consumer, "highwater", lambda tp: 600)
+    draining = asyncio.create_task(drained(consumer, applied, upto=599))
+    async with asyncio.timeout(5):
+        while consumer._thread.in_flight is not None:
+            await asyncio.sleep(0)
+    await consumer.seek_wait({CHANGELOG: 300})
+    await draining
+    assert (applied == list(range(300, 600))) is complete

@@ -19,6 +19,8 @@ MINE, THEIRS = encode_state(PostState(0, 0, tuple(RING))), encode_state(PostStat
 
 
 class App:
+    consumer_generation_id = 3
+
     def __init__(self) -> None:
         self.crashed: list[BaseException] = []
 
@@ -71,10 +73,23 @@ async def test_the_offset_does_not_pass_a_jump_before_the_unions_are_confirmed(
     assert int(database[b"offset"]) == 9
 
 
+def changelog_message(offset: int, value: bytes, generation: int = App.consumer_generation_id) -> Any:
+    return SimpleNamespace(partition=0, offset=offset, key=b"k", value=value, timestamp=0.0, generation_id=generation)
+
+
+def test_a_changelog_record_of_an_earlier_assignment_does_not_move_the_offset_past_what_was_dropped(
+    table: StateTable, database: dict[bytes, bytes]
+) -> None:
+    table.apply_changelog_batch([SimpleNamespace(message=changelog_message(500, THEIRS, generation=2))])
+    assert int(database[b"offset"]) == 9, "records 10 to 499 were never applied"
+    table.apply_changelog_batch([SimpleNamespace(message=changelog_message(10, THEIRS))])
+    assert int(database[b"offset"]) == 10
+
+
 async def test_a_state_of_an_unknown_version_stops_the_worker_instead_of_a_recovery_without_end(
     table: StateTable,
 ) -> None:
-    message = SimpleNamespace(partition=0, offset=10, key=b"k", value=b"\x02" + THEIRS[1:], timestamp=0.0)
+    message = changelog_message(10, b"\x02" + THEIRS[1:])
     with pytest.raises(Fatal, match="version 2"):
         table.apply_changelog_batch([SimpleNamespace(message=message)])
     await asyncio.sleep(0)
