@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import pytest
+
 from signalflow.simulator.config import DAY, Parameters
 from signalflow.simulator.listings import PageQuery, page_of
 from signalflow.simulator.posts import Post
@@ -22,6 +24,7 @@ def pages(world: World, names: list[str], now: float) -> Iterator[list[Post]]:
             return
 
 
+@pytest.mark.slow
 def test_overlapping_pages_miss_no_visible_post_of_a_day_with_bursts() -> None:
     world = World(Parameters(epoch=EPOCH, history=3_600.0, activity=2.0))
     tiers = {tier: [s.name for s in world.subreddits.values() if s.tier == tier and s.rate] for tier in INTERVALS}

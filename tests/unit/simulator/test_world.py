@@ -31,6 +31,7 @@ def facts(world: World, start: float, end: float) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_world_whatever_was_asked_before() -> None:
     one, other = (World(Parameters(seed=3, epoch=EPOCH, growth=12.0)) for _ in range(2))
     list(zip(range(50), other.newest(["python"], EPOCH - 1_000), strict=False))
@@ -43,6 +44,7 @@ def test_another_seed_gives_another_world() -> None:
     assert facts(one, EPOCH - 600, EPOCH) != facts(other, EPOCH - 600, EPOCH)
 
 
+@pytest.mark.slow
 def test_arrivals_of_a_day_are_those_of_the_tiers_within_poisson_error(world: World) -> None:
     seen = Counter(
         post.subreddit.tier
@@ -62,6 +64,7 @@ def test_arrivals_follow_the_time_of_day(world: World) -> None:
     assert peak / low == pytest.approx(1.6 / 0.4, rel=0.25)
 
 
+@pytest.mark.slow
 def test_ids_grow_in_the_order_of_creation_with_seven_digits(world: World) -> None:
     posts = world.new_posts_between(EPOCH - DAY, EPOCH + 3_600)
     assert [post.id for post in posts] == sorted({post.id for post in posts})
@@ -72,6 +75,7 @@ def test_ids_grow_in_the_order_of_creation_with_seven_digits(world: World) -> No
     assert {len(post.id) for post in far} == {7}
 
 
+@pytest.mark.slow
 def test_life_events_happen_as_often_as_measured(world: World) -> None:
     """Of all posts 16 % are flagged at birth; of the rest 19.5 % go within 36 h, 69 % of them by their author's hand."""
     posts = world.new_posts_between(EPOCH - DAY, EPOCH)
@@ -127,6 +131,7 @@ def test_fuzz_is_noise_of_one_percent_and_none_when_it_is_0(world: World) -> Non
     assert any(later < earlier for earlier, later in pairwise(readings))
 
 
+@pytest.mark.slow
 def test_what_was_forgotten_is_made_again_alike() -> None:
     world = World(Parameters(epoch=EPOCH, history=3_600.0))
     before = facts(world, EPOCH - 600, EPOCH)
@@ -136,6 +141,7 @@ def test_what_was_forgotten_is_made_again_alike() -> None:
     assert world.state_at(post_id, EPOCH + 10 * DAY) is not None
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_two_days() -> None:
     world = World(Parameters(epoch=EPOCH, history=0.0, activity=0.2))
     everything = list(world.subreddits)
