@@ -92,7 +92,10 @@ class Stack:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    # The shortest that Kafka takes: a worker after a kill waits this long for its predecessor's place in the group.
+    monkeypatch.setenv("SIGNALFLOW_BROKER_SESSION_TIMEOUT", "6")
+    monkeypatch.setenv("SIGNALFLOW_BROKER_HEARTBEAT_INTERVAL", "2")
     made = Stack(tmp_path / "state", free_base())
     yield made
     made.run("down")
@@ -157,7 +160,7 @@ def test_after_a_kill_of_the_supervisor_the_next_start_is_not_blocked_and_childr
     before, children = stack.stored(), stack.children()
     for name in ("postgres", "kafka-1"):
         os.kill(children[name], signal.SIGKILL)
-    assert wait_until(lambda: stack.stored() > before, 60, interval=0.5), (
+    assert wait_until(lambda: stack.stored() > before, 120, interval=0.5), (
         stack.directory / "logs" / "up.log"
     ).read_text()
     report = (stack.directory / "logs" / "up.log").read_text()
