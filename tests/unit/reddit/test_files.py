@@ -152,6 +152,7 @@ async def test_progress_ends_at_two_passes_over_the_file(tmp_path: Path) -> None
     assert seen[-1] == 2 * path.stat().st_size
 
 
+@pytest.mark.slow
 async def test_all_real_posts_are_valid(shared_data: Path) -> None:
     brokers = Brokers()
     outcome = await publish_file(shared_data / "real_posts_2013.ndjson.gz", brokers)
