@@ -37,6 +37,9 @@ NEGATIVE_FROM = -0.05
 _LONGEST_CACHED_TOKEN = 64
 _MOST_CACHED_TOKENS = 32_768
 
+# Tokens or valences from which looking for repetition pays; few honest texts are so long, and shorter ones cost at most 2 ms.
+_LONG_TEXT = 1000
+
 # Words that change the valence of a lexicon word after them, beside boosters, negations and idioms.
 _RULE_WORDS = frozenset({"no", "least", "this"})
 # Words without a meaning to the rules unless another one stands beside them: "no fun or joy", "at least".
@@ -164,12 +167,15 @@ def _valences(words: Sequence[_Word | None], capitals: _Capitals) -> tuple[list[
             if word.simple and place - last_active > 3:
                 valences.append(word.valence)
                 continue
-            # Only "no", "kind of" and the first words of idioms ask for the words after them.
-            window = tuple(words[place - 3 : place + 3 if word.active or word.idiomatic else place + 1])
-            valence = seen.get(window)
-            if valence is None:
-                valence = seen[window] = _valence(words[place - 3 : place + 3], capitals)
-            valences.append(valence)
+            if len(words) < _LONG_TEXT:
+                valences.append(_valence(words[place - 3 : place + 3], capitals))
+            else:
+                # Only "no", "kind of" and the first words of idioms ask for the words after them.
+                window = tuple(words[place - 3 : place + 3 if word.active or word.idiomatic else place + 1])
+                valence = seen.get(window)
+                if valence is None:
+                    valence = seen[window] = _valence(words[place - 3 : place + 3], capitals)
+                valences.append(valence)
         if word.active:
             last_active = place
         elif word.idiomatic:
@@ -277,23 +283,25 @@ def _after_but(places: Sequence[int], valences: Sequence[float], but: int) -> li
     value at that moment, not to the place that it looks at. That matters only where a changed value equals another one; there, a heap
     of places for each value finds that place without a search.
     """
-    before = bisect_left(places, but)
-    result = [value * 0.5 for value in valences[:before]] + [value * 1.5 for value in valences[before:]]
-    different = set(valences) - {0.0}
-    contested = {changed for value in different for changed in (value * 0.5, value * 1.5) if changed in different}
-    if not contested:
-        return result
-    holders: dict[float, list[int]] = {value: [] for value in contested}
+    if len(valences) >= _LONG_TEXT:
+        different = set(valences) - {0.0}
+        if different.isdisjoint([value * factor for value in different for factor in (0.5, 1.5)]):
+            before = bisect_left(places, but)
+            return [value * 0.5 for value in valences[:before]] + [value * 1.5 for value in valences[before:]]
+    result = list(valences)
+    holders: dict[float, list[int]] = {}
     for index, value in enumerate(valences):
-        target, changed = index, result[index]
-        if value in contested:
-            # The word "but" has no valence itself, so no place is the one of the "but".
-            target = heappushpop(holders[value], index)
-            changed = value * 0.5 if target < before else value * 1.5
-            result[index] = value
-            result[target] = changed
-        if changed in contested:
+        if value == 0:
+            continue
+        earlier = holders.get(value)
+        target = heappushpop(earlier, index) if earlier else index
+        # The word "but" has no valence itself, so no place is the one of the "but".
+        changed = value * 0.5 if places[target] < but else value * 1.5
+        if changed in holders:
             heappush(holders[changed], target)
+        else:
+            holders[changed] = [target]
+        result[target] = changed
     return result
 
 

@@ -108,7 +108,10 @@ WORDS = st.one_of(
     [
         # 2.4 becomes 1.2; that of the next word changes it again, to 0.6; and so does that of the last.
         "sgtm but gg slap",
-        "good bad awful great nice joy kill love " * 40 + "but good bad awful great nice joy kill love " * 40,
+        # So long that shortcuts for repetition are taken: with values that meet, without, and with words that look at those after them.
+        "good bad awful great nice joy kill love " * 65 + "but good bad awful great nice joy kill love " * 65,
+        "sad but " + "good " * 1100,
+        "no good kind of great kind bad ass NO fun, kind of a kiss of death no l but " * 70,
         # 2.0, 1.0, 1.5, 3.0, 0.5 and such: half of one is the other, and so is half as much again.
         " ".join(sorted(LEXICON, key=lambda word: abs(STOCK.lexicon[word]) % 0.5)[::7])
         + " but "
