@@ -111,14 +111,14 @@ WORDS = st.one_of(
         # So long that shortcuts for repetition are taken: with values that meet, without, and with words that look at those after them.
         "good bad awful great nice joy kill love " * 65 + "but good bad awful great nice joy kill love " * 65,
         "sad but " + "good " * 1100,
-        "no good kind of great kind bad ass NO fun, kind of a kiss of death no l but " * 70,
+        "a a a kind of joy a a a kind joy a a a no fun a a a no l " * 60,
         # 2.0, 1.0, 1.5, 3.0, 0.5 and such: half of one is the other, and so is half as much again.
         " ".join(sorted(LEXICON, key=lambda word: abs(STOCK.lexicon[word]) % 0.5)[::7])
         + " but "
         + " ".join(LEXICON[::9]),
     ],
 )
-def test_changes_by_a_but_that_meet_other_values_score_as_in_vader_sentiment(text: str) -> None:
+def test_values_that_meet_after_a_but_and_repetition_score_as_in_vader_sentiment(text: str) -> None:
     assert polarity_scores(text) == STOCK.polarity_scores(text)
 
 
