@@ -5,6 +5,7 @@ Every test also runs the unmodified class and sees the loss: when that part fail
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import faust
@@ -163,6 +164,27 @@ async def app() -> faust.App:
     return application
 
 
+@dataclass
+class Rig:
+    """A consumer on a log, and the offsets that it delivered."""
+
+    consumer: Any
+    log: Log
+    delivered: list[int]
+
+
+def make_rig(app: faust.App, kind: type[Any], monkeypatch: pytest.MonkeyPatch, length: int, committed: int) -> Rig:
+    delivered: list[int] = []
+
+    async def callback(message: Any) -> None:
+        delivered.extend(record.offset for record in message.value)
+
+    log = Log(length, committed)
+    consumer = make_consumer(app, kind, callback)
+    fake_io(consumer, log, monkeypatch)
+    return Rig(consumer, log, delivered)
+
+
 CURED = consumer_class(frozenset({"raw"}), ignore_gaps=True, guard_sequence=True)
 
 
@@ -170,14 +192,8 @@ CURED = consumer_class(frozenset({"raw"}), ignore_gaps=True, guard_sequence=True
 async def test_records_in_memory_at_a_seek_do_not_push_out_those_that_the_seek_meant(
     app: faust.App, kind: type[Any], complete: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivered: list[int] = []
-
-    async def callback(message: Any) -> None:
-        delivered.extend(record.offset for record in message.value)
-
-    log = Log(length=60, committed=10)
-    consumer = make_consumer(app, kind, callback)
-    fake_io(consumer, log, monkeypatch)
+    rig = make_rig(app, kind, monkeypatch, length=60, committed=10)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
     await consumer.perform_seek()
     log.in_memory.append(list(range(40, 50)))  # fetched before the seek, delivered after it
     await drained(consumer, delivered, upto=59)
@@ -190,12 +206,8 @@ async def test_records_in_memory_at_a_seek_do_not_push_out_those_that_the_seek_m
 async def test_a_jump_of_offsets_is_never_counted_as_acknowledged(
     app: faust.App, ignore: bool, committable: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def callback(message: Any) -> None: ...
-
     kind = CURED if ignore else driver.Consumer
-    log = Log(length=60, committed=10)
-    consumer = make_consumer(app, kind, callback)
-    fake_io(consumer, log, monkeypatch)
+    consumer = make_rig(app, kind, monkeypatch, length=60, committed=10).consumer
     await consumer.perform_seek()
     await consumer._add_gap(TP0, 10, 39)
     consumer._acked[TP0].extend(range(40, 50))
@@ -230,25 +242,15 @@ async def test_a_commit_never_passes_a_record_that_was_not_acknowledged(
 async def test_a_seek_that_failed_at_the_end_of_a_rebalance_is_made_up(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivered: list[int] = []
-
-    async def callback(message: Any) -> None:
-        delivered.extend(record.offset for record in message.value)
-
-    log = Log(length=30, committed=10)
-    consumer = make_consumer(app, CURED, callback)
-    fake_io(consumer, log, monkeypatch)
+    rig = make_rig(app, CURED, monkeypatch, length=30, committed=10)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
     log.seek(20)  # where an earlier assignment left the position; perform_seek never ran
     await drained(consumer, delivered, upto=29)
     assert delivered == list(range(10, 30))
 
 
 async def test_a_run_acknowledges_every_record_in_it_once(app: faust.App, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def callback(message: Any) -> None: ...
-
-    log = Log(length=30, committed=10)
-    consumer = make_consumer(app, CURED, callback)
-    fake_io(consumer, log, monkeypatch)
+    consumer = make_rig(app, CURED, monkeypatch, length=30, committed=10).consumer
     await consumer.perform_seek()
     message = consumer._to_message(TP0, Run([Record(offset) for offset in range(10, 20)]))
     consumer.track_message(message)
@@ -262,14 +264,8 @@ async def test_a_hole_that_is_really_in_the_log_reaches_the_contiguity_guard(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transaction marker, or a record that the brokers lost: offset 20 does not exist."""
-    delivered: list[int] = []
-
-    async def callback(message: Any) -> None:
-        delivered.extend(record.offset for record in message.value)
-
-    log = Log(length=60, committed=10)
-    consumer = make_consumer(app, CURED, callback)
-    fake_io(consumer, log, monkeypatch)
+    rig = make_rig(app, CURED, monkeypatch, length=60, committed=10)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
     seeks: list[int] = []
     fetch, seek = log.fetch, log.seek
     monkeypatch.setattr(log, "fetch", lambda: [offset for offset in fetch() if offset != 20])
@@ -283,11 +279,7 @@ async def test_a_hole_that_is_really_in_the_log_reaches_the_contiguity_guard(
 async def test_a_rebalance_that_begins_while_a_partition_is_set_right_ends_that(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def callback(message: Any) -> None: ...
-
-    log = Log(length=60, committed=10)
-    consumer = make_consumer(app, CURED, callback)
-    fake_io(consumer, log, monkeypatch)
+    consumer = make_rig(app, CURED, monkeypatch, length=60, committed=10).consumer
     await consumer.perform_seek()
     entered, gate = asyncio.Event(), asyncio.Event()
 
@@ -315,14 +307,8 @@ async def test_a_rebalance_that_begins_while_a_partition_is_set_right_ends_that(
 async def test_an_idle_partition_whose_seek_failed_is_set_right_without_waiting_for_a_record(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivered: list[int] = []
-
-    async def callback(message: Any) -> None:
-        delivered.extend(record.offset for record in message.value)
-
-    log = Log(length=30, committed=10)
-    consumer = make_consumer(app, CURED, callback)
-    fake_io(consumer, log, monkeypatch)
+    rig = make_rig(app, CURED, monkeypatch, length=30, committed=10)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
     log.seek(30)  # an earlier assignment had read to the end; nothing new comes
     await drained(consumer, delivered, upto=29)
     assert delivered == list(range(10, 30))
