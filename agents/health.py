@@ -1,18 +1,22 @@
 """Every worker says in the database that it lives and where its web views are, so that the API finds it."""
 
+import asyncio
+import contextlib
 import os
 from collections.abc import Callable
+from typing import Any
 
-from signalflow.metrics import IS_POLLER
 from signalflow.storage.pool import Pool
-from signalflow.storage.workers import heartbeat
+from signalflow.storage.workers import forget_worker, heartbeat
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
 
 EVERY_SECONDS = 5.0
+# A stop does not wait longer than this for a database that is away; the heartbeat then ages.
+FAREWELL_SECONDS = 1.0
 
 
-def register(app: Application, pool_of: Callable[[], Pool]) -> None:
+def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable[[], bool]) -> None:
     """Add the timer to the app."""
 
     @app.timer(interval=EVERY_SECONDS, name="health")
@@ -25,5 +29,16 @@ def register(app: Application, pool_of: Callable[[], Pool]) -> None:
             pid=os.getpid(),
             web_url=str(app.conf.canonical_url),
             state="running" if recovered else "recovering",
-            is_poller=bool(IS_POLLER._value.get()),
+            is_poller=is_polling(),
         )
+
+    @guarded("farewell")
+    async def farewell() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await forget_worker(pool_of(), name=app.workspace.name, pid=os.getpid())
+
+    async def stop(sender: Any = None, **_: Any) -> None:
+        await farewell()
+
+    app.on_before_shutdown.connect(stop, weak=False)

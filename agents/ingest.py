@@ -53,6 +53,10 @@ class Ingest:
         if not wanted:
             await self._lock.release()
 
+    def is_polling(self) -> bool:
+        """Whether this worker polls now."""
+        return self._task is not None
+
     async def close(self) -> None:
         """Stop polling for good and give up the lock, so that a successor need not wait for it."""
         self._is_closed = True
@@ -95,14 +99,14 @@ class Ingest:
             log.error("poller_ended", error=str(error), error_type=type(error).__name__, exc_info=error)
 
 
-def register(app: Application, settings: Settings, resources: Callable[[], Any]) -> None:
-    """Add the leader timer to the app, unless this application does not poll."""
+def register(app: Application, settings: Settings, resources: Callable[[], Any]) -> Callable[[], bool]:
+    """Add the leader timer to the app, unless this application does not poll; returns a function that says whether it polls now."""
+    ingest = Ingest(settings, resources)
     if not settings.poll_enabled:
-        return
+        return ingest.is_polling
     if not (settings.reddit_client_id or settings.reddit_base_url):
         log.warning("polling_off", reason="neither Reddit credentials nor a base URL of a simulator are set")
-        return
-    ingest = Ingest(settings, resources)
+        return ingest.is_polling
 
     # On every worker: the one that stops being leader has to notice.
     @app.timer(interval=EVERY_SECONDS, name="ingest")
@@ -114,3 +118,4 @@ def register(app: Application, settings: Settings, resources: Callable[[], Any])
         await ingest.close()
 
     app.on_before_shutdown.connect(stop, weak=False)
+    return ingest.is_polling

@@ -91,8 +91,8 @@ def create_app(settings: Settings | None = None) -> Worker:
     enrich.register(app, settings, lambda: app.resources.enrich)
     sink.register(app, settings, lambda: app.resources.sink)
     expire.register(app, table, lambda: app.resources.enrich)
-    ingest.register(app, settings, lambda: app.resources)
-    health.register(app, lambda: app.resources.pool)
+    is_polling = ingest.register(app, settings, lambda: app.resources)
+    health.register(app, lambda: app.resources.pool, is_polling)
     jobs.register(app, settings, lambda: app.resources.pool)
     views.register(app, table)
     return app

@@ -157,6 +157,13 @@ async def test_the_state_of_a_post_is_served_by_its_owner_whichever_worker_is_as
             assert (await client.get(f"{worker.url}/tables/post_state/nosuch")).status_code == 404
             metrics = (await client.get(f"{worker.url}/metrics")).text
         assert "signalflow_consumer_lag" in metrics
+
+        async def registered(names: set[str]) -> bool:
+            return {row["name"] for row in await fetch_all(settings, "SELECT name FROM workers")} == names
+
+        await eventually(lambda: registered({"w1", "w2"}), 15)
+        assert second.stop() == 0
+        assert await registered({"w1"}), "a worker that stops in order says so"
     finally:
         second.ensure_stopped()
 
