@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SPECIAL_CASES, SentimentIntensityAnalyzer
 
 from signalflow.domain.sentiment import FastVader, label, polarity_scores
+from signalflow.domain.sentiment_words import IDIOM_MARKS
 
 STOCK = SentimentIntensityAnalyzer()
 LEXICON = sorted(STOCK.lexicon)
@@ -108,6 +109,8 @@ WORDS = st.one_of(
     [
         # 2.4 becomes 1.2; that of the next word changes it again, to 0.6; and so does that of the last.
         "sgtm but gg slap",
+        # Before the "but" too: the second word has the halved value of the first and stays as it is, the first is halved twice.
+        "pretty accepted but",
         # So long that shortcuts for repetition are taken: with values that meet, without, and with words that look at those after them.
         "good bad awful great nice joy kill love " * 65 + "but good bad awful great nice joy kill love " * 65,
         "sad but " + "good " * 1100,
@@ -167,13 +170,21 @@ def test_long_texts_score_as_in_vader_sentiment(piece: str) -> None:
     assert polarity_scores(text) == STOCK.polarity_scores(text)
 
 
+def test_every_phrase_has_a_word_by_which_it_is_noticed() -> None:
+    """The first one where that has a valence, because such a phrase changes the word that it begins with."""
+    phrases = [phrase.split() for phrase in PHRASES if " " in phrase]
+    assert not [words for words in phrases if IDIOM_MARKS.isdisjoint(words)]
+    assert not [words for words in phrases if words[0] in STOCK.lexicon and words[0] not in IDIOM_MARKS]
+
+
 def test_a_full_token_cache_changes_no_result() -> None:
     scorer = FastVader()
     for start in range(0, 70_000, 1000):
         scorer.polarity_scores(" ".join(f"w{number}" for number in range(start, start + 1000)))
     text = "GREAT news, but w1 is not good"
     assert scorer.polarity_scores(text) == STOCK.polarity_scores(text)
-    assert len(scorer._words) <= 32_768
+    assert len(scorer._in_text) <= 32_768
+    assert len(scorer._beside) <= 32_768
 
 
 @pytest.mark.parametrize(
