@@ -82,10 +82,10 @@ class Poller:
         self._shift = 0.0
         self._started_at = clock()
         self._starts: list[float] = []
-        # What the configuration has not been told yet, and which subreddits it knows as refused.
+        # What the configuration has not been told yet, and which subreddits it knows as readable.
         self._polled: dict[str, datetime] = {}
         self._states: dict[str, str] = {}
-        self._refused: set[str] = set()
+        self._readable: set[str] = set()
         self._run_id = uuid4().hex[:8]
         self._polls = 0
 
@@ -168,7 +168,7 @@ class Poller:
             self.budget.refused(self.now())
             self.planner.refused(fetch, self.now())
             if len(fetch.names) == 1:
-                self._refused.add(fetch.names[0])
+                self._readable.discard(fetch.names[0])
                 self._states[fetch.names[0]] = error.reason
             log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[0], reason=error.reason)
         except (Unavailable, Unauthorized) as error:
@@ -197,10 +197,12 @@ class Poller:
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publish(fetch, findings, posts, page.observed_at)
         self.planner.confirm(findings, confirmed, self.now())
+        # A combined listing silently leaves out members that it refuses: only a post, or an answer of its own, shows that one is readable.
+        shown = {post.subreddit.lower() for post in posts}
         for name in fetch.names:
             self._polled[name] = page.observed_at
-            if name in self._refused:
-                self._refused.discard(name)
+            if name not in self._readable and (len(fetch.names) == 1 or name.lower() in shown):
+                self._readable.add(name)
                 self._states[name] = "ok"
         self._gap_writer.nudge()
 

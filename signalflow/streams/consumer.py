@@ -102,7 +102,7 @@ class Consumer(driver.Consumer):
             yield tp, message
         if before_seek:
             # The fetch spanned the seek: which records are from before it cannot be told, so all of them are fetched again.
-            log.warning("stale_changelog_fetch_dropped", partitions=len(before_seek))
+            log.info("stale_changelog_fetch_dropped", partitions=len(before_seek))
             still_ours = before_seek & self.assignment()
             await self.seek_wait({tp: self._changelog_seeks[tp][1] for tp in still_ours})
         if self.flow_active and not self.app.rebalancing:
@@ -145,7 +145,7 @@ class Consumer(driver.Consumer):
         if earliest > expected:
             self._report_expired(tp, earliest - expected)
             expected = self.start_offsets[tp] = earliest
-        log.warning("stale_fetch_dropped", topic=tp.topic, partition=tp.partition, going_on_at=expected)
+        log.info("stale_fetch_dropped", topic=tp.topic, partition=tp.partition, going_on_at=expected)
         self._expected[tp] = expected
         self._sought[tp] = self._sought.get(tp, 0) + 1
         await self.seek(tp, expected)

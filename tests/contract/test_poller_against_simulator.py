@@ -354,6 +354,8 @@ async def test_a_5xx_opens_the_breaker_and_what_came_meanwhile_is_found(world: W
 async def test_one_bad_subreddit_is_set_aside_and_the_rest_goes_on(world: World, access: str) -> None:
     async with running(world) as run:
         await begin(run)
+        await run.add("funny", 1)
+        await until(lambda: world.states.get("funny") == "ok", "a post that shows it is readable")
         await run.control(bad_member="error")
         await run.control(access={"funny": access})
         await until(lambda: run.poller.planner.watchlist.absent == {"funny"}, "the culprit to be found")
