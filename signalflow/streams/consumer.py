@@ -61,15 +61,20 @@ class Consumer(driver.Consumer):
         if not partitions:
             return
         earliest = await self.earliest_offsets(*partitions)
+        targets: dict[TP, int] = {}
         for tp in partitions:
             start = max(earliest.get(tp) or 0, 0)
             committed = self._committed_offset[tp]
             if committed is not None and committed < start:
                 self._report_expired(tp, start - committed)
-            target = start if committed is None else max(committed, start)
-            if target != self._read_offset[tp] or committed is None:
-                await self.seek(tp, target)
-            self.start_offsets[tp] = self._expected[tp] = target
+            targets[tp] = start if committed is None else max(committed, start)
+        await self._seek_in_thread(targets)
+        self.start_offsets.update(targets)
+        self._expected.update(targets)
+
+    async def _seek_in_thread(self, targets: Mapping[TP, int]) -> None:
+        """Seek in the consumer's own thread. Faust's `seek` runs in ours, and drops records while the fetcher walks over them."""
+        await super().seek_wait(targets)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Nothing may be delivered until the next seek has said where each partition begins."""
@@ -130,7 +135,7 @@ class Consumer(driver.Consumer):
                 return
             for tp, expected in astray.items():
                 await self._go_on_at(tp, expected)
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             log.warning("seek_failed", error=f"{type(error).__name__}: {error}")
 
     async def _go_on_at(self, tp: TP, expected: int) -> None:
@@ -148,7 +153,7 @@ class Consumer(driver.Consumer):
         log.info("stale_fetch_dropped", topic=tp.topic, partition=tp.partition, going_on_at=expected)
         self._expected[tp] = expected
         self._sought[tp] = self._sought.get(tp, 0) + 1
-        await self.seek(tp, expected)
+        await self._seek_in_thread({tp: expected})
 
     @staticmethod
     def _report_expired(tp: TP, records: int) -> None:

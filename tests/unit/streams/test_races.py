@@ -107,14 +107,21 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
     async def earliest_offsets(*tps: TP) -> dict[TP, int]:
         return dict.fromkeys(tps, 0)
 
-    async def seek(tp: TP, offset: int) -> None:
-        log.seek(offset)
+    class Thread:
+        async def seek_wait(self, partitions: dict[TP, int]) -> None:
+            for tp, offset in partitions.items():
+                log.seek(offset)
+                consumer._read_offset[tp] = offset or None
 
+    async def seek_in_the_wrong_thread(tp: TP, offset: int) -> None:
+        raise AssertionError("the fetcher walks over what this drops")
+
+    consumer._thread = Thread()
     for name, replacement in {
         "_getmany": getmany,
         "seek_to_committed": seek_to_committed,
         "earliest_offsets": earliest_offsets,
-        "_seek": seek,
+        "_seek": seek_in_the_wrong_thread,
         "assignment": lambda: {TP0},
         "highwater": lambda tp: log.length,
     }.items():
@@ -290,11 +297,11 @@ async def test_a_rebalance_that_begins_while_a_partition_is_set_right_ends_that(
 
     sought: list[Any] = []
 
-    async def seek(tp: Any, offset: int) -> None:
-        sought.append((tp, offset))  # aiokafka refuses to seek a partition that is no longer assigned
+    async def seek_wait(partitions: Any) -> None:
+        sought.append(partitions)  # aiokafka refuses to seek a partition that is no longer assigned
 
     monkeypatch.setattr(consumer, "earliest_offsets", slow)
-    monkeypatch.setattr(consumer, "_seek", seek)
+    monkeypatch.setattr(consumer._thread, "seek_wait", seek_wait)
     going = asyncio.create_task(consumer._go_on_at(TP0, 10))
     await entered.wait()
     await consumer.on_partitions_revoked({TP0})
