@@ -20,6 +20,7 @@ from signalflow.streams.timers import guarded
 log = structlog.get_logger()
 
 EVERY_SECONDS = 2.0
+REMINDER_SECONDS = 30.0
 
 
 class Ingest:
@@ -99,13 +100,30 @@ class Ingest:
             log.error("poller_ended", error=str(error), error_type=type(error).__name__, exc_info=error)
 
 
+def why_it_cannot_poll(settings: Settings) -> str | None:
+    """What keeps a worker with these settings from polling; None when nothing does."""
+    if not settings.poll_enabled:
+        return "SIGNALFLOW_POLL_ENABLED is off"
+    if not (settings.reddit_client_id or settings.reddit_base_url):
+        return "neither SIGNALFLOW_REDDIT_CLIENT_ID nor SIGNALFLOW_REDDIT_BASE_URL is set"
+    return None
+
+
 def register(app: Application, settings: Settings, resources: Callable[[], Any]) -> Callable[[], bool]:
     """Add the leader timer to the app, unless this application does not poll; returns a function that says whether it polls now."""
     ingest = Ingest(settings, resources)
-    if not settings.poll_enabled:
-        return ingest.is_polling
-    if not (settings.reddit_client_id or settings.reddit_base_url):
-        log.warning("polling_off", reason="neither Reddit credentials nor a base URL of a simulator are set")
+    reason = why_it_cannot_poll(settings)
+    if reason is not None:
+        log.info("polling_off", reason=reason)
+
+        # Faust chooses the leader among all workers: one that cannot poll keeps those that could from doing it.
+        @app.timer(interval=REMINDER_SECONDS, on_leader=True, name="nobody_polls")
+        @guarded("nobody_polls")
+        async def remind() -> None:
+            log.warning(
+                "nobody_polls", leader=app.workspace.name, reason=reason, remedy="give all workers the same settings"
+            )
+
         return ingest.is_polling
 
     # On every worker: the one that stops being leader has to notice.
