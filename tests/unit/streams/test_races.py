@@ -330,12 +330,13 @@ class ChangelogThread:
     def __init__(self) -> None:
         self.position = 300
         self.in_flight: list[int] | None = list(range(500, 510))
+        self.sought = asyncio.Event()
 
     async def getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[Record]]:
         await asyncio.sleep(0)
         if self.in_flight is not None:
             offsets, self.in_flight = self.in_flight, None
-            await asyncio.sleep(0.02)  # the seek happens meanwhile
+            await self.sought.wait()
         else:
             offsets = list(range(self.position, min(self.position + 100, 600)))
             self.position += len(offsets)
@@ -343,6 +344,7 @@ class ChangelogThread:
 
     async def seek_wait(self, partitions: dict[TP, int]) -> None:
         self.position = partitions[CHANGELOG]
+        self.sought.set()
 
 
 @pytest.mark.parametrize(("kind", "complete"), [(CURED, True), (driver.Consumer, False)])
