@@ -8,9 +8,10 @@ import structlog
 from agents import enrich, expire, health, ingest, jobs, sink
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler
+from signalflow.cli.stack import command_settings
 from signalflow.errors import Retryable
 from signalflow.logs import configure_logging
-from signalflow.settings import Settings, get_settings
+from signalflow.settings import Settings
 from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
 from signalflow.streams.admin import create_topics
@@ -84,7 +85,7 @@ def create_app(settings: Settings | None = None) -> Worker:
 
     Raises pydantic.ValidationError for a wrong setting, Fatal when the worker's directory is in use.
     """
-    settings = settings or get_settings()
+    settings = settings or command_settings()
     configure_logging(settings)
     app = create_faust_app(Worker, settings, claim_workspace(settings))
     table = app.table = create_post_state(app, settings)

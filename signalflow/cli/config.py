@@ -148,11 +148,11 @@ def _for_each(names: list[str], change: "Callable[[Pool, str], Awaitable[None]]"
 
 
 def _with_pool(work: "Callable[[Pool], Awaitable[T]]") -> T:
-    from signalflow.settings import get_settings
+    from signalflow.cli.stack import command_settings
     from signalflow.storage.pool import create_pool
 
     async def run() -> T:
-        pool = await create_pool(get_settings(), application_name="signalflow-config")
+        pool = await create_pool(command_settings(), application_name="signalflow-config")
         try:
             return await work(pool)
         finally:

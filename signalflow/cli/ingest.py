@@ -66,15 +66,15 @@ def ingest_file(
 
 
 async def _publish(paths: list[Path], observed_at: datetime | None) -> list["FileOutcome"]:
+    from signalflow.cli.stack import command_settings
     from signalflow.logs import configure_logging, quiet_libraries
     from signalflow.reddit.backfill import publish_file
-    from signalflow.settings import get_settings
     from signalflow.streams.admin import create_topics
     from signalflow.streams.producer import ConfirmedProducer
     from signalflow.streams.publisher import Publisher
     from signalflow.topics import TopicNames
 
-    settings = get_settings()
+    settings = command_settings()
     configure_logging(settings)
     quiet_libraries()
     # Says at once when Kafka is not there or has other partitions; later on an outage is waited for.

@@ -31,7 +31,7 @@ def migrate(
 
     Exit status: 0 the schema is current, 1 it is not (--status: revisions are pending; else the message says why).
     """
-    from signalflow.settings import get_settings
+    from signalflow.cli.stack import command_settings
     from signalflow.storage import migrate as schema
 
     if show_status and show_sql:
@@ -40,7 +40,7 @@ def migrate(
         statements = schema.sql(mode or "native")
         typer.echo(json.dumps({"sql": statements}) if as_json else statements)
         return
-    url = get_settings().database_url.get_secret_value()
+    url = command_settings().database_url.get_secret_value()
     found = asyncio.run(schema.status(url) if show_status else schema.upgrade(url, mode=mode))
     if as_json:
         typer.echo(json.dumps(asdict(found)))

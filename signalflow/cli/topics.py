@@ -16,10 +16,10 @@ def register(app: typer.Typer) -> None:
     @topics.command()
     def create(as_json: JsonFlag = False) -> None:
         """Create the topics that are missing, with the settings' partitions and replication."""
-        from signalflow.settings import get_settings
+        from signalflow.cli.stack import command_settings
         from signalflow.streams.admin import create_topics
 
-        created = asyncio.run(create_topics(get_settings()))
+        created = asyncio.run(create_topics(command_settings()))
         if as_json:
             print(json.dumps({"created": created}))
         else:
@@ -28,11 +28,11 @@ def register(app: typer.Typer) -> None:
     @topics.command(name="list")
     def list_topics(as_json: JsonFlag = False) -> None:
         """Show every topic with its partitions; exit status 1 when one is missing."""
-        from signalflow.settings import get_settings
+        from signalflow.cli.stack import command_settings
         from signalflow.streams.admin import topic_partitions
         from signalflow.topics import topic_specs
 
-        settings = get_settings()
+        settings = command_settings()
         found = asyncio.run(topic_partitions(settings))
         rows = [{"topic": spec.name, "partitions": found.get(spec.name)} for spec in topic_specs(settings)]
         if as_json:

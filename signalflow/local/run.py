@@ -97,5 +97,11 @@ class Run:
         parts = self._supervisor.parts
         children = [ProcessId.of(name, part.pid) for name, part in parts.items() if part.pid is not None]
         self._directory.write(
-            StackState(supervisor=self._myself, phase=self._phase, children=children, status=self._stack.status(parts))
+            StackState(
+                supervisor=self._myself,
+                phase=self._phase,
+                children=children,
+                status=self._stack.status(parts),
+                settings=self._stack.decided_settings(),
+            )
         )

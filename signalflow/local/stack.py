@@ -262,8 +262,11 @@ class Stack:
     def _log(self, name: str) -> Path:
         return self.options.state_dir / "logs" / f"{name}.log"
 
+    def decided_settings(self) -> dict[str, str]:
+        """The settings that this stack decides for all its parts, as text."""
+        return {name: str(value) for name, value in self._overrides().items()}
+
     def _overrides(self) -> dict[str, Any]:
-        """The settings that this stack decides for all its parts."""
         changes: dict[str, Any] = {
             "kafka": self.kafka,
             "database_url": self.database_url,

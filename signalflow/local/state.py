@@ -66,6 +66,8 @@ class StackState(BaseModel):
     phase: Literal["starting", "up", "stopping"]
     children: list[ProcessId]
     status: StackStatus
+    settings: dict[str, str] = {}
+    """What the stack decided for its parts, so that commands find it."""
 
 
 @dataclass

@@ -1,0 +1,35 @@
+"""Which installation a command speaks to: the one that the environment names, or else the stack that `signalflow up` runs here."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from signalflow.settings import Settings
+
+# Either names an installation. One from the environment and the other from a stack would mix two of them.
+_NAMES_AN_INSTALLATION = frozenset({"kafka", "database_url"})
+
+
+def command_settings() -> "Settings":
+    """The settings of this process; while a stack runs in the state directory and the environment names no other, with its addresses.
+
+    Raises pydantic.ValidationError for a wrong setting.
+    """
+    from signalflow.settings import Settings, get_settings
+
+    settings = get_settings()
+    if settings.model_fields_set & _NAMES_AN_INSTALLATION:
+        return settings
+    addresses = _addresses_of_stack(settings)
+    given = settings.model_dump(include=settings.model_fields_set)
+    return Settings(**(addresses | given)) if addresses else settings
+
+
+def _addresses_of_stack(settings: "Settings") -> dict[str, str]:
+    """The settings that the stack in the state directory decided; empty when none runs."""
+    try:
+        from signalflow.local.state import StateDir
+    except ModuleNotFoundError:
+        # Without the extra `local` there is no stack.
+        return {}
+    state = StateDir(settings.state_dir.resolve()).running()
+    return state.settings if state is not None else {}

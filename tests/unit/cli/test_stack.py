@@ -1,0 +1,70 @@
+"""Which installation a command speaks to."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from signalflow.cli.stack import command_settings
+from signalflow.local.state import ProcessId, StackState, StackStatus, StateDir
+from signalflow.settings import get_settings
+
+DATABASE = "postgresql://signalflow:secret@127.0.0.1:9402/signalflow"
+DECIDED = {"kafka": "127.0.0.1:9403", "database_url": DATABASE, "topic_replication": "3"}
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name in list(os.environ):
+        if name.startswith("SIGNALFLOW_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SIGNALFLOW_STATE_DIR", str(tmp_path))
+    get_settings.cache_clear()
+    yield tmp_path
+    get_settings.cache_clear()
+
+
+def running_stack(path: Path) -> None:
+    """A stack whose supervisor is this process."""
+    status = StackStatus(
+        kafka=DECIDED["kafka"], database_url=DATABASE, api_url=None, simulator_url=None, workers=[], state_dir=path
+    )
+    supervisor = ProcessId.of("supervisor", os.getpid())
+    StateDir(path).write(
+        StackState(
+            supervisor=supervisor, phase="up", children=[], status=status, settings=DECIDED | {"state_dir": str(path)}
+        )
+    )
+
+
+def test_a_command_finds_the_stack_that_runs_in_the_state_directory(state_dir: Path) -> None:
+    running_stack(state_dir)
+    settings = command_settings()
+    assert (settings.kafka, settings.topic_replication) == ("127.0.0.1:9403", 3)
+    assert settings.database_url.get_secret_value() == DATABASE
+
+
+def test_without_a_stack_the_environment_alone_counts(state_dir: Path) -> None:
+    assert command_settings() == get_settings()
+
+
+@pytest.mark.parametrize("name", ["KAFKA", "DATABASE_URL"])
+def test_an_installation_that_the_environment_names_is_never_mixed_with_a_stack(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    running_stack(state_dir)
+    monkeypatch.setenv(
+        f"SIGNALFLOW_{name}", "postgresql://production@db/x" if name == "DATABASE_URL" else "broker:9092"
+    )
+    get_settings.cache_clear()
+    settings = command_settings()
+    assert settings.kafka != DECIDED["kafka"]
+    assert settings.database_url.get_secret_value() != DATABASE
+
+
+def test_other_settings_of_the_environment_win_over_the_stack(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running_stack(state_dir)
+    monkeypatch.setenv("SIGNALFLOW_TOPIC_REPLICATION", "1")
+    get_settings.cache_clear()
+    assert command_settings().topic_replication == 1
