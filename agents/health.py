@@ -16,7 +16,7 @@ EVERY_SECONDS = 5.0
 FAREWELL_SECONDS = 1.0
 
 
-def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable[[], bool]) -> None:
+def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable[[], bool], *, can_poll: bool) -> None:
     """Add the timer to the app."""
 
     @app.timer(interval=EVERY_SECONDS, name="health")
@@ -30,6 +30,8 @@ def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable
             web_url=str(app.conf.canonical_url),
             state="running" if recovered else "recovering",
             is_poller=is_polling(),
+            is_leader=app.is_leader(),
+            can_poll=can_poll,
         )
 
     @guarded("farewell")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -14,13 +15,15 @@ from signalflow.reddit.client import AsyncprawClient
 from signalflow.reddit.poller import Poller
 from signalflow.settings import Settings
 from signalflow.storage.leader import PollerLock
+from signalflow.storage.workers import leader_cannot_poll
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
 
 log = structlog.get_logger()
 
 EVERY_SECONDS = 2.0
-REMINDER_SECONDS = 30.0
+# Three heartbeats (agents/health.py): what an older one says of the leader counts no more.
+HEARTBEATS_WITHIN = timedelta(seconds=15)
 
 
 class Ingest:
@@ -33,21 +36,24 @@ class Ingest:
         self._is_closed = False
 
     async def tick(self, *, is_leader: bool, is_rebalancing: bool) -> None:
-        """Poll or do not, as leadership, lock and what was before say."""
+        """Poll or do not, as leadership, lock and what was before say. Without a leader that can poll, a deputy does."""
         if self._is_closed:
             return
         if self._task is not None and self._task.done():
             self._report_end(self._task)
             self._task = None
         is_polling = self._task is not None
-        if not (is_polling or is_leader):
+        is_deputy = not is_leader and await self._leader_cannot_poll()
+        if not (is_polling or is_leader or is_deputy):
             return
         lock = await self._ask_for_lock()
-        wanted = should_poll(is_polling=is_polling, is_leader=is_leader, is_rebalancing=is_rebalancing, lock=lock)
+        wanted = should_poll(
+            is_polling=is_polling, is_leader=is_leader, is_deputy=is_deputy, is_rebalancing=is_rebalancing, lock=lock
+        )
         if wanted and not is_polling and not self._is_closed:
             self._task = asyncio.create_task(self._poll(), name="poller")
             IS_POLLER.set(1)
-            log.info("polling_begins")
+            log.info("polling_begins", as_deputy=is_deputy)
         elif is_polling and not wanted:
             log.info("polling_ends", is_leader=is_leader, lock=lock)
             await self._stop_polling()
@@ -63,6 +69,12 @@ class Ingest:
         self._is_closed = True
         await self._stop_polling()
         await self._lock.release()
+
+    async def _leader_cannot_poll(self) -> bool:
+        try:
+            return await leader_cannot_poll(self._resources().pool, HEARTBEATS_WITHIN)
+        except Retryable:
+            return False
 
     async def _ask_for_lock(self) -> Lock:
         try:
@@ -115,15 +127,6 @@ def register(app: Application, settings: Settings, resources: Callable[[], Any])
     reason = why_it_cannot_poll(settings)
     if reason is not None:
         log.info("polling_off", reason=reason)
-
-        # Faust chooses the leader among all workers: one that cannot poll keeps those that could from doing it.
-        @app.timer(interval=REMINDER_SECONDS, on_leader=True, name="nobody_polls")
-        @guarded("nobody_polls")
-        async def remind() -> None:
-            log.warning(
-                "nobody_polls", leader=app.workspace.name, reason=reason, remedy="give all workers the same settings"
-            )
-
         return ingest.is_polling
 
     # On every worker: the one that stops being leader has to notice.

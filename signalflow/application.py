@@ -93,7 +93,8 @@ def create_app(settings: Settings | None = None) -> Worker:
     sink.register(app, settings, lambda: app.resources.sink)
     expire.register(app, table, lambda: app.resources.enrich)
     is_polling = ingest.register(app, settings, lambda: app.resources)
-    health.register(app, lambda: app.resources.pool, is_polling)
+    can_poll = ingest.why_it_cannot_poll(settings) is None
+    health.register(app, lambda: app.resources.pool, is_polling, can_poll=can_poll)
     jobs.register(app, settings, lambda: app.resources.pool)
     views.register(app, table)
     return app

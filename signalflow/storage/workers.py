@@ -6,15 +6,20 @@ from datetime import datetime, timedelta
 from signalflow.storage.pool import Pool, connection
 
 _HEARTBEAT = """
-INSERT INTO workers AS w (name, pid, web_url, state, is_poller) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO workers AS w (name, pid, web_url, state, is_poller, is_leader, can_poll) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (name) DO UPDATE SET
     pid = EXCLUDED.pid, web_url = EXCLUDED.web_url, state = EXCLUDED.state, is_poller = EXCLUDED.is_poller,
+    is_leader = EXCLUDED.is_leader, can_poll = EXCLUDED.can_poll,
     started_at = CASE WHEN w.pid = EXCLUDED.pid THEN w.started_at ELSE EXCLUDED.started_at END,
     heartbeat_at = EXCLUDED.heartbeat_at
 """
 _LIVE = """
-SELECT name, pid, web_url, state, is_poller, started_at, heartbeat_at FROM workers
+SELECT name, pid, web_url, state, is_poller, is_leader, can_poll, started_at, heartbeat_at FROM workers
 WHERE heartbeat_at > now() - $1::interval ORDER BY name
+"""
+_LEADER_CANNOT_POLL = """
+SELECT coalesce(bool_or(is_leader) AND NOT bool_or(is_leader AND can_poll), false) FROM workers
+WHERE heartbeat_at > now() - $1::interval
 """
 _FORGET = "DELETE FROM workers WHERE name = $1 AND pid = $2"
 
@@ -28,14 +33,32 @@ class Worker:
     web_url: str
     state: str
     is_poller: bool
+    is_leader: bool
+    can_poll: bool
     started_at: datetime
     heartbeat_at: datetime
 
 
-async def heartbeat(pool: Pool, *, name: str, pid: int, web_url: str, state: str, is_poller: bool) -> None:
+async def heartbeat(
+    pool: Pool,
+    *,
+    name: str,
+    pid: int,
+    web_url: str,
+    state: str,
+    is_poller: bool,
+    is_leader: bool = False,
+    can_poll: bool = True,
+) -> None:
     """Report that this worker lives. Another process under the same name replaces the one before."""
     async with connection(pool) as writing:
-        await writing.execute(_HEARTBEAT, name, pid, web_url, state, is_poller)
+        await writing.execute(_HEARTBEAT, name, pid, web_url, state, is_poller, is_leader, can_poll)
+
+
+async def leader_cannot_poll(pool: Pool, within: timedelta) -> bool:
+    """Whether the workers that reported within this time have a leader, and it said that it cannot poll."""
+    async with connection(pool) as reading:
+        return bool(await reading.fetchval(_LEADER_CANNOT_POLL, within))
 
 
 async def live_workers(pool: Pool, within: timedelta) -> list[Worker]:

@@ -16,6 +16,7 @@ from signalflow.simulator.server import RunningSimulator, start
 from signalflow.storage.locks import LOCK_SPACE, POLLER_LOCK
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import SubredditDefault, list_subreddits, load_defaults
+from signalflow.storage.workers import heartbeat
 
 DEADLINE = 20.0
 
@@ -122,3 +123,35 @@ async def test_a_worker_that_stops_gives_the_lock_up_at_once(
     assert first._task is None, "a worker that stops does not begin again"
     await tick(second)
     await until(lambda: bool(of_second.published))
+
+
+async def test_while_the_leader_cannot_poll_one_of_the_others_does_until_a_leader_can(
+    workers: tuple[Ingest, Ingest, Resources, Resources], database_pool: Pool
+) -> None:
+    """A worker without Reddit's settings became leader: found by a trial, nobody polled then."""
+    first, second, of_first, of_second = workers
+    await report(database_pool, "unable", is_leader=True, can_poll=False)
+    await tick(first, is_leader=False)
+    await tick(second, is_leader=False)
+    await until(lambda: bool(of_first.published))
+    assert (first.is_polling(), second.is_polling()) == (True, False)
+    # Another worker leads now, and can poll.
+    await report(database_pool, "unable", is_leader=False, can_poll=False)
+    await report(database_pool, "second", is_leader=True, can_poll=True)
+    await tick(first, is_leader=False)
+    assert not first.is_polling()
+    await tick(second)
+    await until(lambda: bool(of_second.published))
+
+
+async def report(pool: Pool, name: str, *, is_leader: bool, can_poll: bool) -> None:
+    await heartbeat(
+        pool,
+        name=name,
+        pid=1,
+        web_url="http://127.0.0.1:1",
+        state="running",
+        is_poller=False,
+        is_leader=is_leader,
+        can_poll=can_poll,
+    )

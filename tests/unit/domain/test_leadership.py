@@ -6,22 +6,36 @@ from signalflow.domain.leadership import Lock, should_poll
 
 
 @pytest.mark.parametrize(
-    ("is_polling", "is_leader", "is_rebalancing", "lock", "expected"),
+    ("is_polling", "role", "is_rebalancing", "lock", "expected"),
     [
-        (False, True, False, "held", True),
-        (False, True, False, "taken", False),
-        (False, True, False, "unknown", False),
-        (False, False, False, "held", False),
-        (True, True, False, "held", True),
-        (True, True, False, "unknown", True),
-        (True, True, False, "taken", False),
-        (True, False, False, "held", False),
-        (True, False, True, "held", True),
-        (True, False, True, "unknown", False),
-        (True, False, True, "taken", False),
+        (False, "leader", False, "held", True),
+        (False, "leader", False, "taken", False),
+        (False, "leader", False, "unknown", False),
+        (False, "follower", False, "held", False),
+        (True, "leader", False, "held", True),
+        (True, "leader", False, "unknown", True),
+        (True, "leader", False, "taken", False),
+        (True, "follower", False, "held", False),
+        (True, "follower", True, "held", True),
+        (True, "follower", True, "unknown", False),
+        (True, "follower", True, "taken", False),
+        # The leader cannot poll: whoever can and has the lock does, and without the lock nobody knows who else does.
+        (False, "deputy", False, "held", True),
+        (False, "deputy", False, "taken", False),
+        (False, "deputy", False, "unknown", False),
+        (True, "deputy", False, "held", True),
+        (True, "deputy", False, "unknown", False),
+        (True, "deputy", False, "taken", False),
     ],
 )
 def test_one_worker_polls_and_an_outage_of_the_database_stops_only_successors(
-    is_polling: bool, is_leader: bool, is_rebalancing: bool, lock: Lock, expected: bool
+    is_polling: bool, role: str, is_rebalancing: bool, lock: Lock, expected: bool
 ) -> None:
-    assert should_poll(is_polling=is_polling, is_leader=is_leader, is_rebalancing=is_rebalancing, lock=lock) is expected
+    decision = should_poll(
+        is_polling=is_polling,
+        is_leader=role == "leader",
+        is_deputy=role == "deputy",
+        is_rebalancing=is_rebalancing,
+        lock=lock,
+    )
+    assert decision is expected
