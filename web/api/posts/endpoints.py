@@ -1,14 +1,16 @@
 """Lists of posts."""
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from signalflow.storage.feed import latest_posts
+from signalflow.clock import utcnow
+from signalflow.storage.feed import FeedPost, latest_posts
 from web.api.dependencies import PoolOf
 from web.api.posts.cursor import decode_cursor, encode_cursor
-from web.api.posts.schemas import PostOut, PostPage
+from web.api.posts.schemas import Nlp, PostOut, PostPage
 from web.api.problems import InvalidParameter, documented
 
 MOST_POSTS_A_PAGE = 200
@@ -40,4 +42,21 @@ async def list_posts(
     posts = await latest_posts(pool, before=before, limit=page_size + 1)
     page = posts[:page_size]
     following = encode_cursor(page[-1].cursor) if len(posts) > page_size else None
-    return PostPage(items=[PostOut.of(post) for post in page], next=following)
+    now = utcnow()
+    return PostPage.model_construct(items=[_shown(post, now) for post in page], next=following)
+
+
+def _shown(post: FeedPost, now: datetime) -> PostOut:
+    """The post as it goes out; its fields come from our own tables and are not validated again."""
+    fields = {name: getattr(post, name) for name in PostOut.model_fields if hasattr(post, name)}
+    engagement = post.current_score + 2 * post.current_comments
+    age = max((now - post.created_utc).total_seconds() / 60, 0.0)
+    nlp = {name: getattr(post, name) for name in Nlp.model_fields} | {"keywords": post.keywords or []}
+    return PostOut.model_construct(
+        **fields,
+        observed_at=post.last_polled_at,
+        engagement_score=engagement,
+        age_minutes=age,
+        momentum=engagement / (age + 1),
+        nlp=Nlp.model_construct(**nlp),
+    )

@@ -1,66 +1,133 @@
-"""Posts as the API gives them."""
+"""Posts as the API gives them. These describe the answers; the answers themselves are written straight from the rows."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from signalflow.storage.feed import FeedPost
+Sentiment = Literal["positive", "neutral", "negative"]
+Velocity = Annotated[float | None, Field(examples=[1.25])]
+_MOMENT = "2026-01-01T12:00:00.031Z"
 
 
 class Nlp(BaseModel):
-    """What the title says. All are null until the features are stored."""
+    """What the title says. Scores are null, and keywords empty, until the features are stored."""
 
     sentiment_score: float | None = Field(description="VADER's compound score of the title, -1 to 1.", examples=[0.729])
-    sentiment_label: Literal["positive", "neutral", "negative"] | None = Field(
-        description="`positive` from 0.05, `negative` from -0.05."
+    sentiment_label: Sentiment | None = Field(
+        description="`positive` from 0.05, `negative` from -0.05.", examples=["positive"]
     )
     keywords: list[str] = Field(
         description="Phrases of the title that say most, best first.", examples=[["stable diffusion 3"]]
     )
-    topic_cluster: str | None = Field(description="Cluster of posts that tell the same story, when one is known.")
+    topic_cluster: str | None = Field(
+        description="Cluster of posts that tell the same story, when one is known.", examples=[None]
+    )
 
 
 class PostOut(BaseModel):
-    """A post with its newest numbers."""
+    """A post with its newest numbers. All times are UTC."""
 
     id: str = Field(description="Reddit's id of the post, without `t3_`.", examples=["1abc2d"])
     subreddit: str = Field(description="Name without `r/`.", examples=["python"])
-    author: str | None = Field(description="Null when Reddit names none.")
-    title: str
-    url: str | None = Field(description="What the post links to.")
-    permalink: str | None = Field(description="Path of its page on Reddit.")
-    flair: str | None
-    over_18: bool
-    is_self: bool = Field(description="Whether it is a text post.")
-    created_utc: datetime
-    first_seen_at: datetime = Field(description="First observation.")
-    last_polled_at: datetime = Field(description="Newest observation, from which the numbers are.")
-    edited_at: datetime | None
-    removed_by: str | None = Field(description="Who removed it, as Reddit puts it; null while it stands.")
-    current_score: int
-    current_comments: int
-    current_ratio: float | None = Field(description="Share of upvotes, 0 to 1.")
-    score_velocity: float | None = Field(
-        description="Score per second since the observation before; null when unknown."
+    author: str | None = Field(description="Null when Reddit names none.", examples=["someuser"])
+    title: str = Field(description="The newest title.", examples=["Stable Diffusion 3 is out"])
+    url: str | None = Field(description="What the post links to.", examples=["https://example.org/sd3"])
+    permalink: str | None = Field(
+        description="Path of its page on Reddit.", examples=["/r/python/comments/1abc2d/stable_diffusion/"]
     )
-    comment_velocity: float | None = Field(
+    flair: str | None = Field(description="Its label within the subreddit.", examples=["News"])
+    over_18: bool = Field(description="Whether Reddit marks it as for adults.")
+    is_self: bool = Field(description="Whether it is a text post.")
+    created_utc: datetime = Field(description="Creation, by Reddit.", examples=["2026-01-01T11:00:00Z"])
+    first_seen_at: datetime = Field(description="First observation.", examples=["2026-01-01T11:00:03.214Z"])
+    last_polled_at: datetime = Field(description="Newest observation, which the numbers are from.", examples=[_MOMENT])
+    observed_at: datetime = Field(
+        description="The same as `last_polled_at`, under the name that the live stream uses.", examples=[_MOMENT]
+    )
+    edited_at: datetime | None = Field(description="Last edit of the text.", examples=[None])
+    removed_by: str | None = Field(
+        description="Who removed it, as Reddit puts it; null while it stands.", examples=[None]
+    )
+    current_score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
+    current_comments: int = Field(description="Number of comments.", examples=[56])
+    current_ratio: float | None = Field(description="Share of upvotes, 0 to 1.", examples=[0.97])
+    score_velocity: Velocity = Field(description="Score per second since the observation before; null when unknown.")
+    comment_velocity: Velocity = Field(
         description="Comments per second since the observation before; null when unknown."
     )
-    trending_score: float = Field(description="0 to 1, in tenths.")
-    is_trending: bool
-    nlp: Nlp
-
-    @classmethod
-    def of(cls, post: FeedPost) -> "PostOut":
-        """The post as it goes out; its fields come from our own tables and are not validated again."""
-        nlp = {name: getattr(post, name) for name in Nlp.model_fields} | {"keywords": post.keywords or []}
-        fields = {name: getattr(post, name) for name in cls.model_fields if name != "nlp"}
-        return cls.model_construct(**fields, nlp=Nlp.model_construct(**nlp))
+    trending_score: float = Field(description="0 to 1, in tenths.", examples=[0.6])
+    is_trending: bool = Field(description="Whether the trending score reaches the threshold.")
+    engagement_score: int = Field(description="`current_score + 2 * current_comments`.", examples=[1346])
+    age_minutes: float = Field(
+        description="Minutes from creation to the instant that the page is computed for; 0 for a post of the future.",
+        examples=[60.5],
+    )
+    momentum: float = Field(description="`engagement_score / (age_minutes + 1)`.", examples=[21.89])
+    nlp: Nlp = Field(description="What the title says.")
 
 
 class PostPage(BaseModel):
-    """A page of posts, newest first."""
+    """A page of posts in the order that was asked for."""
 
-    items: list[PostOut]
-    next: str | None = Field(description="Give it as `cursor` to get the page after this one; null on the last page.")
+    items: list[PostOut] = Field(description="The posts.")
+    next: str | None = Field(
+        description="Give it as `cursor`, with the same order and filters, to get the page after this one; null on the last page.",
+        examples=["eyJvIjoibmV3ZXN0In0"],
+    )
+
+
+class PostDetail(PostOut):
+    """One post, with its text where kept."""
+
+    body: str | None = Field(
+        description="The text of a text post, in Reddit's Markdown; null when there is none or it has not been seen.",
+        examples=["Weights and paper are on the project's page."],
+    )
+    text_observed_at: datetime | None = Field(
+        description="The observation that the text is from; null: none carried it yet.", examples=[_MOMENT]
+    )
+
+
+class Observation(BaseModel):
+    """What was seen of a post at one moment."""
+
+    observed_at: datetime = Field(description="When Reddit's answer arrived.", examples=[_MOMENT])
+    score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
+    num_comments: int = Field(description="Number of comments.", examples=[56])
+    upvote_ratio: float | None = Field(description="Share of upvotes, 0 to 1.", examples=[0.97])
+    score_velocity: Velocity = Field(description="Score per second since the observation before; null when unknown.")
+    comment_velocity: Velocity = Field(
+        description="Comments per second since the observation before; null when unknown."
+    )
+
+
+class Hour(BaseModel):
+    """What was seen of a post within one hour."""
+
+    bucket: datetime = Field(description="Start of the hour, UTC.", examples=["2026-01-01T12:00:00Z"])
+    observations: int = Field(description="How many there were.", examples=[12])
+    min_score: int = Field(description="Lowest score.", examples=[900])
+    max_score: int = Field(description="Highest score.", examples=[1234])
+    avg_score: float = Field(description="Mean score of the observations.", examples=[1071.5])
+    max_comments: int = Field(description="Most comments.", examples=[56])
+    max_score_velocity: Velocity = Field(description="Highest score per second; null when none is known.")
+    max_comment_velocity: Velocity = Field(description="Highest comments per second; null when none is known.")
+
+
+class RawHistory(BaseModel):
+    """A page of a post's observations, oldest first."""
+
+    id: str = Field(description="The post.", examples=["1abc2d"])
+    interval: Literal["raw"] = Field(description="Every observation.")
+    items: list[Observation] = Field(description="Oldest first.")
+    next: str | None = Field(description="`cursor` of the page after this one; null on the last page.", examples=[None])
+
+
+class HourlyHistory(BaseModel):
+    """A page of a post's hours, oldest first; hours without an observation are missing."""
+
+    id: str = Field(description="The post.", examples=["1abc2d"])
+    interval: Literal["1h"] = Field(description="By hour.")
+    items: list[Hour] = Field(description="Oldest first.")
+    next: str | None = Field(description="`cursor` of the page after this one; null on the last page.", examples=[None])

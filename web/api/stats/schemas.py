@@ -1,0 +1,144 @@
+"""Statistics of the posts created within a window."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+_POSTS = Field(description="Number of posts.", examples=[120])
+_AVERAGE_SCORE = Field(description="Mean current score; null without posts.", examples=[37.5])
+_AVERAGE_SENTIMENT = Field(
+    description="Mean sentiment of the titles, -1 to 1; null when none is known.", examples=[0.12]
+)
+_TRENDING = Field(description="Posts that are trending.", examples=[4])
+
+
+class Overview(BaseModel):
+    """The window in one line."""
+
+    posts: int = _POSTS
+    authors: int = Field(description="Different authors that Reddit names.", examples=[98])
+    subreddits: int = Field(description="Different subreddits.", examples=[31])
+    trending: int = _TRENDING
+    total_score: int = Field(description="Sum of the current scores.", examples=[4500])
+    total_comments: int = Field(description="Sum of the current numbers of comments.", examples=[1200])
+    average_score: float | None = _AVERAGE_SCORE
+    average_comments: float | None = Field(description="Mean number of comments; null without posts.", examples=[10.0])
+    average_sentiment: float | None = _AVERAGE_SENTIMENT
+
+
+class RankedPost(BaseModel):
+    """A post of a ranking."""
+
+    id: str = Field(description="Reddit's id of the post.", examples=["1abc2d"])
+    subreddit: str = Field(description="Name without `r/`.", examples=["python"])
+    author: str | None = Field(description="Null when Reddit names none.", examples=["someuser"])
+    title: str = Field(description="The newest title.", examples=["Stable Diffusion 3 is out"])
+    permalink: str | None = Field(description="Path of its page on Reddit.", examples=["/r/python/comments/1abc2d/x/"])
+    created_utc: datetime = Field(description="Creation, by Reddit.", examples=["2026-01-01T11:00:00Z"])
+    current_score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
+    current_comments: int = Field(description="Number of comments.", examples=[56])
+    score_velocity: float | None = Field(description="Score per second; null when unknown.", examples=[1.25])
+    engagement_score: int = Field(description="`current_score + 2 * current_comments`.", examples=[1346])
+    age_minutes: float = Field(description="Minutes from creation to `computed_at`, at least 0.", examples=[60.5])
+
+
+class RankedAuthor(BaseModel):
+    """An author by the sum of the engagement of their posts."""
+
+    author: str = Field(description="Name without `u/`.", examples=["someuser"])
+    posts: int = _POSTS
+    total_score: int = Field(description="Sum of the current scores.", examples=[4500])
+    total_comments: int = Field(description="Sum of the current numbers of comments.", examples=[1200])
+    engagement_score: int = Field(description="`total_score + 2 * total_comments`.", examples=[6900])
+
+
+class SubredditShare(BaseModel):
+    """A subreddit's part of the window."""
+
+    subreddit: str = Field(description="Name without `r/`.", examples=["python"])
+    posts: int = _POSTS
+    trending: int = _TRENDING
+    total_score: int = Field(description="Sum of the current scores.", examples=[4500])
+    total_comments: int = Field(description="Sum of the current numbers of comments.", examples=[1200])
+    average_score: float | None = _AVERAGE_SCORE
+    average_sentiment: float | None = _AVERAGE_SENTIMENT
+
+
+class TimelineHour(BaseModel):
+    """The posts created within one hour."""
+
+    hour: datetime = Field(description="Start of the hour, UTC.", examples=["2026-01-01T12:00:00Z"])
+    posts: int = _POSTS
+    trending: int = _TRENDING
+    total_score: int = Field(description="Sum of the current scores.", examples=[4500])
+    total_comments: int = Field(description="Sum of the current numbers of comments.", examples=[1200])
+    average_sentiment: float | None = _AVERAGE_SENTIMENT
+
+
+class KeywordCount(BaseModel):
+    """How many posts have a keyword in their title."""
+
+    keyword: str = Field(description="The phrase.", examples=["stable diffusion 3"])
+    posts: int = _POSTS
+    average_score: float | None = _AVERAGE_SCORE
+    average_sentiment: float | None = _AVERAGE_SENTIMENT
+
+
+class SentimentBin(BaseModel):
+    """Posts whose sentiment lies in [from, to); the last bin includes 1."""
+
+    lower: float = Field(description="Lower end.", examples=[0.0])
+    upper: float = Field(description="Upper end.", examples=[0.1])
+    posts: int = _POSTS
+
+
+class SentimentDistribution(BaseModel):
+    """The sentiment of the titles."""
+
+    positive: int = Field(description="Posts labelled positive.", examples=[40])
+    neutral: int = Field(description="Posts labelled neutral.", examples=[60])
+    negative: int = Field(description="Posts labelled negative.", examples=[20])
+    unknown: int = Field(description="Posts whose features are not stored yet.", examples=[0])
+    bins: list[SentimentBin] = Field(description="20 bins of a tenth, from -1 to 1, all of them.")
+
+
+class AgeBin(BaseModel):
+    """Posts of one age."""
+
+    age_hours: int = Field(description="Whole hours from creation to `computed_at`, at least 0.", examples=[3])
+    posts: int = _POSTS
+    average_engagement: float = Field(description="Mean engagement score.", examples=[61.0])
+    highest_engagement: int = Field(description="Highest engagement score.", examples=[1346])
+
+
+class VelocityBin(BaseModel):
+    """Posts whose score velocity lies in [lower, upper); null: no bound."""
+
+    lower: float | None = Field(description="Score per second.", examples=[0.1])
+    upper: float | None = Field(description="Score per second.", examples=[1.0])
+    posts: int = _POSTS
+
+
+class Stats(BaseModel):
+    """Statistics of the posts created from `start` to `end`."""
+
+    start: datetime = Field(description="Start of the window, inclusive.", examples=["2026-01-01T00:00:00Z"])
+    end: datetime = Field(description="End of the window, exclusive.", examples=["2026-01-02T00:00:00Z"])
+    computed_at: datetime = Field(
+        description="When these were computed; they are kept for 30 s.", examples=["2026-01-02T00:00:00Z"]
+    )
+    overview: Overview = Field(description="The window in one line.")
+    most_upvoted: list[RankedPost] = Field(description="The 10 posts with the highest score, highest first.")
+    most_commented: list[RankedPost] = Field(description="The 10 posts with the most comments, most first.")
+    top_posts: list[RankedPost] = Field(description="The 10 posts with the highest engagement, highest first.")
+    top_authors: list[RankedAuthor] = Field(description="The 10 authors with the highest engagement, highest first.")
+    subreddits: list[SubredditShare] = Field(description="At most 200 subreddits, those with most posts first.")
+    timeline: list[TimelineHour] = Field(
+        description="Oldest first; hours without posts are there, with zeros. Of windows over 14 days: hours with posts only."
+    )
+    keywords: list[KeywordCount] = Field(description="The 30 keywords of most posts, most first.")
+    sentiment: SentimentDistribution = Field(description="The sentiment of the titles.")
+    ages: list[AgeBin] = Field(description="Engagement by age, youngest first; at most 168 hours.")
+    velocities: list[VelocityBin] = Field(
+        description="Posts by score velocity, slowest first; unknown ones are in none."
+    )

@@ -1,0 +1,22 @@
+"""The live state of a post, from the worker that owns it."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+
+class StateObservation(BaseModel):
+    """One of the last observations."""
+
+    observed_at: datetime = Field(description="When Reddit's answer arrived.", examples=["2026-01-01T12:00:00.031Z"])
+    score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
+    num_comments: int = Field(description="Number of comments.", examples=[56])
+
+
+class PostState(BaseModel):
+    """What the stream processor knows of a post at this moment, often ahead of the database."""
+
+    id: str = Field(description="Reddit's id of the post.", examples=["1abc2d"])
+    created_utc: datetime = Field(description="Creation, by Reddit.", examples=["2026-01-01T11:00:00Z"])
+    first_seen_at: datetime = Field(description="First observation.", examples=["2026-01-01T11:00:03.214Z"])
+    observations: list[StateObservation] = Field(description="The last 8 at most, oldest first.")
