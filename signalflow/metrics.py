@@ -34,6 +34,15 @@ RECORDS = Counter(
 DEAD_LETTERS = Counter(
     "signalflow_dead_letters", "Records sent to the dead-letter topic.", ["stage"], registry=REGISTRY
 )
+DEAD_LETTER_LIMIT_USED = Gauge(
+    "signalflow_dead_letter_limit_used",
+    "How much of the limit of dead letters the worst partition has used when one came last; the worker stops above 1.",
+    ["topic"],
+    registry=REGISTRY,
+)
+DEAD_LETTERS_STORED = Counter(
+    "signalflow_dead_letters_stored", "Dead letters taken into the database.", ["outcome"], registry=REGISTRY
+)
 HOLES = Counter(
     "signalflow_offset_holes",
     "Skipped offsets found by the contiguity guard; each stopped its worker.",

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from signalflow import fail_points
+
 Seconds = Annotated[float, Field(gt=0)]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -100,6 +102,22 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(4, ge=1, le=100, description="Connections of one process.")
     history_retention_days: int = Field(90, ge=1, description="Days that post_metrics_history is kept.")
 
+    # --- dead letters
+    dlq_max_attempts: int = Field(
+        5, ge=1, le=1000, description="Attempts of one record in all; a dead letter of the last one is not replayed."
+    )
+    dlq_replay_most: int = Field(1000, ge=1, le=100_000, description="Most records of one replay.")
+    dlq_replay_rate: float = Field(100.0, gt=0, le=10_000, description="Records a second that a replay sends.")
+    dlq_limit_in_row: int = Field(
+        100, ge=0, description="Dead letters in a row, of one partition, from which the worker stops; 0: no limit."
+    )
+    dlq_limit_share: float = Field(
+        0.2, ge=0, le=1, description="Share of dead letters above which the worker stops; 0: no limit."
+    )
+    dlq_limit_window: int = Field(
+        1000, ge=1, le=100_000, description="The last records of a partition that the share is of."
+    )
+
     # --- Reddit
     reddit_client_id: str = Field("", description="OAuth client id; empty: the simulator is used.")
     reddit_client_secret: SecretStr = Field(SecretStr(""), description="OAuth client secret.")
@@ -130,6 +148,15 @@ class Settings(BaseSettings):
     )
     log_json: bool = Field(False, description="Log lines as JSON instead of text.")
 
+    # --- for the fault suite alone
+    fail_point: str = Field(
+        "",
+        description="Only for the fault suite: `name` or `name:nth`, where the worker kills itself (`signalflow/fail_points.py`).",
+    )
+    clock_offset_seconds: float = Field(
+        0.0, ge=-86_400, le=86_400, description="Only for the fault suite: by how much the worker's clock is wrong."
+    )
+
     @field_validator("kafka")
     @classmethod
     def _kafka_has_ports(cls, value: str) -> str:
@@ -152,6 +179,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 "must be http(s)://host[:port] without a path or a trailing slash (asyncpraw concatenates)"
             )
+        return value
+
+    @field_validator("fail_point")
+    @classmethod
+    def _fail_point_exists(cls, value: str) -> str:
+        if value:
+            fail_points.parse(value)
         return value
 
     @field_validator("api_host", "worker_web_host")
