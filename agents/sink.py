@@ -10,6 +10,7 @@ import structlog
 from signalflow.clock import utcnow
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, decode_enriched
+from signalflow.fail_points import reach
 from signalflow.metrics import DEAD_LETTERS, ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.settings import Settings
 from signalflow.storage.writer import write_or_reject
@@ -59,6 +60,7 @@ class SinkHandler:
         """Rows into the database; those that it refuses, and those that did not decode, to the dead-letter topic, confirmed."""
         if work.undecodable:
             await self._producer.send(self._dlq, work.undecodable)
+            reach("sink.after_dead_letters")
             work.undecodable = {}
         rejected = await write_or_reject(self._pool, work.rows)
         if rejected:
@@ -68,6 +70,7 @@ class SinkHandler:
                 letter = dead_letter(record, rejection.error, stage="write", worker=self._worker, now=utcnow())
                 letters.setdefault(record.partition, []).append(letter)
             await self._producer.send(self._dlq, letters)
+            reach("sink.after_dead_letters")
             DEAD_LETTERS.labels(stage="write").inc(len(rejected))
             log.warning("rows_rejected", rows=len(rejected), first_error=str(rejected[0].error))
         self._count(work.rows, len(rejected))

@@ -8,6 +8,7 @@ import structlog
 from agents import enrich, expire, health, ingest, jobs, sink
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler
+from signalflow import clock, fail_points
 from signalflow.cli.stack import command_settings
 from signalflow.errors import Retryable
 from signalflow.logs import configure_logging
@@ -87,6 +88,8 @@ def create_app(settings: Settings | None = None) -> Worker:
     """
     settings = settings or command_settings()
     configure_logging(settings)
+    fail_points.arm(settings.fail_point)
+    clock.set_wrong(settings.clock_offset_seconds)
     app = create_faust_app(Worker, settings, claim_workspace(settings))
     table = app.table = create_post_state(app, settings)
     enrich.register(app, settings, lambda: app.resources.enrich)

@@ -18,6 +18,7 @@ from msgspec import UNSET
 from signalflow.clock import utcnow
 from signalflow.errors import Invalid
 from signalflow.events import Enriched
+from signalflow.fail_points import reach
 from signalflow.storage.partitions import HISTORY, make_partitions_of_observations
 from signalflow.storage.pool import Pool, transaction
 
@@ -155,6 +156,8 @@ async def _store(pool: Pool, columns: _Columns) -> None:
         await storing.execute(STORE_POSTS, *columns.posts)
         if columns.history[0]:
             await storing.execute(STORE_HISTORY, *columns.history)
+        reach("sink.before_commit")
+    reach("sink.after_commit")
 
 
 def _lacks_partition(error: Invalid) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.fail_points import reach
 from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, HOLES, RECORDS, UNIT_SECONDS
 from signalflow.streams.consumer import first_offset
 
@@ -224,6 +225,7 @@ class _Loop(Generic[WorkT]):
             return
         for event in events:
             await self._stream.ack(event)
+        reach(f"{self._name}.after_ack")
         RECORDS.labels(agent=self._name).inc(len(batch))
         UNIT_SECONDS.labels(agent=self._name).observe(time.monotonic() - started)
 

@@ -14,6 +14,7 @@ import rocksdict
 import structlog
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.fail_points import reach
 from signalflow.metrics import CHANGELOG_JUMPS
 from signalflow.streams.changelog import read_range
 from signalflow.streams.producer import ConfirmedProducer, Outgoing, Span
@@ -78,9 +79,12 @@ class StateTable(faust.Table):
         """
         async with self._write_lock:
             check()
+            reach("enrich.before_changelog")
             spans = await self._send(producer, by_partition)
+            reach("enrich.after_changelog")
             for partition, state in by_partition.items():
                 unbroken = self._apply(partition, state, spans.get(partition, []))
+                reach("enrich.after_state")
                 if not unbroken:
                     await self._close_jump(producer, partition, spans[partition])
 

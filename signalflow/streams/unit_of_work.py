@@ -6,6 +6,7 @@ its own effect. All of it is computed once and written again as it is when a bro
 
 from dataclasses import dataclass, field
 
+from signalflow.fail_points import reach
 from signalflow.streams.consume import Ownership
 from signalflow.streams.producer import ConfirmedProducer, Outgoing
 from signalflow.streams.state_table import State, StateTable
@@ -29,9 +30,11 @@ async def write_unit(unit: Unit, producer: ConfirmedProducer, table: StateTable,
 
     Raises GiveBack (through `owned`) before any write when the partitions belong to a later generation.
     """
+    reach("enrich.before_outputs")
     for topic, batches in unit.outputs.items():
         if topic not in unit.confirmed:
             owned.check()
             await producer.send(topic, batches)
             unit.confirmed.add(topic)
+            reach("enrich.after_outputs")
     await table.write(producer, unit.states, owned.check)

@@ -1,0 +1,60 @@
+"""Places in the unit of work where the fault suite makes a process kill itself, to show that nothing is lost or doubled there.
+
+The setting `fail_point` arms one of them; without it `reach` does nothing. Each name says which step has just been confirmed, or
+is about to begin.
+"""
+
+import os
+import signal
+
+NAMES = frozenset(
+    {
+        "enrich.before_outputs",
+        # Once per topic that the unit writes.
+        "enrich.after_outputs",
+        "enrich.before_changelog",
+        "enrich.after_changelog",
+        # Once per partition of the unit.
+        "enrich.after_state",
+        "enrich.after_ack",
+        # Inside the transaction, after its statements.
+        "sink.before_commit",
+        "sink.after_commit",
+        "sink.after_dead_letters",
+        "sink.after_ack",
+        "dlq.after_commit",
+        "dlq.after_ack",
+    }
+)
+
+
+class _Armed:
+    """The fail point of this process, and how often it must still be reached."""
+
+    name = ""
+    left = 0
+
+
+def parse(setting: str) -> tuple[str, int]:
+    """Name and count of `name` or `name:nth` (from 1). Raises ValueError for an unknown name or a count below 1."""
+    name, _, nth = setting.partition(":")
+    if name not in NAMES:
+        raise ValueError(f"{name!r} is no fail point; there are: {', '.join(sorted(NAMES))}")
+    count = int(nth or "1")
+    if count < 1:
+        raise ValueError(f"{setting!r}: count from 1")
+    return name, count
+
+
+def arm(setting: str) -> None:
+    """Let this process die where the setting says; an empty one disarms."""
+    _Armed.name, _Armed.left = parse(setting) if setting else ("", 0)
+
+
+def reach(name: str) -> None:
+    """Kill this process with SIGKILL if `name` is armed and this is the time that was asked for."""
+    if name != _Armed.name:
+        return
+    _Armed.left -= 1
+    if _Armed.left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
