@@ -3,9 +3,11 @@
 All times are timezone-aware UTC datetimes; velocities are per second; scores fit PostgreSQL's integer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -190,6 +192,7 @@ class DeadLetter:
     error: str
     worker: str
     failed_at: datetime
+    topic_id: UUID
     attempt: int = 1
 
     def dlq_headers(self) -> list[tuple[str, bytes]]:
@@ -204,13 +207,24 @@ class DeadLetter:
             "attempt": str(self.attempt),
             "worker": self.worker,
             "failed_at": self.failed_at.astimezone(UTC).isoformat(),
+            "topic_id": str(self.topic_id),
         }
         return [*self.headers, *((f"dlq_{name}", text.encode("utf-8", "replace")) for name, text in ours.items())]
 
 
-def attempt_of(headers: tuple[tuple[str, bytes], ...]) -> int:
+# What a replay adds to a record, and every topic on its way passes on.
+ATTEMPT_HEADER = "attempt"
+ORIGIN_HEADER = "dlq_of"
+
+
+def lineage(headers: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """The headers that tie a replayed record to the dead letter it was; none for a record that came for the first time."""
+    return [(name, value) for name, value in headers if name in (ATTEMPT_HEADER, ORIGIN_HEADER)]
+
+
+def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:
     """How often a record was tried, from its `attempt` header; 1 when there is none or it is no number."""
     for name, value in headers:
-        if name == "attempt" and value.isdigit():
+        if name == ATTEMPT_HEADER and value.isdigit():
             return max(int(value[:9]), 1)
     return 1

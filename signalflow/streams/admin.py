@@ -20,7 +20,8 @@ VISIBLE_SECONDS = 15.0
 
 
 @asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that has met a broker. Raises Retryable when none answers."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=TIMEOUT_MS)
     try:
         await admin.start()
@@ -36,7 +37,7 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 async def topic_partitions(settings: Settings) -> dict[str, int]:
     """Partition count of every topic of ours that exists. Raises Retryable when Kafka is away."""
     names = [spec.name for spec in topic_specs(settings)]
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         return await _partitions(admin, names)
 
 
@@ -51,7 +52,7 @@ async def create_topics(settings: Settings) -> list[str]:
     Raises Fatal when one that exists has another number of partitions than the settings say, Retryable when Kafka is away.
     """
     specs = topic_specs(settings)
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         existing = await _partitions(admin, [spec.name for spec in specs])
         _check(specs, existing)
         missing = [spec for spec in specs if spec.name not in existing]

@@ -1,28 +1,50 @@
-"""Dead letters: one bad record, set aside whole, with where it came from and why."""
+"""Dead letters: one bad record, set aside whole, with where it came from and why; written by agents, read by the dlq agent."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, get_args
+from uuid import UUID
 
 from signalflow.errors import Invalid
-from signalflow.events import DeadLetter, Stage, attempt_of
+from signalflow.events import DeadLetter, Stage, attempt_of, lineage
 from signalflow.streams.producer import Outgoing
+from signalflow.streams.topic_ids import substitute_id
 
 # The topic takes 2 MiB and a header or two. Limits of topics count compressed bytes, so a record may be larger than its topic's.
 MOST_VALUE_BYTES = 1_500_000
 MOST_HEADER_BYTES = 100_000
+TRUNCATED = "dlq_truncated"
+HEADERS_DROPPED = "dlq_headers_dropped"
+# The first of the headers that `DeadLetter.dlq_headers` puts behind the original ones.
+_FIRST_OF_OURS = "dlq_topic"
+_MOST_OFFSET = 2**63 - 1
+_MOST_INT = 2**31 - 1
+NO_IDS: Mapping[str, UUID] = MappingProxyType({})
 
 
-def dead_letter(record: Any, error: Invalid, *, stage: Stage, worker: str, now: datetime) -> Outgoing:
+def dead_letter(
+    record: Any,
+    error: Invalid,
+    *,
+    stage: Stage,
+    worker: str,
+    now: datetime,
+    topic_ids: Mapping[str, UUID] = NO_IDS,
+) -> Outgoing:
     """The record for the dead-letter topic: original key, value and headers, and ours beside them.
 
     A value that no topic would take is cut, and the header `dlq_truncated` gives its size: better than a worker that cannot go on.
     """
-    headers = tuple((name, bytes(value or b"")) for name, value in record.headers)
+    original = tuple((name, bytes(value or b"")) for name, value in record.headers)
+    headers = original
     if sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
-        headers = (("dlq_headers_dropped", str(len(headers)).encode()),)
+        # The link to the attempt before is short, unless somebody else wrote it.
+        kept = [(name, value) for name, value in lineage(headers)[:2] if len(value) <= 100]
+        headers = (*kept, (HEADERS_DROPPED, str(len(headers)).encode()))
     value = record.value
     if value is not None and len(value) > MOST_VALUE_BYTES:
-        headers = (*headers, ("dlq_truncated", str(len(value)).encode()))
+        headers = (*headers, (TRUNCATED, str(len(value)).encode()))
         value = value[:MOST_VALUE_BYTES]
     letter = DeadLetter(
         topic=record.topic,
@@ -36,6 +58,58 @@ def dead_letter(record: Any, error: Invalid, *, stage: Stage, worker: str, now: 
         error=str(error),
         worker=worker,
         failed_at=now,
-        attempt=attempt_of(headers),
+        topic_id=topic_ids.get(record.topic) or substitute_id(record.topic),
+        attempt=attempt_of(original),
     )
     return Outgoing(letter.key, letter.value, letter.dlq_headers())
+
+
+def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> DeadLetter:
+    """The dead letter that a record of the dead-letter topic holds. Raises Invalid when it holds none.
+
+    Letters of versions that knew no topic ids get the substitute.
+    """
+    names = [name for name, _ in headers]
+    if _FIRST_OF_OURS not in names:
+        raise Invalid(f"no header {_FIRST_OF_OURS}", field=_FIRST_OF_OURS)
+    # Original headers may have any name; ours come last, and the first of them only once.
+    start = len(names) - 1 - names[::-1].index(_FIRST_OF_OURS)
+    ours = {name.removeprefix("dlq_"): content.decode("utf-8", "replace") for name, content in headers[start:]}
+    try:
+        topic = ours["topic"]
+        stage = ours["stage"]
+        if not 0 < len(topic) <= 249 or stage not in get_args(Stage):
+            raise ValueError(f"topic or stage is none: {topic[:80]!r}, {stage[:80]!r}")
+        failed_at = datetime.fromisoformat(ours["failed_at"])
+        if failed_at.tzinfo is None:
+            raise ValueError("failed_at has no time zone")
+        return DeadLetter(
+            topic=topic,
+            partition=_number(ours["partition"], 0, _MOST_INT),
+            offset=_number(ours["offset"], 0, _MOST_OFFSET),
+            key=key,
+            value=value,
+            headers=tuple(headers[:start]),
+            stage=stage,  # type: ignore[arg-type]
+            error_type=ours["error_type"][:200],
+            error=ours["error"],
+            worker=ours["worker"][:200],
+            failed_at=failed_at,
+            topic_id=UUID(ours["topic_id"]) if "topic_id" in ours else substitute_id(topic),
+            attempt=_number(ours["attempt"], 1, _MOST_INT),
+        )
+    except KeyError as error:
+        raise Invalid(f"no header dlq_{error.args[0]}", field=f"dlq_{error.args[0]}") from error
+    except ValueError as error:
+        raise Invalid(f"a header is wrong: {error}") from error
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or not least <= int(text) <= most:
+        raise ValueError(f"{text[:80]!r} is no number of {least} to {most}")
+    return int(text)
+
+
+def is_whole(letter: DeadLetter) -> bool:
+    """Whether nothing was cut from the record."""
+    return not any(name in (TRUNCATED, HEADERS_DROPPED) for name, _ in letter.headers)

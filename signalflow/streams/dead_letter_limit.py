@@ -1,0 +1,112 @@
+"""The limit of dead letters: after a bad deploy the worker stops, instead of setting a whole topic aside.
+
+It is counted per partition and by offsets, so that a retry or a redelivery counts nothing twice, and before the letters are sent:
+nothing of the batch that exceeds it is written or acknowledged. What earlier processes set aside is asked of the database; a
+worker that is started again and again stops again at the same record.
+"""
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from signalflow.errors import Fatal, Invalid, Retryable
+from signalflow.metrics import DEAD_LETTER_LIMIT_USED
+from signalflow.settings import Settings
+from signalflow.streams.dead_letters import parse_dead_letter
+from signalflow.streams.producer import Outgoing
+
+log = structlog.get_logger()
+
+# Open dead letters of a topic's partition with offsets from the first number to below the second.
+History = Callable[[str, int, int, int], Awaitable[Iterable[int]]]
+# Enriching does not depend on the database: one that does not answer in this time is not asked.
+HISTORY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Most dead letters: fewer than `in_row` without a good record between, at most `share` of the last `window` records. 0: any number."""
+
+    in_row: int
+    share: float
+    window: int
+
+    @property
+    def reach(self) -> int:
+        """How many records before one count for it."""
+        return max(self.in_row, self.window)
+
+    def used(self, bad: Sequence[int], offset: int) -> tuple[float, str]:
+        """How much of the limit `offset` has used, given the sorted offsets of all bad records; and in words. It is exceeded above 1."""
+        place = bisect_right(bad, offset)
+        worst, words = 0.0, ""
+        if self.share:
+            count = place - bisect_left(bad, offset - self.window + 1)
+            worst = count / (self.share * self.window)
+            words = f"{count} of the last {self.window} records (SIGNALFLOW_DLQ_LIMIT_SHARE={self.share:g})"
+        if self.in_row:
+            run = 1
+            while run < min(place, self.in_row) and bad[place - 1 - run] == offset - run:
+                run += 1
+            # The run that has this length is one too many already.
+            used = run / max(self.in_row - 1, 0.5)
+            if used > worst:
+                worst, words = used, f"{run} records in a row (SIGNALFLOW_DLQ_LIMIT_IN_ROW={self.in_row})"
+        return worst, words
+
+
+class DeadLetterLimit:
+    """Counts the dead letters of one worker."""
+
+    def __init__(self, settings: Settings, history: History) -> None:
+        self._limit = Limit(settings.dlq_limit_in_row, settings.dlq_limit_share, settings.dlq_limit_window)
+        self._history = history
+        self._bad: dict[tuple[str, int], set[int]] = {}
+
+    async def admit(self, batches: Mapping[int, Sequence[Outgoing]]) -> None:
+        """Count these letters, before they are sent. Raises Fatal when they exceed the limit: then none of them may be sent.
+
+        Replayed records do not count: an operator sent them, and their attempts are bounded.
+        """
+        if not self._limit.in_row and not self._limit.share:
+            return
+        fresh: dict[tuple[str, int], dict[int, str]] = {}
+        for letters in batches.values():
+            for outgoing in letters:
+                letter = parse_dead_letter(outgoing.key, outgoing.value, outgoing.headers)
+                if letter.attempt == 1:
+                    fresh.setdefault((letter.topic, letter.partition), {})[letter.offset] = letter.error
+        for (topic, partition), errors in fresh.items():
+            await self._count(topic, partition, errors)
+
+    async def _count(self, topic: str, partition: int, errors: Mapping[int, str]) -> None:
+        first = min(errors) - self._limit.reach
+        known = self._bad.setdefault((topic, partition), set())
+        known |= errors.keys() | await self._earlier(topic, partition, first, min(errors))
+        bad = sorted(known)
+        most = 0.0
+        for offset in sorted(errors):
+            used, words = self._limit.used(bad, offset)
+            most = max(most, used)
+            if used > 1:
+                DEAD_LETTER_LIMIT_USED.labels(topic=topic).set(used)
+                log.error("dead_letter_limit", topic=topic, partition=partition, offset=offset, reached=words)
+                raise Fatal(
+                    f"{topic}[{partition}]: {words} cannot be processed; stopping at offset {offset} before the topic is set aside. "
+                    f"The last error: {errors[offset][:200]}. Nothing is lost, and a start goes on from the last commit: mend the "
+                    "cause first; or, if the records are at fault, raise the limit or switch it off with 0 "
+                    "(docs/operations.md, `signalflow dlq stats`)"
+                )
+        DEAD_LETTER_LIMIT_USED.labels(topic=topic).set(most)
+        self._bad[topic, partition] = {offset for offset in known if offset > max(errors) - self._limit.reach}
+
+    async def _earlier(self, topic: str, partition: int, first: int, end: int) -> set[int]:
+        try:
+            async with asyncio.timeout(HISTORY_SECONDS):
+                return set(await self._history(topic, partition, first, end))
+        except (Retryable, Invalid, TimeoutError) as error:
+            log.warning("dead_letter_limit_without_history", topic=topic, error=str(error))
+            return set()
