@@ -139,8 +139,25 @@ class Settings(BaseSettings):
     config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="How often subreddit_config is read again.")
 
     # --- API sidecar
-    api_host: str = Field("127.0.0.1", description="Address the API binds to; only loopback until accounts exist.")
+    api_host: str = Field("127.0.0.1", min_length=1, description="Address the API binds to; `0.0.0.0`: all of them.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
+    api_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Signs the tokens of all users; the same for every API process. `signalflow up` makes its own, any other start needs one.",
+    )
+    api_allowed_hosts: str = Field(
+        "",
+        description="Domain names under which the API is reached, comma-separated; addresses and names without a dot always work.",
+    )
+    api_trusted_proxies: str = Field(
+        "",
+        description="Addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, comma-separated; empty: nobody's.",
+    )
+    rate_limit_per_minute: int = Field(
+        6000,
+        ge=60,
+        description="Requests of one user, or of one API key, within a minute; of one address five times as many.",
+    )
 
     # --- logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -188,11 +205,13 @@ class Settings(BaseSettings):
             fail_points.parse(value)
         return value
 
-    @field_validator("api_host", "worker_web_host")
+    @field_validator("worker_web_host")
     @classmethod
     def _loopback_only(cls, value: str) -> str:
         if value not in LOOPBACK_HOSTS:
-            raise ValueError("only loopback addresses (127.0.0.1) are allowed until accounts exist")
+            raise ValueError(
+                "only loopback addresses (127.0.0.1) are allowed: a worker's web views ask nobody who he is"
+            )
         return value
 
     @model_validator(mode="after")

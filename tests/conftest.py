@@ -19,6 +19,7 @@ from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
 from signalflow.storage import migrate
 from signalflow.storage.migrate import upgrade
+from tests.api_clients import test_secret
 
 T = TypeVar("T")
 TEMPLATE = "signalflow_template"
@@ -137,4 +138,5 @@ def settings(kafka_server: EmbeddedKafka, database_url: str, tmp_path: Path) -> 
         topic_prefix=f"test-{unique}-",
         topic_partitions=4,
         worker_web_port=free_ports(1)[0],
+        api_secret=SecretStr(test_secret),
     )

@@ -6,15 +6,20 @@ from pydantic import ValidationError
 from signalflow.settings import Settings
 
 
-@pytest.mark.parametrize("setting", ["api_host", "worker_web_host"])
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])
-def test_an_address_beyond_loopback_is_refused_by_name(
-    setting: str, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(f"SIGNALFLOW_{setting.upper()}", address)
+def test_an_address_beyond_loopback_is_refused_by_name(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of workers, whose web views have no accounts."""
+    monkeypatch.setenv("SIGNALFLOW_WORKER_WEB_HOST", address)
     with pytest.raises(ValidationError) as refused:
         Settings()
-    assert [problem["loc"] for problem in refused.value.errors()] == [(setting,)]
+    assert [problem["loc"] for problem in refused.value.errors()] == [("worker_web_host",)]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "example.org"])
+def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has accounts: tests/integration/test_access.py shows that nothing but health answers without."""
+    monkeypatch.setenv("SIGNALFLOW_API_HOST", address)
+    assert Settings().api_host == address
 
 
 @pytest.mark.parametrize(

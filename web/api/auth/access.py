@@ -1,0 +1,163 @@
+"""Who asks, and whether they may: the dependencies that endpoints take, and the way in for sockets.
+
+Every router is included with `within(scope)` (web/api/app.py), so that none is open by accident; an endpoint that needs more than a
+reader takes `Operator` or `Admin` as well.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.params import Depends as Dependency
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
+
+from signalflow.clock import utcnow
+from signalflow.errors import Retryable
+from signalflow.storage.api_keys import KEY_MARK, Scope
+from signalflow.storage.sessions import Role
+from web.api.auth.accounts import Accounts
+from web.api.auth.tokens import Kind
+
+RANKS: dict[Role, int] = {"reader": 0, "operator": 1, "admin": 2}
+CSRF_HEADER = "X-CSRF-Token"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# A browser cannot set headers on a socket; what it can is offer subprotocols, one of which may carry the token.
+SUBPROTOCOL = "signalflow"
+SUBPROTOCOL_TOKEN = "signalflow.bearer."  # noqa: S105 (the mark before a token)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks. `name` is that of the user, also behind a key; `scopes` are those of the key, None without one."""
+
+    name: str
+    role: Role
+    kind: Literal["user", "key", "session"]
+    scopes: frozenset[Scope] | None = None
+    session: UUID | None = None
+    verified: bool = True
+    """False while the database is away: the signature was checked, not whether it still holds. Good for reading only."""
+
+
+async def principal_of(connection: HTTPConnection) -> Principal | None:
+    """Who asks, by `Authorization: Bearer` (access token or API key) or else by the cookie; None for nobody.
+
+    Raises Retryable for an API key that cannot be looked up while the database is away.
+    """
+    accounts = accounts_of(connection)
+    authorization = connection.headers.get("authorization")
+    if authorization is not None:
+        scheme, _, credentials = authorization.partition(" ")
+        return await _bearer(accounts, credentials.strip()) if scheme.lower() == "bearer" else None
+    cookie = connection.cookies.get(accounts.cookie_name)
+    return await _signed(accounts, "browser", cookie) if cookie else None
+
+
+async def principal_of_socket(websocket: WebSocket) -> Principal | None:
+    """Who opens a socket, by header, cookie or subprotocol (`signalflow, signalflow.bearer.<token>`: accept it with SUBPROTOCOL).
+
+    With a cookie the Origin must be our own address: other pages' scripts may open sockets with our cookies. None for nobody, and
+    for an API key without the scope `read`. Raises Retryable as `principal_of` does.
+    """
+    token = next(
+        (
+            offered.removeprefix(SUBPROTOCOL_TOKEN)
+            for offered in websocket.scope.get("subprotocols", ())
+            if offered.startswith(SUBPROTOCOL_TOKEN)
+        ),
+        None,
+    )
+    if token is not None and "authorization" not in websocket.headers:
+        principal = await _bearer(accounts_of(websocket), token)
+    else:
+        principal = await principal_of(websocket)
+    if principal is None or not is_within(principal, "read"):
+        return None
+    return principal if principal.kind != "session" or is_same_origin(websocket) else None
+
+
+def accounts_of(connection: HTTPConnection) -> Accounts:
+    """The accounts of the application that the connection came to."""
+    accounts: Accounts = connection.app.state.accounts
+    return accounts
+
+
+def is_same_origin(connection: HTTPConnection) -> bool:
+    """Whether a page of this address asks. A browser always says where a page is from when it writes or opens a socket."""
+    return urlsplit(connection.headers.get("origin", "")).netloc == connection.headers.get("host")
+
+
+def is_within(principal: Principal, scope: Scope) -> bool:
+    """Whether a key was made for this; people are not limited by scopes."""
+    return principal.scopes is None or scope in principal.scopes
+
+
+async def _bearer(accounts: Accounts, credentials: str) -> Principal | None:
+    if not credentials.startswith(KEY_MARK):
+        return await _signed(accounts, "access", credentials)
+    standing = await accounts.standings.of_key(credentials)
+    return Principal(standing.name, standing.role, "key", scopes=standing.scopes) if standing else None
+
+
+async def _signed(accounts: Accounts, kind: Kind, token: str) -> Principal | None:
+    claims = accounts.signer.read(kind, token, utcnow())
+    if claims is None:
+        return None
+    sort: Literal["user", "session"] = "user" if kind == "access" else "session"
+    try:
+        standing = await accounts.standings.of_session(claims.session)
+    except Retryable:
+        # The live stream goes on while the database is away, for those who have signed in.
+        return Principal(claims.user, "reader", sort, session=claims.session, verified=False)
+    return Principal(standing.name, standing.role, sort, session=claims.session) if standing else None
+
+
+async def _signed_in(request: Request) -> Principal:
+    """Raises 401 for nobody, 403 for a write with a cookie that no page of ours sent, 429 above the rate."""
+    principal = await principal_of(request)
+    if principal is None:
+        raise HTTPException(
+            401,
+            "Sign in: send `Authorization: Bearer` with an access token (POST /api/token/) or an API key.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    if principal.kind == "session" and request.method not in SAFE_METHODS:
+        assert principal.session is not None
+        if not accounts_of(request).signer.is_csrf_token(principal.session, request.headers.get(CSRF_HEADER, "")):
+            raise HTTPException(
+                403, f"A write with a cookie needs the header {CSRF_HEADER}: GET /api/session/ gives it."
+            )
+    return principal
+
+
+def _with_role(role: Role) -> Callable[[Principal], Awaitable[Principal]]:
+    async def has_role(principal: SignedIn) -> Principal:
+        if RANKS[role] > RANKS["reader"] and not principal.verified:
+            raise Retryable("whether the user still has this role cannot be looked up")
+        if RANKS[principal.role] < RANKS[role]:
+            raise HTTPException(403, f"This needs the role {role}; {principal.name} is {principal.role}.")
+        return principal
+
+    return has_role
+
+
+def within(scope: Scope) -> Dependency:
+    """Access to a router: signed in, and a key needs the scope (for reading, `read` will do, except where it is `admin`)."""
+
+    async def is_allowed(request: Request, principal: SignedIn) -> None:
+        reads = request.method in SAFE_METHODS and scope != "admin"
+        if not is_within(principal, scope) and not (reads and is_within(principal, "read")):
+            raise HTTPException(403, f"This API key has no scope {scope}.")
+
+    return Dependency(is_allowed)
+
+
+SignedIn = Annotated[Principal, Depends(_signed_in)]
+Reader = Annotated[Principal, Depends(_with_role("reader"))]
+Operator = Annotated[Principal, Depends(_with_role("operator"))]
+Admin = Annotated[Principal, Depends(_with_role("admin"))]
