@@ -50,6 +50,11 @@ def source_topics(settings: Settings) -> frozenset[str]:
     return frozenset({names.posts_raw, names.posts_enriched})
 
 
+def queue_runs(settings: Settings) -> int:
+    """Most runs in the queue of one agent, each of at most RUN_RECORDS and RUN_BYTES: what a worker holds while it cannot write."""
+    return FULL_QUEUE_HEADROOM * settings.topic_partitions * (MAX_POLL_RECORDS // RUN_RECORDS)
+
+
 def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace) -> AppT:
     """A Faust app of this class for these settings; no connection is made."""
     host, port = settings.worker_web_host, settings.worker_web_port + workspace.slot
@@ -67,7 +72,7 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
         topic_replication_factor=settings.topic_replication,
         table_standby_replicas=0,
         Table=StateTable,
-        stream_buffer_maxsize=FULL_QUEUE_HEADROOM * settings.topic_partitions * (MAX_POLL_RECORDS // RUN_RECORDS),
+        stream_buffer_maxsize=queue_runs(settings),
         stream_wait_empty=True,
         stream_publish_on_commit=False,
         broker_max_poll_records=MAX_POLL_RECORDS,
