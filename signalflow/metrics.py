@@ -92,3 +92,12 @@ VISIBLE_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
     registry=REGISTRY,
 )
+
+# --- live stream: from the enriched topic to clients
+LIVE_CLIENTS = Gauge("signalflow_live_clients", "Clients of the live stream in this process.", registry=REGISTRY)
+LIVE_RECORDS = Counter("signalflow_live_records", "Observations read for the live stream.", registry=REGISTRY)
+LIVE_POSTS_SENT = Counter("signalflow_live_posts_sent", "Observations sent, summed over clients.", registry=REGISTRY)
+LIVE_ENDED = Counter(
+    "signalflow_live_ended", "Live connections that this process ended, by reason.", ["code"], registry=REGISTRY
+)
+LIVE_STALE = Gauge("signalflow_live_stale", "1 while the live stream cannot read Kafka.", registry=REGISTRY)

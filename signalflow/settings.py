@@ -159,6 +159,29 @@ class Settings(BaseSettings):
         description="Requests of one user, or of one API key, within a minute; of one address five times as many.",
     )
 
+    # --- live stream
+    live_frame_ms: int = Field(200, ge=20, le=5_000, description="A client gets at most one frame in so many ms.")
+    live_heartbeat_seconds: Seconds = Field(15.0, description="Seconds between heartbeats to a client.")
+    live_clients: int = Field(2_000, ge=1, le=20_000, description="Most live clients of one API process.")
+    live_clients_per_user: int = Field(
+        100, ge=1, le=20_000, description="Most live clients of one user in one process."
+    )
+    live_waiting_posts: int = Field(
+        10_000, ge=100, description="Posts that may wait for one client before it is dropped."
+    )
+    live_stall_seconds: Seconds = Field(
+        10.0, description="Seconds a client may take to accept a frame before it is dropped."
+    )
+    live_tail_records: int = Field(
+        5_000, ge=100, description="Newest observations kept in memory, for clients that come back."
+    )
+    live_replay_records: int = Field(
+        100_000, ge=100, description="Most observations read again from Kafka for one client that comes back."
+    )
+    live_origins: str = Field(
+        "", description="Origins beside our own whose pages may open the live stream, `https://host[,https://host]`."
+    )
+
     # --- logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of this project's own log lines."
