@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from signalflow.cli.stack import command_settings, command_user
+from signalflow.clock import utcnow
 from signalflow.errors import Invalid
 
 if TYPE_CHECKING:
     from signalflow.storage.pool import Pool
-    from signalflow.storage.subreddits import SubredditDefault, SubredditRow
+    from signalflow.storage.subreddit_changes import Change
+    from signalflow.storage.subreddits import SubredditRow
 
 T = TypeVar("T")
 # Spelled out here, so that `--help` need not load the reader of the file.
@@ -58,7 +61,7 @@ async def load_file(pool: "Pool", path: Path | None = None) -> tuple[int, int]:
     from signalflow.reddit.subreddits import read_subreddits
     from signalflow.storage.subreddits import SubredditDefault, load_defaults
 
-    rows = [SubredditDefault(row.name, row.interval_seconds, row.priority) for row in read_subreddits(path)]
+    rows = [SubredditDefault(row.name, row.interval_seconds, row.priority, row.paused) for row in read_subreddits(path)]
     added = await load_defaults(pool, rows)
     return added, len(rows) - added
 
@@ -88,13 +91,19 @@ def list_subreddits(as_json: JsonFlag = False) -> None:
         _table(rows)
 
 
-def add(name: Name, tier: Tier = "medium", interval: Interval = None, as_json: JsonFlag = False) -> None:
-    """Watch a subreddit, be it new, paused or removed before."""
-    from signalflow.storage.subreddits import add_subreddit
+def add(
+    names: Names,
+    tier: Annotated[Tier | None, typer.Option(help="How closely; default for a new one: medium.")] = None,
+    interval: Interval = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Watch subreddits, be they new, paused or removed before. One that is watched already keeps what is not given."""
+    from signalflow.storage.subreddit_changes import Wanted, add_subreddits
 
-    row = _default(name, tier, interval)
-    _with_pool(lambda pool: add_subreddit(pool, row))
-    _say(as_json, _changed(row, paused=False), f"{name}: {tier}, every {row.interval_seconds} s")
+    change = _change(tier, interval)
+    defaults = Wanted("", interval or _interval_of(tier or "medium"), tier or "medium")
+    rows = _with_pool(lambda pool: add_subreddits(pool, names, defaults, change, by=command_user(), now=utcnow()))
+    _say_rows(as_json, rows)
 
 
 def tier(
@@ -104,51 +113,52 @@ def tier(
     as_json: JsonFlag = False,
 ) -> None:
     """Change how closely a subreddit is watched."""
-    from signalflow.storage.subreddits import retier_subreddit
-
-    row = _default(name, tier, interval)
-    _with_pool(lambda pool: retier_subreddit(pool, row))
-    _say(as_json, _changed(row), f"{name}: {tier}, every {row.interval_seconds} s")
+    _say_rows(as_json, _apply([name], _change(tier, interval)))
 
 
 def pause(names: Names, as_json: JsonFlag = False) -> None:
     """Stop polling subreddits; their tier is kept."""
-    _pause_all(names, True, as_json)
+    from signalflow.storage.subreddit_changes import Change
+
+    _say_rows(as_json, _apply(names, Change(paused=True)))
 
 
 def resume(names: Names, as_json: JsonFlag = False) -> None:
     """Go on polling paused subreddits."""
-    _pause_all(names, False, as_json)
+    from signalflow.storage.subreddit_changes import Change
+
+    _say_rows(as_json, _apply(names, Change(paused=False)))
 
 
 def remove(names: Names, as_json: JsonFlag = False) -> None:
     """Watch subreddits no more, also after the defaults are loaded again. Their posts stay."""
-    from signalflow.storage.subreddits import remove_subreddit
+    from signalflow.storage.subreddit_changes import remove_subreddits
 
-    _for_each(names, remove_subreddit)
+    _with_pool(lambda pool: remove_subreddits(pool, names, by=command_user(), now=utcnow()))
     _say(as_json, {"removed": names}, f"removed {', '.join(names)}")
 
 
-def _pause_all(names: list[str], paused: bool, as_json: bool) -> None:
-    from signalflow.storage.subreddits import pause_subreddit
+def _apply(names: list[str], change: "Change") -> "list[SubredditRow]":
+    """Change all of these or, when one is not configured, none."""
+    from signalflow.storage.subreddit_changes import change_subreddits
 
-    _for_each(names, lambda pool, name: pause_subreddit(pool, name, paused=paused))
-    done = "paused" if paused else "resumed"
-    _say(as_json, {done: names}, f"{done} {', '.join(names)}")
+    return _with_pool(lambda pool: change_subreddits(pool, names, change, by=command_user(), now=utcnow()))
 
 
-def _for_each(names: list[str], change: "Callable[[Pool, str], Awaitable[None]]") -> None:
-    """Change one after the other; the first that is not configured ends the command, those before it are done."""
+def _change(tier: Tier | None, interval: int | None) -> "Change":
+    """The change of a tier, with its usual interval unless another is given."""
+    from signalflow.storage.subreddit_changes import Change
 
-    async def all_of_them(pool: "Pool") -> None:
-        for name in names:
-            await change(pool, name)
+    return Change(priority=tier, interval_seconds=interval or (tier and _interval_of(tier)))
 
-    _with_pool(all_of_them)
+
+def _interval_of(tier: Tier) -> int:
+    from signalflow.reddit.subreddits import TIER_INTERVALS
+
+    return TIER_INTERVALS[tier]
 
 
 def _with_pool(work: "Callable[[Pool], Awaitable[T]]") -> T:
-    from signalflow.cli.stack import command_settings
     from signalflow.storage.pool import create_pool
 
     async def run() -> T:
@@ -161,17 +171,6 @@ def _with_pool(work: "Callable[[Pool], Awaitable[T]]") -> T:
     return asyncio.run(run())
 
 
-def _default(name: str, tier: Tier, interval: int | None) -> "SubredditDefault":
-    from signalflow.reddit.subreddits import TIER_INTERVALS
-    from signalflow.storage.subreddits import SubredditDefault
-
-    return SubredditDefault(name, interval or TIER_INTERVALS[tier], tier)
-
-
-def _changed(row: "SubredditDefault", **more: object) -> dict[str, Any]:
-    return {"name": row.name, "interval_seconds": row.interval_seconds, "priority": row.priority, **more}
-
-
 def _row(row: "SubredditRow") -> dict[str, Any]:
     return {
         "name": row.name,
@@ -181,7 +180,17 @@ def _row(row: "SubredditRow") -> dict[str, Any]:
         "state": row.state,
         "checked_at": row.checked_at and row.checked_at.isoformat(),
         "last_polled_at": row.last_polled_at and row.last_polled_at.isoformat(),
+        "changed_by": row.changed_by,
+        "changed_at": row.changed_at and row.changed_at.isoformat(),
     }
+
+
+def _say_rows(as_json: bool, rows: "list[SubredditRow]") -> None:
+    if as_json:
+        print(json.dumps([_row(row) for row in rows]))
+        return
+    for row in rows:
+        print(f"{row.name}: {'paused, ' if row.paused else ''}{row.priority}, every {row.interval_seconds} s")
 
 
 def _table(rows: "list[SubredditRow]") -> None:

@@ -1,5 +1,6 @@
 """Which installation a command speaks to: the one that the environment names, or else the stack that `signalflow up` runs here."""
 
+import getpass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ def command_settings() -> "Settings":
     addresses = _addresses_of_stack(settings)
     given = settings.model_dump(include=settings.model_fields_set)
     return Settings(**(addresses | given)) if addresses else settings
+
+
+def command_user() -> str:
+    """Who runs this command, as the audit log names it."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        # A container may run under a number without a name.
+        return "cli"
 
 
 def _addresses_of_stack(settings: "Settings") -> dict[str, str]:

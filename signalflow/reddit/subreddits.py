@@ -12,10 +12,15 @@ from signalflow.errors import Invalid
 Priority = Literal["fast", "medium", "slow"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 COLUMNS = ("name", "interval_seconds", "priority")
+PAUSED_COLUMN = "paused"
 MIN_INTERVAL, MAX_INTERVAL = 5, 86_400
 # The longest wait of each tier in the defaults.
 TIER_INTERVALS: dict[Priority, int] = {"fast": 60, "medium": 180, "slow": 600}
-_NAME = re.compile(r"[A-Za-z0-9_]{1,32}|u_[A-Za-z0-9_-]{1,30}")
+_NAME = re.compile(r"[A-Za-z0-9_]{2,21}|u_[A-Za-z0-9_-]{1,30}")
+# A name as people copy it: out of a sentence or out of the address line.
+_AS_WRITTEN = re.compile(r"^(?:(?:https?://)?(?:[a-z]+\.)?reddit\.com)?/?(?:r/)?(?P<name>[^/]*)/?$", re.ASCII)
+# Listings of Reddit's own that look like subreddits.
+_NO_SUBREDDITS = frozenset({"all", "popular", "mod", "friends", "random", "randnsfw", "myrandom"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +30,19 @@ class WatchedSubreddit:
     name: str
     interval_seconds: int
     priority: Priority
+    paused: bool = False
 
 
 def checked_name(text: str) -> str:
-    """A subreddit's name without the r/ that people write before it. Raises Invalid when it cannot be one."""
-    name = re.sub(r"^/?r/", "", text.strip())
+    """A subreddit's name, without the r/ or the address that people write with it. Raises Invalid when it cannot be one."""
+    match = _AS_WRITTEN.match(text.strip())
+    name = match["name"] if match else ""
     if not _NAME.fullmatch(name):
-        raise Invalid(f"{text!r} is no name of a subreddit: up to 32 letters, digits and _, or u_ and a user", "name")
+        raise Invalid(
+            f"{text[:80]!r} is no name of a subreddit: 2 to 21 letters, digits and _, or u_ and a user", "name"
+        )
+    if name.lower() in _NO_SUBREDDITS:
+        raise Invalid(f"r/{name} is a listing of Reddit's own, made of others: name the subreddits themselves", "name")
     return name
 
 
@@ -50,8 +61,15 @@ def checked_priority(text: str) -> Priority:
     raise Invalid(f"{text!r} is none of {', '.join(PRIORITIES)}", "priority")
 
 
+def checked_paused(text: str) -> bool:
+    """Whether true or false is written there; nothing is false. Raises Invalid for anything else."""
+    if text.lower() not in ("", "true", "false"):
+        raise Invalid(f"{text!r} is neither true nor false", PAUSED_COLUMN)
+    return text.lower() == "true"
+
+
 def read_subreddits(path: Path | None = None) -> list[WatchedSubreddit]:
-    """The subreddits of a CSV file with the columns name, interval_seconds and priority; without a path the defaults.
+    """The subreddits of a CSV file with the columns name, interval_seconds, priority and, if one likes, paused; without a path the defaults.
 
     Raises Invalid that names file, line and field of the first mistake; a name may stand there once, however it is spelled.
     """
@@ -62,16 +80,17 @@ def read_subreddits(path: Path | None = None) -> list[WatchedSubreddit]:
         raise Invalid(f"{source}: not UTF-8: {error}", "path") from error
     except OSError as error:
         raise Invalid(f"{source}: {error.strerror or error}", "path") from error
-    return _parsed(text, str(source))
+    return parse_subreddits(text, str(source))
 
 
-def _parsed(text: str, source: str) -> list[WatchedSubreddit]:
+def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
+    """The subreddits of CSV text, see `read_subreddits`; `source` is what mistakes are reported of."""
     reader = csv.DictReader(text.splitlines(), strict=True)
     lines: dict[str, int] = {}
     rows: list[WatchedSubreddit] = []
     try:
-        if sorted(reader.fieldnames or ()) != sorted(COLUMNS):
-            raise Invalid(f"the header must be {','.join(COLUMNS)}", "header")
+        if sorted(set(reader.fieldnames or ()) - {PAUSED_COLUMN}) != sorted(COLUMNS):
+            raise Invalid(f"the header must be {','.join(COLUMNS)}, with {PAUSED_COLUMN} or without", "header")
         for row in reader:
             rows.append(_row(row))
             key = rows[-1].name.lower()
@@ -91,6 +110,8 @@ def _parsed(text: str, source: str) -> list[WatchedSubreddit]:
 def _row(row: dict[str | None, str | None]) -> WatchedSubreddit:
     # DictReader puts what is too much under None, and None for what is missing.
     if None in row or None in row.values():
-        raise Invalid(f"needs {len(COLUMNS)} values", "line")
-    name, interval, priority = ((row[column] or "").strip() for column in COLUMNS)
-    return WatchedSubreddit(checked_name(name), checked_interval(interval), checked_priority(priority))
+        raise Invalid(f"needs {len(row) - (None in row)} values", "line")
+    name, interval, priority, paused = ((row.get(column) or "").strip() for column in (*COLUMNS, PAUSED_COLUMN))
+    return WatchedSubreddit(
+        checked_name(name), checked_interval(interval), checked_priority(priority), checked_paused(paused)
+    )

@@ -32,7 +32,7 @@ class AuditEntry:
 
 
 async def record(
-    connection_or_pool: Connection | Pool, *, who: str, action: str, target: str, details: Mapping[str, Any]
+    connection_or_pool: "Connection | Pool", *, who: str, action: str, target: str, details: Mapping[str, Any]
 ) -> None:
     """Note a change; with the connection of the change's own transaction, both happen or neither.
 

@@ -7,21 +7,26 @@ from typing import Any
 import pytest
 
 from signalflow.errors import Invalid
+from signalflow.storage.audit import audit_page
 from signalflow.storage.feed import Cursor, latest_posts, taking_off
 from signalflow.storage.gaps import advance_gap, close_gap, open_gap, open_gaps
 from signalflow.storage.known import KnownPost, known_posts
 from signalflow.storage.pool import Pool
+from signalflow.storage.subreddit_changes import (
+    Change,
+    Wanted,
+    add_subreddits,
+    change_subreddits,
+    put_subreddits,
+    remove_subreddits,
+)
 from signalflow.storage.subreddits import (
     SubredditDefault,
     active_subreddits,
-    add_subreddit,
     list_subreddits,
     load_defaults,
     mark_polled,
     mark_state,
-    pause_subreddit,
-    remove_subreddit,
-    retier_subreddit,
 )
 from signalflow.storage.workers import forget_worker, heartbeat, live_workers
 from signalflow.storage.writer import write_batch
@@ -44,27 +49,51 @@ async def active(pool: Pool) -> list[tuple[str, int, str]]:
 
 async def test_loading_the_defaults_again_keeps_what_the_operator_changed(pool: Pool) -> None:
     assert await load_defaults(pool, DEFAULTS) == 2
-    await remove_subreddit(pool, "RUST")
-    await retier_subreddit(pool, SubredditDefault("python", 600, "slow"))
+    await remove_subreddits(pool, ["RUST"], by="ann", now=NOON)
+    await change_subreddits(pool, ["python"], Change(priority="slow", interval_seconds=600), by="ann", now=NOON)
     assert await load_defaults(pool, [*DEFAULTS, SubredditDefault("go", 60, "fast")]) == 1
     assert await active(pool) == [("go", 60, "fast"), ("Python", 600, "slow")]
 
 
 async def test_a_paused_subreddit_is_listed_but_not_polled(pool: Pool) -> None:
     await load_defaults(pool, DEFAULTS)
-    await pause_subreddit(pool, "python", paused=True)
+    await change_subreddits(pool, ["python"], Change(paused=True), by="ann", now=NOON)
     assert [row[0] for row in await active(pool)] == ["rust"]
     assert [(row.name, row.paused) for row in await list_subreddits(pool)] == [("Python", True), ("rust", False)]
-    await pause_subreddit(pool, "python", paused=False)
+    await change_subreddits(pool, ["python"], Change(paused=False), by="ann", now=NOON)
     assert len(await active(pool)) == 2
 
 
-async def test_a_removed_subreddit_can_be_added_again(pool: Pool) -> None:
+async def test_a_removed_subreddit_can_be_added_again_and_begins_anew(pool: Pool) -> None:
     await load_defaults(pool, DEFAULTS)
-    await remove_subreddit(pool, "rust")
-    await add_subreddit(pool, SubredditDefault("Rust", 60, "fast"))
-    await add_subreddit(pool, SubredditDefault("Rust", 60, "fast"))
+    await mark_state(pool, "rust", "private", NOON)
+    await remove_subreddits(pool, ["rust"], by="ann", now=NOON)
+    for _ in range(2):
+        rows = await add_subreddits(pool, ["Rust"], Wanted("", 60, "fast"), Change(), by="ann", now=NOON)
+        assert [(row.name, row.state, row.changed_by) for row in rows] == [("Rust", "unchecked", "ann")]
     assert await active(pool) == [("Python", 60, "fast"), ("Rust", 60, "fast")]
+
+
+async def test_adding_what_is_watched_keeps_its_tier_and_spelling(pool: Pool) -> None:
+    await load_defaults(pool, DEFAULTS)
+    await add_subreddits(pool, ["PYTHON"], Wanted("", 600, "slow"), Change(), by="ann", now=NOON)
+    assert ("Python", 60, "fast") in await active(pool)
+    await add_subreddits(pool, ["python"], Wanted("", 600, "slow"), Change(interval_seconds=30), by="ann", now=NOON)
+    assert ("Python", 30, "fast") in await active(pool)
+
+
+async def test_a_change_says_who_and_when_in_the_row_and_in_the_audit_log(pool: Pool) -> None:
+    await load_defaults(pool, DEFAULTS)
+    later = NOON + timedelta(hours=1)
+    await change_subreddits(pool, ["python"], Change(paused=True), by="ann", now=NOON)
+    await change_subreddits(pool, ["python", "rust"], Change(paused=True), by="bob", now=later)
+    rows = {row.name: (row.changed_by, row.changed_at) for row in await list_subreddits(pool)}
+    assert rows == {"Python": ("ann", NOON), "rust": ("bob", later)}
+    entries = await audit_page(pool, before=None, limit=10)
+    assert [(entry.who, entry.action, entry.target) for entry in entries] == [
+        ("bob", "subreddit.change", "2 subreddits"),
+        ("ann", "subreddit.change", "Python"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,17 +109,17 @@ async def test_a_subreddit_out_of_range_is_refused_with_the_whole_file(pool: Poo
     with pytest.raises(Invalid):
         await load_defaults(pool, [SubredditDefault("fine", 60, "fast"), row])
     with pytest.raises(Invalid):
-        await add_subreddit(pool, row)
+        await put_subreddits(pool, [Wanted(row.name, row.interval_seconds, row.priority)], by="ann", now=NOON)
     assert await active(pool) == []
 
 
-async def test_changing_a_subreddit_that_is_not_configured_is_refused(pool: Pool) -> None:
-    with pytest.raises(Invalid, match="python"):
-        await pause_subreddit(pool, "python", paused=True)
-    with pytest.raises(Invalid, match="python"):
-        await remove_subreddit(pool, "python")
-    with pytest.raises(Invalid, match="python"):
-        await retier_subreddit(pool, SubredditDefault("python", 60, "fast"))
+async def test_changing_one_that_is_not_configured_changes_none(pool: Pool) -> None:
+    await load_defaults(pool, DEFAULTS)
+    with pytest.raises(Invalid, match="nosuch"):
+        await change_subreddits(pool, ["python", "nosuch"], Change(paused=True), by="ann", now=NOON)
+    with pytest.raises(Invalid, match="nosuch"):
+        await remove_subreddits(pool, ["rust", "nosuch"], by="ann", now=NOON)
+    assert len(await active(pool)) == 2
 
 
 async def test_what_the_poller_found_of_a_subreddit_is_kept(pool: Pool) -> None:

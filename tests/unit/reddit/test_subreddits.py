@@ -32,6 +32,11 @@ def test_columns_may_stand_in_any_order_and_the_file_may_come_from_a_spreadsheet
     ]
 
 
+def test_a_file_may_say_which_are_paused(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.csv", "name,interval_seconds,priority,paused\npython,60,fast,true\ngo,60,fast,\n")
+    assert [row.paused for row in read_subreddits(path)] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "field"),
     [
@@ -46,6 +51,7 @@ def test_columns_may_stand_in_any_order_and_the_file_may_come_from_a_spreadsheet
         (HEADER + "python,60.5,fast\n", 2, "interval_seconds"),
         (HEADER + "python,-60,fast\n", 2, "interval_seconds"),
         (HEADER + "python,60,quick\n", 2, "priority"),
+        ("name,interval_seconds,priority,paused\npython,60,fast,perhaps\n", 2, "paused"),
         (HEADER + "python,60\n", 2, "line"),
         (HEADER + "python,60,fast,extra\n", 2, "line"),
         (HEADER + 'python,60,"fast\n', 2, "line"),
@@ -66,12 +72,29 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             read_subreddits(path)
 
 
-@pytest.mark.parametrize("text", ["python", "r/python", "/r/python", " python "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "python",
+        "r/python",
+        "/r/python",
+        " python ",
+        "/r/python/",
+        "https://www.reddit.com/r/python/",
+        "reddit.com/r/python",
+    ],
+)
 def test_a_name_is_understood_as_people_write_it(text: str) -> None:
     assert checked_name(text) == "python"
 
 
-@pytest.mark.parametrize("text", ["", "r/", "a b", "a+b", "x" * 33, "u_" + "x" * 31, "é", "a\n", "../x"])
+@pytest.mark.parametrize("text", ["all", "r/Popular", "https://evil.example/r/python"])
+def test_what_is_no_subreddit_of_reddit_is_refused(text: str) -> None:
+    with pytest.raises(Invalid):
+        checked_name(text)
+
+
+@pytest.mark.parametrize("text", ["", "r/", "x", "a b", "a+b", "x" * 22, "u_" + "x" * 31, "é", "a\n", "../x"])
 def test_what_cannot_be_a_name_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         checked_name(text if text != "a\n" else "a\nb")

@@ -1,0 +1,206 @@
+"""The watched subreddits over the API: what an operator changes, the poller reads."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from signalflow.settings import Settings
+from signalflow.storage.subreddits import SubredditDefault, active_subreddits, load_defaults, mark_polled, mark_state
+from tests.api_clients import bearer, test_secret
+from tests.integration.storage_rows import NOON
+from web.api.app import create_api
+
+DEFAULTS = [
+    SubredditDefault("Python", 60, "fast"),
+    SubredditDefault("rust", 180, "medium"),
+    SubredditDefault("golang", 600, "slow"),
+]
+
+
+@pytest.fixture
+async def client(database_url: str, database_pool: asyncpg.Pool) -> AsyncIterator[httpx.AsyncClient]:
+    """An operator's client; three subreddits are watched."""
+    await load_defaults(database_pool, DEFAULTS)
+    settings = Settings(database_url=SecretStr(database_url), api_secret=SecretStr(test_secret))
+    app = create_api(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", headers=bearer(settings, "operator")
+        ) as made,
+    ):
+        yield made
+
+
+async def listed(client: httpx.AsyncClient, **parameters: Any) -> dict[str, dict[str, Any]]:
+    answer = await client.get("/api/subreddits/", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return {item["name"]: item for item in answer.json()["items"]}
+
+
+async def polled(pool: asyncpg.Pool) -> list[str]:
+    return [row.name for row in await active_subreddits(pool)]
+
+
+async def test_the_list_says_what_reddit_says_when_it_was_polled_and_when_it_is_due(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    await mark_polled(database_pool, ["python"], NOON)
+    await mark_state(database_pool, "python", "ok", NOON)
+    await mark_state(database_pool, "rust", "private", NOON)
+    found = await listed(client)
+    assert list(found) == ["golang", "Python", "rust"]
+    assert {name: item["status"] for name, item in found.items()} == {
+        "golang": "pending",
+        "Python": "ok",
+        "rust": "refused",
+    }
+    assert found["rust"]["state"] == "private"
+    assert found["rust"]["next_poll_at"] is None
+    assert found["Python"]["last_polled_at"] is not None
+    assert found["Python"]["changed_by"] is None
+
+
+async def test_posts_per_hour_are_those_of_the_last_day(client: httpx.AsyncClient, database_pool: asyncpg.Pool) -> None:
+    await database_pool.execute(
+        """
+        INSERT INTO posts (id, subreddit, title, over_18, is_self, created_utc, first_seen_at, last_polled_at,
+            current_score, current_comments, trending_score, is_trending)
+        SELECT 'p' || n, CASE WHEN n % 2 = 0 THEN 'PYTHON' ELSE 'rust' END, 'title', false, false,
+            now() - n * interval '1 hour', now(), now(), 1, 0, 0, false FROM generate_series(1, 48) AS n
+        """
+    )
+    found = await listed(client)
+    # Every second of the 23 hours that lie within the day is even: 11 or 12 posts, by the second at which the day begins.
+    assert found["Python"]["posts_per_hour"] in (round(11 / 24, 2), 0.5)
+    assert found["golang"]["posts_per_hour"] == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [
+        ({"search": "PYTH"}, ["Python"]),
+        ({"priority": "slow"}, ["golang"]),
+        ({"status": "pending"}, ["golang", "Python", "rust"]),
+        ({"status": "paused"}, []),
+        ({"page_size": 2}, ["golang", "Python"]),
+        ({"page_size": 2, "cursor": "python"}, ["rust"]),
+    ],
+)
+async def test_the_list_can_be_searched_and_paged(
+    client: httpx.AsyncClient, parameters: dict[str, Any], names: list[str]
+) -> None:
+    assert list(await listed(client, **parameters)) == names
+
+
+async def test_what_is_added_is_pending_and_the_poller_reads_it(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    answer = await client.post("/api/subreddits/", json={"names": ["r/aww", "https://www.reddit.com/r/europe/"]})
+    assert answer.status_code == 200, answer.text
+    assert [(row["name"], row["status"], row["interval_seconds"], row["changed_by"]) for row in answer.json()] == [
+        ("aww", "pending", 180, "test-operator"),
+        ("europe", "pending", 180, "test-operator"),
+    ]
+    assert {"aww", "europe"} <= set(await polled(database_pool))
+
+
+async def test_a_paused_subreddit_is_polled_no_more_until_it_goes_on(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    answer = await client.patch("/api/subreddits/python/", json={"paused": True})
+    assert (answer.status_code, answer.json()["status"]) == (200, "paused")
+    assert answer.json()["effective_at"] > answer.json()["changed_at"]
+    assert await polled(database_pool) == ["golang", "rust"]
+    await client.patch("/api/subreddits/PYTHON", json={"paused": False})
+    assert await polled(database_pool) == ["golang", "Python", "rust"]
+
+
+async def test_many_are_changed_at_once_or_none(client: httpx.AsyncClient, database_pool: asyncpg.Pool) -> None:
+    answer = await client.patch("/api/subreddits/", json={"names": ["python", "golang"], "priority": "medium"})
+    assert {row["name"]: row["interval_seconds"] for row in answer.json()} == {"Python": 180, "golang": 180}
+    answer = await client.patch("/api/subreddits/", json={"names": ["python", "nosuch"], "paused": True})
+    assert answer.status_code == 422
+    assert "nosuch" in answer.json()["detail"]
+    answer = await client.post("/api/subreddits/remove/", json={"names": ["python", "nosuch"]})
+    assert answer.status_code == 422
+    assert len(await polled(database_pool)) == 3
+    assert (await client.post("/api/subreddits/remove", json={"names": ["python", "rust"]})).status_code == 204
+    assert await polled(database_pool) == ["golang"]
+
+
+async def test_a_removed_subreddit_is_gone_from_the_list(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/api/subreddits/rust")).json()["priority"] == "medium"
+    assert (await client.delete("/api/subreddits/rust/")).status_code == 204
+    for answer in [
+        await client.get("/api/subreddits/rust/"),
+        await client.delete("/api/subreddits/rust"),
+        await client.patch("/api/subreddits/rust/", json={"paused": True}),
+    ]:
+        assert answer.status_code == 404
+        assert "is not watched" in answer.json()["detail"]
+
+
+async def test_what_was_exported_can_be_imported_and_changes_nothing(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    await client.patch("/api/subreddits/rust/", json={"paused": True})
+    exported = await client.get("/api/subreddits.csv")
+    assert exported.headers["content-type"].startswith("text/csv")
+    answer = await client.post("/api/subreddits.csv", content=exported.content, headers={"Content-Type": "text/csv"})
+    assert answer.json() == {"rows": 3, "added": [], "changed": [], "unchanged": 3, "dry_run": False}
+    text = "name,interval_seconds,priority,paused\nrust,60,fast,false\nhaskell,60,fast,\n"
+    for dry_run in (True, False):
+        answer = await client.post(
+            "/api/subreddits.csv", params={"dry_run": dry_run}, content=text, headers={"Content-Type": "text/csv"}
+        )
+        assert answer.json() == {
+            "rows": 2,
+            "added": ["haskell"],
+            "changed": ["rust"],
+            "unchanged": 0,
+            "dry_run": dry_run,
+        }
+        assert ("haskell" in await polled(database_pool)) is not dry_run
+    assert (await listed(client))["rust"]["priority"] == "fast"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "named"),
+    [
+        ("POST", "/api/subreddits/", {"names": ["no name"]}, "names"),
+        ("POST", "/api/subreddits/", {"names": ["all"]}, "names"),
+        ("POST", "/api/subreddits/", {"names": []}, "names"),
+        ("POST", "/api/subreddits/", {"names": ["aww"], "interval_seconds": 4}, "interval_seconds"),
+        ("POST", "/api/subreddits/", {"names": ["aww"], "tier": "fast"}, "tier"),
+        ("PATCH", "/api/subreddits/rust/", {}, "give paused"),
+        ("PATCH", "/api/subreddits/rust/", {"priority": "quick"}, "priority"),
+    ],
+)
+async def test_what_is_wrong_is_named(
+    client: httpx.AsyncClient, method: str, path: str, body: dict[str, Any], named: str
+) -> None:
+    answer = await client.request(method, path, json=body)
+    assert answer.status_code == 422
+    assert named in answer.json()["detail"]
+
+
+async def test_a_wrong_line_of_an_import_is_named_and_nothing_is_done(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    text = "name,interval_seconds,priority\nhaskell,60,fast\nocaml,soon,fast\n"
+    answer = await client.post("/api/subreddits.csv", content=text, headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 422
+    assert "line 3, interval_seconds" in answer.json()["detail"]
+    assert len(await polled(database_pool)) == 3
+
+
+async def test_a_reader_changes_nothing(client: httpx.AsyncClient, database_url: str) -> None:
+    reader = bearer(Settings(database_url=SecretStr(database_url), api_secret=SecretStr(test_secret)), "reader")
+    assert (await client.get("/api/subreddits/", headers=reader)).status_code == 200
+    answer = await client.patch("/api/subreddits/rust/", json={"paused": True}, headers=reader)
+    assert answer.status_code == 403

@@ -1,0 +1,213 @@
+"""Which subreddits are watched: read by all, changed by operators. The poller follows within a minute."""
+
+import csv
+import io
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
+
+from signalflow.clock import utcnow
+from signalflow.errors import Invalid
+from signalflow.reddit.subreddits import COLUMNS, PAUSED_COLUMN, TIER_INTERVALS, parse_subreddits
+from signalflow.storage.subreddit_changes import (
+    Change,
+    Wanted,
+    add_subreddits,
+    change_subreddits,
+    put_subreddits,
+    remove_subreddits,
+)
+from signalflow.storage.subreddits import SubredditRow, list_subreddits, named_subreddits
+from web.api.auth.access import Operator, Reader
+from web.api.dependencies import PoolOf, SettingsOf
+from web.api.problems import InvalidParameter, documented
+from web.api.subreddits.schemas import (
+    Added,
+    Changed,
+    ChangedMany,
+    Imported,
+    Name,
+    Removed,
+    Status,
+    SubredditOut,
+    SubredditPage,
+    Tier,
+)
+from web.api.subreddits.view import View
+
+MOST_ROWS_A_PAGE = 1000
+MOST_CSV_CHARACTERS = 1_000_000
+DEFAULT_TIER: Tier = "medium"
+
+router = APIRouter(tags=["subreddits"])
+
+READ_PROBLEMS = documented(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+WRITE_PROBLEMS = READ_PROBLEMS | documented(HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+NAMED_PROBLEMS = documented(HTTPStatus.NOT_FOUND)
+
+NameInPath = Annotated[Name, Path(description="Name, in any case.", examples=["rust"])]
+
+
+@router.get("/api/subreddits", include_in_schema=False)
+@router.get("/api/subreddits/", summary="Watched subreddits, by name", responses=READ_PROBLEMS)
+async def list_watched(
+    pool: PoolOf,
+    settings: SettingsOf,
+    _: Reader,
+    search: Annotated[str | None, Query(max_length=64, description="Part of the name, in any case.")] = None,
+    priority: Annotated[Tier | None, Query(description="Only this tier.")] = None,
+    status: Annotated[Status | None, Query(description="Only those in this status.")] = None,
+    cursor: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
+    page_size: Annotated[int, Query(ge=1, le=MOST_ROWS_A_PAGE, description="Subreddits of a page.")] = 500,
+) -> SubredditPage:
+    """Each with what Reddit says of it, when it was last in a listing, and who changed it."""
+    view = await View.of(pool, settings, utcnow())
+    items = [
+        item
+        for item in view.shown(await list_subreddits(pool))
+        if (search is None or search.lower() in item.name.lower())
+        and priority in (None, item.priority)
+        and status in (None, item.status)
+        and (cursor is None or item.name.lower() > cursor)
+    ]
+    following = items[page_size - 1].name.lower() if len(items) > page_size else None
+    return SubredditPage(items=items[:page_size], next=following)
+
+
+@router.post("/api/subreddits", include_in_schema=False)
+@router.post("/api/subreddits/", summary="Watch subreddits", responses=WRITE_PROBLEMS)
+async def add(pool: PoolOf, settings: SettingsOf, who: Operator, added: Added) -> list[SubredditOut]:
+    """The poller looks at them within a minute, and within its budget; they are `pending` until Reddit has shown them."""
+    tier = added.priority or DEFAULT_TIER
+    defaults = Wanted("", added.interval_seconds or TIER_INTERVALS[tier], tier)
+    change = _change(added.priority, added.interval_seconds, None)
+    now = utcnow()
+    rows = await add_subreddits(pool, added.names, defaults, change, by=who.name, now=now)
+    return (await View.of(pool, settings, now)).shown(rows)
+
+
+@router.patch("/api/subreddits", include_in_schema=False)
+@router.patch("/api/subreddits/", summary="Change many subreddits", responses=WRITE_PROBLEMS)
+async def change_many(pool: PoolOf, settings: SettingsOf, who: Operator, changed: ChangedMany) -> list[SubredditOut]:
+    """All of them or, when one is not watched, none."""
+    now = utcnow()
+    change = _change(changed.priority, changed.interval_seconds, changed.paused)
+    rows = await change_subreddits(pool, changed.names, change, by=who.name, now=now)
+    return (await View.of(pool, settings, now)).shown(rows)
+
+
+@router.post("/api/subreddits/remove", include_in_schema=False)
+@router.post("/api/subreddits/remove/", summary="Watch subreddits no more", status_code=204, responses=WRITE_PROBLEMS)
+async def remove_many(pool: PoolOf, who: Operator, removed: Removed) -> None:
+    """All of them or, when one is not watched, none. Their posts stay."""
+    await remove_subreddits(pool, removed.names, by=who.name, now=utcnow())
+
+
+@router.get(
+    "/api/subreddits.csv",
+    summary="Watched subreddits as CSV",
+    response_class=Response,
+    responses=READ_PROBLEMS | {200: {"content": {"text/csv": {}}, "description": "What the import takes."}},
+)
+async def export(pool: PoolOf, _: Reader) -> Response:
+    """With the columns that the import takes."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*COLUMNS, PAUSED_COLUMN])
+    for row in await list_subreddits(pool):
+        writer.writerow([row.name, row.interval_seconds, row.priority, str(row.paused).lower()])
+    disposition = 'attachment; filename="subreddits.csv"'
+    return Response(text.getvalue(), media_type="text/csv", headers={"Content-Disposition": disposition})
+
+
+@router.post("/api/subreddits.csv", summary="Make subreddits as a CSV file says", responses=WRITE_PROBLEMS)
+async def import_(
+    pool: PoolOf,
+    who: Operator,
+    content: Annotated[
+        str,
+        Body(
+            media_type="text/csv",
+            max_length=MOST_CSV_CHARACTERS,
+            description="Header `name,interval_seconds,priority`, with `paused` or without.",
+            examples=["name,interval_seconds,priority\nrust,60,fast\n"],
+        ),
+    ],
+    dry_run: Annotated[bool, Query(description="Say what would be done, and do nothing.")] = False,
+) -> Imported:
+    """The whole file or, when one line is wrong, nothing. Subreddits that are not in it stay as they are."""
+    try:
+        wanted = [
+            Wanted(row.name, row.interval_seconds, row.priority, row.paused)
+            for row in parse_subreddits(content, "body")
+        ]
+    except Invalid as error:
+        raise InvalidParameter("body", str(error)) from error
+    before = {row.name.lower(): row for row in await named_subreddits(pool, [row.name for row in wanted])}
+    added = [row.name for row in wanted if row.name.lower() not in before]
+    changed = [row.name for row in wanted if row.name.lower() in before and not _same(before[row.name.lower()], row)]
+    if not dry_run:
+        await put_subreddits(pool, wanted, by=who.name, now=utcnow())
+    unchanged = len(wanted) - len(added) - len(changed)
+    return Imported(rows=len(wanted), added=added, changed=changed, unchanged=unchanged, dry_run=dry_run)
+
+
+@router.get("/api/subreddits/{name}", include_in_schema=False)
+@router.get("/api/subreddits/{name}/", summary="One watched subreddit", responses=READ_PROBLEMS | NAMED_PROBLEMS)
+async def detail(pool: PoolOf, settings: SettingsOf, _: Reader, name: NameInPath) -> SubredditOut:
+    """As in the list."""
+    rows = await _watched(pool, name)
+    return (await View.of(pool, settings, utcnow())).shown(rows)[0]
+
+
+@router.patch("/api/subreddits/{name}", include_in_schema=False)
+@router.patch("/api/subreddits/{name}/", summary="Change a subreddit", responses=WRITE_PROBLEMS | NAMED_PROBLEMS)
+async def change(pool: PoolOf, settings: SettingsOf, who: Operator, name: NameInPath, changed: Changed) -> SubredditOut:
+    """Pause it, go on, or change how closely it is watched."""
+    await _watched(pool, name)
+    now = utcnow()
+    wanted = _change(changed.priority, changed.interval_seconds, changed.paused)
+    rows = await change_subreddits(pool, [name], wanted, by=who.name, now=now)
+    return (await View.of(pool, settings, now)).shown(rows)[0]
+
+
+@router.delete("/api/subreddits/{name}", include_in_schema=False, status_code=204)
+@router.delete(
+    "/api/subreddits/{name}/",
+    summary="Watch a subreddit no more",
+    status_code=204,
+    responses=WRITE_PROBLEMS | NAMED_PROBLEMS,
+)
+async def remove(pool: PoolOf, who: Operator, name: NameInPath) -> None:
+    """Its posts stay."""
+    await _watched(pool, name)
+    await remove_subreddits(pool, [name], by=who.name, now=utcnow())
+
+
+async def _watched(pool: PoolOf, name: str) -> list[SubredditRow]:
+    rows = await named_subreddits(pool, [name])
+    if not rows:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"r/{name} is not watched; POST /api/subreddits/ adds it")
+    return rows
+
+
+def _change(tier: Tier | None, interval_seconds: int | None, paused: bool | None) -> Change:
+    """A change of the tier brings its usual interval, unless another is given."""
+    if interval_seconds is None and tier is not None:
+        interval_seconds = TIER_INTERVALS[tier]
+    return Change(paused=paused, priority=tier, interval_seconds=interval_seconds)
+
+
+def _same(row: SubredditRow, wanted: Wanted) -> bool:
+    return (row.interval_seconds, row.priority, row.paused) == (
+        wanted.interval_seconds,
+        wanted.priority,
+        wanted.paused,
+    )

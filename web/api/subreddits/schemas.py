@@ -1,0 +1,119 @@
+"""Watched subreddits as the API takes and gives them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from signalflow.errors import Invalid
+from signalflow.reddit.subreddits import MAX_INTERVAL, MIN_INTERVAL, checked_name
+
+MOST_NAMES = 500
+
+
+def _name(text: str) -> str:
+    try:
+        return checked_name(text)
+    except Invalid as error:
+        raise ValueError(str(error)) from error
+
+
+Name = Annotated[str, Field(max_length=128), AfterValidator(_name)]
+Names = Annotated[
+    list[Name],
+    Field(
+        min_length=1,
+        max_length=MOST_NAMES,
+        description="Names with or without `r/`, or addresses.",
+        examples=[["rust"]],
+    ),
+]
+Tier = Literal["fast", "medium", "slow"]
+Interval = Annotated[
+    int,
+    Field(
+        ge=MIN_INTERVAL,
+        le=MAX_INTERVAL,
+        description="Longest time between two looks, in seconds. Without it, the tier's usual one: 60, 180 or 600.",
+    ),
+]
+Status = Literal["paused", "pending", "ok", "refused"]
+
+
+class SubredditOut(BaseModel):
+    """A watched subreddit."""
+
+    name: str = Field(description="Name without `r/`.", examples=["rust"])
+    priority: Tier = Field(description="How closely it is watched.")
+    interval_seconds: int = Field(description="Longest time between two looks.")
+    paused: bool
+    status: Status = Field(
+        description="`pending` until Reddit has shown it for the first time, `refused` with the reason in `state`."
+    )
+    state: str = Field(description="`unchecked`, `ok`, or why Reddit refuses it.", examples=["private"])
+    checked_at: datetime | None = Field(description="When Reddit said so.")
+    last_polled_at: datetime | None = Field(description="Last listing that it was in.")
+    next_poll_at: datetime | None = Field(
+        description="It is looked at again at the latest then; null while it is paused or refused."
+    )
+    posts_per_hour: float = Field(description="Mean of the last 24 hours.")
+    changed_by: str | None = Field(description="Who changed it last; null: as the defaults made it.")
+    changed_at: datetime | None
+    effective_at: datetime | None = Field(description="The poller goes by the last change from then on at the latest.")
+
+
+class SubredditPage(BaseModel):
+    """Watched subreddits, by name."""
+
+    items: list[SubredditOut]
+    next: str | None = Field(description="Give it as `cursor` to get the page after this one; null on the last page.")
+
+
+class Added(BaseModel):
+    """Subreddits to watch, be they new, paused or removed before. What is not given stays as it is where one is watched already."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    names: Names
+    priority: Tier | None = Field(None, description="How closely; `medium` for a new one.")
+    interval_seconds: Interval | None = None
+
+
+class Changed(BaseModel):
+    """What is to be different."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    paused: bool | None = Field(None, description="Whether polling it stops.")
+    priority: Tier | None = None
+    interval_seconds: Interval | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "Changed":
+        if self.paused is None and self.priority is None and self.interval_seconds is None:
+            raise ValueError("give paused, priority or interval_seconds")
+        return self
+
+
+class ChangedMany(Changed):
+    """The same change for many."""
+
+    names: Names
+
+
+class Removed(BaseModel):
+    """Subreddits to watch no more. Their posts stay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    names: Names
+
+
+class Imported(BaseModel):
+    """What an import did, or would do."""
+
+    rows: int = Field(description="Rows of the file.")
+    added: list[str] = Field(description="Not watched before.")
+    changed: list[str] = Field(description="Watched before, otherwise.")
+    unchanged: int
+    dry_run: bool

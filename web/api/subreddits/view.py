@@ -1,0 +1,62 @@
+"""What is said of a subreddit beside its row: whether Reddit shows it, when it is due, how busy it is, when a change counts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from signalflow.settings import Settings
+from signalflow.storage.pool import Pool
+from signalflow.storage.subreddits import SubredditRow, posts_per_hour
+from web.api.subreddits.schemas import Status, SubredditOut
+
+# The poller reads the configuration every so often, and finishes the request that it is at before it looks.
+REQUEST_SECONDS = 16.0
+
+
+@dataclass(frozen=True)
+class View:
+    """How rows are shown at one moment."""
+
+    now: datetime
+    rates: dict[str, float]
+    delay: timedelta
+
+    @classmethod
+    async def of(cls, pool: Pool, settings: Settings, now: datetime) -> "View":
+        """Raises Retryable while the database is away."""
+        delay = timedelta(seconds=settings.config_refresh_seconds + REQUEST_SECONDS)
+        return cls(now, await posts_per_hour(pool, now), delay)
+
+    def shown(self, rows: Iterable[SubredditRow]) -> list[SubredditOut]:
+        """The rows as the API gives them."""
+        return [self._shown(row) for row in rows]
+
+    def _shown(self, row: SubredditRow) -> SubredditOut:
+        status = _status(row)
+        due = None
+        if status in ("ok", "pending"):
+            begun = row.last_polled_at or row.changed_at or self.now
+            due = max(begun + timedelta(seconds=row.interval_seconds), self.now)
+        return SubredditOut(
+            name=row.name,
+            priority=row.priority,
+            interval_seconds=row.interval_seconds,
+            paused=row.paused,
+            status=status,
+            state=row.state,
+            checked_at=row.checked_at,
+            last_polled_at=row.last_polled_at,
+            next_poll_at=due,
+            posts_per_hour=round(self.rates.get(row.name.lower(), 0.0), 2),
+            changed_by=row.changed_by,
+            changed_at=row.changed_at,
+            effective_at=None if row.changed_at is None else row.changed_at + self.delay,
+        )
+
+
+def _status(row: SubredditRow) -> Status:
+    if row.paused:
+        return "paused"
+    if row.state == "unchecked":
+        return "pending"
+    return "ok" if row.state == "ok" else "refused"
