@@ -19,8 +19,6 @@ from signalflow.storage.writer import write_batch
 from tests.integration.storage_rows import observation
 from web.api.app import create_api
 
-HOSTILE = "<script>alert(1)</script> \"quoted\" & 'single' <img src=x onerror=alert(1)>"
-
 
 @asynccontextmanager
 async def api_of(url: str, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
@@ -78,9 +76,6 @@ async def test_a_stored_post_comes_back_with_all_its_fields(database_url: str) -
 async def test_an_empty_database_is_an_empty_page(database_url: str) -> None:
     async with api_of(database_url) as client:
         assert (await client.get("/api/posts/")).json() == {"items": [], "next": None}
-        page = await client.get("/")
-    assert page.status_code == 200
-    assert "No posts yet" in page.text
 
 
 @pytest.mark.parametrize(("stored", "page_size", "expected"), [(4, 2, [2, 2]), (5, 2, [2, 2, 1]), (2, 200, [2])])
@@ -125,55 +120,6 @@ async def test_posts_are_newest_first_and_ties_by_id(database_url: str) -> None:
     async with api_of(database_url) as client:
         found = [post["id"] async for page in pages(client, 1) for post in page]
     assert found == ["new", "tie2", "tie1", "old"]
-
-
-async def rising_post(url: str, **changes: Any) -> None:
-    """A post that gains score at this moment."""
-    now = utcnow()
-    row = {"id": "up", "created_utc": now - timedelta(minutes=3), "observed_at": now, "score_velocity": 2.0, **changes}
-    await store(url, row)
-
-
-@pytest.mark.parametrize("path", ["/", "/lists"])
-async def test_a_hostile_text_is_shown_and_never_run(database_url: str, path: str) -> None:
-    await rising_post(
-        database_url,
-        title=HOSTILE,
-        permalink='/r/a/"><script>alert(2)</script>',
-        current_score=1234,
-        current_comments=1,
-    )
-    async with api_of(database_url) as client:
-        page = (await client.get(path)).text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "<script>" not in page
-    assert "<img" not in page
-    assert "1,234 points" in page
-    assert ">1 comment<" in page
-    assert "+120.0/min" in page
-
-
-async def test_the_page_lists_what_is_taking_off_before_the_newest(database_url: str) -> None:
-    await rising_post(database_url, title="Rocket leaves", is_trending=True)
-    await store(database_url, {"id": "still", "title": "Nothing moves"})
-    async with api_of(database_url) as client:
-        page = (await client.get("/")).text
-    rising, newest = page[page.index("Taking off") :].split('id="newest"')
-    assert "Rocket leaves" in rising
-    assert "Nothing moves" not in rising
-    assert "Nothing moves" in newest
-    assert ">trending</span>" in rising
-
-
-async def test_only_paths_of_reddit_become_links(database_url: str) -> None:
-    await rising_post(database_url, permalink="javascript:alert(1)")
-    async with api_of(database_url) as client:
-        assert "javascript" not in (await client.get("/")).text
-    await rising_post(database_url, id="fine", permalink="/r/python/comments/fine/")
-    async with api_of(database_url) as client:
-        assert 'href="https://www.reddit.com/r/python/comments/fine/"' in (await client.get("/")).text
-    async with api_of(database_url, reddit_base_url="http://127.0.0.1:8123") as client:
-        assert "reddit.com" not in (await client.get("/")).text
 
 
 async def test_a_lost_connection_heals_without_a_restart(database_url: str) -> None:

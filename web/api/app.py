@@ -11,11 +11,11 @@ from signalflow.settings import Settings
 from signalflow.storage.pool import create_pool
 from web.api.headers import SecurityHeaders
 from web.api.health.endpoints import router as health
-from web.api.page.endpoints import mount_static
-from web.api.page.endpoints import router as page
 from web.api.posts.endpoints import router as posts
 from web.api.problems import handle_problems
 from web.api.subreddits.endpoints import router as subreddits
+from web.dashboard.endpoints import mount_static
+from web.dashboard.endpoints import router as dashboard
 
 # An answer that is smaller than a packet gains nothing.
 GZIP_FROM_BYTES = 1400
@@ -49,7 +49,7 @@ def create_api(settings: Settings) -> FastAPI:
     handle_problems(app)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES)
     app.add_middleware(SecurityHeaders)
-    for router in (health, posts, subreddits, page):
+    for router in (health, posts, subreddits, dashboard):
         app.include_router(router)
     mount_static(app)
     return app

@@ -53,12 +53,6 @@ async def test_posts_are_a_503_problem_while_the_database_is_away(client: httpx.
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_the_page_says_that_the_database_is_away(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-    assert answer.status_code == 503
-    assert "The database cannot be reached" in answer.text
-
-
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
@@ -96,26 +90,13 @@ async def test_other_errors_are_problems_too(client: httpx.AsyncClient, method: 
     assert answer.json()["status"] == status
 
 
-@pytest.mark.parametrize("path", ["/", "/lists", "/health", "/api/posts/", "/static/page.js", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/health", "/api/posts/", "/static/app.js", "/nothing"])
 async def test_every_answer_forbids_inline_scripts_and_framing(client: httpx.AsyncClient, path: str) -> None:
     policy = (await client.get(path)).headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
-
-
-async def test_the_page_loads_all_it_needs_from_its_own_address(client: httpx.AsyncClient) -> None:
-    page = (await client.get("/")).text
-    assert "<script>" not in page
-    assert "style=" not in page
-    assert "http://" not in page
-    assert "https://" not in page
-    for path, kind in [("page.js", "text/javascript"), ("page.css", "text/css"), ("icon.svg", "image/svg+xml")]:
-        assert f"/static/{path}" in page
-        answer = await client.get(f"/static/{path}")
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith(kind)
 
 
 async def test_the_openapi_document_names_every_error_of_the_posts(client: httpx.AsyncClient) -> None:

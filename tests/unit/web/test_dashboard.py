@@ -1,0 +1,71 @@
+"""The dashboard's files as a browser gets them; what they do in one is in tests/browser."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from web.dashboard import endpoints
+
+STATIC = endpoints.HERE / "static"
+OURS = sorted(path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the pages alone: they need neither database nor broker."""
+    app = FastAPI(openapi_url=None, docs_url=None)
+    app.include_router(endpoints.router)
+    endpoints.mount_static(app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/", "/posts/1abc2d", "/analytics", "/subreddits", "/operations"])
+async def test_every_page_has_an_address_that_can_be_opened_directly(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert 'src="/static/app.js"' in answer.text
+
+
+async def test_the_shell_loads_all_it_needs_from_its_own_address(client: httpx.AsyncClient) -> None:
+    shell = (await client.get("/")).text
+    loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', shell)
+    assert len(loaded) >= 5
+    for path in loaded:
+        assert (await client.get(path)).status_code == 200, path
+    assert "http://" not in shell
+    assert "https://" not in shell
+
+
+async def test_the_shell_has_nothing_that_the_content_security_policy_forbids(client: httpx.AsyncClient) -> None:
+    shell = (await client.get("/")).text
+    assert "<style" not in shell
+    assert "style=" not in shell
+    assert re.search(r"\son[a-z]+=", shell) is None
+    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", shell))
+
+
+async def test_a_module_of_yesterday_is_never_run_beside_one_of_today(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/static/app.js")
+    assert answer.headers["cache-control"] == "no-cache"
+    again = await client.get("/static/app.js", headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("path", [path for path in OURS if path.suffix == ".js"], ids=lambda path: path.name)
+def test_no_module_parses_text_of_strangers_as_html_or_code(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function"
+    assert re.search(forbidden, text) is None
+
+
+@pytest.mark.parametrize("path", [path for path in OURS if path.suffix == ".js"], ids=lambda path: path.name)
+def test_every_import_of_a_module_is_a_file_of_ours(path: Path) -> None:
+    for imported in re.findall(r"""(?:from|import\()\s*["']([^"']+)["']""", path.read_text(encoding="utf-8")):
+        assert imported.startswith("."), imported
+        assert (path.parent / imported).resolve().is_file(), imported

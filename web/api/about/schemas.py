@@ -1,0 +1,34 @@
+"""What a client needs to know of this installation before it can explain what it shows."""
+
+from pydantic import BaseModel, Field
+
+
+class TrendingWeights(BaseModel):
+    """What each condition adds to the trending score. Of the two velocities only the higher one that holds counts."""
+
+    velocity_high: float = Field(examples=[0.4])
+    velocity_low: float = Field(examples=[0.2])
+    sentiment: float = Field(examples=[0.2])
+    comments: float = Field(examples=[0.2])
+
+
+class TrendingRuleOut(BaseModel):
+    """When a post is trending. The conditions must be exceeded, the threshold reached."""
+
+    velocity_high: float = Field(description="Score per second.", examples=[50.0])
+    velocity_low: float = Field(description="Score per second.", examples=[10.0])
+    sentiment: float = Field(description="Absolute sentiment of the title, 0 to 1.", examples=[0.5])
+    comments: int = Field(description="Number of comments.", examples=[100])
+    threshold: float = Field(description="Trending score from which a post is trending.", examples=[0.5])
+    weights: TrendingWeights
+
+
+class About(BaseModel):
+    """This installation."""
+
+    version: str = Field(description="Version of the program.", examples=["0.1.0"])
+    link_base: str | None = Field(
+        description="Address before a post's `permalink`; null when the posts are not Reddit's own, such as the simulator's.",
+        examples=["https://www.reddit.com"],
+    )
+    trending_rule: TrendingRuleOut

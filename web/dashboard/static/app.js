@@ -1,0 +1,116 @@
+// Boot: who is signed in, the bar on top, the live stream, and which page stands in <main>.
+import * as api from "./api.js";
+import { announce, h, icon, setText } from "./dom.js";
+import { clockTime } from "./format.js";
+import { Live } from "./live.js";
+import { errorNotice } from "./parts/states.js";
+import { themeSwitch } from "./parts/theme.js";
+
+const ROUTES = [
+  { path: /^\/$/, name: "now", title: "Now", load: () => import("./pages/now.js") },
+];
+const TABS = [["/", "now", "Now"]];
+
+const live = new Live();
+const main = document.getElementById("main");
+const context = { live, session: null, about: null, navigate };
+let leave = null;
+let shown = null;
+
+/** Go to a path of the dashboard without a reload. */
+function navigate(path) {
+  history.pushState(null, "", path);
+  show(true);
+}
+
+async function show(moved = false) {
+  const route = ROUTES.find(({ path }) => path.test(location.pathname));
+  leave?.abort();
+  leave = new AbortController();
+  const { signal } = leave;
+  for (const tab of document.querySelectorAll(".tabs a")) {
+    if (tab.dataset.name === route?.name) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
+  }
+  if (!route) {
+    main.replaceChildren(h("div", { class: "empty" }, h("strong", {}, "There is no such page"), h("a", { href: "/" }, "Go to what happens now")));
+    return;
+  }
+  document.title = `${route.title} · signalflow`;
+  const root = h("div", { class: `page ${route.name}` });
+  try {
+    const page = await route.load();
+    if (signal.aborted) return;
+    main.replaceChildren(root);
+    if (moved) {
+      scrollTo(0, 0);
+      main.focus({ preventScroll: true });
+      announce(route.title);
+    }
+    shown = location.pathname;
+    await page.mount(root, { ...context, signal, match: location.pathname.match(route.path) });
+  } catch (error) {
+    if (signal.aborted) return;
+    root.replaceChildren(errorNotice(error, () => show()));
+    if (!root.isConnected) main.replaceChildren(root);
+  }
+}
+
+function liveState() {
+  const pill = h("span", { class: "live", role: "status", "data-state": "off" }, "offline");
+  live.addEventListener("state", ({ detail: { state, since } }) => {
+    pill.dataset.state = state;
+    const texts = { live: "Live", connecting: "Connecting", reconnecting: since && `Reconnecting · stale since ${clockTime(since)}` };
+    setText(pill, texts[state] ?? state);
+  });
+  return pill;
+}
+
+function bar() {
+  const tabs = TABS.map(([href, name, text]) => h("a", { href, "data-name": name }, icon(name), text));
+  const { name, role } = context.session;
+  document.getElementById("bar").replaceChildren(
+    h("a", { class: "brand", href: "/", "aria-label": "signalflow, home" }, icon("logo"), h("span", { class: "brand-name" }, "signalflow")),
+    h("nav", { class: "tabs", "aria-label": "Pages" }, tabs),
+    h("div", { class: "bar-end" }, liveState(), h("span", { class: "user", title: `Role: ${role}` }, name), themeSwitch(),
+      h("button", { class: "button plain icon", type: "button", title: "Sign out", "aria-label": "Sign out", onclick: signOut }, icon("out"))),
+  );
+}
+
+async function signOut() {
+  await api.remove("/api/session/").catch(() => null);
+  toSignIn();
+}
+
+function toSignIn() {
+  live.stop();
+  const here = location.pathname + location.search;
+  location.assign(`/sign-in${api.query({ next: here === "/" ? null : here })}`);
+}
+
+function followLinks(event) {
+  const link = event.target.closest?.("a[href^='/']");
+  if (!link || link.target || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (!ROUTES.some(({ path }) => path.test(link.pathname))) return;
+  event.preventDefault();
+  navigate(link.getAttribute("href"));
+}
+
+async function start() {
+  api.whenSignedOut(toSignIn);
+  try {
+    context.session = await api.get("/api/session/");
+    context.about = await api.get("/api/about/");
+  } catch (error) {
+    if (error.status !== 401) main.replaceChildren(errorNotice(error, start));
+    return;
+  }
+  api.useCsrfToken(context.session.csrf_token);
+  bar();
+  document.addEventListener("click", followLinks);
+  addEventListener("popstate", () => show(location.pathname !== shown));
+  live.start();
+  await show();
+}
+
+start();

@@ -1,0 +1,76 @@
+// Elements. Text only ever becomes text: nothing here, nor anywhere else in the dashboard, parses a string as HTML.
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "checked" || name === "disabled" || name === "selected") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** An element with attributes (`on...` are listeners) and children; strings become text. */
+export const h = (tag, properties, ...children) => fill(document.createElement(tag), properties, children);
+
+/** The same for SVG. */
+export const s = (tag, properties, ...children) => fill(document.createElementNS(SVG, tag), properties, children);
+
+/** Set the text of an element, only when it differs: what did not change is not announced, painted or selected anew. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** The address, if a browser may be sent there: http(s) or a path of our own; otherwise null. */
+export function safeAddress(address) {
+  if (typeof address !== "string" || address === "") return null;
+  try {
+    const { protocol } = new URL(address, location.origin);
+    return protocol === "http:" || protocol === "https:" ? address : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A link that leaves the dashboard, or plain text when the address is none. */
+export function outward(address, ...children) {
+  const href = safeAddress(address);
+  return href ? h("a", { href, rel: "noopener noreferrer nofollow", target: "_blank" }, ...children) : h("span", {}, ...children);
+}
+
+const PATHS = {
+  now: "M2.5 13.5 6 9.5l2.5 2L13.5 4M10 3.5h4v4",
+  analytics: "M2.5 2.5v11h11M5.5 11V8M8.5 11V5M11.5 11V6.5",
+  subreddits: "M3 4h10M3 8h10M3 12h6",
+  operations: "M1.5 8h3l2-5 3 10 2-5h3",
+  sun: "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6ZM8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1",
+  moon: "M13.5 9.5A6 6 0 0 1 6.5 2.500 6 6 0 1 0 13.500 9.500Z",
+  system: "M2 3h12v8H2ZM6 14h4M8 11v3",
+  filter: "M2 4h12M4 8h8M6.500 12h3",
+  share: "M10 3h3v3M13 3 8 8M7 4H3v9h9V9",
+  out: "M6 3H3v10h3M10 5l3 3-3 3M13 8H6",
+  logo: "M1.500 12 5 8l3 2.500L14.500 3",
+};
+
+/** One of our own small drawings; decoration only, the text beside it says the same. */
+export const icon = (name) =>
+  s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" },
+    s("path", { d: PATHS[name], fill: "none", stroke: "currentColor", "stroke-width": "1.6", "stroke-linecap": "round", "stroke-linejoin": "round" }));
+
+/** Say something once to those who listen to the page. */
+export function announce(text) {
+  setText(document.getElementById("announcer"), text);
+}
+
+let toastTimer;
+
+/** Show a short message for some seconds; it is announced as well. */
+export function toast(text) {
+  document.querySelector(".toast")?.remove();
+  document.body.append(h("div", { class: "toast" }, text));
+  announce(text);
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => document.querySelector(".toast")?.remove(), 6000);
+}

@@ -1,0 +1,108 @@
+// The live stream: one socket for the whole dashboard, which comes back by itself and misses nothing that Kafka still has.
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 10_000;
+// The server sends a heartbeat at least this often; a silent socket is a dead one.
+const SILENT_AFTER_MS = 20_000;
+
+/**
+ * Events: "state" (detail: {state, since}), "posts" (detail: posts), "reset" (what was shown may have holes: load it anew).
+ * States: connecting, live, reconnecting (with `since`: when the numbers stopped being fresh), off.
+ */
+export class Live extends EventTarget {
+  state = "off";
+  since = null;
+  counters = null;
+  #socket = null;
+  #token = null;
+  #waits = 0;
+  #timer = 0;
+  #watchdog = 0;
+  #filter = {};
+
+  /** Connect, and stay connected. */
+  start() {
+    if (this.state !== "off") return;
+    this.#become("connecting");
+    this.#open();
+    addEventListener("online", this.#now);
+  }
+
+  /** Close, and stay closed. */
+  stop() {
+    removeEventListener("online", this.#now);
+    clearTimeout(this.#timer);
+    clearTimeout(this.#watchdog);
+    this.state = "off";
+    this.#socket?.close();
+  }
+
+  /** What the server should send: {subreddits, trending, min_score, keywords, ids}; empty: everything. */
+  filter(filter) {
+    this.#filter = filter;
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#sendFilter();
+  }
+
+  #sendFilter() {
+    this.#socket.send(JSON.stringify({ type: "filter", ...this.#filter }));
+  }
+
+  #now = () => {
+    if (this.state !== "reconnecting") return;
+    clearTimeout(this.#timer);
+    this.#open();
+  };
+
+  #open() {
+    const address = new URL("/ws/posts/", location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    if (this.#token) address.searchParams.set("since", this.#token);
+    const socket = (this.#socket = new WebSocket(address));
+    this.#watch(socket);
+    socket.addEventListener("open", () => {
+      if (Object.keys(this.#filter).length) this.#sendFilter();
+    });
+    socket.addEventListener("message", ({ data }) => {
+      this.#watch(socket);
+      this.#take(JSON.parse(data));
+    });
+    socket.addEventListener("close", () => {
+      if (socket === this.#socket && this.state !== "off") this.#again();
+    });
+  }
+
+  #watch(socket) {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => {
+      socket.close();
+      if (socket === this.#socket && this.state !== "off") this.#again();
+    }, SILENT_AFTER_MS);
+  }
+
+  #again() {
+    this.#socket = null;
+    clearTimeout(this.#watchdog);
+    if (this.state !== "reconnecting") this.#become("reconnecting", new Date());
+    // Jitter, so that all dashboards do not come back in the same instant.
+    const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#waits++) * (0.5 + Math.random() / 2);
+    this.#timer = setTimeout(() => this.#open(), wait);
+  }
+
+  #take(frame) {
+    if (frame.id) this.#token = frame.id;
+    this.#waits = 0;
+    if (this.state !== "live") this.#become("live");
+    if (frame.type === "posts") this.dispatchEvent(new CustomEvent("posts", { detail: frame.posts }));
+    else if (frame.type === "heartbeat") this.counters = frame;
+    else if (frame.type === "reset") {
+      this.#token = frame.id ?? null;
+      this.dispatchEvent(new CustomEvent("reset", { detail: frame.reason }));
+    }
+  }
+
+  #become(state, since = null) {
+    this.state = state;
+    this.since = since;
+    this.dispatchEvent(new CustomEvent("state", { detail: { state, since } }));
+  }
+}

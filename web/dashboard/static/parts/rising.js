@@ -1,0 +1,104 @@
+// What takes off: the posts that gain score fastest now, each with its line and the reasons.
+import * as api from "../api.js";
+import { h } from "../dom.js";
+import { risingCard } from "./post.js";
+import { emptyState } from "./states.js";
+
+const SHOWN = 8;
+const MOST_CANDIDATES = 200;
+const MOST_POINTS = 120;
+// A velocity that was measured longer ago says nothing of now.
+const FRESH_MS = 30 * 60_000;
+const YOUNG_MS = 24 * 3_600_000;
+// Cards that change places more often than this cannot be read.
+const RANK_EVERY_MS = 3000;
+
+export class Rising {
+  #rule;
+  #signal;
+  #candidates = new Map();
+  #cards = new Map();
+  #list = h("ol", { class: "rising", "aria-label": "Posts that take off" });
+  #ranked = 0;
+
+  constructor(rule, signal) {
+    this.#rule = rule;
+    this.#signal = signal;
+    this.element = this.#list;
+  }
+
+  /** Begin anew with these posts. */
+  replace(posts) {
+    this.#candidates.clear();
+    this.#cards.clear();
+    this.#list.replaceChildren();
+    this.#ranked = 0;
+    this.take(posts);
+  }
+
+  /** Take newer observations, of posts that are shown and of others. */
+  take(posts) {
+    for (const post of posts) {
+      const known = this.#candidates.get(post.id);
+      if (known && known.observed_at > post.observed_at) continue;
+      this.#candidates.delete(post.id);
+      this.#candidates.set(post.id, post);
+      const card = this.#cards.get(post.id);
+      if (card) {
+        card.update(post);
+        this.#addPoint(card, post);
+      }
+    }
+    this.#rank();
+  }
+
+  #rank() {
+    const now = Date.now();
+    if (now - this.#ranked < RANK_EVERY_MS || (this.#cards.size > 0 && (this.#list.matches(":hover") || this.#list.contains(document.activeElement)))) return;
+    this.#ranked = now;
+    const rises = ({ score_velocity, observed_at, created_utc, removed_by }) =>
+      score_velocity > 0 && !removed_by && now - Date.parse(observed_at) < FRESH_MS && now - Date.parse(created_utc) < YOUNG_MS;
+    const ranked = [...this.#candidates.values()].filter(rises).sort((a, b) => b.score_velocity - a.score_velocity || a.id.localeCompare(b.id));
+    for (const { id } of ranked.slice(MOST_CANDIDATES)) this.#candidates.delete(id);
+    for (const [id, post] of this.#candidates) if (!rises(post)) this.#candidates.delete(id);
+    this.#show(ranked.slice(0, SHOWN));
+  }
+
+  #show(posts) {
+    const wanted = new Set(posts.map(({ id }) => id));
+    for (const [id, card] of this.#cards) {
+      if (wanted.has(id)) continue;
+      card.element.remove();
+      this.#cards.delete(id);
+    }
+    for (const post of posts) if (!this.#cards.has(post.id)) this.#add(post);
+    const elements = posts.map(({ id }) => this.#cards.get(id).element);
+    if (elements.length === 0) {
+      this.#list.replaceChildren(h("li", {}, emptyState("Nothing takes off at the moment", "Posts show up here when their score rises between two observations.")));
+    } else if (elements.some((element, place) => this.#list.children[place] !== element) || this.#list.children.length !== elements.length) {
+      this.#list.replaceChildren(...elements);
+    }
+  }
+
+  async #add(post) {
+    const card = { ...risingCard(post, this.#rule), points: [] };
+    this.#cards.set(post.id, card);
+    try {
+      const history = await api.get(`/api/posts/${post.id}/history/`, { interval: "raw" }, this.#signal);
+      const seen = history.items.map(({ observed_at, score }) => [Date.parse(observed_at), score]);
+      // It began with nothing: the line shows where it comes from even after two observations.
+      card.points = [[Date.parse(post.created_utc), 0], ...seen, ...card.points.filter(([time]) => time > (seen.at(-1)?.[0] ?? 0))];
+      card.draw(card.points);
+    } catch {
+      // The card stands without its line; the numbers come from the list.
+    }
+  }
+
+  #addPoint(card, post) {
+    const time = Date.parse(post.observed_at);
+    if (time <= (card.points.at(-1)?.[0] ?? 0)) return;
+    card.points.push([time, post.current_score]);
+    if (card.points.length > MOST_POINTS) card.points.splice(1, 1);
+    card.draw(card.points);
+  }
+}
