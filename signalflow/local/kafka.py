@@ -5,7 +5,7 @@ import base64
 import os
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -42,15 +42,25 @@ Brokers = Literal[1, 3]
 class EmbeddedKafka:
     """A Kafka cluster on loopback whose logs are kept in `data_dir`; broker and controller in one process each.
 
-    `broker_ports` has one port a broker (one or three), `controller_ports` as many.
+    `broker_ports` has one port a broker (one or three), `controller_ports` as many. `relayed`, if given, has for each broker
+    the port of a second listener and the port of a proxy in front of it, which is what clients of that listener are told.
     """
 
-    def __init__(self, data_dir: Path, broker_ports: Sequence[int], controller_ports: Sequence[int]) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        broker_ports: Sequence[int],
+        controller_ports: Sequence[int],
+        relayed: Sequence[tuple[int, int]] = (),
+    ) -> None:
         if len(broker_ports) not in (1, 3) or len(controller_ports) != len(broker_ports):
             raise ValueError("a local cluster has one broker or three, each with a controller port")
+        if relayed and len(relayed) != len(broker_ports):
+            raise ValueError("every broker is relayed, or none")
         self.data_dir = data_dir.resolve()
         self.broker_ports = tuple(broker_ports)
         self.controller_ports = tuple(controller_ports)
+        self.relayed = tuple(relayed)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._preparing = Lock()
 
@@ -195,19 +205,20 @@ class EmbeddedKafka:
         voters = ",".join(
             f"{n}@{ports.LOOPBACK}:{port}" for n, port in zip(self.nodes, self.controller_ports, strict=True)
         )
-        listeners = (
-            f"PLAINTEXT://{ports.LOOPBACK}:{self.broker_ports[node - 1]},"
-            f"CONTROLLER://{ports.LOOPBACK}:{self.controller_ports[node - 1]}"
-        )
+        listening = {"PLAINTEXT": self.broker_ports[node - 1]}
+        advertised = dict(listening)
+        if self.relayed:
+            listening["RELAYED"], advertised["RELAYED"] = self.relayed[node - 1]
+        listening["CONTROLLER"] = self.controller_ports[node - 1]
         options: dict[str, str | int] = {
             "process.roles": "broker,controller",
             "node.id": node,
             "controller.quorum.voters": voters,
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "listeners": listeners,
-            "advertised.listeners": f"PLAINTEXT://{ports.LOOPBACK}:{self.broker_ports[node - 1]}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": _addresses(listening),
+            "advertised.listeners": _addresses(advertised),
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listening),
             "log.dirs": str(self._storage(node)),
             # A misspelt name must fail instead of making a topic with defaults.
             "auto.create.topics.enable": "false",
@@ -223,6 +234,10 @@ class EmbeddedKafka:
             "log.index.size.max.bytes": 1 << 20,
         }
         return "".join(f"{name}={value}\n" for name, value in options.items())
+
+
+def _addresses(listeners: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{ports.LOOPBACK}:{port}" for name, port in listeners.items())
 
 
 def _java() -> list[str]:

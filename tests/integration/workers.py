@@ -52,7 +52,8 @@ class WorkerProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
+    def start(self, **for_this_start: str) -> None:
+        """Start the process; `for_this_start` are environment variables that the next start does not have."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -65,7 +66,7 @@ class WorkerProcess:
                     "-l",
                     "warn",
                 ],
-                env=self._environment,
+                env=self._environment | for_this_start,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
