@@ -14,7 +14,7 @@ from signalflow.storage.pool import create_pool
 from signalflow.storage.subreddits import SubredditDefault, load_defaults
 from signalflow.streams.admin import create_topics
 from signalflow.topics import TopicNames
-from tests.integration.oracle import differences, expected_tables
+from signalflow.verify import compare, expected
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, read_topic
 
 WARM_UP_SECONDS = 10.0
@@ -72,8 +72,8 @@ async def test_every_visible_post_is_stored_with_the_scores_it_had(
         worker.ensure_stopped()
     drain = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.3")
     raw = await read_topic(settings, TopicNames.of(settings).posts_raw)
-    expected = expected_tables(raw)
-    rows = sum(len(post.history) for post in expected.values())
+    log = expected(raw)
+    rows = sum(1 for _ in log.history)
     drain.start()
     try:
 
@@ -86,8 +86,9 @@ async def test_every_visible_post_is_stored_with_the_scores_it_had(
     posts = await fetch_all(settings, "SELECT * FROM posts")
     history = await fetch_all(settings, "SELECT * FROM post_metrics_history")
 
-    report = differences(expected, posts, history)
-    assert {name: found[:3] for name, found in report.items() if found} == {}
+    report = await compare(log, settings.database_url.get_secret_value())
+    log.close()
+    assert {name: table.examples for name, table in report.tables.items() if table.differences} == {}
 
     visible = {
         post.id

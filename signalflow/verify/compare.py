@@ -1,0 +1,216 @@
+"""The tables against what the log asks for, in one snapshot of the database, both sides read in the order of the keys.
+
+Memory does not grow with the tables: rows come through server-side cursors.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from signalflow.verify.expect import (
+    CLOCKS_AGREE,
+    Expected,
+    columns_that_differ,
+    possible_rows,
+    same_number,
+)
+from signalflow.verify.figures import sentiment
+from signalflow.verify.hourly import HourlyCheck, hour_of
+from signalflow.verify.report import Report
+from signalflow.verify.spool import HistoryRow
+
+Connection = Any
+Progress = Callable[[int], None]
+
+ROWS_AT_ONCE = 2_000
+_ALL = datetime(1, 1, 2, tzinfo=UTC)
+_POSTS = """
+SELECT p.*, n.post_id IS NOT NULL AS has_features, n.sentiment_score, n.sentiment_label
+FROM posts p LEFT JOIN post_nlp_features n ON n.post_id = p.id
+WHERE p.last_polled_at >= $1 ORDER BY p.id
+"""
+_ORPHANS = (
+    "SELECT post_id FROM post_nlp_features n WHERE NOT EXISTS (SELECT FROM posts p WHERE p.id = n.post_id) ORDER BY 1"
+)
+_HISTORY = "SELECT * FROM post_metrics_history WHERE observed_at >= $1 ORDER BY post_id, observed_at"
+_SCHEMA = "SELECT mode, history_from FROM schema_info"
+_GAPS_OPEN = "SELECT count(*) FROM listing_gaps WHERE closed_at IS NULL"
+_STATES = "SELECT state, count(*) FROM dlq_events GROUP BY state ORDER BY state"
+
+
+@asynccontextmanager
+async def snapshot(database_url: str) -> AsyncIterator[Connection]:
+    """A connection that sees the database as it is now until the end of the block; it writes nothing."""
+    connection = await asyncpg.connect(
+        database_url, server_settings={"application_name": "signalflow-verify", "timezone": "UTC", "jit": "off"}
+    )
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            # The first statement takes the snapshot.
+            await connection.fetchval("SELECT count(*) FROM schema_info")
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def compare(expected: Expected, database_url: str, *, retention_days: int = 90) -> Report:
+    """All tables against what the log asks for. For a pipeline that is still: nothing may be on its way."""
+    async with snapshot(database_url) as connection:
+        return await compare_in(connection, expected, retention_days=retention_days)
+
+
+async def compare_in(
+    connection: Connection,
+    expected: Expected,
+    *,
+    retention_days: int = 90,
+    now: datetime | None = None,
+    progress: Progress = lambda rows: None,
+) -> Report:
+    """As compare, in a snapshot; `progress` is told how many rows were looked at. `now` is for retention, None: the server's clock."""
+    report = Report(records=expected.records, records_due=expected.records_due, start=expected.start)
+    mode, history_from = await connection.fetchrow(_SCHEMA)
+    if mode == "timescaledb":
+        moment = now or await connection.fetchval("SELECT now()")
+        # Chunks of a day go when all of it is too old, some time after.
+        history_from = max(history_from, moment - timedelta(days=retention_days) + timedelta(days=1))
+    await _compare_posts(connection, expected, report, progress)
+    await _compare_history(connection, expected, report, history_from, mode == "native", progress)
+    report.gaps_open = await connection.fetchval(_GAPS_OPEN)
+    report.dead_letter_states = dict(await connection.fetch(_STATES))
+    return report
+
+
+def _lowest(expected: Expected) -> datetime:
+    """The earliest moment of which rows are read."""
+    if expected.start is None:
+        return _ALL
+    posts = [post.row.last_polled_at for post in expected.posts.values() if post.row is not None]
+    return hour_of(min([expected.start, expected.history.earliest or expected.start, *posts]))
+
+
+async def _compare_posts(connection: Connection, expected: Expected, report: Report, progress: Progress) -> None:
+    certain_after = None if expected.start is None else expected.start + CLOCKS_AGREE
+    table = report.posts
+    wanted = {post_id for post_id, post in expected.posts.items() if None not in post.on_the_way and not post.unsure}
+    table.expected = len(wanted)
+    last = ""
+    async for row in _rows(connection, progress, _POSTS, _lowest(expected)):
+        table.found += 1
+        post_id: str = row["id"]
+        wanted.discard(post_id)
+        if post_id == last:
+            table.note("duplicated", post_id)
+            continue
+        last = post_id
+        _compare_features(row, report)
+        post = expected.posts.get(post_id)
+        if post is None:
+            if certain_after is None or row["last_polled_at"] > certain_after:
+                table.note("extra", post_id)
+            else:
+                table.unchecked += 1
+        elif post.unsure:
+            table.unchecked += 1
+        else:
+            rows = (possible for possible in possible_rows(post) if possible is not None)
+            columns = min((columns_that_differ(possible, row, certain_after) for possible in rows), key=len)
+            if columns:
+                table.note("wrong", f"{post_id}: {', '.join(columns)}")
+    for post_id in sorted(wanted):
+        table.note("missing", post_id)
+    for (post_id,) in await connection.fetch(_ORPHANS):
+        report.features.found += 1
+        report.features.note("extra", post_id)
+
+
+def _compare_features(row: Any, report: Report) -> None:
+    """The features that belong to a post's title as it is stored; the title itself is compared with the post."""
+    table = report.features
+    table.expected += 1
+    if not row["has_features"]:
+        table.note("missing", row["id"])
+        return
+    table.found += 1
+    score, label = sentiment(row["title"])
+    if not same_number(row["sentiment_score"], score) or row["sentiment_label"] != label:
+        table.note(
+            "wrong", f"{row['id']}: sentiment {row['sentiment_score']} {row['sentiment_label']}, is {score} {label}"
+        )
+
+
+async def _compare_history(
+    connection: Connection,
+    expected: Expected,
+    report: Report,
+    history_from: datetime,
+    native: bool,
+    progress: Progress,
+) -> None:
+    certain_after = None if expected.start is None else expected.start + CLOCKS_AGREE
+    table, lowest = report.history, max(_lowest(expected), history_from)
+    hours = await HourlyCheck.begin(connection, lowest) if native else None
+    wanted_rows = (row for row in expected.history if row.observed_at >= lowest)
+    wanted = next(wanted_rows, None)
+    last: tuple[str, datetime] | None = None
+    async for row in _rows(connection, progress, _HISTORY, lowest):
+        table.found += 1
+        key = row["post_id"], row["observed_at"]
+        if key == last:
+            table.note("duplicated", _named(key))
+            continue
+        last = key
+        if hours:
+            await hours.take(row)
+        while wanted is not None and wanted[:2] < key:
+            _absent(report, wanted)
+            wanted = next(wanted_rows, None)
+        if wanted is not None and wanted[:2] == key:
+            _compare_row(report, wanted, row)
+            wanted = next(wanted_rows, None)
+        elif certain_after is None or row["observed_at"] > certain_after:
+            table.note("extra", _named(key))
+        else:
+            table.unchecked += 1
+    while wanted is not None:
+        _absent(report, wanted)
+        wanted = next(wanted_rows, None)
+    if hours:
+        report.hourly = await hours.end()
+
+
+def _absent(report: Report, wanted: HistoryRow) -> None:
+    if wanted.due:
+        report.history.expected += 1
+        report.history.note("missing", _named(wanted[:2]))
+
+
+def _compare_row(report: Report, wanted: HistoryRow, row: Any) -> None:
+    table = report.history
+    table.expected += 1
+    names = ["score", "num_comments", "upvote_ratio"]
+    if wanted.velocity_known:
+        names += ["score_velocity", "comment_velocity"]
+    else:
+        table.unchecked += 1
+    differ = [name for name in names if not same_number(row[name], getattr(wanted, name))]
+    if differ:
+        told = ", ".join(f"{name} {row[name]}, is {getattr(wanted, name)}" for name in differ)
+        table.note("wrong", f"{_named(wanted[:2])}: {told}")
+
+
+def _named(key: tuple[str, datetime]) -> str:
+    return f"{key[0]} at {key[1].isoformat()}"
+
+
+async def _rows(connection: Connection, progress: Progress, statement: str, *arguments: Any) -> AsyncIterator[Any]:
+    number = 0
+    async for row in connection.cursor(statement, *arguments, prefetch=ROWS_AT_ONCE):
+        yield row
+        number += 1
+        if number % ROWS_AT_ONCE == 0:
+            progress(ROWS_AT_ONCE)
+    progress(number % ROWS_AT_ONCE)

@@ -1,0 +1,284 @@
+"""What the tables must hold after a log: every record in offset order, by the definitions alone.
+
+Velocity is the difference to the newest earlier observation of the post that the log knew when the record's turn came; an
+observation older than that is late and has none, nor has a backfilled one or one of a post older than its state is kept. History
+keeps the first record of a moment. In `posts` the numbers follow the newest observation, the body the newest one that carried it,
+first_seen_at is the least; of equals the first in the log stays.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from signalflow.verify.contract import (
+    BACKFILL,
+    REDDIT_OPENED,
+    Observed,
+    RawRecord,
+    RefusedRecordError,
+    attempt_of,
+    observed,
+)
+from signalflow.verify.figures import Rules, per_second, sentiment, trending
+from signalflow.verify.spool import HistoryRow, Spool
+
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+# A state may be removed once the log of its partition is this much past the end of its life.
+_KEPT_LONGER = timedelta(hours=1)
+# Where reading begins in the middle of a log: an observation this much later than that moment is newer than all that was not read.
+CLOCKS_AGREE = timedelta(seconds=60)
+
+
+class PostRow(NamedTuple):
+    """One row of `posts` under the names of its columns; `body` as a digest."""
+
+    subreddit: str
+    author: str | None
+    title: str
+    url: str | None
+    permalink: str | None
+    flair: str | None
+    over_18: bool
+    is_self: bool
+    created_utc: datetime
+    edited_at: datetime | None
+    removed_by: str | None
+    current_score: int
+    current_comments: int
+    current_ratio: float | None
+    score_velocity: float | None
+    comment_velocity: float | None
+    trending_score: float
+    is_trending: bool
+    last_polled_at: datetime
+    first_seen_at: datetime
+    text_observed_at: datetime | None
+    body: bytes | None
+    velocity_known: bool
+
+
+@dataclass(slots=True)
+class ExpectedPost:
+    """A post: its row as of now, the rows that it may still have while the newest records are on their way, and what velocity needs."""
+
+    row: PostRow | None = None
+    on_the_way: list[PostRow | None] = field(default_factory=list)
+    newest: tuple[datetime, int, int] | None = None
+    state_created: datetime | None = None
+    state_uncertain: bool = False
+    unsure: bool = False
+
+
+class ExpectedLetter(NamedTuple):
+    """A record that must be in the dead-letter topic, by its place in the raw topic."""
+
+    stage: str
+    attempt: int
+    digest: bytes
+    due: bool
+
+
+@dataclass
+class Expected:
+    """What a log asks for. `start`: before it the log was not read (None: read from its beginning)."""
+
+    posts: dict[str, ExpectedPost] = field(default_factory=dict)
+    history: Spool = field(default_factory=Spool)
+    letters: dict[tuple[int, int], ExpectedLetter] = field(default_factory=dict)
+    records: int = 0
+    records_due: int = 0
+    start: datetime | None = None
+    seen_offsets: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Remove temporary files."""
+        self.history.close()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How far the pipeline has come when the tables are looked at, by raw partition (None: all of it).
+
+    `stored`: offsets below it must be in the tables; `enriched`: below it must be decided, bad records in the dead-letter topic.
+    `counted`: offsets below it are asked about; later records only explain what else is there. `start`: see Expected.
+    `set_aside`: valid records that are dead letters all the same, (partition, offset) -> stage.
+    """
+
+    stored: Mapping[int, int] | None = None
+    enriched: Mapping[int, int] | None = None
+    counted: Mapping[int, int] | None = None
+    start: datetime | None = None
+    set_aside: Mapping[tuple[int, int], str] = field(default_factory=dict)
+
+
+EVERYTHING = Scope()
+
+
+def expected(records: Iterable[RawRecord], rules: Rules = Rules(), scope: Scope = EVERYTHING) -> Expected:  # noqa: B008, frozen
+    """What the tables must hold after these records of the raw topic, each partition's in offset order."""
+    oracle = Oracle(rules, scope)
+    for record in records:
+        oracle.take(record)
+    return oracle.expected
+
+
+def digest(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> bytes:
+    """A fingerprint of a record's key, value and headers."""
+    return blake2b(
+        repr((key, value, [(n, bytes(v or b"")) for n, v in headers or ()])).encode(), digest_size=16
+    ).digest()
+
+
+def text_digest(text: str | None) -> bytes | None:
+    """A fingerprint of a body."""
+    return None if text is None else blake2b(text.encode(), digest_size=16).digest()
+
+
+class Oracle:
+    """Takes records one by one, each partition's in offset order."""
+
+    def __init__(self, rules: Rules, scope: Scope) -> None:
+        self._rules, self._scope = rules, scope
+        self._lifetime = timedelta(hours=rules.state_hours)
+        self._certain_after = None if scope.start is None else scope.start + CLOCKS_AGREE
+        self._reached: dict[int, datetime] = {}
+        self.expected = Expected(start=scope.start)
+
+    def take(self, record: RawRecord) -> None:
+        """Take one record."""
+        out, partition, offset = self.expected, record.partition, record.offset
+        out.records += 1
+        first, _ = out.seen_offsets.get(partition, (offset, 0))
+        out.seen_offsets[partition] = (first, offset + 1)
+        counted = _below(self._scope.counted, partition, offset)
+        stored = _below(self._scope.stored, partition, offset)
+        out.records_due += stored and counted
+        try:
+            seen = observed(record)
+            if seen.mode != BACKFILL and seen.observed_at < REDDIT_OPENED:
+                raise RefusedRecordError("metadata.observed_at", "before there was Reddit", "write")
+        except RefusedRecordError as refused:
+            done = stored if refused.stage == "write" else _below(self._scope.enriched, partition, offset)
+            out.letters[partition, offset] = ExpectedLetter(
+                refused.stage,
+                attempt_of(record.headers),
+                digest(record.key, record.value, record.headers),
+                done and counted,
+            )
+            return
+        stage = self._scope.set_aside.get((partition, offset))
+        if stage != "enrich":
+            self._take(record, seen, stored, counted, stored_at_all=stage is None)
+
+    def _take(self, record: RawRecord, seen: Observed, stored: bool, counted: bool, *, stored_at_all: bool) -> None:
+        post = self.expected.posts.get(seen.id)
+        if post is None:
+            post = self.expected.posts[seen.id] = ExpectedPost()
+        velocity, known = self._velocity(record, seen, post)
+        score_velocity, comment_velocity = velocity or (None, None)
+        if seen.mode != BACKFILL:
+            self.expected.history.add(
+                HistoryRow(
+                    seen.id, seen.observed_at, seen.score, seen.num_comments, seen.upvote_ratio,
+                    score_velocity, comment_velocity, stored and counted and stored_at_all, known,
+                )
+            )  # fmt: skip
+        if not stored_at_all:
+            # Set aside, and perhaps replayed since: its post may or may not show it.
+            post.unsure = True
+        row = self._row(post.row, seen, score_velocity, comment_velocity, known)
+        if not stored and row != post.row:
+            post.on_the_way.append(post.row)
+        post.row = row
+
+    def _velocity(
+        self, record: RawRecord, seen: Observed, post: ExpectedPost
+    ) -> tuple[tuple[float, float] | None, bool]:
+        """Score and comments per second, or None; and whether that is certain."""
+        if seen.mode == BACKFILL or seen.created_utc + self._lifetime <= seen.observed_at:
+            return None, True
+        reached = self._reached.get(record.partition, _BEGIN)
+        if post.state_created is not None and post.state_created + self._lifetime + _KEPT_LONGER <= reached:
+            # The state may have been removed before this record came, late by more than an hour, or not: that depends on a timer.
+            post.state_uncertain = True
+        post.state_created = min(post.state_created or seen.created_utc, seen.created_utc)
+        before, post.newest = post.newest, (seen.observed_at, seen.score, seen.num_comments)
+        known = not post.state_uncertain and (
+            self._certain_after is None or (before is not None and before[0] > self._certain_after)
+        )
+        velocity = None
+        if before is not None and before[0] >= seen.observed_at:
+            post.newest = before
+        elif before is not None:
+            velocity = (
+                per_second(before[1], seen.score, before[0], seen.observed_at),
+                per_second(before[2], seen.num_comments, before[0], seen.observed_at),
+            )
+        appended = _BEGIN + timedelta(milliseconds=record.timestamp)
+        self._reached[record.partition] = max(reached, min(post.newest[0], appended))
+        return velocity, known
+
+    def _row(
+        self, old: PostRow | None, seen: Observed, score_velocity: float | None, comment_velocity: float | None, known: bool
+    ) -> PostRow:  # fmt: skip
+        at = seen.observed_at
+        if old is not None and at <= old.last_polled_at:
+            row = old if at >= old.first_seen_at else old._replace(first_seen_at=at)
+        else:
+            compound, _ = sentiment(seen.title)
+            trend, is_trending = trending(self._rules, score_velocity, compound, seen.num_comments)
+            row = PostRow(
+                seen.subreddit, seen.author, seen.title, seen.url, seen.permalink, seen.flair, seen.over_18, seen.is_self,
+                seen.created_utc, seen.edited_at, seen.removed_by, seen.score, seen.num_comments, seen.upvote_ratio,
+                score_velocity, comment_velocity, trend, is_trending, at,
+                at if old is None else min(old.first_seen_at, at),
+                None if old is None else old.text_observed_at, None if old is None else old.body, known,
+            )  # fmt: skip
+        if seen.body_given and (row.text_observed_at is None or at > row.text_observed_at):
+            row = row._replace(text_observed_at=at, body=text_digest(seen.body))
+        return row
+
+
+def _below(ends: Mapping[int, int] | None, partition: int, offset: int) -> bool:
+    return ends is None or offset < ends.get(partition, 0)
+
+
+def possible_rows(post: ExpectedPost) -> Iterator[PostRow | None]:
+    """The rows that a post may have, the newest first; None: it may not be there yet."""
+    yield post.row
+    yield from reversed(post.on_the_way)
+
+
+def columns_that_differ(row: PostRow, found: Mapping[str, Any], certain_after: datetime | None) -> list[str]:
+    """Names of the columns whose value is not the expected one. What the log read here cannot tell is not compared."""
+    differ = []
+    whole = certain_after is None
+    newer_found = not whole and found["last_polled_at"] > row.last_polled_at and row.last_polled_at <= certain_after  # type: ignore[operator]
+    wanted: Any
+    for name, wanted in zip(PostRow._fields[:-1], row, strict=False):
+        value = text_digest(found["body"]) if name == "body" else found[name]
+        if name == "first_seen_at":
+            same = value == wanted or (not whole and value < wanted)
+        elif name in ("text_observed_at", "body"):
+            told = whole or (row.text_observed_at is not None and row.text_observed_at > certain_after)  # type: ignore[operator]
+            same = not told or value == wanted
+        elif newer_found or (not row.velocity_known and name in _FROM_VELOCITY):
+            same = True
+        else:
+            same = same_number(value, wanted)
+        if not same:
+            differ.append(name)
+    return differ
+
+
+_FROM_VELOCITY = frozenset({"score_velocity", "comment_velocity", "trending_score", "is_trending"})
+_TOLERANCE = 1e-9
+
+
+def same_number(found: Any, wanted: Any) -> bool:
+    """Equality; floats to nine digits."""
+    if isinstance(wanted, float) and isinstance(found, float):
+        return abs(found - wanted) <= _TOLERANCE * max(1.0, abs(wanted))
+    return bool(found == wanted)

@@ -1,0 +1,88 @@
+"""What a comparison found."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+MOST_EXAMPLES = 5
+
+
+@dataclass
+class TableReport:
+    """One table (or the dead letters) against the log.
+
+    `unchecked`: rows that are there and that the log read cannot judge. Examples name keys and columns, never a post's text.
+    """
+
+    expected: int = 0
+    found: int = 0
+    missing: int = 0
+    extra: int = 0
+    duplicated: int = 0
+    wrong: int = 0
+    unchecked: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def differences(self) -> int:
+        """How many rows are not as they should be."""
+        return self.missing + self.extra + self.duplicated + self.wrong
+
+    def note(self, kind: str, what: str) -> None:
+        """Count a difference of a kind: missing, extra, duplicated or wrong."""
+        setattr(self, kind, getattr(self, kind) + 1)
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples.append(f"{kind}: {what}")
+
+
+@dataclass
+class Report:
+    """All tables against the log. `records` were read, of `records_due` the effect must be there; `start`: not read before it."""
+
+    records: int = 0
+    records_due: int = 0
+    start: datetime | None = None
+    posts: TableReport = field(default_factory=TableReport)
+    history: TableReport = field(default_factory=TableReport)
+    hourly: TableReport | None = None
+    features: TableReport = field(default_factory=TableReport)
+    dead_letters: TableReport | None = None
+    dlq_events: TableReport | None = None
+    dead_letter_states: dict[str, int] = field(default_factory=dict)
+    gaps_open: int = 0
+
+    @property
+    def tables(self) -> Mapping[str, TableReport]:
+        """The reports of what was compared, by table."""
+        every = {
+            "posts": self.posts,
+            "post_metrics_history": self.history,
+            "post_metrics_hourly": self.hourly,
+            "post_nlp_features": self.features,
+            "dead_letters": self.dead_letters,
+            "dlq_events": self.dlq_events,
+        }
+        return {name: table for name, table in every.items() if table is not None}
+
+    @property
+    def differences(self) -> int:
+        """How many rows are not as they should be, in all tables."""
+        return sum(table.differences for table in self.tables.values())
+
+    @property
+    def clean(self) -> bool:
+        """Nothing lost, nothing twice, nothing wrong. Open dead letters and gaps are no difference: they are on record."""
+        return self.differences == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "clean": self.clean,
+            "records": self.records,
+            "records_due": self.records_due,
+            "start": self.start.isoformat() if self.start else None,
+            "tables": {name: asdict(table) for name, table in self.tables.items()},
+            "dead_letter_states": self.dead_letter_states,
+            "gaps_open": self.gaps_open,
+        }

@@ -1,0 +1,66 @@
+"""Expected history rows, put in the order of the table's key by a temporary file, so that millions of them need no memory."""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_ROWS_AT_ONCE = 5_000
+_ORDERED = "SELECT * FROM row ORDER BY post_id, at, rowid"
+
+
+class HistoryRow(NamedTuple):
+    """One row that the log asks for. `due`: it must be there by now; `velocity_known`: whether the log read here tells the velocity."""
+
+    post_id: str
+    observed_at: datetime
+    score: int
+    num_comments: int
+    upvote_ratio: float | None
+    score_velocity: float | None
+    comment_velocity: float | None
+    due: bool
+    velocity_known: bool
+
+
+class Spool:
+    """Takes rows in log order; gives each (post_id, observed_at) once, the first one, in the order of the key."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.NamedTemporaryFile(prefix="verify-", suffix=".sqlite")  # noqa: SIM115, closed by close()
+        self._database = sqlite3.connect(self._file.name)
+        self._database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;")
+        self._database.execute(
+            "CREATE TABLE row (post_id TEXT, at INTEGER, score INTEGER, comments INTEGER, ratio REAL, sv REAL, cv REAL, due, known)"
+        )
+        self._waiting: list[tuple[object, ...]] = []
+        self.earliest: datetime | None = None
+
+    def add(self, row: HistoryRow) -> None:
+        """Take a row in."""
+        if self.earliest is None or row.observed_at < self.earliest:
+            self.earliest = row.observed_at
+        self._waiting.append((row.post_id, (row.observed_at - _BEGIN) // _MICROSECOND, *row[2:]))
+        if len(self._waiting) >= _ROWS_AT_ONCE:
+            self._write()
+
+    def __iter__(self) -> Iterator[HistoryRow]:
+        self._write()
+        last: tuple[str, int] | None = None
+        for post_id, at, score, comments, ratio, sv, cv, due, known in self._database.execute(_ORDERED):
+            if (post_id, at) != last:
+                last = post_id, at
+                moment = _BEGIN + at * _MICROSECOND
+                yield HistoryRow(post_id, moment, score, comments, ratio, sv, cv, bool(due), bool(known))
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._database.close()
+        self._file.close()
+
+    def _write(self) -> None:
+        self._database.executemany("INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._waiting)
+        self._waiting.clear()
