@@ -1,8 +1,9 @@
 """The enrich agent: raw observations in, enriched records and post states out, bad records to the dead-letter topic."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 import mode
 import structlog
@@ -11,12 +12,13 @@ from signalflow.clock import utcnow
 from signalflow.domain.observations import PostState
 from signalflow.enrichment import Enricher, validated
 from signalflow.errors import Invalid, SignalflowError
-from signalflow.events import Source, Stage, encode
+from signalflow.events import Source, Stage, encode, lineage
 from signalflow.metrics import DEAD_LETTERS
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.consume import Batch, Gathering, Ownership, consume
-from signalflow.streams.dead_letters import dead_letter
+from signalflow.streams.dead_letter_limit import DeadLetterLimit
+from signalflow.streams.dead_letters import NO_IDS, dead_letter
 from signalflow.streams.producer import ConfirmedProducer, Outgoing
 from signalflow.streams.state_table import State, StateTable
 from signalflow.streams.unit_of_work import Unit, write_unit
@@ -62,10 +64,20 @@ class States:
 class EnrichHandler:
     """Takes batches of raw records through the unit of work. `newest_us`: per partition, the newest observation time processed."""
 
-    def __init__(self, settings: Settings, table: StateTable, producer: ConfirmedProducer, worker: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        table: StateTable,
+        producer: ConfirmedProducer,
+        worker: str,
+        *,
+        topic_ids: Mapping[str, UUID] = NO_IDS,
+        limit: DeadLetterLimit | None = None,
+    ) -> None:
         self._enricher = Enricher(settings)
         self._topics = TopicNames.of(settings)
         self._table, self.producer, self._worker = table, producer, worker
+        self._topic_ids, self._limit = topic_ids, limit
         self.newest_us: dict[int, int] = {}
 
     async def prepare(self, batch: Batch) -> Unit:
@@ -96,7 +108,9 @@ class EnrichHandler:
         except Exception as error:
             log.exception("enrich_defect", topic=record.topic, partition=record.partition, offset=record.offset)
             raise Defect(f"{type(error).__name__}: {error}") from error
-        unit.emit(self._topics.posts_enriched, record.partition, Outgoing(key, encode(enriched)))
+        unit.emit(
+            self._topics.posts_enriched, record.partition, Outgoing(key, encode(enriched), lineage(record.headers))
+        )
         if state is not None:
             states.put(key, state)
             # No later than the log itself, or one observation from tomorrow would expire the states of today.
@@ -108,10 +122,12 @@ class EnrichHandler:
         log.warning(
             "dead_letter", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error)
         )
-        return dead_letter(record, error, stage=stage, worker=self._worker, now=utcnow())
+        return dead_letter(record, error, stage=stage, worker=self._worker, now=utcnow(), topic_ids=self._topic_ids)
 
     async def commit(self, work: Unit, owned: Ownership) -> None:
-        """Outputs, changelog, RocksDB, in this order, each confirmed before the next."""
+        """Outputs, changelog, RocksDB, in this order, each confirmed before the next. Raises Fatal before any of them at the limit."""
+        if self._limit is not None:
+            await self._limit.admit(work.outputs.get(self._topics.posts_dlq, {}))
         await write_unit(work, self.producer, self._table, owned)
 
 

@@ -1,22 +1,24 @@
 """The sink agent: enriched records into the database, acknowledged after the commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import mode
 import structlog
 
 from signalflow.clock import utcnow
 from signalflow.errors import Invalid
-from signalflow.events import Enriched, decode_enriched
+from signalflow.events import Enriched, Stage, decode_enriched
 from signalflow.fail_points import reach
 from signalflow.metrics import DEAD_LETTERS, ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.settings import Settings
 from signalflow.storage.writer import write_or_reject
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.consume import Batch, Gathering, Ownership, consume
-from signalflow.streams.dead_letters import dead_letter
+from signalflow.streams.dead_letter_limit import DeadLetterLimit
+from signalflow.streams.dead_letters import NO_IDS, dead_letter
 from signalflow.streams.producer import ConfirmedProducer, Outgoing
 from signalflow.topics import TopicNames
 
@@ -38,9 +40,19 @@ class Flush:
 class SinkHandler:
     """Writes batches of enriched records in one transaction each."""
 
-    def __init__(self, settings: Settings, pool: Any, producer: ConfirmedProducer, worker: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Any,
+        producer: ConfirmedProducer,
+        worker: str,
+        *,
+        topic_ids: Mapping[str, UUID] = NO_IDS,
+        limit: DeadLetterLimit | None = None,
+    ) -> None:
         self._dlq = TopicNames.of(settings).posts_dlq
         self._pool, self._producer, self._worker = pool, producer, worker
+        self._topic_ids, self._limit = topic_ids, limit
 
     async def prepare(self, batch: Batch) -> Flush:
         """Decode; a record that cannot be decoded becomes a dead letter."""
@@ -51,7 +63,7 @@ class SinkHandler:
                     flush.rows.append(decode_enriched(record.value or b""))
                     flush.records.append(record)
                 except Invalid as error:
-                    letter = dead_letter(record, error, stage="decode", worker=self._worker, now=utcnow())
+                    letter = self._dead_letter(record, error, "decode")
                     flush.undecodable.setdefault(partition, []).append(letter)
                     DEAD_LETTERS.labels(stage="decode").inc()
         return flush
@@ -59,21 +71,29 @@ class SinkHandler:
     async def commit(self, work: Flush, owned: Ownership) -> None:
         """Rows into the database; those that it refuses, and those that did not decode, to the dead-letter topic, confirmed."""
         if work.undecodable:
-            await self._producer.send(self._dlq, work.undecodable)
-            reach("sink.after_dead_letters")
+            await self._set_aside(work.undecodable)
             work.undecodable = {}
         rejected = await write_or_reject(self._pool, work.rows)
         if rejected:
             letters: dict[int, list[Outgoing]] = {}
             for rejection in rejected:
                 record = work.records[rejection.index]
-                letter = dead_letter(record, rejection.error, stage="write", worker=self._worker, now=utcnow())
+                letter = self._dead_letter(record, rejection.error, "write")
                 letters.setdefault(record.partition, []).append(letter)
-            await self._producer.send(self._dlq, letters)
-            reach("sink.after_dead_letters")
+            await self._set_aside(letters)
             DEAD_LETTERS.labels(stage="write").inc(len(rejected))
             log.warning("rows_rejected", rows=len(rejected), first_error=str(rejected[0].error))
         self._count(work.rows, len(rejected))
+
+    def _dead_letter(self, record: Any, error: Invalid, stage: Stage) -> Outgoing:
+        return dead_letter(record, error, stage=stage, worker=self._worker, now=utcnow(), topic_ids=self._topic_ids)
+
+    async def _set_aside(self, letters: dict[int, list[Outgoing]]) -> None:
+        """Send dead letters, confirmed. Raises Fatal, with nothing sent, when they exceed the limit."""
+        if self._limit is not None:
+            await self._limit.admit(letters)
+        await self._producer.send(self._dlq, letters)
+        reach("sink.after_dead_letters")
 
     def _count(self, rows: Sequence[Enriched], rejected: int) -> None:
         ROWS_WRITTEN.inc(len(rows) - rejected)
