@@ -8,9 +8,12 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """`faust -A signalflow` finds `app` here; importing the package alone builds nothing."""
     if name == "app":
-        from signalflow.application import create_app
+        from signalflow.cli.failures import explained
 
-        app = create_app()
+        with explained():
+            from signalflow.application import create_app
+
+            app = create_app()
         globals()["app"] = app
         return app
     raise AttributeError(name)

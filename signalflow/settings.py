@@ -8,7 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    Field,
+    PostgresDsn,
+    RedisDsn,
+    SecretStr,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from signalflow import fail_points
@@ -138,6 +147,19 @@ class Settings(BaseSettings):
     )
     config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="How often subreddit_config is read again.")
 
+    # --- reads of the API
+    database_replica_url: SecretStr = Field(
+        SecretStr(""), description="A streaming replica for the API's reads; empty: they go to the primary."
+    )
+    replica_max_lag: Seconds = Field(
+        5.0, description="Seconds that the replica may be behind; beyond, reads go to the primary."
+    )
+    read_timeout: Seconds = Field(5.0, description="Seconds a read of the API may take in the database.")
+    redis_url: SecretStr = Field(
+        SecretStr(""),
+        description="Redis or Valkey that several API processes share for cached answers and rate limits; empty: each for itself.",
+    )
+
     # --- API sidecar
     api_host: str = Field("127.0.0.1", min_length=1, description="Address the API binds to; `0.0.0.0`: all of them.")
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
@@ -206,10 +228,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"{server!r} is not host:port; give SIGNALFLOW_KAFKA as host:9092[,host:9092]")
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_replica_url")
     @classmethod
-    def _database_url_is_postgres(cls, value: SecretStr) -> SecretStr:
-        TypeAdapter(PostgresDsn).validate_python(value.get_secret_value())
+    def _database_url_is_postgres(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if value.get_secret_value() or info.field_name == "database_url":
+            TypeAdapter(PostgresDsn).validate_python(value.get_secret_value())
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_redis(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            TypeAdapter(RedisDsn).validate_python(value.get_secret_value())
         return value
 
     @field_validator("reddit_base_url")
@@ -251,6 +281,14 @@ class Settings(BaseSettings):
     def min_insync_replicas(self) -> int:
         """Two of three copies must confirm; with fewer copies, one."""
         return 2 if self.topic_replication >= 3 else 1
+
+
+class StateDirSetting(BaseSettings):
+    """The state directory alone: what stops a stack must not mind that another setting is wrong."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True)
+
+    state_dir: Path = Settings.model_fields["state_dir"].default
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Address to bind to; only loopback. Default: SIGNALFLOW_API_HOST.")
         ] = None,
         port: Annotated[
-            int | None, typer.Option(help="Port; 0 takes a free one. Default: SIGNALFLOW_API_PORT.")
+            int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. Default: SIGNALFLOW_API_PORT.")
         ] = None,
     ) -> None:
         """Serve the API and its page until stopped. It starts while the database is away and answers 503 until it is back."""

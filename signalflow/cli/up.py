@@ -48,8 +48,10 @@ def up(
         typer.Option(help="First port: API +0, simulator +1, PostgreSQL +2, Kafka +3 to +8, workers from +10."),
     ] = 9400,
     state_dir: StateDirOption = None,
-    activity: Annotated[float, typer.Option(help="Simulator: multiplies arrivals of posts.")] = 1.0,
-    growth: Annotated[float, typer.Option(help="Simulator: speeds scores up (true to life: 1).")] = _DEMO_GROWTH,
+    activity: Annotated[float, typer.Option(min=0, max=300, help="Simulator: multiplies arrivals of posts.")] = 1.0,
+    growth: Annotated[
+        float, typer.Option(min=0.01, max=10_000, help="Simulator: speeds scores up (true to life: 1).")
+    ] = _DEMO_GROWTH,
     seed: Annotated[int | None, typer.Option(help="Simulator: decides all posts.")] = None,
     kafka: Annotated[
         str | None, typer.Option(help="An existing Kafka, host:port[,host:port], instead of our own.")
@@ -131,9 +133,9 @@ def status(
 
 def _directory(given: Path | None) -> "StateDir":
     from signalflow.local.state import StateDir
-    from signalflow.settings import get_settings
+    from signalflow.settings import StateDirSetting
 
-    return StateDir((given or get_settings().state_dir).resolve())
+    return StateDir((given or StateDirSetting().state_dir).resolve())
 
 
 def _without_password(url: str) -> str:

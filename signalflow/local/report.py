@@ -69,6 +69,10 @@ class ConsoleReporter:
         self.say(
             f"[dim]{clock}[/dim]  found {progress.found:,}  in the database {stored}  lag {lag}  requests/min {requests}"
         )
+        if progress.trouble:
+            self.say(
+                f"  [yellow]Reddit: {escape(progress.trouble)}[/yellow]; the log of the worker that polls says more"
+            )
 
     def stopping(self) -> None:
         """The stack is going to stop."""

@@ -88,8 +88,13 @@ class StateDir:
 
     def lock(self) -> None:
         """Take the directory for this process, until it ends. Raises Fatal when another stack runs in it."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise Fatal(
+                f"{self.path} cannot be used as state directory: {error.strerror}; give another with --state-dir"
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -112,7 +117,7 @@ class StateDir:
         """The last state that was written, or None. Its supervisor may be dead by now."""
         try:
             return StackState.model_validate_json(self._file.read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
             return None
 
     def running(self) -> StackState | None:

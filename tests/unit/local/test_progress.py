@@ -64,6 +64,23 @@ async def test_a_restarted_worker_takes_nothing_back(worker: Worker) -> None:
     assert await reader.read() == Progress(found=128, stored=90, lag=7, requests=21)
 
 
+async def test_it_says_how_reddit_answers_while_nothing_succeeds(worker: Worker) -> None:
+    async def count() -> int:
+        return 0
+
+    page = """# TYPE signalflow_reddit_requests counter
+signalflow_reddit_requests_total{{kind="listing",outcome="unauthorized"}} {refused}
+signalflow_reddit_requests_total{{kind="token",outcome="401"}} {refused}
+signalflow_reddit_requests_total{{kind="info",outcome="ok"}} {ok}
+"""
+    reader = ProgressReader([worker.url], count)
+    shown = []
+    for refused, ok in ((1, 0), (2, 0), (3, 1), (3, 1)):
+        worker.page = page.format(refused=refused, ok=ok)
+        shown.append((await reader.read()).trouble)
+    assert shown == ["unauthorized", "unauthorized", "", ""]
+
+
 async def test_what_is_away_is_unknown_and_not_zero(worker: Worker) -> None:
     async def away() -> int:
         raise Retryable("the database is away")

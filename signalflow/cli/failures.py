@@ -1,0 +1,28 @@
+"""Errors that a user can mend, said in a line instead of a traceback."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import ValidationError
+
+from signalflow.errors import SignalflowError
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """End the process with a message: status 2 for a wrong setting, 1 for what the program refuses, 130 for Ctrl-C."""
+    try:
+        yield
+    except ValidationError as error:
+        for problem in error.errors():
+            setting = "_".join(str(part) for part in problem["loc"])
+            print(f"SIGNALFLOW_{setting.upper()}: {problem['msg']}" if setting else problem["msg"], file=sys.stderr)
+        sys.exit(2)
+    except SignalflowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
