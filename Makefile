@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Made anew whenever the lock or the project's metadata changed.
 STAMP := $(VENV)/.installed
+# Not ours, so not in the repository; the dashboard goes without charts where it cannot be fetched.
+CHARTS := web/dashboard/static/vendor/uPlot.iife.min.js
 UP_FLAGS ?=
 PYTEST_FLAGS ?=
 UNIT_MARKERS := not integration and not chaos and not slow
@@ -27,7 +29,10 @@ $(STAMP): requirements.lock pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
-up: $(STAMP) ## Run everything on this machine; Ctrl-C stops it (UP_FLAGS="--workers 3")
+$(CHARTS): scripts/fetch_charts.py scripts/node.lock | $(STAMP)
+	$(BIN)/python scripts/fetch_charts.py
+
+up: $(STAMP) $(CHARTS) ## Run everything on this machine; Ctrl-C stops it (UP_FLAGS="--workers 3")
 	@exec $(BIN)/signalflow up $(UP_FLAGS)
 
 down: $(STAMP) ## Stop what `signalflow up --detach` started
@@ -36,7 +41,7 @@ down: $(STAMP) ## Stop what `signalflow up --detach` started
 status: $(STAMP) ## Show what runs, and where
 	@$(BIN)/signalflow status
 
-test: $(STAMP) ## All tests, on a Kafka and a PostgreSQL of their own (at most 12 minutes)
+test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (at most 12 minutes)
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
 test-unit: $(STAMP) ## The tests of single parts, without any server (under 30 s)
