@@ -78,6 +78,12 @@ def _answer(
     )
 
 
+def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The problem that a bare HTTP status stands for; middleware, which no handler watches over, answers with it itself."""
+    phrase = HTTPStatus(status).phrase
+    return _answer(status, phrase.lower().replace(" ", "-"), phrase, detail, headers=headers)
+
+
 def _invalid_parameters(faults: Sequence[Fault]) -> JSONResponse:
     detail = "; ".join(f"{fault.parameter}: {fault.message}" for fault in faults)
     return _answer(422, "invalid-parameter", "A parameter is invalid", detail, faults)
@@ -117,9 +123,7 @@ def _on_fatal(request: Request, error: Exception) -> JSONResponse:
 
 def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    phrase = HTTPStatus(error.status_code).phrase
-    kind = phrase.lower().replace(" ", "-")
-    return _answer(error.status_code, kind, phrase, str(error.detail), headers=error.headers)
+    return refusal(error.status_code, str(error.detail), error.headers)
 
 
 def _on_fault_of_ours(_: Request, __: Exception) -> JSONResponse:
