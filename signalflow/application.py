@@ -1,11 +1,14 @@
 """Builds the application from the settings: the only module that knows all the parts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import structlog
 
-from agents import enrich, expire, health, ingest, jobs, sink
+from agents import dlq, enrich, expire, health, ingest, jobs, lag, sink
+from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler
 from signalflow import clock, fail_points
@@ -13,14 +16,17 @@ from signalflow.cli.stack import command_settings
 from signalflow.errors import Retryable
 from signalflow.logs import configure_logging
 from signalflow.settings import Settings
+from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
 from signalflow.streams.admin import create_topics
 from signalflow.streams.app import Application, create_faust_app
+from signalflow.streams.dead_letter_limit import DeadLetterLimit, History
 from signalflow.streams.producer import ConfirmedProducer
 from signalflow.streams.publisher import Publisher
+from signalflow.streams.topic_ids import topic_ids as topic_ids_of
 from signalflow.streams.workspace import claim_workspace, fit_to_changelog
-from signalflow.topics import TopicNames
+from signalflow.topics import TopicNames, topic_specs
 from tables.post_state import create_post_state
 from web.worker import views
 
@@ -36,6 +42,7 @@ class Resources:
     publisher: Publisher
     enrich: EnrichHandler
     sink: SinkHandler
+    dlq: DlqHandler
 
 
 class Worker(Application):
@@ -55,12 +62,15 @@ class Worker(Application):
         await _check_schema_if_reachable(pool)
         producer = ConfirmedProducer(settings.kafka, f"{settings.app_id}-{name}")
         publishing = ConfirmedProducer(settings.kafka, f"{settings.app_id}-{name}-ingest")
+        topic_ids = await topic_ids_of(settings, (spec.name for spec in topic_specs(settings)))
+        limit = DeadLetterLimit(settings, _open_offsets(pool, topic_ids))
         self.resources = Resources(
             pool=pool,
             producer=producer,
             publisher=Publisher(publishing, TopicNames.of(settings).posts_raw),
-            enrich=EnrichHandler(settings, self.table, producer, name),
-            sink=SinkHandler(settings, pool, producer, name),
+            enrich=EnrichHandler(settings, self.table, producer, name, topic_ids=topic_ids, limit=limit),
+            sink=SinkHandler(settings, pool, producer, name, topic_ids=topic_ids, limit=limit),
+            dlq=DlqHandler(pool, name, topic_ids=topic_ids),
         )
         await super().on_start()
 
@@ -71,6 +81,15 @@ class Worker(Application):
             await self.resources.publisher.close()
             await self.resources.producer.close()
             self.resources.pool.terminate()
+
+
+def _open_offsets(pool: Pool, topic_ids: Mapping[str, UUID]) -> History:
+    """What the limit asks about earlier dead letters; an adapter cannot ask another."""
+
+    async def history(topic: str, partition: int, first: int, end: int) -> list[int]:
+        return await open_offsets(pool, topic_ids[topic], partition, first, end)
+
+    return history
 
 
 async def _check_schema_if_reachable(pool: Pool) -> None:
@@ -94,10 +113,12 @@ def create_app(settings: Settings | None = None) -> Worker:
     table = app.table = create_post_state(app, settings)
     enrich.register(app, settings, lambda: app.resources.enrich)
     sink.register(app, settings, lambda: app.resources.sink)
+    dlq.register(app, settings, lambda: app.resources.dlq, lambda: app.resources.pool)
     expire.register(app, table, lambda: app.resources.enrich)
     is_polling = ingest.register(app, settings, lambda: app.resources)
     can_poll = ingest.why_it_cannot_poll(settings) is None
     health.register(app, lambda: app.resources.pool, is_polling, can_poll=can_poll)
+    lag.register(app)
     jobs.register(app, settings, lambda: app.resources.pool)
     views.register(app, table)
     return app

@@ -47,7 +47,7 @@ AppT = TypeVar("AppT", bound=Application)
 def source_topics(settings: Settings) -> frozenset[str]:
     """The topics that agents read."""
     names = TopicNames.of(settings)
-    return frozenset({names.posts_raw, names.posts_enriched})
+    return frozenset({names.posts_raw, names.posts_enriched, names.posts_dlq})
 
 
 def queue_runs(settings: Settings) -> int:

@@ -1,0 +1,231 @@
+"""Replaying dead letters: the original bytes go back to the topic they came from, as one attempt more.
+
+A replay is bounded in count and rate, and each record in attempts. What became of a replayed record is told by the group's commits:
+once it has passed the record in its topic, and then everything that came of it in the topics that follow (all on the partition of
+the same number), without a new dead letter, the old one is resolved.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import structlog
+
+from signalflow.errors import Invalid, Retryable
+from signalflow.events import ATTEMPT_HEADER, ORIGIN_HEADER
+from signalflow.settings import Settings
+from signalflow.storage.dead_letter_replays import (
+    Policy,
+    Taken,
+    begin_replay,
+    due_letters,
+    fate_of,
+    finish_replay,
+    move_on,
+    send_locked,
+    watched_places,
+    went_through,
+)
+from signalflow.storage.dead_letters import Filter
+from signalflow.storage.pool import Pool
+from signalflow.streams.positions import committed_offsets, end_offsets
+from signalflow.streams.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.topics import TopicNames
+
+log = structlog.get_logger()
+
+# Rows that are locked and sent at once. Few, since a value may have a megabyte.
+MOST_AT_ONCE = 50
+ASK_SECONDS = 0.5
+# completed: all were sent, and under the policy `stop` all went through. stopped: one failed again. out_of_time: what became of one
+# was not known in time. interrupted: brokers or database went away, and the rest was not sent.
+Outcome = Literal["completed", "stopped", "out_of_time", "interrupted"]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ReplayRequest:
+    """What to replay: the dead letters of a filter, or only one; the oldest first, at most `most`.
+
+    Policy `stop`: one by one, each must have gone through before the next is sent, and the first that fails again ends it.
+    `wait_seconds` bounds all of its waiting.
+    """
+
+    by: str
+    wanted: Filter = field(default_factory=Filter)
+    only: int | None = None
+    policy: Policy = "continue"
+    most: int = 1000
+    wait_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """How a replay went. `ids`: the letters chosen, in the order of sending; `skipped` of them were being sent elsewhere or refused."""
+
+    replay_id: int | None
+    ids: list[int]
+    sent: int
+    skipped: int
+    failed_again: int
+    outcome: Outcome | Literal["dry_run"]
+
+
+def source_topics(settings: Settings) -> tuple[str, str]:
+    """The topics that a letter can be sent back to."""
+    names = TopicNames.of(settings)
+    return names.posts_raw, names.posts_enriched
+
+
+async def plan(pool: Pool, settings: Settings, request: ReplayRequest) -> list[int]:
+    """The ids that a replay would send, the oldest first. Raises Invalid when the request is out of bounds."""
+    if not 1 <= request.most <= settings.dlq_replay_most:
+        raise Invalid(f"1 to {settings.dlq_replay_most} (SIGNALFLOW_DLQ_REPLAY_MOST)", field="most")
+    return await due_letters(
+        pool,
+        request.wanted,
+        only=request.only,
+        topics=source_topics(settings),
+        max_attempts=settings.dlq_max_attempts,
+        limit=request.most,
+    )
+
+
+async def dry_run(pool: Pool, settings: Settings, request: ReplayRequest) -> ReplayReport:
+    """What a replay would send, without sending or recording anything."""
+    return ReplayReport(None, await plan(pool, settings, request), 0, 0, 0, "dry_run")
+
+
+async def replay(
+    pool: Pool, settings: Settings, request: ReplayRequest, progress: Progress = lambda done, total: None
+) -> ReplayReport:
+    """Send dead letters back to where they came from, and record it. Raises Invalid for a wrong request, Retryable without a database.
+
+    Harmless at any number of repetitions, and by any number of callers at once (signalflow/storage/dead_letter_replays.py).
+    """
+    ids = await plan(pool, settings, request)
+    replay_id = await begin_replay(
+        pool, by=request.by, wanted=request.wanted, only=request.only, policy=request.policy, most=request.most
+    )
+    run = _Run(pool, settings, request, replay_id, ids, progress)
+    try:
+        await run.all()
+    finally:
+        await run.producer.close()
+    await finish_replay(pool, replay_id, run.outcome)
+    log.info("dead_letters_replayed", replay=replay_id, by=request.by, sent=run.sent, outcome=run.outcome)
+    return ReplayReport(replay_id, ids, run.sent, len(run.passed_over), run.failed_again, run.outcome)
+
+
+class _Run:
+    def __init__(
+        self, pool: Pool, settings: Settings, request: ReplayRequest, replay_id: int, ids: list[int], progress: Progress
+    ) -> None:
+        self._pool, self._settings, self._request, self._progress = pool, settings, request, progress
+        self._replay_id, self._ids = replay_id, ids
+        self.producer = ConfirmedProducer(settings.kafka, f"{settings.app_id}-replay")
+        self.sent, self.failed_again = 0, 0
+        self.passed_over: list[int] = []
+        self.outcome: Outcome = "completed"
+
+    async def all(self) -> None:
+        one_by_one = self._request.policy == "stop"
+        rate = self._settings.dlq_replay_rate
+        at_once = 1 if one_by_one else max(1, min(MOST_AT_ONCE, int(rate)))
+        started, deadline = time.monotonic(), time.monotonic() + self._request.wait_seconds
+        for start in range(0, len(self._ids), at_once):
+            # The n-th record is not sent before n / rate seconds have passed.
+            await asyncio.sleep(max(0.0, started + start / rate - time.monotonic()))
+            ids = self._ids[start : start + at_once]
+            try:
+                sent = await send_locked(self._pool, self._replay_id, ids, self._send)
+            except Retryable as error:
+                log.warning("replay_failed", replay=self._replay_id, error=str(error))
+                self.outcome = "interrupted"
+                return
+            self.sent += len(sent)
+            self.passed_over += [letter_id for letter_id in ids if letter_id not in sent]
+            self._progress(start + len(ids), len(self._ids))
+            if one_by_one and sent and not await self._went_through(ids[0], deadline):
+                return
+
+    async def _went_through(self, letter_id: int, deadline: float) -> bool:
+        while True:
+            fate = await fate_of(self._pool, letter_id)
+            if fate == "failed_again":
+                self.failed_again += 1
+                self.outcome = "stopped"
+            if fate != "under_way":
+                return fate == "resolved"
+            if time.monotonic() > deadline:
+                self.outcome = "out_of_time"
+                return False
+            await asyncio.sleep(ASK_SECONDS)
+            # Not left to the worker's timer: there may be a database and brokers, and no leader at the moment.
+            await settle(self._pool, self._settings)
+
+    async def _send(self, taken: list[Taken]) -> Mapping[int, tuple[int, int]]:
+        """Send these letters, confirmed; partition and offset of each. One that its topic refuses is left out."""
+        try:
+            return await self._send_all(taken)
+        except Invalid as error:
+            if len(taken) == 1:
+                log.warning("replay_refused", letter=taken[0].id, error=str(error))
+                return {}
+        sent: dict[int, tuple[int, int]] = {}
+        for letter in taken:
+            sent |= await self._send([letter])
+        return sent
+
+    async def _send_all(self, taken: list[Taken]) -> dict[int, tuple[int, int]]:
+        sent: dict[int, tuple[int, int]] = {}
+        for topic in sorted({letter.topic for letter in taken}):
+            partitions = await self.producer.partitions_of(topic)
+            batches: dict[int, list[Taken]] = {}
+            for letter in taken:
+                if letter.topic == topic:
+                    # Where every producer puts the key, so that the record meets the state of its post.
+                    place = partition_for(letter.key, partitions) if letter.key else letter.partition % partitions
+                    batches.setdefault(place, []).append(letter)
+            spans = await self.producer.send(
+                topic, {place: [replayed_record(letter) for letter in letters] for place, letters in batches.items()}
+            )
+            for place, found in spans.items():
+                for span in found:
+                    for index in range(span.last - span.first + 1):
+                        sent[batches[place][span.start + index].id] = (place, span.first + index)
+        return sent
+
+
+def replayed_record(letter: Taken) -> Outgoing:
+    """The original key, value and headers, with the number of the new attempt and the letter that it comes from."""
+    original = [(name, value) for name, value in letter.headers if name not in (ATTEMPT_HEADER, ORIGIN_HEADER)]
+    link = [(ATTEMPT_HEADER, str(letter.attempt + 1).encode()), (ORIGIN_HEADER, f"{letter.id}:{letter.token}".encode())]
+    return Outgoing(letter.key, letter.value, [*original, *link])
+
+
+async def settle(pool: Pool, settings: Settings) -> None:
+    """Find out what became of replayed letters. Cheap when there are none; may run anywhere, any number of times at once.
+
+    Commits are asked for before ends: what the group has committed past has its results within an end that is asked for later.
+    """
+    names = TopicNames.of(settings)
+    following = {names.posts_raw: names.posts_enriched, names.posts_enriched: names.posts_dlq}
+    # A letter passes at most three topics.
+    for _ in range(len(following) + 1):
+        places = await watched_places(pool)
+        if not places:
+            return
+        committed = await committed_offsets(settings, places)
+        next_places = {place: (following[place[0]], place[1]) for place in places if place[0] in following}
+        ends = await end_offsets(settings, set(next_places.values())) if next_places else {}
+        for place in places:
+            if place in next_places:
+                after = next_places[place]
+                await move_on(pool, place, committed[place], after, ends[after])
+            elif place[0] == names.posts_dlq:
+                await went_through(pool, place, committed[place])
+        if await watched_places(pool) == places:
+            return

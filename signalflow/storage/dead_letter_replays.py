@@ -1,0 +1,173 @@
+"""Replaying dead letters, as the database sees it: which are due, one that is being sent, how far it got, and the record of all.
+
+The state changes in the transaction that holds the row's lock while the record is sent: of two replays at once one sends, and the
+other passes the row over. When the sender dies in between, the row stays dead and may be sent again. That changes nothing: the
+tables take an observation once, and of two letters with one token the second is not stored.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from signalflow.clock import utcnow
+from signalflow.storage.dead_letters import MATCHES, Filter, decoded_headers
+from signalflow.storage.pool import Pool, connection, transaction
+
+Policy = Literal["stop", "continue"]
+
+_REPLAYABLE = "d.state = 'dead' AND d.whole AND d.attempt < $7 AND d.source_topic = ANY ($8::text[])"
+_DUE = f"""
+SELECT d.id FROM dlq_events AS d LEFT JOIN dlq_events AS n ON n.previous_id = d.id
+WHERE {MATCHES} AND {_REPLAYABLE} AND ($10::bigint IS NULL OR d.id = $10) ORDER BY d.id LIMIT $9
+"""  # noqa: S608, constants of this module
+_TAKE = """
+SELECT id, source_topic AS topic, source_partition AS partition, attempt, original_key AS key, original_value AS value,
+    original_headers::text AS headers, replay_token AS token
+FROM dlq_events WHERE id = ANY ($1::bigint[]) AND state = 'dead' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+"""
+# A transaction waits for the brokers here; they have their own time limit, which is shorter.
+_PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+_SENT = """
+UPDATE dlq_events AS d SET state = 'replayed', replayed_at = $4, replay_id = $5,
+    watch_topic = d.source_topic, watch_partition = i.partition, watch_offset = i."offset"
+FROM unnest($1::bigint[], $2::int[], $3::bigint[]) AS i (id, partition, "offset") WHERE d.id = i.id
+"""
+_BEGIN = "INSERT INTO dlq_replays (requested_by, filter, policy, most) VALUES ($1, $2::jsonb, $3, $4) RETURNING id"
+_COUNT = "UPDATE dlq_replays SET sent = sent + $2, skipped = skipped + $3 WHERE id = $1"
+_FINISH = "UPDATE dlq_replays SET finished_at = $2, outcome = $3 WHERE id = $1"
+_REPLAYS = """
+SELECT r.id, r.requested_by, r.filter::text, r.policy, r.most, r.sent, r.skipped, r.started_at, r.finished_at, r.outcome,
+    (SELECT count(*) FROM dlq_events AS d JOIN dlq_events AS n ON n.previous_id = d.id WHERE d.replay_id = r.id) AS failed_again
+FROM dlq_replays AS r ORDER BY r.id DESC LIMIT $1
+"""
+_WATCHED = """
+SELECT watch_topic, watch_partition FROM dlq_events WHERE watch_topic IS NOT NULL GROUP BY 1, 2
+"""
+_MOVE_ON = """
+UPDATE dlq_events SET watch_topic = $4, watch_offset = $5
+WHERE watch_topic = $1 AND watch_partition = $2 AND watch_offset < $3
+"""
+_WENT_THROUGH = """
+UPDATE dlq_events AS d SET state = 'resolved', resolved_at = $4, watch_topic = NULL, watch_partition = NULL, watch_offset = NULL
+WHERE watch_topic = $1 AND watch_partition = $2 AND watch_offset < $3 AND state = 'replayed'
+AND NOT EXISTS (SELECT FROM dlq_events AS n WHERE n.previous_id = d.id)
+"""
+_FATE = """
+SELECT d.state = 'resolved' AS resolved, n.id AS next_id
+FROM dlq_events AS d LEFT JOIN dlq_events AS n ON n.previous_id = d.id WHERE d.id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A dead letter that is about to be sent, and locked until it is."""
+
+    id: int
+    topic: str
+    partition: int
+    attempt: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    token: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRecord:
+    """One replay: who, when, how many, and how it ended (None: under way, or its process died)."""
+
+    id: int
+    requested_by: str
+    filter: dict[str, Any]
+    policy: Policy
+    most: int
+    sent: int
+    skipped: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    failed_again: int
+
+
+async def due_letters(
+    pool: Pool, wanted: Filter, *, only: int | None, topics: Collection[str], max_attempts: int, limit: int
+) -> list[int]:
+    """Ids of dead letters that may be replayed, the oldest first: whole, of these topics, with an attempt left."""
+    async with connection(pool) as reading:
+        rows = await reading.fetch(_DUE, *wanted.parameters, max_attempts, list(topics), limit, only)
+    return [row["id"] for row in rows]
+
+
+async def begin_replay(pool: Pool, *, by: str, wanted: Filter, only: int | None, policy: Policy, most: int) -> int:
+    """Record that a replay begins. Returns its id."""
+    given = {name: value for name, value in asdict(wanted).items() if value is not None}
+    described = json.dumps(given | ({} if only is None else {"id": only}), default=str)
+    async with connection(pool) as writing:
+        return int(await writing.fetchval(_BEGIN, by, described, policy, most))
+
+
+async def send_locked(
+    pool: Pool,
+    replay_id: int,
+    ids: Sequence[int],
+    send: Callable[[list[Taken]], Awaitable[Mapping[int, tuple[int, int]]]],
+) -> Mapping[int, tuple[int, int]]:
+    """Lock those of these letters that are still dead, give them to `send`, and note as replayed what it confirms.
+
+    `send` returns partition and offset by id of the letter. Letters that another replay holds, or `send` leaves out, are counted as
+    skipped. Raises what `send` raises, with nothing noted, and Retryable when the database is away.
+    """
+    async with transaction(pool) as sending:
+        await sending.execute(_PATIENCE)
+        rows = await sending.fetch(_TAKE, list(ids))
+        taken = [Taken(**{**row, "headers": decoded_headers(row["headers"])}) for row in rows]
+        sent = await send(taken) if taken else {}
+        places = list(sent.values())
+        await sending.execute(
+            _SENT, list(sent), [place[0] for place in places], [place[1] for place in places], utcnow(), replay_id
+        )
+        await sending.execute(_COUNT, replay_id, len(sent), len(ids) - len(sent))
+    return sent
+
+
+async def finish_replay(pool: Pool, replay_id: int, outcome: str) -> None:
+    """Record how a replay ended."""
+    async with connection(pool) as writing:
+        await writing.execute(_FINISH, replay_id, utcnow(), outcome)
+
+
+async def recent_replays(pool: Pool, limit: int) -> list[ReplayRecord]:
+    """The newest replays."""
+    async with connection(pool) as reading:
+        rows = await reading.fetch(_REPLAYS, limit)
+    return [ReplayRecord(**{**row, "filter": json.loads(row["filter"])}) for row in rows]
+
+
+async def watched_places(pool: Pool) -> set[tuple[str, int]]:
+    """Topics and partitions in which replayed records are under way."""
+    async with connection(pool) as reading:
+        return {(row["watch_topic"], row["watch_partition"]) for row in await reading.fetch(_WATCHED)}
+
+
+async def move_on(pool: Pool, place: tuple[str, int], committed: int, following: tuple[str, int], end: int) -> None:
+    """What the group has committed past is now looked for in the next topic, before `end` of the same partition."""
+    async with connection(pool) as writing:
+        await writing.execute(_MOVE_ON, *place, committed, following[0], end - 1)
+
+
+async def went_through(pool: Pool, place: tuple[str, int], committed: int) -> None:
+    """What the group has committed past in the last topic, without a new dead letter, is resolved."""
+    async with connection(pool) as writing:
+        await writing.execute(_WENT_THROUGH, *place, committed, utcnow())
+
+
+async def fate_of(pool: Pool, letter_id: int) -> Literal["under_way", "resolved", "failed_again"]:
+    """What became of a replayed letter."""
+    async with connection(pool) as reading:
+        row = await reading.fetchrow(_FATE, letter_id)
+    if row is not None and row["next_id"] is not None:
+        return "failed_again"
+    return "resolved" if row is not None and row["resolved"] else "under_way"

@@ -1,0 +1,231 @@
+"""dlq_events: dead letters as they are stored, listed, counted and resolved. Replaying is in dead_letter_replays.py."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from signalflow.clock import utcnow
+from signalflow.errors import Invalid
+from signalflow.events import DeadLetter, storable
+from signalflow.storage.pool import Pool, connection, transaction
+
+# What `state` may be asked for and shown as: `replayed` is under way, `dead_again` is replayed with a dead letter linked to it.
+ShownState = Literal["dead", "replayed", "dead_again", "resolved"]
+
+# A replayed record is linked to what it was by id and token, so that no header of somebody else's can link itself. Of two letters
+# of one replay (its sender died before it could note what it had sent) the second says nothing new.
+_STORE = """
+INSERT INTO dlq_events (
+    topic_id, source_topic, source_partition, source_offset, attempt, original_key, original_value, original_headers,
+    stage, error_type, error, worker, failed_at, whole, previous_id
+)
+SELECT i.topic_id, i.topic, i.partition, i."offset", COALESCE(p.attempt + 1, i.attempt), i.key, i.value, i.headers,
+    i.stage, i.error_type, i.error, i.worker, i.failed_at, i.whole, p.id
+FROM unnest(
+    $1::uuid[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::bytea[], $7::bytea[], $8::jsonb[],
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::bool[], $15::bigint[], $16::uuid[]
+) WITH ORDINALITY AS i (
+    topic_id, topic, partition, "offset", attempt, key, value, headers,
+    stage, error_type, error, worker, failed_at, whole, previous_id, token, place
+)
+LEFT JOIN dlq_events AS p ON p.id = i.previous_id AND p.replay_token = i.token
+ORDER BY i.place
+ON CONFLICT DO NOTHING
+RETURNING previous_id
+"""
+# Also when the sender of the replay died before it noted it. What an operator has resolved stays so.
+_FAILED_AGAIN = """
+UPDATE dlq_events SET state = 'replayed', replayed_at = COALESCE(replayed_at, $2),
+    watch_topic = NULL, watch_partition = NULL, watch_offset = NULL, resolved_at = NULL, resolution = NULL
+WHERE id = ANY ($1::bigint[]) AND (state <> 'resolved' OR resolved_by IS NULL)
+"""
+# The open letters that count for the limit: what was replayed or resolved does so no more.
+_OPEN_OFFSETS = """
+SELECT source_offset FROM dlq_events
+WHERE topic_id = $1 AND source_partition = $2 AND source_offset >= $3 AND source_offset < $4 AND attempt = 1 AND state = 'dead'
+"""
+_SHOWN_STATE = "CASE WHEN d.state = 'replayed' AND n.id IS NOT NULL THEN 'dead_again' ELSE d.state END"
+_FROM = "FROM dlq_events AS d LEFT JOIN dlq_events AS n ON n.previous_id = d.id"
+_COLUMNS = f"""
+    d.id, d.source_topic, d.topic_id, d.source_partition, d.source_offset, d.attempt, d.stage, d.error_type, d.error, d.worker,
+    d.failed_at, d.stored_at, {_SHOWN_STATE} AS state, d.whole, d.previous_id, n.id AS next_id, d.replay_id, d.replayed_at,
+    d.resolved_at, d.resolved_by, d.resolution, d.original_headers::text AS headers, d.original_key AS key,
+    octet_length(d.original_value) AS value_bytes
+"""
+MATCHES = f"""
+    ($1::text IS NULL OR d.source_topic = $1) AND ($2::text IS NULL OR d.stage = $2) AND ($3::text IS NULL OR d.error_type = $3)
+    AND ($4::timestamptz IS NULL OR d.failed_at >= $4) AND ($5::timestamptz IS NULL OR d.failed_at < $5)
+    AND ($6::text IS NULL OR {_SHOWN_STATE} = $6)
+"""
+_PAGE = f"""
+SELECT {_COLUMNS}, substring(d.original_value FOR $9) AS value {_FROM}
+WHERE {MATCHES} AND ($7::bigint IS NULL OR d.id < $7) ORDER BY d.id DESC LIMIT $8
+"""
+_ONE = f"SELECT {_COLUMNS}, substring(d.original_value FOR $2) AS value {_FROM} WHERE d.id = $1"
+_STATS = f"""
+SELECT d.source_topic, d.stage, d.error_type, {_SHOWN_STATE} AS state, count(*) AS letters,
+    min(d.failed_at) AS oldest, max(d.failed_at) AS newest
+{_FROM} GROUP BY 1, 2, 3, 4 ORDER BY letters DESC, 1, 2, 3, 4
+"""
+_RESOLVE = """
+UPDATE dlq_events SET state = 'resolved', resolved_at = $2, resolved_by = $3, resolution = $4,
+    watch_topic = NULL, watch_partition = NULL, watch_offset = NULL
+WHERE id = $1 AND state <> 'resolved'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewLetter:
+    """A dead letter to be stored. `previous` is the id and token that its headers claim; `whole` that nothing was cut from it."""
+
+    letter: DeadLetter
+    whole: bool
+    previous: tuple[int, UUID] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which dead letters; None: any. `since` is included, `until` is not; both are about failed_at."""
+
+    topic: str | None = None
+    stage: str | None = None
+    error_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    state: ShownState | None = None
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """$1 to $6 of MATCHES. NUL, which no column holds, is replaced: PostgreSQL would refuse the statement."""
+        texts = [None if text is None else storable(text) for text in (self.topic, self.stage, self.error_type)]
+        return (*texts, self.since, self.until, self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A stored dead letter; `value` is cut to what was asked for, `value_bytes` is its size."""
+
+    id: int
+    source_topic: str
+    topic_id: UUID
+    source_partition: int
+    source_offset: int
+    attempt: int
+    stage: str
+    error_type: str
+    error: str
+    worker: str
+    failed_at: datetime
+    stored_at: datetime
+    state: ShownState
+    whole: bool
+    previous_id: int | None
+    next_id: int | None
+    replay_id: int | None
+    replayed_at: datetime | None
+    resolved_at: datetime | None
+    resolved_by: str | None
+    resolution: str | None
+    headers: list[tuple[str, bytes]]
+    key: bytes | None
+    value_bytes: int | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterCount:
+    """How many dead letters share topic, stage, error and state."""
+
+    source_topic: str
+    stage: str
+    error_type: str
+    state: ShownState
+    letters: int
+    oldest: datetime
+    newest: datetime
+
+
+def encoded_headers(headers: Sequence[tuple[str, bytes]]) -> str:
+    """Headers as the column original_headers holds them."""
+    return json.dumps([[storable(name), base64.b64encode(value).decode()] for name, value in headers])
+
+
+def decoded_headers(text: str) -> list[tuple[str, bytes]]:
+    """The headers that were encoded."""
+    return [(name, base64.b64decode(value)) for name, value in json.loads(text)]
+
+
+async def store_letters(pool: Pool, letters: Sequence[NewLetter]) -> int:
+    """Store dead letters, and link those that failed again; how many were new. Redelivery adds nothing. Raises Retryable, Invalid, Fatal."""
+    if not letters:
+        return 0
+    plain = [new.letter for new in letters]
+    async with transaction(pool) as storing:
+        stored = await storing.fetch(
+            _STORE,
+            [letter.topic_id for letter in plain],
+            [storable(letter.topic) for letter in plain],
+            [letter.partition for letter in plain],
+            [letter.offset for letter in plain],
+            [letter.attempt for letter in plain],
+            [letter.key for letter in plain],
+            [letter.value for letter in plain],
+            [encoded_headers(letter.headers) for letter in plain],
+            [letter.stage for letter in plain],
+            [storable(letter.error_type) for letter in plain],
+            [storable(letter.error) for letter in plain],
+            [storable(letter.worker) for letter in plain],
+            [letter.failed_at for letter in plain],
+            [new.whole for new in letters],
+            [new.previous[0] if new.previous else None for new in letters],
+            [new.previous[1] if new.previous else None for new in letters],
+        )
+        failed_again = [row["previous_id"] for row in stored if row["previous_id"] is not None]
+        if failed_again:
+            await storing.execute(_FAILED_AGAIN, failed_again, utcnow())
+    return len(stored)
+
+
+async def open_offsets(pool: Pool, topic_id: UUID, partition: int, first: int, end: int) -> list[int]:
+    """Offsets, from `first` to below `end`, of first attempts that are dead and neither replayed nor resolved."""
+    async with connection(pool) as reading:
+        rows = await reading.fetch(_OPEN_OFFSETS, topic_id, partition, max(first, 0), max(end, 0))
+    return [row["source_offset"] for row in rows]
+
+
+async def letters_page(
+    pool: Pool, wanted: Filter, *, before: int | None, limit: int, value_bytes: int
+) -> list[StoredLetter]:
+    """The newest dead letters, or those with an id below `before`, newest first."""
+    async with connection(pool) as reading:
+        rows = await reading.fetch(_PAGE, *wanted.parameters, before, limit, value_bytes)
+    return [_letter(row) for row in rows]
+
+
+async def find_letter(pool: Pool, letter_id: int, *, value_bytes: int) -> StoredLetter | None:
+    """One dead letter, or None."""
+    async with connection(pool) as reading:
+        row = await reading.fetchrow(_ONE, letter_id, value_bytes)
+    return None if row is None else _letter(row)
+
+
+async def letter_counts(pool: Pool) -> list[LetterCount]:
+    """Dead letters by topic, stage, error and state, the most frequent first."""
+    async with connection(pool) as reading:
+        return [LetterCount(*row) for row in await reading.fetch(_STATS)]
+
+
+async def resolve_letter(pool: Pool, letter_id: int, *, by: str, reason: str) -> bool:
+    """Discard a dead letter: it is resolved by hand. False when it is resolved already, or does not exist."""
+    if not reason.strip():
+        raise Invalid("say why it is discarded", field="reason")
+    async with connection(pool) as writing:
+        return bool(await writing.execute(_RESOLVE, letter_id, utcnow(), by, storable(reason)) == "UPDATE 1")
+
+
+def _letter(row: Any) -> StoredLetter:
+    return StoredLetter(**{**row, "headers": decoded_headers(row["headers"])})

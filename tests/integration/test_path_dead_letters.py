@@ -1,0 +1,130 @@
+"""Dead letters on real Kafka and PostgreSQL: set aside, stored, replayed, and what becomes of them."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from signalflow.replay import ReplayRequest, dry_run, replay
+from signalflow.settings import Settings
+from signalflow.storage import dead_letters
+from signalflow.storage.dead_letters import Filter
+from signalflow.streams.admin import create_topics
+from signalflow.streams.topic_ids import topic_ids
+from signalflow.topics import TopicNames
+from tests.integration.workers import WorkerProcess, eventually, fetch_all, observation, produce, read_topic
+
+START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+BAD_TITLE = "the database refuses this"
+REFUSE = f"ALTER TABLE posts ADD CONSTRAINT refused CHECK (title <> '{BAD_TITLE}')"
+ACCEPT = "ALTER TABLE posts DROP CONSTRAINT refused"
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> TopicNames:
+    await create_topics(settings)
+    return TopicNames.of(settings)
+
+
+@pytest.fixture
+async def worker(settings: Settings, topics: TopicNames, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
+    process = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
+    process.start()
+    try:
+        await process.ready()
+        yield process
+    finally:
+        process.ensure_stopped()
+
+
+async def send(settings: Settings, topic: str, *records: tuple[bytes | None, bytes | None], **headers: bytes) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all") as producer:
+        for key, value in records:
+            await producer.send_and_wait(topic, value, key=key, headers=list(headers.items()))
+
+
+async def letters(settings: Settings) -> list[asyncpg.Record]:
+    return await fetch_all(settings, "SELECT * FROM dlq_events ORDER BY id")
+
+
+async def states(pool: asyncpg.Pool) -> dict[int, str]:
+    page = await dead_letters.letters_page(pool, Filter(), before=None, limit=100, value_bytes=1)
+    return {letter.id: letter.state for letter in page}
+
+
+async def tables(settings: Settings) -> list[Any]:
+    """All that readers and operators see of posts and dead letters, but for when somebody looked at it."""
+    return [
+        await fetch_all(settings, "SELECT * FROM posts ORDER BY id"),
+        await fetch_all(settings, "SELECT * FROM post_metrics_history ORDER BY post_id, observed_at"),
+        await fetch_all(settings, "SELECT id, attempt, previous_id, state FROM dlq_events ORDER BY id"),
+    ]
+
+
+async def test_a_refused_row_is_set_aside_replayed_once_its_cause_is_mended_and_resolved(
+    settings: Settings, worker: WorkerProcess, topics: TopicNames, database_pool: asyncpg.Pool
+) -> None:
+    await database_pool.execute(REFUSE)
+    await produce(settings, [observation(f"g{n}", START, created_at=START, score=n) for n in range(5)])
+    await produce(settings, [observation("bad", START, created_at=START, title=BAD_TITLE, score=7)])
+
+    async def stored_letters(number: int) -> bool:
+        return len(await letters(settings)) == number
+
+    await eventually(lambda: stored_letters(1), 20, worker.tail)
+    (letter,) = await letters(settings)
+    (sent,) = [record for record in await read_topic(settings, topics.posts_enriched) if record.key == b"bad"]
+    assert (letter["source_topic"], letter["stage"], letter["attempt"]) == (topics.posts_enriched, "write", 1)
+    assert (letter["source_partition"], letter["source_offset"]) == (sent.partition, sent.offset)
+    assert (letter["original_key"], letter["original_value"]) == (sent.key, sent.value)
+    assert letter["topic_id"] == (await topic_ids(settings, [topics.posts_enriched]))[topics.posts_enriched]
+
+    # Not mended yet: the second attempt becomes a row of its own, linked to the first, and the first is not sent again.
+    report = await replay(database_pool, settings, ReplayRequest(by="test", policy="stop"))
+    assert (report.sent, report.failed_again, report.outcome) == (1, 1, "stopped")
+    first, second = await letters(settings)
+    assert (second["attempt"], second["previous_id"]) == (2, first["id"])
+    assert second["original_value"] == sent.value, "the original bytes"
+    assert await states(database_pool) == {first["id"]: "dead_again", second["id"]: "dead"}
+
+    # Mended.
+    await database_pool.execute(ACCEPT)
+    assert (await dry_run(database_pool, settings, ReplayRequest(by="test"))).ids == [second["id"]]
+    report = await replay(database_pool, settings, ReplayRequest(by="test", policy="stop"))
+    assert (report.ids, report.sent, report.outcome) == ([second["id"]], 1, "completed")
+    assert [dict(row) for row in await fetch_all(settings, "SELECT current_score FROM posts WHERE id = 'bad'")] == [
+        {"current_score": 7}
+    ]
+    assert await states(database_pool) == {first["id"]: "dead_again", second["id"]: "resolved"}
+    partitions = {r.partition for r in await read_topic(settings, topics.posts_enriched) if r.key == b"bad"}
+    assert partitions == {sent.partition}, "the same key, the same partition"
+    replays = await fetch_all(settings, "SELECT requested_by, sent, outcome FROM dlq_replays ORDER BY id")
+    assert [tuple(row) for row in replays] == [("test", 1, "stopped"), ("test", 1, "completed")]
+
+    # Whatever else is sent for a second time changes nothing: the letters, the replayed record, the replay.
+    before = await tables(settings)
+    for topic in (topics.posts_dlq, topics.posts_enriched):
+        for record in await read_topic(settings, topic):
+            if record.key == b"bad":
+                await send(settings, topic, (record.key, record.value), **dict(record.headers))
+    assert (await replay(database_pool, settings, ReplayRequest(by="test"))).ids == []
+    await produce(settings, [observation("last", START, created_at=START)])
+    await eventually(lambda: _is_read(settings, topics), 20, worker.tail)
+    assert [rows for rows in (await tables(settings))[2]] == before[2]
+    assert [row for row in (await tables(settings))[0] if row["id"] != "last"] == before[0]
+    assert [row for row in (await tables(settings))[1] if row["post_id"] != "last"] == before[1]
+
+
+async def _is_read(settings: Settings, topics: TopicNames) -> bool:
+    """Whether the group has committed to the end of all of its topics."""
+    from signalflow.streams.positions import committed_offsets, end_offsets
+
+    names = (topics.posts_raw, topics.posts_enriched, topics.posts_dlq)
+    places = [(name, partition) for name in names for partition in range(settings.topic_partitions)]
+    ends = await end_offsets(settings, places)
+    committed = await committed_offsets(settings, places)
+    return ends == committed
