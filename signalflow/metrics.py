@@ -83,6 +83,12 @@ CONSUMER_LAG = Gauge(
     ["topic"],
     registry=REGISTRY,
 )
+RECORDS_HELD = Gauge(
+    "signalflow_records_held",
+    "Records in this worker's memory that are not acknowledged yet; queues bound them.",
+    ["topic"],
+    registry=REGISTRY,
+)
 
 # --- sink: into the database
 ROWS_WRITTEN = Counter("signalflow_rows_written", "Rows of observations stored.", registry=REGISTRY)

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from signalflow.enrichment import from_microseconds
 from signalflow.errors import SignalflowError
-from signalflow.metrics import CONSUMER_LAG, REGISTRY
+from signalflow.metrics import REGISTRY
 from signalflow.storage.pool import connection
 from signalflow.streams.app import Application, source_topics
 from signalflow.streams.producer import partition_for
@@ -23,6 +23,12 @@ MOST_ID_CHARACTERS = 13
 
 def _json(web: Web, content: Any, status: int = 200) -> Response:
     return web.bytes(orjson.dumps(content), content_type="application/json", status=status)
+
+
+def _problem(web: Web, kind: str, title: str, status: int) -> Response:
+    """An error as problem+json (RFC 9457), as the API has it."""
+    problem = {"type": f"urn:signalflow:{kind}", "title": title, "status": status}
+    return web.bytes(orjson.dumps(problem), content_type="application/problem+json", status=status)
 
 
 async def readiness(app: Application) -> dict[str, Any]:
@@ -41,17 +47,6 @@ async def readiness(app: Application) -> dict[str, Any]:
         "recovered": recovered,
         "database": reachable,
     }
-
-
-def update_lag(app: Application) -> None:
-    """Set the lag gauges: records on the brokers that are not committed yet, per topic, for the partitions of this worker."""
-    lags = dict.fromkeys(source_topics(app.settings), 0)
-    for tp in app.consumer.assignment():
-        if tp.topic in lags:
-            end, committed = app.consumer.highwater(tp), app.consumer.committed_upto(tp)
-            lags[tp.topic] += max((end or 0) - committed, 0)
-    for topic, lag in lags.items():
-        CONSUMER_LAG.labels(topic=topic).set(lag)
 
 
 def described_state(post_id: str, value: bytes) -> dict[str, Any]:
@@ -82,22 +77,18 @@ def register(app: Application, table: StateTable) -> None:
 
     @app.page("/metrics", name="metrics")
     async def metrics(web: Web, request: Request) -> Response:
-        update_lag(app)
-        return web.bytes(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST.partition(";")[0])
+        # As a header: aiohttp takes a content type without its parameters only, and scrapers want the version.
+        return web.bytes(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @app.page("/tables/post_state/{post_id}", name="post_state")
     @app.table_route(table=table, match_info="post_id")
     async def post_state(web: Web, request: Request, post_id: str) -> Response:
         if not post_id.isalnum() or len(post_id) > MOST_ID_CHARACTERS:
-            return _json(
-                web, {"title": "post_id is not a post's id: base 36, at most 13 characters", "status": 422}, 422
-            )
+            return _problem(web, "invalid-parameter", "post_id is not a post's id: base 36, at most 13 characters", 422)
         partition = partition_for(post_id.encode(), app.settings.topic_partitions)
         if TP(table.changelog_topic.get_topic_name(), partition) not in app.assignor.assigned_actives():
-            return _json(
-                web, {"title": "the owner of this post is changing; try again in a second", "status": 503}, 503
-            )
+            return _problem(web, "owner-changing", "the owner of this post is changing; try again in a second", 503)
         value = table.read(partition, [post_id.encode()])[post_id.encode()]
         if value is None:
-            return _json(web, {"title": f"no state of post {post_id}", "status": 404}, 404)
+            return _problem(web, "not-found", f"no state of post {post_id}", 404)
         return _json(web, described_state(post_id, value))
