@@ -1,0 +1,87 @@
+"""Weak spots of Faust's streams, on real ones: exceptions that acknowledge, and `take`, which hangs after one.
+
+As in test_races.py the unmodified way is run too: when it no longer loses the record, upstream is mended.
+"""
+
+import ast
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+import pytest
+from faust.transport.drivers import aiokafka as driver
+from faust.types.tuples import ConsumerMessage
+
+from signalflow.errors import Fatal
+from signalflow.streams.consume import Batch, Gathering, Ownership, consume
+from tests.unit.streams.fakes import Record
+
+ROOT = Path(__file__).parents[3]
+DEADLINE = 10.0
+
+
+class Failing:
+    """A handler that finds that going on would lose records."""
+
+    async def prepare(self, batch: Batch) -> Batch:
+        return batch
+
+    async def commit(self, work: Batch, owned: Ownership) -> None:
+        raise Fatal("the schema is unknown")
+
+
+def make_consumer(app: faust.App) -> Any:
+    """Faust's own."""
+
+    async def nothing(*args: Any, **kwargs: Any) -> None: ...
+
+    return driver.Consumer(
+        app.transport, callback=nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing, loop=app.loop
+    )
+
+
+async def by_our_loop(app: faust.App, stream: Any) -> None:
+    await consume(app, stream, Failing(), Gathering(10, 10, 0.01), name="test", guard=False)
+
+
+async def by_faust(app: faust.App, stream: Any) -> None:
+    async for _ in stream.events():
+        raise Fatal("the schema is unknown")
+
+
+@pytest.mark.parametrize(("reading", "acknowledged"), [(by_our_loop, []), (by_faust, [7])])
+async def test_an_exception_never_acknowledges_the_record_that_raised_it(
+    reading: Callable[[faust.App, Any], Awaitable[None]], acknowledged: list[int]
+) -> None:
+    app = faust.App("streams", broker="kafka://127.0.0.1:9", store="memory://")
+    app.loop = asyncio.get_running_loop()
+    app.flow_control.resume()
+    app.topics._acking_topics.add("raw")
+    consumer = make_consumer(app)
+    app._consumer = consumer
+    channel = app.channel(value_type=bytes)
+    record = Record(7)
+    message: Any = ConsumerMessage("raw", 0, 7, 0.0, 0, {}, None, record.value, None)
+    message.generation_id = app.consumer_generation_id
+    message.incref()
+    stream = app.stream(channel)
+    try:
+        await channel.put(faust.Event(app, None, message.value, {}, message))
+        async with asyncio.timeout(DEADLINE):
+            with pytest.raises(Fatal):
+                await reading(app, stream)
+        await asyncio.sleep(0)
+    finally:
+        await stream.stop()
+    assert consumer._acked[message.tp] == acknowledged
+
+
+def test_no_agent_uses_take() -> None:
+    """After an exception in its body it waits for itself for ever, and the stop of the worker with it; or it acknowledges the batch."""
+    for folder in ("signalflow/streams", "agents", "tables"):
+        for path in (ROOT / folder).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            assert not used & {"take", "take_events", "take_with_timestamp", "noack_take"}, path
