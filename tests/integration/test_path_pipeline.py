@@ -158,7 +158,11 @@ async def test_the_state_of_a_post_is_served_by_its_owner_whichever_worker_is_as
                 for post_id in ids:
                     state = (await client.get(f"{process.url}/tables/post_state/{post_id}")).json()
                     assert [o["score"] for o in state["observations"]] == [5]
-            assert (await client.get(f"{worker.url}/tables/post_state/nosuch")).status_code == 404
+            unknown = await client.get(f"{worker.url}/tables/post_state/nosuch")
+            assert unknown.status_code == 404
+            assert unknown.headers["content-type"].startswith("application/problem+json")
+            metrics = await client.get(f"{worker.url}/metrics")
+            assert metrics.headers["content-type"].startswith("text/plain; version=")
             metrics = (await client.get(f"{worker.url}/metrics")).text
         assert "signalflow_consumer_lag" in metrics
 
