@@ -13,6 +13,7 @@ import asyncpg
 from signalflow.verify.expect import (
     CLOCKS_AGREE,
     Expected,
+    PostRow,
     columns_that_differ,
     possible_rows,
     same_number,
@@ -27,15 +28,16 @@ Progress = Callable[[int], None]
 
 ROWS_AT_ONCE = 2_000
 _ALL = datetime(1, 1, 2, tzinfo=UTC)
-_POSTS = """
-SELECT p.*, n.post_id IS NOT NULL AS has_features, n.sentiment_score, n.sentiment_label
+_POST_COLUMNS = ", ".join(f"p.{name}" for name in ("id", *PostRow._fields) if name != "velocity_known")
+_POSTS = f"""
+SELECT {_POST_COLUMNS}, n.post_id IS NOT NULL AS has_features, n.sentiment_score, n.sentiment_label
 FROM posts p LEFT JOIN post_nlp_features n ON n.post_id = p.id
 WHERE p.last_polled_at >= $1 ORDER BY p.id
-"""
+"""  # noqa: S608, names of columns
 _ORPHANS = (
     "SELECT post_id FROM post_nlp_features n WHERE NOT EXISTS (SELECT FROM posts p WHERE p.id = n.post_id) ORDER BY 1"
 )
-_HISTORY = "SELECT * FROM post_metrics_history WHERE observed_at >= $1 ORDER BY post_id, observed_at"
+_HISTORY = "SELECT post_id, observed_at, score, num_comments, upvote_ratio, score_velocity, comment_velocity FROM post_metrics_history WHERE observed_at >= $1 ORDER BY post_id, observed_at"
 _SCHEMA = "SELECT mode, history_from FROM schema_info"
 _GAPS_OPEN = "SELECT count(*) FROM listing_gaps WHERE closed_at IS NULL"
 _STATES = "SELECT state, count(*) FROM dlq_events GROUP BY state ORDER BY state"

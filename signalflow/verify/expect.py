@@ -169,7 +169,7 @@ class Oracle:
             )
             return
         stage = self._scope.set_aside.get((partition, offset))
-        if stage != "enrich":
+        if stage not in ("enrich", "validate"):
             self._take(record, seen, stored, counted, stored_at_all=stage is None)
 
     def _take(self, record: RawRecord, seen: Observed, stored: bool, counted: bool, *, stored_at_all: bool) -> None:

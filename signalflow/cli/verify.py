@@ -1,0 +1,111 @@
+"""`signalflow verify`: did we lose anything?"""
+
+import asyncio
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from signalflow.verify.report import Report
+
+DIFFERENCES = 1
+NOT_CHECKED = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(verify)
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no ISO 8601 time; give it like 2026-01-31T12:00:00Z") from None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def verify(
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=_time,
+            metavar="TIME",
+            help="Read records that the brokers got from here on, ISO 8601, UTC without an offset. Default: all they keep.",
+        ),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(parser=_time, metavar="TIME", help="Ask only about records that the brokers got before."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Did we lose anything? Compute from the topics what the tables must hold, and compare row by row, also while workers run.
+
+    Exit status: 0 nothing is missing, extra or wrong; 1 something is; 2 wrong usage; 3 it could not be checked.
+    """
+    from signalflow.cli.stack import command_settings
+    from signalflow.errors import SignalflowError
+    from signalflow.verify.run import verify as run
+
+    if since and until and since >= until:
+        raise typer.BadParameter("--since must be earlier than --until")
+    settings = command_settings()
+    try:
+        with _Bar() as bar:
+            report = asyncio.run(run(settings, since=since, until=until, progress=bar.advance))
+    except SignalflowError as error:
+        print(f"not checked: {error}", file=sys.stderr)
+        raise typer.Exit(NOT_CHECKED) from error
+    print(json.dumps(report.as_dict()) if as_json else _text(report))
+    if not report.clean:
+        raise typer.Exit(DIFFERENCES)
+
+
+class _Bar:
+    """Progress on standard error, so that --json leaves standard output to the report."""
+
+    def __enter__(self) -> "_Bar":
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._tasks: dict[str, int] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=Console(stderr=True), transient=True,
+        )  # fmt: skip
+        self._progress.start()
+        return self
+
+    def advance(self, what: str, more: int, total: int | None) -> None:
+        """Show that `more` of `total` were looked at."""
+        from rich.progress import TaskID
+
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.advance(TaskID(self._tasks[what]), more)
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+
+def _text(report: "Report") -> str:
+    lines = [f"{report.records} records read, {report.records_due} of them due in the tables"]
+    if report.start:
+        lines.append(f"not read: what the brokers got before {report.start:%Y-%m-%d %H:%M:%S} UTC")
+    lines.append(
+        f"{'':22}{'expected':>10}{'found':>10}{'missing':>9}{'extra':>7}{'doubled':>9}{'wrong':>7}{'unchecked':>11}"
+    )
+    for name, table in report.tables.items():
+        lines.append(
+            f"{name:22}{table.expected:10}{table.found:10}{table.missing:9}{table.extra:7}{table.duplicated:9}{table.wrong:7}"
+            f"{table.unchecked:11}"
+        )
+        lines += [f"    {example}" for example in table.examples]
+    states = ", ".join(f"{count} {state}" for state, count in report.dead_letter_states.items()) or "none"
+    lines.append(f"dead letters stored: {states}; gaps open: {report.gaps_open}")
+    lines.append("nothing is missing or wrong" if report.clean else f"{report.differences} differences")
+    return "\n".join(lines)

@@ -1,0 +1,191 @@
+"""The topics as an observer reads them: no consumer group joined, nothing committed.
+
+How far the tables must be, while everything runs: the group's committed offset of the enriched topic says what the sink has stored,
+and the `source` of the enriched records below it says which raw records those were. Every worker writes its outputs in the order of
+the raw topic from a committed offset on, so the greatest source seen there covers all raw records before it. Where the sink has
+committed all that was enriched, the committed offset of the raw topic says so directly.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from signalflow.errors import Fatal, Retryable
+
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+RECORDS_AT_ONCE = 5_000
+# The last sources are enough: an older one only makes the answer more cautious.
+_LAST_RECORDS = 1_000
+_TIMEOUT_MS = 10_000
+# A topic whose brokers give nothing for so long cannot be read now.
+_SILENT_POLLS = 30
+
+Offsets = dict[int, int]
+
+
+@dataclass(frozen=True)
+class Committed:
+    """By partition: the raw offsets below which every record is decided, and below which its effect is in the tables; and the
+    offsets of the dead-letter topic below which `dlq_events` has everything (None: nobody reads it)."""
+
+    enriched: Offsets
+    stored: Offsets
+    letters: Offsets | None
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Offsets to read, by partition: from `begins` to below `ends`; those below `counted` are asked about (None: all).
+
+    `start`: the moment before which records exist or existed that are not read; None when the topic is read from its very beginning.
+    """
+
+    begins: Offsets
+    ends: Offsets
+    counted: Offsets | None
+    start: datetime | None
+
+
+class Log:
+    """One Kafka, read from outside. Every method raises Retryable when it does not answer."""
+
+    def __init__(self, bootstrap: str, group: str) -> None:
+        self._bootstrap, self._group = bootstrap, group
+
+    async def committed(self, raw: str, enriched: str, dlq: str) -> Committed:
+        """How far the group has come. Ask before looking at the database, which holds at least this from then on."""
+        async with self._consumer() as consumer:
+            decided = await self._group_offsets()
+            ends = await consumer.end_offsets(await self._partitions(enriched))
+            # After the ends: what is committed by now may cover all that was enriched when the raw offsets were committed.
+            written = await self._group_offsets()
+            stored = {}
+            for tp, end in ends.items():
+                up_to = written.get((enriched, tp.partition), 0)
+                stored[tp.partition] = (
+                    decided.get((raw, tp.partition), 0) if up_to >= end else await _after_sources(consumer, tp, up_to)
+                )
+        letters = {partition: offset for (topic, partition), offset in written.items() if topic == dlq}
+        return Committed({p: decided.get((raw, p), 0) for p in stored}, stored, letters or None)
+
+    async def extent(self, topic: str, since: datetime | None = None, until: datetime | None = None) -> Extent:
+        """What to read of a topic: all of it, or from the first record at `since` on; always to its end as it is now."""
+        async with self._consumer() as consumer:
+            partitions = await self._partitions(topic)
+            begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+            start, counted = since, None
+            if since is not None:
+                found = await _at(consumer, partitions, since)
+                begins = {tp: found.get(tp, (ends[tp], 0))[0] for tp in partitions}
+            elif any(begins.values()):
+                first = await _at(consumer, partitions, _BEGIN)
+                times = [first[tp][1] for tp in partitions if begins[tp] and tp in first]
+                start = _BEGIN + timedelta(milliseconds=max(times, default=0))
+            if until is not None:
+                found = await _at(consumer, partitions, until)
+                counted = {tp.partition: found.get(tp, (ends[tp], 0))[0] for tp in partitions}
+        return Extent(
+            {tp.partition: offset for tp, offset in begins.items()},
+            {tp.partition: offset for tp, offset in ends.items()},
+            counted,
+            start,
+        )
+
+    async def records(self, topic: str, extent: Extent) -> AsyncIterator[list[Any]]:
+        """The records of an extent in portions, each partition's in offset order."""
+        ends = {TopicPartition(topic, p): end for p, end in extent.ends.items() if end > extent.begins[p]}
+        if not ends:
+            return
+        async with self._consumer() as consumer:
+            consumer.assign(list(ends))
+            for tp in ends:
+                consumer.seek(tp, extent.begins[tp.partition])
+            silent = 0
+            while ends:
+                fetched = await consumer.getmany(*ends, timeout_ms=1000, max_records=RECORDS_AT_ONCE)
+                for tp, records in fetched.items():
+                    yield [record for record in records if record.offset < ends[tp]]
+                silent = 0 if fetched else silent + 1
+                if silent > _SILENT_POLLS:
+                    raise Retryable(f"{topic} gives no records below its end; are all of its partitions available?")
+                for tp in list(ends):
+                    if await consumer.position(tp) >= ends[tp]:
+                        consumer.pause(tp)
+                        del ends[tp]
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[Any]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, enable_auto_commit=False, request_timeout_ms=_TIMEOUT_MS
+        )
+        with self._errors():
+            try:
+                await consumer.start()
+                yield consumer
+            finally:
+                await consumer.stop()
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[Any]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=_TIMEOUT_MS)
+        with self._errors():
+            try:
+                await admin.start()
+                yield admin
+            finally:
+                await admin.close()
+
+    async def _partitions(self, topic: str) -> list[TopicPartition]:
+        """The partitions of a topic. Raises Fatal when there is no such topic."""
+        async with self._admin() as admin:
+            (described,) = await admin.describe_topics([topic])
+        if described["error_code"]:
+            raise Fatal(
+                f"there is no topic {topic}: is SIGNALFLOW_TOPIC_PREFIX right, and was the pipeline ever started?"
+            )
+        return [TopicPartition(topic, partition) for partition in range(len(described["partitions"]))]
+
+    async def _group_offsets(self) -> dict[tuple[str, int], int]:
+        async with self._admin() as admin:
+            found = await admin.list_consumer_group_offsets(self._group)
+        return {(tp.topic, tp.partition): meta.offset for tp, meta in found.items() if meta.offset >= 0}
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (KafkaError, OSError) as error:
+            raise Retryable(f"Kafka at {self._bootstrap}: {type(error).__name__}: {error}") from error
+
+
+async def _at(
+    consumer: Any, partitions: list[TopicPartition], moment: datetime
+) -> dict[TopicPartition, tuple[int, int]]:
+    """Offset and time (ms) of the first record at or after a moment, where there is one."""
+    milliseconds = (moment - _BEGIN) // timedelta(milliseconds=1)
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, milliseconds))
+    return {tp: (place.offset, place.timestamp) for tp, place in found.items() if place is not None}
+
+
+async def _after_sources(consumer: Any, tp: TopicPartition, up_to: int) -> int:
+    """The raw offset after the greatest source among the last enriched records below `up_to`; 0 when there are none."""
+    begin = (await consumer.beginning_offsets([tp]))[tp]
+    greatest = -1
+    consumer.assign([tp])
+    consumer.seek(tp, max(begin, up_to - _LAST_RECORDS))
+    silent = 0
+    while await consumer.position(tp) < up_to and silent <= _SILENT_POLLS:
+        records = (await consumer.getmany(tp, timeout_ms=1000)).get(tp, [])
+        silent = 0 if records else silent + 1
+        for record in records:
+            if record.offset < up_to:
+                with suppress(ValueError, KeyError, TypeError):
+                    greatest = max(greatest, int(json.loads(record.value)["source"]["offset"]))
+    return greatest + 1

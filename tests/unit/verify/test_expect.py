@@ -1,0 +1,202 @@
+"""The oracle by hand: numbers computed on paper from the definitions."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from signalflow.verify import Rules, Scope, expected
+from signalflow.verify.expect import Expected, columns_that_differ, possible_rows, text_digest
+from signalflow.verify.spool import HistoryRow
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+class Topic:
+    """Raw records of one partition, offsets from 0, appended 1 s after they were observed unless said otherwise."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+
+    def see(
+        self, seconds: float, score: int = 0, comments: int = 0, *, post: str = "a", mode: str = "refresh",
+        created: datetime = NOON, appended: float | None = None, **more: Any,
+    ) -> None:  # fmt: skip
+        payload = {
+            "id": post, "subreddit": "python", "author": None, "title": "A table", "created_utc": created.isoformat(),
+            "score": score, "num_comments": comments,
+        } | more  # fmt: skip
+        envelope = {
+            "entity_type": "reddit_submission", "source": "test", "mode": mode, "emitted_at": at(seconds).isoformat(),
+            "payload": payload, "metadata": {"subreddit": "python", "observed_at": at(seconds).isoformat()},
+        }  # fmt: skip
+        self.add(json.dumps(envelope).encode(), post.encode(), seconds + 1 if appended is None else appended)
+
+    def add(self, value: bytes | None, key: bytes | None = b"a", appended: float = 0, **headers: bytes) -> None:
+        self.records.append(
+            SimpleNamespace(
+                topic="raw", partition=0, offset=len(self.records), key=key, value=value, headers=tuple(headers.items()),
+                timestamp=int(at(appended).timestamp() * 1000),
+            )
+        )  # fmt: skip
+
+    def expected(self, scope: Scope = Scope()) -> Expected:  # noqa: B008, frozen
+        return expected(self.records, Rules(), scope)
+
+
+def velocities(log: Expected) -> dict[float, tuple[float | None, float | None]]:
+    return {(row.observed_at - NOON).total_seconds(): (row.score_velocity, row.comment_velocity) for row in log.history}
+
+
+def only(log: Expected) -> list[HistoryRow]:
+    return list(log.history)
+
+
+def test_velocity_is_the_difference_to_the_newest_earlier_observation_the_log_knew() -> None:
+    topic = Topic()
+    topic.see(0, 100, 4)
+    topic.see(60, 160, 10)
+    topic.see(30, 130)  # late: known after 60
+    topic.see(120, 40, 10)
+    topic.see(120.5, 50)  # half a second counts as one
+    assert velocities(topic.expected()) == {
+        0: (None, None),
+        60: (1.0, 0.1),
+        30: (None, None),
+        120: (-2.0, 0.0),
+        120.5: (10.0, -10.0),
+    }
+
+
+def test_of_two_records_of_one_moment_the_first_counts() -> None:
+    topic = Topic()
+    for score in (100, 0):
+        topic.see(0, 10, title="First")
+        topic.see(10, score, title="Second" if score else "Third")
+    log = topic.expected()
+    assert velocities(log) == {0: (None, None), 10: (9.0, 0.0)}
+    row = log.posts["a"].row
+    assert row is not None
+    assert (row.title, row.current_score, row.score_velocity) == ("Second", 100, 9.0)
+
+
+def test_numbers_body_and_first_sight_follow_guards_of_their_own() -> None:
+    topic = Topic()
+    topic.see(100, 5, body="new text", removed_by=None)
+    topic.see(50, 3, body="old text", title="Old")  # late, with an older text
+    topic.see(200, 9, edited_at=at(150).isoformat(), removed_by="moderator")  # says nothing of the body
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    assert (row.first_seen_at, row.last_polled_at, row.text_observed_at) == (at(50), at(200), at(100))
+    assert (row.title, row.current_score, row.edited_at, row.removed_by) == ("A table", 9, at(150), "moderator")
+    assert row.body == text_digest("new text")
+
+
+def test_a_backfilled_post_leaves_no_history_and_fills_only_what_is_empty() -> None:
+    topic = Topic()
+    topic.see(0, 100)
+    topic.see(60, 700)
+    topic.see(-3600, 1, mode="backfill", body="archived")
+    log = topic.expected()
+    assert velocities(log) == {0: (None, None), 60: (10.0, 0.0)}
+    row = log.posts["a"].row
+    assert row is not None
+    assert (row.current_score, row.first_seen_at, row.body) == (700, at(-3600), text_digest("archived"))
+
+
+def test_a_post_older_than_its_state_has_no_velocity() -> None:
+    topic = Topic()
+    day = 86_400
+    topic.see(2 * day - 1, 1)
+    topic.see(2 * day, 2)
+    assert velocities(topic.expected()) == {2 * day - 1: (None, None), 2 * day: (None, None)}
+
+
+def test_a_velocity_that_hangs_on_when_the_state_was_removed_is_not_judged() -> None:
+    topic = Topic()
+    two_days = 2 * 86_400
+    topic.see(two_days - 100, 1)
+    topic.see(two_days + 3601, 1, post="b", created=NOON + timedelta(days=1))
+    topic.see(two_days - 50, 51, appended=two_days + 3602)
+    rows = only(topic.expected())
+    assert [(row.post_id, row.velocity_known) for row in rows] == [("a", True), ("a", False), ("b", True)]
+
+
+@pytest.mark.parametrize(
+    ("title", "velocity", "comments", "score", "is_trending"),
+    [
+        ("A table", 50.0, 100, 0.2, False),
+        ("A table", 50.1, 101, 0.6, True),
+        ("A table", 10.0, 101, 0.2, False),
+        ("This is great, I love it", 11.0, 101, 0.6, True),
+        ("This is horrible, I hate it", 51.0, 0, 0.6, True),
+        ("A table", 51.0, 0, 0.4, False),
+    ],
+)
+def test_trending_counts_what_exceeds_its_limit(
+    title: str, velocity: float, comments: int, score: float, is_trending: bool
+) -> None:
+    topic = Topic()
+    topic.see(0, 0, comments, title=title)
+    topic.see(1000, int(velocity * 1000), comments, title=title)
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    assert (row.trending_score, row.is_trending) == (score, is_trending)
+
+
+def test_a_record_that_must_be_set_aside_has_no_rows_and_a_dead_letter() -> None:
+    topic = Topic()
+    topic.see(0, 1)
+    topic.add(b"{", attempt=b"3")
+    topic.add(None)
+    topic.see(10, 2**31)
+    topic.see(20, 1, appended=20 - 86_401)  # observed more than a day after it was appended
+    topic.see(-(2**30), 1, created=at(-(2**30)))  # 1991
+    log = topic.expected()
+    assert len(only(log)) == 1
+    assert {place: (letter.stage, letter.attempt) for place, letter in log.letters.items()} == {
+        (0, 1): ("validate", 3),
+        (0, 2): ("validate", 1),
+        (0, 3): ("validate", 1),
+        (0, 4): ("validate", 1),
+        (0, 5): ("write", 1),
+    }
+
+
+def test_a_row_is_due_only_when_the_sink_has_passed_it_and_until_then_may_be_older() -> None:
+    topic = Topic()
+    for moment in range(4):
+        topic.see(60 * moment, moment)
+    log = topic.expected(Scope(stored={0: 2}, enriched={0: 3}))
+    assert [row.due for row in log.history] == [True, True, False, False]
+    assert [row and row.current_score for row in possible_rows(log.posts["a"])] == [3, 2, 1]
+    untouched = topic.expected(Scope(stored={}, enriched={}))
+    assert [row and row.current_score for row in possible_rows(untouched.posts["a"])] == [3, 2, 1, 0, None]
+
+
+def test_from_the_middle_of_a_log_only_what_it_tells_is_judged() -> None:
+    topic = Topic()
+    topic.see(-300, 5)  # may be late: what was before is unknown
+    topic.see(100, 10)
+    topic.see(160, 70)
+    log = topic.expected(Scope(start=NOON))
+    assert [(row.score_velocity, row.velocity_known) for row in log.history] == [
+        (None, False),
+        (5 / 400, False),
+        (1.0, True),
+    ]
+    row = log.posts["a"].row
+    assert row is not None
+    stored = row._asdict() | {"body": "from before", "first_seen_at": at(-900), "text_observed_at": at(-900)}
+    assert columns_that_differ(row, stored, at(60)) == []
+    assert columns_that_differ(row, stored | {"current_score": 71, "first_seen_at": at(1)}, at(60)) == [
+        "current_score",
+        "first_seen_at",
+    ]
+    assert columns_that_differ(row, stored, None) == ["first_seen_at", "text_observed_at", "body"]
