@@ -12,6 +12,9 @@ STAMP := $(VENV)/.installed
 CHARTS := web/dashboard/static/vendor/uPlot.iife.min.js
 UP_FLAGS ?=
 PYTEST_FLAGS ?=
+# Two at a time, each with servers of its own: tests mostly wait. A module stays together, for what its tests share.
+TEST_PROCESSES ?= 2
+SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 UNIT_MARKERS := not integration and not chaos and not slow
 
 .PHONY: help up down status test test-unit lint format lock bench clean-data
@@ -42,7 +45,7 @@ status: $(STAMP) ## Show what runs, and where
 	@$(BIN)/signalflow status
 
 test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (at most 12 minutes)
-	$(BIN)/pytest $(PYTEST_FLAGS)
+	$(BIN)/pytest $(SPREAD) $(PYTEST_FLAGS)
 
 test-unit: $(STAMP) ## The tests of single parts, without any server (under 30 s)
 	$(BIN)/pytest tests/unit -m "$(UNIT_MARKERS)" $(PYTEST_FLAGS)
