@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import flush, latency, machine, pipeline
+from tests.bench import flush, latency, machine, outage, pipeline, soak
 from tests.bench.bench_text import bench_text
 from tests.bench.stack import Stack, running_stack
 
@@ -26,24 +26,37 @@ class Part(StrEnum):
     FLUSH = "flush"
     LATENCY = "latency"
     TEXT = "text"
+    BACKLOG = "backlog"
+    OUTAGE = "outage"
+    SOAK = "soak"
 
 
 _OF_PIPELINE = {Part.THROUGHPUT, Part.RESTORE, Part.BARE}
-_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY}
+_LONG = {Part.BACKLOG, Part.OUTAGE, Part.SOAK}
+_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY} | _LONG
+_MINUTES = {Part.OUTAGE: 5.0, Part.SOAK: 20.0}
 
 
 def main(
-    only: Annotated[list[Part] | None, typer.Option(help="Measure only this part; may be given several times.")] = None,
+    only: Annotated[
+        list[Part] | None,
+        typer.Option(
+            help="Measure only this part; may be given several times. Without it, all but backlog, outage and soak."
+        ),
+    ] = None,
     events: Annotated[int, typer.Option(min=2_000, help="Events of throughput, restore and bare.")] = 200_000,
     posts: Annotated[int, typer.Option(min=1, max=40_000, help="Posts that these events are of.")] = 20_000,
     seconds: Annotated[int, typer.Option(min=5, help="Duration of the latency measurement.")] = 30,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.2, help="Duration of outage (else 5) and soak (else 20).")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the JSON to this file too.")] = None,
     profile: Annotated[
         Path | None, typer.Option(help="Write a py-spy profile (raw stacks) of the worker in throughput to this file.")
     ] = None,
 ) -> None:
     """Measure the pipeline on an embedded stack of its own, in a temporary directory."""
-    parts = set(only or Part)
+    parts = set(only or set(Part) - _LONG)
     console = Console(stderr=True)
     result: dict[str, Any] = {"machine": machine.description()}
     with console.status("starting") as status:
@@ -60,6 +73,7 @@ def main(
                 if Part.LATENCY in parts:
                     status.update(f"latency: {seconds} s")
                     result["latency"] = asyncio.run(latency.latency(stack, seconds))
+                result |= asyncio.run(_long(stack, parts, events, posts, minutes, status))
         if Part.TEXT in parts:
             status.update("text")
             result["text"] = bench_text()
@@ -68,6 +82,27 @@ def main(
         output.write_text(text + "\n")
     print(text)
     console.print(_table(result))
+    if result.get("soak", {}).get("grew"):
+        raise typer.Exit(1)
+
+
+async def _long(
+    stack: Stack, parts: set[Part], events: int, posts: int, minutes: float | None, status: Status
+) -> dict[str, Any]:
+    """The parts that stop the database or take minutes; only when asked for."""
+
+    def progress(part: Part) -> outage.Progress:
+        return lambda text: status.update(f"{part}: {text}")
+
+    result: dict[str, Any] = {}
+    if Part.BACKLOG in parts:
+        result["backlog"] = await outage.backlog(stack, events, posts, progress(Part.BACKLOG))
+    if Part.OUTAGE in parts:
+        duration = minutes or _MINUTES[Part.OUTAGE]
+        result["outage"] = await outage.outage(stack, duration, progress(Part.OUTAGE))
+    if Part.SOAK in parts:
+        result["soak"] = await soak.soak(stack, minutes or _MINUTES[Part.SOAK], progress(Part.SOAK))
+    return result
 
 
 async def _pipeline(
@@ -100,6 +135,8 @@ def _table(result: dict[str, Any]) -> Table:
     table = Table("part", "figure", "value")
     for part, figures in result.items():
         for name, value in figures.items() if isinstance(figures, dict) else [("ratio", figures)]:
+            if name == "samples":
+                continue
             shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else f"{value}"
             table.add_row(part, name, shown)
     return table
