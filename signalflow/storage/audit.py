@@ -13,7 +13,7 @@ from signalflow.storage.pool import Connection, Pool, connection
 
 _RECORD = "INSERT INTO audit_log (at, who, action, target, details) VALUES ($1, $2, $3, $4, $5::jsonb)"
 _PAGE = """
-SELECT id, at, who, action, target, details::text FROM audit_log
+SELECT id, at, who, action, target, details::text AS details FROM audit_log
 WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text IS NULL OR who = $2) AND ($3::text IS NULL OR action = $3)
 ORDER BY id DESC LIMIT $4
 """
@@ -53,4 +53,4 @@ async def audit_page(
     """The newest entries, or those before the id."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_PAGE, before, who, action, limit)
-    return [AuditEntry(*entry, json.loads(details)) for *entry, details in rows]
+    return [AuditEntry(**(dict(row) | {"details": json.loads(row["details"])})) for row in rows]

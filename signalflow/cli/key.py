@@ -1,0 +1,98 @@
+"""`signalflow key`: what programs sign in with."""
+
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from signalflow.cli.user import JsonFlag, with_pool
+
+if TYPE_CHECKING:
+    from signalflow.storage.api_keys import ApiKey
+
+# Spelled out here, so that `--help` need not load the database's client.
+Scope = Literal["read", "dlq", "config", "admin"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(no_args_is_help=True, help="API keys: what programs sign in with.")
+    group.command()(create)
+    group.command(name="list")(list_all)
+    group.command()(revoke)
+    app.add_typer(group, name="key")
+
+
+def create(
+    user: Annotated[str, typer.Argument(metavar="USER", help="The user whose role the key has, within its scopes.")],
+    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    scope: Annotated[
+        list[Scope],
+        typer.Option(
+            help="read: all that only reads; dlq: dead letters; config: what is watched; admin: the audit log."
+        ),
+    ] = ["read"],  # noqa: B006 (Typer copies it)
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 365,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a key and print it: it is shown this once, and stored as a hash."""
+    from signalflow.clock import utcnow
+    from signalflow.storage.accounts import checked_user_name
+    from signalflow.storage.api_keys import add_key, new_key
+
+    name, key, now = checked_user_name(user), new_key(), utcnow()
+    expires_at, scopes = now + timedelta(days=days), sorted(set(scope))
+    with_pool(
+        lambda pool, who: add_key(
+            pool, key, user=name, label=label[:200], scopes=scopes, expires_at=expires_at, now=now, who=who
+        )
+    )
+    if as_json:
+        print(json.dumps({"key": key, "user": name, "scopes": scopes, "expires_at": expires_at.isoformat()}))
+    else:
+        print(key)
+
+
+def list_all(
+    user: Annotated[str | None, typer.Argument(metavar="[USER]", help="Only the keys of this user.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show keys by their prefix, with scopes and last use; the keys themselves nobody has but their owners."""
+    from signalflow.storage.accounts import checked_user_name
+    from signalflow.storage.api_keys import list_keys
+
+    name = None if user is None else checked_user_name(user)
+    keys = with_pool(lambda pool, _: list_keys(pool, name))
+    if as_json:
+        print(json.dumps([asdict(key) for key in keys], default=str))
+    else:
+        _table(keys)
+
+
+def revoke(
+    prefix: Annotated[
+        str, typer.Argument(metavar="PREFIX", help="The key's prefix, as `signalflow key list` shows it.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Let a key in no more, effective within 5 s."""
+    from signalflow.clock import utcnow
+    from signalflow.storage.api_keys import revoke_key
+
+    with_pool(lambda pool, who: revoke_key(pool, prefix, now=utcnow(), who=who))
+    print(json.dumps({"prefix": prefix, "revoked": True}) if as_json else f"{prefix} is revoked")
+
+
+def _table(keys: "list[ApiKey]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("prefix", "user", "label", "scopes", "expires", "last used", "", box=None)
+    for key in keys:
+        expires = f"{key.expires_at:%Y-%m-%d}" if key.expires_at else "never"
+        used = f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never"
+        state = "revoked" if key.revoked_at else ""
+        table.add_row(key.prefix, key.user, key.label, ", ".join(key.scopes), expires, used, state)
+    Console().print(table)

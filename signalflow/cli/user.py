@@ -1,0 +1,190 @@
+"""`signalflow user`: who may sign in."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from signalflow.settings import Settings
+    from signalflow.storage.accounts import User
+    from signalflow.storage.pool import Pool
+
+T = TypeVar("T")
+# Spelled out here, so that `--help` need not load the database's client.
+Role = Literal["reader", "operator", "admin"]
+LINK_LIFETIME = timedelta(minutes=15)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user; case does not matter.")]
+RoleHelp = (
+    "reader reads; operator also replays dead letters and changes what is watched; admin also sees the audit log."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(no_args_is_help=True, help="Choose who may sign in.")
+    for command in (add, passwd, role, disable, enable, link):
+        group.command()(command)
+    group.command(name="list")(list_all)
+    app.add_typer(group, name="user")
+
+
+def add(
+    name: Name,
+    role: Annotated[Role, typer.Option(help=RoleHelp)] = "reader",
+    without_password: Annotated[
+        bool, typer.Option("--without-password", help="Ask for none: the user signs in by link or API key.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Let a user in. The password is asked for, or read from standard input: `... | signalflow user add NAME`."""
+    from signalflow.clock import utcnow
+    from signalflow.storage.accounts import add_user
+
+    name = _checked(name)
+    password_hash = None if without_password else _hashed(_new_password())
+    with_pool(lambda pool, who: add_user(pool, name, role, password_hash, now=utcnow(), who=who))
+    _say(as_json, {"name": name, "role": role}, f"{name} may sign in as {role}")
+
+
+def list_all(as_json: JsonFlag = False) -> None:
+    """Show all users, the disabled ones too."""
+    from signalflow.storage.accounts import list_users
+
+    users = with_pool(lambda pool, _: list_users(pool))
+    if as_json:
+        print(json.dumps([asdict(user) for user in users], default=str))
+    else:
+        _table(users)
+
+
+def passwd(name: Name, as_json: JsonFlag = False) -> None:
+    """Change a password, asked for or read from standard input. The user is signed out everywhere within 5 s; API keys stay."""
+    from signalflow.clock import utcnow
+    from signalflow.storage.accounts import set_password
+
+    name = _checked(name)
+    password_hash = _hashed(_new_password())
+    with_pool(lambda pool, who: set_password(pool, name, password_hash, now=utcnow(), who=who))
+    _say(as_json, {"name": name}, f"{name} has a new password, and is signed out everywhere")
+
+
+def role(name: Name, role: Annotated[Role, typer.Argument(help=RoleHelp)], as_json: JsonFlag = False) -> None:
+    """Change what a user may do, effective within 5 s."""
+    from signalflow.storage.accounts import set_role
+
+    name = _checked(name)
+    with_pool(lambda pool, who: set_role(pool, name, role, who=who))
+    _say(as_json, {"name": name, "role": role}, f"{name} is {role}")
+
+
+def disable(name: Name, as_json: JsonFlag = False) -> None:
+    """Let a user, and the user's API keys, in no more, effective within 5 s."""
+    from signalflow.clock import utcnow
+    from signalflow.storage.accounts import disable_user
+
+    name = _checked(name)
+    with_pool(lambda pool, who: disable_user(pool, name, now=utcnow(), who=who))
+    _say(as_json, {"name": name, "disabled": True}, f"{name} may not sign in any more")
+
+
+def enable(name: Name, as_json: JsonFlag = False) -> None:
+    """Let a disabled user in again."""
+    from signalflow.storage.accounts import enable_user
+
+    name = _checked(name)
+    with_pool(lambda pool, who: enable_user(pool, name, who=who))
+    _say(as_json, {"name": name, "disabled": False}, f"{name} may sign in again")
+
+
+def link(name: Name, as_json: JsonFlag = False) -> None:
+    """Print a link that signs a browser in as this user: once, within 15 minutes."""
+    from signalflow.cli.stack import command_settings
+
+    url = asyncio.run(new_link(command_settings(), _checked(name)))
+    _say(as_json, {"name": name, "url": url, "seconds": int(LINK_LIFETIME.total_seconds())}, url)
+
+
+async def new_link(settings: "Settings", name: str) -> str:
+    """A link that signs a browser in as this user: once, within 15 minutes. Raises Invalid when there is no such user."""
+    import secrets
+
+    from signalflow.clock import utcnow
+    from signalflow.errors import Invalid
+    from signalflow.storage.pool import create_pool
+    from signalflow.storage.sessions import add_link
+
+    token, now = secrets.token_urlsafe(32), utcnow()
+    async with await create_pool(settings, application_name="signalflow-user") as pool:
+        if not await add_link(pool, name, token, now, now + LINK_LIFETIME):
+            raise Invalid(f"there is no user {name!r} who may sign in", field="name")
+    return f"{_address(settings)}/sign-in/link?token={token}"
+
+
+def with_pool(work: "Callable[[Pool, str], Awaitable[T]]") -> T:
+    """Run work that gets a pool, and the name under which the audit log knows who runs this command."""
+    from signalflow.cli.stack import command_settings, command_user
+    from signalflow.storage.pool import create_pool
+
+    async def run() -> T:
+        async with await create_pool(command_settings(), application_name="signalflow-user") as pool:
+            return await work(pool, command_user())
+
+    return asyncio.run(run())
+
+
+def _address(settings: "Settings") -> str:
+    """Where the API is, seen from this machine."""
+    host = settings.api_host if settings.api_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
+
+
+def _checked(name: str) -> str:
+    from signalflow.storage.accounts import checked_user_name
+
+    return checked_user_name(name)
+
+
+def _new_password() -> str:
+    """From the terminal, twice, or else the first line of standard input. Never from the arguments, which every account can list."""
+    if sys.stdin.isatty():
+        password: str = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    return password
+
+
+def _hashed(password: str) -> str:
+    from pwdlib import PasswordHash
+
+    from signalflow.errors import Invalid
+    from web.api.auth.passwords import unfit
+
+    why = unfit(password)
+    if why:
+        raise Invalid(f"the password {why}", field="password")
+    return PasswordHash.recommended().hash(password)
+
+
+def _table(users: "list[User]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "role", "password", "since", "", box=None)
+    for user in users:
+        state = f"disabled {user.disabled_at:%Y-%m-%d}" if user.disabled_at else ""
+        table.add_row(
+            user.name, user.role, "yes" if user.has_password else "none", f"{user.created_at:%Y-%m-%d}", state
+        )
+    Console().print(table)
+
+
+def _say(as_json: bool, value: dict[str, Any], text: str) -> None:
+    print(json.dumps(value) if as_json else text)
