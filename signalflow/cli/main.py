@@ -14,7 +14,7 @@ app = typer.Typer(
     help="Real-time Reddit intelligence: `up` starts everything on this machine, the rest looks after it.",
 )
 
-COMMANDS = ("up", "simulator", "api", "migrate", "topics", "config", "ingest", "verify", "user", "key")
+COMMANDS = ("up", "simulator", "api", "migrate", "topics", "config", "ingest", "dlq", "verify", "user", "key")
 
 
 def _register() -> None:

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from signalflow.clock import utcnow
+from signalflow.events import storable
+from signalflow.storage import audit
 from signalflow.storage.dead_letters import MATCHES, Filter, decoded_headers
 from signalflow.storage.pool import Pool, connection, transaction
 
@@ -103,10 +105,17 @@ async def due_letters(
 
 async def begin_replay(pool: Pool, *, by: str, wanted: Filter, only: int | None, policy: Policy, most: int) -> int:
     """Record that a replay begins. Returns its id."""
-    given = {name: value for name, value in asdict(wanted).items() if value is not None}
+    given = {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in asdict(wanted).items()
+        if value is not None
+    }
     described = json.dumps(given | ({} if only is None else {"id": only}), default=str)
-    async with connection(pool) as writing:
-        return int(await writing.fetchval(_BEGIN, by, described, policy, most))
+    async with transaction(pool) as writing:
+        replay_id = int(await writing.fetchval(_BEGIN, by, described, policy, most))
+        details = {"filter": json.loads(described), "policy": policy, "most": most}
+        await audit.record(writing, who=by, action="dlq.replay", target=str(replay_id), details=details)
+    return replay_id
 
 
 async def send_locked(

@@ -11,6 +11,7 @@ from uuid import UUID
 from signalflow.clock import utcnow
 from signalflow.errors import Invalid
 from signalflow.events import DeadLetter, storable
+from signalflow.storage import audit
 from signalflow.storage.pool import Pool, connection, transaction
 
 # What `state` may be asked for and shown as: `replayed` is under way, `dead_again` is replayed with a dead letter linked to it.
@@ -223,8 +224,12 @@ async def resolve_letter(pool: Pool, letter_id: int, *, by: str, reason: str) ->
     """Discard a dead letter: it is resolved by hand. False when it is resolved already, or does not exist."""
     if not reason.strip():
         raise Invalid("say why it is discarded", field="reason")
-    async with connection(pool) as writing:
-        return bool(await writing.execute(_RESOLVE, letter_id, utcnow(), by, storable(reason)) == "UPDATE 1")
+    async with transaction(pool) as writing:
+        done = await writing.execute(_RESOLVE, letter_id, utcnow(), by, storable(reason)) == "UPDATE 1"
+        if done:
+            details = {"reason": storable(reason)}
+            await audit.record(writing, who=by, action="dlq.resolve", target=str(letter_id), details=details)
+    return done
 
 
 def _letter(row: Any) -> StoredLetter:

@@ -114,7 +114,7 @@ async def test_a_refused_row_is_set_aside_replayed_once_its_cause_is_mended_and_
     assert (await replay(database_pool, settings, ReplayRequest(by="test"))).ids == []
     await produce(settings, [observation("last", START, created_at=START)])
     await eventually(lambda: _is_read(settings, topics), 20, worker.tail)
-    assert [rows for rows in (await tables(settings))[2]] == before[2]
+    assert (await tables(settings))[2] == before[2]
     assert [row for row in (await tables(settings))[0] if row["id"] != "last"] == before[0]
     assert [row for row in (await tables(settings))[1] if row["post_id"] != "last"] == before[1]
 

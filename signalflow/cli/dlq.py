@@ -1,0 +1,281 @@
+"""`signalflow dlq`: records that could not be processed: look at them, send them back, or discard them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+from signalflow.cli.stack import command_settings, command_user
+
+if TYPE_CHECKING:
+    from signalflow.replay import ReplayReport, ReplayRequest
+    from signalflow.settings import Settings
+    from signalflow.storage.dead_letters import StoredLetter
+    from signalflow.storage.pool import Pool
+
+T = TypeVar("T")
+# Spelled out here, so that `--help` need not load what defines them.
+Stage = Literal["decode", "validate", "enrich", "write"]
+State = Literal["dead", "replayed", "dead_again", "resolved"]
+PREVIEW_BYTES = 60
+MOST_SHOWN_BYTES = 64 << 10
+
+
+def _time(text: str) -> datetime:
+    try:
+        time_ = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no ISO 8601 time; give it like 2026-01-31T12:00:00Z") from None
+    return time_.astimezone(UTC) if time_.tzinfo else time_.replace(tzinfo=UTC)
+
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LetterId = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Id of the dead letter.")]
+Topic = Annotated[str | None, typer.Option(help="Only those read from this topic.")]
+StageOption = Annotated[Stage | None, typer.Option(help="Only those that failed there.")]
+ErrorType = Annotated[str | None, typer.Option(help="Only this kind of error.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(parser=_time, metavar="TIME", help="Failed then or later; ISO 8601, UTC if it says nothing."),
+]
+Until = Annotated[datetime | None, typer.Option(parser=_time, metavar="TIME", help="Failed before.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(no_args_is_help=True, help="Dead letters: look at them, send them back, or discard them.")
+    group.command(name="list")(list_letters)
+    for command in (show, stats, replay, resolve):
+        group.command()(command)
+    app.add_typer(group, name="dlq")
+
+
+def list_letters(
+    topic: Topic = None,
+    stage: StageOption = None,
+    error_type: ErrorType = None,
+    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    since: Since = None,
+    until: Until = None,
+    before: Annotated[int | None, typer.Option(min=1, metavar="ID", help="Only older ones than this.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show dead letters, newest first."""
+    from signalflow.storage.dead_letters import Filter, letters_page
+
+    wanted = Filter(topic, stage, error_type, since, until, state)
+    found = _with_pool(lambda pool, _: letters_page(pool, wanted, before=before, limit=most, value_bytes=PREVIEW_BYTES))
+    if as_json:
+        print(json.dumps([_plain(letter) for letter in found]))
+    else:
+        _table(found)
+
+
+def show(letter_id: LetterId, as_json: JsonFlag = False) -> None:
+    """Show one dead letter with its record. Exit status 1 when there is none."""
+    letter = _with_pool(lambda pool, _: _existing(pool, letter_id))
+    plain = _plain(letter)
+    if as_json:
+        print(json.dumps(plain))
+        return
+    for name, value in plain.items():
+        if value is not None:
+            print(f"{name:>16}  {_printable(value) if isinstance(value, str) else json.dumps(value)}")
+
+
+def stats(as_json: JsonFlag = False) -> None:
+    """Count dead letters by topic, stage, error and state. Exit status 1 when any is open, for use in checks."""
+    from signalflow.storage.dead_letters import letter_counts
+
+    counts = _with_pool(lambda pool, _: letter_counts(pool))
+    if as_json:
+        print(json.dumps([asdict(count) for count in counts], default=str))
+    else:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table("topic", "stage", "error", "state", "letters", "oldest", "newest", box=None)
+        for count in counts:
+            where = (count.source_topic, count.stage, count.error_type, count.state)
+            table.add_row(*map(escape, where), str(count.letters), _moment(count.oldest), _moment(count.newest))
+        Console().print(table if counts else "no dead letters")
+    if any(count.state == "dead" for count in counts):
+        raise typer.Exit(1)
+
+
+def replay(
+    letter_id: Annotated[
+        int | None, typer.Argument(metavar="[ID]", min=1, max=2**63 - 1, help="Only this one; else all that match.")
+    ] = None,
+    topic: Topic = None,
+    stage: StageOption = None,
+    error_type: ErrorType = None,
+    since: Since = None,
+    until: Until = None,
+    most: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, the oldest first. Default: SIGNALFLOW_DLQ_REPLAY_MOST.")
+    ] = None,
+    policy: Annotated[
+        Literal["stop", "continue"],
+        typer.Option(
+            help="continue: send all. stop: one after the other, each must have gone through; end at the first that fails again."
+        ),
+    ] = "continue",
+    wait: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long policy stop waits in all.")] = 600.0,
+    only_show: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; send nothing.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send the original records of open dead letters back to their topics. Doing it twice changes nothing.
+
+    Exit status 1 when one failed again, when it is not known in time, when brokers or database went away, or when ID cannot be replayed.
+    """
+    from signalflow.replay import ReplayRequest
+    from signalflow.storage.dead_letters import Filter
+
+    wanted = Filter(topic, stage, error_type, since, until)
+
+    async def work(pool: "Pool", settings: "Settings") -> "ReplayReport":
+        request = ReplayRequest(
+            by=command_user(),
+            wanted=wanted,
+            only=letter_id,
+            policy=policy,
+            most=settings.dlq_replay_most if most is None else most,
+            wait_seconds=wait,
+        )
+        if letter_id is not None:
+            await _existing(pool, letter_id)
+        return await _replay(pool, settings, request, dry=only_show)
+
+    report = _with_pool(work)
+    if as_json:
+        print(json.dumps(asdict(report)))
+    elif only_show:
+        print(f"would send {len(report.ids)}: {', '.join(map(str, report.ids)) or 'nothing'}")
+    else:
+        print(f"{report.outcome}: {report.sent} of {len(report.ids)} sent, {report.skipped} skipped", end="")
+        print(f", {report.failed_again} failed again" if policy == "stop" else "")
+    if report.outcome not in ("completed", "dry_run") or (letter_id is not None and not report.ids):
+        raise typer.Exit(1)
+
+
+def resolve(
+    letter_id: LetterId,
+    reason: Annotated[str, typer.Option(help="Why it is discarded; kept with it.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Discard a dead letter: it is resolved, and never replayed. Exit status 1 when there is none, or it is resolved already."""
+    from signalflow.storage.dead_letters import resolve_letter
+
+    async def work(pool: "Pool", _: "Settings") -> bool:
+        await _existing(pool, letter_id)
+        return await resolve_letter(pool, letter_id, by=command_user(), reason=reason)
+
+    done = _with_pool(work)
+    if as_json:
+        print(json.dumps({"id": letter_id, "resolved": done}))
+    else:
+        print(f"{letter_id}: resolved" if done else f"{letter_id}: was resolved already")
+    if not done:
+        raise typer.Exit(1)
+
+
+async def _existing(pool: "Pool", letter_id: int) -> "StoredLetter":
+    from signalflow.errors import Invalid
+    from signalflow.storage.dead_letters import find_letter
+
+    letter = await find_letter(pool, letter_id, value_bytes=MOST_SHOWN_BYTES)
+    if letter is None:
+        raise Invalid(f"there is no dead letter {letter_id}")
+    return letter
+
+
+async def _replay(pool: "Pool", settings: "Settings", request: "ReplayRequest", *, dry: bool) -> "ReplayReport":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from signalflow.replay import dry_run
+    from signalflow.replay import replay as send_back
+
+    if dry:
+        return await dry_run(pool, settings, request)
+    columns = (TextColumn("replay"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # On standard error, so that --json leaves standard output to the summary.
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("replay", total=None)
+        return await send_back(
+            pool, settings, request, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+
+
+def _with_pool(work: "Callable[[Pool, Settings], Awaitable[T]]") -> T:
+    from signalflow.logs import configure_logging, quiet_libraries
+    from signalflow.storage.pool import create_pool
+
+    settings = command_settings()
+    configure_logging(settings)
+    quiet_libraries()
+
+    async def run() -> T:
+        pool = await create_pool(settings, application_name="signalflow-dlq")
+        try:
+            return await work(pool, settings)
+        finally:
+            await pool.close()
+
+    return asyncio.run(run())
+
+
+def _plain(letter: "StoredLetter") -> dict[str, Any]:
+    """A letter as JSON holds it; bytes as text where they are UTF-8, else `base64:...`."""
+    plain = {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(letter).items()
+    }
+    return plain | {
+        "topic_id": str(letter.topic_id),
+        "key": _text(letter.key),
+        "value": _text(letter.value),
+        "headers": [[name, _text(value)] for name, value in letter.headers],
+    }
+
+
+def _text(value: bytes | None) -> str | None:
+    import base64
+    import codecs
+
+    if value is None:
+        return None
+    try:
+        # A value that was cut may end within a character; then that is left out.
+        return codecs.getincrementaldecoder("utf-8")().decode(value)
+    except UnicodeDecodeError:
+        return "base64:" + base64.b64encode(value).decode()
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _table(letters: "list[StoredLetter]") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("id", "failed at", "state", "attempt", "stage", "where", "error", box=None)
+    for letter in letters:
+        where = f"{letter.source_topic}[{letter.source_partition}]@{letter.source_offset}"
+        error = f"{letter.error_type}: {letter.error}"[:120]
+        plain = (str(letter.id), _moment(letter.failed_at), letter.state, str(letter.attempt), letter.stage)
+        table.add_row(*plain, escape(where), escape(_printable(error)))
+    Console().print(table if letters else "no dead letters")
+
+
+def _printable(text: str) -> str:
+    """The text without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "?" for char in text)

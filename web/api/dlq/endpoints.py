@@ -1,0 +1,182 @@
+"""Dead letters: read by all, replayed and discarded by operators."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Body, HTTPException, Path, Query
+from pydantic import AwareDatetime
+
+from signalflow.events import Stage
+from signalflow.replay import ReplayRequest, dry_run, replay
+from signalflow.settings import Settings
+from signalflow.storage.dead_letter_replays import recent_replays
+from signalflow.storage.dead_letters import (
+    Filter,
+    ShownState,
+    StoredLetter,
+    find_letter,
+    letter_counts,
+    letters_page,
+    resolve_letter,
+)
+from signalflow.storage.pool import Pool
+from web.api.auth.access import Operator, Reader
+from web.api.dependencies import PoolOf, SettingsOf
+from web.api.dlq.schemas import (
+    CountOut,
+    LetterOut,
+    LetterPage,
+    OneReplayWish,
+    Reason,
+    ReplayAnswer,
+    ReplayOut,
+    ReplayWish,
+    Stats,
+)
+from web.api.problems import InvalidParameter, documented
+
+MOST_LETTERS_A_PAGE = 200
+PREVIEW_BYTES = 500
+# A value may have 1.5 MB, which no reader looks at.
+MOST_VALUE_BYTES = 64 << 10
+REPLAYS_SHOWN = 20
+# A request is not held longer; what was sent is sent, and the letters say what became of it.
+WAIT_SECONDS = 30.0
+
+router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
+
+READ_PROBLEMS = documented(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+WRITE_PROBLEMS = READ_PROBLEMS | documented(HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+ONE_PROBLEMS = documented(HTTPStatus.NOT_FOUND)
+CONFLICT = documented(HTTPStatus.CONFLICT)
+
+LetterId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the dead letter.")]
+
+
+@router.get("", include_in_schema=False)
+@router.get("/", summary="Dead letters, newest first", responses=READ_PROBLEMS)
+async def list_letters(
+    pool: PoolOf,
+    _: Reader,
+    topic: Annotated[str | None, Query(max_length=249, description="Only of this topic.")] = None,
+    stage: Annotated[Stage | None, Query(description="Only those that failed there.")] = None,
+    error_type: Annotated[str | None, Query(max_length=200, description="Only this kind of error.")] = None,
+    state: Annotated[ShownState | None, Query(description="Only those in this state.")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Failed at this time or later.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Failed before this time.")] = None,
+    cursor: Annotated[str | None, Query(max_length=32, description="`next` of the page before.")] = None,
+    page_size: Annotated[int, Query(ge=1, le=MOST_LETTERS_A_PAGE, description="Letters of a page.")] = 50,
+) -> LetterPage:
+    """With the beginning of each value. Walking the pages by `next` repeats none and leaves out none that was there at the first."""
+    wanted = Filter(topic, stage, error_type, since, until, state)
+    found = await letters_page(pool, wanted, before=_before(cursor), limit=page_size + 1, value_bytes=PREVIEW_BYTES)
+    page = found[:page_size]
+    following = str(page[-1].id) if len(found) > page_size else None
+    return LetterPage(items=[LetterOut.of(letter) for letter in page], next=following)
+
+
+@router.get("/stats/", include_in_schema=False)
+@router.get("/stats", summary="How many dead letters there are, and why", responses=READ_PROBLEMS)
+async def stats(pool: PoolOf, _: Reader) -> Stats:
+    """By topic, stage, error and state, the most frequent first; and the newest replays."""
+    counts = await letter_counts(pool)
+    by_state: dict[ShownState, int] = {"dead": 0, "replayed": 0, "dead_again": 0, "resolved": 0}
+    for count in counts:
+        by_state[count.state] += count.letters
+    replays = [ReplayOut.of(record) for record in await recent_replays(pool, REPLAYS_SHOWN)]
+    return Stats(by_state=by_state, groups=[CountOut.of(count) for count in counts], replays=replays)
+
+
+@router.get("/{letter_id}/", include_in_schema=False)
+@router.get("/{letter_id}", summary="One dead letter", responses=READ_PROBLEMS | ONE_PROBLEMS)
+async def show_letter(pool: PoolOf, _: Reader, letter_id: LetterId) -> LetterOut:
+    """With up to 64 KiB of its value."""
+    return LetterOut.of(await _found(pool, letter_id))
+
+
+@router.post("/replay/", include_in_schema=False)
+@router.post("/replay", summary="Replay dead letters", responses=WRITE_PROBLEMS)
+async def replay_many(
+    pool: PoolOf, settings: SettingsOf, who: Operator, wish: Annotated[ReplayWish, Body(default_factory=ReplayWish)]
+) -> ReplayAnswer:
+    """Send the original records of open letters back to their topics, the oldest first, as one attempt more.
+
+    A second replay of the same letters changes nothing. Records that fail again become letters of their own.
+    """
+    request = ReplayRequest(
+        by=who.name,
+        wanted=wish.filter.as_filter(),
+        policy=wish.policy,
+        most=settings.dlq_replay_most if wish.most is None else wish.most,
+        wait_seconds=WAIT_SECONDS,
+    )
+    return await _answer(pool, settings, request, dry=wish.dry_run)
+
+
+@router.post("/replay/{letter_id}/", include_in_schema=False)
+@router.post(
+    "/replay/{letter_id}", summary="Replay one dead letter", responses=WRITE_PROBLEMS | ONE_PROBLEMS | CONFLICT
+)
+async def replay_one(
+    pool: PoolOf,
+    settings: SettingsOf,
+    who: Operator,
+    letter_id: LetterId,
+    wish: Annotated[OneReplayWish, Body(default_factory=OneReplayWish)],
+) -> ReplayAnswer:
+    """Send it back to its topic. A conflict says why it cannot be: not open, not whole, or out of attempts."""
+    letter = await _found(pool, letter_id)
+    request = ReplayRequest(
+        by=who.name, only=letter_id, policy="stop" if wish.wait else "continue", most=1, wait_seconds=WAIT_SECONDS
+    )
+    if not (await dry_run(pool, settings, request)).ids:
+        raise HTTPException(HTTPStatus.CONFLICT, _why_not(letter, settings))
+    return await _answer(pool, settings, request, dry=wish.dry_run)
+
+
+@router.post("/resolve/{letter_id}/", include_in_schema=False)
+@router.post(
+    "/resolve/{letter_id}", summary="Discard a dead letter", responses=WRITE_PROBLEMS | ONE_PROBLEMS | CONFLICT
+)
+async def resolve(pool: PoolOf, who: Operator, letter_id: LetterId, given: Reason) -> LetterOut:
+    """It will not be replayed; the reason, and who gave it, stay with it."""
+    await _found(pool, letter_id)
+    if not await resolve_letter(pool, letter_id, by=who.name, reason=given.reason):
+        raise HTTPException(HTTPStatus.CONFLICT, f"Dead letter {letter_id} is resolved already.")
+    return LetterOut.of(await _found(pool, letter_id))
+
+
+def _before(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+        raise InvalidParameter("cursor", "not a cursor of this API")
+    return int(cursor)
+
+
+async def _found(pool: Pool, letter_id: int) -> StoredLetter:
+    letter = await find_letter(pool, letter_id, value_bytes=MOST_VALUE_BYTES)
+    if letter is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no dead letter {letter_id}.")
+    return letter
+
+
+async def _answer(pool: Pool, settings: Settings, request: ReplayRequest, *, dry: bool) -> ReplayAnswer:
+    report = await (dry_run if dry else replay)(pool, settings, request)
+    return ReplayAnswer.of(report)
+
+
+def _why_not(letter: StoredLetter, settings: Settings) -> str:
+    if letter.state != "dead":
+        return f"Dead letter {letter.id} is {letter.state}, not dead."
+    if not letter.whole:
+        return f"Dead letter {letter.id} was not kept whole, so its original bytes cannot be sent."
+    if letter.attempt >= settings.dlq_max_attempts:
+        return f"Dead letter {letter.id} has had all of its {settings.dlq_max_attempts} attempts."
+    return f"Dead letter {letter.id} came from {letter.source_topic}, which this application does not read now."
