@@ -3,7 +3,8 @@
 import json
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +12,16 @@ from signalflow.cli.user import JsonFlag, with_pool
 
 if TYPE_CHECKING:
     from signalflow.storage.api_keys import ApiKey
+    from signalflow.storage.api_keys import Scope as KeyScope
 
-# Spelled out here, so that `--help` need not load the database's client.
-Scope = Literal["read", "dlq", "config", "admin"]
+
+class Scope(StrEnum):
+    """What a key is for, as storage/api_keys.py has it: Typer takes lists of enumerations only."""
+
+    READ = "read"
+    DLQ = "dlq"
+    CONFIG = "config"
+    ADMIN = "admin"
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +41,7 @@ def create(
         typer.Option(
             help="read: all that only reads; dlq: dead letters; config: what is watched; admin: the audit log."
         ),
-    ] = ["read"],  # noqa: B006 (Typer copies it)
+    ] = [Scope.READ],  # noqa: B006 (Typer copies it)
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 365,
     as_json: JsonFlag = False,
 ) -> None:
@@ -43,7 +51,8 @@ def create(
     from signalflow.storage.api_keys import add_key, new_key
 
     name, key, now = checked_user_name(user), new_key(), utcnow()
-    expires_at, scopes = now + timedelta(days=days), sorted(set(scope))
+    expires_at = now + timedelta(days=days)
+    scopes: list[KeyScope] = sorted({one.value for one in scope})
     with_pool(
         lambda pool, who: add_key(
             pool, key, user=name, label=label[:200], scopes=scopes, expires_at=expires_at, now=now, who=who
