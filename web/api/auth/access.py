@@ -11,17 +11,21 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer
 from fastapi.params import Depends as Dependency
+from fastapi.responses import RedirectResponse
+from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.websockets import WebSocket
 
 from signalflow.clock import utcnow
 from signalflow.errors import Retryable
-from signalflow.storage.api_keys import KEY_MARK, Scope
+from signalflow.storage.api_keys import KEY_MARK, Scope, key_prefix
 from signalflow.storage.sessions import Role
 from web.api.auth.accounts import Accounts
+from web.api.auth.paths import sign_in_path
 from web.api.auth.tokens import Kind
+from web.api.limits import count_request, limiter_of
 
 RANKS: dict[Role, int] = {"reader": 0, "operator": 1, "admin": 2}
 CSRF_HEADER = "X-CSRF-Token"
@@ -31,15 +35,30 @@ SUBPROTOCOL = "signalflow"
 SUBPROTOCOL_TOKEN = "signalflow.bearer."  # noqa: S105 (the mark before a token)
 
 
+class _Bearer(SecurityBase):
+    """How to sign in, for the OpenAPI document; what is sent is read by `principal_of`."""
+
+    scheme_name = "bearer"
+    model = HTTPBearer(description="An access token (POST /api/token/), or an API key.")
+
+    def __call__(self) -> None:
+        return None
+
+
+_InDocument = Annotated[None, Depends(_Bearer())]
+
+
 @dataclass(frozen=True)
 class Principal:
-    """Who asks. `name` is that of the user, also behind a key; `scopes` are those of the key, None without one."""
+    """Who asks. `name` is that of the user, also behind a key; `key` is the key's prefix and `scopes` what it was made for, both None without
+    one."""
 
     name: str
     role: Role
     kind: Literal["user", "key", "session"]
     scopes: frozenset[Scope] | None = None
     session: UUID | None = None
+    key: str | None = None
     verified: bool = True
     """False while the database is away: the signature was checked, not whether it still holds. Good for reading only."""
 
@@ -58,7 +77,7 @@ async def principal_of(connection: HTTPConnection) -> Principal | None:
     return await _signed(accounts, "browser", cookie) if cookie else None
 
 
-async def principal_of_socket(websocket: WebSocket) -> Principal | None:
+async def principal_of_socket(websocket: HTTPConnection) -> Principal | None:
     """Who opens a socket, by header, cookie or subprotocol (`signalflow, signalflow.bearer.<token>`: accept it with SUBPROTOCOL).
 
     With a cookie the Origin must be our own address: other pages' scripts may open sockets with our cookies. None for nobody, and
@@ -101,7 +120,9 @@ async def _bearer(accounts: Accounts, credentials: str) -> Principal | None:
     if not credentials.startswith(KEY_MARK):
         return await _signed(accounts, "access", credentials)
     standing = await accounts.standings.of_key(credentials)
-    return Principal(standing.name, standing.role, "key", scopes=standing.scopes) if standing else None
+    if standing is None:
+        return None
+    return Principal(standing.name, standing.role, "key", scopes=standing.scopes, key=key_prefix(credentials))
 
 
 async def _signed(accounts: Accounts, kind: Kind, token: str) -> Principal | None:
@@ -117,22 +138,48 @@ async def _signed(accounts: Accounts, kind: Kind, token: str) -> Principal | Non
     return Principal(standing.name, standing.role, sort, session=claims.session) if standing else None
 
 
-async def _signed_in(request: Request) -> Principal:
+class SignInNeeded(Exception):
+    """A browser opened an address that only those who have signed in may see."""
+
+
+def redirect_to_sign_in(request: Request, _: Exception) -> RedirectResponse:
+    """To the sign-in page, and from there back to where the browser wanted to go."""
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(sign_in_path(asked), 303, headers={"Cache-Control": "no-store"})
+
+
+async def _signed_in(connection: HTTPConnection, _: _InDocument) -> Principal:
     """Raises 401 for nobody, 403 for a write with a cookie that no page of ours sent, 429 above the rate."""
-    principal = await principal_of(request)
+    is_socket = connection.scope["type"] == "websocket"
+    principal = await (principal_of_socket if is_socket else principal_of)(connection)
     if principal is None:
+        if _is_opened_by_browser(connection):
+            raise SignInNeeded
         raise HTTPException(
             401,
             "Sign in: send `Authorization: Bearer` with an access token (POST /api/token/) or an API key.",
             headers={"WWW-Authenticate": "Bearer"},
         )
-    if principal.kind == "session" and request.method not in SAFE_METHODS:
+    await count_request(connection, limiter_of(connection).per_user, principal.kind, principal.key or principal.name)
+    if principal.kind == "session" and not is_socket and _method(connection) not in SAFE_METHODS:
         assert principal.session is not None
-        if not accounts_of(request).signer.is_csrf_token(principal.session, request.headers.get(CSRF_HEADER, "")):
+        given = connection.headers.get(CSRF_HEADER, "")
+        if not accounts_of(connection).signer.is_csrf_token(principal.session, given):
             raise HTTPException(
                 403, f"A write with a cookie needs the header {CSRF_HEADER}: GET /api/session/ gives it."
             )
     return principal
+
+
+def _is_opened_by_browser(connection: HTTPConnection) -> bool:
+    """Whether a person waits for a page; scripts of pages ask for other types."""
+    headers = connection.headers
+    wants_page = "text/html" in headers.get("accept", "") and "authorization" not in headers
+    return _method(connection) == "GET" and wants_page
+
+
+def _method(connection: HTTPConnection) -> str:
+    return str(connection.scope.get("method", "GET"))
 
 
 def _with_role(role: Role) -> Callable[[Principal], Awaitable[Principal]]:
@@ -149,8 +196,8 @@ def _with_role(role: Role) -> Callable[[Principal], Awaitable[Principal]]:
 def within(scope: Scope) -> Dependency:
     """Access to a router: signed in, and a key needs the scope (for reading, `read` will do, except where it is `admin`)."""
 
-    async def is_allowed(request: Request, principal: SignedIn) -> None:
-        reads = request.method in SAFE_METHODS and scope != "admin"
+    async def is_allowed(connection: HTTPConnection, principal: SignedIn) -> None:
+        reads = _method(connection) in SAFE_METHODS and scope != "admin"
         if not is_within(principal, scope) and not (reads and is_within(principal, "read")):
             raise HTTPException(403, f"This API key has no scope {scope}.")
 

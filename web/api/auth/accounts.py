@@ -21,10 +21,10 @@ class Accounts:
     cookie_name: str
 
     @classmethod
-    def of(cls, settings: Settings, pool: Pool, hasher: PasswordHash | None = None) -> "Accounts":
-        """Raises Fatal when the secret is missing or weak."""
+    def of(cls, settings: Settings, signer: Signer, pool: Pool, hasher: PasswordHash | None) -> "Accounts":
+        """Without a hasher, argon2 as recommended."""
         return cls(
-            signer=Signer.of(settings.api_secret.get_secret_value()),
+            signer=signer,
             standings=Standings(pool),
             passwords=Passwords(hasher),
             cookie_name=f"signalflow_session_{settings.api_port}",

@@ -1,0 +1,91 @@
+"""Names and passwords as they are sent, and whether they are right."""
+
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+import structlog
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from signalflow.storage import accounts as users
+from signalflow.storage.pool import Pool
+from web.api.auth.access import accounts_of
+from web.api.auth.passwords import MAX_CHARACTERS
+from web.api.limits import (
+    FAILURES_PER_NAME,
+    SIGN_INS_PER_ADDRESS,
+    address_of,
+    count_request,
+    enforce,
+    limiter_of,
+)
+
+FORM = "application/x-www-form-urlencoded"
+B = TypeVar("B", bound=BaseModel)
+
+log = structlog.get_logger()
+
+
+class Credentials(BaseModel):
+    """Who signs in."""
+
+    username: str = Field(min_length=1, max_length=64, description="Name of the user.", examples=["ada"])
+    password: str = Field(min_length=1, max_length=MAX_CHARACTERS, description="The user's password.")
+
+
+def is_form(request: Request) -> bool:
+    """Whether the body was sent by a form (or curl) rather than as JSON."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
+
+
+async def body_of(request: Request, model: type[B]) -> B:
+    """The body, be it JSON or a form. Raises RequestValidationError that names what is wrong, and never shows what was sent."""
+    raw = await request.body()
+    try:
+        if is_form(request):
+            return model.model_validate(dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=20)))
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        faults = [
+            {"loc": ("body", *fault["loc"]), "msg": fault["msg"], "type": fault["type"]}
+            for fault in error.errors(include_input=False, include_url=False, include_context=False)
+        ]
+        raise RequestValidationError(faults) from None
+    except ValueError:
+        raise RequestValidationError([{"loc": ("body", "body"), "msg": "is no form", "type": "value_error"}]) from None
+
+
+def body_in(model: type[BaseModel]) -> dict[str, object]:
+    """The `openapi_extra` of an endpoint that takes `body_of` this model."""
+    schema = model.model_json_schema()
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema}, FORM: {"schema": schema}},
+        }
+    }
+
+
+async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> str:
+    """The name of the user whose name and password these are. Raises 401, the same for everything that is wrong, and 429.
+
+    Whether there is no such user, a disabled one, one without a password or another password: one hash is computed and compared.
+    """
+    address = address_of(request.scope)
+    await count_request(request, SIGN_INS_PER_ADDRESS, "sign-in", address)
+    name = given.username.strip().lower()
+    left = await limiter_of(request).look(FAILURES_PER_NAME, "failure", name)
+    if not left.allowed:
+        enforce(request, left)
+    stored, may_sign_in = await users.credentials(pool, name)
+    right, renewed = await accounts_of(request).passwords.verify(given.password, stored)
+    if not (right and may_sign_in):
+        await limiter_of(request).hit(FAILURES_PER_NAME, "failure", name)
+        # The name is left out: people type their password into the wrong field.
+        log.warning("sign_in_refused", address=address)
+        raise HTTPException(401, "There is no such user with that password.", headers={"WWW-Authenticate": "Bearer"})
+    if renewed and stored:
+        await users.renew_password_hash(pool, name, stored, renewed)
+    return name

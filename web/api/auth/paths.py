@@ -1,0 +1,17 @@
+"""Where people are sent to sign in, and from there."""
+
+from urllib.parse import urlencode
+
+SIGN_IN = "/sign-in"
+
+
+def own_path(path: str) -> str:
+    """The path if it is one of ours, else `/`: whoever signs in is not sent to another site."""
+    # A browser reads `//host` and `/\\host` as an address elsewhere, and drops tabs and line ends before it looks.
+    harmless = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if harmless else "/"
+
+
+def sign_in_path(following: str, why: str | None = None) -> str:
+    """The sign-in page, and where to go from there."""
+    return f"{SIGN_IN}?{urlencode({'next': own_path(following)} | ({'why': why} if why else {}))}"

@@ -1,0 +1,165 @@
+"""Signing in with a browser: a cookie that no script can read, and a token that pages send with their writes."""
+
+from http import HTTPStatus
+from pathlib import Path
+from string import Template
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from signalflow.clock import utcnow
+from signalflow.storage.pool import Pool
+from signalflow.storage.sessions import end_session, start_session, use_link
+from web.api.auth.access import Principal, Reader, SignedIn, accounts_of, is_same_origin
+from web.api.auth.credentials import Credentials, body_in, body_of, is_form, signed_in_user
+from web.api.auth.paths import SIGN_IN, own_path, sign_in_path
+from web.api.auth.tokens import BROWSER_LIFETIME, Claims
+from web.api.dependencies import PoolOf
+from web.api.problems import documented
+
+NO_STORE = {"Cache-Control": "no-store"}
+_PAGE = Template((Path(__file__).parent / "sign_in.html").read_text(encoding="utf-8"))
+Why = Literal["password", "link", "busy"]
+_NOTICES: dict[Why | None, str] = {
+    None: "",
+    "password": '<p role="alert">There is no such user with that password.</p>',
+    "link": '<p role="alert">That link was used before, or has expired. <code>signalflow user link NAME</code> makes a new one.</p>',
+    "busy": '<p role="alert">Too many tries; wait a minute.</p>',
+}
+
+router = APIRouter(tags=["sign in"])
+own = APIRouter(tags=["sign in"])
+"""What one needs to be signed in for."""
+
+
+class Session(BaseModel):
+    """Who is signed in."""
+
+    name: str = Field(description="Name of the user.")
+    role: Literal["reader", "operator", "admin"] = Field(
+        description="reader reads; operator also replays dead letters and changes what is watched; admin also sees the audit log."
+    )
+    kind: Literal["user", "key", "session"] = Field(description="By access token, API key or cookie.")
+    csrf_token: str | None = Field(description="Send it as X-CSRF-Token with every write; null without a cookie.")
+
+
+@router.get(SIGN_IN, include_in_schema=False)
+async def sign_in_page(
+    following: Annotated[str, Query(alias="next", max_length=2048)] = "/", why: Why | None = None
+) -> HTMLResponse:
+    """A form that needs no script."""
+    query = urlencode({"next": own_path(following)})
+    return HTMLResponse(_PAGE.substitute(notice=_NOTICES[why], query=query), headers=NO_STORE)
+
+
+@router.get(f"{SIGN_IN}/link", include_in_schema=False)
+async def follow_link(
+    request: Request,
+    pool: PoolOf,
+    token: Annotated[str, Query(max_length=128)] = "",
+    following: Annotated[str, Query(alias="next", max_length=2048)] = "/",
+) -> RedirectResponse:
+    """Sign the browser in, once, and go where the token is not in the address."""
+    name = await use_link(pool, token, utcnow())
+    if name is None:
+        return _redirect(sign_in_path(following, "link"))
+    answer = _redirect(own_path(following))
+    if await _start(request, answer, pool, name) is None:
+        return _redirect(sign_in_path(following, "link"))
+    return answer
+
+
+@router.post("/api/session", include_in_schema=False, response_model=Session)
+@router.post(
+    "/api/session/",
+    summary="Sign a browser in",
+    response_model=Session,
+    responses=documented(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+    | {303: {"description": "For a form: to `next`, or back to the sign-in page."}},
+    openapi_extra=body_in(Credentials),
+)
+async def sign_in(
+    request: Request,
+    response: Response,
+    pool: PoolOf,
+    following: Annotated[
+        str, Query(alias="next", max_length=2048, description="For a form: the path to go to then.")
+    ] = "/",
+) -> Session | RedirectResponse:
+    """Sets the cookie. JSON is answered with the session, a form with a redirect."""
+    if "origin" in request.headers and not is_same_origin(request):
+        raise HTTPException(403, "Another site's page may not sign anybody in here.")
+    given = await body_of(request, Credentials)
+    if not is_form(request):
+        principal = await _start(request, response, pool, await signed_in_user(request, pool, given))
+        if principal is None:  # disabled between the two statements
+            raise HTTPException(401, "There is no such user with that password.")
+        return _session(request, response, principal)
+    try:
+        name = await signed_in_user(request, pool, given)
+    except HTTPException as error:
+        return _redirect(sign_in_path(following, "busy" if error.status_code == 429 else "password"))
+    answer = _redirect(own_path(following))
+    signed_in = await _start(request, answer, pool, name)
+    return answer if signed_in else _redirect(sign_in_path(following, "password"))
+
+
+@own.get("/api/session", include_in_schema=False)
+@own.get("/api/session/", summary="Who is signed in")
+async def who_am_i(request: Request, response: Response, principal: Reader) -> Session:
+    return _session(request, response, principal)
+
+
+@own.delete("/api/session", include_in_schema=False, status_code=204)
+@own.delete("/api/session/", summary="Sign out", status_code=204)
+async def sign_out(request: Request, response: Response, pool: PoolOf, principal: SignedIn) -> None:
+    """Ends the session, or all tokens of the sign-in; other API processes know within 5 s. An API key stays as it is."""
+    if principal.session is not None:
+        await end_session(pool, principal.session, "signed_out", utcnow())
+        accounts_of(request).standings.forget_session(principal.session)
+    response.delete_cookie(accounts_of(request).cookie_name, path="/")
+
+
+async def _start(request: Request, response: Response, pool: Pool, name: str) -> Principal | None:
+    """A session with its cookie on the response; None when the user was disabled."""
+    accounts, now = accounts_of(request), utcnow()
+    session = await start_session(pool, name, "browser", now, now + BROWSER_LIFETIME)
+    standing = await accounts.standings.of_session(session) if session else None
+    if session is None or standing is None:
+        return None
+    response.set_cookie(
+        accounts.cookie_name,
+        accounts.signer.issue("browser", Claims(name, session), now, BROWSER_LIFETIME),
+        max_age=int(BROWSER_LIFETIME.total_seconds()),
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        # Not strict: a view that a colleague sent as a link must open signed in. Writes need the CSRF token besides.
+        samesite="lax",
+    )
+    return Principal(standing.name, standing.role, "session", session=session)
+
+
+def _session(request: Request, response: Response, principal: Principal) -> Session:
+    response.headers["Cache-Control"] = "no-store"
+    with_cookie = principal.kind == "session" and principal.session is not None
+    csrf_token = (
+        accounts_of(request).signer.csrf_token(principal.session) if with_cookie and principal.session else None
+    )
+    return Session(name=principal.name, role=principal.role, kind=principal.kind, csrf_token=csrf_token)
+
+
+def _redirect(path: str) -> RedirectResponse:
+    return RedirectResponse(path, HTTPStatus.SEE_OTHER, headers=NO_STORE)

@@ -1,0 +1,134 @@
+"""Tokens for programs: an access token of ten minutes, and a refresh token that is good for one use."""
+
+import secrets
+from datetime import timedelta
+from http import HTTPStatus
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from signalflow.clock import utcnow
+from signalflow.storage.sessions import rotate_refresh_token, start_session
+from web.api.auth.access import accounts_of
+from web.api.auth.credentials import Credentials, body_in, body_of, signed_in_user
+from web.api.auth.tokens import ACCESS_LIFETIME, Claims
+from web.api.dependencies import PoolOf
+from web.api.limits import SIGN_INS_PER_ADDRESS, address_of, count_request
+from web.api.problems import documented
+
+SESSION_LIFETIME = timedelta(days=14)
+REFRESH_MARK = "sfr_"
+
+log = structlog.get_logger()
+router = APIRouter(tags=["sign in"])
+ERRORS = documented(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
+class Tokens(BaseModel):
+    """What a program signs in with."""
+
+    access: str = Field(description="Send it as `Authorization: Bearer`.")
+    refresh: str = Field(
+        description="Gives the next pair, once. Using it a second time voids all tokens of this sign-in."
+    )
+    token_type: str = Field("bearer", description="Always `bearer`.")
+    expires_in: int = Field(int(ACCESS_LIFETIME.total_seconds()), description="Seconds for which `access` is valid.")
+
+
+class RefreshToken(BaseModel):
+    """A refresh token."""
+
+    refresh: str = Field(min_length=1, max_length=128, description="`refresh` of the pair before.")
+
+
+class AccessToken(BaseModel):
+    """An access token."""
+
+    token: str = Field(min_length=1, max_length=2048, description="The access token in question.")
+
+
+class Verified(BaseModel):
+    """Whom a valid access token stands for."""
+
+    name: str = Field(description="Name of the user.")
+
+
+@router.post("/api/token", include_in_schema=False, response_model=Tokens)
+@router.post(
+    "/api/token/", summary="Sign in with name and password", responses=ERRORS, openapi_extra=body_in(Credentials)
+)
+async def sign_in(request: Request, response: Response, pool: PoolOf) -> Tokens:
+    """JSON, or a form as OAuth's password grant sends it. Ten wrong passwords for a name within a minute, or thirty tries from an
+    address, and the rest of the minute is refused."""
+    name = await signed_in_user(request, pool, await body_of(request, Credentials))
+    refresh, now = _new_refresh_token(), utcnow()
+    session = await start_session(pool, name, "token", now, now + SESSION_LIFETIME, refresh)
+    if session is None:  # disabled between the two statements
+        raise _refused()
+    return _tokens(request, response, name, session, refresh)
+
+
+@router.post("/api/token/refresh", include_in_schema=False, response_model=Tokens)
+@router.post(
+    "/api/token/refresh/",
+    summary="Exchange a refresh token for the next pair",
+    responses=ERRORS,
+    openapi_extra=body_in(RefreshToken),
+)
+async def refresh(request: Request, response: Response, pool: PoolOf) -> Tokens:
+    """A refresh token is good for one use within 14 days of signing in. One that comes a second time was copied: the sign-in ends."""
+    given = await body_of(request, RefreshToken)
+    following = _new_refresh_token()
+    refreshed = await rotate_refresh_token(pool, given.refresh, following, utcnow())
+    if refreshed is None or refreshed.reused:
+        # Guessing 256 bits is hopeless; it still should not be quick.
+        await count_request(request, SIGN_INS_PER_ADDRESS, "sign-in", address_of(request.scope))
+        if refreshed is not None:
+            accounts_of(request).standings.forget_session(refreshed.session)
+            log.warning("refresh_token_reused", user=refreshed.user, session=str(refreshed.session))
+        raise _refused()
+    return _tokens(request, response, refreshed.user, refreshed.session, following)
+
+
+@router.post("/api/token/verify", include_in_schema=False, response_model=Verified)
+@router.post(
+    "/api/token/verify/",
+    summary="Whether an access token is valid",
+    responses=ERRORS,
+    openapi_extra=body_in(AccessToken),
+)
+async def verify(request: Request) -> Verified:
+    """401 when it is not: expired, made elsewhere, or its sign-in has ended (which may take 5 s to be known)."""
+    accounts = accounts_of(request)
+    given = await body_of(request, AccessToken)
+    claims = accounts.signer.read("access", given.token, utcnow())
+    standing = await accounts.standings.of_session(claims.session) if claims else None
+    if standing is None:
+        raise _refused()
+    return Verified(name=standing.name)
+
+
+def _tokens(request: Request, response: Response, user: str, session: UUID, refresh_token: str) -> Tokens:
+    response.headers["Cache-Control"] = "no-store"
+    access = accounts_of(request).signer.issue("access", Claims(user, session), utcnow(), ACCESS_LIFETIME)
+    return Tokens(access=access, refresh=refresh_token)
+
+
+def _new_refresh_token() -> str:
+    return REFRESH_MARK + secrets.token_urlsafe(32)
+
+
+def _refused() -> HTTPException:
+    return HTTPException(
+        401, "The token is not valid (any more): sign in again.", headers={"WWW-Authenticate": "Bearer"}
+    )
