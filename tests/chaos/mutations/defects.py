@@ -1,0 +1,154 @@
+"""The defects: what is changed, and by which tests it is caught. A change of the code that removes the text wants a change here."""
+
+from dataclasses import dataclass
+
+CONSUME = "tests/unit/streams/test_consume.py"
+RACES = "tests/unit/streams/test_races.py"
+STATE = "tests/unit/streams/test_state_table.py"
+UNIT = "tests/unit/streams/test_unit_of_work.py"
+SINK = "tests/unit/test_sink_agent.py"
+OUTAGE = "tests/integration/test_path_outage.py"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """In the module at `path`, `old` (found once) becomes `new`. `caught_by`: tests without servers; `caught_with_servers`: others."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    caught_by: tuple[str, ...] = ()
+    caught_with_servers: tuple[str, ...] = ()
+
+
+DEFECTS = (
+    Defect(
+        "a batch is acknowledged before its commit",
+        "signalflow/streams/consume.py",
+        "            batch = Batch(events)\n",
+        "            batch = Batch(events)\n            for event in events:\n                await self._stream.ack(event)\n",
+        (
+            f"{CONSUME}::test_nothing_is_acknowledged_before_the_commit_has_returned",
+            f"{CONSUME}::test_a_fatal_error_leaves_the_loop_with_nothing_acknowledged_and_nothing_waited_for",
+        ),
+        (
+            f"{OUTAGE}::test_a_rebalance_while_the_database_is_down_loses_nothing_and_commits_nothing_that_is_not_stored",
+            f"{OUTAGE}::test_sigterm_while_the_database_is_down_ends_the_worker_in_time_with_nothing_committed",
+        ),
+    ),
+    Defect(
+        "a dead letter of the sink is not waited for",
+        "agents/sink.py",
+        "        await self._producer.send(self._dlq, letters)\n",
+        "        __import__('asyncio').ensure_future(self._producer.send(self._dlq, letters))\n",
+        (f"{SINK}::test_a_flush_is_not_done_before_its_dead_letters_are_confirmed",),
+    ),
+    Defect(
+        "outputs and dead letters of the unit of work are not waited for",
+        "signalflow/streams/unit_of_work.py",
+        "            await producer.send(topic, batches)\n",
+        "            __import__('asyncio').ensure_future(producer.send(topic, batches))\n",
+        (
+            f"{UNIT}::test_outputs_and_dead_letters_come_before_the_state",
+            f"{UNIT}::test_without_confirmed_outputs_no_state_is_written_and_a_retry_sends_only_what_is_missing",
+        ),
+    ),
+    Defect(
+        "a send returns before the brokers have confirmed it",
+        "signalflow/streams/producer.py",
+        "                    first = (await future).offset\n",
+        "                    first = future.result().offset if future.done() else 0\n",
+        (
+            f"{UNIT}::test_a_send_returns_only_when_every_batch_is_confirmed",
+            f"{UNIT}::test_a_send_that_no_broker_confirms_ends_as_retryable",
+        ),
+    ),
+    Defect(
+        "RocksDB is written before the changelog",
+        "signalflow/streams/state_table.py",
+        "            spans = await self._send(producer, by_partition)\n",
+        "            for early, values in by_partition.items():\n"
+        "                self._put(early, values, self.offset_reached(early) + len(values))\n"
+        "            spans = await self._send(producer, by_partition)\n",
+        (
+            f"{STATE}::test_local_state_is_never_ahead_of_its_changelog",
+            f"{STATE}::test_a_changelog_send_that_fails_leaves_the_local_state_as_it_was_and_is_made_up",
+        ),
+    ),
+    Defect(
+        "the commit gap (FS#606): Faust computes what may be committed",
+        "signalflow/streams/consumer.py",
+        "        if tp not in self.start_offsets or not self.guard_sequence:\n",
+        "        if True:\n",
+        (f"{RACES}::test_a_commit_never_passes_a_record_that_was_not_acknowledged",),
+    ),
+    Defect(
+        "Faust acknowledges what raised an exception",
+        "signalflow/streams/consume.py",
+        "self._stream.noack().events()",
+        "self._stream.events()",
+        ("tests/unit/streams/test_faust_stream.py::test_an_exception_never_acknowledges_the_record_that_raised_it",),
+    ),
+    Defect(
+        "records of an earlier generation are processed",
+        "signalflow/streams/consume.py",
+        "        live = [event for event in events if event.message.generation_id == generation]\n",
+        "        live = list(events)\n",
+        (f"{CONSUME}::test_records_of_an_earlier_generation_are_given_back",),
+    ),
+    Defect(
+        "what is given back is still waited for (wait_empty without end)",
+        "signalflow/streams/consume.py",
+        "            self._app.consumer.unacked.discard(event.message)\n",
+        "            event.message.given_back = True\n",
+        (
+            f"{CONSUME}::test_a_commit_that_hangs_is_given_back_when_the_flow_stops",
+            f"{CONSUME}::test_a_fatal_error_gives_back_what_waits_behind_the_failed_batch",
+        ),
+        (f"{OUTAGE}::test_sigterm_while_the_database_is_down_ends_the_worker_in_time_with_nothing_committed",),
+    ),
+    Defect(
+        "a batch given back is followed by acknowledgements of the same generation",
+        "signalflow/streams/consume.py",
+        "            self._given_up = owned.generation\n",
+        "            self._given_up = -1\n",
+        (
+            f"{CONSUME}::test_an_outage_during_a_rebalance_gives_the_batch_back_and_acknowledges_nothing_more_of_its_generation",
+        ),
+    ),
+    Defect(
+        "recovery clears the queues",
+        "signalflow/streams/recovery.py",
+        "        self.app.flow_control.suspend()\n",
+        "",
+        (f"{RACES}::test_a_message_that_arrives_between_the_seek_and_the_resume_is_not_cleared",),
+    ),
+    Defect(
+        "recovery applies what an earlier assignment fetched",
+        "signalflow/streams/state_table.py",
+        "            if event.message.generation_id == generation:\n",
+        "            if generation is not None:\n",
+        (f"{STATE}::test_a_changelog_record_of_an_earlier_assignment_does_not_move_the_offset_past_what_was_dropped",),
+    ),
+    Defect(
+        "the queues take what comes",
+        "signalflow/streams/app.py",
+        "        stream_buffer_maxsize=queue_runs(settings),\n",
+        "        stream_buffer_maxsize=100 * queue_runs(settings),\n",
+        (),
+        (
+            "tests/integration/test_path_backpressure.py::test_an_outage_of_the_database_fills_the_queues_and_no_more_and_the_lag_shows_it",
+        ),
+    ),
+    Defect(
+        "two leaders poll at once",
+        "agents/ingest.py",
+        '            return "held" if await self._lock.acquire() else "taken"\n',
+        '            return "held" if await self._lock.acquire() else "held"\n',
+        (),
+        (
+            "tests/integration/test_ingest_leadership.py::test_of_two_that_believe_to_lead_one_polls_and_the_other_takes_over",
+        ),
+    ),
+)
