@@ -1,0 +1,204 @@
+"""The stack under fault: three brokers, a database, a Reddit, workers, and a proxy on every link between them."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from signalflow.local.kafka import EmbeddedKafka
+from signalflow.local.ports import LOOPBACK, free_ports
+from signalflow.reddit.subreddits import read_subreddits
+from signalflow.settings import Settings
+from signalflow.storage import migrate
+from signalflow.storage.pool import create_pool
+from signalflow.storage.subreddits import SubredditDefault, load_defaults
+from signalflow.streams.admin import create_topics
+from tests.chaos.proxy import Proxy
+from tests.chaos.servers import Database, Reddit
+from tests.integration.workers import WorkerProcess, eventually
+
+WORKERS = ("w1", "w2", "w3")
+FOURTH = "w4"
+PARTITIONS = 6
+READY_SECONDS = 90.0
+BROKER_SECONDS = 90.0
+
+# Short limits, so that a fault and its end fit into seconds; the poison of a run must not stop the workers.
+WORKER_ENVIRONMENT = {
+    "SIGNALFLOW_TOPIC_REPLICATION": "3",
+    "SIGNALFLOW_BROKER_SESSION_TIMEOUT": "6",
+    "SIGNALFLOW_BROKER_HEARTBEAT_INTERVAL": "1.5",
+    "SIGNALFLOW_DATABASE_TIMEOUT": "4",
+    "SIGNALFLOW_SINK_MAX_SECONDS": "0.3",
+    "SIGNALFLOW_POLL_ENABLED": "true",
+    "SIGNALFLOW_REDDIT_TIMEOUT": "4",
+    "SIGNALFLOW_REQUESTS_PER_MINUTE": "95",
+    "SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE": "40",
+    "SIGNALFLOW_DLQ_LIMIT_IN_ROW": "0",
+    "SIGNALFLOW_DLQ_LIMIT_SHARE": "0",
+}
+
+
+@dataclass
+class Cluster:
+    """What runs. `settings` lead past the proxies: they are the harness's own way in."""
+
+    directory: Path
+    rnd: random.Random
+    settings: Settings
+    kafka: EmbeddedKafka
+    database: Database
+    reddit: Reddit
+    broker_links: list[Proxy]
+    database_links: dict[str, Proxy]
+    reddit_link: Proxy
+    workers: dict[str, WorkerProcess]
+    busy: dict[str, asyncio.Lock] = field(default_factory=dict)
+    """Held while a fault is at work on a worker, so that two do not meet on one."""
+    down: set[str] = field(default_factory=set)
+    """Workers that a fault has stopped on purpose."""
+    ended: list[str] = field(default_factory=list)
+    """Workers that ended by themselves, with the end of their log."""
+
+    @asynccontextmanager
+    async def victim(self, name: str | None = None) -> AsyncIterator[WorkerProcess]:
+        """One of the three workers (by name, or a random one that no fault has), held until the block ends."""
+        if name is None:
+            free = [each for each in WORKERS if not self.busy[each].locked()] or list(WORKERS)
+            name = self.rnd.choice(free)
+        async with self.busy[name]:
+            await self._revive(name)
+            yield self.workers[name]
+
+    def kill(self, worker: WorkerProcess) -> None:
+        """SIGKILL."""
+        self.down.add(worker.name)
+        worker.kill()
+
+    async def stop(self, worker: WorkerProcess) -> None:
+        """SIGTERM; raises AssertionError when it does not end in order, in time."""
+        self.down.add(worker.name)
+        status = await asyncio.to_thread(worker.stop)
+        assert status == 0, f"{worker.name} ended with {status} after SIGTERM:\n{worker.tail()}"
+
+    async def start(self, worker: WorkerProcess, **environment: str) -> None:
+        """Start a worker again, and wait until it has its partitions."""
+        worker.start(**environment)
+        self.down.discard(worker.name)
+        if "SIGNALFLOW_FAIL_POINT" not in environment:
+            with contextlib.suppress(AssertionError):
+                await worker.ready(READY_SECONDS)
+
+    async def restart_brokers(self, *nodes: int) -> None:
+        """Start killed brokers again and wait until the cluster knows all three."""
+        for node in nodes:
+            self.kafka.start_broker(node)
+        await eventually(self.kafka.ready, BROKER_SECONDS, lambda: f"brokers {nodes} do not come back")
+
+    async def watch(self) -> None:
+        """Start workers again that ended by themselves, as an operator's supervisor does, and take it down."""
+        while True:
+            for name in WORKERS:
+                if not self.busy[name].locked() and name not in self.down:
+                    await self._revive(name)
+            await asyncio.sleep(0.5)
+
+    async def _revive(self, name: str) -> None:
+        worker = self.workers[name]
+        if name not in self.down and worker.poll() is not None:
+            self.ended.append(f"{name} ended by itself with {worker.poll()}:\n{worker.tail(25)}")
+            worker.start()
+
+
+@asynccontextmanager
+async def running_cluster(directory: Path, rnd: random.Random, activity: float) -> AsyncIterator[Cluster]:
+    """A started stack, ready to work; everything is stopped at the end of the block."""
+    cluster = _planned(directory, rnd, activity)
+    proxies = [*cluster.broker_links, *cluster.database_links.values(), cluster.reddit_link]
+    try:
+        for proxy in proxies:
+            await proxy.start()
+        await _start_servers(cluster)
+        for name in WORKERS:
+            cluster.workers[name].start()
+        await asyncio.gather(*(cluster.workers[name].ready(READY_SECONDS) for name in WORKERS))
+        yield cluster
+    finally:
+        for worker in cluster.workers.values():
+            worker.ensure_stopped()
+        await cluster.reddit.stop()
+        for proxy in proxies:
+            await proxy.close()
+        await asyncio.to_thread(cluster.kafka.stop)
+        await cluster.database.stop()
+
+
+async def _start_servers(cluster: Cluster) -> None:
+    settings = cluster.settings
+    await asyncio.to_thread(cluster.kafka.prepare)
+    await asyncio.gather(
+        cluster.restart_brokers(*cluster.kafka.nodes), cluster.database.start(), cluster.reddit.start()
+    )
+    await asyncio.to_thread(lambda: asyncio.run(migrate.upgrade(settings.database_url.get_secret_value())))
+    await create_topics(settings)
+    pool = await create_pool(settings, application_name="chaos")
+    await load_defaults(pool, [SubredditDefault(r.name, r.interval_seconds, r.priority) for r in read_subreddits()])
+    await pool.close()
+
+
+def _planned(directory: Path, rnd: random.Random, activity: float) -> Cluster:
+    ports = iter(free_ports(32))
+
+    def some(count: int) -> list[int]:
+        return [next(ports) for _ in range(count)]
+
+    relays = list(zip(some(3), some(3), strict=True))
+    kafka = EmbeddedKafka(directory / "kafka", some(3), some(3), relays)
+    database = Database(directory / "postgres", next(ports))
+    reddit = Reddit(directory, next(ports), rnd.randrange(10**6), activity)
+    settings = Settings(
+        kafka=kafka.bootstrap,
+        database_url=SecretStr(database.server.url()),
+        state_dir=directory / "state",
+        app_id="chaos",
+        topic_partitions=PARTITIONS,
+        topic_replication=3,
+    )
+    broker_links = [Proxy(outer, inner) for inner, outer in relays]
+    database_links = {name: Proxy(next(ports), database.server.port) for name in (*WORKERS, FOURTH)}
+    reddit_link = Proxy(next(ports), reddit.port)
+    bootstrap = ",".join(f"{LOOPBACK}:{proxy.port}" for proxy in broker_links)
+    workers = {
+        name: WorkerProcess(
+            settings,
+            name,
+            directory,
+            **WORKER_ENVIRONMENT
+            | {
+                "SIGNALFLOW_KAFKA": bootstrap,
+                "SIGNALFLOW_DATABASE_URL": database.server.url().replace(
+                    f":{database.server.port}/", f":{database_links[name].port}/"
+                ),
+                "SIGNALFLOW_REDDIT_BASE_URL": f"http://{LOOPBACK}:{reddit_link.port}",
+            },
+        )
+        for name in (*WORKERS, FOURTH)
+    }
+    return Cluster(
+        directory=directory,
+        rnd=rnd,
+        settings=settings,
+        kafka=kafka,
+        database=database,
+        reddit=reddit,
+        broker_links=broker_links,
+        database_links=database_links,
+        reddit_link=reddit_link,
+        workers=workers,
+        busy={name: asyncio.Lock() for name in (*WORKERS, FOURTH)},
+    )

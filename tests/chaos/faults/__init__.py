@@ -1,0 +1,13 @@
+"""All kinds of faults, one module a family."""
+
+from tests.chaos.faults import brokers, database, fail_points, links, reddit, workers
+from tests.chaos.faults.base import Fault
+
+ALL: tuple[Fault, ...] = (
+    *workers.FAULTS,
+    *fail_points.FAULTS,
+    *brokers.FAULTS,
+    *database.FAULTS,
+    *links.FAULTS,
+    *reddit.FAULTS,
+)

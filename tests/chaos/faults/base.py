@@ -1,0 +1,134 @@
+"""What every fault works with: the cluster, the journal of injections, and the gate that lets some faults be alone."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tests.chaos.cluster import Cluster
+from tests.chaos.load import Load
+from tests.chaos.poison import Poison
+from tests.chaos.recovery import Probes, Seen
+from tests.integration.workers import eventually
+
+# Longest wait for records to flow again before the next fault of the same lane comes anyway.
+PATIENCE_SECONDS = 60.0
+Flow = Literal["load", "reddit"]
+Lane = Literal["first workers", "second workers", "servers", "reddit"]
+
+
+@dataclass
+class Injection:
+    """One fault as it happened. Times in epoch seconds; `healed` is when its cause was gone."""
+
+    kind: str
+    at: float
+    alone: bool = False
+    flow: Flow = "load"
+    detail: str = ""
+    healed: float | None = None
+
+
+class Gate:
+    """Lets faults overlap, except those that are to be alone (their recovery is measured against a goal)."""
+
+    def __init__(self) -> None:
+        self._together = 0
+        self._is_alone = False
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Waits while a fault is alone, or wants to be."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._is_alone)
+            self._together += 1
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._together -= 1
+                self._changed.notify_all()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Waits until no other fault is at work."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._is_alone)
+            self._is_alone = True
+            await self._changed.wait_for(lambda: self._together == 0)
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._is_alone = False
+                self._changed.notify_all()
+
+
+@dataclass
+class Run:
+    """One run of the suite. `failures` are findings other than differences: a worker that did not stop, a fault that had no effect."""
+
+    cluster: Cluster
+    rnd: random.Random
+    probes: Probes
+    load: Load
+    gate: Gate = field(default_factory=Gate)
+    journal: list[Injection] = field(default_factory=list)
+    without_effect: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    poisons: list[Poison] = field(default_factory=list)
+    began: float = field(default_factory=time.time)
+
+    @asynccontextmanager
+    async def injecting(
+        self, kind: str, *, alone: bool = False, flow: Flow = "load", detail: str = ""
+    ) -> AsyncIterator[Injection]:
+        """The time from the fault's beginning to the end of its cause; a fault whose block raises is not counted."""
+        injection = Injection(kind, time.time(), alone, flow, detail)
+        try:
+            yield injection
+        except AssertionError as error:
+            self.without_effect.append(f"{kind} {detail}: {error}")
+            return
+        injection.healed = time.time()
+        self.journal.append(injection)
+
+    def seen(self, flow: Flow) -> Seen:
+        """The probes that tell when this flow has recovered."""
+        return self.probes.load if flow == "load" else self.probes.reddit
+
+    def recovered_at(self, injection: Injection) -> float | None:
+        """When records flowed again after a fault; None: not yet."""
+        return self.seen(injection.flow).recovered_at(injection.at)
+
+    async def recovered(self, injection: Injection, seconds: float = PATIENCE_SECONDS) -> bool:
+        """Wait until records flow again, not for ever."""
+        return await happens(lambda: self.recovered_at(injection) is not None, seconds)
+
+    async def flowing(self) -> None:
+        """Wait until records arrive in all partitions, not for ever."""
+        await happens(self.probes.flowing, PATIENCE_SECONDS)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault. `share`: how often a seed of full length has it; three seeds together reach the table of the issue."""
+
+    kind: str
+    lane: Lane
+    share: int
+    run: Callable[[Run], Awaitable[Any]]
+    in_short_form: bool = True
+
+
+async def happens(condition: Callable[[], Any], seconds: float) -> bool:
+    """Whether a condition comes true within this time."""
+    try:
+        await eventually(condition, seconds)
+    except AssertionError:
+        return False
+    return True

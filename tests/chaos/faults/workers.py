@@ -1,0 +1,149 @@
+"""Workers that are killed, stopped, paused, added and taken away."""
+
+import asyncio
+import random
+import signal
+import time
+
+from tests.chaos.cluster import FOURTH, Cluster
+from tests.chaos.faults.base import Fault, Run, happens
+from tests.integration.workers import WorkerProcess
+
+SIGKILL, SIGTERM = "SIGKILL a worker", "SIGTERM a worker"
+# The session timeout of the workers is 6 s: by then the partitions of a paused worker are with others.
+PAUSE_SECONDS = 9.0
+FOURTH_SECONDS = 3.0
+# A leader that waits out a breaker (30 s) asks nothing.
+POLL_SECONDS = 45.0
+WRONG_CLOCK_SECONDS = 6.0
+
+
+async def sigkill(run: Run) -> None:
+    """One of three workers dies while nothing else is wrong, and comes back once the others have taken over."""
+    async with run.gate.alone():
+        await run.flowing()
+        async with run.cluster.victim() as worker:
+            async with run.injecting(SIGKILL, alone=True, detail=worker.name) as injection:
+                run.cluster.kill(worker)
+            await run.recovered(injection)
+            await run.cluster.start(worker)
+
+
+async def sigterm(run: Run) -> None:
+    """One of three workers is stopped in order while nothing else is wrong."""
+    async with run.gate.alone():
+        await run.flowing()
+        async with run.cluster.victim() as worker:
+            async with run.injecting(SIGTERM, alone=True, detail=worker.name) as injection:
+                await _must_stop(run, worker)
+            await run.recovered(injection)
+            await run.cluster.start(worker)
+
+
+async def sigstop(run: Run) -> None:
+    """A worker sleeps until its partitions are with others, of which one is killed meanwhile; then it wakes up."""
+    async with run.gate.together(), run.cluster.victim() as sleeper:
+        async with run.injecting("SIGSTOP beyond the session timeout", detail=sleeper.name) as injection:
+            sleeper.signal(signal.SIGSTOP)
+            try:
+                await asyncio.sleep(run.rnd.uniform(1, PAUSE_SECONDS / 2))
+                await _kill_another(run)
+                await asyncio.sleep(PAUSE_SECONDS / 2)
+            finally:
+                sleeper.signal(signal.SIGCONT)
+        await run.recovered(injection)
+
+
+async def _kill_another(run: Run) -> None:
+    async with run.cluster.victim() as worker:
+        async with run.injecting(SIGKILL, detail=worker.name):
+            run.cluster.kill(worker)
+        await asyncio.sleep(run.rnd.random())
+        worker.start()
+        run.cluster.down.discard(worker.name)
+
+
+async def fourth(run: Run) -> None:
+    """A fourth worker joins, works, and leaves."""
+    async with run.gate.together(), run.cluster.victim(FOURTH) as worker:
+        async with run.injecting("start a fourth worker and stop it") as injection:
+            await run.cluster.start(worker)
+            assert worker.poll() is None, f"the fourth worker does not start:\n{worker.tail()}"
+            await asyncio.sleep(FOURTH_SECONDS * run.rnd.random())
+            await _must_stop(run, worker)
+        await run.recovered(injection)
+
+
+async def kill_the_leader(run: Run) -> None:
+    """The worker that polls dies just after Reddit has answered it: while it publishes."""
+    async with run.gate.together():
+        name = await _poller(run.cluster)
+        async with (
+            run.cluster.victim(name) as worker,
+            run.injecting("SIGKILL the leader while it publishes", detail=worker.name) as injection,
+        ):
+            before = (await run.cluster.reddit.status())["requests"]
+            asked = await happens(lambda: _more_requests(run.cluster, before), POLL_SECONDS)
+            assert asked, "nobody asked Reddit for anything"
+            await asyncio.sleep(run.rnd.random() * 0.06)
+            injection.at = time.time()
+            run.cluster.kill(worker)
+            await asyncio.sleep(run.rnd.random())
+            await run.cluster.start(worker)
+        await run.recovered(injection)
+
+
+async def wrong_clock(run: Run) -> None:
+    """A worker whose wall clock is an hour wrong does its part, until something else ends it."""
+    async with run.gate.together(), run.cluster.victim() as worker:
+        offset = run.rnd.choice((-3600, 3600))
+        async with run.injecting(
+            "wall clock of a worker wrong by an hour", detail=f"{worker.name} {offset}"
+        ) as injection:
+            await _must_stop(run, worker)
+            await run.cluster.start(worker, SIGNALFLOW_CLOCK_OFFSET_SECONDS=str(offset))
+            await asyncio.sleep(WRONG_CLOCK_SECONDS)
+        await run.recovered(injection)
+
+
+async def _must_stop(run: Run, worker: WorkerProcess) -> None:
+    try:
+        await run.cluster.stop(worker)
+    except Exception as error:  # TimeoutExpired or a status: both are findings, and the run goes on
+        run.failures.append(f"SIGTERM {worker.name}: {error}")
+        worker.ensure_stopped()
+
+
+async def _poller(cluster: Cluster) -> str:
+    found: list[str] = []
+
+    async def one_polls() -> bool:
+        for name, worker in cluster.workers.items():
+            if worker.poll() is None and name != FOURTH and await _polls(worker):
+                found.append(name)
+        return bool(found)
+
+    await happens(one_polls, POLL_SECONDS)
+    return found[0] if found else random.choice(list(cluster.busy))
+
+
+async def _polls(worker: WorkerProcess) -> bool:
+    try:
+        return await worker.metric("signalflow_is_poller") > 0
+    except Exception:  # whatever keeps it from answering, it is not the one
+        return False
+
+
+async def _more_requests(cluster: Cluster, before: int) -> bool:
+    requests: int = (await cluster.reddit.status())["requests"]
+    return requests > before
+
+
+FAULTS = (
+    Fault(SIGKILL, "first workers", 5, sigkill),
+    Fault(SIGTERM, "first workers", 7, sigterm),
+    Fault("SIGSTOP beyond the session timeout", "first workers", 7, sigstop),
+    Fault("SIGKILL the leader while it publishes", "first workers", 4, kill_the_leader),
+    Fault("start a fourth worker and stop it", "second workers", 7, fourth),
+    Fault("wall clock of a worker wrong by an hour", "second workers", 4, wrong_clock),
+)

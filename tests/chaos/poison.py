@@ -1,0 +1,218 @@
+"""Records that nobody should send: each kind by hand, and thousands of valid ones with something changed at random."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+# Each poisoned record is known by this header, wherever it ends.
+HEADER = "chaos"
+Expectation = Literal["dead", "stored", "either"]
+# The topic's limit counts the whole batch; this is just below it.
+JUST_BELOW_LIMIT = (1 << 20) - 4_096
+
+
+@dataclass(frozen=True)
+class Poison:
+    """A record, and what must become of it: set aside, stored all the same, or (mutations) one of the two."""
+
+    number: int
+    kind: str
+    key: bytes | None
+    value: bytes | None
+    expected: Expectation
+
+    @property
+    def headers(self) -> tuple[tuple[str, bytes], ...]:
+        """What must come back untouched; a header that is no UTF-8 too."""
+        return ((HEADER, f"{self.kind}:{self.number}".encode()), ("odd", b"\xff\x00\xfe"))
+
+
+Document = dict[str, Any]
+Change = Callable[[Document], None]
+
+
+def _payload(**fields: Any) -> Change:
+    return lambda document: document["payload"].update(fields)
+
+
+def _metadata(**fields: Any) -> Change:
+    return lambda document: document["metadata"].update(fields)
+
+
+def _envelope(**fields: Any) -> Change:
+    return lambda document: document.update(fields)
+
+
+def _without(part: str, name: str) -> Change:
+    return lambda document: document[part].pop(name)
+
+
+def _before_reddit(document: Document) -> None:
+    document["metadata"]["observed_at"] = document["payload"]["created_utc"] = "1995-01-01T00:00:00Z"
+
+
+# What each kind changes in a valid document, and what must become of it.
+CHANGES: dict[str, list[tuple[Change, Expectation]]] = {
+    "wrong types": [
+        (_payload(score="many"), "dead"),
+        (_payload(title=17), "dead"),
+        (_payload(num_comments=1.5), "dead"),
+        (_payload(over_18="no"), "dead"),
+        (_envelope(payload=[]), "dead"),
+        (_metadata(observed_at=1700000000), "dead"),
+    ],
+    "missing fields": [
+        (_without("payload", "id"), "dead"),
+        (_without("payload", "title"), "dead"),
+        (_without("payload", "score"), "dead"),
+        (_without("metadata", "observed_at"), "dead"),
+        (lambda document: document.pop("payload"), "dead"),
+    ],
+    "NUL": [(_payload(title="a\x00b", body="\x00"), "stored"), (_payload(flair="\x00"), "stored")],
+    "integer overflow": [
+        (_payload(score=2**31), "dead"),
+        (_payload(score=-(2**31) - 1), "dead"),
+        (_payload(num_comments=2**63), "dead"),
+        (_payload(num_comments=10**400), "dead"),
+        (_payload(num_comments=-1), "dead"),
+        (_payload(score=2**31 - 1), "stored"),
+    ],
+    "absurd dates": [
+        (_metadata(observed_at="9999-12-31T23:59:59Z"), "dead"),
+        (_metadata(observed_at="1969-12-31T23:59:59Z"), "dead"),
+        (_metadata(observed_at="2026-02-30T00:00:00Z"), "dead"),
+        (_metadata(observed_at="0000-00-00T00:00:00Z"), "dead"),
+        (_metadata(observed_at="2026-01-01T00:00:00"), "dead"),
+        # Only the table knows that there was no Reddit then.
+        (_before_reddit, "dead"),
+        (_payload(created_utc="9998-01-01T00:00:00Z"), "dead"),
+        (_payload(created_utc="0001-01-01T00:00:00Z"), "dead"),
+    ],
+    "unknown schema_version": [
+        (_envelope(schema_version=2), "dead"),
+        (_envelope(schema_version=0), "dead"),
+        (_envelope(schema_version="1"), "dead"),
+        (_envelope(schema_version=None), "dead"),
+    ],
+    "text at the limit": [
+        (_payload(title="t" * 600), "stored"),
+        (_payload(title="t" * 601), "dead"),
+        (_payload(body="b" * 80_000), "stored"),
+        (_payload(body="b" * JUST_BELOW_LIMIT), "dead"),
+    ],
+}
+# Bytes that are no document at all, given a valid one.
+BYTES: dict[str, list[tuple[Callable[[bytes], bytes | None], Expectation]]] = {
+    "not JSON": [
+        (lambda _: b"", "dead"),
+        (lambda _: b"hello", "dead"),
+        (lambda _: b"\x00\x01\x02\xff", "dead"),
+        (lambda valid: valid[:-1], "dead"),
+        (lambda valid: valid + b"}", "dead"),
+        (lambda _: b"[" * 20_000, "dead"),
+        (lambda _: b"null", "dead"),
+        (lambda _: None, "dead"),
+    ],
+    "lone surrogates": [
+        (lambda valid: valid.replace(b"A post", b"\\ud800 post"), "dead"),
+        (lambda valid: valid.replace(b"A post", b"\\udfff\\ud800"), "dead"),
+        (lambda valid: valid.replace(b"A post", b"\xed\xa0\x80 post"), "dead"),
+    ],
+    "duplicated keys": [
+        (lambda valid: valid.replace(b'"score":', b'"score":"x","score":'), "dead"),
+        (lambda valid: valid.replace(b'"score":', b'"score":1,"score":'), "either"),
+        (lambda valid: valid.replace(b'"schema_version":1', b'"schema_version":2,"schema_version":1'), "either"),
+    ],
+}
+KINDS = (*CHANGES, *BYTES, "wrong key")
+MUTATED = "mutated records"
+
+
+def valid(number: int, now: datetime) -> Document:
+    """An envelope as a poller publishes it."""
+    return {
+        "schema_version": 1,
+        "entity_type": "reddit_submission",
+        "source": "chaos",
+        "mode": "new",
+        "emitted_at": now.isoformat(),
+        "payload": {
+            "id": f"z{number}",
+            "subreddit": "python",
+            "author": "someone",
+            "title": "A post about something",
+            "body": "Text",
+            "created_utc": (now - timedelta(hours=1)).isoformat(),
+            "score": 10,
+            "num_comments": 2,
+            "upvote_ratio": 0.9,
+            "url": "https://example.org/",
+            "permalink": f"/r/python/comments/z{number}/",
+            "flair": None,
+            "over_18": False,
+            "is_self": True,
+            "edited_at": None,
+            "removed_by": None,
+        },
+        "metadata": {"subreddit": "python", "post_sort": "new", "observed_at": now.isoformat(), "poll_id": "chaos-1"},
+    }
+
+
+def _bytes(document: Document) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def by_hand(first: int) -> Iterator[Poison]:
+    """Every kind of KINDS, numbered from `first`."""
+    number, now = first, datetime.now(UTC)
+    for kind, changes in CHANGES.items():
+        for change, expected in changes:
+            document = valid(number, now)
+            change(document)
+            yield Poison(number, kind, f"z{number}".encode(), _bytes(document), expected)
+            number += 1
+    for kind, spoilers in BYTES.items():
+        for spoil, expected in spoilers:
+            yield Poison(number, kind, f"z{number}".encode(), spoil(_bytes(valid(number, now))), expected)
+            number += 1
+    for key in (None, b"", b"another"):
+        yield Poison(number, "wrong key", key, _bytes(valid(number, now)), "dead")
+        number += 1
+
+
+VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 2**31, 2**64, 1e308, "", "\x00", "\u2028", "a" * 5_000, [], {}, [[]], "2026-01-01T00:00:00Z", "nan", -0.0,
+)  # fmt: skip
+
+
+def mutated(number: int, rnd: random.Random) -> Poison:
+    """A valid record with one to three changes, of its values or of its bytes."""
+    document = valid(number, datetime.now(UTC))
+    value: bytes
+    if rnd.random() < 0.6:
+        for _ in range(rnd.randint(1, 3)):
+            place = rnd.choice([document, *(part for part in document.values() if isinstance(part, dict) and part)])
+            name = rnd.choice(list(place))
+            if rnd.random() < 0.25:
+                del place[name]
+            else:
+                place[name] = rnd.choice(VALUES)
+        value = _bytes(document)
+    else:
+        spoiled = bytearray(_bytes(document))
+        for _ in range(rnd.randint(1, 3)):
+            at = rnd.randrange(len(spoiled))
+            match rnd.randrange(4):
+                case 0:
+                    spoiled[at] = rnd.randrange(256)
+                case 1:
+                    del spoiled[at : at + rnd.randint(1, 20)]
+                case 2:
+                    spoiled[at:at] = rnd.randbytes(rnd.randint(1, 8))
+                case _:
+                    spoiled[at:at] = spoiled[at : at + rnd.randint(1, 40)]
+        value = bytes(spoiled)
+    return Poison(number, MUTATED, f"z{number}".encode(), value, "either")

@@ -1,0 +1,128 @@
+"""A TCP proxy that makes a link slow, silent or broken, without either end knowing of it."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from dataclasses import dataclass, field
+
+from signalflow.local.ports import LOOPBACK
+
+CHUNK = 1 << 16
+# Closes with a reset instead of a farewell.
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+
+
+@dataclass(eq=False)
+class _Link:
+    """One connection through the proxy. `is_dead`: a half-open one, whose client never hears of its server again."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    is_dead: bool = False
+    pumps: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    def reset(self) -> None:
+        """End both sides at once."""
+        for writer in (self.client, self.server):
+            _reset(writer)
+        for pump in self.pumps:
+            pump.cancel()
+
+
+class Proxy:
+    """Listens on `port` and passes everything on to `upstream` (both loopback)."""
+
+    def __init__(self, port: int, upstream: int) -> None:
+        self.port, self.upstream = port, upstream
+        self._server: asyncio.Server | None = None
+        self._links: set[_Link] = set()
+        self._delay = 0.0
+        self._is_cut = False
+        self._flows = asyncio.Event()
+        self._flows.set()
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._server = await asyncio.start_server(self._connected, LOOPBACK, self.port)
+
+    async def close(self) -> None:
+        """Stop listening and end all connections."""
+        if self._server is not None:
+            self._server.close()
+        for link in list(self._links):
+            link.reset()
+
+    @property
+    def connections(self) -> int:
+        """How many connections pass through now."""
+        return len(self._links)
+
+    def slow(self, seconds: float) -> None:
+        """From now on every chunk is late by so much, in both directions."""
+        self._delay = seconds
+
+    def stall(self) -> None:
+        """Connections stay open, new ones are taken, and nothing passes until `heal`."""
+        self._flows.clear()
+
+    def cut(self) -> None:
+        """Reset all connections, and every new one until `heal`."""
+        self._is_cut = True
+        for link in list(self._links):
+            link.reset()
+
+    def half_open(self) -> None:
+        """The server's side of all connections is gone, the client's stays open in silence for good. New ones work."""
+        for link in self._links:
+            link.is_dead = True
+            _reset(link.server)
+
+    def heal(self) -> None:
+        """No fault any more; connections that were lost stay lost."""
+        self._delay, self._is_cut = 0.0, False
+        self._flows.set()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            _reset(writer)
+            return
+        await self._flows.wait()
+        try:
+            upstream_reader, upstream = await asyncio.open_connection(LOOPBACK, self.upstream)
+        except OSError:
+            _reset(writer)
+            return
+        link = _Link(writer, upstream)
+        link.pumps = [
+            asyncio.create_task(self._pump(link, reader, upstream)),
+            asyncio.create_task(self._pump(link, upstream_reader, writer)),
+        ]
+        self._links.add(link)
+        try:
+            await asyncio.wait(link.pumps, return_when=asyncio.FIRST_COMPLETED)
+            if link.is_dead:
+                # The client finds out by itself, or never.
+                await asyncio.wait(link.pumps[:1])
+        finally:
+            self._links.discard(link)
+            link.reset()
+
+    async def _pump(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := await reader.read(CHUNK):
+                if self._delay:
+                    await asyncio.sleep(self._delay)
+                await self._flows.wait()
+                if not link.is_dead:
+                    writer.write(chunk)
+                    await writer.drain()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        connection = writer.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+    if writer.transport is not None:
+        writer.transport.abort()

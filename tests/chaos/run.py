@@ -1,0 +1,127 @@
+"""One run: start the stack, let faults and records flow side by side, let it come to rest, compare."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from tests.chaos import report, schedule, verdict
+from tests.chaos.cluster import PARTITIONS, WORKERS, Cluster, running_cluster
+from tests.chaos.faults.base import Run
+from tests.chaos.load import Load
+from tests.chaos.recovery import Probes
+
+PER_SECOND = 120.0
+ACTIVITY = 4.0
+# 1,000 of each kind of disorder in three seeds: 340 a seed of 86,000 observations.
+DISORDER_SHARE = 0.02
+# Posts that Reddit showed before the poller's first look count from here on.
+WARM_UP_SECONDS = 8.0
+
+
+async def run_seed(
+    seed: int,
+    minutes: float,
+    directory: Path,
+    *,
+    only: Sequence[str] = (),
+    short: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> report.Summary:
+    """Run one seed; everything that it leaves is in `directory`."""
+    _quiet(directory)
+    rnd = random.Random(seed)
+    began = time.monotonic()
+    async with running_cluster(directory, rnd, ACTIVITY) as cluster:
+        say(f"stack ready after {time.monotonic() - began:.0f} s")
+        probes = Probes(PARTITIONS)
+        load = Load(cluster.settings, random.Random(seed + 1), probes, PER_SECOND, DISORDER_SHARE)
+        run = Run(cluster, rnd, probes, load)
+        lanes = schedule.plan(seed, minutes, only, short=short)
+        share = min(minutes / schedule.FULL_MINUTES, 1.0)
+        database = cluster.settings.database_url.get_secret_value()
+        async with _beside(probes.watch(database)):
+            async with _beside(load.run(), cluster.watch(), _progress(run, say)):
+                await run.flowing()
+                since = time.time() + WARM_UP_SECONDS
+                async with asyncio.TaskGroup() as group:
+                    faults = group.create_task(schedule.carry_out(run, lanes, minutes))
+                    group.create_task(schedule.poisoner(run, minutes, share))
+                no_time_for = faults.result()
+                say(f"faults are over after {time.monotonic() - began:.0f} s")
+                await _heal(run)
+                visible, never_stored = await verdict.settle_reddit(run, since)
+            say("every post of Reddit is stored; waiting until all is committed")
+            await load.close()
+            await cluster.reddit.stop()
+            async with _beside(cluster.watch()):
+                unsettled = await verdict.still(cluster.settings)
+            found = await verdict.judge(run, visible, never_stored, unsettled)
+        return report.summary(seed, (time.monotonic() - began) / 60, run, found, no_time_for)
+
+
+def _quiet(directory: Path) -> None:
+    """What the harness's own clients say of servers that are away, as they should be, goes to a file."""
+    for name in ("aiokafka", "aiokafka.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    own = (directory / "harness.log").open("a", buffering=1)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(own))
+
+
+async def _heal(run: Run) -> None:
+    """Nothing is wrong any more, and all workers have their partitions."""
+    cluster: Cluster = run.cluster
+    for proxy in (*cluster.broker_links, *cluster.database_links.values(), cluster.reddit_link):
+        proxy.heal()
+    await cluster.reddit.control(clear=True)
+    for name in WORKERS:
+        async with cluster.victim(name) as worker:
+            if name in cluster.down:
+                await cluster.start(worker)
+    await run.flowing()
+
+
+async def _progress(run: Run, say: Callable[[str], None]) -> None:
+    told = 0
+    while True:
+        await asyncio.sleep(1)
+        for injection in run.journal[told:]:
+            after = f"{injection.at - run.began:6.1f} s"
+            say(f"{after}  {injection.kind} {injection.detail}".rstrip())
+        told = len(run.journal)
+
+
+@asynccontextmanager
+async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Endless works that go on during the block. One that fails ends the block with its error."""
+    block = asyncio.current_task()
+    assert block is not None
+    failed: list[BaseException] = []
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            failed.append(error)
+            block.cancel()
+
+    tasks = [asyncio.create_task(work) for work in works]
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if failed:
+            raise failed[0] from None
+        raise
+    finally:
+        for task in tasks:
+            task.remove_done_callback(ended)
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)

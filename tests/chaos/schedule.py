@@ -1,0 +1,129 @@
+"""What happens when: a plan made from the seed alone, four lanes of faults that overlap, and poison beside them."""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import get_args
+
+from msgspec.structs import asdict, replace
+
+from signalflow.events import Envelope, Post
+from signalflow.streams.producer import ConfirmedProducer, Outgoing
+from signalflow.streams.publisher import Publisher
+from signalflow.topics import TopicNames
+from tests.chaos import poison
+from tests.chaos.faults import ALL
+from tests.chaos.faults.base import Fault, Injection, Lane, Run
+from tests.integration.workers import observation
+
+# A seed of this length has every fault's share; a shorter one so much less, and one of each at least.
+FULL_MINUTES = 12.0
+# Of 10,000 mutated records in three seeds.
+MUTATED = 3_400
+POISON_SECONDS = 1.0
+BY_HAND_ROUNDS = 8
+# The start of a fault moves by at most so much of the time between two of its lane.
+JITTER = 0.3
+# A lane that is behind starts nothing new after so much of the time.
+LATEST = 1.35
+TOO_LARGE = "text over the limit at the producer"
+OVER_THE_LIMIT = 1 << 21
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A fault and when it is due, in seconds from the start."""
+
+    at: float
+    fault: Fault
+
+
+def plan(seed: int, minutes: float, only: Sequence[str] = (), *, short: bool = False) -> dict[Lane, list[Planned]]:
+    """The faults of a run by lane, in order; the same for the same arguments. `only`: kinds that contain one of these words."""
+    rnd = random.Random(f"plan {seed}")
+    chosen = [
+        fault
+        for fault in ALL
+        if (not only or any(word.lower() in fault.kind.lower() for word in only)) and (not short or fault.in_short_form)
+    ]
+    lanes: dict[Lane, list[Planned]] = {lane: [] for lane in get_args(Lane)}
+    for lane, faults in groupby(sorted(chosen, key=lambda fault: fault.lane), key=lambda fault: fault.lane):
+        lanes[lane] = _spread(rnd, list(faults), minutes, once=short)
+    return lanes
+
+
+def _spread(rnd: random.Random, faults: Iterable[Fault], minutes: float, *, once: bool) -> list[Planned]:
+    several = [
+        fault
+        for fault in faults
+        for _ in range(1 if once else max(1, round(fault.share * min(minutes / FULL_MINUTES, 1.0))))
+    ]
+    rnd.shuffle(several)
+    step = minutes * 60 / max(len(several), 1)
+    return [Planned((index + JITTER * rnd.random()) * step, fault) for index, fault in enumerate(several)]
+
+
+async def carry_out(run: Run, lanes: dict[Lane, list[Planned]], minutes: float) -> list[str]:
+    """All lanes side by side; returns the kinds for which there was no time."""
+    left = await asyncio.gather(*(_lane(run, planned, minutes) for planned in lanes.values()))
+    return [kind for kinds in left for kind in kinds]
+
+
+async def _lane(run: Run, planned: list[Planned], minutes: float) -> list[str]:
+    began = time.monotonic()
+    for index, each in enumerate(planned):
+        passed = time.monotonic() - began
+        if passed > minutes * 60 * LATEST:
+            return [late.fault.kind for late in planned[index:]]
+        await asyncio.sleep(max(0.0, each.at - passed))
+        await each.fault.run(run)
+    return []
+
+
+async def poisoner(run: Run, minutes: float, share: float) -> None:
+    """Poison of every kind, again and again; `share` of the mutated records of a full seed, evenly over the time."""
+    settings = run.cluster.settings
+    producer = ConfirmedProducer(settings.kafka, "chaos-poison")
+    publisher = Publisher(producer, TopicNames.of(settings).posts_raw)
+    seconds = minutes * 60
+    wanted, began, rounds = round(MUTATED * share), time.monotonic(), 0
+    by_hand = max(2, round(BY_HAND_ROUNDS * share))
+    try:
+        while (passed := time.monotonic() - began) < seconds:
+            due = round(wanted * min(passed / seconds, 1.0))
+            mutants = sum(1 for each in run.poisons if each.kind == poison.MUTATED)
+            _send(run, [poison.mutated(len(run.poisons) + n, run.rnd) for n in range(max(due - mutants, 0))])
+            if passed >= rounds * seconds / by_hand:
+                rounds += 1
+                _send(run, list(poison.by_hand(len(run.poisons))))
+                await _too_large(run, publisher)
+            await asyncio.sleep(POISON_SECONDS)
+    finally:
+        await publisher.close()
+
+
+def _send(run: Run, poisons: list[poison.Poison]) -> None:
+    run.poisons += poisons
+    for each in poisons:
+        place = each.key or str(each.number).encode()
+        run.load.extra.append((place, Outgoing(each.key, each.value, each.headers)))
+
+
+async def _too_large(run: Run, publisher: Publisher) -> None:
+    """What no topic takes is refused at the producer, and says so; the next publication goes through."""
+    now = datetime.now(UTC)
+    good = observation(f"large{len(run.poisons)}", now, created_at=now)
+    injection = Injection(TOO_LARGE, now.timestamp(), healed=now.timestamp())
+    sent = await publisher.publish([_with_body(good, "b" * OVER_THE_LIMIT)])
+    if sent != [False]:
+        run.failures.append(f"{TOO_LARGE}: reported as sent")
+    run.journal.append(injection)
+
+
+def _with_body(envelope: Envelope, body: str) -> Envelope:
+    """The envelope with a text that no decoder would let pass."""
+    return replace(envelope, payload=Post(**asdict(envelope.payload) | {"body": body}))

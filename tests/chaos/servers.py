@@ -1,0 +1,100 @@
+"""PostgreSQL and the simulated Reddit as processes that can be stopped at once and started again."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from signalflow.local.ports import LOOPBACK, answers
+from signalflow.local.postgres import EmbeddedPostgres
+from signalflow.local.process import Launch, spawn
+from tests.integration.workers import eventually
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 60.0
+# The crash of the machine is not among the faults: what a killed server wrote stays in the page cache.
+OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_connections": "120", "shared_buffers": "64MB"}
+
+
+class Database:
+    """A PostgreSQL server."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.server = EmbeddedPostgres(directory, port, OPTIONS)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start, and wait until it lets clients in."""
+        await asyncio.to_thread(self.server.prepare)
+        # Started from the thread that lives as long as the run: the kernel ends the server with that thread.
+        self._process = spawn(self.server.launch(), self.server.log)
+        await eventually(lambda: asyncio.to_thread(self.server.ready), START_SECONDS, self.server.log.read_text)
+
+    async def stop_at_once(self) -> None:
+        """An immediate stop: no checkpoint, no farewell; the next start recovers from the log."""
+        await self._end(signal.SIGQUIT)
+
+    async def stop(self) -> None:
+        """An orderly stop, for good."""
+        await self._end(signal.SIGINT)
+        await asyncio.to_thread(self.server.clean)
+
+    async def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(how)
+            await asyncio.to_thread(process.wait, START_SECONDS)
+
+
+class Reddit:
+    """The simulated Reddit in a process of its own."""
+
+    def __init__(self, directory: Path, port: int, seed: int, activity: float) -> None:
+        self.port, self.log = port, directory / "simulator.log"
+        self._arguments = [str(port), str(seed), str(activity)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start, and wait until it answers."""
+        launch = Launch([sys.executable, "-m", "tests.chaos.simulator", *self._arguments], dict(os.environ), ROOT)
+        self._process = spawn(launch, self.log)
+        await eventually(lambda: asyncio.to_thread(answers, self.port), START_SECONDS, self.log.read_text)
+
+    async def control(self, **command: Any) -> None:
+        """A fault or a command, see signalflow/simulator/control.py."""
+        async with self._client() as client:
+            (await client.post("/__ctl", json=command)).raise_for_status()
+
+    async def status(self) -> dict[str, Any]:
+        """How many requests came, how many faults still wait for theirs."""
+        return await self._get("/__ctl")
+
+    async def requests(self, since: float) -> list[dict[str, Any]]:
+        """The requests since a moment in epoch seconds."""
+        found: list[dict[str, Any]] = (await self._get("/__log", since=since))["requests"]
+        return found
+
+    async def truth(self, **query: Any) -> dict[str, Any]:
+        """What really happened, see signalflow/simulator/truth.py."""
+        return await self._get("/__truth", **query)
+
+    async def stop(self) -> None:
+        """End it: from now on nothing is polled."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            await asyncio.to_thread(process.wait, START_SECONDS)
+
+    async def _get(self, path: str, **query: Any) -> dict[str, Any]:
+        async with self._client() as client:
+            answer = (await client.get(path, params=query)).raise_for_status()
+        result: dict[str, Any] = answer.json()
+        return result
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{self.port}", timeout=30)

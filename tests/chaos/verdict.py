@@ -1,0 +1,249 @@
+"""What a run has come to: the tables against the log, the log against what was confirmed, the simulated Reddit against the tables."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from signalflow.errors import SignalflowError
+from signalflow.settings import Settings
+from signalflow.topics import TopicNames
+from signalflow.verify.log import Log
+from signalflow.verify.report import Report
+from signalflow.verify.run import verify
+from tests.chaos import poison
+from tests.chaos.faults.base import Run, happens
+from tests.integration.workers import fetch_all, read_topic
+
+LAG_SECONDS = 240.0
+SETTLE_SECONDS = 120.0
+STILL_SECONDS = 3.0
+
+
+@dataclass
+class PoisonVerdict:
+    """What became of one kind of poison."""
+
+    sent: int = 0
+    lost: int = 0
+    wrong: int = 0
+    duplicated: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Verdict:
+    """All that was found. `raw_times`: append times (epoch seconds) of the raw records; `repeats`: of enriched records seen before."""
+
+    report: Report
+    unsettled: list[str]
+    not_in_log: list[str]
+    never_stored: list[str]
+    visible: int
+    poison: dict[str, PoisonVerdict]
+    raw_times: list[float]
+    repeats: list[float]
+
+    @property
+    def lost(self) -> int:
+        """Rows and records that should be there and are not."""
+        tables = self.report.tables.values()
+        return sum(table.missing for table in tables) + len(self.not_in_log) + len(self.never_stored)
+
+    @property
+    def duplicated(self) -> int:
+        """Rows that are there twice, or should not be there."""
+        return sum(table.duplicated + table.extra for table in self.report.tables.values())
+
+    @property
+    def wrong(self) -> int:
+        """Rows with a wrong value."""
+        return sum(table.wrong for table in self.report.tables.values())
+
+    @property
+    def findings(self) -> list[str]:
+        """Everything that is not as it should be, in words."""
+        found = [f"{name}: {text}" for name, table in self.report.tables.items() for text in table.examples]
+        found += [f"confirmed, and not in the log: {text}" for text in self.not_in_log[:5]]
+        found += [f"visible, and in no table or gap: {text}" for text in self.never_stored[:5]]
+        found += [f"poison, {kind}: {text}" for kind, each in self.poison.items() for text in each.examples[:5]]
+        return self.unsettled + found
+
+
+async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
+    """Wait until every post that Reddit shows now is stored or in a gap on record; how many there are, and which are in neither."""
+    until = time.time() - 30.0
+    state: dict[str, Any] = {}
+
+    async def all_stored() -> bool:
+        truth = await run.cluster.reddit.truth(
+            created_after=since, created_before=until, visible=1, fields="id,subreddit,created,visible_now"
+        )
+        shown = [post for post in truth["posts"] if post["visible_now"]]
+        rows = await fetch_all(run.cluster.settings, "SELECT id FROM posts WHERE id ~ '^[0-9]'")
+        stored = {row["id"] for row in rows}
+        state["shown"], state["missing"] = len(shown), [post for post in shown if post["id"] not in stored]
+        return not state["missing"]
+
+    await happens(all_stored, SETTLE_SECONDS)
+    gaps = await fetch_all(
+        run.cluster.settings,
+        "SELECT subreddits, since FROM listing_gaps WHERE outcome IS NULL OR outcome IN ('given_up', 'unreachable')",
+    )
+    covered = [(set(map(str.lower, gap["subreddits"])), gap["since"].timestamp()) for gap in gaps]
+    return state["shown"], [
+        f"{post['id']} in {post['subreddit']}"
+        for post in state["missing"]
+        if not any(post["subreddit"].lower() in names and post["created"] > begin for names, begin in covered)
+    ]
+
+
+async def still(settings: Settings) -> list[str]:
+    """Wait until nothing new is published and everything is committed; what is not, in words."""
+    names, log = TopicNames.of(settings), Log(settings.kafka, settings.app_id)
+    last: dict[str, Any] = {"ends": None, "at": 0.0, "lag": "unknown"}
+
+    async def settled() -> bool:
+        try:
+            ends = {
+                topic: (await log.extent(topic)).ends
+                for topic in (names.posts_raw, names.posts_enriched, names.posts_dlq)
+            }
+            committed = await log.committed(names.posts_raw, names.posts_enriched, names.posts_dlq)
+        except SignalflowError as error:
+            last.update(lag=str(error))
+            return False
+        if ends != last["ends"]:
+            last.update(ends=ends, at=time.time())
+        raw = ends[names.posts_raw]
+        letters = {p: e for p, e in ends[names.posts_dlq].items() if e}
+        behind = {
+            "enriched": {p: e - committed.enriched.get(p, 0) for p, e in raw.items()},
+            "stored": {p: e - committed.stored.get(p, 0) for p, e in raw.items()},
+            "letters": {p: e - (committed.letters or {}).get(p, 0) for p, e in letters.items()},
+        }
+        last.update(lag={what: sum(lags.values()) for what, lags in behind.items()})
+        return not any(last["lag"].values()) and time.time() - last["at"] > STILL_SECONDS
+
+    return (
+        []
+        if await happens(settled, LAG_SECONDS)
+        else [f"not all is committed after {LAG_SECONDS:.0f} s: {last['lag']}"]
+    )
+
+
+async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list[str]) -> Verdict:
+    """Compare everything."""
+    settings, names = run.cluster.settings, TopicNames.of(run.cluster.settings)
+    report = await verify(settings)
+    raw = await read_topic(settings, names.posts_raw)
+    enriched = await read_topic(settings, names.posts_enriched)
+    letters = await read_topic(settings, names.posts_dlq)
+    in_log = {(record.key, _observed_at(record.value)) for record in raw if _kind(record) is None}
+    not_in_log = [f"{post} {at}" for post, at in run.load.confirmed if (post.encode(), at) not in in_log]
+    unsettled = list(unsettled)
+    if report.records_due != report.records:
+        unsettled.append(f"of {report.records} records only {report.records_due} are due")
+    return Verdict(
+        report,
+        unsettled,
+        not_in_log,
+        never_stored,
+        visible,
+        _poison(run, raw, enriched, letters, await _letter_rows(settings)),
+        sorted(record.timestamp / 1000 for record in raw),
+        _repeats(enriched),
+    )
+
+
+def _observed_at(value: bytes) -> datetime | None:
+    return datetime.fromisoformat(orjson.loads(value)["metadata"]["observed_at"]).astimezone(UTC)
+
+
+def _kind(record: Any) -> str | None:
+    """The mark of a poisoned record."""
+    return next((value.decode() for name, value in record.headers if name == poison.HEADER), None)
+
+
+def _source(record: Any) -> tuple[int, int]:
+    source = orjson.loads(record.value)["source"]
+    return source["partition"], source["offset"]
+
+
+def _repeats(enriched: list[Any]) -> list[float]:
+    seen: set[tuple[int, int]] = set()
+    repeats = []
+    for record in enriched:
+        source = _source(record)
+        if source in seen:
+            repeats.append(record.timestamp / 1000)
+        seen.add(source)
+    return sorted(repeats)
+
+
+async def _letter_rows(settings: Settings) -> Counter[tuple[int, int]]:
+    rows = await fetch_all(
+        settings,
+        "SELECT source_partition, source_offset FROM dlq_events WHERE source_topic = $1 AND attempt = 1",
+        TopicNames.of(settings).posts_raw,
+    )
+    return Counter((row["source_partition"], row["source_offset"]) for row in rows)
+
+
+def _poison(
+    run: Run, raw: list[Any], enriched: list[Any], letters: list[Any], rows: Counter[tuple[int, int]]
+) -> dict[str, PoisonVerdict]:
+    """Each poisoned record of the log: set aside whole, or stored, as its kind says; one of the two, and not both."""
+    expected = {f"{each.kind}:{each.number}": each for each in run.poisons}
+    verdicts: dict[str, PoisonVerdict] = {kind: PoisonVerdict() for kind in dict.fromkeys(p.kind for p in run.poisons)}
+    stored = {_source(record) for record in enriched}
+    dead = {_place(letter): letter for letter in letters if _header(letter, "dlq_topic") == raw[0].topic.encode()}
+    refused_late = {_source(letter) for letter in letters if _header(letter, "dlq_topic") != raw[0].topic.encode()}
+    met = set()
+    for record in raw:
+        mark = _kind(record)
+        if mark is None:
+            continue
+        met.add(mark)
+        wanted, place = expected[mark], (record.partition, record.offset)
+        verdict = verdicts[wanted.kind]
+        verdict.sent += 1
+        letter = dead.get(place)
+        is_dead = letter is not None or place in refused_late
+        if not is_dead and (place not in stored or wanted.expected == "dead"):
+            verdict.lost += place not in stored
+            verdict.wrong += place in stored
+            verdict.examples.append(f"{mark} at {place}: {'stored' if place in stored else 'nowhere'}")
+        elif is_dead and (wanted.expected == "stored" or (letter is not None and place in stored)):
+            verdict.wrong += 1
+            verdict.examples.append(f"{mark} at {place}: set aside, and should be stored")
+        elif letter is not None and (letter.key, letter.value, _original(letter)) != (
+            wanted.key,
+            wanted.value,
+            list(wanted.headers),
+        ):
+            verdict.wrong += 1
+            verdict.examples.append(f"{mark} at {place}: not the original bytes")
+        elif letter is not None and rows[place] != 1:
+            verdict.lost += rows[place] == 0
+            verdict.duplicated += rows[place] > 1
+            verdict.examples.append(f"{mark} at {place}: {rows[place]} rows in dlq_events")
+    for mark in expected.keys() - met:
+        verdicts[expected[mark].kind].lost += 1
+        verdicts[expected[mark].kind].examples.append(f"{mark}: not in the log")
+    return verdicts
+
+
+def _header(record: Any, name: str) -> bytes:
+    return next((bytes(value) for given, value in record.headers if given == name), b"")
+
+
+def _place(letter: Any) -> tuple[int, int]:
+    return int(_header(letter, "dlq_partition")), int(_header(letter, "dlq_offset"))
+
+
+def _original(letter: Any) -> list[tuple[str, bytes]]:
+    return [(name, bytes(value)) for name, value in letter.headers if not name.startswith("dlq_")]
