@@ -1,13 +1,18 @@
 """A dead letter is the record as it was, unless no topic would take it."""
 
 from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
 
 from signalflow.errors import Invalid
-from signalflow.streams.dead_letters import dead_letter
+from signalflow.streams.dead_letters import dead_letter, is_whole, parse_dead_letter
+from signalflow.streams.producer import Outgoing
 from tests.unit.streams.fakes import Record
 
 NOW = datetime(2026, 1, 3, tzinfo=UTC)
 DLQ_BYTES = 2 << 20
+TOPIC_ID = UUID(int=7)
 
 
 def test_key_value_and_headers_are_untouched_and_the_attempt_is_carried_on() -> None:
@@ -27,3 +32,56 @@ def test_a_record_that_the_dead_letter_topic_would_refuse_is_cut_and_says_so() -
     size = len(letter.value or b"") + sum(len(name) + len(value) for name, value in letter.headers)
     assert size < DLQ_BYTES
     assert dict(letter.headers)["dlq_truncated"] == str(3 << 20).encode()
+
+
+def letter_of(record: Record, error: str = "no JSON") -> Outgoing:
+    return dead_letter(record, Invalid(error), stage="validate", worker="w1", now=NOW, topic_ids={"raw": TOPIC_ID})
+
+
+HOSTILE_HEADERS = (("dlq_topic", b"elsewhere"), ("dlq_topic_id", b"x"), ("trace", b"\xff"), ("dlq_topic", b""))
+
+
+@pytest.mark.parametrize("headers", [(), (("trace", b"x"), ("attempt", b"3")), HOSTILE_HEADERS])
+def test_what_was_set_aside_is_read_back_whatever_headers_the_record_had(
+    headers: tuple[tuple[str, bytes], ...],
+) -> None:
+    record = Record(7, partition=3, key=None, value=b"\xff", headers=headers)
+    outgoing = letter_of(record)
+    letter = parse_dead_letter(outgoing.key, outgoing.value, outgoing.headers)
+    assert (letter.topic, letter.partition, letter.offset, letter.topic_id) == ("raw", 3, 7, TOPIC_ID)
+    assert (letter.key, letter.value, letter.headers) == (None, b"\xff", headers)
+    assert (letter.stage, letter.error, letter.failed_at) == ("validate", "no JSON", NOW)
+    assert letter.attempt == (3 if ("attempt", b"3") in headers else 1)
+    assert is_whole(letter)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("dlq_partition", b"-1"),
+        ("dlq_offset", b"9" * 30),
+        ("dlq_attempt", b"0"),
+        ("dlq_stage", b"lunch"),
+        ("dlq_failed_at", b"yesterday"),
+        ("dlq_topic_id", b"7"),
+        ("dlq_topic", b""),
+        ("dlq_partition", "\u0663".encode()),
+    ],
+)
+def test_a_malformed_dead_letter_is_invalid_and_nothing_else(name: str, wrong: bytes) -> None:
+    outgoing = letter_of(Record(7))
+    headers = [(key, wrong if key == name else value) for key, value in outgoing.headers]
+    for broken in (headers, [pair for pair in headers if pair[0] != name]):
+        if name == "dlq_topic_id" and broken is not headers:
+            continue  # letters from before have none
+        with pytest.raises(Invalid):
+            parse_dead_letter(outgoing.key, outgoing.value, broken)
+
+
+def test_a_letter_whose_headers_were_dropped_keeps_its_link_and_is_not_whole() -> None:
+    link = (("attempt", b"4"), ("dlq_of", b"12:00000000-0000-0000-0000-000000000001"))
+    outgoing = letter_of(Record(0, headers=(*link, *((("h", b"v" * 1000),) * 500))))
+    letter = parse_dead_letter(outgoing.key, outgoing.value, outgoing.headers)
+    assert letter.attempt == 4
+    assert set(link) <= set(letter.headers)
+    assert not is_whole(letter)

@@ -1,0 +1,75 @@
+"""The dlq agent stores whatever is on the topic, and nothing there stops it."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from agents import dlq
+from agents.dlq import MALFORMED, DlqHandler, origin_of
+from signalflow.errors import Invalid, Retryable
+from signalflow.storage.dead_letters import NewLetter
+from signalflow.streams.consume import Batch, Ownership
+from signalflow.streams.dead_letters import dead_letter
+from tests.unit.streams.fakes import FakeApp, FakeEvent, FakeMessage, Record
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TOKEN = UUID(int=5)
+OWNED = Ownership(FakeApp(), 1)
+
+
+def batch(*records: Record) -> Batch:
+    return Batch([FakeEvent(FakeMessage(list(records)))])
+
+
+def on_topic(offset: int, of: Record) -> Record:
+    letter = dead_letter(of, Invalid("bad"), stage="write", worker="w", now=NOW)
+    return Record(offset, topic="dlq", key=letter.key, value=letter.value, headers=tuple(letter.headers))
+
+
+@pytest.fixture
+def handler() -> DlqHandler:
+    return DlqHandler(None, "w1", topic_ids={"dlq": UUID(int=9)})  # type: ignore[arg-type]
+
+
+async def test_a_record_that_is_no_dead_letter_is_kept_as_it_is_and_never_replayed(handler: DlqHandler) -> None:
+    good = on_topic(0, Record(4, headers=(("dlq_of", f"12:{TOKEN}".encode()),)))
+    stray = Record(1, topic="dlq", partition=0, key=None, value=b"\x00what", headers=(("dlq_topic", b"raw"),))
+    first, second = await handler.prepare(batch(good, stray))
+    assert (first.letter.topic, first.letter.offset, first.previous, first.whole) == ("raw", 4, (12, TOKEN), True)
+    assert (second.letter.topic, second.letter.offset, second.letter.topic_id) == ("dlq", 1, UUID(int=9))
+    assert (second.letter.value, second.letter.error_type, second.whole) == (b"\x00what", MALFORMED, False)
+
+
+async def test_a_letter_that_the_database_refuses_keeps_no_other_from_being_stored(
+    handler: DlqHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[int] = []
+
+    async def store(pool: Any, letters: list[NewLetter]) -> int:
+        if any(new.letter.offset == 2 for new in letters):
+            raise Invalid("refused")
+        stored.extend(new.letter.offset for new in letters)
+        return len(letters)
+
+    monkeypatch.setattr(dlq, "store_letters", store)
+    await handler.commit(await handler.prepare(batch(*(on_topic(n, Record(n)) for n in range(5)))), OWNED)
+    assert stored == [0, 1, 3, 4]
+
+
+async def test_nothing_is_done_while_the_database_is_away(handler: DlqHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(pool: Any, letters: list[NewLetter]) -> int:
+        raise Retryable("database away")
+
+    monkeypatch.setattr(dlq, "store_letters", away)
+    with pytest.raises(Retryable):
+        await handler.commit(await handler.prepare(batch(on_topic(0, Record(0)))), OWNED)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"12", b"x:y", b"12:zz", b"-1:" + str(TOKEN).encode(), b"9" * 19 + b":" + str(TOKEN).encode(), b"\xff"],
+)
+def test_a_link_that_cannot_be_one_is_none(value: bytes) -> None:
+    assert origin_of([("dlq_of", value)]) is None
