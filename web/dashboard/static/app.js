@@ -8,8 +8,12 @@ import { themeSwitch } from "./parts/theme.js";
 
 const ROUTES = [
   { path: /^\/$/, name: "now", title: "Now", load: () => import("./pages/now.js") },
+  { path: /^\/posts\/([0-9a-z]{1,13})\/?$/, name: "post", title: "Post", load: () => import("./pages/post.js") },
+  { path: /^\/analytics\/?$/, name: "analytics", title: "Analytics", load: () => import("./pages/analytics.js") },
+  { path: /^\/subreddits\/?$/, name: "subreddits", title: "Subreddits", load: () => import("./pages/subreddits.js") },
+  { path: /^\/operations\/?$/, name: "operations", title: "Operations", load: () => import("./pages/operations.js") },
 ];
-const TABS = [["/", "now", "Now"]];
+const TABS = [["/", "now", "Now"], ["/analytics", "analytics", "Analytics"], ["/subreddits", "subreddits", "Subreddits"], ["/operations", "operations", "Operations"]];
 
 const live = new Live();
 const main = document.getElementById("main");

@@ -1,0 +1,124 @@
+// Charts by uPlot, each with the same numbers as a table. Without the library the table stands alone.
+import { h } from "../dom.js";
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const VENDOR = "/static/vendor";
+let library = null;
+
+/** Ticks of a time axis in the reader's format: the clock, and the day where it changes or begins. */
+function timeTicks(ticks) {
+  let before = null;
+  return ticks.map((tick) => {
+    const moment = new Date(tick * 1000);
+    const date = day.format(moment);
+    const midnight = moment.getHours() === 0 && moment.getMinutes() === 0;
+    const text = midnight ? date : date === before ? clock.format(moment) : `${clock.format(moment)}\n${date}`;
+    before = date;
+    return text;
+  });
+}
+
+/** uPlot, fetched at the first chart; null when it is not installed. */
+function loadLibrary() {
+  library ??= new Promise((resolve) => {
+    document.head.append(h("link", { rel: "stylesheet", href: `${VENDOR}/uPlot.min.css` }));
+    document.head.append(h("script", { src: `${VENDOR}/uPlot.iife.min.js`, onload: () => resolve(globalThis.uPlot), onerror: () => resolve(null) }));
+  });
+  return library;
+}
+
+/** What a token of the style sheet is now: a canvas knows no variables. */
+function colourOf(token) {
+  const probe = h("span", { hidden: true });
+  probe.style.color = `var(--${token})`;
+  document.body.append(probe);
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  return colour;
+}
+
+function tableOf({ x, series }) {
+  return h("div", { class: "scroll-x table-of-chart", tabindex: "0", role: "region", "aria-label": "Numbers of the chart" },
+    h("table", {},
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, x.label), series.map(({ label }) => h("th", { scope: "col", class: "number" }, label)))),
+      h("tbody", {}, x.values.map((value, row) =>
+        h("tr", {}, h("th", { scope: "row" }, x.format(value)), series.map(({ values, format }) => h("td", { class: "number" }, format(values[row]))))))));
+}
+
+function optionsOf(plot, { x, series, height }, width) {
+  const [grid, text] = [colourOf("line"), colourOf("quiet")];
+  const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+  const sides = [...new Set(series.map(({ side }) => side ?? "left"))];
+  return {
+    width, height,
+    padding: [10, sides.includes("right") ? 0 : 12, 0, 0],
+    scales: { x: { time: Boolean(x.time) } },
+    cursor: { points: { size: 6 }, drag: { x: true, y: false } },
+    legend: { live: true },
+    axes: [
+      { ...axis, space: 70, values: (_, ticks) => (x.time ? timeTicks(ticks) : ticks.map((tick) => x.format(tick))) },
+      ...sides.map((side) => ({
+        ...axis, scale: side, side: side === "left" ? 3 : 1, size: 52, grid: side === "left" ? axis.grid : { show: false },
+        values: (_, ticks) => ticks.map(series.find((one) => (one.side ?? "left") === side).format),
+      })),
+    ],
+    series: [
+      { label: x.label, value: (_, value) => (value === null ? "–" : x.format(value * (x.time ? 1000 : 1))) },
+      ...series.map(({ label, colour, format, bars, side }) => ({
+        label, scale: side ?? "left", stroke: colourOf(colour), width: bars ? 0 : 1.75, spanGaps: true, points: { show: false },
+        fill: bars ? colourOf(colour) : undefined, paths: bars ? plot.paths.bars({ size: [0.8, 40] }) : undefined,
+        value: (_, value) => (value === null ? "–" : format(value)),
+      })),
+    ],
+  };
+}
+
+/**
+ * A chart: `data` is {x: {label, values, format, time}, series: [{label, values, format, colour, bars, side}], height}.
+ * Times are in milliseconds, colours are tokens of the style sheet. Returns {element, show(data)}; `signal` ends it.
+ */
+export function chart(label, signal) {
+  const canvas = h("div", { class: "canvas", "aria-hidden": "true" });
+  const table = h("div");
+  const details = h("details", { class: "as-table" }, h("summary", {}, "As a table"), table);
+  const element = h("figure", { class: "chart", "aria-label": label }, canvas, details);
+  let data = null;
+  let drawn = null;
+
+  async function draw() {
+    const plot = await loadLibrary();
+    if (!data || signal.aborted) return;
+    if (!plot) {
+      canvas.classList.add("missing");
+      canvas.removeAttribute("aria-hidden");
+      canvas.replaceChildren(h("p", { class: "quiet" }, "No charts on this server: its chart library is not installed. ", h("code", {}, "make web/dashboard/static/vendor/uPlot.iife.min.js"), " fetches it. The numbers are in the table."));
+      details.open = true;
+      return;
+    }
+    drawn?.destroy();
+    const scale = data.x.time ? 1000 : 1;
+    const columns = [data.x.values.map((value) => value / scale), ...data.series.map(({ values }) => values.map((value) => value ?? null))];
+    drawn = new plot(optionsOf(plot, data, canvas.clientWidth || 300), columns, canvas);
+  }
+
+  function show(fresh) {
+    data = { height: 220, ...fresh };
+    canvas.style.minHeight = `${data.height + 30}px`;
+    if (details.open) table.replaceChildren(tableOf(data));
+    draw();
+  }
+
+  details.addEventListener("toggle", () => {
+    if (details.open && data) table.replaceChildren(tableOf(data));
+  });
+  const resized = new ResizeObserver(() => drawn?.setSize({ width: canvas.clientWidth, height: data.height }));
+  resized.observe(canvas);
+  document.addEventListener("theme", draw, { signal });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw, { signal });
+  signal.addEventListener("abort", () => {
+    resized.disconnect();
+    drawn?.destroy();
+  });
+  return { element, show };
+}
