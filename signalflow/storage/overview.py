@@ -1,0 +1,77 @@
+"""What an operator asks the database: does it answer, who works, what is missing."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from signalflow.storage.pool import Pool, connection
+
+_WORKERS = """
+SELECT name, pid, web_url, state, is_poller, is_leader, started_at, heartbeat_at,
+    greatest(extract(epoch FROM now() - heartbeat_at), 0)::double precision
+FROM workers WHERE heartbeat_at > now() - $1::interval ORDER BY name
+"""
+_STATUS = """
+SELECT (SELECT mode FROM schema_info), (SELECT max(last_polled_at) FROM
+    (SELECT last_polled_at FROM posts ORDER BY created_utc DESC, id DESC LIMIT 200) AS newest),
+    pg_database_size(current_database())
+"""
+_GAPS = """
+SELECT id, subreddits, since, pages, opened_at, count(*) OVER () FROM listing_gaps
+WHERE closed_at IS NULL ORDER BY id LIMIT $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenWorker:
+    """A worker as it last reported itself; the age of the report, in seconds, is by the database's clock."""
+
+    name: str
+    pid: int
+    web_url: str
+    state: str
+    is_poller: bool
+    is_leader: bool
+    started_at: datetime
+    heartbeat_at: datetime
+    heartbeat_age: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """How the schema was made, the newest observation among the newest 200 posts (None: no posts), and the size in bytes."""
+
+    mode: str
+    newest_observation: datetime | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    """An open gap; posts created after `since` may be missing."""
+
+    id: int
+    subreddits: list[str]
+    since: datetime
+    pages: int
+    opened_at: datetime
+
+
+async def seen_workers(pool: Pool, within: timedelta) -> list[SeenWorker]:
+    """The workers that reported within this time, also those that are silent by now, by name."""
+    async with connection(pool) as reading:
+        return [SeenWorker(*row) for row in await reading.fetch(_WORKERS, within)]
+
+
+async def database_status(pool: Pool) -> DatabaseStatus:
+    """Raises Retryable while the database is away."""
+    async with connection(pool) as reading:
+        row = await reading.fetchrow(_STATUS)
+    assert row is not None
+    return DatabaseStatus(*row)
+
+
+async def first_open_gaps(pool: Pool, limit: int) -> tuple[int, list[OpenGap]]:
+    """How many gaps are open, and the oldest of them."""
+    async with connection(pool) as reading:
+        rows = await reading.fetch(_GAPS, limit)
+    return (rows[0][5] if rows else 0), [OpenGap(*tuple(row)[:5]) for row in rows]

@@ -1,0 +1,127 @@
+"""What the operations endpoint makes of a worker's metrics."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from signalflow.storage.overview import SeenWorker
+from web.api.operations import schemas
+from web.api.operations.collect import flow, shown, spent
+from web.api.operations.metrics import Scrape, parsed, rates, visible_seconds
+
+# As prometheus_client writes it; the lag is named twice, once with a topic each.
+EXPOSITION = """# HELP signalflow_reddit_requests_total Requests to Reddit.
+# TYPE signalflow_reddit_requests_total counter
+signalflow_reddit_requests_total{kind="listing",outcome="ok"} 350.0
+signalflow_reddit_requests_total{kind="info",outcome="ok"} 33.0
+signalflow_reddit_requests_total{kind="info",outcome="429"} 2.0
+# HELP signalflow_reddit_requests_last_minute Requests to Reddit in the last 60 s.
+# TYPE signalflow_reddit_requests_last_minute gauge
+signalflow_reddit_requests_last_minute 22.0
+# HELP signalflow_records_total Records.
+# TYPE signalflow_records_total counter
+signalflow_records_total{agent="enrich"} 1000.0
+signalflow_records_total{agent="sink"} 900.0
+# HELP signalflow_consumer_lag Records not committed yet.
+# TYPE signalflow_consumer_lag gauge
+signalflow_consumer_lag{topic="reddit.posts.enriched"} 9.0
+signalflow_consumer_lag{topic="reddit.posts.raw"} 3.0
+# HELP signalflow_visible_seconds Visible.
+# TYPE signalflow_visible_seconds histogram
+signalflow_visible_seconds_bucket{le="+Inf"} 100.0
+signalflow_visible_seconds_count 100.0
+signalflow_visible_seconds_sum 50.0
+"""
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def worker(**changes: Any) -> SeenWorker:
+    """A worker that is well."""
+    fields = {
+        "name": "worker-1",
+        "pid": 1,
+        "web_url": "http://127.0.0.1:1",
+        "state": "running",
+        "is_poller": False,
+        "is_leader": False,
+        "started_at": NOW,
+        "heartbeat_at": NOW,
+        "heartbeat_age": 1.0,
+    }
+    return SeenWorker(**{**fields, **changes})
+
+
+def scrape(moment: float, enrich: float, **changes: Any) -> Scrape:
+    """A look at a worker that has taken so many records through."""
+    fields: dict[str, Any] = {
+        "lag": {"reddit.posts.raw": 5},
+        "requests": {},
+        "budget_used": 0.0,
+        "dead_letters": 0.0,
+        "visible_count": 0.0,
+        "visible_sum": 0.0,
+    }
+    return Scrape(moment=moment, records={"enrich": enrich}, **{**fields, **changes})
+
+
+def test_metrics_are_read_by_their_labels() -> None:
+    look = parsed(EXPOSITION, 7.0)
+    assert look.lag == {"reddit.posts.enriched": 9, "reddit.posts.raw": 3}
+    assert look.records == {"enrich": 1000.0, "sink": 900.0}
+    assert look.requests == {"ok": 383.0, "429": 2.0}
+    assert look.budget_used == 22.0
+    assert (look.visible_count, look.visible_sum) == (100.0, 50.0)
+
+
+def test_text_that_is_no_exposition_is_a_value_error() -> None:
+    with pytest.raises(ValueError):
+        parsed("<html>not metrics</html>", 0.0)
+
+
+def test_throughput_is_the_difference_of_two_looks() -> None:
+    assert rates(scrape(10.0, 100), scrape(14.0, 300)) == {"enrich": 50.0}
+
+
+def test_throughput_is_unknown_at_the_first_look_and_never_negative_after_a_restart() -> None:
+    assert rates(None, scrape(10.0, 100)) is None
+    assert rates(scrape(10.0, 5000), scrape(14.0, 3)) is None
+
+
+def test_the_time_until_visible_is_that_of_the_newest_rows() -> None:
+    before, after = scrape(1.0, 0, visible_count=10, visible_sum=100), scrape(2.0, 0, visible_count=14, visible_sum=102)
+    assert visible_seconds(before, after) == 0.5
+    assert visible_seconds(None, after) == pytest.approx(102 / 14)
+    assert visible_seconds(after, after) is None
+
+
+def test_lag_and_throughput_are_the_sum_of_all_workers() -> None:
+    items = [
+        shown(worker(name="a"), scrape(2.0, 30), scrape(1.0, 10)),
+        shown(worker(name="b"), scrape(2.0, 15), scrape(1.0, 10)),
+    ]
+    added = flow(schemas.Workers(available=True, items=items))
+    assert added.lag == {"reddit.posts.raw": 10}
+    assert added.records_per_second == {"enrich": 25.0}
+    assert added.complete
+
+
+def test_a_lag_without_one_of_the_living_workers_is_called_incomplete() -> None:
+    items = [shown(worker(name="a"), scrape(2.0, 30), None), shown(worker(name="b"), "does not answer", None)]
+    assert not flow(schemas.Workers(available=True, items=items)).complete
+
+
+def test_a_worker_without_heartbeats_is_silent_and_does_not_poll() -> None:
+    out = shown(worker(heartbeat_age=16.0, is_poller=True, state="running"), "no heartbeat", None)
+    assert (out.status, out.is_poller, out.metrics.available) == ("silent", False, False)
+
+
+def test_the_budget_is_that_of_the_worker_that_polls() -> None:
+    limit = schemas.Budget(available=False, limit=60)
+    look = scrape(2.0, 30, budget_used=22.0, requests={"ok": 9.0})
+    items = [shown(worker(name="a"), scrape(2.0, 1), None), shown(worker(name="b", pid=2, is_poller=True), look, None)]
+    budget = spent(limit, schemas.Workers(available=True, items=items), {("b", 2): look})
+    assert (budget.available, budget.poller, budget.used, budget.limit) == (True, "b", 22.0, 60)
+    nobody = spent(limit, schemas.Workers(available=True, items=items[:1]), {})
+    assert not nobody.available
+    assert nobody.reason

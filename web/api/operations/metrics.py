@@ -1,0 +1,64 @@
+"""A worker's own numbers, out of the text that its /metrics gives. Pure."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+LAG = "signalflow_consumer_lag"
+RECORDS = "signalflow_records_total"
+BUDGET_USED = "signalflow_reddit_requests_last_minute"
+REQUESTS = "signalflow_reddit_requests_total"
+DEAD_LETTERS = "signalflow_dead_letters_total"
+VISIBLE = "signalflow_visible_seconds"
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """One look at a worker. `moment` is of a steady clock, in seconds; lag by topic, records by agent, requests by outcome."""
+
+    moment: float
+    lag: dict[str, int]
+    records: dict[str, float]
+    requests: dict[str, float]
+    budget_used: float
+    dead_letters: float
+    visible_count: float
+    visible_sum: float
+
+
+def parsed(text: str, moment: float) -> Scrape:
+    """Raises ValueError when the text is not an exposition of metrics."""
+    found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            label = next((sample.labels[name] for name in ("topic", "agent", "outcome") if name in sample.labels), "")
+            found[sample.name][label] += sample.value
+    return Scrape(
+        moment=moment,
+        lag={topic: int(records) for topic, records in found[LAG].items()},
+        records=dict(found[RECORDS]),
+        requests=dict(found[REQUESTS]),
+        budget_used=sum(found[BUDGET_USED].values()),
+        dead_letters=sum(found[DEAD_LETTERS].values()),
+        visible_count=sum(found[f"{VISIBLE}_count"].values()),
+        visible_sum=sum(found[f"{VISIBLE}_sum"].values()),
+    )
+
+
+def rates(before: Scrape | None, after: Scrape) -> dict[str, float] | None:
+    """Records a second of each agent between two looks; None without an earlier one, or when the worker began anew in between."""
+    if before is None or after.moment <= before.moment:
+        return None
+    if any(after.records.get(agent, 0.0) < records for agent, records in before.records.items()):
+        return None
+    seconds = after.moment - before.moment
+    return {agent: (records - before.records.get(agent, 0.0)) / seconds for agent, records in after.records.items()}
+
+
+def visible_seconds(before: Scrape | None, after: Scrape) -> float | None:
+    """Mean time from publication to a committed row, of the rows between two looks; None when there were none."""
+    count, total = after.visible_count, after.visible_sum
+    if before is not None and count >= before.visible_count:
+        count, total = count - before.visible_count, total - before.visible_sum
+    return total / count if count else None
