@@ -1,0 +1,157 @@
+"""The harness itself: a plan that a seed repeats, a proxy that does to a link what it says, faults that can be alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from signalflow.local.ports import LOOPBACK, free_ports
+from tests.chaos import schedule
+from tests.chaos.faults import ALL
+from tests.chaos.faults.base import Gate
+from tests.chaos.proxy import Proxy
+from tests.chaos.recovery import Seen
+
+# From the issue's table, the least of injections of a kind over three seeds.
+LEAST = {
+    "SIGTERM a worker": 20,
+    "start a fourth worker and stop it": 20,
+    "SIGSTOP beyond the session timeout": 20,
+    "SIGKILL the leader while it publishes": 10,
+    "one broker, then another": 10,
+    "all three brokers": 10,
+    "PostgreSQL stops at once": 10,
+    "all backends terminated": 10,
+    "a deadlock": 10,
+    "a statement timeout": 10,
+    "a full disk": 10,
+    "wall clock of a worker wrong by an hour": 10,
+}
+LEAST_BY_FAMILY = {"killed at ": 5, "Reddit: ": 10}
+LINKS = ("worker - database", "workers - broker", "poller - Reddit")
+
+
+def test_three_seeds_of_full_length_reach_the_counts_of_the_issue() -> None:
+    counts = {fault.kind: 3 * fault.share for fault in ALL}
+    wanted = LEAST | {
+        kind: least for kind in counts for family, least in LEAST_BY_FAMILY.items() if kind.startswith(family)
+    }
+    assert {kind: counts.get(kind, 0) for kind, least in wanted.items() if counts.get(kind, 0) < least} == {}
+    for link in LINKS:
+        assert sum(count for kind, count in counts.items() if kind.startswith(link)) >= 10
+    # One dies beside every worker that is stopped.
+    assert counts["SIGKILL a worker"] + counts["SIGSTOP beyond the session timeout"] >= 20
+    assert 3 * schedule.MUTATED >= 10_000
+
+
+def test_a_seed_repeats_its_plan_and_another_gives_another() -> None:
+    assert schedule.plan(7, 12) == schedule.plan(7, 12)
+    assert schedule.plan(7, 12) != schedule.plan(8, 12)
+
+
+def test_the_short_form_has_every_fault_at_most_once() -> None:
+    kinds = [planned.fault.kind for lane in schedule.plan(7, 1.6, short=True).values() for planned in lane]
+    assert len(kinds) == len(set(kinds)) == sum(fault.in_short_form for fault in ALL)
+
+
+def test_recovery_is_the_first_look_that_shows_what_was_sent_after_the_fault() -> None:
+    seen = Seen()
+    for at, until in ((10.0, 9.5), (11.0, 9.5), (14.0, 12.0), (15.0, 14.5)):
+        seen.add(at, until)
+    assert seen.recovered_at(9.0) == 10.0
+    assert seen.recovered_at(10.2) == 14.0
+    assert seen.recovered_at(14.8) is None
+
+
+async def test_a_fault_that_is_alone_waits_for_others_and_keeps_new_ones_out() -> None:
+    gate, order = Gate(), list[str]()
+    release = asyncio.Event()
+
+    async def together(name: str) -> None:
+        async with gate.together():
+            order.append(name)
+            await release.wait()
+
+    async def alone() -> None:
+        async with gate.alone():
+            order.append("alone")
+
+    first = asyncio.create_task(together("first"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    lonely = asyncio.create_task(alone())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    second = asyncio.create_task(together("second"))
+    release.set()
+    await asyncio.gather(first, lonely, second)
+    assert order == ["first", "alone", "second"]
+
+
+@asynccontextmanager
+async def echo_behind_a_proxy() -> AsyncIterator[tuple[Proxy, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A server that sends everything back, and a connection to it through a proxy."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            writer.write(data)
+
+    outer, inner = free_ports(2)
+    server = await asyncio.start_server(echo, LOOPBACK, inner)
+    proxy = Proxy(outer, inner)
+    await proxy.start()
+    reader, writer = await asyncio.open_connection(LOOPBACK, outer)
+    try:
+        yield proxy, reader, writer
+    finally:
+        writer.close()
+        await proxy.close()
+        server.close()
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float = 5.0) -> bytes:
+    """What comes back for a byte."""
+    writer.write(b"x")
+    async with asyncio.timeout(seconds):
+        return await reader.read(1)
+
+
+async def test_a_healthy_proxy_passes_everything_on_and_a_slow_one_late() -> None:
+    async with echo_behind_a_proxy() as (proxy, reader, writer):
+        assert await answer(reader, writer) == b"x"
+        proxy.slow(0.1)
+        began = asyncio.get_running_loop().time()
+        assert await answer(reader, writer) == b"x"
+        assert asyncio.get_running_loop().time() - began >= 0.2
+
+
+async def test_a_silent_proxy_holds_what_it_gets_until_it_is_healed() -> None:
+    async with echo_behind_a_proxy() as (proxy, reader, writer):
+        proxy.stall()
+        with pytest.raises(TimeoutError):
+            await answer(reader, writer, 0.2)
+        proxy.heal()
+        async with asyncio.timeout(5):
+            assert await reader.read(1) == b"x"
+
+
+async def test_a_cut_proxy_resets_old_and_new_connections() -> None:
+    async with echo_behind_a_proxy() as (proxy, reader, writer):
+        assert await answer(reader, writer) == b"x"
+        proxy.cut()
+        with pytest.raises(ConnectionResetError):
+            await reader.read(1)
+        new_reader, _ = await asyncio.open_connection(LOOPBACK, proxy.port)
+        with pytest.raises(ConnectionResetError):
+            await new_reader.read(1)
+
+
+async def test_a_half_open_connection_stays_silent_for_good_and_new_ones_work() -> None:
+    async with echo_behind_a_proxy() as (proxy, reader, writer):
+        assert await answer(reader, writer) == b"x"
+        proxy.half_open()
+        proxy.heal()
+        with pytest.raises(TimeoutError):
+            await answer(reader, writer, 0.3)
+        assert await answer(*await asyncio.open_connection(LOOPBACK, proxy.port)) == b"x"
