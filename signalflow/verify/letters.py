@@ -3,20 +3,26 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import md5
 from typing import Any
+from uuid import UUID
 
 from signalflow.verify.contract import RawRecord
 from signalflow.verify.expect import Expected, digest
 from signalflow.verify.report import TableReport
 
-_OURS = "dlq_"
+# Original headers may have any name; those of the dead letter stand behind them, and this is the first.
+_FIRST_OF_OURS = "dlq_topic"
+_NOT_WHOLE = frozenset({"dlq_truncated", "dlq_headers_dropped"})
 _IN_DOUBT = frozenset({"write", "decode"})
 _EVENTS = """
-SELECT source_topic, source_partition, source_offset, attempt, original_key, original_value FROM dlq_events
-ORDER BY source_topic, source_partition, source_offset, attempt
+SELECT topic_id, source_partition, source_offset, attempt, source_topic, original_key, original_value FROM dlq_events
+WHERE source_topic <> $1 ORDER BY topic_id, source_partition, source_offset, attempt
 """
 
 Place = tuple[int, int]
+# The source topic's id (a topic made anew under its name has another), partition, offset, attempt.
+Key = tuple[str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,7 @@ class Letter:
     """One dead letter. `place`: partition and offset of the raw record that it goes back to, None where that cannot be told;
     `stored_at`: its own in the dead-letter topic."""
 
+    key: Key
     topic: str
     partition: int
     offset: int
@@ -41,7 +48,7 @@ class Letters:
     """All dead letters of a topic, each once however often it was sent."""
 
     raw_topic: str
-    by_record: dict[tuple[str, int, int, int], Letter] = field(default_factory=dict)
+    by_record: dict[Key, Letter] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
     def take(self, record: RawRecord) -> None:
@@ -51,7 +58,7 @@ class Letters:
         except (KeyError, ValueError) as error:
             self.unreadable.append(f"offset {record.offset} of partition {record.partition}: {type(error).__name__}")
             return
-        self.by_record.setdefault((letter.topic, letter.partition, letter.offset, letter.attempt), letter)
+        self.by_record.setdefault(letter.key, letter)
 
     def set_aside(self) -> Mapping[Place, str]:
         """Raw records of which a dead letter exists, and the stage that refused them."""
@@ -60,17 +67,28 @@ class Letters:
 
 def _letter(record: RawRecord, raw_topic: str) -> Letter:
     headers = [(name, bytes(value or b"")) for name, value in record.headers or ()]
-    ours = {name: value.decode() for name, value in headers if name.startswith(_OURS)}
-    original = [(name, value) for name, value in headers if not name.startswith(_OURS)]
+    names = [name for name, _ in headers]
+    begin = len(names) - 1 - names[::-1].index(_FIRST_OF_OURS)
+    original, ours = headers[:begin], {name: value.decode() for name, value in headers[begin:]}
     topic, partition, offset = ours["dlq_topic"], int(ours["dlq_partition"]), int(ours["dlq_offset"])
-    if not ours["dlq_error"] or not ours["dlq_error_type"] or not ours["dlq_worker"] or not ours["dlq_failed_at"]:
+    if not all(ours[name] for name in ("dlq_error", "dlq_error_type", "dlq_worker", "dlq_failed_at")):
         raise ValueError("an empty header")
+    # Letters from before topics had ids are stored under the hash of the name.
+    topic_id = ours.get("dlq_topic_id") or str(UUID(md5(topic.encode(), usedforsecurity=False).hexdigest()))
+    attempt = int(ours["dlq_attempt"])
     return Letter(
-        topic, partition, offset, int(ours["dlq_attempt"]), ours["dlq_stage"],
-        (partition, offset) if topic == raw_topic else _source(record.value, raw_topic),
-        not {"dlq_truncated", "dlq_headers_dropped"} & ours.keys(),
-        digest(record.key, record.value, original), digest(record.key, record.value, ()), (record.partition, record.offset),
-    )  # fmt: skip
+        key=(topic_id, partition, offset, attempt),
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        attempt=attempt,
+        stage=ours["dlq_stage"],
+        place=(partition, offset) if topic == raw_topic else _source(record.value, raw_topic),
+        whole=_NOT_WHOLE.isdisjoint(names),
+        digest=digest(record.key, record.value, original),
+        contents=digest(record.key, record.value, ()),
+        stored_at=(record.partition, record.offset),
+    )
 
 
 def _source(value: bytes | None, raw_topic: str) -> Place | None:
@@ -117,34 +135,36 @@ def _was_read(expected: Expected, place: Place) -> bool:
 
 
 async def compare_events(
-    connection: Any, letters: Letters, committed: Mapping[int, int], all_kept: bool
+    connection: Any, letters: Letters, topic: str, committed: Mapping[int, int], all_kept: bool
 ) -> TableReport:
     """The table `dlq_events` against the dead-letter topic: what is below the committed offsets must be stored.
 
-    `all_kept`: the topic still has all its records, so that the table may hold no others.
+    `all_kept`: the topic still has all its records, so that the table may hold no others. What stood in the topic and was no dead
+    letter is stored under the topic's own name, and not compared.
     """
     known = letters.by_record
     due = {key for key, letter in known.items() if letter.stored_at[1] < committed.get(letter.stored_at[0], 0)}
     report = TableReport(expected=len(due))
-    found = set()
-    async for row in connection.cursor(_EVENTS):
+    found: set[Key] = set()
+    async for row in connection.cursor(_EVENTS, topic):
         report.found += 1
-        topic, partition, offset, attempt, original_key, original_value = row
-        key = topic, partition, offset, attempt
+        topic_id, partition, offset, attempt, source_topic, original_key, original_value = row
+        key = str(topic_id), partition, offset, attempt
+        name = _named(source_topic, key)
         letter = known.get(key)
         if key in found:
-            report.note("duplicated", _named(key))
+            report.note("duplicated", name)
         elif letter is None and all_kept:
-            report.note("extra", _named(key))
+            report.note("extra", name)
         elif letter is None:
             report.unchecked += 1
         elif letter.whole and letter.contents != digest(original_key, original_value, ()):
-            report.note("wrong", f"{_named(key)}: not the original bytes")
+            report.note("wrong", f"{name}: not the original bytes")
         found.add(key)
     for key in sorted(due - found):
-        report.note("missing", _named(key))
+        report.note("missing", _named(known[key].topic, key))
     return report
 
 
-def _named(key: tuple[str, int, int, int]) -> str:
-    return f"{key[0]} partition {key[1]} offset {key[2]} attempt {key[3]}"
+def _named(topic: str, key: Key) -> str:
+    return f"{topic} partition {key[1]} offset {key[2]} attempt {key[3]}"

@@ -78,7 +78,9 @@ async def verify(
                 oracle.expected.close()
             report.dead_letters = compare_letters(oracle.expected, letters)
             if committed.letters is not None:
-                report.dlq_events = await compare_events(connection, letters, committed.letters, dead.start is None)
+                report.dlq_events = await compare_events(
+                    connection, letters, names.posts_dlq, committed.letters, dead.start is None
+                )
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
         raise Fatal("the database has no schema that this version knows: run `signalflow migrate`") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

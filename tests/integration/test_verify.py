@@ -1,0 +1,274 @@
+"""`signalflow verify` on a pipeline that runs: clean when all is well, while records are on their way too, and whatever is damaged by hand is found."""
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from signalflow.events import Envelope
+from signalflow.settings import Settings
+from signalflow.storage.jobs import refresh_touched
+from signalflow.storage.pool import create_pool
+from signalflow.streams.admin import create_topics
+from signalflow.topics import TopicNames
+from signalflow.verify.report import Report
+from signalflow.verify.run import verify
+from tests.integration.workers import WorkerProcess, eventually, observation, produce, read_topic
+
+START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
+POSTS, MOMENTS = 40, 4
+TITLES = ("This is great news!", "A terrible, horrible day", "Notes on a compiler")
+
+
+def observations(number: int, moments: int, minutes: int = 25) -> list[Envelope]:
+    rnd = random.Random(number)
+    return [
+        observation(
+            f"v{number}",
+            START + timedelta(minutes=minutes * moment),
+            created_at=START - timedelta(minutes=1),
+            score=rnd.randrange(100_000),
+            comments=rnd.randrange(200),
+            title=TITLES[number % 3],
+            mode="refresh" if moment else "new",
+        )
+        for moment in range(moments)
+    ]
+
+
+async def poison(settings: Settings) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
+        for key in (b"x1", b"x2"):
+            topic = TopicNames.of(settings).posts_raw
+            await producer.send_and_wait(topic, b"not json", key=key, headers=[("attempt", b"2")])
+
+
+@pytest.fixture
+async def worker(settings: Settings, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
+    await create_topics(settings)
+    process = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
+    process.start()
+    try:
+        await process.ready()
+        yield process
+    finally:
+        process.ensure_stopped()
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    yield connection
+    await connection.close()
+
+
+async def refreshed(settings: Settings) -> None:
+    pool = await create_pool(settings, application_name="test")
+    await refresh_touched(pool)
+    await pool.close()
+
+
+def command(settings: Settings, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "SIGNALFLOW_KAFKA": settings.kafka,
+        "SIGNALFLOW_DATABASE_URL": settings.database_url.get_secret_value(),
+        "SIGNALFLOW_TOPIC_PREFIX": settings.topic_prefix,
+        "SIGNALFLOW_APP_ID": settings.app_id,
+        "SIGNALFLOW_TOPIC_PARTITIONS": str(settings.topic_partitions),
+        **changed,
+    }
+    program = [Path(sys.executable).with_name("signalflow"), "verify", *arguments]
+    return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+DAMAGES = {
+    "a history row is deleted": (
+        "DELETE FROM post_metrics_history WHERE post_id = 'v3' AND observed_at = $1",
+        {("post_metrics_history", "missing"), ("post_metrics_hourly", "wrong")},
+    ),
+    "a post is deleted": ("DELETE FROM posts WHERE id = 'v3' AND $1::timestamptz IS NOT NULL",
+                          {("posts", "missing"), ("post_nlp_features", "extra")}),
+    "a score in the history is changed": (
+        "UPDATE post_metrics_history SET score = score + 1 WHERE post_id = 'v3' AND observed_at = $1",
+        {("post_metrics_history", "wrong"), ("post_metrics_hourly", "wrong")},
+    ),
+    "a velocity in the history is changed": (
+        "UPDATE post_metrics_history SET score_velocity = score_velocity + 0.001 WHERE post_id = 'v3' AND observed_at = $1",
+        {("post_metrics_history", "wrong"), ("post_metrics_hourly", "wrong")},
+    ),
+    "a velocity is made unknown": (
+        "UPDATE posts SET comment_velocity = NULL WHERE id = 'v3' AND $1::timestamptz IS NOT NULL",
+        {("posts", "wrong")},
+    ),
+    "a row is added to the history": (
+        "INSERT INTO post_metrics_history (post_id, observed_at, score, num_comments) VALUES ('v3', $1::timestamptz + interval '1 second', 1, 1)",
+        {("post_metrics_history", "extra"), ("post_metrics_hourly", "wrong")},
+    ),
+    "a post is added": (
+        "INSERT INTO posts (id, subreddit, title, over_18, is_self, created_utc, first_seen_at, last_polled_at, current_score, "
+        "current_comments, trending_score, is_trending) VALUES ('v3x', 'python', 't', false, false, $1, $1, $1, 1, 1, 0, false)",
+        {("posts", "extra"), ("post_nlp_features", "missing")},
+    ),
+    "a title is changed": (
+        "UPDATE posts SET title = title || '.' WHERE id = 'v5' AND $1::timestamptz IS NOT NULL", {("posts", "wrong")}),
+    "first_seen_at is moved": (
+        "UPDATE posts SET first_seen_at = $1 WHERE id = 'v3'", {("posts", "wrong")}),
+    "a sentiment is changed": (
+        "UPDATE post_nlp_features SET sentiment_score = -sentiment_score WHERE post_id = 'v3' AND $1::timestamptz IS NOT NULL",
+        {("post_nlp_features", "wrong")},
+    ),
+    "a dead letter is not stored": (
+        "DELETE FROM dlq_events WHERE original_key = 'x1' AND $1::timestamptz IS NOT NULL", {("dlq_events", "missing")}),
+    "a dead letter is not what failed": (
+        "UPDATE dlq_events SET original_value = 'x' WHERE original_key = 'x2' AND $1::timestamptz IS NOT NULL",
+        {("dlq_events", "wrong")},
+    ),
+    "a rollup is not renewed": (
+        "UPDATE post_metrics_hourly SET observations = observations + 1 WHERE post_id = 'v3' AND bucket = date_trunc('hour', $1, 'UTC')",
+        {("post_metrics_hourly", "wrong")},
+    ),
+}  # fmt: skip
+
+
+def differences(report: Report) -> set[tuple[str, str]]:
+    kinds = ("missing", "extra", "duplicated", "wrong")
+    return {(name, kind) for name, table in report.tables.items() for kind in kinds if getattr(table, kind)}
+
+
+Rows = dict[str, tuple[list[str], list[asyncpg.Record]]]
+
+
+async def backup(database: asyncpg.Connection) -> Rows:
+    """The columns and rows of the tables that are going to be damaged; generated columns make themselves."""
+    rows: Rows = {}
+    for table in ("posts", "post_nlp_features", "post_metrics_history", "post_metrics_hourly", "dlq_events"):
+        columns = await database.fetch(
+            "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND attgenerated = '' "
+            "AND NOT attisdropped ORDER BY attnum",
+            table,
+        )
+        names = [column["attname"] for column in columns]
+        rows[table] = names, await database.fetch(f"SELECT {', '.join(names)} FROM {table}")
+    return rows
+
+
+async def restore(database: asyncpg.Connection, rows: Rows) -> None:
+    for table, (names, records) in rows.items():
+        await database.execute(f"DELETE FROM {table}")
+        if table == "dlq_events":
+            await database.execute("ALTER TABLE dlq_events ALTER id SET GENERATED BY DEFAULT")
+        await database.copy_records_to_table(table, columns=names, records=[tuple(record) for record in records])
+
+
+async def settled(settings: Settings, worker: WorkerProcess, records: int, dead: int = 0) -> None:
+    """Wait until everything is committed: then every record is due."""
+
+    async def all_due() -> bool:
+        report = await verify(settings)
+        events = report.dlq_events
+        return report.records_due == records and (not dead or (events is not None and events.expected == dead))
+
+    await eventually(all_due, 30, worker.tail)
+
+
+async def test_a_clean_pipeline_is_clean_and_whatever_is_damaged_is_found(
+    settings: Settings, worker: WorkerProcess, database: asyncpg.Connection
+) -> None:
+    await produce(settings, [each for n in range(POSTS) for each in observations(n, MOMENTS)])
+    await poison(settings)
+    records = POSTS * MOMENTS + 2
+    await settled(settings, worker, records, 2)
+    await refreshed(settings)
+    report = await verify(settings)
+    assert report.clean, report
+    assert (report.records, report.posts.found, report.history.found) == (records, POSTS, POSTS * MOMENTS)
+    assert (report.history.expected, report.posts.expected) == (POSTS * MOMENTS, POSTS)
+    assert report.dead_letters is not None
+    assert report.hourly is not None
+    assert report.dead_letters.expected == report.dead_letters.found == 2
+    # Moments 0, 25, 50 and 75 minutes after the hour: two hours a post.
+    assert (report.hourly.expected, report.hourly.unchecked) == (2 * POSTS, 0)
+
+    moment = START + timedelta(minutes=25)
+    for what, (statement, found) in DAMAGES.items():
+        before = await backup(database)
+        assert (await database.execute(statement, moment)).endswith(" 1"), what
+        assert differences(await verify(settings)) == found, what
+        await restore(database, before)
+    assert (await verify(settings)).clean
+
+    ok = command(settings, "--json")
+    assert ok.returncode == 0, ok.stderr
+    assert json.loads(ok.stdout)["tables"]["post_metrics_history"]["expected"] == POSTS * MOMENTS
+    await database.execute("DELETE FROM post_metrics_history WHERE post_id = 'v7'")
+    lost = command(settings)
+    assert lost.returncode == 1
+    assert "v7 at " in lost.stdout
+    assert json.loads(command(settings, "--json").stdout)["tables"]["post_metrics_history"]["missing"] == MOMENTS
+    assert command(settings, "--since", "yesterday").returncode == 2
+    away = command(settings, SIGNALFLOW_DATABASE_URL="postgresql://x@127.0.0.1:9/none")
+    assert (away.returncode, away.stdout) == (3, "")
+    assert command(settings, SIGNALFLOW_KAFKA="127.0.0.1:9").returncode == 3
+
+
+async def test_while_records_are_on_their_way_nothing_is_taken_for_lost(
+    settings: Settings, worker: WorkerProcess
+) -> None:
+    async def load() -> None:
+        for moment in range(12):
+            envelopes = [observations(n, 12, 3)[moment] for n in range(300)]
+            await produce(settings, envelopes)
+            await poison(settings)
+
+    loading = asyncio.create_task(load())
+    reports: list[Report] = []
+    while not loading.done() or reports[-1].records_due < reports[-1].records:
+        reports.append(await verify(settings))
+        assert reports[-1].clean, reports[-1]
+        assert len(reports) < 200, worker.tail()
+    await loading
+    assert reports[-1].history.expected == 12 * 300
+    assert any(0 < report.records_due < report.records for report in reports), (
+        "never looked while records were on their way"
+    )
+
+
+async def test_with_a_part_of_the_log_only_what_it_says_is_judged(
+    settings: Settings, worker: WorkerProcess, database: asyncpg.Connection
+) -> None:
+    now = datetime.now(UTC)
+    await produce(settings, [o for n in range(10) for o in observations(n, 2)])
+    await settled(settings, worker, 20)
+    raw = await read_topic(settings, TopicNames.of(settings).posts_raw)
+    middle = datetime.fromtimestamp(max(record.timestamp for record in raw) / 1000 + 0.001, UTC)
+    later = [observation(f"v{n}", now + timedelta(minutes=5 * k), created_at=START, score=10 + n * k, comments=k)
+             for n in range(5) for k in (1, 2, 3)]  # fmt: skip
+    await produce(settings, [*later, observation("new", now + timedelta(minutes=2), created_at=now, score=1)])
+    await settled(settings, worker, 36)
+
+    part = await verify(settings, since=middle)
+    assert part.clean, part
+    assert (part.records, part.posts.expected, part.history.expected) == (16, 6, 16)
+    # The first of each post in the part has its velocity from records that were not read.
+    assert part.history.unchecked == 5 + 1
+    until = await verify(settings, until=middle)
+    assert until.clean, until
+    assert until.records_due == 20
+
+    await database.execute("UPDATE post_metrics_history SET score_velocity = 7 WHERE post_id = 'v2' AND observed_at = $1",
+                           now + timedelta(minutes=10))  # fmt: skip
+    await database.execute("DELETE FROM post_metrics_history WHERE post_id = 'v4' AND observed_at = $1", START)
+    assert differences(await verify(settings, since=middle)) == {("post_metrics_history", "wrong")}
+    assert differences(await verify(settings)) == {
+        ("post_metrics_history", "wrong"),
+        ("post_metrics_history", "missing"),
+    }

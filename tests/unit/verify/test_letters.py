@@ -1,0 +1,111 @@
+"""Dead letters against the log: what must be there, whole, and nothing else."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from signalflow.verify import Scope, expected
+from signalflow.verify.letters import Letters, compare_letters
+
+BAD = (b"k", b"not json", (("trace", b"1"), ("attempt", b"2")))
+
+
+def record(offset: int, key: bytes | None, value: bytes | None, headers: Any = (), topic: str = "raw") -> Any:
+    return SimpleNamespace(
+        topic=topic, partition=3, offset=offset, timestamp=1_800_000_000_000, key=key, value=value, headers=headers
+    )
+
+
+def letter(offset: int = 7, *, key: bytes | None = b"k", value: bytes | None = b"not json", original: Any = BAD[2],
+           **changed: str | None) -> Any:  # fmt: skip
+    ours = {
+        "topic": "raw", "partition": "3", "offset": str(offset), "stage": "validate", "error_type": "Invalid", "error": "no JSON",
+        "attempt": "2", "worker": "w1", "failed_at": "2026-01-01T00:00:00+00:00",
+        "topic_id": "00000000-0000-0000-0000-000000000001",
+    } | changed  # fmt: skip
+    headers = (*original, *((f"dlq_{name}", text.encode()) for name, text in ours.items() if text is not None))
+    return record(0, key, value, headers, topic="dlq")
+
+
+def found(*dead: Any, enriched_up_to: int = 99) -> tuple[int, int, int, int]:
+    """Expected, missing, extra, wrong of a log with one bad record at offset 7."""
+    letters = Letters("raw")
+    for each in dead:
+        letters.take(each)
+    log = expected([record(7, *BAD)], scope=Scope(enriched={3: enriched_up_to}, set_aside=letters.set_aside()))
+    report = compare_letters(log, letters)
+    log.close()
+    return report.expected, report.missing, report.extra, report.wrong
+
+
+def test_a_dead_letter_that_came_twice_is_one() -> None:
+    assert found(letter(), letter()) == (1, 0, 0, 0)
+
+
+def test_a_bad_record_without_its_dead_letter_is_missing_once_it_was_passed() -> None:
+    assert found() == (1, 1, 0, 0)
+    assert found(enriched_up_to=7) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"key": b"other"},
+        {"key": None},
+        {"value": b"not  json"},
+        {"original": BAD[2][:1]},
+        {"original": BAD[2][::-1]},
+        {"attempt": "1"},
+        {"stage": "write"},
+    ],
+    ids=str,
+)
+def test_a_dead_letter_that_is_not_the_record_that_failed_is_wrong(changed: dict[str, Any]) -> None:
+    assert found(letter(**changed)) == (1, 0, 0, 1)
+
+
+def test_a_dead_letter_without_its_origin_or_reason_is_wrong() -> None:
+    for name in ("topic", "offset", "error", "worker"):
+        assert found(letter(**{name: None})) == (1, 1, 0, 1), name
+
+
+def test_one_that_was_cut_says_so_and_is_not_compared_to_the_byte() -> None:
+    assert found(letter(value=b"not", original=(*BAD[2], ("dlq_truncated", b"8")))) == (1, 0, 0, 0)
+
+
+def test_headers_of_an_earlier_attempt_belong_to_the_original() -> None:
+    again = letter(original=(("attempt", b"2"), ("dlq_of", b"5:token")))
+    letters = Letters("raw")
+    letters.take(again)
+    log = expected([record(7, b"k", b"not json", (("attempt", b"2"), ("dlq_of", b"5:token")))])
+    assert compare_letters(log, letters).differences == 0
+    log.close()
+
+
+def test_a_valid_record_among_the_dead_letters_is_extra_and_its_rows_are_not_missed() -> None:
+    moment = "2026-01-01T12:00:00Z"
+    payload = {
+        "id": "a",
+        "subreddit": "x",
+        "author": None,
+        "title": "t",
+        "created_utc": moment,
+        "score": 1,
+        "num_comments": 0,
+    }
+    valid = json.dumps({
+        "entity_type": "reddit_submission", "source": "s", "mode": "new", "emitted_at": moment, "payload": payload,
+        "metadata": {"subreddit": "x", "observed_at": moment},
+    }).encode()  # fmt: skip
+    enriched = json.dumps({"source": {"topic": "raw", "partition": 3, "offset": 5}}).encode()
+    letters = Letters("raw")
+    letters.take(letter(901, value=enriched, topic="enriched", stage="write"))
+    log = expected([record(5, b"a", valid)], scope=Scope(set_aside=letters.set_aside()))
+    report = compare_letters(log, letters)
+    assert (report.extra, report.missing, report.wrong) == (1, 0, 0)
+    assert "enriched partition 3 offset 901" in report.examples[0]
+    assert [row.due for row in log.history] == [False]
+    assert log.posts["a"].unsure
+    log.close()
