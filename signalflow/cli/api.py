@@ -7,6 +7,8 @@ import typer
 
 # Requests that still run when the process is asked to stop get this long.
 GRACE_SECONDS = 5
+# All headers of a request together.
+MAX_HEADER_BYTES = 16 << 10
 
 
 def register(app: typer.Typer) -> None:
@@ -15,7 +17,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def api(
         host: Annotated[
-            str | None, typer.Option(help="Address to bind to; only loopback. Default: SIGNALFLOW_API_HOST.")
+            str | None, typer.Option(help="Address to bind to. Default: SIGNALFLOW_API_HOST, which is loopback.")
         ] = None,
         port: Annotated[
             int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. Default: SIGNALFLOW_API_PORT.")
@@ -25,15 +27,11 @@ def register(app: typer.Typer) -> None:
         import uvicorn
 
         from signalflow.logs import configure_logging
-        from signalflow.settings import LOOPBACK_HOSTS, get_settings
+        from signalflow.settings import get_settings
         from web.api.app import create_api
 
         settings = get_settings()
         host = host or settings.api_host
-        if host not in LOOPBACK_HOSTS:
-            raise typer.BadParameter(
-                "only loopback addresses (127.0.0.1) are allowed until accounts exist", param_hint="--host"
-            )
         configure_logging(settings)
         bound = _bound(host, settings.api_port if port is None else port)
         config = uvicorn.Config(
@@ -41,6 +39,10 @@ def register(app: typer.Typer) -> None:
             access_log=False,
             log_level="warning",
             server_header=False,
+            # uvicorn believes proxies on this machine unless told; whoever else runs here could then choose their address.
+            proxy_headers=bool(settings.api_trusted_proxies),
+            forwarded_allow_ips=settings.api_trusted_proxies,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         address = bound.getsockname()

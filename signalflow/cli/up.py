@@ -147,7 +147,8 @@ def _without_password(url: str) -> str:
 def _run(stack: "Stack", directory: "StateDir") -> None:
     from rich.console import Console
 
-    from signalflow.local.report import ConsoleReporter
+    from signalflow.cli.user import new_link
+    from signalflow.local.report import ADMIN, ConsoleReporter
     from signalflow.local.run import Run
     from signalflow.logs import configure_logging, quiet_libraries
 
@@ -158,16 +159,20 @@ def _run(stack: "Stack", directory: "StateDir") -> None:
 
     async def whole_life() -> None:
         run = Run(stack, _steps(stack), directory, partial(ConsoleReporter, console))
-        await run.until_stopped(partial(_counter, stack))
+        await run.until_stopped(partial(_counter, stack), partial(new_link, stack.effective_settings(), ADMIN))
 
     asyncio.run(whole_life())
 
 
 def _steps(stack: "Stack") -> list[list["Step"]]:
     """What must be done between the start of the servers and that of the workers."""
+    from signalflow.cli.stack import command_user
+    from signalflow.clock import utcnow
     from signalflow.local.parts import Step
+    from signalflow.local.report import ADMIN
     from signalflow.reddit.subreddits import read_subreddits
     from signalflow.storage import migrate
+    from signalflow.storage.accounts import ensure_user
     from signalflow.storage.pool import create_pool
     from signalflow.storage.subreddits import SubredditDefault, load_defaults
     from signalflow.streams.admin import create_topics
@@ -180,10 +185,17 @@ def _steps(stack: "Stack") -> list[list["Step"]]:
         async with await create_pool(stack.effective_settings(), application_name="signalflow up") as pool:
             await load_defaults(pool, rows)
 
+    async def account() -> None:
+        async with await create_pool(stack.effective_settings(), application_name="signalflow up") as pool:
+            await ensure_user(pool, ADMIN, "admin", now=utcnow(), who=command_user())
+
     async def topics() -> None:
         await create_topics(stack.effective_settings())
 
-    return [[Step("schema", schema), Step("topics", topics)], [Step("subreddits", subreddits)]]
+    return [
+        [Step("schema", schema), Step("topics", topics)],
+        [Step("subreddits", subreddits), Step("account", account)],
+    ]
 
 
 async def _counter(stack: "Stack") -> Callable[[], Awaitable[int]]:
@@ -198,8 +210,11 @@ def _start_detached(directory: "StateDir") -> None:
     """Start the same command in a session of its own, and wait until it says that the stack is up."""
     from rich.console import Console
 
+    from signalflow.cli.user import new_link
     from signalflow.errors import Fatal
     from signalflow.local.process import tail
+    from signalflow.local.report import ADMIN
+    from signalflow.settings import Settings
 
     log = directory.logs / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +234,8 @@ def _start_detached(directory: "StateDir") -> None:
                 raise Fatal(f"the stack did not start:\n{tail(log)}")
             state = directory.running()
             if state is not None and state.supervisor.pid == process.pid and state.phase == "up":
-                typer.echo(f"signalflow is up: {state.status.api_url} (`signalflow down` stops it)")
+                link = asyncio.run(new_link(Settings(**state.settings), ADMIN))  # type: ignore[arg-type]
+                typer.echo(f"signalflow is up (`signalflow down` stops it); sign in, once: {link}")
                 return
             time.sleep(_POLL_SECONDS)
     raise Fatal(f"the stack is not up after {_DETACHED_START_SECONDS:.0f} s, and goes on trying; see {log}")

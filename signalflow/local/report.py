@@ -12,6 +12,8 @@ from rich.table import Table
 from signalflow.local.parts import Part, PartState, Step
 from signalflow.local.progress import Progress
 
+# The user whom `up` makes.
+ADMIN = "admin"
 _COLOURS = {
     PartState.READY: "green",
     PartState.DONE: "green",
@@ -55,11 +57,14 @@ class ConsoleReporter:
             with contextlib.suppress(OSError):
                 self._live.update(self._table(), refresh=True)
 
-    def up(self, address: str) -> None:
-        """The stack is up: no table any more."""
+    def up(self, link: str) -> None:
+        """The stack is up: no table any more. The link signs a browser in."""
         self._end_table()
         seconds = time.monotonic() - self._started
-        self.say(f"[bold green]signalflow is up[/bold green] after {seconds:.0f} s: {address} (Ctrl-C stops it)")
+        self.say(f"[bold green]signalflow is up[/bold green] after {seconds:.0f} s (Ctrl-C stops it)")
+        self.say(
+            f"open {escape(link)} (signs you in once, within 15 minutes; `signalflow user link {ADMIN}` makes another)"
+        )
 
     def progress(self, progress: Progress, clock: str) -> None:
         """The line of every few seconds."""

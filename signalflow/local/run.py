@@ -23,6 +23,8 @@ _TICK_SECONDS = 0.5
 MakeReporter = Callable[[Sequence[Part | Step]], ConsoleReporter]
 MakeCounter = Callable[[], Awaitable[Callable[[], Awaitable[int]]]]
 """Makes, once the database is there, what counts its posts."""
+MakeLink = Callable[[], Awaitable[str]]
+"""Makes the link that signs a browser in, once."""
 
 
 class Run:
@@ -40,12 +42,12 @@ class Run:
         self._supervisor = Supervisor(stages, self._reporter, self._write_state)
         self._asked_to_stop = asyncio.Event()
 
-    async def until_stopped(self, make_counter: MakeCounter) -> None:
+    async def until_stopped(self, make_counter: MakeCounter, make_link: MakeLink) -> None:
         """Start everything, show progress until a signal comes, stop everything. Raises what made the start fail."""
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
-        work = asyncio.create_task(self._work(make_counter))
+        work = asyncio.create_task(self._work(make_counter, make_link))
         asked = asyncio.create_task(self._asked_to_stop.wait())
         try:
             await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -63,7 +65,7 @@ class Run:
         if not work.cancelled():
             work.result()
 
-    async def _work(self, make_counter: MakeCounter) -> None:
+    async def _work(self, make_counter: MakeCounter, make_link: MakeLink) -> None:
         self._write_state()
         ticking = asyncio.create_task(self._tick())
         try:
@@ -72,7 +74,7 @@ class Run:
             ticking.cancel()
         self._phase = "up"
         self._write_state()
-        self._reporter.up(self._stack.api_url)
+        self._reporter.up(await make_link())
         reader = ProgressReader(self._stack.worker_urls, await make_counter())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.watch())

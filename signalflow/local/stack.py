@@ -16,6 +16,7 @@ from signalflow.local.parts import Part, Stage, Step, http_ok
 from signalflow.local.ports import LOOPBACK
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.local.process import Launch
+from signalflow.local.secret import own_secret
 from signalflow.local.state import StackStatus, WorkerStatus
 from signalflow.local.supervisor import Managed
 from signalflow.settings import Settings
@@ -226,7 +227,8 @@ class Stack:
         return [self._own_part("simulator", url, [_program("signalflow"), *arguments], {}, "/__ctl", stop_rank=2)]
 
     def _api_part(self) -> Part:
-        changes = {"api_host": LOOPBACK, "api_port": self.plan.api}
+        # Only the API is told: nobody else signs tokens.
+        changes = {"api_secret": self.settings.api_secret.get_secret_value() or own_secret(self.options.state_dir)}
         return self._own_part("api", self.api_url, [_program("signalflow"), "api"], changes, "/health", stop_rank=1)
 
     def _worker_part(self, number: int) -> Part:
@@ -272,6 +274,8 @@ class Stack:
             "database_url": self.database_url,
             "state_dir": self.options.state_dir,
             "reddit_base_url": self.simulator_url or self.settings.reddit_base_url,
+            "api_host": LOOPBACK,
+            "api_port": self.plan.api,
         }
         if self._kafka and "topic_replication" not in self.settings.model_fields_set:
             changes["topic_replication"] = self._kafka.replication

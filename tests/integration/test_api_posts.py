@@ -16,18 +16,21 @@ from signalflow.clock import utcnow
 from signalflow.settings import Settings
 from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
+from tests.api_clients import bearer, test_secret
+from tests.api_clients import bearer, test_secret
 from tests.integration.storage_rows import observation
 from web.api.app import create_api
 
 
 @asynccontextmanager
 async def api_of(url: str, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an API on this database."""
-    app = create_api(Settings(database_url=SecretStr(url), **changes))
+    """A reader's client of an API on this database."""
+    settings = Settings(database_url=SecretStr(url), api_secret=SecretStr(test_secret), **changes)
+    app = create_api(settings)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://api", headers=bearer(settings)) as client,
     ):
         yield client
 

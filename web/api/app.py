@@ -2,36 +2,70 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
+from pwdlib import PasswordHash
 
 from signalflow.settings import Settings
+from signalflow.storage.api_keys import Scope
 from signalflow.storage.pool import create_pool
-from web.api.headers import SecurityHeaders
+from web.api.audit.endpoints import router as audit
+from web.api.auth.access import SignInNeeded, redirect_to_sign_in, within
+from web.api.auth.accounts import Accounts
+from web.api.auth.session_endpoints import own as own_session
+from web.api.auth.session_endpoints import router as sessions
+from web.api.auth.token_endpoints import router as tokens
+from web.api.auth.tokens import Signer
+from web.api.dlq.endpoints import router as dlq
+from web.api.headers import KnownHosts, SecurityHeaders, allowed_hosts
 from web.api.health.endpoints import router as health
+from web.api.limits import BodyLimit, Limiter, RateLimits
 from web.api.posts.endpoints import router as posts
-from web.api.problems import handle_problems
+from web.api.problems import documented, handle_problems
 from web.api.subreddits.endpoints import router as subreddits
 from web.dashboard.endpoints import mount_static
 from web.dashboard.endpoints import router as dashboard
 
 # An answer that is smaller than a packet gains nothing.
 GZIP_FROM_BYTES = 1400
+# The levels above take three times as long for a tenth less.
+GZIP_LEVEL = 4
+
+# A router is open, or within a scope: signed in as a reader at least, and an API key needs the scope (`read` for what only reads).
+# Endpoints that need a higher role take it themselves (web/api/auth/access.py).
+OPEN: tuple[APIRouter, ...] = (health, tokens, sessions)
+WITHIN: tuple[tuple[APIRouter, Scope], ...] = (
+    (posts, "read"),
+    (subreddits, "config"),
+    (dlq, "dlq"),
+    (own_session, "read"),
+    (audit, "admin"),
+    (dashboard, "read"),
+)
 
 
-def create_api(settings: Settings) -> FastAPI:
-    """The application under these settings. It starts, and answers /health, while the database is away."""
+def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAPI:
+    """The application under these settings. It starts, and answers /health, while the database is away.
+
+    Raises Fatal when the secret is missing or weak. `hasher` replaces argon2 as recommended.
+    """
+    signer = Signer.of(settings.api_secret.get_secret_value())
+    limiter = Limiter(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         pool = await create_pool(settings, application_name="signalflow-api")
         app.state.pool = pool
         app.state.settings = settings
+        app.state.limiter = limiter
+        accounts = app.state.accounts = Accounts.of(settings, signer, pool, hasher)
         try:
             yield
         finally:
+            accounts.close()
             # A statement that hangs must not hold the shutdown up.
             pool.terminate()
 
@@ -40,16 +74,31 @@ def create_api(settings: Settings) -> FastAPI:
         version=version("signalflow"),
         description="Posts of Reddit within seconds of their creation, and what is taking off.",
         lifespan=lifespan,
-        openapi_url="/api/openapi.json",
-        # The stock pages load their scripts from elsewhere, which the content security policy forbids.
+        # The document has a route of its own below, within `read`; the stock pages load their scripts from elsewhere, which the
+        # content security policy forbids.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     handle_problems(app)
-    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES)
+    app.add_exception_handler(SignInNeeded, redirect_to_sign_in)
+    # The last one added comes first.
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RateLimits, limiter=limiter)
+    app.add_middleware(KnownHosts, allowed=allowed_hosts(settings.api_allowed_hosts))
     app.add_middleware(SecurityHeaders)
-    for router in (health, posts, subreddits, dashboard):
-        app.include_router(router)
+    _include_all(app)
     mount_static(app)
     return app
+
+
+def _include_all(app: FastAPI) -> None:
+    document = APIRouter(include_in_schema=False)
+    document.add_api_route("/api/openapi.json", app.openapi, response_model=None)
+    for router in OPEN:
+        app.include_router(router)
+    refusals = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+    for router, scope in (*WITHIN, (document, "read")):
+        app.include_router(router, dependencies=[within(scope)], responses=refusals)

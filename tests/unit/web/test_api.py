@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 from signalflow.cli.api import register
 from signalflow.errors import SignalflowError
 from signalflow.local.ports import free_ports
-from signalflow.settings import Settings
+from signalflow.settings import Settings, get_settings
 from signalflow.storage.feed import Cursor
+from tests.api_clients import bearer, test_secret
+from tests.api_clients import bearer, test_secret
 from web.api.app import create_api
 from web.api.posts.cursor import decode_cursor, encode_cursor
 
@@ -25,13 +27,16 @@ PROBLEM = "application/problem+json"
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an API whose database port is closed."""
+    """A reader's client of an API whose database port is closed."""
     url = SecretStr(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none")
-    app = create_api(Settings(database_url=url, database_timeout=2))
+    settings = Settings(database_url=url, database_timeout=2, api_secret=SecretStr(test_secret))
+    app = create_api(settings)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
-            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://api"
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+            base_url="http://api",
+            headers=bearer(settings),
         ) as client,
     ):
         yield client
@@ -101,8 +106,9 @@ async def test_every_answer_forbids_inline_scripts_and_framing(client: httpx.Asy
 
 async def test_the_openapi_document_names_every_error_of_the_posts(client: httpx.AsyncClient) -> None:
     document = (await client.get("/api/openapi.json")).json()
-    assert set(document["paths"]) == {"/health", "/api/posts/"}
-    assert set(document["paths"]["/api/posts/"]["get"]["responses"]) == {"200", "422", "500", "503"}
+    posts = document["paths"]["/api/posts/"]["get"]
+    assert set(posts["responses"]) == {"200", "401", "403", "422", "429", "500", "503"}
+    assert posts["security"] == [{"bearer": []}]
 
 
 @given(st.integers(0, 10**16), st.from_regex(r"[0-9a-z]{1,13}", fullmatch=True))
@@ -134,10 +140,14 @@ def test_a_taken_port_is_reported_with_what_to_do() -> None:
     assert "--port" in str(result.exception)
 
 
-def test_an_address_beyond_loopback_is_refused() -> None:
-    result = CliRunner().invoke(cli(), ["--host", "0.0.0.0"])
-    assert result.exit_code == 2
-    assert "loopback" in result.output
+def test_without_a_secret_the_command_refuses_and_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNALFLOW_API_SECRET", "")
+    get_settings.cache_clear()
+    result = CliRunner().invoke(cli(), ["--port", "0"])
+    get_settings.cache_clear()
+    assert isinstance(result.exception, SignalflowError)
+    assert "SIGNALFLOW_API_SECRET is not set" in str(result.exception)
+    assert "token_urlsafe" in str(result.exception)
 
 
 def cli() -> typer.Typer:
