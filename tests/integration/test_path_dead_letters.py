@@ -128,3 +128,55 @@ async def _is_read(settings: Settings, topics: TopicNames) -> bool:
     ends = await end_offsets(settings, places)
     committed = await committed_offsets(settings, places)
     return ends == committed
+
+
+async def test_the_limit_stops_the_worker_before_a_topic_is_set_aside_and_lets_it_go_on_from_there(
+    settings: Settings, topics: TopicNames, tmp_path: Path, database_pool: asyncpg.Pool
+) -> None:
+    poison = [(b"same", b"not json")] * 300
+    await send(settings, topics.posts_raw, *poison)
+    for _ in range(2):
+        limited = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_DLQ_LIMIT_IN_ROW="10")
+        limited.start()
+        try:
+            await eventually(lambda process=limited: process.poll() is not None, 45, limited.tail)  # type: ignore[misc]
+        finally:
+            limited.ensure_stopped()
+        assert limited.poll() != 0
+        assert "10 records in a row (SIGNALFLOW_DLQ_LIMIT_IN_ROW=10) cannot be processed" in limited.tail(400)
+        assert len(await read_topic(settings, topics.posts_dlq)) < 10
+    off = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_DLQ_LIMIT_IN_ROW="0", SIGNALFLOW_DLQ_LIMIT_SHARE="0")
+    off.start()
+    try:
+        await off.ready()
+        await send(settings, topics.posts_dlq, (b"stray", b"no dead letter"), (b"none", None))
+        await produce(settings, [observation("good", START, created_at=START)])
+
+        async def all_stored() -> bool:
+            return len(await letters(settings)) == len(poison) + 2
+
+        await eventually(all_stored, 30, off.tail)
+        offsets = [row["source_offset"] for row in await letters(settings) if row["source_topic"] == topics.posts_raw]
+        assert sorted(offsets) == list(range(len(poison))), "each once"
+        stray = [row for row in await letters(settings) if row["source_topic"] == topics.posts_dlq]
+        assert [(row["original_value"], row["whole"]) for row in stray] == [(b"no dead letter", False), (None, False)]
+        assert await off.metric("signalflow_dead_letters_stored_total", 'outcome="new"') == len(poison) + 2
+
+        # What fails for ever is tried as often as the setting says, and then no more.
+        most = settings.model_copy(update={"dlq_max_attempts": 3})
+        (first, *_) = await letters(settings)
+        chain, following = [first["id"]], first["id"]
+        while True:
+            report = await replay(database_pool, most, ReplayRequest(by="t", only=following, policy="stop"))
+            if not report.ids:
+                break
+            assert report.outcome == "stopped"
+            following = await database_pool.fetchval("SELECT id FROM dlq_events WHERE previous_id = $1", following)
+            chain.append(following)
+        rows = await fetch_all(settings, "SELECT attempt FROM dlq_events WHERE id = ANY ($1) ORDER BY id", chain)
+        assert [row["attempt"] for row in rows] == [1, 2, 3]
+        await eventually(lambda: _is_read(settings, topics), 20, off.tail)
+        assert len(await fetch_all(settings, "SELECT FROM posts WHERE id = 'good'")) == 1
+        assert off.stop() == 0
+    finally:
+        off.ensure_stopped()

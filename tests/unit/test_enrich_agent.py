@@ -90,3 +90,11 @@ async def test_dead_letters_of_invalid_records_name_the_field(handler: EnrichHan
     assert b"source" in dict(letter.headers)["dlq_error"]
     assert dict(letter.headers)["dlq_stage"] == b"validate"
     assert enrich.States({}).changes() == {}
+
+
+async def test_a_replayed_record_stays_linked_to_the_dead_letter_it_was(handler: EnrichHandler) -> None:
+    link = (("attempt", b"2"), ("dlq_of", b"7:token"))
+    first, again = raw("a1", NOW), raw("b1", NOW, offset=1)._replace(headers=(("mode", b"new"), *link))
+    unit = await handler.prepare(batch(first, again))
+    enriched = unit.outputs[TopicNames.of(Settings()).posts_enriched][0]
+    assert [tuple(record.headers) for record in enriched] == [(), link]
