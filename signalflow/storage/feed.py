@@ -1,93 +1,185 @@
-"""Lists of posts for readers: newest first, page by page, and what is taking off."""
+"""Pages of posts for readers, in any order of `orders.py`, and one post with its text.
 
+A walk through the pages never gives a post twice and never leaves out one that did not change meanwhile, by three things that its
+cursor carries. The key of the last post: the next page begins after it. The instant for which ages are computed. And, where a
+change moves a post (every order but newest), the snapshot of the first page: what was changed since may have been given already
+at its old place, so it is left out; a row's xmin tells. docs/decisions/reading.md says why nothing weaker will do.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import orjson
-
-from signalflow.clock import utcnow
-from signalflow.storage.pool import Pool, connection
-
-# A velocity older than this says nothing of now; posts older than a day do not take off.
-FRESH_FOR = timedelta(minutes=30)
-YOUNG_FOR = timedelta(hours=24)
+from signalflow.storage.orders import AGE_MINUTES, ENGAGEMENT, MOMENTUM, ORDERS, OrderName
+from signalflow.storage.readers import POSITION, Reader, Row
 
 _COLUMNS = """
     p.id, p.subreddit, p.author, p.title, p.url, p.permalink, p.flair, p.over_18, p.is_self, p.created_utc, p.first_seen_at,
-    p.last_polled_at, p.edited_at, p.removed_by, p.current_score, p.current_comments, p.current_ratio, p.score_velocity,
-    p.comment_velocity, p.trending_score, p.is_trending, n.sentiment_score, n.sentiment_label, n.keywords, n.topic_cluster
-FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
-"""
-_FIRST_PAGE = f"SELECT {_COLUMNS} ORDER BY p.created_utc DESC, p.id DESC LIMIT $1"
-_NEXT_PAGE = f"SELECT {_COLUMNS} WHERE (p.created_utc, p.id) < ($2, $3) ORDER BY p.created_utc DESC, p.id DESC LIMIT $1"
-# Sorted from the day's posts: an index on a column that every refresh changes would cost each of them more than this costs a reader.
-_TAKING_OFF = f"""
-SELECT {_COLUMNS} WHERE p.created_utc > $2 AND p.last_polled_at > $3 AND p.score_velocity > 0 AND p.removed_by IS NULL
-ORDER BY p.score_velocity DESC, p.id LIMIT $1
-"""
+    p.last_polled_at, p.last_polled_at AS observed_at, p.edited_at, p.removed_by, p.current_score, p.current_comments,
+    p.current_ratio, p.score_velocity, p.comment_velocity, p.trending_score, p.is_trending"""
+_COMPUTED = f"{ENGAGEMENT} AS engagement_score, {AGE_MINUTES} AS age_minutes, {MOMENTUM} AS momentum"
+_FEATURES = "n.sentiment_score, n.sentiment_label, n.keywords, n.topic_cluster"
 
-
-class Cursor(NamedTuple):
-    """The last post of a page; the next page begins after it."""
-
-    created_utc: datetime
-    id: str
+# The version of a row is as old as its xmin, the low half of a transaction's number; it is one of the last 2^32 of them.
+_UNCHANGED = """pg_visible_in_snapshot((
+    (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
+    - (((SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint) - p.xmin::text::bigint) & 4294967295)
+)::text::xid8, {snapshot}::text::pg_snapshot)"""
+_POST = f"""
+SELECT {_COLUMNS}, p.body, p.text_observed_at, {_COMPUTED}, {_FEATURES}
+FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id WHERE p.id = $1
+"""  # noqa: S608, constants
 
 
 @dataclass(frozen=True, slots=True)
-class FeedPost:
-    """A post as readers get it, without its body. Velocities are per second and None when unknown; text features None until stored."""
+class Filters:
+    """Which posts: all that meet every filter that is given. Names compare without case; `words` is a search as in a web search."""
 
+    subreddits: tuple[str, ...] = ()
+    author: str | None = None
+    words: str | None = None
+    keyword: str | None = None
+    min_score: int | None = None
+    trending: bool | None = None
+    over_18: bool | None = None
+    min_sentiment: float | None = None
+    max_sentiment: float | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+class Cursor(NamedTuple):
+    """Where the next page of a walk begins: after the post with this key and id. `snapshot` is None in fixed orders."""
+
+    key: tuple[Any, ...]
     id: str
-    subreddit: str
-    author: str | None
-    title: str
-    url: str | None
-    permalink: str | None
-    flair: str | None
-    over_18: bool
-    is_self: bool
-    created_utc: datetime
-    first_seen_at: datetime
-    last_polled_at: datetime
-    edited_at: datetime | None
-    removed_by: str | None
-    current_score: int
-    current_comments: int
-    current_ratio: float | None
-    score_velocity: float | None
-    comment_velocity: float | None
-    trending_score: float
-    is_trending: bool
-    sentiment_score: float | None
-    sentiment_label: str | None
-    keywords: list[str] | None
-    topic_cluster: str | None
-
-    @property
-    def cursor(self) -> Cursor:
-        """Where the page after this post begins."""
-        return Cursor(self.created_utc, self.id)
+    as_of: datetime
+    position: int
+    """The place in the write-ahead log that a server must have reached to go on with this walk."""
+    snapshot: str | None
 
 
-async def latest_posts(pool: Pool, *, before: Cursor | None, limit: int) -> list[FeedPost]:
-    """The newest posts, or those that come after the cursor, newest first; at most `limit`."""
-    if before is None:
-        return await _posts(pool, _FIRST_PAGE, limit)
-    return await _posts(pool, _NEXT_PAGE, limit, before.created_utc, before.id)
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The rows of a page, and where the next one begins: None after the last."""
+
+    rows: Sequence[Row]
+    next: Cursor | None
 
 
-async def taking_off(pool: Pool, limit: int, now: datetime | None = None) -> list[FeedPost]:
-    """The posts of the last day that gain score fastest, by observations of the last half hour; `now` defaults to the clock."""
-    now = now or utcnow()
-    return await _posts(pool, _TAKING_OFF, limit, now - YOUNG_FOR, now - FRESH_FOR)
+async def feed_page(
+    reader: Reader,
+    order: OrderName,
+    filters: Filters,
+    *,
+    limit: int,
+    now: datetime,
+    window: timedelta,
+    after: Cursor | None = None,
+) -> Page:
+    """The first page, or the one after a cursor. `window` bounds the age of posts in windowed orders. Raises Retryable or Fatal."""
+    as_of = after.as_of if after else now
+    statement, parameters = page_statement(order, filters, limit=limit, as_of=as_of, window=window, after=after)
+    if after is not None:
+        rows = await reader.fetch(statement, *parameters, position=after.position)
+    else:
+        rows = await reader.fetch(statement, *parameters)
+        if len(rows) > limit and not ORDERS[order].is_fixed and rows[0]["on_replica"] and not _is_exact(rows[0]):
+            rows = await reader.fetch(statement, *parameters, from_primary=True)
+    # One more than asked for shows whether there is a next page.
+    if len(rows) <= limit:
+        return Page(rows, None)
+    last, key = rows[limit - 1], ORDERS[order].key
+    return Page(
+        rows[:limit],
+        Cursor(
+            key=tuple(last[f"key_{place}"] for place in range(len(key))),
+            id=last["id"],
+            as_of=as_of,
+            position=after.position if after else last["position"],
+            snapshot=after.snapshot if after else last["snapshot"],
+        ),
+    )
 
 
-async def _posts(pool: Pool, statement: str, *parameters: object) -> list[FeedPost]:
-    async with connection(pool) as reading:
-        rows = await reading.fetch(statement, *parameters)
-    return [
-        FeedPost(**{**row, "keywords": None if row["keywords"] is None else orjson.loads(row["keywords"])})
-        for row in rows
-    ]
+async def one_post(reader: Reader, post_id: str, now: datetime) -> Row | None:
+    """A post with its body, its ages as of `now`; None when there is none."""
+    rows = await reader.fetch(_POST, post_id, now)
+    return rows[0] if rows else None
+
+
+def page_statement(
+    order: OrderName, filters: Filters, *, limit: int, as_of: datetime, window: timedelta, after: Cursor | None
+) -> tuple[str, list[Any]]:
+    """The one statement of a page, and its parameters."""
+    spec = ORDERS[order]
+    parameters: list[Any] = [limit + 1, as_of]
+
+    def bound(value: Any) -> str:
+        parameters.append(value)
+        return f"${len(parameters)}"
+
+    of_post, of_features = _conditions(filters, bound)
+    if spec.is_windowed:
+        of_post.append(f"p.created_utc > {bound(as_of - window)}")
+    keys = [f"{expression} AS key_{place}" for place, (expression, _) in enumerate(spec.key)]
+    if after is not None:
+        values = [f"{bound(value)}::{kind}" for value, (_, kind) in zip(after.key, spec.key, strict=True)]
+        expressions = ", ".join(expression for expression, _ in spec.key)
+        of_post.append(f"({expressions}, p.id) < ({', '.join(values)}, {bound(after.id)})")
+        if not spec.is_fixed:
+            of_post.append(_UNCHANGED.format(snapshot=bound(after.snapshot)))
+    # Features are joined after the limit, unless they decide which posts there are.
+    joined = " JOIN post_nlp_features AS n ON n.post_id = p.id" if of_features else ""
+    conditions = " AND ".join(of_post + of_features) or "true"
+    descending = ", ".join(f"{expression} DESC" for expression, _ in spec.key)
+    outer = ", ".join(f"key_{place} DESC" for place in range(len(spec.key)))
+    first = "" if after else f", {POSITION}, (SELECT pg_current_snapshot()::text) AS snapshot"
+    statement = f"""
+SELECT p.*, {_FEATURES}{first}
+FROM (
+    SELECT {_COLUMNS}, {_COMPUTED}, {", ".join(keys)}
+    FROM posts AS p{joined} WHERE {conditions}
+    ORDER BY {descending}, p.id DESC LIMIT $1
+) AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
+ORDER BY {outer}, p.id DESC"""  # noqa: S608, constants and the numbers of parameters
+    return statement, parameters
+
+
+def _conditions(filters: Filters, bound: Any) -> tuple[list[str], list[str]]:
+    """The conditions on the post, and those on its features."""
+    post: list[str] = []
+    features: list[str] = []
+    if len(filters.subreddits) == 1:
+        # Not ANY: with one value the index has the order too.
+        post.append(f"lower(p.subreddit) = {bound(filters.subreddits[0].lower())}")
+    elif filters.subreddits:
+        post.append(f"lower(p.subreddit) = ANY ({bound([name.lower() for name in filters.subreddits])}::text[])")
+    if filters.author is not None:
+        post.append(f"lower(p.author) = {bound(filters.author.lower())}")
+    if filters.min_score is not None:
+        post.append(f"p.current_score >= {bound(filters.min_score)}")
+    if filters.trending is not None:
+        post.append("p.is_trending" if filters.trending else "NOT p.is_trending")
+    if filters.over_18 is not None:
+        post.append("p.over_18" if filters.over_18 else "NOT p.over_18")
+    if filters.created_from is not None:
+        post.append(f"p.created_utc >= {bound(filters.created_from)}")
+    if filters.created_to is not None:
+        post.append(f"p.created_utc < {bound(filters.created_to)}")
+    if filters.min_sentiment is not None:
+        features.append(f"n.sentiment_score >= {bound(filters.min_sentiment)}")
+    if filters.max_sentiment is not None:
+        features.append(f"n.sentiment_score <= {bound(filters.max_sentiment)}")
+    if filters.keyword is not None:
+        features.append(f"n.keywords @> jsonb_build_array({bound(filters.keyword.lower())}::text)")
+    if filters.words is not None:
+        features.append(f"n.title_words @@ websearch_to_tsquery('english', {bound(filters.words)})")
+    return post, features
+
+
+def _is_exact(row: Row) -> bool:
+    """Whether a snapshot of a replica names all transactions that ran: it lists none, so there must have been none."""
+    xmin, xmax, _ = row["snapshot"].split(":")
+    return bool(xmin == xmax)

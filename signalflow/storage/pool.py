@@ -24,6 +24,7 @@ ACQUIRE_SECONDS = 15.0
 # 55P03 our own lock timeout. Nothing is wrong with the row in any of them.
 RETRYABLE_CLASSES = frozenset({"08", "40", "53", "57"})
 RETRYABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
+STATEMENT_TIMEOUT = "57014"
 # 22 data exception, 23 integrity constraint violation: the row itself.
 INVALID_CLASSES = frozenset({"22", "23"})
 
@@ -36,6 +37,10 @@ DATABASE_ERRORS = (
     EOFError,
     TimeoutError,
 )
+
+
+class TookTooLong(Retryable):
+    """The server ended a statement for its timeout: later it may be quick enough, asking for less certainly is."""
 
 
 def session_settings(timeout: float, application_name: str) -> dict[str, str]:
@@ -122,6 +127,8 @@ def _by_sqlstate(error: asyncpg.PostgresError) -> SignalflowError:
     # What asyncpg refuses itself it reports with the value; the cause says the same without.
     reason = error.__cause__ or (error.args[0] if error.args else "")
     message = f"database: {type(error).__name__} {state}: {reason}"
+    if state == STATEMENT_TIMEOUT:
+        return TookTooLong(message)
     if state[:2] in RETRYABLE_CLASSES or state in RETRYABLE_STATES:
         return Retryable(message)
     if state[:2] in INVALID_CLASSES:

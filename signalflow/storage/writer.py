@@ -57,18 +57,18 @@ WITH input AS MATERIALIZED (
     WHERE {is_newer} OR {text_is_newer} OR EXCLUDED.first_seen_at < p.first_seen_at
     RETURNING id, title
 )
-INSERT INTO post_nlp_features AS n (post_id, sentiment_score, sentiment_label, keywords, topic_cluster)
-SELECT id, sentiment_score, sentiment_label, keywords, topic_cluster
+INSERT INTO post_nlp_features AS n (post_id, title, sentiment_score, sentiment_label, keywords, topic_cluster)
+SELECT id, title, sentiment_score, sentiment_label, keywords, topic_cluster
 -- An input whose title is not the stored one was not the newest; its features are not the post's.
 FROM input JOIN stored USING (id, title)
 WHERE NOT EXISTS (
     SELECT FROM post_nlp_features AS o
     WHERE o.post_id = input.id
-    AND (o.sentiment_score, o.sentiment_label, o.keywords, o.topic_cluster) IS NOT DISTINCT FROM
-        (input.sentiment_score, input.sentiment_label, input.keywords, input.topic_cluster)
+    AND (o.title, o.sentiment_score, o.sentiment_label, o.keywords, o.topic_cluster) IS NOT DISTINCT FROM
+        (input.title, input.sentiment_score, input.sentiment_label, input.keywords, input.topic_cluster)
 )
 ON CONFLICT (post_id) DO UPDATE SET
-    sentiment_score = EXCLUDED.sentiment_score, sentiment_label = EXCLUDED.sentiment_label,
+    title = EXCLUDED.title, sentiment_score = EXCLUDED.sentiment_score, sentiment_label = EXCLUDED.sentiment_label,
     keywords = EXCLUDED.keywords, topic_cluster = EXCLUDED.topic_cluster
 """
 # Every column that an observation always carries, and that therefore follows the newest one.

@@ -8,7 +8,6 @@ import pytest
 
 from signalflow.errors import Invalid
 from signalflow.storage.audit import audit_page
-from signalflow.storage.feed import Cursor, latest_posts, taking_off
 from signalflow.storage.gaps import advance_gap, close_gap, open_gap, open_gaps
 from signalflow.storage.known import KnownPost, known_posts
 from signalflow.storage.pool import Pool
@@ -189,45 +188,3 @@ async def test_a_worker_that_stops_does_not_remove_its_successor(pool: Pool) -> 
     assert [worker.pid for worker in await live_workers(pool, timedelta(seconds=30))] == [2]
     await forget_worker(pool, name="one", pid=2)
     assert await live_workers(pool, timedelta(seconds=30)) == []
-
-
-async def test_pages_of_the_newest_posts_have_every_post_once(pool: Pool) -> None:
-    # Three posts a second: the boundary of a page falls among equal times.
-    rows = [observation(f"p{n:02}", 0, created_utc=CREATED + timedelta(seconds=n // 3)) for n in range(20)]
-    await write_batch(pool, rows)
-    pages, before = [], None
-    while page := await latest_posts(pool, before=before, limit=7):
-        pages.append([post.id for post in page])
-        before = page[-1].cursor
-    assert [len(page) for page in pages] == [7, 7, 6]
-    assert [post_id for page in pages for post_id in page] == [f"p{n:02}" for n in reversed(range(20))]
-
-
-async def test_a_post_that_arrives_between_two_pages_shifts_nothing(pool: Pool) -> None:
-    await write_batch(pool, [observation(name, 0, created_utc=CREATED) for name in "abc"])
-    first = await latest_posts(pool, before=None, limit=2)
-    await write_batch(pool, [observation("z", 0, created_utc=CREATED)])
-    assert [post.id for post in await latest_posts(pool, before=first[-1].cursor, limit=2)] == ["a"]
-    assert first[-1].cursor == Cursor(CREATED, "b")
-
-
-async def test_a_listed_post_has_its_text_features(pool: Pool) -> None:
-    await write_batch(pool, [observation("a", 0, title="two words")])
-    (post,) = await latest_posts(pool, before=None, limit=5)
-    assert (post.title, post.keywords, post.sentiment_label) == ("two words", ["two", "words"], "positive")
-
-
-async def test_what_takes_off_is_young_freshly_seen_and_rising(pool: Pool) -> None:
-    rows: list[tuple[str, float, dict[str, Any]]] = [
-        ("slow", 0, {"score_velocity": 0.5}),
-        ("fast", 0, {"score_velocity": 9.0}),
-        ("unknown", 0, {"score_velocity": None}),
-        ("falling", 0, {"score_velocity": -1.0}),
-        ("unseen", -3600, {"score_velocity": 99.0}),
-        ("old", 0, {"score_velocity": 99.0, "created_utc": NOON - timedelta(days=2)}),
-        ("removed", 0, {"score_velocity": 99.0, "removed_by": "moderator"}),
-    ]
-    await write_batch(pool, [observation(name, seconds, **changes) for name, seconds, changes in rows])
-    found = await taking_off(pool, 10, now=NOON + timedelta(minutes=1))
-    assert [post.id for post in found] == ["fast", "slow"]
-    assert [post.id for post in await taking_off(pool, 1, now=NOON + timedelta(minutes=1))] == ["fast"]

@@ -12,6 +12,7 @@ from pwdlib import PasswordHash
 from signalflow.settings import Settings
 from signalflow.storage.api_keys import Scope
 from signalflow.storage.pool import create_pool
+from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
 from web.api.auth.access import SignInNeeded, redirect_to_sign_in, within
 from web.api.auth.accounts import Accounts
@@ -19,13 +20,19 @@ from web.api.auth.session_endpoints import own as own_session
 from web.api.auth.session_endpoints import router as sessions
 from web.api.auth.token_endpoints import router as tokens
 from web.api.auth.tokens import Signer
+from web.api.conditional import ConditionalReads, HeadAsGet
 from web.api.dlq.endpoints import router as dlq
 from web.api.headers import KnownHosts, SecurityHeaders, allowed_hosts
 from web.api.health.endpoints import router as health
+from web.api.keywords.endpoints import router as keywords
 from web.api.limits import BodyLimit, Limiter, RateLimits
+from web.api.operations.endpoints import router as operations
 from web.api.posts.endpoints import router as posts
 from web.api.problems import documented, handle_problems
+from web.api.reading import open_reading
+from web.api.stats.endpoints import router as stats
 from web.api.subreddits.endpoints import router as subreddits
+from web.api.tables.endpoints import router as tables
 from web.dashboard.endpoints import mount_static
 from web.dashboard.endpoints import router as dashboard
 
@@ -39,8 +46,13 @@ GZIP_LEVEL = 4
 OPEN: tuple[APIRouter, ...] = (health, tokens, sessions)
 WITHIN: tuple[tuple[APIRouter, Scope], ...] = (
     (posts, "read"),
+    (stats, "read"),
+    (keywords, "read"),
+    (tables, "read"),
     (subreddits, "config"),
     (dlq, "dlq"),
+    (operations, "read"),
+    (about, "read"),
     (own_session, "read"),
     (audit, "admin"),
     (dashboard, "read"),
@@ -63,7 +75,8 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
         app.state.limiter = limiter
         accounts = app.state.accounts = Accounts.of(settings, signer, pool, hasher)
         try:
-            yield
+            async with open_reading(settings) as app.state.reading:
+                yield
         finally:
             accounts.close()
             # A statement that hangs must not hold the shutdown up.
@@ -84,7 +97,9 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
     handle_problems(app)
     app.add_exception_handler(SignInNeeded, redirect_to_sign_in)
     # The last one added comes first.
+    app.add_middleware(ConditionalReads)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit)
     app.add_middleware(RateLimits, limiter=limiter)
     app.add_middleware(KnownHosts, allowed=allowed_hosts(settings.api_allowed_hosts))

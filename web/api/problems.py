@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from signalflow.errors import Fatal, Invalid, Retryable
+from signalflow.storage.pool import TookTooLong
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -50,6 +51,10 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
         int(status): {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": status.phrase}
         for status in statuses
     }
+
+
+# What every read of the database can answer besides.
+OF_READS = documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def handle_problems(app: FastAPI) -> None:
@@ -109,6 +114,15 @@ def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 
 def _on_retryable(request: Request, error: Exception) -> JSONResponse:
     log.warning("api_unavailable", path=request.url.path, error=str(error))
+    if isinstance(error, TookTooLong):
+        detail = "The database ended this read because it took too long. Ask for less: a shorter window, or fewer filters that match little."
+        return _answer(
+            503,
+            "read-took-too-long",
+            "The read took too long",
+            detail,
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
     detail = "The database cannot be reached at the moment. Nothing is lost: try again in some seconds."
     return _answer(
         503, "database-unavailable", "The database is away", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}

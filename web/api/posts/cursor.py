@@ -1,33 +1,96 @@
-"""The opaque position of a page: the moment and the id of the last post before it."""
+"""Cursors as text. A checksum over the walk (order, filters) and the place tells a cursor of another walk, or a changed one."""
 
 import base64
 import binascii
-import re
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from math import inf
+from typing import Any
+
+import msgspec
+import orjson
 
 from signalflow.storage.feed import Cursor
+from signalflow.storage.orders import ORDERS, OrderName
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PLAIN = re.compile(r"(\d{1,17})\.([0-9a-z]{1,13})", re.ASCII)
+_CHECKSUM_BYTES = 9
+# What the database takes for these types.
+_RANGES = {"integer": 2**31, "bigint": 2**63}
+_NOT_OURS = "not a cursor of this API for this order and these filters"
 
 
-def encode_cursor(cursor: Cursor) -> str:
+class _Place(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    key: list[int | float | None]
+    id: str
+    as_of: int
+    position: int
+    snapshot: str | None
+
+
+def encode_cursor(cursor: Cursor, order: OrderName, walk: str) -> str:
     """The cursor as text for an address."""
-    microseconds = (cursor.created_utc - _EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(f"{microseconds}.{cursor.id}".encode()).rstrip(b"=").decode()
+    key = [_to_number(value) for value in cursor.key]
+    place = orjson.dumps([key, cursor.id, _microseconds(cursor.as_of), cursor.position, cursor.snapshot])
+    return seal(place, f"{order} {walk}")
 
 
-def decode_cursor(text: str) -> Cursor:
-    """The cursor that was encoded. Raises ValueError for anything else."""
+def decode_cursor(text: str, order: OrderName, walk: str) -> Cursor:
+    """The cursor that was encoded for the same walk. Raises ValueError for anything else."""
     try:
-        plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
-    except (binascii.Error, UnicodeError) as error:
-        raise ValueError("not a cursor of this API") from error
-    match = _PLAIN.fullmatch(plain)
-    if match is None:
-        raise ValueError("not a cursor of this API")
-    cursor = Cursor(_EPOCH + timedelta(microseconds=int(match[1])), match[2])
-    # The decoder overlooks characters that do not belong there; a position has one text only.
-    if encode_cursor(cursor) != text:
-        raise ValueError("not a cursor of this API")
-    return cursor
+        place = msgspec.json.decode(unseal(text, f"{order} {walk}"), type=_Place)
+        key = tuple(_to_value(value, kind) for value, (_, kind) in zip(place.key, ORDERS[order].key, strict=True))
+        if place.as_of < 0:
+            raise OverflowError("before any post")
+        return Cursor(key, place.id, _moment(place.as_of), place.position, place.snapshot)
+    except (msgspec.DecodeError, TypeError, OverflowError) as error:
+        raise ValueError(_NOT_OURS) from error
+
+
+def seal(content: bytes, walk: str) -> str:
+    """The content as text for an address, with its checksum."""
+    return base64.urlsafe_b64encode(_checksum(content, walk) + content).rstrip(b"=").decode()
+
+
+def unseal(text: str, walk: str) -> bytes:
+    """The content of a text that `seal` made for the same walk. Raises ValueError for any other text."""
+    try:
+        sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(_NOT_OURS) from error
+    content = sealed[_CHECKSUM_BYTES:]
+    # The decoder overlooks characters that do not belong there; a place has one text only.
+    if seal(content, walk) != text:
+        raise ValueError(_NOT_OURS)
+    return content
+
+
+def _checksum(content: bytes, walk: str) -> bytes:
+    return blake2b(content, digest_size=_CHECKSUM_BYTES, key=blake2b(walk.encode()).digest()).digest()
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _to_number(value: Any) -> int | float | None:
+    """JSON has no moments and no infinity; an unknown velocity is the only infinite key."""
+    if isinstance(value, datetime):
+        return _microseconds(value)
+    return None if value == -inf else value
+
+
+def _to_value(number: int | float | None, kind: str) -> Any:
+    if kind == "float8":
+        return -inf if number is None else float(number)
+    if not isinstance(number, int):
+        raise TypeError(f"{kind} is not whole")
+    if kind == "timestamptz":
+        return _moment(number)
+    if not -_RANGES[kind] <= number < _RANGES[kind]:
+        raise OverflowError(kind)
+    return number

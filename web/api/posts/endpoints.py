@@ -1,19 +1,29 @@
-"""Lists of posts."""
+"""Posts: pages of them in any order, one of them, and what was seen of it over time."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Response
+from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
-from signalflow.storage.feed import FeedPost, latest_posts
-from web.api.dependencies import PoolOf
-from web.api.posts.cursor import decode_cursor, encode_cursor
-from web.api.posts.schemas import Nlp, PostOut, PostPage
-from web.api.problems import InvalidParameter, documented
+from signalflow.storage.feed import Page, feed_page, one_post
+from signalflow.storage.history import hourly_history, is_known, raw_history
+from signalflow.storage.orders import ORDERS
+from signalflow.storage.readers import Reader
+from web.api.answers import columns, json_answer, json_bytes, raw_answer
+from web.api.dependencies import BriefCacheOf, ReaderOf
+from web.api.parameters import PostId, nothing_else
+from web.api.posts.cursor import decode_cursor, encode_cursor, seal, unseal
+from web.api.posts.parameters import FeedParameters, HistoryParameters
+from web.api.posts.rows import detail_of, post_of
+from web.api.posts.schemas import HourlyHistory, PostDetail, PostPage, RawHistory
+from web.api.problems import OF_READS, InvalidParameter, documented
 
-MOST_POSTS_A_PAGE = 200
+# First pages of orders that no index has are sorted from all posts of their window; all who ask within this time share one.
+WINDOWED_SECONDS = 2.0
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 router = APIRouter(tags=["posts"])
 
@@ -21,42 +31,87 @@ router = APIRouter(tags=["posts"])
 @router.get("/api/posts", include_in_schema=False)
 @router.get(
     "/api/posts/",
-    summary="Posts, newest first",
-    responses=documented(
-        HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INTERNAL_SERVER_ERROR
-    ),
+    summary="Posts by filters, in any order, page by page",
+    response_model=PostPage,
+    responses=OF_READS,
 )
-async def list_posts(
-    pool: PoolOf,
-    cursor: Annotated[
-        str | None, Query(max_length=64, description="`next` of the page before; without it, the newest.")
-    ] = None,
-    page_size: Annotated[int, Query(ge=1, le=MOST_POSTS_A_PAGE, description="Posts of a page.")] = 50,
-) -> PostPage:
-    """Walking the pages by `next` repeats no post and leaves out none that was there at the first page; newer ones are on the first page."""
+async def list_posts(reader: ReaderOf, brief: BriefCacheOf, parameters: Annotated[FeedParameters, Query()]) -> Response:
+    """Walking the pages by `next` repeats no post and leaves out none that did not change meanwhile.
+
+    In every order but `newest`, posts that changed since the first page are left out of the later ones: begin again to see them at
+    their new place. Ages are those at the first page.
+    """
+    if parameters.cursor is None and ORDERS[parameters.order].is_windowed:
+        key = f"{parameters.page_size} {parameters.walk}"
+        return raw_answer(await brief.get(key, WINDOWED_SECONDS, lambda: _page(reader, parameters)))
+    return raw_answer(await _page(reader, parameters))
+
+
+async def _page(reader: Reader, parameters: FeedParameters) -> bytes:
+    order, walk = parameters.order, parameters.walk
     try:
-        before = None if cursor is None else decode_cursor(cursor)
+        after = None if parameters.cursor is None else decode_cursor(parameters.cursor, order, walk)
     except ValueError as error:
         raise InvalidParameter("cursor", str(error)) from error
-    # One more than asked for shows whether there is a next page.
-    posts = await latest_posts(pool, before=before, limit=page_size + 1)
-    page = posts[:page_size]
-    following = encode_cursor(page[-1].cursor) if len(posts) > page_size else None
-    now = utcnow()
-    return PostPage.model_construct(items=[_shown(post, now) for post in page], next=following)
-
-
-def _shown(post: FeedPost, now: datetime) -> PostOut:
-    """The post as it goes out; its fields come from our own tables and are not validated again."""
-    fields = {name: getattr(post, name) for name in PostOut.model_fields if hasattr(post, name)}
-    engagement = post.current_score + 2 * post.current_comments
-    age = max((now - post.created_utc).total_seconds() / 60, 0.0)
-    nlp = {name: getattr(post, name) for name in Nlp.model_fields} | {"keywords": post.keywords or []}
-    return PostOut.model_construct(
-        **fields,
-        observed_at=post.last_polled_at,
-        engagement_score=engagement,
-        age_minutes=age,
-        momentum=engagement / (age + 1),
-        nlp=Nlp.model_construct(**nlp),
+    page: Page = await feed_page(
+        reader,
+        order,
+        parameters.filters,
+        limit=parameters.page_size,
+        now=utcnow(),
+        window=parameters.longest_age,
+        after=after,
     )
+    following = page.next and encode_cursor(page.next, order, walk)
+    return json_bytes({"items": [post_of(row) for row in page.rows], "next": following})
+
+
+@router.get("/api/posts/{id}", include_in_schema=False, dependencies=[Depends(nothing_else)])
+@router.get(
+    "/api/posts/{id}/",
+    summary="One post, with its text where kept",
+    response_model=PostDetail,
+    responses=documented(HTTPStatus.NOT_FOUND) | OF_READS,
+    dependencies=[Depends(nothing_else)],
+)
+async def post(reader: ReaderOf, id: PostId) -> Response:
+    """Ages are those of the moment."""
+    row = await one_post(reader, id, utcnow())
+    if row is None:
+        raise _unknown(id)
+    return json_answer(detail_of(row))
+
+
+@router.get("/api/posts/{id}/history", include_in_schema=False)
+@router.get(
+    "/api/posts/{id}/history/",
+    summary="What was seen of a post over time",
+    response_model=RawHistory | HourlyHistory,
+    responses=documented(HTTPStatus.NOT_FOUND) | OF_READS,
+)
+async def history(reader: ReaderOf, id: PostId, parameters: Annotated[HistoryParameters, Query()]) -> Response:
+    """Oldest first. Observations are kept for 90 days (a setting), their hours for two years."""
+    walk, limit = parameters.walk(id), parameters.page_size
+    try:
+        after = _BEGINNING if parameters.cursor is None else _moment_of(parameters.cursor, walk)
+    except (ValueError, OverflowError) as error:
+        raise InvalidParameter("cursor", "not a cursor of this history") from error
+    read = raw_history if parameters.interval == "raw" else hourly_history
+    rows = await read(reader, id, after, limit + 1)
+    if not rows and not await is_known(reader, id):
+        raise _unknown(id)
+    time = "observed_at" if parameters.interval == "raw" else "bucket"
+    following = _sealed_moment(rows[limit - 1][time], walk) if len(rows) > limit else None
+    return json_answer({"id": id, "interval": parameters.interval, "items": columns(rows[:limit]), "next": following})
+
+
+def _unknown(post_id: str) -> HTTPException:
+    return HTTPException(404, f"There is no post {post_id}: it was never seen, or is not stored yet.")
+
+
+def _sealed_moment(moment: datetime, walk: str) -> str:
+    return seal(str((moment - _BEGINNING) // timedelta(microseconds=1)).encode(), walk)
+
+
+def _moment_of(cursor: str, walk: str) -> datetime:
+    return _BEGINNING + timedelta(microseconds=int(unseal(cursor, walk)))

@@ -1,0 +1,42 @@
+"""What was seen of one post, observation by observation or hour by hour."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from signalflow.storage.readers import Reader, Row
+
+_RAW = """
+SELECT observed_at, score, num_comments, upvote_ratio, score_velocity, comment_velocity FROM post_metrics_history
+WHERE post_id = $1 AND observed_at > $2 ORDER BY observed_at LIMIT $3
+"""
+# Hours that got rows since the rollup last looked are computed from these rows: both are one post's, and few.
+_HOURLY = """
+WITH touched AS (SELECT DISTINCT bucket FROM rollup_touched)
+SELECT bucket, observations, min_score, max_score, avg_score, max_comments, max_score_velocity, max_comment_velocity
+FROM post_metrics_hourly
+WHERE post_id = $1 AND bucket > $2 AND bucket NOT IN (SELECT bucket FROM touched)
+UNION ALL
+SELECT t.bucket, count(*), min(h.score), max(h.score), avg(h.score)::double precision, max(h.num_comments),
+    max(h.score_velocity), max(h.comment_velocity)
+FROM touched AS t JOIN post_metrics_history AS h
+    ON h.post_id = $1 AND h.observed_at >= t.bucket AND h.observed_at < t.bucket + interval '1 hour'
+WHERE t.bucket > $2
+GROUP BY t.bucket
+ORDER BY 1 LIMIT $3
+"""
+_EXISTS = "SELECT 1 FROM posts WHERE id = $1"
+
+
+async def raw_history(reader: Reader, post_id: str, after: datetime, limit: int) -> Sequence[Row]:
+    """At most `limit` observations later than `after`, oldest first."""
+    return await reader.fetch(_RAW, post_id, after, limit)
+
+
+async def hourly_history(reader: Reader, post_id: str, after: datetime, limit: int) -> Sequence[Row]:
+    """At most `limit` hours that begin later than `after`, oldest first, complete up to the newest observation stored."""
+    return await reader.fetch(_HOURLY, post_id, after, limit)
+
+
+async def is_known(reader: Reader, post_id: str) -> bool:
+    """Whether there is such a post."""
+    return bool(await reader.fetch(_EXISTS, post_id))

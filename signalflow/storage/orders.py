@@ -1,0 +1,37 @@
+"""The orders of the feed. All descend, and end with the id, so that no two posts have the same place."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+OrderName = Literal["newest", "score", "comments", "score_velocity", "trending_score", "momentum", "engagement"]
+
+# Of the post `p` at the instant $2.
+ENGAGEMENT = "(p.current_score + 2::bigint * p.current_comments)"
+AGE_MINUTES = "GREATEST(EXTRACT(EPOCH FROM $2::timestamptz - p.created_utc)::float8 / 60, 0)"
+MOMENTUM = f"({ENGAGEMENT} / ({AGE_MINUTES} + 1))"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """`key`: SQL expressions, each with its type, that a post is ordered by before its id.
+
+    `is_fixed`: a post keeps its place whatever happens to it. `is_windowed`: no index has this order, so only a window of
+    posts is sorted.
+    """
+
+    key: tuple[tuple[str, str], ...]
+    is_fixed: bool = False
+    is_windowed: bool = False
+
+
+_CREATED = ("p.created_utc", "timestamptz")
+# The expressions are those of the indexes (migrations, 0004).
+ORDERS: dict[OrderName, Order] = {
+    "newest": Order((_CREATED,), is_fixed=True),
+    "score": Order((("p.current_score", "integer"),)),
+    "comments": Order((("p.current_comments", "integer"),)),
+    "score_velocity": Order((("COALESCE(p.score_velocity, '-infinity'::float8)", "float8"),)),
+    "trending_score": Order((("p.trending_score", "float8"), _CREATED)),
+    "momentum": Order(((MOMENTUM, "float8"),), is_windowed=True),
+    "engagement": Order(((ENGAGEMENT, "bigint"),), is_windowed=True),
+}

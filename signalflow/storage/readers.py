@@ -1,0 +1,145 @@
+"""Where reads go: to a streaming replica that is close enough behind, else to the primary."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+import structlog
+
+from signalflow.errors import Fatal, Retryable, SignalflowError
+from signalflow.settings import Settings
+from signalflow.storage.pool import Pool, TookTooLong, connection, create_pool
+
+# How often the replica is looked at, or more often where a smaller lag is asked for. A reader is at most this much later than its lag says.
+LOOK_SECONDS = 0.5
+
+# Where in the write-ahead log a statement ran: nothing that it saw came after. Taken after its snapshot.
+POSITION = """(SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END
+    - '0/0'::pg_lsn)::bigint AS position, (SELECT pg_is_in_recovery()) AS on_replica"""
+_WRITTEN = "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint"
+_REPLAYED = """
+SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint END
+"""
+
+Row: TypeAlias = asyncpg.Record
+
+log = structlog.get_logger()
+
+
+class Reader:
+    """Reads by the rule above. One a process; `run` must run beside it when there is a replica."""
+
+    def __init__(self, primary: Pool, replica: "Pool | None", max_lag: float) -> None:
+        self._primary, self._replica, self._max_lag = primary, replica, max_lag
+        # When the primary had written how much (monotonic seconds, bytes), oldest first, as far back as the lag may be.
+        self._written: deque[tuple[float, int]] = deque()
+        self._replayed: int | None = None
+        self._in_use: bool | None = None
+
+    @property
+    def replica_in_use(self) -> bool | None:
+        """Whether reads go to the replica now; None without one."""
+        return self._usable(0) if self._replica else None
+
+    @property
+    def primary(self) -> Pool:
+        """The pool of the primary, for reads that must see what was just written."""
+        return self._primary
+
+    async def fetch(self, statement: str, *parameters: Any, position: int = 0, from_primary: bool = False) -> list[Row]:
+        """The rows of a statement. `position`: a replica must have replayed this much. Raises Retryable, Invalid or Fatal.
+
+        What the replica fails to answer the primary is asked.
+        """
+        if self._replica is not None and not from_primary and self._usable(position):
+            try:
+                async with connection(self._replica) as reading:
+                    return await reading.fetch(statement, *parameters)
+            except TookTooLong:
+                raise
+            except (Retryable, Fatal) as error:
+                self._note(in_use=False, reason=str(error))
+        async with connection(self._primary) as reading:
+            return await reading.fetch(statement, *parameters)
+
+    async def run(self) -> None:
+        """Look at the replica until cancelled."""
+        while self._replica is not None:
+            await self.look()
+            await asyncio.sleep(min(LOOK_SECONDS, self._max_lag / 4))
+
+    async def look(self) -> None:
+        """Ask both servers how far they are. The lag needs neither their clocks nor any privilege."""
+        assert self._replica is not None
+        # Before both are asked, so that the age of a position is never understated.
+        now = time.monotonic()
+        try:
+            async with asyncio.timeout(self._max_lag):
+                written, replayed = await asyncio.gather(
+                    _number(self._primary, _WRITTEN), _number(self._replica, _REPLAYED)
+                )
+        except (SignalflowError, TimeoutError) as error:
+            self._replayed = None
+            self._note(in_use=False, reason=f"{type(error).__name__}: {error}")
+            return
+        if replayed is None:
+            self._replayed = None
+            self._note(in_use=False, reason="it is no replica (any more)")
+            return
+        assert written is not None
+        self._written.append((now, written))
+        while self._written[0][0] < now - self._max_lag:
+            self._written.popleft()
+        self._replayed = replayed
+        self._note(in_use=self._usable(0), reason=f"it is more than {self._max_lag:g} s behind")
+
+    def _usable(self, position: int) -> bool:
+        """Whether the replica has replayed the position, and something that the primary wrote within the last `max_lag` seconds."""
+        if self._replayed is None or self._replayed < position:
+            return False
+        oldest = time.monotonic() - self._max_lag
+        return any(at >= oldest and written <= self._replayed for at, written in self._written)
+
+    def _note(self, *, in_use: bool, reason: str) -> None:
+        if not in_use:
+            self._replayed = None
+        if in_use != self._in_use:
+            self._in_use = in_use
+            if in_use:
+                log.info("replica_in_use")
+            else:
+                log.warning("replica_not_in_use", reason=reason)
+
+
+async def _number(pool: Pool, statement: str) -> int | None:
+    async with connection(pool) as asking:
+        number: int | None = await asking.fetchval(statement)
+        return number
+
+
+@asynccontextmanager
+async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
+    """A reader under these settings, with connections of its own that end each statement after `read_timeout` seconds."""
+    reading = settings.model_copy(update={"database_timeout": settings.read_timeout})
+    primary = await create_pool(reading, application_name="signalflow-api-read")
+    replica: Pool | None = None
+    if settings.database_replica_url.get_secret_value():
+        at_replica = reading.model_copy(update={"database_url": settings.database_replica_url})
+        replica = await create_pool(at_replica, application_name="signalflow-api-read")
+    reader = Reader(primary, replica, settings.replica_max_lag)
+    watching = asyncio.create_task(reader.run())
+    try:
+        yield reader
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Retryable):
+            await watching
+        # A statement that hangs must not hold the shutdown up.
+        for pool in (primary, replica):
+            if pool is not None:
+                pool.terminate()

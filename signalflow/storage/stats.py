@@ -1,0 +1,129 @@
+"""Statistics of the posts created within a window, computed by the database in one statement, as JSON."""
+
+from datetime import datetime
+
+from signalflow.storage.readers import Reader
+
+# The posts of the window are read once; every part is computed from these rows.
+_STATS = """
+WITH w AS MATERIALIZED (
+    SELECT p.id, p.subreddit, p.author, p.created_utc, p.current_score AS score, p.current_comments AS comments,
+        p.current_score + 2::bigint * p.current_comments AS engagement, p.score_velocity AS velocity, p.is_trending,
+        n.sentiment_score AS sentiment, n.sentiment_label AS label, n.keywords
+    FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
+    WHERE p.created_utc >= $1 AND p.created_utc < $2
+), ranked AS (
+    (SELECT 'score' AS by, id, row_number() OVER (ORDER BY score DESC, id DESC) AS place
+        FROM w ORDER BY score DESC, id DESC LIMIT 10)
+    UNION ALL
+    (SELECT 'comments', id, row_number() OVER (ORDER BY comments DESC, id DESC)
+        FROM w ORDER BY comments DESC, id DESC LIMIT 10)
+    UNION ALL
+    (SELECT 'engagement', id, row_number() OVER (ORDER BY engagement DESC, id DESC)
+        FROM w ORDER BY engagement DESC, id DESC LIMIT 10)
+), posts_ranked AS (
+    SELECT r.by, json_agg(json_build_object(
+        'id', p.id, 'subreddit', p.subreddit, 'author', p.author, 'title', p.title, 'permalink', p.permalink,
+        'created_utc', p.created_utc, 'current_score', p.current_score, 'current_comments', p.current_comments,
+        'score_velocity', p.score_velocity, 'engagement_score', p.current_score + 2::bigint * p.current_comments,
+        'age_minutes', GREATEST(EXTRACT(EPOCH FROM $3::timestamptz - p.created_utc)::float8 / 60, 0)
+    ) ORDER BY r.place) AS items
+    FROM ranked AS r JOIN posts AS p USING (id) GROUP BY r.by
+), authors AS (
+    SELECT author, count(*) AS posts, sum(score)::bigint AS total_score, sum(comments)::bigint AS total_comments,
+        sum(engagement)::bigint AS engagement_score
+    FROM w WHERE author IS NOT NULL GROUP BY author ORDER BY engagement_score DESC, author LIMIT 10
+), subreddits AS (
+    SELECT subreddit, count(*) AS posts, count(*) FILTER (WHERE is_trending) AS trending,
+        sum(score)::bigint AS total_score, sum(comments)::bigint AS total_comments,
+        avg(score)::float8 AS average_score, avg(sentiment) AS average_sentiment
+    FROM w GROUP BY subreddit ORDER BY posts DESC, subreddit LIMIT 200
+), hours AS (
+    SELECT date_trunc('hour', created_utc, 'UTC') AS hour, count(*) AS posts,
+        count(*) FILTER (WHERE is_trending) AS trending, sum(score)::bigint AS total_score,
+        sum(comments)::bigint AS total_comments, avg(sentiment) AS average_sentiment
+    FROM w GROUP BY 1
+), timeline AS (
+    SELECT h.hour, COALESCE(posts, 0) AS posts, COALESCE(trending, 0) AS trending,
+        COALESCE(total_score, 0) AS total_score, COALESCE(total_comments, 0) AS total_comments, average_sentiment
+    FROM generate_series(
+        date_trunc('hour', $1::timestamptz, 'UTC'), $2::timestamptz - interval '1 microsecond', interval '1 hour'
+    ) AS h (hour) LEFT JOIN hours USING (hour) ORDER BY h.hour
+), keywords AS (
+    SELECT keyword, count(*) AS posts, avg(score)::float8 AS average_score, avg(sentiment) AS average_sentiment
+    FROM w, jsonb_array_elements_text(keywords) AS k (keyword) GROUP BY keyword ORDER BY posts DESC, keyword LIMIT 30
+), sentiment_bins AS (
+    SELECT (bin - 11) / 10.0::float8 AS lower, (bin - 10) / 10.0::float8 AS upper, COALESCE(posts, 0) AS posts
+    FROM generate_series(1, 20) AS b (bin) LEFT JOIN (
+        SELECT LEAST(width_bucket(sentiment, -1, 1, 20), 20) AS bin, count(*) AS posts
+        FROM w WHERE sentiment IS NOT NULL GROUP BY 1
+    ) AS counted USING (bin) ORDER BY bin
+), ages AS (
+    SELECT floor(GREATEST(EXTRACT(EPOCH FROM $3::timestamptz - created_utc), 0) / 3600)::int AS age_hours,
+        count(*) AS posts, avg(engagement)::float8 AS average_engagement, max(engagement) AS highest_engagement
+    FROM w GROUP BY 1 ORDER BY 1 LIMIT 168
+), velocity_bounds AS (
+    SELECT ARRAY[0, 0.001, 0.01, 0.1, 1, 10]::float8[] AS bounds
+), velocities AS (
+    SELECT bounds[bin] AS lower, bounds[bin + 1] AS upper, COALESCE(posts, 0) AS posts
+    FROM velocity_bounds, generate_series(0, 6) AS b (bin) LEFT JOIN (
+        SELECT width_bucket(velocity, (SELECT bounds FROM velocity_bounds)) AS bin, count(*) AS posts
+        FROM w WHERE velocity IS NOT NULL GROUP BY 1
+    ) AS counted USING (bin) ORDER BY bin
+)
+SELECT json_build_object(
+    'start', $1::timestamptz, 'end', $2::timestamptz, 'computed_at', $3::timestamptz,
+    'overview', (SELECT json_build_object(
+        'posts', count(*), 'authors', count(DISTINCT author), 'subreddits', count(DISTINCT subreddit),
+        'trending', count(*) FILTER (WHERE is_trending),
+        'total_score', COALESCE(sum(score), 0), 'total_comments', COALESCE(sum(comments), 0),
+        'average_score', avg(score)::float8, 'average_comments', avg(comments)::float8,
+        'average_sentiment', avg(sentiment)
+    ) FROM w),
+    'most_upvoted', COALESCE((SELECT items FROM posts_ranked WHERE by = 'score'), '[]'),
+    'most_commented', COALESCE((SELECT items FROM posts_ranked WHERE by = 'comments'), '[]'),
+    'top_posts', COALESCE((SELECT items FROM posts_ranked WHERE by = 'engagement'), '[]'),
+    'top_authors', (SELECT COALESCE(json_agg(authors), '[]') FROM authors),
+    'subreddits', (SELECT COALESCE(json_agg(subreddits), '[]') FROM subreddits),
+    'timeline', (SELECT COALESCE(json_agg(timeline), '[]') FROM timeline),
+    'keywords', (SELECT COALESCE(json_agg(keywords), '[]') FROM keywords),
+    'sentiment', (SELECT json_build_object(
+        'positive', count(*) FILTER (WHERE label = 'positive'), 'neutral', count(*) FILTER (WHERE label = 'neutral'),
+        'negative', count(*) FILTER (WHERE label = 'negative'), 'unknown', count(*) FILTER (WHERE label IS NULL),
+        'bins', (SELECT json_agg(sentiment_bins) FROM sentiment_bins)
+    ) FROM w),
+    'ages', (SELECT COALESCE(json_agg(ages), '[]') FROM ages),
+    'velocities', (SELECT json_agg(velocities) FROM velocities)
+)::text AS stats
+"""
+_KEYWORDS = """
+WITH w AS MATERIALIZED (
+    SELECT k.keyword, p.created_utc >= $1 AS is_new, p.subreddit, p.current_score, p.current_comments, n.sentiment_score
+    FROM posts AS p JOIN post_nlp_features AS n ON n.post_id = p.id, jsonb_array_elements_text(n.keywords) AS k (keyword)
+    WHERE p.created_utc >= $1::timestamptz - ($2::timestamptz - $1::timestamptz) AND p.created_utc < $2
+    AND (cardinality($3::text[]) = 0 OR lower(p.subreddit) = ANY ($3::text[]))
+), counted AS (
+    SELECT keyword, count(*) FILTER (WHERE is_new) AS posts, count(*) FILTER (WHERE NOT is_new) AS posts_before
+    FROM w GROUP BY keyword HAVING bool_or(is_new) ORDER BY posts DESC, keyword LIMIT $4
+)
+SELECT c.keyword, c.posts, c.posts_before, count(DISTINCT w.subreddit) AS subreddits,
+    sum(w.current_score)::bigint AS total_score, sum(w.current_comments)::bigint AS total_comments,
+    avg(w.sentiment_score) AS average_sentiment
+FROM counted AS c JOIN w ON w.keyword = c.keyword AND w.is_new
+GROUP BY c.keyword, c.posts, c.posts_before ORDER BY c.posts DESC, c.keyword
+"""
+
+
+async def stats(reader: Reader, start: datetime, end: datetime, now: datetime) -> bytes:
+    """The statistics as JSON (web/api/stats/schemas.py). Raises TookTooLong for a window with too many posts."""
+    (row,) = await reader.fetch(_STATS, start, end, now)
+    text: str = row["stats"]
+    return text.encode()
+
+
+async def keyword_counts(
+    reader: Reader, start: datetime, end: datetime, subreddits: tuple[str, ...], limit: int
+) -> list[dict[str, object]]:
+    """The keywords of most posts of the window, with those of the window before."""
+    rows = await reader.fetch(_KEYWORDS, start, end, [name.lower() for name in subreddits], limit)
+    return [dict(row) for row in rows]

@@ -1,0 +1,29 @@
+"""Answers that are written straight from rows: what the database gave is not validated again (the schemas describe it)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from fastapi import Response
+
+from signalflow.storage.readers import Row
+
+
+def json_answer(content: Any) -> Response:
+    """The content as JSON, times in UTC."""
+    return raw_answer(json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """The content as JSON, times in UTC."""
+    return orjson.dumps(content, option=orjson.OPT_UTC_Z)
+
+
+def raw_answer(body: bytes) -> Response:
+    """JSON that is written already."""
+    return Response(body, media_type="application/json")
+
+
+def columns(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Rows under the names of their columns."""
+    return [dict(row) for row in rows]

@@ -1,0 +1,90 @@
+"""GET as HTTP means it, for all routes: HEAD answers like GET without a body, and a reader who has the answer is told so (304)."""
+
+from hashlib import blake2b
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+NO_CONTENT_HEADERS = ("content-length", "content-type")
+
+
+class HeadAsGet:
+    """ASGI middleware: HEAD is routed as GET, and its body is dropped. Outside of compression, so that the headers are those of GET."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            return await self._app(scope, receive, send)
+        ended = False
+
+        async def without_body(message: Message) -> None:
+            nonlocal ended
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not ended:
+                # The first part ends the answer; a stream then sees that its reader has gone.
+                ended = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        return await self._app({**scope, "method": "GET"}, receive, without_body)
+
+
+class ConditionalReads:
+    """ASGI middleware: a weak ETag of the body for JSON that is sent in one piece, and 304 for who has it.
+
+    Inside of compression: the tag is that of the content, however it is sent. Answers that must not be stored get none.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            return await self._app(scope, receive, send)
+        known = Headers(scope=scope).get("if-none-match", "")
+        start: Message | None = None
+
+        async def tagged(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and _is_taggable(message):
+                start = message
+                return
+            if start is not None and message["type"] == "http.response.body":
+                begun, start = start, None
+                if not message.get("more_body", False):
+                    begun, message = _with_tag(begun, message, known)
+                await send(begun)
+            await send(message)
+
+        return await self._app(scope, receive, tagged)
+
+
+def _is_taggable(start: Message) -> bool:
+    headers = Headers(raw=start["headers"])
+    return (
+        start["status"] == 200
+        and headers.get("content-type", "").startswith("application/json")
+        and "no-store" not in headers.get("cache-control", "")
+        and "etag" not in headers
+    )
+
+
+def _with_tag(start: Message, body: Message, known: str) -> tuple[Message, Message]:
+    tag = f'W/"{blake2b(body.get("body", b""), digest_size=12).hexdigest()}"'
+    headers = MutableHeaders(raw=list(start["headers"]))
+    headers["ETag"] = tag
+    # Only the reader's own cache, and only after asking: others may see something else, and everything changes.
+    headers.setdefault("Cache-Control", "private, no-cache")
+    if not _names(known, tag):
+        return {**start, "headers": headers.raw}, body
+    for name in NO_CONTENT_HEADERS:
+        del headers[name]
+    return {**start, "status": 304, "headers": headers.raw}, {**body, "body": b""}
+
+
+def _names(known: str, tag: str) -> bool:
+    """Whether If-None-Match names the tag, compared weakly (RFC 9110, 8.8.3.2)."""
+    given = {part.strip().removeprefix("W/") for part in known.split(",")}
+    return "*" in given or tag.removeprefix("W/") in given

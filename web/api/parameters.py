@@ -1,0 +1,58 @@
+"""Kinds of query parameters that several endpoints take."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+LONGEST_WINDOW = timedelta(days=7)
+_WINDOW = re.compile(r"([1-9][0-9]{0,2})([hd])", re.ASCII)
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+class Parameters(BaseModel):
+    """The query parameters of an endpoint. One that it does not know is refused: a misspelt filter must not be ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL")
+    return text
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("out of range") from error
+
+
+def window_of(text: str) -> timedelta:
+    """The length of `24h` or `7d`. Raises ValueError for another form, and above LONGEST_WINDOW."""
+    match = _WINDOW.fullmatch(text)
+    if match is None:
+        raise ValueError("must be a number of hours or days, like 24h or 7d")
+    window = int(match[1]) * _UNITS[match[2]]
+    if window > LONGEST_WINDOW:
+        raise ValueError(f"must be at most {LONGEST_WINDOW.days}d")
+    return window
+
+
+def _checked_window(text: str) -> str:
+    window_of(text)
+    return text
+
+
+async def nothing_else(parameters: Annotated[Parameters, Query()]) -> None:
+    """For endpoints without query parameters: any is refused."""
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+Window = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}[hd]$"), AfterValidator(_checked_window)]
+PostId = Annotated[str, Field(pattern=r"^[0-9a-z]{1,13}$")]

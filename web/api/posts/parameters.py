@@ -1,0 +1,105 @@
+"""The query parameters of posts and of their history."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from signalflow.storage.feed import Filters
+from signalflow.storage.orders import ORDERS, OrderName
+from web.api.parameters import Moment, Parameters, SubredditName, Text, Window, window_of
+
+MOST_POSTS_A_PAGE = 200
+MOST_OBSERVATIONS_A_PAGE = 2000
+DEFAULT_WINDOW = "24h"
+_INT32 = 2**31
+
+CursorText = Annotated[
+    str,
+    Field(max_length=4096, description="`next` of the page before; without it, the first page."),
+]
+
+
+class FeedParameters(Parameters):
+    """Filters, all of which a post must meet, the order, and the page."""
+
+    order: OrderName = Field(
+        "newest",
+        description="Highest first, ties by id (those of `trending_score` by newest). Unknown velocities come last. `momentum` and "
+        "`engagement` are of the posts of a `window`.",
+    )
+    window: Window | None = Field(
+        None,
+        description=f"Greatest age of a post in the orders `momentum` and `engagement`, and for these only: `24h`, `7d` (the most). "
+        f"{DEFAULT_WINDOW} without it.",
+        examples=["24h"],
+    )
+    subreddit: list[SubredditName] = Field(
+        [], max_length=50, description="Of one of these subreddits; may be given several times. Case does not matter."
+    )
+    author: Text | None = Field(None, min_length=1, max_length=64, description="By this author. Case does not matter.")
+    q: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description='Words of the title, in any form (English): `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`.',
+    )
+    keyword: Text | None = Field(
+        None, min_length=1, max_length=200, description="With exactly this keyword (`nlp.keywords`)."
+    )
+    min_score: int | None = Field(None, ge=-_INT32, lt=_INT32, description="With at least this score.")
+    trending: bool | None = Field(None, description="Only trending posts, or only others.")
+    over_18: bool | None = Field(None, description="Only posts for adults, or only others.")
+    min_sentiment: float | None = Field(None, ge=-1, le=1, description="With at least this sentiment score.")
+    max_sentiment: float | None = Field(None, ge=-1, le=1, description="With at most this sentiment score.")
+    created_from: Moment | None = Field(None, description="Created then or later (ISO 8601 with a time zone).")
+    created_to: Moment | None = Field(None, description="Created before (ISO 8601 with a time zone).")
+    page_size: int = Field(50, ge=1, le=MOST_POSTS_A_PAGE, description="Posts of a page.")
+    cursor: CursorText | None = None
+
+    @field_validator("window")
+    @classmethod
+    def _only_where_it_counts(cls, value: str | None, info: ValidationInfo) -> str | None:
+        order: OrderName | None = info.data.get("order")
+        if value is not None and order is not None and not ORDERS[order].is_windowed:
+            raise ValueError("only the orders momentum and engagement have a window; use created_from")
+        return value
+
+    @property
+    def filters(self) -> Filters:
+        """The filters alone."""
+        return Filters(
+            subreddits=tuple(self.subreddit),
+            author=self.author,
+            words=self.q,
+            keyword=self.keyword,
+            min_score=self.min_score,
+            trending=self.trending,
+            over_18=self.over_18,
+            min_sentiment=self.min_sentiment,
+            max_sentiment=self.max_sentiment,
+            created_from=self.created_from,
+            created_to=self.created_to,
+        )
+
+    @property
+    def longest_age(self) -> timedelta:
+        """The window, given or not."""
+        return window_of(self.window or DEFAULT_WINDOW)
+
+    @property
+    def walk(self) -> str:
+        """What must stay the same on all pages of a walk."""
+        return self.model_copy(update={"cursor": None, "page_size": 50}).model_dump_json(exclude_defaults=True)
+
+
+class HistoryParameters(Parameters):
+    """How finely, and which page."""
+
+    interval: Literal["raw", "1h"] = Field("raw", description="Every observation, or one item an hour.")
+    page_size: int = Field(500, ge=1, le=MOST_OBSERVATIONS_A_PAGE, description="Items of a page.")
+    cursor: CursorText | None = None
+
+    def walk(self, post_id: str) -> str:
+        """What must stay the same on all pages of a walk."""
+        return f"{post_id} {self.interval}"

@@ -1,0 +1,33 @@
+"""Faust's tables, asked from the workers."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Response
+from starlette.exceptions import HTTPException
+
+from signalflow.errors import Retryable
+from web.api.answers import raw_answer
+from web.api.dependencies import PoolOf, WorkersOf
+from web.api.parameters import PostId, nothing_else
+from web.api.problems import OF_READS, documented
+from web.api.tables.schemas import PostState
+
+router = APIRouter(tags=["tables"], dependencies=[Depends(nothing_else)])
+
+
+@router.get(
+    "/api/tables/post_state/{id}",
+    summary="The live state of a post",
+    response_model=PostState,
+    responses=documented(HTTPStatus.NOT_FOUND) | OF_READS,
+)
+@router.get("/api/tables/post_state/{id}/", include_in_schema=False)
+async def post_state(pool: PoolOf, workers: WorkersOf, id: PostId) -> Response:
+    """What the worker that owns the post knows of it. States are kept for 48 h after a post's creation."""
+    try:
+        state = await workers.post_state(pool, id)
+    except Retryable as error:
+        raise HTTPException(503, str(error), headers={"Retry-After": "2"}) from error
+    if state is None:
+        raise HTTPException(404, f"There is no state of post {id}: it is older than 48 h, or was never seen.")
+    return raw_answer(state)
