@@ -103,7 +103,7 @@ async def change_many(pool: PoolOf, settings: SettingsOf, who: Operator, changed
     return (await View.of(pool, settings, now)).shown(rows)
 
 
-@router.post("/api/subreddits/remove", include_in_schema=False)
+@router.post("/api/subreddits/remove", include_in_schema=False, status_code=204)
 @router.post("/api/subreddits/remove/", summary="Watch subreddits no more", status_code=204, responses=WRITE_PROBLEMS)
 async def remove_many(pool: PoolOf, who: Operator, removed: Removed) -> None:
     """All of them or, when one is not watched, none. Their posts stay."""
