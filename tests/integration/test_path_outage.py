@@ -15,8 +15,8 @@ from signalflow.events import decode_enriched
 from signalflow.settings import Settings
 from signalflow.streams.admin import create_topics
 from signalflow.topics import TopicNames
+from signalflow.verify import compare, expected
 from tests.integration.door import Door, door_to_database
-from tests.integration.oracle import differences, expected_tables
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce, read_topic
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
@@ -52,10 +52,12 @@ async def committed_but_not_stored(settings: Settings) -> list[tuple[str, dateti
 
 
 async def wrong_in_tables(settings: Settings) -> dict[str, Any]:
-    expected = expected_tables(await read_topic(settings, TopicNames.of(settings).posts_raw))
-    posts = await fetch_all(settings, "SELECT * FROM posts")
-    history = await fetch_all(settings, "SELECT * FROM post_metrics_history")
-    return {name: rows for name, rows in differences(expected, posts, history).items() if rows}
+    log = expected(await read_topic(settings, TopicNames.of(settings).posts_raw))
+    try:
+        report = await compare(log, settings.database_url.get_secret_value())
+    finally:
+        log.close()
+    return {name: table.examples for name, table in report.tables.items() if table.differences}
 
 
 def stored(settings: Settings, moments: int) -> Callable[[], Any]:
