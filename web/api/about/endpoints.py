@@ -45,4 +45,9 @@ async def about(settings: SettingsOf, _: Reader) -> About:
     )
     # Posts of another API for Reddit have no page on reddit.com.
     link_base = None if settings.reddit_base_url else REDDIT
-    return About(version=version("signalflow"), link_base=link_base, trending_rule=rule)
+    return About(
+        version=version("signalflow"),
+        link_base=link_base,
+        live_heartbeat_seconds=settings.live_heartbeat_seconds,
+        trending_rule=rule,
+    )

@@ -31,4 +31,8 @@ class About(BaseModel):
         description="Address before a post's `permalink`; null when the posts are not Reddit's own, such as the simulator's.",
         examples=["https://www.reddit.com"],
     )
+    live_heartbeat_seconds: float = Field(
+        description="The live stream is silent no longer than this; a client may take twice as much for a lost connection.",
+        examples=[15.0],
+    )
     trending_rule: TrendingRuleOut

@@ -64,7 +64,7 @@ function liveState() {
   const pill = h("span", { class: "live", role: "status", "data-state": "off" }, "offline");
   live.addEventListener("state", ({ detail: { state, since } }) => {
     pill.dataset.state = state;
-    const texts = { live: "Live", connecting: "Connecting", reconnecting: since && `Reconnecting · stale since ${clockTime(since)}` };
+    const texts = { live: "Live", connecting: "Connecting", reconnecting: since && `Reconnecting · stale since ${clockTime(since)}`, stale: since && `Kafka is away · stale since ${clockTime(since)}` };
     setText(pill, texts[state] ?? state);
   });
   return pill;
@@ -113,7 +113,9 @@ async function start() {
   bar();
   document.addEventListener("click", followLinks);
   addEventListener("popstate", () => show(location.pathname !== shown));
-  live.start();
+  // A 401 there leads to the sign-in page; anything else is an API that restarts.
+  live.addEventListener("refused", () => api.get("/api/session/").catch(() => null));
+  live.start(context.about.live_heartbeat_seconds);
   await show();
 }
 

@@ -16,7 +16,7 @@ const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 export const count = (value) => (known(value) ? plain.format(value) : NONE);
 export const short = (value) => (known(value) ? (Math.abs(value) < 10_000 ? plain.format(Math.round(value)) : compact.format(value)) : NONE);
-export const decimal = (value) => (known(value) ? fine.format(value) : NONE);
+export const decimal = (value) => (known(value) ? (Math.abs(value) < 100 ? fine : plain).format(Math.abs(value) < 100 ? value : Math.round(value)) : NONE);
 export const share = (value) => (known(value) ? percent.format(value) : NONE);
 export const clockTime = (moment) => clock.format(new Date(moment));
 export const absoluteTime = (moment) => absolute.format(new Date(moment));

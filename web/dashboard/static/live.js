@@ -2,26 +2,30 @@
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
-// The server sends a heartbeat at least this often; a silent socket is a dead one.
-const SILENT_AFTER_MS = 20_000;
+// The server sends a heartbeat every so often; a socket that is silent for two of them is a dead one.
+const HEARTBEATS = 2.5;
+const REFUSED_AFTER_TRIES = 2;
 
 /**
- * Events: "state" (detail: {state, since}), "posts" (detail: posts), "reset" (what was shown may have holes: load it anew).
- * States: connecting, live, reconnecting (with `since`: when the numbers stopped being fresh), off.
+ * Events: "state" (detail: {state, since}), "posts" (detail: posts), "reset" (what was shown may have holes: load it anew),
+ * "refused" (the server turns us away before a frame comes: perhaps nobody is signed in any more).
+ * States: connecting, live, stale (the server itself waits for Kafka) and reconnecting, both with `since`: when the numbers stopped
+ * being fresh; off.
  */
 export class Live extends EventTarget {
   state = "off";
   since = null;
-  counters = null;
   #socket = null;
   #token = null;
   #waits = 0;
   #timer = 0;
   #watchdog = 0;
   #filter = {};
+  #silentAfterMs = 60_000;
 
-  /** Connect, and stay connected. */
-  start() {
+  /** Connect, and stay connected; a heartbeat is due every so many seconds. */
+  start(heartbeatSeconds) {
+    this.#silentAfterMs = heartbeatSeconds * HEARTBEATS * 1000;
     if (this.state !== "off") return;
     this.#become("connecting");
     this.#open();
@@ -76,7 +80,7 @@ export class Live extends EventTarget {
     this.#watchdog = setTimeout(() => {
       socket.close();
       if (socket === this.#socket && this.state !== "off") this.#again();
-    }, SILENT_AFTER_MS);
+    }, this.#silentAfterMs);
   }
 
   #again() {
@@ -84,20 +88,21 @@ export class Live extends EventTarget {
     clearTimeout(this.#watchdog);
     if (this.state !== "reconnecting") this.#become("reconnecting", new Date());
     // Jitter, so that all dashboards do not come back in the same instant.
+    if (this.#waits === REFUSED_AFTER_TRIES) this.dispatchEvent(new Event("refused"));
     const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#waits++) * (0.5 + Math.random() / 2);
     this.#timer = setTimeout(() => this.#open(), wait);
   }
 
   #take(frame) {
     if (frame.id) this.#token = frame.id;
+    if (frame.type === "error") return; // a filter that was refused, or the reason for the close that follows
     this.#waits = 0;
-    if (this.state !== "live") this.#become("live");
+    const stale = frame.type === "heartbeat" && frame.stale_since ? new Date(frame.stale_since) : null;
+    if (stale) {
+      if (this.state !== "stale") this.#become("stale", stale);
+    } else if (this.state !== "live") this.#become("live");
     if (frame.type === "posts") this.dispatchEvent(new CustomEvent("posts", { detail: frame.posts }));
-    else if (frame.type === "heartbeat") this.counters = frame;
-    else if (frame.type === "reset") {
-      this.#token = frame.id ?? null;
-      this.dispatchEvent(new CustomEvent("reset", { detail: frame.reason }));
-    }
+    else if (frame.type === "reset") this.dispatchEvent(new CustomEvent("reset", { detail: frame.reason }));
   }
 
   #become(state, since = null) {

@@ -1,7 +1,7 @@
 // What the posts of a time range have in common: when, where, about what, how fast, in which mood.
 import * as api from "../api.js";
 import { h, setText } from "../dom.js";
-import { absoluteTime, count, decimal, duration, plural, short, when } from "../format.js";
+import { absoluteTime, count, decimal, plural, short, when } from "../format.js";
 import { chart } from "../parts/chart.js";
 import { emptyState, errorNotice } from "../parts/states.js";
 import { rangeStart, readState, writeState } from "../urlstate.js";
@@ -35,8 +35,11 @@ export async function mount(root, { signal, live }) {
   async function load() {
     root.setAttribute("aria-busy", "true");
     try {
-      const start = rangeStart(state.range);
-      [stats, keywords] = await Promise.all([api.get("/api/stats/", { start }, signal), api.get("/api/keywords/", { window: state.range }, signal).catch(() => null)]);
+      // A named window shares the server's cache with everybody; the longest one has no name, and keywords reach back a week.
+      const isNamed = state.range !== "30d";
+      [stats, keywords] = await Promise.all([
+        api.get("/api/stats/", isNamed ? { window: state.range } : { start: rangeStart(state.range) }, signal),
+        isNamed ? api.get("/api/keywords/", { window: state.range }, signal) : null]);
       failed.replaceChildren();
       show();
     } catch (error) {
@@ -118,7 +121,7 @@ function showFigures(list, overview) {
 
 function showTimeline(box, hours) {
   box.show({
-    height: 240, x: { label: "Hour", values: hours.map(({ hour }) => Date.parse(hour)), time: true, format: absoluteTime },
+    height: 240, x: { label: "Hour", values: hours.map(({ hour }) => Date.parse(hour)), time: true, format: absoluteTime, step: 3600 },
     series: [
       { label: "Posts", values: hours.map(({ posts }) => posts), colour: "bar-colour", format: count, bars: true },
       { label: "Engagement", values: hours.map((hour) => hour.total_score + 2 * hour.total_comments), colour: "accent", format: short, side: "right" },
@@ -128,17 +131,17 @@ function showTimeline(box, hours) {
 
 function showAges(box, ages) {
   box.show({
-    x: { label: "Age", values: ages.map(({ age_hours: hours }) => hours), format: (hours) => duration(hours * 3600) },
+    x: { label: "Age", values: ages.map(({ age_hours: hours }) => hours), format: (hours) => `${count(hours)} h`, step: 1 },
     series: [
-      { label: "Mean", values: ages.map((age) => age.average_engagement), colour: "accent", format: short },
-      { label: "Highest", values: ages.map((age) => age.highest_engagement), colour: "info", format: short, side: "right" },
+      { label: "Mean", values: ages.map((age) => age.average_engagement), colour: "bar-colour", format: short, bars: true },
+      { label: "Highest", values: ages.map((age) => age.highest_engagement), colour: "accent", format: short, side: "right" },
     ],
   });
 }
 
 function showSentiment(box, moods, { positive, neutral, negative, unknown, bins }) {
   box.show({
-    height: 160, x: { label: "Sentiment", values: bins.map(({ lower, upper }) => (lower + upper) / 2), format: decimal },
+    height: 160, x: { label: "Sentiment", values: bins.map(({ lower, upper }) => (lower + upper) / 2), format: decimal, step: 0.1 },
     series: [{ label: "Posts", values: bins.map(({ posts }) => posts), colour: "bar-colour", format: count, bars: true }],
   });
   const rows = [["positive", positive], ["neutral", neutral], ["negative", negative], ...(unknown ? [["unknown", unknown]] : [])];

@@ -9,7 +9,7 @@ import { emptyState, errorNotice } from "../parts/states.js";
 import { rangeStart, readState, writeState } from "../urlstate.js";
 
 const PAGE_SIZE = 50;
-const CANDIDATES = 60;
+const CANDIDATES = 100;
 // Orders other than the newest are asked for anew this often; so are the figures on top.
 const REFRESH_MS = 15_000;
 
@@ -17,6 +17,7 @@ export async function mount(root, { live, signal, about }) {
   let state = readState(DEFAULTS);
   let next = null;
   let asked = 0;
+  let walk = null;
   const feed = new Feed();
   const rising = new Rising(about.trending_rule, signal);
   const below = h("div", { class: "below" });
@@ -35,8 +36,9 @@ export async function mount(root, { live, signal, about }) {
 
   async function load() {
     const mine = ++asked;
+    walk = { ...apiParameters(state), page_size: PAGE_SIZE };
     try {
-      const page = await api.get("/api/posts/", { ...apiParameters(state), created_from: rangeStart(state.range), page_size: PAGE_SIZE }, signal);
+      const page = await api.get("/api/posts/", walk, signal);
       if (mine !== asked) return;
       next = page.next;
       feed.replace(page.items);
@@ -50,7 +52,7 @@ export async function mount(root, { live, signal, about }) {
   async function loadMore() {
     const mine = asked;
     try {
-      const page = await api.get("/api/posts/", { ...apiParameters(state), created_from: rangeStart(state.range), page_size: PAGE_SIZE, cursor: next }, signal);
+      const page = await api.get("/api/posts/", { ...walk, cursor: next }, signal);
       if (mine !== asked) return;
       next = page.next;
       feed.append(page.items);
@@ -156,7 +158,7 @@ function figureStrip() {
     },
     async load(signal) {
       try {
-        const { overview } = await api.get("/api/stats/", { start: rangeStart("1h") }, signal);
+        const { overview } = await api.get("/api/stats/", { window: "1h" }, signal);
         setText(posts.value, count(overview.posts));
         setText(posts.extra, `${plural(overview.authors, "author", "authors")}, ${plural(overview.subreddits, "subreddit", "subreddits")}`);
         setText(trending.value, count(overview.trending));

@@ -3,6 +3,8 @@ import { h } from "../dom.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+// So few values are no line yet.
+const FEW = 4;
 const VENDOR = "/static/vendor";
 let library = null;
 
@@ -53,7 +55,7 @@ function optionsOf(plot, { x, series, height }, width) {
   return {
     width, height,
     padding: [10, sides.includes("right") ? 0 : 12, 0, 0],
-    scales: { x: { time: Boolean(x.time) } },
+    scales: { x: { time: Boolean(x.time), ...(x.step && { range: (_, low, high) => [low - x.step / 2, high + x.step / 2] }) } },
     cursor: { points: { size: 6 }, drag: { x: true, y: false } },
     legend: { live: true },
     axes: [
@@ -65,8 +67,8 @@ function optionsOf(plot, { x, series, height }, width) {
     ],
     series: [
       { label: x.label, value: (_, value) => (value === null ? "–" : x.format(value * (x.time ? 1000 : 1))) },
-      ...series.map(({ label, colour, format, bars, side }) => ({
-        label, scale: side ?? "left", stroke: colourOf(colour), width: bars ? 0 : 1.75, spanGaps: true, points: { show: false },
+      ...series.map(({ label, colour, format, bars, side, values }) => ({
+        label, scale: side ?? "left", stroke: colourOf(colour), width: bars ? 0 : 1.75, spanGaps: true, points: { show: !bars && values.length < FEW, size: 5 },
         fill: bars ? colourOf(colour) : undefined, paths: bars ? plot.paths.bars({ size: [0.8, 40] }) : undefined,
         value: (_, value) => (value === null ? "–" : format(value)),
       })),
@@ -75,8 +77,8 @@ function optionsOf(plot, { x, series, height }, width) {
 }
 
 /**
- * A chart: `data` is {x: {label, values, format, time}, series: [{label, values, format, colour, bars, side}], height}.
- * Times are in milliseconds, colours are tokens of the style sheet. Returns {element, show(data)}; `signal` ends it.
+ * A chart: `data` is {x: {label, values, format, time, step}, series: [{label, values, format, colour, bars, side}], height}.
+ * `step` is the width of a bar on the x axis, in seconds for times. Times are in milliseconds, colours are tokens of the style sheet. Returns {element, show(data)}; `signal` ends it.
  */
 export function chart(label, signal) {
   const canvas = h("div", { class: "canvas", "aria-hidden": "true" });

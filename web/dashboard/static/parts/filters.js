@@ -1,5 +1,6 @@
 // The filters of the feed, as a form whose state is the address.
 import { h, icon } from "../dom.js";
+import { rangeStart } from "../urlstate.js";
 
 export const DEFAULTS = { q: "", subreddit: [], keyword: "", min_score: "", sentiment: "", trending: false, over_18: "", range: "24h", order: "newest" };
 
@@ -61,12 +62,16 @@ export function filterForm(state, changed) {
 
 const SENTIMENT_RANGES = { positive: [0.05, null], negative: [null, -0.05], neutral: [-0.0499, 0.0499] };
 
-/** The state as parameters of the API, but for the time range. */
+// These orders change with the clock, so the API bounds them to a window.
+const WINDOWED = ["momentum", "engagement"];
+
+/** The state as parameters of the API, as of now. */
 export function apiParameters(state) {
   const [min, max] = SENTIMENT_RANGES[state.sentiment] ?? [null, null];
   return {
-    q: state.q, subreddit: state.subreddit, keyword: state.keyword, min_score: state.min_score, sentiment_min: min, sentiment_max: max,
+    q: state.q, subreddit: state.subreddit, keyword: state.keyword, min_score: state.min_score, min_sentiment: min, max_sentiment: max,
     trending: state.trending ? "true" : null, over_18: { 0: "false", 1: "true" }[state.over_18], order: state.order,
+    created_from: rangeStart(state.range), window: WINDOWED.includes(state.order) ? (["7d", "all"].includes(state.range) ? "7d" : "24h") : null,
   };
 }
 
