@@ -1,0 +1,171 @@
+"""Walks through the pages of every order while other transactions write: nothing twice, nothing lost that did not change."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from signalflow.storage.feed import Cursor, Filters, feed_page
+from signalflow.storage.orders import ORDERS, OrderName
+from signalflow.storage.pool import Pool
+from signalflow.storage.readers import Reader
+from signalflow.storage.writer import write_batch
+from tests.integration.storage_rows import NOON, observation, pool_of
+
+POSTS = 240
+PAGE = 13
+NOW = NOON + timedelta(hours=1)
+WINDOW = timedelta(hours=24)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    async with await pool_of(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def reader(pool: Pool) -> Reader:
+    return Reader(pool, None, 5.0)
+
+
+def numbers(rng: random.Random) -> dict[str, Any]:
+    """Numbers of a post, few different ones, so that ties and unknown velocities are many."""
+    return {
+        "current_score": rng.randint(-3, 12),
+        "current_comments": rng.randint(0, 5),
+        "score_velocity": rng.choice([None, None, -0.5, 0.0, 0.25, 7.5]),
+        "trending_score": rng.choice([0.0, 0.2, 0.4]),
+    }
+
+
+def place_of(order: OrderName, row: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row is ordered by, computed here and not by the database; the highest comes first."""
+    engagement = row["current_score"] + 2 * row["current_comments"]
+    minutes = (NOW - row["created_utc"]).total_seconds() / 60
+    velocity = row["score_velocity"]
+    first: dict[OrderName, tuple[Any, ...]] = {
+        "newest": (row["created_utc"],),
+        "score": (row["current_score"],),
+        "comments": (row["current_comments"],),
+        "score_velocity": (velocity is not None, velocity or 0.0),
+        "trending_score": (row["trending_score"], row["created_utc"]),
+        "engagement": (engagement,),
+        "momentum": (engagement / (minutes + 1),),
+    }
+    return (*first[order], row["id"])
+
+
+async def walk(reader: Reader, order: OrderName, page_size: int = PAGE) -> AsyncIterator[Sequence[str]]:
+    """The ids of each page."""
+    after: Cursor | None = None
+    while True:
+        page = await feed_page(reader, order, Filters(), limit=page_size, now=NOW, window=WINDOW, after=after)
+        yield [row["id"] for row in page.rows]
+        if page.next is None:
+            return
+        after = page.next
+
+
+async def stored(pool: Pool, rng: random.Random) -> dict[str, dict[str, Any]]:
+    """Posts of the last six hours, three a moment."""
+    rows = {
+        f"p{n:03}": {"created_utc": NOON - timedelta(minutes=n // 3), **numbers(rng)}
+        for n in rng.sample(range(POSTS), POSTS)
+    }
+    await write_batch(pool, [observation(name, 0, **row) for name, row in rows.items()])
+    return {name: {"id": name, **row} for name, row in rows.items()}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_walk_under_concurrent_writes_repeats_none_and_loses_none_that_did_not_change(
+    pool: Pool, reader: Reader, order: OrderName
+) -> None:
+    rng = random.Random(order)
+    rows = await stored(pool, rng)
+    changing = rng.sample(sorted(rows), POSTS // 2)
+    stopped = asyncio.Event()
+
+    async def write(writer: int, mine: Sequence[str]) -> int:
+        """Change some posts and add others, over and over."""
+        writes = 0
+        while not stopped.is_set():
+            writes += 1
+            new = [
+                (f"n{writer}x{writes}", {"created_utc": NOON - timedelta(minutes=rng.randint(0, 90)), **numbers(rng)})
+            ]
+            known = [(name, {"created_utc": rows[name]["created_utc"], **numbers(rng)}) for name in rng.sample(mine, 8)]
+            await write_batch(pool, [observation(name, writes, **changes) for name, changes in new + known])
+        return writes
+
+    writers = [asyncio.create_task(write(number, changing[number::2])) for number in (0, 1)]
+    seen: list[str] = []
+    async for page in walk(reader, order):
+        seen += page
+        # Every writer commits some changes before the next page is asked for.
+        before = await pool.fetchval("SELECT max(last_polled_at) FROM posts")
+        async with asyncio.timeout(20):
+            while await pool.fetchval("SELECT max(last_polled_at) FROM posts") == before:
+                await asyncio.sleep(0.001)
+    stopped.set()
+    assert min(await asyncio.gather(*writers)) > 0
+    assert len(seen) == len(set(seen))
+    unchanged = [row for name, row in rows.items() if name not in changing]
+    expected = [row["id"] for row in sorted(unchanged, key=lambda row: place_of(order, row), reverse=True)]
+    known = {row["id"] for row in unchanged}
+    assert [name for name in seen if name in known] == expected
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_quiet_walk_has_every_post_once_in_order(pool: Pool, reader: Reader, order: OrderName) -> None:
+    rows = await stored(pool, random.Random(3))
+    expected = [row["id"] for row in sorted(rows.values(), key=lambda row: place_of(order, row), reverse=True)]
+    assert [name async for page in walk(reader, order, 50) for name in page] == expected
+
+
+async def test_a_post_that_falls_below_the_cursor_is_not_given_again(pool: Pool, reader: Reader) -> None:
+    """Also when the transaction that moves it ran already, uncommitted, at the first page."""
+    await write_batch(pool, [observation(f"p{n}", 0, current_score=10 - n) for n in range(6)])
+    connection = await pool.acquire()
+    moving = connection.transaction()
+    await moving.start()
+    await connection.execute("UPDATE posts SET current_score = -5 WHERE id = 'p0'")
+    # Later transactions are done before the first page, so that the snapshot has a hole where this one is.
+    await write_batch(pool, [observation("p5", 1, current_score=5)])
+    pages = walk(reader, "score", 2)
+    first = await anext(pages)
+    await moving.commit()
+    await pool.release(connection)
+    rest = [name async for page in pages for name in page]
+    assert list(first) == ["p0", "p1"]
+    assert rest == ["p2", "p3", "p4", "p5"]
+
+
+async def test_windowed_orders_give_young_posts_only(pool: Pool, reader: Reader) -> None:
+    old = NOW - WINDOW - timedelta(seconds=1)
+    await write_batch(pool, [observation("old", 0, created_utc=old), observation("young", 0)])
+    for order in ("momentum", "engagement"):
+        assert [name async for page in walk(reader, order) for name in page] == ["young"]  # type: ignore[arg-type]
+
+
+async def test_a_page_is_one_statement(pool: Pool, reader: Reader) -> None:
+    await write_batch(pool, [observation(f"p{n}", 0) for n in range(5)])
+    statements: list[str] = []
+    async with pool.acquire() as one:
+
+        def note(query: asyncpg.connection.LoggedQuery) -> None:
+            statements.append(query.query)
+
+        class OneConnection(Reader):
+            async def fetch(self, statement: str, *parameters: Any, **_: Any) -> list[asyncpg.Record]:
+                return await one.fetch(statement, *parameters)
+
+        one.add_query_logger(note)
+        page = await feed_page(OneConnection(pool, None, 5), "score", Filters(), limit=3, now=NOW, window=WINDOW)
+        one.remove_query_logger(note)
+    assert len(page.rows) == 3
+    assert len(statements) == 1
