@@ -209,6 +209,23 @@ async def test_of_replays_at_the_same_time_one_sends_each_letter(
     assert len(await read_topic(settings, raw)) == 120
 
 
+async def test_a_replay_whose_sender_died_before_noting_it_may_be_sent_twice_and_is_stored_once(
+    database_pool: asyncpg.Pool,
+) -> None:
+    await store_letters(database_pool, [letter("raw", 1)])
+    first, token = await database_pool.fetchrow("SELECT id, replay_token FROM dlq_events")
+    forged = NewLetter(letter("raw", 50).letter, True, (first, UUID(int=1)))
+    again = [NewLetter(letter("raw", offset).letter, True, (first, token)) for offset in (51, 52)]
+    assert await store_letters(database_pool, [forged, *again]) == 2
+    assert await store_letters(database_pool, again) == 0
+    rows = await database_pool.fetch(
+        "SELECT source_offset, attempt, previous_id, state FROM dlq_events ORDER BY source_offset"
+    )
+    assert [tuple(row) for row in rows] == [
+        (1, 1, None, "replayed"), (50, 1, None, "dead"), (51, 2, first, "dead"),
+    ]  # fmt: skip
+
+
 async def test_without_brokers_nothing_counts_as_replayed(
     database_pool: asyncpg.Pool, settings: Settings, raw: str
 ) -> None:

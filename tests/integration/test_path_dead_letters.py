@@ -14,6 +14,7 @@ from signalflow.settings import Settings
 from signalflow.storage import dead_letters
 from signalflow.storage.dead_letters import Filter
 from signalflow.streams.admin import create_topics
+from signalflow.streams.positions import committed_offsets, end_offsets
 from signalflow.streams.topic_ids import topic_ids
 from signalflow.topics import TopicNames
 from tests.integration.workers import WorkerProcess, eventually, fetch_all, observation, produce, read_topic
@@ -121,8 +122,6 @@ async def test_a_refused_row_is_set_aside_replayed_once_its_cause_is_mended_and_
 
 async def _is_read(settings: Settings, topics: TopicNames) -> bool:
     """Whether the group has committed to the end of all of its topics."""
-    from signalflow.streams.positions import committed_offsets, end_offsets
-
     names = (topics.posts_raw, topics.posts_enriched, topics.posts_dlq)
     places = [(name, partition) for name in names for partition in range(settings.topic_partitions)]
     ends = await end_offsets(settings, places)
@@ -139,7 +138,7 @@ async def test_the_limit_stops_the_worker_before_a_topic_is_set_aside_and_lets_i
         limited = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_DLQ_LIMIT_IN_ROW="10")
         limited.start()
         try:
-            await eventually(lambda process=limited: process.poll() is not None, 45, limited.tail)  # type: ignore[misc]
+            await eventually(lambda process=limited: process.poll() is not None, 45, limited.tail)
         finally:
             limited.ensure_stopped()
         assert limited.poll() != 0
