@@ -13,6 +13,7 @@ from signalflow.cli.api import register
 from signalflow.errors import SignalflowError
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings, get_settings
+from tests.api_clients import bearer, test_secret
 from web.api.app import create_api
 
 PROBLEM = "application/problem+json"
