@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from signalflow.events import DeadLetter, encode
 from signalflow.replay import ReplayRequest, dry_run, replay
 from signalflow.settings import Settings
 from signalflow.storage import dead_letters
@@ -118,6 +120,22 @@ async def test_a_refused_row_is_set_aside_replayed_once_its_cause_is_mended_and_
     assert (await tables(settings))[2] == before[2]
     assert [row for row in (await tables(settings))[0] if row["id"] != "last"] == before[0]
     assert [row for row in (await tables(settings))[1] if row["post_id"] != "last"] == before[1]
+
+
+async def test_a_raw_record_that_is_understood_now_is_resolved_once_its_row_is_stored(
+    settings: Settings, worker: WorkerProcess, topics: TopicNames, database_pool: asyncpg.Pool
+) -> None:
+    """As after a mended defect of the enricher: the letter holds a record that is valid by now."""
+    mended = observation("late", START, created_at=START, score=3)
+    letter = DeadLetter(
+        topic=topics.posts_raw, partition=0, offset=0, key=b"late", value=encode(mended), headers=(), stage="enrich",
+        error_type="Defect", error="mended", worker="w1", failed_at=START, topic_id=UUID(int=7),
+    )  # fmt: skip
+    await dead_letters.store_letters(database_pool, [dead_letters.NewLetter(letter, True, None)])
+    report = await replay(database_pool, settings, ReplayRequest(by="test", policy="stop"))
+    assert (report.sent, report.outcome) == (1, "completed")
+    assert set((await states(database_pool)).values()) == {"resolved"}
+    assert await database_pool.fetchval("SELECT current_score FROM posts WHERE id = 'late'") == 3
 
 
 async def _is_read(settings: Settings, topics: TopicNames) -> bool:
