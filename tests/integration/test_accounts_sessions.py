@@ -1,0 +1,186 @@
+"""Signing in with a browser: cookie, CSRF token, one-time link."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from http.cookies import SimpleCookie
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from signalflow.clock import utcnow
+from signalflow.storage.sessions import add_link
+from tests.integration.accounts_api import PASSWORD, client_of, make_user, running, settings_of
+from tests.integration.test_access import handshake
+from web.api.auth.paths import own_path
+
+GIVEN = {"username": "ada", "password": PASSWORD}
+
+
+@pytest.fixture
+async def app(database_url: str, database_pool: asyncpg.Pool) -> AsyncIterator[FastAPI]:
+    """An API with one user, ada, who operates."""
+    await make_user(database_pool, role="operator")
+    async with running(settings_of(database_url)) as made:
+        yield made
+
+
+@pytest.fixture
+async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that keeps cookies."""
+    async with client_of(app) as made:
+        yield made
+
+
+def cookie_of(answer: httpx.Response) -> dict[str, str]:
+    (morsel,) = SimpleCookie(answer.headers["set-cookie"]).values()
+    return {name: str(value) for name, value in morsel.items() if value} | {"name": morsel.key}
+
+
+async def test_signing_in_gives_a_session_and_signing_out_ends_it(
+    browser: httpx.AsyncClient, database_url: str
+) -> None:
+    answer = await browser.post("/api/session/", json=GIVEN)
+    assert answer.status_code == 200
+    session = answer.json()
+    assert (session["name"], session["role"], session["kind"]) == ("ada", "operator", "session")
+    assert (await browser.get("/api/session/")).json() == session
+    stolen = dict(browser.cookies)
+    out = await browser.delete("/api/session/", headers={"X-CSRF-Token": session["csrf_token"]})
+    assert out.status_code == 204
+    assert not browser.cookies
+    # The cookie itself is void, not only forgotten by this browser: here at once, elsewhere when asked.
+    browser.cookies.update(stolen)
+    assert (await browser.get("/api/session/")).status_code == 401
+    async with running(settings_of(database_url)) as other, client_of(other, cookies=stolen) as thief:
+        assert (await thief.get("/api/session/")).status_code == 401
+
+
+@pytest.mark.parametrize(("base_url", "secure"), [("http://localhost", None), ("https://localhost", "True")])
+async def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites_writes(
+    app: FastAPI, base_url: str, secure: str | None
+) -> None:
+    async with client_of(app, base_url) as browser:
+        cookie = cookie_of(await browser.post("/api/session/", json=GIVEN))
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == ("True", "lax", "/")
+    assert cookie.get("secure") == secure
+    assert int(cookie["max-age"]) == 7 * 86_400
+    assert "domain" not in cookie
+
+
+async def test_the_cookies_of_two_apis_on_one_host_do_not_replace_each_other(app: FastAPI, database_url: str) -> None:
+    async with running(settings_of(database_url, api_port=8123)) as other:
+        names = set()
+        for one in (app, other):
+            async with client_of(one) as browser:
+                names.add(cookie_of(await browser.post("/api/session/", json=GIVEN))["name"])
+    assert len(names) == 2
+
+
+async def test_a_write_with_the_cookie_needs_the_sessions_csrf_token(browser: httpx.AsyncClient, app: FastAPI) -> None:
+    session = (await browser.post("/api/session/", json=GIVEN)).json()
+    async with client_of(app) as another:
+        of_another = (await another.post("/api/session/", json=GIVEN)).json()["csrf_token"]
+    for headers in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "x"}, {"X-CSRF-Token": of_another}):
+        for method, path in (("DELETE", "/api/session/"), ("POST", "/api/subreddits/")):
+            answer = await browser.request(method, path, headers=headers)
+            assert answer.status_code == 403, (method, path)
+            assert "X-CSRF-Token" in answer.json()["detail"]
+    assert (await browser.get("/api/session/")).status_code == 200
+    right = await browser.post("/api/subreddits/", headers={"X-CSRF-Token": session["csrf_token"]})
+    assert right.status_code == 422  # let in, and then found without a body
+
+
+async def test_a_page_of_another_site_cannot_sign_anybody_in(browser: httpx.AsyncClient) -> None:
+    for origin in ("https://elsewhere.example", "null", "http://localhost:81"):
+        answer = await browser.post("/api/session/", data=GIVEN, headers={"Origin": origin})
+        assert answer.status_code == 403, origin
+        assert "set-cookie" not in answer.headers
+    own = await browser.post("/api/session/", data=GIVEN, headers={"Origin": "http://localhost"})
+    assert own.status_code == 303
+
+
+async def test_the_form_leads_where_one_wanted_to_go_or_back_with_the_reason(browser: httpx.AsyncClient) -> None:
+    page = await browser.get("/sign-in", params={"next": "/analytics?window=7d"})
+    assert "<script" not in page.text
+    assert "style=" not in page.text
+    action = page.text.split('action="')[1].split('"')[0]
+    wrong = await browser.post(action, data=GIVEN | {"password": "wrong"})
+    assert wrong.status_code == 303
+    again = await browser.get(wrong.headers["location"])
+    assert "no such user with that password" in again.text
+    assert action in again.text
+    right = await browser.post(action, data=GIVEN)
+    assert (right.status_code, right.headers["location"]) == (303, "/analytics?window=7d")
+    assert (await browser.get("/api/session/")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//elsewhere.example",
+        "/\\elsewhere.example",
+        "https://elsewhere.example",
+        "/\t/elsewhere.example",
+        "",
+        "x",
+        "/\n/x",
+    ],
+)
+async def test_nobody_is_sent_to_another_site_after_signing_in(browser: httpx.AsyncClient, path: str) -> None:
+    answer = await browser.post("/api/session/", data=GIVEN, params={"next": path})
+    assert answer.headers["location"] == "/"
+    assert own_path(path) == "/"
+
+
+async def link(pool: asyncpg.Pool, token: str, minutes: float = 15, user: str = "ada") -> bool:
+    return await add_link(pool, user, token, utcnow(), utcnow() + timedelta(minutes=minutes))
+
+
+async def test_a_link_signs_in_once_and_leaves_no_token_in_the_address(
+    browser: httpx.AsyncClient, app: FastAPI, database_pool: asyncpg.Pool
+) -> None:
+    assert await link(database_pool, "t0ken")
+    first = await browser.get("/sign-in/link", params={"token": "t0ken", "next": "/operations"})
+    assert (first.status_code, first.headers["location"]) == (303, "/operations")
+    assert first.headers["referrer-policy"] == "no-referrer"
+    assert (await browser.get("/api/session/")).json()["name"] == "ada"
+    async with client_of(app) as second:
+        answer = await second.get("/sign-in/link", params={"token": "t0ken"})
+        assert answer.headers["location"] == "/sign-in?next=%2F&why=link"
+        assert "set-cookie" not in answer.headers
+        assert "used before" in (await second.get(answer.headers["location"])).text
+
+
+async def test_a_link_that_expired_or_is_of_nobody_signs_nobody_in(
+    browser: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    await link(database_pool, "old", minutes=-1)
+    assert not await link(database_pool, "nobodys", user="nobody")
+    for token in ("old", "nobodys", ""):
+        answer = await browser.get("/sign-in/link", params={"token": token})
+        assert answer.headers["location"].startswith("/sign-in?")
+    assert not browser.cookies
+
+
+async def test_a_socket_opens_with_the_cookie_for_pages_of_ours_only(browser: httpx.AsyncClient, app: FastAPI) -> None:
+    """Whatever sockets there are: asked of the function that lets them in."""
+    from starlette.websockets import WebSocket
+
+    from web.api.auth.access import principal_of_socket
+
+    await browser.post("/api/session/", json=GIVEN)
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+    async def who(**headers: str) -> str | None:
+        raw = [(name.encode(), value.encode()) for name, value in {"host": "localhost:8000", **headers}.items()]
+        scope = {"type": "websocket", "headers": raw, "app": app, "subprotocols": []}
+        principal = await principal_of_socket(WebSocket(scope, None, None))  # type: ignore[arg-type]
+        return principal.name if principal else None
+
+    assert await who(cookie=cookie, origin="http://localhost:8000") == "ada"
+    assert await who(cookie=cookie, origin="https://elsewhere.example") is None
+    assert await who(cookie=cookie) is None
+    assert await who(origin="http://localhost:8000") is None
+    assert await handshake(app, "/nothing") != "websocket.accept"
