@@ -18,6 +18,8 @@ FAREWELL_SECONDS = 1.0
 
 def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable[[], bool], *, can_poll: bool) -> None:
     """Add the timer to the app."""
+    # Whether there is a row that this process has made: one that ended before it had a pool has nothing to take back.
+    told = asyncio.Event()
 
     @app.timer(interval=EVERY_SECONDS, name="health")
     @guarded("health")
@@ -33,6 +35,7 @@ def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable
             is_leader=app.is_leader(),
             can_poll=can_poll,
         )
+        told.set()
 
     @guarded("farewell")
     async def farewell() -> None:
@@ -41,6 +44,7 @@ def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable
                 await forget_worker(pool_of(), name=app.workspace.name, pid=os.getpid())
 
     async def stop(sender: Any = None, **_: Any) -> None:
-        await farewell()
+        if told.is_set():
+            await farewell()
 
     app.on_before_shutdown.connect(stop, weak=False)

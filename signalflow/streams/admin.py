@@ -21,15 +21,13 @@ VISIBLE_SECONDS = 15.0
 
 @asynccontextmanager
 async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A client that has met a broker. Raises Retryable when none answers."""
+    """A client that has met a broker. Raises Retryable when none answers, or one goes away inside the block."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=TIMEOUT_MS)
     try:
         await admin.start()
-    except (KafkaError, OSError) as error:
-        await admin.close()
-        raise Retryable(f"Kafka at {settings.kafka} does not answer: {type(error).__name__}: {error}") from error
-    try:
         yield admin
+    except (KafkaError, OSError) as error:
+        raise Retryable(f"Kafka at {settings.kafka} does not answer: {type(error).__name__}: {error}") from error
     finally:
         await admin.close()
 
