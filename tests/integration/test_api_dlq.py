@@ -64,7 +64,7 @@ async def raw(settings: Settings) -> str:
 
 
 async def listed(client: httpx.AsyncClient, **parameters: Any) -> list[int]:
-    answer = await client.get("/api/dlq/", params=parameters)
+    answer = await client.get("/dlq/", params=parameters)
     assert answer.status_code == 200, answer.text
     return [item["offset"] for item in answer.json()["items"]]
 
@@ -88,15 +88,15 @@ async def test_letters_are_listed_by_filter_and_walked_page_by_page_while_new_on
     seen: list[int] = []
     cursor: str | None = None
     while True:
-        page = (await client.get("/api/dlq", params={"page_size": 2} | ({"cursor": cursor} if cursor else {}))).json()
+        page = (await client.get("/dlq", params={"page_size": 2} | ({"cursor": cursor} if cursor else {}))).json()
         seen += [item["offset"] for item in page["items"]]
         await store_letters(database_pool, [letter("raw", 100 + len(seen))])
         cursor = page["next"]
         if cursor is None:
             break
     assert seen == [7, 4, 3, 2, 1, 0]
-    assert (await client.get("/api/dlq/", params={"cursor": "x1"})).status_code == 422
-    assert (await client.get("/api/dlq/", params={"error_type": "\x00"})).json()["items"] == []
+    assert (await client.get("/dlq/", params={"cursor": "x1"})).status_code == 422
+    assert (await client.get("/dlq/", params={"error_type": "\x00"})).json()["items"] == []
 
 
 async def test_a_letter_shows_its_bytes_as_text_where_they_are_and_cut_where_they_are_long(
@@ -106,8 +106,8 @@ async def test_a_letter_shows_its_bytes_as_text_where_they_are_and_cut_where_the
     await store_letters(
         database_pool, [letter("raw", 1, value=HOSTILE, key=b"\xff\xfe", error="a\x00b"), letter("raw", 2, value=long)]
     )
-    items = (await client.get("/api/dlq/")).json()["items"]
-    one = (await client.get(f"/api/dlq/{items[1]['id']}/")).json()
+    items = (await client.get("/dlq/")).json()["items"]
+    one = (await client.get(f"/dlq/{items[1]['id']}/")).json()
     assert one["value"] == {"encoding": "text", "content": HOSTILE.decode(), "size": len(HOSTILE), "cut": False}
     assert one["key"] == {"encoding": "base64", "content": "//4=", "size": 2, "cut": False}
     assert [(header["name"], header["value"]["encoding"]) for header in one["headers"]] == [
@@ -116,7 +116,7 @@ async def test_a_letter_shows_its_bytes_as_text_where_they_are_and_cut_where_the
     assert one["error"] == "a\ufffdb"
     preview = items[0]["value"]
     assert (preview["content"], preview["cut"], preview["size"]) == ("€" * (500 // 3), True, len(long))
-    missing = await client.get("/api/dlq/999999")
+    missing = await client.get("/dlq/999999")
     assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
 
 
@@ -125,29 +125,29 @@ async def test_readers_read_and_only_operators_replay_and_discard(
 ) -> None:
     await store_letters(database_pool, [letter("raw", 1)])
     client.headers.update(bearer(secured, "reader"))
-    for path in ("/api/dlq", "/api/dlq/stats", "/api/dlq/stats/"):
+    for path in ("/dlq", "/dlq/stats", "/dlq/stats/"):
         assert (await client.get(path)).status_code == 200
-    number = (await client.get("/api/dlq/")).json()["items"][0]["id"]
+    number = (await client.get("/dlq/")).json()["items"][0]["id"]
     for path, body in (("replay", {}), (f"replay/{number}", {}), (f"resolve/{number}/", {"reason": "no"})):
-        refused = await client.post(f"/api/dlq/{path}", json=body)
+        refused = await client.post(f"/dlq/{path}", json=body)
         assert (refused.status_code, refused.headers["content-type"]) == (403, "application/problem+json")
     del client.headers["Authorization"]
-    assert (await client.get("/api/dlq/")).status_code == 401
+    assert (await client.get("/dlq/")).status_code == 401
 
 
 async def test_a_letter_is_discarded_once_with_a_reason_and_by_whom(
     client: httpx.AsyncClient, database_pool: asyncpg.Pool, raw: str
 ) -> None:
     await store_letters(database_pool, [letter(raw, 1)])
-    number = (await client.get("/api/dlq/")).json()["items"][0]["id"]
-    assert (await client.post(f"/api/dlq/resolve/{number}", json={"reason": " "})).status_code == 422
-    done = (await client.post(f"/api/dlq/resolve/{number}", json={"reason": "spam"})).json()
+    number = (await client.get("/dlq/")).json()["items"][0]["id"]
+    assert (await client.post(f"/dlq/resolve/{number}", json={"reason": " "})).status_code == 422
+    done = (await client.post(f"/dlq/resolve/{number}", json={"reason": "spam"})).json()
     assert (done["state"], done["resolved_by"], done["reason"]) == ("resolved", "test-operator", "spam")
-    assert (await client.post(f"/api/dlq/resolve/{number}", json={"reason": "again"})).status_code == 409
-    assert (await client.post(f"/api/dlq/replay/{number}")).status_code == 409
+    assert (await client.post(f"/dlq/resolve/{number}", json={"reason": "again"})).status_code == 409
+    assert (await client.post(f"/dlq/replay/{number}")).status_code == 409
     noted = await database_pool.fetch("SELECT who, action, target FROM audit_log")
     assert [tuple(row) for row in noted] == [("test-operator", "dlq.resolve", str(number))]
-    assert (await client.get("/api/dlq/stats")).json()["by_state"] == {
+    assert (await client.get("/dlq/stats")).json()["by_state"] == {
         "dead": 0, "replayed": 0, "dead_again": 0, "resolved": 1,
     }  # fmt: skip
 
@@ -167,20 +167,20 @@ async def test_a_replay_sends_the_original_bytes_once_bounded_and_only_what_can_
             letter(raw, 6, key=None),
         ],
     )
-    numbers = {item["offset"]: item["id"] for item in (await client.get("/api/dlq/")).json()["items"]}
+    numbers = {item["offset"]: item["id"] for item in (await client.get("/dlq/")).json()["items"]}
     for offset, word in ((3, "whole"), (4, "attempts"), (5, "foreign")):
-        refused = await client.post(f"/api/dlq/replay/{numbers[offset]}", json={})
+        refused = await client.post(f"/dlq/replay/{numbers[offset]}", json={})
         assert refused.status_code == 409
         assert word in refused.json()["detail"]
-    dry = (await client.post("/api/dlq/replay", json={"dry_run": True})).json()
+    dry = (await client.post("/dlq/replay", json={"dry_run": True})).json()
     assert (dry["outcome"], dry["ids"], dry["sent"]) == ("dry_run", [numbers[1], numbers[2], numbers[6]], 0)
     assert await read_topic(settings, raw) == []
-    first = (await client.post("/api/dlq/replay/", json={"most": 1, "filter": {"stage": "validate"}})).json()
+    first = (await client.post("/dlq/replay/", json={"most": 1, "filter": {"stage": "validate"}})).json()
     assert (first["ids"], first["sent"], first["outcome"]) == ([numbers[1]], 1, "completed")
-    assert (await client.post("/api/dlq/replay", json={"most": 51})).status_code == 422
-    rest = (await client.post("/api/dlq/replay")).json()
+    assert (await client.post("/dlq/replay", json={"most": 51})).status_code == 422
+    rest = (await client.post("/dlq/replay")).json()
     assert (rest["ids"], rest["sent"]) == ([numbers[2], numbers[6]], 2)
-    assert (await client.post("/api/dlq/replay")).json()["ids"] == []
+    assert (await client.post("/dlq/replay")).json()["ids"] == []
     records = {record.key: record for record in await read_topic(settings, raw)}
     assert set(records) == {None, b"k1", b"k2"}
     token = await database_pool.fetchval("SELECT replay_token FROM dlq_events WHERE id = $1", numbers[1])
@@ -189,7 +189,7 @@ async def test_a_replay_sends_the_original_bytes_once_bounded_and_only_what_can_
         ("trace", b"x"), ("raw", b"\xff"), ("attempt", b"2"), ("dlq_of", f"{numbers[1]}:{token}".encode()),
     )  # fmt: skip
     assert await listed(client, state="replayed") == [6, 2, 1]
-    replays = (await client.get("/api/dlq/stats")).json()["replays"]
+    replays = (await client.get("/dlq/stats")).json()["replays"]
     assert [(one["requested_by"], one["sent"], one["outcome"]) for one in replays] == [
         ("test-operator", 0, "completed"), ("test-operator", 2, "completed"), ("test-operator", 1, "completed"),
     ]  # fmt: skip

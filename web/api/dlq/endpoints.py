@@ -43,7 +43,7 @@ REPLAYS_SHOWN = 20
 # A request is not held longer; what was sent is sent, and the letters say what became of it.
 WAIT_SECONDS = 30.0
 
-router = APIRouter(prefix="/api/dlq", tags=["dead letters"])
+router = APIRouter(prefix="/dlq", tags=["dead letters"])
 
 READ_PROBLEMS = documented(
     HTTPStatus.UNAUTHORIZED,

@@ -37,7 +37,7 @@ export function lettersCard({ signal, mayReplay }) {
   async function load() {
     try {
       const [stats, page] = await Promise.all([
-        api.get("/api/dlq/stats", {}, signal), api.get("/api/dlq/", { ...wanted(), page_size: PAGE_SIZE, cursor }, signal)]);
+        api.get("/dlq/stats", {}, signal), api.get("/dlq/", { ...wanted(), page_size: PAGE_SIZE, cursor }, signal)]);
       show(stats, page);
     } catch (error) {
       if (!signal.aborted) body.replaceChildren(errorNotice(error, load));
@@ -83,7 +83,7 @@ export function lettersCard({ signal, mayReplay }) {
   async function replayOne(event, item) {
     event.currentTarget.disabled = true;
     try {
-      await api.post(`/api/dlq/replay/${item.id}`, {});
+      await api.post(`/dlq/replay/${item.id}`, {});
       toast(`Letter ${item.id} is on its way again.`);
     } catch (error) {
       toast(`${error.title}: ${error.detail}`);
@@ -96,7 +96,7 @@ export function lettersCard({ signal, mayReplay }) {
     const what = state.error ? `all dead letters “${state.stage}: ${state.error}”` : "all dead letters";
     const done = await ask({
       title: `Replay ${what}?`, confirm: "Replay", fields: h("p", {}, "Their original records are sent back to their topics, the oldest first. Records that fail again become dead letters anew, with one attempt more."),
-      act: () => api.post("/api/dlq/replay", { filter }),
+      act: () => api.post("/dlq/replay", { filter }),
     });
     if (!done) return;
     toast(`${plural(done.sent, "letter is", "letters are")} on the way again.`);
@@ -105,7 +105,7 @@ export function lettersCard({ signal, mayReplay }) {
 
   async function discard(item) {
     const reason = h("input", { name: "reason", required: true, maxlength: 500 });
-    const done = await ask({ title: `Discard letter ${item.id}?`, confirm: "Discard", danger: true, fields: [h("p", {}, "It will not be replayed. The reason and your name stay with it."), h("label", { class: "field" }, "Reason", reason)], act: () => api.post(`/api/dlq/resolve/${item.id}`, { reason: reason.value }) });
+    const done = await ask({ title: `Discard letter ${item.id}?`, confirm: "Discard", danger: true, fields: [h("p", {}, "It will not be replayed. The reason and your name stay with it."), h("label", { class: "field" }, "Reason", reason)], act: () => api.post(`/dlq/resolve/${item.id}`, { reason: reason.value }) });
     if (!done) return;
     toast(`Letter ${item.id} is discarded.`);
     load();
