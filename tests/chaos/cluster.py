@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ FOURTH = "w4"
 PARTITIONS = 6
 READY_SECONDS = 90.0
 BROKER_SECONDS = 90.0
+RESTART_SECONDS = 0.5
 
 # Short limits, so that a fault and its end fit into seconds; the poison of a run must not stop the workers.
 WORKER_ENVIRONMENT = {
@@ -87,12 +89,24 @@ class Cluster:
         assert status == 0, f"{worker.name} ended with {status} after SIGTERM:\n{worker.tail()}"
 
     async def start(self, worker: WorkerProcess, **environment: str) -> None:
-        """Start a worker again, and wait until it has its partitions."""
+        """Start a worker again, and wait until it has its partitions; one that ends meanwhile is started once more, as supervisors do.
+
+        Ends without an error when it is not ready in time: what that means for records is measured elsewhere.
+        """
         worker.start(**environment)
         self.down.discard(worker.name)
-        if "SIGNALFLOW_FAIL_POINT" not in environment:
+        end = time.monotonic() + READY_SECONDS
+        while time.monotonic() < end:
             with contextlib.suppress(AssertionError):
-                await worker.ready(READY_SECONDS)
+                await worker.ready(end - time.monotonic())
+                return
+            if worker.poll() is not None:
+                self._note_end(worker)
+                await asyncio.sleep(RESTART_SECONDS)
+                worker.start(**environment)
+
+    def _note_end(self, worker: WorkerProcess) -> None:
+        self.ended.append(f"{worker.name} ended by itself with {worker.poll()}:\n{worker.tail(40)}")
 
     async def restart_brokers(self, *nodes: int) -> None:
         """Start killed brokers again and wait until the cluster knows all three."""
@@ -111,7 +125,7 @@ class Cluster:
     async def _revive(self, name: str) -> None:
         worker = self.workers[name]
         if name not in self.down and worker.poll() is not None:
-            self.ended.append(f"{name} ended by itself with {worker.poll()}:\n{worker.tail(25)}")
+            self._note_end(worker)
             worker.start()
 
 

@@ -97,6 +97,8 @@ def summary(seed: int, minutes: float, run: Run, verdict: Verdict, no_time_for: 
 
 def _fault_row(kind: str, run: Run, verdict: Verdict, certain: int | None) -> Row:
     injections = [each for each in run.journal if each.kind == kind]
+    if all(each.flow == "none" for each in injections):
+        return Row(kind, len(injections), len(injections), certain, certain, certain, 0, None, None)
     windows = [(each.at, run.recovered_at(each) or run.probes.load.at[-1]) for each in injections]
     times = sorted(until - begin for begin, until in windows)
     return Row(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import structlog
 from tests.chaos import report, schedule, verdict
 from tests.chaos.cluster import PARTITIONS, WORKERS, Cluster, running_cluster
 from tests.chaos.faults.base import Run
+from tests.chaos.forensics import story_of
 from tests.chaos.load import Load
 from tests.chaos.recovery import Probes
 
@@ -24,6 +26,7 @@ ACTIVITY = 4.0
 DISORDER_SHARE = 0.02
 # Posts that Reddit showed before the poller's first look count from here on.
 WARM_UP_SECONDS = 8.0
+MOST_STORIES = 5
 
 
 async def run_seed(
@@ -64,7 +67,16 @@ async def run_seed(
             async with _beside(cluster.watch()):
                 unsettled = await verdict.still(cluster.settings)
             found = await verdict.judge(run, visible, never_stored, unsettled)
+            await _tell_stories(run, found, directory)
         return report.summary(seed, (time.monotonic() - began) / 60, run, found, no_time_for)
+
+
+async def _tell_stories(run: Run, found: verdict.Verdict, directory: Path) -> None:
+    """Keep what the logs say of some posts whose rows are not right: the topics end with the run."""
+    examples = [text for table in (found.report.posts, found.report.history) for text in table.examples]
+    names = {match[1] for text in examples if (match := re.match(r"\w+: \W*([0-9a-z]+)", text))}
+    for post_id in sorted(names)[:MOST_STORIES]:
+        (directory / f"post-{post_id}.txt").write_text(await story_of(run.cluster.settings, post_id))
 
 
 def _quiet(directory: Path) -> None:

@@ -117,7 +117,7 @@ async def _too_large(run: Run, publisher: Publisher) -> None:
     """What no topic takes is refused at the producer, and says so; the next publication goes through."""
     now = datetime.now(UTC)
     good = observation(f"large{len(run.poisons)}", now, created_at=now)
-    injection = Injection(TOO_LARGE, now.timestamp(), healed=now.timestamp())
+    injection = Injection(TOO_LARGE, now.timestamp(), flow="none", healed=now.timestamp())
     sent = await publisher.publish([_with_body(good, "b" * OVER_THE_LIMIT)])
     if sent != [False]:
         run.failures.append(f"{TOO_LARGE}: reported as sent")

@@ -14,9 +14,10 @@ from tests.chaos.poison import Poison
 from tests.chaos.recovery import Probes, Seen
 from tests.integration.workers import eventually
 
-# Longest wait for records to flow again before the next fault of the same lane comes anyway.
-PATIENCE_SECONDS = 60.0
-Flow = Literal["load", "reddit"]
+# Longest wait for records to flow again before the next fault of the same lane comes anyway; before one that is to be alone.
+OVERLAP_SECONDS, PATIENCE_SECONDS = 12.0, 60.0
+# Whose records show that a fault has passed; none for what stops no record.
+Flow = Literal["load", "reddit", "none"]
 Lane = Literal["first workers", "second workers", "servers", "reddit"]
 
 
@@ -99,14 +100,15 @@ class Run:
 
     def seen(self, flow: Flow) -> Seen:
         """The probes that tell when this flow has recovered."""
-        return self.probes.load if flow == "load" else self.probes.reddit
+        return self.probes.reddit if flow == "reddit" else self.probes.load
 
     def recovered_at(self, injection: Injection) -> float | None:
         """When records flowed again after a fault; None: not yet."""
         return self.seen(injection.flow).recovered_at(injection.at)
 
-    async def recovered(self, injection: Injection, seconds: float = PATIENCE_SECONDS) -> bool:
+    async def recovered(self, injection: Injection) -> bool:
         """Wait until records flow again, not for ever."""
+        seconds = PATIENCE_SECONDS if injection.alone else OVERLAP_SECONDS
         return await happens(lambda: self.recovered_at(injection) is not None, seconds)
 
     async def flowing(self) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from signalflow.fail_points import NAMES
 from tests.chaos.faults.base import Fault, Run, happens
+from tests.integration.workers import WorkerProcess
 
 # Start-up, assignment and the first batches of a worker.
 REACH_SECONDS = 40.0
@@ -22,17 +23,21 @@ async def die_at(name: str, run: Run) -> None:
         run.cluster.kill(worker)
         times = 1 if name.startswith(NEED_POISON) else run.rnd.randint(1, MOST_TIMES)
         async with run.injecting(KIND.format(name), detail=worker.name) as injection:
-            await run.cluster.start(worker, SIGNALFLOW_FAIL_POINT=f"{name}:{times}")
-            run.cluster.down.add(worker.name)
-            died = await happens(lambda: worker.poll() is not None, REACH_SECONDS)
-            status = worker.poll()
+            worker.start(SIGNALFLOW_FAIL_POINT=f"{name}:{times}")
+            died = await happens(partial(_dead, worker, f"{name}:{times}"), REACH_SECONDS)
+            injection.at = time.time()
             worker.ensure_stopped()
             await asyncio.sleep(run.rnd.random())
-            injection.at = time.time()
             await run.cluster.start(worker)
             assert died, f"{worker.name} did not reach it in {REACH_SECONDS:.0f} s"
-            assert status == -signal.SIGKILL, f"{worker.name} ended with {status}:\n{worker.tail()}"
         await run.recovered(injection)
+
+
+def _dead(worker: WorkerProcess, fail_point: str) -> bool:
+    """Whether the worker died there. One that runs no more for another reason (the brokers were away) is started again."""
+    if worker.poll() is not None and worker.poll() != -signal.SIGKILL:
+        worker.start(SIGNALFLOW_FAIL_POINT=fail_point)
+    return worker.poll() == -signal.SIGKILL
 
 
 FAULTS = tuple(

@@ -6,7 +6,7 @@ from typing import Any
 from tests.chaos.faults.base import Fault, Run, happens
 
 # The poller asks nothing for 30 s after an answer that it cannot use.
-HIT_SECONDS = 45.0
+HIT_SECONDS = 60.0
 LISTING, ANY = "/r/", "/"
 EMPTY_PAGE = '{"kind": "Listing", "data": {"after": null, "before": null, "children": []}}'
 

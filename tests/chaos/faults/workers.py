@@ -3,7 +3,10 @@
 import asyncio
 import random
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 from tests.chaos.cluster import FOURTH, Cluster
 from tests.chaos.faults.base import Fault, Run, happens
@@ -110,8 +113,16 @@ async def _must_stop(run: Run, worker: WorkerProcess) -> None:
     try:
         await run.cluster.stop(worker)
     except Exception as error:  # TimeoutExpired or a status: both are findings, and the run goes on
-        run.failures.append(f"SIGTERM {worker.name}: {error}")
+        run.failures.append(
+            f"SIGTERM {worker.name} at {time.time() - run.began:.0f} s: {type(error).__name__} {error} {_what_it_does(worker)}"
+        )
         worker.ensure_stopped()
+
+
+def _what_it_does(worker: WorkerProcess) -> str:
+    """The stacks of a process that does not end."""
+    program = Path(sys.executable).with_name("py-spy")
+    return subprocess.run([program, "dump", "--pid", str(worker.pid)], capture_output=True, text=True).stdout
 
 
 async def _poller(cluster: Cluster) -> str:
