@@ -28,9 +28,7 @@ async def update_lag(app: Application) -> None:
     lags, held = dict.fromkeys(topics, 0), dict.fromkeys(topics, 0)
     for tp in partitions:
         lags[tp.topic] += max(ends[tp] - app.consumer.committed_upto(tp), 0)
-    for message in app.consumer.unacked:
-        if message.topic in topics:
-            held[message.topic] += len(message.value) if isinstance(message.value, list) else 1
+        held[tp.topic] += app.consumer.held(tp)
     for topic in topics:
         CONSUMER_LAG.labels(topic=topic).set(lags[topic])
         RECORDS_HELD.labels(topic=topic).set(held[topic])

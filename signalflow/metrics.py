@@ -85,7 +85,7 @@ CONSUMER_LAG = Gauge(
 )
 RECORDS_HELD = Gauge(
     "signalflow_records_held",
-    "Records in this worker's memory that are not acknowledged yet; queues bound them.",
+    "Records that this worker has read and not committed yet; its queues bound them.",
     ["topic"],
     registry=REGISTRY,
 )

@@ -208,6 +208,11 @@ class Consumer(driver.Consumer):
         committed = self._committed_offset[tp]
         return committed if committed is not None else self.start_offsets.get(tp, 0)
 
+    def held(self, tp: TP) -> int:
+        """Records that were read and are not committed: in Faust's queue, in the agent's hands, or acknowledged since the last commit."""
+        expected = self._expected.get(tp)
+        return 0 if expected is None else max(expected - self.committed_upto(tp), 0)
+
 
 def consumer_class(source_topics: frozenset[str], *, ignore_gaps: bool, guard_sequence: bool) -> type[Consumer]:
     """A consumer for these source topics, with the cures that the settings switch on."""

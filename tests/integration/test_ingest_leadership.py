@@ -78,6 +78,7 @@ async def test_of_two_that_believe_to_lead_one_polls_and_the_other_takes_over(
     await tick(second)
     await until(lambda: bool(of_first.published))
     await tick(second)
+    assert (first.is_polling(), second.is_polling()) == (True, False)
     assert not of_second.published
     await tick(first, is_leader=False)
     polled = len(of_first.published)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -119,7 +118,7 @@ async def test_a_rebalance_while_the_database_is_down_loses_nothing_and_commits_
         third.start()
         try:
             # Its sink has records in hand: the rebalance is over, and what the others held has been given back.
-            await eventually(lambda: responds(third), 45, third.tail)
+            await eventually(third.is_live, 45, third.tail)
             await eventually(retried([third], "sink"), 45, third.tail)
             given_back = sum([await w.metric("signalflow_records_given_back_total", 'agent="sink"') for w in workers])
             assert given_back > 0
@@ -130,16 +129,6 @@ async def test_a_rebalance_while_the_database_is_down_loses_nothing_and_commits_
             assert await wrong_in_tables(settings) == {}
         finally:
             third.ensure_stopped()
-
-
-async def responds(worker: WorkerProcess) -> bool:
-    """Whether the worker serves its metrics."""
-    assert worker.poll() is None, worker.tail()
-    try:
-        await worker.metric("signalflow_records_total")
-    except httpx.HTTPError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refused", "silent"])

@@ -111,6 +111,14 @@ class WorkerProcess:
 
         await eventually(is_ready, seconds, lambda: f"{self.name} is not ready:\n{self.tail()}")
 
+    async def is_live(self) -> bool:
+        """Whether its web views answer."""
+        async with httpx.AsyncClient() as client:
+            try:
+                return (await client.get(f"{self.url}/live", timeout=3)).status_code == 200
+            except httpx.HTTPError:
+                return False
+
     async def metric(self, name: str, labels: str = "") -> float:
         """The sum of a metric's series whose labels contain `labels`."""
         async with httpx.AsyncClient() as client:
