@@ -215,10 +215,6 @@ async def test_a_body_above_the_limit_is_a_413_problem(app: FastAPI, says: bool)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_clients_word_about_its_address_is_not_believed_by_default() -> None:
-    assert Settings().api_trusted_proxies == ""
-
-
 async def test_unknown_paths_are_404_for_everybody(app: FastAPI) -> None:
     async with client_of(app) as client:
         answer: httpx.Response = await client.get("/nothing")

@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+import typer
+import uvicorn
 from limits import RateLimitItemPerMinute
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from signalflow.cli.api import register
 from signalflow.local.ports import free_ports
-from signalflow.settings import Settings
+from signalflow.settings import Settings, get_settings
 from tests.api_clients import bearer, test_secret
 from web.api.app import create_api
 from web.api.limits import MOST_KEYS, BoundedMemory, Limiter, address_of
@@ -63,6 +67,25 @@ async def test_an_address_is_refused_beyond_five_times_that_whatever_it_says_of_
     ]
     assert statuses == [401] * 300 + [429]
     assert (await clients[1].get("/api/session/")).status_code == 401
+
+
+@pytest.mark.parametrize("trusted", ["", "10.0.0.1"])
+def test_what_a_proxy_says_of_an_address_is_believed_of_named_proxies_only(
+    trusted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvicorn by itself believes every program on this machine."""
+    started: list[uvicorn.Config] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: started.append(server.config))
+    monkeypatch.setenv("SIGNALFLOW_API_SECRET", test_secret)
+    monkeypatch.setenv("SIGNALFLOW_API_TRUSTED_PROXIES", trusted)
+    get_settings.cache_clear()
+    app = typer.Typer()
+    register(app)
+    result = CliRunner().invoke(app, ["--port", "0"])
+    get_settings.cache_clear()
+    assert result.exit_code == 0, result.output
+    (config,) = started
+    assert (config.proxy_headers, config.forwarded_allow_ips) == (bool(trusted), trusted)
 
 
 async def test_signing_in_is_limited_more_tightly(clients: list[httpx.AsyncClient]) -> None:

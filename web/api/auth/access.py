@@ -160,7 +160,8 @@ async def _signed_in(connection: HTTPConnection, _: _InDocument) -> Principal:
             "Sign in: send `Authorization: Bearer` with an access token (POST /api/token/) or an API key.",
             headers={"WWW-Authenticate": "Bearer"},
         )
-    await count_request(connection, limiter_of(connection).per_user, principal.kind, principal.key or principal.name)
+    counted = ("key", principal.key) if principal.key else ("user", principal.name)
+    await count_request(connection, limiter_of(connection).per_user, *counted)
     if principal.kind == "session" and not is_socket and _method(connection) not in SAFE_METHODS:
         assert principal.session is not None
         given = connection.headers.get(CSRF_HEADER, "")
