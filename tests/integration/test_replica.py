@@ -1,0 +1,164 @@
+"""Reads from a real streaming replica: used while it is close behind, left alone while it is not, and used again."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from signalflow.local.ports import free_ports
+from signalflow.local.postgres import EmbeddedPostgres
+from signalflow.settings import Settings
+from signalflow.storage.feed import Cursor, Filters, Page, feed_page
+from signalflow.storage.readers import Reader, open_reader
+from signalflow.storage.writer import write_batch
+from tests.integration.storage_rows import observation, pool_of
+from tests.integration.test_feed_walk import NOW, WINDOW
+from tests.integration.workers import eventually
+
+MAX_LAG = 1.0
+ON_REPLICA = "SELECT pg_is_in_recovery() AS replica"
+
+
+class Replica(EmbeddedPostgres):
+    """A copy of another server that follows it. Replication needs an account, and the copy the password of the original."""
+
+    def follow(self, primary: EmbeddedPostgres) -> None:
+        """Copy the primary's cluster."""
+        self.data_dir.mkdir(parents=True, mode=0o700)
+        (self.data_dir / "password").write_text((primary.data_dir / "password").read_text())
+        copy = self.data_dir / "cluster"
+        copy.mkdir(mode=0o700)
+        if self._account is not None:
+            os.chown(copy, self._account.uid, self._account.gid)
+        source = primary.url("postgres")
+        # A fast checkpoint: a spread one takes minutes.
+        self._run(
+            copy,
+            "pg_basebackup",
+            "-d",
+            source,
+            "-D",
+            self._seen_by_server(copy),
+            "-R",
+            "-X",
+            "stream",
+            "--checkpoint=fast",
+        )
+
+
+@pytest.fixture(scope="module")
+def replica(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    rules = postgres_server.data_dir / "cluster" / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text(before + "host replication all 127.0.0.1/32 scram-sha-256\n")
+    asyncio.run(_execute(postgres_server.url("postgres"), "SELECT pg_reload_conf()"))
+    server = Replica(
+        tmp_path_factory.mktemp("replica") / "data",
+        free_ports(1)[0],
+        {"max_connections": "200", "hot_standby_feedback": "off"},
+    )
+    server.follow(postgres_server)
+    server.start()
+    yield server
+    server.stop()
+    rules.write_text(before)
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def settings(database_url: str, replica: Replica) -> Settings:
+    database = database_url.rpartition("/")[2]
+    return Settings(
+        database_url=SecretStr(database_url),
+        database_replica_url=SecretStr(replica.url(database)),
+        replica_max_lag=MAX_LAG,
+    )
+
+
+@pytest.fixture
+async def reader(settings: Settings) -> AsyncIterator[Reader]:
+    async with open_reader(settings) as opened:
+        await eventually(lambda: _is(opened, on_replica=True), 30)
+        yield opened
+
+
+async def _is(reader: Reader, *, on_replica: bool) -> bool:
+    (row,) = await reader.fetch(ON_REPLICA)
+    return bool(row["replica"] is on_replica)
+
+
+async def _page(reader: Reader, order: str, after: Cursor | None = None) -> Page:
+    return await feed_page(reader, order, Filters(), limit=2, now=NOW, window=WINDOW, after=after)  # type: ignore[arg-type]
+
+
+async def test_reads_leave_a_replica_that_is_behind_and_come_back(reader: Reader, settings: Settings) -> None:
+    replica = await asyncpg.connect(settings.database_replica_url.get_secret_value())
+    async with await pool_of(settings.database_url.get_secret_value()) as pool:
+        await replica.execute("SELECT pg_wal_replay_pause()")
+        await write_batch(pool, [observation("new", 0)])
+        await eventually(lambda: _is(reader, on_replica=False), 30)
+        assert [row["id"] for row in (await _page(reader, "newest")).rows] == ["new"]
+        assert reader.replica_in_use is False
+        await replica.execute("SELECT pg_wal_replay_resume()")
+        await eventually(lambda: _is(reader, on_replica=True), 30)
+        assert [row["id"] for row in (await _page(reader, "newest")).rows] == ["new"]
+    await replica.close()
+
+
+async def test_a_stopped_replica_costs_no_read(reader: Reader, replica: Replica) -> None:
+    replica.stop()
+    try:
+        # At once, before anybody has looked: the primary is asked what the replica fails to answer.
+        assert await _is(reader, on_replica=False)
+        assert reader.replica_in_use is False
+    finally:
+        replica.start()
+    await eventually(lambda: _is(reader, on_replica=True), 30)
+
+
+@pytest.mark.parametrize("order", ["newest", "score"])
+async def test_a_walk_that_began_at_the_primary_waits_for_no_replica(
+    reader: Reader, settings: Settings, order: str
+) -> None:
+    """The replica is within its lag, but has not replayed what the first page showed: the next page comes from the primary."""
+    replica = await asyncpg.connect(settings.database_replica_url.get_secret_value())
+    async with await pool_of(settings.database_url.get_secret_value()) as pool:
+        await write_batch(pool, [observation(f"p{n}", 0, current_score=1) for n in range(2)])
+        at_primary = Reader(pool, None, MAX_LAG)
+        await replica.execute("SELECT pg_wal_replay_pause()")
+        try:
+            await write_batch(pool, [observation(f"p{n}", 1, current_score=9 - n) for n in range(6)])
+            first = await _page(at_primary, order)
+            second = await _page(reader, order, first.next)
+        finally:
+            await replica.execute("SELECT pg_wal_replay_resume()")
+    await replica.close()
+    expected = [f"p{n}" for n in range(6)] if order == "score" else [f"p{n}" for n in reversed(range(6))]
+    assert [row["id"] for page in (first, second) for row in page.rows] == expected[:4]
+
+
+async def test_a_walk_that_began_at_the_replica_goes_on_at_the_primary(reader: Reader, settings: Settings) -> None:
+    async with await pool_of(settings.database_url.get_secret_value()) as pool:
+        await write_batch(pool, [observation(f"p{n}", 0, current_score=9 - n) for n in range(6)])
+        await eventually(lambda: _sees(reader, 6), 30)
+        first = await _page(reader, "score")
+        # One that was given falls, one that was not given yet rises: neither may come (again).
+        await write_batch(pool, [observation("p0", 1, current_score=0), observation("p3", 1, current_score=6)])
+        second = await _page(Reader(pool, None, MAX_LAG), "score", first.next)
+    assert [row["id"] for row in first.rows] == ["p0", "p1"]
+    assert [row["id"] for row in second.rows] == ["p2", "p4"]
+
+
+async def _sees(reader: Reader, posts: int) -> bool:
+    (row,) = await reader.fetch("SELECT count(*) AS posts, pg_is_in_recovery() AS replica FROM posts")
+    return bool(row["posts"] == posts and row["replica"])
