@@ -1,0 +1,106 @@
+"""How the database finds a page, on a table that is large enough for the planner to care."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from signalflow.clock import utcnow
+from signalflow.storage.feed import Cursor, Filters, page_statement
+from signalflow.storage.orders import ORDERS, OrderName
+from signalflow.storage.pool import Pool
+from tests.bench.posts import make_posts
+from tests.integration.storage_rows import pool_of
+
+POSTS = 20_000
+LIMIT = 100
+NOW = utcnow()
+WINDOW = timedelta(hours=24)
+INDEXES: dict[OrderName, str] = {
+    "newest": "posts_newest",
+    "score": "posts_by_score",
+    "comments": "posts_by_comments",
+    "score_velocity": "posts_by_score_velocity",
+    "trending_score": "posts_by_trending_score",
+}
+
+
+@pytest.fixture(scope="module")
+def large_template(postgres_server: Any, migrated_template: str) -> str:
+    """A database with many posts, copied for each test."""
+    import asyncio
+
+    async def make() -> None:
+        admin = await asyncpg.connect(postgres_server.url("postgres"))
+        await admin.execute(f"CREATE DATABASE large_template TEMPLATE {migrated_template}")
+        await admin.close()
+        connection = await asyncpg.connect(postgres_server.url("large_template"))
+        await make_posts(connection, POSTS, NOW)
+        await connection.close()
+
+    asyncio.run(make())
+    return "large_template"
+
+
+@pytest.fixture
+async def pool(large_template: str, postgres_server: Any) -> AsyncIterator[Pool]:
+    async with await pool_of(postgres_server.url(large_template)) as opened:
+        yield opened
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for child in plan.get("Plans", []) for node in nodes(child))]
+
+
+async def plan_of(pool: Pool, order: OrderName, filters: Filters, after: Cursor | None = None) -> list[dict[str, Any]]:
+    """The nodes of the executed plan of a page."""
+    statement, parameters = page_statement(order, filters, limit=LIMIT, as_of=NOW, window=WINDOW, after=after)
+    text = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *parameters)
+    return nodes(orjson.loads(text)[0]["Plan"])
+
+
+def read_rows(plan: list[dict[str, Any]]) -> float:
+    """Rows of posts that were looked at, given or filtered out."""
+    scans = [node for node in plan if node.get("Relation Name") == "posts"]
+    return sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
+
+
+@pytest.mark.parametrize("order", INDEXES)
+async def test_every_fixed_order_walks_its_index_and_reads_a_page(pool: Pool, order: OrderName) -> None:
+    """From the first page, and from the middle: the median of the key, among its ties."""
+    statement, parameters = page_statement(order, Filters(), limit=LIMIT, as_of=NOW, window=WINDOW, after=None)
+    middle = (await pool.fetch(statement, POSTS // 2, *parameters[1:]))[-1]
+    key = tuple(middle[f"key_{place}"] for place in range(len(ORDERS[order].key)))
+    snapshot = await pool.fetchval("SELECT pg_current_snapshot()::text")
+    cursor = Cursor(key, middle["id"], NOW, 0, None if ORDERS[order].is_fixed else snapshot)
+    for after in (None, cursor):
+        plan = await plan_of(pool, order, Filters(), after)
+        assert INDEXES[order] in {node.get("Index Name") for node in plan}
+        assert read_rows(plan) <= LIMIT + 1
+        assert not any(node["Node Type"] == "Seq Scan" for node in plan)
+
+
+@pytest.mark.parametrize("order", ["momentum", "engagement"])
+async def test_orders_that_change_with_the_clock_read_their_window_only(pool: Pool, order: OrderName) -> None:
+    plan = await plan_of(pool, order, Filters())
+    assert read_rows(plan) <= 1.1 * POSTS / 30
+    assert "posts_newest" in {node.get("Index Name") for node in plan}
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        (Filters(subreddits=("Subreddit7",)), "posts_of_subreddit"),
+        (Filters(author="Author11"), "posts_of_author"),
+        (Filters(words='"post 11111"'), "post_nlp_features_words"),
+        (Filters(keyword="no such keyword"), "post_nlp_features_keywords"),
+        (Filters(trending=True), "posts_trending"),
+    ],
+)
+async def test_selective_filters_have_an_index(pool: Pool, filters: Filters, index: str) -> None:
+    plan = await plan_of(pool, "newest", replace(filters))
+    assert index in {node.get("Index Name") for node in plan}
