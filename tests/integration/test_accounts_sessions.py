@@ -144,7 +144,7 @@ async def test_a_link_signs_in_once_and_leaves_no_token_in_the_address(
     assert await link(database_pool, "t0ken")
     first = await browser.get("/sign-in/link", params={"token": "t0ken", "next": "/operations"})
     assert (first.status_code, first.headers["location"]) == (303, "/operations")
-    assert first.headers["referrer-policy"] == "no-referrer"
+    assert first.headers["referrer-policy"] == "same-origin"
     assert (await browser.get("/api/session/")).json()["name"] == "ada"
     async with client_of(app) as second:
         answer = await second.get("/sign-in/link", params={"token": "t0ken"})
