@@ -5,11 +5,6 @@ from typing import Annotated
 
 import typer
 
-# Requests that still run when the process is asked to stop get this long.
-GRACE_SECONDS = 5
-# All headers of a request together.
-MAX_HEADER_BYTES = 16 << 10
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -24,30 +19,25 @@ def register(app: typer.Typer) -> None:
         ] = None,
     ) -> None:
         """Serve the API and its page until stopped. It starts while the database is away and answers 503 until it is back."""
-        import uvicorn
-
         from signalflow.logs import configure_logging
         from signalflow.settings import get_settings
         from web.api.app import create_api
+        from web.api.server import ApiServer, drop_what_nobody_reads
 
         settings = get_settings()
         host = host or settings.api_host
         configure_logging(settings)
         bound = _bound(host, settings.api_port if port is None else port)
-        config = uvicorn.Config(
+        drop_what_nobody_reads(bound)
+        server = ApiServer(
             create_api(settings),
-            access_log=False,
-            log_level="warning",
-            server_header=False,
             # uvicorn believes proxies on this machine unless told; whoever else runs here could then choose their address.
             proxy_headers=bool(settings.api_trusted_proxies),
             forwarded_allow_ips=settings.api_trusted_proxies,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-            timeout_graceful_shutdown=GRACE_SECONDS,
         )
         address = bound.getsockname()
         print(f"signalflow API: http://{address[0]}:{address[1]}", flush=True)
-        uvicorn.Server(config).run(sockets=[bound])
+        server.run(sockets=[bound])
 
 
 def _bound(host: str, port: int) -> socket.socket:

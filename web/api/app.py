@@ -35,6 +35,9 @@ from web.api.subreddits.endpoints import router as subreddits
 from web.api.tables.endpoints import router as tables
 from web.dashboard.endpoints import mount_static
 from web.dashboard.endpoints import router as dashboard
+from web.live.endpoints import router as live
+from web.live.endpoints import sockets
+from web.live.hub import Hub
 
 # An answer that is smaller than a packet gains nothing.
 GZIP_FROM_BYTES = 1400
@@ -43,7 +46,7 @@ GZIP_LEVEL = 4
 
 # A router is open, or within a scope: signed in as a reader at least, and an API key needs the scope (`read` for what only reads).
 # Endpoints that need a higher role take it themselves (web/api/auth/access.py).
-OPEN: tuple[APIRouter, ...] = (health, tokens, sessions)
+OPEN: tuple[APIRouter, ...] = (health, tokens, sessions, sockets)
 WITHIN: tuple[tuple[APIRouter, Scope], ...] = (
     (posts, "read"),
     (stats, "read"),
@@ -53,6 +56,7 @@ WITHIN: tuple[tuple[APIRouter, Scope], ...] = (
     (dlq, "dlq"),
     (operations, "read"),
     (about, "read"),
+    (live, "read"),
     (own_session, "read"),
     (audit, "admin"),
     (dashboard, "read"),
@@ -74,8 +78,9 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
         app.state.settings = settings
         app.state.limiter = limiter
         accounts = app.state.accounts = Accounts.of(settings, signer, pool, hasher)
+        app.state.live = Hub(settings)
         try:
-            async with open_reading(settings) as app.state.reading:
+            async with open_reading(settings) as app.state.reading, app.state.live.running():
                 yield
         finally:
             accounts.close()

@@ -15,7 +15,7 @@ from signalflow.events import Enriched, Int32, PostId, TextFeatures, Time
 
 Token = Annotated[str, Meta(description="Resume token: give it back as `since` or Last-Event-ID.", max_length=8192)]
 # Why a client must load anew what it shows: records that it missed are no longer there, or its token is of another log.
-ResetReason = Literal["expired", "other_topic", "ahead", "too_far", "skipped"]
+ResetReason = Literal["expired", "other_topic", "ahead", "too_far"]
 # Why a connection ends, or why a message of the client was refused (`invalid`: the connection goes on).
 ErrorCode = Literal["invalid", "flood", "slow", "expired", "restart"]
 

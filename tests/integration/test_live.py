@@ -1,0 +1,248 @@
+"""The live stream: a real Kafka, a real server, real clients."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import jsonschema_rs
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from pydantic import SecretStr
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from signalflow.events import TextFeatures
+from signalflow.settings import Settings
+from signalflow.streams.admin import create_topics
+from signalflow.topics import TopicNames
+from tests.api_clients import bearer, test_secret
+from tests.integration.workers import eventually
+from tests.live_client import Api, event_stream, frame, live_api, posts_until, publish
+from tests.unit.web.live.records import enriched
+from web.live import hub as hub_module
+from web.live import transport
+from web.live.token import encode_token
+
+NO_POST = "?ids=zzzzzz"
+
+
+@pytest.fixture
+def live_settings(settings: Settings) -> Settings:
+    return settings.model_copy(
+        update={
+            "api_secret": SecretStr(test_secret),
+            "live_frame_ms": 50,
+            "live_heartbeat_seconds": 0.5,
+            "live_stall_seconds": 2.0,
+            "live_clients_per_user": 3,
+        }
+    )
+
+
+@pytest.fixture
+async def api(live_settings: Settings) -> AsyncIterator[Api]:
+    await create_topics(live_settings)
+    async with live_api(live_settings, bearer(live_settings)) as running:
+        yield running
+
+
+async def status_of(api: Api, query: str = "", **options: Any) -> int:
+    """The status with which a socket is refused before its handshake."""
+    with pytest.raises(InvalidStatus) as caught:
+        async with api.socket(query, **options):
+            pass
+    answer = caught.value.response
+    assert answer.headers["content-type"] == "application/problem+json"
+    return int(answer.status_code)
+
+
+async def test_an_observation_reaches_socket_and_event_stream_under_the_names_of_the_api(api: Api) -> None:
+    """And as the AsyncAPI document says; a backfill and a late observation do not."""
+    nlp = TextFeatures(sentiment_score=0.5, sentiment_label="positive", keywords=["kubernetes"])
+    async with api.socket() as socket, event_stream(api) as events:
+        first = await frame(socket, "heartbeat")
+        assert (await anext(events))[1]["type"] == "heartbeat"
+        await publish(
+            api.settings,
+            [
+                enriched("old", mode="backfill"),
+                enriched("late", late=True),
+                enriched("abc", 1, title="Zürich", current_score=7, score_velocity=0.5, nlp=nlp),
+            ],
+        )
+        found = await frame(socket, "posts")
+        async for id_, event in events:
+            if event["type"] == "posts":
+                assert (id_, event) == (found["id"], found)
+                break
+    (post,) = found["posts"]
+    assert (post["id"], post["title"], post["current_score"], post["score_velocity"]) == ("abc", "Zürich", 7, 0.5)
+    assert post["comment_velocity"] is None
+    assert post["nlp"]["keywords"] == ["kubernetes"]
+    async with httpx.AsyncClient(headers=api.headers) as client:
+        document = (await client.get(f"{api.url}/api/asyncapi.json")).json()
+        rest = (await client.get(f"{api.url}/api/openapi.json")).json()
+    same = set(rest["components"]["schemas"]["PostOut"]["properties"]) & set(post)
+    assert {"id", "title", "current_score", "trending_score", "is_trending", "score_velocity", "nlp"} <= same
+    for name, message in (("Posts", found), ("Heartbeat", first)):
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema_rs.validator_for(schema).validate(message)
+
+
+async def test_filters_hold_at_connect_and_when_changed_on_the_socket(api: Api) -> None:
+    async with api.socket("?subreddits=rust") as socket:
+        await frame(socket, "heartbeat")
+        await publish(api.settings, [enriched("p1", subreddit="python"), enriched("r1", subreddit="Rust")])
+        posts, _ = await posts_until(socket, "r1")
+        assert [post["id"] for post in posts] == ["r1"]
+        await socket.send('{"type":"filter","min_score":"many"}')
+        with pytest.raises(AssertionError, match="min_score"):
+            await frame(socket, "posts")
+        await socket.send('{"type":"filter","min_score":5}')
+        while (beat := await frame(socket, "heartbeat"))["skipped"] < 1:
+            pass
+        assert beat["sent"] == 1
+        await publish(api.settings, [enriched("r2", subreddit="Rust"), enriched("p2", current_score=5)])
+        posts, _ = await posts_until(socket, "p2")
+        assert [post["id"] for post in posts] == ["p2"]
+
+
+async def test_who_comes_back_gets_what_was_missed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the memory of the server, and from Kafka by a server that began later and has none."""
+    async with api.socket() as socket:
+        await publish(api.settings, [enriched("a", 1)])
+        _, token = await posts_until(socket, "a")
+    await publish(api.settings, [enriched(f"b{number}", number) for number in range(40)] + [enriched("b0", 99)])
+    await eventually(lambda: sum(api.hub._fanout.told) >= 42, 10)
+    async with api.socket(f"?since={token}") as socket:
+        posts, _ = await posts_until(socket, "b0")
+    assert sorted(post["id"] for post in posts) == sorted(f"b{number}" for number in range(40))
+    assert next(post for post in posts if post["id"] == "b0")["observed_at"] == "2026-01-01T00:01:39Z"
+    forgetful = api.settings.model_copy(update={"live_tail_records": 4})
+    async with live_api(forgetful, api.headers) as other:
+        async with event_stream(other, **{"Last-Event-ID": token}) as events:
+            again: list[str] = []
+            async for _, event in events:
+                again += [post["id"] for post in event.get("posts", ())]
+                if len(again) >= 40:
+                    break
+        # Live goes on behind it, in the same connection.
+        async with other.socket(f"?since={token}&ids=b0,c") as socket:
+            await frame(socket, "posts")
+            await publish(other.settings, [enriched("c", 1)])
+            await posts_until(socket, "c")
+    assert sorted(again) == sorted(f"b{number}" for number in range(40))
+
+
+async def test_who_comes_back_too_late_is_told(api: Api) -> None:
+    async with api.socket() as socket:
+        token = (await frame(socket, "heartbeat"))["id"]
+    await publish(api.settings, [enriched("a", 1), enriched("a", 2)])
+    await eventually(lambda: sum(api.hub._fanout.told) == 2, 10)
+    topic = TopicNames.of(api.settings).posts_enriched
+    partition = api.hub._fanout.told.index(2)
+    async with AIOKafkaAdminClientContext(api.settings.kafka) as admin:
+        await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(1)}, timeout_ms=5000)
+    strange = encode_token(UUID(int=5), api.hub._fanout.told)
+    ahead = encode_token(api.hub._fanout.topic, [9] * len(api.hub._fanout.told))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub_module, "AHEAD_SECONDS", 0.3)
+        for given, reason in ((strange, "other_topic"), (ahead, "ahead")):
+            async with api.socket(f"?since={given}") as socket:
+                assert (await frame(socket, "reset"))["reason"] == reason
+    forgetful = api.settings.model_copy(update={"live_tail_records": 4})
+    async with live_api(forgetful, api.headers) as other, other.socket(f"?since={token}") as socket:
+        assert (await frame(socket, "reset"))["reason"] == "expired"
+        await publish(other.settings, [enriched("b", 1)])
+        await posts_until(socket, "b")
+
+
+class AIOKafkaAdminClientContext:
+    """An admin client that is closed at the end."""
+
+    def __init__(self, kafka: str) -> None:
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+
+    async def __aenter__(self) -> Any:
+        await self._admin.start()
+        return self._admin
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._admin.close()
+
+
+async def test_who_may_not_read_is_refused_before_the_stream_begins(api: Api) -> None:
+    own = {"Origin": api.url}
+    assert await status_of(api, headers={}) == 401
+    assert await status_of(api, headers=api.headers | {"Origin": "https://elsewhere.example"}) == 403
+    assert await status_of(api, "?since=nonsense") == 422
+    assert await status_of(api, "?min_score=many") == 422
+    async with httpx.AsyncClient() as client:
+        for headers, query, status in (
+            ({}, "", 401),
+            (api.headers | {"Origin": "https://elsewhere.example"}, "", 403),
+            (api.headers, "?since=nonsense", 422),
+            (api.headers | {"Last-Event-ID": "x"}, "", 422),
+            (api.headers, "?trending=perhaps", 422),
+        ):
+            assert (await client.get(f"{api.url}/api/stream{query}", headers=headers)).status_code == status
+    async with api.socket(headers=api.headers | own) as one, api.socket() as two, api.socket() as three:
+        for socket in (one, two, three):
+            await frame(socket, "heartbeat")
+        assert await status_of(api) == 429
+
+
+async def test_a_sign_in_that_ends_ends_the_stream(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "RECHECK_SECONDS", 0.2)
+    async with api.socket() as socket:
+        await frame(socket, "heartbeat")
+        state = api.server._app.state
+
+        async def nobody(_: object) -> None:
+            return None
+
+        monkeypatch.setattr(state.accounts.standings, "of_session", nobody)
+        reason = await closed(socket)
+    assert reason == (1008, "expired")
+
+
+async def closed(socket: Any) -> tuple[int, str]:
+    """Close code and reason."""
+    async with asyncio.timeout(15):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await socket.recv()
+    return socket.close_code, socket.close_reason
+
+
+async def test_a_client_that_floods_is_dropped(api: Api) -> None:
+    async with api.socket() as socket:
+        for _ in range(50):
+            await socket.send('{"type":"filter"}')
+        assert await closed(socket) == (1008, "flood")
+
+
+async def test_a_client_that_reads_nothing_is_dropped_and_the_others_go_on(api: Api) -> None:
+    async with api.socket(max_queue=1) as silent, api.socket() as socket:
+        silent.transport.pause_reading()
+        reading = asyncio.create_task(posts_until(socket, "end"))
+        for number in range(100):
+            if len(api.hub._connections) < 2:
+                break
+            await publish(api.settings, [enriched(f"p{number}x{n}", url="u" * 35_000) for n in range(20)])
+        await eventually(lambda: len(api.hub._connections) == 1, 15)
+        await publish(api.settings, [enriched("end")])
+        await reading
+
+
+async def test_a_server_that_stops_says_so_to_all(api: Api) -> None:
+    async with api.socket() as socket, event_stream(api) as events:
+        await frame(socket, "heartbeat")
+        await anext(events)
+        api.server.should_exit = True
+        assert await closed(socket) == (1012, "restart")
+        last = [event async for _, event in events][-1]
+    assert (last["type"], last["code"]) == ("error", "restart")

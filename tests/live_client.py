@@ -1,0 +1,115 @@
+"""A real API server with the live stream, and clients of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from websockets.asyncio.client import ClientConnection, connect
+
+from signalflow.events import Enriched, encode
+from signalflow.local.ports import free_ports
+from signalflow.settings import Settings
+from signalflow.streams.producer import partition_for
+from signalflow.topics import TopicNames
+from tests.integration.workers import eventually
+from web.api.app import create_api
+from web.api.server import ApiServer
+
+FRAME_SECONDS = 15.0
+
+
+@dataclass
+class Api:
+    """A server that runs in this process."""
+
+    settings: Settings
+    server: ApiServer
+    port: int
+    headers: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def hub(self) -> Any:
+        return self.server._app.state.live
+
+    def socket(self, query: str = "", headers: dict[str, str] | None = None, **options: Any) -> Any:
+        """A connection to be made: `async with api.socket() as socket`."""
+        address = f"ws://127.0.0.1:{self.port}/ws/posts/{query}"
+        return connect(address, additional_headers=self.headers if headers is None else headers, proxy=None, **options)
+
+
+@asynccontextmanager
+async def live_api(settings: Settings, headers: dict[str, str]) -> AsyncIterator[Api]:
+    """A server, its hub reading; stopped as by SIGTERM."""
+    port = free_ports(1)[0]
+    server = ApiServer(create_api(settings), host="127.0.0.1", port=port)
+    task = asyncio.create_task(server.serve())
+    api = Api(settings, server, port, headers)
+    try:
+        await eventually(lambda: server.started and api.hub.stale_since is None, 30)
+        yield api
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def publish(settings: Settings, records: Iterable[Enriched]) -> None:
+    """Put enriched records into the topic, in the partitions of their posts."""
+    topic = TopicNames.of(settings).posts_enriched
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all") as producer:
+        for record in records:
+            key = record.id.encode()
+            await producer.send_and_wait(
+                topic, encode(record), key=key, partition=partition_for(key, settings.topic_partitions)
+            )
+
+
+async def frame(socket: ClientConnection, *types: str) -> dict[str, Any]:
+    """The next frame of one of these types; those of others are passed over, but never an error."""
+    async with asyncio.timeout(FRAME_SECONDS):
+        while True:
+            found: dict[str, Any] = json.loads(await socket.recv())
+            if found["type"] in types:
+                return found
+            assert found["type"] != "error", found
+
+
+async def posts_until(socket: ClientConnection, last: str) -> tuple[list[dict[str, Any]], str]:
+    """All posts up to one with this id, and the token after it."""
+    posts: list[dict[str, Any]] = []
+    while True:
+        found = await frame(socket, "posts")
+        posts += found["posts"]
+        if any(post["id"] == last for post in found["posts"]):
+            return posts, found["id"]
+
+
+@asynccontextmanager
+async def event_stream(
+    api: Api, query: str = "", **headers: str
+) -> AsyncIterator[AsyncIterator[tuple[str, dict[str, Any]]]]:
+    """Events of /api/stream: id and frame of each."""
+    async with (
+        httpx.AsyncClient(timeout=FRAME_SECONDS) as client,
+        client.stream("GET", f"{api.url}/api/stream{query}", headers=api.headers | headers) as answer,
+    ):
+        assert answer.status_code == 200, await answer.aread()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+
+        async def events() -> AsyncIterator[tuple[str, dict[str, Any]]]:
+            id_ = ""
+            async for line in answer.aiter_lines():
+                if line.startswith("id: "):
+                    id_ = line[4:]
+                elif line.startswith("data: "):
+                    yield id_, json.loads(line[6:])
+
+        yield events()

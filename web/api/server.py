@@ -1,0 +1,53 @@
+"""uvicorn as the API needs it: long connections are told before it waits for requests to end."""
+
+import socket
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+# Requests that still run when the process is asked to stop get this long.
+GRACE_SECONDS = 5
+# All headers of a request together.
+MAX_HEADER_BYTES = 16 << 10
+# The largest filter has 45 kB; uvicorn ends a socket whose client sends more, with 1009.
+MAX_SOCKET_MESSAGE_BYTES = 64 << 10
+# A client that has gone without a word is found by a ping in 40 s at most.
+PING_SECONDS = 20.0
+# How long a client may leave unread what was sent to it, after its connection was ended here: Linux's TCP_USER_TIMEOUT.
+UNREAD_MS = 30_000
+
+
+class ApiServer(uvicorn.Server):
+    """Serves one application of `create_api`."""
+
+    def __init__(self, app: FastAPI, **options: Any) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                access_log=False,
+                log_level="warning",
+                server_header=False,
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+                ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
+                ws_ping_interval=PING_SECONDS,
+                ws_ping_timeout=PING_SECONDS,
+                # A frame is made once for all clients; compressing it would be done for each (docs/decisions/live.md).
+                ws_per_message_deflate=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                **options,
+            )
+        )
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the live connections with a reason, then do as uvicorn does: an event stream has no end of its own to wait for."""
+        self._app.state.live.close()
+        await self._app.state.live.closed()
+        await super().shutdown(sockets)
+
+
+def drop_what_nobody_reads(bound: socket.socket) -> None:
+    """Let the kernel cut connections whose client does not read, where it can; accepted sockets inherit the option."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)

@@ -1,0 +1,70 @@
+"""The live stream as server-sent events."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from web.api.auth.access import Principal, is_within, principal_of
+from web.api.problems import refusal
+from web.live.connection import Ending
+from web.live.fanout import Outgoing, error_frame
+from web.live.hub import Hub
+from web.live.places import Refused
+from web.live.protocol import Filter
+from web.live.token import Token
+from web.live.transport import carry, say_goodbye
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {
+    "Cache-Control": "no-store",
+    # Proxies such as nginx would collect events before they pass them on.
+    "X-Accel-Buffering": "no",
+}
+# What a browser waits before it reconnects.
+RETRY_MS = 2_000
+
+
+class EventStream(Response):
+    """An endless response. A client that cannot be admitted gets a problem instead."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, request: Request, principal: Principal, wanted: Filter, since: Token | None) -> None:
+        super().__init__(headers=HEADERS)
+        # A response without an end has no length.
+        del self.headers["content-length"]
+        self._request, self._principal, self._wanted, self._since = request, principal, wanted, since
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hub = self._request.app.state.live
+        try:
+            with hub.admitted(self._principal.name):
+                await self._serve(hub, receive, send)
+        except Refused as error:
+            await refusal(error.status, str(error), {"Retry-After": "5"})(scope, receive, send)
+
+    async def _serve(self, hub: Hub, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+
+        async def body(content: bytes, *, more: bool = True) -> None:
+            await send({"type": "http.response.body", "body": content, "more_body": more})
+
+        async def say(frame: Outgoing) -> None:
+            await body(frame.event)
+
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        async def is_allowed() -> bool:
+            principal = await principal_of(self._request)
+            return principal is not None and is_within(principal, "read")
+
+        async def goodbye(ending: Ending) -> None:
+            await body(error_frame(ending.code, ending.message).event, more=False)
+
+        async with hub.joined(self._wanted, self._since) as connection:
+            await body(f"retry: {RETRY_MS}\n\n".encode())
+            ending = await carry(connection, say, gone(), is_allowed)
+            if ending is not None:
+                await say_goodbye(goodbye(ending))

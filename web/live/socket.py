@@ -1,0 +1,70 @@
+"""The live stream on a WebSocket."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from signalflow.errors import Invalid
+from web.api.auth.access import SUBPROTOCOL, principal_of_socket
+from web.live.connection import Connection, Ending
+from web.live.fanout import Outgoing, error_frame
+from web.live.hub import Hub
+from web.live.protocol import ErrorCode, Filter, decode_filter
+from web.live.token import Token
+from web.live.transport import carry, say_goodbye
+
+# RFC 6455 and the IANA registry: policy violation, service restart, try again later.
+CLOSE_CODES: dict[ErrorCode, int] = {"invalid": 1008, "flood": 1008, "expired": 1008, "restart": 1012, "slow": 1013}
+# The largest filter that is valid has 45 kB.
+MOST_CHARACTERS = 64 << 10
+# Messages of one client: so many at once, and then so many a second.
+BURST = 20
+MESSAGES_PER_SECOND = 2.0
+
+
+async def converse(websocket: WebSocket, hub: Hub, wanted: Filter, since: Token | None) -> None:
+    """Accept the socket and serve it to its end."""
+    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
+
+    async def send(frame: Outgoing) -> None:
+        await websocket.send({"type": "websocket.send", "text": frame.text})
+
+    async def is_allowed() -> bool:
+        return await principal_of_socket(websocket) is not None
+
+    try:
+        async with hub.joined(wanted, since) as connection:
+            ending = await carry(connection, send, _listen(websocket, hub, connection), is_allowed)
+            if ending is not None:
+                await say_goodbye(_close(websocket, send, ending))
+    except WebSocketDisconnect:
+        return
+
+
+async def _close(websocket: WebSocket, send: Callable[[Outgoing], Awaitable[None]], ending: Ending) -> None:
+    await send(error_frame(ending.code, ending.message))
+    await websocket.close(CLOSE_CODES[ending.code], ending.code)
+
+
+async def _listen(websocket: WebSocket, hub: Hub, connection: Connection) -> Ending | None:
+    """Take filters until the client goes, or sends too many messages."""
+    allowance, asked = float(BURST), asyncio.get_running_loop().time()
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        now = asyncio.get_running_loop().time()
+        allowance, asked = min(allowance + (now - asked) * MESSAGES_PER_SECOND, BURST) - 1, now
+        if allowance < 0:
+            return Ending("flood", f"more than {BURST} messages at once, or {MESSAGES_PER_SECOND:.0f} a second")
+        try:
+            hub.change(connection, _filter_in(message.get("text")))
+        except Invalid as error:
+            connection.deliver(error_frame("invalid", str(error)))
+
+
+def _filter_in(text: str | None) -> Filter:
+    if text is None or len(text) > MOST_CHARACTERS:
+        raise Invalid(f"a message is text of at most {MOST_CHARACTERS} characters", "filter")
+    return decode_filter(text)
