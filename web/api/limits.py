@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from signalflow.clock import utcnow
 from signalflow.settings import Settings
 from web.api.problems import refusal
 
@@ -108,7 +109,7 @@ def _redis(url: str, app_id: str) -> RedisStorage:
 async def _verdict(limiter: FixedWindowRateLimiter, item: RateLimitItem, kind: str, key: str, count: bool) -> Verdict:
     allowed = await (limiter.hit if count else limiter.test)(item, kind, key)
     reset, remaining = await limiter.get_window_stats(item, kind, key)
-    return Verdict(allowed, item.amount, max(remaining, 0), max(round(reset - time.time()), 0))
+    return Verdict(allowed, item.amount, max(remaining, 0), max(round(reset - utcnow().timestamp()), 0))
 
 
 def limiter_of(connection: HTTPConnection) -> Limiter:
