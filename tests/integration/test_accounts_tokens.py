@@ -22,6 +22,7 @@ from tests.integration.accounts_api import (
     sign_in,
     status,
 )
+from tests.integration.workers import eventually
 from web.api.auth.standings import FRESH_SECONDS, Standings
 
 SLASHES = ["", "/"]
@@ -121,18 +122,28 @@ async def test_reuse_of_a_refresh_token_ends_the_sign_in_with_all_its_tokens_and
 
 
 async def test_of_two_who_refresh_at_once_one_wins_and_the_sign_in_ends(
-    client: httpx.AsyncClient, database_url: str
+    client: httpx.AsyncClient, database_url: str, database_pool: asyncpg.Pool
 ) -> None:
+    """Both have looked, or wait to look, before either writes: a third holds the token's row until then."""
+    tokens = await sign_in(client)
     async with running(settings_of(database_url)) as second, client_of(second) as other:
-        tokens = await sign_in(client)
-        body = {"refresh": tokens["refresh"]}
-        answers = await asyncio.gather(
-            *(one.post("/api/token/refresh/", json=body) for one in (client, other, client, other))
-        )
-    assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401]
+        async with database_pool.acquire() as holder, holder.transaction():
+            await holder.execute("SELECT FROM refresh_tokens FOR UPDATE")
+            racing = [
+                asyncio.create_task(one.post("/api/token/refresh/", json={"refresh": tokens["refresh"]}))
+                for one in (client, other)
+            ]
+            await eventually(lambda: both_wait_for_a_lock(database_pool), 4)
+        answers = await asyncio.gather(*racing)
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
     won = next(answer.json() for answer in answers if answer.status_code == 200)
     assert await elsewhere(database_url, won["access"]) == 401
     assert (await client.post("/api/token/refresh/", json={"refresh": won["refresh"]})).status_code == 401
+
+
+async def both_wait_for_a_lock(pool: asyncpg.Pool) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(await pool.fetchval(query) == 2)
 
 
 async def test_a_sign_in_ends_after_its_time_however_often_it_was_refreshed(
