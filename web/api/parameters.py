@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Path, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 LONGEST_WINDOW = timedelta(days=7)
@@ -55,4 +55,7 @@ Text = Annotated[str, AfterValidator(_storable)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Window = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}[hd]$"), AfterValidator(_checked_window)]
-PostId = Annotated[str, Field(pattern=r"^[0-9a-z]{1,13}$")]
+PostId = Annotated[
+    str,
+    Path(pattern=r"^[0-9a-z]{1,13}$", description="Reddit's id of the post, without `t3_`.", examples=["1abc2d"]),
+]

@@ -12,7 +12,7 @@ from web.api.answers import raw_answer
 from web.api.dependencies import CacheOf, ReaderOf
 from web.api.parameters import Moment, Parameters, Window, window_of
 from web.api.problems import OF_READS, InvalidParameter
-from web.api.stats.schemas import Stats
+from web.api.stats.schemas import PostStats
 
 CACHE_SECONDS = 30.0
 LONGEST = timedelta(days=31)
@@ -57,7 +57,7 @@ class StatsParameters(Parameters):
 @router.get(
     "/api/stats/",
     summary="Statistics of the posts created within a window",
-    response_model=Stats,
+    response_model=PostStats,
     responses=OF_READS,
 )
 async def stats(reader: ReaderOf, cache: CacheOf, parameters: Annotated[StatsParameters, Query()]) -> Response:

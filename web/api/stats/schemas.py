@@ -119,7 +119,7 @@ class VelocityBin(BaseModel):
     posts: int = _POSTS
 
 
-class Stats(BaseModel):
+class PostStats(BaseModel):
     """Statistics of the posts created from `start` to `end`."""
 
     start: datetime = Field(description="Start of the window, inclusive.", examples=["2026-01-01T00:00:00Z"])

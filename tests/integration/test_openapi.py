@@ -1,0 +1,169 @@
+"""The OpenAPI document against the API: whatever is mounted answers as documented, whatever it is asked."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from pydantic import SecretStr
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from signalflow.local.ports import free_ports
+from signalflow.settings import Settings
+from tests.api_clients import bearer, test_secret
+from tests.integration.accounts_api import HASHER, PasswordHash
+from tests.integration.test_api_posts import store
+from tests.integration.workers import eventually
+from web.api.app import create_api
+
+SECONDS = 40.0
+EXAMPLES = 25
+# The checks of schemathesis that concern what the API answers, not how well it guesses what a client meant.
+CHECKS = (status_code_conformance, content_type_conformance, response_schema_conformance)
+METHODS = ("get", "head", "post", "put", "patch", "delete")
+
+
+@pytest.fixture
+async def served(database_url: str) -> Any:
+    """The address of a served API that has some posts, neither workers nor brokers, and the headers of an administrator."""
+    await store(database_url, *({"id": f"p{n}", "body": "text", "score_velocity": n / 7} for n in range(5)))
+    settings = Settings(
+        database_url=SecretStr(database_url),
+        api_secret=SecretStr(test_secret),
+        rate_limit_per_minute=1_000_000,
+        kafka=f"127.0.0.1:{free_ports(1)[0]}",
+        read_timeout=20,
+    )
+    port = free_ports(1)[0]
+    server = uvicorn.Server(uvicorn.Config(create_api(settings, PasswordHash((HASHER,))), port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    await eventually(lambda: server.started, 30)
+    yield f"http://127.0.0.1:{port}", bearer(settings, "admin")
+    server.should_exit = True
+    thread.join(20)
+
+
+def operations(document: dict[str, Any], address: str) -> Iterator[Any]:
+    """Every operation that answers at once; what only reads comes first, because writing may end the session."""
+    schema = schemathesis.openapi.from_dict(document)
+    schema.config.update(base_url=address)
+    found = [result.ok() for result in schema.get_all_operations()]
+    streams = {
+        (path, method)
+        for path, item in document["paths"].items()
+        for method in METHODS
+        if "text/event-stream" in str(item.get(method, {}).get("responses", {}))
+    }
+    yield from sorted(
+        (one for one in found if (one.path, one.method.lower()) not in streams),
+        key=lambda one: one.method.lower() != "get",
+    )
+
+
+class Examination:
+    """Asks one operation whatever its description allows, and some of what it does not, until its time is over."""
+
+    def __init__(self, operation: Any, headers: dict[str, str], seconds: float) -> None:
+        self.name = f"{operation.method.upper()} {operation.path}"
+        self.answered = 0
+        self._operation, self._headers = operation, headers
+        self._end = time.monotonic() + seconds
+
+    def run(self) -> None:
+        """Raises what is wrong with an answer."""
+        settings = hypothesis_settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+
+        @settings
+        @given(case=self._operation.as_strategy())
+        def ask_each(case: Any) -> None:
+            self._ask(case)
+
+        ask_each()
+
+    def _ask(self, case: Any) -> None:
+        if self.answered and time.monotonic() > self._end:
+            return
+        response = case.call(headers=self._headers, timeout=30)
+        self.answered += 1
+        assert response.status_code != 500, response.text
+        if response.status_code == 503:
+            # Workers and brokers are missing here, the database is not.
+            assert "database" not in response.json().get("type", ""), response.text
+        case.validate_response(response, checks=CHECKS)
+
+
+async def test_every_operation_answers_as_documented_whatever_it_is_asked(served: Any) -> None:
+    address, headers = served
+    async with httpx.AsyncClient(headers=headers) as client:
+        document = (await client.get(f"{address}/api/openapi.json")).json()
+    found = list(operations(document, address))
+    assert len(found) > 10
+    end = time.monotonic() + SECONDS
+    failures: list[str] = []
+    for number, operation in enumerate(found):
+        # Those that come later get what the earlier ones left.
+        share = max(end - time.monotonic(), 0) / (len(found) - number)
+        examination = Examination(operation, headers, share)
+        try:
+            await asyncio.to_thread(examination.run)
+        except Exception as error:
+            failures.append(f"{examination.name}: {error}")
+        assert examination.answered
+    assert not failures, "\n\n".join(failures)
+
+
+def test_every_field_and_parameter_of_the_reading_endpoints_is_described() -> None:
+    document = create_api(Settings(api_secret=SecretStr(test_secret))).openapi()
+    reading = [
+        path
+        for path in document["paths"]
+        if path.split("/")[1] == "api" and path.split("/")[2] in ("posts", "stats", "keywords", "tables")
+    ]
+    assert len(reading) == 6
+    undescribed = [
+        f"{path} {parameter['name']}"
+        for path in reading
+        for parameter in document["paths"][path]["get"].get("parameters", [])
+        if not parameter.get("description")
+    ]
+    ours = {
+        "PostOut",
+        "PostPage",
+        "PostDetail",
+        "RawHistory",
+        "HourlyHistory",
+        "Observation",
+        "Hour",
+        "Nlp",
+        "PostStats",
+        "Overview",
+    }
+    ours |= {"Keyword", "Keywords", "PostState", "Readiness", "Health", "Problem", "RankedPost", "TimelineHour"}
+    undescribed += [
+        f"{name}.{field}"
+        for name in ours
+        for field, schema in document["components"]["schemas"][name]["properties"].items()
+        if not schema.get("description")
+    ]
+    assert undescribed == []
+    for path in reading:
+        assert {"401", "403", "422", "429", "500", "503"} <= set(document["paths"][path]["get"]["responses"])
