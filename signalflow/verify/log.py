@@ -61,19 +61,33 @@ class Log:
 
     async def committed(self, raw: str, enriched: str, dlq: str) -> Committed:
         """How far the group has come. Ask before looking at the database, which holds at least this from then on."""
+        decided = await self._group_offsets()
         async with self._consumer() as consumer:
-            decided = await self._group_offsets()
-            ends = await consumer.end_offsets(await self._partitions(enriched))
-            # After the ends: what is committed by now may cover all that was enriched when the raw offsets were committed.
-            written = await self._group_offsets()
-            stored = {}
-            for tp, end in ends.items():
-                up_to = written.get((enriched, tp.partition), 0)
-                stored[tp.partition] = (
-                    decided.get((raw, tp.partition), 0) if up_to >= end else await _after_sources(consumer, tp, up_to)
-                )
+            found = await consumer.end_offsets(await self._partitions(enriched))
+        ends = {tp.partition: end for tp, end in found.items()}
+        # After the ends: what is committed by now may cover all that was enriched when the raw offsets were committed.
+        written = await self._group_offsets()
+        up_to = {partition: written.get((enriched, partition), 0) for partition in ends}
+        behind = {partition: offset for partition, offset in up_to.items() if offset < ends[partition]}
+        stored = await self._after_sources(enriched, behind)
+        stored |= {partition: decided.get((raw, partition), 0) for partition in ends.keys() - behind.keys()}
         letters = {partition: offset for (topic, partition), offset in written.items() if topic == dlq}
         return Committed({p: decided.get((raw, p), 0) for p in stored}, stored, letters or None)
+
+    async def _after_sources(self, enriched: str, up_to: Offsets) -> Offsets:
+        """The raw offset after the greatest source among the last enriched records below `up_to`; 0 where there are none."""
+        after = dict.fromkeys(up_to, 0)
+        if not up_to:
+            return after
+        async with self._consumer() as consumer:
+            found = await consumer.beginning_offsets([TopicPartition(enriched, p) for p in up_to])
+        begins = {tp.partition: max(begin, up_to[tp.partition] - _LAST_RECORDS) for tp, begin in found.items()}
+        async for records in self.records(enriched, Extent(begins, up_to, None, None)):
+            for record in records:
+                with suppress(ValueError, KeyError, TypeError):
+                    source = int(json.loads(record.value)["source"]["offset"])
+                    after[record.partition] = max(after[record.partition], source + 1)
+        return after
 
     async def extent(self, topic: str, since: datetime | None = None, until: datetime | None = None) -> Extent:
         """What to read of a topic: all of it, or from the first record at `since` on; always to its end as it is now."""
@@ -112,18 +126,21 @@ class Log:
                 fetched = await consumer.getmany(*ends, timeout_ms=1000, max_records=RECORDS_AT_ONCE)
                 for tp, records in fetched.items():
                     yield [record for record in records if record.offset < ends[tp]]
+                    # Offsets have no holes: the topics are neither compacted nor written in transactions.
+                    if records[-1].offset >= ends[tp] - 1:
+                        consumer.pause(tp)
+                        del ends[tp]
                 silent = 0 if fetched else silent + 1
                 if silent > _SILENT_POLLS:
                     raise Retryable(f"{topic} gives no records below its end; are all of its partitions available?")
-                for tp in list(ends):
-                    if await consumer.position(tp) >= ends[tp]:
-                        consumer.pause(tp)
-                        del ends[tp]
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[Any]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, enable_auto_commit=False, request_timeout_ms=_TIMEOUT_MS
+            bootstrap_servers=self._bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            request_timeout_ms=_TIMEOUT_MS,
         )
         with self._errors():
             try:
@@ -172,20 +189,3 @@ async def _at(
     milliseconds = (moment - _BEGIN) // timedelta(milliseconds=1)
     found = await consumer.offsets_for_times(dict.fromkeys(partitions, milliseconds))
     return {tp: (place.offset, place.timestamp) for tp, place in found.items() if place is not None}
-
-
-async def _after_sources(consumer: Any, tp: TopicPartition, up_to: int) -> int:
-    """The raw offset after the greatest source among the last enriched records below `up_to`; 0 when there are none."""
-    begin = (await consumer.beginning_offsets([tp]))[tp]
-    greatest = -1
-    consumer.assign([tp])
-    consumer.seek(tp, max(begin, up_to - _LAST_RECORDS))
-    silent = 0
-    while await consumer.position(tp) < up_to and silent <= _SILENT_POLLS:
-        records = (await consumer.getmany(tp, timeout_ms=1000)).get(tp, [])
-        silent = 0 if records else silent + 1
-        for record in records:
-            if record.offset < up_to:
-                with suppress(ValueError, KeyError, TypeError):
-                    greatest = max(greatest, int(json.loads(record.value)["source"]["offset"]))
-    return greatest + 1

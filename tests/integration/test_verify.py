@@ -177,7 +177,7 @@ async def settled(settings: Settings, worker: WorkerProcess, records: int, dead:
         events = report.dlq_events
         return report.records_due == records and (not dead or (events is not None and events.expected == dead))
 
-    await eventually(all_due, 30, worker.tail)
+    await eventually(all_due, 60, worker.tail)
 
 
 async def test_a_clean_pipeline_is_clean_and_whatever_is_damaged_is_found(
