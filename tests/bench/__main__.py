@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import flush, latency, machine, outage, pipeline, soak
+from tests.bench import feed, flush, latency, machine, outage, pipeline, soak
 from tests.bench.bench_text import bench_text
 from tests.bench.stack import Stack, running_stack
 
@@ -26,6 +26,7 @@ class Part(StrEnum):
     FLUSH = "flush"
     LATENCY = "latency"
     TEXT = "text"
+    FEED = "feed"
     BACKLOG = "backlog"
     OUTAGE = "outage"
     SOAK = "soak"
@@ -33,7 +34,7 @@ class Part(StrEnum):
 
 _OF_PIPELINE = {Part.THROUGHPUT, Part.RESTORE, Part.BARE}
 _LONG = {Part.BACKLOG, Part.OUTAGE, Part.SOAK}
-_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY} | _LONG
+_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY, Part.FEED} | _LONG
 _MINUTES = {Part.OUTAGE: 5.0, Part.SOAK: 20.0}
 
 
@@ -46,13 +47,19 @@ def main(
     ] = None,
     events: Annotated[int, typer.Option(min=2_000, help="Events of throughput, restore and bare.")] = 200_000,
     posts: Annotated[int, typer.Option(min=1, max=40_000, help="Posts that these events are of.")] = 20_000,
-    seconds: Annotated[int, typer.Option(min=5, help="Duration of the latency measurement.")] = 30,
+    seconds: Annotated[int, typer.Option(min=5, help="Duration of the latency and feed measurements.")] = 30,
+    feed_posts: Annotated[
+        int, typer.Option(min=10_000, help="Posts in the database of the feed measurement.")
+    ] = 1_000_000,
     minutes: Annotated[
         float | None, typer.Option(min=0.2, help="Duration of outage (else 5) and soak (else 20).")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the JSON to this file too.")] = None,
     profile: Annotated[
-        Path | None, typer.Option(help="Write a py-spy profile (raw stacks) of the worker in throughput to this file.")
+        Path | None,
+        typer.Option(
+            help="Write a py-spy profile (raw stacks) of the worker in throughput, or of the API in feed, to this file."
+        ),
     ] = None,
 ) -> None:
     """Measure the pipeline on an embedded stack of its own, in a temporary directory."""
@@ -73,6 +80,10 @@ def main(
                 if Part.LATENCY in parts:
                     status.update(f"latency: {seconds} s")
                     result["latency"] = asyncio.run(latency.latency(stack, seconds))
+                if Part.FEED in parts:
+                    result["feed"] = asyncio.run(
+                        feed.feed(stack, feed_posts, seconds, lambda text: status.update(f"feed: {text}"), profile)
+                    )
                 result |= asyncio.run(_long(stack, parts, events, posts, minutes, status))
         if Part.TEXT in parts:
             status.update("text")

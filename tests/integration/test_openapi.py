@@ -162,7 +162,7 @@ def test_every_field_and_parameter_of_the_reading_endpoints_is_described() -> No
         f"{name}.{field}"
         for name in ours
         for field, schema in document["components"]["schemas"][name]["properties"].items()
-        if not schema.get("description")
+        if not schema.get("description") and "$ref" not in schema
     ]
     assert undescribed == []
     for path in reading:

@@ -14,10 +14,8 @@ MOST_OBSERVATIONS_A_PAGE = 2000
 DEFAULT_WINDOW = "24h"
 _INT32 = 2**31
 
-CursorText = Annotated[
-    str,
-    Field(max_length=4096, description="`next` of the page before; without it, the first page."),
-]
+_CURSOR = "`next` of the page before, with the same other parameters (but `page_size`); without it, the first page."
+CursorText = Annotated[str, Field(max_length=4096)]
 
 
 class FeedParameters(Parameters):
@@ -55,7 +53,7 @@ class FeedParameters(Parameters):
     created_from: Moment | None = Field(None, description="Created then or later (ISO 8601 with a time zone).")
     created_to: Moment | None = Field(None, description="Created before (ISO 8601 with a time zone).")
     page_size: int = Field(50, ge=1, le=MOST_POSTS_A_PAGE, description="Posts of a page.")
-    cursor: CursorText | None = None
+    cursor: CursorText | None = Field(None, description=_CURSOR)
 
     @field_validator("window")
     @classmethod
@@ -98,7 +96,7 @@ class HistoryParameters(Parameters):
 
     interval: Literal["raw", "1h"] = Field("raw", description="Every observation, or one item an hour.")
     page_size: int = Field(500, ge=1, le=MOST_OBSERVATIONS_A_PAGE, description="Items of a page.")
-    cursor: CursorText | None = None
+    cursor: CursorText | None = Field(None, description=_CURSOR)
 
     def walk(self, post_id: str) -> str:
         """What must stay the same on all pages of a walk."""
