@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import feed, flush, latency, machine, outage, pipeline, soak
+from tests.bench import feed, flush, latency, live, machine, outage, pipeline, soak
 from tests.bench.bench_text import bench_text
 from tests.bench.stack import Stack, running_stack
 
@@ -27,6 +27,7 @@ class Part(StrEnum):
     LATENCY = "latency"
     TEXT = "text"
     FEED = "feed"
+    LIVE = "live"
     BACKLOG = "backlog"
     OUTAGE = "outage"
     SOAK = "soak"
@@ -34,7 +35,7 @@ class Part(StrEnum):
 
 _OF_PIPELINE = {Part.THROUGHPUT, Part.RESTORE, Part.BARE}
 _LONG = {Part.BACKLOG, Part.OUTAGE, Part.SOAK}
-_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY, Part.FEED} | _LONG
+_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY, Part.FEED, Part.LIVE} | _LONG
 _MINUTES = {Part.OUTAGE: 5.0, Part.SOAK: 20.0}
 
 
@@ -47,7 +48,7 @@ def main(
     ] = None,
     events: Annotated[int, typer.Option(min=2_000, help="Events of throughput, restore and bare.")] = 200_000,
     posts: Annotated[int, typer.Option(min=1, max=40_000, help="Posts that these events are of.")] = 20_000,
-    seconds: Annotated[int, typer.Option(min=5, help="Duration of the latency and feed measurements.")] = 30,
+    seconds: Annotated[int, typer.Option(min=5, help="Duration of the latency, feed and live measurements.")] = 30,
     feed_posts: Annotated[
         int, typer.Option(min=10_000, help="Posts in the database of the feed measurement.")
     ] = 1_000_000,
@@ -80,6 +81,9 @@ def main(
                 if Part.LATENCY in parts:
                     status.update(f"latency: {seconds} s")
                     result["latency"] = asyncio.run(latency.latency(stack, seconds))
+                if Part.LIVE in parts:
+                    status.update(f"live: {seconds} s for each number of clients")
+                    result["live"] = asyncio.run(live.live(stack, seconds))
                 if Part.FEED in parts:
                     result["feed"] = asyncio.run(
                         feed.feed(stack, feed_posts, seconds, lambda text: status.update(f"feed: {text}"), profile)
