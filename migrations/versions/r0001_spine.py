@@ -19,8 +19,7 @@ CREATE TABLE schema_info (
     chosen_at timestamptz NOT NULL DEFAULT now(),
     history_from timestamptz NOT NULL DEFAULT '2005-06-23 00:00+00'
 )""",
-    # Every refresh updates a row: room for the new version on the same page (fillfactor) and no index on a column that
-    # changes, so that updates stay heap-only.
+    # Every refresh updates a row: room for the new version on the same page (fillfactor).
     """
 CREATE TABLE posts (
     id text COLLATE "C" PRIMARY KEY,
