@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,8 @@ async def feed(
             progress(f"{order}: {seconds * share:.0f} s")
             result[order] = await _order(session, order, seconds * share, process.pid)
         if profiling:
-            profiling.terminate()
+            # An interrupt ends the recording and writes it.
+            profiling.send_signal(signal.SIGINT)
             profiling.wait(30)
     return result | {"requests_per_s": PER_SECOND, "page_size": PAGE_SIZE}
 
@@ -151,7 +153,18 @@ async def _answers(address: str) -> bool:
 
 def _profiling(pid: int, output: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        ["py-spy", "record", "--pid", str(pid), "--format", "raw", "--output", str(output), "--duration", "3600"],
+        [
+            Path(sys.executable).with_name("py-spy"),
+            "record",
+            "--pid",
+            str(pid),
+            "--format",
+            "raw",
+            "--output",
+            str(output),
+            "--duration",
+            "3600",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

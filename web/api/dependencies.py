@@ -1,4 +1,4 @@
-"""What endpoints are given."""
+"""What endpoints are given. All of these are coroutines: a plain function would be sent through a thread, at each request."""
 
 from typing import Annotated
 
@@ -11,32 +11,32 @@ from web.api.cache import AnswerCache
 from web.api.tables.workers import Workers
 
 
-def _pool(request: Request) -> Pool:
+async def _pool(request: Request) -> Pool:
     pool: Pool = request.app.state.pool
     return pool
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _reader(request: Request) -> Reader:
+async def _reader(request: Request) -> Reader:
     reader: Reader = request.app.state.reading.reader
     return reader
 
 
-def _cache(request: Request) -> AnswerCache:
+async def _cache(request: Request) -> AnswerCache:
     cache: AnswerCache = request.app.state.reading.cache
     return cache
 
 
-def _brief_cache(request: Request) -> AnswerCache:
+async def _brief_cache(request: Request) -> AnswerCache:
     cache: AnswerCache = request.app.state.reading.brief
     return cache
 
 
-def _workers(request: Request) -> Workers:
+async def _workers(request: Request) -> Workers:
     workers: Workers = request.app.state.reading.workers
     return workers
 

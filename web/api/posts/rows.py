@@ -1,6 +1,7 @@
 """Rows of posts under the names of the schema."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -8,25 +9,22 @@ import orjson
 from signalflow.storage.readers import Row
 from web.api.posts.schemas import Nlp, PostDetail, PostOut
 
-_FEATURES = tuple(Nlp.model_fields)
-_OF_POST = tuple(name for name in PostOut.model_fields if name != "nlp")
-_OF_DETAIL = tuple(name for name in PostDetail.model_fields if name != "nlp")
+
+def _reading(schema: type[PostOut]) -> Callable[[Row], dict[str, Any]]:
+    """A function that takes the fields of a schema from a row."""
+    names = tuple(name for name in schema.model_fields if name != "nlp")
+    features = tuple(name for name in Nlp.model_fields if name != "keywords")
+    of_post, of_features = itemgetter(*names), itemgetter(*features)
+
+    def read(row: Row) -> dict[str, Any]:
+        keywords = row["keywords"]
+        nlp = dict(zip(features, of_features(row), strict=True))
+        # The column holds the JSON that goes out.
+        nlp["keywords"] = [] if keywords is None else orjson.Fragment(keywords)
+        return dict(zip(names, of_post(row), strict=True), nlp=nlp)
+
+    return read
 
 
-def post_of(row: Row) -> dict[str, Any]:
-    """A post of a page."""
-    return dict(_named(row, _OF_POST))
-
-
-def detail_of(row: Row) -> dict[str, Any]:
-    """A post with its text."""
-    return dict(_named(row, _OF_DETAIL))
-
-
-def _named(row: Row, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    for name in names:
-        yield name, row[name]
-    features = {name: row[name] for name in _FEATURES}
-    # The column holds the JSON that goes out.
-    features["keywords"] = [] if features["keywords"] is None else orjson.Fragment(features["keywords"])
-    yield "nlp", features
+post_of = _reading(PostOut)
+detail_of = _reading(PostDetail)
