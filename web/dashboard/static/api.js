@@ -8,6 +8,9 @@ export class Problem extends Error {
   }
 }
 
+/** What it means when nothing comes back at all. */
+export const unreachable = () => new Problem(0, "The API does not answer", "It may be restarting. This page tries again by itself when it is back.");
+
 let csrf = null;
 let onSignedOut = () => {};
 
@@ -51,7 +54,7 @@ async function answerOf(method, path, { parameters, body, signal, headers = {}, 
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Problem(0, "The API does not answer", "It may be restarting. This page tries again by itself.");
+    throw unreachable();
   }
   if (answer.ok) return answer;
   if (answer.status === 401 && !quiet) onSignedOut();

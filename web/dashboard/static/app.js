@@ -20,6 +20,7 @@ const main = document.getElementById("main");
 const context = { live, session: null, about: null, navigate };
 let leave = null;
 let shown = null;
+let failed = false;
 
 /** Go to a path of the dashboard without a reload. */
 function navigate(path) {
@@ -42,8 +43,9 @@ async function show(moved = false) {
   }
   document.title = `${route.title} · signalflow`;
   const root = h("div", { class: `page ${route.name}` });
+  failed = false;
   try {
-    const page = await route.load();
+    const page = await route.load().catch(() => Promise.reject(api.unreachable()));
     if (signal.aborted) return;
     main.replaceChildren(root);
     if (moved) {
@@ -55,17 +57,20 @@ async function show(moved = false) {
     await page.mount(root, { ...context, signal, match: location.pathname.match(route.path) });
   } catch (error) {
     if (signal.aborted) return;
+    failed = true;
     root.replaceChildren(errorNotice(error, () => show()));
     if (!root.isConnected) main.replaceChildren(root);
   }
 }
 
 function liveState() {
-  const pill = h("span", { class: "live", role: "status", "data-state": "off" }, "offline");
+  const text = h("span", {}, "Offline");
+  const pill = h("div", { class: "live", role: "status", "data-state": "off" }, text);
   live.addEventListener("state", ({ detail: { state, since } }) => {
     pill.dataset.state = state;
-    const texts = { live: "Live", connecting: "Connecting", reconnecting: since && `Reconnecting · stale since ${clockTime(since)}`, stale: since && `Kafka is away · stale since ${clockTime(since)}` };
-    setText(pill, texts[state] ?? state);
+    const texts = { live: "Live", connecting: "Connecting", reconnecting: since && `Stale since ${clockTime(since)} · reconnecting`, stale: since && `Stale since ${clockTime(since)} · Kafka is away` };
+    setText(text, texts[state] ?? state);
+    pill.title = text.textContent;
   });
   return pill;
 }
@@ -115,6 +120,7 @@ async function start() {
   addEventListener("popstate", () => show(location.pathname !== shown));
   // A 401 there leads to the sign-in page; anything else is an API that restarts.
   live.addEventListener("refused", () => api.get("/api/session/").catch(() => null));
+  live.addEventListener("state", ({ detail }) => failed && detail.state === "live" && show());
   live.start(context.about.live_heartbeat_seconds);
   await show();
 }

@@ -10,6 +10,7 @@ import { rangeStart, readState, writeState } from "../urlstate.js";
 
 const PAGE_SIZE = 50;
 const CANDIDATES = 100;
+const MOST_DISCOVERED = 100;
 // Orders other than the newest are asked for anew this often; so are the figures on top.
 const REFRESH_MS = 15_000;
 
@@ -18,6 +19,9 @@ export async function mount(root, { live, signal, about }) {
   let next = null;
   let asked = 0;
   let walk = null;
+  let failed = false;
+  // What the stream brought may not be stored yet when the list is asked for.
+  const discovered = new Map();
   const feed = new Feed();
   const rising = new Rising(about.trending_rule, signal);
   const below = h("div", { class: "below" });
@@ -41,10 +45,13 @@ export async function mount(root, { live, signal, about }) {
       const page = await api.get("/api/posts/", walk, signal);
       if (mine !== asked) return;
       next = page.next;
+      failed = false;
       feed.replace(page.items);
+      showNew([...discovered.values()]);
       showBelow();
     } catch (error) {
       if (signal.aborted || mine !== asked) return;
+      failed = true;
       below.replaceChildren(errorNotice(error, load));
     }
   }
@@ -97,16 +104,21 @@ export async function mount(root, { live, signal, about }) {
 
   function take({ detail: posts }) {
     rising.take(posts);
-    const others = feed.update(posts);
     figures.seen(posts.length);
-    const start = rangeStart(state.range);
-    // Only discoveries are new; a refresh of an older post would jump to the top.
-    const isNew = (post) => post.first_seen_at === post.observed_at && (!start || post.created_utc >= start) && matches(post, state);
-    const fresh = state.order === "newest" ? others.filter(isNew) : [];
-    if (fresh.length) {
-      feed.offer(fresh);
-      showBelow();
+    for (const post of posts) {
+      // Only discoveries are new; a refresh of an older post would jump to the top.
+      if (post.first_seen_at === post.observed_at || discovered.has(post.id)) discovered.set(post.id, post);
     }
+    while (discovered.size > MOST_DISCOVERED) discovered.delete(discovered.keys().next().value);
+    const others = feed.update(posts);
+    if (showNew(others.filter(({ id }) => discovered.has(id)))) showBelow();
+  }
+
+  function showNew(posts) {
+    const start = rangeStart(state.range);
+    const fresh = state.order === "newest" ? feed.update(posts).filter((post) => (!start || post.created_utc >= start) && matches(post, state)) : [];
+    if (fresh.length) feed.offer(fresh);
+    return fresh.length > 0;
   }
 
   const reload = () => {
@@ -115,6 +127,7 @@ export async function mount(root, { live, signal, about }) {
   };
   live.addEventListener("posts", take, { signal });
   live.addEventListener("reset", reload, { signal });
+  live.addEventListener("state", ({ detail }) => failed && detail.state === "live" && reload(), { signal });
   formBox.append(filterForm(state, changed));
   live.filter(state.subreddit.length ? { subreddits: state.subreddit } : {});
   const timer = setInterval(() => {

@@ -12,6 +12,8 @@ const FRESH_MS = 30 * 60_000;
 const YOUNG_MS = 24 * 3_600_000;
 // Cards that change places more often than this cannot be read.
 const RANK_EVERY_MS = 3000;
+// Of a post this young the stream brought everything; it may not be stored yet.
+const NEW_MS = 60_000;
 
 export class Rising {
   #rule;
@@ -20,11 +22,13 @@ export class Rising {
   #cards = new Map();
   #list = h("ol", { class: "rising", "aria-label": "Posts that take off" });
   #ranked = 0;
+  #later = 0;
 
   constructor(rule, signal) {
     this.#rule = rule;
     this.#signal = signal;
     this.element = this.#list;
+    signal.addEventListener("abort", () => clearTimeout(this.#later));
   }
 
   /** Begin anew with these posts. */
@@ -54,7 +58,14 @@ export class Rising {
 
   #rank() {
     const now = Date.now();
-    if (now - this.#ranked < RANK_EVERY_MS || (this.#cards.size > 0 && (this.#list.matches(":hover") || this.#list.contains(document.activeElement)))) return;
+    const isRead = this.#cards.size > 0 && (this.#list.matches(":hover") || this.#list.contains(document.activeElement));
+    if (now - this.#ranked < RANK_EVERY_MS || isRead) {
+      this.#later ||= setTimeout(() => {
+        this.#later = 0;
+        this.#rank();
+      }, RANK_EVERY_MS);
+      return;
+    }
     this.#ranked = now;
     const rises = ({ score_velocity, observed_at, created_utc, removed_by }) =>
       score_velocity > 0 && !removed_by && now - Date.parse(observed_at) < FRESH_MS && now - Date.parse(created_utc) < YOUNG_MS;
@@ -83,6 +94,11 @@ export class Rising {
   async #add(post) {
     const card = { ...risingCard(post, this.#rule), points: [] };
     this.#cards.set(post.id, card);
+    if (Date.now() - Date.parse(post.first_seen_at) < NEW_MS) {
+      card.points = [[Date.parse(post.created_utc), 0], [Date.parse(post.observed_at), post.current_score]];
+      card.draw(card.points);
+      return;
+    }
     try {
       const history = await api.get(`/api/posts/${post.id}/history/`, { interval: "raw" }, this.#signal);
       const seen = history.items.map(({ observed_at, score }) => [Date.parse(observed_at), score]);

@@ -1,0 +1,138 @@
+"""One installation, one Chromium and one signed-in state for all browser tests of a module."""
+
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, StorageState, async_playwright
+from pydantic import SecretStr
+
+from signalflow.local.kafka import EmbeddedKafka
+from signalflow.local.ports import free_ports
+from signalflow.local.postgres import EmbeddedPostgres
+from signalflow.settings import Settings
+from tests.api_clients import test_secret
+from tests.browser.installation import USER, Installation, settings_for
+from tests.conftest import _execute
+from tests.integration.accounts_api import PASSWORD
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+# Of the browser's complaints these tell what a test did on purpose: the API was stopped, a file was held back.
+EXPECTED = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_FAILED", "WebSocket", "401")
+
+Visit = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium; without one the tests are skipped, or fail where SIGNALFLOW_TEST_BROWSER is `required`."""
+    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        reason = f"no browser: none of {', '.join(NAMES)} is installed (Debian: apt-get install chromium)"
+        if os.environ.get("SIGNALFLOW_TEST_BROWSER") == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def installation(
+    chromium: str,
+    kafka_server: EmbeddedKafka,
+    postgres_server: EmbeddedPostgres,
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Installation]:
+    """It runs, with its data."""
+    unique = uuid.uuid4().hex[:8]
+    database = f"browser_{unique}"
+    await _execute(postgres_server.url("postgres"), f"CREATE DATABASE {database} TEMPLATE {migrated_template}")
+    settings = Settings(
+        kafka=kafka_server.bootstrap,
+        database_url=SecretStr(postgres_server.url(database)),
+        state_dir=tmp_path_factory.mktemp("browser"),
+        app_id=f"signalflow-{unique}",
+        topic_prefix=f"browser-{unique}-",
+        topic_partitions=2,
+    )
+    made = Installation(settings_for(settings, test_secret), free_ports(1)[0])
+    await made.seed()
+    made.start()
+    yield made
+    made.stop()
+    await _execute(postgres_server.url("postgres"), f"DROP DATABASE {database} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """Chromium without a window. As root it has no sandbox; it sees nothing but our own pages."""
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        yield launched
+        await launched.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def signed_in(browser: Browser, installation: Installation) -> StorageState:
+    """The cookies of somebody who signed in by the form."""
+    context = await browser.new_context(base_url=installation.url)
+    page = await context.new_page()
+    await page.goto("/sign-in")
+    await page.get_by_label("Name").fill(USER)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url("**/")
+    state = await context.storage_state()
+    await context.close()
+    return state
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def new_context(
+    browser: Browser, installation: Installation, signed_in: StorageState
+) -> AsyncIterator[Callable[..., Awaitable[BrowserContext]]]:
+    """Makes browsers of their own, so to speak, that are signed in; afterwards none of their pages may have complained."""
+    made: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    async def make(**options: object) -> BrowserContext:
+        context = await browser.new_context(
+            **{  # type: ignore[arg-type]
+                "base_url": installation.url,
+                "storage_state": signed_in,
+                "locale": "en-GB",
+                "viewport": {"width": 1280, "height": 900},
+                **options,
+            }
+        )
+        context.set_default_timeout(10_000)
+        context.on("weberror", lambda error: complaints.append(f"uncaught: {error.error}"))
+        context.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
+        made.append(context)
+        return context
+
+    yield make
+    for context in made:
+        await context.close()
+    assert [line for line in complaints if not any(known in line for known in EXPECTED)] == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visit(new_context: Callable[..., Awaitable[BrowserContext]]) -> Visit:
+    """Opens a path, signed in, and waits until the page is live."""
+
+    async def open_page(path: str = "/", **options: object) -> Page:
+        page = await (await new_context(**options)).new_page()
+        await page.goto(path)
+        await page.locator(".live[data-state=live]").wait_for()
+        return page
+
+    return open_page

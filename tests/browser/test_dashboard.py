@@ -1,0 +1,286 @@
+"""What people do with the dashboard, in a real browser."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from playwright.async_api import BrowserContext, expect
+
+from signalflow.clock import utcnow
+from signalflow.storage.pool import create_pool
+from signalflow.storage.sessions import add_link
+from signalflow.topics import TopicNames
+from tests.browser.conftest import AXE, Visit
+from tests.browser.installation import HOSTILE, USER, Installation, post
+from tests.integration.accounts_api import PASSWORD
+from tests.integration.workers import read_topic
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NewContext = Callable[..., Awaitable[BrowserContext]]
+PAGES = ("/?subreddit=science", "/posts/rocket", "/analytics", "/subreddits", "/operations")
+# Present once a page has its data.
+FILLED = {
+    "/?subreddit=science": ".post-row",
+    "/posts/rocket": ".uplot",
+    "/analytics": ".uplot",
+    "/subreddits": "tr[data-name]",
+    "/operations": "[data-letter]",
+}
+
+
+async def test_whoever_is_not_signed_in_signs_in_and_comes_to_the_page_that_was_asked_for(
+    new_context: NewContext,
+) -> None:
+    page = await (await new_context(storage_state=None)).new_page()
+    await page.goto("/subreddits?search=rust")
+    await expect(page).to_have_url(re.compile("/sign-in"))
+    await page.get_by_label("Name").fill(USER)
+    await page.get_by_label("Password").fill("wrong")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("no such user")
+    await page.get_by_label("Name").fill(USER)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page).to_have_url(re.compile(r"/subreddits\?search=rust$"))
+    await expect(page.locator("tr[data-name]")).to_have_count(1)
+
+
+async def test_a_link_signs_in_once(new_context: NewContext, installation: Installation) -> None:
+    pool = await create_pool(installation.settings, application_name="tests")
+    async with pool:
+        now = utcnow()
+        assert await add_link(pool, USER, "a-token-of-this-test", now, now + timedelta(minutes=5))
+    page = await (await new_context(storage_state=None)).new_page()
+    await page.goto("/sign-in/link?token=a-token-of-this-test")
+    await expect(page.locator(".user")).to_have_text(USER)
+    assert "token" not in page.url
+    other = await (await new_context(storage_state=None)).new_page()
+    await other.goto("/sign-in/link?token=a-token-of-this-test")
+    await expect(other.get_by_role("alert")).to_contain_text("used before")
+
+
+async def test_signing_out_leaves_nothing_to_come_back_to(visit: Visit, installation: Installation) -> None:
+    pool = await create_pool(installation.settings, application_name="tests")
+    async with pool:
+        now = utcnow()
+        assert await add_link(pool, USER, "a-token-to-leave", now, now + timedelta(minutes=5))
+    page = await visit("/sign-in/link?token=a-token-to-leave", storage_state=None)
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page).to_have_url(re.compile("/sign-in"))
+    await page.goto("/operations")
+    await expect(page).to_have_url(re.compile("/sign-in"))
+
+
+async def test_a_new_post_and_newer_numbers_arrive_without_a_reload(visit: Visit, installation: Installation) -> None:
+    page = await visit("/")
+    await page.evaluate("window.notReloaded = true")
+    await installation.publish(post("live1", title="Breaking while you look"))
+    row = page.locator(".post-row", has_text="Breaking while you look")
+    await expect(row).to_be_visible()
+    await expect(row.locator(".score")).to_have_text("1")
+    first_seen = utcnow() - timedelta(seconds=20)
+    await installation.publish(
+        post("live1", title="Breaking while you look", first_seen_at=first_seen, current_score=1234, score_velocity=7.0)
+    )
+    await expect(row.locator(".score")).to_have_text("1,234")
+    await expect(page.locator(".rising-card", has_text="Breaking while you look")).to_contain_text("+420/min")
+    assert await page.evaluate("window.notReloaded")
+
+
+async def test_posts_that_arrive_while_somebody_reads_wait_behind_a_pill(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/", viewport={"width": 1280, "height": 500})
+    await page.locator(".post-row", has_text="Plain post p40").scroll_into_view_if_needed()
+    read = page.locator(".post-row", has_text="Plain post p38")
+    before = await read.bounding_box()
+    await installation.publish(post("wait1", title="First that waits"), post("wait2", title="Second that waits"))
+    pill = page.get_by_role("button", name="2 new posts")
+    await expect(pill).to_be_visible()
+    assert await read.bounding_box() == before
+    await expect(page.locator(".post-row", has_text="First that waits")).to_have_count(0)
+    await pill.click()
+    await expect(page.locator(".post-row").first).to_contain_text("that waits")
+    await expect(pill).to_be_hidden()
+
+
+async def test_filters_hold_for_stored_and_for_live_posts_and_stand_in_the_address(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/")
+    await page.get_by_label("Search titles").fill("rocket")
+    await expect(page.locator(".post-row")).to_have_count(1)
+    await expect(page.locator(".post-row")).to_contain_text("Rocket engines explained")
+    await expect(page).to_have_url(re.compile(r"/\?q=rocket$"))
+    await installation.publish(post("other", title="Of no interest here"), post("second", title="A rocket lands"))
+    await expect(page.locator(".post-row", has_text="A rocket lands")).to_be_visible()
+    await expect(page.locator(".post-row", has_text="Of no interest")).to_have_count(0)
+
+
+async def test_an_address_that_is_shared_shows_the_same_view(visit: Visit) -> None:
+    page = await visit("/")
+    await page.get_by_label("Sort by").select_option("score")
+    await page.locator("summary", has_text="Filters").click()
+    await page.get_by_label("Subreddits").fill("r/python")
+    await page.get_by_label("Lowest score").fill("30")
+    await expect(page).to_have_url(re.compile("subreddit=python.*min_score=30"))
+    await expect(page.locator(".post-row .subreddit", has_text="r/science")).to_have_count(0)
+    # p30, p33 ... p57 are of python, with a score that is their number.
+    await expect(page.locator(".post-row")).to_have_count(10)
+    titles = await page.locator(".post-row .title").all_inner_texts()
+    assert titles == [f"Plain post p{number}" for number in range(57, 29, -3)]
+    other = await visit(page.url)
+    await expect(other.locator(".post-row .title")).to_have_text(titles)
+    await expect(other.get_by_label("Sort by")).to_have_value("score")
+    await expect(other.get_by_label("Lowest score")).to_have_value("30")
+
+
+async def test_older_posts_come_by_the_button_without_repeating_any(visit: Visit) -> None:
+    page = await visit("/?subreddit=python&subreddit=rust&subreddit=science&range=7d")
+    await expect(page.locator(".post-row").nth(49)).to_be_attached()
+    await page.get_by_role("button", name="Older posts").click()
+    await expect(page.get_by_text("That is all in this range")).to_be_visible()
+    shown = await page.locator(".post-row").evaluate_all("rows => rows.map((row) => row.dataset.id)")
+    assert len(shown) == len(set(shown))
+    assert {f"p{number:02}" for number in range(60)} <= set(shown)
+
+
+async def test_text_of_strangers_is_shown_and_never_run(visit: Visit) -> None:
+    page = await visit("/")
+    await expect(page.locator(".post-row .title", has_text=HOSTILE)).to_be_visible()
+    await page.goto("/posts/hostile")
+    await expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
+    assert await page.evaluate("window.hacked") is None
+    assert await page.locator("main img, main script, a[href^=javascript]").count() == 0
+
+
+async def test_a_post_shows_its_history_as_a_chart_and_as_a_table_that_goes_on_live(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/posts/rocket")
+    await expect(page.locator("canvas").first).to_be_visible()
+    await page.get_by_text("As a table").first.click()
+    rows = page.locator(".table-of-chart").first.locator("tbody tr")
+    await expect(rows).to_have_count(12)
+    await expect(rows.last).to_contain_text("4,840")
+    await installation.publish(
+        post(
+            "rocket", title="Rocket engines explained", first_seen_at=utcnow() - timedelta(hours=1), current_score=5001
+        )
+    )
+    await expect(rows).to_have_count(13)
+    await expect(page.locator(".figure", has_text="Score").first).to_contain_text("5,001")
+
+
+async def test_without_the_chart_library_the_numbers_stand_in_tables(new_context: NewContext) -> None:
+    context = await new_context()
+    await context.route("**/vendor/*", lambda route: route.abort())
+    page = await context.new_page()
+    await page.goto("/posts/rocket")
+    await expect(page.get_by_text("No charts on this server").first).to_be_visible()
+    await expect(page.locator("figure tbody tr").first).to_be_visible()
+
+
+async def test_a_paused_subreddit_is_paused_in_the_database_and_says_who_did_it(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/subreddits")
+    row = page.locator("tr[data-name=golang]")
+    await row.get_by_role("button", name="Pause r/golang").click()
+    await expect(row).to_contain_text("paused")
+    await expect(row).to_contain_text(f"by {USER}")
+    await expect(row.get_by_role("button", name="Resume r/golang")).to_be_visible()
+    (stored,) = await installation.rows("SELECT paused, changed_by FROM subreddit_config WHERE name = 'golang'")
+    assert tuple(stored) == (True, USER)
+
+
+async def test_subreddits_are_added_and_removed_many_at_once(visit: Visit, installation: Installation) -> None:
+    page = await visit("/subreddits")
+    await page.get_by_role("button", name="Add subreddits").click()
+    await page.get_by_label("Names").fill("r/haskell, ocaml")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await expect(page.locator("tr[data-name=haskell]")).to_contain_text("pending")
+    await page.get_by_label("Choose r/haskell").check()
+    await page.get_by_label("Choose r/ocaml").check()
+    await page.locator(".many").get_by_role("button", name="Remove").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    await expect(page.locator("tr[data-name=haskell], tr[data-name=ocaml]")).to_have_count(0)
+    watched = "SELECT name FROM subreddit_config WHERE removed_at IS NULL ORDER BY name"
+    assert [row["name"] for row in await installation.rows(watched)] == ["golang", "python", "rust", "science"]
+
+
+async def test_a_replayed_dead_letter_goes_back_to_its_topic(visit: Visit, installation: Installation) -> None:
+    page = await visit("/operations")
+    letter = page.locator("[data-letter]").last
+    number = await letter.get_attribute("data-letter")
+    await letter.get_by_role("button", name=f"Replay letter {number}").click()
+    await expect(page.locator(f"[data-letter='{number}']")).to_have_count(0)
+    await expect(page.locator(".letters header")).to_contain_text("2 dead, 1 on their way again")
+    sent = await read_topic(installation.settings, TopicNames.of(installation.settings).posts_raw)
+    assert [(record.key, record.value) for record in sent] == [(b"k0", b'{"broken": 0')]
+
+
+async def test_the_page_says_that_it_is_stale_and_catches_up_when_the_api_is_back(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/")
+    await page.evaluate("window.notReloaded = true")
+    await page.locator(".post-row").first.wait_for()
+    await asyncio.to_thread(installation.stop)
+    try:
+        state = page.locator(".live")
+        await expect(state).to_contain_text("Stale since")
+        await installation.publish(post("missed", title="Published while the API was away"))
+    finally:
+        await asyncio.to_thread(installation.start)
+    await expect(state).to_have_text("Live", timeout=15_000)
+    await expect(page.locator(".post-row", has_text="Published while the API was away")).to_be_visible()
+    assert await page.evaluate("window.notReloaded")
+
+
+async def test_the_list_stays_bounded_when_posts_flood_in(visit: Visit, installation: Installation) -> None:
+    page = await visit("/")
+    await installation.publish(*(post(f"flood{number}", title=f"Flood {number}") for number in range(400)))
+    await expect(page.locator(".post-row", has_text="Flood 399")).to_be_visible()
+    assert await page.locator(".post-row").count() <= 300
+
+
+async def test_the_keyboard_reaches_the_content_and_every_tab(visit: Visit) -> None:
+    page = await visit("/")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_text("Skip to content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#main")).to_be_focused()
+    for name in ("Analytics", "Subreddits", "Operations", "Now"):
+        tab = page.get_by_role("navigation").get_by_role("link", name=name)
+        await tab.focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
+        await expect(tab).to_have_attribute("aria-current", "page")
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/sign-in"])
+async def test_pages_are_accessible_in_dark_and_light_and_fit_a_phone_and_a_wall(
+    new_context: NewContext, path: str
+) -> None:
+    """axe-core's rules for WCAG 2.2 A and AA, of which contrast depends on the theme; nothing is wider than the window."""
+    context = await new_context(reduced_motion="reduce")
+    # Not by a script element, which the content security policy forbids.
+    await context.add_init_script(path=AXE)
+    page = await context.new_page()
+    await page.goto(path)
+    if path in FILLED:
+        await page.locator(FILLED[path]).first.wait_for()
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    for width, scheme in ((360, "dark"), (1920, "light")):
+        await page.set_viewport_size({"width": width, "height": 1000})
+        await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"too wide at {width}"
+        found = await page.evaluate("tags => axe.run(document, {runOnly: tags, resultTypes: ['violations']})", tags)
+        broken = [
+            (rule["id"], node["html"], node["failureSummary"]) for rule in found["violations"] for node in rule["nodes"]
+        ]
+        assert broken == [], f"{path} at {width} in {scheme}"
