@@ -53,9 +53,16 @@ async def poison(settings: Settings) -> None:
 
 
 @pytest.fixture
-async def worker(settings: Settings, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
+async def worker(settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[WorkerProcess]:
+    """One ready worker; its sink's flush time can be given as parameter."""
     await create_topics(settings)
-    process = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
+    process = WorkerProcess(
+        settings,
+        "w1",
+        tmp_path,
+        SIGNALFLOW_SINK_MAX_SECONDS=getattr(request, "param", "0.2"),
+        SIGNALFLOW_SINK_MAX_RECORDS="2000",
+    )
     process.start()
     try:
         await process.ready()
@@ -220,6 +227,8 @@ async def test_a_clean_pipeline_is_clean_and_whatever_is_damaged_is_found(
     assert command(settings, SIGNALFLOW_KAFKA="127.0.0.1:9").returncode == 3
 
 
+# The enrich agent commits long before the sink stores: what is between the two is on its way.
+@pytest.mark.parametrize("worker", ["4"], indirect=True)
 async def test_while_records_are_on_their_way_nothing_is_taken_for_lost(
     settings: Settings, worker: WorkerProcess
 ) -> None:

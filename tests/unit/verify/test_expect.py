@@ -79,11 +79,11 @@ def test_of_two_records_of_one_moment_the_first_counts() -> None:
     for score in (100, 0):
         topic.see(0, 10, title="First")
         topic.see(10, score, title="Second" if score else "Third")
-    log = topic.expected()
-    assert velocities(log) == {0: (None, None), 10: (9.0, 0.0)}
-    row = log.posts["a"].row
+    row = topic.expected().posts["a"].row
     assert row is not None
     assert (row.title, row.current_score, row.score_velocity) == ("Second", 100, 9.0)
+    topic.see(20, 130)
+    assert velocities(topic.expected()) == {0: (None, None), 10: (9.0, 0.0), 20: (3.0, 0.0)}
 
 
 def test_numbers_body_and_first_sight_follow_guards_of_their_own() -> None:
