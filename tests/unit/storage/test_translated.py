@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from signalflow.errors import Fatal, Invalid, Retryable
-from signalflow.storage.pool import translated
+from signalflow.storage.pool import TookTooLong, translated
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from signalflow.storage.pool import translated
         ("40001", Retryable),  # serialization failure
         ("53100", Retryable),  # disk full
         ("53300", Retryable),  # too many connections
-        ("57014", Retryable),  # statement timeout
+        ("57014", TookTooLong),  # statement timeout: a Retryable that says more
         ("57P01", Retryable),  # terminated
         ("57P03", Retryable),  # starting up
         ("25006", Retryable),  # read-only
