@@ -4,10 +4,13 @@
   is a record that was fetched before a seek.
 * Records that were in memory when a seek happened are delivered after it, and those that the seek meant are then dropped as old.
   Here a partition delivers only what continues its own sequence; anything else makes it seek to where it must go on.
+* Records that a fetch took around a rebalance may be dropped although the position is past them; then nothing happens until the next
+  record comes. Here the position is compared with what is due, and the partition sought.
 * The same happens to changelogs at a recovery: a record that arrives early makes Faust skip those before it, and their states are lost.
 * A commit may pass records that were never acknowledged when nothing was committed before, or when exactly one is missing (FS#606).
 """
 
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -23,6 +26,8 @@ log = structlog.get_logger()
 
 # Records from before a seek may be in memory more than once; a record that still does not come after so many seeks is not there.
 SEEKS_BEFORE_A_HOLE = 3
+# How often the positions of partitions that have more than was delivered are looked at.
+POSITION_CHECK_SECONDS = 1.0
 
 
 def first_offset(message: Any) -> int:
@@ -44,6 +49,7 @@ class Consumer(driver.Consumer):
         self._expected: dict[TP, int] = {}
         # How often a partition was sought to the record it expects without getting it.
         self._sought: dict[TP, int] = {}
+        self._positions_checked = 0.0
         # Seeks of changelogs by recovery: how many, and where to; and what they were when the fetch under way began.
         self._changelog_seeks: dict[TP, tuple[int, int]] = {}
         self._seeks_at_fetch: dict[TP, tuple[int, int]] = {}
@@ -112,6 +118,7 @@ class Consumer(driver.Consumer):
             await self.seek_wait({tp: self._changelog_seeks[tp][1] for tp in still_ours})
         if self.flow_active and not self.app.rebalancing:
             await self._set_right(astray)
+            await self._fetch_again_what_was_dropped()
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Recovery seeks changelogs so. What is fetched before it is done does not count as what comes after it."""
@@ -137,6 +144,23 @@ class Consumer(driver.Consumer):
                 await self._go_on_at(tp, expected)
         except (KafkaError, TimeoutError) as error:
             log.warning("seek_failed", error=f"{type(error).__name__}: {error}")
+
+    async def _fetch_again_what_was_dropped(self) -> None:
+        """Set right the partitions whose position is past what was delivered: all that a fetch brought has been delivered by now."""
+        if not self.guard_sequence or time.monotonic() - self._positions_checked < POSITION_CHECK_SECONDS:
+            return
+        self._positions_checked = time.monotonic()
+        try:
+            for tp, expected in list(self._expected.items()):
+                if tp not in self.assignment() or self._sought.get(tp, 0) >= SEEKS_BEFORE_A_HOLE:
+                    continue
+                if (self.highwater(tp) or 0) <= expected:
+                    continue
+                position = await self.position(tp)
+                if position is not None and position > expected and self._expected.get(tp) == expected:
+                    await self._go_on_at(tp, expected)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("position_unknown", error=f"{type(error).__name__}: {error}")
 
     async def _go_on_at(self, tp: TP, expected: int) -> None:
         """Seek to the record that must come next, or to the start of the log if retention has removed it.

@@ -107,6 +107,9 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
     async def earliest_offsets(*tps: TP) -> dict[TP, int]:
         return dict.fromkeys(tps, 0)
 
+    async def position(tp: TP) -> int:
+        return log.position
+
     class Thread:
         async def seek_wait(self, partitions: dict[TP, int]) -> None:
             for tp, offset in partitions.items():
@@ -124,6 +127,7 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
         "_seek": seek_in_the_wrong_thread,
         "assignment": lambda: {TP0},
         "highwater": lambda tp: log.length,
+        "position": position,
     }.items():
         monkeypatch.setattr(consumer, name, replacement)
 
@@ -319,6 +323,20 @@ async def test_an_idle_partition_whose_seek_failed_is_set_right_without_waiting_
     log.seek(30)  # an earlier assignment had read to the end; nothing new comes
     await drained(consumer, delivered, upto=29)
     assert delivered == list(range(10, 30))
+
+
+async def test_records_that_were_fetched_and_dropped_are_fetched_again_without_waiting_for_the_next_one(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen at a rebalance while the database was down: the partition was idle, and its backlog waited for ever."""
+    monkeypatch.setattr("signalflow.streams.consumer.POSITION_CHECK_SECONDS", 0.0)
+    rig = make_rig(app, CURED, monkeypatch, length=60, committed=10)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
+    await consumer.perform_seek()
+    while log.fetch():
+        pass  # a fetch that nobody waits for any more
+    await drained(consumer, delivered, upto=59)
+    assert delivered == list(range(10, 60))
 
 
 CHANGELOG = TP("changelog", 0)
