@@ -74,15 +74,15 @@ class Verdict:
 
 
 async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
-    """Wait until every post that Reddit shows now is stored or in a gap on record; how many there are, and which are in neither."""
+    """Wait until every post that Reddit has shown since it was made is stored or in a gap on record; how many there are, and which are in neither."""
     until = time.time() - 30.0
     state: dict[str, Any] = {}
 
     async def all_stored() -> bool:
         truth = await run.cluster.reddit.truth(
-            created_after=since, created_before=until, visible=1, fields="id,subreddit,created,visible_now"
+            created_after=since, created_before=until, visible=1, fields="id,subreddit,created,visible"
         )
-        shown = [post for post in truth["posts"] if post["visible_now"]]
+        shown = [post for post in truth["posts"] if _always_visible(post)]
         rows = await fetch_all(run.cluster.settings, "SELECT id FROM posts WHERE id ~ '^[0-9]'")
         stored = {row["id"] for row in rows}
         state["shown"], state["missing"] = len(shown), [post for post in shown if post["id"] not in stored]
@@ -99,6 +99,12 @@ async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
         for post in state["missing"]
         if not any(post["subreddit"].lower() in names and post["created"] > begin for names, begin in covered)
     ]
+
+
+def _always_visible(post: dict[str, Any]) -> bool:
+    """Whether it was shown from its first second until now. One that moderators release later enters listings in the middle, where
+    nobody may look any more: that such a post is seen is not promised."""
+    return any(begin <= post["created"] + 1 and end is None for begin, end in post["visible"])
 
 
 async def still(settings: Settings) -> list[str]:

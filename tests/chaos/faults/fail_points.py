@@ -10,7 +10,7 @@ from tests.chaos.faults.base import Fault, Run, happens
 from tests.integration.workers import WorkerProcess
 
 # Start-up, assignment and the first batches of a worker.
-REACH_SECONDS = 40.0
+REACH_SECONDS = 60.0
 MOST_TIMES = 4
 KIND = "killed at {}"
 # They are between dead letters, so there must be some.
@@ -28,7 +28,9 @@ async def die_at(name: str, run: Run) -> None:
             injection.at = time.time()
             worker.ensure_stopped()
             await asyncio.sleep(run.rnd.random())
-            await run.cluster.start(worker)
+            # Nobody waits for it: the next of these faults meets the others at work.
+            worker.start()
+            run.cluster.down.discard(worker.name)
             assert died, f"{worker.name} did not reach it in {REACH_SECONDS:.0f} s"
         await run.recovered(injection)
 
