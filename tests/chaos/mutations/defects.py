@@ -118,6 +118,13 @@ DEFECTS = (
         ),
     ),
     Defect(
+        "what a fetch took and dropped is left until the next record",
+        "signalflow/streams/consumer.py",
+        "            await self._fetch_again_what_was_dropped()\n",
+        "",
+        (f"{RACES}::test_records_that_were_fetched_and_dropped_are_fetched_again_without_waiting_for_the_next_one",),
+    ),
+    Defect(
         "recovery clears the queues",
         "signalflow/streams/recovery.py",
         "        self.app.flow_control.suspend()\n",
