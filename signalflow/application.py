@@ -1,8 +1,9 @@
 """Builds the application from the settings: the only module that knows all the parts."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -32,6 +33,9 @@ from web.worker import views
 
 log = structlog.get_logger()
 
+AnswerT = TypeVar("AnswerT")
+KAFKA_AWAY_SECONDS = 2.0
+
 
 @dataclass
 class Resources:
@@ -52,17 +56,13 @@ class Worker(Application):
     table: Any
 
     async def on_start(self) -> None:
-        """Check what must hold before the first record: topics, local state, schema. Raises Fatal or Retryable, and the worker ends."""
+        """Wait for Kafka, then check what must hold before the first record: topics, local state, schema. Raises Fatal, and the worker ends."""
         settings, name = self.settings, self.workspace.name
-        created = await create_topics(settings)
-        if created:
-            log.info("topics_created", topics=created)
-        await fit_to_changelog(settings, self.workspace)
+        topic_ids = await self._once_kafka_answers(self._prepare_topics)
         pool = await create_pool(settings, application_name=f"signalflow {name}")
         await _check_schema_if_reachable(pool)
         producer = ConfirmedProducer(settings.kafka, f"{settings.app_id}-{name}")
         publishing = ConfirmedProducer(settings.kafka, f"{settings.app_id}-{name}-ingest")
-        topic_ids = await topic_ids_of(settings, (spec.name for spec in topic_specs(settings)))
         limit = DeadLetterLimit(settings, _open_offsets(pool, topic_ids))
         self.resources = Resources(
             pool=pool,
@@ -73,6 +73,23 @@ class Worker(Application):
             dlq=DlqHandler(pool, name, topic_ids=topic_ids),
         )
         await super().on_start()
+
+    async def _prepare_topics(self) -> dict[str, UUID]:
+        """Topics and local state that fit each other; the topics' ids. Raises Retryable while Kafka is away."""
+        created = await create_topics(self.settings)
+        if created:
+            log.info("topics_created", topics=created)
+        await fit_to_changelog(self.settings, self.workspace)
+        return await topic_ids_of(self.settings, (spec.name for spec in topic_specs(self.settings)))
+
+    async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        """A worker that is started during an outage waits as one that runs would, instead of relying on who started it."""
+        while True:
+            try:
+                return await work()
+            except Retryable as error:
+                log.warning("kafka_away_at_start", error=str(error), retry_in=KAFKA_AWAY_SECONDS)
+                await asyncio.sleep(KAFKA_AWAY_SECONDS)
 
     async def on_stop(self) -> None:
         """Stop the streams first, then close what they write to."""

@@ -179,7 +179,7 @@ class EmbeddedKafka:
         return cluster_id
 
     def _format(self, node: int, cluster_id: str) -> None:
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties(node))]
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties(node))]
         done = subprocess.run(
             [*_java(), *_JVM, *_LOGGING, *tool],
             capture_output=True,

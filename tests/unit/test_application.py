@@ -1,0 +1,29 @@
+"""What a worker does before its first record."""
+
+import pytest
+
+from signalflow import application
+from signalflow.application import Worker
+from signalflow.errors import Fatal, Retryable
+
+
+async def test_a_worker_that_is_started_while_kafka_is_away_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the fault suite: it ended with status 1, and only whoever started it could bring it back."""
+    monkeypatch.setattr(application, "KAFKA_AWAY_SECONDS", 0)
+    answers: list[object] = [Retryable("away"), Retryable("away"), "here"]
+
+    async def ask() -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert await Worker._once_kafka_answers(Worker.__new__(Worker), ask) == "here"
+
+
+async def test_what_waiting_does_not_mend_ends_the_worker() -> None:
+    async def refuse() -> None:
+        raise Fatal("another number of partitions")
+
+    with pytest.raises(Fatal):
+        await Worker._once_kafka_answers(Worker.__new__(Worker), refuse)
