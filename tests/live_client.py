@@ -65,11 +65,11 @@ async def publish(settings: Settings, records: Iterable[Enriched]) -> None:
     """Put enriched records into the topic, in the partitions of their posts."""
     topic = TopicNames.of(settings).posts_enriched
     async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all") as producer:
+        sent = []
         for record in records:
-            key = record.id.encode()
-            await producer.send_and_wait(
-                topic, encode(record), key=key, partition=partition_for(key, settings.topic_partitions)
-            )
+            partition = partition_for(record.id.encode(), settings.topic_partitions)
+            sent.append(await producer.send(topic, encode(record), key=record.id.encode(), partition=partition))
+        await asyncio.gather(*sent)
 
 
 async def frame(socket: ClientConnection, *types: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from signalflow.events import TextFeatures
+from signalflow.local.kafka import EmbeddedKafka
+from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
 from signalflow.streams.admin import create_topics
 from signalflow.topics import TopicNames
@@ -36,7 +39,6 @@ def live_settings(settings: Settings) -> Settings:
             "api_secret": SecretStr(test_secret),
             "live_frame_ms": 50,
             "live_heartbeat_seconds": 0.5,
-            "live_stall_seconds": 2.0,
             "live_clients_per_user": 3,
         }
     )
@@ -225,8 +227,14 @@ async def test_a_client_that_floods_is_dropped(api: Api) -> None:
         assert await closed(socket) == (1008, "flood")
 
 
-async def test_a_client_that_reads_nothing_is_dropped_and_the_others_go_on(api: Api) -> None:
-    async with api.socket(max_queue=1) as silent, api.socket() as socket:
+async def test_a_client_that_reads_nothing_is_dropped_and_the_others_go_on(live_settings: Settings) -> None:
+    impatient = live_settings.model_copy(update={"live_stall_seconds": 1.5})
+    await create_topics(impatient)
+    async with (
+        live_api(impatient, bearer(impatient)) as api,
+        api.socket(max_queue=1) as silent,
+        api.socket() as socket,
+    ):
         silent.transport.pause_reading()
         reading = asyncio.create_task(posts_until(socket, "end"))
         for number in range(100):
@@ -246,3 +254,30 @@ async def test_a_server_that_stops_says_so_to_all(api: Api) -> None:
         assert await closed(socket) == (1012, "restart")
         last = [event async for _, event in events][-1]
     assert (last["type"], last["code"]) == ("error", "restart")
+
+
+async def test_after_an_outage_of_kafka_the_stream_goes_on_where_it_was(
+    live_settings: Settings, tmp_path: Path
+) -> None:
+    """On a Kafka of its own, which is killed: clients are told that the stream is stale, stay, and miss nothing."""
+    broker, controller = free_ports(2)
+    kafka = EmbeddedKafka(tmp_path / "kafka", [broker], [controller])
+    kafka.start()
+    try:
+        settings = live_settings.model_copy(update={"kafka": kafka.bootstrap})
+        await create_topics(settings)
+        async with live_api(settings, bearer(settings)) as api, api.socket() as socket:
+            await publish(settings, [enriched("before")])
+            await posts_until(socket, "before")
+            kafka.kill_broker(1)
+            while (await frame(socket, "heartbeat"))["stale_since"] is None:
+                pass
+            kafka.start_broker(1)
+            await eventually(kafka.ready, 40)
+            await publish(settings, [enriched("after", 1), enriched("after2", 2)])
+            posts, _ = await posts_until(socket, "after2")
+            while (await frame(socket, "heartbeat"))["stale_since"] is not None:
+                pass
+        assert {post["id"] for post in posts} == {"after", "after2"}
+    finally:
+        kafka.stop()

@@ -179,6 +179,10 @@ class Hub:
                     await self._follow(kept, fanout)
             except (Retryable, Fatal) as error:
                 self._lost(error)
+            except Exception as error:
+                # Whatever it was: a stream without a reader would be silent for ever.
+                log.exception("live_reader_failed")
+                self._lost(error)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _adopt(self, kept: Log) -> Fanout:
