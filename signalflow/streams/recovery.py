@@ -3,18 +3,37 @@
 `Recovery.on_recovery_completed` runs while the flow is active (it was resumed to read the changelogs). It resumes the source
 partitions, seeks, and then resumes the flow, which clears every queue: what was fetched in between is dropped although the fetch
 position is past it. With the flow suspended first, nothing is in the queues when they are cleared.
+
+`Recovery._wait` takes a step that ran out of time (`broker_request_timeout`) for a service that was stopped, and the recovery task ends
+without a word: the worker keeps its partitions, and neither this nor any later rebalance makes it read them. Brokers that are away for
+longer than that, while a group rebalances, are enough. Here the recovery begins anew instead.
 """
 
+from typing import Any
+
+import structlog
 from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+
+log = structlog.get_logger()
 
 
 class SuspendingRecovery(Recovery):
-    """Suspends the flow before it completes a recovery."""
+    """Suspends the flow before it completes a recovery, and begins anew when a step takes too long."""
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         self.app.flow_control.suspend()
         await super().on_recovery_completed(generation_id)
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:
+        try:
+            await super()._wait(coro, timeout)
+        except ServiceStopped:
+            if self.should_stop or self.crashed:
+                raise
+            log.warning("recovery_begins_anew", seconds=timeout)
+            self.signal_recovery_start.set()
+            raise RebalanceAgain from None
 
 
 class SuspendingTableManager(TableManager):

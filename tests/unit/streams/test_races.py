@@ -73,6 +73,46 @@ async def test_a_message_that_arrives_between_the_seek_and_the_resume_is_not_cle
     assert queue.qsize() == (1 if survives else 0)
 
 
+class SlowConsumer(SeekingConsumer):
+    """A consumer whose first seek meets brokers that are away."""
+
+    seeks = 0
+
+    async def perform_seek(self) -> None:
+        self.seeks += 1
+        if self.seeks == 1:
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(("kind", "goes_on"), [(SuspendingRecovery, True), (Recovery, False)])
+async def test_a_recovery_whose_step_ran_out_of_time_begins_anew_instead_of_ending_for_good(
+    kind: type[Recovery], goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    app.conf.broker_request_timeout = 0.05
+    consumer = SlowConsumer(app, None)
+    app._consumer = consumer
+    app.consumer_generation_id = 3
+
+    class Fetcher:
+        async def maybe_start(self) -> None: ...
+
+    monkeypatch.setattr(app, "_fetcher", Fetcher(), raising=False)
+    recovered = asyncio.Event()
+    monkeypatch.setattr(app, "on_rebalance_end", recovered.set)
+    recovery = kind(app, app.tables)
+    recovery._generation_id = 3
+    recovery.signal_recovery_start.set()
+    task = asyncio.create_task(recovery._restart_recovery.fun(recovery))
+    try:
+        done, _ = await asyncio.wait({task, waiter := asyncio.create_task(recovered.wait())}, timeout=5, return_when="FIRST_COMPLETED")  # fmt: skip
+        assert (waiter in done, task.done()) == (goes_on, not goes_on)
+        assert app.flow_control.is_active() == goes_on
+    finally:
+        task.cancel()
+        waiter.cancel()
+
+
 class Log:
     """A partition on a broker, and the fetch position of a consumer in it."""
 
