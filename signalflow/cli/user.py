@@ -116,6 +116,7 @@ async def new_link(settings: "Settings", name: str) -> str:
     """A link that signs a browser in as this user: once, within 15 minutes. Raises Invalid when there is no such user."""
     import secrets
 
+    from signalflow.cli.stack import command_user
     from signalflow.clock import utcnow
     from signalflow.errors import Invalid
     from signalflow.storage.pool import create_pool
@@ -123,7 +124,7 @@ async def new_link(settings: "Settings", name: str) -> str:
 
     token, now = secrets.token_urlsafe(32), utcnow()
     async with await create_pool(settings, application_name="signalflow-user") as pool:
-        if not await add_link(pool, name, token, now, now + LINK_LIFETIME):
+        if not await add_link(pool, name, token, now, now + LINK_LIFETIME, who=command_user()):
             raise Invalid(f"there is no user {name!r} who may sign in", field="name")
     return f"{_address(settings)}/sign-in/link?token={token}"
 

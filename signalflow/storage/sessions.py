@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid4
 
+from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, connection, transaction
 
 Role = Literal["reader", "operator", "admin"]
@@ -42,6 +43,7 @@ _ADD_LINK = """
 INSERT INTO sign_in_links (token_hash, user_name, expires_at)
 SELECT $1, name, $3 FROM users WHERE name = $2 AND disabled_at IS NULL
 """
+_END_LINKS = "DELETE FROM sign_in_links WHERE user_name = $1"
 _USE_LINK = "DELETE FROM sign_in_links WHERE token_hash = $1 AND expires_at > $2 RETURNING user_name"
 
 
@@ -95,8 +97,9 @@ async def end_session(pool: Pool, session: UUID, because: EndReason, now: dateti
 
 
 async def end_sessions_of(writing: Connection, user: str, because: EndReason, now: datetime) -> None:
-    """End all sessions of a user, inside the transaction of what makes it necessary."""
+    """End all sessions of a user and void the links to new ones, inside the transaction of what makes it necessary."""
     await writing.execute(_END_ALL, user, now, because)
+    await writing.execute(_END_LINKS, user)
 
 
 async def rotate_refresh_token(pool: Pool, old: str, new: str, now: datetime) -> Refreshed | None:
@@ -117,11 +120,18 @@ async def rotate_refresh_token(pool: Pool, old: str, new: str, now: datetime) ->
         return Refreshed(row["id"], row["user_name"], row["used"])
 
 
-async def add_link(pool: Pool, user: str, token: str, now: datetime, expires_at: datetime) -> bool:
-    """Let the token sign the user in once, until it expires; False when the user is gone or disabled."""
+async def add_link(pool: Pool, user: str, token: str, now: datetime, expires_at: datetime, *, who: str) -> bool:
+    """Let the token sign the user in once, until it expires; False when the user is gone or disabled.
+
+    Whoever makes a link can act as the user, so it is in the audit log.
+    """
     async with transaction(pool) as writing:
         await writing.execute(_FORGET_LINKS, now)
-        return await writing.execute(_ADD_LINK, token_hash(token), user, expires_at) == "INSERT 0 1"
+        added = await writing.execute(_ADD_LINK, token_hash(token), user, expires_at) == "INSERT 0 1"
+        if added:
+            details = {"expires_at": expires_at.isoformat()}
+            await audit.record(writing, who=who, action="user.link", target=user, details=details)
+        return added
 
 
 async def use_link(pool: Pool, token: str, now: datetime) -> str | None:

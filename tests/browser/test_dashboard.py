@@ -52,7 +52,7 @@ async def test_a_link_signs_in_once(new_context: NewContext, installation: Insta
     pool = await create_pool(installation.settings, application_name="tests")
     async with pool:
         now = utcnow()
-        assert await add_link(pool, USER, "a-token-of-this-test", now, now + timedelta(minutes=5))
+        assert await add_link(pool, USER, "a-token-of-this-test", now, now + timedelta(minutes=5), who="tests")
     page = await (await new_context(storage_state=None)).new_page()
     await page.goto("/sign-in/link?token=a-token-of-this-test")
     await expect(page.locator(".user")).to_have_text(USER)
@@ -66,7 +66,7 @@ async def test_signing_out_leaves_nothing_to_come_back_to(visit: Visit, installa
     pool = await create_pool(installation.settings, application_name="tests")
     async with pool:
         now = utcnow()
-        assert await add_link(pool, USER, "a-token-to-leave", now, now + timedelta(minutes=5))
+        assert await add_link(pool, USER, "a-token-to-leave", now, now + timedelta(minutes=5), who="tests")
     page = await visit("/sign-in/link?token=a-token-to-leave", storage_state=None)
     await page.get_by_role("button", name="Sign out").click()
     await expect(page).to_have_url(re.compile("/sign-in"))

@@ -122,6 +122,7 @@ def test_every_change_is_in_the_audit_log_with_the_account_of_the_system(databas
     run("user", "disable", "ada")
     run("user", "enable", "ada")
     run("user", "role", "ada", "admin")
+    run("user", "link", "ada")
     key = json.loads(run("key", "create", "ada", "--scope", "admin", "--json").stdout)["key"]
     entries = ask(database_url, "GET", "/api/audit/", headers=authorized(key)).json()["items"]
     assert [entry["action"] for entry in reversed(entries)] == [
@@ -130,6 +131,7 @@ def test_every_change_is_in_the_audit_log_with_the_account_of_the_system(databas
         "user.disable",
         "user.enable",
         "user.role",
+        "user.link",
         "key.create",
     ]
     assert {entry["who"][:3] for entry in entries} == {"cli"}

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from signalflow.clock import utcnow
+from signalflow.storage.accounts import set_password
 from signalflow.storage.sessions import add_link
 from tests.integration.accounts_api import PASSWORD, client_of, make_user, running, settings_of
 from tests.integration.test_access import handshake
@@ -135,7 +136,7 @@ async def test_nobody_is_sent_to_another_site_after_signing_in(browser: httpx.As
 
 
 async def link(pool: asyncpg.Pool, token: str, minutes: float = 15, user: str = "ada") -> bool:
-    return await add_link(pool, user, token, utcnow(), utcnow() + timedelta(minutes=minutes))
+    return await add_link(pool, user, token, utcnow(), utcnow() + timedelta(minutes=minutes), who="tests")
 
 
 async def test_a_link_signs_in_once_and_leaves_no_token_in_the_address(
@@ -153,12 +154,34 @@ async def test_a_link_signs_in_once_and_leaves_no_token_in_the_address(
         assert "used before" in (await second.get(answer.headers["location"])).text
 
 
-async def test_a_link_that_expired_or_is_of_nobody_signs_nobody_in(
+async def test_who_only_looks_whether_a_link_is_there_does_not_use_it_up(
+    browser: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    """Programs through which links are sent ask with HEAD."""
+    await link(database_pool, "t0ken")
+    looked = await browser.head("/sign-in/link", params={"token": "t0ken"})
+    assert looked.status_code == 405
+    assert "set-cookie" not in looked.headers
+    assert (await browser.get("/sign-in/link", params={"token": "t0ken"})).headers["location"] == "/"
+    assert (await browser.head("/sign-in")).status_code == 200
+
+
+async def test_an_address_too_long_to_come_back_to_does_not_keep_anybody_from_signing_in(
+    browser: httpx.AsyncClient,
+) -> None:
+    sent = await browser.get("/?subreddits=" + "x," * 2000, headers={"Accept": "text/html"})
+    assert sent.status_code == 303
+    assert (await browser.get(sent.headers["location"])).status_code == 200
+
+
+async def test_a_link_that_expired_or_is_of_nobody_or_from_before_a_new_password_signs_nobody_in(
     browser: httpx.AsyncClient, database_pool: asyncpg.Pool
 ) -> None:
     await link(database_pool, "old", minutes=-1)
     assert not await link(database_pool, "nobodys", user="nobody")
-    for token in ("old", "nobodys", ""):
+    await link(database_pool, "before")
+    await set_password(database_pool, "ada", "a hash", now=utcnow(), who="tests")
+    for token in ("old", "nobodys", "before", ""):
         answer = await browser.get("/sign-in/link", params={"token": token})
         assert answer.headers["location"].startswith("/sign-in?")
     assert not browser.cookies

@@ -16,6 +16,7 @@ from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
 from web.api.auth.access import SignInNeeded, redirect_to_sign_in, within
 from web.api.auth.accounts import Accounts
+from web.api.auth.paths import SIGN_IN_LINK
 from web.api.auth.session_endpoints import own as own_session
 from web.api.auth.session_endpoints import router as sessions
 from web.api.auth.token_endpoints import router as tokens
@@ -104,7 +105,7 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
     # The last one added comes first.
     app.add_middleware(ConditionalReads)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
-    app.add_middleware(HeadAsGet)
+    app.add_middleware(HeadAsGet, but=frozenset({SIGN_IN_LINK}))
     app.add_middleware(BodyLimit)
     app.add_middleware(RateLimits, limiter=limiter)
     app.add_middleware(KnownHosts, allowed=allowed_hosts(settings.api_allowed_hosts))

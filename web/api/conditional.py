@@ -9,13 +9,17 @@ NO_CONTENT_HEADERS = ("content-length", "content-type")
 
 
 class HeadAsGet:
-    """ASGI middleware: HEAD is routed as GET, and its body is dropped. Outside of compression, so that the headers are those of GET."""
+    """ASGI middleware: HEAD is routed as GET, and its body is dropped. Outside of compression, so that the headers are those of GET.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Not for the paths `but`, where GET changes something: HEAD is no method there.
+    """
+
+    def __init__(self, app: ASGIApp, but: frozenset[str]) -> None:
         self._app = app
+        self._but = but
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
+        if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"] in self._but:
             return await self._app(scope, receive, send)
         ended = False
 

@@ -16,7 +16,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.sessions import end_session, start_session, use_link
 from web.api.auth.access import Principal, Reader, SignedIn, accounts_of, is_same_origin
 from web.api.auth.credentials import Credentials, body_in, body_of, is_form, signed_in_user
-from web.api.auth.paths import SIGN_IN, own_path, sign_in_path
+from web.api.auth.paths import MOST_CHARACTERS, SIGN_IN, SIGN_IN_LINK, own_path, sign_in_path
 from web.api.auth.tokens import BROWSER_LIFETIME, Claims
 from web.api.dependencies import PoolOf
 from web.api.problems import documented
@@ -49,19 +49,19 @@ class Session(BaseModel):
 
 @router.get(SIGN_IN, include_in_schema=False)
 async def sign_in_page(
-    following: Annotated[str, Query(alias="next", max_length=2048)] = "/", why: Why | None = None
+    following: Annotated[str, Query(alias="next", max_length=MOST_CHARACTERS)] = "/", why: Why | None = None
 ) -> HTMLResponse:
     """A form that needs no script."""
     query = urlencode({"next": own_path(following)})
     return HTMLResponse(_PAGE.substitute(notice=_NOTICES[why], query=query), headers=NO_STORE)
 
 
-@router.get(f"{SIGN_IN}/link", include_in_schema=False)
+@router.get(SIGN_IN_LINK, include_in_schema=False)
 async def follow_link(
     request: Request,
     pool: PoolOf,
     token: Annotated[str, Query(max_length=128)] = "",
-    following: Annotated[str, Query(alias="next", max_length=2048)] = "/",
+    following: Annotated[str, Query(alias="next", max_length=MOST_CHARACTERS)] = "/",
 ) -> RedirectResponse:
     """Sign the browser in, once, and go where the token is not in the address."""
     name = await use_link(pool, token, utcnow())
@@ -95,7 +95,7 @@ async def sign_in(
     response: Response,
     pool: PoolOf,
     following: Annotated[
-        str, Query(alias="next", max_length=2048, description="For a form: the path to go to then.")
+        str, Query(alias="next", max_length=MOST_CHARACTERS, description="For a form: the path to go to then.")
     ] = "/",
 ) -> Session | RedirectResponse:
     """Sets the cookie. JSON is answered with the session, a form with a redirect."""
