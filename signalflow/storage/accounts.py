@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from signalflow.errors import Invalid
+from signalflow.events import storable
 from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, connection, transaction
 from signalflow.storage.sessions import Role, end_sessions_of
@@ -64,7 +65,7 @@ async def list_users(pool: Pool) -> list[User]:
 async def credentials(pool: Pool, name: str) -> tuple[str | None, bool]:
     """The hash of a user's password, if there is one, and whether the user may sign in; (None, False) for nobody."""
     async with connection(pool) as reading:
-        row = await reading.fetchrow(_CREDENTIALS, name)
+        row = await reading.fetchrow(_CREDENTIALS, storable(name))
     return (row[0], row[1]) if row else (None, False)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from signalflow.clock import utcnow
+from signalflow.events import storable
 from signalflow.storage.pool import Connection, Pool, connection
 
 _RECORD = "INSERT INTO audit_log (at, who, action, target, details) VALUES ($1, $2, $3, $4, $5::jsonb)"
@@ -51,6 +52,8 @@ async def audit_page(
     pool: Pool, *, before: int | None, limit: int, who: str | None = None, action: str | None = None
 ) -> list[AuditEntry]:
     """The newest entries, or those before the id."""
+    # NUL, which no column holds, is replaced: PostgreSQL would refuse the statement.
+    texts = [None if text is None else storable(text) for text in (who, action)]
     async with connection(pool) as reading:
-        rows = await reading.fetch(_PAGE, before, who, action, limit)
+        rows = await reading.fetch(_PAGE, before, *texts, limit)
     return [AuditEntry(**(dict(row) | {"details": json.loads(row["details"])})) for row in rows]

@@ -150,6 +150,8 @@ async def test_the_audit_log_tells_who_changed_what_newest_first_in_pages(
     assert found[1]["details"]["scopes"] == ["read"]
     of_root = await client.get("/api/audit/", params={"who": "cli:root"}, headers=headers)
     assert [entry["action"] for entry in of_root.json()["items"]] == ["key.revoke"]
+    nothing = await client.get("/api/audit/", params={"who": "\x00", "action": "\x00"}, headers=headers)
+    assert (nothing.status_code, nothing.json()["items"]) == (200, [])
     for wrong in ("x", "-1", "9" * 19, "²"):
         answer = await client.get("/api/audit/", params={"cursor": wrong}, headers=headers)
         assert answer.status_code == 422, wrong

@@ -76,6 +76,7 @@ async def test_whatever_is_wrong_the_answer_is_the_same(client: httpx.AsyncClien
         ("gone", PASSWORD),
         ("linked", PASSWORD),
         ("linked", "x"),
+        ("a\x00da", PASSWORD),
     ]
     answers = [
         await client.post("/api/token/", json={"username": name, "password": password}) for name, password in wrong
