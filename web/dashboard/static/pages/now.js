@@ -25,7 +25,7 @@ export async function mount(root, { live, signal, about }) {
   const feed = new Feed();
   const rising = new Rising(about.trending_rule, signal);
   const below = h("div", { class: "below" });
-  const formBox = h("div");
+  const formBox = h("div", { class: "filter-box" });
   const figures = figureStrip();
   const share = h("button", { class: "button", type: "button", onclick: copyAddress }, icon("share"), "Share");
 

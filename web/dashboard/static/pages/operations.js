@@ -64,7 +64,7 @@ function figureStrip() {
   return {
     element: h("dl", { class: "figures" }, [lag, rate, budget, letters, visible].map(({ element }) => element)),
     show({ flow, budget: spent, dead_letters: dead }) {
-      say(lag, flow, count(total(flow.lag)), `${Object.entries(flow.lag).map(([topic, records]) => `${shortTopic(topic)} ${short(records)}`).join(", ")}${flow.complete ? "" : " (not all workers answer)"}`, total(flow.lag));
+      say(lag, flow, count(total(flow.lag)), `${Object.entries(flow.lag).filter(([, records]) => records > 0).sort().map(([topic, records]) => `${shortTopic(topic)} ${short(records)}`).join(", ") || "records not committed yet"}${flow.complete ? "" : " (not all workers answer)"}`, total(flow.lag));
       const rates = flow.records_per_second;
       say(rate, flow, rates ? `${decimal(rates.enrich ?? 0)}/s` : "…", rates ? `enriched; ${decimal(rates.sink ?? 0)}/s stored` : "known after the second look", rates?.enrich);
       say(budget, spent, `${count(spent.used)} of ${count(spent.limit)}`, `requests in the last minute, by ${spent.poller}`, spent.used);

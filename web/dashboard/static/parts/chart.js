@@ -5,6 +5,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 // So few values are no line yet.
 const FEW = 4;
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 const VENDOR = "/static/vendor";
 let library = null;
 
@@ -52,14 +53,17 @@ function optionsOf(plot, { x, series, height }, width) {
   const [grid, text] = [colourOf("line"), colourOf("quiet")];
   const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   const sides = [...new Set(series.map(({ side }) => side ?? "left"))];
+  // Bars are compared by their length, and lines beside them by their height: both begin at zero.
+  const fromZero = { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.05] };
+  const scales = x.step ? Object.fromEntries(sides.map((side) => [side, fromZero])) : {};
   return {
     width, height,
     padding: [10, sides.includes("right") ? 0 : 12, 0, 0],
-    scales: { x: { time: Boolean(x.time), ...(x.step && { range: (_, low, high) => [low - x.step / 2, high + x.step / 2] }) } },
+    scales: { ...scales, x: { time: Boolean(x.time), ...(x.step && { range: (_, low, high) => [low - x.step / 2, high + x.step / 2] }) } },
     cursor: { points: { size: 6 }, drag: { x: true, y: false } },
     legend: { live: true },
     axes: [
-      { ...axis, space: 70, values: (_, ticks) => (x.time ? timeTicks(ticks) : ticks.map((tick) => x.format(tick))) },
+      { ...axis, space: 70, ...(x.step === 1 && { incrs: WHOLE }), values: (_, ticks) => (x.time ? timeTicks(ticks) : ticks.map((tick) => x.format(tick))) },
       ...sides.map((side) => ({
         ...axis, scale: side, side: side === "left" ? 3 : 1, size: 52, grid: side === "left" ? axis.grid : { show: false },
         values: (_, ticks) => ticks.map(series.find((one) => (one.side ?? "left") === side).format),

@@ -39,9 +39,8 @@ function facts(post, age) {
   const sentiment = h("span", { class: "sentiment" });
   const element = h("p", { class: "facts" },
     h("a", { class: "subreddit", href: `/?subreddit=${encodeURIComponent(post.subreddit)}` }, `r/${post.subreddit}`),
-    age, post.author ? h("span", { class: "author" }, `u/${post.author}`) : null,
-    post.flair ? h("span", { class: "flair" }, post.flair) : null,
-    post.over_18 ? h("span", { class: "chip bad" }, "18+") : null, sentiment);
+    age, post.over_18 ? h("span", { class: "chip bad" }, "18+") : null, sentiment, post.author ? h("span", { class: "author" }, `u/${post.author}`) : null,
+    post.flair ? h("span", { class: "flair" }, post.flair) : null);
   return { element, sentiment };
 }
 
@@ -80,7 +79,7 @@ export function postRow(post) {
 /** A card of what takes off: {element, update(post), draw(points)}. */
 export function risingCard(post, rule) {
   const score = h("span", { class: "score" });
-  const velocity = h("span", { class: "velocity up" });
+  const velocity = h("span", { class: "velocity" });
   const comments = h("span", { class: "quiet" });
   const why = h("ul", { class: "chips why", "aria-label": "Why" });
   const age = when(post.created_utc);
@@ -94,6 +93,7 @@ export function risingCard(post, rule) {
   function update(fresh) {
     change(score, short(fresh.current_score));
     setText(velocity, perMinute(fresh.score_velocity));
+    velocity.className = `velocity ${sign(fresh.score_velocity)}`;
     setText(comments, `${count(fresh.current_comments)} comments`);
     const chips = reasonChips(fresh, rule);
     if (chips.map((chip) => chip.textContent).join() !== [...why.children].map((chip) => chip.textContent).join()) why.replaceChildren(...chips);
