@@ -141,14 +141,14 @@ class _Run:
             ids = self._ids[start : start + at_once]
             try:
                 sent = await send_locked(self._pool, self._replay_id, ids, self._send)
+                self.sent += len(sent)
+                self.passed_over += [letter_id for letter_id in ids if letter_id not in sent]
+                self._progress(start + len(ids), len(self._ids))
+                if one_by_one and sent and not await self._went_through(ids[0], deadline):
+                    return
             except Retryable as error:
                 log.warning("replay_failed", replay=self._replay_id, error=str(error))
                 self.outcome = "interrupted"
-                return
-            self.sent += len(sent)
-            self.passed_over += [letter_id for letter_id in ids if letter_id not in sent]
-            self._progress(start + len(ids), len(self._ids))
-            if one_by_one and sent and not await self._went_through(ids[0], deadline):
                 return
 
     async def _went_through(self, letter_id: int, deadline: float) -> bool:

@@ -54,6 +54,7 @@ ALTER TABLE dlq_events
     "COMMENT ON COLUMN dlq_events.resolved_by IS 'NULL: the replayed record went through'",
     "CREATE INDEX dlq_events_state ON dlq_events (state, id)",
     "CREATE INDEX dlq_events_failed_at ON dlq_events (failed_at)",
+    "CREATE INDEX dlq_events_replay ON dlq_events (replay_id) WHERE replay_id IS NOT NULL",
     "CREATE INDEX dlq_events_watched_rows ON dlq_events (id) WHERE watch_topic IS NOT NULL",
 )
 

@@ -57,10 +57,11 @@ _COLUMNS = f"""
     d.resolved_at, d.resolved_by, d.resolution, d.original_headers::text AS headers, d.original_key AS key,
     octet_length(d.original_value) AS value_bytes
 """
+# The stored state besides the shown one: an index knows it, and most letters are resolved.
 MATCHES = f"""
     ($1::text IS NULL OR d.source_topic = $1) AND ($2::text IS NULL OR d.stage = $2) AND ($3::text IS NULL OR d.error_type = $3)
     AND ($4::timestamptz IS NULL OR d.failed_at >= $4) AND ($5::timestamptz IS NULL OR d.failed_at < $5)
-    AND ($6::text IS NULL OR {_SHOWN_STATE} = $6)
+    AND ($6::text IS NULL OR (d.state = CASE $6 WHEN 'dead_again' THEN 'replayed' ELSE $6 END AND {_SHOWN_STATE} = $6))
 """
 _PAGE = f"""
 SELECT {_COLUMNS}, substring(d.original_value FOR $9) AS value {_FROM}

@@ -15,10 +15,12 @@ from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from signalflow.cli import dlq as commands
+from signalflow.errors import Retryable
 from signalflow.events import DeadLetter
 from signalflow.replay import ReplayRequest, replay
 from signalflow.settings import Settings
-from signalflow.storage.dead_letters import NewLetter, store_letters
+from signalflow.storage.dead_letter_replays import recent_replays
+from signalflow.storage.dead_letters import Filter, NewLetter, letters_page, store_letters
 from signalflow.streams.admin import create_topics
 from signalflow.topics import TopicNames
 from tests.api_clients import bearer, test_secret
@@ -243,6 +245,56 @@ async def test_a_replay_keeps_to_its_rate(database_pool: asyncpg.Pool, settings:
     began = asyncio.get_running_loop().time()
     assert (await replay(database_pool, slow, ReplayRequest(by="r"))).sent == 10
     assert asyncio.get_running_loop().time() - began >= 1.0, "the sixth is due one second after the first"
+
+
+async def test_a_replay_that_cannot_learn_what_became_of_a_letter_ends_as_interrupted_and_says_so(
+    database_pool: asyncpg.Pool, settings: Settings, raw: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(pool: asyncpg.Pool, settings: Settings) -> None:
+        raise Retryable("no offsets")
+
+    monkeypatch.setattr("signalflow.replay.settle", away)
+    await store_letters(database_pool, [letter(raw, n) for n in range(2)])
+    report = await replay(database_pool, settings, ReplayRequest(by="r", policy="stop"))
+    assert (report.sent, report.outcome) == (1, "interrupted")
+    assert await database_pool.fetchval("SELECT outcome FROM dlq_replays") == "interrupted"
+
+
+async def rows_read(pool: asyncpg.Pool) -> int:
+    """Rows of dlq_events that this pool's one connection has read."""
+    await pool.execute("SELECT pg_stat_force_next_flush()")
+    read: int = await pool.fetchval(
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'dlq_events'"
+    )
+    return read
+
+
+async def test_what_was_resolved_long_ago_costs_those_nothing_who_look_for_what_is_open(
+    database_pool: asyncpg.Pool,
+) -> None:
+    await store_letters(database_pool, [letter("raw", 0)])
+    await database_pool.execute(
+        "INSERT INTO dlq_replays (requested_by, filter, policy, most) SELECT 'r', '{}', 'stop', 1 FROM generate_series(1, 20)"
+    )
+    await database_pool.execute(
+        """
+        INSERT INTO dlq_events (topic_id, source_topic, source_partition, source_offset, attempt, original_headers, stage,
+            error_type, error, worker, failed_at, state, replay_id)
+        SELECT topic_id, source_topic, 0, n, 1, original_headers, stage, error_type, error, worker, failed_at, 'resolved',
+            CASE WHEN n % 1000 = 0 THEN n / 1000 END
+        FROM dlq_events, generate_series(1, 20000) AS n
+        """
+    )
+    await database_pool.execute("VACUUM ANALYZE dlq_events")
+    for state in ("dead", "replayed", "dead_again"):
+        before = await rows_read(database_pool)
+        wanted = Filter(state=state)  # type: ignore[arg-type]
+        found = await letters_page(database_pool, wanted, before=None, limit=50, value_bytes=1)
+        assert len(found) == (state == "dead")
+        assert await rows_read(database_pool) - before < 100, state
+    before = await rows_read(database_pool)
+    assert len(await recent_replays(database_pool, 20)) == 20
+    assert await rows_read(database_pool) - before < 100
 
 
 @pytest.fixture
