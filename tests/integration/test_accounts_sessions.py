@@ -117,6 +117,17 @@ async def test_the_form_leads_where_one_wanted_to_go_or_back_with_the_reason(bro
     assert (await browser.get("/api/session/")).status_code == 200
 
 
+async def test_too_many_sign_ins_at_once_are_told_so_and_not_that_the_password_or_the_database_is_at_fault(
+    browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.api.auth.passwords.MOST_WAITING", 0)
+    answer = await browser.post("/api/session/", json=GIVEN)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "database" not in answer.text
+    by_form = await browser.post("/api/session/", data=GIVEN)
+    assert by_form.headers["location"].endswith("why=busy")
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from signalflow.storage import accounts as users
 from signalflow.storage.pool import Pool
 from web.api.auth.access import accounts_of
-from web.api.auth.passwords import MAX_CHARACTERS
+from web.api.auth.passwords import MAX_CHARACTERS, Busy
 from web.api.limits import (
     FAILURES_PER_NAME,
     SIGN_INS_PER_ADDRESS,
@@ -69,7 +69,7 @@ def body_in(model: type[BaseModel]) -> dict[str, object]:
 
 
 async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> str:
-    """The name of the user whose name and password these are. Raises 401, the same for everything that is wrong, and 429.
+    """The name of the user whose name and password these are. Raises 401, the same for everything that is wrong, 429 and 503.
 
     Whether there is no such user, a disabled one, one without a password or another password: one hash is computed and compared.
     """
@@ -80,7 +80,12 @@ async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> st
     if not left.allowed:
         enforce(request, left)
     stored, may_sign_in = await users.credentials(pool, name)
-    right, renewed = await accounts_of(request).passwords.verify(given.password, stored)
+    try:
+        right, renewed = await accounts_of(request).passwords.verify(given.password, stored)
+    except Busy:
+        raise HTTPException(
+            503, "Too many sign in at this moment; try again in some seconds.", headers={"Retry-After": "2"}
+        ) from None
     if not (right and may_sign_in):
         await limiter_of(request).hit(FAILURES_PER_NAME, "failure", name)
         # The name is left out: people type their password into the wrong field.

@@ -16,6 +16,10 @@ MOST_AT_ONCE = 2
 MOST_WAITING = 20
 
 
+class Busy(Retryable):
+    """Too many sign-ins at once; the database has nothing to do with it."""
+
+
 class Passwords:
     """Hashes and verifies. Close it when the process ends."""
 
@@ -28,11 +32,11 @@ class Passwords:
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Whether the password is right, and a hash to store instead when the parameters have changed since.
 
-        With None (no such user, or one without a password) the answer is False after the same work. Raises Retryable when too many
+        With None (no such user, or one without a password) the answer is False after the same work. Raises Busy when too many
         wait already.
         """
         if self._waiting >= MOST_WAITING:
-            raise Retryable("too many sign-ins at once", retry_after=2)
+            raise Busy("too many sign-ins at once")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._verify, password, stored)

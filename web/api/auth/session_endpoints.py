@@ -110,7 +110,7 @@ async def sign_in(
     try:
         name = await signed_in_user(request, pool, given)
     except HTTPException as error:
-        return _redirect(sign_in_path(following, "busy" if error.status_code == 429 else "password"))
+        return _redirect(sign_in_path(following, "password" if error.status_code == 401 else "busy"))
     answer = _redirect(own_path(following))
     signed_in = await _start(request, answer, pool, name)
     return answer if signed_in else _redirect(sign_in_path(following, "password"))
