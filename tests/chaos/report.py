@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.chaos.faults.base import Run
+from tests.chaos.faults.base import Injection, Run
 from tests.chaos.faults.workers import SIGKILL, SIGTERM
 from tests.chaos.verdict import Verdict
 
@@ -47,6 +47,8 @@ class Summary:
     no_time_for: list[str]
     ended_by_themselves: list[str]
     tables: dict[str, Any] = field(default_factory=dict)
+    injections: list[dict[str, Any]] = field(default_factory=list)
+    """Every fault in order: seconds from the start, seconds until its cause was gone and until records flowed."""
 
     @property
     def nothing_wrong(self) -> bool:
@@ -92,7 +94,22 @@ def summary(seed: int, minutes: float, run: Run, verdict: Verdict, no_time_for: 
         no_time_for=no_time_for,
         ended_by_themselves=run.cluster.ended,
         tables=verdict.report.as_dict(),
+        injections=[_told(run, each) for each in sorted(run.journal, key=lambda each: each.at)],
     )
+
+
+def _told(run: Run, injection: Injection) -> dict[str, Any]:
+    def after(moment: float | None) -> float | None:
+        return None if moment is None else round(moment - injection.at, 2)
+
+    return {
+        "kind": injection.kind,
+        "detail": injection.detail,
+        "alone": injection.alone,
+        "at": round(injection.at - run.began, 2),
+        "healed_after": after(injection.healed),
+        "recovered_after": after(run.recovered_at(injection)),
+    }
 
 
 def _fault_row(kind: str, run: Run, verdict: Verdict, certain: int | None) -> Row:
