@@ -1,6 +1,7 @@
 """API keys: scopes, expiry, last use; and what the audit log says of all this."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -123,6 +124,18 @@ async def test_only_a_hash_of_the_key_is_stored(database_pool: asyncpg.Pool) -> 
     prefix = str(key_prefix(key))
     assert prefix in stored
     assert key.rsplit(prefix, 1)[1].removeprefix("_") not in stored
+
+
+async def test_who_asks_is_looked_up_while_endpoints_hold_all_their_connections(
+    app: FastAPI, client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    """Else a reader's slow requests would make everybody a reader, and refuse all keys."""
+    key = await make_key(database_pool, "operator", "read")
+    async with AsyncExitStack() as stack:
+        for _ in range(app.state.settings.database_pool_size):
+            await stack.enter_async_context(app.state.pool.acquire())
+        answer = await client.get("/api/session/", headers=authorized(key))
+    assert (answer.status_code, answer.json()["role"]) == (200, "operator")
 
 
 async def test_the_audit_log_tells_who_changed_what_newest_first_in_pages(

@@ -45,6 +45,8 @@ GZIP_FROM_BYTES = 1400
 # The levels above take three times as long for a tenth less.
 GZIP_LEVEL = 4
 
+ACCOUNTS_CONNECTIONS = 2
+
 # A router is open, or within a scope: signed in as a reader at least, and an API key needs the scope (`read` for what only reads).
 # Endpoints that need a higher role take it themselves (web/api/auth/access.py).
 OPEN: tuple[APIRouter, ...] = (health, tokens, sessions, sockets)
@@ -78,7 +80,10 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
         app.state.pool = pool
         app.state.settings = settings
         app.state.limiter = limiter
-        accounts = app.state.accounts = Accounts.of(settings, signer, pool, hasher)
+        # Connections of its own: endpoints that hold all of theirs must not keep who asks from being looked up.
+        of_accounts = settings.model_copy(update={"database_pool_size": ACCOUNTS_CONNECTIONS})
+        accounts_pool = await create_pool(of_accounts, application_name="signalflow-api-accounts")
+        accounts = app.state.accounts = Accounts.of(settings, signer, accounts_pool, hasher)
         app.state.live = Hub(settings)
         try:
             async with open_reading(settings) as app.state.reading, app.state.live.running():
@@ -87,6 +92,7 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
             accounts.close()
             # A statement that hangs must not hold the shutdown up.
             pool.terminate()
+            accounts_pool.terminate()
 
     app = FastAPI(
         title="signalflow",
