@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         settings = get_settings()
         host = host or settings.api_host
         configure_logging(settings)
-        bound = _bound(host, settings.api_port if port is None else port)
+        bound = bound_socket(host, settings.api_port if port is None else port)
         drop_what_nobody_reads(bound)
         server = ApiServer(
             create_api(settings),
@@ -35,23 +35,27 @@ def register(app: typer.Typer) -> None:
             proxy_headers=bool(settings.api_trusted_proxies),
             forwarded_allow_ips=settings.api_trusted_proxies,
         )
-        address = bound.getsockname()
-        print(f"signalflow API: http://{address[0]}:{address[1]}", flush=True)
+        name, number = bound.getsockname()[:2]
+        print(f"signalflow API: http://{f'[{name}]' if ':' in name else name}:{number}", flush=True)
         server.run(sockets=[bound])
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket on that address. Raises SignalflowError, with what to do, when the port is taken."""
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket on that address. Raises SignalflowError, with what to do, when it is not ours or the port is taken."""
     from signalflow.errors import SignalflowError
 
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    bound = socket.socket(family, kind)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind(address)
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
     except OSError as error:
-        bound.close()
         raise SignalflowError(
-            f"{host}:{port} cannot be used ({error.strerror}); choose another with --port or SIGNALFLOW_API_PORT"
+            f"{host}:{port} cannot be used ({error.strerror}); choose another with --host and --port, or SIGNALFLOW_API_HOST "
+            "and SIGNALFLOW_API_PORT"
         ) from error
     return bound
