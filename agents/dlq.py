@@ -1,5 +1,6 @@
 """The dlq agent: dead letters into the database, acknowledged after the commit; and what became of those that were replayed."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -81,21 +82,20 @@ class DlqHandler:
     async def commit(self, work: list[NewLetter], owned: Ownership) -> None:
         """Letters into the database. One that it refuses is left in the topic, and logged with its place: it must not stop the others."""
         try:
-            stored = await store_letters(self._pool, work)
+            outcomes = Counter(new=await store_letters(self._pool, work))
         except Invalid:
-            stored = 0
-            for new in work:
-                stored += await self._store_alone(new)
+            outcomes = Counter([await self._store_alone(new) for new in work])
+        outcomes["known"] = len(work) - outcomes["new"] - outcomes["refused"]
         reach("dlq.after_commit")
-        DEAD_LETTERS_STORED.labels(outcome="new").inc(stored)
-        DEAD_LETTERS_STORED.labels(outcome="known").inc(len(work) - stored)
+        for outcome, letters in outcomes.items():
+            DEAD_LETTERS_STORED.labels(outcome=outcome).inc(letters)
 
-    async def _store_alone(self, new: NewLetter) -> int:
+    async def _store_alone(self, new: NewLetter) -> str:
+        """What became of it."""
         try:
-            return await store_letters(self._pool, [new])
+            return "new" if await store_letters(self._pool, [new]) else "known"
         except Invalid as error:
             letter = new.letter
-            DEAD_LETTERS_STORED.labels(outcome="refused").inc()
             log.error(
                 "dead_letter_refused",
                 topic=letter.topic,
@@ -103,7 +103,7 @@ class DlqHandler:
                 offset=letter.offset,
                 error=str(error),
             )
-            return 0
+            return "refused"
 
 
 def register(

@@ -9,6 +9,7 @@ import pytest
 from agents import dlq
 from agents.dlq import MALFORMED, DlqHandler, origin_of
 from signalflow.errors import Invalid, Retryable
+from signalflow.metrics import REGISTRY
 from signalflow.storage.dead_letters import NewLetter
 from signalflow.streams.consume import Batch, Ownership
 from signalflow.streams.dead_letters import dead_letter
@@ -26,6 +27,10 @@ def batch(*records: Record) -> Batch:
 def on_topic(offset: int, of: Record) -> Record:
     letter = dead_letter(of, Invalid("bad"), stage="write", worker="w", now=NOW)
     return Record(offset, topic="dlq", key=letter.key, value=letter.value, headers=tuple(letter.headers))
+
+
+def counted(outcome: str) -> float:
+    return REGISTRY.get_sample_value("signalflow_dead_letters_stored_total", {"outcome": outcome}) or 0.0
 
 
 @pytest.fixture
@@ -46,6 +51,7 @@ async def test_a_letter_that_the_database_refuses_keeps_no_other_from_being_stor
     handler: DlqHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored: list[int] = []
+    before = {outcome: counted(outcome) for outcome in ("new", "known", "refused")}
 
     async def store(pool: Any, letters: list[NewLetter]) -> int:
         if any(new.letter.offset == 2 for new in letters):
@@ -56,6 +62,9 @@ async def test_a_letter_that_the_database_refuses_keeps_no_other_from_being_stor
     monkeypatch.setattr(dlq, "store_letters", store)
     await handler.commit(await handler.prepare(batch(*(on_topic(n, Record(n)) for n in range(5)))), OWNED)
     assert stored == [0, 1, 3, 4]
+    assert counted("new") - before["new"] == 4
+    assert counted("known") - before["known"] == 0
+    assert counted("refused") - before["refused"] == 1
 
 
 async def test_nothing_is_done_while_the_database_is_away(handler: DlqHandler, monkeypatch: pytest.MonkeyPatch) -> None:
