@@ -36,6 +36,7 @@ class Standings:
         self._pool = pool
         self._monotonic = monotonic
         self._kept: OrderedDict[UUID | bytes, _Kept] = OrderedDict()
+        self._under_way: dict[UUID | bytes, asyncio.Task[Found | None]] = {}
         self._away_until = 0.0
 
     async def of_session(self, session: UUID) -> Standing | None:
@@ -53,6 +54,7 @@ class Standings:
     def forget_session(self, session: UUID) -> None:
         """Ask again at the next request: the session was ended here."""
         self._kept.pop(session, None)
+        self._under_way.pop(session, None)
 
     async def _find(self, what: UUID | bytes, look: Callable[[], Awaitable[Found | None]]) -> Found | None:
         kept = self._kept.get(what)
@@ -60,6 +62,21 @@ class Standings:
             return kept.found
         if self._away_until > self._monotonic():
             raise Retryable("accounts cannot be looked up: the database did not answer a moment ago")
+        # A thousand sockets of one user that come back at once ask once.
+        task = self._under_way.get(what)
+        if task is None:
+            task = self._under_way[what] = asyncio.create_task(self._ask(what, look))
+            task.add_done_callback(lambda done: self._end(what, done))
+        # One who leaves meanwhile does not take the answer of the others along.
+        return await asyncio.shield(task)
+
+    def _end(self, what: UUID | bytes, done: "asyncio.Task[Found | None]") -> None:
+        if self._under_way.get(what) is done:
+            del self._under_way[what]
+        if not done.cancelled():
+            done.exception()  # there may be nobody left to tell
+
+    async def _ask(self, what: UUID | bytes, look: Callable[[], Awaitable[Found | None]]) -> Found | None:
         asked = self._monotonic()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -68,8 +85,8 @@ class Standings:
             self._away_until = self._monotonic() + AWAY_SECONDS
             raise Retryable(f"accounts cannot be looked up: {error}") from error
         self._kept.pop(what, None)
-        # What is not valid is not kept: a thief's guesses would push out what is.
-        if found is not None:
+        # What is not valid is not kept: a thief's guesses would push out what is. Nor is what ended while it was looked up.
+        if found is not None and self._under_way.get(what) is asyncio.current_task():
             self._kept[what] = _Kept(found, asked + FRESH_SECONDS)
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)

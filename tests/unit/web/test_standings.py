@@ -1,0 +1,78 @@
+"""Who is behind a session is asked of the database rarely, and never kept from before it ended."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from signalflow.errors import Retryable
+from signalflow.storage.sessions import Standing
+from web.api.auth import standings
+from web.api.auth.standings import Standings
+
+SESSION = UUID(int=1)
+ADA = Standing("ada", "reader")
+
+
+class Database:
+    """Answers when told."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answer: Standing | Retryable = ADA
+        self.go_on = asyncio.Event()
+
+    async def session_standing(self, *_: object) -> Standing:
+        self.asked += 1
+        answer = self.answer
+        await self.go_on.wait()
+        if isinstance(answer, Retryable):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Database:
+    made = Database()
+    monkeypatch.setattr(standings, "session_standing", made.session_standing)
+    return made
+
+
+@pytest.fixture
+def known(database: Database) -> Standings:
+    return Standings(None, monotonic=lambda: 0.0)  # type: ignore[arg-type]
+
+
+async def test_a_thousand_at_once_ask_once_and_one_who_leaves_takes_nobody_along(
+    database: Database, known: Standings
+) -> None:
+    leaving, *others = [asyncio.create_task(known.of_session(SESSION)) for _ in range(1000)]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    database.go_on.set()
+    assert await asyncio.gather(*others) == [ADA] * 999
+    assert database.asked == 1
+
+
+async def test_a_session_that_ended_while_it_was_looked_up_is_looked_up_again(
+    database: Database, known: Standings
+) -> None:
+    early = asyncio.create_task(known.of_session(SESSION))
+    await asyncio.sleep(0)
+    known.forget_session(SESSION)
+    late = asyncio.create_task(known.of_session(SESSION))
+    await asyncio.sleep(0)
+    known.forget_session(SESSION)
+    database.go_on.set()
+    await asyncio.gather(early, late)
+    await known.of_session(SESSION)
+    assert database.asked == 3
+
+
+async def test_all_who_wait_learn_that_the_database_is_away(database: Database, known: Standings) -> None:
+    database.answer = Retryable("away")
+    database.go_on.set()
+    answers = await asyncio.gather(*(known.of_session(SESSION) for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Retryable] * 3
+    assert database.asked == 1
