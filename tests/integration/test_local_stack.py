@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,6 +122,13 @@ def test_up_leads_to_posts_ctrl_c_leaves_nothing_and_the_next_up_goes_on(stack: 
     assert [set(worker) for worker in status["workers"]] == [{"pid", "web_url", "state"}]
     assert httpx.get(f"{status['api_url']}/health").status_code == 200
     assert httpx.get(f"{status['workers'][0]['web_url']}/ready").status_code == 200
+
+    link = re.search(r"http://\S+/sign-in/link\?token=\S+", stack.log())
+    assert link, stack.log()
+    with httpx.Client(follow_redirects=True) as browser:
+        assert browser.get(f"{status['api_url']}/api/posts/").status_code == 401
+        assert browser.get(link.group()).status_code == 200
+        assert browser.get(f"{status['api_url']}/api/posts/").json()["items"]
 
     second = stack.run("up", "--port-base", str(stack.base + 50))
     assert second.returncode == 1
