@@ -15,5 +15,5 @@ def test_an_address_that_is_not_ours_is_refused_with_what_to_do(host: str) -> No
 def test_a_port_that_is_taken_is_refused_with_what_to_do() -> None:
     with bound_socket("127.0.0.1", 0) as taken:
         taken.listen()
-        with pytest.raises(SignalflowError, match="--port.*SIGNALFLOW_API_PORT"):
+        with pytest.raises(SignalflowError, match=r"--port.*SIGNALFLOW_API_PORT"):
             bound_socket("127.0.0.1", taken.getsockname()[1])
