@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -266,6 +266,7 @@ class World:
     def come(self, reader: Reader) -> None:
         if reader.client is None:
             reader.client = self.state.join(reader.filter, self.now, reader.token)
+            reader.queue.append(self.state.heartbeat(reader.client))
             reader.until = self.state.told.copy()
             reader.seen_here = {}
             if reader.token is None:
@@ -278,12 +279,20 @@ class World:
             reader.client = None
             reader.queue.clear()
 
+    def fall_behind(self, reader: Reader, observed: list[tuple[str, int, int]]) -> None:
+        """Away while more comes than the tail keeps, and back."""
+        self.go(reader)
+        self.burst(observed)
+        self.tick()
+        self.come(reader)
+        self.accept(reader)
+
     def accept(self, reader: Reader) -> None:
         if reader.client is None:
             return
         for frame in reader.queue:
             body = json.loads(frame.text)
-            for post in body["posts"]:
+            for post in body.get("posts", ()):
                 self._see(reader, post["id"], datetime.fromisoformat(post["observed_at"]))
             reader.token = decode_token(body["id"]).offsets
         reader.queue.clear()
@@ -343,6 +352,7 @@ steps = st.one_of(
     st.tuples(st.just("burst"), st.lists(observations, min_size=1, max_size=6)),
     st.tuples(st.just("tick")),
     st.tuples(st.sampled_from(["come", "come", "go", "accept"]), readers),
+    st.tuples(st.just("fall_behind"), readers, st.lists(observations, min_size=9, max_size=12)),
     st.tuples(st.just("replay"), readers, st.integers(1, 3)),
 )
 
@@ -373,6 +383,37 @@ def test_nothing_is_lost_and_no_post_goes_back_in_time_however_clients_come_and_
         assert {post: world_time for post, world_time in reader.seen.items() if post in world.expected(reader)} == (
             world.expected(reader)
         )
+
+
+def replaying() -> tuple[World, Reader]:
+    """A reader that got the first two of six posts that it missed, and has four to come."""
+    world = World([Filter()], tail=2)
+    reader = world.readers[0]
+    world.come(reader)
+    world.fall_behind(reader, [(post_id, 1, 1) for post_id in KEYS])
+    world.replay(reader, 1)
+    world.tick()
+    world.accept(reader)
+    assert sorted(reader.seen) == ["p0", "p1"]
+    return world, reader
+
+
+def test_who_leaves_in_the_middle_of_a_replay_gets_the_rest_of_it_at_the_next_return() -> None:
+    world, reader = replaying()
+    world.go(reader)
+    world.settle()
+    assert sorted(reader.seen) == sorted(KEYS)
+
+
+def test_what_comes_during_a_replay_waits_for_its_end() -> None:
+    """Or the observation that was missed would follow the newer one of the same post."""
+    world, reader = replaying()
+    world.burst([("p5", 2, 1)])
+    world.tick()
+    world.accept(reader)
+    assert sorted(reader.seen) == ["p0", "p1"]
+    world.settle()
+    assert reader.seen["p5"] == EPOCH + timedelta(seconds=2)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=30), st.integers(1, 5))
