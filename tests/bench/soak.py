@@ -14,11 +14,12 @@ POSTS = 20_000
 WARM_UP_SECONDS = 300.0
 # Growth is the median of the last window against that of the first after the warm-up.
 WINDOW_SHARE = 0.15
+# Of memory. Open files rise and fall with RocksDB's compaction, over minutes: no two windows of them need be alike.
 MOST_GROWTH = 0.05
 
 
 async def soak(stack: Stack, minutes: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """One worker at 200 events/s. `grew` says whether memory or open files grew by more than 5 % after the warm-up, or lag stayed."""
+    """One worker at 200 events/s. `grew` says whether memory grew by more than 5 % after the warm-up."""
     settings = await stack.installation("soak")
     worker = WorkerProcess(settings, "bench", stack.directory)
     worker.start()
@@ -50,7 +51,7 @@ async def soak(stack: Stack, minutes: float, progress: Callable[[str], None]) ->
         "open_files_at_end": end.open_files,
         "lag_most": max(sample.lag for sample in running),
         "growth": growth,
-        "grew": any(share > MOST_GROWTH for share in growth.values()),
+        "grew": growth["rss"] > MOST_GROWTH,
         "samples": thinned(running),
     }
 
