@@ -6,6 +6,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from signalflow.consumers import stop_consumer
 from signalflow.errors import Retryable
 
 READ_SECONDS = 10.0
@@ -32,5 +33,5 @@ async def read_range(bootstrap_servers: str, topic: str, partition: int, first: 
     except (KafkaError, OSError, TimeoutError) as error:
         raise Retryable(f"reading {topic}[{partition}] {first}..{last} failed: {type(error).__name__}") from error
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
     return records

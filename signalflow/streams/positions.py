@@ -5,6 +5,7 @@ from collections.abc import Collection
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from signalflow.consumers import stop_consumer
 from signalflow.errors import Retryable
 from signalflow.settings import Settings
 from signalflow.streams.admin import admin_client
@@ -32,5 +33,5 @@ async def end_offsets(settings: Settings, places: Collection[Place]) -> dict[Pla
     except (KafkaError, OSError, TimeoutError) as error:
         raise Retryable(f"no end offsets from {settings.kafka}: {type(error).__name__}: {error}") from error
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
     return {(tp.topic, tp.partition): end for tp, end in found.items()}

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faust.stores.rocksdb import Store
 
+from signalflow.consumers import stop_consumer
 from signalflow.errors import Fatal, Retryable
 from signalflow.settings import Settings
 from signalflow.topics import POST_STATE_TABLE, TopicNames
@@ -102,6 +103,6 @@ async def _cluster_and_ends(settings: Settings, topic: str) -> tuple[str, dict[i
     except (KafkaError, OSError) as error:
         raise Retryable(f"Kafka at {settings.kafka} does not answer: {type(error).__name__}: {error}") from error
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
         await admin.close()
     return str(cluster), {tp.partition: offset for tp, offset in ends.items()}

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from signalflow.consumers import stop_consumer
 from signalflow.errors import Fatal, Retryable
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
@@ -147,7 +148,7 @@ class Log:
                 await consumer.start()
                 yield consumer
             finally:
-                await consumer.stop()
+                await stop_consumer(consumer)
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[Any]:

@@ -5,19 +5,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from signalflow.consumers import stop_consumer
 from signalflow.errors import Fatal, Retryable
 from signalflow.settings import Settings
 from signalflow.streams.topic_ids import topic_ids
 from signalflow.topics import TopicNames
 
-log = structlog.get_logger()
-
 OPEN_SECONDS = 10.0
-CLOSE_SECONDS = 2.0
 # Longest wait of one read; how often the reader looks whether the brokers are still there.
 READ_MS = 500
 
@@ -102,22 +99,7 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
             raise Retryable(f"{topic} cannot be read: {type(error).__name__}") from error
         yield Log(id_, consumer, [first[tp] for tp in partitions], [end[tp] for tp in partitions])
     finally:
-        await _stop(consumer)
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Stop a consumer in bounded time.
-
-    While brokers are away aiokafka 0.14 lets the cancellation of a fetch of its own escape from `stop`: awaited directly it would
-    end our task instead, and the consumer's connections would stay.
-    """
-    for stop in (consumer.stop, consumer._client.close):
-        stopping = asyncio.ensure_future(stop())
-        await asyncio.wait({stopping}, timeout=CLOSE_SECONDS)
-        if not stopping.done():
-            stopping.cancel()
-        elif not stopping.cancelled() and stopping.exception() is not None:
-            log.warning("live_consumer_cut_off", error=type(stopping.exception()).__name__)
+        await stop_consumer(consumer)
 
 
 async def topic_id(settings: Settings) -> UUID:

@@ -1,0 +1,84 @@
+"""Stopping a consumer never ends the task that stops it, nor hides why it does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from signalflow import consumers
+from signalflow.consumers import stop_consumer
+from signalflow.errors import Retryable
+from signalflow.settings import Settings
+from signalflow.streams import changelog, positions
+from signalflow.verify import log
+
+
+async def own_cancellation() -> None:
+    """As aiokafka's fetcher does: it cancels a task of its own and awaits it."""
+    fetch = asyncio.ensure_future(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    fetch.cancel()
+    await fetch
+
+
+async def error() -> None:
+    raise KafkaConnectionError
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+class Consumer:
+    """One whose start fails and whose stop does what it is told."""
+
+    def __init__(self, stop: Callable[[], Awaitable[None]]) -> None:
+        self.stop = stop
+        self.is_closed = False
+        self._client = self
+
+    async def start(self) -> None:
+        raise KafkaConnectionError
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("stop", [own_cancellation, error, for_ever])
+async def test_whatever_stop_does_the_task_goes_on_and_connections_are_closed(
+    stop: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "CLOSE_SECONDS", 0.05)
+    consumer = Consumer(stop)
+    await stop_consumer(consumer)
+    assert consumer.is_closed
+
+
+Use = Callable[[], Awaitable[Any]]
+
+
+async def of_the_oracle() -> None:
+    async with log.Log("127.0.0.1:1", "group")._consumer():
+        pass
+
+
+USES: dict[str, tuple[ModuleType, Use]] = {
+    "changelog": (changelog, lambda: changelog.read_range("127.0.0.1:1", "topic", 0, 0, 1)),
+    "positions": (positions, lambda: positions.end_offsets(Settings(), [("topic", 0)])),
+    "oracle": (log, of_the_oracle),
+}
+
+
+@pytest.mark.parametrize("name", USES)
+async def test_who_reads_while_brokers_are_away_hears_that_and_is_not_cancelled(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, use = USES[name]
+    consumer = Consumer(own_cancellation)
+    monkeypatch.setattr(module, "AIOKafkaConsumer", lambda **_: consumer)
+    with pytest.raises(Retryable):
+        await use()
+    assert consumer.is_closed
