@@ -256,6 +256,12 @@ async def test_a_server_that_stops_says_so_to_all(api: Api) -> None:
     assert (last["type"], last["code"]) == ("error", "restart")
 
 
+async def readiness(api: Api) -> Any:
+    """What /ready says; unready as it is, without this server's schema."""
+    async with httpx.AsyncClient() as client:
+        return (await client.get(f"{api.url}/ready")).json()
+
+
 async def test_after_an_outage_of_kafka_the_stream_goes_on_where_it_was(
     live_settings: Settings, tmp_path: Path
 ) -> None:
@@ -270,14 +276,16 @@ async def test_after_an_outage_of_kafka_the_stream_goes_on_where_it_was(
             await publish(settings, [enriched("before")])
             await posts_until(socket, "before")
             kafka.kill_broker(1)
-            while (await frame(socket, "heartbeat"))["stale_since"] is None:
+            while (stale_since := (await frame(socket, "heartbeat"))["stale_since"]) is None:
                 pass
+            assert (await readiness(api))["live_stale_since"] == stale_since
             kafka.start_broker(1)
             await eventually(kafka.ready, 40)
             await publish(settings, [enriched("after", 1), enriched("after2", 2)])
             posts, _ = await posts_until(socket, "after2")
             while (await frame(socket, "heartbeat"))["stale_since"] is not None:
                 pass
+            assert (await readiness(api))["live_stale_since"] is None
         assert {post["id"] for post in posts} == {"after", "after2"}
     finally:
         kafka.stop()

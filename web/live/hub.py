@@ -56,6 +56,7 @@ class Hub:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Read and tick while inside; all connections end at the end."""
+        LIVE_STALE.set(self.stale_since is not None)
         tasks = [asyncio.create_task(self._feed()), asyncio.create_task(self._beat())]
         try:
             yield

@@ -1,6 +1,7 @@
 """Whether this process answers, and whether it can do its work."""
 
 import asyncio
+from datetime import datetime
 from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, Response
@@ -8,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.storage.schema import check_schema
-from web.api.dependencies import ReaderOf
+from web.api.dependencies import LiveOf, ReaderOf
 from web.api.parameters import nothing_else
 
 DATABASE_SECONDS = 2.0
@@ -33,6 +34,10 @@ class Readiness(BaseModel):
         description="Whether reads go to the replica: not while it is away or too far behind. Null: none is configured.",
         examples=[None],
     )
+    live_stale_since: datetime | None = Field(
+        description="Since when the live stream cannot read Kafka. Null: it can. Reads do not need it, so it makes nothing unready.",
+        examples=[None],
+    )
 
 
 @router.get("/health/", include_in_schema=False)
@@ -47,7 +52,7 @@ async def health() -> Health:
     summary="Whether this process can answer reads",
     responses={503: {"model": Readiness, "description": "Not ready"}},
 )
-async def ready(reader: ReaderOf, response: Response) -> Readiness:
+async def ready(reader: ReaderOf, live: LiveOf, response: Response) -> Readiness:
     database = fits = False
     try:
         async with asyncio.timeout(DATABASE_SECONDS):
@@ -59,4 +64,10 @@ async def ready(reader: ReaderOf, response: Response) -> Readiness:
         pass
     response.headers["Cache-Control"] = "no-store"
     response.status_code = 200 if fits else 503
-    return Readiness(ready=fits, database=database, schema_fits=fits, replica_in_use=reader.replica_in_use)
+    return Readiness(
+        ready=fits,
+        database=database,
+        schema_fits=fits,
+        replica_in_use=reader.replica_in_use,
+        live_stale_since=live.stale_since,
+    )
