@@ -17,7 +17,6 @@ from signalflow.settings import Settings
 from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
 from tests.api_clients import bearer, test_secret
-from tests.api_clients import bearer, test_secret
 from tests.integration.storage_rows import observation
 from web.api.app import create_api
 
