@@ -232,7 +232,8 @@ async def test_a_client_that_reads_nothing_is_dropped_and_the_others_go_on(live_
     await create_topics(impatient)
     async with (
         live_api(impatient, bearer(impatient)) as api,
-        api.socket(max_queue=1) as silent,
+        # It will not hear the goodbye either, and must not wait for it.
+        api.socket(max_queue=1, close_timeout=0.2) as silent,
         api.socket() as socket,
     ):
         silent.transport.pause_reading()
