@@ -112,7 +112,7 @@ def test_the_signer_shows_no_secret() -> None:
     [
         ("", "is not set"),
         ("x" * 31, "31 characters"),
-        (secrets.token_urlsafe(23), "31 characters"),
+        ("kR4mX0qZ7vTn2WcYb9LsE1dHf5JgUpA", "31 characters"),
         ("x" * 64, "repeats itself"),
         ("ABCDEFGHIJKL" * 4, "repeats itself"),
         ("please-CHANGE-ME-before-production-0123456789", "placeholder"),
