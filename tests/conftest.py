@@ -72,9 +72,9 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
 
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A Kafka of one broker of this run. The first run on a machine downloads it."""
-    broker, controller = free_ports(2)
-    server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), [broker], [controller])
+    """A Kafka of one broker of this run, ready for a proxy in front of it. The first run on a machine downloads it."""
+    broker, controller, *relayed = free_ports(4)
+    server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), [broker], [controller], relayed=[(relayed[0], relayed[1])])
     server.start()
     yield server
     server.stop()

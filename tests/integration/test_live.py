@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +16,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from signalflow.events import TextFeatures
 from signalflow.local.kafka import EmbeddedKafka
-from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
 from signalflow.streams.admin import create_topics
 from signalflow.topics import TopicNames
 from tests.api_clients import bearer, test_secret
+from tests.chaos.proxy import Proxy
 from tests.integration.workers import eventually
 from tests.live_client import Api, event_stream, frame, live_api, posts_until, publish
 from tests.unit.web.live.records import enriched
@@ -264,29 +263,28 @@ async def readiness(api: Api) -> Any:
 
 
 async def test_after_an_outage_of_kafka_the_stream_goes_on_where_it_was(
-    live_settings: Settings, tmp_path: Path
+    live_settings: Settings, kafka_server: EmbeddedKafka
 ) -> None:
-    """On a Kafka of its own, which is killed: clients are told that the stream is stale, stay, and miss nothing."""
-    broker, controller = free_ports(2)
-    kafka = EmbeddedKafka(tmp_path / "kafka", [broker], [controller])
-    kafka.start()
+    """Kafka is there for all but this server: clients are told that the stream is stale, stay, and miss nothing."""
+    await create_topics(live_settings)
+    ((behind, port),) = kafka_server.relayed
+    way = Proxy(port, upstream=behind)
+    await way.start()
+    relayed = live_settings.model_copy(update={"kafka": f"127.0.0.1:{port}"})
     try:
-        settings = live_settings.model_copy(update={"kafka": kafka.bootstrap})
-        await create_topics(settings)
-        async with live_api(settings, bearer(settings)) as api, api.socket() as socket:
-            await publish(settings, [enriched("before")])
+        async with live_api(relayed, bearer(relayed)) as api, api.socket() as socket:
+            await publish(live_settings, [enriched("before")])
             await posts_until(socket, "before")
-            kafka.kill_broker(1)
+            way.cut()
             while (stale_since := (await frame(socket, "heartbeat"))["stale_since"]) is None:
                 pass
             assert (await readiness(api))["live_stale_since"] == stale_since
-            kafka.start_broker(1)
-            await eventually(kafka.ready, 40)
-            await publish(settings, [enriched("after", 1), enriched("after2", 2)])
+            await publish(live_settings, [enriched("after", 1), enriched("after2", 2)])
+            way.heal()
             posts, _ = await posts_until(socket, "after2")
             while (await frame(socket, "heartbeat"))["stale_since"] is not None:
                 pass
             assert (await readiness(api))["live_stale_since"] is None
         assert {post["id"] for post in posts} == {"after", "after2"}
     finally:
-        kafka.stop()
+        await way.close()
