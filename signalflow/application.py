@@ -1,6 +1,8 @@
 """Builds the application from the settings: the only module that knows all the parts."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -35,6 +37,8 @@ log = structlog.get_logger()
 
 AnswerT = TypeVar("AnswerT")
 KAFKA_AWAY_SECONDS = 2.0
+# A stop in order takes seconds; Kubernetes would kill after 30.
+STOP_SECONDS = 20.0
 
 
 @dataclass
@@ -91,6 +95,14 @@ class Worker(Application):
                 log.warning("kafka_away_at_start", error=str(error), retry_in=KAFKA_AWAY_SECONDS)
                 await asyncio.sleep(KAFKA_AWAY_SECONDS)
 
+    async def stop(self) -> None:
+        """Stop, and end the process in any case: while brokers are away Faust's own stop may wait for them without end.
+
+        What was not committed then is delivered again, as after a kill.
+        """
+        end_process_after(STOP_SECONDS)
+        await super().stop()
+
     async def on_stop(self) -> None:
         """Stop the streams first, then close what they write to."""
         await super().on_stop()
@@ -98,6 +110,18 @@ class Worker(Application):
             await self.resources.publisher.close()
             await self.resources.producer.close()
             self.resources.pool.terminate()
+
+
+def end_process_after(seconds: float) -> None:
+    """End this process with status 1 if it still runs then. From a thread: it must not need the event loop that may hang."""
+
+    def end() -> None:
+        log.error("stop_hangs", seconds=seconds, remedy="none needed: what was not committed is delivered again")
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _open_offsets(pool: Pool, topic_ids: Mapping[str, UUID]) -> History:

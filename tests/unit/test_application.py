@@ -1,5 +1,8 @@
 """What a worker does before its first record."""
 
+import subprocess
+import sys
+
 import pytest
 
 from signalflow import application
@@ -27,3 +30,20 @@ async def test_what_waiting_does_not_mend_ends_the_worker() -> None:
 
     with pytest.raises(Fatal):
         await Worker._once_kafka_answers(Worker.__new__(Worker), refuse)
+
+
+def test_a_stop_that_hangs_ends_the_process() -> None:
+    """Found by the fault suite: a worker that was told to stop while all brokers were away never ended."""
+    hanging = """
+import asyncio
+from signalflow.application import end_process_after
+
+async def stop():
+    end_process_after(0.2)
+    await asyncio.Event().wait()
+
+asyncio.run(stop())
+"""
+    ended = subprocess.run([sys.executable, "-c", hanging], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "stop_hangs" in ended.stdout + ended.stderr
