@@ -183,6 +183,14 @@ def by_hand(first: int) -> Iterator[Poison]:
         number += 1
 
 
+def for_every_stage(first: int) -> Iterator[Poison]:
+    """One that is no document and one that only the table refuses: dead letters of both agents."""
+    document = valid(first + 1, datetime.now(UTC))
+    _before_reddit(document)
+    yield Poison(first, "not JSON", f"z{first}".encode(), b"hello", "dead")
+    yield Poison(first + 1, "absurd dates", f"z{first + 1}".encode(), _bytes(document), "dead")
+
+
 VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 2**31, 2**64, 1e308, "", "\x00", "\u2028", "a" * 5_000, [], {}, [[]], "2026-01-01T00:00:00Z", "nan", -0.0,
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import get_args
 from msgspec.structs import asdict, replace
 
 from signalflow.events import Envelope, Post
-from signalflow.streams.producer import ConfirmedProducer, Outgoing
+from signalflow.streams.producer import ConfirmedProducer
 from signalflow.streams.publisher import Publisher
 from signalflow.topics import TopicNames
 from tests.chaos import poison
@@ -96,21 +96,14 @@ async def poisoner(run: Run, minutes: float, share: float) -> None:
         while (passed := time.monotonic() - began) < seconds:
             due = round(wanted * min(passed / seconds, 1.0))
             mutants = sum(1 for each in run.poisons if each.kind == poison.MUTATED)
-            _send(run, [poison.mutated(len(run.poisons) + n, run.rnd) for n in range(max(due - mutants, 0))])
+            run.poison([poison.mutated(len(run.poisons) + n, run.rnd) for n in range(max(due - mutants, 0))])
             if passed >= rounds * seconds / by_hand:
                 rounds += 1
-                _send(run, list(poison.by_hand(len(run.poisons))))
+                run.poison(list(poison.by_hand(len(run.poisons))))
                 await _too_large(run, publisher)
             await asyncio.sleep(POISON_SECONDS)
     finally:
         await publisher.close()
-
-
-def _send(run: Run, poisons: list[poison.Poison]) -> None:
-    run.poisons += poisons
-    for each in poisons:
-        place = each.key or str(each.number).encode()
-        run.load.extra.append((place, Outgoing(each.key, each.value, each.headers)))
 
 
 async def _too_large(run: Run, publisher: Publisher) -> None:

@@ -15,7 +15,8 @@ from signalflow.verify.log import Log
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.chaos import poison
-from tests.chaos.faults.base import Run, happens
+from tests.chaos.faults.base import Run
+from tests.chaos.waiting import happens
 from tests.integration.workers import fetch_all, read_topic
 
 LAG_SECONDS = 240.0

@@ -3,16 +3,17 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from signalflow.streams.producer import Outgoing
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import Load
 from tests.chaos.poison import Poison
 from tests.chaos.recovery import Probes, Seen
-from tests.integration.workers import eventually
+from tests.chaos.waiting import happens
 
 # Longest wait for records to flow again before the next fault of the same lane comes anyway; before one that is to be alone.
 OVERLAP_SECONDS, PATIENCE_SECONDS = 12.0, 60.0
@@ -98,6 +99,13 @@ class Run:
         injection.healed = time.time()
         self.journal.append(injection)
 
+    def poison(self, poisons: Iterable[Poison]) -> None:
+        """Send these with the next records."""
+        for each in poisons:
+            self.poisons.append(each)
+            place = each.key or str(each.number).encode()
+            self.load.extra.append((place, Outgoing(each.key, each.value, each.headers)))
+
     def seen(self, flow: Flow) -> Seen:
         """The probes that tell when this flow has recovered."""
         return self.probes.reddit if flow == "reddit" else self.probes.load
@@ -125,12 +133,3 @@ class Fault:
     share: int
     run: Callable[[Run], Awaitable[Any]]
     in_short_form: bool = True
-
-
-async def happens(condition: Callable[[], Any], seconds: float) -> bool:
-    """Whether a condition comes true within this time."""
-    try:
-        await eventually(condition, seconds)
-    except AssertionError:
-        return False
-    return True

@@ -13,9 +13,9 @@ async def one_then_another(run: Run) -> None:
         kafka = run.cluster.kafka
         first, second = run.rnd.sample(list(kafka.nodes), 2)
         async with run.injecting("one broker, then another", detail=f"{first}, {second}") as injection:
-            await asyncio.to_thread(kafka.kill_broker, first)
+            await run.cluster.kill_broker(first)
             await asyncio.sleep(DOWN_SECONDS)
-            await asyncio.to_thread(kafka.kill_broker, second)
+            await run.cluster.kill_broker(second)
             await asyncio.sleep(DOWN_SECONDS)
             await run.cluster.restart_brokers(first, second)
         await run.recovered(injection)
@@ -27,7 +27,7 @@ async def all_three(run: Run) -> None:
         kafka = run.cluster.kafka
         async with run.injecting("all three brokers") as injection:
             for node in kafka.nodes:
-                await asyncio.to_thread(kafka.kill_broker, node)
+                await run.cluster.kill_broker(node)
             await run.cluster.restart_brokers(*kafka.nodes)
         await run.recovered(injection)
 

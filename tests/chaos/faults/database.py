@@ -8,7 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from tests.chaos.faults.base import Fault, Run, happens
+from tests.chaos.faults.base import Fault, Run
+from tests.chaos.waiting import happens
 
 DOWN_SECONDS = 1.5
 # The workers' statements may take 4 s here.

@@ -6,12 +6,16 @@ import time
 from functools import partial
 
 from signalflow.fail_points import NAMES
-from tests.chaos.faults.base import Fault, Run, happens
+from tests.chaos import poison
+from tests.chaos.faults.base import Fault, Run
+from tests.chaos.waiting import happens
 from tests.integration.workers import WorkerProcess
 
 # Start-up, assignment and the first batches of a worker.
 REACH_SECONDS = 60.0
 MOST_TIMES = 4
+# Poisoned records that wait for the next tick of the load: some for every partition within seconds.
+MOST_WAITING = 4
 KIND = "killed at {}"
 # They are between dead letters, so there must be some.
 NEED_POISON = ("sink.after_dead_letters", "dlq.")
@@ -24,7 +28,8 @@ async def die_at(name: str, run: Run) -> None:
         times = 1 if name.startswith(NEED_POISON) else run.rnd.randint(1, MOST_TIMES)
         async with run.injecting(KIND.format(name), detail=worker.name) as injection:
             worker.start(SIGNALFLOW_FAIL_POINT=f"{name}:{times}")
-            died = await happens(partial(_dead, worker, f"{name}:{times}"), REACH_SECONDS)
+            feed = run if name.startswith(NEED_POISON) else None
+            died = await happens(partial(_dead, worker, f"{name}:{times}", feed), REACH_SECONDS)
             injection.at = time.time()
             worker.ensure_stopped()
             await asyncio.sleep(run.rnd.random())
@@ -35,10 +40,12 @@ async def die_at(name: str, run: Run) -> None:
         await run.recovered(injection)
 
 
-def _dead(worker: WorkerProcess, fail_point: str) -> bool:
-    """Whether the worker died there. One that runs no more for another reason (the brokers were away) is started again."""
+def _dead(worker: WorkerProcess, fail_point: str, feed: Run | None) -> bool:
+    """Whether the worker died there. One that runs no more for another reason is started again; `feed` gets poison."""
     if worker.poll() is not None and worker.poll() != -signal.SIGKILL:
         worker.start(SIGNALFLOW_FAIL_POINT=fail_point)
+    if feed is not None and len(feed.load.extra) < MOST_WAITING:
+        feed.poison(poison.for_every_stage(len(feed.poisons)))
     return worker.poll() == -signal.SIGKILL
 
 

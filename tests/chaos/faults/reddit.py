@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Any
 
-from tests.chaos.faults.base import Fault, Run, happens
+from tests.chaos.faults.base import Fault, Run
+from tests.chaos.waiting import happens
 
 # The poller asks nothing for 30 s after an answer that it cannot use.
 HIT_SECONDS = 60.0
