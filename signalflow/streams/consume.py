@@ -232,7 +232,7 @@ class _Loop(Generic[WorkT]):
     def _give_back(self, events: list[Any]) -> None:
         """Leave events unacknowledged and no longer waited for: their offsets stay uncommitted and they are delivered again."""
         for event in events:
-            self._app.consumer.unacked.discard(event.message)
+            self._app.consumer.give_back(event.message)
         GIVEN_BACK.labels(agent=self._name).inc(sum(_records(event) for event in events))
 
 

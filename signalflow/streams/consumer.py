@@ -208,6 +208,11 @@ class Consumer(driver.Consumer):
         notify(self._waiting_for_ack)
         return True
 
+    def give_back(self, message: Any) -> None:
+        """No longer wait for a message that nobody will acknowledge. A rebalance or stop that waits goes on at once, not after a second."""
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+
     def _new_offset(self, tp: TP) -> int | None:
         """The offset to commit: the end of the unbroken run of acknowledged records that begins at the last commit."""
         if tp not in self.start_offsets or not self.guard_sequence:

@@ -57,6 +57,9 @@ class FakeConsumer:
     start_offsets: dict[TP, int] = field(default_factory=dict)
     unacked: set[FakeMessage] = field(default_factory=set)
 
+    def give_back(self, message: FakeMessage) -> None:
+        self.unacked.discard(message)
+
 
 class FakeApp:
     """What the consume loop asks an app: the generation, whether the flow is active, what is not acknowledged."""

@@ -11,11 +11,11 @@ from typing import Any
 
 import faust
 import pytest
-from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 
 from signalflow.errors import Fatal
 from signalflow.streams.consume import Batch, Gathering, Ownership, consume
+from signalflow.streams.consumer import Consumer
 from tests.unit.streams.fakes import Record
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +37,7 @@ def make_consumer(app: faust.App) -> Any:
 
     async def nothing(*args: Any, **kwargs: Any) -> None: ...
 
-    return driver.Consumer(
+    return Consumer(
         app.transport, callback=nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing, loop=app.loop
     )
 

@@ -17,7 +17,7 @@ from faust.types import TP
 from signalflow.streams.consumer import Consumer, consumer_class
 from signalflow.streams.recovery import SuspendingRecovery
 from signalflow.streams.runs import Run
-from tests.unit.streams.fakes import Record
+from tests.unit.streams.fakes import FakeMessage, Record
 
 TP0 = TP("raw", 0)
 
@@ -432,3 +432,25 @@ async def test_a_changelog_record_fetched_before_the_seek_does_not_make_recovery
     await consumer.seek_wait({CHANGELOG: 300})
     await draining
     assert (applied == list(range(300, 600))) is complete
+
+
+async def test_a_rebalance_does_not_wait_for_what_was_given_back(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = make_consumer(app, CURED, lambda message: None)
+
+    async def nothing_to_commit(*args: Any, **kwargs: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(consumer, "commit", nothing_to_commit)
+    messages = [FakeMessage([Record(offset)], 1) for offset in range(2)]
+    for message in messages:
+        consumer._unacked_messages.add(message)
+    empty = asyncio.create_task(consumer.wait_empty())
+    while consumer._waiting_for_ack is None:
+        await asyncio.sleep(0)
+    for message in messages:
+        consumer.give_back(message)
+    # Faust looks again by itself only after a second.
+    async with asyncio.timeout(0.5):
+        await empty
