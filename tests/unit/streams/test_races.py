@@ -451,6 +451,6 @@ async def test_a_rebalance_does_not_wait_for_what_was_given_back(
         await asyncio.sleep(0)
     for message in messages:
         consumer.give_back(message)
-    # Faust looks again by itself only after a second.
-    async with asyncio.timeout(0.5):
-        await empty
+    # Faust looks again by itself only after a second; and it swallows a cancellation, so a time limit around it would tell nothing.
+    done, _ = await asyncio.wait({empty}, timeout=0.5)
+    assert empty in done
