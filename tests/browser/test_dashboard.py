@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from playwright.async_api import BrowserContext, expect
+from playwright.async_api import BrowserContext, Route, WebSocket, expect
 
 from signalflow.clock import utcnow
 from signalflow.storage.pool import create_pool
@@ -88,6 +88,30 @@ async def test_a_new_post_and_newer_numbers_arrive_without_a_reload(visit: Visit
     await expect(row.locator(".score")).to_have_text("1,234")
     await expect(page.locator(".rising-card", has_text="Breaking while you look")).to_contain_text("+420/min")
     assert await page.evaluate("window.notReloaded")
+
+
+async def test_what_the_stream_brings_before_the_page_is_loaded_is_shown(
+    new_context: NewContext, installation: Installation
+) -> None:
+    """The stream is quicker than the database: neither the list nor a listener that came too late would show the post."""
+    page = await (await new_context()).new_page()
+    arrived, loading = asyncio.Event(), asyncio.Event()
+
+    async def slow_module(route: Route) -> None:
+        loading.set()
+        await arrived.wait()
+        await route.continue_()
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda frame: arrived.set() if "Quicker than its page" in str(frame) else None)
+
+    page.on("websocket", listen)
+    await page.route("**/pages/now.js", slow_module)
+    await page.goto("/")
+    await loading.wait()
+    await page.locator(".live[data-state=live]").wait_for()
+    await installation.publish(post("quick1", title="Quicker than its page"))
+    await expect(page.locator(".post-row", has_text="Quicker than its page")).to_be_visible()
 
 
 async def test_posts_that_arrive_while_somebody_reads_wait_behind_a_pill(

@@ -5,6 +5,9 @@ const LONGEST_WAIT_MS = 10_000;
 // The server sends a heartbeat every so often; a socket that is silent for two of them is a dead one.
 const HEARTBEATS = 2.5;
 const REFUSED_AFTER_TRIES = 2;
+// What the stream brought may take this long to be in the lists of the API: a page that has just been opened asks for it here.
+const STORED_AFTER_MS = 10_000;
+const MOST_RECENT = 500;
 
 /**
  * Events: "state" (detail: {state, since}), "posts" (detail: posts), "reset" (what was shown may have holes: load it anew),
@@ -22,6 +25,7 @@ export class Live extends EventTarget {
   #watchdog = 0;
   #filter = {};
   #silentAfterMs = 60_000;
+  #recent = new Map();
 
   /** Connect, and stay connected; a heartbeat is due every so many seconds. */
   start(heartbeatSeconds) {
@@ -45,6 +49,20 @@ export class Live extends EventTarget {
   filter(filter) {
     this.#filter = filter;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#sendFilter();
+  }
+
+  /** The newest observation of each post that came in the last seconds, oldest first. */
+  recent() {
+    const since = Date.now() - STORED_AFTER_MS;
+    return [...this.#recent.values()].filter(({ at }) => at > since).map(({ post }) => post);
+  }
+
+  #remember(posts) {
+    for (const post of posts) {
+      this.#recent.delete(post.id);
+      this.#recent.set(post.id, { post, at: Date.now() });
+    }
+    while (this.#recent.size > MOST_RECENT) this.#recent.delete(this.#recent.keys().next().value);
   }
 
   #sendFilter() {
@@ -101,8 +119,10 @@ export class Live extends EventTarget {
     if (stale) {
       if (this.state !== "stale") this.#become("stale", stale);
     } else if (this.state !== "live") this.#become("live");
-    if (frame.type === "posts") this.dispatchEvent(new CustomEvent("posts", { detail: frame.posts }));
-    else if (frame.type === "reset") this.dispatchEvent(new CustomEvent("reset", { detail: frame.reason }));
+    if (frame.type === "posts") {
+      this.#remember(frame.posts);
+      this.dispatchEvent(new CustomEvent("posts", { detail: frame.posts }));
+    } else if (frame.type === "reset") this.dispatchEvent(new CustomEvent("reset", { detail: frame.reason }));
   }
 
   #become(state, since = null) {

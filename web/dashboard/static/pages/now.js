@@ -102,9 +102,8 @@ export async function mount(root, { live, signal, about }) {
   }
   const changed = (fresh) => change(fresh, { rebuild: JSON.stringify(fresh) === JSON.stringify(DEFAULTS) });
 
-  function take({ detail: posts }) {
+  function take(posts) {
     rising.take(posts);
-    figures.seen(posts.length);
     for (const post of posts) {
       // Only discoveries are new; a refresh of an older post would jump to the top.
       if (post.first_seen_at === post.observed_at || discovered.has(post.id)) discovered.set(post.id, post);
@@ -125,7 +124,10 @@ export async function mount(root, { live, signal, about }) {
     load();
     loadRising();
   };
-  live.addEventListener("posts", take, { signal });
+  live.addEventListener("posts", ({ detail: posts }) => {
+    figures.seen(posts.length);
+    take(posts);
+  }, { signal });
   live.addEventListener("reset", reload, { signal });
   live.addEventListener("state", ({ detail }) => failed && detail.state === "live" && reload(), { signal });
   formBox.append(filterForm(state, changed));
@@ -137,6 +139,8 @@ export async function mount(root, { live, signal, about }) {
   }, REFRESH_MS);
   signal.addEventListener("abort", () => clearInterval(timer));
   await Promise.all([load(), loadRising(), figures.load(signal)]);
+  // The stream may have been quicker than this page was loaded, and than the database.
+  take(live.recent());
 }
 
 async function copyAddress() {
