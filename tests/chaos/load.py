@@ -18,7 +18,6 @@ from tests.integration.workers import observation
 
 POSTS = 1500
 TICK_SECONDS = 0.25
-PROBE_EVERY = 2
 TITLES = (
     "Great news: the festival is back and everyone loves it",
     "Terrible storm kills dozens, officials say",
@@ -58,13 +57,10 @@ class Load:
 
     async def run(self) -> None:
         """Publish for ever, at `per_second`."""
-        ticks = 0
         while True:
             began = time.monotonic()
             batch = self._batch(max(int(self.per_second * TICK_SECONDS), 1))
-            if ticks % PROBE_EVERY == 0:
-                batch += self.probes.take(datetime.now(UTC))
-            ticks += 1
+            batch += self.probes.take(datetime.now(UTC))
             await self._publish(batch)
             await asyncio.sleep(max(0.0, TICK_SECONDS - (time.monotonic() - began)))
 

@@ -16,8 +16,8 @@ from signalflow.streams.producer import partition_for
 from tests.integration.workers import observation
 
 # More than a state's ring holds would be in a backlog if one post were the only probe of its partition.
-POSTS_A_PARTITION = 12
-LOOK_SECONDS = 0.25
+POSTS_A_PARTITION = 24
+LOOK_SECONDS = 0.1
 FLOWING_SECONDS = 3.0
 
 _NEWEST = "SELECT id, last_polled_at FROM posts WHERE id = ANY($1)"
