@@ -49,7 +49,8 @@ async def test_all_real_posts_are_stored_once_with_stock_sentiment_and_twice_cha
         rows = {
             row["id"]: row
             for row in await fetch_all(
-                settings, "SELECT p.id, p.title, f.sentiment_score FROM posts p JOIN post_nlp_features f ON f.post_id = p.id"
+                settings,
+                "SELECT p.id, p.title, f.sentiment_score FROM posts p JOIN post_nlp_features f ON f.post_id = p.id",
             )
         }
         assert len(rows) == POSTS
