@@ -100,7 +100,7 @@ DEFECTS = (
     Defect(
         "what is given back is still waited for (wait_empty without end)",
         "signalflow/streams/consume.py",
-        "            self._app.consumer.unacked.discard(event.message)\n",
+        "            self._app.consumer.give_back(event.message)\n",
         "            event.message.given_back = True\n",
         (
             f"{CONSUME}::test_a_commit_that_hangs_is_given_back_when_the_flow_stops",
