@@ -380,9 +380,10 @@ def test_nothing_is_lost_and_no_post_goes_back_in_time_however_clients_come_and_
             getattr(world, name)(world.readers[arguments[0]], *arguments[1:])
     world.settle()
     for reader in world.readers:
-        assert {post: world_time for post, world_time in reader.seen.items() if post in world.expected(reader)} == (
-            world.expected(reader)
-        )
+        for post_id, observed_at in world.expected(reader).items():
+            seen = reader.seen.get(post_id, EPOCH)
+            # After a redelivery in the log a return may bring what was no news: more than is wanted, and nothing less.
+            assert seen == observed_at if world.strict else seen >= observed_at
 
 
 def replaying() -> tuple[World, Reader]:
