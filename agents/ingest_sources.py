@@ -55,12 +55,20 @@ class DatabaseSources:
     async def subreddits(self) -> Sequence[Subreddit]:
         """See ConfigSource."""
         rows = await subreddits.active_subreddits(self._pool_of())
-        return [Subreddit(row.name, row.interval_seconds, row.priority) for row in rows]
+        return [
+            Subreddit(
+                row.name,
+                row.interval_seconds,
+                row.priority,
+                row.last_polled_at.timestamp() if row.last_polled_at else None,
+            )
+            for row in rows
+        ]
 
     async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
         """See ConfigSource."""
         if polled:
-            await subreddits.mark_polled(self._pool_of(), list(polled), max(polled.values()))
+            await subreddits.mark_polled(self._pool_of(), polled)
         for name, state in states.items():
             await subreddits.mark_state(self._pool_of(), name, state, utcnow())
 

@@ -52,6 +52,11 @@ class OpenGaps:
         return len(self._gaps)
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether the ledger has every gap that was opened."""
+        return not any(change.kind == "open" for change in self._changes)
+
+    @property
     def change(self) -> GapChange | None:
         """The next change for the ledger; None when it knows all."""
         return self._changes[0] if self._changes else None

@@ -10,27 +10,27 @@ from signalflow.domain.known import Seen
 PROOF = 3
 # Ids kept of the newest end of a proven stretch: many more than the proof needs, since posts are deleted in between.
 ANCHOR_SIZE = 50
+# A look is relied on up to this many seconds before it: what was created later may have become visible after it.
+UNSETTLED = 120.0
 # Ten pages of 100 are all that Reddit keeps of one subreddit's listing.
 MAX_GAP_PAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The newest end of a stretch of listing known to be complete: the ids there, and the creation time of the newest."""
+    """The newest end of a stretch of listing known to be complete: the ids there, and the creation time up to which it is."""
 
     ids: frozenset[str]
     since: float
 
     @classmethod
-    def of_page(cls, items: Sequence[Seen]) -> "Anchor | None":
-        """The anchor that a page gives to the next one; None for an empty page."""
-        if not items:
-            return None
+    def of_page(cls, items: Sequence[Seen], seen_at: float) -> "Anchor":
+        """The anchor that a page, which was answered at `seen_at`, gives to the next one."""
         top = items[:ANCHOR_SIZE]
-        return cls(frozenset(item.id for item in top), max(item.created for item in top))
+        return cls(frozenset(item.id for item in top), max((seen_at - UNSETTLED, *(item.created for item in top))))
 
     def by_time(self) -> "Anchor":
-        """The same end for only some of its subreddits: which ids they have there is not known, so that posts as old must do."""
+        """The same end for fewer or more subreddits: which ids would be there is not known, so that posts as old must do."""
         return Anchor(frozenset(), self.since)
 
 

@@ -5,7 +5,6 @@ what the brokers have confirmed, or `failed` / `refused` when there was no answe
 confirmed is published again when it is seen again. `gaps.change` names what the gap ledger must be told before anything else.
 """
 
-import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -24,12 +23,11 @@ from signalflow.domain.known import (
     published,
     text_changed,
 )
-from signalflow.domain.overlap import ANCHOR_SIZE, Anchor, Gap, proves
+from signalflow.domain.overlap import Anchor, Gap, proves
 from signalflow.domain.refresh import RefreshQueue
+from signalflow.domain.takeover import Inheritance
 from signalflow.domain.watchlist import Group, Subreddit, Watchlist
 
-# A leader that was killed may have published only part of its last page: a successor's anchor leaves out what is this recent, in seconds.
-UNSETTLED = 120.0
 SWEEP_EVERY = 600.0
 # When listings take the whole budget, a batch of refreshes that is this late goes before them, in seconds.
 STARVED = 60.0
@@ -61,6 +59,7 @@ class Findings:
     fetch: Fetch
     items: Sequence[Seen]
     after: str | None
+    seen_at: float
     decisions: list[Decision] = field(default_factory=list)
     is_proven: bool = True
 
@@ -80,16 +79,20 @@ class Planner:
         self, subreddits: Iterable[Subreddit], known: Iterable[Remembered], gaps: Iterable[GapRecord], now: float
     ) -> None:
         """Begin, or take over from an earlier poller with what the database knows: posts, and gaps still open."""
-        remembered = list(known)
+        watched, remembered = list(subreddits), list(known)
         for post in remembered:
             # Older ones are needed after a long standstill, to tell what is new below them.
             record = self.posts[post.id] = from_database(post)
             record.subreddit = post.subreddit.lower()
             if now - post.created < HORIZON:
                 self._queue.put(record, now)
-        self.watchlist.configure(subreddits, now)
+        self.watchlist.configure(watched, now)
+        inheritance = Inheritance(watched, remembered)
+        behind = [name for group in self.watchlist.groups for name in inheritance.left_behind(group.names)]
+        if behind:
+            self.watchlist.set_apart({name: inheritance.anchors([name]) for name in behind}, now)
         for group in self.watchlist.groups:
-            group.anchors = _settled_anchor(remembered, frozenset(group.names))
+            group.anchors = inheritance.anchors(group.names)
         self.gaps.resume(gaps, self.watchlist.__contains__)
         self._swept_at = now
 
@@ -128,7 +131,7 @@ class Planner:
 
     def look(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
         """Judge an answer: what to publish, and whether a gap opens (then `gaps.change` is to be recorded before the publishing)."""
-        findings = Findings(fetch, items, after)
+        findings = Findings(fetch, items, after, now)
         self._decide(findings, now)
         group = fetch.group
         if group is not None:
@@ -137,8 +140,12 @@ class Planner:
                 group.gap = self.gaps.open(group.names, group.anchors, now, is_placed=False)
         return findings
 
-    def confirm(self, findings: Findings, confirmed: Sequence[bool], now: float) -> None:
-        """What became of the decisions: `confirmed[i]` tells whether the brokers have `findings.decisions[i]`."""
+    def confirm(self, findings: Findings, confirmed: Sequence[bool], now: float) -> bool:
+        """What became of the decisions: `confirmed[i]` tells whether the brokers have `findings.decisions[i]`.
+
+        Returns whether it was a look at the top of a listing with all new posts confirmed: then a successor may begin from there, once the
+        ledger has the gap that the page may have opened.
+        """
         fetch, items = findings.fetch, findings.items
         is_complete = True
         new = 0
@@ -163,6 +170,7 @@ class Planner:
                 self.gaps.postpone(fetch.gap, now)
         elif fetch.group:
             self._confirm_listing(fetch.group, findings, new, now, is_complete=is_complete)
+        return fetch.group is not None and is_complete
 
     def failed(self, fetch: Fetch, now: float) -> None:
         """No answer, for no fault of the names: the same again, later."""
@@ -222,9 +230,9 @@ class Planner:
             else:
                 self.gaps.place(group.gap, findings.after)
             group.gap = None
-        anchor = Anchor.of_page(findings.items)
-        if anchor is not None:
-            group.anchors = (anchor,)
+        if findings.items or not group.anchors:
+            # An empty page may be a fault of Reddit's: it does not replace what is known.
+            group.anchors = (Anchor.of_page(findings.items, findings.seen_at),)
 
     def _put_back(self, fetch: Fetch, seen: set[str], now: float) -> None:
         for id_ in fetch.ids:
@@ -243,15 +251,3 @@ class Planner:
             self._swept_at = now
             for id_ in [id_ for id_, known in self.posts.items() if now - known.created > HORIZON]:
                 del self.posts[id_]
-
-
-def _settled_anchor(known: Iterable[Remembered], names: frozenset[str]) -> tuple[Anchor, ...]:
-    """The anchor that the database gives a group: the newest posts that are older than what a killed leader may have left half published."""
-    posts = [post for post in known if post.subreddit.lower() in names]
-    if not posts:
-        return ()
-    settled = max(post.created for post in posts) - UNSETTLED
-    top = heapq.nlargest(
-        ANCHOR_SIZE, (post for post in posts if post.created <= settled), key=lambda post: post.created
-    )
-    return (Anchor(frozenset(post.id for post in top), settled),)

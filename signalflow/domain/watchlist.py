@@ -5,7 +5,7 @@ again hourly, and the rest is put together again.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,11 +30,15 @@ RETRY_WHEN_ALL_GONE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Subreddit:
-    """A subreddit to watch. `interval_seconds` is an upper bound on how late it is looked at; it is polled more often where the budget allows."""
+    """A subreddit to watch. `interval_seconds` is an upper bound on how late it is looked at; it is polled more often where the budget allows.
+
+    `polled_at`: when an earlier poller last had all that its listing showed confirmed; None when it never told.
+    """
 
     name: str
     interval_seconds: float
     priority: Tier
+    polled_at: float | None = None
 
     @property
     def tier(self) -> Tier:
@@ -93,7 +97,7 @@ class Group:
 
 @dataclass(slots=True)
 class _Absent:
-    """A subreddit whose listing is refused."""
+    """A subreddit that is polled by itself from `retry_at` on, until an answer lets it join the others."""
 
     retry_at: float
     anchors: tuple[Anchor, ...]
@@ -125,7 +129,7 @@ class Watchlist:
 
     @property
     def absent(self) -> frozenset[str]:
-        """The subreddits set aside because their listing is refused."""
+        """The subreddits set aside: their listing is refused, or has to catch up by itself."""
         return frozenset(self._absent)
 
     def __contains__(self, name: str) -> bool:
@@ -143,6 +147,11 @@ class Watchlist:
         self._absent = {name: absent for name, absent in self._absent.items() if name in wanted}
         self._regroup(now)
         return True
+
+    def set_apart(self, anchors: Mapping[str, tuple[Anchor, ...]], now: float) -> None:
+        """Poll each of these by itself first, against its own anchors; they join the others when they are answered."""
+        self._absent |= {name: _Absent(now, own) for name, own in anchors.items()}
+        self._regroup(now)
 
     def due(self, now: float) -> Group | None:
         """The group that is latest against its interval, or None when none is due."""
@@ -225,6 +234,9 @@ class Watchlist:
         old = self.groups
         for group in old:
             self._orphan(group)
+            for name in self._absent.keys() & group.names:
+                # Its probe has had no answer yet.
+                self._absent[name].retry_at = now
         self._merge_at, self._culprit_found = math.inf, False
         self.groups = []
         for tier in TIER_SECONDS:
@@ -236,7 +248,7 @@ class Watchlist:
     def _made_of(self, tier: Tier, names: tuple[str, ...], sources: Iterable[Group], now: float) -> Group:
         group = Group(tier, names, min(self._wanted[name].interval_seconds for name in names), now)
         members = set(names)
-        anchors: dict[Anchor, None] = {}
+        anchors: list[Anchor] = []
         for source in sources:
             shared = len(members.intersection(source.names))
             if not shared:
@@ -245,9 +257,12 @@ class Watchlist:
             group.polled_at = max(group.polled_at, source.polled_at)
             group.bin_start = max(group.bin_start, source.bin_start)
             group.due = min(group.due, source.due)
-            is_whole = shared == len(source.names)
-            anchors |= dict.fromkeys(anchor if is_whole else anchor.by_time() for anchor in source.anchors)
-        group.anchors = tuple(anchors)
+            anchors += source.anchors
+            if source.names == names:
+                group.anchors = source.anchors
+        if anchors and not group.anchors:
+            # Fifty ids of a quiet subreddit are on no page that it shares with busy ones.
+            group.anchors = (min(anchors, key=lambda anchor: anchor.since).by_time(),)
         return group
 
     def _spread(self, now: float) -> None:

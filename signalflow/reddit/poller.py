@@ -196,11 +196,12 @@ class Poller:
         findings = self.planner.look(fetch, [seen(post, self._shift) for post in posts], page.after, now)
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publish(fetch, findings, posts, page.observed_at)
-        self.planner.confirm(findings, confirmed, self.now())
+        is_complete = self.planner.confirm(findings, confirmed, self.now())
         # A combined listing silently leaves out members that it refuses: only a post, or an answer of its own, shows that one is readable.
         shown = {post.subreddit.lower() for post in posts}
         for name in fetch.names:
-            self._polled[name] = page.observed_at
+            if is_complete:
+                self._polled[name] = page.observed_at
             if name not in self._readable and (len(fetch.names) == 1 or name.lower() in shown):
                 self._readable.add(name)
                 self._states[name] = "ok"
@@ -234,7 +235,9 @@ class Poller:
         subreddits = await self._config.subreddits()
         if self.planner.configure(subreddits, self.now()):
             log.info("config_changed", subreddits=len(subreddits))
-        polled, states = dict(self._polled), dict(self._states)
+        # A successor relies on what was polled: before a gap is written down, its page does not count.
+        polled = dict(self._polled) if self.planner.gaps.is_recorded else {}
+        states = dict(self._states)
         await self._config.report(polled, states)
         self._polled = {name: at for name, at in self._polled.items() if polled.get(name) != at}
         self._states = {name: state for name, state in self._states.items() if states.get(name) != state}

@@ -43,11 +43,11 @@ class ConfigSource(Protocol):
     """Where the configured subreddits come from."""
 
     async def subreddits(self) -> Sequence[Subreddit]:
-        """Those to watch now, without the paused ones. Raises SignalflowError when unreadable."""
+        """Those to watch now, without the paused ones, with what was reported of them. Raises SignalflowError when unreadable."""
         ...
 
     async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
-        """When each was last in a listing that was answered, and what is new about them: `ok`, or why Reddit refuses (a word)."""
+        """When each was last in a listing whose new posts were all confirmed, and what is new about them: `ok`, or why Reddit refuses (a word)."""
         ...
 
 

@@ -1,6 +1,6 @@
 """subreddit_config: which subreddits are watched, how closely, and what the poller found of them. Names compare without case."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -28,7 +28,8 @@ SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[])
 ON CONFLICT DO NOTHING
 """
 _POLLED = """
-UPDATE subreddit_config SET last_polled_at = GREATEST(last_polled_at, $2) WHERE lower(name) = ANY ($1::text[])
+UPDATE subreddit_config c SET last_polled_at = GREATEST(c.last_polled_at, polled.at)
+FROM unnest($1::text[], $2::timestamptz[]) AS polled (name, at) WHERE lower(c.name) = polled.name
 """
 _CHECKED = "UPDATE subreddit_config SET state = $2, checked_at = $3 WHERE lower(name) = lower($1)"
 
@@ -99,10 +100,10 @@ async def load_defaults(pool: Pool, rows: Iterable[SubredditDefault]) -> int:
     return int(status.rsplit(" ", 1)[-1])
 
 
-async def mark_polled(pool: Pool, names: Sequence[str], polled_at: datetime) -> None:
-    """Record that these were in a listing that was fetched."""
+async def mark_polled(pool: Pool, polled: Mapping[str, datetime]) -> None:
+    """Record when each of these was last in a listing that was published in full."""
     async with connection(pool) as writing:
-        await writing.execute(_POLLED, [name.lower() for name in names], polled_at)
+        await writing.execute(_POLLED, [name.lower() for name in polled], list(polled.values()))
 
 
 async def mark_state(pool: Pool, name: str, state: str, checked_at: datetime) -> None:

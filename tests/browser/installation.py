@@ -77,7 +77,7 @@ class Installation:
             await add_user(pool, USER, "operator", HASHER.hash(PASSWORD), now=now, who="tests")
             await write_batch(pool, self._posts())
             await load_defaults(pool, [SubredditDefault(name, 60, "fast") for name in SUBREDDITS])
-            await mark_polled(pool, list(SUBREDDITS), now)
+            await mark_polled(pool, dict.fromkeys(SUBREDDITS, now))
             for name in SUBREDDITS:
                 await mark_state(pool, name, "ok", now)
             await store_letters(pool, [self._letter(number) for number in range(3)])

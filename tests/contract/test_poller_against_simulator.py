@@ -47,6 +47,7 @@ class World:
     published: list[Envelope] = field(default_factory=list)
     is_kafka_away: bool = False
     is_database_away: bool = False
+    is_ledger_away: bool = False
     configured: list[Subreddit] = field(default_factory=lambda: [Subreddit(name, 60, "fast") for name in NAMES])
     known: list[Remembered] = field(default_factory=list)
     left_open: list[GapRecord] = field(default_factory=list)
@@ -54,6 +55,7 @@ class World:
     opened_at: list[float] = field(default_factory=list)
     outcomes: dict[int, str] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
+    polled: dict[str, datetime] = field(default_factory=dict)
     reports: int = 0
     database_refusals: int = 0
 
@@ -70,6 +72,8 @@ class World:
 
     async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
         self._needs_database()
+        if self.is_ledger_away:
+            raise Retryable("the ledger is away")
         self.opened.append(gap)
         self.opened_at.append(time.time())
         return len(self.opened)
@@ -93,6 +97,7 @@ class World:
         self._needs_database()
         self.reports += 1
         self.states |= states
+        self.polled |= polled
 
     async def known_posts(self, since: datetime) -> Sequence[Remembered]:
         self._needs_database()
@@ -426,6 +431,39 @@ async def test_what_kafka_did_not_confirm_is_sent_again(world: World) -> None:
         assert not set(added).intersection(world.ids("new"))
         world.is_kafka_away = False
         await until(lambda: set(world.ids("new")).issuperset(added), "all posts, after Kafka is back")
+
+
+async def assert_nothing_new_is_reported(world: World) -> None:
+    """After the report that may have been under way, further ones tell of no newer look."""
+    reports = world.reports
+    await until(lambda: world.reports > reports + 1, "what was polled before to be reported")
+    looked_at, reports = dict(world.polled), world.reports
+    await until(lambda: world.reports > reports + 1, "two more reports")
+    assert world.polled == looked_at
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_page_counts_as_a_look_only_when_a_successor_may_rely_on_it(world: World) -> None:
+    async with running(world) as run:
+        await begin(run)
+        await until(lambda: set(world.polled) == set(NAMES), "the first report")
+        world.is_kafka_away = True
+        added = await run.add("funny", 5)
+        unsent = len(run.requests("/r/"))
+        await until(lambda: len(run.requests("/r/")) > unsent + 1, "a page that is not confirmed")
+        await assert_nothing_new_is_reported(world)
+        world.is_kafka_away = False
+        await until(lambda: set(world.ids("new")).issuperset(added), "what was not confirmed")
+        world.is_ledger_away = True
+        await run.control(path="/r/", status=503)
+        await until(lambda: any(entry.status == 503 for entry in run.requests()), "the breaker")
+        flood = await run.add("funny", 250)
+        await until(lambda: flood[-1] in world.ids("new"), "the top of the flood")
+        await assert_nothing_new_is_reported(world)
+        looked_at = dict(world.polled)
+        world.is_ledger_away = False
+        await until(lambda: world.polled != looked_at, "the look, once the gap is recorded")
+        assert world.opened
 
 
 @pytest.mark.usefixtures("quick")

@@ -49,7 +49,7 @@ async def polled(pool: asyncpg.Pool) -> list[str]:
 async def test_the_list_says_what_reddit_says_when_it_was_polled_and_when_it_is_due(
     client: httpx.AsyncClient, database_pool: asyncpg.Pool
 ) -> None:
-    await mark_polled(database_pool, ["python"], NOON)
+    await mark_polled(database_pool, {"python": NOON})
     await mark_state(database_pool, "python", "ok", NOON)
     await mark_state(database_pool, "rust", "private", NOON)
     found = await listed(client)

@@ -123,11 +123,11 @@ async def test_changing_one_that_is_not_configured_changes_none(pool: Pool) -> N
 
 async def test_what_the_poller_found_of_a_subreddit_is_kept(pool: Pool) -> None:
     await load_defaults(pool, DEFAULTS)
-    await mark_polled(pool, ["PYTHON", "rust"], NOON)
-    await mark_polled(pool, ["python"], NOON - timedelta(hours=1))
+    await mark_polled(pool, {"PYTHON": NOON, "rust": NOON + timedelta(minutes=1)})
+    await mark_polled(pool, {"python": NOON - timedelta(hours=1)})
     await mark_state(pool, "Rust", "private", NOON)
     found = [(row.name, row.state, row.checked_at, row.last_polled_at) for row in await active_subreddits(pool)]
-    assert found == [("Python", "unchecked", None, NOON), ("rust", "private", NOON, NOON)]
+    assert found == [("Python", "unchecked", None, NOON), ("rust", "private", NOON, NOON + timedelta(minutes=1))]
 
 
 async def test_known_posts_carry_their_newest_observation(pool: Pool) -> None:

@@ -100,7 +100,7 @@ def make_model(seed: int) -> Model:
         weights = [rng.lognormvariate(0.0, 0.7) for _ in range(count)]
         for number, weight in enumerate(weights):
             name = f"{tier}{number}"
-            subreddits.append(Subreddit(name, interval, tier))
+            subreddits.append(Subreddit(name, interval, tier, polled_at=DAY))
             bursts = [day * DAY + rng.uniform(0, DAY) for day in range(2) if rng.random() < 0.3]
             rough += [(at, name) for at in arrivals(rng, per_minute / 60 * weight / sum(weights), bursts)]
     posts = []

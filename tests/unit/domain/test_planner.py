@@ -206,6 +206,42 @@ def test_a_successor_works_off_the_gap_of_a_killed_leader() -> None:
     assert run.gaps[-1] == "close proven"
 
 
+@pytest.mark.parametrize("behind", [60.0, 1000.0])
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_a_successor_proves_each_subreddit_against_its_own_last_look(behind: float, is_reported: bool) -> None:
+    # A refused listing had split the group, and the leader died after it had polled only one of the halves.
+    world = World(page_size=10)
+    known_b = world.add(10, "b", age=behind + 300)
+    missed = world.add(15, "b", age=behind + 30)
+    known_a = world.add(30, "a", age=150)
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
+    polled_at = {"a": START - 20, "b": START - behind - 60} if is_reported else {}
+    remembered = [known(id_, START - behind - 300, "b") for id_ in known_b]
+    remembered += [known(id_, START - 150) for id_ in known_a]
+    planner.start([Subreddit(name, 60, "fast", polled_at.get(name)) for name in "ab"], remembered, (), START)
+    run = Harness(world, planner)
+    run.run(60)
+    assert sorted(run.new_ids()) == sorted(missed)
+    assert run.gaps[0] == "open"
+    assert not planner.gaps
+    assert [group.names for group in planner.watchlist.groups] == [("a", "b")]
+
+
+def test_a_successor_opens_no_gap_where_every_last_look_is_recent() -> None:
+    world = World()
+    quiet = world.add(5, "b", age=40_000)
+    busy = world.add(50, "a", age=140) + world.add(60, "a", age=5)
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
+    remembered = [known(id_, START - 40_000, "b") for id_ in quiet] + [known(id_, START - 140) for id_ in busy]
+    watched = [Subreddit(name, 60, "fast", START - 15) for name in "ab"] + fast("c")
+    planner.start(watched, remembered, (), START)
+    run = Harness(world, planner)
+    run.run(20)
+    assert run.new_ids() == []
+    assert run.gaps == []
+    assert {fetch.names for fetch in run.fetches if fetch.names} == {("a", "b", "c")}
+
+
 def test_posts_found_after_days_of_standstill_are_new_although_they_are_old() -> None:
     world = World(page_size=10)
     anchor = world.add(10, age=4 * 86400)
@@ -355,6 +391,50 @@ def test_a_refused_subreddit_is_tried_again_hourly_and_comes_back() -> None:
     assert run.planner.watchlist.absent == frozenset()
     assert [group.names for group in run.planner.watchlist.groups] == [("a", "b", "c")]
     assert set(run.new_ids()).issuperset(posts)
+
+
+def test_a_quiet_subreddit_comes_back_without_a_gap_in_a_busy_group() -> None:
+    run = harness(fast("a", "b"))
+    run.world.add(10, "b", age=40_000)
+    run.world.add(10, "a", age=10)
+    run.run(10)
+    run.world.refused = {"b"}
+    for second in range(int(RETRY_UNAVAILABLE) + 120):
+        if second == 60:
+            run.world.refused = set()
+        if second % 10 == 0:
+            run.world.add(1, "a")
+        run.run(1)
+    assert [group.names for group in run.planner.watchlist.groups] == [("a", "b")]
+    assert run.gaps == []
+
+
+def test_a_subreddit_that_catches_up_by_itself_is_not_forgotten_when_groups_change() -> None:
+    world = World(page_size=10)
+    known_b, known_a = world.add(10, "b", age=2000), world.add(10, "a", age=150)
+    missed = world.add(15, "b", age=900)
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
+    remembered = [known(id_, START - 2000, "b") for id_ in known_b] + [known(id_, START - 150) for id_ in known_a]
+    watched = [Subreddit("a", 60, "fast", START - 20), Subreddit("b", 60, "fast", START - 1000)]
+    planner.start(watched, remembered, (), START)
+    run = Harness(world, planner)
+    fetch = run.round(works=lambda fetch: False)
+    while fetch is None or fetch.names != ("b",):
+        run.world.now += 1.0
+        fetch = run.round(works=lambda fetch: False)
+    planner.configure([*watched, *fast("c")], run.world.now)
+    run.run(90)
+    assert set(run.new_ids()) == set(missed)
+    assert [group.names for group in planner.watchlist.groups] == [("a", "b", "c")]
+
+
+def test_a_subreddit_that_was_empty_must_prove_its_first_flood() -> None:
+    run = harness(page_size=10)
+    run.run(10)
+    flood = run.world.add(25)
+    run.run(30)
+    assert sorted(run.new_ids()) == sorted(flood)
+    assert (run.gaps[0], run.gaps[-1]) == ("open", "close proven")
 
 
 def test_taking_a_group_apart_and_together_again_misses_nothing_and_opens_no_gap() -> None:
