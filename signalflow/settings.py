@@ -58,7 +58,10 @@ class Settings(BaseSettings):
     broker_session_timeout: Seconds = Field(
         10.0, description="Seconds until a silent worker's partitions move to another."
     )
-    broker_heartbeat_interval: Seconds = Field(3.0, description="Seconds between heartbeats to the group coordinator.")
+    broker_heartbeat_interval: Seconds = Field(
+        1.0,
+        description="Seconds between heartbeats to the group coordinator: how late a worker hears that another has left.",
+    )
     broker_rebalance_timeout: Seconds = Field(
         20.0, description="Seconds a worker may take to finish its batch at a rebalance."
     )

@@ -31,10 +31,11 @@ class TopicNames:
     posts_enriched: str
     posts_dlq: str
     post_state_changelog: str
+    leader: str
 
     @classmethod
     def of(cls, settings: Settings) -> "TopicNames":
-        """The names under these settings. The changelog's name is the one that Faust gives."""
+        """The names under these settings. The last two are the ones that Faust gives."""
         prefix = settings.topic_prefix
         return cls(
             posts_raw=f"{prefix}reddit.posts.raw",
@@ -42,13 +43,14 @@ class TopicNames:
             posts_enriched=f"{prefix}reddit.posts.enriched",
             posts_dlq=f"{prefix}reddit.posts.dlq",
             post_state_changelog=f"{settings.app_id}-{POST_STATE_TABLE}-changelog",
+            leader=f"{settings.app_id}-__assignor-__leader",
         )
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Every topic of the application. Consumed topics are never compacted: the contiguity guard relies on offsets without holes."""
 
-    def topic(name: str, **config: int | str) -> TopicSpec:
+    def topic(name: str, partitions: int = settings.topic_partitions, **config: int | str) -> TopicSpec:
         merged = {
             "min.insync.replicas": settings.min_insync_replicas,
             "max.message.bytes": MAX_MESSAGE_BYTES,
@@ -59,7 +61,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         } | {key.replace("_", "."): value for key, value in config.items()}
         return TopicSpec(
             name,
-            settings.topic_partitions,
+            partitions,
             settings.topic_replication,
             {key: str(value) for key, value in merged.items()},
         )
@@ -80,4 +82,6 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             min_cleanable_dirty_ratio="0.1",
             segment_ms=6 * _HOUR_MS,
         ),
+        # Nothing is ever written to it: whoever is assigned its one partition leads.
+        topic(names.leader, partitions=1),
     ]

@@ -8,6 +8,7 @@ from signalflow.logs import quiet_libraries
 from signalflow.settings import Settings
 from signalflow.streams.consumer import consumer_class
 from signalflow.streams.recovery import SuspendingTableManager
+from signalflow.streams.routing import TableRouter
 from signalflow.streams.runs import RUN_RECORDS, run_scheduler
 from signalflow.streams.state_table import StateTable
 from signalflow.streams.workspace import Workspace
@@ -70,8 +71,11 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
         datadir=str((workspace.path / "data").absolute()),
         topic_partitions=settings.topic_partitions,
         topic_replication_factor=settings.topic_replication,
+        # All topics are made before (topics.py): Faust would end the worker when brokers are away while it looks for its own.
+        topic_allow_declare=False,
         table_standby_replicas=0,
         Table=StateTable,
+        Router=TableRouter,
         stream_buffer_maxsize=queue_runs(settings),
         stream_wait_empty=True,
         stream_publish_on_commit=False,
