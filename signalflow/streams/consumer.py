@@ -28,11 +28,21 @@ log = structlog.get_logger()
 SEEKS_BEFORE_A_HOLE = 3
 # How often the positions of partitions that have more than was delivered are looked at.
 POSITION_CHECK_SECONDS = 1.0
+# How long brokers keep a fetch that finds nothing. What else is asked of them on that connection waits behind it, and a rebalance asks
+# for offsets several times, one after the other; Faust has 1.5 s.
+FETCH_WAIT_MS = 250
 
 
 def first_offset(message: Any) -> int:
     """Offset of the first record in a message, be it a run or a single record."""
     return int(message.value[0].offset) if isinstance(message.value, list) else int(message.offset)
+
+
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
 
 
 class Consumer(driver.Consumer):
@@ -53,6 +63,9 @@ class Consumer(driver.Consumer):
         # Seeks of changelogs by recovery: how many, and where to; and what they were when the fetch under way began.
         self._changelog_seeks: dict[TP, tuple[int, int]] = {}
         self._seeks_at_fetch: dict[TP, tuple[int, int]] = {}
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     # --- where a partition must go on
 

@@ -41,3 +41,10 @@ async def test_a_key_that_no_worker_has_is_routed_nowhere(app: Application) -> N
     create_post_state(app, app.settings)
     with pytest.raises(KeyError):
         app.router.key_store("post_state", "abc")
+
+
+async def test_a_fetch_that_finds_nothing_does_not_hold_up_a_rebalance_for_long(app: Application) -> None:
+    create_post_state(app, app.settings)
+    thread = app.consumer._new_consumer_thread()
+    consumer = thread._create_worker_consumer(app.transport)
+    assert consumer._fetch_max_wait_ms <= 500
