@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from signalflow.events import decode_enriched
 from signalflow.settings import Settings
@@ -16,7 +15,16 @@ from signalflow.streams.admin import create_topics
 from signalflow.topics import TopicNames
 from signalflow.verify import compare, expected
 from tests.integration.door import Door, door_to_database
-from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce, read_topic
+from tests.integration.workers import (
+    WorkerProcess,
+    committed,
+    count,
+    eventually,
+    fetch_all,
+    observation,
+    produce,
+    read_topic,
+)
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 POSTS = 400
@@ -28,17 +36,6 @@ async def observe(settings: Settings, moment: int) -> None:
     """One observation of every post."""
     at = START + timedelta(minutes=moment)
     await produce(settings, [observation(f"o{n}", at, created_at=START, score=moment) for n in range(POSTS)])
-
-
-async def committed(settings: Settings, topic: str) -> dict[int, int]:
-    """The group's commits in one topic, by partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    try:
-        offsets = await admin.list_consumer_group_offsets(settings.app_id)
-    finally:
-        await admin.close()
-    return {tp.partition: found.offset for tp, found in offsets.items() if tp.topic == topic and found.offset >= 0}
 
 
 async def committed_but_not_stored(settings: Settings) -> list[tuple[str, datetime]]:

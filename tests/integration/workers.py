@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from signalflow.events import Envelope, Metadata, Post, encode
 from signalflow.local.ports import free_ports
@@ -199,6 +200,17 @@ async def read_topic(settings: Settings, topic: str) -> list[Any]:
             while await consumer.position(tp) < end:
                 records += (await consumer.getmany(tp, timeout_ms=500)).get(tp, [])
         return records
+
+
+async def committed(settings: Settings, topic: str) -> dict[int, int]:
+    """The group's commits in one topic, by partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(settings.app_id)
+    finally:
+        await admin.close()
+    return {tp.partition: found.offset for tp, found in offsets.items() if tp.topic == topic and found.offset >= 0}
 
 
 async def fetch_all(settings: Settings, statement: str, *arguments: Any) -> list[asyncpg.Record]:

@@ -8,6 +8,10 @@ STATE = "tests/unit/streams/test_state_table.py"
 UNIT = "tests/unit/streams/test_unit_of_work.py"
 SINK = "tests/unit/test_sink_agent.py"
 OUTAGE = "tests/integration/test_path_outage.py"
+KILLS = "tests/integration/test_path_kills.py"
+
+# Longer than a commit takes: a test has the time to kill the worker between the two.
+LATER = "__import__('asyncio').get_running_loop().call_later(10, lambda *send: __import__('asyncio').ensure_future({send}), {arguments})\n"
 
 
 @dataclass(frozen=True)
@@ -41,18 +45,20 @@ DEFECTS = (
         "a dead letter of the sink is not waited for",
         "agents/sink.py",
         "        await self._producer.send(self._dlq, letters)\n",
-        "        __import__('asyncio').ensure_future(self._producer.send(self._dlq, letters))\n",
+        "        " + LATER.format(send="self._producer.send(*send)", arguments="self._dlq, letters"),
         (f"{SINK}::test_a_flush_is_not_done_before_its_dead_letters_are_confirmed",),
+        (f"{KILLS}::test_what_a_commit_has_passed_survives_a_kill_at_that_moment",),
     ),
     Defect(
         "outputs and dead letters of the unit of work are not waited for",
         "signalflow/streams/unit_of_work.py",
         "            await producer.send(topic, batches)\n",
-        "            __import__('asyncio').ensure_future(producer.send(topic, batches))\n",
+        "            " + LATER.format(send="producer.send(*send)", arguments="topic, batches"),
         (
             f"{UNIT}::test_outputs_and_dead_letters_come_before_the_state",
             f"{UNIT}::test_without_confirmed_outputs_no_state_is_written_and_a_retry_sends_only_what_is_missing",
         ),
+        (f"{KILLS}::test_what_a_commit_has_passed_survives_a_kill_at_that_moment",),
     ),
     Defect(
         "a send returns before the brokers have confirmed it",
@@ -67,14 +73,15 @@ DEFECTS = (
     Defect(
         "RocksDB is written before the changelog",
         "signalflow/streams/state_table.py",
-        "            spans = await self._send(producer, by_partition)\n",
+        '            reach("enrich.before_changelog")\n',
         "            for early, values in by_partition.items():\n"
-        "                self._put(early, values, self.offset_reached(early) + len(values))\n"
-        "            spans = await self._send(producer, by_partition)\n",
+        "                self._put(early, values, self.offset_reached(early))\n"
+        '            reach("enrich.before_changelog")\n',
         (
             f"{STATE}::test_local_state_is_never_ahead_of_its_changelog",
             f"{STATE}::test_a_changelog_send_that_fails_leaves_the_local_state_as_it_was_and_is_made_up",
         ),
+        (f"{KILLS}::test_a_state_that_its_changelog_does_not_hold_misleads_no_successor",),
     ),
     Defect(
         "the commit gap (FS#606): Faust computes what may be committed",
