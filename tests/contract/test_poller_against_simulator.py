@@ -28,9 +28,9 @@ from signalflow.reddit.poller import Poller
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
-DEADLINE = 15.0
 NAMES = ("funny", "python", "askscience")
 # Quick enough for tests: 60 requests a second, five listings a second, a breaker of 0.15 s, a second between two observations of a post.
 SPACING = 1 / 60
@@ -126,14 +126,6 @@ class Run:
 
     def requests(self, prefix: str = "/") -> list[Any]:
         return [entry for entry in self.simulator.simulator.entries if entry.path.startswith(prefix)]
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until the condition holds."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}"
-        await asyncio.sleep(0.01)
 
 
 Starter = Callable[..., Awaitable[Run]]

@@ -1,6 +1,5 @@
 """The API's posts on a real PostgreSQL."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
 from tests.api_clients import bearer, test_secret
 from tests.integration.storage_rows import observation
+from tests.waiting import until
 from web.api.app import create_api
 
 
@@ -133,9 +133,11 @@ async def test_a_lost_connection_heals_without_a_restart(database_url: str) -> N
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'signalflow-api'"
         )
         await killer.close()
-        async with asyncio.timeout(10):
-            while (await client.get("/api/posts/")).status_code != 200:
-                await asyncio.sleep(0.05)
+
+        async def answers() -> bool:
+            return (await client.get("/api/posts/")).status_code == 200
+
+        await until(answers)
 
 
 async def test_a_database_without_the_schema_is_a_problem_that_says_what_to_do(make_database: Any) -> None:

@@ -1,8 +1,6 @@
 """Two workers, one real database, one simulator: one of them polls, whatever happens to leadership, lock and connections."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -17,8 +15,7 @@ from signalflow.storage.locks import LOCK_SPACE, POLLER_LOCK
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import SubredditDefault, list_subreddits, load_defaults
 from signalflow.storage.workers import heartbeat
-
-DEADLINE = 20.0
+from tests.waiting import until
 
 
 @dataclass
@@ -35,13 +32,6 @@ class Resources:
     async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
         self.published += envelopes
         return [True] * len(envelopes)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s"
-        await asyncio.sleep(0.02)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -20,6 +20,7 @@ from signalflow.storage.migrate import upgrade
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_batch, write_or_reject
 from tests.integration.storage_rows import column, features_of, observation, pool_of
+from tests.waiting import until
 
 POISON: dict[str, dict[str, Any]] = {
     "integer overflow": {"current_score": 2**31},
@@ -48,14 +49,6 @@ async def other(database_url: str) -> AsyncIterator[Any]:
     connection = await asyncpg.connect(database_url)
     yield connection
     await connection.close()
-
-
-async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """The first true answer of a condition, within 10 s."""
-    async with asyncio.timeout(10):
-        while not (answer := await condition()):
-            await asyncio.sleep(0.01)
-        return answer
 
 
 async def stored(pool: Pool, rows: list[Enriched]) -> bool:

@@ -14,6 +14,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.writer import STORE_HISTORY, write_batch, write_or_reject
 from tests.integration.storage_oracle import Oracle
 from tests.integration.storage_rows import NOON, column, contents, observation, pool_of
+from tests.waiting import until
 
 DAY = 86_400
 
@@ -151,9 +152,7 @@ async def test_rows_that_commit_while_an_hour_is_recomputed_are_not_forgotten(po
         # The recomputation has read its rows when it waits for this one.
         await holding.execute("UPDATE post_metrics_hourly SET max_score = 0")
         refreshing = asyncio.create_task(refresh_touched(pool))
-        async with asyncio.timeout(5):
-            while not await holding.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-                await asyncio.sleep(0.01)
+        await until(lambda: holding.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
         await write_batch(pool, [observation("b", 0)])
     await refreshing
     await refresh_touched(pool)

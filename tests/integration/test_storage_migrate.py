@@ -16,6 +16,7 @@ from signalflow.settings import get_settings
 from signalflow.storage.migrate import sql, status, upgrade
 from signalflow.storage.schema import check_schema, known_revisions
 from tests.integration.storage_rows import pool_of
+from tests.waiting import until
 
 
 async def execute(url: str, *statements: str) -> None:
@@ -62,9 +63,7 @@ async def test_a_run_waits_for_the_one_before(make_database: Callable[..., str])
     holder = await asyncpg.connect(url)
     await holder.execute("SELECT pg_advisory_lock(1936156268, 1)")  # "sgfl", migrations
     waiting = asyncio.create_task(upgrade(url))
-    async with asyncio.timeout(10):
-        while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-            await asyncio.sleep(0.01)
+    await until(lambda: holder.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
     assert await holder.fetchval("SELECT to_regclass('posts')") is None
     await holder.close()
     assert (await waiting).pending == []

@@ -18,6 +18,7 @@ from signalflow.local import supervisor as supervising
 from signalflow.local.parts import Part, PartState, Stage, Step
 from signalflow.local.process import Launch, tail, wait_until
 from signalflow.local.supervisor import Supervisor, backoff
+from tests.waiting import until
 
 
 class Events:
@@ -72,12 +73,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervising, "_FIRST_BACKOFF", 0.01)
     monkeypatch.setattr(supervising, "_POLL_SECONDS", 0.02)
     monkeypatch.setattr(supervising, "_HEALTH_INTERVAL", 0.05)
-
-
-async def until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
-    async with asyncio.timeout(timeout):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_part_that_dies_is_reported_with_its_last_words_and_started_again(part: Callable[..., Part]) -> None:

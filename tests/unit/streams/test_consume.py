@@ -10,6 +10,7 @@ from faust.types import TP
 from signalflow.errors import Fatal, Retryable
 from signalflow.streams.consume import Batch, Gathering, Ownership, consume
 from tests.unit.streams.fakes import FakeApp, FakeStream
+from tests.waiting import until
 
 SOON = Gathering(due_records=1000, most_records=2000, seconds=0.02)
 DEADLINE = 10.0
@@ -49,12 +50,6 @@ async def running(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_runs_are_acknowledged_in_order_after_their_commit() -> None:
