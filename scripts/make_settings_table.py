@@ -1,4 +1,4 @@
-"""Write the table of settings in README.md anew from signalflow/settings.py.
+"""Write the table of settings in docs/settings.md anew from signalflow/settings.py.
 
 python scripts/make_settings_table.py
 """
@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from signalflow.settings import Settings
 
-README = Path(__file__).parents[1] / "README.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "settings.md"
 BEGIN = "<!-- settings: made by scripts/make_settings_table.py -->\n"
 END = "<!-- end of settings -->\n"
 
@@ -25,12 +25,12 @@ def render_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_table(readme: str) -> str:
-    """The README with the table between its two marks."""
-    before, _, rest = readme.partition(BEGIN)
+def with_table(document: str) -> str:
+    """The document with the table between its two marks."""
+    before, _, rest = document.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{render_table()}{END}{after}"
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    DOCUMENT.write_text(with_table(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

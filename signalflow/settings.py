@@ -45,12 +45,12 @@ class Settings(BaseSettings):
     )
 
     # --- Faust application and topics
-    app_id: str = Field("signalflow", description="Consumer group and prefix of changelog topics.")
+    app_id: str = Field("signalflow", description="Consumer group, and prefix of the changelog and leader topics.")
     topic_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9._-]{0,64}$", description="Put before every topic name, to share one Kafka."
+        "", pattern=r"^[A-Za-z0-9._-]{0,64}$", description="Put before the names of the `reddit.*` topics. To share one Kafka give another SIGNALFLOW_APP_ID too."
     )
     topic_partitions: int = Field(
-        12, ge=1, le=512, description="Partitions of every topic; the most workers that can share the load."
+        12, ge=1, le=512, description="Partitions of every topic but the leader's, which has one; the most workers that can share the load."
     )
     topic_replication: int = Field(
         1, ge=1, le=9, description="Replication factor of every topic; 3 in production (min ISR 2)."
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         6066,
         ge=1,
         le=65535,
-        description="Port of the worker's web views; a worker without a name adds its number to it.",
+        description="Port of the worker's web views; worker-1 has it, worker-2 the next; a worker with a name of its own has exactly this one.",
     )
 
     # --- cures for Faust 0.15.3, each to be switched off when upstream is fixed (docs/decisions/faust-cures.md)
@@ -131,9 +131,9 @@ class Settings(BaseSettings):
     )
 
     # --- Reddit
-    reddit_client_id: str = Field("", description="OAuth client id; empty: the simulator is used.")
+    reddit_client_id: str = Field("", description="OAuth client id; empty: `signalflow up` starts its simulator, a worker by itself does not poll.")
     reddit_client_secret: SecretStr = Field(SecretStr(""), description="OAuth client secret.")
-    reddit_base_url: str = Field("", description="Another API for Reddit, such as the simulator; empty: Reddit itself.")
+    reddit_base_url: str = Field("", description="Another API for Reddit, such as the simulator; empty: Reddit itself, if there is a client id.")
     reddit_user_agent: str = Field(
         "linux:signalflow:0.1.0 (by /u/signalflow_operator)",
         min_length=7,
