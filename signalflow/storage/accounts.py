@@ -69,10 +69,10 @@ async def credentials(pool: Pool, name: str) -> tuple[str | None, bool]:
     return (row[0], row[1]) if row else (None, False)
 
 
-async def renew_password_hash(pool: Pool, name: str, old: str, new: str) -> None:
-    """Store the same password under today's parameters, unless it was changed meanwhile."""
+async def renew_password_hash(pool: Pool, name: str, old: str, new: str) -> bool:
+    """Store the same password under today's parameters; False, changing nothing, when another hash is stored by now."""
     async with connection(pool) as writing:
-        await writing.execute(_RENEW, name, old, new)
+        return await writing.execute(_RENEW, name, old, new) == "UPDATE 1"
 
 
 async def set_password(pool: Pool, name: str, password_hash: str, *, now: datetime, who: str) -> None:

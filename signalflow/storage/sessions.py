@@ -19,10 +19,11 @@ DELETE FROM sessions WHERE id IN (
     SELECT id FROM sessions WHERE expires_at < $1::timestamptz - interval '1 day' ORDER BY expires_at LIMIT 100 FOR UPDATE SKIP LOCKED)
 """
 _FORGET_LINKS = "DELETE FROM sign_in_links WHERE expires_at < $1"
-# A user who was disabled a moment ago gets no session any more: the row is locked against that.
+# A user who was disabled, or whose password was changed, a moment ago gets no session any more: the row is locked against that.
 _START = """
 INSERT INTO sessions (id, user_name, kind, created_at, expires_at)
-SELECT $1, name, $3, $4, $5 FROM users WHERE name = $2 AND disabled_at IS NULL FOR SHARE
+SELECT $1, name, $4, $5, $6 FROM users
+WHERE name = $2 AND password_hash IS NOT DISTINCT FROM $3 AND disabled_at IS NULL FOR SHARE
 """
 _STANDING = """
 SELECT users.name, users.role FROM sessions JOIN users ON users.name = sessions.user_name
@@ -44,7 +45,10 @@ INSERT INTO sign_in_links (token_hash, user_name, expires_at)
 SELECT $1, name, $3 FROM users WHERE name = $2 AND disabled_at IS NULL
 """
 _END_LINKS = "DELETE FROM sign_in_links WHERE user_name = $1"
-_USE_LINK = "DELETE FROM sign_in_links WHERE token_hash = $1 AND expires_at > $2 RETURNING user_name"
+_USE_LINK = """
+DELETE FROM sign_in_links USING users WHERE token_hash = $1 AND expires_at > $2 AND users.name = user_name
+RETURNING users.name, users.password_hash
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,14 @@ class Standing:
 
     name: str
     role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A user who has shown who he is, and the hash of his password at that moment; None: he has none."""
+
+    name: str
+    password_hash: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +82,16 @@ def token_hash(token: str) -> bytes:
 
 
 async def start_session(
-    pool: Pool, user: str, kind: SessionKind, now: datetime, expires_at: datetime, refresh_token: str | None = None
+    pool: Pool, user: Proven, kind: SessionKind, now: datetime, expires_at: datetime, refresh_token: str | None = None
 ) -> UUID | None:
-    """A session of the user, with its first refresh token if one is given; None when the user is gone or disabled."""
+    """A session of the user, with its first refresh token if one is given.
+
+    None when the user is gone or disabled, or has another password by now.
+    """
     session = uuid4()
     async with transaction(pool) as writing:
         await writing.execute(_FORGET_SESSIONS, now)
-        if await writing.execute(_START, session, user, kind, now, expires_at) != "INSERT 0 1":
+        if await writing.execute(_START, session, user.name, user.password_hash, kind, now, expires_at) != "INSERT 0 1":
             return None
         if refresh_token is not None:
             await writing.execute(_ADD_REFRESH, token_hash(refresh_token), session, now)
@@ -134,8 +149,8 @@ async def add_link(pool: Pool, user: str, token: str, now: datetime, expires_at:
         return added
 
 
-async def use_link(pool: Pool, token: str, now: datetime) -> str | None:
+async def use_link(pool: Pool, token: str, now: datetime) -> Proven | None:
     """The user whom the token signs in, and it never does again; None when it has expired, was used or never was."""
     async with connection(pool) as writing:
-        name: str | None = await writing.fetchval(_USE_LINK, token_hash(token), now)
-    return name
+        row = await writing.fetchrow(_USE_LINK, token_hash(token), now)
+    return Proven(*row) if row else None

@@ -1,7 +1,7 @@
 """Signing in with a browser: cookie, CSRF token, one-time link."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.cookies import SimpleCookie
 
 import asyncpg
@@ -11,7 +11,8 @@ from fastapi import FastAPI
 
 from signalflow.clock import utcnow
 from signalflow.storage.accounts import set_password
-from signalflow.storage.sessions import add_link
+from signalflow.storage.pool import Pool
+from signalflow.storage.sessions import add_link, use_link
 from tests.integration.accounts_api import PASSWORD, client_of, make_user, running, settings_of
 from tests.integration.test_access import handshake
 from web.api.auth.paths import own_path
@@ -196,6 +197,21 @@ async def test_a_link_that_expired_or_is_of_nobody_or_from_before_a_new_password
         answer = await browser.get("/sign-in/link", params={"token": token})
         assert answer.headers["location"].startswith("/sign-in?")
     assert not browser.cookies
+
+
+async def test_a_password_that_is_changed_while_a_link_is_followed_voids_it(
+    browser: httpx.AsyncClient, database_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def changed_meanwhile(pool: Pool, token: str, now: datetime) -> object:
+        used = await use_link(pool, token, now)
+        await set_password(database_pool, "ada", "a hash", now=utcnow(), who="tests")
+        return used
+
+    await link(database_pool, "t0ken")
+    monkeypatch.setattr("web.api.auth.session_endpoints.use_link", changed_meanwhile)
+    answer = await browser.get("/sign-in/link", params={"token": "t0ken"})
+    assert answer.headers["location"].endswith("why=link")
+    assert await database_pool.fetchval("SELECT count(*) FROM sessions") == 0
 
 
 async def test_a_socket_opens_with_the_cookie_for_pages_of_ours_only(browser: httpx.AsyncClient, app: FastAPI) -> None:

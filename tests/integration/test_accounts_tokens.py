@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
 from pwdlib.hashers.argon2 import Argon2Hasher
+from structlog.testing import capture_logs
 
 from signalflow.clock import utcnow
 from signalflow.storage.accounts import disable_user, enable_user, set_password, set_role
@@ -120,6 +122,21 @@ async def test_reuse_of_a_refresh_token_ends_the_sign_in_with_all_its_tokens_and
     assert (await client.post("/api/token/refresh/", json={"refresh": following["refresh"]})).status_code == 401
     assert await status(client, other["access"]) == 200
     assert (await client.post("/api/token/refresh/", json={"refresh": other["refresh"]})).status_code == 200
+
+
+async def test_reuse_of_a_refresh_token_is_dealt_with_also_above_the_rate_of_its_address(
+    client: httpx.AsyncClient,
+) -> None:
+    stolen = await sign_in(client)
+    following = (await client.post("/api/token/refresh/", json={"refresh": stolen["refresh"]})).json()
+    assert await status(client, following["access"]) == 200
+    while (await client.post("/api/token/refresh/", json={"refresh": "unknown"})).status_code != 429:
+        pass
+    with capture_logs() as logs:
+        again = await client.post("/api/token/refresh/", json={"refresh": stolen["refresh"]})
+    assert again.status_code == 429
+    assert [line["user"] for line in logs if line["event"] == "refresh_token_reused"] == ["ada"]
+    assert await status(client, following["access"]) == 401
 
 
 async def test_of_two_who_refresh_at_once_one_wins_and_the_sign_in_ends(
@@ -236,3 +253,47 @@ async def test_an_older_hash_is_renewed_when_its_user_signs_in(
     assert renewed != old
     assert HASHER.verify(PASSWORD, renewed)
     await sign_in(client)
+
+
+@pytest.mark.parametrize("path", ["/api/token/", "/api/session/"])
+@pytest.mark.parametrize("way", ["json", "data"])
+async def test_a_password_that_is_changed_while_it_is_verified_signs_nobody_in(
+    client: httpx.AsyncClient, app: FastAPI, database_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch,
+    path: str, way: str,
+) -> None:  # fmt: skip
+    verify = app.state.accounts.passwords.verify
+
+    async def changed_meanwhile(password: str, stored: str) -> tuple[bool, str | None]:
+        verified: tuple[bool, str | None] = await verify(password, stored)
+        await set_password(database_pool, "ada", HASHER.hash("another password"), now=utcnow(), who="tests")
+        return verified
+
+    monkeypatch.setattr(app.state.accounts.passwords, "verify", changed_meanwhile)
+    given: dict[str, Any] = {way: {"username": "ada", "password": PASSWORD}}
+    answer = await client.post(path, **given)
+    if (path, way) == ("/api/session/", "data"):
+        assert answer.headers["location"].endswith("why=password")
+    else:
+        assert (answer.status_code, "no such user with that password" in answer.text) == (401, True)
+    assert "set-cookie" not in answer.headers
+    assert await database_pool.fetchval("SELECT count(*) FROM sessions") == 0
+
+
+async def test_of_two_who_sign_in_at_once_with_an_older_hash_both_are_let_in(
+    client: httpx.AsyncClient, app: FastAPI, database_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have verified the older hash before either stores the newer one."""
+    old = Argon2Hasher(time_cost=2, memory_cost=8, parallelism=1).hash(PASSWORD)
+    await database_pool.execute("UPDATE users SET password_hash = $1", old)
+    verify, barrier = app.state.accounts.passwords.verify, asyncio.Barrier(2)
+
+    async def both_at_once(password: str, stored: str) -> tuple[bool, str | None]:
+        verified: tuple[bool, str | None] = await verify(password, stored)
+        if stored == old:
+            await barrier.wait()
+        return verified
+
+    monkeypatch.setattr(app.state.accounts.passwords, "verify", both_at_once)
+    async with asyncio.timeout(20):
+        await asyncio.gather(sign_in(client), sign_in(client))
+    assert await database_pool.fetchval("SELECT password_hash FROM users") != old

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from signalflow.storage import accounts as users
 from signalflow.storage.pool import Pool
+from signalflow.storage.sessions import Proven
 from web.api.auth.access import accounts_of
 from web.api.auth.passwords import MAX_CHARACTERS, Busy
 from web.api.limits import (
@@ -68,8 +69,8 @@ def body_in(model: type[BaseModel]) -> dict[str, object]:
     }
 
 
-async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> str:
-    """The name of the user whose name and password these are. Raises 401, the same for everything that is wrong, 429 and 503.
+async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> Proven:
+    """The user whose name and password these are. Raises 401, the same for everything that is wrong, 429 and 503.
 
     Whether there is no such user, a disabled one, one without a password or another password: one hash is computed and compared.
     """
@@ -79,18 +80,35 @@ async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> st
     left = await limiter_of(request).look(FAILURES_PER_NAME, "failure", name)
     if not left.allowed:
         enforce(request, left)
-    stored, may_sign_in = await users.credentials(pool, name)
     try:
-        right, renewed = await accounts_of(request).passwords.verify(given.password, stored)
+        verified = await _verified_hash(request, pool, name, given.password)
     except Busy:
         raise HTTPException(
             503, "Too many sign in at this moment; try again in some seconds.", headers={"Retry-After": "2"}
         ) from None
-    if not (right and may_sign_in):
+    if verified is None:
         await limiter_of(request).hit(FAILURES_PER_NAME, "failure", name)
         # The name is left out: people type their password into the wrong field.
         log.warning("sign_in_refused", address=address)
-        raise HTTPException(401, "There is no such user with that password.", headers={"WWW-Authenticate": "Bearer"})
-    if renewed and stored:
-        await users.renew_password_hash(pool, name, stored, renewed)
-    return name
+        raise wrong_credentials()
+    return Proven(name, verified)
+
+
+def wrong_credentials() -> HTTPException:
+    """The one answer to all that can be wrong with a name and a password."""
+    return HTTPException(401, "There is no such user with that password.", headers={"WWW-Authenticate": "Bearer"})
+
+
+async def _verified_hash(request: Request, pool: Pool, name: str, password: str) -> str | None:
+    """The stored hash that the password has; None when it has another, or the user may not sign in. Raises Busy."""
+    # A second time only for what another sign-in, or a change of the password, stored while an older hash was verified.
+    for _ in range(2):
+        stored, may_sign_in = await users.credentials(pool, name)
+        right, renewed = await accounts_of(request).passwords.verify(password, stored)
+        if not (right and may_sign_in and stored):
+            return None
+        if renewed is None:
+            return stored
+        if await users.renew_password_hash(pool, name, stored, renewed):
+            return renewed
+    return None

@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
 from signalflow.storage.pool import Pool
-from signalflow.storage.sessions import end_session, start_session, use_link
+from signalflow.storage.sessions import Proven, end_session, start_session, use_link
 from web.api.auth.access import Principal, Reader, SignedIn, accounts_of, is_same_origin
-from web.api.auth.credentials import Credentials, body_in, body_of, is_form, signed_in_user
+from web.api.auth.credentials import Credentials, body_in, body_of, is_form, signed_in_user, wrong_credentials
 from web.api.auth.paths import MOST_CHARACTERS, SIGN_IN, SIGN_IN_LINK, own_path, sign_in_path
 from web.api.auth.tokens import BROWSER_LIFETIME, Claims
 from web.api.dependencies import PoolOf
@@ -64,11 +64,11 @@ async def follow_link(
     following: Annotated[str, Query(alias="next", max_length=MOST_CHARACTERS)] = "/",
 ) -> RedirectResponse:
     """Sign the browser in, once, and go where the token is not in the address."""
-    name = await use_link(pool, token, utcnow())
-    if name is None:
+    user = await use_link(pool, token, utcnow())
+    if user is None:
         return _redirect(sign_in_path(following, "link"))
     answer = _redirect(own_path(following))
-    if await _start(request, answer, pool, name) is None:
+    if await _start(request, answer, pool, user) is None:
         return _redirect(sign_in_path(following, "link"))
     return answer
 
@@ -104,15 +104,15 @@ async def sign_in(
     given = await body_of(request, Credentials)
     if not is_form(request):
         principal = await _start(request, response, pool, await signed_in_user(request, pool, given))
-        if principal is None:  # disabled between the two statements
-            raise HTTPException(401, "There is no such user with that password.")
+        if principal is None:  # disabled, or given another password, between the two statements
+            raise wrong_credentials()
         return _session(request, response, principal)
     try:
-        name = await signed_in_user(request, pool, given)
+        user = await signed_in_user(request, pool, given)
     except HTTPException as error:
         return _redirect(sign_in_path(following, "password" if error.status_code == 401 else "busy"))
     answer = _redirect(own_path(following))
-    signed_in = await _start(request, answer, pool, name)
+    signed_in = await _start(request, answer, pool, user)
     return answer if signed_in else _redirect(sign_in_path(following, "password"))
 
 
@@ -132,16 +132,16 @@ async def sign_out(request: Request, response: Response, pool: PoolOf, principal
     response.delete_cookie(accounts_of(request).cookie_name, path="/")
 
 
-async def _start(request: Request, response: Response, pool: Pool, name: str) -> Principal | None:
-    """A session with its cookie on the response; None when the user was disabled."""
+async def _start(request: Request, response: Response, pool: Pool, user: Proven) -> Principal | None:
+    """A session with its cookie on the response; None when the user was disabled or given another password meanwhile."""
     accounts, now = accounts_of(request), utcnow()
-    session = await start_session(pool, name, "browser", now, now + BROWSER_LIFETIME)
+    session = await start_session(pool, user, "browser", now, now + BROWSER_LIFETIME)
     standing = await accounts.standings.of_session(session) if session else None
     if session is None or standing is None:
         return None
     response.set_cookie(
         accounts.cookie_name,
-        accounts.signer.issue("browser", Claims(name, session), now, BROWSER_LIFETIME),
+        accounts.signer.issue("browser", Claims(user.name, session), now, BROWSER_LIFETIME),
         max_age=int(BROWSER_LIFETIME.total_seconds()),
         path="/",
         secure=request.url.scheme == "https",

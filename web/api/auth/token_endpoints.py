@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from signalflow.clock import utcnow
 from signalflow.storage.sessions import rotate_refresh_token, start_session
 from web.api.auth.access import accounts_of
-from web.api.auth.credentials import Credentials, body_in, body_of, signed_in_user
+from web.api.auth.credentials import Credentials, body_in, body_of, signed_in_user, wrong_credentials
 from web.api.auth.tokens import ACCESS_LIFETIME, Claims
 from web.api.dependencies import PoolOf
 from web.api.limits import SIGN_INS_PER_ADDRESS, address_of, count_request
@@ -70,12 +70,12 @@ class Verified(BaseModel):
 async def sign_in(request: Request, response: Response, pool: PoolOf) -> Tokens:
     """JSON, or a form as OAuth's password grant sends it. Ten wrong passwords for a name within a minute, or thirty tries from an
     address, and the rest of the minute is refused."""
-    name = await signed_in_user(request, pool, await body_of(request, Credentials))
+    user = await signed_in_user(request, pool, await body_of(request, Credentials))
     refresh, now = _new_refresh_token(), utcnow()
-    session = await start_session(pool, name, "token", now, now + SESSION_LIFETIME, refresh)
-    if session is None:  # disabled between the two statements
-        raise _refused()
-    return _tokens(request, response, name, session, refresh)
+    session = await start_session(pool, user, "token", now, now + SESSION_LIFETIME, refresh)
+    if session is None:  # disabled, or given another password, between the two statements
+        raise wrong_credentials()
+    return _tokens(request, response, user.name, session, refresh)
 
 
 @router.post("/api/token/refresh", include_in_schema=False, response_model=Tokens)
@@ -91,11 +91,11 @@ async def refresh(request: Request, response: Response, pool: PoolOf) -> Tokens:
     following = _new_refresh_token()
     refreshed = await rotate_refresh_token(pool, given.refresh, following, utcnow())
     if refreshed is None or refreshed.reused:
-        # Guessing 256 bits is hopeless; it still should not be quick.
-        await count_request(request, SIGN_INS_PER_ADDRESS, "sign-in", address_of(request.scope))
         if refreshed is not None:
             accounts_of(request).standings.forget_session(refreshed.session)
             log.warning("refresh_token_reused", user=refreshed.user, session=str(refreshed.session))
+        # Guessing 256 bits is hopeless; it still should not be quick.
+        await count_request(request, SIGN_INS_PER_ADDRESS, "sign-in", address_of(request.scope))
         raise _refused()
     return _tokens(request, response, refreshed.user, refreshed.session, following)
 
