@@ -7,14 +7,14 @@ from datetime import datetime
 from signalflow.errors import Invalid
 from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, transaction
-from signalflow.storage.subreddits import Priority, SubredditRow, named_subreddits
+from signalflow.storage.subreddits import BY_NAME, Priority, SubredditRow, locked_subreddits
 
 # One that was removed begins anew: Reddit may say something else of it by now.
-_PUT = """
+_PUT = f"""
 INSERT INTO subreddit_config AS c (name, interval_seconds, priority, paused, changed_by, changed_at)
 SELECT name, interval_seconds, priority, paused, $5, $6
 FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[]) AS given (name, interval_seconds, priority, paused)
-ORDER BY lower(name)
+{BY_NAME}
 ON CONFLICT (lower(name)) DO UPDATE SET
     interval_seconds = EXCLUDED.interval_seconds, priority = EXCLUDED.priority, paused = EXCLUDED.paused, removed_at = NULL,
     name = CASE WHEN c.removed_at IS NULL THEN c.name ELSE EXCLUDED.name END,
@@ -22,7 +22,7 @@ ON CONFLICT (lower(name)) DO UPDATE SET
     changed_by = EXCLUDED.changed_by, changed_at = EXCLUDED.changed_at
 WHERE (c.interval_seconds, c.priority, c.paused) <> (EXCLUDED.interval_seconds, EXCLUDED.priority, EXCLUDED.paused)
     OR c.removed_at IS NOT NULL
-"""
+"""  # noqa: S608
 _REMOVE = """
 UPDATE subreddit_config SET removed_at = $3, changed_by = $2, changed_at = $3
 WHERE lower(name) = ANY ($1::text[]) AND removed_at IS NULL
@@ -56,7 +56,7 @@ async def add_subreddits(
     One that is watched already keeps what `change` does not name. Raises Invalid when a value is out of range.
     """
     async with transaction(pool) as writing:
-        known = {row.name.lower(): row for row in await named_subreddits(writing, names)}
+        known = {row.name.lower(): row for row in await locked_subreddits(writing, names)}
         change = Change(False, change.priority, change.interval_seconds)
         wanted = [_changed(known.get(name.lower()) or _named(defaults, name), change) for name in names]
         return await _put(writing, wanted, action="subreddit.add", by=by, now=now)
@@ -89,7 +89,7 @@ async def remove_subreddits(pool: Pool, names: Sequence[str], *, by: str, now: d
 
 
 async def _all_of(writing: Connection, names: Sequence[str]) -> list[SubredditRow]:
-    rows = await named_subreddits(writing, names)
+    rows = await locked_subreddits(writing, names)
     found = {row.name.lower() for row in rows}
     for name in names:
         if name.lower() not in found:
@@ -118,7 +118,7 @@ async def _put(
             for row in unique
         ]
         await audit.record(writing, who=by, action=action, target=_target(names), details={"now": details})
-    return await named_subreddits(writing, names)
+    return await locked_subreddits(writing, names)
 
 
 def _named(defaults: Wanted, name: str) -> Wanted:

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-import asyncpg
-
 from signalflow.storage.pool import Connection, Pool, connection
 
 Priority = Literal["fast", "medium", "slow"]
 
 _COLUMNS = "name, interval_seconds, priority, paused, state, checked_at, last_polled_at, changed_by, changed_at"
-_ACTIVE = f"SELECT {_COLUMNS} FROM subreddit_config WHERE NOT paused AND removed_at IS NULL ORDER BY lower(name)"  # noqa: S608
+# By code point, as Python compares: pages of the list are cut there, and a database's own collation may order `_` otherwise.
+BY_NAME = 'ORDER BY lower(name) COLLATE "C"'
+_ACTIVE = f"SELECT {_COLUMNS} FROM subreddit_config WHERE NOT paused AND removed_at IS NULL {BY_NAME}"  # noqa: S608
 _NAMED = f"""
-SELECT {_COLUMNS} FROM subreddit_config WHERE removed_at IS NULL AND lower(name) = ANY ($1::text[]) ORDER BY lower(name)
+SELECT {_COLUMNS} FROM subreddit_config WHERE removed_at IS NULL AND lower(name) = ANY ($1::text[]) {BY_NAME}
 """  # noqa: S608
-_LISTED = f"SELECT {_COLUMNS} FROM subreddit_config WHERE removed_at IS NULL ORDER BY lower(name)"  # noqa: S608
+# In one order, so that of two who lock the same rows one waits for the other and not each for each.
+_LOCKED = f"{_NAMED} FOR UPDATE"
+_LISTED = f"SELECT {_COLUMNS} FROM subreddit_config WHERE removed_at IS NULL {BY_NAME}"  # noqa: S608
 # An arrival rate of today: what a reader compares with the tier.
 _POSTS_PER_HOUR = """
 SELECT lower(subreddit), count(*) / 24.0::double precision FROM posts WHERE created_utc > $1 GROUP BY 1
@@ -71,13 +73,15 @@ async def list_subreddits(pool: Pool) -> list[SubredditRow]:
         return [SubredditRow(*row) for row in await reading.fetch(_LISTED)]
 
 
-async def named_subreddits(source: "Pool | Connection", names: Iterable[str]) -> list[SubredditRow]:
-    """Those of these names that are configured, by name; inside a transaction when a connection is given."""
-    lowered = [name.lower() for name in names]
-    if isinstance(source, asyncpg.Pool):
-        async with connection(source) as reading:
-            return [SubredditRow(*row) for row in await reading.fetch(_NAMED, lowered)]
-    return [SubredditRow(*row) for row in await source.fetch(_NAMED, lowered)]
+async def named_subreddits(pool: Pool, names: Iterable[str]) -> list[SubredditRow]:
+    """Those of these names that are configured, by name."""
+    async with connection(pool) as reading:
+        return [SubredditRow(*row) for row in await reading.fetch(_NAMED, [name.lower() for name in names])]
+
+
+async def locked_subreddits(writing: Connection, names: Iterable[str]) -> list[SubredditRow]:
+    """Those of these names that are configured, by name; nobody else changes them until the transaction ends."""
+    return [SubredditRow(*row) for row in await writing.fetch(_LOCKED, [name.lower() for name in names])]
 
 
 async def posts_per_hour(pool: Pool, now: datetime) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """The watched subreddits over the API: what an operator changes, the poller reads."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -12,6 +14,7 @@ from signalflow.settings import Settings
 from signalflow.storage.subreddits import SubredditDefault, active_subreddits, load_defaults, mark_polled, mark_state
 from tests.api_clients import bearer, test_secret
 from tests.integration.storage_rows import NOON
+from tests.waiting import until
 from web.api.app import create_api
 
 DEFAULTS = [
@@ -133,6 +136,50 @@ async def test_many_are_changed_at_once_or_none(client: httpx.AsyncClient, datab
     assert await polled(database_pool) == ["golang"]
 
 
+@asynccontextmanager
+async def held(pool: asyncpg.Pool, name: str) -> AsyncIterator[None]:
+    """Nobody else changes the subreddit until the block ends."""
+    async with pool.acquire() as holder, holder.transaction():
+        await holder.execute("SELECT FROM subreddit_config WHERE name = $1 FOR UPDATE", name)
+        yield
+
+
+async def waiting(pool: asyncpg.Pool, number: int) -> None:
+    """Until so many wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def wait() -> bool:
+        return bool(await pool.fetchval(query) == number)
+
+    await until(wait, f"{number} wait for a lock", 4)
+
+
+async def test_of_two_changes_at_once_neither_undoes_the_other(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    async with held(database_pool, "rust"):
+        changes = [
+            asyncio.create_task(client.patch("/api/subreddits/rust/", json=body))
+            for body in ({"paused": True}, {"priority": "fast"})
+        ]
+        await waiting(database_pool, 2)
+    assert [answer.status_code for answer in await asyncio.gather(*changes)] == [200, 200]
+    rust = (await listed(client))["rust"]
+    assert (rust["paused"], rust["priority"]) == (True, "fast")
+
+
+async def test_a_change_does_not_bring_back_what_is_removed_meanwhile(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    async with held(database_pool, "rust"):
+        removing = asyncio.create_task(client.delete("/api/subreddits/rust/"))
+        await waiting(database_pool, 1)
+        changing = asyncio.create_task(client.patch("/api/subreddits/", json={"names": ["rust"], "priority": "fast"}))
+        await waiting(database_pool, 2)
+    assert [(await removing).status_code, (await changing).status_code] == [204, 422]
+    assert "rust" not in await listed(client)
+
+
 async def test_a_removed_subreddit_is_gone_from_the_list(client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/subreddits/rust")).json()["priority"] == "medium"
     assert (await client.delete("/api/subreddits/rust/")).status_code == 204
@@ -167,6 +214,13 @@ async def test_what_was_exported_can_be_imported_and_changes_nothing(
         }
         assert ("haskell" in await polled(database_pool)) is not dry_run
     assert (await listed(client))["rust"]["priority"] == "fast"
+
+
+async def test_a_file_that_begins_with_a_byte_order_mark_can_be_imported(client: httpx.AsyncClient) -> None:
+    """As spreadsheets write it."""
+    content = "name,interval_seconds,priority\r\nrust,60,fast\r\n".encode("utf-8-sig")
+    answer = await client.post("/api/subreddits.csv", content=content, headers={"Content-Type": "text/csv"})
+    assert (answer.status_code, answer.json().get("changed")) == (200, ["rust"])
 
 
 @pytest.mark.parametrize(

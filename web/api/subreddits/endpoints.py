@@ -146,7 +146,8 @@ async def import_(
     try:
         wanted = [
             Wanted(row.name, row.interval_seconds, row.priority, row.paused)
-            for row in parse_subreddits(content, "body")
+            # Spreadsheets begin a file with a byte order mark.
+            for row in parse_subreddits(content.removeprefix("\ufeff"), "body")
         ]
     except Invalid as error:
         raise InvalidParameter("body", str(error)) from error
