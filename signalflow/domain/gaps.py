@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from signalflow.domain.known import Seen
+from signalflow.domain.known import HORIZON, Seen
 from signalflow.domain.overlap import MAX_GAP_PAGES, PROOF, Anchor, Gap
+from signalflow.domain.watchlist import RETRY_UNAVAILABLE
 
 Outcome = Literal["proven", "split", "unreachable", "given_up"]
 # A page of a gap that failed or could not be published is fetched again after this many seconds.
@@ -103,14 +104,14 @@ class OpenGaps:
 
     def read(self, gap: Gap, items: Sequence[Seen], after: str | None, now: float) -> None:
         """A page of the gap was published in full: close it, go on, or after ten pages go on subreddit by subreddit."""
-        lost_place = gap.after is not None and not items
+        # An empty page is no end of a listing: the post to go on from was deleted in between, or it is a fault of Reddit's.
+        gap.not_before = now if items else now + PAGE_RETRY
         if gap.read(items):
             self.close(gap, "proven")
-            return
-        if after is None and not lost_place:
+        elif items and after is None:
             self.close(gap, "proven" if gap.pages < MAX_GAP_PAGES else "given_up")
         elif gap.pages < MAX_GAP_PAGES:
-            # The post to go on from can be deleted in between, and then the page is empty: from the top again.
+            # After an empty one from the top again.
             gap.after = after
             self._advance(gap)
         elif len(gap.subreddits) > 1:
@@ -119,11 +120,13 @@ class OpenGaps:
             self.close(gap, "given_up")
 
     def refused(self, gap: Gap, now: float) -> None:
-        """Its listing is refused: each subreddit by itself, or the end of it."""
+        """Its listing is refused: each subreddit by itself; one by itself later again, until Reddit hardly has the posts any more."""
         if len(gap.subreddits) > 1:
             self.split(gap, now)
-        else:
+        elif now - gap.opened_at > HORIZON:
             self.close(gap, "unreachable")
+        else:
+            gap.not_before = now + RETRY_UNAVAILABLE
 
     def split(self, gap: Gap, now: float) -> None:
         """Go on with each subreddit by itself: one subreddit's listing goes back 1,000 posts, a combined one shares them."""

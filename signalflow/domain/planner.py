@@ -134,7 +134,7 @@ class Planner:
         findings = Findings(fetch, items, after, now)
         self._decide(findings, now)
         group = fetch.group
-        if group is not None:
+        if group is not None and items:
             findings.is_proven = proves(group.anchors, items, is_whole=after is None)
             if not findings.is_proven and group.gap is None:
                 group.gap = self.gaps.open(group.names, group.anchors, now, is_placed=False)
@@ -165,12 +165,11 @@ class Planner:
         elif fetch.gap:
             if is_complete:
                 self.gaps.read(fetch.gap, items, findings.after, now)
-                fetch.gap.not_before = now
             else:
                 self.gaps.postpone(fetch.gap, now)
         elif fetch.group:
             self._confirm_listing(fetch.group, findings, new, now, is_complete=is_complete)
-        return fetch.group is not None and is_complete
+        return fetch.group is not None and is_complete and bool(items)
 
     def failed(self, fetch: Fetch, now: float) -> None:
         """No answer, for no fault of the names: the same again, later."""
@@ -220,9 +219,17 @@ class Planner:
 
     def _confirm_listing(self, group: Group, findings: Findings, new: int, now: float, *, is_complete: bool) -> None:
         group.count(new, now, overflowed=not findings.is_proven)
-        self.watchlist.succeeded(group, now)
+        if group.gap is not None and group not in self.watchlist.groups:
+            # It was taken apart while its page was on the way.
+            self.watchlist.orphans.append(group.gap)
+            group.gap = None
         if not is_complete:
             # What was not confirmed may be gone from the next page: that one must prove itself against the same anchor.
+            return
+        self.watchlist.succeeded(group, now)
+        if not findings.items:
+            # Perhaps a fault of Reddit's: it replaces nothing that is known. Of a listing never seen before, it is the first look.
+            group.anchors = group.anchors or (Anchor.of_page((), findings.seen_at),)
             return
         if group.gap is not None:
             if findings.is_proven:
@@ -230,9 +237,7 @@ class Planner:
             else:
                 self.gaps.place(group.gap, findings.after)
             group.gap = None
-        if findings.items or not group.anchors:
-            # An empty page may be a fault of Reddit's: it does not replace what is known.
-            group.anchors = (Anchor.of_page(findings.items, findings.seen_at),)
+        group.anchors = (Anchor.of_page(findings.items, findings.seen_at),)
 
     def _put_back(self, fetch: Fetch, seen: set[str], now: float) -> None:
         for id_ in fetch.ids:

@@ -45,6 +45,8 @@ class RefreshQueue:
 
     def put(self, known: Known, now: float) -> None:
         """A post is new, or a taken one was looked at, or that look failed: it waits for its next look."""
+        if self._every == math.inf:
+            return
         known.due = self._due(known, now)
         heapq.heappush(self._by_worth, (known.due, known.id))
         self._queue_checkpoint(known)
@@ -52,7 +54,7 @@ class RefreshQueue:
     def moved(self, known: Known, now: float) -> None:
         """A free look saw the score move: look again earlier if that makes it worth more."""
         due = self._due(known, now)
-        if due < known.due:
+        if due < known.due and self._every < math.inf:
             known.due = due
             heapq.heappush(self._by_worth, (due, known.id))
 

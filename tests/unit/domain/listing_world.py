@@ -16,12 +16,16 @@ def fast(*names: str, interval: float = 60) -> list[Subreddit]:
 
 @dataclass
 class World:
-    """Posts newest first, as listings show them. `refused` subreddits spoil every listing they are in."""
+    """Posts newest first, as listings show them. `refused` subreddits spoil every listing they are in.
+
+    `empty_answers`: so many listings come back without any posts, which is a fault that Reddit has.
+    """
 
     page_size: int = 100
     now: float = START
     posts: list[Seen] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    empty_answers: int = 0
     made: int = 0
 
     def add(self, count: int, subreddit: str = "a", age: float = 0.0) -> list[str]:
@@ -41,6 +45,9 @@ class World:
     def answer(self, fetch: Fetch) -> tuple[list[Seen], str | None]:
         if fetch.ids:
             return [post for post in self.posts if post.id in fetch.ids], None
+        if self.empty_answers > 0:
+            self.empty_answers -= 1
+            return [], None
         listed = [post for post in self.posts if post.subreddit in fetch.names]
         if fetch.after:
             position = next((i for i, post in enumerate(listed) if f"t3_{post.id}" == fetch.after), None)
@@ -59,6 +66,8 @@ class Harness:
     fetches: list[Fetch] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     is_ledger_away: bool = False
+    # Of every answer to a listing: whether a successor may begin from it.
+    looks: list[bool] = field(default_factory=list)
 
     def write_ledger(self) -> None:
         while not self.is_ledger_away and (change := self.planner.gaps.change):
@@ -90,7 +99,9 @@ class Harness:
         for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
             if is_sent:
                 self.published.append((items[decision.item].id, decision.is_new, decision.with_body))
-        self.planner.confirm(findings, confirmed, self.world.now)
+        is_look = self.planner.confirm(findings, confirmed, self.world.now)
+        if fetch.group:
+            self.looks.append(is_look)
 
     def run(self, seconds: float, sent: Callable[[str], bool] = lambda id_: True) -> None:
         """Poll for so long, a second a round."""

@@ -131,6 +131,84 @@ def test_a_short_answer_without_overlap_is_no_proof() -> None:
     assert set(run.new_ids()).issuperset(flood)
 
 
+def test_an_empty_answer_ends_no_gap() -> None:
+    world = World(page_size=10, empty_answers=3)
+    anchor = world.add(10, age=900)
+    hole = world.add(20, age=600)
+    above = world.add(20, age=420)
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
+    # To be read from the top, as after a split.
+    record = GapRecord(7, ("a",), tuple(anchor), START - 900, START - 290)
+    remembered = [known(id_, START - 900) for id_ in anchor] + [known(id_, START - 420) for id_ in above]
+    planner.start([Subreddit("a", 60, "fast", START - 290)], remembered, [record], START)
+    run = Harness(world, planner)
+    run.run(60)
+    assert any(fetch.gap for fetch in run.fetches[:3]), "an empty page of the gap is among the answers"
+    assert sorted(run.new_ids()) == sorted(hole)
+    assert not planner.gaps
+
+
+def test_an_empty_answer_is_no_look_and_opens_no_gap() -> None:
+    run = harness()
+    run.world.add(10)
+    run.run(10)
+    run.world.empty_answers = 1
+    run.looks.clear()
+    run.run(5)
+    assert run.looks == [False]
+    run.run(10)
+    assert run.looks[-1]
+    assert run.gaps == []
+
+
+def test_a_gap_whose_subreddit_is_refused_waits_until_it_can_be_read() -> None:
+    run = harness(page_size=10)
+    run.world.add(10)
+    run.run(10)
+    flood = run.world.add(45)
+    while not run.planner.gaps:
+        run.run(1)
+    run.world.refused = {"a"}
+    run.run(30)
+    assert run.planner.gaps
+    run.world.refused = set()
+    run.run(RETRY_UNAVAILABLE + 60)
+    assert set(run.new_ids()).issuperset(flood)
+    assert run.gaps[-1] == "close proven"
+
+
+def test_a_gap_that_cannot_be_read_for_two_days_is_unreachable() -> None:
+    run = harness(page_size=10)
+    run.world.add(10)
+    run.run(10)
+    run.world.add(45)
+    while not run.planner.gaps:
+        run.run(1)
+    run.world.refused = {"a"}
+    run.run(30)
+    run.world.now += HORIZON
+    run.run(RETRY_UNAVAILABLE)
+    assert run.gaps[-1] == "close unreachable"
+
+
+def test_a_gap_whose_group_is_taken_apart_while_its_page_is_on_the_way_is_read_all_the_same() -> None:
+    run = harness(page_size=10)
+    run.world.add(10)
+    run.run(10)
+    flood = run.world.add(45)
+    fetch = run.planner.next(run.world.now, 1.0)
+    while fetch is None or fetch.group is None:
+        run.world.now += 1
+        fetch = run.planner.next(run.world.now, 1.0)
+    items, after = run.world.answer(fetch)
+    run.planner.configure(fast("a", "b"), run.world.now)
+    findings = run.planner.look(fetch, items, after, run.world.now)
+    run.planner.confirm(findings, [False] * len(findings.decisions), run.world.now)
+    run.run(60)
+    assert set(run.new_ids()).issuperset(flood)
+    assert not run.planner.gaps
+
+
 def test_a_post_whose_send_failed_is_sent_again_and_its_page_is_no_anchor() -> None:
     run = harness(page_size=10)
     run.world.add(10)
@@ -426,6 +504,25 @@ def test_a_subreddit_that_catches_up_by_itself_is_not_forgotten_when_groups_chan
     run.run(90)
     assert set(run.new_ids()) == set(missed)
     assert [group.names for group in planner.watchlist.groups] == [("a", "b", "c")]
+
+
+def test_a_subreddit_that_catches_up_joins_the_others_only_with_what_it_found_confirmed() -> None:
+    world = World()
+    known_b = world.add(10, "b", age=90_000)
+    missed = world.add(5, "b", age=80_000)
+    known_a = world.add(60, "a", age=150) + world.add(60, "a", age=10)
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
+    remembered = [known(id_, START - 90_000, "b") for id_ in known_b] + [known(id_, START - 150) for id_ in known_a]
+    watched = [Subreddit("a", 60, "fast", START - 20), Subreddit("b", 60, "fast", START - 85_000)]
+    planner.start(watched, remembered, (), START)
+    run = Harness(world, planner)
+    while not any(fetch.names == ("b",) for fetch in run.fetches):
+        run.round(sent=lambda id_: False)
+        run.world.now += 1
+    run.run(60)
+    assert set(run.new_ids()) == set(missed)
+    assert run.gaps == []
+    assert [group.names for group in planner.watchlist.groups] == [("a", "b")]
 
 
 def test_a_subreddit_that_was_empty_must_prove_its_first_flood() -> None:
