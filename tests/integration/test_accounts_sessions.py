@@ -95,7 +95,7 @@ async def test_a_write_with_the_cookie_needs_the_sessions_csrf_token(browser: ht
 
 
 async def test_a_page_of_another_site_cannot_sign_anybody_in(browser: httpx.AsyncClient) -> None:
-    for origin in ("https://elsewhere.example", "null", "http://localhost:81"):
+    for origin in ("https://elsewhere.example", "null", "http://localhost:81", "http://["):
         answer = await browser.post("/api/session/", data=GIVEN, headers={"Origin": origin})
         assert answer.status_code == 403, origin
         assert "set-cookie" not in answer.headers
@@ -231,6 +231,7 @@ async def test_a_socket_opens_with_the_cookie_for_pages_of_ours_only(browser: ht
 
     assert await who(cookie=cookie, origin="http://localhost:8000") == "ada"
     assert await who(cookie=cookie, origin="https://elsewhere.example") is None
+    assert await who(cookie=cookie, origin="http://[") is None
     assert await who(cookie=cookie) is None
     assert await who(origin="http://localhost:8000") is None
     assert await handshake(app, "/nothing") != "websocket.accept"

@@ -24,7 +24,8 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds HEADERS to every response."""
+    """ASGI middleware that adds HEADERS to every response but one: the 500 for a fault of ours, which Starlette sends past all
+    middleware, and which has no text but our own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

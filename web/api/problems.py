@@ -58,7 +58,7 @@ OF_READS = documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAI
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Answer every error of the application with a problem."""
+    """Answer every error of the application with a problem. The handlers are coroutines: plain ones would go through a thread."""
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(InvalidParameter, _on_invalid_parameter)
     app.add_exception_handler(Invalid, _on_invalid)
@@ -94,7 +94,7 @@ def _invalid_parameters(faults: Sequence[Fault]) -> JSONResponse:
     return _answer(422, "invalid-parameter", "A parameter is invalid", detail, faults)
 
 
-def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     # The first part of a location says where the parameter stood (query, path); the rest is its name.
     return _invalid_parameters(
@@ -102,17 +102,17 @@ def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _on_invalid_parameter(_: Request, error: Exception) -> JSONResponse:
+async def _on_invalid_parameter(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, InvalidParameter)
     return _invalid_parameters([error.fault])
 
 
-def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Invalid)
     return _invalid_parameters([Fault(parameter=error.field or "request", message=str(error))])
 
 
-def _on_retryable(request: Request, error: Exception) -> JSONResponse:
+async def _on_retryable(request: Request, error: Exception) -> JSONResponse:
     log.warning("api_unavailable", path=request.url.path, error=str(error))
     if isinstance(error, TookTooLong):
         detail = "The database ended this read because it took too long. Ask for less: a shorter window, or fewer filters that match little."
@@ -129,17 +129,17 @@ def _on_retryable(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _on_fatal(request: Request, error: Exception) -> JSONResponse:
+async def _on_fatal(request: Request, error: Exception) -> JSONResponse:
     log.error("api_failed", path=request.url.path, error=str(error))
     detail = "The database refused the request. If its schema is older than this program, run `signalflow migrate`; the log says more."
     return _answer(500, "database-refused", "The database refused", detail)
 
 
-def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
+async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return refusal(error.status_code, str(error.detail), error.headers)
 
 
-def _on_fault_of_ours(_: Request, __: Exception) -> JSONResponse:
+async def _on_fault_of_ours(_: Request, __: Exception) -> JSONResponse:
     # The server logs the traceback itself; a reader has no use for it.
     return _answer(500, "internal", "A fault of ours", "This should not happen; the log of the API has the details.")

@@ -1,7 +1,6 @@
 """What a client asks for when it connects: filter and resume token from the address, and whether its page may ask at all."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.datastructures import QueryParams
@@ -9,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from signalflow.errors import Invalid
 from signalflow.settings import Settings
+from web.api.auth.access import is_same_origin
 from web.live.protocol import Filter
 from web.live.schemas import ecma
 from web.live.token import MOST_CHARACTERS, Token, decode_token
@@ -41,7 +41,7 @@ def may_ask(connection: HTTPConnection, settings: Settings) -> bool:
     origin = connection.headers.get("origin")
     return (
         origin is None
-        or urlsplit(origin).netloc == connection.headers.get("host")
+        or is_same_origin(connection)
         or origin in {allowed.strip() for allowed in settings.live_origins.split(",")}
     )
 

@@ -2,7 +2,9 @@
 
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
+import anyio.to_thread
 import httpx
 import pytest
 import typer
@@ -96,6 +98,49 @@ async def test_every_answer_forbids_inline_scripts_and_framing(client: httpx.Asy
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
+
+
+async def test_no_request_is_sent_through_a_thread(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads are few, and for what blocks: none of this does."""
+    sent: list[Any] = []
+    run_sync = anyio.to_thread.run_sync
+
+    async def noted(function: Any, *arguments: Any, **options: Any) -> Any:
+        sent.append(function)
+        return await run_sync(function, *arguments, **options)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", noted)
+    page = {"Accept": "text/html"}
+    del client.headers["Authorization"]
+    for path, headers, status in [
+        ("/health", {}, 200),
+        ("/nothing", {}, 404),
+        ("/health?x=1", {}, 422),
+        ("/api/posts/", {}, 401),
+        ("/", page, 303),
+    ]:
+        assert (await client.get(path, headers=headers)).status_code == status
+    assert sent == []
+
+
+async def test_a_client_that_leaves_before_its_body_has_come_is_no_fault_of_ours() -> None:
+    told: list[Any] = []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": "/api/token/",
+        "raw_path": b"/api/token/", "query_string": b"", "root_path": "", "scheme": "http", "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80), "headers": [(b"host", b"localhost"), (b"content-length", b"99")],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    app = create_api(Settings(api_secret=SecretStr(test_secret)))
+    async with app.router.lifespan_context(app):
+        await app(scope, receive, send)
+    assert told[0]["status"] == 400
 
 
 async def test_the_openapi_document_names_every_error_of_the_posts(client: httpx.AsyncClient) -> None:

@@ -41,7 +41,8 @@ class _Bearer(SecurityBase):
     scheme_name = "bearer"
     model = HTTPBearer(description="An access token (POST /api/token/), or an API key.")
 
-    def __call__(self) -> None:
+    # A coroutine, as is all that FastAPI calls at each request: it would send a plain function through a thread.
+    async def __call__(self) -> None:
         return None
 
 
@@ -108,7 +109,11 @@ def accounts_of(connection: HTTPConnection) -> Accounts:
 
 def is_same_origin(connection: HTTPConnection) -> bool:
     """Whether a page of this address asks. A browser always says where a page is from when it writes or opens a socket."""
-    return urlsplit(connection.headers.get("origin", "")).netloc == connection.headers.get("host")
+    try:
+        origin = urlsplit(connection.headers.get("origin", "")).netloc
+    except ValueError:  # no browser's, such as `http://[`
+        return False
+    return origin == connection.headers.get("host")
 
 
 def is_within(principal: Principal, scope: Scope) -> bool:
@@ -142,7 +147,7 @@ class SignInNeeded(Exception):
     """A browser opened an address that only those who have signed in may see."""
 
 
-def redirect_to_sign_in(request: Request, _: Exception) -> RedirectResponse:
+async def redirect_to_sign_in(request: Request, _: Exception) -> RedirectResponse:
     """To the sign-in page, and from there back to where the browser wanted to go."""
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(sign_in_path(asked), 303, headers={"Cache-Control": "no-store"})

@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from signalflow.storage import accounts as users
 from signalflow.storage.pool import Pool
@@ -42,8 +43,12 @@ def is_form(request: Request) -> bool:
 
 
 async def body_of(request: Request, model: type[B]) -> B:
-    """The body, be it JSON or a form. Raises RequestValidationError that names what is wrong, and never shows what was sent."""
-    raw = await request.body()
+    """The body, be it JSON or a form. Raises RequestValidationError that names what is wrong, and never shows what was sent; 400 for a
+    client that left before it had sent all of it."""
+    try:
+        raw = await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400, "The connection ended before the body did.") from None
     try:
         if is_form(request):
             return model.model_validate(dict(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=20)))
