@@ -29,13 +29,13 @@ def register(app: typer.Typer) -> None:
         configure_logging(settings)
         bound = bound_socket(host, settings.api_port if port is None else port)
         drop_what_nobody_reads(bound)
+        name, number = bound.getsockname()[:2]
         server = ApiServer(
-            create_api(settings),
+            create_api(settings.model_copy(update={"api_host": host, "api_port": number})),
             # uvicorn believes proxies on this machine unless told; whoever else runs here could then choose their address.
             proxy_headers=bool(settings.api_trusted_proxies),
             forwarded_allow_ips=settings.api_trusted_proxies,
         )
-        name, number = bound.getsockname()[:2]
         print(f"signalflow API: http://{f'[{name}]' if ':' in name else name}:{number}", flush=True)
         server.run(sockets=[bound])
 

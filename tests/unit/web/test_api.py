@@ -8,6 +8,7 @@ import anyio.to_thread
 import httpx
 import pytest
 import typer
+from fastapi import FastAPI
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
@@ -165,6 +166,19 @@ def test_without_a_secret_the_command_refuses_and_says_how_to_make_one(monkeypat
     assert isinstance(result.exception, SignalflowError)
     assert "SIGNALFLOW_API_SECRET is not set" in str(result.exception)
     assert "token_urlsafe" in str(result.exception)
+
+
+def test_the_application_knows_the_address_that_the_command_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cookie is named after the port: two APIs of one host would sign each other's users out."""
+    made: list[Settings] = []
+    monkeypatch.setenv("SIGNALFLOW_API_SECRET", test_secret)
+    monkeypatch.setattr("web.api.app.create_api", lambda settings: made.append(settings) or FastAPI())
+    monkeypatch.setattr("web.api.server.ApiServer.run", lambda server, sockets: [bound.close() for bound in sockets])
+    get_settings.cache_clear()
+    result = CliRunner().invoke(cli(), ["--host", "localhost", "--port", "0"])
+    get_settings.cache_clear()
+    assert result.exit_code == 0, result.output
+    assert (made[0].api_host, made[0].api_port) == ("localhost", int(result.output.strip().rpartition(":")[2]))
 
 
 def cli() -> typer.Typer:
