@@ -23,6 +23,8 @@ _DOWN_SECONDS = 20.0
 _POLL_SECONDS = 0.2
 # A viral post of the simulator gains 50 to 150 points a second then, and one begins every 75 seconds.
 _DEMO_GROWTH = 12.0
+# For the process that stays after --detach: a link in its log would sign in whoever reads that, and the one who waits prints his own.
+_WITHOUT_LINK = "--without-link"
 
 
 StateDirOption = Annotated[
@@ -58,6 +60,9 @@ def up(
     ] = None,
     database_url: Annotated[str | None, typer.Option(help="An existing PostgreSQL instead of our own.")] = None,
     reddit_url: Annotated[str | None, typer.Option(help="Another API for Reddit instead of the simulator.")] = None,
+    without_link: Annotated[
+        bool, typer.Option(_WITHOUT_LINK, hidden=True, help="Make no link that signs a browser in.")
+    ] = False,
 ) -> None:
     """Start Kafka, PostgreSQL, the simulator of Reddit, workers and the API on this machine; Ctrl-C stops them.
 
@@ -90,7 +95,7 @@ def up(
     directory.end_leftovers()
     stack = Stack(options, settings)
     stack.check_ports()
-    _run(stack, directory)
+    _run(stack, directory, with_link=not without_link)
 
 
 def down(state_dir: StateDirOption = None) -> None:
@@ -144,7 +149,7 @@ def _without_password(url: str) -> str:
     return make_url(url).render_as_string(hide_password=True) if url else ""
 
 
-def _run(stack: "Stack", directory: "StateDir") -> None:
+def _run(stack: "Stack", directory: "StateDir", *, with_link: bool) -> None:
     from rich.console import Console
 
     from signalflow.cli.user import new_link
@@ -159,7 +164,8 @@ def _run(stack: "Stack", directory: "StateDir") -> None:
 
     async def whole_life() -> None:
         run = Run(stack, _steps(stack), directory, partial(ConsoleReporter, console))
-        await run.until_stopped(partial(_counter, stack), partial(new_link, stack.effective_settings(), ADMIN))
+        make_link = partial(new_link, stack.effective_settings(), ADMIN) if with_link else None
+        await run.until_stopped(partial(_counter, stack), make_link)
 
     asyncio.run(whole_life())
 
@@ -221,7 +227,7 @@ def _start_detached(directory: "StateDir") -> None:
     arguments = [argument for argument in sys.argv[1:] if argument not in ("--detach", "-d")]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from signalflow.cli.main import main; main()", *arguments],
+            [sys.executable, "-c", "from signalflow.cli.main import main; main()", *arguments, _WITHOUT_LINK],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

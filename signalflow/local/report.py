@@ -57,14 +57,15 @@ class ConsoleReporter:
             with contextlib.suppress(OSError):
                 self._live.update(self._table(), refresh=True)
 
-    def up(self, link: str) -> None:
-        """The stack is up: no table any more. The link signs a browser in."""
+    def up(self, link: str | None) -> None:
+        """The stack is up: no table any more. The link, if there is one, signs a browser in."""
         self._end_table()
         seconds = time.monotonic() - self._started
         self.say(f"[bold green]signalflow is up[/bold green] after {seconds:.0f} s (Ctrl-C stops it)")
-        self.say(
-            f"open {escape(link)} (signs you in once, within 15 minutes; `signalflow user link {ADMIN}` makes another)"
-        )
+        if link is not None:
+            self.say(
+                f"open {escape(link)} (signs you in once, within 15 minutes; `signalflow user link {ADMIN}` makes another)"
+            )
 
     def progress(self, progress: Progress, clock: str) -> None:
         """The line of every few seconds."""

@@ -42,7 +42,7 @@ class Run:
         self._supervisor = Supervisor(stages, self._reporter, self._write_state)
         self._asked_to_stop = asyncio.Event()
 
-    async def until_stopped(self, make_counter: MakeCounter, make_link: MakeLink) -> None:
+    async def until_stopped(self, make_counter: MakeCounter, make_link: MakeLink | None) -> None:
         """Start everything, show progress until a signal comes, stop everything. Raises what made the start fail."""
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
@@ -65,7 +65,7 @@ class Run:
         if not work.cancelled():
             work.result()
 
-    async def _work(self, make_counter: MakeCounter, make_link: MakeLink) -> None:
+    async def _work(self, make_counter: MakeCounter, make_link: MakeLink | None) -> None:
         self._write_state()
         ticking = asyncio.create_task(self._tick())
         try:
@@ -74,7 +74,7 @@ class Run:
             ticking.cancel()
         self._phase = "up"
         self._write_state()
-        self._reporter.up(await make_link())
+        self._reporter.up(await make_link() if make_link else None)
         reader = ProgressReader(self._stack.worker_urls, await make_counter())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.watch())

@@ -155,6 +155,8 @@ def test_after_a_kill_of_the_supervisor_the_next_start_is_not_blocked_and_childr
 ) -> None:
     started = stack.run("up", "--detach", "--port-base", str(stack.base))
     assert started.returncode == 0, started.stderr
+    assert "/sign-in/link?token=" in started.stdout
+    assert "/sign-in/link" not in (stack.directory / "logs" / "up.log").read_text()
     killed = stack.children()
     state = stack.state()
     assert state is not None
