@@ -47,10 +47,15 @@ class Settings(BaseSettings):
     # --- Faust application and topics
     app_id: str = Field("signalflow", description="Consumer group, and prefix of the changelog and leader topics.")
     topic_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9._-]{0,64}$", description="Put before the names of the `reddit.*` topics. To share one Kafka give another SIGNALFLOW_APP_ID too."
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="Put before the names of the `reddit.*` topics. To share one Kafka give another SIGNALFLOW_APP_ID too.",
     )
     topic_partitions: int = Field(
-        12, ge=1, le=512, description="Partitions of every topic but the leader's, which has one; the most workers that can share the load."
+        12,
+        ge=1,
+        le=512,
+        description="Partitions of every topic but the leader's, which has one; the most workers that can share the load.",
     )
     topic_replication: int = Field(
         1, ge=1, le=9, description="Replication factor of every topic; 3 in production (min ISR 2)."
@@ -131,9 +136,14 @@ class Settings(BaseSettings):
     )
 
     # --- Reddit
-    reddit_client_id: str = Field("", description="OAuth client id; empty: `signalflow up` starts its simulator, a worker by itself does not poll.")
+    reddit_client_id: str = Field(
+        "",
+        description="OAuth client id; empty: `signalflow up` starts its simulator, a worker by itself does not poll.",
+    )
     reddit_client_secret: SecretStr = Field(SecretStr(""), description="OAuth client secret.")
-    reddit_base_url: str = Field("", description="Another API for Reddit, such as the simulator; empty: Reddit itself, if there is a client id.")
+    reddit_base_url: str = Field(
+        "", description="Another API for Reddit, such as the simulator; empty: Reddit itself, if there is a client id."
+    )
     reddit_user_agent: str = Field(
         "linux:signalflow:0.1.0 (by /u/signalflow_operator)",
         min_length=7,
@@ -204,7 +214,8 @@ class Settings(BaseSettings):
         100_000, ge=100, description="Most observations read again from Kafka for one client that comes back."
     )
     live_origins: str = Field(
-        "", description="Origins beside our own whose pages may open the live stream, `https://host[,https://host]`."
+        "",
+        description="Origins beside our own whose pages may open the live stream's socket, `https://host[,https://host]`.",
     )
 
     # --- logs

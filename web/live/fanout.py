@@ -129,13 +129,6 @@ class Fanout:
         """Records that may be taken before the next tick."""
         return max(MOST_POSTS_A_FRAME - len(self._fresh), 0)
 
-    @property
-    def has_news(self) -> bool:
-        """Whether a tick would send more than heartbeats."""
-        return bool(self._fresh) or any(
-            client.ready and client.backlog for group in self._groups.values() for client in group.members
-        )
-
     # --- clients
 
     @property

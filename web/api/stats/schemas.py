@@ -134,7 +134,7 @@ class PostStats(BaseModel):
     top_authors: list[RankedAuthor] = Field(description="The 10 authors with the highest engagement, highest first.")
     subreddits: list[SubredditShare] = Field(description="At most 200 subreddits, those with most posts first.")
     timeline: list[TimelineHour] = Field(
-        description="Oldest first; hours without posts are there, with zeros. Of windows over 14 days: hours with posts only."
+        description="Every hour of the window, oldest first; those without posts with zeros."
     )
     keywords: list[KeywordCount] = Field(description="The 30 keywords of most posts, most first.")
     sentiment: SentimentDistribution = Field(description="The sentiment of the titles.")
