@@ -5,9 +5,9 @@ In TimescaleDB mode the database's own policies do this, and the functions calle
 
 from collections.abc import Callable
 
-from signalflow.clock import utcnow
 from signalflow.settings import Settings
 from signalflow.storage.jobs import drop_old, ensure_partitions, refresh_touched
+from signalflow.storage.partitions import database_time
 from signalflow.storage.pool import Pool
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
@@ -23,10 +23,10 @@ def register(app: Application, settings: Settings, pool_of: Callable[[], Pool]) 
     @app.timer(interval=ROLLUP_EVERY_SECONDS, on_leader=True, name="rollup")
     @guarded("rollup")
     async def rollup() -> None:
-        await ensure_partitions(pool_of(), utcnow(), DAYS_AHEAD)
+        await ensure_partitions(pool_of(), await database_time(pool_of()), DAYS_AHEAD)
         await refresh_touched(pool_of())
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="retention")
     @guarded("retention")
     async def retention() -> None:
-        await drop_old(pool_of(), utcnow(), settings.history_retention_days)
+        await drop_old(pool_of(), await database_time(pool_of()), settings.history_retention_days)

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from signalflow.errors import Invalid
 from signalflow.storage.locks import LOCK_SPACE, PARTITION_LOCK
-from signalflow.storage.pool import Connection, Pool, transaction
+from signalflow.storage.pool import Connection, Pool, connection, transaction
 
 HISTORY = "post_metrics_history"
 # An observation is made now; a clock may be off by some hours, not by days.
@@ -21,6 +21,13 @@ SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = '{HISTORY}'::regclass AND c.relname ~ '^{HISTORY}_p[0-9]{{8}}$' ORDER BY 1
 """  # noqa: S608, constants
 _FORGET_BEFORE = "UPDATE schema_info SET history_from = GREATEST(history_from, $1)"
+
+
+async def database_time(pool: Pool) -> datetime:
+    """The database's clock. What is dropped or refused for good hangs on one clock, not on that of whichever worker leads."""
+    async with connection(pool) as asking:
+        now: datetime = await asking.fetchval("SELECT now()")
+        return now
 
 
 def day_of(moment: datetime) -> date:

@@ -15,11 +15,10 @@ import asyncpg
 import orjson
 from msgspec import UNSET
 
-from signalflow.clock import utcnow
 from signalflow.errors import Invalid
 from signalflow.events import Enriched
 from signalflow.fail_points import reach
-from signalflow.storage.partitions import HISTORY, make_partitions_of_observations
+from signalflow.storage.partitions import HISTORY, database_time, make_partitions_of_observations
 from signalflow.storage.pool import Pool, transaction
 
 # Parameters are arrays sorted by id, one element a post: writers lock posts in one order, so two of them cannot deadlock, and
@@ -129,7 +128,7 @@ async def write_batch(pool: Pool, rows: Sequence[Enriched]) -> None:
     except Invalid as error:
         if not _lacks_partition(error):
             raise
-        await make_partitions_of_observations(pool, columns.history[1], utcnow())
+        await make_partitions_of_observations(pool, columns.history[1], await database_time(pool))
         await _store(pool, columns)
 
 

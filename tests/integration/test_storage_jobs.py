@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 
+from agents import jobs
+from signalflow import clock
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched
+from signalflow.settings import Settings
 from signalflow.storage.jobs import drop_old, ensure_partitions, refresh_rollup, refresh_touched
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import STORE_HISTORY, write_batch, write_or_reject
@@ -59,6 +63,32 @@ async def test_partitions_are_made_ahead_and_once(pool: Pool) -> None:
     assert sum(made) == 5
     assert await partitions(pool) == days(-1, 3)
     assert await ensure_partitions(pool, NOON, 3) == 0
+
+
+class Timers:
+    """Stands for the application: what registers a timer, by its name."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Any] = {}
+
+    def timer(self, *, name: str, **_: Any) -> Any:
+        return lambda tick: self.by_name.setdefault(name, tick)
+
+
+@pytest.mark.parametrize("days", [-100, 100])
+async def test_a_leader_whose_clock_is_wrong_drops_no_history_and_refuses_none(pool: Pool, days: int) -> None:
+    timers, now = Timers(), datetime.now(UTC)
+    jobs.register(timers, Settings(), lambda: pool)  # type: ignore[arg-type]
+    await write_batch(pool, [observation("a", observed_at=now)])
+    clock.set_wrong(days * DAY)
+    try:
+        for name in ("rollup", "retention"):
+            await timers.by_name[name]()
+        await write_batch(pool, [observation("a", observed_at=now + timedelta(days=2))])
+    finally:
+        clock.set_wrong(0)
+    await write_batch(pool, [observation("b", observed_at=now)])
+    assert await column(pool, "post_metrics_history", "post_id") == ["a", "a", "b"]
 
 
 async def test_a_partition_can_be_made_while_a_writer_holds_the_table(pool: Pool) -> None:
