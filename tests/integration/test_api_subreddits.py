@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -81,6 +82,24 @@ async def test_posts_per_hour_are_those_of_the_last_day(client: httpx.AsyncClien
     # Every second of the 23 hours that lie within the day is even: 11 or 12 posts, by the second at which the day begins.
     assert found["Python"]["posts_per_hour"] in (round(11 / 24, 2), 0.5)
     assert found["golang"]["posts_per_hour"] == 0
+
+
+async def test_however_often_the_list_is_asked_for_posts_are_counted_once_and_changes_show_at_once(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+
+    async def count(pool: asyncpg.Pool, now: datetime) -> dict[str, float]:
+        counted.append(now)
+        return {"rust": 1.5}
+
+    monkeypatch.setattr("web.api.subreddits.view.posts_per_hour", count)
+    await asyncio.gather(*(listed(client) for _ in range(10)))
+    changed = (await client.patch("/api/subreddits/rust/", json={"paused": True})).json()
+    assert changed["paused"]
+    assert (await listed(client))["rust"] == changed
+    assert changed["posts_per_hour"] == 1.5
+    assert len(counted) == 1
 
 
 @pytest.mark.parametrize(

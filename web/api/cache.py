@@ -53,6 +53,11 @@ class AnswerCache:
         # Who goes away does not take the answer from the others.
         return await asyncio.shield(task)
 
+    def forget(self, key: str) -> None:
+        """Whoever asks from now on gets a new answer, since what it is of was changed here. Not what Redis keeps."""
+        self._kept.pop(key, None)
+        self._running.pop(key, None)
+
     async def close(self) -> None:
         """Close the connections."""
         for task in list(self._running.values()):
@@ -61,7 +66,8 @@ class AnswerCache:
             await self._redis.aclose()
 
     def _ended(self, key: str, task: asyncio.Task[bytes]) -> None:
-        del self._running[key]
+        if self._running.get(key) is task:
+            del self._running[key]
         if not task.cancelled():
             task.exception()  # seen, even if nobody waited to the end
 
@@ -76,6 +82,8 @@ class AnswerCache:
         if now < until:
             return answer
         answer = await compute()
+        if self._running.get(key) is not asyncio.current_task():
+            return answer  # forgotten meanwhile: it may be of before the change
         self._kept.pop(key, None)
         while len(self._kept) >= MOST_KEPT:
             del self._kept[next(iter(self._kept))]

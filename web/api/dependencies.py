@@ -17,6 +17,11 @@ async def _pool(request: Request) -> Pool:
     return pool
 
 
+async def _readiness_pool(request: Request) -> Pool:
+    pool: Pool = request.app.state.readiness_pool
+    return pool
+
+
 async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
@@ -48,6 +53,7 @@ async def _workers(request: Request) -> Workers:
 
 
 PoolOf = Annotated[Pool, Depends(_pool)]
+ReadinessPoolOf = Annotated[Pool, Depends(_readiness_pool)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
 ReaderOf = Annotated[Reader, Depends(_reader)]
 CacheOf = Annotated[AnswerCache, Depends(_cache)]

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Body, HTTPException, Path, Query
+from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 from pydantic import AwareDatetime
 
 from signalflow.events import Stage
@@ -20,8 +20,10 @@ from signalflow.storage.dead_letters import (
     resolve_letter,
 )
 from signalflow.storage.pool import Pool
+from web.api.answers import raw_answer
 from web.api.auth.access import Operator, Reader
-from web.api.dependencies import PoolOf, SettingsOf
+from web.api.cache import AnswerCache
+from web.api.dependencies import BriefCacheOf, PoolOf, SettingsOf
 from web.api.dlq.schemas import (
     CountOut,
     LetterOut,
@@ -42,6 +44,8 @@ MOST_VALUE_BYTES = 64 << 10
 REPLAYS_SHOWN = 20
 # A request is not held longer; what was sent is sent, and the letters say what became of it.
 WAIT_SECONDS = 30.0
+# All letters are counted, and every open page asks every few seconds. Whoever changes one sees it at once.
+STATS, STATS_SECONDS = "dead letters", 2.0
 
 router = APIRouter(prefix="/dlq", tags=["dead letters"])
 
@@ -82,15 +86,10 @@ async def list_letters(
 
 
 @router.get("/stats/", include_in_schema=False)
-@router.get("/stats", summary="How many dead letters there are, and why", responses=READ_PROBLEMS)
-async def stats(pool: PoolOf, _: Reader) -> Stats:
-    """By topic, stage, error and state, the most frequent first; and the newest replays."""
-    counts = await letter_counts(pool)
-    by_state: dict[ShownState, int] = {"dead": 0, "replayed": 0, "dead_again": 0, "resolved": 0}
-    for count in counts:
-        by_state[count.state] += count.letters
-    replays = [ReplayOut.of(record) for record in await recent_replays(pool, REPLAYS_SHOWN)]
-    return Stats(by_state=by_state, groups=[CountOut.of(count) for count in counts], replays=replays)
+@router.get("/stats", summary="How many dead letters there are, and why", response_model=Stats, responses=READ_PROBLEMS)
+async def stats(pool: PoolOf, cache: BriefCacheOf, _: Reader) -> Response:
+    """By topic, stage, error and state, the most frequent first; and the newest replays. At most 2 s old."""
+    return raw_answer(await cache.get(STATS, STATS_SECONDS, lambda: _stats(pool)))
 
 
 @router.get("/{letter_id}/", include_in_schema=False)
@@ -103,7 +102,11 @@ async def show_letter(pool: PoolOf, _: Reader, letter_id: LetterId) -> LetterOut
 @router.post("/replay/", include_in_schema=False)
 @router.post("/replay", summary="Replay dead letters", responses=WRITE_PROBLEMS)
 async def replay_many(
-    pool: PoolOf, settings: SettingsOf, who: Operator, wish: Annotated[ReplayWish, Body(default_factory=ReplayWish)]
+    pool: PoolOf,
+    cache: BriefCacheOf,
+    settings: SettingsOf,
+    who: Operator,
+    wish: Annotated[ReplayWish, Body(default_factory=ReplayWish)],
 ) -> ReplayAnswer:
     """Send the original records of open letters back to their topics, the oldest first, as one attempt more.
 
@@ -116,7 +119,7 @@ async def replay_many(
         most=settings.dlq_replay_most if wish.most is None else wish.most,
         wait_seconds=WAIT_SECONDS,
     )
-    return await _answer(pool, settings, request, dry=wish.dry_run)
+    return await _answer(pool, cache, settings, request, dry=wish.dry_run)
 
 
 @router.post("/replay/{letter_id}/", include_in_schema=False)
@@ -125,6 +128,7 @@ async def replay_many(
 )
 async def replay_one(
     pool: PoolOf,
+    cache: BriefCacheOf,
     settings: SettingsOf,
     who: Operator,
     letter_id: LetterId,
@@ -137,18 +141,19 @@ async def replay_one(
     )
     if not (await dry_run(pool, settings, request)).ids:
         raise HTTPException(HTTPStatus.CONFLICT, _why_not(letter, settings))
-    return await _answer(pool, settings, request, dry=wish.dry_run)
+    return await _answer(pool, cache, settings, request, dry=wish.dry_run)
 
 
 @router.post("/resolve/{letter_id}/", include_in_schema=False)
 @router.post(
     "/resolve/{letter_id}", summary="Discard a dead letter", responses=WRITE_PROBLEMS | ONE_PROBLEMS | CONFLICT
 )
-async def resolve(pool: PoolOf, who: Operator, letter_id: LetterId, given: Reason) -> LetterOut:
+async def resolve(pool: PoolOf, cache: BriefCacheOf, who: Operator, letter_id: LetterId, given: Reason) -> LetterOut:
     """It will not be replayed; the reason, and who gave it, stay with it."""
     await _found(pool, letter_id)
     if not await resolve_letter(pool, letter_id, by=who.name, reason=given.reason):
         raise HTTPException(HTTPStatus.CONFLICT, f"Dead letter {letter_id} is resolved already.")
+    cache.forget(STATS)
     return LetterOut.of(await _found(pool, letter_id))
 
 
@@ -167,8 +172,21 @@ async def _found(pool: Pool, letter_id: int) -> StoredLetter:
     return letter
 
 
-async def _answer(pool: Pool, settings: Settings, request: ReplayRequest, *, dry: bool) -> ReplayAnswer:
+async def _stats(pool: Pool) -> bytes:
+    counts = await letter_counts(pool)
+    by_state: dict[ShownState, int] = {"dead": 0, "replayed": 0, "dead_again": 0, "resolved": 0}
+    for count in counts:
+        by_state[count.state] += count.letters
+    replays = [ReplayOut.of(record) for record in await recent_replays(pool, REPLAYS_SHOWN)]
+    found = Stats(by_state=by_state, groups=[CountOut.of(count) for count in counts], replays=replays)
+    return found.model_dump_json().encode()
+
+
+async def _answer(
+    pool: Pool, cache: AnswerCache, settings: Settings, request: ReplayRequest, *, dry: bool
+) -> ReplayAnswer:
     report = await (dry_run if dry else replay)(pool, settings, request)
+    cache.forget(STATS)
     return ReplayAnswer.of(report)
 
 

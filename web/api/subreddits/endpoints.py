@@ -20,7 +20,7 @@ from signalflow.storage.subreddit_changes import (
 )
 from signalflow.storage.subreddits import SubredditRow, list_subreddits, named_subreddits
 from web.api.auth.access import Operator, Reader
-from web.api.dependencies import PoolOf, SettingsOf
+from web.api.dependencies import CacheOf, PoolOf, SettingsOf
 from web.api.problems import InvalidParameter, documented
 from web.api.subreddits.schemas import (
     Added,
@@ -59,6 +59,7 @@ NameInPath = Annotated[Name, Path(description="Name, in any case.", examples=["r
 @router.get("/api/subreddits/", summary="Watched subreddits, by name", responses=READ_PROBLEMS)
 async def list_watched(
     pool: PoolOf,
+    cache: CacheOf,
     settings: SettingsOf,
     _: Reader,
     search: Annotated[str | None, Query(max_length=64, description="Part of the name, in any case.")] = None,
@@ -67,8 +68,8 @@ async def list_watched(
     cursor: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
     page_size: Annotated[int, Query(ge=1, le=MOST_ROWS_A_PAGE, description="Subreddits of a page.")] = 500,
 ) -> SubredditPage:
-    """Each with what Reddit says of it, when it was last in a listing, and who changed it."""
-    view = await View.of(pool, settings, utcnow())
+    """Each with what Reddit says of it, when it was last in a listing, and who changed it. `posts_per_hour` is at most 30 s old."""
+    view = await View.of(pool, cache, settings, utcnow())
     items = [
         item
         for item in view.shown(await list_subreddits(pool))
@@ -83,24 +84,26 @@ async def list_watched(
 
 @router.post("/api/subreddits", include_in_schema=False)
 @router.post("/api/subreddits/", summary="Watch subreddits", responses=WRITE_PROBLEMS)
-async def add(pool: PoolOf, settings: SettingsOf, who: Operator, added: Added) -> list[SubredditOut]:
+async def add(pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, added: Added) -> list[SubredditOut]:
     """The poller looks at them within a minute, and within its budget; they are `pending` until Reddit has shown them."""
     tier = added.priority or DEFAULT_TIER
     defaults = Wanted("", added.interval_seconds or TIER_INTERVALS[tier], tier)
     change = _change(added.priority, added.interval_seconds, None)
     now = utcnow()
     rows = await add_subreddits(pool, added.names, defaults, change, by=who.name, now=now)
-    return (await View.of(pool, settings, now)).shown(rows)
+    return (await View.of(pool, cache, settings, now)).shown(rows)
 
 
 @router.patch("/api/subreddits", include_in_schema=False)
 @router.patch("/api/subreddits/", summary="Change many subreddits", responses=WRITE_PROBLEMS)
-async def change_many(pool: PoolOf, settings: SettingsOf, who: Operator, changed: ChangedMany) -> list[SubredditOut]:
+async def change_many(
+    pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, changed: ChangedMany
+) -> list[SubredditOut]:
     """All of them or, when one is not watched, none."""
     now = utcnow()
     change = _change(changed.priority, changed.interval_seconds, changed.paused)
     rows = await change_subreddits(pool, changed.names, change, by=who.name, now=now)
-    return (await View.of(pool, settings, now)).shown(rows)
+    return (await View.of(pool, cache, settings, now)).shown(rows)
 
 
 @router.post("/api/subreddits/remove", include_in_schema=False, status_code=204)
@@ -162,21 +165,23 @@ async def import_(
 
 @router.get("/api/subreddits/{name}", include_in_schema=False)
 @router.get("/api/subreddits/{name}/", summary="One watched subreddit", responses=READ_PROBLEMS | NAMED_PROBLEMS)
-async def detail(pool: PoolOf, settings: SettingsOf, _: Reader, name: NameInPath) -> SubredditOut:
+async def detail(pool: PoolOf, cache: CacheOf, settings: SettingsOf, _: Reader, name: NameInPath) -> SubredditOut:
     """As in the list."""
     rows = await _watched(pool, name)
-    return (await View.of(pool, settings, utcnow())).shown(rows)[0]
+    return (await View.of(pool, cache, settings, utcnow())).shown(rows)[0]
 
 
 @router.patch("/api/subreddits/{name}", include_in_schema=False)
 @router.patch("/api/subreddits/{name}/", summary="Change a subreddit", responses=WRITE_PROBLEMS | NAMED_PROBLEMS)
-async def change(pool: PoolOf, settings: SettingsOf, who: Operator, name: NameInPath, changed: Changed) -> SubredditOut:
+async def change(
+    pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, name: NameInPath, changed: Changed
+) -> SubredditOut:
     """Pause it, go on, or change how closely it is watched."""
     await _watched(pool, name)
     now = utcnow()
     wanted = _change(changed.priority, changed.interval_seconds, changed.paused)
     rows = await change_subreddits(pool, [name], wanted, by=who.name, now=now)
-    return (await View.of(pool, settings, now)).shown(rows)[0]
+    return (await View.of(pool, cache, settings, now)).shown(rows)[0]
 
 
 @router.delete("/api/subreddits/{name}", include_in_schema=False, status_code=204)

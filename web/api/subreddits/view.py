@@ -4,13 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import orjson
+
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import SubredditRow, posts_per_hour
+from web.api.answers import json_bytes
+from web.api.cache import AnswerCache
 from web.api.subreddits.schemas import Status, SubredditOut
 
 # The poller reads the configuration every so often, and finishes the request that it is at before it looks.
 REQUEST_SECONDS = 16.0
+# Every open page asks for the list every few seconds, and the rates are counted from all posts of a day.
+RATE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,14 @@ class View:
     delay: timedelta
 
     @classmethod
-    async def of(cls, pool: Pool, settings: Settings, now: datetime) -> "View":
-        """Raises Retryable while the database is away."""
-        delay = timedelta(seconds=settings.config_refresh_seconds + REQUEST_SECONDS)
-        return cls(now, await posts_per_hour(pool, now), delay)
+    async def of(cls, pool: Pool, cache: AnswerCache, settings: Settings, now: datetime) -> "View":
+        """With rates that are at most RATE_SECONDS old. Raises Retryable while the database is away."""
+
+        async def compute() -> bytes:
+            return json_bytes(await posts_per_hour(pool, now))
+
+        rates: dict[str, float] = orjson.loads(await cache.get("posts per hour", RATE_SECONDS, compute))
+        return cls(now, rates, timedelta(seconds=settings.config_refresh_seconds + REQUEST_SECONDS))
 
     def shown(self, rows: Iterable[SubredditRow]) -> list[SubredditOut]:
         """The rows as the API gives them."""
