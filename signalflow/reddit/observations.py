@@ -9,12 +9,12 @@ from signalflow.domain.known import Seen
 from signalflow.events import Envelope, Metadata, Post
 
 
-def seen(post: Post, shift: float) -> Seen:
-    """The post as the planner sees it; `shift` turns epoch seconds of the answer into the planner's clock. Of the text only a hash is kept."""
+def seen(post: Post) -> Seen:
+    """The post as the planner sees it. Of the text only a hash is kept."""
     return Seen(
         id=post.id,
         subreddit=post.subreddit,
-        created=post.created_utc.timestamp() + shift,
+        created=post.created_utc.timestamp(),
         score=post.score,
         comments=post.num_comments,
         state=(post.removed_by, post.edited_at),

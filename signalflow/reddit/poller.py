@@ -4,6 +4,7 @@ It never ends by itself: whatever fails is logged, counted and tried again. One 
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -47,8 +48,11 @@ DATABASE_RETRY = 5.0
 OLDEST_DAYS = 60.0
 # How long publishing waits for a gap to be written down; after that polling goes on, and only the gap's own pages wait.
 LEDGER_PATIENCE = 2.0
-# A smaller difference between this clock and an answer's time is the way of the answer, in seconds.
+# A smaller difference between our reckoning and an answer's time is the way of the answer; a larger one is followed by so much an answer,
+# in seconds.
 CLOCK_TOLERANCE = 2.0
+# What is asked only to hear the time; whether there is such a post does not matter.
+ANY_ID = "1"
 # The Date header counts whole seconds and a clock may be off by 2 s without being corrected; what was created later than that is invalid.
 FUTURE_TOLERANCE = timedelta(seconds=5)
 
@@ -76,10 +80,9 @@ class Poller:
             listing_per_minute=settings.listing_requests_per_minute,
             refresh_ids_per_minute=settings.refresh_ids_per_minute,
         )
-        self._gap_writer = GapWriter(self.planner.gaps, ledger, self._true_time)
-        self._wall_minus_steady = 0.0
-        # How far the answers' time is behind this clock, in seconds.
-        self._shift = 0.0
+        self._gap_writer = GapWriter(self.planner.gaps, ledger, _moment)
+        # Reddit's clock minus the steady one of this process, in seconds; its wall clock may be wrong.
+        self._reddit_minus_steady = 0.0
         self._started_at = clock()
         self._starts: list[float] = []
         # What the configuration has not been told yet, and which subreddits it knows as readable.
@@ -91,7 +94,6 @@ class Poller:
 
     async def run(self) -> None:
         """Take over from whoever polled before, then poll until cancelled."""
-        self._wall_minus_steady = self._clock().timestamp() - _steady()
         await self._take_over()
         async with asyncio.TaskGroup() as group:
             group.create_task(_for_ever(self._step))
@@ -99,14 +101,18 @@ class Poller:
             group.create_task(_for_ever(self._exchange_config))
 
     def now(self) -> float:
-        """The planner's clock: epoch seconds when the poller started, and steady from there."""
-        return _steady() + self._wall_minus_steady
+        """The planner's clock: Reddit's, in epoch seconds, as it is that of posts, of looks and of gaps."""
+        return _steady() + self._reddit_minus_steady
 
     async def _take_over(self) -> None:
         """Read subreddits, known posts and open gaps. Waits for the database: without them an old post would be published as new."""
+        knows_time = False
         while True:
             try:
                 subreddits = await self._config.subreddits()
+                if not knows_time:
+                    await self._learn_time()
+                    knows_time = True
                 known = await self._known_posts()
                 gaps = await self._ledger.open_gaps()
             except SignalflowError as error:
@@ -118,20 +124,37 @@ class Poller:
             log.info("poller_started", subreddits=len(subreddits), known_posts=len(known), open_gaps=len(gaps))
             return
 
+    async def _learn_time(self) -> None:
+        """Wait for an answer of Reddit, whatever it says, and take its time: by a wrong clock an overlap would seem to be proven."""
+        while True:
+            await asyncio.sleep(self.budget.wait(_steady()))
+            page = await self._fetch(Fetch(ids=(ANY_ID,)))
+            if page is not None:
+                self._reddit_minus_steady = page.observed_at.timestamp() - _steady()
+                self._started_at = page.observed_at
+                return
+
+    def _follow_time(self, answered_at: datetime) -> None:
+        """Follow Reddit's clock little by little: one odd answer must not turn the timetable over."""
+        ahead = answered_at.timestamp() - self.now()
+        if abs(ahead) > CLOCK_TOLERANCE:
+            self._reddit_minus_steady += math.copysign(CLOCK_TOLERANCE, ahead)
+
     async def _known_posts(self) -> Sequence[Remembered]:
         """The posts of the last two days; after a longer standstill of as many more days as it takes, so that the gap is seen."""
         days = HORIZON / 86400.0
-        while not (known := await self._known.known_posts(self._clock() - timedelta(days=days))) and days < OLDEST_DAYS:
+        now = _moment(self.now())
+        while not (known := await self._known.known_posts(now - timedelta(days=days))) and days < OLDEST_DAYS:
             days *= 2.0
         return known
 
     async def _step(self) -> float:
         """At most one request; returns the seconds to sleep until the next."""
-        now = self.now()
-        wait = self.budget.wait(now)
+        wait = self.budget.wait(_steady())
         if wait > 0:
             return min(wait, LONGEST_SLEEP)
-        fetch = self.planner.next(now, self.budget.spacing(now))
+        now = self.now()
+        fetch = self.planner.next(now, self.budget.spacing(_steady()))
         if fetch is None:
             return min(self.planner.wake(now), LONGEST_SLEEP)
         page = await self._fetch(fetch)
@@ -146,7 +169,7 @@ class Poller:
 
     async def _fetch(self, fetch: Fetch) -> Page | None:
         """Make the request; None when there was no answer, which budget and planner have been told then."""
-        self.budget.start(self.now())
+        self.budget.start(_steady())
         self._count_start()
         outcome = "broken"
         try:
@@ -154,46 +177,43 @@ class Poller:
                 page = await self._client.info(fetch.ids)
             else:
                 page = await self._client.listing(fetch.names, after=fetch.after)
-            self.budget.succeeded(self.now(), *_window(page.rate_limit))
+            self.budget.succeeded(_steady(), *_window(page.rate_limit))
             outcome = "ok"
             return page
         except RateLimited as error:
             outcome = "rate_limited"
             used, remaining, reset = _window(error.rate_limit)
-            wait = self.budget.rate_limited(self.now(), error.retry_after, used=used, remaining=remaining, reset=reset)
+            wait = self.budget.rate_limited(_steady(), error.retry_after, used=used, remaining=remaining, reset=reset)
             self.planner.failed(fetch, self.now())
             log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
         except SubredditUnavailable as error:
             outcome = "refused"
-            self.budget.refused(self.now())
+            self.budget.refused(_steady())
             self.planner.refused(fetch, self.now())
             if len(fetch.names) == 1:
                 self._readable.discard(fetch.names[0])
                 self._states[fetch.names[0]] = error.reason
-            log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[0], reason=error.reason)
+            log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[:1], reason=error.reason)
         except (Unavailable, Unauthorized) as error:
             outcome = "unauthorized" if isinstance(error, Unauthorized) else "unavailable"
-            self.budget.broke(self.now())
+            self.budget.broke(_steady())
             self.planner.failed(fetch, self.now())
             log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
         finally:
             if outcome == "broken":
                 # Cancelled, or an error that the client's contract does not name: the gate must not stay shut, nor the fetch be lost.
-                self.budget.broke(self.now())
+                self.budget.broke(_steady())
                 self.planner.failed(fetch, self.now())
             REDDIT_REQUESTS.labels(kind=fetch.kind, outcome=outcome).inc()
         return None
 
     async def _take(self, fetch: Fetch, page: Page) -> None:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
-        now = self.now()
+        self._follow_time(page.observed_at)
         posts = [post for post in page.posts if post.created_utc <= page.observed_at + FUTURE_TOLERANCE]
         if len(posts) < len(page.posts):
             log.warning("posts_from_the_future", count=len(page.posts) - len(posts), kind=fetch.kind)
-        # Ages are what the planner reckons with: an answer's own time may be far from this clock.
-        shift = now - page.observed_at.timestamp()
-        self._shift = shift if abs(shift) > CLOCK_TOLERANCE else 0.0
-        findings = self.planner.look(fetch, [seen(post, self._shift) for post in posts], page.after, now)
+        findings = self.planner.look(fetch, [seen(post) for post in posts], page.after, self.now())
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publish(fetch, findings, posts, page.observed_at)
         is_complete = self.planner.confirm(findings, confirmed, self.now())
@@ -243,11 +263,8 @@ class Poller:
         self._states = {name: state for name, state in self._states.items() if states.get(name) != state}
         return 0.0
 
-    def _true_time(self, planner_time: float) -> datetime:
-        return datetime.fromtimestamp(planner_time - self._shift, UTC)
-
     def _count_start(self) -> None:
-        now = self.now()
+        now = _steady()
         self._starts = [start for start in self._starts if now - start < 60.0] + [now]
         REDDIT_BUDGET_USED.set(len(self._starts))
 
@@ -264,6 +281,10 @@ async def _for_ever(step: Callable[[], Awaitable[float]]) -> None:
             log.exception("poller_step_failed_unexpectedly")
             pause = LONGEST_SLEEP
         await asyncio.sleep(pause)
+
+
+def _moment(epoch_seconds: float) -> datetime:
+    return datetime.fromtimestamp(epoch_seconds, UTC)
 
 
 def _steady() -> float:

@@ -19,7 +19,7 @@ from signalflow.clock import utcnow
 from signalflow.domain import budget
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import Remembered
-from signalflow.domain.overlap import Gap
+from signalflow.domain.overlap import UNSETTLED, Gap
 from signalflow.domain.watchlist import Subreddit
 from signalflow.errors import Retryable
 from signalflow.events import Envelope
@@ -53,6 +53,7 @@ class World:
     left_open: list[GapRecord] = field(default_factory=list)
     opened: list[Gap] = field(default_factory=list)
     opened_at: list[float] = field(default_factory=list)
+    opened_since: list[float] = field(default_factory=list)
     outcomes: dict[int, str] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     polled: dict[str, datetime] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class World:
             raise Retryable("the ledger is away")
         self.opened.append(gap)
         self.opened_at.append(time.time())
+        self.opened_since.append(newest.timestamp())
         return len(self.opened)
 
     async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
@@ -515,6 +517,24 @@ async def test_a_wrong_local_clock_does_not_date_observations(world: World, hour
         await finds(run)
     for envelope in world.published:
         assert abs((envelope.metadata.observed_at - datetime.now(UTC)).total_seconds()) < 120
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.usefixtures("quick")
+async def test_a_successor_with_a_wrong_clock_takes_nothing_for_proven_that_is_not(world: World, hours: int) -> None:
+    now = time.time()
+    world.configured = [Subreddit(name, 60, "fast", now - 300) for name in NAMES]
+    # Too few to be proof by themselves: the page must reach back in time.
+    world.known = [Remembered(id_, "funny", now - 600, now - 500, 1, 0, False) for id_ in ("old1", "old2")]
+    world.is_database_away = True
+    async with running(world, clock=lambda: utcnow() + timedelta(hours=hours)) as run:
+        flood = await run.add("funny", 150)
+        # Posts are visible some seconds after they were made.
+        await run.control(jump=30)
+        world.is_database_away = False
+        await until(lambda: set(world.ids("new")).issuperset(flood), "all of the flood")
+        await until(lambda: world.outcomes.get(1) == "proven", "the gap to be closed")
+    assert abs(world.opened_since[0] - (now - 300 - UNSETTLED)) < 5, "the ledger is of Reddit's time"
 
 
 @pytest.mark.usefixtures("quick")
