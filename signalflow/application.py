@@ -16,13 +16,14 @@ from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler
 from signalflow import clock, fail_points
 from signalflow.cli.stack import command_settings
+from signalflow.connections import use_our_connections
 from signalflow.errors import Retryable
 from signalflow.logs import configure_logging
 from signalflow.settings import Settings
 from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
-from signalflow.streams.admin import create_topics
+from signalflow.streams.admin import KAFKA_AWAY_SECONDS, create_topics
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.dead_letter_limit import DeadLetterLimit, History
 from signalflow.streams.producer import ConfirmedProducer
@@ -36,7 +37,6 @@ from web.worker import views
 log = structlog.get_logger()
 
 AnswerT = TypeVar("AnswerT")
-KAFKA_AWAY_SECONDS = 2.0
 # A stop in order takes seconds; Kubernetes would kill after 30.
 STOP_SECONDS = 20.0
 
@@ -150,6 +150,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     configure_logging(settings)
     fail_points.arm(settings.fail_point)
     clock.set_wrong(settings.clock_offset_seconds)
+    use_our_connections()
     app = create_faust_app(Worker, settings, claim_workspace(settings))
     table = app.table = create_post_state(app, settings)
     enrich.register(app, settings, lambda: app.resources.enrich)

@@ -17,6 +17,8 @@ from signalflow.topics import TopicSpec, topic_specs
 
 TIMEOUT_MS = 10_000
 VISIBLE_SECONDS = 15.0
+# How often a worker that was started during an outage tries again.
+KAFKA_AWAY_SECONDS = 2.0
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 import faust
+from faust.app.base import BootStrategy
 
 from signalflow.logs import quiet_libraries
 from signalflow.settings import Settings
@@ -22,8 +23,15 @@ FULL_QUEUE_HEADROOM = 5
 NEVER_SECONDS = 3_600.0
 
 
+class _Boot(BootStrategy):
+    # Nothing is sent through Faust's own producer: all of it goes through ours, which confirms.
+    enable_kafka_producer = False
+
+
 class Application(faust.App):
-    """faust.App with our consumer."""
+    """faust.App with our consumer, and without a producer."""
+
+    BootStrategy = _Boot
 
     settings: Settings
     workspace: Workspace

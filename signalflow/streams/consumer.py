@@ -10,6 +10,7 @@
 * A commit may pass records that were never acknowledged when nothing was committed before, or when exactly one is missing (FS#606).
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
@@ -20,7 +21,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
 
+from signalflow.consumers import stop_consumer
+from signalflow.errors import Fatal
 from signalflow.metrics import EXPIRED_BY_RETENTION
+from signalflow.streams.admin import KAFKA_AWAY_SECONDS
 
 log = structlog.get_logger()
 
@@ -39,6 +43,24 @@ def first_offset(message: Any) -> int:
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    async def on_start(self) -> None:
+        """Wait for brokers that went away since the topics were made; Faust would end the worker."""
+        while True:
+            try:
+                return await super().on_start()
+            except KafkaError as error:
+                if self.app.should_stop:
+                    raise
+                log.warning("kafka_away_at_start", error=str(error), retry_in=KAFKA_AWAY_SECONDS)
+                await stop_consumer(self._consumer)
+                await asyncio.sleep(KAFKA_AWAY_SECONDS)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether aiokafka's fetch loop is over: it ends with an error that it did not foresee, tells nobody, and fetches nothing any more."""
+        fetcher = self._consumer and self._consumer._fetcher
+        return bool(fetcher and fetcher._fetch_task.done())
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
@@ -105,7 +127,7 @@ class Consumer(driver.Consumer):
         self._sought.clear()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        """What one fetch brought, less what does not continue its partition."""
+        """What one fetch brought, less what does not continue its partition. Raises Fatal when nothing will be fetched any more."""
         astray: dict[TP, int] = {}
         before_seek: set[TP] = set()
         async for tp, message in super().getmany(timeout):
@@ -124,6 +146,8 @@ class Consumer(driver.Consumer):
             self._sought.pop(tp, None)
             self._expected[tp] = max(expected, message.offset + 1)
             yield tp, message
+        if self._thread.has_ended and not self.app.should_stop:
+            raise Fatal("the consumer fetches no more: its loop ended with the error above; start the worker again")
         if before_seek:
             # The fetch spanned the seek: which records are from before it cannot be told, so all of them are fetched again.
             log.info("stale_changelog_fetch_dropped", partitions=len(before_seek))

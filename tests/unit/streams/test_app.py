@@ -1,11 +1,18 @@
 """What Faust does by itself with the application's settings."""
 
+import asyncio
+import inspect
 from pathlib import Path
+from typing import Any
 
+import aiokafka
 import pytest
+from faust.transport.drivers import aiokafka as driver
 
+from signalflow.errors import Fatal
 from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.settings import Settings
+from signalflow.streams import consumer as consuming
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.workspace import claim_workspace
 from signalflow.topics import topic_specs
@@ -48,3 +55,71 @@ async def test_a_fetch_that_finds_nothing_does_not_hold_up_a_rebalance_for_long(
     thread = app.consumer._new_consumer_thread()
     consumer = thread._create_worker_consumer(app.transport)
     assert consumer._fetch_max_wait_ms <= 500
+
+
+async def test_a_worker_whose_brokers_go_away_while_it_connects_waits_for_them(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    async def start(thread: Any) -> None:
+        tries.append("")
+        thread._consumer = thread._create_worker_consumer(app.transport)
+        if len(tries) < 3:
+            await thread._consumer.start()
+
+    monkeypatch.setattr(consuming, "KAFKA_AWAY_SECONDS", 0)
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", start)
+    create_post_state(app, app.settings)
+    thread = app.consumer._new_consumer_thread()
+    await thread.on_start()
+    assert len(tries) == 3
+
+
+async def test_faust_starts_no_producer(app: Application) -> None:
+    assert list(app.boot_strategy.kafka_producer()) == []
+
+
+async def test_a_consumer_whose_fetch_loop_has_ended_stops_the_worker(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Thread:
+        has_ended = True
+
+        async def getmany(self, active_partitions: Any, timeout: float) -> dict[Any, Any]:
+            return {}
+
+    create_post_state(app, app.settings)
+    consumer = app.consumer
+    monkeypatch.setattr(consumer, "_thread", Thread())
+    monkeypatch.setattr(type(consumer), "_get_active_partitions", lambda _: {"any"})
+    consumer.can_resume_flow.set()
+    with pytest.raises(Fatal, match="fetches no more"):
+        async for _ in consumer.getmany(0.1):
+            pass
+
+
+async def test_a_fetch_loop_that_died_is_seen(app: Application) -> None:
+    create_post_state(app, app.settings)
+    thread = app.consumer._new_consumer_thread()
+    assert not thread.has_ended, "it has not begun"
+
+    class Fetcher:
+        _fetch_task: Any = None
+
+    class WithFetcher:
+        _fetcher = Fetcher()
+
+    thread._consumer = WithFetcher()
+    Fetcher._fetch_task = asyncio.ensure_future(asyncio.Event().wait())
+    assert not thread.has_ended
+    Fetcher._fetch_task.cancel()
+    await asyncio.wait({Fetcher._fetch_task})
+    assert thread.has_ended
+
+
+async def test_aiokafka_keeps_its_fetch_loop_where_it_is_looked_for(app: Application) -> None:
+    """The names belong to aiokafka 0.14."""
+    source = inspect.getsource(aiokafka.consumer.fetcher.Fetcher)
+    assert "self._fetch_task = create_task(self._fetch_requests_routine())" in source
+    assert "self._fetcher = Fetcher(" in inspect.getsource(aiokafka.AIOKafkaConsumer)

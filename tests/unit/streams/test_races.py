@@ -151,6 +151,8 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
         return log.position
 
     class Thread:
+        has_ended = False
+
         async def seek_wait(self, partitions: dict[TP, int]) -> None:
             for tp, offset in partitions.items():
                 log.seek(offset)
@@ -384,6 +386,8 @@ CHANGELOG = TP("changelog", 0)
 
 class ChangelogThread:
     """A consumer's thread whose fetch was under way when recovery sought: it brings what followed the old position."""
+
+    has_ended = False
 
     def __init__(self) -> None:
         self.position = 300
