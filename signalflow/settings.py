@@ -80,7 +80,6 @@ class Settings(BaseSettings):
     )
 
     # --- cures for Faust 0.15.3, each to be switched off when upstream is fixed (docs/decisions/faust-cures.md)
-    faust_deliver_runs: bool = Field(True, description="Deliver runs of records instead of single ones.")
     faust_suspend_before_recovery: bool = Field(
         True, description="Suspend the flow before recovery completes, so that no queue is cleared."
     )

@@ -23,7 +23,7 @@ class GapLedger(Protocol):
     """Where open stretches of listings are written down. Everything raises Retryable while it is away."""
 
     async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
-        """Write a gap down; returns its row. `newest` is the creation time of the newest post of its anchor."""
+        """Write a gap down; returns its row. `newest`: posts created after it may be missing."""
         ...
 
     async def advance_gap(self, record: int, after: str | None, pages: int) -> None:

@@ -67,8 +67,11 @@ async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
     )
     for name, code, *message in response.topic_errors:
         error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:
-            raise Fatal(f"topic {name} cannot be created: {error.__name__} {' '.join(str(part) for part in message)}")
+        if not code or error is TopicAlreadyExistsError:
+            continue
+        why = f"topic {name} cannot be created: {error.__name__} {' '.join(str(part) for part in message)}"
+        # Brokers that have just started may not know each other yet.
+        raise Retryable(why) if error.retriable else Fatal(why)
     async with asyncio.timeout(VISIBLE_SECONDS):
         while len(await _partitions(admin, [spec.name for spec in specs])) < len(specs):
             await asyncio.sleep(0.1)

@@ -67,9 +67,7 @@ def queue_runs(settings: Settings) -> int:
 def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace) -> AppT:
     """A Faust app of this class for these settings; no connection is made."""
     host, port = settings.worker_web_host, settings.worker_web_port + workspace.slot
-    options: dict[str, Any] = {}
-    if settings.faust_deliver_runs:
-        options["ConsumerScheduler"] = run_scheduler(source_topics(settings))
+    options: dict[str, Any] = {"ConsumerScheduler": run_scheduler(source_topics(settings))}
     if settings.faust_suspend_before_recovery:
         options["TableManager"] = SuspendingTableManager
     app = kind(

@@ -49,9 +49,7 @@ class Batch:
         self.generation: int = events[0].message.generation_id
         self.partitions: dict[int, list[Any]] = {}
         for event in events:
-            value = event.message.value
-            records = value if isinstance(value, list) else [event.message]
-            self.partitions.setdefault(event.message.partition, []).extend(records)
+            self.partitions.setdefault(event.message.partition, []).extend(event.message.value)
 
     def __len__(self) -> int:
         return sum(len(records) for records in self.partitions.values())

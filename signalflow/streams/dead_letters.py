@@ -14,6 +14,7 @@ from signalflow.streams.topic_ids import substitute_id
 # The topic takes 2 MiB and a header or two. Limits of topics count compressed bytes, so a record may be larger than its topic's.
 MOST_VALUE_BYTES = 1_500_000
 MOST_HEADER_BYTES = 100_000
+MOST_KEY_BYTES = 100_000
 TRUNCATED = "dlq_truncated"
 HEADERS_DROPPED = "dlq_headers_dropped"
 # The first of the headers that `DeadLetter.dlq_headers` puts behind the original ones.
@@ -34,7 +35,7 @@ def dead_letter(
 ) -> Outgoing:
     """The record for the dead-letter topic: original key, value and headers, and ours beside them.
 
-    A value that no topic would take is cut, and the header `dlq_truncated` gives its size: better than a worker that cannot go on.
+    A key or value that no topic would take is cut, and the header `dlq_truncated` gives the size of both: better than a worker that cannot go on.
     """
     original = tuple((name, bytes(value or b"")) for name, value in record.headers)
     headers = original
@@ -42,15 +43,15 @@ def dead_letter(
         # The link to the attempt before is short, unless somebody else wrote it.
         kept = [(name, value) for name, value in lineage(headers)[:2] if len(value) <= 100]
         headers = (*kept, (HEADERS_DROPPED, str(len(headers)).encode()))
-    value = record.value
-    if value is not None and len(value) > MOST_VALUE_BYTES:
-        headers = (*headers, (TRUNCATED, str(len(value)).encode()))
-        value = value[:MOST_VALUE_BYTES]
+    key, value = record.key, record.value
+    if len(key or b"") > MOST_KEY_BYTES or len(value or b"") > MOST_VALUE_BYTES:
+        headers = (*headers, (TRUNCATED, str(len(key or b"") + len(value or b"")).encode()))
+        key, value = key and key[:MOST_KEY_BYTES], value and value[:MOST_VALUE_BYTES]
     letter = DeadLetter(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        key=record.key,
+        key=key,
         value=value,
         headers=headers,
         stage=stage,

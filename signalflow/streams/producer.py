@@ -66,6 +66,7 @@ class ConfirmedProducer:
         Raises Retryable when the brokers are away or refuse for now: any part may have been written, so send it all again.
         Raises Invalid when a record is larger than the topic allows.
         """
+        producer = None
         try:
             producer = await self._ready()
             pending = await self._enqueue(producer, topic, by_partition)
@@ -79,28 +80,29 @@ class ConfirmedProducer:
                     spans.setdefault(partition, []).append(Span(first, first + count - 1, start))
             return spans
         except (MessageSizeTooLargeError, RecordTooLargeError) as error:
-            await self._discard()
+            await self._discard(producer)
             raise Invalid(f"{topic} does not take a record of this size: {error}") from error
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._discard()
+            await self._discard(producer)
             raise Retryable(f"sending to {topic} failed: {type(error).__name__}: {error}") from error
         except (Retryable, asyncio.CancelledError):
-            await self._discard()
+            await self._discard(producer)
             raise
 
     async def partitions_of(self, topic: str) -> int:
         """Partition count of a topic. Raises Retryable when the brokers cannot say."""
+        producer = None
         try:
             producer = await self._ready()
             partitions = await producer.partitions_for(topic)
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._discard()
+            await self._discard(producer)
             raise Retryable(f"no metadata of {topic}: {type(error).__name__}: {error}") from error
         return len(partitions)
 
     async def close(self) -> None:
         """Stop; what was confirmed is safe, the rest is dropped after a bounded wait."""
-        await self._discard()
+        await self._discard(self._producer)
 
     async def _ready(self) -> AIOKafkaProducer:
         async with self._starting:
@@ -147,9 +149,10 @@ class ConfirmedProducer:
                 start = end
         return pending
 
-    async def _discard(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
+    async def _discard(self, producer: AIOKafkaProducer | None) -> None:
+        # Who waited on one that another has replaced must not take the new one down as well.
+        if producer is not None and producer is self._producer:
+            self._producer = None
             await _stop(producer)
 
 

@@ -25,13 +25,21 @@ def test_key_value_and_headers_are_untouched_and_the_attempt_is_carried_on() -> 
     assert (headers["dlq_attempt"], headers["dlq_error"]) == (b"2", b"no JSON")
 
 
-def test_a_record_that_the_dead_letter_topic_would_refuse_is_cut_and_says_so() -> None:
+@pytest.mark.parametrize(
+    ("key", "value"), [(b"k", b"a" * (3 << 20)), (b"k" * (3 << 20), b"a"), (b"k" * (3 << 20), None)]
+)
+def test_a_record_that_the_dead_letter_topic_would_refuse_is_cut_and_says_so(key: bytes, value: bytes | None) -> None:
     # Brokers limit the size of compressed batches: 3 MiB of one letter pass through a limit of 1 MiB as a few kB.
-    record = Record(0, value=b"a" * (3 << 20), headers=tuple(("h", b"v" * 1000) for _ in range(500)))
+    record = Record(0, key=key, value=value, headers=tuple(("h", b"v" * 1000) for _ in range(500)))
     letter = dead_letter(record, Invalid("too long"), stage="validate", worker="w", now=NOW)
-    size = len(letter.value or b"") + sum(len(name) + len(value) for name, value in letter.headers)
+    size = (
+        len(letter.key or b"")
+        + len(letter.value or b"")
+        + sum(len(name) + len(value) for name, value in letter.headers)
+    )
     assert size < DLQ_BYTES
-    assert dict(letter.headers)["dlq_truncated"] == str(3 << 20).encode()
+    assert dict(letter.headers)["dlq_truncated"] == str(len(key) + len(value or b"")).encode()
+    assert (letter.value is None) is (value is None)
 
 
 def letter_of(record: Record, error: str = "no JSON") -> Outgoing:
