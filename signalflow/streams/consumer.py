@@ -47,7 +47,8 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         """Wait for brokers that went away since the topics were made; Faust would end the worker."""
         while True:
             try:
-                return await super().on_start()
+                await super().on_start()
+                return
             except KafkaError as error:
                 if self.app.should_stop:
                     raise

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 from pwdlib import PasswordHash
 
+from signalflow.connections import use_our_connections
 from signalflow.settings import Settings
 from signalflow.storage.api_keys import Scope
 from signalflow.storage.pool import create_pool
@@ -73,6 +74,7 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
 
     Raises Fatal when the secret is missing or weak. `hasher` replaces argon2 as recommended.
     """
+    use_our_connections()
     signer = Signer.of(settings.api_secret.get_secret_value())
     limiter = Limiter(settings)
 
