@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import hypothesis
 import pytest
 import structlog
 from pydantic import SecretStr
@@ -20,6 +21,10 @@ from signalflow.settings import Settings
 from signalflow.storage import migrate
 from signalflow.storage.migrate import upgrade
 from tests.api_clients import test_secret
+
+# How long one example takes says something about the machine, and nothing about the code.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 T = TypeVar("T")
 TEMPLATE = "signalflow_template"

@@ -76,7 +76,7 @@ async def check_equal(pool: Pool, oracle: Oracle) -> None:
 
 
 @hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(delivered=deliveries())
 async def test_batches_and_redelivery_change_nothing_in_the_tables(

@@ -125,7 +125,7 @@ def test_a_5xx_opens_the_breaker_for_30_seconds() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 3), headers, headers, headers, headers), max_size=25))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_the_headers_say_pacing_holds_and_polling_goes_on_within_an_hour(
     script: list[tuple[float, int, str | float | None, str | float | None, str | float | None, str | float | None]],
 ) -> None:

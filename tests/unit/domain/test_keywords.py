@@ -70,7 +70,7 @@ def test_capitals_mark_a_name_only_where_most_words_have_none() -> None:
     assert keywords("So She Cooks With Amber", frequencies) == ["cooks", "amber"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=300))
 def test_any_title_gives_few_short_and_distinct_keywords_again_and_again(title: str) -> None:
     found = keywords(title)

@@ -220,7 +220,7 @@ def test_a_post_whose_send_failed_is_sent_again_and_its_page_is_no_anchor() -> N
     assert set(run.new_ids()).issuperset(lost)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(0, 35), st.sampled_from("ab"), st.booleans(), st.booleans(), st.integers(0, 3)),

@@ -125,7 +125,7 @@ def test_values_that_meet_after_a_but_and_repetition_score_as_in_vader_sentiment
     assert polarity_scores(text) == STOCK.polarity_scores(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.one_of(st.text(st.characters(codec=None), max_size=80), st.lists(WORDS, max_size=14).map(" ".join)))
 def test_any_text_scores_as_in_vader_sentiment(text: str) -> None:
     assert polarity_scores(text) == STOCK.polarity_scores(text)

@@ -366,7 +366,7 @@ def _small_frames() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_small_frames")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(steps, min_size=20, max_size=60), st.integers(2, 8))
 def test_nothing_is_lost_and_no_post_goes_back_in_time_however_clients_come_and_go(
     script: list[tuple[Any, ...]], tail: int
