@@ -27,6 +27,7 @@ AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 EXPECTED = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_FAILED", "WebSocket", "401")
 
 Visit = Callable[..., Awaitable[Page]]
+NewContext = Callable[..., Awaitable[BrowserContext]]
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +99,7 @@ async def signed_in(browser: Browser, installation: Installation) -> StorageStat
 @pytest_asyncio.fixture(loop_scope="module")
 async def new_context(
     browser: Browser, installation: Installation, signed_in: StorageState
-) -> AsyncIterator[Callable[..., Awaitable[BrowserContext]]]:
+) -> AsyncIterator[NewContext]:
     """Makes browsers of their own, so to speak, that are signed in; afterwards none of their pages may have complained."""
     made: list[BrowserContext] = []
     complaints: list[str] = []
@@ -126,7 +127,7 @@ async def new_context(
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def visit(new_context: Callable[..., Awaitable[BrowserContext]]) -> Visit:
+async def visit(new_context: NewContext) -> Visit:
     """Opens a path, signed in, and waits until the page is live."""
 
     async def open_page(path: str = "/", **options: object) -> Page:

@@ -2,24 +2,20 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from playwright.async_api import BrowserContext, Route, WebSocket, expect
+from playwright.async_api import Route, WebSocket, expect
 
 from signalflow.clock import utcnow
 from signalflow.storage.pool import create_pool
 from signalflow.storage.sessions import add_link
-from signalflow.topics import TopicNames
-from tests.browser.conftest import AXE, Visit
+from tests.browser.conftest import AXE, NewContext, Visit
 from tests.browser.installation import HOSTILE, USER, Installation, post
 from tests.integration.accounts_api import PASSWORD
-from tests.integration.workers import read_topic
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NewContext = Callable[..., Awaitable[BrowserContext]]
 PAGES = ("/?subreddit=science", "/posts/rocket", "/analytics", "/subreddits", "/operations")
 # Present once a page has its data.
 FILLED = {
@@ -206,45 +202,6 @@ async def test_without_the_chart_library_the_numbers_stand_in_tables(new_context
     await page.goto("/posts/rocket")
     await expect(page.get_by_text("No charts on this server").first).to_be_visible()
     await expect(page.locator("figure tbody tr").first).to_be_visible()
-
-
-async def test_a_paused_subreddit_is_paused_in_the_database_and_says_who_did_it(
-    visit: Visit, installation: Installation
-) -> None:
-    page = await visit("/subreddits")
-    row = page.locator("tr[data-name=golang]")
-    await row.get_by_role("button", name="Pause r/golang").click()
-    await expect(row).to_contain_text("paused")
-    await expect(row).to_contain_text(f"by {USER}")
-    await expect(row.get_by_role("button", name="Resume r/golang")).to_be_visible()
-    (stored,) = await installation.rows("SELECT paused, changed_by FROM subreddit_config WHERE name = 'golang'")
-    assert tuple(stored) == (True, USER)
-
-
-async def test_subreddits_are_added_and_removed_many_at_once(visit: Visit, installation: Installation) -> None:
-    page = await visit("/subreddits")
-    await page.get_by_role("button", name="Add subreddits").click()
-    await page.get_by_label("Names").fill("r/haskell, ocaml")
-    await page.get_by_role("button", name="Add", exact=True).click()
-    await expect(page.locator("tr[data-name=haskell]")).to_contain_text("pending")
-    await page.get_by_label("Choose r/haskell").check()
-    await page.get_by_label("Choose r/ocaml").check()
-    await page.locator(".many").get_by_role("button", name="Remove").click()
-    await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
-    await expect(page.locator("tr[data-name=haskell], tr[data-name=ocaml]")).to_have_count(0)
-    watched = "SELECT name FROM subreddit_config WHERE removed_at IS NULL ORDER BY name"
-    assert [row["name"] for row in await installation.rows(watched)] == ["golang", "python", "rust", "science"]
-
-
-async def test_a_replayed_dead_letter_goes_back_to_its_topic(visit: Visit, installation: Installation) -> None:
-    page = await visit("/operations")
-    letter = page.locator("[data-letter]").last
-    number = await letter.get_attribute("data-letter")
-    await letter.get_by_role("button", name=f"Replay letter {number}").click()
-    await expect(page.locator(f"[data-letter='{number}']")).to_have_count(0)
-    await expect(page.locator(".letters header")).to_contain_text("2 dead, 1 on their way again")
-    sent = await read_topic(installation.settings, TopicNames.of(installation.settings).posts_raw)
-    assert [(record.key, record.value) for record in sent] == [(b"k0", b'{"broken": 0')]
 
 
 async def test_the_page_says_that_it_is_stale_and_catches_up_when_the_api_is_back(

@@ -1,0 +1,50 @@
+"""What operators do with the dashboard, in a real browser: subreddits, dead letters, workers."""
+
+import pytest
+from playwright.async_api import expect
+
+from signalflow.topics import TopicNames
+from tests.browser.conftest import Visit
+from tests.browser.installation import USER, Installation
+from tests.integration.workers import read_topic
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_paused_subreddit_is_paused_in_the_database_and_says_who_did_it(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/subreddits")
+    row = page.locator("tr[data-name=golang]")
+    await row.get_by_role("button", name="Pause r/golang").click()
+    await expect(row).to_contain_text("paused")
+    await expect(row).to_contain_text(f"by {USER}")
+    await expect(row.get_by_role("button", name="Resume r/golang")).to_be_visible()
+    (stored,) = await installation.rows("SELECT paused, changed_by FROM subreddit_config WHERE name = 'golang'")
+    assert tuple(stored) == (True, USER)
+
+
+async def test_subreddits_are_added_and_removed_many_at_once(visit: Visit, installation: Installation) -> None:
+    page = await visit("/subreddits")
+    await page.get_by_role("button", name="Add subreddits").click()
+    await page.get_by_label("Names").fill("r/haskell, ocaml")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await expect(page.locator("tr[data-name=haskell]")).to_contain_text("pending")
+    await page.get_by_label("Choose r/haskell").check()
+    await page.get_by_label("Choose r/ocaml").check()
+    await page.locator(".many").get_by_role("button", name="Remove").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    await expect(page.locator("tr[data-name=haskell], tr[data-name=ocaml]")).to_have_count(0)
+    watched = "SELECT name FROM subreddit_config WHERE removed_at IS NULL ORDER BY name"
+    assert [row["name"] for row in await installation.rows(watched)] == ["golang", "python", "rust", "science"]
+
+
+async def test_a_replayed_dead_letter_goes_back_to_its_topic(visit: Visit, installation: Installation) -> None:
+    page = await visit("/operations")
+    letter = page.locator("[data-letter]").last
+    number = await letter.get_attribute("data-letter")
+    await letter.get_by_role("button", name=f"Replay letter {number}").click()
+    await expect(page.locator(f"[data-letter='{number}']")).to_have_count(0)
+    await expect(page.locator(".letters header")).to_contain_text("2 dead, 1 on their way again")
+    sent = await read_topic(installation.settings, TopicNames.of(installation.settings).posts_raw)
+    assert [(record.key, record.value) for record in sent] == [(b"k0", b'{"broken": 0')]
