@@ -70,6 +70,19 @@ async def test_signing_out_leaves_nothing_to_come_back_to(visit: Visit, installa
     await expect(page).to_have_url(re.compile("/sign-in"))
 
 
+async def test_signing_out_that_fails_says_so_and_leads_nowhere(visit: Visit) -> None:
+    page = await visit("/subreddits")
+    await page.route("**/api/session/", lambda route: route.abort())
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.locator(".toast")).to_contain_text("You are still signed in: The API does not answer")
+    assert page.url.endswith("/subreddits")
+    await page.unroute("**/api/session/")
+    # A session that has ended elsewhere is no failure.
+    await page.context.clear_cookies()
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page).to_have_url(re.compile("/sign-in"))
+
+
 async def test_a_new_post_and_newer_numbers_arrive_without_a_reload(visit: Visit, installation: Installation) -> None:
     page = await visit("/")
     await page.evaluate("window.notReloaded = true")

@@ -1,6 +1,6 @@
 // Boot: who is signed in, the bar on top, the live stream, and which page stands in <main>.
 import * as api from "./api.js";
-import { announce, h, icon, setText } from "./dom.js";
+import { announce, h, icon, setText, toast } from "./dom.js";
 import { clockTime } from "./format.js";
 import { Live } from "./live.js";
 import { errorNotice } from "./parts/states.js";
@@ -87,8 +87,13 @@ function bar() {
 }
 
 async function signOut() {
-  await api.remove("/api/session/").catch(() => null);
-  toSignIn();
+  try {
+    await api.remove("/api/session/");
+    toSignIn();
+  } catch (error) {
+    // A 401 has led to the sign-in page; after anything else the session goes on, and whoever walks away must know.
+    if (error.status !== 401) toast(`You are still signed in: ${error.title}`);
+  }
 }
 
 function toSignIn() {
