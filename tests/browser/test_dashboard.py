@@ -13,6 +13,7 @@ from signalflow.storage.sessions import add_link
 from tests.browser.conftest import AXE, NewContext, Visit
 from tests.browser.installation import HOSTILE, USER, Installation, post
 from tests.integration.accounts_api import PASSWORD
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -233,6 +234,24 @@ async def test_the_page_says_that_it_is_stale_and_catches_up_when_the_api_is_bac
     await expect(state).to_have_text("Live", timeout=15_000)
     await expect(page.locator(".post-row", has_text="Published while the API was away")).to_be_visible()
     assert await page.evaluate("window.notReloaded")
+
+
+async def test_a_network_that_comes_back_while_a_socket_connects_opens_no_second_one(new_context: NewContext) -> None:
+    page = await (await new_context()).new_page()
+    await page.add_init_script("""
+        window.sockets = [];
+        window.WebSocket = class extends EventTarget {
+            static OPEN = 1;
+            constructor() { super(); sockets.push(this); }
+            close() {}
+        };
+    """)
+    await page.goto("/")
+    await until(lambda: page.evaluate("sockets.length === 1"), "the first socket")
+    await page.evaluate("sockets[0].dispatchEvent(new Event('close'))")
+    await until(lambda: page.evaluate("sockets.length === 2"), "the socket that follows it")
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    assert await page.evaluate("sockets.length") == 2
 
 
 async def test_the_list_stays_bounded_when_posts_flood_in(visit: Visit, installation: Installation) -> None:

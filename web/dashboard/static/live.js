@@ -70,7 +70,8 @@ export class Live extends EventTarget {
   }
 
   #now = () => {
-    if (this.state !== "reconnecting") return;
+    // Until its first frame comes, a socket that connects is "reconnecting" as well: it is the one to wait for.
+    if (this.state !== "reconnecting" || this.#socket) return;
     clearTimeout(this.#timer);
     this.#open();
   };
