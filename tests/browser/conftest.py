@@ -1,5 +1,6 @@
 """One installation, one Chromium and one signed-in state for all browser tests of a module."""
 
+import asyncio
 import os
 import shutil
 import uuid
@@ -9,7 +10,7 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, StorageState, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Route, StorageState, async_playwright
 from pydantic import SecretStr
 
 from signalflow.local.kafka import EmbeddedKafka
@@ -28,6 +29,24 @@ EXPECTED = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONS
 
 Visit = Callable[..., Awaitable[Page]]
 NewContext = Callable[..., Awaitable[BrowserContext]]
+
+
+class HeldBack:
+    """A route's handler: requests wait for `let_go` before they reach the server; `asked` says that one waits."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self._free = asyncio.Event()
+
+    async def __call__(self, route: Route) -> None:
+        """Hold this request back."""
+        self.asked.set()
+        await self._free.wait()
+        await route.continue_()
+
+    def let_go(self) -> None:
+        """Let those that wait, and all that follow, through."""
+        self._free.set()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from playwright.async_api import Route, WebSocket, expect
 from signalflow.clock import utcnow
 from signalflow.storage.pool import create_pool
 from signalflow.storage.sessions import add_link
-from tests.browser.conftest import AXE, NewContext, Visit
+from tests.browser.conftest import AXE, HeldBack, NewContext, Visit
 from tests.browser.installation import HOSTILE, USER, Installation, post
 from tests.integration.accounts_api import PASSWORD
 from tests.waiting import until
@@ -172,6 +172,26 @@ async def test_an_address_that_is_shared_shows_the_same_view(visit: Visit) -> No
     await expect(other.get_by_label("Lowest score")).to_have_value("30")
 
 
+async def test_what_takes_off_is_of_the_subreddit_chosen_last_even_if_an_older_answer_comes_later(
+    new_context: NewContext,
+) -> None:
+    page = await (await new_context()).new_page()
+    of_all = re.compile(r"/api/posts/\?order=score_velocity")
+    slow = HeldBack()
+    await page.route(of_all, slow)
+    await page.goto("/")
+    await slow.asked.wait()
+    await page.locator("summary", has_text="Filters").click()
+    await page.get_by_label("Subreddits").fill("golang")
+    await expect(page.get_by_text("Nothing takes off at the moment")).to_be_visible()
+    async with page.expect_response(of_all) as answer:
+        slow.let_go()
+    await (await answer.value).finished()
+    # Whatever the page does with that answer, it has done before it gets another one.
+    await page.evaluate("fetch('/api/about/').then((answer) => answer.text())")
+    assert await page.locator(".rising-card", has_text="Rocket engines explained").count() == 0
+
+
 async def test_older_posts_come_by_the_button_without_repeating_any(visit: Visit) -> None:
     page = await visit("/?subreddit=python&subreddit=rust&subreddit=science&range=7d")
     await expect(page.locator(".post-row").nth(49)).to_be_attached()
@@ -207,6 +227,68 @@ async def test_a_post_shows_its_history_as_a_chart_and_as_a_table_that_goes_on_l
     )
     await expect(rows).to_have_count(13)
     await expect(page.locator(".figure", has_text="Score").first).to_contain_text("5,001")
+
+
+async def test_hours_that_come_late_are_not_mixed_with_observations_that_were_chosen_since(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/posts/rocket")
+    await page.get_by_text("As a table").first.click()
+    rows = page.locator(".table-of-chart").first.locator("tbody tr")
+    await expect(rows).to_have_count(12)
+    by_hour, slow = re.compile("interval=1h"), HeldBack()
+    await page.route(by_hour, slow)
+    await page.get_by_role("button", name="By hour").click()
+    await slow.asked.wait()
+    async with page.expect_response(re.compile("interval=raw")):
+        await page.get_by_role("button", name="Observations").click()
+    async with page.expect_response(by_hour) as answer:
+        slow.let_go()
+    await (await answer.value).finished()
+    await installation.publish(
+        post("rocket", title="Rocket engines explained", subreddit="science", current_score=6001)
+    )
+    await expect(rows.last).to_contain_text("6,001")
+    assert await rows.count() == 13
+
+
+async def test_an_observation_that_arrives_while_the_history_is_loaded_is_its_last_one(
+    new_context: NewContext, installation: Installation
+) -> None:
+    page = await (await new_context()).new_page()
+    slow = HeldBack()
+    await page.route("**/history/**", slow)
+    await page.goto("/posts/rocket")
+    await slow.asked.wait()
+    await page.locator(".live[data-state=live]").wait_for()
+    await installation.publish(
+        post("rocket", title="Rocket engines explained", subreddit="science", current_score=7001)
+    )
+    await expect(page.locator(".figure", has_text="Score").first).to_contain_text("7,001")
+    slow.let_go()
+    await page.get_by_text("As a table").first.click()
+    rows = page.locator(".table-of-chart").first.locator("tbody tr")
+    await expect(rows).to_have_count(13)
+    await expect(rows.last).to_contain_text("7,001")
+
+
+async def test_analytics_are_of_the_range_chosen_last_even_if_an_older_answer_comes_later(
+    new_context: NewContext,
+) -> None:
+    page = await (await new_context()).new_page()
+    of_a_day, slow = re.compile(r"/api/stats/\?window=24h"), HeldBack()
+    await page.route(of_a_day, slow)
+    await page.goto("/analytics")
+    await slow.asked.wait()
+    await page.get_by_role("button", name="1 h", exact=True).click()
+    posts = page.locator(".figure", has_text="Posts").locator("dd").first
+    # p00, p01, p02, the rocket and the hostile one.
+    await expect(posts).to_have_text("5")
+    async with page.expect_response(of_a_day) as answer:
+        slow.let_go()
+    await (await answer.value).finished()
+    await page.evaluate("fetch('/api/about/').then((answer) => answer.text())")
+    assert await posts.text_content() == "5"
 
 
 async def test_without_the_chart_library_the_numbers_stand_in_tables(new_context: NewContext) -> None:

@@ -1,10 +1,12 @@
 """What operators do with the dashboard, in a real browser: subreddits, dead letters, workers."""
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
 from signalflow.topics import TopicNames
-from tests.browser.conftest import Visit
+from tests.browser.conftest import HeldBack, NewContext, Visit
 from tests.browser.installation import USER, Installation
 from tests.integration.workers import read_topic
 
@@ -48,3 +50,21 @@ async def test_a_replayed_dead_letter_goes_back_to_its_topic(visit: Visit, insta
     await expect(page.locator(".letters header")).to_contain_text("2 dead, 1 on their way again")
     sent = await read_topic(installation.settings, TopicNames.of(installation.settings).posts_raw)
     assert [(record.key, record.value) for record in sent] == [(b"k0", b'{"broken": 0')]
+
+
+async def test_dead_letters_are_of_the_state_chosen_last_even_if_an_older_answer_comes_later(
+    new_context: NewContext,
+) -> None:
+    page = await (await new_context()).new_page()
+    dead, slow = re.compile(r"/dlq/\?state=dead&"), HeldBack()
+    await page.route(dead, slow)
+    await page.goto("/operations")
+    await slow.asked.wait()
+    await page.get_by_label("State of dead letters").select_option("Dead again")
+    await expect(page.get_by_text("None in this state")).to_be_visible()
+    async with page.expect_response(dead) as answer:
+        slow.let_go()
+    await (await answer.value).finished()
+    # Whatever the page does with that answer, it has done before it gets another one; what is wrong lasts until the next refresh.
+    await page.evaluate("fetch('/api/about/').then((answer) => answer.text())")
+    assert await page.get_by_text("None in this state").is_visible()

@@ -17,6 +17,7 @@ export async function mount(root, { signal, live }) {
   live.filter({ ids: ["0"] }); // nothing here is live: the stream need not send what nobody sees
   let stats = null;
   let keywords = null;
+  let asked = 0;
   const fresh = h("span", { class: "quiet" });
   const failed = h("div");
   const sections = makeSections(signal);
@@ -33,17 +34,21 @@ export async function mount(root, { signal, live }) {
   }
 
   async function load() {
+    const mine = ++asked;
     root.setAttribute("aria-busy", "true");
     try {
       // A named window shares the server's cache with everybody; the longest one has no name, and keywords reach back a week.
       const isNamed = state.range !== "30d";
-      [stats, keywords] = await Promise.all([
+      const answers = await Promise.all([
         api.get("/api/stats/", isNamed ? { window: state.range } : { start: rangeStart(state.range) }, signal),
         isNamed ? api.get("/api/keywords/", { window: state.range }, signal) : null]);
+      if (mine !== asked) return;
+      [stats, keywords] = answers;
       failed.replaceChildren();
       show();
     } catch (error) {
-      if (!signal.aborted) failed.replaceChildren(errorNotice(error, load));
+      if (signal.aborted || mine !== asked) return;
+      failed.replaceChildren(errorNotice(error, load));
     }
     root.removeAttribute("aria-busy");
   }

@@ -18,6 +18,7 @@ export async function mount(root, { live, signal, about }) {
   let state = readState(DEFAULTS);
   let next = null;
   let asked = 0;
+  let askedRising = 0;
   let walk = null;
   let failed = false;
   // What the stream brought may not be stored yet when the list is asked for.
@@ -79,13 +80,14 @@ export async function mount(root, { live, signal, about }) {
   const isFiltered = () => JSON.stringify({ ...state, order: "", range: "" }) !== JSON.stringify({ ...DEFAULTS, order: "", range: "" });
 
   async function loadRising() {
+    const mine = ++askedRising;
     try {
       const page = await api.get("/api/posts/", {
         subreddit: state.subreddit, order: "score_velocity", created_from: rangeStart("24h"), page_size: CANDIDATES,
       }, signal);
-      rising.replace(page.items);
+      if (mine === askedRising) rising.replace(page.items);
     } catch (error) {
-      if (!signal.aborted) rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising)));
+      if (!signal.aborted && mine === askedRising) rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising)));
     }
   }
 

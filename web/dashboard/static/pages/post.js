@@ -107,6 +107,10 @@ function bodyCard(post) {
 
 function historyCards(id, state, signal) {
   let items = [];
+  let shown = null;
+  // The stream is quicker than the database: its observations may be missing from the answer.
+  const arrived = [];
+  let asked = 0;
   const scoreChart = chart("Score and comments over time", signal);
   const velocityChart = chart("Velocity over time", signal);
   const note = h("span", { class: "quiet" });
@@ -124,22 +128,28 @@ function historyCards(id, state, signal) {
     load();
   }
   async function load() {
+    const mine = ++asked;
+    const { interval } = state;
+    const loaded = [];
     try {
-      items = [];
       let cursor = null;
       for (let page = 0; page < MOST_PAGES && (page === 0 || cursor); page++) {
-        const answer = await api.get(`/api/posts/${id}/history/`, { interval: state.interval, page_size: PAGE_SIZE, cursor }, signal);
-        items.push(...answer.items.map(pointOf));
+        const answer = await api.get(`/api/posts/${id}/history/`, { interval, page_size: PAGE_SIZE, cursor }, signal);
+        if (mine !== asked) return;
+        loaded.push(...answer.items.map(pointOf));
         cursor = answer.next;
       }
+      const last = loaded.at(-1)?.time ?? 0;
+      items = interval === "raw" ? [...loaded, ...arrived.filter(({ time }) => time > last)] : loaded;
+      shown = interval;
       failed.replaceChildren();
       show();
     } catch (error) {
-      if (!signal.aborted) failed.replaceChildren(errorNotice(error, load));
+      if (!signal.aborted && mine === asked) failed.replaceChildren(errorNotice(error, load));
     }
   }
   function show() {
-    setText(note, plural(items.length, state.interval === "raw" ? "observation" : "hour", state.interval === "raw" ? "observations" : "hours"));
+    setText(note, plural(items.length, shown === "raw" ? "observation" : "hour", shown === "raw" ? "observations" : "hours"));
     const x = { label: "Time", values: items.map(({ time }) => time), time: true, format: absoluteTime };
     const column = (name) => items.map((item) => item[name]);
     const aMinute = (name) => column(name).map((value) => (value === null ? null : value * 60));
@@ -152,7 +162,8 @@ function historyCards(id, state, signal) {
   }
   function add(post) {
     const point = pointOf({ ...post, score: post.current_score, num_comments: post.current_comments });
-    if (state.interval !== "raw" || point.time <= (items.at(-1)?.time ?? 0)) return;
+    if (point.time > (arrived.at(-1)?.time ?? 0)) arrived.push(point);
+    if (shown !== "raw" || state.interval !== "raw" || point.time <= (items.at(-1)?.time ?? 0)) return;
     items.push(point);
     show();
   }

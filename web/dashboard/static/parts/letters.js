@@ -25,6 +25,8 @@ export function lettersCard({ signal, mayReplay }) {
   const element = h("section", { class: "card letters", "aria-labelledby": "letters-title" },
     h("header", {}, h("h2", { id: "letters-title" }, "Dead letters"), summary, h("div", { class: "end row" }, select, mayReplay ? replayAll : null)), groups, body);
   let cursor = null;
+  let asked = 0;
+  let answered = 0;
 
   function set(change) {
     Object.assign(state, change);
@@ -35,13 +37,15 @@ export function lettersCard({ signal, mayReplay }) {
   const wanted = () => ({ state: state.letters, error_type: state.error, stage: state.stage });
 
   async function load() {
+    const mine = ++asked;
     try {
       const [stats, page] = await Promise.all([
         api.get("/dlq/stats", {}, signal), api.get("/dlq/", { ...wanted(), page_size: PAGE_SIZE, cursor }, signal)]);
-      show(stats, page);
+      if (mine === asked) show(stats, page);
     } catch (error) {
-      if (!signal.aborted) body.replaceChildren(errorNotice(error, load));
+      if (!signal.aborted && mine === asked) body.replaceChildren(errorNotice(error, load));
     }
+    if (mine === asked) answered = mine;
   }
 
   function show(stats, page) {
@@ -116,7 +120,8 @@ export function lettersCard({ signal, mayReplay }) {
     for (const wait of FOLLOW_MS) setTimeout(() => !signal.aborted && load(), wait);
   }
 
-  const busy = () => document.hidden || document.querySelector("dialog[open]") || body.querySelector("details[open]");
+  // While an answer is awaited as well: one that is slower than the timer would always come too late.
+  const busy = () => asked !== answered || document.hidden || document.querySelector("dialog[open]") || body.querySelector("details[open]");
   const timer = setInterval(() => !busy() && load(), REFRESH_MS);
   signal.addEventListener("abort", () => clearInterval(timer));
   return { element, load };
