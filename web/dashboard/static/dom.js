@@ -40,6 +40,9 @@ export function outward(address, ...children) {
   return href ? h("a", { href, rel: "noopener noreferrer nofollow", target: "_blank" }, ...children) : h("span", {}, ...children);
 }
 
+/** A region that scrolls sideways, by keyboard too. Keep it and replace what is inside: a new one has no focus and begins at the left. */
+export const scrollRegion = (label, ...children) => h("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": label }, ...children);
+
 const PATHS = {
   now: "M2.5 13.5 6 9.5l2.5 2L13.5 4M10 3.5h4v4",
   analytics: "M2.5 2.5v11h11M5.5 11V8M8.5 11V5M11.5 11V6.5",

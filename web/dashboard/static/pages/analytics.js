@@ -1,6 +1,6 @@
 // What the posts of a time range have in common: when, where, about what, how fast, in which mood.
 import * as api from "../api.js";
-import { h, setText } from "../dom.js";
+import { h, scrollRegion, setText } from "../dom.js";
 import { absoluteTime, count, decimal, plural, short, when } from "../format.js";
 import { chart } from "../parts/chart.js";
 import { emptyState, errorNotice } from "../parts/states.js";
@@ -80,7 +80,8 @@ const card = (title, note, ...content) => h("section", { class: "card" }, h("hea
 
 function makeSections(signal) {
   const charts = Object.fromEntries([["timeline", "Posts and engagement by hour"], ["sentiment", "Sentiment of titles"], ["ages", "Engagement by age"]].map(([name, label]) => [name, chart(label, signal)]));
-  const [figures, velocities, moods, subreddits, keywords, top, authors] = ["dl", "div", "div", "div", "div", "div", "div"].map((tag) => h(tag));
+  const [figures, velocities, moods, keywords] = ["dl", "div", "div", "div"].map((tag) => h(tag));
+  const [subreddits, top, authors] = ["Subreddits", "Posts", "Authors"].map((label) => scrollRegion(label));
   figures.className = "figures";
   const ranks = h("div", { class: "end" });
   const more = h("button", { class: "button small plain", type: "button" });
@@ -177,27 +178,26 @@ function keywordBars(items) {
 }
 
 const numberHead = (text) => h("th", { scope: "col", class: "number" }, text);
-const wrap = (label, table) => h("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": label }, table);
 
 function subredditTable(items) {
   if (!items.length) return emptyState("No posts in this range", "Choose a longer one.");
-  return wrap("Subreddits", h("table", {},
+  return h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Subreddit"), ["Posts", "Trending", "Mean score", "Comments", "Sentiment"].map(numberHead))),
     h("tbody", {}, items.map((item) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: `/?subreddit=${encodeURIComponent(item.subreddit)}` }, `r/${item.subreddit}`)),
-      [count(item.posts), count(item.trending), decimal(item.average_score), count(item.total_comments), decimal(item.average_sentiment)].map((text) => h("td", { class: "number" }, text)))))));
+      [count(item.posts), count(item.trending), decimal(item.average_score), count(item.total_comments), decimal(item.average_sentiment)].map((text) => h("td", { class: "number" }, text))))));
 }
 
 function postTable(items) {
   if (!items.length) return emptyState("No posts in this range", "Choose a longer one.");
-  return wrap("Posts", h("table", { class: "posts-table" },
+  return h("table", { class: "posts-table" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Post"), ["Score", "Comments", "Engagement", "Age"].map(numberHead))),
     h("tbody", {}, items.map((item) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: `/posts/${item.id}` }, item.title), h("span", { class: "quiet" }, ` r/${item.subreddit}`)),
-      h("td", { class: "number" }, count(item.current_score)), h("td", { class: "number" }, count(item.current_comments)), h("td", { class: "number" }, count(item.engagement_score)), h("td", { class: "number" }, when(item.created_utc)))))));
+      h("td", { class: "number" }, count(item.current_score)), h("td", { class: "number" }, count(item.current_comments)), h("td", { class: "number" }, count(item.engagement_score)), h("td", { class: "number" }, when(item.created_utc))))));
 }
 
 function authorTable(items) {
   if (!items.length) return emptyState("No authors in this range", "Choose a longer one.");
-  return wrap("Authors", h("table", {},
+  return h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Author"), ["Posts", "Engagement"].map(numberHead))),
-    h("tbody", {}, items.map((item) => h("tr", {}, h("th", { scope: "row" }, `u/${item.author}`), h("td", { class: "number" }, count(item.posts)), h("td", { class: "number" }, count(item.engagement_score)))))));
+    h("tbody", {}, items.map((item) => h("tr", {}, h("th", { scope: "row" }, `u/${item.author}`), h("td", { class: "number" }, count(item.posts)), h("td", { class: "number" }, count(item.engagement_score))))));
 }

@@ -1,6 +1,6 @@
 // How the installation is: lag, throughput, budget, workers, dead letters, health.
 import * as api from "../api.js";
-import { h, setText } from "../dom.js";
+import { h, scrollRegion, setText } from "../dom.js";
 import { count, decimal, duration, plural, short, when } from "../format.js";
 import { lettersCard } from "../parts/letters.js";
 import { emptyState, errorNotice } from "../parts/states.js";
@@ -15,7 +15,7 @@ export async function mount(root, { signal, session, live }) {
   const fresh = h("span", { class: "quiet" });
   const failed = h("div");
   const figures = figureStrip();
-  const [workers, health, gaps] = [h("div"), h("div", { class: "body" }), h("div")];
+  const [workers, health, gaps] = [scrollRegion("Workers"), h("div", { class: "body" }), scrollRegion("Open gaps")];
   const letters = lettersCard({ signal, mayReplay: session.role !== "reader" });
   const card = (title, note, ...content) => h("section", { class: "card" }, h("header", {}, h("h2", {}, title), note && h("span", { class: "quiet" }, note)), content);
   root.append(h("div", { class: "head" }, h("h1", {}, "Operations"), h("div", { class: "grow" }, fresh)), failed, figures.element,
@@ -81,9 +81,9 @@ function unavailable(part) {
 function workersTable(workers) {
   if (!workers.available) return unavailable(workers);
   if (!workers.items.length) return emptyState("No worker reports", "Start one: faust -A signalflow worker");
-  return h("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": "Workers" }, h("table", {},
+  return h("table", {},
     h("thead", {}, h("tr", {}, ["Worker", "State", "Heartbeat"].map((text) => h("th", { scope: "col" }, text)), ["Lag", "Enriched", "Stored", "Up since"].map((text) => h("th", { scope: "col", class: "number" }, text)))),
-    h("tbody", {}, workers.items.map(workerRow))));
+    h("tbody", {}, workers.items.map(workerRow)));
 }
 
 function workerRow(worker) {
@@ -116,8 +116,8 @@ function healthList({ database, kafka, workers, budget }) {
 function gapsTable(gaps) {
   if (!gaps.available) return unavailable(gaps);
   if (!gaps.open) return emptyState("No open gaps", "Every listing reached what was known before.");
-  return h("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": "Open gaps" }, h("table", {},
+  return h("table", {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Subreddits"), ["Missing since", "Pages read", "Opened"].map((text) => h("th", { scope: "col", class: "number" }, text)))),
     h("tbody", {}, gaps.items.map((gap) => h("tr", {}, h("th", { scope: "row", title: gap.subreddits.join(", ") }, gap.subreddits.slice(0, 3).join(", "), gap.subreddits.length > 3 ? ` and ${count(gap.subreddits.length - 3)} more` : ""),
-      h("td", { class: "number" }, when(gap.since)), h("td", { class: "number" }, count(gap.pages)), h("td", { class: "number" }, when(gap.opened_at)))))));
+      h("td", { class: "number" }, when(gap.since)), h("td", { class: "number" }, count(gap.pages)), h("td", { class: "number" }, when(gap.opened_at))))));
 }

@@ -1,6 +1,6 @@
 // Which subreddits are watched, how closely, and what Reddit says of them; operators change it.
 import * as api from "../api.js";
-import { h, setText, toast } from "../dom.js";
+import { h, scrollRegion, setText, toast } from "../dom.js";
 import { count, decimal, duration, plural, when } from "../format.js";
 import { ask } from "../parts/dialog.js";
 import { options } from "../parts/filters.js";
@@ -54,7 +54,7 @@ export async function mount(root, { signal, session, live }) {
     failed,
     h("section", { class: "card", "aria-label": "Watched subreddits" },
       h("header", { class: "filters start" }, search, select("Status", "status", STATUSES), select("Tier", "priority", TIERS), select("Order", "sort", SORTS)),
-      many.element, h("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": "Table of subreddits" }, table), none),
+      many.element, scrollRegion("Table of subreddits", table), none),
   );
 
   function set(change) {
@@ -121,6 +121,8 @@ export async function mount(root, { signal, session, live }) {
 
   async function change(event, names, wish) {
     const button = event.currentTarget;
+    // A button that is disabled loses the focus, and load() makes another one in its place.
+    const hadFocus = document.activeElement === button;
     button.disabled = true;
     try {
       if (names.length === 1) await api.patch(`${PATH}${encodeURIComponent(names[0])}/`, wish);
@@ -132,6 +134,8 @@ export async function mount(root, { signal, session, live }) {
       toast(`${error.title}: ${error.detail}`);
     }
     button.disabled = false;
+    if (!hadFocus || document.activeElement !== document.body) return;
+    (button.isConnected ? button : rows.querySelector(`[data-focus="${CSS.escape(button.dataset.focus)}"]`))?.focus({ preventScroll: true });
   }
 
   async function edit(names, item = null) {

@@ -1,5 +1,5 @@
 // Charts by uPlot, each with the same numbers as a table. Without the library the table stands alone.
-import { h } from "../dom.js";
+import { h, scrollRegion } from "../dom.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
@@ -42,11 +42,10 @@ function colourOf(token) {
 }
 
 function tableOf({ x, series }) {
-  return h("div", { class: "scroll-x table-of-chart", tabindex: "0", role: "region", "aria-label": "Numbers of the chart" },
-    h("table", {},
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, x.label), series.map(({ label }) => h("th", { scope: "col", class: "number" }, label)))),
-      h("tbody", {}, x.values.map((value, row) =>
-        h("tr", {}, h("th", { scope: "row" }, x.format(value)), series.map(({ values, format }) => h("td", { class: "number" }, format(values[row]))))))));
+  return h("table", {},
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, x.label), series.map(({ label }) => h("th", { scope: "col", class: "number" }, label)))),
+    h("tbody", {}, x.values.map((value, row) =>
+      h("tr", {}, h("th", { scope: "row" }, x.format(value)), series.map(({ values, format }) => h("td", { class: "number" }, format(values[row])))))));
 }
 
 function optionsOf(plot, { x, series, height }, width) {
@@ -86,7 +85,8 @@ function optionsOf(plot, { x, series, height }, width) {
  */
 export function chart(label, signal) {
   const canvas = h("div", { class: "canvas", "aria-hidden": "true" });
-  const table = h("div");
+  const table = scrollRegion("Numbers of the chart");
+  table.classList.add("table-of-chart");
   const details = h("details", { class: "as-table" }, h("summary", {}, "As a table"), table);
   const element = h("figure", { class: "chart", "aria-label": label }, canvas, details);
   let data = null;
