@@ -1,6 +1,7 @@
 """What operators do with the dashboard, in a real browser: subreddits, dead letters, workers."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Route, expect
@@ -42,6 +43,42 @@ async def test_subreddits_are_added_and_removed_many_at_once(visit: Visit, insta
     assert [row["name"] for row in await installation.rows(watched)] == ["golang", "python", "rust", "science"]
 
 
+async def test_a_tier_brings_its_usual_interval_to_the_database(visit: Visit, installation: Installation) -> None:
+    page = await visit("/subreddits")
+    row = page.locator("tr[data-name=rust]")
+    await row.get_by_role("button", name="Edit r/rust").click()
+    dialog = page.get_by_role("dialog", name="Edit r/rust")
+    await dialog.get_by_label("Tier").select_option("slow")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(row.locator("td", has_text="slow")).to_be_visible()
+    await expect(row.get_by_role("button", name="Edit r/rust")).to_be_focused()
+    (stored,) = await installation.rows("SELECT priority, interval_seconds FROM subreddit_config WHERE name = 'rust'")
+    assert tuple(stored) == ("slow", 600)
+
+
+async def test_subreddits_leave_as_csv_and_come_back_after_a_look_at_what_would_change(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/subreddits")
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Export CSV").click()
+    exported = Path(await (await download.value).path()).read_text()
+    assert "python,60,fast,false" in exported.splitlines()
+    changed = exported.replace("python,60,fast,false", "python,90,medium,true") + "elixir,600,slow,false\n"
+    await page.get_by_role("button", name="Import CSV").click()
+    dialog = page.get_by_role("dialog", name="Import subreddits")
+    file = {"name": "subreddits.csv", "mimeType": "text/csv", "buffer": changed.encode()}
+    await dialog.get_by_label("CSV file").set_input_files(file)  # type: ignore[arg-type]
+    await expect(dialog.get_by_role("status")).to_have_text("5 rows: 1 new, 1 changed, 3 as they are.")
+    assert not await installation.rows("SELECT 1 FROM subreddit_config WHERE name = 'elixir'")
+    await dialog.get_by_role("button", name="Import").click()
+    await expect(page.locator("tr[data-name=python]")).to_contain_text("paused")
+    stored = await installation.rows(
+        "SELECT name, interval_seconds, priority, paused FROM subreddit_config WHERE name IN ('elixir', 'python') ORDER BY name"
+    )
+    assert [tuple(row) for row in stored] == [("elixir", 600, "slow", False), ("python", 90, "medium", True)]
+
+
 async def test_a_replayed_dead_letter_goes_back_to_its_topic(visit: Visit, installation: Installation) -> None:
     page = await visit("/operations")
     letter = page.locator("[data-letter]").last
@@ -51,6 +88,23 @@ async def test_a_replayed_dead_letter_goes_back_to_its_topic(visit: Visit, insta
     await expect(page.locator(".letters header")).to_contain_text("2 dead, 1 on their way again")
     sent = await read_topic(installation.settings, TopicNames.of(installation.settings).posts_raw)
     assert [(record.key, record.value) for record in sent] == [(b"k0", b'{"broken": 0')]
+
+
+async def test_a_discarded_dead_letter_keeps_who_did_it_and_why(visit: Visit, installation: Installation) -> None:
+    page = await visit("/operations")
+    letter = page.locator("[data-letter]").first
+    number = await letter.get_attribute("data-letter")
+    await letter.get_by_role("button", name=f"Discard letter {number}").click()
+    dialog = page.get_by_role("dialog", name=f"Discard letter {number}?")
+    await dialog.get_by_label("Reason").fill("a test wrote it")
+    await dialog.get_by_role("button", name="Discard").click()
+    await expect(page.locator(f"[data-letter='{number}']")).to_have_count(0)
+    await page.get_by_label("State of dead letters").select_option("Resolved")
+    await expect(page.locator(f"[data-letter='{number}']")).to_contain_text(f"by {USER}: a test wrote it")
+    (stored,) = await installation.rows(
+        "SELECT state, resolved_by, resolution FROM dlq_events WHERE id = $1", int(number or 0)
+    )
+    assert tuple(stored) == ("resolved", USER, "a test wrote it")
 
 
 async def test_dead_letters_are_of_the_state_chosen_last_even_if_an_older_answer_comes_later(
