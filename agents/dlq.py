@@ -9,20 +9,20 @@ import mode
 import structlog
 
 from signalflow.clock import utcnow
+from signalflow.dead_letters.letter import NO_IDS, is_whole, parse_dead_letter
+from signalflow.dead_letters.replay import settle
 from signalflow.errors import Invalid
 from signalflow.events import ORIGIN_HEADER, DeadLetter
 from signalflow.fail_points import reach
+from signalflow.kafka.topic_ids import substitute_id
+from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import DEAD_LETTERS_STORED
-from signalflow.replay import settle
 from signalflow.settings import Settings
 from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.pool import Pool
 from signalflow.streams.app import Application, raw_bytes_topic
-from signalflow.streams.consume import Batch, Gathering, Ownership, consume
-from signalflow.streams.dead_letters import NO_IDS, is_whole, parse_dead_letter
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
 from signalflow.streams.timers import guarded
-from signalflow.streams.topic_ids import substitute_id
-from signalflow.topics import TopicNames
 
 log = structlog.get_logger()
 

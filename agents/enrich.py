@@ -9,20 +9,20 @@ import mode
 import structlog
 
 from signalflow.clock import utcnow
+from signalflow.dead_letters.letter import NO_IDS, dead_letter
+from signalflow.dead_letters.limit import DeadLetterLimit
 from signalflow.domain.observations import PostState
 from signalflow.enrichment import Enricher, validated
 from signalflow.errors import Invalid, SignalflowError
 from signalflow.events import Source, Stage, encode, lineage
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import DEAD_LETTERS
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, raw_bytes_topic
-from signalflow.streams.consume import Batch, Gathering, Ownership, consume
-from signalflow.streams.dead_letter_limit import DeadLetterLimit
-from signalflow.streams.dead_letters import NO_IDS, dead_letter
-from signalflow.streams.producer import ConfirmedProducer, Outgoing
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
 from signalflow.streams.state_table import State, StateTable
 from signalflow.streams.unit_of_work import Unit, write_unit
-from signalflow.topics import TopicNames
 from tables.post_state import decode_state, encode_state
 
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ import structlog
 
 from agents.enrich import EnrichHandler
 from signalflow.streams.app import Application
-from signalflow.streams.consume import GiveBack, Ownership
+from signalflow.streams.batch_loop import GiveBack, Ownership
 from signalflow.streams.state_table import StateTable
 from signalflow.streams.timers import guarded
 

@@ -22,7 +22,7 @@ from signalflow.streams.timers import guarded
 log = structlog.get_logger()
 
 EVERY_SECONDS = 2.0
-# Three heartbeats (agents/health.py): what an older one says of the leader counts no more.
+# Three heartbeats (agents/heartbeat.py): what an older one says of the leader counts no more.
 HEARTBEATS_WITHIN = timedelta(seconds=15)
 
 

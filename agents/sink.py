@@ -9,18 +9,18 @@ import mode
 import structlog
 
 from signalflow.clock import utcnow
+from signalflow.dead_letters.letter import NO_IDS, dead_letter
+from signalflow.dead_letters.limit import DeadLetterLimit
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, Stage, decode_enriched
 from signalflow.fail_points import reach
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import DEAD_LETTERS, ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.settings import Settings
 from signalflow.storage.writer import write_or_reject
 from signalflow.streams.app import Application, raw_bytes_topic
-from signalflow.streams.consume import Batch, Gathering, Ownership, consume
-from signalflow.streams.dead_letter_limit import DeadLetterLimit
-from signalflow.streams.dead_letters import NO_IDS, dead_letter
-from signalflow.streams.producer import ConfirmedProducer, Outgoing
-from signalflow.topics import TopicNames
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
 
 log = structlog.get_logger()
 

@@ -10,27 +10,26 @@ from uuid import UUID
 
 import structlog
 
-from agents import dlq, enrich, expire, health, ingest, jobs, lag, sink
+from agents import dlq, enrich, expire, heartbeat, ingest, jobs, lag, sink
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler
 from signalflow import clock, fail_points
-from signalflow.cli.stack import command_settings
-from signalflow.connections import use_our_connections
-from signalflow.errors import Retryable
+from signalflow.dead_letters.limit import DeadLetterLimit, History
+from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.admin import KAFKA_AWAY_SECONDS, create_topics
+from signalflow.kafka.producer import ConfirmedProducer
+from signalflow.kafka.publisher import Publisher
+from signalflow.kafka.topic_ids import topic_ids as topic_ids_of
+from signalflow.kafka.topics import TopicNames, topic_specs
+from signalflow.kafka.write_errors import use_our_connections
 from signalflow.logs import configure_logging
-from signalflow.settings import Settings
+from signalflow.settings import Settings, get_settings
 from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
-from signalflow.streams.admin import KAFKA_AWAY_SECONDS, create_topics
 from signalflow.streams.app import Application, create_faust_app
-from signalflow.streams.dead_letter_limit import DeadLetterLimit, History
-from signalflow.streams.producer import ConfirmedProducer
-from signalflow.streams.publisher import Publisher
-from signalflow.streams.topic_ids import topic_ids as topic_ids_of
 from signalflow.streams.workspace import claim_workspace, fit_to_changelog
-from signalflow.topics import TopicNames, topic_specs
 from tables.post_state import create_post_state
 from web.worker import views
 
@@ -141,12 +140,28 @@ async def _check_schema_if_reachable(pool: Pool) -> None:
         log.warning("database_away_at_start", error=str(error))
 
 
+def _worker_settings() -> Settings:
+    """The settings of the environment; with SIGNALFLOW_JOIN_LOCAL_STACK those of the local stack. Raises Fatal when no stack runs."""
+    settings = get_settings()
+    if not settings.join_local_stack:
+        return settings
+    from signalflow.local.running import with_addresses_of_stack
+
+    joined = with_addresses_of_stack(settings)
+    if joined is None:
+        raise Fatal(
+            f"SIGNALFLOW_JOIN_LOCAL_STACK is on, but no stack runs in {settings.state_dir.resolve()}: start one with `signalflow up`, "
+            "or set SIGNALFLOW_STATE_DIR to the directory of the one that runs"
+        )
+    return joined
+
+
 def create_app(settings: Settings | None = None) -> Worker:
     """The application of this process, with all agents, timers and views. Makes no connection.
 
     Raises pydantic.ValidationError for a wrong setting, Fatal when the worker's directory is in use.
     """
-    settings = settings or command_settings()
+    settings = settings or _worker_settings()
     configure_logging(settings)
     fail_points.arm(settings.fail_point)
     clock.set_wrong(settings.clock_offset_seconds)
@@ -159,7 +174,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     expire.register(app, table, lambda: app.resources.enrich)
     is_polling = ingest.register(app, settings, lambda: app.resources)
     can_poll = ingest.why_it_cannot_poll(settings) is None
-    health.register(app, lambda: app.resources.pool, is_polling, can_poll=can_poll)
+    heartbeat.register(app, lambda: app.resources.pool, is_polling, can_poll=can_poll)
     lag.register(app)
     jobs.register(app, settings, lambda: app.resources.pool)
     views.register(app, table)

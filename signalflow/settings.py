@@ -38,6 +38,10 @@ class Settings(BaseSettings):
         description="PostgreSQL 15+ (TimescaleDB or plain).",
     )
     state_dir: Path = Field(Path(".signalflow"), description="Where workers keep RocksDB and the local stack its data.")
+    join_local_stack: bool = Field(
+        False,
+        description="A worker takes the addresses of Kafka and PostgreSQL from the stack that `signalflow up` runs in the state directory.",
+    )
     worker_name: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,64}$",

@@ -6,9 +6,9 @@ import faust
 
 from signalflow.domain.observations import Observation, PostState, expired, merge
 from signalflow.errors import Fatal
+from signalflow.kafka.topics import POST_STATE_TABLE
 from signalflow.settings import Settings
 from signalflow.streams.state_table import StateCodec, StateTable
-from signalflow.topics import POST_STATE_TABLE
 
 VERSION = 1
 _HEAD = struct.Struct("<Bqq")

@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaProducer
 from websockets.asyncio.client import ClientConnection, connect
 
 from signalflow.events import Enriched, encode
+from signalflow.kafka.producer import partition_for
+from signalflow.kafka.topics import TopicNames
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
-from signalflow.streams.producer import partition_for
-from signalflow.topics import TopicNames
 from tests.integration.workers import eventually
 from web.api.app import create_api
 from web.api.server import ApiServer

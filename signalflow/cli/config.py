@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from signalflow.cli.stack import command_settings, command_user
+from signalflow.cli.installation import command_settings, command_user
 from signalflow.clock import utcnow
 from signalflow.errors import Invalid
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from signalflow.cli.stack import command_settings, command_user
+from signalflow.cli.installation import command_settings, command_user
 
 if TYPE_CHECKING:
-    from signalflow.replay import ReplayReport, ReplayRequest
+    from signalflow.dead_letters.replay import ReplayReport, ReplayRequest
     from signalflow.settings import Settings
     from signalflow.storage.dead_letters import StoredLetter
     from signalflow.storage.pool import Pool
@@ -135,7 +135,7 @@ def replay(
 
     Exit status 1 when one failed again, when it is not known in time, when brokers or database went away, or when ID cannot be replayed.
     """
-    from signalflow.replay import ReplayRequest
+    from signalflow.dead_letters.replay import ReplayRequest
     from signalflow.storage.dead_letters import Filter
 
     wanted = Filter(topic, stage, error_type, since, until)
@@ -200,8 +200,8 @@ async def _replay(pool: "Pool", settings: "Settings", request: "ReplayRequest", 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from signalflow.replay import dry_run
-    from signalflow.replay import replay as send_back
+    from signalflow.dead_letters.replay import dry_run
+    from signalflow.dead_letters.replay import replay as send_back
 
     if dry:
         return await dry_run(pool, settings, request)

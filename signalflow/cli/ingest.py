@@ -66,13 +66,13 @@ def ingest_file(
 
 
 async def _publish(paths: list[Path], observed_at: datetime | None) -> list["FileOutcome"]:
-    from signalflow.cli.stack import command_settings
+    from signalflow.cli.installation import command_settings
+    from signalflow.kafka.admin import create_topics
+    from signalflow.kafka.producer import ConfirmedProducer
+    from signalflow.kafka.publisher import Publisher
+    from signalflow.kafka.topics import TopicNames
     from signalflow.logs import configure_logging, quiet_libraries
     from signalflow.reddit.backfill import publish_file
-    from signalflow.streams.admin import create_topics
-    from signalflow.streams.producer import ConfirmedProducer
-    from signalflow.streams.publisher import Publisher
-    from signalflow.topics import TopicNames
 
     settings = command_settings()
     configure_logging(settings)

@@ -31,7 +31,7 @@ def migrate(
 
     Exit status: 0 the schema is current, 1 it is not (--status: revisions are pending; else the message says why).
     """
-    from signalflow.cli.stack import command_settings
+    from signalflow.cli.installation import command_settings
     from signalflow.storage import migrate as schema
 
     if show_status and show_sql:

@@ -16,8 +16,8 @@ def register(app: typer.Typer) -> None:
     @topics.command()
     def create(as_json: JsonFlag = False) -> None:
         """Create the topics that are missing, with the settings' partitions and replication."""
-        from signalflow.cli.stack import command_settings
-        from signalflow.streams.admin import create_topics
+        from signalflow.cli.installation import command_settings
+        from signalflow.kafka.admin import create_topics
 
         created = asyncio.run(create_topics(command_settings()))
         if as_json:
@@ -28,9 +28,9 @@ def register(app: typer.Typer) -> None:
     @topics.command(name="list")
     def list_topics(as_json: JsonFlag = False) -> None:
         """Show every topic with its partitions; exit status 1 when one is missing."""
-        from signalflow.cli.stack import command_settings
-        from signalflow.streams.admin import topic_partitions
-        from signalflow.topics import topic_specs
+        from signalflow.cli.installation import command_settings
+        from signalflow.kafka.admin import topic_partitions
+        from signalflow.kafka.topics import topic_specs
 
         settings = command_settings()
         found = asyncio.run(topic_partitions(settings))

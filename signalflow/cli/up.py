@@ -172,8 +172,9 @@ def _run(stack: "Stack", directory: "StateDir", *, with_link: bool) -> None:
 
 def _steps(stack: "Stack") -> list[list["Step"]]:
     """What must be done between the start of the servers and that of the workers."""
-    from signalflow.cli.stack import command_user
+    from signalflow.cli.installation import command_user
     from signalflow.clock import utcnow
+    from signalflow.kafka.admin import create_topics
     from signalflow.local.parts import Step
     from signalflow.local.report import ADMIN
     from signalflow.reddit.subreddits import read_subreddits
@@ -181,7 +182,6 @@ def _steps(stack: "Stack") -> list[list["Step"]]:
     from signalflow.storage.accounts import ensure_user
     from signalflow.storage.pool import create_pool
     from signalflow.storage.subreddits import SubredditDefault, load_defaults
-    from signalflow.streams.admin import create_topics
 
     async def schema() -> None:
         await migrate.upgrade(stack.database_url)

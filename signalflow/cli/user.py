@@ -106,7 +106,7 @@ def enable(name: Name, as_json: JsonFlag = False) -> None:
 
 def link(name: Name, as_json: JsonFlag = False) -> None:
     """Print a link that signs a browser in as this user: once, within 15 minutes."""
-    from signalflow.cli.stack import command_settings
+    from signalflow.cli.installation import command_settings
 
     url = asyncio.run(new_link(command_settings(), _checked(name)))
     _say(as_json, {"name": name, "url": url, "seconds": int(LINK_LIFETIME.total_seconds())}, url)
@@ -116,7 +116,7 @@ async def new_link(settings: "Settings", name: str) -> str:
     """A link that signs a browser in as this user: once, within 15 minutes. Raises Invalid when there is no such user."""
     import secrets
 
-    from signalflow.cli.stack import command_user
+    from signalflow.cli.installation import command_user
     from signalflow.clock import utcnow
     from signalflow.errors import Invalid
     from signalflow.storage.pool import create_pool
@@ -131,7 +131,7 @@ async def new_link(settings: "Settings", name: str) -> str:
 
 def with_pool(work: "Callable[[Pool, str], Awaitable[T]]") -> T:
     """Run work that gets a pool, and the name under which the audit log knows who runs this command."""
-    from signalflow.cli.stack import command_settings, command_user
+    from signalflow.cli.installation import command_settings, command_user
     from signalflow.storage.pool import create_pool
 
     async def run() -> T:

@@ -47,7 +47,7 @@ def verify(
 
     Exit status: 0 nothing is missing, extra or wrong; 1 something is; 2 wrong usage; 3 it could not be checked.
     """
-    from signalflow.cli.stack import command_settings
+    from signalflow.cli.installation import command_settings
     from signalflow.errors import SignalflowError
     from signalflow.verify.run import verify as run
 

@@ -5,15 +5,15 @@ from typing import Any, TypeVar
 import faust
 from faust.app.base import BootStrategy
 
+from signalflow.kafka.topics import TopicNames
 from signalflow.logs import quiet_libraries
 from signalflow.settings import Settings
-from signalflow.streams.consumer import consumer_class
+from signalflow.streams.faust_consumer import consumer_class
 from signalflow.streams.recovery import SuspendingTableManager
 from signalflow.streams.routing import TableRouter
 from signalflow.streams.runs import RUN_RECORDS, run_scheduler
 from signalflow.streams.state_table import StateTable
 from signalflow.streams.workspace import Workspace
-from signalflow.topics import TopicNames
 
 MAX_POLL_RECORDS = 2_000
 # A partition pauses itself when a queue is four fifths full; until then every partition may still add the runs of one fetch, and a

@@ -5,7 +5,7 @@ from typing import Any
 from faust.app.router import Router
 from yarl import URL
 
-from signalflow.streams.producer import partition_for
+from signalflow.kafka.producer import partition_for
 
 
 class TableRouter(Router):

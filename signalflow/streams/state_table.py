@@ -15,9 +15,9 @@ import structlog
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Span
+from signalflow.kafka.range_reader import read_range
 from signalflow.metrics import CHANGELOG_JUMPS
-from signalflow.streams.changelog import read_range
-from signalflow.streams.producer import ConfirmedProducer, Outgoing, Span
 
 log = structlog.get_logger()
 

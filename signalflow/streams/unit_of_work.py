@@ -7,8 +7,8 @@ its own effect. All of it is computed once and written again as it is when a bro
 from dataclasses import dataclass, field
 
 from signalflow.fail_points import reach
-from signalflow.streams.consume import Ownership
-from signalflow.streams.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.streams.batch_loop import Ownership
 from signalflow.streams.state_table import State, StateTable
 
 

@@ -13,10 +13,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faust.stores.rocksdb import Store
 
-from signalflow.consumers import stop_consumer
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.stopping import stop_consumer
+from signalflow.kafka.topics import POST_STATE_TABLE, TopicNames
 from signalflow.settings import Settings
-from signalflow.topics import POST_STATE_TABLE, TopicNames
 
 log = structlog.get_logger()
 

@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from signalflow.consumers import stop_consumer
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.stopping import stop_consumer
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 RECORDS_AT_ONCE = 5_000

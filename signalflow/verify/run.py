@@ -11,8 +11,8 @@ from datetime import datetime
 import asyncpg
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.topics import TopicNames
 from signalflow.verify.compare import compare_in, snapshot
 from signalflow.verify.expect import Oracle, Scope
 from signalflow.verify.figures import Rules

@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from signalflow.domain.observations import PostState
 from signalflow.enrichment import Enricher
 from signalflow.events import Enriched, Source, decode_envelope
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import get_settings
 from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
-from signalflow.topics import TopicNames
 
 TURN_RECORDS = 50
 

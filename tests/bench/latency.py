@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from signalflow.clock import utcnow
 from signalflow.events import encode
-from signalflow.topics import TopicNames
+from signalflow.kafka.topics import TopicNames
 from tests.bench.load import Load
 from tests.bench.stack import Stack
 from tests.bench.statistics import quantiles

@@ -21,8 +21,8 @@ from pydantic import SecretStr
 from signalflow.clock import utcnow
 from signalflow.enrichment import Enricher
 from signalflow.events import Enriched, Source, encode
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.topics import TopicNames
 from tests.api_clients import bearer, test_secret
 from tests.bench.load import Load
 from tests.bench.stack import Stack

@@ -10,13 +10,13 @@ from random import Random
 import msgspec
 
 from signalflow.events import Envelope, Metadata, Post, encode
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.kafka.topics import TopicNames
 from signalflow.reddit.files import Tally, posts_in
 from signalflow.settings import Settings
 from signalflow.simulator.posts import Post as SimulatedPost
 from signalflow.simulator.subreddits import default_subreddits
 from signalflow.simulator.text import Texts
-from signalflow.streams.producer import ConfirmedProducer, Outgoing, partition_for
-from signalflow.topics import TopicNames
 
 # Time between two observations of one post; those of one round lie within it.
 ROUND = timedelta(minutes=1)

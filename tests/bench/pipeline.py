@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
 from signalflow.clock import utcnow
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.topics import TopicNames
 from tests.bench.load import Load, publish
 from tests.bench.machine import CpuMeter
 from tests.bench.stack import Commits, Stack, commits

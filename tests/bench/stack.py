@@ -11,12 +11,12 @@ import asyncpg
 import psutil
 from pydantic import SecretStr
 
+from signalflow.kafka.admin import create_topics
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
 from signalflow.storage.migrate import upgrade
-from signalflow.streams.admin import create_topics
 
 PARTITIONS = 12
 # The one setting that differs from `signalflow up`: the server notes when each transaction committed, by its own clock.

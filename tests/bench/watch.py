@@ -10,9 +10,9 @@ import psutil
 
 from signalflow.clock import utcnow
 from signalflow.events import encode
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.producer import ConfirmedProducer, Outgoing, partition_for
-from signalflow.topics import TopicNames
 from tests.bench.load import Load
 from tests.integration.workers import WorkerProcess
 

@@ -16,14 +16,14 @@ from pydantic import SecretStr
 
 from signalflow.clock import utcnow
 from signalflow.events import DeadLetter, Enriched, encode
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.accounts import add_user
 from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.pool import create_pool
 from signalflow.storage.subreddits import SubredditDefault, load_defaults, mark_polled, mark_state
 from signalflow.storage.writer import write_batch
-from signalflow.streams.admin import create_topics
-from signalflow.topics import TopicNames
 from tests.integration.accounts_api import HASHER, PASSWORD
 from tests.integration.storage_rows import observation
 from web.api.app import create_api

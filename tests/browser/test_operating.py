@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Route, expect
 
-from signalflow.topics import TopicNames
+from signalflow.kafka.topics import TopicNames
 from tests.browser.conftest import HeldBack, NewContext, Visit
 from tests.browser.installation import USER, Installation
 from tests.integration.workers import read_topic

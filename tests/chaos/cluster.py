@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from signalflow.kafka.admin import create_topics
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.reddit.subreddits import read_subreddits
@@ -19,7 +20,6 @@ from signalflow.settings import Settings
 from signalflow.storage import migrate
 from signalflow.storage.pool import create_pool
 from signalflow.storage.subreddits import SubredditDefault, load_defaults
-from signalflow.streams.admin import create_topics
 from tests.chaos.proxy import Proxy
 from tests.chaos.servers import Database, Reddit
 from tests.chaos.waiting import happens

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.topics import TopicNames
 from tables.post_state import decode_state
 from tests.integration.workers import read_topic
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from signalflow.errors import Retryable
 from signalflow.events import Envelope, encode
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.producer import ConfirmedProducer, Outgoing, partition_for
-from signalflow.topics import TopicNames
 from tests.chaos.recovery import Probes
 from tests.integration.workers import observation
 

@@ -11,8 +11,8 @@ from itertools import count
 import asyncpg
 
 from signalflow.events import Envelope
+from signalflow.kafka.producer import partition_for
 from signalflow.storage.pool import DATABASE_ERRORS
-from signalflow.streams.producer import partition_for
 from tests.integration.workers import observation
 
 # More than a state's ring holds would be in a backlog if one post were the only probe of its partition.

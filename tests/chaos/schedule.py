@@ -12,9 +12,9 @@ from typing import get_args
 from msgspec.structs import asdict, replace
 
 from signalflow.events import Envelope, Post
-from signalflow.streams.producer import ConfirmedProducer
-from signalflow.streams.publisher import Publisher
-from signalflow.topics import TopicNames
+from signalflow.kafka.producer import ConfirmedProducer
+from signalflow.kafka.publisher import Publisher
+from signalflow.kafka.topics import TopicNames
 from tests.chaos import poison
 from tests.chaos.faults import ALL
 from tests.chaos.faults.base import Fault, Injection, Lane, Run

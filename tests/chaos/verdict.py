@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from signalflow.errors import SignalflowError
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.topics import TopicNames
 from signalflow.verify.log import Log
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify

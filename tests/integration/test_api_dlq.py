@@ -15,14 +15,14 @@ from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from signalflow.cli import dlq as commands
+from signalflow.dead_letters.replay import ReplayRequest, replay
 from signalflow.errors import Retryable
 from signalflow.events import DeadLetter
-from signalflow.replay import ReplayRequest, replay
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import recent_replays
 from signalflow.storage.dead_letters import Filter, NewLetter, letters_page, store_letters
-from signalflow.streams.admin import create_topics
-from signalflow.topics import TopicNames
 from tests.api_clients import bearer, test_secret
 from tests.integration.workers import read_topic
 from web.api.app import create_api
@@ -253,7 +253,7 @@ async def test_a_replay_that_cannot_learn_what_became_of_a_letter_ends_as_interr
     async def away(pool: asyncpg.Pool, settings: Settings) -> None:
         raise Retryable("no offsets")
 
-    monkeypatch.setattr("signalflow.replay.settle", away)
+    monkeypatch.setattr("signalflow.dead_letters.replay.settle", away)
     await store_letters(database_pool, [letter(raw, n) for n in range(2)])
     report = await replay(database_pool, settings, ReplayRequest(by="r", policy="stop"))
     assert (report.sent, report.outcome) == (1, "interrupted")

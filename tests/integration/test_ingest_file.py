@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from signalflow.cli import ingest
 from signalflow.events import decode_envelope
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings, get_settings
-from signalflow.topics import TopicNames
 
 REAL_POSTS = 42_283
 

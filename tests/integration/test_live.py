@@ -15,10 +15,10 @@ from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from signalflow.events import TextFeatures
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.settings import Settings
-from signalflow.streams.admin import create_topics
-from signalflow.topics import TopicNames
 from tests.api_clients import bearer, test_secret
 from tests.chaos.proxy import Proxy
 from tests.integration.workers import eventually

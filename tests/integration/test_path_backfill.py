@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.admin import create_topics
-from signalflow.topics import TopicNames
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, read_topic
 
 POSTS = 42_283

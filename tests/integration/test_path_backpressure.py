@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from signalflow.events import Enriched, Source, TextFeatures, encode
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.admin import create_topics
 from signalflow.streams.app import MAX_POLL_RECORDS, queue_runs
-from signalflow.streams.consume import QUEUED_RUNS
-from signalflow.streams.producer import ConfirmedProducer, Outgoing
+from signalflow.streams.batch_loop import QUEUED_RUNS
 from signalflow.streams.runs import RUN_RECORDS
-from signalflow.topics import TopicNames
 from tests.integration.door import door_to_database
 from tests.integration.workers import WorkerProcess, count, eventually
 

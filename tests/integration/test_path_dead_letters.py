@@ -10,15 +10,15 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from signalflow.dead_letters.replay import ReplayRequest, dry_run, replay
 from signalflow.events import DeadLetter, encode
-from signalflow.replay import ReplayRequest, dry_run, replay
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.offsets import committed_offsets, end_offsets
+from signalflow.kafka.topic_ids import topic_ids
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage import dead_letters
 from signalflow.storage.dead_letters import Filter
-from signalflow.streams.admin import create_topics
-from signalflow.streams.positions import committed_offsets, end_offsets
-from signalflow.streams.topic_ids import topic_ids
-from signalflow.topics import TopicNames
 from tests.integration.workers import WorkerProcess, eventually, fetch_all, observation, produce, read_topic
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)

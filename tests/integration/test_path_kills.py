@@ -8,9 +8,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.admin import create_topics
-from signalflow.topics import TopicNames
 from signalflow.verify.run import verify
 from tests.integration.workers import WorkerProcess, committed, count, eventually, observation, produce, read_topic
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from signalflow.events import decode_enriched
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.admin import create_topics
-from signalflow.topics import TopicNames
 from signalflow.verify import compare, expected
 from tests.integration.door import Door, door_to_database
 from tests.integration.workers import (

@@ -14,9 +14,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from signalflow.events import encode
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.admin import create_topics
-from signalflow.topics import TopicNames
 from signalflow.verify import compare, expected
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce, read_topic
 

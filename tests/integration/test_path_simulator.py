@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
 from signalflow.storage.pool import create_pool
 from signalflow.storage.subreddits import SubredditDefault, load_defaults
-from signalflow.streams.admin import create_topics
-from signalflow.topics import TopicNames
 from signalflow.verify import compare, expected
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, read_topic
 

@@ -8,14 +8,14 @@ import pytest
 from faust.types import TP
 
 from signalflow.domain.observations import Observation, PostState
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.range_reader import read_range
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.admin import create_topics
 from signalflow.streams.app import Application, create_faust_app
-from signalflow.streams.changelog import read_range
-from signalflow.streams.producer import ConfirmedProducer, Outgoing
 from signalflow.streams.state_table import StateTable
 from signalflow.streams.workspace import Workspace, claim_workspace, fit_to_changelog
-from signalflow.topics import TopicNames
 from tables.post_state import create_post_state, decode_state, encode_state
 
 HOUR = 3_600_000_000

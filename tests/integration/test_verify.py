@@ -15,11 +15,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from signalflow.events import Envelope
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.jobs import refresh_touched
 from signalflow.storage.pool import create_pool
-from signalflow.streams.admin import create_topics
-from signalflow.topics import TopicNames
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.integration.workers import WorkerProcess, eventually, observation, produce, read_topic

@@ -16,9 +16,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from signalflow.events import Envelope, Metadata, Post, encode
+from signalflow.kafka.topics import TopicNames
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
-from signalflow.topics import TopicNames
 
 STOP_SECONDS = 20.0
 

@@ -8,11 +8,11 @@ import pytest
 
 from agents import dlq
 from agents.dlq import MALFORMED, DlqHandler, origin_of
+from signalflow.dead_letters.letter import dead_letter
 from signalflow.errors import Invalid, Retryable
 from signalflow.metrics import REGISTRY
 from signalflow.storage.dead_letters import NewLetter
-from signalflow.streams.consume import Batch, Ownership
-from signalflow.streams.dead_letters import dead_letter
+from signalflow.streams.batch_loop import Batch, Ownership
 from tests.unit.streams.fakes import FakeApp, FakeEvent, FakeMessage, Record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,9 +12,9 @@ from signalflow.domain.observations import Observation, PostState
 from signalflow.enrichment import microseconds, validated
 from signalflow.errors import Invalid
 from signalflow.events import Envelope, Metadata, Post, encode
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.consume import Batch
-from signalflow.topics import TopicNames
+from signalflow.streams.batch_loop import Batch
 from tables.post_state import PostStateCodec, encode_state
 from tests.unit.streams.fakes import FakeEvent, FakeMessage, Record
 

@@ -11,10 +11,10 @@ from agents import sink
 from agents.sink import SinkHandler
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched, Source, TextFeatures, encode
+from signalflow.kafka.producer import Outgoing
 from signalflow.settings import Settings
 from signalflow.storage.writer import Rejected
-from signalflow.streams.consume import Batch, Ownership
-from signalflow.streams.producer import Outgoing
+from signalflow.streams.batch_loop import Batch, Ownership
 from tests.unit.streams.fakes import FakeApp, FakeEvent, FakeMessage, Record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 from pwdlib import PasswordHash
 
-from signalflow.connections import use_our_connections
+from signalflow.kafka.write_errors import use_our_connections
 from signalflow.settings import Settings
 from signalflow.storage.api_keys import Scope
 from signalflow.storage.pool import create_pool

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from signalflow.errors import Invalid, Retryable
 from web.api.auth.access import Reader, principal_of_socket
 from web.api.problems import documented, refusal
-from web.live.asking import may_ask, parameters, resume_token, wanted
 from web.live.asyncapi import document
 from web.live.events import EventStream
 from web.live.places import Refused
 from web.live.socket import converse
+from web.live.subscription import may_ask, parameters, resume_token, wanted
 
 RETRY_AFTER = {"Retry-After": "5"}
 

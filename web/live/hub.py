@@ -13,10 +13,10 @@ from signalflow.metrics import LIVE_ENDED, LIVE_POSTS_SENT, LIVE_RECORDS, LIVE_S
 from signalflow.settings import Settings
 from web.live.connection import Connection, Ending
 from web.live.fanout import MOST_POSTS_A_FRAME, Client, Fanout, Limits
-from web.live.feed import Cut, Log, open_log, topic_id
+from web.live.kafka_log import Cut, Log, open_log, topic_id
 from web.live.places import Places, Refused
 from web.live.protocol import ErrorCode, Filter, ResetReason
-from web.live.replay import OtherTopic, decoded, replay
+from web.live.resume import OtherTopic, decoded, replay
 from web.live.token import Token
 
 log = structlog.get_logger()

@@ -10,10 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from signalflow.enrichment import from_microseconds
 from signalflow.errors import SignalflowError
+from signalflow.kafka.producer import partition_for
 from signalflow.metrics import REGISTRY
 from signalflow.storage.pool import connection
 from signalflow.streams.app import Application, source_topics
-from signalflow.streams.producer import partition_for
 from signalflow.streams.state_table import StateTable
 from tables.post_state import decode_state
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from signalflow.streams.producer import Outgoing
+from signalflow.kafka.producer import Outgoing
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import Load
 from tests.chaos.poison import Poison

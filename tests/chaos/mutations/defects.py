@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-CONSUME = "tests/unit/streams/test_consume.py"
+CONSUME = "tests/unit/streams/test_batch_loop.py"
 RACES = "tests/unit/streams/test_races.py"
 STATE = "tests/unit/streams/test_state_table.py"
 UNIT = "tests/unit/streams/test_unit_of_work.py"
@@ -29,7 +29,7 @@ class Defect:
 DEFECTS = (
     Defect(
         "a batch is acknowledged before its commit",
-        "signalflow/streams/consume.py",
+        "signalflow/streams/batch_loop.py",
         "            batch = Batch(events)\n",
         "            batch = Batch(events)\n            for event in events:\n                await self._stream.ack(event)\n",
         (
@@ -62,7 +62,7 @@ DEFECTS = (
     ),
     Defect(
         "a send returns before the brokers have confirmed it",
-        "signalflow/streams/producer.py",
+        "signalflow/kafka/producer.py",
         "                    first = (await future).offset\n",
         "                    first = future.result().offset if future.done() else 0\n",
         (
@@ -85,28 +85,28 @@ DEFECTS = (
     ),
     Defect(
         "the commit gap (FS#606): Faust computes what may be committed",
-        "signalflow/streams/consumer.py",
+        "signalflow/streams/faust_consumer.py",
         "        if tp not in self.start_offsets or not self.guard_sequence:\n",
         "        if True:\n",
         (f"{RACES}::test_a_commit_never_passes_a_record_that_was_not_acknowledged",),
     ),
     Defect(
         "Faust acknowledges what raised an exception",
-        "signalflow/streams/consume.py",
+        "signalflow/streams/batch_loop.py",
         "self._stream.noack().events()",
         "self._stream.events()",
         ("tests/unit/streams/test_faust_stream.py::test_an_exception_never_acknowledges_the_record_that_raised_it",),
     ),
     Defect(
         "records of an earlier generation are processed",
-        "signalflow/streams/consume.py",
+        "signalflow/streams/batch_loop.py",
         "        live = [event for event in events if event.message.generation_id == generation]\n",
         "        live = list(events)\n",
         (f"{CONSUME}::test_records_of_an_earlier_generation_are_given_back",),
     ),
     Defect(
         "what is given back is still waited for (wait_empty without end)",
-        "signalflow/streams/consume.py",
+        "signalflow/streams/batch_loop.py",
         "            self._app.consumer.give_back(event.message)\n",
         "            event.message.given_back = True\n",
         (
@@ -117,7 +117,7 @@ DEFECTS = (
     ),
     Defect(
         "a batch given back is followed by acknowledgements of the same generation",
-        "signalflow/streams/consume.py",
+        "signalflow/streams/batch_loop.py",
         "            self._given_up = owned.generation\n",
         "            self._given_up = -1\n",
         (
@@ -126,7 +126,7 @@ DEFECTS = (
     ),
     Defect(
         "what a fetch took and dropped is left until the next record",
-        "signalflow/streams/consumer.py",
+        "signalflow/streams/faust_consumer.py",
         "            await self._fetch_again_what_was_dropped()\n",
         "",
         (f"{RACES}::test_records_that_were_fetched_and_dropped_are_fetched_again_without_waiting_for_the_next_one",),

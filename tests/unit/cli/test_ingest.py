@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from signalflow.cli import ingest
 from signalflow.events import Envelope
-from signalflow.streams import admin, publisher
+from signalflow.kafka import admin, publisher
 from tests.unit.reddit.test_files import line, write
 
 

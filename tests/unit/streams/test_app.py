@@ -10,12 +10,12 @@ import pytest
 from faust.transport.drivers import aiokafka as driver
 
 from signalflow.errors import Fatal
+from signalflow.kafka.topics import topic_specs
 from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.settings import Settings
-from signalflow.streams import consumer as consuming
+from signalflow.streams import faust_consumer as consuming
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.workspace import claim_workspace
-from signalflow.topics import topic_specs
 from tables.post_state import create_post_state
 
 

@@ -14,8 +14,8 @@ import pytest
 from faust.types.tuples import ConsumerMessage
 
 from signalflow.errors import Fatal
-from signalflow.streams.consume import Batch, Gathering, Ownership, consume
-from signalflow.streams.consumer import Consumer
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
+from signalflow.streams.faust_consumer import Consumer
 from tests.unit.streams.fakes import Record
 
 ROOT = Path(__file__).parents[3]

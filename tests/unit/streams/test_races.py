@@ -14,7 +14,7 @@ from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from signalflow.streams.consumer import Consumer, consumer_class
+from signalflow.streams.faust_consumer import Consumer, consumer_class
 from signalflow.streams.recovery import SuspendingRecovery
 from signalflow.streams.runs import Run
 from tests.unit.streams.fakes import FakeMessage, Record
@@ -371,7 +371,7 @@ async def test_records_that_were_fetched_and_dropped_are_fetched_again_without_w
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen at a rebalance while the database was down: the partition was idle, and its backlog waited for ever."""
-    monkeypatch.setattr("signalflow.streams.consumer.POSITION_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("signalflow.streams.faust_consumer.POSITION_CHECK_SECONDS", 0.0)
     rig = make_rig(app, CURED, monkeypatch, length=60, committed=10)
     consumer, log, delivered = rig.consumer, rig.log, rig.delivered
     await consumer.perform_seek()

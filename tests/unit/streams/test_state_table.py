@@ -8,8 +8,8 @@ import pytest
 
 from signalflow.domain.observations import Observation, PostState
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.producer import Span
 from signalflow.streams import state_table as state_table_module
-from signalflow.streams.producer import Span
 from signalflow.streams.state_table import StateTable
 from tables.post_state import PostStateCodec, encode_state
 from tests.unit.streams.fakes import Record

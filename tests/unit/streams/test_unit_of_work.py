@@ -8,9 +8,9 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError
 
 from signalflow.errors import Retryable
-from signalflow.streams import producer as producer_module
-from signalflow.streams.consume import GiveBack, Ownership
-from signalflow.streams.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.kafka import producer as producer_module
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.streams.batch_loop import GiveBack, Ownership
 from signalflow.streams.unit_of_work import Unit, write_unit
 from tests.unit.streams.fakes import FakeApp
 

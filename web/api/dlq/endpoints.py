@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 from pydantic import AwareDatetime
 
+from signalflow.dead_letters.replay import ReplayRequest, dry_run, replay
 from signalflow.events import Stage
-from signalflow.replay import ReplayRequest, dry_run, replay
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import recent_replays
 from signalflow.storage.dead_letters import (

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from signalflow.dead_letters.replay import ReplayReport
 from signalflow.events import Stage
-from signalflow.replay import ReplayReport
 from signalflow.storage.dead_letter_replays import Policy, ReplayRecord
 from signalflow.storage.dead_letters import Filter, LetterCount, ShownState, StoredLetter
 

@@ -12,11 +12,11 @@ import httpx
 
 from signalflow.clock import utcnow
 from signalflow.errors import SignalflowError
+from signalflow.kafka.cluster_health import cluster_health
 from signalflow.settings import Settings
 from signalflow.storage.dead_letters import letter_counts
 from signalflow.storage.overview import SeenWorker, database_status, first_open_gaps, seen_workers
 from signalflow.storage.pool import Pool
-from signalflow.streams.health import cluster_health
 from web.api.operations import schemas
 from web.api.operations.metrics import Scrape, parsed, rates, visible_seconds
 
@@ -27,7 +27,7 @@ MOST_METRICS_BYTES = 2_000_000
 # Answers are shared for so long: many open dashboards must not become a load of their own.
 SHARED_SECONDS = 2.0
 SEEN_WITHIN = timedelta(hours=1)
-# Heartbeats come every 5 s (agents/health.py).
+# Heartbeats come every 5 s (agents/heartbeat.py).
 SILENT_AFTER_SECONDS = 15.0
 SHOWN_GAPS = 20
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from signalflow.errors import Invalid
 from signalflow.events import DeadLetter, Stage, attempt_of, lineage
-from signalflow.streams.producer import Outgoing
-from signalflow.streams.topic_ids import substitute_id
+from signalflow.kafka.producer import Outgoing
+from signalflow.kafka.topic_ids import substitute_id
 
 # The topic takes 2 MiB and a header or two. Limits of topics count compressed bytes, so a record may be larger than its topic's.
 MOST_VALUE_BYTES = 1_500_000

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from signalflow.cli.stack import command_settings
+from signalflow.application import _worker_settings
+from signalflow.cli.installation import command_settings
+from signalflow.errors import Fatal
 from signalflow.local.state import ProcessId, StackState, StackStatus, StateDir
 from signalflow.settings import get_settings
 
@@ -68,3 +70,22 @@ def test_other_settings_of_the_environment_win_over_the_stack(state_dir: Path, m
     monkeypatch.setenv("SIGNALFLOW_TOPIC_REPLICATION", "1")
     get_settings.cache_clear()
     assert command_settings().topic_replication == 1
+
+
+def test_a_worker_uses_the_local_stack_only_when_it_is_asked_to(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running_stack(state_dir)
+    assert _worker_settings() == get_settings()
+    monkeypatch.setenv("SIGNALFLOW_JOIN_LOCAL_STACK", "true")
+    get_settings.cache_clear()
+    assert _worker_settings().kafka == DECIDED["kafka"]
+
+
+def test_a_worker_that_is_to_join_a_stack_that_does_not_run_says_so(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNALFLOW_JOIN_LOCAL_STACK", "true")
+    get_settings.cache_clear()
+    with pytest.raises(Fatal, match="SIGNALFLOW_JOIN_LOCAL_STACK is on, but no stack runs in"):
+        _worker_settings()

@@ -15,14 +15,17 @@ def command_settings() -> "Settings":
 
     Raises pydantic.ValidationError for a wrong setting.
     """
-    from signalflow.settings import Settings, get_settings
+    from signalflow.settings import get_settings
 
     settings = get_settings()
     if settings.model_fields_set & _NAMES_AN_INSTALLATION:
         return settings
-    addresses = _addresses_of_stack(settings)
-    given = settings.model_dump(include=settings.model_fields_set)
-    return Settings(**(addresses | given)) if addresses else settings
+    try:
+        from signalflow.local.running import with_addresses_of_stack
+    except ModuleNotFoundError:
+        # Without the extra `local` there is no stack.
+        return settings
+    return with_addresses_of_stack(settings) or settings
 
 
 def command_user() -> str:
@@ -32,14 +35,3 @@ def command_user() -> str:
     except (KeyError, OSError):
         # A container may run under a number without a name.
         return "cli"
-
-
-def _addresses_of_stack(settings: "Settings") -> dict[str, str]:
-    """The settings that the stack in the state directory decided; empty when none runs."""
-    try:
-        from signalflow.local.state import StateDir
-    except ModuleNotFoundError:
-        # Without the extra `local` there is no stack.
-        return {}
-    state = StateDir(settings.state_dir.resolve()).running()
-    return state.settings if state is not None else {}

@@ -15,6 +15,9 @@ import structlog
 
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import ATTEMPT_HEADER, ORIGIN_HEADER
+from signalflow.kafka.offsets import committed_offsets, end_offsets
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import (
     Policy,
@@ -30,9 +33,6 @@ from signalflow.storage.dead_letter_replays import (
 )
 from signalflow.storage.dead_letters import Filter
 from signalflow.storage.pool import Pool
-from signalflow.streams.positions import committed_offsets, end_offsets
-from signalflow.streams.producer import ConfirmedProducer, Outgoing, partition_for
-from signalflow.topics import TopicNames
 
 log = structlog.get_logger()
 

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from signalflow import consumers
-from signalflow.consumers import stop_consumer
 from signalflow.errors import Retryable
+from signalflow.kafka import offsets, range_reader, stopping
+from signalflow.kafka.stopping import stop_consumer
 from signalflow.settings import Settings
-from signalflow.streams import changelog, positions
 from signalflow.verify import log
 
 
@@ -51,7 +50,7 @@ class Consumer:
 async def test_whatever_stop_does_the_task_goes_on_and_connections_are_closed(
     stop: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(stopping, "CLOSE_SECONDS", 0.05)
     consumer = Consumer(stop)
     await stop_consumer(consumer)
     assert consumer.is_closed
@@ -66,8 +65,8 @@ async def of_the_oracle() -> None:
 
 
 USES: dict[str, tuple[ModuleType, Use]] = {
-    "changelog": (changelog, lambda: changelog.read_range("127.0.0.1:1", "topic", 0, 0, 1)),
-    "positions": (positions, lambda: positions.end_offsets(Settings(), [("topic", 0)])),
+    "range_reader": (range_reader, lambda: range_reader.read_range("127.0.0.1:1", "topic", 0, 0, 1)),
+    "offsets": (offsets, lambda: offsets.end_offsets(Settings(), [("topic", 0)])),
     "oracle": (log, of_the_oracle),
 }
 

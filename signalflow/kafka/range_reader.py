@@ -6,8 +6,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from signalflow.consumers import stop_consumer
 from signalflow.errors import Retryable
+from signalflow.kafka.stopping import stop_consumer
 
 READ_SECONDS = 10.0
 

@@ -6,8 +6,8 @@ import pytest
 from aiokafka.errors import NodeNotReadyError
 
 from signalflow.errors import Retryable
+from signalflow.kafka import admin
 from signalflow.settings import Settings
-from signalflow.streams import admin
 
 
 class _GoesAway:

@@ -6,7 +6,7 @@ import structlog
 
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Envelope, encode
-from signalflow.streams.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
 
 log = structlog.get_logger()
 

@@ -12,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.topics import TopicSpec, topic_specs
 from signalflow.settings import Settings
-from signalflow.topics import TopicSpec, topic_specs
 
 TIMEOUT_MS = 10_000
 VISIBLE_SECONDS = 15.0

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
+from signalflow.dead_letters.letter import dead_letter, is_whole, parse_dead_letter
 from signalflow.errors import Invalid
-from signalflow.streams.dead_letters import dead_letter, is_whole, parse_dead_letter
-from signalflow.streams.producer import Outgoing
+from signalflow.kafka.producer import Outgoing
 from tests.unit.streams.fakes import Record
 
 NOW = datetime(2026, 1, 3, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from faust.types import TP
 
 from signalflow.errors import Fatal, Retryable
-from signalflow.streams.consume import Batch, Gathering, Ownership, consume
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
 from tests.unit.streams.fakes import FakeApp, FakeStream
 from tests.waiting import until
 
@@ -166,7 +166,7 @@ async def test_an_outage_during_a_rebalance_gives_the_batch_back_and_acknowledge
 
 
 async def test_a_commit_that_hangs_is_given_back_when_the_flow_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("signalflow.streams.consume.GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("signalflow.streams.batch_loop.GRACE_SECONDS", 0.05)
     app, handler = FakeApp(), Recorder()
     stream = FakeStream(app)
     handler.gate.clear()

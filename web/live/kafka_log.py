@@ -8,11 +8,11 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from signalflow.consumers import stop_consumer
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.stopping import stop_consumer
+from signalflow.kafka.topic_ids import topic_ids
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.topic_ids import topic_ids
-from signalflow.topics import TopicNames
 
 OPEN_SECONDS = 10.0
 # Longest wait of one read; how often the reader looks whether the brokers are still there.

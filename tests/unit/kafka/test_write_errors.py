@@ -10,7 +10,7 @@ from aiokafka import conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from signalflow.connections import Connection, use_our_connections
+from signalflow.kafka.write_errors import Connection, use_our_connections
 
 
 async def write_to_a_closed_transport(kind: type[conn.AIOKafkaConnection]) -> Any:

@@ -8,7 +8,7 @@ import structlog
 
 from signalflow.errors import Invalid
 from signalflow.settings import Settings
-from web.live.feed import Cut, open_log
+from web.live.kafka_log import Cut, open_log
 from web.live.records import Record, live_record
 
 log = structlog.get_logger()

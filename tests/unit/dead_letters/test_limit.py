@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signalflow.dead_letters.letter import dead_letter
+from signalflow.dead_letters.limit import DeadLetterLimit, Limit
 from signalflow.errors import Fatal, Invalid, Retryable
+from signalflow.kafka.producer import Outgoing
 from signalflow.settings import Settings
-from signalflow.streams.dead_letter_limit import DeadLetterLimit, Limit
-from signalflow.streams.dead_letters import dead_letter
-from signalflow.streams.producer import Outgoing
 from tests.unit.streams.fakes import Record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

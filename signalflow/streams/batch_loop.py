@@ -19,7 +19,7 @@ import structlog
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
 from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, HOLES, RECORDS, UNIT_SECONDS
-from signalflow.streams.consumer import first_offset
+from signalflow.streams.faust_consumer import first_offset
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
 
-class Connection(AIOKafkaConnection):  # type: ignore[misc]
+class Connection(AIOKafkaConnection):
     """A connection whose writes fail as aiokafka expects.
 
     Of a transport that was closed asyncio says nothing, and uvloop raises RuntimeError. aiokafka 0.14 knows OSError only: with the other its

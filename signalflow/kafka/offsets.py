@@ -5,10 +5,10 @@ from collections.abc import Collection
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from signalflow.consumers import stop_consumer
 from signalflow.errors import Retryable
+from signalflow.kafka.admin import admin_client
+from signalflow.kafka.stopping import stop_consumer
 from signalflow.settings import Settings
-from signalflow.streams.admin import admin_client
 
 Place = tuple[str, int]
 

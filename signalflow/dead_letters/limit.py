@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from signalflow.dead_letters.letter import parse_dead_letter
 from signalflow.errors import Fatal, Invalid, Retryable
+from signalflow.kafka.producer import Outgoing
 from signalflow.metrics import DEAD_LETTER_LIMIT_USED
 from signalflow.settings import Settings
-from signalflow.streams.dead_letters import parse_dead_letter
-from signalflow.streams.producer import Outgoing
 
 log = structlog.get_logger()
 

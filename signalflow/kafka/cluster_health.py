@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from aiokafka.errors import KafkaError
 
 from signalflow.errors import Retryable
+from signalflow.kafka.admin import admin_client
+from signalflow.kafka.topics import topic_specs
 from signalflow.settings import Settings
-from signalflow.streams.admin import admin_client
-from signalflow.topics import topic_specs
 
 
 @dataclass(frozen=True, slots=True)

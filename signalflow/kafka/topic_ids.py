@@ -24,8 +24,8 @@ from aiokafka.protocol.types import (
 )
 
 from signalflow.errors import Retryable
+from signalflow.kafka.admin import admin_client
 from signalflow.settings import Settings
-from signalflow.streams.admin import admin_client
 
 _UUID_BYTES = 16
 

@@ -21,10 +21,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
 
-from signalflow.consumers import stop_consumer
 from signalflow.errors import Fatal
+from signalflow.kafka.admin import KAFKA_AWAY_SECONDS
+from signalflow.kafka.stopping import stop_consumer
 from signalflow.metrics import EXPIRED_BY_RETENTION
-from signalflow.streams.admin import KAFKA_AWAY_SECONDS
 
 log = structlog.get_logger()
 

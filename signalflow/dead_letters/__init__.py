@@ -1,0 +1,1 @@
+"""Dead letters: the letter, the limit, sending and replay."""
