@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Not ours, so not in the repository; the dashboard goes without charts where it cannot be fetched.
 CHARTS := web/dashboard/static/vendor/uPlot.iife.min.js
+# The linter of JavaScript and CSS. Where it cannot be fetched, `make lint` says so and goes on, but fails if CI is set.
+BIOME := $(BIN)/biome
 UP_FLAGS ?=
 PYTEST_FLAGS ?=
 # Two at a time, each with servers of its own: tests mostly wait. A module stays together, for what its tests share.
@@ -32,8 +34,11 @@ $(STAMP): requirements.lock pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
-$(CHARTS): scripts/fetch_charts.py scripts/node.lock | $(STAMP)
-	$(BIN)/python scripts/fetch_charts.py
+$(CHARTS): scripts/fetch_npm.py scripts/node.lock | $(STAMP)
+	$(BIN)/python scripts/fetch_npm.py charts
+
+$(BIOME): scripts/fetch_npm.py scripts/node.lock | $(STAMP)
+	$(BIN)/python scripts/fetch_npm.py linter
 
 up: $(STAMP) $(CHARTS) ## Run everything on this machine; Ctrl-C stops it (UP_FLAGS="--workers 3")
 	@exec $(BIN)/signalflow up $(UP_FLAGS)
@@ -50,15 +55,17 @@ test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own 
 test-unit: $(STAMP) ## The tests of single parts, without any server (under 30 s)
 	$(BIN)/pytest tests/unit -m "$(UNIT_MARKERS)" $(PYTEST_FLAGS)
 
-lint: $(STAMP) ## ruff, ruff format, mypy --strict, import-linter
+lint: $(STAMP) $(BIOME) ## ruff, ruff format, mypy --strict, import-linter; biome for JavaScript and CSS
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	! test -x $(BIOME) || $(BIOME) check --error-on-warnings
 
-format: $(STAMP) ## Format the code, and mend what ruff can
+format: $(STAMP) $(BIOME) ## Format the code, and mend what ruff and biome can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	! test -x $(BIOME) || $(BIOME) check --write
 
 lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml, without any index address
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header --universal \

@@ -9,7 +9,8 @@ export class Problem extends Error {
 }
 
 /** What it means when nothing comes back at all. */
-export const unreachable = () => new Problem(0, "The API does not answer", "It may be restarting. This page tries again by itself when it is back.");
+export const unreachable = () =>
+  new Problem(0, "The API does not answer", "It may be restarting. This page tries again by itself when it is back.");
 
 let csrf = null;
 let onSignedOut = () => {};

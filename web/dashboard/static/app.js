@@ -13,7 +13,12 @@ const ROUTES = [
   { path: /^\/subreddits\/?$/, name: "subreddits", title: "Subreddits", load: () => import("./pages/subreddits.js") },
   { path: /^\/operations\/?$/, name: "operations", title: "Operations", load: () => import("./pages/operations.js") },
 ];
-const TABS = [["/", "now", "Now"], ["/analytics", "analytics", "Analytics"], ["/subreddits", "subreddits", "Subreddits"], ["/operations", "operations", "Operations"]];
+const TABS = [
+  ["/", "now", "Now"],
+  ["/analytics", "analytics", "Analytics"],
+  ["/subreddits", "subreddits", "Subreddits"],
+  ["/operations", "operations", "Operations"],
+];
 
 const live = new Live();
 const main = document.getElementById("main");
@@ -38,7 +43,14 @@ async function show(moved = false) {
     else tab.removeAttribute("aria-current");
   }
   if (!route) {
-    main.replaceChildren(h("div", { class: "empty" }, h("strong", {}, "There is no such page"), h("a", { href: "/" }, "Go to what happens now")));
+    main.replaceChildren(
+      h(
+        "div",
+        { class: "empty" },
+        h("strong", {}, "There is no such page"),
+        h("a", { href: "/" }, "Go to what happens now"),
+      ),
+    );
     return;
   }
   document.title = `${route.title} · signalflow`;
@@ -68,7 +80,12 @@ function liveState() {
   const pill = h("div", { class: "live", role: "status", "data-state": "off" }, text);
   live.addEventListener("state", ({ detail: { state, since } }) => {
     pill.dataset.state = state;
-    const texts = { live: "Live", connecting: "Connecting", reconnecting: since && `Stale since ${clockTime(since)} · reconnecting`, stale: since && `Stale since ${clockTime(since)} · Kafka is away` };
+    const texts = {
+      live: "Live",
+      connecting: "Connecting",
+      reconnecting: since && `Stale since ${clockTime(since)} · reconnecting`,
+      stale: since && `Stale since ${clockTime(since)} · Kafka is away`,
+    };
     setText(text, texts[state] ?? state);
     pill.title = text.textContent;
   });
@@ -78,12 +95,29 @@ function liveState() {
 function bar() {
   const tabs = TABS.map(([href, name, text]) => h("a", { href, "data-name": name }, icon(name), text));
   const { name, role } = context.session;
-  document.getElementById("bar").replaceChildren(
-    h("a", { class: "brand", href: "/", "aria-label": "signalflow, home" }, icon("logo"), h("span", { class: "brand-name" }, "signalflow")),
-    h("nav", { class: "tabs", "aria-label": "Pages" }, tabs),
-    h("div", { class: "bar-end" }, liveState(), h("span", { class: "user", title: `Role: ${role}` }, name), themeSwitch(),
-      h("button", { class: "button plain icon", type: "button", title: "Sign out", "aria-label": "Sign out", onclick: signOut }, icon("out"))),
-  );
+  document
+    .getElementById("bar")
+    .replaceChildren(
+      h(
+        "a",
+        { class: "brand", href: "/", "aria-label": "signalflow, home" },
+        icon("logo"),
+        h("span", { class: "brand-name" }, "signalflow"),
+      ),
+      h("nav", { class: "tabs", "aria-label": "Pages" }, tabs),
+      h(
+        "div",
+        { class: "bar-end" },
+        liveState(),
+        h("span", { class: "user", title: `Role: ${role}` }, name),
+        themeSwitch(),
+        h(
+          "button",
+          { class: "button plain icon", type: "button", title: "Sign out", "aria-label": "Sign out", onclick: signOut },
+          icon("out"),
+        ),
+      ),
+    );
 }
 
 async function signOut() {
@@ -104,7 +138,17 @@ function toSignIn() {
 
 function followLinks(event) {
   const link = event.target.closest?.("a[href^='/']");
-  if (!link || link.target || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (
+    !link ||
+    link.target ||
+    event.defaultPrevented ||
+    event.button ||
+    event.metaKey ||
+    event.ctrlKey ||
+    event.shiftKey ||
+    event.altKey
+  )
+    return;
   if (!ROUTES.some(({ path }) => path.test(link.pathname))) return;
   event.preventDefault();
   navigate(link.getAttribute("href"));

@@ -5,7 +5,8 @@ function fill(element, properties, children) {
   for (const [name, value] of Object.entries(properties ?? {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "value" || name === "checked" || name === "disabled" || name === "selected") element[name] = value;
+    else if (name === "value" || name === "checked" || name === "disabled" || name === "selected")
+      element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
@@ -37,11 +38,14 @@ export function safeAddress(address) {
 /** A link that leaves the dashboard, or plain text when the address is none. */
 export function outward(address, ...children) {
   const href = safeAddress(address);
-  return href ? h("a", { href, rel: "noopener noreferrer nofollow", target: "_blank" }, ...children) : h("span", {}, ...children);
+  return href
+    ? h("a", { href, rel: "noopener noreferrer nofollow", target: "_blank" }, ...children)
+    : h("span", {}, ...children);
 }
 
 /** A region that scrolls sideways, by keyboard too. Keep it and replace what is inside: a new one has no focus and begins at the left. */
-export const scrollRegion = (label, ...children) => h("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": label }, ...children);
+export const scrollRegion = (label, ...children) =>
+  h("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": label }, ...children);
 
 const PATHS = {
   now: "M2.5 13.5 6 9.5l2.5 2L13.5 4M10 3.5h4v4",
@@ -59,8 +63,18 @@ const PATHS = {
 
 /** One of our own small drawings; decoration only, the text beside it says the same. */
 export const icon = (name) =>
-  s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" },
-    s("path", { d: PATHS[name], fill: "none", stroke: "currentColor", "stroke-width": "1.6", "stroke-linecap": "round", "stroke-linejoin": "round" }));
+  s(
+    "svg",
+    { viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" },
+    s("path", {
+      d: PATHS[name],
+      fill: "none",
+      stroke: "currentColor",
+      "stroke-width": "1.6",
+      "stroke-linecap": "round",
+      "stroke-linejoin": "round",
+    }),
+  );
 
 /** Say something once to those who listen to the page. */
 export function announce(text) {

@@ -5,7 +5,11 @@ const plain = new Intl.NumberFormat();
 const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 const fine = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
 const signed = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1, signDisplay: "exceptZero" });
-const signedCompact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1, signDisplay: "exceptZero" });
+const signedCompact = new Intl.NumberFormat(undefined, {
+  notation: "compact",
+  maximumFractionDigits: 1,
+  signDisplay: "exceptZero",
+});
 const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "narrow" });
 const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
@@ -15,8 +19,12 @@ export const NONE = "–";
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 export const count = (value) => (known(value) ? plain.format(value) : NONE);
-export const short = (value) => (known(value) ? (Math.abs(value) < 10_000 ? plain.format(Math.round(value)) : compact.format(value)) : NONE);
-export const decimal = (value) => (known(value) ? (Math.abs(value) < 100 ? fine : plain).format(Math.abs(value) < 100 ? value : Math.round(value)) : NONE);
+export const short = (value) =>
+  known(value) ? (Math.abs(value) < 10_000 ? plain.format(Math.round(value)) : compact.format(value)) : NONE;
+export const decimal = (value) =>
+  known(value)
+    ? (Math.abs(value) < 100 ? fine : plain).format(Math.abs(value) < 100 ? value : Math.round(value))
+    : NONE;
 export const share = (value) => (known(value) ? percent.format(value) : NONE);
 export const clockTime = (moment) => clock.format(new Date(moment));
 export const absoluteTime = (moment) => absolute.format(new Date(moment));
@@ -30,7 +38,12 @@ export function perMinute(perSecond) {
 
 export const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;
 
-const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1]];
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
+];
 
 /** How long ago (or ahead) a moment is, in its largest unit. */
 export function ago(moment, now = Date.now()) {
@@ -44,7 +57,12 @@ export function ago(moment, now = Date.now()) {
 export function duration(seconds) {
   if (!known(seconds)) return NONE;
   const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? UNITS.at(-1);
-  return new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: "narrow", maximumFractionDigits: seconds < 10 ? 1 : 0 }).format(seconds / size);
+  return new Intl.NumberFormat(undefined, {
+    style: "unit",
+    unit,
+    unitDisplay: "narrow",
+    maximumFractionDigits: seconds < 10 ? 1 : 0,
+  }).format(seconds / size);
 }
 
 /** A <time> that says how long ago it is, has the absolute time on hover, and grows older by itself. */

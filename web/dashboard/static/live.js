@@ -80,7 +80,8 @@ export class Live extends EventTarget {
     const address = new URL("/ws/posts/", location.href);
     address.protocol = address.protocol.replace("http", "ws");
     if (this.#token) address.searchParams.set("since", this.#token);
-    const socket = (this.#socket = new WebSocket(address));
+    const socket = new WebSocket(address);
+    this.#socket = socket;
     this.#watch(socket);
     socket.addEventListener("open", () => {
       if (Object.keys(this.#filter).length) this.#sendFilter();

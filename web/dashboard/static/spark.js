@@ -10,14 +10,27 @@ function pathOf(points) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = (time) => ((time - first) / (last - first || 1)) * WIDTH;
   const y = (value) => HEIGHT - 2 - ((value - low) / (high - low || 1)) * (HEIGHT - 4);
-  return points.map(([time, value], index) => `${index ? "L" : "M"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+  return points
+    .map(([time, value], index) => `${index ? "L" : "M"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`)
+    .join("");
 }
 
 /** A drawing for points of [milliseconds, value], in order of time; `label` says what it shows. */
 export function sparkline(label) {
   const line = s("path", { class: "line" });
   const area = s("path", { class: "area" });
-  const element = s("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label }, area, line);
+  const element = s(
+    "svg",
+    {
+      class: "spark",
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": label,
+    },
+    area,
+    line,
+  );
   const draw = (points) => {
     if (points.length < 2) return;
     const path = pathOf(points);

@@ -7,8 +7,18 @@ import { emptyState, errorNotice } from "../parts/states.js";
 import { rangeStart, readState, writeState } from "../urlstate.js";
 
 const DEFAULTS = { range: "24h", rank: "engagement", all: false };
-const RANGES = [["1h", "1 h"], ["6h", "6 h"], ["24h", "24 h"], ["7d", "7 d"], ["30d", "30 d"]];
-const RANKS = [["engagement", "Engagement", "top_posts"], ["score", "Score", "most_upvoted"], ["comments", "Comments", "most_commented"]];
+const RANGES = [
+  ["1h", "1 h"],
+  ["6h", "6 h"],
+  ["24h", "24 h"],
+  ["7d", "7 d"],
+  ["30d", "30 d"],
+];
+const RANKS = [
+  ["engagement", "Engagement", "top_posts"],
+  ["score", "Score", "most_upvoted"],
+  ["comments", "Comments", "most_commented"],
+];
 const FEW_SUBREDDITS = 12;
 const REFRESH_MS = 60_000;
 
@@ -21,10 +31,26 @@ export async function mount(root, { signal, live }) {
   const fresh = h("span", { class: "quiet" });
   const failed = h("div");
   const sections = makeSections(signal);
-  const ranges = segments("Time range", RANGES, () => state.range, (value) => set({ range: value }, true));
-  sections.ranks.append(segments("Rank by", RANKS, () => state.rank, (value) => set({ rank: value })));
+  const ranges = segments(
+    "Time range",
+    RANGES,
+    () => state.range,
+    (value) => set({ range: value }, true),
+  );
+  sections.ranks.append(
+    segments(
+      "Rank by",
+      RANKS,
+      () => state.rank,
+      (value) => set({ rank: value }),
+    ),
+  );
   sections.more.addEventListener("click", () => set({ all: !state.all }));
-  root.append(h("div", { class: "head" }, h("h1", {}, "Analytics"), h("div", { class: "grow" }, fresh), ranges), failed, sections.element);
+  root.append(
+    h("div", { class: "head" }, h("h1", {}, "Analytics"), h("div", { class: "grow" }, fresh), ranges),
+    failed,
+    sections.element,
+  );
 
   function set(change, asks = false) {
     Object.assign(state, change);
@@ -41,7 +67,8 @@ export async function mount(root, { signal, live }) {
       const isNamed = state.range !== "30d";
       const answers = await Promise.all([
         api.get("/api/stats/", isNamed ? { window: state.range } : { start: rangeStart(state.range) }, signal),
-        isNamed ? api.get("/api/keywords/", { window: state.range }, signal) : null]);
+        isNamed ? api.get("/api/keywords/", { window: state.range }, signal) : null,
+      ]);
       if (mine !== asked) return;
       [stats, keywords] = answers;
       failed.replaceChildren();
@@ -66,20 +93,45 @@ export async function mount(root, { signal, live }) {
 function segments(label, choices, chosen, choose) {
   const element = h("div", { class: "segments", role: "group", "aria-label": label });
   const press = () => {
-    for (const button of element.children) button.setAttribute("aria-pressed", String(button.dataset.value === chosen()));
+    for (const button of element.children)
+      button.setAttribute("aria-pressed", String(button.dataset.value === chosen()));
   };
-  element.append(...choices.map(([value, text]) => h("button", { type: "button", "data-value": value, onclick: () => {
-    choose(value);
-    press();
-  } }, text)));
+  element.append(
+    ...choices.map(([value, text]) =>
+      h(
+        "button",
+        {
+          type: "button",
+          "data-value": value,
+          onclick: () => {
+            choose(value);
+            press();
+          },
+        },
+        text,
+      ),
+    ),
+  );
   press();
   return element;
 }
 
-const card = (title, note, ...content) => h("section", { class: "card" }, h("header", {}, h("h2", {}, title), note && h("span", { class: "quiet" }, note)), ...content);
+const card = (title, note, ...content) =>
+  h(
+    "section",
+    { class: "card" },
+    h("header", {}, h("h2", {}, title), note && h("span", { class: "quiet" }, note)),
+    ...content,
+  );
 
 function makeSections(signal) {
-  const charts = Object.fromEntries([["timeline", "Posts and engagement by hour"], ["sentiment", "Sentiment of titles"], ["ages", "Engagement by age"]].map(([name, label]) => [name, chart(label, signal)]));
+  const charts = Object.fromEntries(
+    [
+      ["timeline", "Posts and engagement by hour"],
+      ["sentiment", "Sentiment of titles"],
+      ["ages", "Engagement by age"],
+    ].map(([name, label]) => [name, chart(label, signal)]),
+  );
   const [figures, velocities, moods, keywords] = ["dl", "div", "div", "div"].map((tag) => h(tag));
   const [subreddits, top, authors] = ["Subreddits", "Posts", "Authors"].map((label) => scrollRegion(label));
   figures.className = "figures";
@@ -87,24 +139,47 @@ function makeSections(signal) {
   const more = h("button", { class: "button small plain", type: "button" });
   const topCard = card("Posts", null, top);
   topCard.querySelector("header").append(ranks);
-  const element = h("div", {}, figures,
-    h("div", { class: "grid" },
-      h("div", { class: "wide" }, card("Timeline", "posts created and their engagement (score + 2 × comments), by hour", h("div", { class: "body" }, charts.timeline.element))),
-      card("Age and engagement", "how much engagement posts of an age have", h("div", { class: "body" }, charts.ages.element)),
+  const element = h(
+    "div",
+    {},
+    figures,
+    h(
+      "div",
+      { class: "grid" },
+      h(
+        "div",
+        { class: "wide" },
+        card(
+          "Timeline",
+          "posts created and their engagement (score + 2 × comments), by hour",
+          h("div", { class: "body" }, charts.timeline.element),
+        ),
+      ),
+      card(
+        "Age and engagement",
+        "how much engagement posts of an age have",
+        h("div", { class: "body" }, charts.ages.element),
+      ),
       card("Velocity", "posts by score a minute", h("div", { class: "body" }, velocities)),
       card("Sentiment", "of titles, −1 to 1", h("div", { class: "body stack" }, charts.sentiment.element, moods)),
       card("Keywords", "in most titles, and against the range before", h("div", { class: "body" }, keywords)),
       h("div", { class: "wide" }, card("Subreddits", "by posts", subreddits, h("div", { class: "below" }, more))),
       h("div", { class: "wide" }, topCard),
-      card("Authors", "by engagement", authors)));
+      card("Authors", "by engagement", authors),
+    ),
+  );
   function show(stats, words, state) {
     showFigures(figures, stats.overview);
     showTimeline(charts.timeline, stats.timeline);
     showAges(charts.ages, stats.ages);
     showSentiment(charts.sentiment, moods, stats.sentiment);
-    velocities.replaceChildren(bars(stats.velocities.map(({ lower, upper, posts }) => ({ name: velocityRange(lower, upper), value: posts }))));
+    velocities.replaceChildren(
+      bars(stats.velocities.map(({ lower, upper, posts }) => ({ name: velocityRange(lower, upper), value: posts }))),
+    );
     keywords.replaceChildren(words?.items.length ? keywordBars(words.items) : keywordBars(stats.keywords));
-    subreddits.replaceChildren(subredditTable(state.all ? stats.subreddits : stats.subreddits.slice(0, FEW_SUBREDDITS)));
+    subreddits.replaceChildren(
+      subredditTable(state.all ? stats.subreddits : stats.subreddits.slice(0, FEW_SUBREDDITS)),
+    );
     more.hidden = stats.subreddits.length <= FEW_SUBREDDITS;
     setText(more, state.all ? "Fewer" : `All ${count(stats.subreddits.length)}`);
     top.replaceChildren(postTable(stats[RANKS.find(([rank]) => rank === state.rank)?.[2] ?? "top_posts"]));
@@ -122,35 +197,77 @@ function showFigures(list, overview) {
     ["Comments", short(overview.total_comments), `mean ${decimal(overview.average_comments)}`],
     ["Sentiment", decimal(overview.average_sentiment), "mean of titles"],
   ];
-  list.replaceChildren(...figures.map(([label, value, note]) => h("div", { class: "figure" }, h("dt", {}, label), h("dd", {}, value), h("dd", { class: "note" }, note))));
+  list.replaceChildren(
+    ...figures.map(([label, value, note]) =>
+      h("div", { class: "figure" }, h("dt", {}, label), h("dd", {}, value), h("dd", { class: "note" }, note)),
+    ),
+  );
 }
 
 function showTimeline(box, hours) {
   box.show({
-    height: 240, x: { label: "Hour", values: hours.map(({ hour }) => Date.parse(hour)), time: true, format: absoluteTime, step: 3600 },
+    height: 240,
+    x: {
+      label: "Hour",
+      values: hours.map(({ hour }) => Date.parse(hour)),
+      time: true,
+      format: absoluteTime,
+      step: 3600,
+    },
     series: [
       { label: "Posts", values: hours.map(({ posts }) => posts), colour: "bar-colour", format: count, bars: true },
-      { label: "Engagement", values: hours.map((hour) => hour.total_score + 2 * hour.total_comments), colour: "accent", format: short, side: "right" },
+      {
+        label: "Engagement",
+        values: hours.map((hour) => hour.total_score + 2 * hour.total_comments),
+        colour: "accent",
+        format: short,
+        side: "right",
+      },
     ],
   });
 }
 
 function showAges(box, ages) {
   box.show({
-    x: { label: "Age", values: ages.map(({ age_hours: hours }) => hours), format: (hours) => `${count(hours)} h`, step: 1 },
+    x: {
+      label: "Age",
+      values: ages.map(({ age_hours: hours }) => hours),
+      format: (hours) => `${count(hours)} h`,
+      step: 1,
+    },
     series: [
-      { label: "Mean", values: ages.map((age) => age.average_engagement), colour: "bar-colour", format: short, bars: true },
-      { label: "Highest", values: ages.map((age) => age.highest_engagement), colour: "accent", format: short, side: "right" },
+      {
+        label: "Mean",
+        values: ages.map((age) => age.average_engagement),
+        colour: "bar-colour",
+        format: short,
+        bars: true,
+      },
+      {
+        label: "Highest",
+        values: ages.map((age) => age.highest_engagement),
+        colour: "accent",
+        format: short,
+        side: "right",
+      },
     ],
   });
 }
 
 function showSentiment(box, moods, { positive, neutral, negative, unknown, bins }) {
   box.show({
-    height: 160, x: { label: "Sentiment", values: bins.map(({ lower, upper }) => (lower + upper) / 2), format: decimal, step: 0.1 },
-    series: [{ label: "Posts", values: bins.map(({ posts }) => posts), colour: "bar-colour", format: count, bars: true }],
+    height: 160,
+    x: { label: "Sentiment", values: bins.map(({ lower, upper }) => (lower + upper) / 2), format: decimal, step: 0.1 },
+    series: [
+      { label: "Posts", values: bins.map(({ posts }) => posts), colour: "bar-colour", format: count, bars: true },
+    ],
   });
-  const rows = [["positive", positive], ["neutral", neutral], ["negative", negative], ...(unknown ? [["unknown", unknown]] : [])];
+  const rows = [
+    ["positive", positive],
+    ["neutral", neutral],
+    ["negative", negative],
+    ...(unknown ? [["unknown", unknown]] : []),
+  ];
   moods.replaceChildren(bars(rows.map(([name, value]) => ({ name, value, kind: name }))));
 }
 
@@ -163,41 +280,135 @@ function velocityRange(lower, upper) {
 function bars(rows) {
   const most = Math.max(1, ...rows.map(({ value }) => value));
   if (!rows.length) return emptyState("Nothing in this range", "Choose a longer one.");
-  return h("dl", { class: "bars" }, rows.map(({ name, value, kind, href, note }) => {
-    const fill = h("span", { class: `fill ${kind ?? ""}` });
-    fill.style.width = `${(value / most) * 100}%`;
-    return [h("dt", { class: "name", title: name }, href ? h("a", { href }, name) : name), h("dd", { class: "track", "aria-hidden": "true" }, fill), h("dd", { class: "number" }, count(value), note)];
-  }));
+  return h(
+    "dl",
+    { class: "bars" },
+    rows.map(({ name, value, kind, href, note }) => {
+      const fill = h("span", { class: `fill ${kind ?? ""}` });
+      fill.style.width = `${(value / most) * 100}%`;
+      return [
+        h("dt", { class: "name", title: name }, href ? h("a", { href }, name) : name),
+        h("dd", { class: "track", "aria-hidden": "true" }, fill),
+        h("dd", { class: "number" }, count(value), note),
+      ];
+    }),
+  );
 }
 
 function keywordBars(items) {
-  return bars(items.slice(0, 14).map(({ keyword, posts, posts_before: before }) => ({
-    name: keyword, value: posts, href: `/?keyword=${encodeURIComponent(keyword)}`,
-    note: before === undefined ? null : h("span", { class: posts > before ? "up" : "quiet", title: `${plural(before, "post", "posts")} in the range before` }, before ? ` ×${decimal(posts / before)}` : " new"),
-  })));
+  return bars(
+    items.slice(0, 14).map(({ keyword, posts, posts_before: before }) => ({
+      name: keyword,
+      value: posts,
+      href: `/?keyword=${encodeURIComponent(keyword)}`,
+      note:
+        before === undefined
+          ? null
+          : h(
+              "span",
+              {
+                class: posts > before ? "up" : "quiet",
+                title: `${plural(before, "post", "posts")} in the range before`,
+              },
+              before ? ` ×${decimal(posts / before)}` : " new",
+            ),
+    })),
+  );
 }
 
 const numberHead = (text) => h("th", { scope: "col", class: "number" }, text);
 
 function subredditTable(items) {
   if (!items.length) return emptyState("No posts in this range", "Choose a longer one.");
-  return h("table", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Subreddit"), ["Posts", "Trending", "Mean score", "Comments", "Sentiment"].map(numberHead))),
-    h("tbody", {}, items.map((item) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: `/?subreddit=${encodeURIComponent(item.subreddit)}` }, `r/${item.subreddit}`)),
-      [count(item.posts), count(item.trending), decimal(item.average_score), count(item.total_comments), decimal(item.average_sentiment)].map((text) => h("td", { class: "number" }, text))))));
+  return h(
+    "table",
+    {},
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col" }, "Subreddit"),
+        ["Posts", "Trending", "Mean score", "Comments", "Sentiment"].map(numberHead),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      items.map((item) =>
+        h(
+          "tr",
+          {},
+          h(
+            "th",
+            { scope: "row" },
+            h("a", { href: `/?subreddit=${encodeURIComponent(item.subreddit)}` }, `r/${item.subreddit}`),
+          ),
+          [
+            count(item.posts),
+            count(item.trending),
+            decimal(item.average_score),
+            count(item.total_comments),
+            decimal(item.average_sentiment),
+          ].map((text) => h("td", { class: "number" }, text)),
+        ),
+      ),
+    ),
+  );
 }
 
 function postTable(items) {
   if (!items.length) return emptyState("No posts in this range", "Choose a longer one.");
-  return h("table", { class: "posts-table" },
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Post"), ["Score", "Comments", "Engagement", "Age"].map(numberHead))),
-    h("tbody", {}, items.map((item) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: `/posts/${item.id}` }, item.title), h("span", { class: "quiet" }, ` r/${item.subreddit}`)),
-      h("td", { class: "number" }, count(item.current_score)), h("td", { class: "number" }, count(item.current_comments)), h("td", { class: "number" }, count(item.engagement_score)), h("td", { class: "number" }, when(item.created_utc))))));
+  return h(
+    "table",
+    { class: "posts-table" },
+    h(
+      "thead",
+      {},
+      h("tr", {}, h("th", { scope: "col" }, "Post"), ["Score", "Comments", "Engagement", "Age"].map(numberHead)),
+    ),
+    h(
+      "tbody",
+      {},
+      items.map((item) =>
+        h(
+          "tr",
+          {},
+          h(
+            "th",
+            { scope: "row" },
+            h("a", { href: `/posts/${item.id}` }, item.title),
+            h("span", { class: "quiet" }, ` r/${item.subreddit}`),
+          ),
+          h("td", { class: "number" }, count(item.current_score)),
+          h("td", { class: "number" }, count(item.current_comments)),
+          h("td", { class: "number" }, count(item.engagement_score)),
+          h("td", { class: "number" }, when(item.created_utc)),
+        ),
+      ),
+    ),
+  );
 }
 
 function authorTable(items) {
   if (!items.length) return emptyState("No authors in this range", "Choose a longer one.");
-  return h("table", {},
+  return h(
+    "table",
+    {},
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Author"), ["Posts", "Engagement"].map(numberHead))),
-    h("tbody", {}, items.map((item) => h("tr", {}, h("th", { scope: "row" }, `u/${item.author}`), h("td", { class: "number" }, count(item.posts)), h("td", { class: "number" }, count(item.engagement_score))))));
+    h(
+      "tbody",
+      {},
+      items.map((item) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, `u/${item.author}`),
+          h("td", { class: "number" }, count(item.posts)),
+          h("td", { class: "number" }, count(item.engagement_score)),
+        ),
+      ),
+    ),
+  );
 }

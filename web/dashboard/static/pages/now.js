@@ -31,12 +31,30 @@ export async function mount(root, { live, signal, about }) {
   const share = h("button", { class: "button", type: "button", onclick: copyAddress }, icon("share"), "Share");
 
   root.append(
-    h("div", { class: "head" }, h("h1", { class: "grow" }, "Now"), share), figures.element,
-    h("div", { class: "columns" },
-      h("section", { class: "card", "aria-labelledby": "rising-title" },
-        h("header", {}, h("h2", { id: "rising-title" }, "Taking off"), h("span", { class: "quiet" }, "fastest score gain of the last half hour")), rising.element),
-      h("section", { class: "card", "aria-labelledby": "feed-title" },
-        h("header", {}, h("h2", { id: "feed-title" }, "Posts"), formBox), feed.element, below)),
+    h("div", { class: "head" }, h("h1", { class: "grow" }, "Now"), share),
+    figures.element,
+    h(
+      "div",
+      { class: "columns" },
+      h(
+        "section",
+        { class: "card", "aria-labelledby": "rising-title" },
+        h(
+          "header",
+          {},
+          h("h2", { id: "rising-title" }, "Taking off"),
+          h("span", { class: "quiet" }, "fastest score gain of the last half hour"),
+        ),
+        rising.element,
+      ),
+      h(
+        "section",
+        { class: "card", "aria-labelledby": "feed-title" },
+        h("header", {}, h("h2", { id: "feed-title" }, "Posts"), formBox),
+        feed.element,
+        below,
+      ),
+    ),
   );
 
   async function load() {
@@ -73,21 +91,37 @@ export async function mount(root, { live, signal, about }) {
   function showBelow() {
     if (next) below.replaceChildren(h("button", { class: "button", type: "button", onclick: loadMore }, "Older posts"));
     else if (feed.size) below.replaceChildren(h("p", { class: "quiet" }, "That is all in this range."));
-    else below.replaceChildren(isFiltered() ? emptyState("No post matches", "Widen the time range or clear a filter.") :
-      emptyState("No posts yet", "The first ones arrive some seconds after a worker has started to poll. The page Operations shows whether one does."));
+    else
+      below.replaceChildren(
+        isFiltered()
+          ? emptyState("No post matches", "Widen the time range or clear a filter.")
+          : emptyState(
+              "No posts yet",
+              "The first ones arrive some seconds after a worker has started to poll. The page Operations shows whether one does.",
+            ),
+      );
   }
 
-  const isFiltered = () => JSON.stringify({ ...state, order: "", range: "" }) !== JSON.stringify({ ...DEFAULTS, order: "", range: "" });
+  const isFiltered = () =>
+    JSON.stringify({ ...state, order: "", range: "" }) !== JSON.stringify({ ...DEFAULTS, order: "", range: "" });
 
   async function loadRising() {
     const mine = ++askedRising;
     try {
-      const page = await api.get("/api/posts/", {
-        subreddit: state.subreddit, order: "score_velocity", created_from: rangeStart("24h"), page_size: CANDIDATES,
-      }, signal);
+      const page = await api.get(
+        "/api/posts/",
+        {
+          subreddit: state.subreddit,
+          order: "score_velocity",
+          created_from: rangeStart("24h"),
+          page_size: CANDIDATES,
+        },
+        signal,
+      );
       if (mine === askedRising) rising.replace(page.items);
     } catch (error) {
-      if (!signal.aborted && mine === askedRising) rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising)));
+      if (!signal.aborted && mine === askedRising)
+        rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising)));
     }
   }
 
@@ -117,7 +151,10 @@ export async function mount(root, { live, signal, about }) {
 
   function showNew(posts) {
     const start = rangeStart(state.range);
-    const fresh = state.order === "newest" ? feed.update(posts).filter((post) => (!start || post.created_utc >= start) && matches(post, state)) : [];
+    const fresh =
+      state.order === "newest"
+        ? feed.update(posts).filter((post) => (!start || post.created_utc >= start) && matches(post, state))
+        : [];
     if (fresh.length) feed.offer(fresh);
     return fresh.length > 0;
   }
@@ -126,10 +163,14 @@ export async function mount(root, { live, signal, about }) {
     load();
     loadRising();
   };
-  live.addEventListener("posts", ({ detail: posts }) => {
-    figures.seen(posts.length);
-    take(posts);
-  }, { signal });
+  live.addEventListener(
+    "posts",
+    ({ detail: posts }) => {
+      figures.seen(posts.length);
+      take(posts);
+    },
+    { signal },
+  );
   live.addEventListener("reset", reload, { signal });
   live.addEventListener("state", ({ detail }) => failed && detail.state === "live" && reload(), { signal });
   formBox.append(filterForm(state, changed));
@@ -168,7 +209,11 @@ function figureStrip() {
   const parts = [posts, trending, score, sentiment, rate];
   const arrivals = [];
   return {
-    element: h("dl", { class: "figures" }, parts.map(({ element }) => element)),
+    element: h(
+      "dl",
+      { class: "figures" },
+      parts.map(({ element }) => element),
+    ),
     seen(number) {
       const now = Date.now();
       arrivals.push([now, number]);
@@ -179,7 +224,10 @@ function figureStrip() {
       try {
         const { overview } = await api.get("/api/stats/", { window: "1h" }, signal);
         setText(posts.value, count(overview.posts));
-        setText(posts.extra, `${plural(overview.authors, "author", "authors")}, ${plural(overview.subreddits, "subreddit", "subreddits")}`);
+        setText(
+          posts.extra,
+          `${plural(overview.authors, "author", "authors")}, ${plural(overview.subreddits, "subreddit", "subreddits")}`,
+        );
         setText(trending.value, count(overview.trending));
         setText(score.value, decimal(overview.average_score));
         setText(sentiment.value, decimal(overview.average_sentiment));

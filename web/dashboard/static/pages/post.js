@@ -20,38 +20,68 @@ export async function mount(root, { live, signal, match, about }) {
     post = await api.get(`/api/posts/${id}/`, {}, signal);
   } catch (error) {
     if (signal.aborted) return;
-    root.append(error.status === 404 ? emptyState("This post is not known", "It was never seen, or its address is not right.", h("p", {}, h("a", { href: "/" }, "What happens now"))) : errorNotice(error, () => {
-      root.replaceChildren();
-      mount(root, { live, signal, match, about });
-    }));
+    root.append(
+      error.status === 404
+        ? emptyState(
+            "This post is not known",
+            "It was never seen, or its address is not right.",
+            h("p", {}, h("a", { href: "/" }, "What happens now")),
+          )
+        : errorNotice(error, () => {
+            root.replaceChildren();
+            mount(root, { live, signal, match, about });
+          }),
+    );
     return;
   }
   document.title = `${post.title} · signalflow`;
   const figures = figureStrip(post, about.trending_rule);
   const history = historyCards(id, state, signal);
-  root.append(header(post, about), figures.element,
-    h("div", { class: "post-columns" }, history.element, h("div", { class: "stack" }, titleCard(post), bodyCard(post))));
-  live.addEventListener("posts", ({ detail }) => {
-    const fresh = detail.find((one) => one.id === id);
-    if (!fresh) return;
-    post = { ...post, ...fresh };
-    figures.update(post);
-    history.add(fresh);
-  }, { signal });
+  root.append(
+    header(post, about),
+    figures.element,
+    h("div", { class: "post-columns" }, history.element, h("div", { class: "stack" }, titleCard(post), bodyCard(post))),
+  );
+  live.addEventListener(
+    "posts",
+    ({ detail }) => {
+      const fresh = detail.find((one) => one.id === id);
+      if (!fresh) return;
+      post = { ...post, ...fresh };
+      figures.update(post);
+      history.add(fresh);
+    },
+    { signal },
+  );
   live.addEventListener("reset", () => history.load(), { signal });
   await history.load();
 }
 
 function header(post, { link_base: base }) {
   const onReddit = base && post.permalink?.startsWith("/r/") ? base + post.permalink : null;
-  return h("div", { class: "post-head" },
-    h("p", { class: "facts" }, h("a", { class: "subreddit", href: `/?subreddit=${encodeURIComponent(post.subreddit)}` }, `r/${post.subreddit}`),
-      when(post.created_utc), post.author ? h("span", {}, `u/${post.author}`) : null, post.flair ? h("span", { class: "chip" }, h("span", {}, post.flair)) : null,
-      post.over_18 ? h("span", { class: "chip bad" }, "18+") : null, post.removed_by ? h("span", { class: "chip warn" }, `removed by ${post.removed_by}`) : null),
+  return h(
+    "div",
+    { class: "post-head" },
+    h(
+      "p",
+      { class: "facts" },
+      h("a", { class: "subreddit", href: `/?subreddit=${encodeURIComponent(post.subreddit)}` }, `r/${post.subreddit}`),
+      when(post.created_utc),
+      post.author ? h("span", {}, `u/${post.author}`) : null,
+      post.flair ? h("span", { class: "chip" }, h("span", {}, post.flair)) : null,
+      post.over_18 ? h("span", { class: "chip bad" }, "18+") : null,
+      post.removed_by ? h("span", { class: "chip warn" }, `removed by ${post.removed_by}`) : null,
+    ),
     h("h1", {}, post.title),
-    h("p", { class: "links" },
-      onReddit ? outward(onReddit, icon("share"), "On Reddit") : h("span", { class: "quiet" }, base ? "" : "From the simulator: it has no page on Reddit."),
-      post.url && !post.is_self ? outward(post.url, icon("share"), hostOf(post.url)) : null));
+    h(
+      "p",
+      { class: "links" },
+      onReddit
+        ? outward(onReddit, icon("share"), "On Reddit")
+        : h("span", { class: "quiet" }, base ? "" : "From the simulator: it has no page on Reddit."),
+      post.url && !post.is_self ? outward(post.url, icon("share"), hostOf(post.url)) : null,
+    ),
+  );
 }
 
 function hostOf(address) {
@@ -63,11 +93,20 @@ function hostOf(address) {
 }
 
 function figureStrip(post, rule) {
-  const made = Object.fromEntries([["score", "Score"], ["comments", "Comments"], ["ratio", "Upvoted"], ["velocity", "Score velocity"], ["talk", "Comment velocity"], ["trending", "Trending score"]].map(([name, label]) => {
-    const value = h("dd");
-    const note = h("dd", { class: "note" });
-    return [name, { value, note, element: h("div", { class: "figure" }, h("dt", {}, label), value, note) }];
-  }));
+  const made = Object.fromEntries(
+    [
+      ["score", "Score"],
+      ["comments", "Comments"],
+      ["ratio", "Upvoted"],
+      ["velocity", "Score velocity"],
+      ["talk", "Comment velocity"],
+      ["trending", "Trending score"],
+    ].map(([name, label]) => {
+      const value = h("dd");
+      const note = h("dd", { class: "note" });
+      return [name, { value, note, element: h("div", { class: "figure" }, h("dt", {}, label), value, note) }];
+    }),
+  );
   const observed = when(post.observed_at);
   made.score.note.append("seen ", observed);
   function update(fresh) {
@@ -77,14 +116,31 @@ function figureStrip(post, rule) {
     setText(made.comments.note, `engagement ${count(fresh.current_score + 2 * fresh.current_comments)}`);
     setText(made.ratio.value, share(fresh.current_ratio));
     setText(made.velocity.value, perMinute(fresh.score_velocity));
-    setText(made.velocity.note, fresh.score_velocity === null ? "known from the second observation on" : "since the observation before");
+    setText(
+      made.velocity.note,
+      fresh.score_velocity === null ? "known from the second observation on" : "since the observation before",
+    );
     setText(made.talk.value, perMinute(fresh.comment_velocity));
     setText(made.trending.value, decimal(fresh.trending_score));
-    const parts = reasons(fresh, rule).filter(({ weight }) => weight).map(({ text, weight }) => `${text} +${weight}`);
-    setText(made.trending.note, fresh.is_trending ? `trending: ${parts.join(", ")}` : parts.join(", ") || `trending from ${decimal(rule.threshold)}`);
+    const parts = reasons(fresh, rule)
+      .filter(({ weight }) => weight)
+      .map(({ text, weight }) => `${text} +${weight}`);
+    setText(
+      made.trending.note,
+      fresh.is_trending
+        ? `trending: ${parts.join(", ")}`
+        : parts.join(", ") || `trending from ${decimal(rule.threshold)}`,
+    );
   }
   update(post);
-  return { element: h("dl", { class: "figures" }, Object.values(made).map(({ element }) => element)), update };
+  return {
+    element: h(
+      "dl",
+      { class: "figures" },
+      Object.values(made).map(({ element }) => element),
+    ),
+    update,
+  };
 }
 
 function titleCard(post) {
@@ -92,17 +148,52 @@ function titleCard(post) {
   const mark = h("span");
   mark.style.left = `${((score ?? 0) + 1) * 50}%`;
   const scale = h("div", { class: "gauge", "aria-hidden": "true" }, mark);
-  return h("section", { class: "card" }, h("header", {}, h("h2", {}, "What the title says")),
-    h("div", { class: "body stack" },
-      score === null ? h("p", { class: "quiet" }, "Not worked out yet: it comes with the next flush to the database.") :
-        h("div", { class: "sentiment-line" }, h("span", { class: label }, label), scale, h("span", { class: "mono" }, decimal(score))),
-      h("ul", { class: "chips", "aria-label": "Keywords" }, keywords.map((word) => h("li", {}, h("a", { class: "chip", href: `/?keyword=${encodeURIComponent(word)}` }, h("span", {}, word)))))));
+  return h(
+    "section",
+    { class: "card" },
+    h("header", {}, h("h2", {}, "What the title says")),
+    h(
+      "div",
+      { class: "body stack" },
+      score === null
+        ? h("p", { class: "quiet" }, "Not worked out yet: it comes with the next flush to the database.")
+        : h(
+            "div",
+            { class: "sentiment-line" },
+            h("span", { class: label }, label),
+            scale,
+            h("span", { class: "mono" }, decimal(score)),
+          ),
+      h(
+        "ul",
+        { class: "chips", "aria-label": "Keywords" },
+        keywords.map((word) =>
+          h("li", {}, h("a", { class: "chip", href: `/?keyword=${encodeURIComponent(word)}` }, h("span", {}, word))),
+        ),
+      ),
+    ),
+  );
 }
 
 function bodyCard(post) {
   if (!post.is_self && !post.body) return null;
-  return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Text"), post.text_observed_at ? h("span", { class: "quiet" }, "seen ", when(post.text_observed_at)) : null),
-    h("div", { class: "body" }, post.body ? h("p", { class: "post-text" }, post.body) : h("p", { class: "quiet" }, "No text, or it has not been seen.")));
+  return h(
+    "section",
+    { class: "card" },
+    h(
+      "header",
+      {},
+      h("h2", {}, "Text"),
+      post.text_observed_at ? h("span", { class: "quiet" }, "seen ", when(post.text_observed_at)) : null,
+    ),
+    h(
+      "div",
+      { class: "body" },
+      post.body
+        ? h("p", { class: "post-text" }, post.body)
+        : h("p", { class: "quiet" }, "No text, or it has not been seen."),
+    ),
+  );
 }
 
 function historyCards(id, state, signal) {
@@ -115,10 +206,17 @@ function historyCards(id, state, signal) {
   const velocityChart = chart("Velocity over time", signal);
   const note = h("span", { class: "quiet" });
   const failed = h("div");
-  const segments = h("div", { class: "segments", role: "group", "aria-label": "Interval" },
-    [["raw", "Observations"], ["1h", "By hour"]].map(([value, text]) => h("button", { type: "button", "data-value": value, onclick: () => choose(value) }, text)));
+  const segments = h(
+    "div",
+    { class: "segments", role: "group", "aria-label": "Interval" },
+    [
+      ["raw", "Observations"],
+      ["1h", "By hour"],
+    ].map(([value, text]) => h("button", { type: "button", "data-value": value, onclick: () => choose(value) }, text)),
+  );
   const press = () => {
-    for (const button of segments.children) button.setAttribute("aria-pressed", String(button.dataset.value === state.interval));
+    for (const button of segments.children)
+      button.setAttribute("aria-pressed", String(button.dataset.value === state.interval));
   };
   press();
   function choose(interval) {
@@ -149,16 +247,29 @@ function historyCards(id, state, signal) {
     }
   }
   function show() {
-    setText(note, plural(items.length, shown === "raw" ? "observation" : "hour", shown === "raw" ? "observations" : "hours"));
+    setText(
+      note,
+      plural(items.length, shown === "raw" ? "observation" : "hour", shown === "raw" ? "observations" : "hours"),
+    );
     const x = { label: "Time", values: items.map(({ time }) => time), time: true, format: absoluteTime };
     const column = (name) => items.map((item) => item[name]);
     const aMinute = (name) => column(name).map((value) => (value === null ? null : value * 60));
-    scoreChart.show({ x, height: 260, series: [
-      { label: "Score", values: column("score"), colour: "accent", format: count },
-      { label: "Comments", values: column("comments"), colour: "info", format: count, side: "right" }] });
-    velocityChart.show({ x, height: 180, series: [
-      { label: "Score a minute", values: aMinute("velocity"), colour: "accent", format: decimal },
-      { label: "Comments a minute", values: aMinute("talk"), colour: "info", format: decimal, side: "right" }] });
+    scoreChart.show({
+      x,
+      height: 260,
+      series: [
+        { label: "Score", values: column("score"), colour: "accent", format: count },
+        { label: "Comments", values: column("comments"), colour: "info", format: count, side: "right" },
+      ],
+    });
+    velocityChart.show({
+      x,
+      height: 180,
+      series: [
+        { label: "Score a minute", values: aMinute("velocity"), colour: "accent", format: decimal },
+        { label: "Comments a minute", values: aMinute("talk"), colour: "info", format: decimal, side: "right" },
+      ],
+    });
   }
   function add(post) {
     const point = pointOf({ ...post, score: post.current_score, num_comments: post.current_comments });
@@ -167,15 +278,37 @@ function historyCards(id, state, signal) {
     items.push(point);
     show();
   }
-  const element = h("div", { class: "stack" }, failed,
-    h("section", { class: "card" }, h("header", {}, h("h2", {}, "Score and comments"), note, h("div", { class: "end" }, segments)), h("div", { class: "body" }, scoreChart.element)),
-    h("section", { class: "card" }, h("header", {}, h("h2", {}, "Velocity"), h("span", { class: "quiet" }, "change a minute since the observation before")), h("div", { class: "body" }, velocityChart.element)));
+  const element = h(
+    "div",
+    { class: "stack" },
+    failed,
+    h(
+      "section",
+      { class: "card" },
+      h("header", {}, h("h2", {}, "Score and comments"), note, h("div", { class: "end" }, segments)),
+      h("div", { class: "body" }, scoreChart.element),
+    ),
+    h(
+      "section",
+      { class: "card" },
+      h(
+        "header",
+        {},
+        h("h2", {}, "Velocity"),
+        h("span", { class: "quiet" }, "change a minute since the observation before"),
+      ),
+      h("div", { class: "body" }, velocityChart.element),
+    ),
+  );
   return { element, load, add };
 }
 
 function pointOf(item) {
   return {
-    time: Date.parse(item.observed_at ?? item.bucket), score: item.score ?? item.max_score, comments: item.num_comments ?? item.max_comments,
-    velocity: item.score_velocity ?? item.max_score_velocity ?? null, talk: item.comment_velocity ?? item.max_comment_velocity ?? null,
+    time: Date.parse(item.observed_at ?? item.bucket),
+    score: item.score ?? item.max_score,
+    comments: item.num_comments ?? item.max_comments,
+    velocity: item.score_velocity ?? item.max_score_velocity ?? null,
+    talk: item.comment_velocity ?? item.max_comment_velocity ?? null,
   };
 }

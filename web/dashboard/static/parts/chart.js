@@ -26,7 +26,13 @@ function timeTicks(ticks) {
 function loadLibrary() {
   library ??= new Promise((resolve) => {
     document.head.append(h("link", { rel: "stylesheet", href: `${VENDOR}/uPlot.min.css` }));
-    document.head.append(h("script", { src: `${VENDOR}/uPlot.iife.min.js`, onload: () => resolve(globalThis.uPlot), onerror: () => resolve(null) }));
+    document.head.append(
+      h("script", {
+        src: `${VENDOR}/uPlot.iife.min.js`,
+        onload: () => resolve(globalThis.uPlot),
+        onerror: () => resolve(null),
+      }),
+    );
   });
   return library;
 }
@@ -42,37 +48,83 @@ function colourOf(token) {
 }
 
 function tableOf({ x, series }) {
-  return h("table", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, x.label), series.map(({ label }) => h("th", { scope: "col", class: "number" }, label)))),
-    h("tbody", {}, x.values.map((value, row) =>
-      h("tr", {}, h("th", { scope: "row" }, x.format(value)), series.map(({ values, format }) => h("td", { class: "number" }, format(values[row])))))));
+  return h(
+    "table",
+    {},
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col" }, x.label),
+        series.map(({ label }) => h("th", { scope: "col", class: "number" }, label)),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      x.values.map((value, row) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, x.format(value)),
+          series.map(({ values, format }) => h("td", { class: "number" }, format(values[row]))),
+        ),
+      ),
+    ),
+  );
 }
 
 function optionsOf(plot, { x, series, height }, width) {
   const [grid, text] = [colourOf("line"), colourOf("quiet")];
-  const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+  const axis = {
+    stroke: text,
+    grid: { stroke: grid, width: 1 },
+    ticks: { show: false },
+    font: "11px system-ui, sans-serif",
+  };
   const sides = [...new Set(series.map(({ side }) => side ?? "left"))];
   // Bars are compared by their length, and lines beside them by their height: both begin at zero.
   const fromZero = { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.05] };
   const scales = x.step ? Object.fromEntries(sides.map((side) => [side, fromZero])) : {};
   return {
-    width, height,
+    width,
+    height,
     padding: [10, sides.includes("right") ? 0 : 12, 0, 0],
-    scales: { ...scales, x: { time: Boolean(x.time), ...(x.step && { range: (_, low, high) => [low - x.step / 2, high + x.step / 2] }) } },
+    scales: {
+      ...scales,
+      x: { time: Boolean(x.time), ...(x.step && { range: (_, low, high) => [low - x.step / 2, high + x.step / 2] }) },
+    },
     cursor: { points: { size: 6 }, drag: { x: true, y: false } },
     legend: { live: true },
     axes: [
-      { ...axis, space: 70, ...(x.step === 1 && { incrs: WHOLE }), values: (_, ticks) => (x.time ? timeTicks(ticks) : ticks.map((tick) => x.format(tick))) },
+      {
+        ...axis,
+        space: 70,
+        ...(x.step === 1 && { incrs: WHOLE }),
+        values: (_, ticks) => (x.time ? timeTicks(ticks) : ticks.map((tick) => x.format(tick))),
+      },
       ...sides.map((side) => ({
-        ...axis, scale: side, side: side === "left" ? 3 : 1, size: 52, grid: side === "left" ? axis.grid : { show: false },
+        ...axis,
+        scale: side,
+        side: side === "left" ? 3 : 1,
+        size: 52,
+        grid: side === "left" ? axis.grid : { show: false },
         values: (_, ticks) => ticks.map(series.find((one) => (one.side ?? "left") === side).format),
       })),
     ],
     series: [
       { label: x.label, value: (_, value) => (value === null ? "–" : x.format(value * (x.time ? 1000 : 1))) },
       ...series.map(({ label, colour, format, bars, side, values }) => ({
-        label, scale: side ?? "left", stroke: colourOf(colour), width: bars ? 0 : 1.75, spanGaps: true, points: { show: !bars && values.length < FEW, size: 5 },
-        fill: bars ? colourOf(colour) : undefined, paths: bars ? plot.paths.bars({ size: [0.8, 40] }) : undefined,
+        label,
+        scale: side ?? "left",
+        stroke: colourOf(colour),
+        width: bars ? 0 : 1.75,
+        spanGaps: true,
+        points: { show: !bars && values.length < FEW, size: 5 },
+        fill: bars ? colourOf(colour) : undefined,
+        paths: bars ? plot.paths.bars({ size: [0.8, 40] }) : undefined,
         value: (_, value) => (value === null ? "–" : format(value)),
       })),
     ],
@@ -98,13 +150,24 @@ export function chart(label, signal) {
     if (!plot) {
       canvas.classList.add("missing");
       canvas.removeAttribute("aria-hidden");
-      canvas.replaceChildren(h("p", { class: "quiet" }, "No charts on this server: its chart library is not installed. ", h("code", {}, "make web/dashboard/static/vendor/uPlot.iife.min.js"), " fetches it. The numbers are in the table."));
+      canvas.replaceChildren(
+        h(
+          "p",
+          { class: "quiet" },
+          "No charts on this server: its chart library is not installed. ",
+          h("code", {}, "make web/dashboard/static/vendor/uPlot.iife.min.js"),
+          " fetches it. The numbers are in the table.",
+        ),
+      );
       details.open = true;
       return;
     }
     drawn?.destroy();
     const scale = data.x.time ? 1000 : 1;
-    const columns = [data.x.values.map((value) => value / scale), ...data.series.map(({ values }) => values.map((value) => value ?? null))];
+    const columns = [
+      data.x.values.map((value) => value / scale),
+      ...data.series.map(({ values }) => values.map((value) => value ?? null)),
+    ];
     drawn = new plot(optionsOf(plot, data, canvas.clientWidth || 300), columns, canvas);
   }
 

@@ -10,8 +10,19 @@ export function ask({ title, fields, confirm, act, danger = false }) {
   return new Promise((resolve) => {
     const failed = h("div");
     const submit = h("button", { class: danger ? "button danger" : "button primary", type: "submit" }, confirm);
-    const form = h("form", { method: "dialog" }, h("h2", { id: "dialog-title" }, title), failed, fields,
-      h("div", { class: "actions" }, h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Cancel"), submit));
+    const form = h(
+      "form",
+      { method: "dialog" },
+      h("h2", { id: "dialog-title" }, title),
+      failed,
+      fields,
+      h(
+        "div",
+        { class: "actions" },
+        h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Cancel"),
+        submit,
+      ),
+    );
     const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
     let answer;
     form.addEventListener("submit", async (event) => {

@@ -70,7 +70,12 @@ export class Feed {
   }
 
   #isRead() {
-    return scrollY > TOP_PX || this.#list.matches(":hover") || this.#list.contains(document.activeElement) || !getSelection().isCollapsed;
+    return (
+      scrollY > TOP_PX ||
+      this.#list.matches(":hover") ||
+      this.#list.contains(document.activeElement) ||
+      !getSelection().isCollapsed
+    );
   }
 
   #showPill() {

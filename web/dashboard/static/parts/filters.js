@@ -2,41 +2,138 @@
 import { h, icon } from "../dom.js";
 import { rangeStart } from "../urlstate.js";
 
-export const DEFAULTS = { q: "", subreddit: [], keyword: "", min_score: "", sentiment: "", trending: false, over_18: "", range: "24h", order: "newest" };
+export const DEFAULTS = {
+  q: "",
+  subreddit: [],
+  keyword: "",
+  min_score: "",
+  sentiment: "",
+  trending: false,
+  over_18: "",
+  range: "24h",
+  order: "newest",
+};
 
-export const ORDERS = [["newest", "Newest"], ["score", "Score"], ["comments", "Comments"], ["score_velocity", "Velocity"], ["trending_score", "Trending score"], ["momentum", "Momentum"], ["engagement", "Engagement"]];
-const RANGES = [["15m", "15 min"], ["1h", "1 hour"], ["6h", "6 hours"], ["24h", "24 hours"], ["7d", "7 days"], ["all", "All time"]];
-const SENTIMENTS = [["", "Any"], ["positive", "Positive"], ["neutral", "Neutral"], ["negative", "Negative"]];
-const AGES = [["", "Show"], ["0", "Hide"], ["1", "Only"]];
+export const ORDERS = [
+  ["newest", "Newest"],
+  ["score", "Score"],
+  ["comments", "Comments"],
+  ["score_velocity", "Velocity"],
+  ["trending_score", "Trending score"],
+  ["momentum", "Momentum"],
+  ["engagement", "Engagement"],
+];
+const RANGES = [
+  ["15m", "15 min"],
+  ["1h", "1 hour"],
+  ["6h", "6 hours"],
+  ["24h", "24 hours"],
+  ["7d", "7 days"],
+  ["all", "All time"],
+];
+const SENTIMENTS = [
+  ["", "Any"],
+  ["positive", "Positive"],
+  ["neutral", "Neutral"],
+  ["negative", "Negative"],
+];
+const AGES = [
+  ["", "Show"],
+  ["0", "Hide"],
+  ["1", "Only"],
+];
 const TYPING_MS = 350;
 
-export const options = (choices, chosen) => choices.map(([value, text]) => h("option", { value, selected: value === chosen }, text));
+export const options = (choices, chosen) =>
+  choices.map(([value, text]) => h("option", { value, selected: value === chosen }, text));
 const field = (label, control) => h("label", { class: "field" }, label, control);
 
 /** Names out of a list that somebody typed: separated by commas or spaces, with or without r/. */
-export const namesOf = (text) => text.split(/[\s,]+/).map((name) => name.replace(/^\/?r\//i, "")).filter((name) => /^[A-Za-z0-9_-]{1,32}$/.test(name));
+export const namesOf = (text) =>
+  text
+    .split(/[\s,]+/)
+    .map((name) => name.replace(/^\/?r\//i, ""))
+    .filter((name) => /^[A-Za-z0-9_-]{1,32}$/.test(name));
 
 /** The form for a state; `changed(state)` is called with the new one. */
 export function filterForm(state, changed) {
-  const search = h("input", { type: "search", class: "input", value: state.q, placeholder: "Words in the title", "aria-label": "Search titles", maxlength: 200, name: "q" });
+  const search = h("input", {
+    type: "search",
+    class: "input",
+    value: state.q,
+    placeholder: "Words in the title",
+    "aria-label": "Search titles",
+    maxlength: 200,
+    name: "q",
+  });
   const order = h("select", { class: "input", "aria-label": "Sort by", name: "order" }, options(ORDERS, state.order));
-  const range = h("select", { class: "input", "aria-label": "Time range", name: "range" }, options(RANGES, state.range));
-  const subreddit = h("input", { type: "text", value: state.subreddit.join(", "), placeholder: "python, science", autocapitalize: "none", spellcheck: "false", name: "subreddit" });
+  const range = h(
+    "select",
+    { class: "input", "aria-label": "Time range", name: "range" },
+    options(RANGES, state.range),
+  );
+  const subreddit = h("input", {
+    type: "text",
+    value: state.subreddit.join(", "),
+    placeholder: "python, science",
+    autocapitalize: "none",
+    spellcheck: "false",
+    name: "subreddit",
+  });
   const keyword = h("input", { type: "text", value: state.keyword, maxlength: 100, name: "keyword" });
-  const minScore = h("input", { type: "number", value: state.min_score, inputmode: "numeric", placeholder: "any", name: "min_score" });
+  const minScore = h("input", {
+    type: "number",
+    value: state.min_score,
+    inputmode: "numeric",
+    placeholder: "any",
+    name: "min_score",
+  });
   const sentiment = h("select", { name: "sentiment" }, options(SENTIMENTS, state.sentiment));
   const over18 = h("select", { name: "over_18" }, options(AGES, state.over_18));
   const trending = h("input", { type: "checkbox", checked: state.trending, name: "trending" });
   const collect = () => ({
-    ...state, q: search.value.trim(), order: order.value, range: range.value, subreddit: namesOf(subreddit.value), keyword: keyword.value.trim(),
-    min_score: minScore.value.trim(), sentiment: sentiment.value, over_18: over18.value, trending: trending.checked,
+    ...state,
+    q: search.value.trim(),
+    order: order.value,
+    range: range.value,
+    subreddit: namesOf(subreddit.value),
+    keyword: keyword.value.trim(),
+    min_score: minScore.value.trim(),
+    sentiment: sentiment.value,
+    over_18: over18.value,
+    trending: trending.checked,
   });
   const clear = h("button", { class: "button small plain", type: "reset" }, "Clear");
-  const extra = [state.subreddit.length, state.keyword, state.min_score, state.sentiment, state.over_18, state.trending].filter(Boolean).length;
-  const more = h("details", { class: "more", open: extra > 0 },
-    h("summary", { class: "button" }, icon("filter"), "Filters", extra ? h("span", { class: "chip accent" }, String(extra)) : null),
-    h("div", { class: "more-fields" }, field("Subreddits", subreddit), field("Keyword", keyword), field("Lowest score", minScore), field("Sentiment", sentiment), field("18+", over18),
-      h("label", { class: "toggle" }, trending, "Trending only"), clear));
+  const extra = [
+    state.subreddit.length,
+    state.keyword,
+    state.min_score,
+    state.sentiment,
+    state.over_18,
+    state.trending,
+  ].filter(Boolean).length;
+  const more = h(
+    "details",
+    { class: "more", open: extra > 0 },
+    h(
+      "summary",
+      { class: "button" },
+      icon("filter"),
+      "Filters",
+      extra ? h("span", { class: "chip accent" }, String(extra)) : null,
+    ),
+    h(
+      "div",
+      { class: "more-fields" },
+      field("Subreddits", subreddit),
+      field("Keyword", keyword),
+      field("Lowest score", minScore),
+      field("Sentiment", sentiment),
+      field("18+", over18),
+      h("label", { class: "toggle" }, trending, "Trending only"),
+      clear,
+    ),
+  );
   const form = h("form", { class: "filters", role: "search", "aria-label": "Posts" }, search, range, order, more);
   let timer;
   const send = () => {
@@ -69,9 +166,17 @@ const WINDOWED = ["momentum", "engagement"];
 export function apiParameters(state) {
   const [min, max] = SENTIMENT_RANGES[state.sentiment] ?? [null, null];
   return {
-    q: state.q, subreddit: state.subreddit, keyword: state.keyword, min_score: state.min_score, min_sentiment: min, max_sentiment: max,
-    trending: state.trending ? "true" : null, over_18: { 0: "false", 1: "true" }[state.over_18], order: state.order,
-    created_from: rangeStart(state.range), window: WINDOWED.includes(state.order) ? (["7d", "all"].includes(state.range) ? "7d" : "24h") : null,
+    q: state.q,
+    subreddit: state.subreddit,
+    keyword: state.keyword,
+    min_score: state.min_score,
+    min_sentiment: min,
+    max_sentiment: max,
+    trending: state.trending ? "true" : null,
+    over_18: { 0: "false", 1: "true" }[state.over_18],
+    order: state.order,
+    created_from: rangeStart(state.range),
+    window: WINDOWED.includes(state.order) ? (["7d", "all"].includes(state.range) ? "7d" : "24h") : null,
   };
 }
 
@@ -81,12 +186,14 @@ const has = (text, part) => text.toLowerCase().includes(part.toLowerCase());
 export function matches(post, state) {
   const label = post.nlp?.sentiment_label;
   return (
-    (state.subreddit.length === 0 || state.subreddit.some((name) => name.toLowerCase() === post.subreddit.toLowerCase())) &&
+    (state.subreddit.length === 0 ||
+      state.subreddit.some((name) => name.toLowerCase() === post.subreddit.toLowerCase())) &&
     (state.min_score === "" || post.current_score >= Number(state.min_score)) &&
     (!state.trending || post.is_trending) &&
     (state.sentiment === "" || label === state.sentiment) &&
     (state.over_18 === "" || post.over_18 === (state.over_18 === "1")) &&
-    (state.keyword === "" || (post.nlp?.keywords ?? []).some((word) => word.toLowerCase() === state.keyword.toLowerCase())) &&
+    (state.keyword === "" ||
+      (post.nlp?.keywords ?? []).some((word) => word.toLowerCase() === state.keyword.toLowerCase())) &&
     state.q.split(/\s+/).every((word) => has(post.title, word))
   );
 }

@@ -9,20 +9,32 @@ const MOST_KEYWORDS = 3;
 export function reasons(post, rule) {
   const found = [];
   const velocity = post.score_velocity ?? 0;
-  if (velocity > rule.velocity_high) found.push({ text: `${perMinute(velocity)} score`, weight: rule.weights.velocity_high });
-  else if (velocity > rule.velocity_low) found.push({ text: `${perMinute(velocity)} score`, weight: rule.weights.velocity_low });
+  if (velocity > rule.velocity_high)
+    found.push({ text: `${perMinute(velocity)} score`, weight: rule.weights.velocity_high });
+  else if (velocity > rule.velocity_low)
+    found.push({ text: `${perMinute(velocity)} score`, weight: rule.weights.velocity_low });
   else if (velocity > 0) found.push({ text: `${perMinute(velocity)} score`, weight: 0 });
-  if (post.current_comments > rule.comments) found.push({ text: plural(post.current_comments, "comment", "comments"), weight: rule.weights.comments });
+  if (post.current_comments > rule.comments)
+    found.push({ text: plural(post.current_comments, "comment", "comments"), weight: rule.weights.comments });
   else if (post.comment_velocity > 0) found.push({ text: `${perMinute(post.comment_velocity)} comments`, weight: 0 });
   const sentiment = post.nlp?.sentiment_score;
-  if (Math.abs(sentiment ?? 0) > rule.sentiment) found.push({ text: `strongly ${post.nlp.sentiment_label} title`, weight: rule.weights.sentiment });
+  if (Math.abs(sentiment ?? 0) > rule.sentiment)
+    found.push({ text: `strongly ${post.nlp.sentiment_label} title`, weight: rule.weights.sentiment });
   return found;
 }
 
 function reasonChips(post, rule) {
   return reasons(post, rule).map(({ text, weight }) =>
-    h("li", { class: weight ? "chip accent" : "chip", title: weight ? `counts ${weight} in the trending score` : "does not count in the trending score" },
-      h("span", {}, text), weight ? h("span", {}, `+${weight}`) : null));
+    h(
+      "li",
+      {
+        class: weight ? "chip accent" : "chip",
+        title: weight ? `counts ${weight} in the trending score` : "does not count in the trending score",
+      },
+      h("span", {}, text),
+      weight ? h("span", {}, `+${weight}`) : null,
+    ),
+  );
 }
 
 const sign = (value) => (value > 0 ? "up" : value < 0 ? "down" : "");
@@ -37,10 +49,16 @@ function change(element, text) {
 
 function facts(post, age) {
   const sentiment = h("span", { class: "sentiment" });
-  const element = h("p", { class: "facts" },
+  const element = h(
+    "p",
+    { class: "facts" },
     h("a", { class: "subreddit", href: `/?subreddit=${encodeURIComponent(post.subreddit)}` }, `r/${post.subreddit}`),
-    age, post.over_18 ? h("span", { class: "chip bad" }, "18+") : null, sentiment, post.author ? h("span", { class: "author" }, `u/${post.author}`) : null,
-    post.flair ? h("span", { class: "flair" }, post.flair) : null);
+    age,
+    post.over_18 ? h("span", { class: "chip bad" }, "18+") : null,
+    sentiment,
+    post.author ? h("span", { class: "author" }, `u/${post.author}`) : null,
+    post.flair ? h("span", { class: "flair" }, post.flair) : null,
+  );
   return { element, sentiment };
 }
 
@@ -52,14 +70,22 @@ export function postRow(post) {
   const trending = h("span", { class: "chip accent", hidden: true }, "trending");
   const age = when(post.created_utc);
   const { element: about, sentiment } = facts(post, age);
-  const element = h("li", { class: "post-row", "data-id": post.id },
+  const element = h(
+    "li",
+    { class: "post-row", "data-id": post.id },
     h("div", { class: "tally" }, score, velocity),
-    h("div", { class: "what" },
-      h("p", { class: "title" }, h("a", { href: `/posts/${post.id}` }, post.title)), about),
-    h("ul", { class: "chips keywords", "aria-label": "Keywords" },
-      (post.nlp?.keywords ?? []).slice(0, MOST_KEYWORDS).map((word) =>
-        h("li", {}, h("a", { class: "chip", href: `/?keyword=${encodeURIComponent(word)}` }, h("span", {}, word))))),
-    h("div", { class: "side" }, trending, comments));
+    h("div", { class: "what" }, h("p", { class: "title" }, h("a", { href: `/posts/${post.id}` }, post.title)), about),
+    h(
+      "ul",
+      { class: "chips keywords", "aria-label": "Keywords" },
+      (post.nlp?.keywords ?? [])
+        .slice(0, MOST_KEYWORDS)
+        .map((word) =>
+          h("li", {}, h("a", { class: "chip", href: `/?keyword=${encodeURIComponent(word)}` }, h("span", {}, word))),
+        ),
+    ),
+    h("div", { class: "side" }, trending, comments),
+  );
   function update(fresh) {
     change(score, short(fresh.current_score));
     score.title = plural(fresh.current_score, "point", "points");
@@ -84,19 +110,37 @@ export function risingCard(post, rule) {
   const why = h("ul", { class: "chips why", "aria-label": "Why" });
   const age = when(post.created_utc);
   const spark = sparkline(`Score of “${post.title}” over time`);
-  const element = h("li", { class: "rising-card", "data-id": post.id },
-    h("div", { class: "what" },
+  const element = h(
+    "li",
+    { class: "rising-card", "data-id": post.id },
+    h(
+      "div",
+      { class: "what" },
       h("p", { class: "title" }, h("a", { href: `/posts/${post.id}` }, post.title)),
-      h("p", { class: "facts" }, h("a", { class: "subreddit", href: `/?subreddit=${encodeURIComponent(post.subreddit)}` }, `r/${post.subreddit}`), age, comments)),
+      h(
+        "p",
+        { class: "facts" },
+        h(
+          "a",
+          { class: "subreddit", href: `/?subreddit=${encodeURIComponent(post.subreddit)}` },
+          `r/${post.subreddit}`,
+        ),
+        age,
+        comments,
+      ),
+    ),
     h("div", { class: "numbers" }, score, velocity),
-    h("div", { class: "spark-box" }, spark.element), why);
+    h("div", { class: "spark-box" }, spark.element),
+    why,
+  );
   function update(fresh) {
     change(score, short(fresh.current_score));
     setText(velocity, perMinute(fresh.score_velocity));
     velocity.className = `velocity ${sign(fresh.score_velocity)}`;
     setText(comments, `${count(fresh.current_comments)} comments`);
     const chips = reasonChips(fresh, rule);
-    if (chips.map((chip) => chip.textContent).join() !== [...why.children].map((chip) => chip.textContent).join()) why.replaceChildren(...chips);
+    if (chips.map((chip) => chip.textContent).join() !== [...why.children].map((chip) => chip.textContent).join())
+      why.replaceChildren(...chips);
     setWhen(age, fresh.created_utc);
   }
   update(post);

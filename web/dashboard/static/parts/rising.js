@@ -58,7 +58,8 @@ export class Rising {
 
   #rank() {
     const now = Date.now();
-    const isRead = this.#cards.size > 0 && (this.#list.matches(":hover") || this.#list.contains(document.activeElement));
+    const isRead =
+      this.#cards.size > 0 && (this.#list.matches(":hover") || this.#list.contains(document.activeElement));
     if (now - this.#ranked < RANK_EVERY_MS || isRead) {
       this.#later ||= setTimeout(() => {
         this.#later = 0;
@@ -68,8 +69,13 @@ export class Rising {
     }
     this.#ranked = now;
     const rises = ({ score_velocity, observed_at, created_utc, removed_by }) =>
-      score_velocity > 0 && !removed_by && now - Date.parse(observed_at) < FRESH_MS && now - Date.parse(created_utc) < YOUNG_MS;
-    const ranked = [...this.#candidates.values()].filter(rises).sort((a, b) => b.score_velocity - a.score_velocity || a.id.localeCompare(b.id));
+      score_velocity > 0 &&
+      !removed_by &&
+      now - Date.parse(observed_at) < FRESH_MS &&
+      now - Date.parse(created_utc) < YOUNG_MS;
+    const ranked = [...this.#candidates.values()]
+      .filter(rises)
+      .sort((a, b) => b.score_velocity - a.score_velocity || a.id.localeCompare(b.id));
     for (const { id } of ranked.slice(MOST_CANDIDATES)) this.#candidates.delete(id);
     for (const [id, post] of this.#candidates) if (!rises(post)) this.#candidates.delete(id);
     this.#show(ranked.slice(0, SHOWN));
@@ -85,8 +91,20 @@ export class Rising {
     for (const post of posts) if (!this.#cards.has(post.id)) this.#add(post);
     const elements = posts.map(({ id }) => this.#cards.get(id).element);
     if (elements.length === 0) {
-      this.#list.replaceChildren(h("li", {}, emptyState("Nothing takes off at the moment", "Posts show up here when their score rises between two observations.")));
-    } else if (elements.some((element, place) => this.#list.children[place] !== element) || this.#list.children.length !== elements.length) {
+      this.#list.replaceChildren(
+        h(
+          "li",
+          {},
+          emptyState(
+            "Nothing takes off at the moment",
+            "Posts show up here when their score rises between two observations.",
+          ),
+        ),
+      );
+    } else if (
+      elements.some((element, place) => this.#list.children[place] !== element) ||
+      this.#list.children.length !== elements.length
+    ) {
       this.#list.replaceChildren(...elements);
     }
   }
@@ -95,7 +113,10 @@ export class Rising {
     const card = { ...risingCard(post, this.#rule), points: [] };
     this.#cards.set(post.id, card);
     if (Date.now() - Date.parse(post.first_seen_at) < NEW_MS) {
-      card.points = [[Date.parse(post.created_utc), 0], [Date.parse(post.observed_at), post.current_score]];
+      card.points = [
+        [Date.parse(post.created_utc), 0],
+        [Date.parse(post.observed_at), post.current_score],
+      ];
       card.draw(card.points);
       return;
     }
@@ -103,7 +124,11 @@ export class Rising {
       const history = await api.get(`/api/posts/${post.id}/history/`, { interval: "raw" }, this.#signal);
       const seen = history.items.map(({ observed_at, score }) => [Date.parse(observed_at), score]);
       // It began with nothing: the line shows where it comes from even after two observations.
-      card.points = [[Date.parse(post.created_utc), 0], ...seen, ...card.points.filter(([time]) => time > (seen.at(-1)?.[0] ?? 0))];
+      card.points = [
+        [Date.parse(post.created_utc), 0],
+        ...seen,
+        ...card.points.filter(([time]) => time > (seen.at(-1)?.[0] ?? 0)),
+      ];
       card.draw(card.points);
     } catch {
       // The card stands without its line; the numbers come from the list.

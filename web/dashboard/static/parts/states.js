@@ -5,9 +5,15 @@ import { h } from "../dom.js";
 export function errorNotice(error, again) {
   const title = error.title ?? "This page failed";
   const detail = error.detail || error.message;
-  return h("div", { class: "notice bad", role: "alert" }, h("strong", {}, title), detail,
-    again && h("div", {}, h("button", { class: "button small", type: "button", onclick: again }, "Try again")));
+  return h(
+    "div",
+    { class: "notice bad", role: "alert" },
+    h("strong", {}, title),
+    detail,
+    again && h("div", {}, h("button", { class: "button small", type: "button", onclick: again }, "Try again")),
+  );
 }
 
 /** Nothing to show, and what would change that. */
-export const emptyState = (title, advice, ...children) => h("div", { class: "empty" }, h("strong", {}, title), advice, ...children);
+export const emptyState = (title, advice, ...children) =>
+  h("div", { class: "empty" }, h("strong", {}, title), advice, ...children);
