@@ -1,4 +1,4 @@
-"""docs/architecture.md against the code: paths, modules, and the picture of the packages."""
+"""docs/architecture.md against the code: paths, modules, the picture of the packages, and the recipes."""
 
 import re
 from importlib.util import find_spec
@@ -8,12 +8,15 @@ from pathlib import Path
 import grimp
 import pytest
 
+from tests.unit import recipes
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 PICTURE = TEXT.partition("```mermaid\n")[2].partition("```")[0]
 TOP = ("signalflow", "agents", "tables", "web", "migrations", "tests", "docs", "scripts")
 
 
+RECIPES = recipes.recipes(TEXT)
 LABELS = dict(re.findall(r'(\w+)\["([\w.]+)"\]', PICTURE))
 ARROWS = [
     (LABELS[importer], LABELS[imported])
@@ -69,3 +72,29 @@ def test_the_picture_shows_no_arrow_without_an_import(imports: set[tuple[str, st
 
 def test_the_picture_has_no_circle() -> None:
     assert [package for package, imported in ALLOWED.items() if package in imported] == []
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which all recipes were followed."""
+    copy = tmp_path_factory.mktemp("recipes") / "signalflow"
+    recipes.copy_tree(copy)
+    for recipe in RECIPES.values():
+        for diff in recipes.blocks(recipe, "diff"):
+            recipes.apply(diff, copy)
+    return copy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", RECIPES)
+def test_a_recipe_passes_its_own_checks(title: str, tree: Path) -> None:
+    for commands in recipes.blocks(RECIPES[title], "sh"):
+        for command in commands.splitlines():
+            if "tests/integration" not in command:
+                recipes.run(command, tree)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy", "lint-imports"])
+def test_what_the_recipes_make_passes_the_linters(command: str, tree: Path) -> None:
+    recipes.run(command, tree)

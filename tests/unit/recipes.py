@@ -1,0 +1,70 @@
+"""The recipes of a document as a reader follows them: diffs are applied to a copy of the tree, then commands run there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# What a command may need beside the packages.
+COPIED = (
+    *("signalflow", "agents", "tables", "web", "migrations", "tests", "docs", "scripts"),
+    *("pyproject.toml", "README.md", "LICENSE", "NOTICE", "Makefile"),
+)
+
+
+def recipes(document: str) -> dict[str, str]:
+    """The text of each recipe by its title."""
+    parts = re.split(r"^### (.+)\n", document.partition("\n## Recipes\n")[2], flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def blocks(recipe: str, language: str) -> list[str]:
+    """The code blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", recipe, flags=re.MULTILINE | re.DOTALL)
+
+
+def copy_tree(copy: Path) -> None:
+    """A copy of the project without what is built or fetched."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "vendor"))
+        else:
+            shutil.copy(source, copy / name)
+
+
+def apply(diff: str, tree: Path) -> None:
+    """Change one file as a diff says whose hunks are found by their text. Raises AssertionError when one does not fit once."""
+    header, _, body = diff.partition("\n")
+    path = tree / header.removeprefix("+++ ")
+    for hunk in body.split("@@\n"):
+        lines = hunk.splitlines(keepends=True)
+        old = "".join(line[1:] for line in lines if line[0] in " -")
+        new = "".join(line[1:] for line in lines if line[0] in " +")
+        if not old:
+            assert not path.exists(), f"{path} is there already"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(new, encoding="utf-8")
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert f"\n{text}".count(f"\n{old}") == 1, f"not once in {path}:\n{old}"
+        path.write_text(f"\n{text}".replace(f"\n{old}", f"\n{new}")[1:], encoding="utf-8")
+
+
+def run(command: str, tree: Path) -> None:
+    """Run a command of the virtual environment in the copy. Raises AssertionError with its output when it fails."""
+    program, *arguments = command.split()
+    # The copy comes before the installed project.
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name(Path(program).name), *arguments],
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}{done.stderr[-2000:]}"
