@@ -205,7 +205,7 @@ def _steps(stack: "Stack") -> list[list["Step"]]:
 
 
 async def _counter(stack: "Stack") -> Callable[[], Awaitable[int]]:
-    from signalflow.storage.counts import count_posts
+    from signalflow.storage.overview import count_posts
     from signalflow.storage.pool import create_pool
 
     pool = await create_pool(stack.effective_settings(), application_name="signalflow up")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from signalflow.storage.readers import Reader, Row
+from signalflow.storage.read_router import ReadRouter, Row
 
 _RAW = """
 SELECT observed_at, score, num_comments, upvote_ratio, score_velocity, comment_velocity FROM post_metrics_history
@@ -27,16 +27,16 @@ ORDER BY 1 LIMIT $3
 _EXISTS = "SELECT 1 FROM posts WHERE id = $1"
 
 
-async def raw_history(reader: Reader, post_id: str, after: datetime, limit: int) -> Sequence[Row]:
+async def raw_history(reads: ReadRouter, post_id: str, after: datetime, limit: int) -> Sequence[Row]:
     """At most `limit` observations later than `after`, oldest first."""
-    return await reader.fetch(_RAW, post_id, after, limit)
+    return await reads.fetch(_RAW, post_id, after, limit)
 
 
-async def hourly_history(reader: Reader, post_id: str, after: datetime, limit: int) -> Sequence[Row]:
+async def hourly_history(reads: ReadRouter, post_id: str, after: datetime, limit: int) -> Sequence[Row]:
     """At most `limit` hours that begin later than `after`, oldest first, complete up to the newest observation stored."""
-    return await reader.fetch(_HOURLY, post_id, after, limit)
+    return await reads.fetch(_HOURLY, post_id, after, limit)
 
 
-async def is_known(reader: Reader, post_id: str) -> bool:
+async def is_known(reads: ReadRouter, post_id: str) -> bool:
     """Whether there is such a post."""
-    return bool(await reader.fetch(_EXISTS, post_id))
+    return bool(await reads.fetch(_EXISTS, post_id))

@@ -75,3 +75,9 @@ async def first_open_gaps(pool: Pool, limit: int) -> tuple[int, list[OpenGap]]:
     async with connection(pool) as reading:
         rows = await reading.fetch(_GAPS, limit)
     return (rows[0][5] if rows else 0), [OpenGap(*tuple(row)[:5]) for row in rows]
+
+
+async def count_posts(pool: Pool) -> int:
+    """The number of posts in the database. Raises Retryable while the database is away."""
+    async with connection(pool) as reading:
+        return int(await reading.fetchval("SELECT count(*) FROM posts"))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from signalflow.storage.readers import Reader
+from signalflow.storage.read_router import ReadRouter
 
 # The posts of the window are read once; every part is computed from these rows.
 _STATS = """
@@ -114,16 +114,16 @@ GROUP BY c.keyword, c.posts, c.posts_before ORDER BY c.posts DESC, c.keyword
 """
 
 
-async def stats(reader: Reader, start: datetime, end: datetime, now: datetime) -> bytes:
+async def stats(reads: ReadRouter, start: datetime, end: datetime, now: datetime) -> bytes:
     """The statistics as JSON (web/api/stats/schemas.py). Raises TookTooLong for a window with too many posts."""
-    (row,) = await reader.fetch(_STATS, start, end, now)
+    (row,) = await reads.fetch(_STATS, start, end, now)
     text: str = row["stats"]
     return text.encode()
 
 
 async def keyword_counts(
-    reader: Reader, start: datetime, end: datetime, subreddits: tuple[str, ...], limit: int
+    reads: ReadRouter, start: datetime, end: datetime, subreddits: tuple[str, ...], limit: int
 ) -> list[dict[str, object]]:
     """The keywords of most posts of the window, with those of the window before."""
-    rows = await reader.fetch(_KEYWORDS, start, end, [name.lower() for name in subreddits], limit)
+    rows = await reads.fetch(_KEYWORDS, start, end, [name.lower() for name in subreddits], limit)
     return [dict(row) for row in rows]

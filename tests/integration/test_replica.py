@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
-from signalflow.storage.feed import Cursor, Filters, Page, feed_page
-from signalflow.storage.readers import Reader, open_reader
+from signalflow.storage.post_list import Cursor, Filters, Page, page_of_posts
+from signalflow.storage.read_router import ReadRouter, open_read_router
 from signalflow.storage.writer import write_batch
 from tests.integration.storage_rows import observation, pool_of
-from tests.integration.test_feed_walk import NOW, WINDOW
+from tests.integration.test_post_list_walk import NOW, WINDOW
 from tests.integration.workers import eventually
 
 MAX_LAG = 1.0
@@ -86,60 +86,60 @@ def settings(database_url: str, replica: Replica) -> Settings:
 
 
 @pytest.fixture
-async def reader(settings: Settings) -> AsyncIterator[Reader]:
-    async with open_reader(settings) as opened:
+async def router(settings: Settings) -> AsyncIterator[ReadRouter]:
+    async with open_read_router(settings) as opened:
         await eventually(lambda: _is(opened, on_replica=True), 30)
         yield opened
 
 
-async def _is(reader: Reader, *, on_replica: bool) -> bool:
-    (row,) = await reader.fetch(ON_REPLICA)
+async def _is(router: ReadRouter, *, on_replica: bool) -> bool:
+    (row,) = await router.fetch(ON_REPLICA)
     return bool(row["replica"] is on_replica)
 
 
-async def _page(reader: Reader, order: str, after: Cursor | None = None) -> Page:
-    return await feed_page(reader, order, Filters(), limit=2, now=NOW, window=WINDOW, after=after)  # type: ignore[arg-type]
+async def _page(router: ReadRouter, order: str, after: Cursor | None = None) -> Page:
+    return await page_of_posts(router, order, Filters(), limit=2, now=NOW, window=WINDOW, after=after)  # type: ignore[arg-type]
 
 
-async def test_reads_leave_a_replica_that_is_behind_and_come_back(reader: Reader, settings: Settings) -> None:
+async def test_reads_leave_a_replica_that_is_behind_and_come_back(router: ReadRouter, settings: Settings) -> None:
     replica = await asyncpg.connect(settings.database_replica_url.get_secret_value())
     async with await pool_of(settings.database_url.get_secret_value()) as pool:
         await replica.execute("SELECT pg_wal_replay_pause()")
         await write_batch(pool, [observation("new", 0)])
-        await eventually(lambda: _is(reader, on_replica=False), 30)
-        assert [row["id"] for row in (await _page(reader, "newest")).rows] == ["new"]
-        assert reader.replica_in_use is False
+        await eventually(lambda: _is(router, on_replica=False), 30)
+        assert [row["id"] for row in (await _page(router, "newest")).rows] == ["new"]
+        assert router.replica_in_use is False
         await replica.execute("SELECT pg_wal_replay_resume()")
-        await eventually(lambda: _is(reader, on_replica=True), 30)
-        assert [row["id"] for row in (await _page(reader, "newest")).rows] == ["new"]
+        await eventually(lambda: _is(router, on_replica=True), 30)
+        assert [row["id"] for row in (await _page(router, "newest")).rows] == ["new"]
     await replica.close()
 
 
-async def test_a_stopped_replica_costs_no_read(reader: Reader, replica: Replica) -> None:
+async def test_a_stopped_replica_costs_no_read(router: ReadRouter, replica: Replica) -> None:
     replica.stop()
     try:
         # At once, before anybody has looked: the primary is asked what the replica fails to answer.
-        assert await _is(reader, on_replica=False)
-        assert reader.replica_in_use is False
+        assert await _is(router, on_replica=False)
+        assert router.replica_in_use is False
     finally:
         replica.start()
-    await eventually(lambda: _is(reader, on_replica=True), 30)
+    await eventually(lambda: _is(router, on_replica=True), 30)
 
 
 @pytest.mark.parametrize("order", ["newest", "score"])
 async def test_a_walk_that_began_at_the_primary_waits_for_no_replica(
-    reader: Reader, settings: Settings, order: str
+    router: ReadRouter, settings: Settings, order: str
 ) -> None:
     """The replica is within its lag, but has not replayed what the first page showed: the next page comes from the primary."""
     replica = await asyncpg.connect(settings.database_replica_url.get_secret_value())
     async with await pool_of(settings.database_url.get_secret_value()) as pool:
         await write_batch(pool, [observation(f"p{n}", 0, current_score=1) for n in range(2)])
-        at_primary = Reader(pool, None, MAX_LAG)
+        at_primary = ReadRouter(pool, None, MAX_LAG)
         await replica.execute("SELECT pg_wal_replay_pause()")
         try:
             await write_batch(pool, [observation(f"p{n}", 1, current_score=9 - n) for n in range(6)])
             first = await _page(at_primary, order)
-            second = await _page(reader, order, first.next)
+            second = await _page(router, order, first.next)
         finally:
             await replica.execute("SELECT pg_wal_replay_resume()")
     await replica.close()
@@ -147,18 +147,18 @@ async def test_a_walk_that_began_at_the_primary_waits_for_no_replica(
     assert [row["id"] for page in (first, second) for row in page.rows] == expected[:4]
 
 
-async def test_a_walk_that_began_at_the_replica_goes_on_at_the_primary(reader: Reader, settings: Settings) -> None:
+async def test_a_walk_that_began_at_the_replica_goes_on_at_the_primary(router: ReadRouter, settings: Settings) -> None:
     async with await pool_of(settings.database_url.get_secret_value()) as pool:
         await write_batch(pool, [observation(f"p{n}", 0, current_score=9 - n) for n in range(6)])
-        await eventually(lambda: _sees(reader, 6), 30)
-        first = await _page(reader, "score")
+        await eventually(lambda: _sees(router, 6), 30)
+        first = await _page(router, "score")
         # One that was given falls, one that was not given yet rises: neither may come (again).
         await write_batch(pool, [observation("p0", 1, current_score=0), observation("p3", 1, current_score=6)])
-        second = await _page(Reader(pool, None, MAX_LAG), "score", first.next)
+        second = await _page(ReadRouter(pool, None, MAX_LAG), "score", first.next)
     assert [row["id"] for row in first.rows] == ["p0", "p1"]
     assert [row["id"] for row in second.rows] == ["p2", "p4"]
 
 
-async def _sees(reader: Reader, posts: int) -> bool:
-    (row,) = await reader.fetch("SELECT count(*) AS posts, pg_is_in_recovery() AS replica FROM posts")
+async def _sees(router: ReadRouter, posts: int) -> bool:
+    (row,) = await router.fetch("SELECT count(*) AS posts, pg_is_in_recovery() AS replica FROM posts")
     return bool(row["posts"] == posts and row["replica"])

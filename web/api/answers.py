@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from fastapi import Response
 
-from signalflow.storage.readers import Row
+from signalflow.storage.read_router import Row
 
 
 def json_answer(content: Any) -> Response:

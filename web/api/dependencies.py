@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
-from signalflow.storage.readers import Reader
+from signalflow.storage.read_router import ReadRouter
 from web.api.cache import AnswerCache
 from web.api.tables.workers import Workers
 from web.live.hub import Hub
@@ -27,8 +27,8 @@ async def _settings(request: Request) -> Settings:
     return settings
 
 
-async def _reader(request: Request) -> Reader:
-    reader: Reader = request.app.state.reading.reader
+async def _reader(request: Request) -> ReadRouter:
+    reader: ReadRouter = request.app.state.reading.reader
     return reader
 
 
@@ -55,7 +55,7 @@ async def _workers(request: Request) -> Workers:
 PoolOf = Annotated[Pool, Depends(_pool)]
 ReadinessPoolOf = Annotated[Pool, Depends(_readiness_pool)]
 SettingsOf = Annotated[Settings, Depends(_settings)]
-ReaderOf = Annotated[Reader, Depends(_reader)]
+ReaderOf = Annotated[ReadRouter, Depends(_reader)]
 CacheOf = Annotated[AnswerCache, Depends(_cache)]
 BriefCacheOf = Annotated[AnswerCache, Depends(_brief_cache)]
 LiveOf = Annotated[Hub, Depends(_live)]

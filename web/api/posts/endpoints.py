@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Query, Response
 from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
-from signalflow.storage.feed import Page, feed_page, one_post
 from signalflow.storage.history import hourly_history, is_known, raw_history
 from signalflow.storage.orders import ORDERS
-from signalflow.storage.readers import Reader
+from signalflow.storage.post_list import Page, one_post, page_of_posts
+from signalflow.storage.read_router import ReadRouter
 from web.api.answers import columns, json_answer, json_bytes, raw_answer
 from web.api.dependencies import BriefCacheOf, ReaderOf
 from web.api.parameters import PostId, nothing_else
@@ -47,13 +47,13 @@ async def list_posts(reader: ReaderOf, brief: BriefCacheOf, parameters: Annotate
     return raw_answer(await _page(reader, parameters))
 
 
-async def _page(reader: Reader, parameters: FeedParameters) -> bytes:
+async def _page(reader: ReadRouter, parameters: FeedParameters) -> bytes:
     order, walk = parameters.order, parameters.walk
     try:
         after = None if parameters.cursor is None else decode_cursor(parameters.cursor, order, walk)
     except ValueError as error:
         raise InvalidParameter("cursor", str(error)) from error
-    page: Page = await feed_page(
+    page: Page = await page_of_posts(
         reader,
         order,
         parameters.filters,

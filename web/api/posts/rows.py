@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from signalflow.storage.readers import Row
+from signalflow.storage.read_router import Row
 from web.api.posts.schemas import Nlp, PostDetail, PostOut
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from signalflow.storage.orders import AGE_MINUTES, ENGAGEMENT, MOMENTUM, ORDERS, OrderName
-from signalflow.storage.readers import POSITION, Reader, Row
+from signalflow.storage.read_router import POSITION, ReadRouter, Row
 
 _COLUMNS = """
     p.id, p.subreddit, p.author, p.title, p.url, p.permalink, p.flair, p.over_18, p.is_self, p.created_utc, p.first_seen_at,
@@ -68,8 +68,8 @@ class Page:
     next: Cursor | None
 
 
-async def feed_page(
-    reader: Reader,
+async def page_of_posts(
+    reads: ReadRouter,
     order: OrderName,
     filters: Filters,
     *,
@@ -82,11 +82,11 @@ async def feed_page(
     as_of = after.as_of if after else now
     statement, parameters = page_statement(order, filters, limit=limit, as_of=as_of, window=window, after=after)
     if after is not None:
-        rows = await reader.fetch(statement, *parameters, position=after.position)
+        rows = await reads.fetch(statement, *parameters, position=after.position)
     else:
-        rows = await reader.fetch(statement, *parameters)
+        rows = await reads.fetch(statement, *parameters)
         if len(rows) > limit and not ORDERS[order].is_fixed and rows[0]["on_replica"] and not _is_exact(rows[0]):
-            rows = await reader.fetch(statement, *parameters, from_primary=True)
+            rows = await reads.fetch(statement, *parameters, from_primary=True)
     # One more than asked for shows whether there is a next page.
     if len(rows) <= limit:
         return Page(rows, None)
@@ -103,9 +103,9 @@ async def feed_page(
     )
 
 
-async def one_post(reader: Reader, post_id: str, now: datetime) -> Row | None:
+async def one_post(reads: ReadRouter, post_id: str, now: datetime) -> Row | None:
     """A post with its body, its ages as of `now`; None when there is none."""
-    rows = await reader.fetch(_POST, post_id, now)
+    rows = await reads.fetch(_POST, post_id, now)
     return rows[0] if rows else None
 
 

@@ -15,7 +15,7 @@ from signalflow.errors import Fatal, Retryable, SignalflowError
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool, TookTooLong, connection, create_pool
 
-# How often the replica is looked at, or more often where a smaller lag is asked for. A reader is at most this much later than its lag says.
+# Seconds between two looks at the replica, or a quarter of the allowed lag if that is less.
 LOOK_SECONDS = 0.5
 
 # Where in the write-ahead log a statement ran: nothing that it saw came after. Taken after its snapshot.
@@ -31,7 +31,7 @@ Row: TypeAlias = asyncpg.Record
 log = structlog.get_logger()
 
 
-class Reader:
+class ReadRouter:
     """Reads by the rule above. One a process; `run` must run beside it when there is a replica."""
 
     def __init__(self, primary: Pool, replica: "Pool | None", max_lag: float) -> None:
@@ -123,18 +123,18 @@ async def _number(pool: Pool, statement: str) -> int | None:
 
 
 @asynccontextmanager
-async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
-    """A reader under these settings, with connections of its own that end each statement after `read_timeout` seconds."""
+async def open_read_router(settings: Settings) -> AsyncIterator[ReadRouter]:
+    """A router under these settings, with connections of its own that end each statement after `read_timeout` seconds."""
     reading = settings.model_copy(update={"database_timeout": settings.read_timeout})
     primary = await create_pool(reading, application_name="signalflow-api-read")
     replica: Pool | None = None
     if settings.database_replica_url.get_secret_value():
         at_replica = reading.model_copy(update={"database_url": settings.database_replica_url})
         replica = await create_pool(at_replica, application_name="signalflow-api-read")
-    reader = Reader(primary, replica, settings.replica_max_lag)
-    watching = asyncio.create_task(reader.run())
+    router = ReadRouter(primary, replica, settings.replica_max_lag)
+    watching = asyncio.create_task(router.run())
     try:
-        yield reader
+        yield router
     finally:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError, Retryable):

@@ -9,10 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from signalflow.storage.feed import Cursor, Filters, feed_page
 from signalflow.storage.orders import ORDERS, OrderName
 from signalflow.storage.pool import Pool
-from signalflow.storage.readers import Reader
+from signalflow.storage.post_list import Cursor, Filters, page_of_posts
+from signalflow.storage.read_router import ReadRouter
 from signalflow.storage.writer import write_batch
 from tests.integration.storage_rows import NOON, observation, pool_of
 
@@ -29,8 +29,8 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def reader(pool: Pool) -> Reader:
-    return Reader(pool, None, 5.0)
+def router(pool: Pool) -> ReadRouter:
+    return ReadRouter(pool, None, 5.0)
 
 
 def numbers(rng: random.Random) -> dict[str, Any]:
@@ -60,11 +60,11 @@ def place_of(order: OrderName, row: dict[str, Any]) -> tuple[Any, ...]:
     return (*first[order], row["id"])
 
 
-async def walk(reader: Reader, order: OrderName, page_size: int = PAGE) -> AsyncIterator[Sequence[str]]:
+async def walk(router: ReadRouter, order: OrderName, page_size: int = PAGE) -> AsyncIterator[Sequence[str]]:
     """The ids of each page."""
     after: Cursor | None = None
     while True:
-        page = await feed_page(reader, order, Filters(), limit=page_size, now=NOW, window=WINDOW, after=after)
+        page = await page_of_posts(router, order, Filters(), limit=page_size, now=NOW, window=WINDOW, after=after)
         yield [row["id"] for row in page.rows]
         if page.next is None:
             return
@@ -83,7 +83,7 @@ async def stored(pool: Pool, rng: random.Random) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_walk_under_concurrent_writes_repeats_none_and_loses_none_that_did_not_change(
-    pool: Pool, reader: Reader, order: OrderName
+    pool: Pool, router: ReadRouter, order: OrderName
 ) -> None:
     rng = random.Random(order)
     rows = await stored(pool, rng)
@@ -104,7 +104,7 @@ async def test_a_walk_under_concurrent_writes_repeats_none_and_loses_none_that_d
 
     writers = [asyncio.create_task(write(number, changing[number::2])) for number in (0, 1)]
     seen: list[str] = []
-    async for page in walk(reader, order):
+    async for page in walk(router, order):
         seen += page
         # Every writer commits some changes before the next page is asked for.
         before = await pool.fetchval("SELECT max(last_polled_at) FROM posts")
@@ -121,13 +121,13 @@ async def test_a_walk_under_concurrent_writes_repeats_none_and_loses_none_that_d
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_a_quiet_walk_has_every_post_once_in_order(pool: Pool, reader: Reader, order: OrderName) -> None:
+async def test_a_quiet_walk_has_every_post_once_in_order(pool: Pool, router: ReadRouter, order: OrderName) -> None:
     rows = await stored(pool, random.Random(3))
     expected = [row["id"] for row in sorted(rows.values(), key=lambda row: place_of(order, row), reverse=True)]
-    assert [name async for page in walk(reader, order, 50) for name in page] == expected
+    assert [name async for page in walk(router, order, 50) for name in page] == expected
 
 
-async def test_a_post_that_falls_below_the_cursor_is_not_given_again(pool: Pool, reader: Reader) -> None:
+async def test_a_post_that_falls_below_the_cursor_is_not_given_again(pool: Pool, router: ReadRouter) -> None:
     """Also when the transaction that moves it ran already, uncommitted, at the first page."""
     await write_batch(pool, [observation(f"p{n}", 0, current_score=10 - n) for n in range(6)])
     connection = await pool.acquire()
@@ -136,7 +136,7 @@ async def test_a_post_that_falls_below_the_cursor_is_not_given_again(pool: Pool,
     await connection.execute("UPDATE posts SET current_score = -5 WHERE id = 'p0'")
     # Later transactions are done before the first page, so that the snapshot has a hole where this one is.
     await write_batch(pool, [observation("p5", 1, current_score=5)])
-    pages = walk(reader, "score", 2)
+    pages = walk(router, "score", 2)
     first = await anext(pages)
     await moving.commit()
     await pool.release(connection)
@@ -145,14 +145,14 @@ async def test_a_post_that_falls_below_the_cursor_is_not_given_again(pool: Pool,
     assert rest == ["p2", "p3", "p4", "p5"]
 
 
-async def test_windowed_orders_give_young_posts_only(pool: Pool, reader: Reader) -> None:
+async def test_windowed_orders_give_young_posts_only(pool: Pool, router: ReadRouter) -> None:
     old = NOW - WINDOW - timedelta(seconds=1)
     await write_batch(pool, [observation("old", 0, created_utc=old), observation("young", 0)])
     for order in ("momentum", "engagement"):
-        assert [name async for page in walk(reader, order) for name in page] == ["young"]  # type: ignore[arg-type]
+        assert [name async for page in walk(router, order) for name in page] == ["young"]  # type: ignore[arg-type]
 
 
-async def test_a_page_is_one_statement(pool: Pool, reader: Reader) -> None:
+async def test_a_page_is_one_statement(pool: Pool, router: ReadRouter) -> None:
     await write_batch(pool, [observation(f"p{n}", 0) for n in range(5)])
     statements: list[str] = []
     async with pool.acquire() as one:
@@ -160,12 +160,12 @@ async def test_a_page_is_one_statement(pool: Pool, reader: Reader) -> None:
         def note(query: asyncpg.connection.LoggedQuery) -> None:
             statements.append(query.query)
 
-        class OneConnection(Reader):
+        class OneConnection(ReadRouter):
             async def fetch(self, statement: str, *parameters: Any, **_: Any) -> list[asyncpg.Record]:
                 return await one.fetch(statement, *parameters)
 
         one.add_query_logger(note)
-        page = await feed_page(OneConnection(pool, None, 5), "score", Filters(), limit=3, now=NOW, window=WINDOW)
+        page = await page_of_posts(OneConnection(pool, None, 5), "score", Filters(), limit=3, now=NOW, window=WINDOW)
         one.remove_query_logger(note)
     assert len(page.rows) == 3
     assert len(statements) == 1
