@@ -43,12 +43,12 @@ async def test_subreddits_are_added_and_removed_many_at_once(visit: Visit, insta
     assert [row["name"] for row in await installation.rows(watched)] == ["golang", "python", "rust", "science"]
 
 
-async def test_a_tier_brings_its_usual_interval_to_the_database(visit: Visit, installation: Installation) -> None:
+async def test_a_priority_brings_its_usual_interval_to_the_database(visit: Visit, installation: Installation) -> None:
     page = await visit("/subreddits")
     row = page.locator("tr[data-name=rust]")
     await row.get_by_role("button", name="Edit r/rust").click()
     dialog = page.get_by_role("dialog", name="Edit r/rust")
-    await dialog.get_by_label("Tier").select_option("slow")
+    await dialog.get_by_label("Priority").select_option("slow")
     await dialog.get_by_role("button", name="Save").click()
     await expect(row.locator("td", has_text="slow")).to_be_visible()
     await expect(row.get_by_role("button", name="Edit r/rust")).to_be_focused()

@@ -1,6 +1,6 @@
-// The REST API. Every answer that is not a success becomes a Problem that says what to do.
+// Calls of the REST API. Every answer but a success is thrown as a Problem, which says what to do.
 
-/** What went wrong, by the API's problem+json or, when none came, by what the browser knows. */
+/** What went wrong: the API's problem+json or, when there is none, what the browser knows. Status 0: no answer came. */
 export class Problem extends Error {
   constructor(status, title, detail, errors = []) {
     super(detail);
@@ -8,24 +8,24 @@ export class Problem extends Error {
   }
 }
 
-/** What it means when nothing comes back at all. */
+/** The Problem for a request that got no answer at all. */
 export const unreachable = () =>
   new Problem(0, "The API does not answer", "It may be restarting. This page tries again by itself when it is back.");
 
 let csrf = null;
 let onSignedOut = () => {};
 
-/** Remember the token that writes must carry. */
+/** Set the CSRF token that every writing request carries. */
 export function useCsrfToken(token) {
   csrf = token;
 }
 
-/** Call this when an answer says that nobody is signed in any more. */
+/** Set what is called when an answer says that nobody is signed in any more. */
 export function whenSignedOut(listener) {
   onSignedOut = listener;
 }
 
-/** Query parameters; null, undefined and "" are left out, arrays repeat. */
+/** The query string of parameters: null, undefined, false and "" are left out, arrays become repeated parameters. */
 export function query(parameters) {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters ?? {})) {
@@ -39,7 +39,7 @@ export function query(parameters) {
 
 const TIMEOUT_MS = 15_000;
 
-async function answerOf(method, path, { parameters, body, signal, headers = {}, quiet = false } = {}) {
+async function answerOf(method, path, { parameters, body, signal, headers = {} } = {}) {
   const sent = { Accept: "application/json", ...headers };
   if (body !== undefined && !(body instanceof Blob)) sent["Content-Type"] = "application/json";
   if (method !== "GET" && csrf) sent["X-CSRF-Token"] = csrf;
@@ -58,7 +58,7 @@ async function answerOf(method, path, { parameters, body, signal, headers = {}, 
     throw unreachable();
   }
   if (answer.ok) return answer;
-  if (answer.status === 401 && !quiet) onSignedOut();
+  if (answer.status === 401) onSignedOut();
   throw await problemOf(answer);
 }
 
@@ -71,7 +71,10 @@ async function problemOf(answer) {
   }
 }
 
-/** The JSON of an answer, or null when it has none. Raises Problem. */
+/**
+ * Make a request and return the JSON of its answer, its text when it is not JSON, or null for 204. Throws a Problem, or
+ * an AbortError when `signal` aborts. `body` is sent as JSON unless it is a Blob.
+ */
 export async function call(method, path, options) {
   const answer = await answerOf(method, path, options);
   if (answer.status === 204) return null;
@@ -82,3 +85,15 @@ export const get = (path, parameters, signal) => call("GET", path, { parameters,
 export const post = (path, body) => call("POST", path, { body });
 export const patch = (path, body) => call("PATCH", path, { body });
 export const remove = (path) => call("DELETE", path);
+
+/** The items of a list's first pages, in one array: all of them, or at most `mostPages` pages. */
+export async function itemsOfPages(path, parameters, signal, mostPages = Number.POSITIVE_INFINITY) {
+  const items = [];
+  let cursor = null;
+  for (let page = 0; page < mostPages && (page === 0 || cursor); page++) {
+    const answer = await get(path, { ...parameters, cursor }, signal);
+    items.push(...answer.items);
+    cursor = answer.next;
+  }
+  return items;
+}

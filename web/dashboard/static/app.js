@@ -1,38 +1,36 @@
-// Boot: who is signed in, the bar on top, the live stream, and which page stands in <main>.
+// The start of the dashboard: who is signed in, the bar on top, the live stream, and which page is shown in <main>.
 import * as api from "./api.js";
 import { announce, h, icon, setText, toast } from "./dom.js";
 import { clockTime } from "./format.js";
 import { Live } from "./live.js";
-import { errorNotice } from "./parts/states.js";
+import { button } from "./parts/form.js";
+import { emptyState, errorNotice } from "./parts/states.js";
 import { themeSwitch } from "./parts/theme.js";
 
+// The pages. Each is a module of its name, which exports `mount`; those with a `tab` stand in the bar.
 const ROUTES = [
-  { path: /^\/$/, name: "now", title: "Now", load: () => import("./pages/now.js") },
-  { path: /^\/posts\/([0-9a-z]{1,13})\/?$/, name: "post", title: "Post", load: () => import("./pages/post.js") },
-  { path: /^\/analytics\/?$/, name: "analytics", title: "Analytics", load: () => import("./pages/analytics.js") },
-  { path: /^\/subreddits\/?$/, name: "subreddits", title: "Subreddits", load: () => import("./pages/subreddits.js") },
-  { path: /^\/operations\/?$/, name: "operations", title: "Operations", load: () => import("./pages/operations.js") },
-];
-const TABS = [
-  ["/", "now", "Now"],
-  ["/analytics", "analytics", "Analytics"],
-  ["/subreddits", "subreddits", "Subreddits"],
-  ["/operations", "operations", "Operations"],
+  { name: "now", title: "Now", path: /^\/$/, tab: "/" },
+  { name: "post", title: "Post", path: /^\/posts\/([0-9a-z]{1,13})\/?$/ },
+  { name: "analytics", title: "Analytics", path: /^\/analytics\/?$/, tab: "/analytics" },
+  { name: "subreddits", title: "Subreddits", path: /^\/subreddits\/?$/, tab: "/subreddits" },
+  { name: "operations", title: "Operations", path: /^\/operations\/?$/, tab: "/operations" },
 ];
 
 const live = new Live();
 const main = document.getElementById("main");
-const context = { live, session: null, about: null, navigate };
+const context = { live, session: null, about: null };
+// Aborts when the page that is shown is left.
 let leave = null;
-let shown = null;
-let failed = false;
+let shownPath = null;
+let hasFailed = false;
 
-/** Go to a path of the dashboard without a reload. */
+/** Show another page of the dashboard without a reload. */
 function navigate(path) {
   history.pushState(null, "", path);
   show(true);
 }
 
+/** Show the page of the address. When the reader `moved` here from another page, scroll to the top and announce it. */
 async function show(moved = false) {
   const route = ROUTES.find(({ path }) => path.test(location.pathname));
   leave?.abort();
@@ -43,21 +41,14 @@ async function show(moved = false) {
     else tab.removeAttribute("aria-current");
   }
   if (!route) {
-    main.replaceChildren(
-      h(
-        "div",
-        { class: "empty" },
-        h("strong", {}, "There is no such page"),
-        h("a", { href: "/" }, "Go to what happens now"),
-      ),
-    );
+    main.replaceChildren(emptyState("There is no such page", h("a", { href: "/" }, "Go to what happens now")));
     return;
   }
   document.title = `${route.title} · signalflow`;
   const root = h("div", { class: `page ${route.name}` });
-  failed = false;
+  hasFailed = false;
   try {
-    const page = await route.load().catch(() => Promise.reject(api.unreachable()));
+    const page = await import(`./pages/${route.name}.js`).catch(() => Promise.reject(api.unreachable()));
     if (signal.aborted) return;
     main.replaceChildren(root);
     if (moved) {
@@ -65,16 +56,17 @@ async function show(moved = false) {
       main.focus({ preventScroll: true });
       announce(route.title);
     }
-    shown = location.pathname;
+    shownPath = location.pathname;
     await page.mount(root, { ...context, signal, match: location.pathname.match(route.path) });
   } catch (error) {
     if (signal.aborted) return;
-    failed = true;
+    hasFailed = true;
     root.replaceChildren(errorNotice(error, () => show()));
     if (!root.isConnected) main.replaceChildren(root);
   }
 }
 
+/** The pill that says whether the numbers are live. */
 function liveState() {
   const text = h("span", {}, "Offline");
   const pill = h("div", { class: "live", role: "status", "data-state": "off" }, text);
@@ -92,8 +84,10 @@ function liveState() {
   return pill;
 }
 
-function bar() {
-  const tabs = TABS.map(([href, name, text]) => h("a", { href, "data-name": name }, icon(name), text));
+function showBar() {
+  const tabs = ROUTES.filter(({ tab }) => tab).map(({ tab, name, title }) =>
+    h("a", { href: tab, "data-name": name }, icon(name), title),
+  );
   const { name, role } = context.session;
   document
     .getElementById("bar")
@@ -111,11 +105,7 @@ function bar() {
         liveState(),
         h("span", { class: "user", title: `Role: ${role}` }, name),
         themeSwitch(),
-        h(
-          "button",
-          { class: "button plain icon", type: "button", title: "Sign out", "aria-label": "Sign out", onclick: signOut },
-          icon("out"),
-        ),
+        button(icon("out"), "plain icon", signOut, { title: "Sign out", "aria-label": "Sign out" }),
       ),
     );
 }
@@ -125,7 +115,7 @@ async function signOut() {
     await api.remove("/api/session/");
     toSignIn();
   } catch (error) {
-    // A 401 has led to the sign-in page; after anything else the session goes on, and whoever walks away must know.
+    // A 401 has already led to the sign-in page. After any other error the session goes on, and the user must know.
     if (error.status !== 401) toast(`You are still signed in: ${error.title}`);
   }
 }
@@ -136,19 +126,11 @@ function toSignIn() {
   location.assign(`/sign-in${api.query({ next: here === "/" ? null : here })}`);
 }
 
-function followLinks(event) {
+/** Open a link to a page of the dashboard without a reload, unless the click asks for a new tab or a download. */
+function followLink(event) {
   const link = event.target.closest?.("a[href^='/']");
-  if (
-    !link ||
-    link.target ||
-    event.defaultPrevented ||
-    event.button ||
-    event.metaKey ||
-    event.ctrlKey ||
-    event.shiftKey ||
-    event.altKey
-  )
-    return;
+  const isPlainClick = !(event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+  if (!link || link.target || event.defaultPrevented || !isPlainClick) return;
   if (!ROUTES.some(({ path }) => path.test(link.pathname))) return;
   event.preventDefault();
   navigate(link.getAttribute("href"));
@@ -164,12 +146,12 @@ async function start() {
     return;
   }
   api.useCsrfToken(context.session.csrf_token);
-  bar();
-  document.addEventListener("click", followLinks);
-  addEventListener("popstate", () => show(location.pathname !== shown));
-  // A 401 there leads to the sign-in page; anything else is an API that restarts.
+  showBar();
+  document.addEventListener("click", followLink);
+  addEventListener("popstate", () => show(location.pathname !== shownPath));
+  // A 401 leads to the sign-in page. Any other answer means that the API restarts, and needs nothing.
   live.addEventListener("refused", () => api.get("/api/session/").catch(() => null));
-  live.addEventListener("state", ({ detail }) => failed && detail.state === "live" && show());
+  live.addEventListener("state", ({ detail }) => hasFailed && detail.state === "live" && show());
   live.start(context.about.live_heartbeat_seconds);
   await show();
 }

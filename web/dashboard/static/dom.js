@@ -1,31 +1,51 @@
-// Elements. Text only ever becomes text: nothing here, nor anywhere else in the dashboard, parses a string as HTML.
+// Elements of the page. A string always becomes text: no module of the dashboard parses a string as HTML.
 const SVG = "http://www.w3.org/2000/svg";
+
+const PROPERTIES = new Set(["value", "checked", "disabled", "selected"]);
+const isMissing = (value) => value === null || value === undefined || value === false;
 
 function fill(element, properties, children) {
   for (const [name, value] of Object.entries(properties ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
+    if (isMissing(value)) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "value" || name === "checked" || name === "disabled" || name === "selected")
-      element[name] = value;
+    else if (PROPERTIES.has(name)) element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(3).filter((child) => !isMissing(child)));
   return element;
 }
 
-/** An element with attributes (`on...` are listeners) and children; strings become text. */
+/**
+ * An HTML element with attributes (`on...` are listeners) and children (lists are flattened, strings become text).
+ * Attributes and children that are null, undefined or false are left out.
+ */
 export const h = (tag, properties, ...children) => fill(document.createElement(tag), properties, children);
 
-/** The same for SVG. */
+/** An SVG element, made like an HTML element by `h`. */
 export const s = (tag, properties, ...children) => fill(document.createElementNS(SVG, tag), properties, children);
 
-/** Set the text of an element, only when it differs: what did not change is not announced, painted or selected anew. */
+/** Set the text of an element unless it is the same: an unchanged text is not announced again and stays selected. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** The address, if a browser may be sent there: http(s) or a path of our own; otherwise null. */
-export function safeAddress(address) {
+/**
+ * Replace what is in a container. When the focus was on an element with `data-focus`, its successor with the same
+ * `data-focus` gets the focus, so that a refresh does not throw a reader who uses the keyboard out of the list.
+ */
+export function replaceKeepingFocus(container, ...children) {
+  const focused = document.activeElement?.dataset?.focus;
+  container.replaceChildren(...children);
+  if (focused) focusOn(container, focused);
+}
+
+/** Put the focus on the element of a container that has this `data-focus`, if there is one. */
+export function focusOn(container, name) {
+  container.querySelector(`[data-focus="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
+}
+
+/** The address if a link may lead there, which means http(s) or a path of the dashboard; otherwise null. */
+function safeAddress(address) {
   if (typeof address !== "string" || address === "") return null;
   try {
     const { protocol } = new URL(address, location.origin);
@@ -35,7 +55,7 @@ export function safeAddress(address) {
   }
 }
 
-/** A link that leaves the dashboard, or plain text when the address is none. */
+/** A link that leaves the dashboard, or plain text when no link may lead to the address. */
 export function outward(address, ...children) {
   const href = safeAddress(address);
   return href
@@ -43,7 +63,10 @@ export function outward(address, ...children) {
     : h("span", {}, ...children);
 }
 
-/** A region that scrolls sideways, by keyboard too. Keep it and replace what is inside: a new one has no focus and begins at the left. */
+/**
+ * A region that scrolls sideways, by keyboard too. Keep the region and replace its content: a new region would lose the
+ * focus and begin at the left again.
+ */
 export const scrollRegion = (label, ...children) =>
   h("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": label }, ...children);
 
@@ -61,7 +84,7 @@ const PATHS = {
   logo: "M1.500 12 5 8l3 2.500L14.500 3",
 };
 
-/** One of our own small drawings; decoration only, the text beside it says the same. */
+/** A small drawing. It only decorates, so the text beside it must say the same. */
 export const icon = (name) =>
   s(
     "svg",
@@ -76,14 +99,14 @@ export const icon = (name) =>
     }),
   );
 
-/** Say something once to those who listen to the page. */
+/** Have a screen reader say this once. */
 export function announce(text) {
   setText(document.getElementById("announcer"), text);
 }
 
 let toastTimer;
 
-/** Show a short message for some seconds; it is announced as well. */
+/** Show a short message for six seconds, and have a screen reader say it. */
 export function toast(text) {
   document.querySelector(".toast")?.remove();
   document.body.append(h("div", { class: "toast" }, text));

@@ -1,4 +1,4 @@
-// Numbers and times in the reader's own format. One formatter each: making them is slow.
+// Numbers and times in the reader's own format. The formatters are made once, because making one is slow.
 import { h, setText } from "./dom.js";
 
 const plain = new Intl.NumberFormat();
@@ -15,27 +15,36 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "always", sty
 const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
+/** What stands in place of a number or a time that is not known. */
 export const NONE = "–";
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
+/** A whole number, with all its digits. */
 export const count = (value) => (known(value) ? plain.format(value) : NONE);
+/** A whole number, shortened from 10,000 on: 12.3K. */
 export const short = (value) =>
   known(value) ? (Math.abs(value) < 10_000 ? plain.format(Math.round(value)) : compact.format(value)) : NONE;
+/** A number with two decimals, or with none from 100 on. */
 export const decimal = (value) =>
   known(value)
     ? (Math.abs(value) < 100 ? fine : plain).format(Math.abs(value) < 100 ? value : Math.round(value))
     : NONE;
-export const share = (value) => (known(value) ? percent.format(value) : NONE);
+/** A share between 0 and 1, in percent. */
+export const percentage = (value) => (known(value) ? percent.format(value) : NONE);
 export const clockTime = (moment) => clock.format(new Date(moment));
 export const absoluteTime = (moment) => absolute.format(new Date(moment));
 
-/** A velocity (per second) as change a minute, with its sign. */
+/** Engagement as the API computes it: a comment counts like two points of score. */
+export const engagement = (score, comments) => score + 2 * comments;
+
+/** A velocity, which is a change per second, as change per minute with its sign. */
 export function perMinute(perSecond) {
   if (!known(perSecond)) return NONE;
   const rate = perSecond * 60;
   return `${(Math.abs(rate) < 1000 ? signed : signedCompact).format(rate)}/min`;
 }
 
+/** A number and its noun, in the singular or the plural. */
 export const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;
 
 const UNITS = [
@@ -45,7 +54,7 @@ const UNITS = [
   ["second", 1],
 ];
 
-/** How long ago (or ahead) a moment is, in its largest unit. */
+/** How long ago a moment was, or how far ahead it is, in the largest unit that fits. */
 export function ago(moment, now = Date.now()) {
   const seconds = Math.trunc((new Date(moment).getTime() - now) / 1000);
   if (Math.abs(seconds) < 5) return "now";
@@ -53,7 +62,7 @@ export function ago(moment, now = Date.now()) {
   return relative.format(Math.trunc(seconds / size), unit);
 }
 
-/** A length of time in seconds, in its largest unit. */
+/** A duration given in seconds, in the largest unit that fits. */
 export function duration(seconds) {
   if (!known(seconds)) return NONE;
   const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? UNITS.at(-1);
@@ -65,13 +74,13 @@ export function duration(seconds) {
   }).format(seconds / size);
 }
 
-/** A <time> that says how long ago it is, has the absolute time on hover, and grows older by itself. */
+/** A <time> that says how long ago the moment was and keeps itself up to date; on hover it shows the absolute time. */
 export function when(moment) {
   if (!moment) return h("span", {}, NONE);
   return h("time", { datetime: moment, title: absoluteTime(moment) }, ago(moment));
 }
 
-/** Give a <time> another moment. */
+/** Set the moment of a <time> that `when` made. */
 export function setWhen(element, moment) {
   element.setAttribute("datetime", moment);
   element.title = absoluteTime(moment);

@@ -1,57 +1,67 @@
-// The live stream: one socket for the whole dashboard, which comes back by itself and misses nothing that Kafka still has.
+// The live stream: one socket for the whole dashboard. It reconnects by itself and resumes where it was, so that
+// nothing is missed that Kafka still has.
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
-// The server sends a heartbeat every so often; a socket that is silent for two of them is a dead one.
-const HEARTBEATS = 2.5;
+// A socket that brings nothing for so many heartbeats of the server is taken for dead: two heartbeats were missed.
+const SILENT_HEARTBEATS = 2.5;
 const REFUSED_AFTER_TRIES = 2;
-// What the stream brought may take this long to be in the lists of the API: a page that has just been opened asks for it here.
+// A post may take this long from the stream to the API's lists. A page that opens meanwhile takes it from `recent`.
 const STORED_AFTER_MS = 10_000;
 const MOST_RECENT = 500;
+// The protocol has no message that stops the posts. No post of Reddit has the id 0, so this filter lets none pass.
+const NO_POSTS = { ids: ["0"] };
 
 /**
- * Events: "state" (detail: {state, since}), "posts" (detail: posts), "reset" (what was shown may have holes: load it anew),
- * "refused" (the server turns us away before a frame comes: perhaps nobody is signed in any more).
- * States: connecting, live, stale (the server itself waits for Kafka) and reconnecting, both with `since`: when the numbers stopped
- * being fresh; off.
+ * The client of the live stream. Its events:
+ * - "state", with the detail {state, since}. The states are off, connecting, live, reconnecting, and stale: the server
+ *   cannot reach Kafka. For the last two, `since` is when the numbers stopped being fresh.
+ * - "posts", with the posts as detail: the newest observations.
+ * - "reset": observations were missed, so what is shown must be loaded again.
+ * - "refused": the server closes each connection before a frame comes. Perhaps nobody is signed in any more.
  */
 export class Live extends EventTarget {
   state = "off";
   since = null;
   #socket = null;
   #token = null;
-  #waits = 0;
+  #tries = 0;
   #timer = 0;
-  #watchdog = 0;
+  #silence = 0;
   #filter = {};
   #silentAfterMs = 60_000;
   #recent = new Map();
 
-  /** Connect, and stay connected; a heartbeat is due every so many seconds. */
+  /** Connect, and reconnect whenever the connection breaks. The server sends a heartbeat every `heartbeatSeconds`. */
   start(heartbeatSeconds) {
-    this.#silentAfterMs = heartbeatSeconds * HEARTBEATS * 1000;
+    this.#silentAfterMs = heartbeatSeconds * SILENT_HEARTBEATS * 1000;
     if (this.state !== "off") return;
     this.#become("connecting");
     this.#open();
-    addEventListener("online", this.#now);
+    addEventListener("online", this.#reconnectNow);
   }
 
-  /** Close, and stay closed. */
+  /** Close the connection for good. */
   stop() {
-    removeEventListener("online", this.#now);
+    removeEventListener("online", this.#reconnectNow);
     clearTimeout(this.#timer);
-    clearTimeout(this.#watchdog);
+    clearTimeout(this.#silence);
     this.state = "off";
     this.#socket?.close();
   }
 
-  /** What the server should send: {subreddits, trending, min_score, keywords, ids}; empty: everything. */
+  /** Ask the server for the posts that match {subreddits, trending, min_score, keywords, ids}. Ends a pause. */
   filter(filter) {
     this.#filter = filter;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#sendFilter();
   }
 
-  /** The newest observation of each post that came in the last seconds, oldest first. */
+  /** Ask the server for no posts until the next call of `filter`. For a page that shows nothing live. */
+  pause() {
+    this.filter(NO_POSTS);
+  }
+
+  /** The newest observation of each post that came in the last ten seconds, in the order of arrival. */
   recent() {
     const since = Date.now() - STORED_AFTER_MS;
     return [...this.#recent.values()].filter(({ at }) => at > since).map(({ post }) => post);
@@ -69,8 +79,8 @@ export class Live extends EventTarget {
     this.#socket.send(JSON.stringify({ type: "filter", ...this.#filter }));
   }
 
-  #now = () => {
-    // Until its first frame comes, a socket that connects is "reconnecting" as well: it is the one to wait for.
+  #reconnectNow = () => {
+    // A new socket stays "reconnecting" until its first frame comes, so there may be one already.
     if (this.state !== "reconnecting" || this.#socket) return;
     clearTimeout(this.#timer);
     this.#open();
@@ -82,41 +92,41 @@ export class Live extends EventTarget {
     if (this.#token) address.searchParams.set("since", this.#token);
     const socket = new WebSocket(address);
     this.#socket = socket;
-    this.#watch(socket);
+    this.#expectFrame(socket);
     socket.addEventListener("open", () => {
       if (Object.keys(this.#filter).length) this.#sendFilter();
     });
     socket.addEventListener("message", ({ data }) => {
-      this.#watch(socket);
-      this.#take(JSON.parse(data));
+      this.#expectFrame(socket);
+      this.#receive(JSON.parse(data));
     });
     socket.addEventListener("close", () => {
-      if (socket === this.#socket && this.state !== "off") this.#again();
+      if (socket === this.#socket && this.state !== "off") this.#reconnectLater();
     });
   }
 
-  #watch(socket) {
-    clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => {
+  #expectFrame(socket) {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
       socket.close();
-      if (socket === this.#socket && this.state !== "off") this.#again();
+      if (socket === this.#socket && this.state !== "off") this.#reconnectLater();
     }, this.#silentAfterMs);
   }
 
-  #again() {
+  #reconnectLater() {
     this.#socket = null;
-    clearTimeout(this.#watchdog);
+    clearTimeout(this.#silence);
     if (this.state !== "reconnecting") this.#become("reconnecting", new Date());
-    // Jitter, so that all dashboards do not come back in the same instant.
-    if (this.#waits === REFUSED_AFTER_TRIES) this.dispatchEvent(new Event("refused"));
-    const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#waits++) * (0.5 + Math.random() / 2);
+    if (this.#tries === REFUSED_AFTER_TRIES) this.dispatchEvent(new Event("refused"));
+    // Jitter: not all dashboards reconnect at the same instant after a restart of the server.
+    const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#tries++) * (0.5 + Math.random() / 2);
     this.#timer = setTimeout(() => this.#open(), wait);
   }
 
-  #take(frame) {
+  #receive(frame) {
     if (frame.id) this.#token = frame.id;
-    if (frame.type === "error") return; // a filter that was refused, or the reason for the close that follows
-    this.#waits = 0;
+    if (frame.type === "error") return; // A filter was refused, or this is the reason for the close that follows.
+    this.#tries = 0;
     const stale = frame.type === "heartbeat" && frame.stale_since ? new Date(frame.stale_since) : null;
     if (stale) {
       if (this.state !== "stale") this.#become("stale", stale);

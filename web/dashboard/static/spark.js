@@ -1,4 +1,4 @@
-// Sparklines: small lines of our own in SVG, without axes; the numbers beside them say the rest.
+// Sparklines: small SVG lines without axes. The numbers beside a sparkline give the scale.
 import { s } from "./dom.js";
 
 const WIDTH = 100;
@@ -15,7 +15,7 @@ function pathOf(points) {
     .join("");
 }
 
-/** A drawing for points of [milliseconds, value], in order of time; `label` says what it shows. */
+/** A sparkline: {element, draw(points)}. Points are [milliseconds, value] by time; `label` says what it shows. */
 export function sparkline(label) {
   const line = s("path", { class: "line" });
   const area = s("path", { class: "area" });

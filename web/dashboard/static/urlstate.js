@@ -1,6 +1,6 @@
-// State that can be shared: it lives in the query string, and only what differs from the default stands there.
+// A page's state is in the query string, so that its address can be shared. Defaults are left out of the address.
 
-/** Read the parameters named in `defaults`; arrays are repeated parameters, booleans are "1". */
+/** The state in the address, with `defaults` for what is missing. Arrays are repeated parameters, true is "1". */
 export function readState(defaults, search = location.search) {
   const given = new URLSearchParams(search);
   return Object.fromEntries(
@@ -13,7 +13,7 @@ export function readState(defaults, search = location.search) {
   );
 }
 
-/** Put the state into the address without a step in the history. */
+/** Put the state into the address, without a new entry in the browser's history. */
 export function writeState(state, defaults) {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(state)) {
@@ -26,7 +26,10 @@ export function writeState(state, defaults) {
 
 const RANGES = { "15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000 };
 
-/** The start of a range such as "24h" as an ISO time, cut to ten seconds so that answers can be cached; null for "all". */
+/**
+ * When a range such as "24h" begins, as an ISO time; null for "all". The time is rounded down to ten seconds, so that
+ * the server can cache its answers.
+ */
 export function rangeStart(range, now = Date.now()) {
   const seconds = RANGES[range];
   return seconds ? new Date(Math.floor(now / 10_000) * 10_000 - seconds * 1000).toISOString() : null;

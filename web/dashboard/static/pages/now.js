@@ -1,9 +1,12 @@
-// What happens now: what takes off, and the feed.
+// What happens now: the posts that take off, and the post list.
 import * as api from "../api.js";
-import { h, icon, setText, toast } from "../dom.js";
+import { h, icon, toast } from "../dom.js";
 import { count, decimal, plural } from "../format.js";
-import { Feed } from "../parts/feed.js";
+import { Latest } from "../latest.js";
 import { apiParameters, DEFAULTS, filterForm, matches } from "../parts/filters.js";
+import { button } from "../parts/form.js";
+import { card, figureStrip, pageHead, quiet } from "../parts/layout.js";
+import { PostList } from "../parts/post_list.js";
 import { Rising } from "../parts/rising.js";
 import { emptyState, errorNotice } from "../parts/states.js";
 import { rangeStart, readState, writeState } from "../urlstate.js";
@@ -11,180 +14,156 @@ import { rangeStart, readState, writeState } from "../urlstate.js";
 const PAGE_SIZE = 50;
 const CANDIDATES = 100;
 const MOST_DISCOVERED = 100;
-// Orders other than the newest are asked for anew this often; so are the figures on top.
+// The figures, and a post list in another order than the newest first, are loaded again at this interval.
 const REFRESH_MS = 15_000;
+const TOP_PX = 100;
 
+/** Show the page in `root` until `signal` aborts. */
 export async function mount(root, { live, signal, about }) {
   let state = readState(DEFAULTS);
-  let next = null;
-  let asked = 0;
-  let askedRising = 0;
+  // The parameters of the list that is shown, and the cursor of its next page.
   let walk = null;
-  let failed = false;
-  // What the stream brought may not be stored yet when the list is asked for.
+  let next = null;
+  let hasFailed = false;
+  // Posts that the stream brought. They may not be stored yet when the list is loaded.
   const discovered = new Map();
-  const feed = new Feed();
+  const [listLoads, risingLoads] = [new Latest(signal), new Latest(signal)];
+  const posts = new PostList();
   const rising = new Rising(about.trending_rule, signal);
   const below = h("div", { class: "below" });
   const formBox = h("div", { class: "filter-box" });
-  const figures = figureStrip();
-  const share = h("button", { class: "button", type: "button", onclick: copyAddress }, icon("share"), "Share");
+  const figures = liveFigures(signal);
+  const beside = quiet("fastest score gain of the last half hour");
 
   root.append(
-    h("div", { class: "head" }, h("h1", { class: "grow" }, "Now"), share),
+    pageHead("Now", "", button([icon("share"), "Share"], "", copyAddress)),
     figures.element,
     h(
       "div",
       { class: "columns" },
-      h(
-        "section",
-        { class: "card", "aria-labelledby": "rising-title" },
-        h(
-          "header",
-          {},
-          h("h2", { id: "rising-title" }, "Taking off"),
-          h("span", { class: "quiet" }, "fastest score gain of the last half hour"),
-        ),
-        rising.element,
-      ),
-      h(
-        "section",
-        { class: "card", "aria-labelledby": "feed-title" },
-        h("header", {}, h("h2", { id: "feed-title" }, "Posts"), formBox),
-        feed.element,
-        below,
-      ),
+      card({ title: "Taking off", beside, region: "rising" }, rising.element),
+      card({ title: "Posts", beside: formBox, region: "posts" }, posts.element, below),
     ),
   );
 
-  async function load() {
-    const mine = ++asked;
+  function loadList() {
     walk = { ...apiParameters(state), page_size: PAGE_SIZE };
-    try {
-      const page = await api.get("/api/posts/", walk, signal);
-      if (mine !== asked) return;
-      next = page.next;
-      failed = false;
-      feed.replace(page.items);
-      showNew([...discovered.values()]);
-      showBelow();
-    } catch (error) {
-      if (signal.aborted || mine !== asked) return;
-      failed = true;
-      below.replaceChildren(errorNotice(error, load));
-    }
+    return listLoads.load({
+      ask: () => api.get("/api/posts/", walk, signal),
+      show(page) {
+        next = page.next;
+        hasFailed = false;
+        posts.replace(page.items);
+        offerNew([...discovered.values()]);
+        showBelow();
+      },
+      fail(error) {
+        hasFailed = true;
+        below.replaceChildren(errorNotice(error, loadList));
+      },
+    });
   }
 
-  async function loadMore() {
-    const mine = asked;
-    try {
-      const page = await api.get("/api/posts/", { ...walk, cursor: next }, signal);
-      if (mine !== asked) return;
-      next = page.next;
-      feed.append(page.items);
-      showBelow();
-    } catch (error) {
-      if (!signal.aborted) below.replaceChildren(errorNotice(error, loadMore));
-    }
+  function loadMore() {
+    return listLoads.more({
+      ask: () => api.get("/api/posts/", { ...walk, cursor: next }, signal),
+      show(page) {
+        next = page.next;
+        posts.append(page.items);
+        showBelow();
+      },
+      fail: (error) => below.replaceChildren(errorNotice(error, loadMore)),
+    });
+  }
+
+  function loadRising() {
+    const { subreddit } = state;
+    const created_from = rangeStart("24h");
+    return risingLoads.load({
+      ask: () =>
+        api.get("/api/posts/", { subreddit, order: "score_velocity", created_from, page_size: CANDIDATES }, signal),
+      show: (page) => rising.replace(page.items),
+      fail: (error) => rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising))),
+    });
+  }
+
+  function reload() {
+    loadList();
+    loadRising();
   }
 
   function showBelow() {
-    if (next) below.replaceChildren(h("button", { class: "button", type: "button", onclick: loadMore }, "Older posts"));
-    else if (feed.size) below.replaceChildren(h("p", { class: "quiet" }, "That is all in this range."));
-    else
-      below.replaceChildren(
-        isFiltered()
-          ? emptyState("No post matches", "Widen the time range or clear a filter.")
-          : emptyState(
-              "No posts yet",
-              "The first ones arrive some seconds after a worker has started to poll. The page Operations shows whether one does.",
-            ),
-      );
+    if (next) below.replaceChildren(button("Older posts", "", loadMore));
+    else if (posts.size) below.replaceChildren(h("p", { class: "quiet" }, "That is all in this range."));
+    else if (isFiltered())
+      below.replaceChildren(emptyState("No post matches", "Widen the time range or clear a filter."));
+    else below.replaceChildren(emptyState("No posts yet", NO_POSTS_ADVICE));
   }
 
-  const isFiltered = () =>
-    JSON.stringify({ ...state, order: "", range: "" }) !== JSON.stringify({ ...DEFAULTS, order: "", range: "" });
+  const isFiltered = () => !isSame({ ...state, order: "", range: "" }, { ...DEFAULTS, order: "", range: "" });
 
-  async function loadRising() {
-    const mine = ++askedRising;
-    try {
-      const page = await api.get(
-        "/api/posts/",
-        {
-          subreddit: state.subreddit,
-          order: "score_velocity",
-          created_from: rangeStart("24h"),
-          page_size: CANDIDATES,
-        },
-        signal,
-      );
-      if (mine === askedRising) rising.replace(page.items);
-    } catch (error) {
-      if (!signal.aborted && mine === askedRising)
-        rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising)));
-    }
-  }
-
-  function change(fresh, { rebuild = false } = {}) {
-    const narrower = fresh.subreddit.join() !== state.subreddit.join();
+  function change(fresh) {
+    const isOtherChoice = !isSame(fresh.subreddit, state.subreddit);
     state = fresh;
     writeState(state, DEFAULTS);
-    if (rebuild) formBox.replaceChildren(filterForm(state, changed));
-    if (narrower) {
+    // The button that clears the filters leaves the form as it was, so a new form shows the defaults.
+    if (isSame(state, DEFAULTS)) showForm();
+    if (isOtherChoice) {
       live.filter({ subreddits: state.subreddit });
       loadRising();
     }
-    load();
+    loadList();
   }
-  const changed = (fresh) => change(fresh, { rebuild: JSON.stringify(fresh) === JSON.stringify(DEFAULTS) });
 
-  function take(posts) {
-    rising.take(posts);
-    for (const post of posts) {
-      // Only discoveries are new; a refresh of an older post would jump to the top.
+  function showForm() {
+    formBox.replaceChildren(filterForm(state, change));
+  }
+
+  /** Take observations from the stream. */
+  function take(observed) {
+    rising.take(observed);
+    for (const post of observed) {
+      // Only a discovery is new. A refresh of an older post would jump to the top of the list.
       if (post.first_seen_at === post.observed_at || discovered.has(post.id)) discovered.set(post.id, post);
     }
     while (discovered.size > MOST_DISCOVERED) discovered.delete(discovered.keys().next().value);
-    const others = feed.update(posts);
-    if (showNew(others.filter(({ id }) => discovered.has(id)))) showBelow();
+    const others = posts.update(observed);
+    if (offerNew(others.filter(({ id }) => discovered.has(id)))) showBelow();
   }
 
-  function showNew(posts) {
+  /** Offer the new posts that belong into the list and are not shown yet. Returns whether there were any. */
+  function offerNew(candidates) {
+    if (state.order !== "newest") return false;
     const start = rangeStart(state.range);
-    const fresh =
-      state.order === "newest"
-        ? feed.update(posts).filter((post) => (!start || post.created_utc >= start) && matches(post, state))
-        : [];
-    if (fresh.length) feed.offer(fresh);
+    const isInRange = ({ created_utc }) => !start || created_utc >= start;
+    const fresh = posts.update(candidates).filter((post) => isInRange(post) && matches(post, state));
+    if (fresh.length) posts.offer(fresh);
     return fresh.length > 0;
   }
 
-  const reload = () => {
-    load();
-    loadRising();
-  };
   live.addEventListener(
     "posts",
-    ({ detail: posts }) => {
-      figures.seen(posts.length);
-      take(posts);
+    ({ detail: observed }) => {
+      figures.countArrivals(observed.length);
+      take(observed);
     },
     { signal },
   );
   live.addEventListener("reset", reload, { signal });
-  live.addEventListener("state", ({ detail }) => failed && detail.state === "live" && reload(), { signal });
-  formBox.append(filterForm(state, changed));
+  live.addEventListener("state", ({ detail }) => hasFailed && detail.state === "live" && reload(), { signal });
+  showForm();
   live.filter(state.subreddit.length ? { subreddits: state.subreddit } : {});
-  const timer = setInterval(() => {
-    if (document.hidden) return;
-    figures.load(signal);
-    if (state.order !== "newest" && scrollY < 100 && !feed.element.matches(":hover, :focus-within")) load();
-  }, REFRESH_MS);
-  signal.addEventListener("abort", () => clearInterval(timer));
-  await Promise.all([load(), loadRising(), figures.load(signal)]);
-  // The stream may have been quicker than this page was loaded, and than the database.
+  const isRead = () => scrollY >= TOP_PX || posts.element.matches(":hover, :focus-within");
+  listLoads.repeat(loadList, REFRESH_MS, () => state.order === "newest" || isRead());
+  await Promise.all([loadList(), loadRising(), figures.load()]);
+  // The stream may have been quicker than this page, and quicker than the database.
   take(live.recent());
 }
+
+const NO_POSTS_ADVICE =
+  "The first ones arrive some seconds after a worker has started to poll. The page Operations shows whether one does.";
+
+const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 async function copyAddress() {
   try {
@@ -195,45 +174,41 @@ async function copyAddress() {
   }
 }
 
-function figureStrip() {
-  const figure = (label, note) => {
-    const value = h("dd", {}, "–");
-    const extra = h("dd", { class: "note" }, note);
-    return { value, extra, element: h("div", { class: "figure" }, h("dt", {}, label), value, extra) };
-  };
-  const posts = figure("Posts, last hour", "created");
-  const trending = figure("Trending", "of these, at the moment");
-  const score = figure("Mean score", "of the last hour's posts");
-  const sentiment = figure("Mean sentiment", "of titles, −1 to 1");
-  const rate = figure("Observations", "a minute, on this page's stream");
-  const parts = [posts, trending, score, sentiment, rate];
+/** The figures of the last hour, which refresh themselves: {element, load(), countArrivals(number)}. */
+function liveFigures(signal) {
+  const loads = new Latest(signal);
+  const strip = figureStrip({
+    posts: ["Posts, last hour", "created"],
+    trending: ["Trending", "of these, at the moment"],
+    score: ["Mean score", "of the last hour's posts"],
+    sentiment: ["Mean sentiment", "of titles, −1 to 1"],
+    rate: ["Observations", "a minute, on this page's stream"],
+  });
+  // Of the last minute: [time, number of observations].
   const arrivals = [];
-  return {
-    element: h(
-      "dl",
-      { class: "figures" },
-      parts.map(({ element }) => element),
-    ),
-    seen(number) {
-      const now = Date.now();
-      arrivals.push([now, number]);
-      while (arrivals.length && arrivals[0][0] < now - 60_000) arrivals.shift();
-      setText(rate.value, count(arrivals.reduce((sum, [, some]) => sum + some, 0)));
-    },
-    async load(signal) {
-      try {
-        const { overview } = await api.get("/api/stats/", { window: "1h" }, signal);
-        setText(posts.value, count(overview.posts));
-        setText(
-          posts.extra,
-          `${plural(overview.authors, "author", "authors")}, ${plural(overview.subreddits, "subreddit", "subreddits")}`,
-        );
-        setText(trending.value, count(overview.trending));
-        setText(score.value, decimal(overview.average_score));
-        setText(sentiment.value, decimal(overview.average_sentiment));
-      } catch {
-        // The feed below says what is wrong, with what to do; the figures keep what they last showed.
-      }
-    },
-  };
+
+  const load = () =>
+    loads.load({
+      ask: () => api.get("/api/stats/", { window: "1h" }, signal),
+      show({ overview }) {
+        const authors = plural(overview.authors, "author", "authors");
+        const subreddits = plural(overview.subreddits, "subreddit", "subreddits");
+        strip.set("posts", count(overview.posts), `${authors}, ${subreddits}`);
+        strip.set("trending", count(overview.trending));
+        strip.set("score", decimal(overview.average_score));
+        strip.set("sentiment", decimal(overview.average_sentiment));
+      },
+      // The post list below says what is wrong. The figures keep what they showed last.
+      fail() {},
+    });
+
+  function countArrivals(number) {
+    const now = Date.now();
+    arrivals.push([now, number]);
+    while (arrivals[0][0] < now - 60_000) arrivals.shift();
+    strip.set("rate", count(arrivals.reduce((sum, [, some]) => sum + some, 0)));
+  }
+
+  loads.repeat(load, REFRESH_MS);
+  return { element: strip.element, load, countArrivals };
 }

@@ -1,15 +1,18 @@
-// Charts by uPlot, each with the same numbers as a table. Without the library the table stands alone.
+// Charts drawn by uPlot, each with its numbers as a table. Without the library there is only the table.
 import { h, scrollRegion } from "../dom.js";
+import { NONE } from "../format.js";
+import { table } from "./table.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-// So few values are no line yet.
+// Fewer values than this are marked with points, because they make no visible line.
 const FEW = 4;
+// The distances between ticks of an axis that counts whole numbers.
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 const VENDOR = "/static/vendor";
 let library = null;
 
-/** Ticks of a time axis in the reader's format: the clock, and the day where it changes or begins. */
+/** The texts of a time axis in the reader's format: the time of day, and the date where a new day begins. */
 function timeTicks(ticks) {
   let before = null;
   return ticks.map((tick) => {
@@ -22,7 +25,7 @@ function timeTicks(ticks) {
   });
 }
 
-/** uPlot, fetched at the first chart; null when it is not installed. */
+/** uPlot, loaded when the first chart is drawn; null when it is not installed. */
 function loadLibrary() {
   library ??= new Promise((resolve) => {
     document.head.append(h("link", { rel: "stylesheet", href: `${VENDOR}/uPlot.min.css` }));
@@ -37,10 +40,10 @@ function loadLibrary() {
   return library;
 }
 
-/** What a token of the style sheet is now: a canvas knows no variables. */
-function colourOf(token) {
+/** The present colour of a variable of the style sheet, because a canvas knows no variables. */
+function colourOf(variable) {
   const probe = h("span", { hidden: true });
-  probe.style.color = `var(--${token})`;
+  probe.style.color = `var(--${variable})`;
   document.body.append(probe);
   const colour = getComputedStyle(probe).color;
   probe.remove();
@@ -48,32 +51,11 @@ function colourOf(token) {
 }
 
 function tableOf({ x, series }) {
-  return h(
-    "table",
-    {},
-    h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        h("th", { scope: "col" }, x.label),
-        series.map(({ label }) => h("th", { scope: "col", class: "number" }, label)),
-      ),
-    ),
-    h(
-      "tbody",
-      {},
-      x.values.map((value, row) =>
-        h(
-          "tr",
-          {},
-          h("th", { scope: "row" }, x.format(value)),
-          series.map(({ values, format }) => h("td", { class: "number" }, format(values[row]))),
-        ),
-      ),
-    ),
-  );
+  const columns = [
+    { label: x.label, cell: (row) => x.format(x.values[row]) },
+    ...series.map(({ label, values, format }) => ({ label, number: true, cell: (row) => format(values[row]) })),
+  ];
+  return table(columns, [...x.values.keys()]);
 }
 
 function optionsOf(plot, { x, series, height }, width) {
@@ -85,7 +67,7 @@ function optionsOf(plot, { x, series, height }, width) {
     font: "11px system-ui, sans-serif",
   };
   const sides = [...new Set(series.map(({ side }) => side ?? "left"))];
-  // Bars are compared by their length, and lines beside them by their height: both begin at zero.
+  // Readers compare bars by their length, and the lines beside them by their height, so both axes begin at zero.
   const fromZero = { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.05] };
   const scales = x.step ? Object.fromEntries(sides.map((side) => [side, fromZero])) : {};
   return {
@@ -115,7 +97,7 @@ function optionsOf(plot, { x, series, height }, width) {
       })),
     ],
     series: [
-      { label: x.label, value: (_, value) => (value === null ? "–" : x.format(value * (x.time ? 1000 : 1))) },
+      { label: x.label, value: (_, value) => (value === null ? NONE : x.format(value * (x.time ? 1000 : 1))) },
       ...series.map(({ label, colour, format, bars, side, values }) => ({
         label,
         scale: side ?? "left",
@@ -125,21 +107,23 @@ function optionsOf(plot, { x, series, height }, width) {
         points: { show: !bars && values.length < FEW, size: 5 },
         fill: bars ? colourOf(colour) : undefined,
         paths: bars ? plot.paths.bars({ size: [0.8, 40] }) : undefined,
-        value: (_, value) => (value === null ? "–" : format(value)),
+        value: (_, value) => (value === null ? NONE : format(value)),
       })),
     ],
   };
 }
 
 /**
- * A chart: `data` is {x: {label, values, format, time, step}, series: [{label, values, format, colour, bars, side}], height}.
- * `step` is the width of a bar on the x axis, in seconds for times. Times are in milliseconds, colours are tokens of the style sheet. Returns {element, show(data)}; `signal` ends it.
+ * A chart: {element, show(data)}. `signal` aborts when the page is left, which ends the chart. The data are {x: {label,
+ * values, format, time, step}, series: [{label, values, format, colour, bars, side}], height}. With `time`, the values
+ * of x are times in milliseconds. `step` is the width of a bar on the x axis, in the unit of x or, for times, in
+ * seconds. `colour` is a variable of the style sheet, `side` is left or right, `height` is in pixels.
  */
 export function chart(label, signal) {
   const canvas = h("div", { class: "canvas", "aria-hidden": "true" });
-  const table = scrollRegion("Numbers of the chart");
-  table.classList.add("table-of-chart");
-  const details = h("details", { class: "as-table" }, h("summary", {}, "As a table"), table);
+  const numbers = scrollRegion("Numbers of the chart");
+  numbers.classList.add("table-of-chart");
+  const details = h("details", { class: "as-table" }, h("summary", {}, "As a table"), numbers);
   const element = h("figure", { class: "chart", "aria-label": label }, canvas, details);
   let data = null;
   let drawn = null;
@@ -174,12 +158,12 @@ export function chart(label, signal) {
   function show(fresh) {
     data = { height: 220, ...fresh };
     canvas.style.minHeight = `${data.height + 30}px`;
-    if (details.open) table.replaceChildren(tableOf(data));
+    if (details.open) numbers.replaceChildren(tableOf(data));
     draw();
   }
 
   details.addEventListener("toggle", () => {
-    if (details.open && data) table.replaceChildren(tableOf(data));
+    if (details.open && data) numbers.replaceChildren(tableOf(data));
   });
   const resized = new ResizeObserver(() => drawn?.setSize({ width: canvas.clientWidth, height: data.height }));
   resized.observe(canvas);

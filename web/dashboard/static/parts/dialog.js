@@ -1,10 +1,11 @@
-// Questions to the reader, in the browser's own modal dialog: focus stays inside, Escape closes it, focus returns.
+// Questions in the browser's own modal dialog: it keeps the focus inside, closes by Escape and gives the focus back.
 import { h } from "../dom.js";
+import { button } from "./form.js";
 import { errorNotice } from "./states.js";
 
 /**
- * Ask with a form. `fields` are elements; `act(form)` does what was asked for and may raise a Problem, which is shown inside.
- * Resolves to what `act` returned, or undefined when it was cancelled.
+ * Ask with a form of these fields. The button with the text `confirm` calls `act`. A Problem that `act` throws is shown
+ * in the dialog. Resolves to what `act` returned, or to undefined when the dialog was cancelled.
  */
 export function ask({ title, fields, confirm, act, danger = false }) {
   return new Promise((resolve) => {
@@ -19,7 +20,7 @@ export function ask({ title, fields, confirm, act, danger = false }) {
       h(
         "div",
         { class: "actions" },
-        h("button", { class: "button", type: "button", onclick: () => dialog.close() }, "Cancel"),
+        button("Cancel", "", () => dialog.close()),
         submit,
       ),
     );
@@ -29,7 +30,7 @@ export function ask({ title, fields, confirm, act, danger = false }) {
       event.preventDefault();
       submit.disabled = true;
       try {
-        answer = await act(form);
+        answer = await act();
         dialog.close();
       } catch (error) {
         failed.replaceChildren(errorNotice(error));
@@ -44,3 +45,6 @@ export function ask({ title, fields, confirm, act, danger = false }) {
     dialog.showModal();
   });
 }
+
+/** Whether a dialog is open: a refresh would change what it asks about. */
+export const isDialogOpen = () => document.querySelector("dialog[open]") !== null;

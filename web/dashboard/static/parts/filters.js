@@ -1,6 +1,7 @@
-// The filters of the feed, as a form whose state is the address.
+// The filters of the post list: a form, the API's parameters for it, and the same test for posts that come in live.
 import { h, icon } from "../dom.js";
 import { rangeStart } from "../urlstate.js";
+import { field, options } from "./form.js";
 
 export const DEFAULTS = {
   q: "",
@@ -14,7 +15,7 @@ export const DEFAULTS = {
   order: "newest",
 };
 
-export const ORDERS = [
+const ORDERS = [
   ["newest", "Newest"],
   ["score", "Score"],
   ["comments", "Comments"],
@@ -37,25 +38,21 @@ const SENTIMENTS = [
   ["neutral", "Neutral"],
   ["negative", "Negative"],
 ];
-const AGES = [
+const OVER_18 = [
   ["", "Show"],
   ["0", "Hide"],
   ["1", "Only"],
 ];
 const TYPING_MS = 350;
 
-export const options = (choices, chosen) =>
-  choices.map(([value, text]) => h("option", { value, selected: value === chosen }, text));
-const field = (label, control) => h("label", { class: "field" }, label, control);
-
-/** Names out of a list that somebody typed: separated by commas or spaces, with or without r/. */
-export const namesOf = (text) =>
+/** The names in a list that somebody typed: separated by commas or spaces, with or without r/. */
+const namesOf = (text) =>
   text
     .split(/[\s,]+/)
     .map((name) => name.replace(/^\/?r\//i, ""))
     .filter((name) => /^[A-Za-z0-9_-]{1,32}$/.test(name));
 
-/** The form for a state; `changed(state)` is called with the new one. */
+/** A form that shows a state and calls `changed` with the new state, while typing after a pause. */
 export function filterForm(state, changed) {
   const search = h("input", {
     type: "search",
@@ -89,7 +86,7 @@ export function filterForm(state, changed) {
     name: "min_score",
   });
   const sentiment = h("select", { name: "sentiment" }, options(SENTIMENTS, state.sentiment));
-  const over18 = h("select", { name: "over_18" }, options(AGES, state.over_18));
+  const over18 = h("select", { name: "over_18" }, options(OVER_18, state.over_18));
   const trending = h("input", { type: "checkbox", checked: state.trending, name: "trending" });
   const collect = () => ({
     ...state,
@@ -157,12 +154,13 @@ export function filterForm(state, changed) {
   return form;
 }
 
+// The lowest and highest score of a label, both included. VADER's thresholds are -0.05 and 0.05.
 const SENTIMENT_RANGES = { positive: [0.05, null], negative: [null, -0.05], neutral: [-0.0499, 0.0499] };
 
-// These orders change with the clock, so the API bounds them to a window.
+// These orders change with the clock. The API computes them only over a window.
 const WINDOWED = ["momentum", "engagement"];
 
-/** The state as parameters of the API, as of now. */
+/** The parameters of the API for a state. A relative time range ends now. */
 export function apiParameters(state) {
   const [min, max] = SENTIMENT_RANGES[state.sentiment] ?? [null, null];
   return {
@@ -182,7 +180,7 @@ export function apiParameters(state) {
 
 const has = (text, part) => text.toLowerCase().includes(part.toLowerCase());
 
-/** Whether a live post belongs into a feed of this state; the API decides the same way, but for stems of words. */
+/** Whether a live post matches a state. The API decides the same way, except that it also compares stems of words. */
 export function matches(post, state) {
   const label = post.nlp?.sentiment_label;
   return (

@@ -1,10 +1,12 @@
-// Dead letters: why records failed, and the buttons that send them back.
+// Dead letters: why records failed, and buttons that replay or discard them.
 import * as api from "../api.js";
-import { h, setText, toast } from "../dom.js";
+import { h, replaceKeepingFocus, setText, toast } from "../dom.js";
 import { count, plural, when } from "../format.js";
+import { Latest } from "../latest.js";
 import { readState, writeState } from "../urlstate.js";
-import { ask } from "./dialog.js";
-import { options } from "./filters.js";
+import { ask, isDialogOpen } from "./dialog.js";
+import { button, field, options } from "./form.js";
+import { card, quiet } from "./layout.js";
 import { emptyState, errorNotice } from "./states.js";
 
 const DEFAULTS = { letters: "dead", error: "", stage: "" };
@@ -15,91 +17,84 @@ const STATES = [
   ["dead_again", "Dead again"],
   ["resolved", "Resolved"],
 ];
-const KINDS = { dead: "bad", replayed: "warn", dead_again: "bad", resolved: "good" };
+const STATE_COLOURS = { dead: "bad", replayed: "warn", dead_again: "bad", resolved: "good" };
+const MOST_GROUPS = 6;
 const PAGE_SIZE = 25;
 const REFRESH_MS = 5000;
-const FOLLOW_MS = [500, 1500, 3000, 6000];
+// What becomes of a replayed letter is known within seconds, so the list is loaded again soon, and then less often.
+const AFTER_REPLAY_MS = [500, 1500, 3000, 6000];
 
-/** The card: {element, load}. Its filters are in the address. */
+/** The card of dead letters: {element, load()}. Its filters are in the address; `mayReplay` brings the buttons. */
 export function lettersCard({ signal, mayReplay }) {
   const state = readState(DEFAULTS);
+  const loads = new Latest(signal);
+  // Of the page that is shown; null for the newest letters.
+  let cursor = null;
   const body = h("div");
   const groups = h("div", { class: "letter-groups" });
-  const summary = h("span", { class: "quiet" });
+  const summary = quiet();
   const select = h(
     "select",
     { class: "input", "aria-label": "State of dead letters", onchange: () => set({ letters: select.value }) },
     options(STATES, state.letters),
   );
-  const replayAll = h("button", { class: "button small", type: "button", onclick: replayMany }, "Replay all");
-  const element = h(
-    "section",
-    { class: "card letters", "aria-labelledby": "letters-title" },
-    h(
-      "header",
-      {},
-      h("h2", { id: "letters-title" }, "Dead letters"),
-      summary,
-      h("div", { class: "end row" }, select, mayReplay ? replayAll : null),
-    ),
+  const replayAll = button("Replay all", "small", replayMany);
+  const element = card(
+    { title: "Dead letters", beside: summary, end: [select, mayReplay && replayAll], region: "letters" },
     groups,
     body,
   );
-  let cursor = null;
-  let asked = 0;
-  let answered = 0;
+  element.classList.add("letters");
 
   function set(change) {
     Object.assign(state, change);
     writeState(state, DEFAULTS);
-    cursor = null;
+    turnTo(null);
+  }
+
+  function turnTo(page) {
+    cursor = page;
     load();
   }
-  const wanted = () => ({ state: state.letters, error_type: state.error, stage: state.stage });
 
-  async function load() {
-    const mine = ++asked;
-    try {
-      const [stats, page] = await Promise.all([
-        api.get("/dlq/stats", {}, signal),
-        api.get("/dlq/", { ...wanted(), page_size: PAGE_SIZE, cursor }, signal),
-      ]);
-      if (mine === asked) show(stats, page);
-    } catch (error) {
-      if (!signal.aborted && mine === asked) body.replaceChildren(errorNotice(error, load));
-    }
-    if (mine === asked) answered = mine;
+  function load() {
+    const wanted = { state: state.letters, error_type: state.error, stage: state.stage, page_size: PAGE_SIZE, cursor };
+    return loads.load({
+      ask: () => Promise.all([api.get("/dlq/stats", {}, signal), api.get("/dlq/", wanted, signal)]),
+      show([stats, page]) {
+        showStats(stats);
+        showPage(page);
+      },
+      fail: (error) => body.replaceChildren(errorNotice(error, load)),
+    });
   }
 
-  function show(stats, page) {
-    const by = stats.by_state;
-    setText(
-      summary,
-      `${count(by.dead)} dead, ${count(by.replayed)} on their way again, ${count(by.resolved)} resolved`,
+  function showStats({ by_state: number, groups: all }) {
+    const onTheirWay = `${count(number.replayed)} on their way again`;
+    setText(summary, `${count(number.dead)} dead, ${onTheirWay}, ${count(number.resolved)} resolved`);
+    replayAll.disabled = !number.dead;
+    const dead = all.filter((group) => group.state === "dead");
+    groups.replaceChildren(...dead.slice(0, MOST_GROUPS).map(groupChip));
+  }
+
+  /** A button that shows only the letters of a group, or all letters again. */
+  function groupChip({ stage, error_type: error, letters }) {
+    const isChosen = state.error === error && state.stage === stage;
+    return h(
+      "button",
+      {
+        class: `chip ${isChosen ? "accent" : ""}`,
+        type: "button",
+        "aria-pressed": String(isChosen),
+        onclick: () => set(isChosen ? { error: "", stage: "" } : { error, stage }),
+      },
+      `${stage}: ${error}`,
+      h("strong", {}, count(letters)),
     );
-    replayAll.disabled = !by.dead;
-    const open = stats.groups.filter((group) => group.state === "dead").slice(0, 6);
-    groups.replaceChildren(
-      ...open.map((group) =>
-        h(
-          "button",
-          {
-            class: `chip ${state.error === group.error_type && state.stage === group.stage ? "accent" : ""}`,
-            type: "button",
-            "aria-pressed": String(state.error === group.error_type && state.stage === group.stage),
-            onclick: () =>
-              set(
-                state.error === group.error_type && state.stage === group.stage
-                  ? { error: "", stage: "" }
-                  : { error: group.error_type, stage: group.stage },
-              ),
-          },
-          `${group.stage}: ${group.error_type}`,
-          h("strong", {}, count(group.letters)),
-        ),
-      ),
-    );
-    if (!page.items.length) {
+  }
+
+  function showPage({ items, next }) {
+    if (!items.length) {
       body.replaceChildren(
         state.letters === "dead"
           ? emptyState("No dead letters", "Every record went through, or was sent back and did.")
@@ -107,90 +102,51 @@ export function lettersCard({ signal, mayReplay }) {
       );
       return;
     }
-    const focused = document.activeElement?.dataset?.focus;
-    body.replaceChildren(
-      h("ul", { class: "letter-list" }, page.items.map(letter)),
-      cursor || page.next
-        ? h(
-            "div",
-            { class: "below" },
-            cursor ? h("button", { class: "button small", type: "button", onclick: () => turn(null) }, "Newest") : null,
-            page.next
-              ? h("button", { class: "button small", type: "button", onclick: () => turn(page.next) }, "Older")
-              : null,
-          )
-        : "",
-    );
-    if (focused) body.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-  }
-
-  function turn(to) {
-    cursor = to;
-    load();
+    const newest = cursor && button("Newest", "small", () => turnTo(null));
+    const older = next && button("Older", "small", () => turnTo(next));
+    const list = h("ul", { class: "letter-list" }, items.map(letter));
+    replaceKeepingFocus(body, list, newest || older ? h("div", { class: "below" }, newest, older) : "");
   }
 
   function letter(item) {
-    const open = item.state === "dead";
+    const place = `${item.topic}/${item.partition}@${item.offset}`;
+    const head = h(
+      "div",
+      { class: "letter-head" },
+      h("span", { class: `chip ${STATE_COLOURS[item.state]}` }, item.state.replace("_", " ")),
+      h("strong", {}, item.error_type),
+      quiet(`${item.stage}, attempt ${count(item.attempt)}`),
+      when(item.failed_at),
+      mayReplay && item.state === "dead" && letterButtons(item),
+    );
     return h(
       "li",
       { "data-letter": item.id },
-      h(
-        "div",
-        { class: "letter-head" },
-        h("span", { class: `chip ${KINDS[item.state]}` }, item.state.replace("_", " ")),
-        h("strong", {}, item.error_type),
-        h("span", { class: "quiet" }, `${item.stage}, attempt ${count(item.attempt)}`),
-        when(item.failed_at),
-        mayReplay && open
-          ? h(
-              "span",
-              { class: "end row" },
-              h(
-                "button",
-                {
-                  class: "button small",
-                  type: "button",
-                  disabled: !item.whole,
-                  title: item.whole ? "" : "It was not kept whole, so it cannot be sent back",
-                  "data-focus": `replay ${item.id}`,
-                  "aria-label": `Replay letter ${item.id}`,
-                  onclick: (event) => replayOne(event, item),
-                },
-                "Replay",
-              ),
-              h(
-                "button",
-                {
-                  class: "button small plain",
-                  type: "button",
-                  "data-focus": `discard ${item.id}`,
-                  "aria-label": `Discard letter ${item.id}`,
-                  onclick: () => discard(item),
-                },
-                "Discard",
-              ),
-            )
-          : null,
-      ),
+      head,
       h("p", { class: "letter-error" }, item.error),
       h(
         "p",
         { class: "quiet mono" },
-        `${item.topic}/${item.partition}@${item.offset}`,
-        item.worker ? ` · ${item.worker}` : "",
-        item.resolved_by ? ` · by ${item.resolved_by}: ${item.reason}` : "",
+        place,
+        item.worker && ` · ${item.worker}`,
+        item.resolved_by && ` · by ${item.resolved_by}: ${item.reason}`,
       ),
-      h(
-        "details",
-        {},
-        h("summary", {}, `Record${item.value ? `, ${plural(item.value.size, "byte", "bytes")}` : ""}`),
-        h(
-          "pre",
-          { tabindex: "0", role: "region", "aria-label": `Record of letter ${item.id}` },
-          item.value ? item.value.content + (item.value.cut ? " …" : "") : "no value",
-        ),
-      ),
+      record(item),
     );
+  }
+
+  function letterButtons(item) {
+    const replay = button("Replay", "small", (event) => replayOne(event, item), {
+      disabled: !item.whole,
+      title: item.whole ? "" : "It was not kept whole, so it cannot be sent back",
+      "data-focus": `replay ${item.id}`,
+      "aria-label": `Replay letter ${item.id}`,
+    });
+    const discard = button("Discard", "small plain", () => discardOne(item), {
+      "data-focus": `discard ${item.id}`,
+      "aria-label": `Discard letter ${item.id}`,
+    });
+    return h("span", { class: "end row" }, replay, discard);
   }
 
   async function replayOne(event, item) {
@@ -201,7 +157,7 @@ export function lettersCard({ signal, mayReplay }) {
     } catch (error) {
       toast(`${error.title}: ${error.detail}`);
     }
-    follow();
+    loadAfterReplay();
   }
 
   async function replayMany() {
@@ -210,28 +166,22 @@ export function lettersCard({ signal, mayReplay }) {
     const done = await ask({
       title: `Replay ${what}?`,
       confirm: "Replay",
-      fields: h(
-        "p",
-        {},
-        "Their original records are sent back to their topics, the oldest first. Records that fail again become dead letters anew, with one attempt more.",
-      ),
+      fields: h("p", {}, REPLAY_EXPLAINED),
       act: () => api.post("/dlq/replay", { filter }),
     });
     if (!done) return;
     toast(`${plural(done.sent, "letter is", "letters are")} on the way again.`);
-    follow();
+    loadAfterReplay();
   }
 
-  async function discard(item) {
+  async function discardOne(item) {
     const reason = h("input", { name: "reason", required: true, maxlength: 500 });
+    const explained = h("p", {}, "It will not be replayed. The reason and your name stay with it.");
     const done = await ask({
       title: `Discard letter ${item.id}?`,
       confirm: "Discard",
       danger: true,
-      fields: [
-        h("p", {}, "It will not be replayed. The reason and your name stay with it."),
-        h("label", { class: "field" }, "Reason", reason),
-      ],
+      fields: [explained, field("Reason", reason)],
       act: () => api.post(`/dlq/resolve/${item.id}`, { reason: reason.value }),
     });
     if (!done) return;
@@ -239,18 +189,25 @@ export function lettersCard({ signal, mayReplay }) {
     load();
   }
 
-  // What becomes of a replay is known within seconds: look soon, then less often.
-  function follow() {
-    for (const wait of FOLLOW_MS) setTimeout(() => !signal.aborted && load(), wait);
+  function loadAfterReplay() {
+    for (const wait of AFTER_REPLAY_MS) setTimeout(() => !signal.aborted && load(), wait);
   }
 
-  // While an answer is awaited as well: one that is slower than the timer would always come too late.
-  const busy = () =>
-    asked !== answered ||
-    document.hidden ||
-    document.querySelector("dialog[open]") ||
-    body.querySelector("details[open]");
-  const timer = setInterval(() => !busy() && load(), REFRESH_MS);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  loads.repeat(load, REFRESH_MS, () => isDialogOpen() || body.querySelector("details[open]"));
   return { element, load };
+}
+
+const REPLAY_EXPLAINED =
+  "Their original records are sent back to their topics, the oldest first. " +
+  "Records that fail again become dead letters again, with one attempt more.";
+
+/** The bytes of a letter's record, as text; a long record is cut. */
+function record({ id, value }) {
+  const text = value ? value.content + (value.cut ? " …" : "") : "no value";
+  return h(
+    "details",
+    {},
+    h("summary", {}, value ? `Record, ${plural(value.size, "byte", "bytes")}` : "Record"),
+    h("pre", { tabindex: "0", role: "region", "aria-label": `Record of letter ${id}` }, text),
+  );
 }

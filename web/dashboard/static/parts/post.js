@@ -1,19 +1,19 @@
-// How a post looks: a line of the feed, and a card of what takes off.
+// How a post looks: as a row of the post list, and as a card among the posts that take off.
 import { h, setText } from "../dom.js";
-import { count, perMinute, plural, setWhen, short, when } from "../format.js";
+import { count, perMinute, plural, short, when } from "../format.js";
 import { sparkline } from "../spark.js";
+import { keywordList, subredditLink } from "./links.js";
 
 const MOST_KEYWORDS = 3;
 
-/** What speaks for a post taking off: texts, with how much each counts in the trending score (0: it only explains). */
+/**
+ * Why a post takes off, as {text, weight}: `weight` is what a reason adds to the trending score, and 0 when a reason
+ * only explains the numbers. `rule` is the API's trending rule.
+ */
 export function reasons(post, rule) {
   const found = [];
   const velocity = post.score_velocity ?? 0;
-  if (velocity > rule.velocity_high)
-    found.push({ text: `${perMinute(velocity)} score`, weight: rule.weights.velocity_high });
-  else if (velocity > rule.velocity_low)
-    found.push({ text: `${perMinute(velocity)} score`, weight: rule.weights.velocity_low });
-  else if (velocity > 0) found.push({ text: `${perMinute(velocity)} score`, weight: 0 });
+  if (velocity > 0) found.push({ text: `${perMinute(velocity)} score`, weight: velocityWeight(velocity, rule) });
   if (post.current_comments > rule.comments)
     found.push({ text: plural(post.current_comments, "comment", "comments"), weight: rule.weights.comments });
   else if (post.comment_velocity > 0) found.push({ text: `${perMinute(post.comment_velocity)} comments`, weight: 0 });
@@ -21,6 +21,11 @@ export function reasons(post, rule) {
   if (Math.abs(sentiment ?? 0) > rule.sentiment)
     found.push({ text: `strongly ${post.nlp.sentiment_label} title`, weight: rule.weights.sentiment });
   return found;
+}
+
+function velocityWeight(velocity, { velocity_low: low, velocity_high: high, weights }) {
+  if (velocity > high) return weights.velocity_high;
+  return velocity > low ? weights.velocity_low : 0;
 }
 
 function reasonChips(post, rule) {
@@ -37,57 +42,48 @@ function reasonChips(post, rule) {
   );
 }
 
+const textOf = (element) => element.textContent;
+
+/** The class for a change: its colour. */
 const sign = (value) => (value > 0 ? "up" : value < 0 ? "down" : "");
 
-/** Flash a number that changed, unless it is new. */
-function change(element, text) {
+/** Set a text and let it flash, unless it is the first text or the same. */
+function flash(element, text) {
   if (element.textContent === text) return;
   const fresh = element.textContent === "";
   element.textContent = text;
   if (!fresh && !document.hidden) element.animate?.([{ color: "var(--accent)" }, {}], { duration: 1200 });
 }
 
-function facts(post, age) {
-  const sentiment = h("span", { class: "sentiment" });
-  const element = h(
-    "p",
-    { class: "facts" },
-    h("a", { class: "subreddit", href: `/?subreddit=${encodeURIComponent(post.subreddit)}` }, `r/${post.subreddit}`),
-    age,
-    post.over_18 ? h("span", { class: "chip bad" }, "18+") : null,
-    sentiment,
-    post.author ? h("span", { class: "author" }, `u/${post.author}`) : null,
-    post.flair ? h("span", { class: "flair" }, post.flair) : null,
-  );
-  return { element, sentiment };
-}
+const titleLink = ({ id, title }) => h("p", { class: "title" }, h("a", { href: `/posts/${id}` }, title));
 
-/** A line of the feed: {element, update(post)}. Its height does not depend on the numbers. */
+/** A row of the post list: {element, update(post)}. Its height does not depend on the numbers. */
 export function postRow(post) {
   const score = h("span", { class: "score" });
   const velocity = h("span", { class: "velocity" });
   const comments = h("span", { class: "comments" });
+  const sentiment = h("span", { class: "sentiment" });
   const trending = h("span", { class: "chip accent", hidden: true }, "trending");
-  const age = when(post.created_utc);
-  const { element: about, sentiment } = facts(post, age);
+  const facts = h(
+    "p",
+    { class: "facts" },
+    subredditLink(post.subreddit),
+    when(post.created_utc),
+    post.over_18 && h("span", { class: "chip bad" }, "18+"),
+    sentiment,
+    post.author && h("span", { class: "author" }, `u/${post.author}`),
+    post.flair && h("span", { class: "flair" }, post.flair),
+  );
   const element = h(
     "li",
     { class: "post-row", "data-id": post.id },
     h("div", { class: "tally" }, score, velocity),
-    h("div", { class: "what" }, h("p", { class: "title" }, h("a", { href: `/posts/${post.id}` }, post.title)), about),
-    h(
-      "ul",
-      { class: "chips keywords", "aria-label": "Keywords" },
-      (post.nlp?.keywords ?? [])
-        .slice(0, MOST_KEYWORDS)
-        .map((word) =>
-          h("li", {}, h("a", { class: "chip", href: `/?keyword=${encodeURIComponent(word)}` }, h("span", {}, word))),
-        ),
-    ),
+    h("div", { class: "what" }, titleLink(post), facts),
+    keywordList((post.nlp?.keywords ?? []).slice(0, MOST_KEYWORDS), { class: "chips keywords" }),
     h("div", { class: "side" }, trending, comments),
   );
   function update(fresh) {
-    change(score, short(fresh.current_score));
+    flash(score, short(fresh.current_score));
     score.title = plural(fresh.current_score, "point", "points");
     setText(velocity, fresh.score_velocity ? perMinute(fresh.score_velocity) : "");
     velocity.className = `velocity ${sign(fresh.score_velocity)}`;
@@ -102,46 +98,29 @@ export function postRow(post) {
   return { element, update };
 }
 
-/** A card of what takes off: {element, update(post), draw(points)}. */
+/** A card for a post that takes off: {element, update(post), draw(points)}; `draw` is of its sparkline. */
 export function risingCard(post, rule) {
   const score = h("span", { class: "score" });
   const velocity = h("span", { class: "velocity" });
   const comments = h("span", { class: "quiet" });
   const why = h("ul", { class: "chips why", "aria-label": "Why" });
-  const age = when(post.created_utc);
   const spark = sparkline(`Score of “${post.title}” over time`);
+  const facts = h("p", { class: "facts" }, subredditLink(post.subreddit), when(post.created_utc), comments);
   const element = h(
     "li",
     { class: "rising-card", "data-id": post.id },
-    h(
-      "div",
-      { class: "what" },
-      h("p", { class: "title" }, h("a", { href: `/posts/${post.id}` }, post.title)),
-      h(
-        "p",
-        { class: "facts" },
-        h(
-          "a",
-          { class: "subreddit", href: `/?subreddit=${encodeURIComponent(post.subreddit)}` },
-          `r/${post.subreddit}`,
-        ),
-        age,
-        comments,
-      ),
-    ),
+    h("div", { class: "what" }, titleLink(post), facts),
     h("div", { class: "numbers" }, score, velocity),
     h("div", { class: "spark-box" }, spark.element),
     why,
   );
   function update(fresh) {
-    change(score, short(fresh.current_score));
+    flash(score, short(fresh.current_score));
     setText(velocity, perMinute(fresh.score_velocity));
     velocity.className = `velocity ${sign(fresh.score_velocity)}`;
     setText(comments, `${count(fresh.current_comments)} comments`);
     const chips = reasonChips(fresh, rule);
-    if (chips.map((chip) => chip.textContent).join() !== [...why.children].map((chip) => chip.textContent).join())
-      why.replaceChildren(...chips);
-    setWhen(age, fresh.created_utc);
+    if (chips.map(textOf).join() !== [...why.children].map(textOf).join()) why.replaceChildren(...chips);
   }
   update(post);
   return { element, update, draw: spark.draw };

@@ -1,4 +1,4 @@
-// What takes off: the posts that gain score fastest now, each with its line and the reasons.
+// The posts that take off: those that gain score fastest now, each with a sparkline and the reasons.
 import * as api from "../api.js";
 import { h } from "../dom.js";
 import { risingCard } from "./post.js";
@@ -7,14 +7,15 @@ import { emptyState } from "./states.js";
 const SHOWN = 8;
 const MOST_CANDIDATES = 200;
 const MOST_POINTS = 120;
-// A velocity that was measured longer ago says nothing of now.
+// An older velocity says nothing about now.
 const FRESH_MS = 30 * 60_000;
 const YOUNG_MS = 24 * 3_600_000;
-// Cards that change places more often than this cannot be read.
+// Nobody could read cards that change places more often.
 const RANK_EVERY_MS = 3000;
-// Of a post this young the stream brought everything; it may not be stored yet.
+// The stream brought every observation of a post this young, and its history may not be stored yet.
 const NEW_MS = 60_000;
 
+/** The list of cards. `rule` is the API's trending rule; `signal` aborts when the page is left. */
 export class Rising {
   #rule;
   #signal;
@@ -31,7 +32,7 @@ export class Rising {
     signal.addEventListener("abort", () => clearTimeout(this.#later));
   }
 
-  /** Begin anew with these posts. */
+  /** Forget all posts and begin with these. */
   replace(posts) {
     this.#candidates.clear();
     this.#cards.clear();
@@ -40,7 +41,9 @@ export class Rising {
     this.take(posts);
   }
 
-  /** Take newer observations, of posts that are shown and of others. */
+  /**
+   * Take observations of posts, shown or not, and rank the posts again. Older observations than known ones are dropped.
+   */
   take(posts) {
     for (const post of posts) {
       const known = this.#candidates.get(post.id);
@@ -123,7 +126,7 @@ export class Rising {
     try {
       const history = await api.get(`/api/posts/${post.id}/history/`, { interval: "raw" }, this.#signal);
       const seen = history.items.map(({ observed_at, score }) => [Date.parse(observed_at), score]);
-      // It began with nothing: the line shows where it comes from even after two observations.
+      // A post begins with no score, so a line can be drawn from its first observation on.
       card.points = [
         [Date.parse(post.created_utc), 0],
         ...seen,
@@ -131,7 +134,7 @@ export class Rising {
       ];
       card.draw(card.points);
     } catch {
-      // The card stands without its line; the numbers come from the list.
+      // The card goes without its sparkline. Its numbers came with the list.
     }
   }
 

@@ -1,7 +1,7 @@
-// What stands in place of data: while it is missing, when there is none, and when it could not be had.
+// What is shown in place of data: when it could not be loaded, and when there is none.
 import { h } from "../dom.js";
 
-/** An error, what to do about it, and a button to try again. */
+/** What went wrong and, if `again` is given, a button that calls it. */
 export function errorNotice(error, again) {
   const title = error.title ?? "This page failed";
   const detail = error.detail || error.message;
@@ -14,6 +14,6 @@ export function errorNotice(error, again) {
   );
 }
 
-/** Nothing to show, and what would change that. */
+/** Says that there is nothing to show, and what would change that. */
 export const emptyState = (title, advice, ...children) =>
   h("div", { class: "empty" }, h("strong", {}, title), advice, ...children);

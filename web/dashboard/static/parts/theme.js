@@ -1,5 +1,6 @@
-// Dark, light, or as the system says.
-import { h, icon } from "../dom.js";
+// The theme: dark, light, or as the system has it.
+import { icon } from "../dom.js";
+import { button } from "./form.js";
 
 const CHOICES = ["system", "light", "dark"];
 const ICONS = { system: "system", light: "sun", dark: "moon" };
@@ -8,18 +9,18 @@ function remember(choice) {
   try {
     localStorage.setItem("theme", choice);
   } catch {
-    // Storage is switched off: the choice holds until the page is left.
+    // The browser stores nothing, so the choice holds until the page is closed.
   }
 }
 
-/** A button that goes round the choices. Charts listen to the event "theme" of the document. */
+/** A button that changes to the next theme. Its event "theme" on the document tells charts to draw themselves again. */
 export function themeSwitch() {
-  const button = h("button", { class: "button plain icon", type: "button", onclick: next });
+  const change = button("", "plain icon", next);
   let choice = document.documentElement.dataset.theme ?? "system";
   function show() {
-    button.replaceChildren(icon(ICONS[choice]));
-    button.title = `Theme: ${choice}`;
-    button.setAttribute("aria-label", `Theme: ${choice}. Change it`);
+    change.replaceChildren(icon(ICONS[choice]));
+    change.title = `Theme: ${choice}`;
+    change.setAttribute("aria-label", `Theme: ${choice}. Change it`);
   }
   function next() {
     choice = CHOICES[(CHOICES.indexOf(choice) + 1) % CHOICES.length];
@@ -30,5 +31,5 @@ export function themeSwitch() {
     document.dispatchEvent(new Event("theme"));
   }
   show();
-  return button;
+  return change;
 }

@@ -1,26 +1,24 @@
-// The list of posts: bounded, live, and calm: while somebody reads, new posts wait behind a pill instead of pushing the text away.
+// The post list. It is bounded and live. While somebody reads it, new posts wait behind a button instead of pushing the
+// rows down.
 import { h, setText } from "../dom.js";
 import { plural } from "../format.js";
+import { button } from "./form.js";
 import { postRow } from "./post.js";
 
-// More rows than this make scrolling and live updates slow on a phone; the cursor brings older ones again.
+// More rows would make scrolling and live updates slow on a phone. The cursor brings back rows that had to go.
 const MOST_ROWS = 300;
 const MOST_WAITING = 200;
 const TOP_PX = 120;
 
-export class Feed {
+/** A list of posts in their order, the newest on top when posts come in live. */
+export class PostList {
   #rows = new Map();
   #waiting = new Map();
-  #list = h("ol", { class: "feed", "aria-label": "Posts" });
-  #pill = h("button", { class: "button primary small new-posts", type: "button", hidden: true });
+  #list = h("ol", { "aria-label": "Posts" });
+  #pill = button("", "primary small new-posts", () => this.#jumpToNew(), { hidden: true });
 
   constructor() {
-    this.element = h("div", { class: "feed-box" }, this.#pill, this.#list);
-    this.#pill.addEventListener("click", () => {
-      this.showWaiting();
-      scrollTo({ top: 0 });
-      this.#list.querySelector("a")?.focus({ preventScroll: true });
-    });
+    this.element = h("div", { class: "post-list" }, this.#pill, this.#list);
   }
 
   get size() {
@@ -35,13 +33,13 @@ export class Feed {
     this.append(posts);
   }
 
-  /** Show these below the others; those on top make room when there are too many. */
+  /** Add older posts at the bottom. When there are too many rows, rows at the top go. */
   append(posts) {
-    this.#list.append(...this.#made(posts));
+    this.#list.append(...this.#rowsFor(posts));
     this.#trim(false);
   }
 
-  /** Take newer numbers of posts that are shown. Returns the posts that are not. */
+  /** Update the rows of these posts. Returns the posts that have no row. */
   update(posts) {
     return posts.filter((post) => {
       const row = this.#rows.get(post.id);
@@ -51,24 +49,33 @@ export class Feed {
     });
   }
 
-  /** New posts for the top, newest last: shown at once when nobody would be disturbed, else behind the pill. */
+  /**
+   * Add new posts, the newest last, at the top: at once, or when the reader asks for them if the list is being read.
+   */
   offer(posts) {
     for (const post of posts) this.#waiting.set(post.id, post);
     while (this.#waiting.size > MOST_WAITING) this.#waiting.delete(this.#waiting.keys().next().value);
     if (this.#isRead()) this.#showPill();
-    else this.showWaiting();
+    else this.#showWaiting();
   }
 
-  /** Put the posts that wait on top. */
-  showWaiting() {
+  /** Move the posts that wait to the top of the list. */
+  #showWaiting() {
     const posts = [...this.#waiting.values()].sort((a, b) => b.created_utc.localeCompare(a.created_utc));
     this.#forgetWaiting();
-    const fresh = this.#made(posts);
+    const fresh = this.#rowsFor(posts);
     for (const row of fresh) row.classList.add("fresh");
     this.#list.prepend(...fresh);
     this.#trim(true);
   }
 
+  #jumpToNew() {
+    this.#showWaiting();
+    scrollTo({ top: 0 });
+    this.#list.querySelector("a")?.focus({ preventScroll: true });
+  }
+
+  /** Whether somebody reads the list: its top is scrolled away, or it has the pointer, the focus or a selection. */
   #isRead() {
     return (
       scrollY > TOP_PX ||
@@ -88,7 +95,7 @@ export class Feed {
     this.#pill.hidden = true;
   }
 
-  #made(posts) {
+  #rowsFor(posts) {
     return posts
       .filter(({ id }) => !this.#rows.has(id))
       .map((post) => {
