@@ -1,4 +1,4 @@
-"""The dashboard's files as a browser gets them; what they do in one is in tests/browser."""
+"""The dashboard's files as the API serves them. What they do in a browser is tested in tests/browser."""
 
 import re
 from collections.abc import AsyncIterator
@@ -12,11 +12,13 @@ from web.dashboard import endpoints
 
 STATIC = endpoints.HERE / "static"
 OURS = sorted(path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts)
+MODULES = [path for path in OURS if path.suffix == ".js"]
+MOST_CHARACTERS = 120
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the pages alone: they need neither database nor broker."""
+    """A client of an app that serves only the pages, which need neither database nor Kafka."""
     app = FastAPI(openapi_url=None, docs_url=None)
     app.include_router(endpoints.router)
     endpoints.mount_static(app)
@@ -32,7 +34,7 @@ async def test_every_page_has_an_address_that_can_be_opened_directly(client: htt
     assert 'src="/static/app.js"' in answer.text
 
 
-async def test_the_shell_loads_all_it_needs_from_its_own_address(client: httpx.AsyncClient) -> None:
+async def test_the_shell_loads_everything_from_its_own_address(client: httpx.AsyncClient) -> None:
     shell = (await client.get("/")).text
     loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', shell)
     assert len(loaded) >= 5
@@ -50,22 +52,30 @@ async def test_the_shell_has_nothing_that_the_content_security_policy_forbids(cl
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", shell))
 
 
-async def test_a_module_of_yesterday_is_never_run_beside_one_of_today(client: httpx.AsyncClient) -> None:
+async def test_a_browser_asks_for_every_module_again_so_that_versions_never_mix(client: httpx.AsyncClient) -> None:
     answer = await client.get("/static/app.js")
     assert answer.headers["cache-control"] == "no-cache"
     again = await client.get("/static/app.js", headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304
 
 
-@pytest.mark.parametrize("path", [path for path in OURS if path.suffix == ".js"], ids=lambda path: path.name)
-def test_no_module_parses_text_of_strangers_as_html_or_code(path: Path) -> None:
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_no_module_parses_a_string_as_html_or_code(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function"
     assert re.search(forbidden, text) is None
 
 
-@pytest.mark.parametrize("path", [path for path in OURS if path.suffix == ".js"], ids=lambda path: path.name)
-def test_every_import_of_a_module_is_a_file_of_ours(path: Path) -> None:
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_a_module_imports_only_files_of_the_dashboard(path: Path) -> None:
     for imported in re.findall(r"""(?:from|import\()\s*["']([^"']+)["']""", path.read_text(encoding="utf-8")):
         assert imported.startswith("."), imported
         assert (path.parent / imported).resolve().is_file(), imported
+
+
+@pytest.mark.parametrize(
+    "path", [*MODULES, *STATIC.glob("*.css"), endpoints.HERE / "index.html"], ids=lambda path: path.name
+)
+def test_no_line_is_longer_than_the_formatter_allows_for_code(path: Path) -> None:
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    assert [number for number, line in lines if len(line) > MOST_CHARACTERS] == []
