@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from signalflow.storage.columns import HISTORY
 from signalflow.storage.read_router import ReadRouter, Row
 
-_RAW = """
-SELECT observed_at, score, num_comments, upvote_ratio, score_velocity, comment_velocity FROM post_metrics_history
+_RAW = f"""
+SELECT {", ".join(column.name for column in HISTORY if column.name != "post_id")} FROM post_metrics_history
 WHERE post_id = $1 AND observed_at > $2 ORDER BY observed_at LIMIT $3
-"""
+"""  # noqa: S608, constants
 # Hours that got rows since the rollup last looked are computed from these rows: both are one post's, and few.
 _HOURLY = """
 WITH touched AS (SELECT DISTINCT bucket FROM rollup_touched)

@@ -7,7 +7,7 @@ from signalflow.errors import Invalid
 from signalflow.storage.locks import LOCK_SPACE, PARTITION_LOCK
 from signalflow.storage.pool import Connection, Pool, connection, transaction
 
-HISTORY = "post_metrics_history"
+HISTORY_TABLE = "post_metrics_history"
 # An observation is made now; a clock may be off by some hours, not by days.
 MAX_DAYS_AHEAD = 2
 # Dropping needs the parent for itself: while it waits for the writers before it, those behind it wait too.
@@ -18,7 +18,7 @@ _HISTORY_FROM = "SELECT history_from FROM schema_info"
 _EXISTS = "SELECT to_regclass($1) IS NOT NULL"
 _PARTITIONS = f"""
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = '{HISTORY}'::regclass AND c.relname ~ '^{HISTORY}_p[0-9]{{8}}$' ORDER BY 1
+WHERE i.inhparent = '{HISTORY_TABLE}'::regclass AND c.relname ~ '^{HISTORY_TABLE}_p[0-9]{{8}}$' ORDER BY 1
 """  # noqa: S608, constants
 _FORGET_BEFORE = "UPDATE schema_info SET history_from = GREATEST(history_from, $1)"
 
@@ -85,13 +85,13 @@ async def _make(making: Connection, day: date) -> bool:
     if await making.fetchval(_EXISTS, name):
         return False
     bounds = f"FROM ('{start_of(day).isoformat()}') TO ('{start_of(day + timedelta(days=1)).isoformat()}')"
-    await making.execute(f"CREATE TABLE {name} (LIKE {HISTORY} INCLUDING ALL)")
-    await making.execute(f"ALTER TABLE {HISTORY} ATTACH PARTITION {name} FOR VALUES {bounds}")
+    await making.execute(f"CREATE TABLE {name} (LIKE {HISTORY_TABLE} INCLUDING ALL)")
+    await making.execute(f"ALTER TABLE {HISTORY_TABLE} ATTACH PARTITION {name} FOR VALUES {bounds}")
     return True
 
 
 def _name(day: date) -> str:
-    return f"{HISTORY}_p{day:%Y%m%d}"
+    return f"{HISTORY_TABLE}_p{day:%Y%m%d}"
 
 
 def _day_of_name(name: str) -> date:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from signalflow.storage.columns import FEATURES, POSTS, Guard
 from signalflow.storage.orders import AGE_MINUTES, ENGAGEMENT, MOMENTUM, ORDERS, OrderName
 from signalflow.storage.read_router import POSITION, ReadRouter, Row
 
-_COLUMNS = """
-    p.id, p.subreddit, p.author, p.title, p.url, p.permalink, p.flair, p.over_18, p.is_self, p.created_utc, p.first_seen_at,
-    p.last_polled_at, p.last_polled_at AS observed_at, p.edited_at, p.removed_by, p.current_score, p.current_comments,
-    p.current_ratio, p.score_velocity, p.comment_velocity, p.trending_score, p.is_trending"""
+_COLUMNS = ", ".join(f"p.{column.name}" for column in POSTS if column.guard is not Guard.TEXT)
+_COLUMNS += ", p.last_polled_at AS observed_at"
+_TEXT = ", ".join(f"p.{column.name}" for column in POSTS if column.guard is Guard.TEXT)
 _COMPUTED = f"{ENGAGEMENT} AS engagement_score, {AGE_MINUTES} AS age_minutes, {MOMENTUM} AS momentum"
-_FEATURES = "n.sentiment_score, n.sentiment_label, n.keywords, n.topic_cluster"
+_FEATURES = ", ".join(f"n.{column.name}" for column in FEATURES)
 
 # The version of a row is as old as its xmin, the low half of a transaction's number; it is one of the last 2^32 of them.
 _UNCHANGED = """pg_visible_in_snapshot((
@@ -27,7 +27,7 @@ _UNCHANGED = """pg_visible_in_snapshot((
     - (((SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint) - p.xmin::text::bigint) & 4294967295)
 )::text::xid8, {snapshot}::text::pg_snapshot)"""
 _POST = f"""
-SELECT {_COLUMNS}, p.body, p.text_observed_at, {_COMPUTED}, {_FEATURES}
+SELECT {_COLUMNS}, {_TEXT}, {_COMPUTED}, {_FEATURES}
 FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id WHERE p.id = $1
 """  # noqa: S608, constants
 
