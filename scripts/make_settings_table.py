@@ -20,7 +20,7 @@ def render_table() -> str:
     lines = ["| variable | default | what it is |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        shown = f"`{default}`" if str(default) else "empty"
+        shown = "empty" if default in ("", None) else f"`{default}`"
         lines.append(f"| `{prefix}{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(lines) + "\n"
 

@@ -64,8 +64,8 @@ class Worker(Application):
         topic_ids = await self._once_kafka_answers(self._prepare_topics)
         pool = await create_pool(settings, application_name=f"signalflow {name}")
         await _check_schema_if_reachable(pool)
-        producer = ConfirmedProducer(settings.kafka, f"{settings.app_id}-{name}")
-        publishing = ConfirmedProducer(settings.kafka, f"{settings.app_id}-{name}-ingest")
+        producer = ConfirmedProducer(settings, f"{settings.app_id}-{name}")
+        publishing = ConfirmedProducer(settings, f"{settings.app_id}-{name}-ingest")
         limit = DeadLetterLimit(settings, _open_offsets(pool, topic_ids))
         self.resources = Resources(
             pool=pool,

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
+    BeforeValidator,
     Field,
+    FilePath,
     PostgresDsn,
     RedisDsn,
     SecretStr,
@@ -23,6 +25,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from signalflow import fail_points
 
 Seconds = Annotated[float, Field(gt=0)]
+# An empty variable counts as not set.
+OptionalFile = Annotated[FilePath | None, BeforeValidator(lambda value: value or None)]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -33,6 +37,22 @@ class Settings(BaseSettings):
 
     # --- where things are
     kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port[,host:port]`.")
+    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
+        "plaintext", description="How Kafka is spoken to: `ssl` is TLS, `sasl_...` logs in with user and password."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How user and password are proven, with `sasl_plaintext` and `sasl_ssl`."
+    )
+    kafka_user: str = Field("", description="User, with `sasl_plaintext` and `sasl_ssl`.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="The user's password.")
+    kafka_ca_file: OptionalFile = Field(
+        None, description="PEM file of the CA that signed the brokers' certificates; empty: the CAs of this machine."
+    )
+    kafka_cert_file: OptionalFile = Field(
+        None, description="PEM file of this client's certificate, where the brokers ask for one (mutual TLS)."
+    )
+    kafka_key_file: OptionalFile = Field(None, description="PEM file of the certificate's private key.")
+    kafka_key_password: SecretStr = Field(SecretStr(""), description="Password of the private key, if it is encrypted.")
     database_url: SecretStr = Field(
         SecretStr("postgresql://signalflow@127.0.0.1:5432/signalflow"),
         description="PostgreSQL 15+ (TimescaleDB or plain).",
@@ -292,7 +312,39 @@ class Settings(BaseSettings):
             raise ValueError("listing_requests_per_minute must not exceed requests_per_minute")
         if bool(self.reddit_client_id) != bool(self.reddit_client_secret.get_secret_value()):
             raise ValueError("reddit_client_id and reddit_client_secret must be set together")
+        self._check_kafka()
         return self
+
+    def _check_kafka(self) -> None:
+        """Raises ValueError when the settings of the connection to Kafka do not fit each other."""
+        has_user, has_password = bool(self.kafka_user), bool(self.kafka_password.get_secret_value())
+        if self.kafka_uses_sasl and not (has_user and has_password):
+            raise ValueError(
+                f"SIGNALFLOW_KAFKA_SECURITY={self.kafka_security} logs in: set SIGNALFLOW_KAFKA_USER and "
+                "SIGNALFLOW_KAFKA_PASSWORD"
+            )
+        if (has_user or has_password) and not self.kafka_uses_sasl:
+            raise ValueError(
+                f"SIGNALFLOW_KAFKA_USER and SIGNALFLOW_KAFKA_PASSWORD are not used with SIGNALFLOW_KAFKA_SECURITY="
+                f"{self.kafka_security}: set it to sasl_ssl or sasl_plaintext, or unset the two"
+            )
+        if (self.kafka_cert_file is None) != (self.kafka_key_file is None):
+            raise ValueError("SIGNALFLOW_KAFKA_CERT_FILE and SIGNALFLOW_KAFKA_KEY_FILE must be set together")
+        if (self.kafka_ca_file or self.kafka_cert_file) and not self.kafka_uses_tls:
+            raise ValueError(
+                f"SIGNALFLOW_KAFKA_CA_FILE and SIGNALFLOW_KAFKA_CERT_FILE are not used with SIGNALFLOW_KAFKA_SECURITY="
+                f"{self.kafka_security}: set it to ssl or sasl_ssl, or unset the files"
+            )
+
+    @property
+    def kafka_uses_tls(self) -> bool:
+        """Whether connections to Kafka are encrypted."""
+        return self.kafka_security in {"ssl", "sasl_ssl"}
+
+    @property
+    def kafka_uses_sasl(self) -> bool:
+        """Whether clients of Kafka log in with user and password."""
+        return self.kafka_security in {"sasl_plaintext", "sasl_ssl"}
 
     @property
     def min_insync_replicas(self) -> int:

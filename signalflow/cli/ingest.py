@@ -79,9 +79,7 @@ async def _publish(paths: list[Path], observed_at: datetime | None) -> list["Fil
     quiet_libraries()
     # Says at once when Kafka is not there or has other partitions; later on an outage is waited for.
     await create_topics(settings)
-    publisher = Publisher(
-        ConfirmedProducer(settings.kafka, f"{settings.app_id}-ingest"), TopicNames.of(settings).posts_raw
-    )
+    publisher = Publisher(ConfirmedProducer(settings, f"{settings.app_id}-ingest"), TopicNames.of(settings).posts_raw)
     passes = 2 if observed_at is None else 1
     outcomes = []
     try:

@@ -125,7 +125,7 @@ class _Run:
     ) -> None:
         self._pool, self._settings, self._request, self._progress = pool, settings, request, progress
         self._replay_id, self._ids = replay_id, ids
-        self.producer = ConfirmedProducer(settings.kafka, f"{settings.app_id}-replay")
+        self.producer = ConfirmedProducer(settings, f"{settings.app_id}-replay")
         self.sent, self.failed_again = 0, 0
         self.passed_over: list[int] = []
         self.outcome: Outcome = "completed"

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicSpec, topic_specs
 from signalflow.settings import Settings
 
@@ -24,7 +25,7 @@ KAFKA_AWAY_SECONDS = 2.0
 @asynccontextmanager
 async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client that has met a broker. Raises Retryable when none answers, or one goes away inside the block."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=TIMEOUT_MS)
     try:
         await admin.start()
         yield admin

@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaError
 
 from signalflow.errors import Retryable
 from signalflow.kafka.admin import admin_client
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.stopping import stop_consumer
 from signalflow.settings import Settings
 
@@ -26,7 +27,7 @@ async def committed_offsets(settings: Settings, places: Collection[Place]) -> di
 
 async def end_offsets(settings: Settings, places: Collection[Place]) -> dict[Place, int]:
     """The offset that the next record gets, by topic and partition. Raises Retryable."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, request_timeout_ms=10_000)
+    consumer = AIOKafkaConsumer(**connection_options(settings), request_timeout_ms=10_000)
     try:
         await consumer.start()
         found = await consumer.end_offsets([TopicPartition(*place) for place in places])

@@ -14,6 +14,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLarge
 from aiokafka.partitioner import murmur2
 
 from signalflow.errors import Invalid, Retryable
+from signalflow.kafka.connection import connection_options
+from signalflow.settings import Settings
 
 log = structlog.get_logger()
 
@@ -54,8 +56,8 @@ class ConfirmedProducer:
     Time limits are asyncio.timeout, never wait_for: in Python 3.11 the latter swallows a cancellation that meets a result.
     """
 
-    def __init__(self, bootstrap_servers: str, client_id: str) -> None:
-        self.bootstrap_servers = bootstrap_servers
+    def __init__(self, settings: Settings, client_id: str) -> None:
+        self.settings = settings
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
@@ -108,7 +110,7 @@ class ConfirmedProducer:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self.bootstrap_servers,
+                    **connection_options(self.settings),
                     client_id=self._client_id,
                     acks="all",
                     enable_idempotence=True,

@@ -7,20 +7,20 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from signalflow.errors import Retryable
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.stopping import stop_consumer
+from signalflow.settings import Settings
 
 READ_SECONDS = 10.0
 
 
-async def read_range(bootstrap_servers: str, topic: str, partition: int, first: int, last: int) -> list[Any]:
+async def read_range(settings: Settings, topic: str, partition: int, first: int, last: int) -> list[Any]:
     """The records of one partition from offset `first` to `last`, both included; compaction may have removed some.
 
     Raises Retryable when the brokers are away or do not deliver in time.
     """
     tp = TopicPartition(topic, partition)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer(**connection_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     records: list[Any] = []
     try:
         async with asyncio.timeout(READ_SECONDS):

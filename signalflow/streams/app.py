@@ -4,7 +4,9 @@ from typing import Any, TypeVar
 
 import faust
 from faust.app.base import BootStrategy
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.logs import quiet_libraries
 from signalflow.settings import Settings
@@ -64,6 +66,19 @@ def queue_runs(settings: Settings) -> int:
     return FULL_QUEUE_HEADROOM * settings.topic_partitions * (MAX_POLL_RECORDS // RUN_RECORDS)
 
 
+def _credentials(settings: Settings) -> Credentials | None:
+    """What Faust's consumer needs to connect as every other client does; None for plaintext."""
+    options = connection_options(settings)
+    if settings.kafka_uses_sasl:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=options.get("ssl_context"),
+        )
+    return SSLCredentials(options["ssl_context"]) if settings.kafka_uses_tls else None
+
+
 def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace) -> AppT:
     """A Faust app of this class for these settings; no connection is made."""
     host, port = settings.worker_web_host, settings.worker_web_port + workspace.slot
@@ -73,6 +88,7 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
     app = kind(
         settings.app_id,
         broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka.split(",")),
+        broker_credentials=_credentials(settings),
         store="rocksdb://",
         datadir=str((workspace.path / "data").absolute()),
         topic_partitions=settings.topic_partitions,

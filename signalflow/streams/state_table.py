@@ -122,7 +122,7 @@ class StateTable(faust.Table):
         first, upto = self.offset_reached(partition) + 1, spans[-1].last
         log.warning("changelog_jump", topic=topic, partition=partition, first=first, upto=upto)
         try:
-            records = await read_range(producer.bootstrap_servers, topic, partition, first, upto)
+            records = await read_range(producer.settings, topic, partition, first, upto)
         except Retryable as error:
             # The offset stays behind: the next batch, or else the next recovery, comes back to this stretch.
             log.warning("changelog_jump_left_open", topic=topic, partition=partition, error=str(error))

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from faust.stores.rocksdb import Store
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.stopping import stop_consumer
 from signalflow.kafka.topics import POST_STATE_TABLE, TopicNames
 from signalflow.settings import Settings
@@ -92,8 +93,8 @@ def _persisted_offsets(data: Path) -> Iterator[tuple[int, int]]:
 
 
 async def _cluster_and_ends(settings: Settings, topic: str) -> tuple[str, dict[int, int]]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    consumer = AIOKafkaConsumer(**connection_options(settings))
+    admin = AIOKafkaAdminClient(**connection_options(settings))
     try:
         await admin.start()
         cluster = (await admin.describe_cluster())["cluster_id"]

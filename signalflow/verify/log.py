@@ -18,7 +18,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.stopping import stop_consumer
+from signalflow.settings import Settings
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 RECORDS_AT_ONCE = 5_000
@@ -57,8 +59,8 @@ class Extent:
 class Log:
     """One Kafka, read from outside. Every method raises Retryable when it does not answer."""
 
-    def __init__(self, bootstrap: str, group: str) -> None:
-        self._bootstrap, self._group = bootstrap, group
+    def __init__(self, settings: Settings, group: str) -> None:
+        self._settings, self._group = settings, group
 
     async def committed(self, raw: str, enriched: str, dlq: str) -> Committed:
         """How far the group has come. Ask before looking at the database, which holds at least this from then on."""
@@ -138,7 +140,7 @@ class Log:
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[Any]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **connection_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="none",
             request_timeout_ms=_TIMEOUT_MS,
@@ -152,7 +154,7 @@ class Log:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[Any]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=_TIMEOUT_MS)
+        admin = AIOKafkaAdminClient(**connection_options(self._settings), request_timeout_ms=_TIMEOUT_MS)
         with self._errors():
             try:
                 await admin.start()
@@ -180,7 +182,7 @@ class Log:
         try:
             yield
         except (KafkaError, OSError) as error:
-            raise Retryable(f"Kafka at {self._bootstrap}: {type(error).__name__}: {error}") from error
+            raise Retryable(f"Kafka at {self._settings.kafka}: {type(error).__name__}: {error}") from error
 
 
 async def _at(

@@ -48,7 +48,7 @@ async def verify(
     Raises Retryable when Kafka or the database does not answer, Fatal when a topic or the schema is not there.
     """
     names = TopicNames.of(settings)
-    log = Log(settings.kafka, settings.app_id)
+    log = Log(settings, settings.app_id)
     committed = await log.committed(names.posts_raw, names.posts_enriched, names.posts_dlq)
     try:
         async with snapshot(settings.database_url.get_secret_value()) as connection:

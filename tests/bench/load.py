@@ -65,7 +65,7 @@ class Load:
 
 async def publish(settings: Settings, envelopes: Iterator[Envelope], batch: int = 5_000) -> None:
     """Write observations to the raw topic, keyed as the publisher keys them, each confirmed."""
-    producer = ConfirmedProducer(settings.kafka, "bench")
+    producer = ConfirmedProducer(settings, "bench")
     topic = TopicNames.of(settings).posts_raw
     try:
         while some := list(islice(envelopes, batch)):

@@ -39,7 +39,7 @@ class Steady:
 
     async def run(self, seconds: float) -> None:
         """Send for so long. Falls behind, instead of sending less, when the machine is too slow."""
-        producer = ConfirmedProducer(self._settings.kafka, "bench")
+        producer = ConfirmedProducer(self._settings, "bench")
         topic = TopicNames.of(self._settings).posts_raw
         began, sent = time.monotonic(), 0
         total = int(seconds * self._per_second)

@@ -52,7 +52,7 @@ class Load:
         self._moments: dict[str, int] = {}
         self._scores: dict[str, int] = {}
         self._recent: deque[Envelope] = deque(maxlen=2000)
-        self._producer = ConfirmedProducer(self.settings.kafka, "chaos-load")
+        self._producer = ConfirmedProducer(self.settings, "chaos-load")
         self._topic = TopicNames.of(self.settings).posts_raw
 
     async def run(self) -> None:

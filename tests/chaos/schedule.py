@@ -87,7 +87,7 @@ async def _lane(run: Run, planned: list[Planned], minutes: float) -> list[str]:
 async def poisoner(run: Run, minutes: float, share: float) -> None:
     """Poison of every kind, again and again; `share` of the mutated records of a full seed, evenly over the time."""
     settings = run.cluster.settings
-    producer = ConfirmedProducer(settings.kafka, "chaos-poison")
+    producer = ConfirmedProducer(settings, "chaos-poison")
     publisher = Publisher(producer, TopicNames.of(settings).posts_raw)
     seconds = minutes * 60
     wanted, began, rounds = round(MUTATED * share), time.monotonic(), 0

@@ -110,7 +110,7 @@ def _always_visible(post: dict[str, Any]) -> bool:
 
 async def still(settings: Settings) -> list[str]:
     """Wait until nothing new is published and everything is committed; what is not, in words."""
-    names, log = TopicNames.of(settings), Log(settings.kafka, settings.app_id)
+    names, log = TopicNames.of(settings), Log(settings, settings.app_id)
     last: dict[str, Any] = {"ends": None, "at": 0.0, "lag": "unknown"}
 
     async def settled() -> bool:

@@ -43,7 +43,7 @@ def row(post: int, moment: int) -> Outgoing:
 
 async def fill(settings: Settings, topic: str) -> int:
     """Enriched records, waiting before the worker starts, so that it gets them in full runs; returns how many."""
-    producer = ConfirmedProducer(settings.kafka, "test")
+    producer = ConfirmedProducer(settings, "test")
     try:
         for moment in range(MOMENTS):
             await producer.send(topic, {0: [row(post, moment) for post in range(POSTS)]})

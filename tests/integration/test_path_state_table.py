@@ -34,7 +34,7 @@ def times(value: bytes | None) -> list[int]:
 @pytest.fixture
 async def producer(settings: Settings) -> AsyncIterator[ConfirmedProducer]:
     await create_topics(settings)
-    confirmed = ConfirmedProducer(settings.kafka, "test")
+    confirmed = ConfirmedProducer(settings, "test")
     yield confirmed
     await confirmed.close()
 
@@ -59,7 +59,7 @@ async def test_a_write_is_read_back_and_its_offset_is_that_of_the_changelog(
     assert table.read(1, [b"c"]) == {b"c": None}
     assert table.offset_reached(1) == 1
     topic = TopicNames.of(settings).post_state_changelog
-    assert [r.key for r in await read_range(settings.kafka, topic, 1, 0, 1)] == [b"a", b"b"]
+    assert [r.key for r in await read_range(settings, topic, 1, 0, 1)] == [b"a", b"b"]
 
 
 async def test_what_another_worker_wrote_in_between_is_merged_and_written_back(
@@ -71,7 +71,7 @@ async def test_what_another_worker_wrote_in_between_is_merged_and_written_back(
     await table.write(producer, {0: {b"b": state(4)}})
     assert times(table.read(0, [b"a"])[b"a"]) == [1, 2, 3]
     assert times(table.read(0, [b"z"])[b"z"]) == [9]
-    log = await read_range(settings.kafka, topic, 0, 0, 4)
+    log = await read_range(settings, topic, 0, 0, 4)
     assert [(r.key, times(r.value)) for r in log][4:] == [(b"a", [1, 2, 3])], "or compaction would keep the older state"
     assert table.offset_reached(0) == 4
 

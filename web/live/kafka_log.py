@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.stopping import stop_consumer
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
@@ -77,7 +78,7 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
     topic = TopicNames.of(settings).posts_enriched
     id_ = await topic_id(settings)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+        **connection_options(settings),
         client_id="signalflow-live",
         enable_auto_commit=False,
         auto_offset_reset="none",

@@ -60,12 +60,12 @@ Use = Callable[[], Awaitable[Any]]
 
 
 async def of_the_oracle() -> None:
-    async with log.Log("127.0.0.1:1", "group")._consumer():
+    async with log.Log(Settings(), "group")._consumer():
         pass
 
 
 USES: dict[str, tuple[ModuleType, Use]] = {
-    "range_reader": (range_reader, lambda: range_reader.read_range("127.0.0.1:1", "topic", 0, 0, 1)),
+    "range_reader": (range_reader, lambda: range_reader.read_range(Settings(), "topic", 0, 0, 1)),
     "offsets": (offsets, lambda: offsets.end_offsets(Settings(), [("topic", 0)])),
     "oracle": (log, of_the_oracle),
 }

@@ -9,6 +9,7 @@ import pytest
 from signalflow.domain.observations import Observation, PostState
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.producer import Span
+from signalflow.settings import Settings
 from signalflow.streams import state_table as state_table_module
 from signalflow.streams.state_table import StateTable
 from tables.post_state import PostStateCodec, encode_state
@@ -63,7 +64,7 @@ async def test_the_offset_does_not_pass_a_jump_before_the_unions_are_confirmed(
     monkeypatch.setattr(state_table_module, "read_range", read_range)
 
     class Producer:
-        bootstrap_servers = ""
+        settings = Settings()
 
         async def send(self, topic: str, batches: Any) -> Any:
             raise Retryable("away")
@@ -76,7 +77,7 @@ async def test_the_offset_does_not_pass_a_jump_before_the_unions_are_confirmed(
 class Changelog:
     """A producer in whose changelog the next record has offset 10."""
 
-    bootstrap_servers = ""
+    settings = Settings()
 
     def __init__(self) -> None:
         self.failure: Exception | None = None

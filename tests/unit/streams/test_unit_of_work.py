@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaTimeoutError
 from signalflow.errors import Retryable
 from signalflow.kafka import producer as producer_module
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.settings import Settings
 from signalflow.streams.batch_loop import GiveBack, Ownership
 from signalflow.streams.unit_of_work import Unit, write_unit
 from tests.unit.streams.fakes import FakeApp
@@ -119,7 +120,7 @@ RECORDS = {0: [Outgoing(b"k", b"v")] * 3}
 
 
 async def test_a_send_returns_only_when_every_batch_is_confirmed(kafka: type[FakeKafka]) -> None:
-    producer = ConfirmedProducer("127.0.0.1:9", "test")
+    producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
     sending = asyncio.create_task(producer.send("topic", RECORDS))
     async with asyncio.timeout(5):
         while not kafka.instances or len(kafka.instances[0].pending) < 2:
@@ -134,7 +135,7 @@ async def test_a_send_returns_only_when_every_batch_is_confirmed(kafka: type[Fak
 
 
 async def test_it_asks_for_all_replicas_and_idempotence(kafka: type[FakeKafka]) -> None:
-    producer = ConfirmedProducer("127.0.0.1:9", "test")
+    producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
     sending = asyncio.create_task(producer.send("topic", RECORDS))
     async with asyncio.timeout(5):
         while not kafka.instances:
@@ -147,7 +148,7 @@ async def test_it_asks_for_all_replicas_and_idempotence(kafka: type[FakeKafka]) 
 
 
 async def test_a_failed_send_is_retryable_and_the_producer_is_replaced(kafka: type[FakeKafka]) -> None:
-    producer = ConfirmedProducer("127.0.0.1:9", "test")
+    producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
     sending = asyncio.create_task(producer.send("topic", RECORDS))
     async with asyncio.timeout(5):
         while not kafka.instances or len(kafka.instances[0].pending) < 2:
@@ -170,7 +171,7 @@ async def test_a_send_that_no_broker_confirms_ends_as_retryable(
 ) -> None:
     # aiokafka never expires a batch of an idempotent producer whose leader is known.
     monkeypatch.setattr(producer_module, "CONFIRM_SECONDS", 0.1)
-    producer = ConfirmedProducer("127.0.0.1:9", "test")
+    producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
     async with asyncio.timeout(5):
         with pytest.raises(Retryable):
             await producer.send("topic", RECORDS)
