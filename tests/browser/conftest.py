@@ -1,7 +1,8 @@
-"""One installation, one Chromium and one signed-in state for all browser tests of a module."""
+"""Fixtures of the browser tests. The tests of a module share an installation, a Chromium and a session."""
 
 import asyncio
 import os
+import re
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +25,7 @@ from tests.integration.accounts_api import PASSWORD
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
-# Of the browser's complaints these tell what a test did on purpose: the API was stopped, a file was held back.
+# The browser also complains about what a test does on purpose: it stops the API, or holds a file back.
 EXPECTED = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_FAILED", "WebSocket", "401")
 
 Visit = Callable[..., Awaitable[Page]]
@@ -32,26 +33,34 @@ NewContext = Callable[..., Awaitable[BrowserContext]]
 
 
 class HeldBack:
-    """A route's handler: requests wait for `let_go` before they reach the server; `asked` says that one waits."""
+    """A handler of a route that holds requests back until `let_go`. `asked` is set when the first request has come."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self._free = asyncio.Event()
 
     async def __call__(self, route: Route) -> None:
-        """Hold this request back."""
+        """Hold a request back until `let_go` was called."""
         self.asked.set()
         await self._free.wait()
         await route.continue_()
 
     def let_go(self) -> None:
-        """Let those that wait, and all that follow, through."""
+        """Let the waiting requests through, and all later ones."""
         self._free.set()
+
+    async def deliver(self, page: Page, url: re.Pattern[str]) -> None:
+        """Let the requests through, and wait until the page has dealt with the late answer."""
+        async with page.expect_response(url) as answer:
+            self.let_go()
+        await (await answer.value).finished()
+        # A page deals with its answers in their order.
+        await page.evaluate("fetch('/api/about/').then((answer) => answer.text())")
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The path of a Chromium; without one the tests are skipped, or fail where SIGNALFLOW_TEST_BROWSER is `required`."""
+    """The path of Chromium. Without it the tests are skipped, or fail when SIGNALFLOW_TEST_BROWSER is `required`."""
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         reason = f"no browser: none of {', '.join(NAMES)} is installed (Debian: apt-get install chromium)"
@@ -69,7 +78,7 @@ async def installation(
     migrated_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Installation]:
-    """It runs, with its data."""
+    """An installation that runs and has data."""
     unique = uuid.uuid4().hex[:8]
     database = f"browser_{unique}"
     await _execute(postgres_server.url("postgres"), f"CREATE DATABASE {database} TEMPLATE {migrated_template}")
@@ -91,7 +100,7 @@ async def installation(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
-    """Chromium without a window. As root it has no sandbox; it sees nothing but our own pages."""
+    """Chromium without a window. It has no sandbox when root runs it, and sees only our own pages."""
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
@@ -102,7 +111,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def signed_in(browser: Browser, installation: Installation) -> StorageState:
-    """The cookies of somebody who signed in by the form."""
+    """The cookies of a user who signed in with the form."""
     context = await browser.new_context(base_url=installation.url)
     page = await context.new_page()
     await page.goto("/sign-in")
@@ -119,7 +128,7 @@ async def signed_in(browser: Browser, installation: Installation) -> StorageStat
 async def new_context(
     browser: Browser, installation: Installation, signed_in: StorageState
 ) -> AsyncIterator[NewContext]:
-    """Makes browsers of their own, so to speak, that are signed in; afterwards none of their pages may have complained."""
+    """Makes browser contexts that are signed in. The test fails if one of their pages wrote an error or a warning."""
     made: list[BrowserContext] = []
     complaints: list[str] = []
 
@@ -147,7 +156,7 @@ async def new_context(
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def visit(new_context: NewContext) -> Visit:
-    """Opens a path, signed in, and waits until the page is live."""
+    """Opens a path in a new context, and waits until the page is live."""
 
     async def open_page(path: str = "/", **options: object) -> Page:
         page = await (await new_context(**options)).new_page()

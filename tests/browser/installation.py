@@ -1,4 +1,4 @@
-"""An installation for browser tests: seeded database, real Kafka, and an API that can be stopped and started again."""
+"""The installation of the browser tests: a database with data, a real Kafka, and an API that can be stopped."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ STARTS_WITHIN = 20.0
 
 
 class Installation:
-    """Start it, open `url` in a browser, stop it."""
+    """Everything but workers. The API answers at `url` between `start` and `stop`."""
 
     def __init__(self, settings: Settings, port: int) -> None:
         self.settings = settings
@@ -61,7 +61,7 @@ class Installation:
         raise AssertionError("the API does not answer")
 
     def stop(self) -> None:
-        """End it, with all its connections."""
+        """Stop the API and close its connections."""
         if self._server is None or self._thread is None:
             return
         self._server.should_exit = True
@@ -69,7 +69,7 @@ class Installation:
         self._server = self._thread = None
 
     async def seed(self) -> None:
-        """Posts with a history, subreddits, dead letters, and somebody who may operate."""
+        """Store posts with a history, subreddits, three dead letters, and a user with the role operator."""
         await create_topics(self.settings)
         now = utcnow()
         pool = await create_pool(self.settings, application_name="tests")
@@ -125,7 +125,7 @@ class Installation:
         return NewLetter(letter, True, None)
 
     async def publish(self, *posts: Enriched) -> None:
-        """Put observations on the topic that the live stream reads."""
+        """Publish observations on the topic that the live stream reads."""
         producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka)
         await producer.start()
         try:
@@ -137,7 +137,7 @@ class Installation:
             await producer.stop()
 
     async def rows(self, statement: str, *values: object) -> list[asyncpg.Record]:
-        """What the database holds."""
+        """The rows of a query of the database."""
         connection = await asyncpg.connect(self.settings.database_url.get_secret_value())
         try:
             return await connection.fetch(statement, *values)
@@ -146,7 +146,10 @@ class Installation:
 
 
 def post(post_id: str, *, minutes: float = 0, **changes: Any) -> Enriched:
-    """An observation made now (or at `observed_at`) of a post that is so many minutes old; a discovery unless told otherwise."""
+    """An observation of a post that was created so many minutes ago.
+
+    It was made now or at `observed_at`, and is a discovery unless `first_seen_at` differs from that.
+    """
     now = utcnow()
     observed = changes.pop("observed_at", now)
     fields = {
@@ -162,5 +165,5 @@ def post(post_id: str, *, minutes: float = 0, **changes: Any) -> Enriched:
 
 
 def settings_for(settings: Settings, secret: str) -> Settings:
-    """Settings under which a browser test need not wait."""
+    """Settings with a short heartbeat, so that a browser test need not wait."""
     return settings.model_copy(update={"api_secret": SecretStr(secret), "live_heartbeat_seconds": 2.0})

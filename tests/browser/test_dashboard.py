@@ -1,4 +1,4 @@
-"""What people do with the dashboard, in a real browser."""
+"""What users do with the dashboard, in a real browser."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAGES = ("/?subreddit=science", "/posts/rocket", "/analytics", "/subreddits", "/operations")
-# Present once a page has its data.
+# What a page shows once it has its data.
 FILLED = {
     "/?subreddit=science": ".post-row",
     "/posts/rocket": ".uplot",
@@ -28,7 +28,7 @@ FILLED = {
 }
 
 
-async def test_whoever_is_not_signed_in_signs_in_and_comes_to_the_page_that_was_asked_for(
+async def test_signing_in_leads_to_the_page_that_was_asked_for(
     new_context: NewContext,
 ) -> None:
     page = await (await new_context(storage_state=None)).new_page()
@@ -45,7 +45,7 @@ async def test_whoever_is_not_signed_in_signs_in_and_comes_to_the_page_that_was_
     await expect(page.locator("tr[data-name]")).to_have_count(1)
 
 
-async def test_a_link_signs_in_once(new_context: NewContext, installation: Installation) -> None:
+async def test_a_sign_in_link_works_only_once(new_context: NewContext, installation: Installation) -> None:
     pool = await create_pool(installation.settings, application_name="tests")
     async with pool:
         now = utcnow()
@@ -59,7 +59,7 @@ async def test_a_link_signs_in_once(new_context: NewContext, installation: Insta
     await expect(other.get_by_role("alert")).to_contain_text("used before")
 
 
-async def test_signing_out_leaves_nothing_to_come_back_to(visit: Visit, installation: Installation) -> None:
+async def test_no_page_opens_after_signing_out(visit: Visit, installation: Installation) -> None:
     pool = await create_pool(installation.settings, application_name="tests")
     async with pool:
         now = utcnow()
@@ -71,14 +71,14 @@ async def test_signing_out_leaves_nothing_to_come_back_to(visit: Visit, installa
     await expect(page).to_have_url(re.compile("/sign-in"))
 
 
-async def test_signing_out_that_fails_says_so_and_leads_nowhere(visit: Visit) -> None:
+async def test_a_failed_sign_out_is_told_and_stays_on_the_page(visit: Visit) -> None:
     page = await visit("/subreddits")
     await page.route("**/api/session/", lambda route: route.abort())
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.locator(".toast")).to_contain_text("You are still signed in: The API does not answer")
     assert page.url.endswith("/subreddits")
     await page.unroute("**/api/session/")
-    # A session that has ended elsewhere is no failure.
+    # It is no failure when the session has already ended elsewhere.
     await page.context.clear_cookies()
     await page.get_by_role("button", name="Sign out").click()
     await expect(page).to_have_url(re.compile("/sign-in"))
@@ -100,10 +100,10 @@ async def test_a_new_post_and_newer_numbers_arrive_without_a_reload(visit: Visit
     assert await page.evaluate("window.notReloaded")
 
 
-async def test_what_the_stream_brings_before_the_page_is_loaded_is_shown(
+async def test_a_post_that_the_stream_brings_before_the_page_is_loaded_is_shown(
     new_context: NewContext, installation: Installation
 ) -> None:
-    """The stream is quicker than the database: neither the list nor a listener that came too late would show the post."""
+    """The stream is quicker than the database, so the list lacks the post; the page begins to listen only later."""
     page = await (await new_context()).new_page()
     arrived, loading = asyncio.Event(), asyncio.Event()
 
@@ -124,7 +124,7 @@ async def test_what_the_stream_brings_before_the_page_is_loaded_is_shown(
     await expect(page.locator(".post-row", has_text="Quicker than its page")).to_be_visible()
 
 
-async def test_posts_that_arrive_while_somebody_reads_wait_behind_a_pill(
+async def test_posts_that_arrive_while_somebody_reads_wait_behind_a_button(
     visit: Visit, installation: Installation
 ) -> None:
     page = await visit("/", viewport={"width": 1280, "height": 500})
@@ -141,7 +141,7 @@ async def test_posts_that_arrive_while_somebody_reads_wait_behind_a_pill(
     await expect(pill).to_be_hidden()
 
 
-async def test_filters_hold_for_stored_and_for_live_posts_and_stand_in_the_address(
+async def test_filters_apply_to_stored_and_live_posts_and_are_in_the_address(
     visit: Visit, installation: Installation
 ) -> None:
     page = await visit("/")
@@ -154,7 +154,7 @@ async def test_filters_hold_for_stored_and_for_live_posts_and_stand_in_the_addre
     await expect(page.locator(".post-row", has_text="Of no interest")).to_have_count(0)
 
 
-async def test_an_address_that_is_shared_shows_the_same_view(visit: Visit) -> None:
+async def test_a_shared_address_shows_the_same_view(visit: Visit) -> None:
     page = await visit("/")
     await page.get_by_label("Sort by").select_option("score")
     await page.locator("summary", has_text="Filters").click()
@@ -162,7 +162,7 @@ async def test_an_address_that_is_shared_shows_the_same_view(visit: Visit) -> No
     await page.get_by_label("Lowest score").fill("30")
     await expect(page).to_have_url(re.compile("subreddit=python.*min_score=30"))
     await expect(page.locator(".post-row .subreddit", has_text="r/science")).to_have_count(0)
-    # p30, p33 ... p57 are of python, with a score that is their number.
+    # p30, p33 ... p57 are posts of r/python, and their score is their number.
     await expect(page.locator(".post-row")).to_have_count(10)
     titles = await page.locator(".post-row .title").all_inner_texts()
     assert titles == [f"Plain post p{number}" for number in range(57, 29, -3)]
@@ -172,7 +172,7 @@ async def test_an_address_that_is_shared_shows_the_same_view(visit: Visit) -> No
     await expect(other.get_by_label("Lowest score")).to_have_value("30")
 
 
-async def test_what_takes_off_is_of_the_subreddit_chosen_last_even_if_an_older_answer_comes_later(
+async def test_a_late_answer_does_not_replace_the_rising_posts_of_the_subreddit_chosen_since(
     new_context: NewContext,
 ) -> None:
     page = await (await new_context()).new_page()
@@ -184,15 +184,11 @@ async def test_what_takes_off_is_of_the_subreddit_chosen_last_even_if_an_older_a
     await page.locator("summary", has_text="Filters").click()
     await page.get_by_label("Subreddits").fill("golang")
     await expect(page.get_by_text("Nothing takes off at the moment")).to_be_visible()
-    async with page.expect_response(of_all) as answer:
-        slow.let_go()
-    await (await answer.value).finished()
-    # Whatever the page does with that answer, it has done before it gets another one.
-    await page.evaluate("fetch('/api/about/').then((answer) => answer.text())")
+    await slow.deliver(page, of_all)
     assert await page.locator(".rising-card", has_text="Rocket engines explained").count() == 0
 
 
-async def test_older_posts_come_by_the_button_without_repeating_any(visit: Visit) -> None:
+async def test_the_button_for_older_posts_repeats_no_post(visit: Visit) -> None:
     page = await visit("/?subreddit=python&subreddit=rust&subreddit=science&range=7d")
     await expect(page.locator(".post-row").nth(49)).to_be_attached()
     await page.get_by_role("button", name="Older posts").click()
@@ -202,7 +198,7 @@ async def test_older_posts_come_by_the_button_without_repeating_any(visit: Visit
     assert {f"p{number:02}" for number in range(60)} <= set(shown)
 
 
-async def test_text_of_strangers_is_shown_and_never_run(visit: Visit) -> None:
+async def test_html_in_a_title_is_shown_as_text_and_never_run(visit: Visit) -> None:
     page = await visit("/")
     await expect(page.locator(".post-row .title", has_text=HOSTILE)).to_be_visible()
     await page.goto("/posts/hostile")
@@ -211,7 +207,7 @@ async def test_text_of_strangers_is_shown_and_never_run(visit: Visit) -> None:
     assert await page.locator("main img, main script, a[href^=javascript]").count() == 0
 
 
-async def test_a_post_shows_its_history_as_a_chart_and_as_a_table_that_goes_on_live(
+async def test_the_history_of_a_post_is_a_chart_and_a_table_and_grows_live(
     visit: Visit, installation: Installation
 ) -> None:
     page = await visit("/posts/rocket")
@@ -229,7 +225,7 @@ async def test_a_post_shows_its_history_as_a_chart_and_as_a_table_that_goes_on_l
     await expect(page.locator(".figure", has_text="Score").first).to_contain_text("5,001")
 
 
-async def test_hours_that_come_late_are_not_mixed_with_observations_that_were_chosen_since(
+async def test_a_late_answer_does_not_replace_the_interval_of_history_chosen_since(
     visit: Visit, installation: Installation
 ) -> None:
     page = await visit("/posts/rocket")
@@ -242,9 +238,7 @@ async def test_hours_that_come_late_are_not_mixed_with_observations_that_were_ch
     await slow.asked.wait()
     async with page.expect_response(re.compile("interval=raw")):
         await page.get_by_role("button", name="Observations").click()
-    async with page.expect_response(by_hour) as answer:
-        slow.let_go()
-    await (await answer.value).finished()
+    await slow.deliver(page, by_hour)
     await installation.publish(
         post("rocket", title="Rocket engines explained", subreddit="science", current_score=6001)
     )
@@ -252,7 +246,7 @@ async def test_hours_that_come_late_are_not_mixed_with_observations_that_were_ch
     assert await rows.count() == 13
 
 
-async def test_an_observation_that_arrives_while_the_history_is_loaded_is_its_last_one(
+async def test_an_observation_that_arrives_while_the_history_loads_is_shown_last(
     new_context: NewContext, installation: Installation
 ) -> None:
     page = await (await new_context()).new_page()
@@ -272,7 +266,7 @@ async def test_an_observation_that_arrives_while_the_history_is_loaded_is_its_la
     await expect(rows.last).to_contain_text("7,001")
 
 
-async def test_analytics_are_of_the_range_chosen_last_even_if_an_older_answer_comes_later(
+async def test_a_late_answer_does_not_replace_the_analytics_of_the_range_chosen_since(
     new_context: NewContext,
 ) -> None:
     page = await (await new_context()).new_page()
@@ -282,16 +276,13 @@ async def test_analytics_are_of_the_range_chosen_last_even_if_an_older_answer_co
     await slow.asked.wait()
     await page.get_by_role("button", name="1 h", exact=True).click()
     posts = page.locator(".figure", has_text="Posts").locator("dd").first
-    # p00, p01, p02, the rocket and the hostile one.
+    # p00, p01, p02, rocket and hostile.
     await expect(posts).to_have_text("5")
-    async with page.expect_response(of_a_day) as answer:
-        slow.let_go()
-    await (await answer.value).finished()
-    await page.evaluate("fetch('/api/about/').then((answer) => answer.text())")
+    await slow.deliver(page, of_a_day)
     assert await posts.text_content() == "5"
 
 
-async def test_without_the_chart_library_the_numbers_stand_in_tables(new_context: NewContext) -> None:
+async def test_without_the_chart_library_tables_show_the_numbers(new_context: NewContext) -> None:
     context = await new_context()
     await context.route("**/vendor/*", lambda route: route.abort())
     page = await context.new_page()
@@ -300,7 +291,7 @@ async def test_without_the_chart_library_the_numbers_stand_in_tables(new_context
     await expect(page.locator("figure tbody tr").first).to_be_visible()
 
 
-async def test_the_page_says_that_it_is_stale_and_catches_up_when_the_api_is_back(
+async def test_a_page_says_that_it_is_stale_and_catches_up_when_the_api_is_back(
     visit: Visit, installation: Installation
 ) -> None:
     page = await visit("/")
@@ -318,7 +309,9 @@ async def test_the_page_says_that_it_is_stale_and_catches_up_when_the_api_is_bac
     assert await page.evaluate("window.notReloaded")
 
 
-async def test_a_network_that_comes_back_while_a_socket_connects_opens_no_second_one(new_context: NewContext) -> None:
+async def test_a_returning_network_opens_no_second_socket_while_one_connects(
+    new_context: NewContext,
+) -> None:
     page = await (await new_context()).new_page()
     await page.add_init_script("""
         window.sockets = [];
@@ -336,11 +329,11 @@ async def test_a_network_that_comes_back_while_a_socket_connects_opens_no_second
     assert await page.evaluate("sockets.length") == 2
 
 
-async def test_the_list_stays_bounded_when_posts_flood_in(visit: Visit, installation: Installation) -> None:
+async def test_the_post_list_stays_bounded_in_a_flood_of_posts(visit: Visit, installation: Installation) -> None:
     page = await visit("/")
     await page.locator(".post-row").first.wait_for()
     await installation.publish(*(post(f"flood{number}", title=f"Flood {number}") for number in range(400)))
-    # Which of them comes last is not certain: they are on two partitions.
+    # The posts are on two partitions, so any of them may come last.
     await expect(page.locator(".figure", has_text="Observations").locator("dd").first).to_have_text("400")
     await expect(page.locator(".post-row", has_text="Flood").first).to_be_visible()
     assert await page.locator(".post-row").count() <= 300
@@ -361,19 +354,19 @@ async def test_the_keyboard_reaches_the_content_and_every_tab(visit: Visit) -> N
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/sign-in"])
-async def test_pages_are_accessible_in_dark_and_light_and_fit_a_phone_and_a_wall(
+async def test_pages_are_accessible_in_both_themes_and_fit_a_phone_and_a_large_screen(
     new_context: NewContext, path: str
 ) -> None:
-    """axe-core's rules for WCAG 2.2 A and AA, of which contrast depends on the theme; nothing is wider than the window."""
+    """axe-core finds no violation of WCAG 2.2 A and AA, and nothing is wider than the window."""
     context = await new_context(reduced_motion="reduce")
-    # Not by a script element, which the content security policy forbids.
+    # The content security policy forbids a script element.
     await context.add_init_script(path=AXE)
     page = await context.new_page()
     await page.goto(path)
     if path in FILLED:
         await page.locator(FILLED[path]).first.wait_for()
     all_rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    # Theme and width change no more than these: the rest need not be asked in all four combinations.
+    # Only these rules depend on theme and width, so the others are not checked in all four combinations.
     of_looks = {"type": "rule", "values": ["color-contrast", "link-in-text-block", "target-size"]}
     views = ((360, "dark", all_rules), (360, "light", of_looks), (1920, "light", all_rules), (1920, "dark", of_looks))
     for width, scheme, rules in views:

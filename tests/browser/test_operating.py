@@ -14,21 +14,19 @@ from tests.integration.workers import read_topic
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_paused_subreddit_is_paused_in_the_database_and_says_who_did_it(
-    visit: Visit, installation: Installation
-) -> None:
+async def test_pausing_a_subreddit_is_stored_and_says_who_did_it(visit: Visit, installation: Installation) -> None:
     page = await visit("/subreddits")
     row = page.locator("tr[data-name=golang]")
     await row.get_by_role("button", name="Pause r/golang").click()
     await expect(row).to_contain_text("paused")
     await expect(row).to_contain_text(f"by {USER}")
-    # The row is another one by now; whoever goes by keyboard goes on from its button.
+    # The row was replaced. A keyboard user goes on from the button in its place.
     await expect(row.get_by_role("button", name="Resume r/golang")).to_be_focused()
     (stored,) = await installation.rows("SELECT paused, changed_by FROM subreddit_config WHERE name = 'golang'")
     assert tuple(stored) == (True, USER)
 
 
-async def test_subreddits_are_added_and_removed_many_at_once(visit: Visit, installation: Installation) -> None:
+async def test_many_subreddits_are_added_and_removed_at_once(visit: Visit, installation: Installation) -> None:
     page = await visit("/subreddits")
     await page.get_by_role("button", name="Add subreddits").click()
     await page.get_by_label("Names").fill("r/haskell, ocaml")
@@ -43,7 +41,7 @@ async def test_subreddits_are_added_and_removed_many_at_once(visit: Visit, insta
     assert [row["name"] for row in await installation.rows(watched)] == ["golang", "python", "rust", "science"]
 
 
-async def test_a_priority_brings_its_usual_interval_to_the_database(visit: Visit, installation: Installation) -> None:
+async def test_a_new_priority_is_stored_with_its_usual_interval(visit: Visit, installation: Installation) -> None:
     page = await visit("/subreddits")
     row = page.locator("tr[data-name=rust]")
     await row.get_by_role("button", name="Edit r/rust").click()
@@ -56,7 +54,7 @@ async def test_a_priority_brings_its_usual_interval_to_the_database(visit: Visit
     assert tuple(stored) == ("slow", 600)
 
 
-async def test_subreddits_leave_as_csv_and_come_back_after_a_look_at_what_would_change(
+async def test_an_imported_csv_file_is_stored_only_after_its_changes_were_shown(
     visit: Visit, installation: Installation
 ) -> None:
     page = await visit("/subreddits")
@@ -74,7 +72,8 @@ async def test_subreddits_leave_as_csv_and_come_back_after_a_look_at_what_would_
     await dialog.get_by_role("button", name="Import").click()
     await expect(page.locator("tr[data-name=python]")).to_contain_text("paused")
     stored = await installation.rows(
-        "SELECT name, interval_seconds, priority, paused FROM subreddit_config WHERE name IN ('elixir', 'python') ORDER BY name"
+        "SELECT name, interval_seconds, priority, paused FROM subreddit_config "
+        "WHERE name IN ('elixir', 'python') ORDER BY name"
     )
     assert [tuple(row) for row in stored] == [("elixir", 600, "slow", False), ("python", 90, "medium", True)]
 
@@ -90,7 +89,7 @@ async def test_a_replayed_dead_letter_goes_back_to_its_topic(visit: Visit, insta
     assert [(record.key, record.value) for record in sent] == [(b"k0", b'{"broken": 0')]
 
 
-async def test_a_discarded_dead_letter_keeps_who_did_it_and_why(visit: Visit, installation: Installation) -> None:
+async def test_a_discarded_dead_letter_says_who_did_it_and_why(visit: Visit, installation: Installation) -> None:
     page = await visit("/operations")
     letter = page.locator("[data-letter]").first
     number = await letter.get_attribute("data-letter")
@@ -107,7 +106,7 @@ async def test_a_discarded_dead_letter_keeps_who_did_it_and_why(visit: Visit, in
     assert tuple(stored) == ("resolved", USER, "a test wrote it")
 
 
-async def test_dead_letters_are_of_the_state_chosen_last_even_if_an_older_answer_comes_later(
+async def test_a_late_answer_does_not_replace_the_dead_letters_of_the_state_chosen_since(
     new_context: NewContext,
 ) -> None:
     page = await (await new_context()).new_page()
@@ -117,15 +116,11 @@ async def test_dead_letters_are_of_the_state_chosen_last_even_if_an_older_answer
     await slow.asked.wait()
     await page.get_by_label("State of dead letters").select_option("Dead again")
     await expect(page.get_by_text("None in this state")).to_be_visible()
-    async with page.expect_response(dead) as answer:
-        slow.let_go()
-    await (await answer.value).finished()
-    # Whatever the page does with that answer, it has done before it gets another one; what is wrong lasts until the next refresh.
-    await page.evaluate("fetch('/api/about/').then((answer) => answer.text())")
+    await slow.deliver(page, dead)
     assert await page.get_by_text("None in this state").is_visible()
 
 
-async def test_a_table_that_is_refreshed_keeps_the_keyboard_and_its_place_on_a_phone(new_context: NewContext) -> None:
+async def test_a_refreshed_table_keeps_its_focus_and_its_scroll_position_on_a_phone(new_context: NewContext) -> None:
     worker = {
         "name": "a-worker-with-a-long-name", "status": "running", "is_poller": True, "is_leader": True,
         "started_at": "2026-01-01T00:00:00Z", "heartbeat_at": "2026-01-01T00:00:00Z",
