@@ -1,4 +1,4 @@
-"""Subreddits as Reddit's API writes them: every key of a recorded answer, with the same types."""
+"""Subreddits as Reddit's API writes them: all keys of a recorded answer, with the same types."""
 
 from functools import lru_cache
 from typing import Any

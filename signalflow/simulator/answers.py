@@ -1,4 +1,4 @@
-"""Answers of the API, and the error pages of Reddit in their various forms."""
+"""Answers of the API, and Reddit's error pages in all their forms."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ HTML = "text/html; charset=UTF-8"
 
 @dataclass(slots=True)
 class Answer:
-    """One HTTP answer; `limits` tells whether x-ratelimit headers go with it."""
+    """One HTTP answer. It carries x-ratelimit headers if `limits` is true."""
 
     body: bytes
     status: int = 200
@@ -26,13 +26,13 @@ def json_answer(value: Any, status: int = 200) -> Answer:
 
 
 def html_answer(status: int, title: str) -> Answer:
-    """A page for people, as proxies in front of Reddit answer."""
+    """A page for people, as the proxies in front of Reddit send it."""
     page = f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return Answer(page.encode(), status, HTML)
 
 
 def unauthorized() -> Answer:
-    """A wrong or expired bearer token: HTML, with the header that asyncprawcore needs."""
+    """401 for a wrong or expired bearer token: HTML, with the header that asyncprawcore needs."""
     answer = html_answer(401, "Unauthorized")
     answer.headers["WWW-Authenticate"] = 'Bearer realm="reddit", error="invalid_token"'
     answer.limits = False
@@ -48,14 +48,14 @@ def too_many_with_wait(seconds: float) -> Answer:
 
 
 def too_many_plain() -> Answer:
-    """429 of the second kind: JSON without any hint how long to wait."""
+    """429 of the second kind: JSON that does not say how long to wait."""
     answer = json_answer({"message": "Too Many Requests", "error": 429}, 429)
     answer.limits = False
     return answer
 
 
 def refused(status: int, reason: str) -> Answer:
-    """403 or 404 of a subreddit that cannot be read."""
+    """403 or 404 for a subreddit that cannot be read."""
     message = {403: "Forbidden", 404: "Not Found"}[status]
     return json_answer({"reason": reason, "message": message, "error": status}, status)
 
@@ -76,12 +76,12 @@ def uri_too_long() -> Answer:
 
 
 def search_redirect(name: str) -> Answer:
-    """What Reddit does with a subreddit that does not exist."""
+    """302 to the search, as Reddit answers for a subreddit that does not exist."""
     answer = html_answer(302, "Found")
     answer.headers["Location"] = f"/subreddits/search?q={name}"
     return answer
 
 
 def server_error(status: int) -> Answer:
-    """5xx of the proxy: HTML."""
+    """5xx of the proxies in front of Reddit: HTML."""
     return html_answer(status, f"{status} Server Error")

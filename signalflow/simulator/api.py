@@ -1,4 +1,4 @@
-"""What each path of Reddit's API answers: functions of the world, the query and the moment. No HTTP here."""
+"""What each path of Reddit's API answers, as functions of the world, the query and the time. No HTTP here."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +26,7 @@ from signalflow.simulator.trees import DEFAULT_COMMENTS, MAX_COMMENTS, depth_of,
 from signalflow.simulator.world import LISTING_CAP, World
 
 Query = dict[str, str]
-# A ranked listing is computed once in so many seconds, so that its pages fit together.
+# A ranked listing is computed once in this many seconds, so that its pages fit together.
 RANKING_SECONDS = 10.0
 
 
@@ -38,7 +38,7 @@ class _Group:
 
 
 class Api:
-    """The endpoints. `bad_member` as in Config."""
+    """The endpoints. `bad_member` is as in Config."""
 
     def __init__(self, world: World, shapes: PostShapes, bad_member: str) -> None:
         self._world = world
@@ -64,7 +64,7 @@ class Api:
         ]
 
     def answer(self, path: str, query: Query, now: float) -> Answer:
-        """The answer to GET `path` (without trailing slash) at `now`, in epoch seconds."""
+        """The answer to GET `path` (without a slash at the end) at `now`, in epoch seconds."""
         for pattern, handler in self._routes:
             match = pattern.fullmatch(path)
             if match is not None:
@@ -84,13 +84,13 @@ class Api:
     def _page(self, group: _Group, sort: str, query: Query, now: float) -> ListingPage[Post]:
         wanted = page_query(query)
         if sort == "new":
-            return page_of(self._world.newest(group.keys, now), _post_name, wanted)
-        moment = now // RANKING_SECONDS * RANKING_SECONDS
-        ranking = self._ranking(group.keys, sort, query.get("t", "day"), moment)
-        return page_of((post for post in ranking if post.visible_at(now)), _post_name, wanted)
+            return page_of(self._world.newest(group.keys, now), _fullname, wanted)
+        ranked_at = now // RANKING_SECONDS * RANKING_SECONDS
+        ranking = self._ranking(group.keys, sort, query.get("t", "day"), ranked_at)
+        return page_of((post for post in ranking if post.visible_at(now)), _fullname, wanted)
 
-    def _rank(self, keys: tuple[str, ...], sort: str, period: str, moment: float) -> list[Post]:
-        return ranked(self._world.newest(keys, moment), sort, period, moment)[:LISTING_CAP]
+    def _rank(self, keys: tuple[str, ...], sort: str, period: str, ranked_at: float) -> list[Post]:
+        return ranked(self._world.newest(keys, ranked_at), sort, period, ranked_at)[:LISTING_CAP]
 
     def _newest_comments(self, match: re.Match[str], query: Query, now: float) -> Answer:
         group = self._group(match["names"])
@@ -128,7 +128,7 @@ class Api:
         if len(names) > MAX_LIMIT:
             return _plain_listing([])
         found = [thing for thing in (self._thing(name, now) for name in dict.fromkeys(names)) if thing is not None]
-        # The order of Reddit's answer is not that of the question, and not to be relied on.
+        # Reddit answers in an order of its own, and clients must not rely on it.
         Random(query.get("id", "")).shuffle(found)
         return _plain_listing(found)
 
@@ -180,9 +180,10 @@ class Api:
         return None if sub is None or sub.access == "banned" else sub
 
     def _group(self, names: str) -> _Group | Answer:
-        """The subreddits of a path, or the answer of a path that cannot be read.
+        """The subreddits of a path, or the error that answers it.
 
-        Unknown and banned members are left out, posts of private ones filtered; no member left is 404, one is as if asked alone.
+        Unknown and banned members are left out, and so are the posts of private members. If no member is left, the
+        answer is 404. If one is left, the answer is as if it had been asked for alone.
         """
         asked = list(dict.fromkeys(name.lower() for name in names.split("+") if name))
         if asked in (["all"], ["popular"]):
@@ -194,12 +195,12 @@ class Api:
             bad = next((sub for sub in known if sub.access != "public"), None)
             if bad is not None:
                 return _single(bad)
-        living = [sub for sub in known if sub.access != "banned"]
-        if not living:
+        members = [sub for sub in known if sub.access != "banned"]
+        if not members:
             return not_found()
-        if len(living) == 1:
-            return _single(living[0])
-        return _Group(tuple(sub.key for sub in living if sub.access == "public"))
+        if len(members) == 1:
+            return _single(members[0])
+        return _Group(tuple(sub.key for sub in members if sub.access == "public"))
 
 
 def _single(sub: Subreddit) -> _Group | Answer:
@@ -208,7 +209,7 @@ def _single(sub: Subreddit) -> _Group | Answer:
     return refused(404 if sub.access == "banned" else 403, sub.access)
 
 
-def _post_name(post: Post) -> str:
+def _fullname(post: Post) -> str:
     return f"t3_{post.id}"
 
 

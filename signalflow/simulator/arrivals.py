@@ -1,6 +1,6 @@
-"""When posts arrive and how they fare: drawn minute by minute, each minute from a generator of its own.
+"""When posts arrive, and what becomes of them. Each minute is drawn from a random generator of its own.
 
-The distributions are those of measured Reddit data (January 2026) or estimates; the source is the reference for ingestion.
+The distributions were measured on Reddit (January 2026) or estimated; the source is the reference for ingestion.
 """
 
 from bisect import bisect
@@ -15,10 +15,10 @@ from signalflow.simulator.posts import Kind, LifeEvent, Post
 from signalflow.simulator.subreddits import Subreddit
 
 SLOT = 60.0
-# Ids within a slot follow the time of creation; the rest of the 36^3 is room for posts at the very end of a full slot.
+# Ids within a slot follow the time of creation. The rest of the 36^3 is room for posts at the very end of a full slot.
 ID_STEPS = 45_000
 IDS_PER_SLOT = 36**3
-# Seven digits from the first post on, for three years of simulated time: text order is number order.
+# Ids have seven digits for three years of simulated time, so that the order of texts is the order of numbers.
 FIRST_NUMBER = 36**6
 
 BURST_FACTOR = 8.0
@@ -34,17 +34,17 @@ MAX_RISE = 150_000.0
 
 
 def diurnal(t: float) -> float:
-    """Activity at a time of day, mean 1: lowest shortly after midnight UTC, highest in the afternoon."""
+    """The activity at a time of day. Its mean is 1; it is lowest shortly after midnight UTC, highest after noon."""
     return 1.0 + 0.6 * sin(2 * pi * (t / DAY - 0.3))
 
 
 class Arrivals:
-    """Draws the posts of a slot of 60 s; equal parameters give equal posts, in whatever order slots are asked for."""
+    """Draws the posts of a slot of 60 s. Equal parameters give equal posts, in whatever order slots are asked for."""
 
     def __init__(self, parameters: Parameters, subreddits: Sequence[Subreddit]) -> None:
         self._parameters = parameters
         self._subreddits = subreddits
-        # Flagged posts come on top: the rates are those of posts that listings show.
+        # The rates count the posts that listings show. Posts flagged at birth come on top.
         unflagged = 1.0 - min(FLAGGED_AT_BIRTH * parameters.life, 0.9)
         self._rates = [sub.rate * parameters.activity / unflagged for sub in subreddits]
         weight = sum(sub.rate for sub in subreddits)
@@ -53,7 +53,7 @@ class Arrivals:
         self._bursts_of_day = lru_cache(maxsize=8)(self._draw_bursts)
 
     def bursts(self, day: int) -> list[tuple[int, float]]:
-        """The bursts that begin on a day (days since 1970): index of the subreddit and start."""
+        """The bursts that begin on a day (days since 1970), each as the subreddit's index and its start."""
         return self._bursts_of_day(day)
 
     def _draw_bursts(self, day: int) -> list[tuple[int, float]]:
@@ -66,7 +66,7 @@ class Arrivals:
         return found
 
     def draw(self, start: float) -> tuple[list[tuple[float, Subreddit]], Random]:
-        """Times and subreddits of the slot that begins at `start`, in order, and the generator to draw the posts from."""
+        """Arrivals of the slot that begins at `start`, in order, and the generator to draw the posts from."""
         rng = Random(f"{self._parameters.seed}:slot:{start:.0f}")
         rates = self._rates
         active = [i for i, at in self.bursts(int(start // DAY)) if at <= start + SLOT / 2 < at + BURST_SECONDS]
@@ -109,7 +109,7 @@ class Arrivals:
         )
 
     def kind(self, subreddit: Subreddit, rng: Random) -> Kind:
-        """Text posts by the subreddit's habits, scaled to Reddit's overall share; galleries and images among the rest."""
+        """Text posts as often as the subreddit has them, scaled to Reddit's mean; the rest as on all of Reddit."""
         if rng.random() < min(subreddit.self_share * self._self_scale, 0.97):
             return "self"
         share = rng.random() * (1 - SELF_SHARE)
@@ -124,7 +124,7 @@ class Arrivals:
         elif back < RESTORED * life:
             events.extend(_removed_and_restored(created, rng))
         elif gone < GONE_LATER * life:
-            # Half of what goes is gone within two and a half hours.
+            # Half of the posts that go are gone within two and a half hours.
             at = created + min(rng.expovariate(1 / 13_000.0), LIFE_SECONDS)
             events.append(LifeEvent(at, _pick(GONE_KINDS, rng)))
         if kind == "self" and edit < EDITED / SELF_SHARE * life:
@@ -135,7 +135,7 @@ class Arrivals:
 
 
 def _removed_and_restored(created: float, rng: Random) -> list[LifeEvent]:
-    """Half are held by a filter and approved within minutes (a late insert), half removed later and put back."""
+    """Half are held by a filter and approved within minutes (a late insert); half are removed later and put back."""
     if rng.random() < 0.5:
         return [
             LifeEvent(created, "automod_filtered"),

@@ -1,4 +1,4 @@
-"""Comments of a post: the k-th exists from `Post.comment_time(k)` on; all else follows from the post and k."""
+"""Comments of a post. The k-th exists from `Post.comment_time(k)` on; all else follows from the post and k."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from signalflow.simulator.shapes import AUTHOR_CONSTANTS, CREATED_OFFSET, html_o
 from signalflow.simulator.subreddits import base36, stable_number
 from signalflow.simulator.text import author_name, comment_text
 
-# A comment's id is its post's id and these many digits for its place: no table is needed to find it again.
+# A comment's id is its post's id and this many digits for its place: no table is needed to find it again.
 PLACE_DIGITS = 4
 MAX_PLACE = 36**PLACE_DIGITS - 1
 MAX_DEPTH = 9
@@ -67,7 +67,7 @@ COMMENT_CONSTANTS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Comment number `place` (from 1) of a post; made at `created`, deleted by its author at `deleted_at` or never."""
+    """Comment number `place` (from 1) of a post. Its author deletes it at `deleted_at`, or never (None)."""
 
     post: Post
     place: int
@@ -80,7 +80,7 @@ class Comment:
 
     @property
     def id(self) -> str:
-        """Base 36 without t1_."""
+        """In base 36, without t1_."""
         return comment_id(self.post, self.place)
 
     @property
@@ -89,7 +89,7 @@ class Comment:
         return f"t1_{self.id}"
 
     def score_at(self, t: float) -> int:
-        """Points, the first one included; some comments sink."""
+        """Points, its author's own included; some comments sink below it."""
         return 1 + int(self.rise * (1.0 - exp(-max(t - self.created, 0.0) / self.post.tau)))
 
 
@@ -99,13 +99,13 @@ def comment_id(post: Post, place: int) -> str:
 
 
 def parent_place(post: Post, place: int) -> int:
-    """The place of the comment that this one answers; 0: it answers the post."""
+    """The place of the comment that this comment answers; 0 if it answers the post."""
     draw = stable_number(f"{post.number}:{place}:parent")
     return 0 if place == 1 or draw % 5 < 2 else 1 + (draw >> 8) % (place - 1)
 
 
 def comment_at(post: Post, place: int, now: float) -> Comment | None:
-    """A comment, if it was written by now."""
+    """A comment; None if it is not written by now."""
     created = post.comment_time(place) if place <= MAX_PLACE else None
     if created is None or created > now:
         return None
@@ -144,7 +144,7 @@ def newest_comments(posts: Iterable[Post], now: float) -> Iterator[Comment]:
 
 
 def comment_data(comment: Comment, now: float, depth: int | None = None) -> dict[str, Any]:
-    """The data of a t1. `replies` is empty; `depth` is given where a tree is answered."""
+    """The data of a t1 with empty `replies`. Only comments of a tree have a `depth`."""
     post = comment.post
     deleted = comment.deleted_at is not None and comment.deleted_at <= now
     body = "[deleted]" if deleted else comment.body
@@ -177,5 +177,5 @@ def comment_data(comment: Comment, now: float, depth: int | None = None) -> dict
 
 
 def comment_json(comment: Comment, now: float) -> bytes:
-    """A t1 outside a tree."""
+    """A t1 outside of a tree."""
     return orjson.dumps({"kind": "t1", "data": comment_data(comment, now)})

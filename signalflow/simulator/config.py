@@ -1,4 +1,4 @@
-"""What a simulated Reddit is made of. Parameters decide the posts and are kept with the data; the rest may change at every start."""
+"""How a simulated Reddit is set up. Parameters decide its posts and are kept with its data; the rest may change later."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,32 +8,32 @@ from typing import Literal
 from signalflow.errors import Invalid
 
 DAY = 86_400.0
-# A slot of a minute has 45,000 ids; beyond this activity the busiest minutes would run out of them.
+# A slot of one minute has 45,000 ids. Above this activity the busiest minutes would run out of them.
 MAX_ACTIVITY = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Decide every post and its history: two worlds with equal parameters are equal. Times are epoch seconds."""
+    """They decide every post and its history: two worlds with equal parameters are equal. Times are epoch seconds."""
 
     seed: int = 1
     epoch: float = 0.0
     """The moment of the first start; posts exist from `history` seconds before it."""
     history: float = DAY
     activity: float = 1.0
-    """Multiplies arrivals; 1 is 17 visible posts a minute over the 115 default subreddits."""
+    """Multiplies arrivals. At 1, the 115 default subreddits have 17 visible posts a minute together."""
     growth: float = 1.0
-    """Speeds scores and comments up, and makes planted stories come that much more often."""
+    """Speeds up scores and comments, and multiplies the number of planted stories."""
     stories_per_hour: float = 2.5
     """Planted stories an hour, multiplied by `growth`; 0 plants none."""
     burst_probability: float = 0.3
-    """Chance a day that a subreddit has 20 minutes of eight times its posts."""
+    """The chance per day that a subreddit has eight times its posts for 20 minutes."""
     life: float = 1.0
-    """Multiplies the rates of removals, deletions and edits; 0: nothing ever happens to a post."""
+    """Multiplies the rates of removals, deletions and edits; 0 for none."""
     fuzz: float = 1.0
-    """Multiplies the random error of every score that is read; 0: scores are the true ones."""
+    """Multiplies the random error of every score that is read; 0 shows the true scores."""
     corpus: str = ""
-    """NDJSON file (.gz too) whose titles and texts are used instead of the grammar."""
+    """An NDJSON file (plain or .gz) whose titles and texts are used instead of generated ones; "" for none."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -53,26 +53,27 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How a simulator is run. `parameters.epoch` 0 means: the present at the first start."""
+    """How a simulator is run. A `parameters.epoch` of 0 means the time of the first start."""
 
     parameters: Parameters = Parameters()
     host: str = "127.0.0.1"
     data_dir: Path | None = None
-    """Where parameters, clock and injected changes are kept; None: nowhere."""
+    """Where parameters, clock and changes made by hand are kept; None: nowhere."""
     speed: float = 1.0
-    """Simulated seconds a real second."""
+    """Simulated seconds per real second."""
     clients: dict[str, str] = field(default_factory=lambda: {"simulator": "simulator", "simulator_installed": ""})
     """OAuth client ids with their secrets; an installed app has an empty one."""
     accounts: dict[str, str] = field(default_factory=lambda: {"simulator": "simulator"})
     """User names with their passwords, for the password grant."""
     limit: int = 1_000
     window: float = 600.0
-    """Requests a client id may make in a window of so many seconds."""
+    """A client id may make `limit` requests in each window of `window` seconds."""
     limits_clock: Literal["sim", "real"] = "sim"
     """Whether rate limits and token lifetimes follow the simulated or the real clock."""
     token_seconds: int = 86_400
     bad_member: Literal["drop", "error"] = "drop"
-    """A private or banned member of a combined listing: left out (Reddit's code of 2017), or 403/404 for all."""
+    """What a private or banned member does to a combined listing: "drop" leaves it out (as in Reddit's code of 2017),
+    "error" answers 403 or 404 for the whole listing."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.speed) and 0 <= self.speed <= 100_000):

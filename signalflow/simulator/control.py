@@ -1,52 +1,54 @@
-"""The control interface under /__: faults, time, limits, things that happen to posts; the log and the truth. Loopback only."""
+"""The control interface of tests, under /__, on loopback only.
+
+/__ctl injects faults, moves the clock, and changes limits, posts and subreddits. /__log is the log of requests.
+/__truth is the ground truth.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict
 from ipaddress import ip_address
 from random import Random
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import orjson
 from aiohttp import web
 
 from signalflow.errors import Invalid
 from signalflow.simulator.answers import Answer, json_answer, not_found
-from signalflow.simulator.changes import AccessChanged, Added, Change, Happened
+from signalflow.simulator.changes import AccessChanged, Change, PostAdded, PostChanged
 from signalflow.simulator.posts import GONE
+from signalflow.simulator.simulator import Simulator
 from signalflow.simulator.subreddits import Access, base36
 from signalflow.simulator.truth import truth
-
-if TYPE_CHECKING:
-    from signalflow.simulator.server import Simulator
 
 MAX_ADDED = 1_000
 
 
 class Control:
-    """Paths that begin with /__; answers 403 to other machines."""
+    """Answers the paths that begin with /__; other machines get 403."""
 
-    def __init__(self, simulator: "Simulator") -> None:
+    def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
         self._commands: dict[str, Callable[[dict[str, Any]], object]] = {
             "expire_tokens": lambda _: simulator.tokens.expire_all(),
-            "delete": lambda body: self._happen(body["delete"], "deleted"),
-            "remove": lambda body: self._happen(body["remove"], body.get("category", "moderator")),
-            "restore": lambda body: self._happen(body["restore"], "restored"),
-            "edit": lambda body: self._happen(body["edit"], "edited"),
-            "add": self._add,
-            "access": self._access,
-            "limit": self._limits,
-            "window": self._limits,
+            "delete": lambda body: self._change_posts(body["delete"], "deleted"),
+            "remove": lambda body: self._change_posts(body["remove"], body.get("category", "moderator")),
+            "restore": lambda body: self._change_posts(body["restore"], "restored"),
+            "edit": lambda body: self._change_posts(body["edit"], "edited"),
+            "add": self._add_posts,
+            "access": self._set_access,
+            "limit": self._set_limits,
+            "window": self._set_limits,
             "used": lambda body: simulator.limiter.set_used(int(body["used"]), simulator.limits_now()),
-            "bad_member": self._bad_member,
-            "speed": self._clock,
-            "jump": self._clock,
+            "bad_member": self._set_bad_member,
+            "speed": self._move_clock,
+            "jump": self._move_clock,
             "clear": lambda _: simulator.faults.clear(),
             "clear_log": lambda _: simulator.entries.clear(),
         }
 
     async def handle(self, path: str, request: web.Request) -> Answer:
-        """Every request under /__."""
+        """The answer to a request for `path`, which begins with /__."""
         if request.remote is None or not ip_address(request.remote).is_loopback:
             return json_answer({"error": "loopback only"}, 403)
         try:
@@ -61,7 +63,7 @@ class Control:
                     simulator = self._simulator
                     return json_answer(truth(simulator.world, simulator.texts, request.query, simulator.clock.now()))
         except (Invalid, orjson.JSONDecodeError, TypeError, ValueError, KeyError) as error:
-            # A tool for tests: whatever is wrong with a command is told to who sent it.
+            # A tool for tests: the sender of a wrong command is told what is wrong with it.
             return json_answer({"error": f"{type(error).__name__}: {error}"}, 400)
         return not_found()
 
@@ -79,22 +81,22 @@ class Control:
         }
 
     def _do(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A fault (it has a path) or commands."""
+        """Add a fault, which has a path, or carry out commands."""
         if "path" in body:
             self._simulator.faults.add(body)
             return {"faults": len(self._simulator.faults)}
         commands = [name for name in self._commands if name in body]
         if not commands:
-            raise Invalid(f"no path of a fault and none of {', '.join(self._commands)}")
+            raise Invalid(f"neither a fault, which has a path, nor one of {', '.join(self._commands)}")
         result: dict[str, Any] = {}
         for name in commands:
-            told = self._commands[name](body)
-            if isinstance(told, dict):
-                result |= told
+            details = self._commands[name](body)
+            if isinstance(details, dict):
+                result |= details
         return result | {"now": self._simulator.clock.now()}
 
-    def _happen(self, name: object, kind: str) -> None:
-        """Something happens now to the post or posts of a fullname or a list of them."""
+    def _change_posts(self, name: object, kind: str) -> None:
+        """Delete, remove, restore or edit now the post of a fullname, or the posts of a list of fullnames."""
         if kind not in GONE and kind not in ("restored", "edited"):
             raise Invalid(f"{kind!r} is not among {', '.join(sorted(GONE))}", field="category")
         now = self._simulator.clock.now()
@@ -102,10 +104,10 @@ class Control:
             post = self._simulator.world.post(str(each).removeprefix("t3_"), now)
             if post is None:
                 raise Invalid(f"there is no post {each!r}")
-            self._apply(Happened(post.number, now, kind))
+            self._apply(PostChanged(post.number, now, kind))
 
-    def _add(self, body: dict[str, Any]) -> dict[str, Any]:
-        """k posts now, their ids in the answer; rise (points), tau (seconds), talk (comments) and title as wanted."""
+    def _add_posts(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Add k posts now with the given rise (points), tau (seconds), talk (comments) and title. Returns their ids."""
         k = int(body.get("k", 1))
         if not 1 <= k <= MAX_ADDED:
             raise Invalid(f"k must be from 1 to {MAX_ADDED}", field="k")
@@ -113,7 +115,7 @@ class Control:
         added = []
         for _ in range(k):
             number, at = world.free_number(at)
-            change = Added(
+            change = PostAdded(
                 number=number,
                 subreddit=world.subreddit(str(body["add"])).name,
                 created=at,
@@ -127,8 +129,8 @@ class Control:
             added.append(base36(number))
         return {"added": added}
 
-    def _access(self, body: dict[str, Any]) -> None:
-        """{"access": {"python": "private"}}: who may read a subreddit from now on."""
+    def _set_access(self, body: dict[str, Any]) -> None:
+        """Change who may read a subreddit from now on, as in {"access": {"python": "private"}}."""
         for name, access in body["access"].items():
             if access not in get_args(Access):
                 raise Invalid(f"{access!r} is not among {', '.join(get_args(Access))}", field="access")
@@ -138,19 +140,19 @@ class Control:
         self._simulator.world.apply(change)
         self._simulator.store.append(change)
 
-    def _limits(self, body: dict[str, Any]) -> None:
+    def _set_limits(self, body: dict[str, Any]) -> None:
         limiter = self._simulator.limiter
         limit, window = int(body.get("limit", limiter.limit)), float(body.get("window", limiter.window))
         if limit < 1 or window <= 0:
             raise Invalid("limit and window must be positive")
         limiter.resize(limit, window)
 
-    def _bad_member(self, body: dict[str, Any]) -> None:
+    def _set_bad_member(self, body: dict[str, Any]) -> None:
         if body["bad_member"] not in ("drop", "error"):
             raise Invalid("bad_member is drop or error", field="bad_member")
         self._simulator.api.bad_member = body["bad_member"]
 
-    def _clock(self, body: dict[str, Any]) -> None:
+    def _move_clock(self, body: dict[str, Any]) -> None:
         clock = self._simulator.clock
         if "speed" in body:
             clock.set_speed(float(body["speed"]))

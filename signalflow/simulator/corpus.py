@@ -1,4 +1,4 @@
-"""Real texts instead of the grammar's: an NDJSON file of posts, plain or gzipped."""
+"""Real texts instead of generated ones, from an NDJSON file of posts, plain or gzipped."""
 
 import gzip
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import orjson
 
 from signalflow.errors import Invalid
 
-# Enough variety; it bounds the memory of a corpus of millions.
+# Enough variety, and a bound for the memory of a corpus of millions of posts.
 MAX_PER_SUBREDDIT = 1_000
 MAX_BODY = 40_000
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CorpusPost:
     """The texts of one post of a corpus."""
 
     title: str
@@ -27,33 +27,36 @@ class Line:
 
 
 class Corpus:
-    """Texts by subreddit and kind. Lines that are no posts are passed over; raises Invalid when none is left or the file cannot be read."""
+    """Texts by subreddit and kind. Lines that are no posts are skipped.
+
+    Raises Invalid when the file holds no posts or cannot be read.
+    """
 
     def __init__(self, path: str) -> None:
-        self._lines: dict[tuple[str, bool], list[Line]] = {}
+        self._posts: dict[tuple[str, bool], list[CorpusPost]] = {}
         try:
             with gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb") as file:
                 for raw in file:
                     self._add(raw)
         except (OSError, EOFError) as error:
             raise Invalid(f"the corpus {path} cannot be read: {error}", field="corpus") from error
-        everything: dict[bool, list[Line]] = {True: [], False: []}
-        for (_, is_self), lines in self._lines.items():
-            everything[is_self].extend(lines)
+        everything: dict[bool, list[CorpusPost]] = {True: [], False: []}
+        for (_, is_self), posts in self._posts.items():
+            everything[is_self].extend(posts)
         if not any(everything.values()):
-            raise Invalid(f"{path} holds no posts: a title and a subreddit are needed in a line", field="corpus")
+            raise Invalid(f"{path} holds no posts: each line needs a title and a subreddit", field="corpus")
         self._everything = everything
 
-    def pick(self, subreddit: str, is_self: bool, rng: Random) -> Line:
-        """A text of a subreddit (in lower case), of the same kind where there is one, else of any subreddit or kind."""
-        for lines in (
-            self._lines.get((subreddit, is_self)),
-            self._lines.get((subreddit, not is_self)),
+    def pick(self, subreddit: str, is_self: bool, rng: Random) -> CorpusPost:
+        """A text for a subreddit (in lower case): of its own and of this kind if there is one, else the nearest."""
+        for posts in (
+            self._posts.get((subreddit, is_self)),
+            self._posts.get((subreddit, not is_self)),
             self._everything[is_self],
             self._everything[not is_self],
         ):
-            if lines:
-                return rng.choice(lines)
+            if posts:
+                return rng.choice(posts)
         raise AssertionError("a corpus is never empty")
 
     def _add(self, raw: bytes) -> None:
@@ -63,10 +66,10 @@ class Corpus:
             return
         if not isinstance(post, dict) or not post.get("title") or not post.get("subreddit"):
             return
-        lines = self._lines.setdefault((str(post["subreddit"]).lower(), bool(post.get("is_self"))), [])
-        if len(lines) < MAX_PER_SUBREDDIT:
-            lines.append(
-                Line(
+        posts = self._posts.setdefault((str(post["subreddit"]).lower(), bool(post.get("is_self"))), [])
+        if len(posts) < MAX_PER_SUBREDDIT:
+            posts.append(
+                CorpusPost(
                     title=unescape(str(post["title"]))[:300],
                     body=unescape(str(post.get("selftext") or ""))[:MAX_BODY],
                     url=str(post.get("url") or "https://corpus.example/"),

@@ -1,4 +1,4 @@
-"""Injected faults: what goes wrong on the way, so many times, for requests whose path begins so."""
+"""Injected faults. Each hits a number of requests whose path has its prefix."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ from signalflow.simulator.answers import (
 
 @dataclass(slots=True)
 class Fault:
-    """`count` requests are hit; -1: all. A fault without status, body, drop, truncate or html only delays."""
+    """Hits `count` requests whose path begins with `path`; -1: all. One without any effect but `delay` only delays."""
 
     path: str = "/"
     contains: str = ""
-    """Hits only requests whose path with query contains this."""
+    """Hits only requests whose path and query contain this."""
     count: int = 1
     status: int | None = None
     delay: float = 0.0
@@ -30,9 +30,9 @@ class Fault:
     drop: bool = False
     """Reset the connection instead of answering."""
     truncate: bool = False
-    """The right answer, cut in half."""
+    """Send half of the right answer."""
     html: bool = False
-    """A page of HTML with status 200 (or `status`)."""
+    """Send a page of HTML with status 200 (or `status`)."""
     headers: dict[str, str] = field(default_factory=dict)
     body: str | None = None
     ct: str | None = None
@@ -40,21 +40,21 @@ class Fault:
     """Whether x-ratelimit headers are sent; None: as Reddit does with this status."""
 
     @property
-    def replaces(self) -> bool:
-        """Whether the fault gives an answer of its own."""
+    def replaces_answer(self) -> bool:
+        """Whether the fault has an answer of its own."""
         return self.status is not None or self.body is not None or self.html
 
     def answer(self) -> Answer:
-        """The fault's answer: Reddit's page for the status, with what was given instead."""
+        """The fault's own answer: Reddit's page for the status, changed as the fault says."""
         answer = _page(self.status or 200, self.ct)
         if self.html:
             answer = html_answer(self.status or 200, "Our CDN was unable to reach our servers")
         if self.body is not None:
             answer.body = self.body.encode()
-        return self.dressed(answer)
+        return self.change(answer)
 
-    def dressed(self, answer: Answer) -> Answer:
-        """An answer with the fault's headers, type and rate-limit choice."""
+    def change(self, answer: Answer) -> Answer:
+        """The answer with the fault's headers and content type, cut, and with or without rate-limit headers."""
         answer.content_type = self.ct or answer.content_type
         answer.headers |= self.headers
         if self.truncate:
@@ -79,13 +79,13 @@ def _page(status: int, content_type: str | None) -> Answer:
 
 
 class Faults:
-    """The faults waiting for their requests; the first that fits is used."""
+    """The faults that wait for their requests. The first that matches a request hits it."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
     def add(self, given: dict[str, Any]) -> Fault:
-        """Add a fault from its fields; raises Invalid for unknown fields or a wrong type."""
+        """Add a fault from its fields. Raises Invalid for an unknown field or a wrong type."""
         for name, value in given.items():
             wanted = _FIELD_TYPES.get(name)
             if wanted is None or not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
@@ -99,7 +99,7 @@ class Faults:
         return fault
 
     def take(self, path: str, path_qs: str) -> Fault | None:
-        """The fault that hits a request, counted."""
+        """The fault that hits a request, now counted; None when there is none."""
         for fault in self._faults:
             if fault.count and path.startswith(fault.path) and fault.contains in path_qs:
                 fault.count -= 1 if fault.count > 0 else 0
@@ -109,7 +109,7 @@ class Faults:
         return None
 
     def clear(self) -> None:
-        """No faults any more."""
+        """Remove all faults."""
         self._faults.clear()
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from signalflow.simulator.vocabulary import COMMON, STORY_TITLES, THEMES, terms_
 
 
 class Headlines:
-    """Titles of one story: who did what is the same in all, the wording is not."""
+    """Titles of one story. All tell who did what, each in other words."""
 
     def __init__(self, lead: Subreddit, rng: Random) -> None:
         theme = THEMES[lead.theme]
@@ -21,7 +21,7 @@ class Headlines:
         }
 
     def next(self) -> str:
-        """Another title of the story; wordings come again when all were used."""
+        """The next title of the story. Wordings are used again when all have been used."""
         pattern = self._patterns.pop()
         self._patterns.insert(0, pattern)
         return expand(pattern, self._words, self._rng)[:MAX_TITLE]

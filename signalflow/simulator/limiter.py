@@ -1,11 +1,11 @@
-"""Reddit's rate limit: a fixed window of time per OAuth client id, counted, not sliding."""
+"""Reddit's rate limit: requests per OAuth client id, counted in fixed windows of time, not sliding ones."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Of one request: whether it may pass, and the three numbers of the headers."""
+class LimitState:
+    """The limit after one request: whether the request may pass, and the three numbers of the headers."""
 
     allowed: bool
     used: int
@@ -13,7 +13,7 @@ class Verdict:
     reset: float
 
     def headers(self) -> dict[str, str]:
-        """As Reddit writes them: remaining as float text, used and reset as int text."""
+        """As Reddit writes them: remaining with one decimal, used and reset as whole numbers."""
         return {
             "x-ratelimit-used": str(self.used),
             "x-ratelimit-remaining": f"{self.remaining:.1f}",
@@ -22,9 +22,9 @@ class Verdict:
 
 
 class Limiter:
-    """Counts requests per client id; refused ones count too. Times in seconds, on one clock of the caller's choice.
+    """Counts requests per client id; refused ones count too. Times are seconds on one clock of the caller's choice.
 
-    Windows begin at multiples of their length, so a client that was never seen before may find one that is nearly over.
+    Windows begin at multiples of their length, so the first window of a new client may be nearly over.
     """
 
     def __init__(self, limit: int, window: float) -> None:
@@ -33,26 +33,25 @@ class Limiter:
         self._used: dict[str, tuple[int, int]] = {}
         self._unseen = (0, 0)
 
-    def take(self, client: str, now: float) -> Verdict:
-        """Count a request of a client and judge it."""
-        place = int(now // self.window)
+    def take(self, client: str, now: float) -> LimitState:
+        """Count a request of a client; the state says whether it may pass."""
+        current = int(now // self.window)
         window, used = self._used.get(client, self._unseen)
-        used = used + 1 if window == place else 1
-        self._used[client] = (place, used)
-        return Verdict(
+        used = used + 1 if window == current else 1
+        self._used[client] = (current, used)
+        return LimitState(
             allowed=used <= self.limit,
             used=used,
             remaining=float(max(self.limit - used, 0)),
-            reset=(place + 1) * self.window - now,
+            reset=(current + 1) * self.window - now,
         )
 
     def set_used(self, used: int, now: float) -> None:
-        """Let every client that was seen have used so many in this window."""
-        place = int(now // self.window)
-        self._used = dict.fromkeys(self._used, (place, used))
+        """Set how many requests every known client has made in this window."""
+        self._used = dict.fromkeys(self._used, (int(now // self.window), used))
 
     def resize(self, limit: int, window: float) -> None:
-        """Another limit or window from now on; counts begin anew when the window changes."""
+        """Change limit and window from now on. Counts start again when the window changes."""
         if window != self.window:
             self._used.clear()
             self._unseen = (0, 0)

@@ -1,4 +1,4 @@
-"""Listings: which things stand on a page, by Reddit's rules for limit, after, before and count."""
+"""Listings: which things are on a page, by Reddit's rules for limit, after, before and count."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """The parameters of a listing, as Reddit reads them: nonsense is ignored."""
+    """The parameters of a listing as Reddit reads them; it ignores values that make no sense."""
 
     limit: int = DEFAULT_LIMIT
     after: str | None = None
@@ -21,7 +21,7 @@ class PageQuery:
 
 @dataclass(frozen=True, slots=True)
 class ListingPage(Generic[T]):
-    """Things of a page and the fullnames of its neighbours, None where the API says null."""
+    """The things of a page, and the fullnames in its `after` and `before`; None where the API says null."""
 
     things: list[T]
     after: str | None
@@ -29,7 +29,7 @@ class ListingPage(Generic[T]):
 
 
 def page_query(query: "Sequence[tuple[str, str]] | dict[str, str]") -> PageQuery:
-    """From a query string; limit is 25 unless given and clamped to 1..100."""
+    """From a query string. The limit is 25 unless given, and clamped to 1..100."""
     given = dict(query)
     limit = _integer(given.get("limit"))
     return PageQuery(
@@ -41,11 +41,12 @@ def page_query(query: "Sequence[tuple[str, str]] | dict[str, str]") -> PageQuery
 
 
 def page_of(things: Iterable[T], name: Callable[[T], str], query: PageQuery) -> ListingPage[T]:
-    """The page that `query` asks for from a listing in its order.
+    """The page of a listing that `query` asks for; `things` are in the listing's order.
 
-    `after` gives what follows the anchor, `before` the page nearest to it, in the listing's order; an anchor that is not in the
-    listing (deleted, removed, beyond the cap) gives an empty page for ever. With `before` and without `count` both neighbours
-    are null; `before` is only ever filled with a `count`.
+    `after` asks for the things that follow an anchor, `before` for the nearest ones that precede it, both in the
+    listing's order. An anchor that is not in the listing (deleted, removed, beyond the cap) always gives an empty page.
+    A page asked for with `before` but without `count` has neither `after` nor `before`; no page has a `before` without
+    `count`.
     """
     if query.before is not None:
         nearest: list[T] = []

@@ -1,4 +1,4 @@
-"""What a post links to: the fields of a text post, a link, an image and a gallery."""
+"""What a post links to: the fields that differ between text posts, links, images and galleries."""
 
 import hashlib
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from signalflow.simulator.posts import Post
 from signalflow.simulator.text import Text
 
-# Widths in which Reddit offers a preview.
+# The widths in which Reddit offers a preview.
 PREVIEW_WIDTHS = (108, 216, 320, 640, 960, 1080)
-# Of the links; with it a post has Reddit's mean size of 5.1 kB.
+# The share of links that are videos. With it the mean size of a post is Reddit's, 5.1 kB.
 VIDEO_PERCENT = 40
 
 
 def media_fields(post: Post, text: Text, permalink: str) -> dict[str, Any]:
-    """Keys that depend on the kind of a post."""
+    """The keys of a post that depend on its kind."""
     if post.kind == "self":
         return {
             "is_self": True,
@@ -87,8 +87,9 @@ def _sizes(url: str, token: str) -> dict[str, Any]:
 def _video(video: str, title: str, post_id: str) -> dict[str, Any]:
     frame = (
         f'<iframe width="356" height="200" src="https://www.youtube.com/embed/{video}?feature=oembed&enablejsapi=1" '
-        'frameborder="0" allow="accelerometer; autoplay; clipboard-write; encrypted-media; gyroscope; picture-in-picture; '
-        f'web-share" referrerpolicy="strict-origin-when-cross-origin" allowfullscreen title="{title}"></iframe>'
+        'frameborder="0" allow="accelerometer; autoplay; clipboard-write; encrypted-media; gyroscope; '
+        'picture-in-picture; web-share" referrerpolicy="strict-origin-when-cross-origin" allowfullscreen '
+        f'title="{title}"></iframe>'
     )
     oembed = {
         "provider_url": "https://www.youtube.com/",
@@ -122,7 +123,8 @@ def _gallery(token: str, pictures: int) -> dict[str, Any]:
                 {
                     "y": width * 4 // 3,
                     "x": width,
-                    "u": f"https://preview.redd.it/{media}.jpg?width={width}&crop=smart&auto=webp&s={_signature(media, width)}",
+                    "u": f"https://preview.redd.it/{media}.jpg"
+                    f"?width={width}&crop=smart&auto=webp&s={_signature(media, width)}",
                 }
                 for width in PREVIEW_WIDTHS
             ],

@@ -1,6 +1,6 @@
 """OAuth as Reddit does it: the grants of application-only and script clients.
 
-No browser ever agrees to anything here, so there is no authorization code that would be good.
+The grant with an authorization code is missing: it needs a person who agrees in a browser.
 """
 
 import binascii
@@ -17,14 +17,14 @@ INSTALLED_GRANT = "https://oauth.reddit.com/grants/installed_client"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Who got a bearer token, and until when it is good."""
+    """The client that got a bearer token, and when the token expires."""
 
     client: str
     expires: float
 
 
 class Tokens:
-    """Issues and knows bearer tokens. Times in seconds, on one clock of the caller's choice."""
+    """Issues and checks bearer tokens. Times are seconds on one clock of the caller's choice."""
 
     def __init__(self, clients: Mapping[str, str], accounts: Mapping[str, str], seconds: int) -> None:
         self._clients = clients
@@ -34,7 +34,10 @@ class Tokens:
         self._refresh: dict[str, str] = {}
 
     def issue(self, authorization: str | None, form: Mapping[str, str], now: float) -> Answer:
-        """The answer to POST /api/v1/access_token: 401 JSON for wrong credentials, 200 with an error for a bad grant."""
+        """The answer to POST /api/v1/access_token.
+
+        Wrong credentials get 401 and JSON; a bad grant gets 200 and JSON with an error.
+        """
         client = self._client(authorization)
         if client is None:
             answer = json_answer({"message": "Unauthorized", "error": 401}, 401)
@@ -70,7 +73,7 @@ class Tokens:
         return token.client if token is not None and token.expires > now else None
 
     def expire_all(self) -> None:
-        """No token issued so far is good any more."""
+        """Make all tokens issued so far invalid."""
         self._tokens.clear()
 
     def _client(self, authorization: str | None) -> str | None:
@@ -85,7 +88,7 @@ class Tokens:
     def _granted(self, client: str, form: Mapping[str, str]) -> bool:
         match form.get("grant_type"):
             case "client_credentials":
-                # Confidential clients only: an installed app has no secret to prove itself with.
+                # Only for clients with a secret: an installed app could not prove who it is.
                 return bool(self._clients[client])
             case "password":
                 password = self._accounts.get(form.get("username", ""))

@@ -1,4 +1,4 @@
-"""One simulated post: drawn once, and from then on a pure function of time. Times are epoch seconds."""
+"""One simulated post. It is drawn once; its state is then a pure function of time. Times are epoch seconds."""
 
 from dataclasses import dataclass, field
 from math import exp, log
@@ -11,7 +11,7 @@ LifeKind = Literal[
     "deleted", "moderator", "reddit", "automod_filtered", "restored", "edited", "edited_title", "flagged_at_birth"
 ]
 GONE: frozenset[str] = frozenset({"deleted", "moderator", "reddit", "automod_filtered"})
-# Reddit hides young scores from people (the API's number stays valid).
+# Reddit's pages hide the score of young posts; the API's number is valid all the same.
 HIDE_SCORE_SECONDS = 3_600.0
 # Below this score Reddit shows the exact number.
 FUZZ_FROM = 10
@@ -27,7 +27,7 @@ class LifeEvent(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Post:
-    """`rise` points arrive after `start` with time constant `tau` seconds; `talk` is the number of comments in the end."""
+    """After `start`, `rise` points arrive with a time constant of `tau` seconds; `talk` comments arrive in the end."""
 
     number: int
     subreddit: Subreddit
@@ -44,7 +44,7 @@ class Post:
     story: str | None = None
     title: str | None = None
     id: str = field(init=False)
-    """Base 36 without t3_; strictly increasing in the order of creation."""
+    """In base 36, without t3_; strictly increasing in the order of creation."""
 
     def __post_init__(self) -> None:
         self.id = base36(self.number)
@@ -55,7 +55,7 @@ class Post:
         return 1 + int(self.rise * (1.0 - exp(-age / self.tau))) if age > 0 else 1
 
     def comments_at(self, t: float) -> int:
-        """The number of comments; they follow the score's curve."""
+        """The number of comments, which follows the curve of the score."""
         age = t - self.start
         return int(self.talk * (1.0 - exp(-age / self.tau))) if age > 0 else 0
 
@@ -64,7 +64,7 @@ class Post:
         return self.start - self.tau * log(1.0 - k / self.talk) if 1 <= k < self.talk else None
 
     def removed_by(self, t: float) -> str | None:
-        """removed_by_category at t; None while it can be seen."""
+        """removed_by_category at t; None while the post is visible."""
         gone: str | None = None
         for event in self.life:
             if event.at > t:
@@ -76,11 +76,11 @@ class Post:
         return gone
 
     def visible_at(self, t: float) -> bool:
-        """Whether listings show it."""
+        """Whether listings show it at t."""
         return self.created <= t and (not self.life or self.removed_by(t) is None)
 
     def visible_spans(self) -> list[tuple[float, float | None]]:
-        """From when to when listings show it, by all that is known of its life; None: for good."""
+        """When listings show it, as (from, to), by all life events it has now; a `to` of None means for good."""
         spans: list[tuple[float, float | None]] = []
         since: float | None = self.created
         for event in self.life:
@@ -95,7 +95,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the API says of a post at a moment."""
+    """What the API says about a post at one time."""
 
     score: int
     num_comments: int
@@ -107,7 +107,7 @@ class State:
 
 
 def state_of(post: Post, t: float, fuzz: float) -> State:
-    """The state at t; the score carries an error of at most fuzz * max(1, 1 %), the same whenever the same moment is asked for."""
+    """The state at t. The score has an error of at most fuzz * max(1, 1 %), always the same for the same t."""
     score = post.score_at(t)
     edited_at, title_edited, removed_by = None, False, None
     if post.life:
@@ -116,7 +116,7 @@ def state_of(post: Post, t: float, fuzz: float) -> State:
             if event.at <= t:
                 edited_at = event.at if event.kind == "edited" else edited_at
                 title_edited = title_edited or event.kind == "edited_title"
-    # The votes of the first minutes are mostly up; the ratio settles as they come in.
+    # The first votes are mostly upvotes; the ratio settles as more come in.
     ratio = 1.0 - (1.0 - post.ratio) * (score - 1) / (score + 9)
     if fuzz and score >= FUZZ_FROM:
         score = max(score + round(fuzz * max(1.0, 0.01 * score) * _noise(post.number, t)), 0)

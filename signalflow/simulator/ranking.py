@@ -1,4 +1,4 @@
-"""The orders of listings other than new."""
+"""The order of listings other than new."""
 
 from collections.abc import Callable, Iterable
 from math import log10
@@ -7,14 +7,14 @@ from signalflow.simulator.posts import Post
 
 RANKS = ("hot", "top", "rising", "controversial")
 PERIODS = {"hour": 3_600.0, "day": 86_400.0, "week": 604_800.0, "month": 2.7e6, "year": 3.2e7, "all": float("inf")}
-# Points grow tenfold in worth for every 12.5 hours of age: Reddit's own published formula.
+# A post that is 12.5 hours older needs ten times the points for the same rank: Reddit's own published formula.
 HOT_SECONDS = 45_000.0
-# Rising looks at the young ones that somebody has voted for.
+# Rising shows young posts that somebody has voted for.
 RISING_SECONDS, RISING_SCORE = 3 * 3_600.0, 3
 
 
 def ranked(posts: Iterable[Post], sort: str, period: str, now: float) -> list[Post]:
-    """The posts of a listing in its order; `period` (hour to all) concerns top and controversial."""
+    """The posts of a listing in its order. `period` (hour to all) matters to top and controversial only."""
     if sort == "rising":
         young = (p for p in posts if now - p.created < RISING_SECONDS and p.score_at(now) >= RISING_SCORE)
         return sorted(young, key=lambda p: -p.score_at(now) / (now - p.created + 300.0))
@@ -26,5 +26,5 @@ def ranked(posts: Iterable[Post], sort: str, period: str, now: float) -> list[Po
 
 
 def _division(post: Post) -> float:
-    """Ascending: the most divided first."""
+    """How far the votes are from a tie: 0 for the most divided post."""
     return abs(post.ratio - 0.5)

@@ -1,4 +1,4 @@
-"""Posts as Reddit's API writes them: every key of a recorded answer, with the same types.
+"""Posts as Reddit's API writes them: all keys of a recorded answer, with the same types.
 
 The part that does not change with time is serialised once and cached; the numbers are filled in for each answer.
 """
@@ -15,13 +15,13 @@ from signalflow.simulator.posts import Post, State
 from signalflow.simulator.subreddits import base36, stable_number
 from signalflow.simulator.text import Text
 
-# About 5 kB each.
+# Each takes about 5 kB.
 CACHED_POSTS = 4_096
-# Reddit's "created" is local time of long ago: eight hours ahead.
+# Reddit's "created" is eight hours ahead of created_utc, for historical reasons.
 CREATED_OFFSET = 28_800.0
 EDIT_NOTE = "thank you for all the answers, I did not expect this to be read by so many."
 
-# What a reader without moderator rights gets in every post.
+# What everybody without moderator rights gets in every post.
 POST_CONSTANTS: dict[str, Any] = {
     "all_awardings": [],
     "allow_live_comments": False,
@@ -102,7 +102,7 @@ AUTHOR_CONSTANTS: dict[str, Any] = {
 
 
 class PostShapes:
-    """Writes posts; `texts` finds a post's text."""
+    """Writes posts as JSON; `texts` finds a post's text."""
 
     def __init__(self, texts: Callable[[Post], Text]) -> None:
         self._texts = texts
@@ -129,7 +129,7 @@ class PostShapes:
         )
 
     def _make_static(self, post: Post, removed_by: str | None, edited: bool, title_edited: bool) -> bytes:
-        """All keys that do not follow the score, without the closing brace."""
+        """All keys that do not change with the score, without the closing brace."""
         text = self._texts(post)
         sub = post.subreddit
         title = f"{text.title} [updated]" if title_edited else text.title
@@ -160,7 +160,7 @@ class PostShapes:
 
 
 def _masked(data: dict[str, Any], removed_by: str | None) -> dict[str, Any]:
-    """What is left of a post for others once its author or a moderator took it down."""
+    """What others see of a post after its author or a moderator has taken it down."""
     if removed_by is None:
         return data
     mask = "[deleted]" if removed_by == "deleted" else "[removed]"
@@ -174,13 +174,13 @@ def _masked(data: dict[str, Any], removed_by: str | None) -> dict[str, Any]:
 
 
 def html_of(markdown: str) -> str:
-    """Paragraphs as the API renders them."""
+    """The paragraphs of a text as the API renders them."""
     paragraphs = "\n\n".join(f"<p>{escape(part, quote=False)}</p>" for part in markdown.split("\n\n"))
     return f'<!-- SC_OFF --><div class="md">{paragraphs}\n</div><!-- SC_ON -->'
 
 
 def slug(title: str) -> str:
-    """The title as it stands in a permalink."""
+    """The title as it appears in a permalink."""
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in title.lower()).split()
     found = ""
     for word in words:

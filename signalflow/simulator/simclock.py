@@ -14,7 +14,10 @@ def real_now() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """At `real`, the simulated time was `sim` and went on at `speed` simulated seconds a real second. Epoch seconds."""
+    """At the real time `real` the simulated time was `sim`; since then it goes at `speed` simulated seconds per second.
+
+    Both are epoch seconds.
+    """
 
     sim: float
     real: float
@@ -29,7 +32,7 @@ class SimClock:
         self.anchor = anchor
 
     def now(self) -> float:
-        """The simulated time in epoch seconds. A real clock set back stops it instead of turning it back."""
+        """The simulated time in epoch seconds. It stands still while a real clock that was set back catches up."""
         return self.anchor.sim + self.anchor.speed * max(self._real() - self.anchor.real, 0.0)
 
     def real(self) -> float:
@@ -37,13 +40,13 @@ class SimClock:
         return self._real()
 
     def set_speed(self, speed: float) -> None:
-        """Go on from now at another speed; 0 pauses."""
+        """Change the speed from now on; 0 pauses."""
         if not 0 <= speed <= 100_000:
             raise Invalid(f"speed must be from 0 to 100000, not {speed:g}", field="speed")
         self.anchor = Anchor(self.now(), self._real(), speed)
 
     def jump(self, seconds: float) -> None:
-        """Move the simulated time forward at once."""
+        """Move the simulated time forward by this many seconds."""
         if not 0 <= seconds <= 366 * 86_400:
             raise Invalid(f"a jump must be from 0 seconds to a year, not {seconds:g}", field="jump")
         self.anchor = Anchor(self.now() + seconds, self._real(), self.anchor.speed)

@@ -1,4 +1,4 @@
-"""What a simulator keeps in its data directory: parameters and clock in state.json, changes made by hand in changes.ndjson."""
+"""A simulator's data directory: parameters and clock in state.json, changes made by hand in changes.ndjson."""
 
 import os
 from dataclasses import replace
@@ -27,15 +27,15 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """Remembers a world; with no directory, it forgets."""
+    """Keeps a world in a directory; None keeps nothing."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
 
     def open(self, config: Config) -> tuple[World, SimClock]:
-        """The world kept here, or a new one that begins now. What is kept decides over `config.parameters`.
+        """The world kept here, or a new one that begins now. Kept parameters win over `config.parameters`.
 
-        Simulated time went on while the simulator was stopped. Raises Fatal when the directory cannot be read or written.
+        Simulated time goes on while the simulator is stopped. Raises Fatal when the directory cannot be used.
         """
         now = real_now()
         stored = self._read()
@@ -57,7 +57,7 @@ class Store:
         return world, clock
 
     def save(self, parameters: Parameters, clock: SimClock) -> None:
-        """Write parameters and clock, all or nothing."""
+        """Write parameters and clock in one step. Raises Fatal when that fails."""
         if self._directory is None:
             return
         content = msgspec.json.encode(Stored(STATE_VERSION, parameters, clock.anchor))
@@ -73,7 +73,7 @@ class Store:
             raise Fatal(f"the simulator cannot keep its state in {self._directory}: {error.strerror}") from error
 
     def append(self, change: Change) -> None:
-        """Write a change down. Raises Fatal when that fails."""
+        """Write down one more change. Raises Fatal when that fails."""
         if self._directory is None:
             return
         try:
@@ -89,10 +89,11 @@ class Store:
         try:
             stored = msgspec.json.decode(path.read_bytes(), type=Stored)
         except (OSError, msgspec.DecodeError, Invalid) as error:
-            raise Fatal(f"{path} cannot be read ({error}); remove the directory to begin anew") from error
+            raise Fatal(f"{path} cannot be read ({error}); remove the directory to start with a new world") from error
         if stored.version != STATE_VERSION:
             raise Fatal(
-                f"{path} is of version {stored.version}, not {STATE_VERSION}; remove the directory to begin anew"
+                f"{path} has version {stored.version}, not {STATE_VERSION};"
+                " remove the directory to start with a new world"
             )
         return stored
 
@@ -102,10 +103,10 @@ class Store:
             return []
         try:
             content = path.read_bytes()
-            # What follows the last line break was being written when the power went.
+            # A line without its end was being written when the simulator was killed.
             whole = content[: content.rfind(b"\n") + 1]
             if whole != content:
                 path.write_bytes(whole)
             return [DECODER.decode(line) for line in whole.splitlines()]
         except (OSError, msgspec.DecodeError) as error:
-            raise Fatal(f"{path} cannot be read ({error}); remove the directory to begin anew") from error
+            raise Fatal(f"{path} cannot be read ({error}); remove the directory to start with a new world") from error

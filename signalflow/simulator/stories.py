@@ -1,4 +1,4 @@
-"""Planted stories: what a good detector should find. Each has its place in a sequence and is drawn from a generator of its own."""
+"""Planted stories, which a good detector should find. Each has a number and is drawn from a generator of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from signalflow.simulator.headlines import Headlines
 from signalflow.simulator.subreddits import Subreddit
 
 StoryKind = Literal["viral", "everywhere", "burst"]
-# Every ten stories: six single posts that take off, three told in several subreddits, one burst within one.
+# Of ten stories six are single posts that take off, three are told in several subreddits, one is a burst in one.
 KINDS: tuple[StoryKind, ...] = (
     "viral",
     "viral",
@@ -26,12 +26,12 @@ KINDS: tuple[StoryKind, ...] = (
     "viral",
     "everywhere",
 )
-# Longest time from a story's beginning to its last post, at growth 1.
+# The longest time from a story's beginning to its last post, at growth 1.
 SPAN = 7_200.0
 
 
 @dataclass(frozen=True, slots=True)
-class Planted:
+class PlantedPost:
     """One post of a story; rise, tau and talk as in Post."""
 
     created: float
@@ -49,16 +49,16 @@ class Story:
 
     id: str
     kind: StoryKind
-    posts: tuple[Planted, ...]
+    posts: tuple[PlantedPost, ...]
 
     @property
     def start(self) -> float:
-        """When its first post is made, in epoch seconds."""
+        """When its first post is created, in epoch seconds."""
         return self.posts[0].created
 
 
 class Stories:
-    """The sequence of stories of a world: one begins in every interval of 3600 / (stories_per_hour * growth) seconds."""
+    """All stories of a world. One begins in each interval of 3600 / (stories_per_hour * growth) seconds."""
 
     def __init__(self, parameters: Parameters, subreddits: Sequence[Subreddit]) -> None:
         self._parameters = parameters
@@ -70,21 +70,21 @@ class Stories:
         self._story = lru_cache(maxsize=4_096)(self._draw)
 
     def between(self, start: float, end: float) -> list[Story]:
-        """Stories of which a post may be made in [start, end)."""
+        """The stories that may have a post created in [start, end)."""
         if not self._interval:
             return []
         first = int((start - self._span) // self._interval)
-        return [self._story(place) for place in range(first, int(end // self._interval) + 1)]
+        return [self._story(number) for number in range(first, int(end // self._interval) + 1)]
 
-    def planted(self, start: float, end: float) -> list[tuple[Story, Planted]]:
-        """Posts of stories that are made in [start, end), by time."""
+    def planted(self, start: float, end: float) -> list[tuple[Story, PlantedPost]]:
+        """The posts of stories created in [start, end), by time, each with its story."""
         found = [(s, post) for s in self.between(start, end) for post in s.posts if start <= post.created < end]
         return sorted(found, key=lambda pair: pair[1].created)
 
-    def _draw(self, place: int) -> Story:
-        rng = Random(f"{self._parameters.seed}:story:{place}")
-        start = (place + rng.random()) * self._interval
-        kind = KINDS[place % len(KINDS)]
+    def _draw(self, number: int) -> Story:
+        rng = Random(f"{self._parameters.seed}:story:{number}")
+        start = (number + rng.random()) * self._interval
+        kind = KINDS[number % len(KINDS)]
         lead = rng.choices(self._subreddits, cum_weights=self._sums)[0]
         if kind == "viral":
             where, span, rise, hours = [lead], 0.0, 50_000.0, 1.0
@@ -98,10 +98,10 @@ class Stories:
             self._planted(start + after - times[0], sub, headlines, rise, hours, rng)
             for after, sub in zip(times, where, strict=True)
         )
-        return Story(id=f"story-{place}", kind=kind, posts=posts)
+        return Story(id=f"story-{number}", kind=kind, posts=posts)
 
     def _around(self, lead: Subreddit, rng: Random) -> list[Subreddit]:
-        """The subreddits a story travels to: related ones first."""
+        """The subreddits that tell a story: the lead, then related ones, then others."""
         related = [sub for sub in self._subreddits if sub.theme == lead.theme and sub is not lead]
         others = [sub for sub in self._subreddits if sub.theme != lead.theme]
         rng.shuffle(related)
@@ -110,9 +110,9 @@ class Stories:
 
     def _planted(
         self, created: float, sub: Subreddit, headlines: Headlines, rise: float, hours: float, rng: Random
-    ) -> Planted:
+    ) -> PlantedPost:
         rise = exp(rng.gauss(log(rise), 0.4))
-        return Planted(
+        return PlantedPost(
             created=created,
             subreddit=sub,
             title=headlines.next(),

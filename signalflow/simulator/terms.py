@@ -1,4 +1,4 @@
-"""What each default subreddit talks about: its theme, then its own terms."""
+"""What each default subreddit talks about: its theme, and terms of its own."""
 
 _TABLE = """
 funny humor: the office printer|dad jokes|a suspicious sandwich|my cat's alarm clock|the self checkout|a very honest sign|airport carpets
@@ -128,5 +128,5 @@ def _parse(table: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     return found
 
 
-# Name in lower case: theme and terms.
+# From the name in lower case to theme and terms.
 TERMS = _parse(_TABLE)

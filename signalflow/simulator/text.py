@@ -1,4 +1,4 @@
-"""Titles, bodies, comments and names: from the grammar, or from a corpus. All a pure function of a generator's seed."""
+"""Titles, bodies, comments and user names, generated or from a corpus: pure functions of a random generator's seed."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from signalflow.simulator.vocabulary import (
 )
 
 MAX_TITLE = 300
-# One title in five is of the general patterns, which hold the strongest words.
+# One title in five follows a general pattern; these have the strongest words.
 GENERAL_SHARE = 0.2
 FLAIR_SHARE = 0.4
 SENTENCES_PER_PARAGRAPH = 4
@@ -31,7 +31,7 @@ _SECOND = ("otter", "harbor", "lantern", "comet", "walrus", "pixel", "teapot", "
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The text of a post; `body` is markdown with an empty line between paragraphs, "" for none."""
+    """The texts of a post. `body` is markdown with an empty line between paragraphs; "" for none."""
 
     title: str
     body: str
@@ -42,7 +42,7 @@ class Text:
 
 
 class Texts:
-    """Finds the text of a post. Raises Invalid for a corpus without posts."""
+    """Finds the texts of a post. Raises Invalid for a corpus without posts."""
 
     def __init__(self, corpus: str = "") -> None:
         self._corpus = Corpus(corpus) if corpus else None
@@ -52,8 +52,8 @@ class Texts:
         rng = Random(post.text_seed)
         author = author_name(rng)
         if self._corpus is not None:
-            line = self._corpus.pick(post.subreddit.key, post.kind == "self", rng)
-            return Text(post.title or line.title, line.body, author, line.url, line.domain, line.flair)
+            real = self._corpus.pick(post.subreddit.key, post.kind == "self", rng)
+            return Text(post.title or real.title, real.body, author, real.url, real.domain, real.flair)
         words = _words_of(post.subreddit.name)
         title = post.title or _title(post.subreddit.theme, words, rng)
         domain = rng.choice(DOMAINS)
@@ -63,7 +63,7 @@ class Texts:
 
 
 def expand(pattern: str, words: Mapping[str, tuple[str, ...]], rng: Random) -> str:
-    """The pattern with every {name} replaced by one of its words, names within words included; first letter capital."""
+    """The pattern with every {name} replaced by one of its words, also within words. The first letter is a capital."""
     text = pattern
     while "{" in text:
         text = _NAME.sub(lambda match: rng.choice(words[match[1]]), text)
@@ -87,7 +87,7 @@ def _title(theme: str, words: Mapping[str, tuple[str, ...]], rng: Random) -> str
 
 
 def _body(words: Mapping[str, tuple[str, ...]], rng: Random) -> str:
-    """About 1.2 kB in the mean, as real text posts have; one in six has none."""
+    """A mean of about 1.2 kB, as measured on real text posts; one post in six has none."""
     if rng.random() < 1 / 6:
         return ""
     count = 1 + min(int(rng.lognormvariate(2.7, 0.75)), 200)

@@ -1,4 +1,4 @@
-"""The answer to /comments/{id}: a post and the tree of its comments, the rest behind "more"."""
+"""The tree of a post's comments, as /comments/{id} answers it. What does not fit is named by "more" things."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ DEFAULT_COMMENTS, MAX_COMMENTS = 200, 500
 
 
 def tree_json(post: Post, now: float, limit: int) -> bytes:
-    """A Listing of at most `limit` comments (the oldest), nested by parent; a "more" names those that were left out."""
+    """A Listing of the oldest `limit` comments, nested by parent. A "more" names the comments that were left out."""
     total = min(post.comments_at(now), MAX_PLACE)
     shown = [c for c in (comment_at(post, place, now) for place in range(1, min(total, limit) + 1)) if c is not None]
     children: dict[int, list[Comment]] = {}
@@ -34,14 +34,14 @@ def tree_json(post: Post, now: float, limit: int) -> bytes:
 
 
 def more(parent: str, ids: list[str], count: int, depth: int) -> dict[str, Any]:
-    """A thing that stands for comments that were left out."""
+    """A "more", which stands for comments that were left out."""
     first = ids[0] if ids else "_"
     data = {"count": count, "name": f"t1_{first}", "id": first, "parent_id": parent, "depth": depth, "children": ids}
     return {"kind": "more", "data": data}
 
 
 def depth_of(post: Post, place: int) -> int:
-    """How many comments stand above one."""
+    """How many comments are above a comment in its tree."""
     depth = 0
     while parent := parent_place(post, place):
         place, depth = parent, depth + 1

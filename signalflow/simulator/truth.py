@@ -1,4 +1,4 @@
-"""What really happened: the answer to /__truth, for tests to compare with."""
+"""The answer to /__truth: what really happened, for tests to compare with."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from signalflow.simulator.world import RETENTION, World
 
 
 def truth(world: World, texts: Texts, query: Mapping[str, str], now: float) -> dict[str, Any]:
-    """Posts, stories and bursts, as of `at` (default: now; nothing later is told). Times are epoch seconds.
+    """Posts, stories and bursts as they were at `at` (default: now; the future is not told). Times are epoch seconds.
 
-    Filters: created_after (inclusive; default: two days ago) and created_before, also as since and until; ids (comma-separated, t3_ optional); subreddit
-    (comma-separated); visible=1 (ever shown in a listing); fields (comma-separated keys of a post). Scores are the true ones,
-    without fuzz. Raises Invalid for a filter that is not a number where one is needed.
+    Filters: created_after (inclusive; default: two days ago) and created_before, also called since and until; ids
+    (comma-separated, t3_ optional); subreddit (comma-separated); visible=1 (ever shown in a listing); fields
+    (comma-separated keys of a post). Scores are true, without fuzz. Raises Invalid when a time is not a number.
     """
     at = min(_number(query, "at", now), now)
     start = _number(query, "created_after", _number(query, "since", max(world.begin, at - RETENTION)))
@@ -22,7 +22,7 @@ def truth(world: World, texts: Texts, query: Mapping[str, str], now: float) -> d
     fields = [field for field in query.get("fields", "").split(",") if field]
     subs = {name.lower() for name in query.get("subreddit", "").split(",") if name}
     posts = [post for post in _posts(world, query, start, end, at) if not subs or post.subreddit.key in subs]
-    rows = [_row(post, at, texts, fields) for post in posts if "visible" not in query or _seen(post, at)]
+    rows = [_row(post, at, texts, fields) for post in posts if "visible" not in query or _visible_spans(post, at)]
     return {
         "now": now,
         "at": at,
@@ -44,7 +44,7 @@ def _posts(world: World, query: Mapping[str, str], start: float, end: float, at:
 
 
 def _row(post: Post, at: float, texts: Texts, fields: list[str]) -> dict[str, Any]:
-    """All there is to know; with `fields`, only those, so that big answers stay small."""
+    """A post with all its fields, or only with `fields`, which keep answers about many posts small."""
     row: dict[str, Any] = {
         "id": post.id,
         "subreddit": post.subreddit.name,
@@ -53,7 +53,7 @@ def _row(post: Post, at: float, texts: Texts, fields: list[str]) -> dict[str, An
         "score": post.score_at(at),
         "num_comments": post.comments_at(at),
         "removed_by": post.removed_by(at),
-        "visible": [[begun, ended] for begun, ended in _spans(post, at)],
+        "visible": [[begun, ended] for begun, ended in _visible_spans(post, at)],
         "visible_now": post.visible_at(at),
         "life": [{"at": event.at, "kind": event.kind} for event in post.life if event.at <= at],
         "story": post.story,
@@ -65,13 +65,9 @@ def _row(post: Post, at: float, texts: Texts, fields: list[str]) -> dict[str, An
     return {key: row[key] for key in fields if key in row} if fields else row
 
 
-def _spans(post: Post, at: float) -> list[tuple[float, float | None]]:
+def _visible_spans(post: Post, at: float) -> list[tuple[float, float | None]]:
     known = [(begun, ended) for begun, ended in post.visible_spans() if begun <= at]
     return [(begun, ended if ended is not None and ended <= at else None) for begun, ended in known]
-
-
-def _seen(post: Post, at: float) -> bool:
-    return bool(_spans(post, at))
 
 
 def _stories(world: World, start: float, end: float, at: float) -> list[dict[str, Any]]:

@@ -1,5 +1,8 @@
-"""Words and patterns of the simulated subreddits. {names} in a pattern are replaced from the theme's words, the subreddit's own
-terms ({term}) or the common words; words may hold names again."""
+"""Words and patterns of the simulated subreddits.
+
+A {name} in a pattern is replaced by one of the common words of that name; {term} by a term of the subreddit, {actor}
+and {event} by words of the story. Words may contain names themselves.
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +11,10 @@ from signalflow.simulator.terms import TERMS
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """`self_share`: share of text posts before scaling; `chat`: comments a point; `actors` and `events` make up its stories."""
+    """What a group of subreddits talks about. `actors` and `events` make up its planted stories.
+
+    `self_share`: share of text posts before scaling. `chat`: comments per point.
+    """
 
     self_share: float
     chat: float
@@ -18,7 +24,7 @@ class Theme:
 
 
 def _lines(text: str) -> tuple[str, ...]:
-    """Patterns, one a line."""
+    """One pattern per line."""
     return tuple(line.strip() for line in text.strip().splitlines())
 
 
@@ -31,32 +37,39 @@ COMMON: dict[str, tuple[str, ...]] = {
     "good": _words("lovely|great|beautiful|excellent|charming|surprisingly good|solid|nice|clever|impressive"),
     "bad": _words("bad|disappointing|annoying|broken|weak|sloppy|confusing|dull|overpriced|frustrating"),
     "superb": _words(
-        "absolutely amazing|the best thing I have seen all year|brilliant|a wonderful surprise|pure joy|outstanding|perfect"
+        "absolutely amazing|the best thing I have seen all year|brilliant|a wonderful surprise|pure joy|"
+        "outstanding|perfect"
     ),
     "awful": _words(
-        "absolutely terrible|a complete disaster|disgusting|the worst thing I have seen all year|a horrible joke|shameful|vile"
+        "absolutely terrible|a complete disaster|disgusting|the worst thing I have seen all year|"
+        "a horrible joke|shameful|vile"
     ),
     "love": _words("love|adore|am so happy with|am grateful for|can't stop enjoying"),
     "hate": _words("hate|am sick of|am furious about|am terrified of|can't stand"),
     "mood": _words(
-        "I love it!|I hate it.|What a disgrace.|This is wonderful news!|I am devastated.|Best day ever!|I feel awful about it.|"
-        "Nobody saw that coming.|I don't know what to think.|It was about time.|Absolutely thrilled!|Utterly heartbreaking."
+        "I love it!|I hate it.|What a disgrace.|This is wonderful news!|I am devastated.|Best day ever!|"
+        "I feel awful about it.|"
+        "Nobody saw that coming.|I don't know what to think.|It was about time.|Absolutely thrilled!|"
+        "Utterly heartbreaking."
     ),
     "who": _words(
-        "my brother|my neighbour|my boss|a friend|my girlfriend|my husband|my mother|a coworker|my roommate|my teacher|a stranger"
+        "my brother|my neighbour|my boss|a friend|my girlfriend|my husband|my mother|a coworker|my roommate|"
+        "my teacher|a stranger"
     ),
     "place": _words(
-        "Lisbon|Oslo|Chicago|Toronto|Nairobi|Osaka|Berlin|Melbourne|Austin|Warsaw|Lima|Seoul|Glasgow|Denver|Mumbai|Prague|Ghent"
+        "Lisbon|Oslo|Chicago|Toronto|Nairobi|Osaka|Berlin|Melbourne|Austin|Warsaw|Lima|Seoul|Glasgow|Denver|"
+        "Mumbai|Prague|Ghent"
     ),
     "when": _words(
-        "last night|this morning|after two years|over the weekend|for the first time|yesterday|today|last week|since January"
+        "last night|this morning|after two years|over the weekend|for the first time|yesterday|today|"
+        "last week|since January"
     ),
     "n": _words("2|3|4|5|6|7|8|9|10|12|14|15|20|25|30|40|50|75|100|250"),
     "money": _words("$40|$300|$1,200|$5k|$20,000|half a million|2 million dollars|a month's salary"),
     "caps": _words("WOW|FINALLY|NO WAY|PSA|UPDATE|HELP|SERIOUSLY|WARNING"),
 }
 
-# Where no theme has sentences of its own: bodies and comments are made of these.
+# Bodies are made of these; no theme has sentences of its own.
 SENTENCES = _lines("""
     I have been thinking about {term} for a while and could not find a thread that answers it.
     For context, I started with {term} about {n} months ago and {love} it.
@@ -99,7 +112,7 @@ COMMENTS = _lines("""
     Nope. Just nope.
     The {good} thing is that {term} will not go away.
 """)
-# Any theme's titles may be one of these, about the subreddit's own terms.
+# Titles that every theme may use, about the subreddit's own terms.
 GENERAL_TITLES = _lines("""
     {term} is {superb}
     {term} is {awful}
@@ -149,7 +162,8 @@ _WHOLESOME = Theme(
         A kid in {place} shares {term} with everyone
     """),
     _words(
-        "A retired nurse in {place}|A bus driver|A {n}-year-old girl|A school in {place}|The crew of a lifeboat|A lost dog"
+        "A retired nurse in {place}|A bus driver|A {n}-year-old girl|A school in {place}|"
+        "The crew of a lifeboat|A lost dog"
     ),
     _words(
         "saved {n} people from a burning bus|raised {money} for a children's hospital|met the man who saved her life|"
@@ -242,7 +256,8 @@ _LEARN = Theme(
     """),
     _words("An archive in {place}|A family in {place}|A team of divers|A retired librarian"),
     _words(
-        "found letters that rewrite the end of the war|opened a tomb that nobody knew about|identified a lost city by satellite|"
+        "found letters that rewrite the end of the war|opened a tomb that nobody knew about|"
+        "identified a lost city by satellite|"
         "decoded a diary that was thought unreadable"
     ),
 )
@@ -352,7 +367,8 @@ _MONEY = Theme(
     """),
     _words("Orchid Motors|The exchange Kestrel|A fund in {place}|Pinnacle Foods"),
     _words(
-        "halted withdrawals and its CEO disappeared|rose {n} percent after a surprise profit|filed for bankruptcy overnight|"
+        "halted withdrawals and its CEO disappeared|rose {n} percent after a surprise profit|"
+        "filed for bankruptcy overnight|"
         "was caught inventing {n} thousand customers|will be bought for a record price"
     ),
 )
@@ -396,7 +412,8 @@ _SCREEN = Theme(
     """),
     _words("The director of Saltwater|The lead of Ninth Harbour|A tiny studio from {place}|Festival audiences"),
     _words(
-        "walked off the set after {n} weeks|won every prize with a film shot on a phone|announced a sequel after {n} years|"
+        "walked off the set after {n} weeks|won every prize with a film shot on a phone|"
+        "announced a sequel after {n} years|"
         "gave a {n}-minute standing ovation"
     ),
 )
@@ -509,9 +526,10 @@ THEMES: dict[str, Theme] = {
 }
 FLAIRS = _words("Discussion|News|Question|Help|Meta|Image|Video|Article|OC|Update")
 DOMAINS = _words(
-    "dailyledger.example|harbourpost.example|signalpress.example|cloudnotes.example|openbench.example|fieldreport.example"
+    "dailyledger.example|harbourpost.example|signalpress.example|cloudnotes.example|openbench.example|"
+    "fieldreport.example"
 )
-# How the posts of one story differ. {actor} and {event} are the same in all of them.
+# The posts of one story differ in these; {actor} and {event} are the same in all of them.
 STORY_TITLES = _lines("""
     {actor} {event}
     BREAKING: {actor} {event}
@@ -528,12 +546,12 @@ STORY_TITLES = _lines("""
 
 
 def theme_of(name: str) -> str:
-    """The theme of a subreddit's name; "ask" for one that is not among the defaults."""
+    """The theme of a subreddit; "ask" if it is not among the defaults."""
     found = TERMS.get(name.lower())
     return found[0] if found else "ask"
 
 
 def terms_of(name: str) -> tuple[str, ...]:
-    """The words of a subreddit itself; for one that is not among the defaults, its name."""
+    """The terms of a subreddit; its name if it is not among the defaults."""
     found = TERMS.get(name.lower())
     return found[1] if found else (name,)

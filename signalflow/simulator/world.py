@@ -1,7 +1,7 @@
-"""The simulated Reddit: every post of every moment, computed when asked for. Nothing here runs by itself.
+"""The simulated Reddit: the posts of any time, computed when asked for. Nothing here runs by itself.
 
-Time is cut into slots of 60 s. A slot's posts follow from the parameters and its number, a post's state from the post and
-the moment, so posts older than `RETENTION` can be forgotten and made again.
+Time is divided into slots of 60 s. The parameters and a slot's number decide its posts; a post and the time decide its
+state. So posts older than `RETENTION` can be forgotten and made again.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -13,20 +13,20 @@ from math import ceil
 
 from signalflow.errors import Invalid
 from signalflow.simulator.arrivals import FIRST_NUMBER, ID_STEPS, IDS_PER_SLOT, SLOT, Arrivals
-from signalflow.simulator.changes import Added, Change, Happened
+from signalflow.simulator.changes import Change, PostAdded, PostChanged
 from signalflow.simulator.config import DAY, Parameters
 from signalflow.simulator.posts import LifeEvent, Post, State, state_of
-from signalflow.simulator.stories import Planted, Stories, Story
+from signalflow.simulator.stories import PlantedPost, Stories, Story
 from signalflow.simulator.subreddits import Subreddit, default_subreddits
 
-# Listings look back this far; older posts are made again when /api/info asks for them.
+# Listings reach this far back; older posts are made again when /api/info asks for them.
 RETENTION = 2 * DAY
 # Reddit keeps the newest 1000 posts of a subreddit in its listing.
 LISTING_CAP = 1_000
 
 
 class World:
-    """All posts of equal parameters are equal. Times are epoch seconds; subreddits are named in any case."""
+    """Equal parameters give equal posts. Times are epoch seconds; upper and lower case of subreddits do not matter."""
 
     def __init__(self, parameters: Parameters, subreddits: Sequence[Subreddit] | None = None) -> None:
         self.parameters = parameters
@@ -38,12 +38,12 @@ class World:
         self._by_subreddit: dict[str, list[Post]] = {key: [] for key in self.subreddits}
         self._next_slot = 0
         self._pruned_at = 0.0
-        self._added: dict[int, list[Added]] = {}
-        self._happened: dict[int, list[LifeEvent]] = {}
+        self._added: dict[int, list[PostAdded]] = {}
+        self._changed: dict[int, list[LifeEvent]] = {}
         self._remade = lru_cache(maxsize=256)(self._make_slot)
 
     def post(self, post_id: str, now: float) -> Post | None:
-        """The post of an id without t3_, if it has been made by now."""
+        """The post with an id (without t3_); None if it is not created by now."""
         if not (1 <= len(post_id) <= 13 and post_id.isalnum() and post_id.isascii()) or post_id != post_id.lower():
             return None
         number = int(post_id, 36)
@@ -57,12 +57,12 @@ class World:
         return posts[place]
 
     def state_at(self, post_id: str, t: float) -> State | None:
-        """What the API says of a post at t; None if there is no such post by then."""
+        """What the API says about a post at t; None if it is not created by then."""
         post = self.post(post_id, t)
         return None if post is None else state_of(post, t, self.parameters.fuzz)
 
     def new_posts_between(self, start: float, end: float) -> list[Post]:
-        """Posts made in [start, end), seen in listings or not, in order of creation."""
+        """Posts created in [start, end), shown in listings or not, in order of creation."""
         first = max(int((start - self.begin) // SLOT), 0)
         last = int((end - self.begin) // SLOT)
         slots = (self._slot(slot) for slot in range(first, last + 1))
@@ -71,8 +71,8 @@ class World:
     def newest(self, names: Iterable[str], now: float, cap: int = LISTING_CAP) -> Iterator[Post]:
         """Visible posts of the subreddits, newest first, at most `cap` of each."""
         self.advance(now)
-        runs = [islice(self._visible(name.lower(), now), cap) for name in names]
-        return runs[0] if len(runs) == 1 else merge(*runs, key=lambda post: -post.number)
+        listings = [islice(self._visible(name.lower(), now), cap) for name in names]
+        return listings[0] if len(listings) == 1 else merge(*listings, key=lambda post: -post.number)
 
     def stories_between(self, start: float, end: float) -> list[Story]:
         """Planted stories with a post in [start, end)."""
@@ -80,13 +80,13 @@ class World:
         return [s for s in self._stories.between(start, end) if any(start <= p.created < end for p in s.posts)]
 
     def bursts_between(self, start: float, end: float) -> list[tuple[Subreddit, float]]:
-        """Bursts of arrivals that begin in [start, end), with their start."""
+        """Bursts of arrivals that begin in [start, end), each as subreddit and start."""
         subs = list(self.subreddits.values())
         days = range(int(start // DAY), int(end // DAY) + 1)
         return [(subs[index], at) for day in days for index, at in self._arrivals.bursts(day) if start <= at < end]
 
     def free_number(self, at: float) -> tuple[int, float]:
-        """An id for a post that is added at a time, and the moment of its creation that keeps ids in order."""
+        """A free number for a post that is added at about `at`, and the time of creation that keeps ids in order."""
         slot = int((at - self.begin) // SLOT)
         taken = {post.number for post in self._slot(slot)}
         first = FIRST_NUMBER + slot * IDS_PER_SLOT
@@ -96,13 +96,13 @@ class World:
         return first + place, self.begin + slot * SLOT + place * SLOT / ID_STEPS
 
     def apply(self, change: Change) -> None:
-        """Do what was done by hand. Raises Invalid when there is no such subreddit."""
-        if isinstance(change, Happened):
-            self._happened.setdefault(change.number, []).append(LifeEvent(change.at, change.kind))
+        """Apply a change made by hand. Raises Invalid when there is no such subreddit."""
+        if isinstance(change, PostChanged):
+            self._changed.setdefault(change.number, []).append(LifeEvent(change.at, change.kind))
             for post in self._slots.get((change.number - FIRST_NUMBER) // IDS_PER_SLOT, ()):
                 if post.number == change.number:
                     post.life = tuple(sorted([*post.life, LifeEvent(change.at, change.kind)]))
-        elif isinstance(change, Added):
+        elif isinstance(change, PostAdded):
             self.subreddit(change.subreddit)
             slot = (change.number - FIRST_NUMBER) // IDS_PER_SLOT
             self._added.setdefault(slot, []).append(change)
@@ -115,7 +115,7 @@ class World:
         self._remade.cache_clear()
 
     def subreddit(self, name: str) -> Subreddit:
-        """The subreddit of a name; raises Invalid when there is none."""
+        """The subreddit with a name. Raises Invalid when there is none."""
         found = self.subreddits.get(name.lower())
         if found is None:
             raise Invalid(f"there is no subreddit {name!r}", field="subreddit")
@@ -128,7 +128,7 @@ class World:
                 yield posts[place]
 
     def advance(self, now: float) -> None:
-        """Make all slots up to now, half a second of work a day, and forget what is older than the retention."""
+        """Make all slots up to now (half a second of work per day), and forget posts older than `RETENTION`."""
         last = int((now - self.begin) // SLOT)
         oldest = int((now - RETENTION - self.begin) // SLOT)
         self._next_slot = max(self._next_slot, oldest)
@@ -167,11 +167,11 @@ class World:
                 posts.append(self._arrivals.post(number, at, source, rng))
         posts.extend(self._of_added(added) for added in self._added.get(slot, ()))
         for made in posts:
-            if made.number in self._happened:
-                made.life = tuple(sorted([*made.life, *self._happened[made.number]]))
+            if made.number in self._changed:
+                made.life = tuple(sorted([*made.life, *self._changed[made.number]]))
         return sorted(posts, key=lambda made: made.number)
 
-    def _planted(self, number: int, story: Story, planted: Planted) -> Post:
+    def _planted(self, number: int, story: Story, planted: PlantedPost) -> Post:
         return Post(
             number=number,
             subreddit=planted.subreddit,
@@ -188,7 +188,7 @@ class World:
             title=planted.title,
         )
 
-    def _of_added(self, added: Added) -> Post:
+    def _of_added(self, added: PostAdded) -> Post:
         return Post(
             number=added.number,
             subreddit=self.subreddit(added.subreddit),

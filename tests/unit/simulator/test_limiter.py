@@ -1,10 +1,10 @@
-"""The rate limit: a fixed window per client."""
+"""The rate limit: fixed windows per client."""
 
 from signalflow.simulator.limiter import Limiter
 
 
 def test_a_full_burst_at_the_end_and_another_at_the_start_of_a_window_both_pass() -> None:
-    """Fixed slices, not a sliding window."""
+    """Windows are fixed; a sliding window would refuse the second burst."""
     limiter = Limiter(300, 600.0)
     assert all(limiter.take("a", 1_199.0).allowed for _ in range(300))
     assert not limiter.take("a", 1_199.9).allowed
@@ -19,8 +19,8 @@ def test_clients_are_counted_apart_and_refused_requests_count() -> None:
 
 def test_numbers_are_written_as_reddit_writes_them() -> None:
     """Recorded: used "1", remaining "995.0", reset "576"."""
-    verdict = Limiter(996, 600.0).take("a", 600.0 + 23.6)
-    assert verdict.headers() == {
+    limit = Limiter(996, 600.0).take("a", 600.0 + 23.6)
+    assert limit.headers() == {
         "x-ratelimit-used": "1",
         "x-ratelimit-remaining": "995.0",
         "x-ratelimit-reset": "576",

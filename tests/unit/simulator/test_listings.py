@@ -1,4 +1,4 @@
-"""Pages of a listing against a slow, obvious model."""
+"""Pages of a listing, compared with a slow and obvious model."""
 
 from random import Random
 
@@ -39,7 +39,7 @@ def test_following_after_visits_everything_once(limit: int) -> None:
 
 
 def test_neighbours_are_filled_with_a_count() -> None:
-    """With count, Reddit fills both; PRAW then asks once more for nothing (praw#887)."""
+    """With count, Reddit fills both after and before; PRAW then makes one request that finds nothing (praw#887)."""
     down = page_of(THINGS, str, PageQuery(limit=5, after="t3_09", count=10))
     up = page_of(THINGS, str, PageQuery(limit=5, before="t3_20", count=20))
     top = page_of(THINGS, str, PageQuery(limit=5, before="t3_05", count=6))

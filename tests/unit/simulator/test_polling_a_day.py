@@ -10,7 +10,8 @@ from signalflow.simulator.posts import Post
 from signalflow.simulator.world import World
 
 EPOCH = 1_777_939_200.0
-# Seconds between looks at a tier, twice the laziest of C5, at twice the posts: single pages overflow and paging makes up for it.
+# Seconds between two polls of a priority: twice the longest of section C5, with twice the posts. So single pages
+# overflow, and only further pages close the gap.
 INTERVALS = {"fast": 120, "medium": 360, "slow": 1_200}
 
 
@@ -27,14 +28,15 @@ def pages(world: World, names: list[str], now: float) -> Iterator[list[Post]]:
 @pytest.mark.slow
 def test_overlapping_pages_miss_no_visible_post_of_a_day_with_bursts() -> None:
     world = World(Parameters(epoch=EPOCH, history=3_600.0, activity=2.0))
-    tiers = {tier: [s.name for s in world.subreddits.values() if s.tier == tier and s.rate] for tier in INTERVALS}
+    subs = [sub for sub in world.subreddits.values() if sub.rate]
+    names = {priority: [sub.name for sub in subs if sub.priority == priority] for priority in INTERVALS}
     seen = {post.id for post in world.new_posts_between(world.begin, EPOCH)}
     paged = 0
     for second in range(60, int(DAY) + 1, 60):
-        for tier, interval in INTERVALS.items():
+        for priority, interval in INTERVALS.items():
             if second % interval:
                 continue
-            for number, page in enumerate(pages(world, tiers[tier], EPOCH + second)):
+            for number, page in enumerate(pages(world, names[priority], EPOCH + second)):
                 overlap = sum(post.id in seen for post in page)
                 seen.update(post.id for post in page)
                 paged += number > 0

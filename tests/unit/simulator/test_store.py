@@ -1,4 +1,4 @@
-"""What survives a restart."""
+"""What a simulator keeps over a restart."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from signalflow.errors import Fatal
-from signalflow.simulator.changes import AccessChanged, Happened
+from signalflow.simulator.changes import AccessChanged, PostChanged
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.simclock import Anchor, SimClock
 from signalflow.simulator.store import Store
@@ -15,14 +15,14 @@ EPOCH = 1_777_990_400.0
 CONFIG = Config(parameters=Parameters(seed=5, epoch=EPOCH, history=600.0), speed=0.0)
 
 
-def test_kept_parameters_decide_over_given_ones(tmp_path: Path) -> None:
+def test_kept_parameters_win_over_given_ones(tmp_path: Path) -> None:
     Store(tmp_path).open(CONFIG)
     world, clock = Store(tmp_path).open(replace(CONFIG, parameters=Parameters(seed=6, activity=9.0)))
     assert world.parameters == CONFIG.parameters
     assert clock.now() == EPOCH
 
 
-def test_without_an_epoch_the_world_begins_now_and_keeps_to_it(tmp_path: Path) -> None:
+def test_a_world_without_an_epoch_begins_now_and_keeps_that_epoch(tmp_path: Path) -> None:
     config = Config()
     first, _ = Store(tmp_path).open(config)
     second, clock = Store(tmp_path).open(config)
@@ -30,11 +30,11 @@ def test_without_an_epoch_the_world_begins_now_and_keeps_to_it(tmp_path: Path) -
     assert clock.now() >= first.parameters.epoch > EPOCH - 10 * 365 * 86_400
 
 
-def test_a_change_that_was_being_written_when_the_power_went_is_dropped(tmp_path: Path) -> None:
+def test_a_half_written_change_is_dropped(tmp_path: Path) -> None:
     store = Store(tmp_path)
     world, _ = store.open(CONFIG)
     post = world.new_posts_between(EPOCH - 600, EPOCH)[0]
-    store.append(Happened(post.number, EPOCH, "deleted"))
+    store.append(PostChanged(post.number, EPOCH, "deleted"))
     path = tmp_path / "changes.ndjson"
     path.write_bytes(path.read_bytes() + b'{"type":"happ')
     again = Store(tmp_path)
@@ -47,7 +47,7 @@ def test_a_change_that_was_being_written_when_the_power_went_is_dropped(tmp_path
     assert world.subreddit("python").access == "private"
 
 
-def test_a_change_that_makes_no_sense_is_reported(tmp_path: Path) -> None:
+def test_a_damaged_change_is_reported(tmp_path: Path) -> None:
     Store(tmp_path).open(CONFIG)
     (tmp_path / "changes.ndjson").write_bytes(b"rubbish\n")
     with pytest.raises(Fatal, match=r"changes\.ndjson cannot be read"):

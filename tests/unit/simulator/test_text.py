@@ -46,7 +46,7 @@ def test_titles_are_readable_varied_and_sometimes_strong() -> None:
     assert sum(score < -0.5 for score in scores) > 0.08 * len(titles)
 
 
-def test_a_text_depends_on_nothing_but_the_post() -> None:
+def test_a_text_depends_only_on_the_post() -> None:
     post = World(Parameters(epoch=EPOCH)).new_posts_between(EPOCH - 600, EPOCH)[0]
     assert Texts().of(post) == Texts().of(post)
     assert comment_text("rust", Random(1)) == comment_text("rust", Random(1))
@@ -57,7 +57,7 @@ def test_the_posts_of_a_story_say_the_same_in_other_words() -> None:
     story = next(s for s in world.stories_between(EPOCH - 7_200, EPOCH) if s.kind == "everywhere")
     titles = [post.title for post in story.posts]
     assert len(set(titles)) == len(titles)
-    # Some word of the subject is in every title: the event's own.
+    # The words of the event are in every title.
     shared = set.intersection(*(set(title.lower().strip(".!").split()) for title in titles))
     assert len(shared) >= 4
 
@@ -66,8 +66,10 @@ def test_the_posts_of_a_story_say_the_same_in_other_words() -> None:
 def test_a_corpus_gives_its_texts_to_its_subreddits(tmp_path: Path, name: str) -> None:
     lines = b"\n".join(
         [
-            b'{"subreddit":"Python","title":"Ham &amp; eggs","selftext":"Body","is_self":true,"url":"http://x/","domain":"x"}',
-            b'{"subreddit":"rust","title":"Rusty","is_self":false,"url":"http://y/","domain":"y","link_flair_text":"News"}',
+            b'{"subreddit":"Python","title":"Ham &amp; eggs","selftext":"Body","is_self":true,'
+            b'"url":"http://x/","domain":"x"}',
+            b'{"subreddit":"rust","title":"Rusty","is_self":false,"url":"http://y/","domain":"y",'
+            b'"link_flair_text":"News"}',
             b"rubbish",
             b'{"subreddit":"rust"}',
         ]

@@ -14,13 +14,13 @@ from signalflow.simulator.subreddits import base36, default_subreddits
 from signalflow.simulator.world import World
 
 EPOCH = 1_777_990_400.0
-# The rates that the reference (C1) gives, in posts a minute.
-TIER_RATES = {"fast": 9.5, "medium": 5.7, "slow": 1.9}
+# Visible posts a minute of all subreddits of a priority, from the reference (section C1).
+PRIORITY_RATES = {"fast": 9.5, "medium": 5.7, "slow": 1.9}
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    """A day without bursts and stories, so that only the base rates speak."""
+    """A day without bursts and stories, so that only the base rates count."""
     return World(Parameters(epoch=EPOCH, burst_probability=0.0, stories_per_hour=0.0))
 
 
@@ -45,15 +45,15 @@ def test_another_seed_gives_another_world() -> None:
 
 
 @pytest.mark.slow
-def test_arrivals_of_a_day_are_those_of_the_tiers_within_poisson_error(world: World) -> None:
+def test_each_priority_has_its_rate_over_a_day_within_poisson_error(world: World) -> None:
     seen = Counter(
-        post.subreddit.tier
+        post.subreddit.priority
         for post in world.new_posts_between(EPOCH - DAY, EPOCH)
         if post.removed_by(post.created) is None or any(event.kind == "restored" for event in post.life)
     )
-    for tier, rate in TIER_RATES.items():
+    for priority, rate in PRIORITY_RATES.items():
         expected = rate * 1_440
-        assert abs(seen[tier] - expected) < 4 * math.sqrt(expected), tier
+        assert abs(seen[priority] - expected) < 4 * math.sqrt(expected), priority
 
 
 def test_arrivals_follow_the_time_of_day(world: World) -> None:
@@ -77,7 +77,7 @@ def test_ids_grow_in_the_order_of_creation_with_seven_digits(world: World) -> No
 
 @pytest.mark.slow
 def test_life_events_happen_as_often_as_measured(world: World) -> None:
-    """Of all posts 16 % are flagged at birth; of the rest 19.5 % go within 36 h, 69 % of them by their author's hand."""
+    """16 % of all posts are flagged at birth. Of the others 19.5 % go within 36 h, 69 % of these by their author."""
     posts = world.new_posts_between(EPOCH - DAY, EPOCH)
     flagged = [p for p in posts if p.life and p.life[0].at == p.created and all(e.kind != "restored" for e in p.life)]
     assert len(flagged) / len(posts) == pytest.approx(0.16, abs=0.01)
@@ -132,7 +132,7 @@ def test_fuzz_is_noise_of_one_percent_and_none_when_it_is_0(world: World) -> Non
 
 
 @pytest.mark.slow
-def test_what_was_forgotten_is_made_again_alike() -> None:
+def test_forgotten_posts_are_made_again_with_the_same_values() -> None:
     world = World(Parameters(epoch=EPOCH, history=3_600.0))
     before = facts(world, EPOCH - 600, EPOCH)
     post_id = str(before[0][0])
@@ -157,7 +157,7 @@ def test_an_id_that_nobody_has_is_no_post(world: World, post_id: str) -> None:
     assert world.post(post_id, EPOCH) is None
 
 
-def test_a_post_is_not_there_before_its_creation(world: World) -> None:
+def test_a_post_does_not_exist_before_its_creation(world: World) -> None:
     post = world.new_posts_between(EPOCH, EPOCH + 600)[-1]
     assert world.post(post.id, post.created - 0.01) is None
     assert world.post(post.id, post.created) is not None
@@ -166,7 +166,7 @@ def test_a_post_is_not_there_before_its_creation(world: World) -> None:
 def test_the_default_subreddits_are_115_with_distinct_ids_and_own_words() -> None:
     readable = [sub for sub in default_subreddits() if sub.access == "public"]
     assert len(readable) == 115
-    assert Counter(sub.tier for sub in readable) == {"fast": 26, "medium": 45, "slow": 44}
+    assert Counter(sub.priority for sub in readable) == {"fast": 26, "medium": 45, "slow": 44}
     assert len({sub.id for sub in default_subreddits()}) == 119
 
 
