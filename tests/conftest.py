@@ -18,7 +18,6 @@ from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
-from signalflow.storage import migrate
 from signalflow.storage.migrate import upgrade
 from tests.api_clients import test_secret
 
@@ -97,7 +96,6 @@ async def _execute(url: str, statement: str) -> None:
 def migrated_template(postgres_server: EmbeddedPostgres) -> str:
     """The name of a database that has the current schema and no rows; copied for every test."""
     run_sync(_execute(postgres_server.url("postgres"), f"CREATE DATABASE {TEMPLATE}"))
-    run_sync(migrate.upgrade(postgres_server.url(TEMPLATE)))
     run_sync(upgrade(postgres_server.url(TEMPLATE)))
     return TEMPLATE
 

@@ -41,12 +41,10 @@ async def structure(url: str) -> list[tuple[str, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def test_a_second_run_changes_nothing(make_database: Callable[..., str]) -> None:
-    url = make_database()
-    first = await upgrade(url)
-    before = await structure(url)
-    assert await upgrade(url) == first
-    assert await structure(url) == before
+async def test_a_second_run_changes_nothing(database_url: str) -> None:
+    first, before = await status(database_url), await structure(database_url)
+    assert await upgrade(database_url) == first
+    assert await structure(database_url) == before
     assert first.revision == first.head
     assert first.mode == "native"
 
@@ -99,12 +97,11 @@ async def test_a_database_that_is_away_is_retryable() -> None:
         await upgrade(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none")
 
 
-async def test_the_printed_statements_make_the_same_schema(make_database: Callable[..., str]) -> None:
-    printed, run = make_database(), make_database()
+async def test_the_printed_statements_make_the_same_schema(make_database: Callable[..., str], database_url: str) -> None:
+    printed = make_database()
     await execute(printed, sql("native"))
-    await upgrade(run)
-    assert await structure(printed) == await structure(run)
-    assert await status(printed) == await status(run)
+    assert await structure(printed) == await structure(database_url)
+    assert await status(printed) == await status(database_url)
 
 
 async def test_a_failed_revision_leaves_nothing_behind(make_database: Callable[..., str]) -> None:
