@@ -4,12 +4,13 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from signalflow.cli.installation import command_settings, command_user
 from signalflow.clock import utcnow
+from signalflow.domain.subreddits import DEFAULT_PRIORITY, Priority
 from signalflow.errors import Invalid
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from signalflow.storage.subreddits import SubredditRow
 
 T = TypeVar("T")
-# Spelled out here, so that `--help` need not load the reader of the file.
-Tier = Literal["fast", "medium", "slow"]
 
 
 def _checked_name(text: str) -> str:
@@ -39,7 +38,10 @@ Names = Annotated[
 Interval = Annotated[
     int | None,
     typer.Option(
-        min=5, max=86_400, metavar="SECONDS", help="Longest time between two looks; default: 60, 180 or 600 by tier."
+        min=5,
+        max=86_400,
+        metavar="SECONDS",
+        help="Longest time between two looks; default: 60, 180 or 600 by priority.",
     ),
 ]
 
@@ -47,8 +49,9 @@ Interval = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(no_args_is_help=True, help="Choose the subreddits to watch, and how closely.")
-    for command in (load, add, pause, resume, remove, tier):
+    for command in (load, add, pause, resume, remove, priority):
         group.command()(command)
+    group.command(name="tier", hidden=True)(priority)
     group.command(name="list")(list_subreddits)
     app.add_typer(group, name="config")
 
@@ -59,9 +62,9 @@ async def load_file(pool: "Pool", path: Path | None = None) -> tuple[int, int]:
     Raises Invalid that names line and field when the file is wrong; nothing is added then.
     """
     from signalflow.reddit.subreddits import read_subreddits
-    from signalflow.storage.subreddits import SubredditDefault, load_defaults
+    from signalflow.storage.subreddits import load_defaults
 
-    rows = [SubredditDefault(row.name, row.interval_seconds, row.priority, row.paused) for row in read_subreddits(path)]
+    rows = read_subreddits(path)
     added = await load_defaults(pool, rows)
     return added, len(rows) - added
 
@@ -81,7 +84,7 @@ def load(
 
 
 def list_subreddits(as_json: JsonFlag = False) -> None:
-    """Show all configured subreddits: tier, longest time between two looks, paused or not, and what Reddit said."""
+    """Show all configured subreddits: priority, longest time between two looks, paused or not, and what Reddit said."""
     from signalflow.storage.subreddits import list_subreddits
 
     rows = _with_pool(list_subreddits)
@@ -93,31 +96,35 @@ def list_subreddits(as_json: JsonFlag = False) -> None:
 
 def add(
     names: Names,
-    tier: Annotated[Tier | None, typer.Option(help="How closely; default for a new one: medium.")] = None,
+    priority: Annotated[
+        Priority | None,
+        typer.Option("--priority", "--tier", help=f"How closely; default for a new one: {DEFAULT_PRIORITY}."),
+    ] = None,
     interval: Interval = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Watch subreddits, be they new, paused or removed before. One that is watched already keeps what is not given."""
-    from signalflow.storage.subreddit_changes import Wanted, add_subreddits
+    """Watch subreddits, whether new, paused or removed before. One that is watched already keeps what is not given."""
+    from signalflow.storage.subreddit_changes import Change, add_subreddits
 
-    change = _change(tier, interval)
-    defaults = Wanted("", interval or _interval_of(tier or "medium"), tier or "medium")
-    rows = _with_pool(lambda pool: add_subreddits(pool, names, defaults, change, by=command_user(), now=utcnow()))
+    change = Change(priority=priority, interval_seconds=interval)
+    rows = _with_pool(lambda pool: add_subreddits(pool, names, change, by=command_user(), now=utcnow()))
     _say_rows(as_json, rows)
 
 
-def tier(
+def priority(
     name: Name,
-    tier: Annotated[Tier, typer.Argument(help="The new tier.")],
+    priority: Annotated[Priority, typer.Argument(help="The new priority.")],
     interval: Interval = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Change how closely a subreddit is watched."""
-    _say_rows(as_json, _apply([name], _change(tier, interval)))
+    from signalflow.storage.subreddit_changes import Change
+
+    _say_rows(as_json, _apply([name], Change(priority=priority, interval_seconds=interval)))
 
 
 def pause(names: Names, as_json: JsonFlag = False) -> None:
-    """Stop polling subreddits; their tier is kept."""
+    """Stop polling subreddits; their priority is kept."""
     from signalflow.storage.subreddit_changes import Change
 
     _say_rows(as_json, _apply(names, Change(paused=True)))
@@ -143,19 +150,6 @@ def _apply(names: list[str], change: "Change") -> "list[SubredditRow]":
     from signalflow.storage.subreddit_changes import change_subreddits
 
     return _with_pool(lambda pool: change_subreddits(pool, names, change, by=command_user(), now=utcnow()))
-
-
-def _change(tier: Tier | None, interval: int | None) -> "Change":
-    """The change of a tier, with its usual interval unless another is given."""
-    from signalflow.storage.subreddit_changes import Change
-
-    return Change(priority=tier, interval_seconds=interval or (tier and _interval_of(tier)))
-
-
-def _interval_of(tier: Tier) -> int:
-    from signalflow.reddit.subreddits import TIER_INTERVALS
-
-    return TIER_INTERVALS[tier]
 
 
 def _with_pool(work: "Callable[[Pool], Awaitable[T]]") -> T:
@@ -197,7 +191,7 @@ def _table(rows: "list[SubredditRow]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("subreddit", "tier", "every", "polling", "Reddit says", "last polled", box=None)
+    table = Table("subreddit", "priority", "every", "polling", "Reddit says", "last polled", box=None)
     for row in rows:
         polled = f"{row.last_polled_at:%Y-%m-%d %H:%M:%S}" if row.last_polled_at else "never"
         polling = "paused" if row.paused else "on"

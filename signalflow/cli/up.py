@@ -181,15 +181,14 @@ def _steps(stack: "Stack") -> list[list["Step"]]:
     from signalflow.storage import migrate
     from signalflow.storage.accounts import ensure_user
     from signalflow.storage.pool import create_pool
-    from signalflow.storage.subreddits import SubredditDefault, load_defaults
+    from signalflow.storage.subreddits import load_defaults
 
     async def schema() -> None:
         await migrate.upgrade(stack.database_url)
 
     async def subreddits() -> None:
-        rows = [SubredditDefault(row.name, row.interval_seconds, row.priority) for row in read_subreddits(None)]
         async with await create_pool(stack.effective_settings(), application_name="signalflow up") as pool:
-            await load_defaults(pool, rows)
+            await load_defaults(pool, read_subreddits())
 
     async def account() -> None:
         async with await create_pool(stack.effective_settings(), application_name="signalflow up") as pool:

@@ -2,35 +2,20 @@
 
 import csv
 import re
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, get_args
 
+from signalflow.domain.subreddits import PRIORITIES, Priority, WatchedSubreddit
 from signalflow.errors import Invalid
 
-Priority = Literal["fast", "medium", "slow"]
-PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 COLUMNS = ("name", "interval_seconds", "priority")
 PAUSED_COLUMN = "paused"
 MIN_INTERVAL, MAX_INTERVAL = 5, 86_400
-# The longest wait of each tier in the defaults.
-TIER_INTERVALS: dict[Priority, int] = {"fast": 60, "medium": 180, "slow": 600}
 _NAME = re.compile(r"[A-Za-z0-9_]{2,21}|u_[A-Za-z0-9_-]{1,30}")
 # A name as people copy it: out of a sentence or out of the address line.
 _AS_WRITTEN = re.compile(r"^(?:(?:https?://)?(?:[a-z]+\.)?reddit\.com)?/?(?:r/)?(?P<name>[^/]*)/?$", re.ASCII)
 # Listings of Reddit's own that look like subreddits.
 _NO_SUBREDDITS = frozenset({"all", "popular", "mod", "friends", "random", "randnsfw", "myrandom"})
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedSubreddit:
-    """A subreddit and the longest time, in seconds, that may pass between two looks at it."""
-
-    name: str
-    interval_seconds: int
-    priority: Priority
-    paused: bool = False
 
 
 def checked_name(text: str) -> str:
@@ -54,7 +39,7 @@ def checked_interval(text: str) -> int:
 
 
 def checked_priority(text: str) -> Priority:
-    """A tier. Raises Invalid for anything else."""
+    """The priority of this name. Raises Invalid when there is none."""
     for priority in PRIORITIES:
         if text == priority:
             return priority

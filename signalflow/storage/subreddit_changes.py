@@ -1,13 +1,14 @@
 """Changes of subreddit_config by a person: all of one call or none, with who and when, and a line in the audit log."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
+from signalflow.domain.subreddits import DEFAULT_PRIORITY, USUAL_INTERVALS, Priority, WatchedSubreddit
 from signalflow.errors import Invalid
 from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, transaction
-from signalflow.storage.subreddits import BY_NAME, Priority, SubredditRow, locked_subreddits
+from signalflow.storage.subreddits import BY_NAME, SubredditRow, locked_subreddits
 
 # One that was removed begins anew: Reddit may say something else of it by now.
 _PUT = f"""
@@ -31,34 +32,35 @@ WHERE lower(name) = ANY ($1::text[]) AND removed_at IS NULL
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be different; None leaves a thing as it is."""
+    """What is to be different; None leaves a thing as it is. A new priority brings its usual interval, unless one is given."""
 
     paused: bool | None = None
     priority: Priority | None = None
     interval_seconds: int | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A subreddit as it is to be."""
-
-    name: str
-    interval_seconds: int
-    priority: Priority
-    paused: bool = False
+    def of(self, row: WatchedSubreddit) -> WatchedSubreddit:
+        """The subreddit after this change."""
+        usual = row.interval_seconds if self.priority is None else USUAL_INTERVALS[self.priority]
+        return WatchedSubreddit(
+            row.name,
+            usual if self.interval_seconds is None else self.interval_seconds,
+            self.priority or row.priority,
+            row.paused if self.paused is None else self.paused,
+        )
 
 
 async def add_subreddits(
-    pool: Pool, names: Sequence[str], defaults: Wanted, change: Change, *, by: str, now: datetime
+    pool: Pool, names: Sequence[str], change: Change, *, by: str, now: datetime
 ) -> list[SubredditRow]:
-    """Watch these, be they new (with `defaults`, its name aside), paused or removed before; what `change` names is set for all.
+    """Watch these, whether they are new, paused or were removed before. All are changed by `change`, and none stays paused.
 
-    One that is watched already keeps what `change` does not name. Raises Invalid when a value is out of range.
+    What `change` does not name stays as it is in a subreddit that is watched already; a new one has the default priority. Raises
+    Invalid when a value is out of range.
     """
     async with transaction(pool) as writing:
-        known = {row.name.lower(): row for row in await locked_subreddits(writing, names)}
-        change = Change(False, change.priority, change.interval_seconds)
-        wanted = [_changed(known.get(name.lower()) or _named(defaults, name), change) for name in names]
+        known = {row.name.lower(): row.watched for row in await locked_subreddits(writing, names)}
+        change = replace(change, paused=False)
+        wanted = [change.of(known.get(name.lower()) or _new(name)) for name in names]
         return await _put(writing, wanted, action="subreddit.add", by=by, now=now)
 
 
@@ -68,11 +70,13 @@ async def change_subreddits(
     """Change all of these. Raises Invalid, changing none, when one is not configured or a value is out of range."""
     async with transaction(pool) as writing:
         rows = await _all_of(writing, names)
-        wanted = [_changed(row, change) for row in rows]
+        wanted = [change.of(row.watched) for row in rows]
         return await _put(writing, wanted, action="subreddit.change", by=by, now=now)
 
 
-async def put_subreddits(pool: Pool, wanted: Sequence[Wanted], *, by: str, now: datetime) -> list[SubredditRow]:
+async def put_subreddits(
+    pool: Pool, wanted: Sequence[WatchedSubreddit], *, by: str, now: datetime
+) -> list[SubredditRow]:
     """Make these exactly as given; others stay as they are. Raises Invalid, changing none, when a value is out of range."""
     async with transaction(pool) as writing:
         return await _put(writing, wanted, action="subreddit.import", by=by, now=now)
@@ -98,7 +102,7 @@ async def _all_of(writing: Connection, names: Sequence[str]) -> list[SubredditRo
 
 
 async def _put(
-    writing: Connection, wanted: Sequence[Wanted], *, action: str, by: str, now: datetime
+    writing: Connection, wanted: Sequence[WatchedSubreddit], *, action: str, by: str, now: datetime
 ) -> list[SubredditRow]:
     # A name given twice would meet its own row; the last one counts.
     unique = list({row.name.lower(): row for row in wanted}.values())
@@ -113,25 +117,13 @@ async def _put(
         now,
     )
     if not status.endswith(" 0"):
-        details = [
-            {"name": row.name, "interval_seconds": row.interval_seconds, "priority": row.priority, "paused": row.paused}
-            for row in unique
-        ]
-        await audit.record(writing, who=by, action=action, target=_target(names), details={"now": details})
+        details = {"now": [asdict(row) for row in unique]}
+        await audit.record(writing, who=by, action=action, target=_target(names), details=details)
     return await locked_subreddits(writing, names)
 
 
-def _named(defaults: Wanted, name: str) -> Wanted:
-    return Wanted(name, defaults.interval_seconds, defaults.priority, defaults.paused)
-
-
-def _changed(row: SubredditRow | Wanted, change: Change) -> Wanted:
-    return Wanted(
-        row.name,
-        row.interval_seconds if change.interval_seconds is None else change.interval_seconds,
-        row.priority if change.priority is None else change.priority,
-        row.paused if change.paused is None else change.paused,
-    )
+def _new(name: str) -> WatchedSubreddit:
+    return WatchedSubreddit(name, USUAL_INTERVALS[DEFAULT_PRIORITY], DEFAULT_PRIORITY)
 
 
 def _target(names: Sequence[str]) -> str:

@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
+from signalflow.domain.subreddits import Priority, WatchedSubreddit
 from signalflow.storage.pool import Connection, Pool, connection
-
-Priority = Literal["fast", "medium", "slow"]
 
 _COLUMNS = "name, interval_seconds, priority, paused, state, checked_at, last_polled_at, changed_by, changed_at"
 # By code point, as Python compares: pages of the list are cut there, and a database's own collation may order `_` otherwise.
@@ -19,7 +17,7 @@ SELECT {_COLUMNS} FROM subreddit_config WHERE removed_at IS NULL AND lower(name)
 # In one order, so that of two who lock the same rows one waits for the other and not each for each.
 _LOCKED = f"{_NAMED} FOR UPDATE"
 _LISTED = f"SELECT {_COLUMNS} FROM subreddit_config WHERE removed_at IS NULL {BY_NAME}"  # noqa: S608
-# An arrival rate of today: what a reader compares with the tier.
+# The arrival rate of the last day, to compare the priority with.
 _POSTS_PER_HOUR = """
 SELECT lower(subreddit), count(*) / 24.0::double precision FROM posts WHERE created_utc > $1 GROUP BY 1
 """
@@ -37,16 +35,6 @@ _CHECKED = "UPDATE subreddit_config SET state = $2, checked_at = $3 WHERE lower(
 
 
 @dataclass(frozen=True, slots=True)
-class SubredditDefault:
-    """A subreddit to watch: `interval_seconds` is the longest it may go without a look."""
-
-    name: str
-    interval_seconds: int
-    priority: Priority
-    paused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class SubredditRow:
     """A subreddit of the configuration. `state`: unchecked, ok, or why Reddit refuses it, as of `checked_at`."""
 
@@ -59,6 +47,11 @@ class SubredditRow:
     last_polled_at: datetime | None
     changed_by: str | None
     changed_at: datetime | None
+
+    @property
+    def watched(self) -> WatchedSubreddit:
+        """What is configured, without what the poller found."""
+        return WatchedSubreddit(self.name, self.interval_seconds, self.priority, self.paused)
 
 
 async def active_subreddits(pool: Pool) -> list[SubredditRow]:
@@ -90,7 +83,7 @@ async def posts_per_hour(pool: Pool, now: datetime) -> dict[str, float]:
         return dict(await reading.fetch(_POSTS_PER_HOUR, now - timedelta(days=1)))  # type: ignore[arg-type]
 
 
-async def load_defaults(pool: Pool, rows: Iterable[SubredditDefault]) -> int:
+async def load_defaults(pool: Pool, rows: Iterable[WatchedSubreddit]) -> int:
     """Add the subreddits that were never configured, and return how many. Raises Invalid, adding none, when one is out of range."""
     ordered = sorted(rows, key=lambda row: row.name.lower())
     columns = [

@@ -15,6 +15,7 @@ from pwdlib import PasswordHash
 from pydantic import SecretStr
 
 from signalflow.clock import utcnow
+from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.events import DeadLetter, Enriched, encode
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
@@ -22,7 +23,7 @@ from signalflow.settings import Settings
 from signalflow.storage.accounts import add_user
 from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.pool import create_pool
-from signalflow.storage.subreddits import SubredditDefault, load_defaults, mark_polled, mark_state
+from signalflow.storage.subreddits import load_defaults, mark_polled, mark_state
 from signalflow.storage.writer import write_batch
 from tests.integration.accounts_api import HASHER, PASSWORD
 from tests.integration.storage_rows import observation
@@ -76,7 +77,7 @@ class Installation:
         async with pool:
             await add_user(pool, USER, "operator", HASHER.hash(PASSWORD), now=now, who="tests")
             await write_batch(pool, self._posts())
-            await load_defaults(pool, [SubredditDefault(name, 60, "fast") for name in SUBREDDITS])
+            await load_defaults(pool, [WatchedSubreddit(name, 60, "fast") for name in SUBREDDITS])
             await mark_polled(pool, dict.fromkeys(SUBREDDITS, now))
             for name in SUBREDDITS:
                 await mark_state(pool, name, "ok", now)

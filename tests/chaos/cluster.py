@@ -19,7 +19,7 @@ from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from signalflow.storage import migrate
 from signalflow.storage.pool import create_pool
-from signalflow.storage.subreddits import SubredditDefault, load_defaults
+from signalflow.storage.subreddits import load_defaults
 from tests.chaos.proxy import Proxy
 from tests.chaos.servers import Database, Reddit
 from tests.chaos.waiting import happens
@@ -181,7 +181,7 @@ async def _start_servers(cluster: Cluster) -> None:
     await asyncio.to_thread(lambda: asyncio.run(migrate.upgrade(settings.database_url.get_secret_value())))
     await create_topics(settings)
     pool = await create_pool(settings, application_name="chaos")
-    await load_defaults(pool, [SubredditDefault(r.name, r.interval_seconds, r.priority) for r in read_subreddits()])
+    await load_defaults(pool, read_subreddits())
     await pool.close()
 
 

@@ -11,17 +11,18 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.settings import Settings
-from signalflow.storage.subreddits import SubredditDefault, active_subreddits, load_defaults, mark_polled, mark_state
+from signalflow.storage.subreddits import active_subreddits, load_defaults, mark_polled, mark_state
 from tests.api_clients import bearer, test_secret
 from tests.integration.storage_rows import NOON
 from tests.waiting import until
 from web.api.app import create_api
 
 DEFAULTS = [
-    SubredditDefault("Python", 60, "fast"),
-    SubredditDefault("rust", 180, "medium"),
-    SubredditDefault("golang", 600, "slow"),
+    WatchedSubreddit("Python", 60, "fast"),
+    WatchedSubreddit("rust", 180, "medium"),
+    WatchedSubreddit("golang", 600, "slow"),
 ]
 
 

@@ -56,7 +56,7 @@ def test_loading_the_defaults_again_undoes_no_decision_of_the_operator() -> None
     assert run_json("load") == {"added": 115, "kept": 0}
     assert len(polled()) == 115
     assert run_json("remove", "python", "funny") == {"removed": ["python", "funny"]}
-    assert [row["name"] for row in run_json("tier", "r/programming", "slow")] == ["programming"]
+    assert [row["name"] for row in run_json("priority", "r/programming", "slow")] == ["programming"]
     assert run_json("load") == {"added": 0, "kept": 115}
     active = polled()
     assert len(active) == 113
@@ -98,9 +98,9 @@ def test_a_file_of_ones_own_is_loaded_whole_or_not_at_all(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("database")
-@pytest.mark.parametrize("command", [["pause"], ["resume"], ["remove"], ["tier"]])
+@pytest.mark.parametrize("command", [["pause"], ["resume"], ["remove"], ["priority"], ["tier"]])
 def test_a_subreddit_that_is_not_configured_is_named(command: list[str]) -> None:
-    result = run(*command, "nosuch", *(["fast"] if command == ["tier"] else []))
+    result = run(*command, "nosuch", *(["fast"] if command in (["priority"], ["tier"]) else []))
     assert result.exit_code == 1
     assert isinstance(result.exception, SignalflowError)
     assert "'nosuch' is not configured" in str(result.exception)

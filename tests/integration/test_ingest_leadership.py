@@ -7,13 +7,14 @@ import asyncpg
 import pytest
 
 from agents.ingest import Ingest
+from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.events import Envelope
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
 from signalflow.storage.locks import LOCK_SPACE, POLLER_LOCK
 from signalflow.storage.pool import Pool
-from signalflow.storage.subreddits import SubredditDefault, list_subreddits, load_defaults
+from signalflow.storage.subreddits import list_subreddits, load_defaults
 from signalflow.storage.workers import heartbeat
 from tests.waiting import until
 
@@ -45,7 +46,7 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 async def workers(
     database_url: str, database_pool: Pool, simulator: RunningSimulator
 ) -> AsyncIterator[tuple[Ingest, Ingest, Resources, Resources]]:
-    await load_defaults(database_pool, [SubredditDefault("python", 60, "fast"), SubredditDefault("funny", 60, "fast")])
+    await load_defaults(database_pool, [WatchedSubreddit("python", 60, "fast"), WatchedSubreddit("funny", 60, "fast")])
     settings = Settings.model_validate(
         {"database_url": database_url, "reddit_base_url": simulator.url, "config_refresh_seconds": 0.5}
     )

@@ -13,7 +13,7 @@ from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
 from signalflow.storage.pool import create_pool
-from signalflow.storage.subreddits import SubredditDefault, load_defaults
+from signalflow.storage.subreddits import load_defaults
 from signalflow.verify import compare, expected
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, read_topic
 
@@ -44,7 +44,7 @@ async def test_every_visible_post_is_stored_with_the_scores_it_had(
 ) -> None:
     await create_topics(settings)
     pool = await create_pool(settings, application_name="test")
-    await load_defaults(pool, [SubredditDefault(r.name, r.interval_seconds, r.priority) for r in read_subreddits()])
+    await load_defaults(pool, read_subreddits())
     await pool.close()
     worker = WorkerProcess(
         settings,

@@ -97,7 +97,9 @@ async def test_a_database_that_is_away_is_retryable() -> None:
         await upgrade(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none")
 
 
-async def test_the_printed_statements_make_the_same_schema(make_database: Callable[..., str], database_url: str) -> None:
+async def test_the_printed_statements_make_the_same_schema(
+    make_database: Callable[..., str], database_url: str
+) -> None:
     printed = make_database()
     await execute(printed, sql("native"))
     assert await structure(printed) == await structure(database_url)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.errors import Invalid
 from signalflow.storage.audit import audit_page
 from signalflow.storage.gaps import advance_gap, close_gap, open_gap, open_gaps
@@ -13,14 +14,12 @@ from signalflow.storage.known import KnownPost, known_posts
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddit_changes import (
     Change,
-    Wanted,
     add_subreddits,
     change_subreddits,
     put_subreddits,
     remove_subreddits,
 )
 from signalflow.storage.subreddits import (
-    SubredditDefault,
     active_subreddits,
     list_subreddits,
     load_defaults,
@@ -31,7 +30,7 @@ from signalflow.storage.workers import forget_worker, heartbeat, live_workers
 from signalflow.storage.writer import write_batch
 from tests.integration.storage_rows import CREATED, NOON, column, observation, pool_of
 
-DEFAULTS = [SubredditDefault("Python", 60, "fast"), SubredditDefault("rust", 180, "medium")]
+DEFAULTS = [WatchedSubreddit("Python", 60, "fast"), WatchedSubreddit("rust", 180, "medium")]
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ async def test_loading_the_defaults_again_keeps_what_the_operator_changed(pool: 
     assert await load_defaults(pool, DEFAULTS) == 2
     await remove_subreddits(pool, ["RUST"], by="ann", now=NOON)
     await change_subreddits(pool, ["python"], Change(priority="slow", interval_seconds=600), by="ann", now=NOON)
-    assert await load_defaults(pool, [*DEFAULTS, SubredditDefault("go", 60, "fast")]) == 1
+    assert await load_defaults(pool, [*DEFAULTS, WatchedSubreddit("go", 60, "fast")]) == 1
     assert await active(pool) == [("go", 60, "fast"), ("Python", 600, "slow")]
 
 
@@ -68,16 +67,16 @@ async def test_a_removed_subreddit_can_be_added_again_and_begins_anew(pool: Pool
     await mark_state(pool, "rust", "private", NOON)
     await remove_subreddits(pool, ["rust"], by="ann", now=NOON)
     for _ in range(2):
-        rows = await add_subreddits(pool, ["Rust"], Wanted("", 60, "fast"), Change(), by="ann", now=NOON)
+        rows = await add_subreddits(pool, ["Rust"], Change(priority="fast"), by="ann", now=NOON)
         assert [(row.name, row.state, row.changed_by) for row in rows] == [("Rust", "unchecked", "ann")]
     assert await active(pool) == [("Python", 60, "fast"), ("Rust", 60, "fast")]
 
 
-async def test_adding_what_is_watched_keeps_its_tier_and_spelling(pool: Pool) -> None:
+async def test_adding_what_is_watched_keeps_its_priority_and_spelling(pool: Pool) -> None:
     await load_defaults(pool, DEFAULTS)
-    await add_subreddits(pool, ["PYTHON"], Wanted("", 600, "slow"), Change(), by="ann", now=NOON)
+    await add_subreddits(pool, ["PYTHON"], Change(), by="ann", now=NOON)
     assert ("Python", 60, "fast") in await active(pool)
-    await add_subreddits(pool, ["python"], Wanted("", 600, "slow"), Change(interval_seconds=30), by="ann", now=NOON)
+    await add_subreddits(pool, ["python"], Change(interval_seconds=30), by="ann", now=NOON)
     assert ("Python", 30, "fast") in await active(pool)
 
 
@@ -98,17 +97,17 @@ async def test_a_change_says_who_and_when_in_the_row_and_in_the_audit_log(pool: 
 @pytest.mark.parametrize(
     "row",
     [
-        SubredditDefault("no spaces", 60, "fast"),
-        SubredditDefault("python", 0, "fast"),
-        SubredditDefault("python", 90_000, "fast"),
-        SubredditDefault("python", 60, "quick"),  # type: ignore[arg-type]
+        WatchedSubreddit("no spaces", 60, "fast"),
+        WatchedSubreddit("python", 0, "fast"),
+        WatchedSubreddit("python", 90_000, "fast"),
+        WatchedSubreddit("python", 60, "quick"),  # type: ignore[arg-type]
     ],
 )
-async def test_a_subreddit_out_of_range_is_refused_with_the_whole_file(pool: Pool, row: SubredditDefault) -> None:
+async def test_a_subreddit_out_of_range_is_refused_with_the_whole_file(pool: Pool, row: WatchedSubreddit) -> None:
     with pytest.raises(Invalid):
-        await load_defaults(pool, [SubredditDefault("fine", 60, "fast"), row])
+        await load_defaults(pool, [WatchedSubreddit("fine", 60, "fast"), row])
     with pytest.raises(Invalid):
-        await put_subreddits(pool, [Wanted(row.name, row.interval_seconds, row.priority)], by="ann", now=NOON)
+        await put_subreddits(pool, [row], by="ann", now=NOON)
     assert await active(pool) == []
 
 

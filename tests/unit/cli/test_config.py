@@ -15,7 +15,7 @@ def app() -> Typer:
     return app
 
 
-@pytest.mark.parametrize("command", ["load", "list", "add", "pause", "resume", "remove", "tier"])
+@pytest.mark.parametrize("command", ["load", "list", "add", "pause", "resume", "remove", "priority", "tier"])
 def test_every_command_explains_itself(app: Typer, command: str) -> None:
     result = CliRunner().invoke(app, ["config", command, "--help"])
     assert result.exit_code == 0
@@ -27,8 +27,9 @@ def test_every_command_explains_itself(app: Typer, command: str) -> None:
     [
         (["add", "not a name"], "no name of a subreddit"),
         (["pause", "python", "a+b"], "no name of a subreddit"),
+        (["add", "python", "--priority", "quick"], "fast"),
         (["add", "python", "--tier", "quick"], "fast"),
-        (["tier", "python", "quick"], "fast"),
+        (["priority", "python", "quick"], "fast"),
         (["add", "python", "--interval", "4"], "--interval"),
         (["load", "/no/such/file.csv"], "does not exist"),
         (["remove"], "NAME"),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from signalflow.domain.subreddits import USUAL_INTERVALS, WatchedSubreddit
 from signalflow.errors import Invalid
-from signalflow.reddit.subreddits import TIER_INTERVALS, WatchedSubreddit, checked_name, read_subreddits
+from signalflow.reddit.subreddits import checked_name, read_subreddits
 
 HEADER = "name,interval_seconds,priority\n"
 
@@ -16,10 +17,10 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_the_defaults_are_the_115_of_three_tiers() -> None:
+def test_the_defaults_are_the_115_of_three_priorities() -> None:
     rows = read_subreddits()
     assert Counter(row.priority for row in rows) == {"fast": 26, "medium": 45, "slow": 44}
-    assert {(row.priority, row.interval_seconds) for row in rows} == set(TIER_INTERVALS.items())
+    assert {(row.priority, row.interval_seconds) for row in rows} == set(USUAL_INTERVALS.items())
 
 
 def test_columns_may_stand_in_any_order_and_the_file_may_come_from_a_spreadsheet(tmp_path: Path) -> None:

@@ -2,17 +2,18 @@
 
 import csv
 import io
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 
 from signalflow.clock import utcnow
+from signalflow.domain.subreddits import Priority
 from signalflow.errors import Invalid
-from signalflow.reddit.subreddits import COLUMNS, PAUSED_COLUMN, TIER_INTERVALS, parse_subreddits
+from signalflow.reddit.subreddits import COLUMNS, PAUSED_COLUMN, parse_subreddits
 from signalflow.storage.subreddit_changes import (
     Change,
-    Wanted,
     add_subreddits,
     change_subreddits,
     put_subreddits,
@@ -32,13 +33,11 @@ from web.api.subreddits.schemas import (
     Status,
     SubredditOut,
     SubredditPage,
-    Tier,
 )
 from web.api.subreddits.view import View
 
 MOST_ROWS_A_PAGE = 1000
 MOST_CSV_CHARACTERS = 1_000_000
-DEFAULT_TIER: Tier = "medium"
 
 router = APIRouter(tags=["subreddits"])
 
@@ -63,7 +62,7 @@ async def list_watched(
     settings: SettingsOf,
     _: Reader,
     search: Annotated[str | None, Query(max_length=64, description="Part of the name, in any case.")] = None,
-    priority: Annotated[Tier | None, Query(description="Only this tier.")] = None,
+    priority: Annotated[Priority | None, Query(description="Only this priority.")] = None,
     status: Annotated[Status | None, Query(description="Only those in this status.")] = None,
     cursor: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
     page_size: Annotated[int, Query(ge=1, le=MOST_ROWS_A_PAGE, description="Subreddits of a page.")] = 500,
@@ -86,11 +85,9 @@ async def list_watched(
 @router.post("/api/subreddits/", summary="Watch subreddits", responses=WRITE_PROBLEMS)
 async def add(pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, added: Added) -> list[SubredditOut]:
     """The poller looks at them within a minute, and within its budget; they are `pending` until Reddit has shown them."""
-    tier = added.priority or DEFAULT_TIER
-    defaults = Wanted("", added.interval_seconds or TIER_INTERVALS[tier], tier)
-    change = _change(added.priority, added.interval_seconds, None)
+    change = Change(priority=added.priority, interval_seconds=added.interval_seconds)
     now = utcnow()
-    rows = await add_subreddits(pool, added.names, defaults, change, by=who.name, now=now)
+    rows = await add_subreddits(pool, added.names, change, by=who.name, now=now)
     return (await View.of(pool, cache, settings, now)).shown(rows)
 
 
@@ -101,8 +98,7 @@ async def change_many(
 ) -> list[SubredditOut]:
     """All of them or, when one is not watched, none."""
     now = utcnow()
-    change = _change(changed.priority, changed.interval_seconds, changed.paused)
-    rows = await change_subreddits(pool, changed.names, change, by=who.name, now=now)
+    rows = await change_subreddits(pool, changed.names, changed.change, by=who.name, now=now)
     return (await View.of(pool, cache, settings, now)).shown(rows)
 
 
@@ -147,16 +143,14 @@ async def import_(
 ) -> Imported:
     """The whole file or, when one line is wrong, nothing. Subreddits that are not in it stay as they are."""
     try:
-        wanted = [
-            Wanted(row.name, row.interval_seconds, row.priority, row.paused)
-            # Spreadsheets begin a file with a byte order mark.
-            for row in parse_subreddits(content.removeprefix("\ufeff"), "body")
-        ]
+        # Spreadsheets begin a file with a byte order mark.
+        wanted = parse_subreddits(content.removeprefix("\ufeff"), "body")
     except Invalid as error:
         raise InvalidParameter("body", str(error)) from error
-    before = {row.name.lower(): row for row in await named_subreddits(pool, [row.name for row in wanted])}
+    before = {row.name.lower(): row.watched for row in await named_subreddits(pool, [row.name for row in wanted])}
     added = [row.name for row in wanted if row.name.lower() not in before]
-    changed = [row.name for row in wanted if row.name.lower() in before and not _same(before[row.name.lower()], row)]
+    # Names compare without case: another spelling changes nothing.
+    changed = [row.name for row in wanted if replace(before.get(row.name.lower(), row), name=row.name) != row]
     if not dry_run:
         await put_subreddits(pool, wanted, by=who.name, now=utcnow())
     unchanged = len(wanted) - len(added) - len(changed)
@@ -179,8 +173,7 @@ async def change(
     """Pause it, go on, or change how closely it is watched."""
     await _watched(pool, name)
     now = utcnow()
-    wanted = _change(changed.priority, changed.interval_seconds, changed.paused)
-    rows = await change_subreddits(pool, [name], wanted, by=who.name, now=now)
+    rows = await change_subreddits(pool, [name], changed.change, by=who.name, now=now)
     return (await View.of(pool, cache, settings, now)).shown(rows)[0]
 
 
@@ -202,18 +195,3 @@ async def _watched(pool: PoolOf, name: str) -> list[SubredditRow]:
     if not rows:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"r/{name} is not watched; POST /api/subreddits/ adds it")
     return rows
-
-
-def _change(tier: Tier | None, interval_seconds: int | None, paused: bool | None) -> Change:
-    """A change of the tier brings its usual interval, unless another is given."""
-    if interval_seconds is None and tier is not None:
-        interval_seconds = TIER_INTERVALS[tier]
-    return Change(paused=paused, priority=tier, interval_seconds=interval_seconds)
-
-
-def _same(row: SubredditRow, wanted: Wanted) -> bool:
-    return (row.interval_seconds, row.priority, row.paused) == (
-        wanted.interval_seconds,
-        wanted.priority,
-        wanted.paused,
-    )

@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from signalflow.domain.subreddits import DEFAULT_PRIORITY, Priority
 from signalflow.errors import Invalid
 from signalflow.reddit.subreddits import MAX_INTERVAL, MIN_INTERVAL, checked_name
+from signalflow.storage.subreddit_changes import Change
 
 MOST_NAMES = 500
 
@@ -28,13 +30,12 @@ Names = Annotated[
         examples=[["rust"]],
     ),
 ]
-Tier = Literal["fast", "medium", "slow"]
 Interval = Annotated[
     int,
     Field(
         ge=MIN_INTERVAL,
         le=MAX_INTERVAL,
-        description="Longest time between two looks, in seconds. Without it, the tier's usual one: 60, 180 or 600.",
+        description="Longest time between two looks, in seconds. Without it, that of the priority: 60, 180 or 600.",
     ),
 ]
 Status = Literal["paused", "pending", "ok", "refused"]
@@ -44,7 +45,7 @@ class SubredditOut(BaseModel):
     """A watched subreddit."""
 
     name: str = Field(description="Name without `r/`.", examples=["rust"])
-    priority: Tier = Field(description="How closely it is watched.")
+    priority: Priority = Field(description="How closely it is watched.")
     interval_seconds: int = Field(description="Longest time between two looks.")
     paused: bool
     status: Status = Field(
@@ -75,7 +76,7 @@ class Added(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     names: Names
-    priority: Tier | None = Field(None, description="How closely; `medium` for a new one.")
+    priority: Priority | None = Field(None, description=f"How closely; `{DEFAULT_PRIORITY}` for a new one.")
     interval_seconds: Interval | None = None
 
 
@@ -85,7 +86,7 @@ class Changed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     paused: bool | None = Field(None, description="Whether polling it stops.")
-    priority: Tier | None = None
+    priority: Priority | None = None
     interval_seconds: Interval | None = None
 
     @model_validator(mode="after")
@@ -93,6 +94,11 @@ class Changed(BaseModel):
         if self.paused is None and self.priority is None and self.interval_seconds is None:
             raise ValueError("give paused, priority or interval_seconds")
         return self
+
+    @property
+    def change(self) -> Change:
+        """What the configuration is told."""
+        return Change(paused=self.paused, priority=self.priority, interval_seconds=self.interval_seconds)
 
 
 class ChangedMany(Changed):
