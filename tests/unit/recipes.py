@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# The number of a revision, in the name of its module and in the module.
+_REVISION = re.compile(r'(versions/r|revision = ")(\d{4})')
 # What a command may need beside the packages.
 COPIED = (
     *("signalflow", "agents", "tables", "web", "migrations", "tests", "docs", "scripts"),
@@ -36,6 +39,17 @@ def copy_tree(copy: Path) -> None:
             shutil.copy(source, copy / name)
 
 
+def follow(all_recipes: Iterable[str], tree: Path) -> None:
+    """Apply the diffs of these recipes. The first revision that they add follows the newest one, whatever its number there."""
+    diffs = [diff for recipe in all_recipes for diff in blocks(recipe, "diff")]
+    newest = max(_REVISION.search(str(path))[2] for path in tree.glob("migrations/versions/r*.py"))  # type: ignore[index]
+    added = [match[2] for diff in diffs if (match := _REVISION.search(diff.partition("\n")[0]))]
+    shift = int(newest) + 1 - int(min(added, default=newest))
+    for diff in diffs:
+        is_revision = _REVISION.search(diff.partition("\n")[0])
+        apply(_REVISION.sub(lambda match: f"{match[1]}{int(match[2]) + shift:04}", diff) if is_revision else diff, tree)
+
+
 def apply(diff: str, tree: Path) -> None:
     """Change one file as a diff says whose hunks are found by their text. Raises AssertionError when one does not fit once."""
     header, _, body = diff.partition("\n")
@@ -49,6 +63,7 @@ def apply(diff: str, tree: Path) -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_text(new, encoding="utf-8")
             continue
+        assert path.exists(), f"{path} is missing"
         text = path.read_text(encoding="utf-8")
         assert f"\n{text}".count(f"\n{old}") == 1, f"not once in {path}:\n{old}"
         path.write_text(f"\n{text}".replace(f"\n{old}", f"\n{new}")[1:], encoding="utf-8")

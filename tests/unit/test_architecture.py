@@ -79,9 +79,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which all recipes were followed."""
     copy = tmp_path_factory.mktemp("recipes") / "signalflow"
     recipes.copy_tree(copy)
-    for recipe in RECIPES.values():
-        for diff in recipes.blocks(recipe, "diff"):
-            recipes.apply(diff, copy)
+    recipes.follow(RECIPES.values(), copy)
     return copy
 
 
