@@ -1,20 +1,21 @@
 """The dlq agent: dead letters into the database, acknowledged after the commit; and what became of those that were replayed."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 import mode
 import structlog
 
-from signalflow.clock import utcnow
-from signalflow.dead_letters.letter import NO_IDS, is_whole, parse_dead_letter
+from agents.resources import ResourcesOf
+from signalflow.dead_letters.dead_letters import DeadLetters
+from signalflow.dead_letters.letter import MalformedDeadLetter, is_whole, parse_dead_letter
 from signalflow.dead_letters.replay import settle
 from signalflow.errors import Invalid
-from signalflow.events import ORIGIN_HEADER, DeadLetter
+from signalflow.events import ORIGIN_HEADER
 from signalflow.fail_points import reach
-from signalflow.kafka.topic_ids import substitute_id
+from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import DEAD_LETTERS_STORED
 from signalflow.settings import Settings
@@ -29,7 +30,6 @@ log = structlog.get_logger()
 # A letter may hold 1.5 MB, so a statement takes few of them; one second later is soon enough.
 GATHERING = Gathering(due_records=20, most_records=20, seconds=0.5)
 SETTLE_EVERY_SECONDS = 2.0
-MALFORMED = "MalformedDeadLetter"
 _MOST_ID = 2**63 - 1
 
 
@@ -49,34 +49,20 @@ def origin_of(headers: Sequence[tuple[str, bytes]]) -> tuple[int, UUID] | None:
 class DlqHandler:
     """Stores batches of dead letters in one transaction each."""
 
-    def __init__(self, pool: Pool, worker: str, *, topic_ids: Mapping[str, UUID] = NO_IDS) -> None:
-        self._pool, self._worker, self._topic_ids = pool, worker, topic_ids
+    def __init__(self, pool: Pool, dead_letters: DeadLetters) -> None:
+        self._pool, self._dead_letters = pool, dead_letters
 
     async def prepare(self, batch: Batch) -> list[NewLetter]:
-        """The letters of a batch. A record that is none becomes one itself: what cannot be understood is kept as it is."""
+        """The letters of a batch. A record that holds no dead letter becomes one itself, so that it is kept as it is."""
         return [self._letter(record) for records in batch.partitions.values() for record in records]
 
-    def _letter(self, record: Any) -> NewLetter:
-        headers = tuple((name, bytes(value or b"")) for name, value in record.headers)
+    def _letter(self, record: KafkaRecord) -> NewLetter:
+        headers = [(name, bytes(value or b"")) for name, value in record.headers]
         try:
             letter = parse_dead_letter(record.key, record.value, headers)
-        except Invalid as error:
-            letter = DeadLetter(
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                key=record.key,
-                value=record.value,
-                headers=headers,
-                stage="decode",
-                error_type=MALFORMED,
-                error=str(error),
-                worker=self._worker,
-                failed_at=utcnow(),
-                topic_id=self._topic_ids.get(record.topic) or substitute_id(record.topic),
-            )
+        except MalformedDeadLetter as error:
             log.warning("malformed_dead_letter", partition=record.partition, offset=record.offset, error=str(error))
-            return NewLetter(letter, whole=False, previous=None)
+            return NewLetter(self._dead_letters.letter(record, error, "decode"), whole=False, previous=None)
         return NewLetter(letter, whole=is_whole(letter), previous=origin_of(letter.headers))
 
     async def commit(self, work: list[NewLetter], owned: Ownership) -> None:
@@ -107,9 +93,9 @@ class DlqHandler:
 
 
 def register(
-    app: Application, settings: Settings, handler_of: Callable[[], DlqHandler], pool_of: Callable[[], Pool]
+    app: Application, settings: Settings, handler_of: Callable[[], DlqHandler], resources: ResourcesOf
 ) -> None:
-    """Add agent and timer to the app. `handler_of()` and `pool_of()` give what they use once the worker runs."""
+    """Add agent and timer to the app. `handler_of()` and `resources().pool` give what they use once the worker runs."""
     topic = raw_bytes_topic(app, TopicNames.of(settings).posts_dlq)
 
     @app.agent(topic, name="dlq", supervisor_strategy=mode.CrashingSupervisor)
@@ -119,4 +105,4 @@ def register(
     @app.timer(interval=SETTLE_EVERY_SECONDS, on_leader=True, name="dlq_settle")
     @guarded("dlq_settle")
     async def dlq_settle() -> None:
-        await settle(pool_of(), settings)
+        await settle(resources().pool, settings)

@@ -1,28 +1,27 @@
 """The enrich agent: raw observations in, enriched records and post states out, bad records to the dead-letter topic."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import mode
 import structlog
 
-from signalflow.clock import utcnow
-from signalflow.dead_letters.letter import NO_IDS, dead_letter
-from signalflow.dead_letters.limit import DeadLetterLimit
+from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.observations import PostState
 from signalflow.enrichment import Enricher, validated
 from signalflow.errors import Invalid, SignalflowError
-from signalflow.events import Source, Stage, encode, lineage
+from signalflow.events import DeadLetter, Source, encode, lineage
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topics import TopicNames
-from signalflow.metrics import DEAD_LETTERS
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
 from signalflow.streams.state_table import State, StateTable
 from signalflow.streams.unit_of_work import Unit, write_unit
+from signalflow.streams.watermarks import Watermarks
 from tables.post_state import decode_state, encode_state
 
 log = structlog.get_logger()
@@ -61,45 +60,50 @@ class States:
         return {key: encode_state(state) for key in sorted(self._changed) if (state := self._decoded[key])}
 
 
+@dataclass
+class EnrichWork:
+    """What one batch gives: the dead letters of its bad records, and the unit of work of the others."""
+
+    letters: list[DeadLetter] = field(default_factory=list)
+    unit: Unit = field(default_factory=Unit)
+
+
 class EnrichHandler:
-    """Takes batches of raw records through the unit of work. `newest_us`: per partition, the newest observation time processed."""
+    """Takes batches of raw records through the unit of work. `watermarks` learns how far each partition was processed."""
 
     def __init__(
         self,
         settings: Settings,
         table: StateTable,
         producer: ConfirmedProducer,
-        worker: str,
-        *,
-        topic_ids: Mapping[str, UUID] = NO_IDS,
-        limit: DeadLetterLimit | None = None,
+        dead_letters: DeadLetters,
+        watermarks: Watermarks,
     ) -> None:
         self._enricher = Enricher(settings)
-        self._topics = TopicNames.of(settings)
-        self._table, self.producer, self._worker = table, producer, worker
-        self._topic_ids, self._limit = topic_ids, limit
-        self.newest_us: dict[int, int] = {}
+        self._enriched_topic = TopicNames.of(settings).posts_enriched
+        self._table, self._producer, self._dead_letters = table, producer, dead_letters
+        self._watermarks = watermarks
 
-    async def prepare(self, batch: Batch) -> Unit:
-        """Outputs and states of a batch, computed from the log and the table alone."""
-        unit = Unit()
+    async def prepare(self, batch: Batch) -> EnrichWork:
+        """Outputs, states and dead letters of a batch, computed from the log and the table alone."""
+        work = EnrichWork()
         for partition, records in batch.partitions.items():
             states = States(self._table.read(partition, list({record.key for record in records if record.key})))
             for index, record in enumerate(records):
                 if index % RECORDS_A_TURN == RECORDS_A_TURN - 1:
                     await asyncio.sleep(0)
                 try:
-                    self._take(unit, states, record)
+                    self._take(work.unit, states, record)
                 except Defect as error:
-                    unit.emit(self._topics.posts_dlq, partition, self._dead_letter(record, error, "enrich"))
+                    work.letters.append(self._dead_letters.letter(record, error, "enrich"))
                 except Invalid as error:
-                    unit.emit(self._topics.posts_dlq, partition, self._dead_letter(record, error, "validate"))
-            unit.states[partition] = states.changes()
-        return unit
+                    work.letters.append(self._dead_letters.letter(record, error, "validate"))
+            work.unit.states[partition] = states.changes()
+        return work
 
-    def _take(self, unit: Unit, states: States, record: Any) -> None:
+    def _take(self, unit: Unit, states: States, record: KafkaRecord) -> None:
         envelope = validated(record)
-        key: bytes = record.key
+        key = envelope.payload.id.encode()
         source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
         try:
             enriched, state = self._enricher.enrich(envelope, source, lambda: states.get(key))
@@ -108,27 +112,22 @@ class EnrichHandler:
         except Exception as error:
             log.exception("enrich_defect", topic=record.topic, partition=record.partition, offset=record.offset)
             raise Defect(f"{type(error).__name__}: {error}") from error
-        unit.emit(
-            self._topics.posts_enriched, record.partition, Outgoing(key, encode(enriched), lineage(record.headers))
-        )
+        unit.emit(self._enriched_topic, record.partition, Outgoing(key, encode(enriched), lineage(record.headers)))
         if state is not None:
             states.put(key, state)
             # No later than the log itself, or one observation from tomorrow would expire the states of today.
-            reached = min(state.ring[-1].observed_us, record.timestamp * 1000)
-            self.newest_us[record.partition] = max(self.newest_us.get(record.partition, 0), reached)
+            self._watermarks.advance(record.partition, min(state.ring[-1].observed_us, record.timestamp * 1000))
 
-    def _dead_letter(self, record: Any, error: Invalid, stage: Stage) -> Outgoing:
-        DEAD_LETTERS.labels(stage=stage).inc()
-        log.warning(
-            "dead_letter", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error)
-        )
-        return dead_letter(record, error, stage=stage, worker=self._worker, now=utcnow(), topic_ids=self._topic_ids)
+    async def commit(self, work: EnrichWork, owned: Ownership) -> None:
+        """Dead letters, outputs, changelog, RocksDB, in this order, each confirmed before the next.
 
-    async def commit(self, work: Unit, owned: Ownership) -> None:
-        """Outputs, changelog, RocksDB, in this order, each confirmed before the next. Raises Fatal before any of them at the limit."""
-        if self._limit is not None:
-            await self._limit.admit(work.outputs.get(self._topics.posts_dlq, {}))
-        await write_unit(work, self.producer, self._table, owned)
+        Raises Fatal before any of them when the dead letters exceed their limit.
+        """
+        if work.letters:
+            owned.check()
+            await self._dead_letters.send(work.letters)
+            work.letters = []
+        await write_unit(work.unit, self._producer, self._table, owned)
 
 
 def register(app: Application, settings: Settings, handler_of: Callable[[], EnrichHandler]) -> None:

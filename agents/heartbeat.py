@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from signalflow.storage.pool import Pool
+from agents.resources import ResourcesOf
 from signalflow.storage.workers import forget_worker, heartbeat
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
@@ -16,7 +16,7 @@ EVERY_SECONDS = 5.0
 FAREWELL_SECONDS = 1.0
 
 
-def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable[[], bool], *, can_poll: bool) -> None:
+def register(app: Application, resources: ResourcesOf, is_polling: Callable[[], bool], *, can_poll: bool) -> None:
     """Add the timer to the app."""
     # Whether there is a row that this process has made: one that ended before it had a pool has nothing to take back.
     told = asyncio.Event()
@@ -26,7 +26,7 @@ def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable
     async def health() -> None:
         recovered = bool(app.tables.actives_ready) and not app.rebalancing
         await heartbeat(
-            pool_of(),
+            resources().pool,
             name=app.workspace.name,
             pid=os.getpid(),
             web_url=str(app.conf.canonical_url),
@@ -41,7 +41,7 @@ def register(app: Application, pool_of: Callable[[], Pool], is_polling: Callable
     async def farewell() -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
-                await forget_worker(pool_of(), name=app.workspace.name, pid=os.getpid())
+                await forget_worker(resources().pool, name=app.workspace.name, pid=os.getpid())
 
     async def stop(sender: Any = None, **_: Any) -> None:
         if told.is_set():

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from agents.ingest_sources import DatabaseSources
+from agents.resources import ResourcesOf
 from signalflow.domain.leadership import Lock, should_poll
 from signalflow.errors import Retryable
 from signalflow.metrics import IS_POLLER
@@ -27,9 +28,9 @@ HEARTBEATS_WITHIN = timedelta(seconds=15)
 
 
 class Ingest:
-    """Owns the poller of this worker: starts and stops it as leadership and lock come and go. `resources` has `.pool` and `.publisher`."""
+    """Owns the poller of this worker: starts and stops it as leadership and lock come and go."""
 
-    def __init__(self, settings: Settings, resources: Callable[[], Any]) -> None:
+    def __init__(self, settings: Settings, resources: ResourcesOf) -> None:
         self._settings, self._resources = settings, resources
         self._lock = PollerLock(settings)
         self._task: asyncio.Task[None] | None = None
@@ -121,7 +122,7 @@ def why_it_cannot_poll(settings: Settings) -> str | None:
     return None
 
 
-def register(app: Application, settings: Settings, resources: Callable[[], Any]) -> Callable[[], bool]:
+def register(app: Application, settings: Settings, resources: ResourcesOf) -> Callable[[], bool]:
     """Add the leader timer to the app, unless this application does not poll; returns a function that says whether it polls now."""
     ingest = Ingest(settings, resources)
     reason = why_it_cannot_poll(settings)

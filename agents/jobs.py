@@ -3,12 +3,10 @@
 In TimescaleDB mode the database's own policies do this, and the functions called here do nothing.
 """
 
-from collections.abc import Callable
-
+from agents.resources import ResourcesOf
 from signalflow.settings import Settings
 from signalflow.storage.jobs import drop_old, ensure_partitions, refresh_touched
 from signalflow.storage.partitions import database_time
-from signalflow.storage.pool import Pool
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
 
@@ -17,16 +15,16 @@ RETENTION_EVERY_SECONDS = 3600.0
 DAYS_AHEAD = 3
 
 
-def register(app: Application, settings: Settings, pool_of: Callable[[], Pool]) -> None:
+def register(app: Application, settings: Settings, resources: ResourcesOf) -> None:
     """Add the timers to the app."""
 
     @app.timer(interval=ROLLUP_EVERY_SECONDS, on_leader=True, name="rollup")
     @guarded("rollup")
     async def rollup() -> None:
-        await ensure_partitions(pool_of(), await database_time(pool_of()), DAYS_AHEAD)
-        await refresh_touched(pool_of())
+        await ensure_partitions(resources().pool, await database_time(resources().pool), DAYS_AHEAD)
+        await refresh_touched(resources().pool)
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="retention")
     @guarded("retention")
     async def retention() -> None:
-        await drop_old(pool_of(), await database_time(pool_of()), settings.history_retention_days)
+        await drop_old(resources().pool, await database_time(resources().pool), settings.history_retention_days)

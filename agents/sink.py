@@ -1,28 +1,24 @@
 """The sink agent: enriched records into the database, acknowledged after the commit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import mode
-import structlog
 
 from signalflow.clock import utcnow
-from signalflow.dead_letters.letter import NO_IDS, dead_letter
-from signalflow.dead_letters.limit import DeadLetterLimit
+from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid
-from signalflow.events import Enriched, Stage, decode_enriched
+from signalflow.events import DeadLetter, Enriched, decode_enriched
 from signalflow.fail_points import reach
-from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topics import TopicNames
-from signalflow.metrics import DEAD_LETTERS, ROWS_WRITTEN, VISIBLE_SECONDS
+from signalflow.metrics import ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.settings import Settings
+from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_or_reject
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
-
-log = structlog.get_logger()
 
 # Rows of one flush whose latency is measured: enough for a quantile, and no cost that grows with the load.
 MOST_TIMED_ROWS = 50
@@ -30,70 +26,45 @@ MOST_TIMED_ROWS = 50
 
 @dataclass
 class Flush:
-    """Rows to store with the records they came from, and dead letters by partition."""
+    """Rows to store with the records they came from, and the dead letters of records that could not be decoded."""
 
     rows: list[Enriched] = field(default_factory=list)
-    records: list[Any] = field(default_factory=list)
-    undecodable: dict[int, list[Outgoing]] = field(default_factory=dict)
+    records: list[KafkaRecord] = field(default_factory=list)
+    undecodable: list[DeadLetter] = field(default_factory=list)
 
 
 class SinkHandler:
     """Writes batches of enriched records in one transaction each."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        pool: Any,
-        producer: ConfirmedProducer,
-        worker: str,
-        *,
-        topic_ids: Mapping[str, UUID] = NO_IDS,
-        limit: DeadLetterLimit | None = None,
-    ) -> None:
-        self._dlq = TopicNames.of(settings).posts_dlq
-        self._pool, self._producer, self._worker = pool, producer, worker
-        self._topic_ids, self._limit = topic_ids, limit
+    def __init__(self, pool: Pool, dead_letters: DeadLetters) -> None:
+        self._pool, self._dead_letters = pool, dead_letters
 
     async def prepare(self, batch: Batch) -> Flush:
         """Decode; a record that cannot be decoded becomes a dead letter."""
         flush = Flush()
-        for partition, records in batch.partitions.items():
+        for records in batch.partitions.values():
             for record in records:
                 try:
                     flush.rows.append(decode_enriched(record.value or b""))
                     flush.records.append(record)
                 except Invalid as error:
-                    letter = self._dead_letter(record, error, "decode")
-                    flush.undecodable.setdefault(partition, []).append(letter)
-                    DEAD_LETTERS.labels(stage="decode").inc()
+                    flush.undecodable.append(self._dead_letters.letter(record, error, "decode"))
         return flush
 
     async def commit(self, work: Flush, owned: Ownership) -> None:
-        """Rows into the database; those that it refuses, and those that did not decode, to the dead-letter topic, confirmed."""
-        if work.undecodable:
-            await self._set_aside(work.undecodable)
-            work.undecodable = {}
+        """Rows into the database. Those that it refuses, and records that did not decode, become confirmed dead letters."""
+        await self._set_aside(work.undecodable)
+        work.undecodable = []
         rejected = await write_or_reject(self._pool, work.rows)
-        if rejected:
-            letters: dict[int, list[Outgoing]] = {}
-            for rejection in rejected:
-                record = work.records[rejection.index]
-                letter = self._dead_letter(record, rejection.error, "write")
-                letters.setdefault(record.partition, []).append(letter)
-            await self._set_aside(letters)
-            DEAD_LETTERS.labels(stage="write").inc(len(rejected))
-            log.warning("rows_rejected", rows=len(rejected), first_error=str(rejected[0].error))
+        await self._set_aside(
+            [self._dead_letters.letter(work.records[row.index], row.error, "write") for row in rejected]
+        )
         self._count(work.rows, len(rejected))
 
-    def _dead_letter(self, record: Any, error: Invalid, stage: Stage) -> Outgoing:
-        return dead_letter(record, error, stage=stage, worker=self._worker, now=utcnow(), topic_ids=self._topic_ids)
-
-    async def _set_aside(self, letters: dict[int, list[Outgoing]]) -> None:
-        """Send dead letters, confirmed. Raises Fatal, with nothing sent, when they exceed the limit."""
-        if self._limit is not None:
-            await self._limit.admit(letters)
-        await self._producer.send(self._dlq, letters)
-        reach("sink.after_dead_letters")
+    async def _set_aside(self, letters: Sequence[DeadLetter]) -> None:
+        if letters:
+            await self._dead_letters.send(letters)
+            reach("sink.after_dead_letters")
 
     def _count(self, rows: Sequence[Enriched], rejected: int) -> None:
         ROWS_WRITTEN.inc(len(rows) - rejected)

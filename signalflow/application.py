@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -15,7 +15,8 @@ from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler
 from signalflow import clock, fail_points
-from signalflow.dead_letters.limit import DeadLetterLimit, History
+from signalflow.dead_letters.dead_letters import DeadLetters
+from signalflow.dead_letters.limit import OpenOffsets
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.admin import KAFKA_AWAY_SECONDS, create_topics
 from signalflow.kafka.producer import ConfirmedProducer
@@ -29,6 +30,8 @@ from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
 from signalflow.streams.app import Application, create_faust_app
+from signalflow.streams.state_table import StateTable
+from signalflow.streams.watermarks import Watermarks
 from signalflow.streams.workspace import claim_workspace, fit_to_changelog
 from tables.post_state import create_post_state
 from web.worker import views
@@ -56,7 +59,8 @@ class Worker(Application):
     """The application of one worker process."""
 
     resources: Resources
-    table: Any
+    table: StateTable
+    watermarks: Watermarks
 
     async def on_start(self) -> None:
         """Wait for Kafka, then check what must hold before the first record: topics, local state, schema. Raises Fatal, and the worker ends."""
@@ -66,14 +70,16 @@ class Worker(Application):
         await _check_schema_if_reachable(pool)
         producer = ConfirmedProducer(settings, f"{settings.app_id}-{name}")
         publishing = ConfirmedProducer(settings, f"{settings.app_id}-{name}-ingest")
-        limit = DeadLetterLimit(settings, _open_offsets(pool, topic_ids))
+        dead_letters = DeadLetters(
+            settings, producer, name, topic_ids=topic_ids, open_offsets=_open_offsets(pool, topic_ids)
+        )
         self.resources = Resources(
             pool=pool,
             producer=producer,
             publisher=Publisher(publishing, TopicNames.of(settings).posts_raw),
-            enrich=EnrichHandler(settings, self.table, producer, name, topic_ids=topic_ids, limit=limit),
-            sink=SinkHandler(settings, pool, producer, name, topic_ids=topic_ids, limit=limit),
-            dlq=DlqHandler(pool, name, topic_ids=topic_ids),
+            enrich=EnrichHandler(settings, self.table, producer, dead_letters, self.watermarks),
+            sink=SinkHandler(pool, dead_letters),
+            dlq=DlqHandler(pool, dead_letters),
         )
         await super().on_start()
 
@@ -123,7 +129,7 @@ def end_process_after(seconds: float) -> None:
     timer.start()
 
 
-def _open_offsets(pool: Pool, topic_ids: Mapping[str, UUID]) -> History:
+def _open_offsets(pool: Pool, topic_ids: Mapping[str, UUID]) -> OpenOffsets:
     """What the limit asks about earlier dead letters; an adapter cannot ask another."""
 
     async def history(topic: str, partition: int, first: int, end: int) -> list[int]:
@@ -167,15 +173,18 @@ def create_app(settings: Settings | None = None) -> Worker:
     clock.set_wrong(settings.clock_offset_seconds)
     use_our_connections()
     app = create_faust_app(Worker, settings, claim_workspace(settings))
-    table = app.table = create_post_state(app, settings)
-    enrich.register(app, settings, lambda: app.resources.enrich)
-    sink.register(app, settings, lambda: app.resources.sink)
-    dlq.register(app, settings, lambda: app.resources.dlq, lambda: app.resources.pool)
-    expire.register(app, table, lambda: app.resources.enrich)
-    is_polling = ingest.register(app, settings, lambda: app.resources)
-    can_poll = ingest.why_it_cannot_poll(settings) is None
-    heartbeat.register(app, lambda: app.resources.pool, is_polling, can_poll=can_poll)
+    app.table, app.watermarks = create_post_state(app, settings), Watermarks()
+
+    def resources() -> Resources:
+        return app.resources
+
+    enrich.register(app, settings, lambda: resources().enrich)
+    sink.register(app, settings, lambda: resources().sink)
+    dlq.register(app, settings, lambda: resources().dlq, resources)
+    expire.register(app, app.table, app.watermarks, resources)
+    is_polling = ingest.register(app, settings, resources)
+    heartbeat.register(app, resources, is_polling, can_poll=ingest.why_it_cannot_poll(settings) is None)
     lag.register(app)
-    jobs.register(app, settings, lambda: app.resources.pool)
-    views.register(app, table)
+    jobs.register(app, settings, resources)
+    views.register(app, app.table)
     return app

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from signalflow.domain.features import text_features
 from signalflow.domain.observations import UNKNOWN, Observation, PostState, Step, expired, observe
 from signalflow.domain.trending import TrendingRule, trending
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, Envelope, Source, TextFeatures, decode_envelope
+from signalflow.kafka.records import KafkaRecord
 from signalflow.settings import Settings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,7 +40,7 @@ def trending_rule(settings: Settings) -> TrendingRule:
     )
 
 
-def validated(record: Any) -> Envelope:
+def validated(record: KafkaRecord) -> Envelope:
     """Decode a record of the raw topic. Raises Invalid that names the field: not decodable, wrong key, absurd times."""
     if record.value is None:
         raise Invalid("the record has no value", field="value")

@@ -196,7 +196,7 @@ class DeadLetter:
     attempt: int = 1
 
     def dlq_headers(self) -> list[tuple[str, bytes]]:
-        """The original headers untouched, then ours with the prefix `dlq_`."""
+        """Where the record came from and why it failed, as headers with the prefix `dlq_`."""
         ours = {
             "topic": self.topic,
             "partition": str(self.partition),
@@ -209,7 +209,7 @@ class DeadLetter:
             "failed_at": self.failed_at.astimezone(UTC).isoformat(),
             "topic_id": str(self.topic_id),
         }
-        return [*self.headers, *((f"dlq_{name}", text.encode("utf-8", "replace")) for name, text in ours.items())]
+        return [(f"dlq_{name}", text.encode("utf-8", "replace")) for name, text in ours.items()]
 
 
 # What a replay adds to a record, and every topic on its way passes on.
@@ -217,9 +217,9 @@ ATTEMPT_HEADER = "attempt"
 ORIGIN_HEADER = "dlq_of"
 
 
-def lineage(headers: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+def lineage(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
     """The headers that tie a replayed record to the dead letter it was; none for a record that came for the first time."""
-    return [(name, value) for name, value in headers if name in (ATTEMPT_HEADER, ORIGIN_HEADER)]
+    return [(name, value or b"") for name, value in headers if name in (ATTEMPT_HEADER, ORIGIN_HEADER)]
 
 
 def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:

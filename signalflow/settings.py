@@ -103,15 +103,10 @@ class Settings(BaseSettings):
         description="Port of the worker's web views; worker-1 has it, worker-2 the next; a worker with a name of its own has exactly this one.",
     )
 
-    # --- cures for Faust 0.15.3, each to be switched off when upstream is fixed (docs/decisions/faust-cures.md)
-    faust_suspend_before_recovery: bool = Field(
-        True, description="Suspend the flow before recovery completes, so that no queue is cleared."
-    )
-    faust_ignore_gaps: bool = Field(
-        True, description="Never let Faust count offsets as acknowledged that it did not deliver."
-    )
+    # --- the guard against skipped offsets (docs/decisions/faust-cures.md)
     contiguity_guard: bool = Field(
-        True, description="Stop the worker when an offset is skipped, instead of losing the record."
+        True,
+        description="Stop the worker when an offset was skipped, and never commit past it; off: pass over the hole.",
     )
 
     # --- enrich agent

@@ -1,20 +1,23 @@
-"""Dead letters: one bad record, set aside whole, with where it came from and why; written by agents, read by the dlq agent."""
+"""Dead letters: a record that cannot be processed, with where it came from and why, and its form in the dead-letter topic."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import get_args
 from uuid import UUID
 
 from signalflow.errors import Invalid
 from signalflow.events import DeadLetter, Stage, attempt_of, lineage
 from signalflow.kafka.producer import Outgoing
+from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topic_ids import substitute_id
 
-# The topic takes 2 MiB and a header or two. Limits of topics count compressed bytes, so a record may be larger than its topic's.
+# The topic takes 2 MiB. Limits of topics count compressed bytes, so a record may be larger than its topic's limit.
 MOST_VALUE_BYTES = 1_500_000
 MOST_HEADER_BYTES = 100_000
 MOST_KEY_BYTES = 100_000
+# The headers that link a replayed record to its dead letter are short, unless somebody else wrote them.
+MOST_LINK_BYTES = 100
 TRUNCATED = "dlq_truncated"
 HEADERS_DROPPED = "dlq_headers_dropped"
 # The first of the headers that `DeadLetter.dlq_headers` puts behind the original ones.
@@ -24,35 +27,27 @@ _MOST_INT = 2**31 - 1
 NO_IDS: Mapping[str, UUID] = MappingProxyType({})
 
 
-def dead_letter(
-    record: Any,
+class MalformedDeadLetter(Invalid):
+    """A record of the dead-letter topic that holds no dead letter."""
+
+
+def letter_of(
+    record: KafkaRecord,
     error: Invalid,
     *,
     stage: Stage,
     worker: str,
     now: datetime,
     topic_ids: Mapping[str, UUID] = NO_IDS,
-) -> Outgoing:
-    """The record for the dead-letter topic: original key, value and headers, and ours beside them.
-
-    A key or value that no topic would take is cut, and the header `dlq_truncated` gives the size of both: better than a worker that cannot go on.
-    """
-    original = tuple((name, bytes(value or b"")) for name, value in record.headers)
-    headers = original
-    if sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
-        # The link to the attempt before is short, unless somebody else wrote it.
-        kept = [(name, value) for name, value in lineage(headers)[:2] if len(value) <= 100]
-        headers = (*kept, (HEADERS_DROPPED, str(len(headers)).encode()))
-    key, value = record.key, record.value
-    if len(key or b"") > MOST_KEY_BYTES or len(value or b"") > MOST_VALUE_BYTES:
-        headers = (*headers, (TRUNCATED, str(len(key or b"") + len(value or b"")).encode()))
-        key, value = key and key[:MOST_KEY_BYTES], value and value[:MOST_VALUE_BYTES]
-    letter = DeadLetter(
+) -> DeadLetter:
+    """The dead letter of a record: key, value and headers as they are, and why the record failed."""
+    headers = tuple((name, bytes(value or b"")) for name, value in record.headers)
+    return DeadLetter(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        key=key,
-        value=value,
+        key=record.key,
+        value=record.value,
         headers=headers,
         stage=stage,
         error_type=type(error).__name__,
@@ -60,19 +55,34 @@ def dead_letter(
         worker=worker,
         failed_at=now,
         topic_id=topic_ids.get(record.topic) or substitute_id(record.topic),
-        attempt=attempt_of(original),
+        attempt=attempt_of(headers),
     )
-    return Outgoing(letter.key, letter.value, letter.dlq_headers())
+
+
+def record_of(letter: DeadLetter) -> Outgoing:
+    """The record for the dead-letter topic: original key, value and headers, and ours behind them.
+
+    What the topic would refuse is cut, so that the worker can go on. The header `dlq_truncated` then gives the original
+    size of key and value in bytes, and `dlq_headers_dropped` the number of original headers.
+    """
+    key, value, headers = letter.key, letter.value, list(letter.headers)
+    if sum(len(name) + len(content) for name, content in headers) > MOST_HEADER_BYTES:
+        links = [(name, content) for name, content in lineage(headers)[:2] if len(content) <= MOST_LINK_BYTES]
+        headers = [*links, (HEADERS_DROPPED, str(len(headers)).encode())]
+    if len(key or b"") > MOST_KEY_BYTES or len(value or b"") > MOST_VALUE_BYTES:
+        headers.append((TRUNCATED, str(len(key or b"") + len(value or b"")).encode()))
+        key, value = key and key[:MOST_KEY_BYTES], value and value[:MOST_VALUE_BYTES]
+    return Outgoing(key, value, [*headers, *letter.dlq_headers()])
 
 
 def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> DeadLetter:
-    """The dead letter that a record of the dead-letter topic holds. Raises Invalid when it holds none.
+    """The dead letter that a record of the dead-letter topic holds. Raises MalformedDeadLetter when it holds none.
 
-    Letters of versions that knew no topic ids get the substitute.
+    A letter without a topic id gets the substitute id of its topic.
     """
     names = [name for name, _ in headers]
     if _FIRST_OF_OURS not in names:
-        raise Invalid(f"no header {_FIRST_OF_OURS}", field=_FIRST_OF_OURS)
+        raise MalformedDeadLetter(f"no header {_FIRST_OF_OURS}", field=_FIRST_OF_OURS)
     # Original headers may have any name; ours come last, and the first of them only once.
     start = len(names) - 1 - names[::-1].index(_FIRST_OF_OURS)
     ours = {name.removeprefix("dlq_"): content.decode("utf-8", "replace") for name, content in headers[start:]}
@@ -100,9 +110,9 @@ def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Sequence[
             attempt=_number(ours["attempt"], 1, _MOST_INT),
         )
     except KeyError as error:
-        raise Invalid(f"no header dlq_{error.args[0]}", field=f"dlq_{error.args[0]}") from error
+        raise MalformedDeadLetter(f"no header dlq_{error.args[0]}", field=f"dlq_{error.args[0]}") from error
     except ValueError as error:
-        raise Invalid(f"a header is wrong: {error}") from error
+        raise MalformedDeadLetter(f"a header is wrong: {error}") from error
 
 
 def _number(text: str, least: int, most: int) -> int:

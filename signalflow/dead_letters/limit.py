@@ -12,16 +12,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from signalflow.dead_letters.letter import parse_dead_letter
 from signalflow.errors import Fatal, Invalid, Retryable
-from signalflow.kafka.producer import Outgoing
+from signalflow.events import DeadLetter
 from signalflow.metrics import DEAD_LETTER_LIMIT_USED
 from signalflow.settings import Settings
 
 log = structlog.get_logger()
 
-# Open dead letters of a topic's partition with offsets from the first number to below the second.
-History = Callable[[str, int, int, int], Awaitable[Iterable[int]]]
+# Offsets of the open dead letters of a topic's partition, from the first number to below the second. Raises Retryable.
+OpenOffsets = Callable[[str, int, int, int], Awaitable[Iterable[int]]]
 # Enriching does not depend on the database: one that does not answer in this time is not asked.
 HISTORY_SECONDS = 1.0
 
@@ -61,24 +60,22 @@ class Limit:
 class DeadLetterLimit:
     """Counts the dead letters of one worker."""
 
-    def __init__(self, settings: Settings, history: History) -> None:
+    def __init__(self, settings: Settings, open_offsets: OpenOffsets) -> None:
         self._limit = Limit(settings.dlq_limit_in_row, settings.dlq_limit_share, settings.dlq_limit_window)
-        self._history = history
+        self._open_offsets = open_offsets
         self._bad: dict[tuple[str, int], set[int]] = {}
 
-    async def admit(self, batches: Mapping[int, Sequence[Outgoing]]) -> None:
-        """Count these letters, before they are sent. Raises Fatal when they exceed the limit: then none of them may be sent.
+    async def admit(self, letters: Iterable[DeadLetter]) -> None:
+        """Count these letters before they are sent. Raises Fatal when they exceed the limit: then none of them may be sent.
 
-        Replayed records do not count: an operator sent them, and their attempts are bounded.
+        A replayed record does not count: an operator sent it, and its attempts are bounded.
         """
         if not self._limit.in_row and not self._limit.share:
             return
         fresh: dict[tuple[str, int], dict[int, str]] = {}
-        for letters in batches.values():
-            for outgoing in letters:
-                letter = parse_dead_letter(outgoing.key, outgoing.value, outgoing.headers)
-                if letter.attempt == 1:
-                    fresh.setdefault((letter.topic, letter.partition), {})[letter.offset] = letter.error
+        for letter in letters:
+            if letter.attempt == 1:
+                fresh.setdefault((letter.topic, letter.partition), {})[letter.offset] = letter.error
         for (topic, partition), errors in fresh.items():
             await self._count(topic, partition, errors)
 
@@ -106,7 +103,7 @@ class DeadLetterLimit:
     async def _earlier(self, topic: str, partition: int, first: int, end: int) -> set[int]:
         try:
             async with asyncio.timeout(HISTORY_SECONDS):
-                return set(await self._history(topic, partition, first, end))
+                return set(await self._open_offsets(topic, partition, first, end))
         except (Retryable, Invalid, TimeoutError) as error:
             log.warning("dead_letter_limit_without_history", topic=topic, error=str(error))
             return set()

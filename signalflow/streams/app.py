@@ -42,7 +42,6 @@ class Application(faust.App):
         transport = super()._new_transport()
         transport.Consumer = consumer_class(
             source_topics(self.settings),
-            ignore_gaps=self.settings.faust_ignore_gaps,
             guard_sequence=self.settings.contiguity_guard,
         )
         return transport
@@ -82,9 +81,6 @@ def _credentials(settings: Settings) -> Credentials | None:
 def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace) -> AppT:
     """A Faust app of this class for these settings; no connection is made."""
     host, port = settings.worker_web_host, settings.worker_web_port + workspace.slot
-    options: dict[str, Any] = {"ConsumerScheduler": run_scheduler(source_topics(settings))}
-    if settings.faust_suspend_before_recovery:
-        options["TableManager"] = SuspendingTableManager
     app = kind(
         settings.app_id,
         broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka.split(",")),
@@ -117,7 +113,8 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
         canonical_url=f"http://{host}:{port}",
         web_tables_enabled=False,
         web_in_thread=False,
-        **options,
+        ConsumerScheduler=run_scheduler(source_topics(settings)),
+        TableManager=SuspendingTableManager,
     )
     app.settings, app.workspace = settings, workspace
     return app

@@ -18,6 +18,7 @@ import structlog
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
+from signalflow.kafka.records import KafkaRecord
 from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, HOLES, RECORDS, UNIT_SECONDS
 from signalflow.streams.faust_consumer import first_offset
 
@@ -47,7 +48,7 @@ class Batch:
         self.events = events
         self.topic: str = events[0].message.topic
         self.generation: int = events[0].message.generation_id
-        self.partitions: dict[int, list[Any]] = {}
+        self.partitions: dict[int, list[KafkaRecord]] = {}
         for event in events:
             self.partitions.setdefault(event.message.partition, []).extend(event.message.value)
 
@@ -120,7 +121,7 @@ class Contiguity:
             raise Fatal(
                 f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due; stopping so that the "
                 "records between are read again from the last commit. If they are gone from the topic for good, start once with "
-                "SIGNALFLOW_CONTIGUITY_GUARD=false SIGNALFLOW_FAUST_IGNORE_GAPS=false"
+                "SIGNALFLOW_CONTIGUITY_GUARD=false"
             )
         self._next[message.tp] = max(message.offset + 1, expected or 0)
 

@@ -73,7 +73,6 @@ class Consumer(driver.Consumer):
 
     # Set by the subclass that `consumer_class` makes.
     source_topics: frozenset[str] = frozenset()
-    ignore_gaps = True
     guard_sequence = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -223,7 +222,7 @@ class Consumer(driver.Consumer):
         log.error("records_expired_unprocessed", topic=tp.topic, partition=tp.partition, records=records)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if not self.ignore_gaps:
+        if not self.guard_sequence:
             await super()._add_gap(tp, offset_from, offset_to)
 
     # --- acknowledging and committing
@@ -281,10 +280,6 @@ class Consumer(driver.Consumer):
         return 0 if expected is None else max(expected - self.committed_upto(tp), 0)
 
 
-def consumer_class(source_topics: frozenset[str], *, ignore_gaps: bool, guard_sequence: bool) -> type[Consumer]:
-    """A consumer for these source topics, with the cures that the settings switch on."""
-    return type(
-        "SignalflowConsumer",
-        (Consumer,),
-        {"source_topics": source_topics, "ignore_gaps": ignore_gaps, "guard_sequence": guard_sequence},
-    )
+def consumer_class(source_topics: frozenset[str], *, guard_sequence: bool) -> type[Consumer]:
+    """A consumer class for these source topics; without `guard_sequence` it passes over skipped offsets, as Faust does."""
+    return type("SignalflowConsumer", (Consumer,), {"source_topics": source_topics, "guard_sequence": guard_sequence})

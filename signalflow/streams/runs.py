@@ -10,6 +10,8 @@ from typing import Any
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
+from signalflow.kafka.records import KafkaRecord
+
 RUN_RECORDS = 500
 # A queue holds a fixed number of runs, so a run is bounded in bytes too.
 RUN_BYTES = 1 << 20
@@ -35,7 +37,7 @@ class Run:
         "value",
     )
 
-    def __init__(self, records: list[Any]) -> None:
+    def __init__(self, records: list[KafkaRecord]) -> None:
         last = records[-1]
         self.topic, self.partition, self.offset = last.topic, last.partition, last.offset
         self.timestamp, self.timestamp_type = last.timestamp, last.timestamp_type
@@ -45,8 +47,8 @@ class Run:
 
 
 def split_into_runs(
-    records: list[Any], max_records: int = RUN_RECORDS, max_bytes: int = RUN_BYTES
-) -> Iterator[list[Any]]:
+    records: list[KafkaRecord], max_records: int = RUN_RECORDS, max_bytes: int = RUN_BYTES
+) -> Iterator[list[KafkaRecord]]:
     """Cut one partition's records, in order, into runs within both bounds; a record larger than max_bytes is a run of its own."""
     start, size = 0, 0
     for index, record in enumerate(records):
@@ -63,8 +65,8 @@ def run_scheduler(topics: frozenset[str]) -> type[DefaultSchedulingStrategy]:
     """A scheduler that delivers these topics in runs, and all others (changelogs: recovery reads them so) record by record."""
 
     class RunScheduler(DefaultSchedulingStrategy):
-        def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
-            single: dict[TP, list[Any]] = {}
+        def iterate(self, records: Mapping[TP, list[KafkaRecord]]) -> Iterator[tuple[TP, Any]]:
+            single: dict[TP, list[KafkaRecord]] = {}
             for tp, of_partition in records.items():
                 if tp.topic in topics:
                     for run in split_into_runs(of_partition):

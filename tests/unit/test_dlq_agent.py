@@ -7,10 +7,12 @@ from uuid import UUID
 import pytest
 
 from agents import dlq
-from agents.dlq import MALFORMED, DlqHandler, origin_of
-from signalflow.dead_letters.letter import dead_letter
+from agents.dlq import DlqHandler, origin_of
+from signalflow.dead_letters.dead_letters import DeadLetters
+from signalflow.dead_letters.letter import letter_of, record_of
 from signalflow.errors import Invalid, Retryable
 from signalflow.metrics import REGISTRY
+from signalflow.settings import Settings
 from signalflow.storage.dead_letters import NewLetter
 from signalflow.streams.batch_loop import Batch, Ownership
 from tests.unit.streams.fakes import FakeApp, FakeEvent, FakeMessage, Record
@@ -25,7 +27,7 @@ def batch(*records: Record) -> Batch:
 
 
 def on_topic(offset: int, of: Record) -> Record:
-    letter = dead_letter(of, Invalid("bad"), stage="write", worker="w", now=NOW)
+    letter = record_of(letter_of(of, Invalid("bad"), stage="write", worker="w", now=NOW))
     return Record(offset, topic="dlq", key=letter.key, value=letter.value, headers=tuple(letter.headers))
 
 
@@ -35,7 +37,8 @@ def counted(outcome: str) -> float:
 
 @pytest.fixture
 def handler() -> DlqHandler:
-    return DlqHandler(None, "w1", topic_ids={"dlq": UUID(int=9)})  # type: ignore[arg-type]
+    dead_letters = DeadLetters(Settings(), None, "w1", topic_ids={"dlq": UUID(int=9)})  # type: ignore[arg-type]
+    return DlqHandler(None, dead_letters)  # type: ignore[arg-type]
 
 
 async def test_a_record_that_is_no_dead_letter_is_kept_as_it_is_and_never_replayed(handler: DlqHandler) -> None:
@@ -44,7 +47,7 @@ async def test_a_record_that_is_no_dead_letter_is_kept_as_it_is_and_never_replay
     first, second = await handler.prepare(batch(good, stray))
     assert (first.letter.topic, first.letter.offset, first.previous, first.whole) == ("raw", 4, (12, TOKEN), True)
     assert (second.letter.topic, second.letter.offset, second.letter.topic_id) == ("dlq", 1, UUID(int=9))
-    assert (second.letter.value, second.letter.error_type, second.whole) == (b"\x00what", MALFORMED, False)
+    assert (second.letter.value, second.letter.error_type, second.whole) == (b"\x00what", "MalformedDeadLetter", False)
 
 
 async def test_a_letter_that_the_database_refuses_keeps_no_other_from_being_stored(

@@ -8,6 +8,7 @@ import pytest
 from agents import enrich
 from agents.enrich import EnrichHandler
 from agents.expire import SLACK_US
+from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.observations import Observation, PostState
 from signalflow.enrichment import microseconds, validated
 from signalflow.errors import Invalid
@@ -15,10 +16,12 @@ from signalflow.events import Envelope, Metadata, Post, encode
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.batch_loop import Batch
+from signalflow.streams.watermarks import Watermarks
 from tables.post_state import PostStateCodec, encode_state
 from tests.unit.streams.fakes import FakeEvent, FakeMessage, Record
 
 NOW = datetime(2026, 1, 3, tzinfo=UTC)
+ENRICHED = TopicNames.of(Settings()).posts_enriched
 
 
 def raw(post_id: str, observed_at: datetime, timestamp_ms: int | None = None, offset: int = 0) -> Record:
@@ -38,8 +41,14 @@ class EmptyTable:
 
 
 @pytest.fixture
-def handler() -> EnrichHandler:
-    return EnrichHandler(Settings(), EmptyTable(), None, "w")  # type: ignore[arg-type]
+def watermarks() -> Watermarks:
+    return Watermarks()
+
+
+@pytest.fixture
+def handler(watermarks: Watermarks) -> EnrichHandler:
+    dead_letters = DeadLetters(Settings(), None, "w")  # type: ignore[arg-type]
+    return EnrichHandler(Settings(), EmptyTable(), None, dead_letters, watermarks)  # type: ignore[arg-type]
 
 
 def batch(*records: Record) -> Batch:
@@ -57,12 +66,16 @@ def test_an_observation_from_the_day_after_tomorrow_is_invalid() -> None:
         validated(raw("a1", NOW + timedelta(hours=25)))
 
 
-async def test_one_observation_from_tomorrow_does_not_expire_the_states_of_today(handler: EnrichHandler) -> None:
+async def test_one_observation_from_tomorrow_does_not_expire_the_states_of_today(
+    handler: EnrichHandler, watermarks: Watermarks
+) -> None:
     await handler.prepare(batch(raw("a1", NOW + timedelta(hours=23))))
     followed = microseconds(NOW - timedelta(hours=30))  # state is kept for 48 h
     state = encode_state(PostState(followed, followed, (Observation(followed, 1, 1),)))
     codec = PostStateCodec(Settings().post_state_hours)
-    assert not codec.expired(state, handler.newest_us[0] - SLACK_US)
+    reached = watermarks.of(0)
+    assert reached is not None
+    assert not codec.expired(state, reached - SLACK_US)
 
 
 async def test_a_defect_of_ours_sets_one_record_aside_and_the_rest_goes_on(
@@ -76,25 +89,23 @@ async def test_a_defect_of_ours_sets_one_record_aside_and_the_rest_goes_on(
         return enriched(envelope, *rest)
 
     monkeypatch.setattr(handler._enricher, "enrich", broken)
-    unit = await handler.prepare(batch(raw("a", NOW, offset=0), raw("bad", NOW, offset=1), raw("b", NOW, offset=2)))
-    names = TopicNames.of(Settings())
-    assert [record.key for record in unit.outputs[names.posts_enriched][0]] == [b"a", b"b"]
-    [letter] = unit.outputs[names.posts_dlq][0]
-    assert (letter.key, dict(letter.headers)["dlq_stage"]) == (b"bad", b"enrich")
+    work = await handler.prepare(batch(raw("a", NOW, offset=0), raw("bad", NOW, offset=1), raw("b", NOW, offset=2)))
+    assert [record.key for record in work.unit.outputs[ENRICHED][0]] == [b"a", b"b"]
+    [letter] = work.letters
+    assert (letter.key, letter.stage) == (b"bad", "enrich")
 
 
 async def test_dead_letters_of_invalid_records_name_the_field(handler: EnrichHandler) -> None:
     bad = raw("a", NOW)._replace(value=b'{"entity_type": "reddit_submission"}')
-    unit = await handler.prepare(batch(bad))
-    [letter] = unit.outputs[TopicNames.of(Settings()).posts_dlq][0]
-    assert b"source" in dict(letter.headers)["dlq_error"]
-    assert dict(letter.headers)["dlq_stage"] == b"validate"
+    [letter] = (await handler.prepare(batch(bad))).letters
+    assert "source" in letter.error
+    assert letter.stage == "validate"
     assert enrich.States({}).changes() == {}
 
 
 async def test_a_replayed_record_stays_linked_to_the_dead_letter_it_was(handler: EnrichHandler) -> None:
     link = (("attempt", b"2"), ("dlq_of", b"7:token"))
     first, again = raw("a1", NOW), raw("b1", NOW, offset=1)._replace(headers=(("mode", b"new"), *link))
-    unit = await handler.prepare(batch(first, again))
-    enriched = unit.outputs[TopicNames.of(Settings()).posts_enriched][0]
+    work = await handler.prepare(batch(first, again))
+    enriched = work.unit.outputs[ENRICHED][0]
     assert [tuple(record.headers) for record in enriched] == [(), link]

@@ -9,6 +9,7 @@ import pytest
 
 from agents import sink
 from agents.sink import SinkHandler
+from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched, Source, TextFeatures, encode
 from signalflow.kafka.producer import Outgoing
@@ -54,7 +55,7 @@ def dlq() -> Dlq:
 
 @pytest.fixture
 def handler(dlq: Dlq) -> SinkHandler:
-    return SinkHandler(Settings(), None, dlq, "w1")  # type: ignore[arg-type]
+    return SinkHandler(None, DeadLetters(Settings(), dlq, "w1"))  # type: ignore[arg-type]
 
 
 OWNED = Ownership(FakeApp(), 1)

@@ -43,9 +43,9 @@ DEFECTS = (
     ),
     Defect(
         "a dead letter of the sink is not waited for",
-        "agents/sink.py",
-        "        await self._producer.send(self._dlq, letters)\n",
-        "        " + LATER.format(send="self._producer.send(*send)", arguments="self._dlq, letters"),
+        "signalflow/dead_letters/dead_letters.py",
+        "        await self._producer.send(self.topic, batches)\n",
+        "        " + LATER.format(send="self._producer.send(*send)", arguments="self.topic, batches"),
         (f"{SINK}::test_a_flush_is_not_done_before_its_dead_letters_are_confirmed",),
         (f"{KILLS}::test_what_a_commit_has_passed_survives_a_kill_at_that_moment",),
     ),

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from signalflow.dead_letters.letter import dead_letter, is_whole, parse_dead_letter
+from signalflow.dead_letters.letter import MalformedDeadLetter, is_whole, letter_of, parse_dead_letter, record_of
 from signalflow.errors import Invalid
 from signalflow.kafka.producer import Outgoing
 from tests.unit.streams.fakes import Record
@@ -15,9 +15,15 @@ DLQ_BYTES = 2 << 20
 TOPIC_ID = UUID(int=7)
 
 
+def set_aside(record: Record) -> Outgoing:
+    """What is sent to the dead-letter topic for this record."""
+    letter = letter_of(record, Invalid("no JSON"), stage="validate", worker="w1", now=NOW, topic_ids={"raw": TOPIC_ID})
+    return record_of(letter)
+
+
 def test_key_value_and_headers_are_untouched_and_the_attempt_is_carried_on() -> None:
     record = Record(7, partition=3, key=b"\x00k", value=b"\xff{", headers=(("trace", b"x"), ("attempt", b"2")))
-    letter = dead_letter(record, Invalid("no JSON"), stage="validate", worker="w1", now=NOW)
+    letter = set_aside(record)
     headers = dict(letter.headers)
     assert (letter.key, letter.value) == (b"\x00k", b"\xff{")
     assert headers["trace"] == b"x"
@@ -31,7 +37,7 @@ def test_key_value_and_headers_are_untouched_and_the_attempt_is_carried_on() -> 
 def test_a_record_that_the_dead_letter_topic_would_refuse_is_cut_and_says_so(key: bytes, value: bytes | None) -> None:
     # Brokers limit the size of compressed batches: 3 MiB of one letter pass through a limit of 1 MiB as a few kB.
     record = Record(0, key=key, value=value, headers=tuple(("h", b"v" * 1000) for _ in range(500)))
-    letter = dead_letter(record, Invalid("too long"), stage="validate", worker="w", now=NOW)
+    letter = set_aside(record)
     size = (
         len(letter.key or b"")
         + len(letter.value or b"")
@@ -42,10 +48,6 @@ def test_a_record_that_the_dead_letter_topic_would_refuse_is_cut_and_says_so(key
     assert (letter.value is None) is (value is None)
 
 
-def letter_of(record: Record, error: str = "no JSON") -> Outgoing:
-    return dead_letter(record, Invalid(error), stage="validate", worker="w1", now=NOW, topic_ids={"raw": TOPIC_ID})
-
-
 HOSTILE_HEADERS = (("dlq_topic", b"elsewhere"), ("dlq_topic_id", b"x"), ("trace", b"\xff"), ("dlq_topic", b""))
 
 
@@ -54,7 +56,7 @@ def test_what_was_set_aside_is_read_back_whatever_headers_the_record_had(
     headers: tuple[tuple[str, bytes], ...],
 ) -> None:
     record = Record(7, partition=3, key=None, value=b"\xff", headers=headers)
-    outgoing = letter_of(record)
+    outgoing = set_aside(record)
     letter = parse_dead_letter(outgoing.key, outgoing.value, outgoing.headers)
     assert (letter.topic, letter.partition, letter.offset, letter.topic_id) == ("raw", 3, 7, TOPIC_ID)
     assert (letter.key, letter.value, letter.headers) == (None, b"\xff", headers)
@@ -77,18 +79,18 @@ def test_what_was_set_aside_is_read_back_whatever_headers_the_record_had(
     ],
 )
 def test_a_malformed_dead_letter_is_invalid_and_nothing_else(name: str, wrong: bytes) -> None:
-    outgoing = letter_of(Record(7))
+    outgoing = set_aside(Record(7))
     headers = [(key, wrong if key == name else value) for key, value in outgoing.headers]
     for broken in (headers, [pair for pair in headers if pair[0] != name]):
         if name == "dlq_topic_id" and broken is not headers:
             continue  # letters from before have none
-        with pytest.raises(Invalid):
+        with pytest.raises(MalformedDeadLetter):
             parse_dead_letter(outgoing.key, outgoing.value, broken)
 
 
 def test_a_letter_whose_headers_were_dropped_keeps_its_link_and_is_not_whole() -> None:
     link = (("attempt", b"4"), ("dlq_of", b"12:00000000-0000-0000-0000-000000000001"))
-    outgoing = letter_of(Record(0, headers=(*link, *((("h", b"v" * 1000),) * 500))))
+    outgoing = set_aside(Record(0, headers=(*link, *((("h", b"v" * 1000),) * 500))))
     letter = parse_dead_letter(outgoing.key, outgoing.value, outgoing.headers)
     assert letter.attempt == 4
     assert set(link) <= set(letter.headers)

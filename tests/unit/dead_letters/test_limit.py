@@ -7,22 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalflow.dead_letters.letter import dead_letter
+from signalflow.dead_letters.letter import letter_of
 from signalflow.dead_letters.limit import DeadLetterLimit, Limit
 from signalflow.errors import Fatal, Invalid, Retryable
-from signalflow.kafka.producer import Outgoing
+from signalflow.events import DeadLetter
 from signalflow.settings import Settings
 from tests.unit.streams.fakes import Record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def letters(offsets: Sequence[int], partition: int = 0, attempt: int = 1) -> dict[int, list[Outgoing]]:
+def letters(offsets: Sequence[int], partition: int = 0, attempt: int = 1) -> list[DeadLetter]:
     headers = (("attempt", str(attempt).encode()),) if attempt > 1 else ()
     records = [Record(offset, partition=partition, headers=headers) for offset in offsets]
-    return {
-        partition: [dead_letter(r, Invalid("bad"), stage="validate", worker="w", now=NOW) for r in records],
-    }
+    return [letter_of(record, Invalid("bad"), stage="validate", worker="w", now=NOW) for record in records]
 
 
 class History:

@@ -238,7 +238,7 @@ def make_rig(app: faust.App, kind: type[Any], monkeypatch: pytest.MonkeyPatch, l
     return Rig(consumer, log, delivered)
 
 
-CURED = consumer_class(frozenset({"raw"}), ignore_gaps=True, guard_sequence=True)
+CURED = consumer_class(frozenset({"raw"}), guard_sequence=True)
 
 
 @pytest.mark.parametrize(("kind", "complete"), [(CURED, True), (driver.Consumer, False)])

@@ -1,0 +1,31 @@
+"""What agents and timers use once the worker runs: connections belong to its event loop, so they are made at its start."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from signalflow.kafka.producer import ConfirmedProducer
+from signalflow.kafka.publisher import Publisher
+from signalflow.storage.pool import Pool
+
+
+class WorkerResources(Protocol):
+    """The connections of one worker."""
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of database connections."""
+        ...
+
+    @property
+    def producer(self) -> ConfirmedProducer:
+        """Sends outputs, changelog records and dead letters."""
+        ...
+
+    @property
+    def publisher(self) -> Publisher:
+        """Publishes what the poller found."""
+        ...
+
+
+# Gives the resources of a worker that has started.
+ResourcesOf = Callable[[], WorkerResources]

@@ -1,0 +1,63 @@
+"""Setting records aside: the one object through which an agent sends dead letters."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+import structlog
+
+from signalflow.clock import utcnow
+from signalflow.dead_letters.letter import NO_IDS, letter_of, record_of
+from signalflow.dead_letters.limit import DeadLetterLimit, OpenOffsets
+from signalflow.errors import Invalid
+from signalflow.events import DeadLetter, Stage
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.records import KafkaRecord
+from signalflow.kafka.topics import TopicNames
+from signalflow.metrics import DEAD_LETTERS
+from signalflow.settings import Settings
+
+log = structlog.get_logger()
+
+
+async def _none_known(topic: str, partition: int, first: int, end: int) -> Iterable[int]:
+    return ()
+
+
+class DeadLetters:
+    """Makes and sends the dead letters of one worker. All its agents share the object, and with it the limit."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        producer: ConfirmedProducer,
+        worker: str,
+        *,
+        topic_ids: Mapping[str, UUID] = NO_IDS,
+        open_offsets: OpenOffsets = _none_known,
+    ) -> None:
+        self.topic = TopicNames.of(settings).posts_dlq
+        self._producer, self._worker, self._topic_ids = producer, worker, topic_ids
+        self._limit = DeadLetterLimit(settings, open_offsets)
+
+    def letter(self, record: KafkaRecord, error: Invalid, stage: Stage) -> DeadLetter:
+        """The dead letter of a record that failed with this error. It is only a value: nothing is sent or counted."""
+        return letter_of(record, error, stage=stage, worker=self._worker, now=utcnow(), topic_ids=self._topic_ids)
+
+    async def send(self, letters: Sequence[DeadLetter]) -> None:
+        """Send letters, each to the partition of its record; return when the brokers have confirmed all of them.
+
+        Raises Fatal, with nothing sent, when the letters exceed the limit. Raises Retryable when the brokers are away: send
+        all of them again. Metrics and log tell of a letter only once it is confirmed.
+        """
+        if not letters:
+            return
+        await self._limit.admit(letters)
+        batches: dict[int, list[Outgoing]] = {}
+        for letter in letters:
+            batches.setdefault(letter.partition, []).append(record_of(letter))
+        await self._producer.send(self.topic, batches)
+        for letter in letters:
+            DEAD_LETTERS.labels(stage=letter.stage).inc()
+            log.warning(
+                "dead_letter", topic=letter.topic, partition=letter.partition, offset=letter.offset, error=letter.error
+            )

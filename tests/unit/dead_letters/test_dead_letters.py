@@ -1,0 +1,114 @@
+"""Sending dead letters: the limit first, then the brokers, and only then metrics and log."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from agents.enrich import EnrichHandler, EnrichWork
+from signalflow.dead_letters.dead_letters import DeadLetters
+from signalflow.errors import Fatal, Invalid, Retryable
+from signalflow.events import DeadLetter
+from signalflow.kafka.producer import Outgoing
+from signalflow.metrics import REGISTRY
+from signalflow.settings import Settings
+from signalflow.streams.batch_loop import GiveBack, Ownership
+from signalflow.streams.watermarks import Watermarks
+from tests.unit.streams.fakes import FakeApp, Record
+
+
+class Brokers:
+    """A producer that remembers what was confirmed; while it is away every send fails."""
+
+    def __init__(self) -> None:
+        self.confirmed: list[tuple[str, int, int]] = []
+        self.away: set[str] = set()
+
+    async def send(self, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]) -> dict[int, Any]:
+        if topic in self.away:
+            raise Retryable("brokers away")
+        self.confirmed += [(topic, partition, len(records)) for partition, records in by_partition.items()]
+        return {}
+
+
+class Table:
+    """A state table whose changelog may be away."""
+
+    def __init__(self) -> None:
+        self.away = False
+
+    async def write(self, producer: Any, states: Any, check: Any) -> None:
+        if self.away:
+            raise Retryable("changelog away")
+
+
+def counted() -> float:
+    return REGISTRY.get_sample_value("signalflow_dead_letters_total", {"stage": "validate"}) or 0.0
+
+
+@pytest.fixture
+def brokers() -> Brokers:
+    return Brokers()
+
+
+@pytest.fixture
+def dead_letters(brokers: Brokers) -> DeadLetters:
+    return DeadLetters(Settings(dlq_limit_in_row=5), brokers, "w1")  # type: ignore[arg-type]
+
+
+def letters(dead_letters: DeadLetters, *offsets: int, partition: int = 0) -> list[DeadLetter]:
+    return [dead_letters.letter(Record(o, partition=partition), Invalid("bad"), "validate") for o in offsets]
+
+
+async def test_a_letter_counts_when_the_brokers_have_confirmed_it_and_not_before(
+    dead_letters: DeadLetters, brokers: Brokers
+) -> None:
+    before = counted()
+    batch = letters(dead_letters, 0, 2)
+    brokers.away = {dead_letters.topic}
+    with pytest.raises(Retryable):
+        await dead_letters.send(batch)
+    assert counted() == before
+    brokers.away = set()
+    await dead_letters.send(batch)
+    assert counted() == before + 2
+
+
+async def test_each_letter_goes_to_the_partition_of_its_record(dead_letters: DeadLetters, brokers: Brokers) -> None:
+    await dead_letters.send([*letters(dead_letters, 0, 2), *letters(dead_letters, 7, partition=3)])
+    assert brokers.confirmed == [(dead_letters.topic, 0, 2), (dead_letters.topic, 3, 1)]
+
+
+async def test_letters_over_the_limit_are_neither_sent_nor_counted(dead_letters: DeadLetters, brokers: Brokers) -> None:
+    before = counted()
+    with pytest.raises(Fatal, match="5 records in a row"):
+        await dead_letters.send(letters(dead_letters, 0, 1, 2, 3, 4))
+    assert (brokers.confirmed, counted()) == ([], before)
+
+
+async def test_a_batch_that_is_given_back_sends_and_counts_no_dead_letter(
+    dead_letters: DeadLetters, brokers: Brokers
+) -> None:
+    before, app = counted(), FakeApp()
+    owned = Ownership(app, app.consumer_generation_id)
+    app.consumer_generation_id += 1
+    with pytest.raises(GiveBack):
+        await enrich_handler(dead_letters, brokers, Table()).commit(EnrichWork(letters(dead_letters, 0)), owned)
+    assert (brokers.confirmed, counted()) == ([], before)
+
+
+async def test_a_retry_of_the_batch_sends_and_counts_its_letters_once(
+    dead_letters: DeadLetters, brokers: Brokers
+) -> None:
+    before, table = counted(), Table()
+    handler, work = enrich_handler(dead_letters, brokers, table), EnrichWork(letters(dead_letters, 0))
+    table.away = True
+    with pytest.raises(Retryable):
+        await handler.commit(work, Ownership(FakeApp(), 1))
+    table.away = False
+    await handler.commit(work, Ownership(FakeApp(), 1))
+    assert (brokers.confirmed, counted()) == ([(dead_letters.topic, 0, 1)], before + 1)
+
+
+def enrich_handler(dead_letters: DeadLetters, brokers: Brokers, table: Table) -> EnrichHandler:
+    return EnrichHandler(Settings(), table, brokers, dead_letters, Watermarks())  # type: ignore[arg-type]
