@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS: tuple[str, ...] = (
-    # Orders (signalflow/storage/orders.py): the key and its tie-break, so that a page begins where the one before ended.
+    # Orders (signalflow/storage/post_orders.py): the key and its tie-break, so that a page begins where the one before ended.
     "CREATE INDEX posts_by_score ON posts (current_score DESC, id DESC)",
     "CREATE INDEX posts_by_comments ON posts (current_comments DESC, id DESC)",
     # Unknown velocities come last, as one range of the index.

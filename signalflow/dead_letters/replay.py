@@ -28,7 +28,7 @@ from signalflow.storage.dead_letter_replays import (
     finish_replay,
     move_on,
     send_locked,
-    watched_places,
+    watched_partitions,
     went_through,
 )
 from signalflow.storage.dead_letters import Filter
@@ -215,7 +215,7 @@ async def settle(pool: Pool, settings: Settings) -> None:
     following = {names.posts_raw: names.posts_enriched, names.posts_enriched: names.posts_dlq}
     # A letter passes at most three topics.
     for _ in range(len(following) + 1):
-        places = await watched_places(pool)
+        places = await watched_partitions(pool)
         if not places:
             return
         committed = await committed_offsets(settings, places)
@@ -227,5 +227,5 @@ async def settle(pool: Pool, settings: Settings) -> None:
                 await move_on(pool, place, committed[place], after, ends[after])
             elif place[0] == names.posts_dlq:
                 await went_through(pool, place, committed[place])
-        if await watched_places(pool) == places:
+        if await watched_partitions(pool) == places:
             return

@@ -1,4 +1,7 @@
-"""users: who may sign in. Names are lower-case; a user is disabled and never deleted. Every change is in the audit log."""
+"""Table users: who may sign in. Names are lower-case. Users are disabled, never deleted.
+
+The audit log has every change.
+"""
 
 import re
 from dataclasses import dataclass
@@ -26,7 +29,7 @@ _ENABLE = "UPDATE users SET disabled_at = NULL WHERE name = $1"
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user as listed."""
+    """A user, without the password's hash."""
 
     name: str
     role: Role
@@ -36,7 +39,7 @@ class User:
 
 
 def checked_user_name(name: str) -> str:
-    """The name in lower case. Raises Invalid, naming what is allowed."""
+    """The name in lower case. Raises Invalid, which says what is allowed."""
     lowered = name.strip().lower()
     if not _NAME.fullmatch(lowered):
         raise Invalid("a user name has 1 to 64 letters, digits and . _ @ -, and begins with a letter or digit", "name")
@@ -44,33 +47,36 @@ def checked_user_name(name: str) -> str:
 
 
 async def add_user(pool: Pool, name: str, role: Role, password_hash: str | None, *, now: datetime, who: str) -> None:
-    """Let a user in. Raises Invalid when the name is taken, also by a disabled user."""
+    """Add a user. Raises Invalid when the name is taken, even by a disabled user."""
     async with transaction(pool) as writing:
         if not await _add(writing, name, role, password_hash, now, who):
             raise Invalid(f"there is a user {name!r} already", field="name")
 
 
 async def ensure_user(pool: Pool, name: str, role: Role, *, now: datetime, who: str) -> None:
-    """Make a user without a password, unless there is one of that name, who stays as is."""
+    """Add a user without a password, unless the name is taken: then nothing changes."""
     async with transaction(pool) as writing:
         await _add(writing, name, role, None, now, who)
 
 
 async def list_users(pool: Pool) -> list[User]:
-    """All users by name, the disabled ones too."""
+    """All users, also the disabled ones, by name."""
     async with connection(pool) as reading:
         return [User(*row) for row in await reading.fetch(_LIST)]
 
 
 async def credentials(pool: Pool, name: str) -> tuple[str | None, bool]:
-    """The hash of a user's password, if there is one, and whether the user may sign in; (None, False) for nobody."""
+    """The hash of a user's password (None: no password), and whether the user may sign in.
+
+    (None, False) for an unknown name.
+    """
     async with connection(pool) as reading:
         row = await reading.fetchrow(_CREDENTIALS, storable(name))
     return (row[0], row[1]) if row else (None, False)
 
 
 async def renew_password_hash(pool: Pool, name: str, old: str, new: str) -> bool:
-    """Store the same password under today's parameters; False, changing nothing, when another hash is stored by now."""
+    """Store a new hash of the same password. False, with nothing changed, when `old` is no longer the stored hash."""
     async with connection(pool) as writing:
         return await writing.execute(_RENEW, name, old, new) == "UPDATE 1"
 
@@ -84,14 +90,17 @@ async def set_password(pool: Pool, name: str, password_hash: str, *, now: dateti
 
 
 async def set_role(pool: Pool, name: str, role: Role, *, who: str) -> None:
-    """Change what a user may do, at once in all sessions. Raises Invalid when there is no such user."""
+    """Change what a user may do. It applies to open sessions at once. Raises Invalid when there is no such user."""
     async with transaction(pool) as writing:
         await _change(writing, _ROLE, name, role)
         await audit.record(writing, who=who, action="user.role", target=name, details={"role": role})
 
 
 async def disable_user(pool: Pool, name: str, *, now: datetime, who: str) -> None:
-    """Let a user, and the user's keys, in no more. Raises Invalid when there is no such user."""
+    """Refuse a user and the user's API keys from now on, and end the sessions.
+
+    Raises Invalid when there is no such user.
+    """
     async with transaction(pool) as writing:
         await _change(writing, _DISABLE, name, now)
         await end_sessions_of(writing, name, "disabled", now)
@@ -99,7 +108,7 @@ async def disable_user(pool: Pool, name: str, *, now: datetime, who: str) -> Non
 
 
 async def enable_user(pool: Pool, name: str, *, who: str) -> None:
-    """Let a disabled user in again; the sessions of before have ended. Raises Invalid when there is no such user."""
+    """Let a disabled user sign in again. Earlier sessions stay ended. Raises Invalid when there is no such user."""
     async with transaction(pool) as writing:
         await _change(writing, _ENABLE, name)
         await audit.record(writing, who=who, action="user.enable", target=name, details={})

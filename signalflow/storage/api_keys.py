@@ -1,4 +1,7 @@
-"""api_keys: what programs sign in with. A key is `sfk_<prefix>_<random>`; the prefix finds it, a hash proves it."""
+"""Table api_keys: what programs sign in with.
+
+A key is `sfk_<prefix>_<random>`: the prefix finds the row, a hash proves it.
+"""
 
 import hmac
 import re
@@ -15,7 +18,7 @@ from signalflow.storage.sessions import Role, token_hash
 Scope = Literal["read", "dlq", "config", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "dlq", "config", "admin")
 KEY_MARK = "sfk_"
-# The use of a key is written at most so often.
+# The last use of a key is written at most this often.
 LAST_USE_PRECISION = timedelta(minutes=1)
 _KEY = re.compile(r"sfk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 
@@ -24,10 +27,11 @@ INSERT INTO api_keys (prefix, key_hash, user_name, label, scopes, created_at, ex
 SELECT $1, $2, name, $4, $5::text[], $6, $7 FROM users WHERE name = $3 AND disabled_at IS NULL
 """
 _STANDING = """
-SELECT key_hash, users.name, users.role, scopes, expires_at, last_used_at FROM api_keys JOIN users ON users.name = api_keys.user_name
+SELECT key_hash, users.name, users.role, scopes, expires_at, last_used_at
+FROM api_keys JOIN users ON users.name = api_keys.user_name
 WHERE prefix = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) AND users.disabled_at IS NULL
 """
-# Several processes may come at once; one of them writes.
+# Several processes may use a key at the same time: one of them writes.
 _USED = "UPDATE api_keys SET last_used_at = $2 WHERE prefix = $1 AND (last_used_at IS NULL OR last_used_at <= $3)"
 _LIST = """
 SELECT prefix, user_name, label, scopes, created_at, expires_at, revoked_at, last_used_at FROM api_keys
@@ -48,7 +52,7 @@ class KeyStanding:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is listed: without its secret, which nobody has but its owner."""
+    """A key without its secret, which only the owner has."""
 
     prefix: str
     user: str
@@ -66,7 +70,7 @@ def new_key() -> str:
 
 
 def key_prefix(key: str) -> str | None:
-    """The public part of what looks like a key."""
+    """The public part of a key; None for a text that is no key."""
     match = _KEY.fullmatch(key)
     return match[1] if match else None
 
@@ -82,7 +86,7 @@ async def add_key(
     now: datetime,
     who: str,
 ) -> None:
-    """Let the key in. Raises Invalid when there is no such user, or the user is disabled."""
+    """Store a new key. Raises Invalid when there is no such user, or the user is disabled."""
     prefix = key_prefix(key)
     assert prefix is not None
     async with transaction(pool) as writing:
@@ -94,7 +98,10 @@ async def add_key(
 
 
 async def key_standing(pool: Pool, key: str, now: datetime) -> KeyStanding | None:
-    """Who is behind the key; None when it is wrong, expired or revoked, or its user disabled. Notes the use, to the minute."""
+    """Who is behind the key; None when it is wrong, expired or revoked, or its user disabled.
+
+    Notes the use, to the minute.
+    """
     prefix = key_prefix(key)
     if prefix is None:
         return None
@@ -108,13 +115,13 @@ async def key_standing(pool: Pool, key: str, now: datetime) -> KeyStanding | Non
 
 
 async def list_keys(pool: Pool, user: str | None = None) -> list[ApiKey]:
-    """All keys, or those of a user, in the order they were made."""
+    """All keys, or those of one user, oldest first."""
     async with connection(pool) as reading:
         return [ApiKey(*row) for row in await reading.fetch(_LIST, user)]
 
 
 async def revoke_key(pool: Pool, prefix: str, *, now: datetime, who: str) -> None:
-    """Let the key in no more. Raises Invalid when there is none that is not revoked."""
+    """Revoke a key. Raises Invalid when it does not exist or is revoked already."""
     async with transaction(pool) as writing:
         user = await writing.fetchval(_REVOKE, prefix, now)
         if user is None:

@@ -1,4 +1,4 @@
-"""audit_log: who changed what, and when."""
+"""Table audit_log: who changed what, and when."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ ORDER BY id DESC LIMIT $4
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change."""
+    """One change: `action` was done to `target` by `who`."""
 
     id: int
     at: datetime
@@ -35,10 +35,10 @@ class AuditEntry:
 async def record(
     connection_or_pool: "Connection | Pool", *, who: str, action: str, target: str, details: Mapping[str, Any]
 ) -> None:
-    """Note a change; with the connection of the change's own transaction, both happen or neither.
+    """Record a change. Give the connection of the change's own transaction, so that both are committed or neither.
 
-    `who` is the name of the principal, or `cli:<account of the system>`; `action` is `<thing>.<verb>` (`user.add`, `dlq.replay`,
-    `config.pause`). `details` must be JSON and hold no secret.
+    `who` is the name of the user, or `cli:<account of the system>`. `action` is `<thing>.<verb>` (`user.add`,
+    `dlq.replay`, `subreddit.change`). `details` must be JSON and must hold no secret.
     """
     values = (utcnow(), who, action, target, json.dumps(dict(details)))
     if isinstance(connection_or_pool, asyncpg.Pool):
@@ -51,8 +51,8 @@ async def record(
 async def audit_page(
     pool: Pool, *, before: int | None, limit: int, who: str | None = None, action: str | None = None
 ) -> list[AuditEntry]:
-    """The newest entries, or those before the id."""
-    # NUL, which no column holds, is replaced: PostgreSQL would refuse the statement.
+    """The newest entries, or the newest with an id below `before`."""
+    # PostgreSQL refuses a parameter with NUL. No column holds it, so a replacement finds the same rows: none.
     texts = [None if text is None else storable(text) for text in (who, action)]
     async with connection(pool) as reading:
         rows = await reading.fetch(_PAGE, before, *texts, limit)

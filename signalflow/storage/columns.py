@@ -1,6 +1,7 @@
-"""The columns that the sink writes, one line each. Statements, parameters and the reads of the post list are made from them.
+"""The columns that the sink writes, one line each.
 
-A new field of a post needs a field of `Enriched`, a migration that adds the column, and a line here.
+Its statements, their parameters and the post list are made from them. A new field of a post needs a field of
+`Enriched`, a migration that adds the column, and a line here.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,14 +15,16 @@ from signalflow.errors import Invalid
 from signalflow.events import Enriched
 
 Rows: TypeAlias = Sequence[Enriched]
-# Takes for each guard the observations that its columns follow, one a row; a text may be missing.
+# Takes, for each guard, the observation that its columns follow, one per post. The observation with the text may be
+# missing.
 Arrays: TypeAlias = Callable[[Rows, Sequence[Enriched | None], Rows], list[list[Any]]]
 
 
 class Guard(Enum):
-    """Which observation of a post a column follows. The value is the condition under which a written row replaces the stored one.
+    """The observation of a post that a column follows.
 
-    EXCLUDED is the row that is written, p the one that is stored. At the same moment the stored row stays.
+    The value is the condition under which the written row (EXCLUDED) replaces the stored one (p). At the same moment
+    the stored row stays.
     """
 
     NEWEST = "EXCLUDED.last_polled_at > p.last_polled_at"
@@ -34,7 +37,10 @@ class Guard(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, its SQL type, the attribute of `Enriched` that it holds (the same name unless given), and its guard."""
+    """A column of a table.
+
+    `attribute` is the path of its value in `Enriched`, if that is not the name of the column.
+    """
 
     name: str
     type: str
@@ -75,7 +81,7 @@ FEATURES = (
     Column("keywords", "jsonb", "nlp.keywords"),
     Column("topic_cluster", "text", "nlp.topic_cluster"),
 )
-"""Table post_nlp_features, beside post_id and title: they follow the stored title."""
+"""Table post_nlp_features, without post_id and title. These columns follow the stored title."""
 
 HISTORY = (
     Column("post_id", "text", "id"),
@@ -90,13 +96,13 @@ HISTORY = (
 
 
 def arrays_of(columns: Sequence[Column]) -> Arrays:
-    """A function that takes the values of these columns from observations: one array a column.
+    """A function that takes the values of these columns from observations, one array per column.
 
-    It raises Invalid for a value that JSON cannot hold. It is compiled, because the sink reads every column of every record: with
-    attrgetter that takes twice the time.
+    It raises Invalid for a value that JSON cannot hold. It is compiled, because the sink reads every column of every
+    record, and attrgetter takes twice the time.
     """
     code = ", ".join(map(_array, columns))
-    arrays: Arrays = eval(f"lambda NEWEST, TEXT, FIRST: [{code}]", {"to_json": _to_json})  # noqa: S307, made of the tables above
+    arrays: Arrays = eval(f"lambda NEWEST, TEXT, FIRST: [{code}]", {"to_json": _to_json})  # noqa: S307, constants
     return arrays
 
 

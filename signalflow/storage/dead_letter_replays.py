@@ -1,8 +1,9 @@
-"""Replaying dead letters, as the database sees it: which are due, one that is being sent, how far it got, and the record of all.
+"""Replays of dead letters in the database: which letters are due, which are being sent, and what became of them.
 
-The state changes in the transaction that holds the row's lock while the record is sent: of two replays at once one sends, and the
-other passes the row over. When the sender dies in between, the row stays dead and may be sent again. That changes nothing: the
-tables take an observation once, and of two letters with one token the second is not stored.
+A row changes its state in the transaction that holds its lock while the record is sent. Two replays at the same time
+therefore never send the same letter: the second skips the locked row. When the sender dies before the commit, the row
+stays dead and may be sent again. That changes nothing, because the tables store an observation once, and the second of
+two letters with the same token is not stored.
 """
 
 import json
@@ -30,7 +31,7 @@ SELECT id, source_topic AS topic, source_partition AS partition, attempt, origin
     original_headers::text AS headers, replay_token AS token
 FROM dlq_events WHERE id = ANY ($1::bigint[]) AND state = 'dead' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """
-# A transaction waits for the brokers here; they have their own time limit, which is shorter.
+# This transaction waits for the brokers, whose own time limit is shorter.
 _PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
 _SENT = """
 UPDATE dlq_events AS d SET state = 'replayed', replayed_at = $4, replay_id = $5,
@@ -41,8 +42,9 @@ _BEGIN = "INSERT INTO dlq_replays (requested_by, filter, policy, most) VALUES ($
 _COUNT = "UPDATE dlq_replays SET sent = sent + $2, skipped = skipped + $3 WHERE id = $1"
 _FINISH = "UPDATE dlq_replays SET finished_at = $2, outcome = $3 WHERE id = $1"
 _REPLAYS = """
-SELECT r.id, r.requested_by, r.filter::text, r.policy, r.most, r.sent, r.skipped, r.started_at, r.finished_at, r.outcome,
-    (SELECT count(*) FROM dlq_events AS d JOIN dlq_events AS n ON n.previous_id = d.id WHERE d.replay_id = r.id) AS failed_again
+SELECT r.id, r.requested_by, r.filter::text, r.policy, r.most, r.sent, r.skipped, r.started_at, r.finished_at,
+    r.outcome, (SELECT count(*) FROM dlq_events AS d JOIN dlq_events AS n ON n.previous_id = d.id
+        WHERE d.replay_id = r.id) AS failed_again
 FROM dlq_replays AS r ORDER BY r.id DESC LIMIT $1
 """
 _WATCHED = """
@@ -53,7 +55,8 @@ UPDATE dlq_events SET watch_topic = $4, watch_offset = $5
 WHERE watch_topic = $1 AND watch_partition = $2 AND watch_offset < $3
 """
 _WENT_THROUGH = """
-UPDATE dlq_events AS d SET state = 'resolved', resolved_at = $4, watch_topic = NULL, watch_partition = NULL, watch_offset = NULL
+UPDATE dlq_events AS d SET state = 'resolved', resolved_at = $4,
+    watch_topic = NULL, watch_partition = NULL, watch_offset = NULL
 WHERE watch_topic = $1 AND watch_partition = $2 AND watch_offset < $3 AND state = 'replayed'
 AND NOT EXISTS (SELECT FROM dlq_events AS n WHERE n.previous_id = d.id)
 """
@@ -65,7 +68,7 @@ FROM dlq_events AS d LEFT JOIN dlq_events AS n ON n.previous_id = d.id WHERE d.i
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A dead letter that is about to be sent, and locked until it is."""
+    """A dead letter that is being sent; its row is locked."""
 
     id: int
     topic: str
@@ -79,7 +82,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRecord:
-    """One replay: who, when, how many, and how it ended (None: under way, or its process died)."""
+    """One replay. `outcome` is None while it is under way, and stays None when its process died."""
 
     id: int
     requested_by: str
@@ -97,14 +100,14 @@ class ReplayRecord:
 async def due_letters(
     pool: Pool, wanted: Filter, *, only: int | None, topics: Collection[str], max_attempts: int, limit: int
 ) -> list[int]:
-    """Ids of dead letters that may be replayed, the oldest first: whole, of these topics, with an attempt left."""
+    """Ids of dead letters that may be replayed, oldest first: not cut, from these topics, and with attempts left."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_DUE, *wanted.parameters, max_attempts, list(topics), limit, only)
     return [row["id"] for row in rows]
 
 
 async def begin_replay(pool: Pool, *, by: str, wanted: Filter, only: int | None, policy: Policy, most: int) -> int:
-    """Record that a replay begins. Returns its id."""
+    """Record that a replay begins, and return its id."""
     given = {
         name: storable(value) if isinstance(value, str) else value
         for name, value in asdict(wanted).items()
@@ -124,20 +127,19 @@ async def send_locked(
     ids: Sequence[int],
     send: Callable[[list[Taken]], Awaitable[Mapping[int, tuple[int, int]]]],
 ) -> Mapping[int, tuple[int, int]]:
-    """Lock those of these letters that are still dead, give them to `send`, and note as replayed what it confirms.
+    """Lock the letters that are still dead, give them to `send`, and record as replayed what it confirms.
 
-    `send` returns partition and offset by id of the letter. Letters that another replay holds, or `send` leaves out, are counted as
-    skipped. Raises what `send` raises, with nothing noted, and Retryable when the database is away.
+    `send` returns the partition and offset of each letter that it sent, by the letter's id. Letters that another replay
+    holds and letters that `send` leaves out count as skipped. Raises what `send` raises, with nothing recorded, and
+    Retryable when the database is away.
     """
     async with transaction(pool) as sending:
         await sending.execute(_PATIENCE)
         rows = await sending.fetch(_TAKE, list(ids))
         taken = [Taken(**{**row, "headers": decoded_headers(row["headers"])}) for row in rows]
         sent = await send(taken) if taken else {}
-        places = list(sent.values())
-        await sending.execute(
-            _SENT, list(sent), [place[0] for place in places], [place[1] for place in places], utcnow(), replay_id
-        )
+        partitions, offsets = [partition for partition, _ in sent.values()], [offset for _, offset in sent.values()]
+        await sending.execute(_SENT, list(sent), partitions, offsets, utcnow(), replay_id)
         await sending.execute(_COUNT, replay_id, len(sent), len(ids) - len(sent))
     return sent
 
@@ -155,22 +157,22 @@ async def recent_replays(pool: Pool, limit: int) -> list[ReplayRecord]:
     return [ReplayRecord(**{**row, "filter": json.loads(row["filter"])}) for row in rows]
 
 
-async def watched_places(pool: Pool) -> set[tuple[str, int]]:
-    """Topics and partitions in which replayed records are under way."""
+async def watched_partitions(pool: Pool) -> set[tuple[str, int]]:
+    """The (topic, partition) pairs that hold replayed records whose fate is not known yet."""
     async with connection(pool) as reading:
         return {(row["watch_topic"], row["watch_partition"]) for row in await reading.fetch(_WATCHED)}
 
 
-async def move_on(pool: Pool, place: tuple[str, int], committed: int, following: tuple[str, int], end: int) -> None:
-    """What the group has committed past is now looked for in the next topic, before `end` of the same partition."""
+async def move_on(pool: Pool, partition: tuple[str, int], committed: int, following: tuple[str, int], end: int) -> None:
+    """Watch records that the group has committed past in the next topic, below offset `end` of the same partition."""
     async with connection(pool) as writing:
-        await writing.execute(_MOVE_ON, *place, committed, following[0], end - 1)
+        await writing.execute(_MOVE_ON, *partition, committed, following[0], end - 1)
 
 
-async def went_through(pool: Pool, place: tuple[str, int], committed: int) -> None:
-    """What the group has committed past in the last topic, without a new dead letter, is resolved."""
+async def went_through(pool: Pool, partition: tuple[str, int], committed: int) -> None:
+    """Resolve letters whose record the group has committed past in the last topic without a new dead letter."""
     async with connection(pool) as writing:
-        await writing.execute(_WENT_THROUGH, *place, committed, utcnow())
+        await writing.execute(_WENT_THROUGH, *partition, committed, utcnow())
 
 
 async def fate_of(pool: Pool, letter_id: int) -> Literal["under_way", "resolved", "failed_again"]:

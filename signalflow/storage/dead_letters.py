@@ -1,4 +1,7 @@
-"""dlq_events: dead letters as they are stored, listed, counted and resolved. Replaying is in dead_letter_replays.py."""
+"""Table dlq_events: dead letters are stored, listed, counted and resolved.
+
+Their replay is in dead_letter_replays.py.
+"""
 
 import base64
 import json
@@ -14,11 +17,13 @@ from signalflow.events import DeadLetter, storable
 from signalflow.storage import audit
 from signalflow.storage.pool import Pool, connection, transaction
 
-# What `state` may be asked for and shown as: `replayed` is under way, `dead_again` is replayed with a dead letter linked to it.
+# `replayed`: its record is under way. `dead_again`: its record was replayed and failed again, and that letter is linked
+# to it.
 ShownState = Literal["dead", "replayed", "dead_again", "resolved"]
 
-# A replayed record is linked to what it was by id and token, so that no header of somebody else's can link itself. Of two letters
-# of one replay (its sender died before it could note what it had sent) the second says nothing new.
+# A letter is linked to the attempt before it by id and token, so a header that somebody made up links nothing. When a
+# sender died before it recorded what it had sent, one replay brings two letters: the second says nothing new and is not
+# stored.
 _STORE = """
 INSERT INTO dlq_events (
     topic_id, source_topic, source_partition, source_offset, attempt, original_key, original_value, original_headers,
@@ -38,28 +43,30 @@ ORDER BY i.place
 ON CONFLICT DO NOTHING
 RETURNING previous_id
 """
-# Also when the sender of the replay died before it noted it. What an operator has resolved stays so.
+# Also when the sender of the replay died before it recorded the replay. What an operator has resolved stays resolved.
 _FAILED_AGAIN = """
 UPDATE dlq_events SET state = 'replayed', replayed_at = COALESCE(replayed_at, $2),
     watch_topic = NULL, watch_partition = NULL, watch_offset = NULL, resolved_at = NULL, resolution = NULL
 WHERE id = ANY ($1::bigint[]) AND (state <> 'resolved' OR resolved_by IS NULL)
 """
-# The open letters that count for the limit: what was replayed or resolved does so no more.
+# The letters that count for the limit: replayed and resolved ones do not.
 _OPEN_OFFSETS = """
 SELECT source_offset FROM dlq_events
-WHERE topic_id = $1 AND source_partition = $2 AND source_offset >= $3 AND source_offset < $4 AND attempt = 1 AND state = 'dead'
+WHERE topic_id = $1 AND source_partition = $2 AND source_offset >= $3 AND source_offset < $4
+    AND attempt = 1 AND state = 'dead'
 """
 _SHOWN_STATE = "CASE WHEN d.state = 'replayed' AND n.id IS NOT NULL THEN 'dead_again' ELSE d.state END"
 _FROM = "FROM dlq_events AS d LEFT JOIN dlq_events AS n ON n.previous_id = d.id"
 _COLUMNS = f"""
-    d.id, d.source_topic, d.topic_id, d.source_partition, d.source_offset, d.attempt, d.stage, d.error_type, d.error, d.worker,
-    d.failed_at, d.stored_at, {_SHOWN_STATE} AS state, d.whole, d.previous_id, n.id AS next_id, d.replay_id, d.replayed_at,
-    d.resolved_at, d.resolved_by, d.resolution, d.original_headers::text AS headers, d.original_key AS key,
-    octet_length(d.original_value) AS value_bytes
+    d.id, d.source_topic, d.topic_id, d.source_partition, d.source_offset, d.attempt, d.stage, d.error_type, d.error,
+    d.worker, d.failed_at, d.stored_at, {_SHOWN_STATE} AS state, d.whole, d.previous_id, n.id AS next_id, d.replay_id,
+    d.replayed_at, d.resolved_at, d.resolved_by, d.resolution, d.original_headers::text AS headers,
+    d.original_key AS key, octet_length(d.original_value) AS value_bytes
 """
-# The stored state besides the shown one: an index knows it, and most letters are resolved.
+# The stored state is compared too, not only the shown one: it has an index, and most letters are resolved.
 MATCHES = f"""
-    ($1::text IS NULL OR d.source_topic = $1) AND ($2::text IS NULL OR d.stage = $2) AND ($3::text IS NULL OR d.error_type = $3)
+    ($1::text IS NULL OR d.source_topic = $1) AND ($2::text IS NULL OR d.stage = $2)
+    AND ($3::text IS NULL OR d.error_type = $3)
     AND ($4::timestamptz IS NULL OR d.failed_at >= $4) AND ($5::timestamptz IS NULL OR d.failed_at < $5)
     AND ($6::text IS NULL OR (d.state = CASE $6 WHEN 'dead_again' THEN 'replayed' ELSE $6 END AND {_SHOWN_STATE} = $6))
 """
@@ -82,7 +89,10 @@ WHERE id = $1 AND state <> 'resolved'
 
 @dataclass(frozen=True, slots=True)
 class NewLetter:
-    """A dead letter to be stored. `previous` is the id and token that its headers claim; `whole` that nothing was cut from it."""
+    """A dead letter to be stored. `whole`: nothing was cut from it.
+
+    `previous`: the id and token that its headers claim.
+    """
 
     letter: DeadLetter
     whole: bool
@@ -91,7 +101,7 @@ class NewLetter:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which dead letters; None: any. `since` is included, `until` is not; both are about failed_at."""
+    """Which dead letters; None means any. `since` (included) and `until` (excluded) bound failed_at."""
 
     topic: str | None = None
     stage: str | None = None
@@ -102,14 +112,14 @@ class Filter:
 
     @property
     def parameters(self) -> tuple[Any, ...]:
-        """$1 to $6 of MATCHES. NUL, which no column holds, is replaced: PostgreSQL would refuse the statement."""
+        """$1 to $6 of MATCHES. NUL is replaced, because PostgreSQL refuses it; no column holds it."""
         texts = [None if text is None else storable(text) for text in (self.topic, self.stage, self.error_type)]
         return (*texts, self.since, self.until, self.state)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLetter:
-    """A stored dead letter; `value` is cut to what was asked for, `value_bytes` is its size."""
+    """A stored dead letter. `value` is cut to the asked length; `value_bytes` is its whole size."""
 
     id: int
     source_topic: str
@@ -140,7 +150,7 @@ class StoredLetter:
 
 @dataclass(frozen=True, slots=True)
 class LetterCount:
-    """How many dead letters share topic, stage, error and state."""
+    """The number of dead letters with the same topic, stage, error and state."""
 
     source_topic: str
     stage: str
@@ -157,12 +167,15 @@ def encoded_headers(headers: Sequence[tuple[str, bytes]]) -> str:
 
 
 def decoded_headers(text: str) -> list[tuple[str, bytes]]:
-    """The headers that were encoded."""
+    """The headers of a column original_headers."""
     return [(name, base64.b64decode(value)) for name, value in json.loads(text)]
 
 
 async def store_letters(pool: Pool, letters: Sequence[NewLetter]) -> int:
-    """Store dead letters, and link those that failed again; how many were new. Redelivery adds nothing. Raises Retryable, Invalid, Fatal."""
+    """Store dead letters and link them to their earlier attempts. Returns how many were new: redelivery adds none.
+
+    Raises Retryable, Invalid or Fatal.
+    """
     if not letters:
         return 0
     plain = [new.letter for new in letters]
@@ -193,7 +206,7 @@ async def store_letters(pool: Pool, letters: Sequence[NewLetter]) -> int:
 
 
 async def open_offsets(pool: Pool, topic_id: UUID, partition: int, first: int, end: int) -> list[int]:
-    """Offsets, from `first` to below `end`, of first attempts that are dead and neither replayed nor resolved."""
+    """Offsets from `first` to below `end` of first attempts that are dead: neither replayed nor resolved."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_OPEN_OFFSETS, topic_id, partition, max(first, 0), max(end, 0))
     return [row["source_offset"] for row in rows]
@@ -202,7 +215,7 @@ async def open_offsets(pool: Pool, topic_id: UUID, partition: int, first: int, e
 async def letters_page(
     pool: Pool, wanted: Filter, *, before: int | None, limit: int, value_bytes: int
 ) -> list[StoredLetter]:
-    """The newest dead letters, or those with an id below `before`, newest first."""
+    """The newest dead letters, or the newest with an id below `before`; newest first."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_PAGE, *wanted.parameters, before, limit, value_bytes)
     return [_letter(row) for row in rows]
@@ -222,7 +235,7 @@ async def letter_counts(pool: Pool) -> list[LetterCount]:
 
 
 async def resolve_letter(pool: Pool, letter_id: int, *, by: str, reason: str) -> bool:
-    """Discard a dead letter: it is resolved by hand. False when it is resolved already, or does not exist."""
+    """Discard a dead letter: an operator resolves it. False when it is resolved already or does not exist."""
     if not reason.strip():
         raise Invalid("say why it is discarded", field="reason")
     async with transaction(pool) as writing:

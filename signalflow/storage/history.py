@@ -1,4 +1,4 @@
-"""What was seen of one post, observation by observation or hour by hour."""
+"""The history of one post: each observation, or one row an hour."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ _RAW = f"""
 SELECT {", ".join(column.name for column in HISTORY if column.name != "post_id")} FROM post_metrics_history
 WHERE post_id = $1 AND observed_at > $2 ORDER BY observed_at LIMIT $3
 """  # noqa: S608, constants
-# Hours that got rows since the rollup last looked are computed from these rows: both are one post's, and few.
+# Hours that got rows since the last rollup are computed from the observations of the post: they are few.
 _HOURLY = """
 WITH touched AS (SELECT DISTINCT bucket FROM rollup_touched)
 SELECT bucket, observations, min_score, max_score, avg_score, max_comments, max_score_velocity, max_comment_velocity
@@ -34,10 +34,10 @@ async def raw_history(reads: ReadRouter, post_id: str, after: datetime, limit: i
 
 
 async def hourly_history(reads: ReadRouter, post_id: str, after: datetime, limit: int) -> Sequence[Row]:
-    """At most `limit` hours that begin later than `after`, oldest first, complete up to the newest observation stored."""
+    """At most `limit` hours that begin later than `after`, oldest first, up to the newest stored observation."""
     return await reads.fetch(_HOURLY, post_id, after, limit)
 
 
 async def is_known(reads: ReadRouter, post_id: str) -> bool:
-    """Whether there is such a post."""
+    """Whether the post is stored."""
     return bool(await reads.fetch(_EXISTS, post_id))

@@ -7,7 +7,7 @@ import asyncpg
 
 from signalflow.errors import SignalflowError
 from signalflow.settings import Settings
-from signalflow.storage.locks import LOCK_SPACE, POLLER_LOCK
+from signalflow.storage.advisory_locks import LOCK_SPACE, POLLER_LOCK
 from signalflow.storage.pool import DATABASE_ERRORS, session_settings, translated
 
 # A poller that cannot tell within this time whether it holds the lock must act as if it did not.

@@ -1,4 +1,4 @@
-"""The schema's revisions: run and shown. One run at a time, whoever starts it."""
+"""Runs the revisions of the schema, and shows which are due. An advisory lock allows one run at a time."""
 
 import io
 from collections.abc import AsyncIterator
@@ -13,11 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from signalflow.storage.locks import LOCK_SPACE, MIGRATION_LOCK
+from signalflow.storage.advisory_locks import LOCK_SPACE, MIGRATION_LOCK
 from signalflow.storage.pool import DATABASE_ERRORS, session_settings, translated
 from signalflow.storage.schema import MODE, REVISION, VERSION_TABLE_EXISTS, Mode, SchemaStatus, status_of
 
-# A revision may rewrite a table; waiting for a run that another process has begun counts as well.
+# A revision may rewrite a table. The time includes waiting for a run that another process has begun.
 MIGRATION_SECONDS = 600.0
 CONNECT_SECONDS = 10.0
 
@@ -30,24 +30,25 @@ def _config(**attributes: object) -> Config:
 
 
 async def upgrade(database_url: str, *, mode: Mode | None = None) -> SchemaStatus:
-    """Bring the schema to the newest revision; does nothing when it is there. `mode` forces the mode of a new schema.
+    """Bring the schema to the newest revision. `mode` forces the mode of a new schema.
 
-    Raises Retryable when the database is away or another run takes too long, Fatal when the schema is newer than this code.
+    Raises Retryable when the database is away or another run takes too long, Fatal when the schema is newer than this
+    code.
     """
     async with _migration_connection(database_url) as migrating:
-        await _status(migrating)  # refuses a revision that is not ours before anything is touched
+        await _status(migrating)  # Refuses an unknown revision before anything is changed.
         await migrating.run_sync(_run, mode)
         return await _status(migrating)
 
 
 async def status(database_url: str) -> SchemaStatus:
-    """What the database records and what is still to run. Raises like `upgrade`."""
+    """The recorded revision and the revisions still to run. Raises like `upgrade`."""
     async with _plain_connection(database_url) as reading:
         return await _status(reading)
 
 
 def sql(mode: Mode) -> str:
-    """The statements of all revisions, for a database that someone else migrates by hand."""
+    """The statements of all revisions, for a database that is migrated by hand."""
     output = io.StringIO()
     config = _config(mode=mode)
     config.output_buffer = output
@@ -81,7 +82,7 @@ async def _plain_connection(database_url: str) -> AsyncIterator[AsyncConnection]
         async with engine.connect() as opened:
             yield opened
     except DBAPIError as error:
-        # SQLAlchemy wraps its adapter's error, which wraps the driver's: the innermost has the SQLSTATE.
+        # SQLAlchemy wraps its adapter's error, which wraps the driver's error. The innermost has the SQLSTATE.
         raise translated(_innermost(error)) from error
     except DATABASE_ERRORS as error:
         raise translated(error) from error
@@ -91,7 +92,7 @@ async def _plain_connection(database_url: str) -> AsyncIterator[AsyncConnection]
 
 @asynccontextmanager
 async def _migration_connection(database_url: str) -> AsyncIterator[AsyncConnection]:
-    """A connection that holds the lock of migrations until it is closed. Waits for another run to end."""
+    """A connection that holds the lock of migrations until it is closed. It waits until another run has ended."""
     async with _plain_connection(database_url) as opened:
         await opened.execute(text(f"SELECT pg_advisory_lock({LOCK_SPACE}, {MIGRATION_LOCK})"))
         await opened.commit()

@@ -1,4 +1,4 @@
-"""What an operator asks the database: does it answer, who works, what is missing."""
+"""What an operator asks the database: does it answer, which workers report, what may be missing."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ WHERE closed_at IS NULL ORDER BY id LIMIT $1
 
 @dataclass(frozen=True, slots=True)
 class SeenWorker:
-    """A worker as it last reported itself; the age of the report, in seconds, is by the database's clock."""
+    """A worker as it last reported. `heartbeat_age`: seconds since then, by the database's clock."""
 
     name: str
     pid: int
@@ -38,7 +38,7 @@ class SeenWorker:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """How the schema was made, the newest observation among the newest 200 posts (None: no posts), and the size in bytes."""
+    """The schema's mode, the newest observation of the newest 200 posts (None: no posts), and the size in bytes."""
 
     mode: str
     newest_observation: datetime | None
@@ -57,13 +57,13 @@ class OpenGap:
 
 
 async def seen_workers(pool: Pool, within: timedelta) -> list[SeenWorker]:
-    """The workers that reported within this time, also those that are silent by now, by name."""
+    """The workers that reported within this time, by name. Some may be silent by now."""
     async with connection(pool) as reading:
         return [SeenWorker(*row) for row in await reading.fetch(_WORKERS, within)]
 
 
 async def database_status(pool: Pool) -> DatabaseStatus:
-    """Raises Retryable while the database is away."""
+    """The status of the database. Raises Retryable while it is away."""
     async with connection(pool) as reading:
         row = await reading.fetchrow(_STATUS)
     assert row is not None
@@ -71,7 +71,7 @@ async def database_status(pool: Pool) -> DatabaseStatus:
 
 
 async def first_open_gaps(pool: Pool, limit: int) -> tuple[int, list[OpenGap]]:
-    """How many gaps are open, and the oldest of them."""
+    """The number of open gaps, and at most `limit` of them, oldest first."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_GAPS, limit)
     return (rows[0][5] if rows else 0), [OpenGap(*tuple(row)[:5]) for row in rows]

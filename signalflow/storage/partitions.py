@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 
 from signalflow.errors import Invalid
-from signalflow.storage.locks import LOCK_SPACE, PARTITION_LOCK
+from signalflow.storage.advisory_locks import LOCK_SPACE, PARTITION_LOCK
 from signalflow.storage.pool import Connection, Pool, connection, transaction
 
 HISTORY_TABLE = "post_metrics_history"
-# An observation is made now; a clock may be off by some hours, not by days.
+# Observations are of the present. A clock may be wrong by hours, not by days.
 MAX_DAYS_AHEAD = 2
-# Dropping needs the parent for itself: while it waits for the writers before it, those behind it wait too.
+# Dropping locks the parent table exclusively. While it waits for earlier writers, later writers wait behind it.
 DROP_LOCK_MILLISECONDS = 2000
 
 _LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, {PARTITION_LOCK})"
@@ -24,7 +24,7 @@ _FORGET_BEFORE = "UPDATE schema_info SET history_from = GREATEST(history_from, $
 
 
 async def database_time(pool: Pool) -> datetime:
-    """The database's clock. What is dropped or refused for good hangs on one clock, not on that of whichever worker leads."""
+    """The database's clock. What is dropped or refused for good depends on this one clock, not on the leader's."""
     async with connection(pool) as asking:
         now: datetime = await asking.fetchval("SELECT now()")
         return now
@@ -41,7 +41,7 @@ def start_of(day: date) -> datetime:
 
 
 async def make_partitions(pool: Pool, days: Iterable[date]) -> list[date]:
-    """Make the partitions of these days that are missing, and return those made. Days whose history was dropped stay dropped."""
+    """Make the missing partitions of these days, and return their days. A dropped day gets no partition again."""
     async with transaction(pool) as making:
         await making.execute(_LOCK)
         first = day_of(await making.fetchval(_HISTORY_FROM))
@@ -49,7 +49,7 @@ async def make_partitions(pool: Pool, days: Iterable[date]) -> list[date]:
 
 
 async def make_partitions_of_observations(pool: Pool, observed_at: Iterable[datetime], now: datetime) -> None:
-    """Make the partitions that these observations need. Raises Invalid when one is of a day that no partition is made for."""
+    """Make the partitions that these observations need. Raises Invalid for a day that gets no partition."""
     days = {day_of(moment) for moment in observed_at}
     async with transaction(pool) as making:
         await making.execute(_LOCK)
@@ -63,7 +63,7 @@ async def make_partitions_of_observations(pool: Pool, observed_at: Iterable[date
 
 
 async def drop_partitions_before(pool: Pool, limit: date) -> list[date]:
-    """Drop the partitions of all days before `limit`, for good: they are not made again. Returns their days."""
+    """Drop the partitions of all days before `limit`, which are never made again. Returns their days."""
     async with transaction(pool) as dropping:
         await dropping.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MILLISECONDS}")
         await dropping.execute(_LOCK)
@@ -77,9 +77,9 @@ async def drop_partitions_before(pool: Pool, limit: date) -> list[date]:
 
 
 async def _make(making: Connection, day: date) -> bool:
-    """Make a partition and return True, or False when it is there.
+    """Make a partition. Returns False when it exists.
 
-    Made alone and then attached: CREATE TABLE ... PARTITION OF would lock all writers out of the parent.
+    It is made as a table and then attached: CREATE TABLE ... PARTITION OF would lock all writers out of the parent.
     """
     name = _name(day)
     if await making.fetchval(_EXISTS, name):

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL with a bound on every wait, and what its errors mean for the caller."""
+"""Connections to PostgreSQL. Every wait has a limit, and every error says what the caller can do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -14,21 +14,22 @@ from signalflow.settings import Settings
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
-# The server's own statement timeout should end a statement first, with a SQLSTATE; the client's is for a server that is silent.
+# The server's statement timeout should end a statement first, with a SQLSTATE. The client's is for a server that does
+# not answer.
 CLIENT_GRACE_SECONDS = 2.0
-# Longest wait for a free connection of the pool, and for giving one back.
+# Longest wait for a free connection of the pool, and for giving it back.
 ACQUIRE_SECONDS = 15.0
 
-# 08 connection, 40 rollback (deadlock, serialization), 53 resources (disk full, too many connections), 57 operator (shutdown,
-# statement timeout); 25006 a read-only server (failover), 25P03 and 25P04 a transaction that a stopped process left open,
-# 55P03 our own lock timeout. Nothing is wrong with the row in any of them.
+# 08 connection, 40 rollback (deadlock, serialization), 53 resources (disk full, too many connections), 57 operator
+# (shutdown, statement timeout); 25006 a read-only server (failover), 25P03 and 25P04 a transaction that a stopped
+# process left open, 55P03 our own lock timeout. Nothing is wrong with the row in any of them.
 RETRYABLE_CLASSES = frozenset({"08", "40", "53", "57"})
 RETRYABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
 STATEMENT_TIMEOUT = "57014"
-# 22 data exception, 23 integrity constraint violation: the row itself.
+# 22 data exception, 23 integrity constraint violation: the row itself is wrong.
 INVALID_CLASSES = frozenset({"22", "23"})
 
-# InternalClientError is what asyncpg raises when the server ends a connection just as a statement begins.
+# asyncpg raises InternalClientError when the server ends a connection just as a statement begins.
 DATABASE_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -40,11 +41,17 @@ DATABASE_ERRORS = (
 
 
 class TookTooLong(Retryable):
-    """The server ended a statement for its timeout: later it may be quick enough, asking for less certainly is."""
+    """The server ended a statement that reached its timeout.
+
+    It may be faster later; a smaller question certainly is.
+    """
 
 
 def session_settings(timeout: float, application_name: str) -> dict[str, str]:
-    """Settings of a session whose statements take at most `timeout` seconds, of it half for one lock (so that the error names the lock)."""
+    """Settings of a session whose statements take at most `timeout` seconds.
+
+    Waiting for a lock may take half, so that the error names the lock.
+    """
     milliseconds = str(max(int(timeout * 1000), 2))
     return {
         "application_name": application_name[:63],
@@ -53,9 +60,10 @@ def session_settings(timeout: float, application_name: str) -> dict[str, str]:
         "idle_in_transaction_session_timeout": milliseconds,
         "timezone": "UTC",
         "jit": "off",
-        # Plans for arrays need their real lengths: the generic plan assumes ten elements and joins batches by nested loops.
+        # Plans for arrays need the arrays' real lengths: the generic plan assumes ten elements and joins batches by
+        # nested loops.
         "plan_cache_mode": "force_custom_plan",
-        # A peer that vanished without a word must not keep its locks: given up after 5 + 3 * 3 s.
+        # A client that vanished must not keep its locks: the server gives it up after 5 + 3 * 3 s.
         "tcp_keepalives_idle": "5",
         "tcp_keepalives_interval": "3",
         "tcp_keepalives_count": "3",
@@ -79,10 +87,10 @@ async def create_pool(settings: Settings, *, application_name: str) -> Pool:
 
 @asynccontextmanager
 async def connection(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection of the pool. Raises Retryable, Invalid or Fatal for what the database answers inside the block."""
+    """A connection of the pool. Database errors inside the block are raised as Retryable, Invalid or Fatal."""
     try:
         async with pool.acquire(timeout=ACQUIRE_SECONDS) as acquired:
-            with _ended_by_silence(acquired):
+            with _dropped_on_timeout(acquired):
                 yield acquired
     except DATABASE_ERRORS as error:
         raise translated(error) from error
@@ -92,15 +100,15 @@ async def connection(pool: Pool) -> AsyncIterator[Connection]:
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside a transaction that commits at the end of the block. Raises like `connection`."""
     async with connection(pool) as acquired, acquired.transaction():
-        with _ended_by_silence(acquired):
+        with _dropped_on_timeout(acquired):
             yield acquired
 
 
 @contextmanager
-def _ended_by_silence(acquired: Connection) -> Iterator[None]:
-    """Drops the connection when its server did not answer in time, or the caller has no time left.
+def _dropped_on_timeout(acquired: Connection) -> Iterator[None]:
+    """Drop the connection when the server did not answer in time, or the caller was cancelled.
 
-    Asking it to roll back or to reset would only wait once more.
+    A rollback or a reset would only wait for the same server once more.
     """
     try:
         yield
@@ -110,11 +118,14 @@ def _ended_by_silence(acquired: Connection) -> Iterator[None]:
 
 
 def translated(error: BaseException) -> SignalflowError:
-    """What a database error says to do. Messages carry the SQLSTATE and never the row's values."""
+    """The error of ours that says what to do about a database error.
+
+    Its message has the SQLSTATE, and never the row's values.
+    """
     if isinstance(error, asyncpg.PostgresError):
         return _by_sqlstate(error)
     if isinstance(error, asyncpg.InterfaceError):
-        # asyncpg has one class for "the connection is closed" and for wrong use of it; only the first gets better with time.
+        # asyncpg has one class for a closed connection and for wrong use of one. Only the first is worth another try.
         closed = any(word in str(error) for word in ("closed", "closing", "released"))
         return Retryable(f"database: {error}") if closed else Fatal(f"database: {error}")
     if isinstance(error, OSError | EOFError | asyncpg.InternalClientError):  # TimeoutError is an OSError
@@ -124,7 +135,7 @@ def translated(error: BaseException) -> SignalflowError:
 
 def _by_sqlstate(error: asyncpg.PostgresError) -> SignalflowError:
     state = str(getattr(error, "sqlstate", None) or "")
-    # What asyncpg refuses itself it reports with the value; the cause says the same without.
+    # When asyncpg itself refuses a value, its message shows the value; the cause has the same reason without it.
     reason = error.__cause__ or (error.args[0] if error.args else "")
     message = f"database: {type(error).__name__} {state}: {reason}"
     if state == STATEMENT_TIMEOUT:

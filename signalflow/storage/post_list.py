@@ -1,9 +1,10 @@
-"""Pages of posts for readers, in any order of `orders.py`, and one post with its text.
+"""The post list, page by page in any order of `post_orders.py`, and one post with its text.
 
-A walk through the pages never gives a post twice and never leaves out one that did not change meanwhile, by three things that its
-cursor carries. The key of the last post: the next page begins after it. The instant for which ages are computed. And, where a
-change moves a post (every order but newest), the snapshot of the first page: what was changed since may have been given already
-at its old place, so it is left out; a row's xmin tells. docs/decisions/reading.md says why nothing weaker will do.
+A walk through all pages gives no post twice, and it leaves out no post that did not change meanwhile. Three things in
+the cursor ensure this. The next page begins after the key of the last post. Ages are computed for the instant of the
+first page. In every order but newest a change can move a post: the cursor then carries the snapshot of the first page,
+and posts that changed after it are left out, because an earlier page may have had them (the row's xmin tells).
+docs/decisions/reading.md says why nothing weaker is enough.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from signalflow.storage.columns import FEATURES, POSTS, Guard
-from signalflow.storage.orders import AGE_MINUTES, ENGAGEMENT, MOMENTUM, ORDERS, OrderName
+from signalflow.storage.post_orders import AGE_MINUTES, ENGAGEMENT, MOMENTUM, ORDERS, OrderName
 from signalflow.storage.read_router import POSITION, ReadRouter, Row
 
 _COLUMNS = ", ".join(f"p.{column.name}" for column in POSTS if column.guard is not Guard.TEXT)
@@ -21,7 +22,7 @@ _TEXT = ", ".join(f"p.{column.name}" for column in POSTS if column.guard is Guar
 _COMPUTED = f"{ENGAGEMENT} AS engagement_score, {AGE_MINUTES} AS age_minutes, {MOMENTUM} AS momentum"
 _FEATURES = ", ".join(f"n.{column.name}" for column in FEATURES)
 
-# The version of a row is as old as its xmin, the low half of a transaction's number; it is one of the last 2^32 of them.
+# A row version is as old as its xmin: the low half of a transaction's 64-bit number, which is one of the last 2^32.
 _UNCHANGED = """pg_visible_in_snapshot((
     (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
     - (((SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint) - p.xmin::text::bigint) & 4294967295)
@@ -34,7 +35,7 @@ FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id WHERE p.id 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which posts: all that meet every filter that is given. Names compare without case; `words` is a search as in a web search."""
+    """Posts that meet every given filter. Names compare without case. `words` has the syntax of a web search."""
 
     subreddits: tuple[str, ...] = ()
     author: str | None = None
@@ -50,19 +51,19 @@ class Filters:
 
 
 class Cursor(NamedTuple):
-    """Where the next page of a walk begins: after the post with this key and id. `snapshot` is None in fixed orders."""
+    """The next page of a walk begins after the post with this key and id. `snapshot` is None in fixed orders."""
 
     key: tuple[Any, ...]
     id: str
     as_of: datetime
     position: int
-    """The place in the write-ahead log that a server must have reached to go on with this walk."""
+    """The byte of the write-ahead log that a server must have replayed to answer the next page."""
     snapshot: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The rows of a page, and where the next one begins: None after the last."""
+    """The rows of a page, and where the next page begins; None after the last one."""
 
     rows: Sequence[Row]
     next: Cursor | None
@@ -78,7 +79,10 @@ async def page_of_posts(
     window: timedelta,
     after: Cursor | None = None,
 ) -> Page:
-    """The first page, or the one after a cursor. `window` bounds the age of posts in windowed orders. Raises Retryable or Fatal."""
+    """The first page, or the page after a cursor. `window`: greatest age of a post in windowed orders.
+
+    Raises Retryable or Fatal.
+    """
     as_of = after.as_of if after else now
     statement, parameters = page_statement(order, filters, limit=limit, as_of=as_of, window=window, after=after)
     if after is not None:
@@ -87,14 +91,14 @@ async def page_of_posts(
         rows = await reads.fetch(statement, *parameters)
         if len(rows) > limit and not ORDERS[order].is_fixed and rows[0]["on_replica"] and not _is_exact(rows[0]):
             rows = await reads.fetch(statement, *parameters, from_primary=True)
-    # One more than asked for shows whether there is a next page.
+    # The statement asks for one row more, which shows whether there is a next page.
     if len(rows) <= limit:
         return Page(rows, None)
     last, key = rows[limit - 1], ORDERS[order].key
     return Page(
         rows[:limit],
         Cursor(
-            key=tuple(last[f"key_{place}"] for place in range(len(key))),
+            key=tuple(last[f"key_{number}"] for number in range(len(key))),
             id=last["id"],
             as_of=as_of,
             position=after.position if after else last["position"],
@@ -104,7 +108,7 @@ async def page_of_posts(
 
 
 async def one_post(reads: ReadRouter, post_id: str, now: datetime) -> Row | None:
-    """A post with its body, its ages as of `now`; None when there is none."""
+    """A post with its body, its age computed for `now`; None for an unknown id."""
     rows = await reads.fetch(_POST, post_id, now)
     return rows[0] if rows else None
 
@@ -112,7 +116,7 @@ async def one_post(reads: ReadRouter, post_id: str, now: datetime) -> Row | None
 def page_statement(
     order: OrderName, filters: Filters, *, limit: int, as_of: datetime, window: timedelta, after: Cursor | None
 ) -> tuple[str, list[Any]]:
-    """The one statement of a page, and its parameters."""
+    """The statement of a page, and its parameters."""
     spec = ORDERS[order]
     parameters: list[Any] = [limit + 1, as_of]
 
@@ -123,18 +127,18 @@ def page_statement(
     of_post, of_features = _conditions(filters, bound)
     if spec.is_windowed:
         of_post.append(f"p.created_utc > {bound(as_of - window)}")
-    keys = [f"{expression} AS key_{place}" for place, (expression, _) in enumerate(spec.key)]
+    keys = [f"{expression} AS key_{number}" for number, (expression, _) in enumerate(spec.key)]
     if after is not None:
         values = [f"{bound(value)}::{kind}" for value, (_, kind) in zip(after.key, spec.key, strict=True)]
         expressions = ", ".join(expression for expression, _ in spec.key)
         of_post.append(f"({expressions}, p.id) < ({', '.join(values)}, {bound(after.id)})")
         if not spec.is_fixed:
             of_post.append(_UNCHANGED.format(snapshot=bound(after.snapshot)))
-    # Features are joined after the limit, unless they decide which posts there are.
+    # Features are joined to the rows of the page only, unless a filter needs them.
     joined = " JOIN post_nlp_features AS n ON n.post_id = p.id" if of_features else ""
     conditions = " AND ".join(of_post + of_features) or "true"
     descending = ", ".join(f"{expression} DESC" for expression, _ in spec.key)
-    outer = ", ".join(f"key_{place} DESC" for place in range(len(spec.key)))
+    outer = ", ".join(f"key_{number} DESC" for number in range(len(spec.key)))
     first = "" if after else f", {POSITION}, (SELECT pg_current_snapshot()::text) AS snapshot"
     statement = f"""
 SELECT p.*, {_FEATURES}{first}
@@ -148,11 +152,11 @@ ORDER BY {outer}, p.id DESC"""  # noqa: S608, constants and the numbers of param
 
 
 def _conditions(filters: Filters, bound: Any) -> tuple[list[str], list[str]]:
-    """The conditions on the post, and those on its features."""
+    """The conditions on the post, and the conditions on its text features."""
     post: list[str] = []
     features: list[str] = []
     if len(filters.subreddits) == 1:
-        # Not ANY: with one value the index has the order too.
+        # Not ANY: for a single value the index also has the order.
         post.append(f"lower(p.subreddit) = {bound(filters.subreddits[0].lower())}")
     elif filters.subreddits:
         post.append(f"lower(p.subreddit) = ANY ({bound([name.lower() for name in filters.subreddits])}::text[])")
@@ -180,6 +184,6 @@ def _conditions(filters: Filters, bound: Any) -> tuple[list[str], list[str]]:
 
 
 def _is_exact(row: Row) -> bool:
-    """Whether a snapshot of a replica names all transactions that ran: it lists none, so there must have been none."""
+    """Whether no transaction ran when this snapshot was taken. A replica's snapshot does not list running ones."""
     xmin, xmax, _ = row["snapshot"].split(":")
     return bool(xmin == xmax)

@@ -1,4 +1,4 @@
-"""Where reads go: to a streaming replica that is close enough behind, else to the primary."""
+"""Sends reads to a streaming replica whose lag is small enough, and otherwise to the primary."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,12 @@ from signalflow.errors import Fatal, Retryable, SignalflowError
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool, TookTooLong, connection, create_pool
 
-# Seconds between two looks at the replica, or a quarter of the allowed lag if that is less.
+# Seconds between two looks at the replica, or a quarter of the allowed lag if that is less. What is read may be older
+# than the allowed lag by this much.
 LOOK_SECONDS = 0.5
 
-# Where in the write-ahead log a statement ran: nothing that it saw came after. Taken after its snapshot.
+# The byte of the write-ahead log at which a statement ran. It is taken after the statement's snapshot, so all that the
+# statement saw was written before it.
 POSITION = """(SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END
     - '0/0'::pg_lsn)::bigint AS position, (SELECT pg_is_in_recovery()) AS on_replica"""
 _WRITTEN = "SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint"
@@ -32,29 +34,30 @@ log = structlog.get_logger()
 
 
 class ReadRouter:
-    """Reads by the rule above. One a process; `run` must run beside it when there is a replica."""
+    """Chooses the server of each read. A process has one; `run` must run beside it when there is a replica."""
 
     def __init__(self, primary: Pool, replica: "Pool | None", max_lag: float) -> None:
         self._primary, self._replica, self._max_lag = primary, replica, max_lag
-        # When the primary had written how much (monotonic seconds, bytes), oldest first, as far back as the lag may be.
+        # How many bytes of log the primary had written at which time (monotonic seconds, bytes), oldest first, for the
+        # last `max_lag` seconds.
         self._written: deque[tuple[float, int]] = deque()
         self._replayed: int | None = None
         self._in_use: bool | None = None
 
     @property
     def replica_in_use(self) -> bool | None:
-        """Whether reads go to the replica now; None without one."""
+        """Whether reads go to the replica now; None without a replica."""
         return self._usable(0) if self._replica else None
 
     @property
     def primary(self) -> Pool:
-        """The pool of the primary, for reads that must see what was just written."""
+        """The pool of the primary, for reads that must see the newest writes."""
         return self._primary
 
     async def fetch(self, statement: str, *parameters: Any, position: int = 0, from_primary: bool = False) -> list[Row]:
-        """The rows of a statement. `position`: a replica must have replayed this much. Raises Retryable, Invalid or Fatal.
+        """The rows of a statement. `position`: bytes of log that a replica must have replayed to be asked.
 
-        What the replica fails to answer the primary is asked.
+        When the replica fails, the primary is asked. Raises Retryable, Invalid or Fatal.
         """
         if self._replica is not None and not from_primary and self._usable(position):
             try:
@@ -68,15 +71,18 @@ class ReadRouter:
             return await reading.fetch(statement, *parameters)
 
     async def run(self) -> None:
-        """Look at the replica until cancelled."""
+        """Keep measuring the replica's lag until cancelled."""
         while self._replica is not None:
             await self.look()
             await asyncio.sleep(min(LOOK_SECONDS, self._max_lag / 4))
 
     async def look(self) -> None:
-        """Ask both servers how far they are. The lag needs neither their clocks nor any privilege."""
+        """Ask both servers for the end of their log.
+
+        This measures the lag without their clocks and without privileges.
+        """
         assert self._replica is not None
-        # Before both are asked, so that the age of a position is never understated.
+        # Taken before both are asked, so that no position seems younger than it is.
         now = time.monotonic()
         try:
             async with asyncio.timeout(self._max_lag):
@@ -99,7 +105,7 @@ class ReadRouter:
         self._note(in_use=self._usable(0), reason=f"it is more than {self._max_lag:g} s behind")
 
     def _usable(self, position: int) -> bool:
-        """Whether the replica has replayed the position, and something that the primary wrote within the last `max_lag` seconds."""
+        """Whether the replica has replayed this position and what the primary wrote up to `max_lag` seconds ago."""
         if self._replayed is None or self._replayed < position:
             return False
         oldest = time.monotonic() - self._max_lag
@@ -124,7 +130,7 @@ async def _number(pool: Pool, statement: str) -> int | None:
 
 @asynccontextmanager
 async def open_read_router(settings: Settings) -> AsyncIterator[ReadRouter]:
-    """A router under these settings, with connections of its own that end each statement after `read_timeout` seconds."""
+    """A read router with connections of its own, which end each statement after `read_timeout` seconds."""
     reading = settings.model_copy(update={"database_timeout": settings.read_timeout})
     primary = await create_pool(reading, application_name="signalflow-api-read")
     replica: Pool | None = None
@@ -139,7 +145,7 @@ async def open_read_router(settings: Settings) -> AsyncIterator[ReadRouter]:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError, Retryable):
             await watching
-        # A statement that hangs must not hold the shutdown up.
+        # A statement that hangs must not delay the shutdown.
         for pool in (primary, replica):
             if pool is not None:
                 pool.terminate()

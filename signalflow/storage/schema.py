@@ -1,4 +1,7 @@
-"""What a start must know of the schema. Without Alembic: its import takes a second, and only a migration needs it."""
+"""The state of the schema, for the start of a process.
+
+Alembic is not imported: that takes a second, and only migrations need it.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +20,7 @@ MODE = "SELECT mode FROM schema_info"
 
 @dataclass(frozen=True)
 class SchemaStatus:
-    """The recorded revision (None: no schema yet), the newest one known, those still to run in order, and the mode."""
+    """The recorded revision (None: no schema), the newest known one, the revisions still to run, and the mode."""
 
     revision: str | None
     head: str
@@ -27,7 +30,10 @@ class SchemaStatus:
 
 @lru_cache(maxsize=1)
 def known_revisions() -> tuple[str, ...]:
-    """All revisions that this code knows, oldest first: revision 0001 is the module r0001_<what it makes> of migrations/versions."""
+    """All revisions that this code knows, oldest first.
+
+    Revision 0001 is the module migrations/versions/r0001_<what it makes>.
+    """
     modules = (entry.name for entry in files("migrations").joinpath("versions").iterdir())
     return tuple(
         sorted(name[1:].partition("_")[0] for name in modules if name.startswith("r") and name.endswith(".py"))
@@ -35,7 +41,7 @@ def known_revisions() -> tuple[str, ...]:
 
 
 def status_of(revision: str | None, mode: Mode | None) -> SchemaStatus:
-    """What a recorded revision means to this code. Raises Fatal for one that it does not know."""
+    """The status of a database with this revision. Raises Fatal for a revision that this code does not know."""
     known = known_revisions()
     if revision is not None and revision not in known:
         raise Fatal(
@@ -46,7 +52,10 @@ def status_of(revision: str | None, mode: Mode | None) -> SchemaStatus:
 
 
 async def check_schema(pool: Pool) -> Mode:
-    """The mode of the schema. Raises Fatal when it is missing, older or newer than this code: writing would fail or damage."""
+    """The mode of the schema.
+
+    Raises Fatal when the schema is missing, older or newer than this code: writes would fail or do harm.
+    """
     async with connection(pool) as reading:
         exists = await reading.fetchval(VERSION_TABLE_EXISTS)
         found = status_of(await reading.fetchval(REVISION) if exists else None, None)

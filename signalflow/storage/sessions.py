@@ -1,4 +1,7 @@
-"""sessions, refresh_tokens and sign_in_links: who has signed in, and what keeps it so. Tokens are stored as hashes only."""
+"""Tables sessions, refresh_tokens and sign_in_links: who has signed in, and how sessions go on.
+
+Tokens are stored as hashes only.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,13 +16,14 @@ Role = Literal["reader", "operator", "admin"]
 SessionKind = Literal["token", "browser"]
 EndReason = Literal["signed_out", "refresh_reused", "password_changed", "disabled"]
 
-# A few at every sign-in keep the tables small without a job of their own.
+# Each sign-in deletes some old rows, so no job is needed to keep the tables small.
 _FORGET_SESSIONS = """
 DELETE FROM sessions WHERE id IN (
-    SELECT id FROM sessions WHERE expires_at < $1::timestamptz - interval '1 day' ORDER BY expires_at LIMIT 100 FOR UPDATE SKIP LOCKED)
+    SELECT id FROM sessions WHERE expires_at < $1::timestamptz - interval '1 day'
+    ORDER BY expires_at LIMIT 100 FOR UPDATE SKIP LOCKED)
 """
 _FORGET_LINKS = "DELETE FROM sign_in_links WHERE expires_at < $1"
-# A user who was disabled, or whose password was changed, a moment ago gets no session any more: the row is locked against that.
+# Locks the user: one who is being disabled, or whose password is being changed, gets no session any more.
 _START = """
 INSERT INTO sessions (id, user_name, kind, created_at, expires_at)
 SELECT $1, name, $4, $5, $6 FROM users
@@ -32,11 +36,12 @@ WHERE sessions.id = $1 AND sessions.ended_at IS NULL AND sessions.expires_at > $
 _END = "UPDATE sessions SET ended_at = $2, ended_because = $3 WHERE id = $1 AND ended_at IS NULL"
 _END_ALL = "UPDATE sessions SET ended_at = $2, ended_because = $3 WHERE user_name = $1 AND ended_at IS NULL"
 _ADD_REFRESH = "INSERT INTO refresh_tokens (token_hash, session_id, issued_at) VALUES ($1, $2, $3)"
-# Locks the token and its session: of two who come with the same token one waits, and then finds it used.
+# Locks the token and its session: of two requests with the same token the second waits, and then finds the token used.
 _TAKE_REFRESH = """
 SELECT sessions.id, sessions.user_name, refresh_tokens.used_at IS NOT NULL AS used,
     sessions.ended_at IS NULL AND sessions.expires_at > $2 AND users.disabled_at IS NULL AS valid
-FROM refresh_tokens JOIN sessions ON sessions.id = refresh_tokens.session_id JOIN users ON users.name = sessions.user_name
+FROM refresh_tokens
+    JOIN sessions ON sessions.id = refresh_tokens.session_id JOIN users ON users.name = sessions.user_name
 WHERE token_hash = $1 FOR UPDATE OF refresh_tokens, sessions
 """
 _USE_REFRESH = "UPDATE refresh_tokens SET used_at = $2 WHERE token_hash = $1"
@@ -61,7 +66,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A user who has shown who he is, and the hash of his password at that moment; None: he has none."""
+    """A user who has proven his identity, and the hash of his password at that moment (None: no password)."""
 
     name: str
     password_hash: str | None
@@ -69,7 +74,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What came of a refresh token: a session that goes on, or one that was just ended because the token had been used before."""
+    """The session of a refresh token. `reused`: it was ended just now, because the token had been used before."""
 
     session: UUID
     user: str
@@ -77,16 +82,16 @@ class Refreshed:
 
 
 def token_hash(token: str) -> bytes:
-    """SHA-256 is enough for what is random; slow hashes are for what people choose."""
+    """The hash of a random token. SHA-256 is enough: slow hashes are for passwords that people choose."""
     return hashlib.sha256(token.encode()).digest()
 
 
 async def start_session(
     pool: Pool, user: Proven, kind: SessionKind, now: datetime, expires_at: datetime, refresh_token: str | None = None
 ) -> UUID | None:
-    """A session of the user, with its first refresh token if one is given.
+    """Start a session of the user, with its first refresh token if one is given, and return its id.
 
-    None when the user is gone or disabled, or has another password by now.
+    None when the user is unknown or disabled, or has changed the password meanwhile.
     """
     session = uuid4()
     async with transaction(pool) as writing:
@@ -106,22 +111,22 @@ async def session_standing(pool: Pool, session: UUID, now: datetime) -> Standing
 
 
 async def end_session(pool: Pool, session: UUID, because: EndReason, now: datetime) -> None:
-    """End it, if it has not ended; its tokens are void."""
+    """End a session and make its tokens invalid. Does nothing when it has ended."""
     async with connection(pool) as writing:
         await writing.execute(_END, session, now, because)
 
 
 async def end_sessions_of(writing: Connection, user: str, because: EndReason, now: datetime) -> None:
-    """End all sessions of a user and void the links to new ones, inside the transaction of what makes it necessary."""
+    """End all sessions of a user and delete the sign-in links, in the transaction of the change that requires it."""
     await writing.execute(_END_ALL, user, now, because)
     await writing.execute(_END_LINKS, user)
 
 
 async def rotate_refresh_token(pool: Pool, old: str, new: str, now: datetime) -> Refreshed | None:
-    """Replace a refresh token by the next one of its session. None when it is not valid, or not known.
+    """Replace a refresh token by the next one of its session. None when it is invalid or unknown.
 
-    A token that was used before ends the session: either the one who uses it now stole it, or the one who did before. Of two at
-    once the second finds it used.
+    A token that was used before ends the session: it was stolen by whoever uses it now or by whoever used it first. Of
+    two requests at the same time the second finds the token used.
     """
     async with transaction(pool) as writing:
         row = await writing.fetchrow(_TAKE_REFRESH, token_hash(old), now)
@@ -136,9 +141,9 @@ async def rotate_refresh_token(pool: Pool, old: str, new: str, now: datetime) ->
 
 
 async def add_link(pool: Pool, user: str, token: str, now: datetime, expires_at: datetime, *, who: str) -> bool:
-    """Let the token sign the user in once, until it expires; False when the user is gone or disabled.
+    """Add a token that signs the user in once, until it expires. False when the user is unknown or disabled.
 
-    Whoever makes a link can act as the user, so it is in the audit log.
+    Whoever makes a link can act as the user, so the audit log records it.
     """
     async with transaction(pool) as writing:
         await writing.execute(_FORGET_LINKS, now)
@@ -150,7 +155,10 @@ async def add_link(pool: Pool, user: str, token: str, now: datetime, expires_at:
 
 
 async def use_link(pool: Pool, token: str, now: datetime) -> Proven | None:
-    """The user whom the token signs in, and it never does again; None when it has expired, was used or never was."""
+    """The user whom the token signs in. The token is used up.
+
+    None when it has expired, was used before or is unknown.
+    """
     async with connection(pool) as writing:
         row = await writing.fetchrow(_USE_LINK, token_hash(token), now)
     return Proven(*row) if row else None

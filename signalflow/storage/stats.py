@@ -4,7 +4,7 @@ from datetime import datetime
 
 from signalflow.storage.read_router import ReadRouter
 
-# The posts of the window are read once; every part is computed from these rows.
+# The posts of the window are read once, and every part is computed from these rows.
 _STATS = """
 WITH w AS MATERIALIZED (
     SELECT p.id, p.subreddit, p.author, p.created_utc, p.current_score AS score, p.current_comments AS comments,
@@ -99,7 +99,8 @@ SELECT json_build_object(
 _KEYWORDS = """
 WITH w AS MATERIALIZED (
     SELECT k.keyword, p.created_utc >= $1 AS is_new, p.subreddit, p.current_score, p.current_comments, n.sentiment_score
-    FROM posts AS p JOIN post_nlp_features AS n ON n.post_id = p.id, jsonb_array_elements_text(n.keywords) AS k (keyword)
+    FROM posts AS p JOIN post_nlp_features AS n ON n.post_id = p.id,
+        jsonb_array_elements_text(n.keywords) AS k (keyword)
     WHERE p.created_utc >= $1::timestamptz - ($2::timestamptz - $1::timestamptz) AND p.created_utc < $2
     AND (cardinality($3::text[]) = 0 OR lower(p.subreddit) = ANY ($3::text[]))
 ), counted AS (
@@ -115,7 +116,7 @@ GROUP BY c.keyword, c.posts, c.posts_before ORDER BY c.posts DESC, c.keyword
 
 
 async def stats(reads: ReadRouter, start: datetime, end: datetime, now: datetime) -> bytes:
-    """The statistics as JSON (web/api/stats/schemas.py). Raises TookTooLong for a window with too many posts."""
+    """The statistics as JSON (web/api/stats/schemas.py). Raises TookTooLong when the window has too many posts."""
     (row,) = await reads.fetch(_STATS, start, end, now)
     text: str = row["stats"]
     return text.encode()
@@ -124,6 +125,6 @@ async def stats(reads: ReadRouter, start: datetime, end: datetime, now: datetime
 async def keyword_counts(
     reads: ReadRouter, start: datetime, end: datetime, subreddits: tuple[str, ...], limit: int
 ) -> list[dict[str, object]]:
-    """The keywords of most posts of the window, with those of the window before."""
+    """The keywords with the most posts in the window, and their posts in the window before it."""
     rows = await reads.fetch(_KEYWORDS, start, end, [name.lower() for name in subreddits], limit)
     return [dict(row) for row in rows]

@@ -1,4 +1,7 @@
-"""Changes of subreddit_config by a person: all of one call or none, with who and when, and a line in the audit log."""
+"""Changes of table subreddit_config by users.
+
+A call makes all of its changes or none, and writes an entry of the audit log.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,14 +13,15 @@ from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, transaction
 from signalflow.storage.subreddits import BY_NAME, SubredditRow, locked_subreddits
 
-# One that was removed begins anew: Reddit may say something else of it by now.
+# A removed subreddit begins anew: what Reddit said of it may have changed.
 _PUT = f"""
 INSERT INTO subreddit_config AS c (name, interval_seconds, priority, paused, changed_by, changed_at)
 SELECT name, interval_seconds, priority, paused, $5, $6
 FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[]) AS given (name, interval_seconds, priority, paused)
 {BY_NAME}
 ON CONFLICT (lower(name)) DO UPDATE SET
-    interval_seconds = EXCLUDED.interval_seconds, priority = EXCLUDED.priority, paused = EXCLUDED.paused, removed_at = NULL,
+    interval_seconds = EXCLUDED.interval_seconds, priority = EXCLUDED.priority, paused = EXCLUDED.paused,
+    removed_at = NULL,
     name = CASE WHEN c.removed_at IS NULL THEN c.name ELSE EXCLUDED.name END,
     state = CASE WHEN c.removed_at IS NULL THEN c.state ELSE 'unchecked' END,
     changed_by = EXCLUDED.changed_by, changed_at = EXCLUDED.changed_at
@@ -32,7 +36,10 @@ WHERE lower(name) = ANY ($1::text[]) AND removed_at IS NULL
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be different; None leaves a thing as it is. A new priority brings its usual interval, unless one is given."""
+    """What is to be different; None leaves a thing as it is.
+
+    A new priority brings its usual interval, unless one is given.
+    """
 
     paused: bool | None = None
     priority: Priority | None = None
@@ -52,10 +59,10 @@ class Change:
 async def add_subreddits(
     pool: Pool, names: Sequence[str], change: Change, *, by: str, now: datetime
 ) -> list[SubredditRow]:
-    """Watch these, whether they are new, paused or were removed before. All are changed by `change`, and none stays paused.
+    """Watch these, whether they are new, paused or were removed before.
 
-    What `change` does not name stays as it is in a subreddit that is watched already; a new one has the default priority. Raises
-    Invalid when a value is out of range.
+    All are changed by `change`, and none stays paused. What `change` does not name stays as it is in a subreddit that
+    is watched already; a new one has the default priority. Raises Invalid when a value is out of range.
     """
     async with transaction(pool) as writing:
         known = {row.name.lower(): row.watched for row in await locked_subreddits(writing, names)}
@@ -67,7 +74,10 @@ async def add_subreddits(
 async def change_subreddits(
     pool: Pool, names: Sequence[str], change: Change, *, by: str, now: datetime
 ) -> list[SubredditRow]:
-    """Change all of these. Raises Invalid, changing none, when one is not configured or a value is out of range."""
+    """Change all of these.
+
+    Raises Invalid, with nothing changed, when one is not configured or a value is out of range.
+    """
     async with transaction(pool) as writing:
         rows = await _all_of(writing, names)
         wanted = [change.of(row.watched) for row in rows]
@@ -77,13 +87,19 @@ async def change_subreddits(
 async def put_subreddits(
     pool: Pool, wanted: Sequence[WatchedSubreddit], *, by: str, now: datetime
 ) -> list[SubredditRow]:
-    """Make these exactly as given; others stay as they are. Raises Invalid, changing none, when a value is out of range."""
+    """Add these, or make them as given. Others stay.
+
+    Raises Invalid, with nothing changed, when a value is out of range.
+    """
     async with transaction(pool) as writing:
         return await _put(writing, wanted, action="subreddit.import", by=by, now=now)
 
 
 async def remove_subreddits(pool: Pool, names: Sequence[str], *, by: str, now: datetime) -> None:
-    """Watch these no more, also after the defaults are loaded again. Their posts stay. Raises Invalid, removing none, when one is not configured."""
+    """Stop watching these, even when the defaults are loaded again. Their posts stay.
+
+    Raises Invalid, with nothing changed, when one is not configured.
+    """
     async with transaction(pool) as writing:
         await _all_of(writing, names)
         await writing.execute(_REMOVE, [name.lower() for name in names], by, now)
@@ -104,7 +120,7 @@ async def _all_of(writing: Connection, names: Sequence[str]) -> list[SubredditRo
 async def _put(
     writing: Connection, wanted: Sequence[WatchedSubreddit], *, action: str, by: str, now: datetime
 ) -> list[SubredditRow]:
-    # A name given twice would meet its own row; the last one counts.
+    # ON CONFLICT cannot update one row twice: of a name that is given twice the last one counts.
     unique = list({row.name.lower(): row for row in wanted}.values())
     names = [row.name for row in unique]
     status = await writing.execute(

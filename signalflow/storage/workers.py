@@ -1,4 +1,7 @@
-"""Which workers live and where their web views are. Times are the database's, so that the clocks of workers may differ."""
+"""Table workers: which workers live, and the URLs of their web views.
+
+Times are the database's, since workers' clocks may differ.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +29,7 @@ _FORGET = "DELETE FROM workers WHERE name = $1 AND pid = $2"
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker as it last reported itself."""
+    """A worker as it last reported."""
 
     name: str
     pid: int
@@ -50,13 +53,13 @@ async def heartbeat(
     is_leader: bool = False,
     can_poll: bool = True,
 ) -> None:
-    """Report that this worker lives. Another process under the same name replaces the one before."""
+    """Report that this worker lives. A new process with the same name replaces the old one."""
     async with connection(pool) as writing:
         await writing.execute(_HEARTBEAT, name, pid, web_url, state, is_poller, is_leader, can_poll)
 
 
 async def leader_cannot_poll(pool: Pool, within: timedelta) -> bool:
-    """Whether the workers that reported within this time have a leader, and it said that it cannot poll."""
+    """Whether a leader reported within this time, and said that it cannot poll."""
     async with connection(pool) as reading:
         return bool(await reading.fetchval(_LEADER_CANNOT_POLL, within))
 
@@ -68,6 +71,6 @@ async def live_workers(pool: Pool, within: timedelta) -> list[Worker]:
 
 
 async def forget_worker(pool: Pool, *, name: str, pid: int) -> None:
-    """Remove a worker that stops in order, unless another process has taken its name already."""
+    """Remove a worker that stops normally, unless another process has taken its name already."""
     async with connection(pool) as writing:
         await writing.execute(_FORGET, name, pid)

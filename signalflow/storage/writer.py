@@ -1,8 +1,9 @@
-"""The sink's writes: posts, their history and their text features, in one transaction, the same however often they come.
+"""Writes of the sink: posts, their text features and their history, in one transaction.
 
-Redelivery, disorder and any split into batches give the same rows, because every group of columns has its own guard:
-numbers follow the newest observation, the body the newest observation that carried one, first_seen_at the least; at the same
-moment the first in log order stays. Text features follow the title. History keeps the first row of a post's moment.
+Redelivery, disorder and any split into batches give the same rows, because every column of a post has a guard
+(columns.py): most columns follow the newest observation, the body follows the newest observation that carried one, and
+first_seen_at follows the earliest. Of two observations at the same moment the first in log order counts. Text features
+follow the title. The history keeps the first row of each moment.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Arrays, Column,
 from signalflow.storage.partitions import HISTORY_TABLE, database_time, make_partitions_of_observations
 from signalflow.storage.pool import Pool, transaction
 
-# Parameters are arrays sorted by id, one element a post. All writers therefore lock posts in one order, so two of them cannot
-# deadlock, and the writer that has locked a post has locked its history and its features too.
+# Parameters are arrays sorted by id, one element per post. All writers therefore lock posts in the same order and
+# cannot deadlock. The writer that has locked a post is the only one that writes its history and features.
 _STORE_POSTS = """
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest({parameters}) AS t ({posts}, {features})
@@ -42,8 +43,8 @@ WHERE NOT EXISTS (
 )
 ON CONFLICT (post_id) DO UPDATE SET title = EXCLUDED.title, {replaced_features}
 """
-# One element an observation, in log order within a post: of two at one moment the first is kept. Only hours that got a new row
-# are touched, so redelivery causes no work for the rollup.
+# One element per observation, in log order within a post: of two at the same moment the first is kept. Only hours that
+# got a new row are recorded, so redelivery causes no work for the rollup.
 _STORE_HISTORY = """
 WITH stored AS (
     INSERT INTO post_metrics_history ({columns})
@@ -56,14 +57,14 @@ INSERT INTO rollup_touched (bucket) SELECT DISTINCT date_trunc('hour', observed_
 
 
 class Statement(NamedTuple):
-    """A statement, and the function that makes its parameters in the same order."""
+    """A statement, and a function that makes its parameters in the same order."""
 
     sql: str
     arrays: Arrays
 
 
 def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Statement:
-    """Stores posts with these columns, and their text features."""
+    """The statement that stores posts with these columns, and their text features."""
     sql = _STORE_POSTS.format(
         parameters=_parameters([*posts, *features]),
         posts=_listed("{}", posts),
@@ -99,7 +100,7 @@ STORE_HISTORY = _history_statement(HISTORY)
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that the database refuses for what it holds: its place in the given rows, and why."""
+    """A row whose values the database refuses: its index in the given rows, and the reason."""
 
     index: int
     error: Invalid
@@ -114,9 +115,9 @@ class _Columns:
 
 
 async def write_batch(pool: Pool, rows: Sequence[Enriched]) -> None:
-    """Store observations, given in log order, in one transaction; posts, history and features, or nothing.
+    """Store observations, given in log order, in one transaction. Backfilled posts leave no history.
 
-    Backfilled posts leave no history. Raises Retryable (try the same rows again), Invalid (at least one row is at fault) or Fatal.
+    Raises Retryable (try the same rows again), Invalid (the values of at least one row are refused) or Fatal.
     """
     if not rows:
         return
@@ -131,7 +132,10 @@ async def write_batch(pool: Pool, rows: Sequence[Enriched]) -> None:
 
 
 async def write_or_reject(pool: Pool, rows: Sequence[Enriched]) -> list[Rejected]:
-    """Store all rows but those that the database refuses, and return these. Raises Retryable or Fatal; then the same rows may be given again."""
+    """Store all rows that the database accepts, and return the others.
+
+    After Retryable or Fatal the same rows may be given again.
+    """
     return await _write_or_reject(pool, rows, 0)
 
 
@@ -142,7 +146,7 @@ async def _write_or_reject(pool: Pool, rows: Sequence[Enriched], start: int) -> 
         if len(rows) == 1:
             return [Rejected(start, error)]
         middle = len(rows) // 2
-        # One after the other: of two observations of one post at one moment, the first in log order must come first.
+        # In sequence: of two observations of a post at the same moment, the first in log order must be stored first.
         rejected = await _write_or_reject(pool, rows[:middle], start)
         return rejected + await _write_or_reject(pool, rows[middle:], start + middle)
     return []
@@ -158,7 +162,10 @@ async def _store(pool: Pool, columns: _Columns) -> None:
 
 
 def _lacks_partition(error: Invalid) -> bool:
-    """Whether a row found no partition: a check violation of the table that names no constraint (messages are translated)."""
+    """Whether a row found no partition: a check violation of the table that names no constraint.
+
+    The message is no help: servers translate it.
+    """
     cause = error.__cause__
     return (
         isinstance(cause, asyncpg.CheckViolationError)
@@ -173,7 +180,7 @@ def _columns(rows: Sequence[Enriched]) -> _Columns:
 
 
 def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
-    """One element a post: its observations merged by the guards of the statement, so that one batch equals many."""
+    """One element per post: its observations, merged by the guards of the statement, so that one batch equals many."""
     newest: list[Enriched] = []
     first: list[Enriched] = []
     texts: list[Enriched | None] = []
@@ -196,6 +203,6 @@ def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
 
 
 def _history_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
-    """One element an observation. Backfilled posts leave no history."""
+    """One element per observation. Backfilled posts leave no history."""
     seen = [row for row in ordered if row.mode != "backfill"]
     return STORE_HISTORY.arrays(seen, (), ())

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from signalflow.clock import utcnow
 from signalflow.settings import Settings
-from signalflow.storage.orders import ORDERS
+from signalflow.storage.post_orders import ORDERS
 from tests.api_clients import bearer, test_secret
 from tests.bench.posts import make_posts, size_of
 from tests.bench.stack import Stack

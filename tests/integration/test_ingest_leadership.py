@@ -12,7 +12,7 @@ from signalflow.events import Envelope
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
-from signalflow.storage.locks import LOCK_SPACE, POLLER_LOCK
+from signalflow.storage.advisory_locks import LOCK_SPACE, POLLER_LOCK
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import list_subreddits, load_defaults
 from signalflow.storage.workers import heartbeat

@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from signalflow.storage.orders import ORDERS, OrderName
 from signalflow.storage.pool import Pool
 from signalflow.storage.post_list import Cursor, Filters, page_of_posts
+from signalflow.storage.post_orders import ORDERS, OrderName
 from signalflow.storage.read_router import ReadRouter
 from signalflow.storage.writer import write_batch
 from tests.integration.storage_rows import NOON, observation, pool_of

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalflow.storage.orders import ORDERS, OrderName
 from signalflow.storage.post_list import Cursor
+from signalflow.storage.post_orders import ORDERS, OrderName
 from web.api.posts.cursor import decode_cursor, encode_cursor
 
 AS_OF = datetime(2026, 1, 1, 12, tzinfo=UTC)

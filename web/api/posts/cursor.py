@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from signalflow.storage.orders import ORDERS, OrderName
 from signalflow.storage.post_list import Cursor
+from signalflow.storage.post_orders import ORDERS, OrderName
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHECKSUM_BYTES = 9

@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
 from signalflow.storage.history import hourly_history, is_known, raw_history
-from signalflow.storage.orders import ORDERS
 from signalflow.storage.post_list import Page, one_post, page_of_posts
+from signalflow.storage.post_orders import ORDERS
 from signalflow.storage.read_router import ReadRouter
 from web.api.answers import columns, json_answer, json_bytes, raw_answer
 from web.api.dependencies import BriefCacheOf, ReaderOf

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from signalflow.storage.orders import ORDERS, OrderName
 from signalflow.storage.post_list import Filters
+from signalflow.storage.post_orders import ORDERS, OrderName
 from web.api.parameters import Moment, Parameters, SubredditName, Text, Window, window_of
 
 MOST_POSTS_A_PAGE = 200

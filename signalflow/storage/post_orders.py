@@ -1,11 +1,11 @@
-"""The orders of the feed. All descend, and end with the id, so that no two posts have the same place."""
+"""The orders of the post list. All are descending and end with the id, so no two posts are equal."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 OrderName = Literal["newest", "score", "comments", "score_velocity", "trending_score", "momentum", "engagement"]
 
-# Of the post `p` at the instant $2.
+# SQL expressions of the post `p`; ages are computed for the instant $2.
 ENGAGEMENT = "(p.current_score + 2::bigint * p.current_comments)"
 AGE_MINUTES = "GREATEST(EXTRACT(EPOCH FROM $2::timestamptz - p.created_utc)::float8 / 60, 0)"
 MOMENTUM = f"({ENGAGEMENT} / ({AGE_MINUTES} + 1))"
@@ -13,10 +13,9 @@ MOMENTUM = f"({ENGAGEMENT} / ({AGE_MINUTES} + 1))"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`key`: SQL expressions, each with its type, that a post is ordered by before its id.
+    """An order: posts are sorted by the SQL expressions of `key`, each with its type, and then by id.
 
-    `is_fixed`: a post keeps its place whatever happens to it. `is_windowed`: no index has this order, so only a window of
-    posts is sorted.
+    `is_fixed`: no change of a post moves it. `is_windowed`: no index has this order, so only recent posts are sorted.
     """
 
     key: tuple[tuple[str, str], ...]
@@ -25,7 +24,7 @@ class Order:
 
 
 _CREATED = ("p.created_utc", "timestamptz")
-# The expressions are those of the indexes (migrations, 0004).
+# The indexes have the same expressions (migrations, 0004).
 ORDERS: dict[OrderName, Order] = {
     "newest": Order((_CREATED,), is_fixed=True),
     "score": Order((("p.current_score", "integer"),)),

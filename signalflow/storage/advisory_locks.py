@@ -1,0 +1,9 @@
+"""The keys of our advisory locks: the first key is the same for all, the second is one per purpose."""
+
+# "sgfl" as a number, so that other programs on the same database hardly use it too.
+LOCK_SPACE = 0x7367666C
+
+MIGRATION_LOCK = 1
+PARTITION_LOCK = 2
+ROLLUP_LOCK = 3
+POLLER_LOCK = 4
