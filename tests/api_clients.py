@@ -10,7 +10,7 @@ import asyncpg
 
 from signalflow.clock import utcnow
 from signalflow.settings import Settings
-from web.api.auth.tokens import ACCESS_LIFETIME, Claims, Signer
+from web.auth.tokens import ACCESS_LIFETIME, Claims, Signer
 
 # For Settings(api_secret=test_secret), also inside SecretStr(...).
 test_secret = "fM2v9Xq0Zt7Kc4RwB1yLh8NdJ5sGp3Ua"

@@ -17,8 +17,9 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
 from tests.integration.workers import eventually
-from web.api.app import create_api
-from web.api.server import ApiServer
+from web.app import create_api
+from web.server import ApiServer
+from web.services import services_of
 
 FRAME_SECONDS = 15.0
 
@@ -38,7 +39,7 @@ class Api:
 
     @property
     def hub(self) -> Any:
-        return self.server._app.state.live
+        return services_of(self.server._app).hub
 
     def socket(self, query: str = "", headers: dict[str, str] | None = None, **options: Any) -> Any:
         """A connection to be made: `async with api.socket() as socket`."""

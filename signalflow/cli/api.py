@@ -21,8 +21,8 @@ def register(app: typer.Typer) -> None:
         """Serve the API and its page until stopped. It starts while the database is away and answers 503 until it is back."""
         from signalflow.logs import configure_logging
         from signalflow.settings import get_settings
-        from web.api.app import create_api
-        from web.api.server import ApiServer, drop_what_nobody_reads
+        from web.app import create_api
+        from web.server import ApiServer, drop_what_nobody_reads
 
         settings = get_settings()
         host = host or settings.api_host

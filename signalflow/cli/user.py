@@ -166,7 +166,7 @@ def _hashed(password: str) -> str:
     from pwdlib import PasswordHash
 
     from signalflow.errors import Invalid
-    from web.api.auth.passwords import unfit
+    from web.auth.passwords import unfit
 
     why = unfit(password)
     if why:

@@ -27,7 +27,7 @@ from signalflow.storage.subreddits import load_defaults, mark_polled, mark_state
 from signalflow.storage.writer import write_batch
 from tests.integration.accounts_api import HASHER, PASSWORD
 from tests.integration.storage_rows import observation
-from web.api.app import create_api
+from web.app import create_api
 
 USER = "ada"
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script> & "quotes"'

@@ -16,7 +16,7 @@ from signalflow.storage.accounts import add_user
 from signalflow.storage.pool import Pool
 from signalflow.storage.sessions import Role
 from tests.api_clients import test_secret
-from web.api.app import create_api
+from web.app import create_api
 
 PASSWORD = "correct horse battery"
 # As cheap as argon2 can be.

@@ -16,7 +16,7 @@ from signalflow.settings import Settings
 from signalflow.storage.pool import create_pool
 from tests.api_clients import bearer
 from tests.integration.accounts_api import client_of, make_user, running, settings_of, sign_in
-from web.api.app import create_api
+from web.app import create_api
 
 # Every other route needs a principal. Whoever adds a line here opens something to the world.
 OPEN = {
@@ -25,7 +25,9 @@ OPEN = {
     ("GET", "/ready"),
     ("GET", "/ready/"),
     ("GET", "/sign-in"),
+    ("GET", "/sign-in/"),
     ("GET", "/sign-in/link"),
+    ("GET", "/sign-in/link/"),
     ("POST", "/api/token"),
     ("POST", "/api/token/"),
     ("POST", "/api/token/refresh"),
@@ -55,14 +57,15 @@ def flattened(routes: list[BaseRoute]) -> Iterator[BaseRoute]:
 
 
 def requests(app: FastAPI) -> set[tuple[str, str]]:
-    """Method and path of everything that can be asked, parameters filled in."""
+    """Method and path of everything that can be asked: parameters filled in, with and without a slash at the end."""
     found = set()
     for route in flattened(app.routes):
         if isinstance(route, Mount):
             assert route.path in OPEN_MOUNTS, f"{route.path} is mounted, and nobody asks who comes"
         elif isinstance(route, APIRoute | Route):
             path = re.sub(r"\{\w+(:\w+)?\}", "x", route.path)
-            found |= {(method, path) for method in route.methods or ()}
+            spellings = {path, path.removesuffix("/") or "/", f"{path.removesuffix('/')}/"}
+            found |= {(method, spelling) for method in route.methods or () for spelling in spellings}
         else:
             assert isinstance(route, WebSocketRoute), f"{route!r} is of a kind that this test does not know"
     return found

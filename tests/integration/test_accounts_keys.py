@@ -16,6 +16,7 @@ from signalflow.storage.api_keys import Scope, add_key, key_prefix, key_standing
 from signalflow.storage.sessions import Role
 from tests.api_clients import bearer
 from tests.integration.accounts_api import authorized, client_of, make_user, running, settings_of
+from web.services import services_of
 
 
 @pytest.fixture
@@ -132,8 +133,8 @@ async def test_who_asks_is_looked_up_while_endpoints_hold_all_their_connections(
     """Else a reader's slow requests would make everybody a reader, and refuse all keys."""
     key = await make_key(database_pool, "operator", "read")
     async with AsyncExitStack() as stack:
-        for _ in range(app.state.settings.database_pool_size):
-            await stack.enter_async_context(app.state.pool.acquire())
+        for _ in range(services_of(app).settings.database_pool_size):
+            await stack.enter_async_context(services_of(app).pool.acquire())
         answer = await client.get("/api/session/", headers=authorized(key))
     assert (answer.status_code, answer.json()["role"]) == (200, "operator")
 

@@ -15,7 +15,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.sessions import add_link, use_link
 from tests.integration.accounts_api import PASSWORD, client_of, make_user, running, settings_of
 from tests.integration.test_access import handshake
-from web.api.auth.paths import own_path
+from web.auth.paths import own_path
 
 GIVEN = {"username": "ada", "password": PASSWORD}
 
@@ -121,7 +121,7 @@ async def test_the_form_leads_where_one_wanted_to_go_or_back_with_the_reason(bro
 async def test_too_many_sign_ins_at_once_are_told_so_and_not_that_the_password_or_the_database_is_at_fault(
     browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.api.auth.passwords.MOST_WAITING", 0)
+    monkeypatch.setattr("web.auth.passwords.MOST_WAITING", 0)
     answer = await browser.post("/api/session/", json=GIVEN)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert "database" not in answer.text
@@ -208,7 +208,7 @@ async def test_a_password_that_is_changed_while_a_link_is_followed_voids_it(
         return used
 
     await link(database_pool, "t0ken")
-    monkeypatch.setattr("web.api.auth.session_endpoints.use_link", changed_meanwhile)
+    monkeypatch.setattr("web.api.sign_in.sessions.use_link", changed_meanwhile)
     answer = await browser.get("/sign-in/link", params={"token": "t0ken"})
     assert answer.headers["location"].endswith("why=link")
     assert await database_pool.fetchval("SELECT count(*) FROM sessions") == 0
@@ -218,7 +218,7 @@ async def test_a_socket_opens_with_the_cookie_for_pages_of_ours_only(browser: ht
     """Whatever sockets there are: asked of the function that lets them in."""
     from starlette.websockets import WebSocket
 
-    from web.api.auth.access import principal_of_socket
+    from web.access import principal_of_socket
 
     await browser.post("/api/session/", json=GIVEN)
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())

@@ -25,7 +25,8 @@ from tests.integration.accounts_api import (
     status,
 )
 from tests.integration.workers import eventually
-from web.api.auth.standings import FRESH_SECONDS, Standings
+from web.auth.identities import FRESH_SECONDS, Identities
+from web.services import services_of
 
 SLASHES = ["", "/"]
 
@@ -207,17 +208,17 @@ async def test_a_process_asks_again_after_five_seconds(
 ) -> None:
     """So long a role, or a right that was taken away, is believed without asking the database."""
     moment = 1000.0
-    standings = Standings(app.state.pool, monotonic=lambda: moment)
-    claims = app.state.accounts.signer.read("access", (await sign_in(client))["access"], utcnow())
-    before = await standings.of_session(claims.session)
+    identities = Identities(services_of(app).pool, monotonic=lambda: moment)
+    claims = services_of(app).accounts.signer.read("access", (await sign_in(client))["access"], utcnow())
+    before = await identities.of_session(claims.session)
     await set_role(database_pool, "ada", "operator", who="tests")
-    assert await standings.of_session(claims.session) == before
+    assert await identities.of_session(claims.session) == before
     moment += FRESH_SECONDS + 0.1
-    after = await standings.of_session(claims.session)
+    after = await identities.of_session(claims.session)
     assert (before and before.role, after and after.role) == ("reader", "operator")
     await disable_user(database_pool, "ada", now=utcnow(), who="tests")
     moment += FRESH_SECONDS + 0.1
-    assert await standings.of_session(claims.session) is None
+    assert await identities.of_session(claims.session) is None
     assert FRESH_SECONDS <= 5
 
 
@@ -261,14 +262,14 @@ async def test_a_password_that_is_changed_while_it_is_verified_signs_nobody_in(
     client: httpx.AsyncClient, app: FastAPI, database_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch,
     path: str, way: str,
 ) -> None:  # fmt: skip
-    verify = app.state.accounts.passwords.verify
+    verify = services_of(app).accounts.passwords.verify
 
     async def changed_meanwhile(password: str, stored: str) -> tuple[bool, str | None]:
         verified: tuple[bool, str | None] = await verify(password, stored)
         await set_password(database_pool, "ada", HASHER.hash("another password"), now=utcnow(), who="tests")
         return verified
 
-    monkeypatch.setattr(app.state.accounts.passwords, "verify", changed_meanwhile)
+    monkeypatch.setattr(services_of(app).accounts.passwords, "verify", changed_meanwhile)
     given: dict[str, Any] = {way: {"username": "ada", "password": PASSWORD}}
     answer = await client.post(path, **given)
     if (path, way) == ("/api/session/", "data"):
@@ -285,7 +286,7 @@ async def test_of_two_who_sign_in_at_once_with_an_older_hash_both_are_let_in(
     """Both have verified the older hash before either stores the newer one."""
     old = Argon2Hasher(time_cost=2, memory_cost=8, parallelism=1).hash(PASSWORD)
     await database_pool.execute("UPDATE users SET password_hash = $1", old)
-    verify, barrier = app.state.accounts.passwords.verify, asyncio.Barrier(2)
+    verify, barrier = services_of(app).accounts.passwords.verify, asyncio.Barrier(2)
 
     async def both_at_once(password: str, stored: str) -> tuple[bool, str | None]:
         verified: tuple[bool, str | None] = await verify(password, stored)
@@ -293,7 +294,7 @@ async def test_of_two_who_sign_in_at_once_with_an_older_hash_both_are_let_in(
             await barrier.wait()
         return verified
 
-    monkeypatch.setattr(app.state.accounts.passwords, "verify", both_at_once)
+    monkeypatch.setattr(services_of(app).accounts.passwords, "verify", both_at_once)
     async with asyncio.timeout(20):
         await asyncio.gather(sign_in(client), sign_in(client))
     assert await database_pool.fetchval("SELECT password_hash FROM users") != old

@@ -25,7 +25,7 @@ from signalflow.storage.dead_letter_replays import recent_replays
 from signalflow.storage.dead_letters import Filter, NewLetter, letters_page, store_letters
 from tests.api_clients import bearer, test_secret
 from tests.integration.workers import read_topic
-from web.api.app import create_api
+from web.app import create_api
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TOPIC_ID = UUID(int=7)

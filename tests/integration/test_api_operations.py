@@ -16,7 +16,7 @@ from signalflow.storage.gaps import open_gap
 from signalflow.storage.pool import create_pool
 from signalflow.storage.workers import heartbeat
 from tests.api_clients import bearer, test_secret
-from web.api.app import create_api
+from web.app import create_api
 
 METRICS = b"""# TYPE signalflow_consumer_lag gauge
 signalflow_consumer_lag{topic="reddit.posts.raw"} 42.0

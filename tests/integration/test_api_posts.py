@@ -18,7 +18,7 @@ from signalflow.storage.writer import write_batch
 from tests.api_clients import bearer, test_secret
 from tests.integration.storage_rows import observation
 from tests.waiting import until
-from web.api.app import create_api
+from web.app import create_api
 
 
 @asynccontextmanager

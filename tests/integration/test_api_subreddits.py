@@ -17,7 +17,7 @@ from signalflow.storage.subreddits import active_subreddits, load_defaults, mark
 from tests.api_clients import bearer, test_secret
 from tests.integration.storage_rows import NOON
 from tests.waiting import until
-from web.api.app import create_api
+from web.app import create_api
 
 DEFAULTS = [
     WatchedSubreddit("Python", 60, "fast"),

@@ -24,9 +24,10 @@ from tests.chaos.proxy import Proxy
 from tests.integration.workers import eventually
 from tests.live_client import Api, event_stream, frame, live_api, posts_until, publish
 from tests.unit.web.live.records import enriched
+from web.api.live import transport
 from web.live import hub as hub_module
-from web.live import transport
 from web.live.token import encode_token
+from web.services import services_of
 
 NO_POST = "?ids=zzzzzz"
 
@@ -200,12 +201,12 @@ async def test_a_sign_in_that_ends_ends_the_stream(api: Api, monkeypatch: pytest
     monkeypatch.setattr(transport, "RECHECK_SECONDS", 0.2)
     async with api.socket() as socket:
         await frame(socket, "heartbeat")
-        state = api.server._app.state
+        services = services_of(api.server._app)
 
         async def nobody(_: object) -> None:
             return None
 
-        monkeypatch.setattr(state.accounts.standings, "of_session", nobody)
+        monkeypatch.setattr(services.accounts.identities, "of_session", nobody)
         reason = await closed(socket)
     assert reason == (1008, "expired")
 

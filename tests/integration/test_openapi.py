@@ -25,7 +25,7 @@ from tests.api_clients import bearer, test_secret
 from tests.integration.accounts_api import HASHER, PasswordHash
 from tests.integration.test_api_posts import store
 from tests.integration.workers import eventually
-from web.api.app import create_api
+from web.app import create_api
 
 SECONDS = 40.0
 EXAMPLES = 25

@@ -24,9 +24,10 @@ from tests.integration.accounts_api import client_of, running, settings_of
 from tests.integration.storage_rows import observation, pool_of
 from tests.integration.test_api_dlq import letter
 from tests.integration.test_api_posts import api_of, store
-from web.api.cache import AnswerCache
 from web.api.dlq.endpoints import STATS_SECONDS
-from web.api.tables.workers import Workers
+from web.cache import AnswerCache
+from web.services import services_of
+from web.worker_client import WorkerClient
 
 PROBLEM = "application/problem+json"
 # Port 1 is nobody's.
@@ -352,7 +353,7 @@ async def test_slow_reads_do_not_make_an_api_unready_and_however_many_ask_the_da
     settings = settings_of(database_url, kafka=NO_KAFKA)
     async with running(settings) as app, client_of(app) as client, AsyncExitStack() as slow:
         for _ in range(settings.database_pool_size):
-            await slow.enter_async_context(app.state.reading.reader.primary.acquire())
+            await slow.enter_async_context(services_of(app).reader.primary.acquire())
         answers = await asyncio.gather(*(client.get("/ready") for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(checked) == 1
@@ -457,7 +458,7 @@ async def test_a_live_state_comes_from_a_worker_or_the_answer_says_why_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     workplace = Workplace(answers)
-    monkeypatch.setattr("web.api.reading.Workers", lambda: Workers(httpx.MockTransport(workplace)))
+    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(workplace)))
     for name in answers:
         await heartbeat(pool, name=name, pid=1, web_url=f"http://{name}:6066", state="running", is_poller=False)
     async with api_of(database_url) as client:
@@ -474,7 +475,7 @@ async def test_an_address_that_is_more_than_a_server_is_not_asked(
     database_url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workplace = Workplace({})
-    monkeypatch.setattr("web.api.reading.Workers", lambda: Workers(httpx.MockTransport(workplace)))
+    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(workplace)))
     for n, url in enumerate(
         ["file:///etc/passwd", "http://u:p@host/", "http://host/admin?x=", "http://host:bad/", "", "http:///"]
     ):

@@ -1,4 +1,4 @@
-"""What endpoints are given. All of these are coroutines: a plain function would be sent through a thread, at each request."""
+"""What endpoints are given. All of these are coroutines: FastAPI would run a plain function in a thread, at each request."""
 
 from typing import Annotated
 
@@ -7,56 +7,62 @@ from fastapi import Depends, Request
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.storage.read_router import ReadRouter
-from web.api.cache import AnswerCache
-from web.api.tables.workers import Workers
+from web.auth.accounts import Accounts
+from web.cache import AnswerCache
 from web.live.hub import Hub
+from web.services import Services, services_of
+from web.worker_client import WorkerClient
 
 
-async def _pool(request: Request) -> Pool:
-    pool: Pool = request.app.state.pool
-    return pool
+async def _services(request: Request) -> Services:
+    return services_of(request)
 
 
-async def _readiness_pool(request: Request) -> Pool:
-    pool: Pool = request.app.state.readiness_pool
-    return pool
+ServicesOf = Annotated[Services, Depends(_services)]
 
 
-async def _settings(request: Request) -> Settings:
-    settings: Settings = request.app.state.settings
-    return settings
+async def _settings(services: ServicesOf) -> Settings:
+    return services.settings
 
 
-async def _reader(request: Request) -> ReadRouter:
-    reader: ReadRouter = request.app.state.reading.reader
-    return reader
+async def _pool(services: ServicesOf) -> Pool:
+    return services.pool
 
 
-async def _cache(request: Request) -> AnswerCache:
-    cache: AnswerCache = request.app.state.reading.cache
-    return cache
+async def _readiness_pool(services: ServicesOf) -> Pool:
+    return services.readiness_pool
 
 
-async def _brief_cache(request: Request) -> AnswerCache:
-    cache: AnswerCache = request.app.state.reading.brief
-    return cache
+async def _accounts(services: ServicesOf) -> Accounts:
+    return services.accounts
 
 
-async def _live(request: Request) -> Hub:
-    hub: Hub = request.app.state.live
-    return hub
+async def _reader(services: ServicesOf) -> ReadRouter:
+    return services.reader
 
 
-async def _workers(request: Request) -> Workers:
-    workers: Workers = request.app.state.reading.workers
-    return workers
+async def _cache(services: ServicesOf) -> AnswerCache:
+    return services.cache
 
 
+async def _brief_cache(services: ServicesOf) -> AnswerCache:
+    return services.brief_cache
+
+
+async def _hub(services: ServicesOf) -> Hub:
+    return services.hub
+
+
+async def _workers(services: ServicesOf) -> WorkerClient:
+    return services.workers
+
+
+SettingsOf = Annotated[Settings, Depends(_settings)]
 PoolOf = Annotated[Pool, Depends(_pool)]
 ReadinessPoolOf = Annotated[Pool, Depends(_readiness_pool)]
-SettingsOf = Annotated[Settings, Depends(_settings)]
+AccountsOf = Annotated[Accounts, Depends(_accounts)]
 ReaderOf = Annotated[ReadRouter, Depends(_reader)]
 CacheOf = Annotated[AnswerCache, Depends(_cache)]
 BriefCacheOf = Annotated[AnswerCache, Depends(_brief_cache)]
-LiveOf = Annotated[Hub, Depends(_live)]
-WorkersOf = Annotated[Workers, Depends(_workers)]
+HubOf = Annotated[Hub, Depends(_hub)]
+WorkersOf = Annotated[WorkerClient, Depends(_workers)]

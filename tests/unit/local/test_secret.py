@@ -6,7 +6,7 @@ from signalflow.local.parts import Part
 from signalflow.local.secret import own_secret
 from signalflow.local.stack import Stack, StackOptions
 from signalflow.settings import Settings
-from web.api.auth.tokens import weakness
+from web.auth.tokens import weakness
 
 
 def test_it_is_good_is_kept_and_is_readable_by_its_owner_only(tmp_path: Path) -> None:

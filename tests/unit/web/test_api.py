@@ -17,7 +17,7 @@ from signalflow.errors import SignalflowError
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings, get_settings
 from tests.api_clients import bearer, test_secret
-from web.api.app import create_api
+from web.app import create_api
 
 PROBLEM = "application/problem+json"
 
@@ -172,8 +172,8 @@ def test_the_application_knows_the_address_that_the_command_was_given(monkeypatc
     """Its cookie is named after the port: two APIs of one host would sign each other's users out."""
     made: list[Settings] = []
     monkeypatch.setenv("SIGNALFLOW_API_SECRET", test_secret)
-    monkeypatch.setattr("web.api.app.create_api", lambda settings: made.append(settings) or FastAPI())
-    monkeypatch.setattr("web.api.server.ApiServer.run", lambda server, sockets: [bound.close() for bound in sockets])
+    monkeypatch.setattr("web.app.create_api", lambda settings: made.append(settings) or FastAPI())
+    monkeypatch.setattr("web.server.ApiServer.run", lambda server, sockets: [bound.close() for bound in sockets])
     get_settings.cache_clear()
     result = CliRunner().invoke(cli(), ["--host", "localhost", "--port", "0"])
     get_settings.cache_clear()

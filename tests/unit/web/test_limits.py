@@ -15,8 +15,8 @@ from signalflow.cli.api import register
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings, get_settings
 from tests.api_clients import bearer, test_secret
-from web.api.app import create_api
-from web.api.limits import MOST_KEYS, BoundedMemory, Limiter, address_of
+from web.app import create_api
+from web.limiter import MOST_KEYS, BoundedMemory, Limiter, address_of
 
 AWAY = f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none"
 SETTINGS = Settings(

@@ -8,7 +8,8 @@ import pytest
 from signalflow.storage.overview import SeenWorker
 from web.api.operations import schemas
 from web.api.operations.collect import flow, shown, spent
-from web.api.operations.metrics import Scrape, parsed, rates, visible_seconds
+from web.worker_client import Scraped
+from web.worker_metrics import Scrape, parsed, rates, visible_seconds
 
 # As prometheus_client writes it; the lag is named twice, once with a topic each.
 EXPOSITION = """# HELP signalflow_reddit_requests_total Requests to Reddit.
@@ -97,8 +98,8 @@ def test_the_time_until_visible_is_that_of_the_newest_rows() -> None:
 
 def test_lag_and_throughput_are_the_sum_of_all_workers() -> None:
     items = [
-        shown(worker(name="a"), scrape(2.0, 30), scrape(1.0, 10)),
-        shown(worker(name="b"), scrape(2.0, 15), scrape(1.0, 10)),
+        shown(worker(name="a"), Scraped(scrape(2.0, 30), scrape(1.0, 10))),
+        shown(worker(name="b"), Scraped(scrape(2.0, 15), scrape(1.0, 10))),
     ]
     added = flow(schemas.Workers(available=True, items=items))
     assert added.lag == {"reddit.posts.raw": 10}
@@ -107,19 +108,25 @@ def test_lag_and_throughput_are_the_sum_of_all_workers() -> None:
 
 
 def test_a_lag_without_one_of_the_living_workers_is_called_incomplete() -> None:
-    items = [shown(worker(name="a"), scrape(2.0, 30), None), shown(worker(name="b"), "does not answer", None)]
+    items = [
+        shown(worker(name="a"), Scraped(scrape(2.0, 30), None)),
+        shown(worker(name="b"), Scraped("does not answer", None)),
+    ]
     assert not flow(schemas.Workers(available=True, items=items)).complete
 
 
 def test_a_worker_without_heartbeats_is_silent_and_does_not_poll() -> None:
-    out = shown(worker(heartbeat_age=16.0, is_poller=True, state="running"), "no heartbeat", None)
+    out = shown(worker(heartbeat_age=16.0, is_poller=True, state="running"), Scraped("no heartbeat", None))
     assert (out.status, out.is_poller, out.metrics.available) == ("silent", False, False)
 
 
 def test_the_budget_is_that_of_the_worker_that_polls() -> None:
     limit = schemas.Budget(available=False, limit=60)
     look = scrape(2.0, 30, budget_used=22.0, requests={"ok": 9.0})
-    items = [shown(worker(name="a"), scrape(2.0, 1), None), shown(worker(name="b", pid=2, is_poller=True), look, None)]
+    items = [
+        shown(worker(name="a"), Scraped(scrape(2.0, 1), None)),
+        shown(worker(name="b", pid=2, is_poller=True), Scraped(look, None)),
+    ]
     budget = spent(limit, schemas.Workers(available=True, items=items), {("b", 2): look})
     assert (budget.available, budget.poller, budget.used, budget.limit) == (True, "b", 22.0, 60)
     nobody = spent(limit, schemas.Workers(available=True, items=items[:1]), {})

@@ -8,7 +8,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from signalflow.errors import Retryable
-from web.api.auth.passwords import MOST_AT_ONCE, MOST_WAITING, Passwords, unfit
+from web.auth.passwords import MOST_AT_ONCE, MOST_WAITING, Passwords, unfit
 
 # As cheap as argon2 can be.
 CHEAP = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)

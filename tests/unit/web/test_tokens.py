@@ -14,7 +14,7 @@ import pytest
 
 from signalflow.errors import Fatal
 from tests.api_clients import test_secret
-from web.api.auth.tokens import ACCESS_LIFETIME, Claims, Signer, weakness
+from web.auth.tokens import ACCESS_LIFETIME, Claims, Signer, weakness
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CLAIMS = Claims(user="ada", session=uuid.UUID(int=7))

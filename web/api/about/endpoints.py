@@ -6,10 +6,10 @@ from importlib.metadata import version
 from fastapi import APIRouter
 
 from signalflow.domain.trending import DISCUSSED_TENTHS, FAST_TENTHS, RISING_TENTHS, STRONG_SENTIMENT_TENTHS
+from web.access import Reader
 from web.api.about.schemas import About, TrendingRuleOut, TrendingWeights
-from web.api.auth.access import Reader
 from web.api.dependencies import SettingsOf
-from web.api.problems import documented
+from web.problems import documented
 
 router = APIRouter(tags=["about"])
 
@@ -22,7 +22,6 @@ WEIGHTS = TrendingWeights(
 )
 
 
-@router.get("/api/about", include_in_schema=False)
 @router.get(
     "/api/about/",
     summary="This installation",

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from signalflow.storage.audit import audit_page
-from web.api.auth.access import Admin
+from web.access import Admin
 from web.api.dependencies import PoolOf
-from web.api.problems import InvalidParameter, documented
+from web.problems import InvalidParameter, documented
 
 MOST_ENTRIES_A_PAGE = 200
 
@@ -35,7 +35,6 @@ class AuditPage(BaseModel):
     next: str | None = Field(description="Give it as `cursor` to get the page after this one; null on the last page.")
 
 
-@router.get("/api/audit", include_in_schema=False)
 @router.get(
     "/api/audit/",
     summary="Who changed what, newest first",

@@ -20,9 +20,8 @@ from signalflow.storage.dead_letters import (
     resolve_letter,
 )
 from signalflow.storage.pool import Pool
+from web.access import Operator, Reader
 from web.api.answers import raw_answer
-from web.api.auth.access import Operator, Reader
-from web.api.cache import AnswerCache
 from web.api.dependencies import BriefCacheOf, PoolOf, SettingsOf
 from web.api.dlq.schemas import (
     CountOut,
@@ -35,7 +34,8 @@ from web.api.dlq.schemas import (
     ReplayWish,
     Stats,
 )
-from web.api.problems import InvalidParameter, documented
+from web.cache import AnswerCache
+from web.problems import InvalidParameter, documented
 
 MOST_LETTERS_A_PAGE = 200
 PREVIEW_BYTES = 500
@@ -63,7 +63,6 @@ CONFLICT = documented(HTTPStatus.CONFLICT)
 LetterId = Annotated[int, Path(ge=1, lt=2**63, description="Id of the dead letter.")]
 
 
-@router.get("", include_in_schema=False)
 @router.get("/", summary="Dead letters, newest first", responses=READ_PROBLEMS)
 async def list_letters(
     pool: PoolOf,
@@ -85,21 +84,18 @@ async def list_letters(
     return LetterPage(items=[LetterOut.of(letter) for letter in page], next=following)
 
 
-@router.get("/stats/", include_in_schema=False)
 @router.get("/stats", summary="How many dead letters there are, and why", response_model=Stats, responses=READ_PROBLEMS)
 async def stats(pool: PoolOf, cache: BriefCacheOf, _: Reader) -> Response:
     """By topic, stage, error and state, the most frequent first; and the newest replays. At most 2 s old."""
     return raw_answer(await cache.get(STATS, STATS_SECONDS, lambda: _stats(pool)))
 
 
-@router.get("/{letter_id}/", include_in_schema=False)
 @router.get("/{letter_id}", summary="One dead letter", responses=READ_PROBLEMS | ONE_PROBLEMS)
 async def show_letter(pool: PoolOf, _: Reader, letter_id: LetterId) -> LetterOut:
     """With up to 64 KiB of its value."""
     return LetterOut.of(await _found(pool, letter_id))
 
 
-@router.post("/replay/", include_in_schema=False)
 @router.post("/replay", summary="Replay dead letters", responses=WRITE_PROBLEMS)
 async def replay_many(
     pool: PoolOf,
@@ -122,7 +118,6 @@ async def replay_many(
     return await _answer(pool, cache, settings, request, dry=wish.dry_run)
 
 
-@router.post("/replay/{letter_id}/", include_in_schema=False)
 @router.post(
     "/replay/{letter_id}", summary="Replay one dead letter", responses=WRITE_PROBLEMS | ONE_PROBLEMS | CONFLICT
 )
@@ -144,7 +139,6 @@ async def replay_one(
     return await _answer(pool, cache, settings, request, dry=wish.dry_run)
 
 
-@router.post("/resolve/{letter_id}/", include_in_schema=False)
 @router.post(
     "/resolve/{letter_id}", summary="Discard a dead letter", responses=WRITE_PROBLEMS | ONE_PROBLEMS | CONFLICT
 )

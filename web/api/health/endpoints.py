@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from signalflow.errors import Fatal, Retryable
 from signalflow.storage.pool import Pool
 from signalflow.storage.schema import check_schema
-from web.api.dependencies import BriefCacheOf, LiveOf, ReaderOf, ReadinessPoolOf
+from web.api.dependencies import BriefCacheOf, HubOf, ReaderOf, ReadinessPoolOf
 from web.api.parameters import nothing_else
 
 DATABASE_SECONDS = 2.0
@@ -44,20 +44,18 @@ class Readiness(BaseModel):
     )
 
 
-@router.get("/health/", include_in_schema=False)
 @router.get("/health", summary="Whether this process answers")
 async def health() -> Health:
     return Health()
 
 
-@router.get("/ready/", include_in_schema=False)
 @router.get(
     "/ready",
     summary="Whether this process can answer reads",
     responses={503: {"model": Readiness, "description": "Not ready"}},
 )
 async def ready(
-    reader: ReaderOf, pool: ReadinessPoolOf, cache: BriefCacheOf, live: LiveOf, response: Response
+    reader: ReaderOf, pool: ReadinessPoolOf, cache: BriefCacheOf, hub: HubOf, response: Response
 ) -> Readiness:
     """What is said of the database is at most a second old."""
     found = await cache.get("ready", SHARED_SECONDS, lambda: _database(pool))
@@ -68,7 +66,7 @@ async def ready(
         database=found != AWAY,
         schema_fits=found == FITS,
         replica_in_use=reader.replica_in_use,
-        live_stale_since=live.stale_since,
+        live_stale_since=hub.stale_since,
     )
 
 

@@ -11,7 +11,7 @@ from web.api.answers import json_bytes, raw_answer
 from web.api.dependencies import CacheOf, ReaderOf
 from web.api.keywords.schemas import Keywords
 from web.api.parameters import Parameters, SubredditName, Window, window_of
-from web.api.problems import OF_READS
+from web.problems import OF_READS
 
 CACHE_SECONDS = 30.0
 
@@ -30,7 +30,6 @@ class KeywordParameters(Parameters):
     limit: int = Field(50, ge=1, le=200, description="Keywords at most.")
 
 
-@router.get("/api/keywords", include_in_schema=False)
 @router.get(
     "/api/keywords/",
     summary="Keywords of the newest posts",

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from signalflow.metrics import REGISTRY
-from web.api.auth.access import Reader
+from web.access import Reader
 from web.api.parameters import nothing_else
-from web.api.problems import documented
+from web.problems import documented
 
 router = APIRouter(tags=["health"], dependencies=[Depends(nothing_else)])
 
@@ -19,7 +19,6 @@ class Exposition(Response):
     media_type = "text/plain"
 
 
-@router.get("/metrics/", include_in_schema=False, response_class=Exposition)
 @router.get(
     "/metrics",
     summary="What this process counts, as Prometheus text",

@@ -1,4 +1,4 @@
-"""Asks all parts at once, each within a short time, so that one that hangs keeps nothing from the others."""
+"""Asks all parts of the installation at once. Each has a short time limit, so that a part that hangs does not delay the others."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -8,8 +8,6 @@ from importlib.metadata import version
 from time import monotonic
 from typing import TypeVar
 
-import httpx
-
 from signalflow.clock import utcnow
 from signalflow.errors import SignalflowError
 from signalflow.kafka.cluster_health import cluster_health
@@ -18,124 +16,103 @@ from signalflow.storage.dead_letters import letter_counts
 from signalflow.storage.overview import SeenWorker, database_status, first_open_gaps, seen_workers
 from signalflow.storage.pool import Pool
 from web.api.operations import schemas
-from web.api.operations.metrics import Scrape, parsed, rates, visible_seconds
+from web.services import Services
+from web.worker_client import SILENT_AFTER_SECONDS, Scraped
+from web.worker_metrics import Scrape, rates, visible_seconds
 
-# A part that takes longer is not well, whatever it would answer.
+# A part that takes longer counts as away.
 PART_SECONDS = 3.0
-WORKER_SECONDS = 1.5
-MOST_METRICS_BYTES = 2_000_000
-# Answers are shared for so long: many open dashboards must not become a load of their own.
-SHARED_SECONDS = 2.0
 SEEN_WITHIN = timedelta(hours=1)
-# Heartbeats come every 5 s (agents/heartbeat.py).
-SILENT_AFTER_SECONDS = 15.0
 SHOWN_GAPS = 20
 
 P = TypeVar("P", bound=schemas.Part)
-Looks = dict[tuple[str, int], Scrape]
+# The metrics of each worker that could be asked, by name and process id.
+Scrapes = dict[tuple[str, int], Scrape]
 
 
-class Collector:
-    """One collection at a time, for whoever asks meanwhile; remembers the last look at each worker, from which rates come."""
+async def collect(services: Services) -> schemas.Operations:
+    """How the installation is. Never raises for a part that is away."""
+    budget = schemas.Budget(available=False, limit=services.settings.requests_per_minute)
+    pool = services.pool
+    (workers, scrapes), letters, gaps, database, kafka = await asyncio.gather(
+        _workers(services),
+        _part(lambda: _dead_letters(pool), schemas.DeadLetters),
+        _part(lambda: _gaps(pool), schemas.Gaps),
+        _part(lambda: _database(pool), schemas.Database),
+        _part(lambda: _kafka(services.settings), schemas.Kafka),
+    )
+    return schemas.Operations(
+        computed_at=utcnow(),
+        version=version("signalflow"),
+        workers=workers,
+        flow=flow(workers),
+        budget=spent(budget, workers, scrapes),
+        dead_letters=letters,
+        gaps=gaps,
+        database=database,
+        kafka=kafka,
+    )
 
-    def __init__(self, settings: Settings, pool: Pool) -> None:
-        self._settings = settings
-        self._pool = pool
-        self._looks: Looks = {}
-        self._lock = asyncio.Lock()
-        self._last: tuple[float, schemas.Operations] | None = None
 
-    async def operations(self) -> schemas.Operations:
-        """How the installation is, at most SHARED_SECONDS old. Never raises for a part that is away."""
-        async with self._lock:
-            if self._last is None or monotonic() - self._last[0] >= SHARED_SECONDS:
-                self._last = monotonic(), await self._collect()
-            return self._last[1]
+async def _workers(services: Services) -> tuple[schemas.Workers, Scrapes]:
+    seen: list[SeenWorker] = []
 
-    async def _collect(self) -> schemas.Operations:
-        budget = schemas.Budget(available=False, limit=self._settings.requests_per_minute)
-        (workers, looks), letters, gaps, database, kafka = await asyncio.gather(
-            self._workers(),
-            _part(self._dead_letters, schemas.DeadLetters),
-            _part(self._gaps, schemas.Gaps),
-            _part(self._database, schemas.Database),
-            _part(self._kafka, schemas.Kafka),
-        )
-        return schemas.Operations(
-            computed_at=utcnow(),
-            version=version("signalflow"),
-            workers=workers,
-            flow=flow(workers),
-            budget=spent(budget, workers, looks),
-            dead_letters=letters,
-            gaps=gaps,
-            database=database,
-            kafka=kafka,
-        )
+    async def rows() -> schemas.Workers:
+        seen.extend(await seen_workers(services.pool, SEEN_WITHIN))
+        return schemas.Workers(available=True)
 
-    async def _workers(self) -> tuple[schemas.Workers, Looks]:
-        seen: list[SeenWorker] = []
+    workers = await _part(rows, schemas.Workers)
+    scraped = await services.workers.scrape(seen)
+    workers.items = [shown(worker, scrape) for worker, scrape in zip(seen, scraped, strict=True)]
+    scrapes = {
+        (worker.name, worker.pid): scrape.now
+        for worker, scrape in zip(seen, scraped, strict=True)
+        if isinstance(scrape.now, Scrape)
+    }
+    return workers, scrapes
 
-        async def rows() -> schemas.Workers:
-            seen.extend(await seen_workers(self._pool, SEEN_WITHIN))
-            return schemas.Workers(available=True)
 
-        workers = await _part(rows, schemas.Workers)
-        # Addresses come from our own table; the environment's proxies are not for them.
-        async with httpx.AsyncClient(timeout=WORKER_SECONDS, trust_env=False) as client:
-            asked = await asyncio.gather(*(_look(client, worker) for worker in seen))
-        looks = {
-            (worker.name, worker.pid): look
-            for worker, look in zip(seen, asked, strict=True)
-            if isinstance(look, Scrape)
-        }
-        workers.items = [
-            shown(worker, look, self._looks.get((worker.name, worker.pid)))
-            for worker, look in zip(seen, asked, strict=True)
-        ]
-        self._looks = looks
-        return workers, looks
+async def _dead_letters(pool: Pool) -> schemas.DeadLetters:
+    counts: Counter[str] = Counter()
+    oldest = []
+    for count in await letter_counts(pool):
+        counts[count.state] += count.letters
+        if count.state == "dead":
+            oldest.append(count.oldest)
+    return schemas.DeadLetters(available=True, counts=dict(counts), oldest_dead=min(oldest, default=None))
 
-    async def _dead_letters(self) -> schemas.DeadLetters:
-        counts: Counter[str] = Counter()
-        oldest = []
-        for count in await letter_counts(self._pool):
-            counts[count.state] += count.letters
-            if count.state == "dead":
-                oldest.append(count.oldest)
-        return schemas.DeadLetters(available=True, counts=dict(counts), oldest_dead=min(oldest, default=None))
 
-    async def _gaps(self) -> schemas.Gaps:
-        number, gaps = await first_open_gaps(self._pool, SHOWN_GAPS)
-        items = [
-            schemas.GapOut(
-                id=gap.id, subreddits=gap.subreddits, since=gap.since, pages=gap.pages, opened_at=gap.opened_at
-            )
-            for gap in gaps
-        ]
-        return schemas.Gaps(available=True, open=number, items=items)
+async def _gaps(pool: Pool) -> schemas.Gaps:
+    number, gaps = await first_open_gaps(pool, SHOWN_GAPS)
+    items = [
+        schemas.GapOut(id=gap.id, subreddits=gap.subreddits, since=gap.since, pages=gap.pages, opened_at=gap.opened_at)
+        for gap in gaps
+    ]
+    return schemas.Gaps(available=True, open=number, items=items)
 
-    async def _database(self) -> schemas.Database:
-        begun = monotonic()
-        status = await database_status(self._pool)
-        return schemas.Database(
-            available=True,
-            milliseconds=(monotonic() - begun) * 1000,
-            mode=status.mode,
-            newest_observation=status.newest_observation,
-            size_bytes=status.size_bytes,
-        )
 
-    async def _kafka(self) -> schemas.Kafka:
-        begun = monotonic()
-        health = await cluster_health(self._settings)
-        return schemas.Kafka(
-            available=True,
-            milliseconds=(monotonic() - begun) * 1000,
-            brokers=health.brokers,
-            topics_missing=health.topics_missing,
-            replicas_out_of_sync=health.replicas_out_of_sync,
-        )
+async def _database(pool: Pool) -> schemas.Database:
+    begun = monotonic()
+    status = await database_status(pool)
+    return schemas.Database(
+        available=True,
+        milliseconds=(monotonic() - begun) * 1000,
+        mode=status.mode,
+        newest_observation=status.newest_observation,
+        size_bytes=status.size_bytes,
+    )
+
+
+async def _kafka(settings: Settings) -> schemas.Kafka:
+    begun = monotonic()
+    health = await cluster_health(settings)
+    return schemas.Kafka(
+        available=True,
+        milliseconds=(monotonic() - begun) * 1000,
+        brokers=health.brokers,
+        topics_missing=health.topics_missing,
+        replicas_out_of_sync=health.replicas_out_of_sync,
+    )
 
 
 async def _part(ask: Callable[[], Awaitable[P]], kind: type[P]) -> P:
@@ -148,34 +125,19 @@ async def _part(ask: Callable[[], Awaitable[P]], kind: type[P]) -> P:
         return kind(available=False, reason=f"no answer within {PART_SECONDS:g} s")
 
 
-async def _look(client: httpx.AsyncClient, worker: SeenWorker) -> Scrape | str:
-    """What the worker counts, or why it cannot be asked."""
-    if worker.heartbeat_age > SILENT_AFTER_SECONDS:
-        return f"no heartbeat for {worker.heartbeat_age:.0f} s; see its log, or start it again"
-    try:
-        answer = await client.get(f"{worker.web_url.rstrip('/')}/metrics")
-        answer.raise_for_status()
-        if len(answer.content) > MOST_METRICS_BYTES:
-            return "its metrics are too long to be ours"
-        return parsed(answer.text, monotonic())
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return (
-            f"its web views do not answer ({type(error).__name__}); is SIGNALFLOW_WORKER_WEB_HOST reachable from here?"
-        )
-
-
-def shown(worker: SeenWorker, look: Scrape | str, before: Scrape | None) -> schemas.WorkerOut:
+def shown(worker: SeenWorker, scraped: Scraped) -> schemas.WorkerOut:
     """The worker as the API gives it."""
-    if isinstance(look, Scrape):
+    now, before = scraped
+    if isinstance(now, Scrape):
         metrics = schemas.WorkerMetrics(
             available=True,
-            lag=look.lag,
-            records_per_second=rates(before, look),
-            records_total=look.records,
-            visible_seconds=visible_seconds(before, look),
+            lag=now.lag,
+            records_per_second=rates(before, now),
+            records_total=now.records,
+            visible_seconds=visible_seconds(before, now),
         )
     else:
-        metrics = schemas.WorkerMetrics(available=False, reason=look)
+        metrics = schemas.WorkerMetrics(available=False, reason=now)
     silent = worker.heartbeat_age > SILENT_AFTER_SECONDS
     return schemas.WorkerOut(
         name=worker.name,
@@ -214,21 +176,21 @@ def flow(workers: schemas.Workers) -> schemas.Flow:
     )
 
 
-def spent(budget: schemas.Budget, workers: schemas.Workers, looks: Looks) -> schemas.Budget:
+def spent(budget: schemas.Budget, workers: schemas.Workers, scrapes: Scrapes) -> schemas.Budget:
     """The budget as the worker that polls counts it."""
     poller = next((worker for worker in workers.items if worker.is_poller), None)
     if poller is None:
         reason = workers.reason or "no worker polls at the moment"
         return budget.model_copy(update={"reason": reason})
-    look = looks.get((poller.name, poller.pid))
-    if look is None:
+    scrape = scrapes.get((poller.name, poller.pid))
+    if scrape is None:
         return budget.model_copy(update={"poller": poller.name, "reason": poller.metrics.reason})
     return budget.model_copy(
         update={
             "available": True,
             "poller": poller.name,
-            "used": look.budget_used,
-            "requests_total": look.requests,
+            "used": scrape.budget_used,
+            "requests_total": scrape.requests,
         }
     )
 

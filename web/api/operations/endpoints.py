@@ -2,21 +2,25 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from web.api.auth.access import Reader
-from web.api.dependencies import PoolOf, SettingsOf
-from web.api.operations.collect import Collector
+from web.access import Reader
+from web.api.answers import raw_answer
+from web.api.dependencies import BriefCacheOf, ServicesOf
+from web.api.operations.collect import collect
 from web.api.operations.schemas import Operations
-from web.api.problems import documented
+from web.problems import documented
+
+# Many open dashboards must not become a load of their own.
+SHARED_SECONDS = 2.0
 
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/api/operations", include_in_schema=False)
 @router.get(
     "/api/operations/",
     summary="How the installation is",
+    response_model=Operations,
     responses=documented(
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -24,11 +28,12 @@ router = APIRouter(tags=["operations"])
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
 )
-async def operations(request: Request, response: Response, pool: PoolOf, settings: SettingsOf, _: Reader) -> Operations:
+async def operations(services: ServicesOf, cache: BriefCacheOf, _: Reader) -> Response:
     """A part that is away says so itself; the others are there all the same. At most 2 s old."""
-    response.headers["Cache-Control"] = "no-store"
-    state = request.app.state
-    if not hasattr(state, "operations"):
-        state.operations = Collector(settings, pool)
-    collector: Collector = state.operations
-    return await collector.operations()
+
+    async def compute() -> bytes:
+        return (await collect(services)).model_dump_json().encode()
+
+    answer = raw_answer(await cache.get("operations", SHARED_SECONDS, compute))
+    answer.headers["Cache-Control"] = "no-store"
+    return answer

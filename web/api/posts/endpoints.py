@@ -19,7 +19,7 @@ from web.api.posts.cursor import decode_cursor, encode_cursor, seal, unseal
 from web.api.posts.parameters import FeedParameters, HistoryParameters
 from web.api.posts.rows import detail_of, post_of
 from web.api.posts.schemas import HourlyHistory, PostDetail, PostPage, RawHistory
-from web.api.problems import OF_READS, InvalidParameter, documented
+from web.problems import OF_READS, InvalidParameter, documented
 
 # First pages of orders that no index has are sorted from all posts of their window; all who ask within this time share one.
 WINDOWED_SECONDS = 2.0
@@ -28,7 +28,6 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 router = APIRouter(tags=["posts"])
 
 
-@router.get("/api/posts", include_in_schema=False)
 @router.get(
     "/api/posts/",
     summary="Posts by filters, in any order, page by page",
@@ -66,7 +65,6 @@ async def _page(reader: ReadRouter, parameters: FeedParameters) -> bytes:
     return json_bytes({"items": [post_of(row) for row in page.rows], "next": following})
 
 
-@router.get("/api/posts/{id}", include_in_schema=False, dependencies=[Depends(nothing_else)])
 @router.get(
     "/api/posts/{id}/",
     summary="One post, with its text where kept",
@@ -82,7 +80,6 @@ async def post(reader: ReaderOf, id: PostId) -> Response:
     return json_answer(detail_of(row))
 
 
-@router.get("/api/posts/{id}/history", include_in_schema=False)
 @router.get(
     "/api/posts/{id}/history/",
     summary="What was seen of a post over time",

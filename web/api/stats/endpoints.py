@@ -11,8 +11,8 @@ from signalflow.storage.stats import stats as read_stats
 from web.api.answers import raw_answer
 from web.api.dependencies import CacheOf, ReaderOf
 from web.api.parameters import Moment, Parameters, Window, window_of
-from web.api.problems import OF_READS, InvalidParameter
 from web.api.stats.schemas import PostStats
+from web.problems import OF_READS, InvalidParameter
 
 CACHE_SECONDS = 30.0
 LONGEST = timedelta(days=31)
@@ -53,7 +53,6 @@ class StatsParameters(Parameters):
         return self.start, end
 
 
-@router.get("/api/stats", include_in_schema=False)
 @router.get(
     "/api/stats/",
     summary="Statistics of the posts created within a window",

@@ -20,9 +20,8 @@ from signalflow.storage.subreddit_changes import (
     remove_subreddits,
 )
 from signalflow.storage.subreddits import SubredditRow, list_subreddits, named_subreddits
-from web.api.auth.access import Operator, Reader
+from web.access import Operator, Reader
 from web.api.dependencies import CacheOf, PoolOf, SettingsOf
-from web.api.problems import InvalidParameter, documented
 from web.api.subreddits.schemas import (
     Added,
     Changed,
@@ -35,6 +34,7 @@ from web.api.subreddits.schemas import (
     SubredditPage,
 )
 from web.api.subreddits.view import View
+from web.problems import InvalidParameter, documented
 
 MOST_ROWS_A_PAGE = 1000
 MOST_CSV_CHARACTERS = 1_000_000
@@ -54,7 +54,6 @@ NAMED_PROBLEMS = documented(HTTPStatus.NOT_FOUND)
 NameInPath = Annotated[Name, Path(description="Name, in any case.", examples=["rust"])]
 
 
-@router.get("/api/subreddits", include_in_schema=False)
 @router.get("/api/subreddits/", summary="Watched subreddits, by name", responses=READ_PROBLEMS)
 async def list_watched(
     pool: PoolOf,
@@ -81,7 +80,6 @@ async def list_watched(
     return SubredditPage(items=items[:page_size], next=following)
 
 
-@router.post("/api/subreddits", include_in_schema=False)
 @router.post("/api/subreddits/", summary="Watch subreddits", responses=WRITE_PROBLEMS)
 async def add(pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, added: Added) -> list[SubredditOut]:
     """The poller looks at them within a minute, and within its budget; they are `pending` until Reddit has shown them."""
@@ -91,7 +89,6 @@ async def add(pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator,
     return (await View.of(pool, cache, settings, now)).shown(rows)
 
 
-@router.patch("/api/subreddits", include_in_schema=False)
 @router.patch("/api/subreddits/", summary="Change many subreddits", responses=WRITE_PROBLEMS)
 async def change_many(
     pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, changed: ChangedMany
@@ -102,7 +99,6 @@ async def change_many(
     return (await View.of(pool, cache, settings, now)).shown(rows)
 
 
-@router.post("/api/subreddits/remove", include_in_schema=False, status_code=204)
 @router.post("/api/subreddits/remove/", summary="Watch subreddits no more", status_code=204, responses=WRITE_PROBLEMS)
 async def remove_many(pool: PoolOf, who: Operator, removed: Removed) -> None:
     """All of them or, when one is not watched, none. Their posts stay."""
@@ -157,7 +153,6 @@ async def import_(
     return Imported(rows=len(wanted), added=added, changed=changed, unchanged=unchanged, dry_run=dry_run)
 
 
-@router.get("/api/subreddits/{name}", include_in_schema=False)
 @router.get("/api/subreddits/{name}/", summary="One watched subreddit", responses=READ_PROBLEMS | NAMED_PROBLEMS)
 async def detail(pool: PoolOf, cache: CacheOf, settings: SettingsOf, _: Reader, name: NameInPath) -> SubredditOut:
     """As in the list."""
@@ -165,7 +160,6 @@ async def detail(pool: PoolOf, cache: CacheOf, settings: SettingsOf, _: Reader, 
     return (await View.of(pool, cache, settings, utcnow())).shown(rows)[0]
 
 
-@router.patch("/api/subreddits/{name}", include_in_schema=False)
 @router.patch("/api/subreddits/{name}/", summary="Change a subreddit", responses=WRITE_PROBLEMS | NAMED_PROBLEMS)
 async def change(
     pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, name: NameInPath, changed: Changed
@@ -177,7 +171,6 @@ async def change(
     return (await View.of(pool, cache, settings, now)).shown(rows)[0]
 
 
-@router.delete("/api/subreddits/{name}", include_in_schema=False, status_code=204)
 @router.delete(
     "/api/subreddits/{name}/",
     summary="Watch a subreddit no more",

@@ -10,8 +10,8 @@ from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import SubredditRow, posts_per_hour
 from web.api.answers import json_bytes
-from web.api.cache import AnswerCache
 from web.api.subreddits.schemas import Status, SubredditOut
+from web.cache import AnswerCache
 
 # The poller reads the configuration every so often, and finishes the request that it is at before it looks.
 REQUEST_SECONDS = 16.0

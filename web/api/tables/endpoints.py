@@ -9,8 +9,8 @@ from signalflow.errors import Retryable
 from web.api.answers import raw_answer
 from web.api.dependencies import PoolOf, WorkersOf
 from web.api.parameters import PostId, nothing_else
-from web.api.problems import OF_READS, documented
 from web.api.tables.schemas import PostState
+from web.problems import OF_READS, documented
 
 router = APIRouter(tags=["tables"], dependencies=[Depends(nothing_else)])
 
@@ -21,7 +21,6 @@ router = APIRouter(tags=["tables"], dependencies=[Depends(nothing_else)])
     response_model=PostState,
     responses=documented(HTTPStatus.NOT_FOUND) | OF_READS,
 )
-@router.get("/api/tables/post_state/{id}/", include_in_schema=False)
 async def post_state(pool: PoolOf, workers: WorkersOf, id: PostId) -> Response:
     """What the worker that owns the post knows of it. States are kept for 48 h after a post's creation."""
     try:

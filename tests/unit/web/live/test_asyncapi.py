@@ -12,7 +12,7 @@ from signalflow.clock import utcnow
 from signalflow.events import DeadLetter, Envelope, Metadata, Post, encode
 from signalflow.settings import Settings
 from tests.unit.web.live.records import EPOCH, enriched, record
-from web.live.asyncapi import document
+from web.api.live.asyncapi import document
 from web.live.fanout import Fanout, Limits, Outgoing, error_frame
 from web.live.protocol import Filter, encode_frame
 

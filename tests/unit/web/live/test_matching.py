@@ -9,9 +9,9 @@ from starlette.datastructures import QueryParams
 from signalflow.errors import Invalid
 from signalflow.events import TextFeatures
 from tests.unit.web.live.records import record
+from web.api.live.subscription import wanted
 from web.live.matching import Matcher
 from web.live.protocol import Filter, decode_filter
-from web.live.subscription import wanted
 
 POST = record(
     0,

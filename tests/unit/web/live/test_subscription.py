@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from signalflow.settings import Settings
-from web.live.subscription import may_ask
+from web.api.live.subscription import may_ask
 
 OURS = "http://localhost:8000"
 

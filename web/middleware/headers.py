@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.api.problems import refusal
+from web.problems import refusal
 
 # Everything from our own address, nothing inline: text of strangers that slipped through the escaping could still not run.
 # In connect-src, 'self' covers the socket of the same address too (CSP 3).

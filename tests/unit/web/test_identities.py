@@ -7,8 +7,8 @@ import pytest
 
 from signalflow.errors import Retryable
 from signalflow.storage.sessions import Standing
-from web.api.auth import standings
-from web.api.auth.standings import Standings
+from web.auth import identities
+from web.auth.identities import Identities
 
 SESSION = UUID(int=1)
 ADA = Standing("ada", "reader")
@@ -34,17 +34,17 @@ class Database:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     made = Database()
-    monkeypatch.setattr(standings, "session_standing", made.session_standing)
+    monkeypatch.setattr(identities, "session_standing", made.session_standing)
     return made
 
 
 @pytest.fixture
-def known(database: Database) -> Standings:
-    return Standings(None, monotonic=lambda: 0.0)  # type: ignore[arg-type]
+def known(database: Database) -> Identities:
+    return Identities(None, monotonic=lambda: 0.0)  # type: ignore[arg-type]
 
 
 async def test_a_thousand_at_once_ask_once_and_one_who_leaves_takes_nobody_along(
-    database: Database, known: Standings
+    database: Database, known: Identities
 ) -> None:
     leaving, *others = [asyncio.create_task(known.of_session(SESSION)) for _ in range(1000)]
     await asyncio.sleep(0)
@@ -56,7 +56,7 @@ async def test_a_thousand_at_once_ask_once_and_one_who_leaves_takes_nobody_along
 
 
 async def test_a_session_that_ended_while_it_was_looked_up_is_looked_up_again(
-    database: Database, known: Standings
+    database: Database, known: Identities
 ) -> None:
     early = asyncio.create_task(known.of_session(SESSION))
     await asyncio.sleep(0)
@@ -70,7 +70,7 @@ async def test_a_session_that_ended_while_it_was_looked_up_is_looked_up_again(
     assert database.asked == 3
 
 
-async def test_all_who_wait_learn_that_the_database_is_away(database: Database, known: Standings) -> None:
+async def test_all_who_wait_learn_that_the_database_is_away(database: Database, known: Identities) -> None:
     database.answer = Retryable("away")
     database.go_on.set()
     answers = await asyncio.gather(*(known.of_session(SESSION) for _ in range(3)), return_exceptions=True)

@@ -8,13 +8,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from signalflow.errors import Invalid, Retryable
-from web.api.auth.access import Reader, principal_of_socket
-from web.api.problems import documented, refusal
-from web.live.asyncapi import document
-from web.live.events import EventStream
+from web.access import Reader, principal_of_socket
+from web.api.dependencies import SettingsOf
+from web.api.live.asyncapi import document
+from web.api.live.events import EventStream
+from web.api.live.socket import converse
+from web.api.live.subscription import may_ask, parameters, resume_token, wanted
 from web.live.places import Refused
-from web.live.socket import converse
-from web.live.subscription import may_ask, parameters, resume_token, wanted
+from web.problems import documented, refusal
+from web.services import services_of
 
 RETRY_AFTER = {"Retry-After": "5"}
 
@@ -23,7 +25,6 @@ router = APIRouter(tags=["live"])
 sockets = APIRouter()
 
 
-@sockets.websocket("/ws/posts")
 @sockets.websocket("/ws/posts/")
 async def posts_socket(websocket: WebSocket) -> None:
     """Whatever is wrong with the request is answered before the handshake, with a problem+json."""
@@ -34,16 +35,16 @@ async def posts_socket(websocket: WebSocket) -> None:
 
 async def _denial(websocket: WebSocket) -> Response | None:
     """Serve the socket to its end, or say why not."""
-    state = websocket.app.state
+    services = services_of(websocket)
     try:
         principal = await principal_of_socket(websocket)
-        if not may_ask(websocket, state.settings):
+        if not may_ask(websocket, services.settings):
             return refusal(403, "Pages of other origins may not open the live stream (setting live_origins).")
         if principal is None:
             return refusal(401, "Sign in: send `Authorization: Bearer`, the cookie, or the subprotocol with the token.")
         filter_, since = wanted(websocket.query_params), resume_token(websocket)
-        with state.live.admitted(principal.name):
-            await converse(websocket, state.live, filter_, since)
+        with services.hub.admitted(principal.name):
+            await converse(websocket, services.hub, filter_, since)
     except Invalid as error:
         return refusal(422, f"{error.field}: {error}")
     except Retryable:
@@ -53,7 +54,6 @@ async def _denial(websocket: WebSocket) -> Response | None:
     return None
 
 
-@router.get("/api/stream/", include_in_schema=False)
 @router.get(
     "/api/stream",
     summary="Observations as they come, as server-sent events",
@@ -68,13 +68,13 @@ async def _denial(websocket: WebSocket) -> Response | None:
     ),
     openapi_extra={"parameters": parameters()},
 )
-async def stream(request: Request, principal: Reader) -> Response:
+async def stream(request: Request, principal: Reader, settings: SettingsOf) -> Response:
     """Each event is a frame as in /api/asyncapi.json; its id is the resume token. The stream has no end: an `error` frame says why it ends."""
-    if not may_ask(request, request.app.state.settings):
+    if not may_ask(request, settings):
         raise HTTPException(403, "Pages of other origins may not open the live stream (setting live_origins).")
     return EventStream(request, principal, wanted(request.query_params), resume_token(request))
 
 
 @router.get("/api/asyncapi.json", summary="The topics and the live stream, as an AsyncAPI 3 document")
-async def asyncapi(request: Request, _: Reader) -> dict[str, Any]:
-    return document(request.app.state.settings)
+async def asyncapi(settings: SettingsOf, _: Reader) -> dict[str, Any]:
+    return document(settings)

@@ -1,4 +1,4 @@
-"""Who is behind a session or an API key, asked of the database at most every few seconds."""
+"""Who is behind a session or an API key. The database is asked at most every few seconds."""
 
 import asyncio
 import time
@@ -12,31 +12,34 @@ from signalflow.errors import Retryable
 from signalflow.storage.api_keys import KeyStanding, key_standing
 from signalflow.storage.pool import Pool
 from signalflow.storage.sessions import Standing, session_standing, token_hash
+from web.single_flight import SingleFlight
 
-# How long access outlives the end of a session, a key or a user in this process. In the process that ended it: not at all.
+# Access outlives the end of a session, a key or a user by at most this long in other processes, and not at all in the one that ended it.
 FRESH_SECONDS = 5.0
-# A database that does not answer by then counts as away, and is not asked again for some seconds.
+# A database that has not answered by then counts as away, and is not asked again for AWAY_SECONDS.
 ANSWER_SECONDS = 2.0
 AWAY_SECONDS = 2.0
 MOST_KEPT = 10_000
 
-Found = Standing | KeyStanding
+Identity = Standing | KeyStanding
+# The id of a session, or the hash of an API key.
+IdentityKey = UUID | bytes
 
 
 @dataclass(slots=True)
 class _Kept:
-    found: Found
+    identity: Identity
     until: float
 
 
-class Standings:
-    """What is known of sessions and keys; at most MOST_KEPT of them."""
+class Identities:
+    """The users behind sessions and keys; keeps at most MOST_KEPT of them."""
 
     def __init__(self, pool: Pool, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._monotonic = monotonic
-        self._kept: OrderedDict[UUID | bytes, _Kept] = OrderedDict()
-        self._under_way: dict[UUID | bytes, asyncio.Task[Found | None]] = {}
+        self._kept: OrderedDict[IdentityKey, _Kept] = OrderedDict()
+        self._lookups: SingleFlight[IdentityKey, Identity | None] = SingleFlight()
         self._away_until = 0.0
 
     async def of_session(self, session: UUID) -> Standing | None:
@@ -52,42 +55,31 @@ class Standings:
         return found if found.expires_at is None or found.expires_at > utcnow() else None
 
     def forget_session(self, session: UUID) -> None:
-        """Ask again at the next request: the session was ended here."""
+        """Ask the database again at the next request, because this process ended the session."""
         self._kept.pop(session, None)
-        self._under_way.pop(session, None)
+        self._lookups.forget(session)
 
-    async def _find(self, what: UUID | bytes, look: Callable[[], Awaitable[Found | None]]) -> Found | None:
-        kept = self._kept.get(what)
+    async def _find(self, key: IdentityKey, look_up: Callable[[], Awaitable[Identity | None]]) -> Identity | None:
+        kept = self._kept.get(key)
         if kept is not None and kept.until > self._monotonic():
-            return kept.found
+            return kept.identity
         if self._away_until > self._monotonic():
             raise Retryable("accounts cannot be looked up: the database did not answer a moment ago")
-        # A thousand sockets of one user that come back at once ask once.
-        task = self._under_way.get(what)
-        if task is None:
-            task = self._under_way[what] = asyncio.create_task(self._ask(what, look))
-            task.add_done_callback(lambda done: self._end(what, done))
-        # One who leaves meanwhile does not take the answer of the others along.
-        return await asyncio.shield(task)
+        # A thousand sockets of one user that reconnect at once cost one lookup.
+        return await self._lookups.run(key, lambda: self._ask(key, look_up))
 
-    def _end(self, what: UUID | bytes, done: "asyncio.Task[Found | None]") -> None:
-        if self._under_way.get(what) is done:
-            del self._under_way[what]
-        if not done.cancelled():
-            done.exception()  # there may be nobody left to tell
-
-    async def _ask(self, what: UUID | bytes, look: Callable[[], Awaitable[Found | None]]) -> Found | None:
-        asked = self._monotonic()
+    async def _ask(self, key: IdentityKey, look_up: Callable[[], Awaitable[Identity | None]]) -> Identity | None:
+        asked_at = self._monotonic()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                found = await look()
+                found = await look_up()
         except (Retryable, TimeoutError) as error:
             self._away_until = self._monotonic() + AWAY_SECONDS
             raise Retryable(f"accounts cannot be looked up: {error}") from error
-        self._kept.pop(what, None)
-        # What is not valid is not kept: a thief's guesses would push out what is. Nor is what ended while it was looked up.
-        if found is not None and self._under_way.get(what) is asyncio.current_task():
-            self._kept[what] = _Kept(found, asked + FRESH_SECONDS)
+        self._kept.pop(key, None)
+        # Invalid credentials are not kept: guesses would push out valid ones. Nor is a session that ended during the lookup.
+        if found is not None and self._lookups.is_current(key):
+            self._kept[key] = _Kept(found, asked_at + FRESH_SECONDS)
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return found

@@ -13,16 +13,10 @@ from starlette.requests import ClientDisconnect
 from signalflow.storage import accounts as users
 from signalflow.storage.pool import Pool
 from signalflow.storage.sessions import Proven
-from web.api.auth.access import accounts_of
-from web.api.auth.passwords import MAX_CHARACTERS, Busy
-from web.api.limits import (
-    FAILURES_PER_NAME,
-    SIGN_INS_PER_ADDRESS,
-    address_of,
-    count_request,
-    enforce,
-    limiter_of,
-)
+from web.access import accounts_of
+from web.auth.passwords import MAX_CHARACTERS, Busy
+from web.limiter import FAILURES_PER_NAME, SIGN_INS_PER_ADDRESS, address_of, enforce
+from web.services import services_of
 
 FORM = "application/x-www-form-urlencoded"
 B = TypeVar("B", bound=BaseModel)
@@ -80,9 +74,10 @@ async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> Pr
     Whether there is no such user, a disabled one, one without a password or another password: one hash is computed and compared.
     """
     address = address_of(request.scope)
-    await count_request(request, SIGN_INS_PER_ADDRESS, "sign-in", address)
+    limiter = services_of(request).limiter
+    await limiter.count(request, SIGN_INS_PER_ADDRESS, "sign-in", address)
     name = given.username.strip().lower()
-    left = await limiter_of(request).look(FAILURES_PER_NAME, "failure", name)
+    left = await limiter.look(FAILURES_PER_NAME, "failure", name)
     if not left.allowed:
         enforce(request, left)
     try:
@@ -92,7 +87,7 @@ async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> Pr
             503, "Too many sign in at this moment; try again in some seconds.", headers={"Retry-After": "2"}
         ) from None
     if verified is None:
-        await limiter_of(request).hit(FAILURES_PER_NAME, "failure", name)
+        await limiter.hit(FAILURES_PER_NAME, "failure", name)
         # The name is left out: people type their password into the wrong field.
         log.warning("sign_in_refused", address=address)
         raise wrong_credentials()

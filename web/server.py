@@ -6,6 +6,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from web.services import services_of
+
 # Requests that still run when the process is asked to stop get this long.
 GRACE_SECONDS = 5
 # All headers of a request together.
@@ -42,8 +44,9 @@ class ApiServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the live connections with a reason, then do as uvicorn does: an event stream has no end of its own to wait for."""
-        self._app.state.live.close()
-        await self._app.state.live.closed()
+        hub = services_of(self._app).hub
+        hub.close()
+        await hub.closed()
         await super().shutdown(sockets)
 
 

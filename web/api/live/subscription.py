@@ -8,9 +8,9 @@ from starlette.requests import HTTPConnection
 
 from signalflow.errors import Invalid
 from signalflow.settings import Settings
-from web.api.auth.access import is_same_origin
+from web.access import is_same_origin
+from web.api.live.schemas import ecma
 from web.live.protocol import Filter
-from web.live.schemas import ecma
 from web.live.token import MOST_CHARACTERS, Token, decode_token
 
 LISTS = ("subreddits", "keywords", "ids")

@@ -12,12 +12,13 @@ from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
 from signalflow.storage.sessions import rotate_refresh_token, start_session
-from web.api.auth.access import accounts_of
-from web.api.auth.credentials import Credentials, body_in, body_of, signed_in_user, wrong_credentials
-from web.api.auth.tokens import ACCESS_LIFETIME, Claims
+from web.access import accounts_of
 from web.api.dependencies import PoolOf
-from web.api.limits import SIGN_INS_PER_ADDRESS, address_of, count_request
-from web.api.problems import documented
+from web.api.sign_in.credentials import Credentials, body_in, body_of, signed_in_user, wrong_credentials
+from web.auth.tokens import ACCESS_LIFETIME, Claims
+from web.limiter import SIGN_INS_PER_ADDRESS, address_of
+from web.problems import documented
+from web.services import services_of
 
 SESSION_LIFETIME = timedelta(days=14)
 REFRESH_MARK = "sfr_"
@@ -63,7 +64,6 @@ class Verified(BaseModel):
     name: str = Field(description="Name of the user.")
 
 
-@router.post("/api/token", include_in_schema=False, response_model=Tokens)
 @router.post(
     "/api/token/", summary="Sign in with name and password", responses=ERRORS, openapi_extra=body_in(Credentials)
 )
@@ -78,7 +78,6 @@ async def sign_in(request: Request, response: Response, pool: PoolOf) -> Tokens:
     return _tokens(request, response, user.name, session, refresh)
 
 
-@router.post("/api/token/refresh", include_in_schema=False, response_model=Tokens)
 @router.post(
     "/api/token/refresh/",
     summary="Exchange a refresh token for the next pair",
@@ -92,15 +91,15 @@ async def refresh(request: Request, response: Response, pool: PoolOf) -> Tokens:
     refreshed = await rotate_refresh_token(pool, given.refresh, following, utcnow())
     if refreshed is None or refreshed.reused:
         if refreshed is not None:
-            accounts_of(request).standings.forget_session(refreshed.session)
+            accounts_of(request).identities.forget_session(refreshed.session)
             log.warning("refresh_token_reused", user=refreshed.user, session=str(refreshed.session))
         # Guessing 256 bits is hopeless; it still should not be quick.
-        await count_request(request, SIGN_INS_PER_ADDRESS, "sign-in", address_of(request.scope))
+        limiter = services_of(request).limiter
+        await limiter.count(request, SIGN_INS_PER_ADDRESS, "sign-in", address_of(request.scope))
         raise _refused()
     return _tokens(request, response, refreshed.user, refreshed.session, following)
 
 
-@router.post("/api/token/verify", include_in_schema=False, response_model=Verified)
 @router.post(
     "/api/token/verify/",
     summary="Whether an access token is valid",
@@ -112,7 +111,7 @@ async def verify(request: Request) -> Verified:
     accounts = accounts_of(request)
     given = await body_of(request, AccessToken)
     claims = accounts.signer.read("access", given.token, utcnow())
-    standing = await accounts.standings.of_session(claims.session) if claims else None
+    standing = await accounts.identities.of_session(claims.session) if claims else None
     if standing is None:
         raise _refused()
     return Verified(name=standing.name)

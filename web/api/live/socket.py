@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from signalflow.errors import Invalid
-from web.api.auth.access import SUBPROTOCOL, principal_of_socket
+from web.access import SUBPROTOCOL, principal_of_socket
+from web.api.live.transport import carry, say_goodbye
 from web.live.connection import Connection, Ending
 from web.live.fanout import Outgoing, error_frame
 from web.live.hub import Hub
 from web.live.protocol import ErrorCode, Filter, decode_filter
 from web.live.token import Token
-from web.live.transport import carry, say_goodbye
 
 # RFC 6455 and the IANA registry: policy violation, service restart, try again later.
 CLOSE_CODES: dict[ErrorCode, int] = {"invalid": 1008, "flood": 1008, "expired": 1008, "restart": 1012, "slow": 1013}

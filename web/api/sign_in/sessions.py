@@ -14,12 +14,12 @@ from starlette.exceptions import HTTPException
 from signalflow.clock import utcnow
 from signalflow.storage.pool import Pool
 from signalflow.storage.sessions import Proven, end_session, start_session, use_link
-from web.api.auth.access import Principal, Reader, SignedIn, accounts_of, is_same_origin
-from web.api.auth.credentials import Credentials, body_in, body_of, is_form, signed_in_user, wrong_credentials
-from web.api.auth.paths import MOST_CHARACTERS, SIGN_IN, SIGN_IN_LINK, own_path, sign_in_path
-from web.api.auth.tokens import BROWSER_LIFETIME, Claims
+from web.access import Principal, Reader, SignedIn, accounts_of, is_same_origin
 from web.api.dependencies import PoolOf
-from web.api.problems import documented
+from web.api.sign_in.credentials import Credentials, body_in, body_of, is_form, signed_in_user, wrong_credentials
+from web.auth.paths import MOST_CHARACTERS, SIGN_IN, SIGN_IN_LINK, own_path, sign_in_path
+from web.auth.tokens import BROWSER_LIFETIME, Claims
+from web.problems import documented
 
 NO_STORE = {"Cache-Control": "no-store"}
 _PAGE = Template((Path(__file__).parent / "sign_in.html").read_text(encoding="utf-8"))
@@ -73,7 +73,6 @@ async def follow_link(
     return answer
 
 
-@router.post("/api/session", include_in_schema=False, response_model=Session)
 @router.post(
     "/api/session/",
     summary="Sign a browser in",
@@ -116,19 +115,17 @@ async def sign_in(
     return answer if signed_in else _redirect(sign_in_path(following, "password"))
 
 
-@own.get("/api/session", include_in_schema=False)
 @own.get("/api/session/", summary="Who is signed in")
 async def who_am_i(request: Request, response: Response, principal: Reader) -> Session:
     return _session(request, response, principal)
 
 
-@own.delete("/api/session", include_in_schema=False, status_code=204)
 @own.delete("/api/session/", summary="Sign out", status_code=204)
 async def sign_out(request: Request, response: Response, pool: PoolOf, principal: SignedIn) -> None:
     """Ends the session, or all tokens of the sign-in; other API processes know within 5 s. An API key stays as it is."""
     if principal.session is not None:
         await end_session(pool, principal.session, "signed_out", utcnow())
-        accounts_of(request).standings.forget_session(principal.session)
+        accounts_of(request).identities.forget_session(principal.session)
     response.delete_cookie(accounts_of(request).cookie_name, path="/")
 
 
@@ -136,7 +133,7 @@ async def _start(request: Request, response: Response, pool: Pool, user: Proven)
     """A session with its cookie on the response; None when the user was disabled or given another password meanwhile."""
     accounts, now = accounts_of(request), utcnow()
     session = await start_session(pool, user, "browser", now, now + BROWSER_LIFETIME)
-    standing = await accounts.standings.of_session(session) if session else None
+    standing = await accounts.identities.of_session(session) if session else None
     if session is None or standing is None:
         return None
     response.set_cookie(

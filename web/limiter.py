@@ -1,4 +1,4 @@
-"""How much one user, one API key and one address may ask for: rates, and the size of a request."""
+"""How many requests a minute one user, one API key and one address may send."""
 
 import time
 from collections.abc import MutableMapping
@@ -13,24 +13,20 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from signalflow.clock import utcnow
 from signalflow.settings import Settings
-from web.api.problems import refusal
 
 # Several users may share an address.
 ADDRESS_FACTOR = 5
 SIGN_INS_PER_ADDRESS = RateLimitItemPerMinute(30)
-# Only wrong passwords count here, so that nobody who knows his own is kept out by using it.
+# Only wrong passwords count here, so that users who give the right one are never refused.
 FAILURES_PER_NAME = RateLimitItemPerMinute(10)
 MOST_KEYS = 5_000
 REDIS_TIMEOUT_SECONDS = 0.25
 REDIS_AWAY_SECONDS = 5.0
-# A list of 10,000 subreddits as CSV is 400 kB.
-MAX_BODY_BYTES = 1 << 20
-# What says whether the process lives, and files that anybody may have, must not depend on who else asks.
-UNLIMITED = ("/health", "/ready", "/static/")
+# Where the middleware keeps the verdict that the response reports, in the scope of a request.
+RATE = "signalflow.rate"
 
 log = structlog.get_logger()
 
@@ -56,7 +52,7 @@ class Verdict:
 
 
 class BoundedMemory(MemoryStorage):
-    """Counters in this process; when there are too many, the oldest are forgotten."""
+    """Counters in this process. When there are more than MOST_KEYS, the oldest are dropped."""
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """The counter after adding to it."""
@@ -67,7 +63,7 @@ class BoundedMemory(MemoryStorage):
 
 
 class Limiter:
-    """Counts per minute: in Redis for all API processes together, or in this one; also while Redis is away, which is logged."""
+    """Counts per minute, in Redis for all API processes together. Without Redis, or while it is away, in this process."""
 
     def __init__(self, settings: Settings) -> None:
         self.per_user = RateLimitItemPerMinute(settings.rate_limit_per_minute)
@@ -78,12 +74,16 @@ class Limiter:
         self._away_until = 0.0
 
     async def hit(self, item: RateLimitItem, kind: str, key: str) -> Verdict:
-        """Count one, and say whether it was within the limit."""
+        """Count one request, and say whether it was within the limit."""
         return await self._ask(item, kind, key, count=True)
 
     async def look(self, item: RateLimitItem, kind: str, key: str) -> Verdict:
-        """Whether one more would be within the limit; counts nothing."""
+        """Whether one more request would be within the limit; counts nothing."""
         return await self._ask(item, kind, key, count=False)
+
+    async def count(self, connection: HTTPConnection, item: RateLimitItem, kind: str, key: str) -> None:
+        """Count a request against a limit, and let its response report the limit. Raises 429 when nothing is left of it."""
+        enforce(connection, await self.hit(item, kind, key))
 
     async def _ask(self, item: RateLimitItem, kind: str, key: str, *, count: bool) -> Verdict:
         if self._shared is not None and time.monotonic() >= self._away_until:
@@ -112,14 +112,8 @@ async def _verdict(limiter: FixedWindowRateLimiter, item: RateLimitItem, kind: s
     return Verdict(allowed, item.amount, max(remaining, 0), max(round(reset - utcnow().timestamp()), 0))
 
 
-def limiter_of(connection: HTTPConnection) -> Limiter:
-    """The limiter of the application that the connection came to."""
-    limiter: Limiter = connection.app.state.limiter
-    return limiter
-
-
 def address_of(scope: MutableMapping[str, Any]) -> str:
-    """Whom the peer's address stands for: itself, or its /64 for IPv6, of which everybody has one at least."""
+    """The client that is counted: the address of the peer, or its /64 network for IPv6, because a client has at least a /64."""
     client = scope.get("client")
     if not client:
         return "unknown"
@@ -132,14 +126,9 @@ def address_of(scope: MutableMapping[str, Any]) -> str:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-async def count_request(connection: HTTPConnection, item: RateLimitItem, kind: str, key: str) -> None:
-    """Count a request against a limit, which its answer then reports. Raises 429 when there is none left."""
-    enforce(connection, await limiter_of(connection).hit(item, kind, key))
-
-
 def enforce(connection: HTTPConnection, verdict: Verdict) -> None:
-    """Let the answer report the limit. Raises 429 when there is none left of it."""
-    connection.scope["signalflow.rate"]["verdict"] = verdict
+    """Let the response report the limit. Raises 429 when nothing is left of it."""
+    connection.scope[RATE]["verdict"] = verdict
     if not verdict.allowed:
         raise HTTPException(429, too_many(verdict), headers=verdict.headers)
 
@@ -147,62 +136,3 @@ def enforce(connection: HTTPConnection, verdict: Verdict) -> None:
 def too_many(verdict: Verdict) -> str:
     """The refusal in words."""
     return f"More than {verdict.limit} a minute; try again in {max(verdict.reset_seconds, 1)} s."
-
-
-class RateLimits:
-    """ASGI middleware: counts requests and sockets by address, before anything is looked up, and reports the nearest limit."""
-
-    def __init__(self, app: ASGIApp, limiter: Limiter) -> None:
-        self._app = app
-        self._limiter = limiter
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"].startswith(UNLIMITED):
-            scope["signalflow.rate"] = {}
-            await self._app(scope, receive, send)
-            return
-        verdict = await self._limiter.hit(self._limiter.per_address, "address", address_of(scope))
-        if not verdict.allowed:
-            await refusal(429, too_many(verdict), verdict.headers)(scope, receive, send)
-            return
-        # Filled by `enforce` when a limit of the user, or of signing in, is the one to report.
-        rate = scope["signalflow.rate"] = {"verdict": verdict}
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                have = {name for name, _ in message["headers"]}
-                fields = [(k.lower().encode(), v.encode()) for k, v in rate["verdict"].headers.items()]
-                message["headers"] = [*message["headers"], *(field for field in fields if field[0] not in have)]
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
-
-
-class BodyLimit:
-    """ASGI middleware: refuses a body above MAX_BODY_BYTES, by what it says it has, or else when it turns out to."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not said.isdigit() or int(said) > MAX_BODY_BYTES:
-            await refusal(413, _TOO_LARGE)(scope, receive, send)
-            return
-        had = 0
-
-        async def receive_within_limit() -> Message:
-            nonlocal had
-            message = await receive()
-            had += len(message.get("body", b""))
-            if had > MAX_BODY_BYTES:
-                raise HTTPException(413, _TOO_LARGE)
-            return message
-
-        await self._app(scope, receive_within_limit, send)
-
-
-_TOO_LARGE = f"The body of a request may have {MAX_BODY_BYTES} bytes."

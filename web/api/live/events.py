@@ -4,15 +4,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from web.api.auth.access import Principal, is_within, principal_of
-from web.api.problems import refusal
+from web.access import Principal, is_within, principal_of
+from web.api.live.transport import carry, say_goodbye
 from web.live.connection import Ending
 from web.live.fanout import Outgoing, error_frame
 from web.live.hub import Hub
 from web.live.places import Refused
 from web.live.protocol import Filter
 from web.live.token import Token
-from web.live.transport import carry, say_goodbye
+from web.problems import refusal
+from web.services import services_of
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {
@@ -36,7 +37,7 @@ class EventStream(Response):
         self._request, self._principal, self._wanted, self._since = request, principal, wanted, since
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hub = self._request.app.state.live
+        hub = services_of(self._request).hub
         try:
             with hub.admitted(self._principal.name):
                 await self._serve(hub, receive, send)

@@ -8,9 +8,9 @@ import msgspec
 from signalflow.events import Enriched, Envelope
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from web.api.live.schemas import ecma
+from web.api.live.subscription import parameters
 from web.live.protocol import Error, Filter, Heartbeat, Posts, Reset
-from web.live.schemas import ecma
-from web.live.subscription import parameters
 
 _FRAMES = (Posts, Heartbeat, Reset, Error)
 _SCHEMAS = "#/components/schemas/"

@@ -1,6 +1,6 @@
 """Who asks, and whether they may: the dependencies that endpoints take, and the way in for sockets.
 
-Every router is included with `within(scope)` (web/api/app.py), so that none is open by accident; an endpoint that needs more than a
+Every router is included with `within(scope)` (web/app.py), so that none is open by accident; an endpoint that needs more than a
 reader takes `Operator` or `Admin` as well.
 """
 
@@ -22,10 +22,10 @@ from signalflow.clock import utcnow
 from signalflow.errors import Retryable
 from signalflow.storage.api_keys import KEY_MARK, Scope, key_prefix
 from signalflow.storage.sessions import Role
-from web.api.auth.accounts import Accounts
-from web.api.auth.paths import sign_in_path
-from web.api.auth.tokens import Kind
-from web.api.limits import count_request, limiter_of
+from web.auth.accounts import Accounts
+from web.auth.paths import sign_in_path
+from web.auth.tokens import Kind
+from web.services import services_of
 
 RANKS: dict[Role, int] = {"reader": 0, "operator": 1, "admin": 2}
 CSRF_HEADER = "X-CSRF-Token"
@@ -103,8 +103,7 @@ async def principal_of_socket(websocket: HTTPConnection) -> Principal | None:
 
 def accounts_of(connection: HTTPConnection) -> Accounts:
     """The accounts of the application that the connection came to."""
-    accounts: Accounts = connection.app.state.accounts
-    return accounts
+    return services_of(connection).accounts
 
 
 def is_same_origin(connection: HTTPConnection) -> bool:
@@ -124,7 +123,7 @@ def is_within(principal: Principal, scope: Scope) -> bool:
 async def _bearer(accounts: Accounts, credentials: str) -> Principal | None:
     if not credentials.startswith(KEY_MARK):
         return await _signed(accounts, "access", credentials)
-    standing = await accounts.standings.of_key(credentials)
+    standing = await accounts.identities.of_key(credentials)
     if standing is None:
         return None
     return Principal(standing.name, standing.role, "key", scopes=standing.scopes, key=key_prefix(credentials))
@@ -136,7 +135,7 @@ async def _signed(accounts: Accounts, kind: Kind, token: str) -> Principal | Non
         return None
     sort: Literal["user", "session"] = "user" if kind == "access" else "session"
     try:
-        standing = await accounts.standings.of_session(claims.session)
+        standing = await accounts.identities.of_session(claims.session)
     except Retryable:
         # The live stream goes on while the database is away, for those who have signed in.
         return Principal(claims.user, "reader", sort, session=claims.session, verified=False)
@@ -166,7 +165,8 @@ async def _signed_in(connection: HTTPConnection, _: _InDocument) -> Principal:
             headers={"WWW-Authenticate": "Bearer"},
         )
     counted = ("key", principal.key) if principal.key else ("user", principal.name)
-    await count_request(connection, limiter_of(connection).per_user, *counted)
+    limiter = services_of(connection).limiter
+    await limiter.count(connection, limiter.per_user, *counted)
     if principal.kind == "session" and not is_socket and _method(connection) not in SAFE_METHODS:
         assert principal.session is not None
         given = connection.headers.get(CSRF_HEADER, "")

@@ -1,6 +1,6 @@
-"""Answers that are kept for some seconds and computed once, however many ask meanwhile.
+"""Answers that are kept for some seconds, and computed once for all requests that wait for them.
 
-In this process, or in Redis (Valkey) for all API processes. While Redis is away each process keeps its own.
+They are kept in Redis (Valkey) for all API processes, or in this process. While Redis is away each process keeps its own.
 """
 
 import asyncio
@@ -15,13 +15,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from web.single_flight import SingleFlight
+
 Compute = Callable[[], Awaitable[bytes]]
 
 MOST_KEPT = 256
-# Redis answers in less than a millisecond; what does not is asked again after a while only.
+# Redis answers in less than a millisecond. One that takes this long counts as away, and is not asked again for REDIS_AWAY_SECONDS.
 REDIS_SECONDS = 0.25
 REDIS_AWAY_SECONDS = 5.0
-# The process that computes holds a lock for as long as a computation may take; the others look for its result this often.
+# The process that computes an answer holds a lock, at most for LOCK_SECONDS. The others look for its result every LOOK_SECONDS.
 LOCK_SECONDS = 15.0
 LOOK_SECONDS = 0.05
 
@@ -29,11 +31,11 @@ log = structlog.get_logger()
 
 
 class AnswerCache:
-    """One a process. Errors of a computation go to all who waited for it, and are not kept."""
+    """The answers of one process. An error of a computation goes to all who wait for it, and is not kept."""
 
     def __init__(self, redis_url: str = "") -> None:
         self._kept: dict[str, tuple[float, bytes]] = {}
-        self._running: dict[str, asyncio.Task[bytes]] = {}
+        self._computations: SingleFlight[str, bytes] = SingleFlight()
         self._redis: Redis | None = None
         self._redis_from = 0.0
         if redis_url:
@@ -46,69 +48,57 @@ class AnswerCache:
 
     async def get(self, key: str, seconds: float, compute: Compute) -> bytes:
         """The answer under this key, at most `seconds` old. Raises what `compute` raises."""
-        task = self._running.get(key)
-        if task is None:
-            task = self._running[key] = asyncio.create_task(self._got(key, seconds, compute))
-            task.add_done_callback(lambda done: self._ended(key, done))
-        # Who goes away does not take the answer from the others.
-        return await asyncio.shield(task)
+        return await self._computations.run(key, lambda: self._answer(key, seconds, compute))
 
     def forget(self, key: str) -> None:
-        """Whoever asks from now on gets a new answer, since what it is of was changed here. Not what Redis keeps."""
+        """Compute the next answer anew, because this process changed its data. What Redis keeps stays."""
         self._kept.pop(key, None)
-        self._running.pop(key, None)
+        self._computations.forget(key)
 
     async def close(self) -> None:
         """Close the connections."""
-        for task in list(self._running.values()):
-            task.cancel()
+        self._computations.cancel()
         if self._redis is not None:
             await self._redis.aclose()
 
-    def _ended(self, key: str, task: asyncio.Task[bytes]) -> None:
-        if self._running.get(key) is task:
-            del self._running[key]
-        if not task.cancelled():
-            task.exception()  # seen, even if nobody waited to the end
-
-    async def _got(self, key: str, seconds: float, compute: Compute) -> bytes:
+    async def _answer(self, key: str, seconds: float, compute: Compute) -> bytes:
         if self._redis is not None and time.monotonic() >= self._redis_from:
-            return await self._shared(self._redis, key, seconds, compute)
-        return await self._own(key, seconds, compute)
+            return await self._from_redis(self._redis, key, seconds, compute)
+        return await self._from_memory(key, seconds, compute)
 
-    async def _own(self, key: str, seconds: float, compute: Compute) -> bytes:
+    async def _from_memory(self, key: str, seconds: float, compute: Compute) -> bytes:
         now = time.monotonic()
         until, answer = self._kept.get(key, (0.0, b""))
         if now < until:
             return answer
         answer = await compute()
-        if self._running.get(key) is not asyncio.current_task():
-            return answer  # forgotten meanwhile: it may be of before the change
+        if not self._computations.is_current(key):
+            return answer  # forgotten meanwhile: it may have been read before the change
         self._kept.pop(key, None)
         while len(self._kept) >= MOST_KEPT:
             del self._kept[next(iter(self._kept))]
-        # Its age counts from the beginning of the computation.
+        # Its age counts from the start of the computation.
         self._kept[key] = (now + seconds, answer)
         return answer
 
-    async def _shared(self, redis: Redis, key: str, seconds: float, compute: Compute) -> bytes:
+    async def _from_redis(self, redis: Redis, key: str, seconds: float, compute: Compute) -> bytes:
         name = "signalflow:answer:" + blake2b(key.encode(), digest_size=16).hexdigest()
         end = time.monotonic() + LOCK_SECONDS
         try:
             while (answer := await redis.get(name)) is None:
                 if await redis.set(name + ":lock", b"", nx=True, px=int(LOCK_SECONDS * 1000)):
-                    return await self._computed(redis, name, seconds, compute)
+                    return await self._compute_for_all(redis, name, seconds, compute)
                 if time.monotonic() > end:
                     return await compute()
                 await asyncio.sleep(LOOK_SECONDS)
         except (RedisError, OSError) as error:
             self._away(error)
-            return await self._own(key, seconds, compute)
+            return await self._from_memory(key, seconds, compute)
         assert isinstance(answer, bytes)
         return answer
 
-    async def _computed(self, redis: Redis, name: str, seconds: float, compute: Compute) -> bytes:
-        """Compute under the lock, and keep the result for all."""
+    async def _compute_for_all(self, redis: Redis, name: str, seconds: float, compute: Compute) -> bytes:
+        """Compute while holding the lock, and keep the result for all processes."""
         began = time.monotonic()
         answer: Any = None
         try:

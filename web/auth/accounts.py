@@ -6,9 +6,9 @@ from pwdlib import PasswordHash
 
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
-from web.api.auth.passwords import Passwords
-from web.api.auth.standings import Standings
-from web.api.auth.tokens import Signer
+from web.auth.identities import Identities
+from web.auth.passwords import Passwords
+from web.auth.tokens import Signer
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Accounts:
     """The parts. `cookie_name` has the port in it: cookies belong to a host, and two APIs on one would sign each other out."""
 
     signer: Signer
-    standings: Standings
+    identities: Identities
     passwords: Passwords
     cookie_name: str
 
@@ -25,7 +25,7 @@ class Accounts:
         """Without a hasher, argon2 as recommended."""
         return cls(
             signer=signer,
-            standings=Standings(pool),
+            identities=Identities(pool),
             passwords=Passwords(hasher),
             cookie_name=f"signalflow_session_{settings.api_port}",
         )

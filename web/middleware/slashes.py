@@ -1,0 +1,33 @@
+"""Each address is registered in one spelling, and answers in two: with a slash at the end, and without."""
+
+import re
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_GROUP_NAME = re.compile(r"\?P<\w+>")
+
+
+class TrailingSlashes:
+    """ASGI middleware: adds a slash to the end of a path, or removes it, where only that spelling is registered. No redirect."""
+
+    def __init__(self, app: ASGIApp, registered: Iterable[re.Pattern[str]]) -> None:
+        """`registered`: the paths of all routes, as Starlette compiles them."""
+        self._app = app
+        # One expression, in which the same parameter may occur several times and so can have no name.
+        patterns = sorted({_GROUP_NAME.sub("", pattern.pattern) for pattern in registered})
+        self._is_registered = re.compile("|".join(f"(?:{pattern})" for pattern in patterns)).fullmatch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and not self._is_registered(scope["path"]):
+            other = _other_spelling(scope["path"])
+            if self._is_registered(other):
+                scope = {**scope, "path": other}
+        await self._app(scope, receive, send)
+
+
+def _other_spelling(path: str) -> str:
+    if not path.endswith("/"):
+        return f"{path}/"
+    # Two slashes are not a spelling of one.
+    return path if path.endswith("//") else path[:-1]

@@ -1,0 +1,133 @@
+"""A client of the workers' web views. Workers register the addresses in the database."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from time import monotonic
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import structlog
+
+from signalflow.errors import Retryable
+from signalflow.storage.overview import SeenWorker
+from signalflow.storage.pool import Pool
+from signalflow.storage.workers import live_workers
+from web.worker_metrics import Scrape, parsed
+
+# Heartbeats come every 5 s (agents/heartbeat.py).
+SILENT_AFTER_SECONDS = 15.0
+ALIVE_WITHIN = timedelta(seconds=20)
+# For the state of a post: of one worker, which may have to ask the owner of the post, and of all workers in turn.
+STATE_SECONDS = 2.0
+ALL_STATES_SECONDS = 5.0
+MOST_STATE_BYTES = 64 * 1024
+METRICS_SECONDS = 1.5
+MOST_METRICS_BYTES = 2_000_000
+
+log = structlog.get_logger()
+
+
+class _Observation(msgspec.Struct):
+    observed_at: str
+    score: int
+    num_comments: int
+
+
+class _State(msgspec.Struct):
+    id: str
+    created_utc: str
+    first_seen_at: str
+    observations: list[_Observation]
+
+
+class Scraped(NamedTuple):
+    """What a worker counts now, or why it cannot be asked; and what it counted at the scrape before this one, if there was one."""
+
+    now: Scrape | str
+    before: Scrape | None
+
+
+class WorkerClient:
+    """Asks workers for the state of a post, and for their metrics. Close it at the end."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        # No redirects and no proxies: only the registered address is asked.
+        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, transport=transport)
+        self._last_scrapes: dict[tuple[str, int], Scrape] = {}
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def post_state(self, pool: Pool, post_id: str) -> bytes | None:
+        """The state as JSON, None when the worker that owns the post has none. Raises Retryable when no live worker can tell."""
+        reason = "No worker is running."
+        try:
+            async with asyncio.timeout(ALL_STATES_SECONDS):
+                for worker in await live_workers(pool, ALIVE_WITHIN):
+                    if not _is_address(worker.web_url):
+                        log.warning("worker_address_refused", worker=worker.name)
+                        continue
+                    answer = await self._ask_for_state(worker.web_url, post_id)
+                    if answer is not None and answer.status_code == 404:
+                        return None
+                    if answer is not None and answer.status_code == 200 and _is_state(answer.content, post_id):
+                        return answer.content
+                    reason = "The worker that owns this post does not answer; it may be starting, or its posts move to another."
+        except TimeoutError:
+            reason = "The workers do not answer in time."
+        raise Retryable(reason)
+
+    async def scrape(self, workers: Sequence[SeenWorker]) -> list[Scraped]:
+        """The metrics of each of these workers, all asked at once. The next call compares with this one."""
+        scrapes = await asyncio.gather(*(self._scrape_one(worker) for worker in workers))
+        last = self._last_scrapes
+        keys = [(worker.name, worker.pid) for worker in workers]
+        self._last_scrapes = {
+            key: scrape for key, scrape in zip(keys, scrapes, strict=True) if isinstance(scrape, Scrape)
+        }
+        return [Scraped(scrape, last.get(key)) for key, scrape in zip(keys, scrapes, strict=True)]
+
+    async def _scrape_one(self, worker: SeenWorker) -> Scrape | str:
+        if worker.heartbeat_age > SILENT_AFTER_SECONDS:
+            return f"no heartbeat for {worker.heartbeat_age:.0f} s; see its log, or start it again"
+        try:
+            answer = await self._client.get(f"{worker.web_url.rstrip('/')}/metrics", timeout=METRICS_SECONDS)
+            answer.raise_for_status()
+            if len(answer.content) > MOST_METRICS_BYTES:
+                return "its metrics are longer than those of a worker can be"
+            return parsed(answer.text, monotonic())
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            reason = type(error).__name__
+            return f"its web views do not answer ({reason}); is SIGNALFLOW_WORKER_WEB_HOST reachable from here?"
+
+    async def _ask_for_state(self, web_url: str, post_id: str) -> httpx.Response | None:
+        address = f"{web_url.rstrip('/')}/tables/post_state/{post_id}"
+        try:
+            return await self._client.get(address, timeout=STATE_SECONDS)
+        except httpx.HTTPError as error:
+            log.info("worker_silent", web_url=web_url, error=type(error).__name__)
+            return None
+
+
+def _is_address(web_url: str) -> bool:
+    """Whether this is the address of a server and no more: credentials, a path or a query would change what is asked."""
+    try:
+        parts = urlsplit(web_url)
+        _ = parts.port
+    except ValueError:
+        return False
+    bare = not (parts.username or parts.password or parts.query or parts.fragment) and parts.path in ("", "/")
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and bare
+
+
+def _is_state(content: bytes, post_id: str) -> bool:
+    if len(content) > MOST_STATE_BYTES:
+        return False
+    try:
+        return msgspec.json.decode(content, type=_State).id == post_id
+    except msgspec.DecodeError:
+        return False
