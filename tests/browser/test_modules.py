@@ -106,5 +106,6 @@ async def test_a_page_that_shows_nothing_live_gets_no_posts_until_another_page_a
     await until(lambda: any(frame.get("skipped") for frame in frames), "the heartbeat that counts the post as left out")
     assert [frame for frame in frames if frame["type"] == "posts"] == []
     await page.get_by_role("navigation").get_by_role("link", name="Now").click()
+    await page.locator(".post-row").first.wait_for()
     await installation.publish(post("seen", title="Somebody looks"))
     await expect(page.locator(".post-row", has_text="Somebody looks")).to_be_visible()

@@ -62,7 +62,10 @@ async def test_a_browser_asks_for_every_module_again_so_that_versions_never_mix(
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_no_module_parses_a_string_as_html_or_code(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function"
+    forbidden = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|"
+        r"\beval\(|new Function"
+    )
     assert re.search(forbidden, text) is None
 
 
