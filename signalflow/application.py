@@ -19,11 +19,11 @@ from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.limit import OpenOffsets
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.admin import KAFKA_AWAY_SECONDS, create_topics
+from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.kafka.producer import ConfirmedProducer
 from signalflow.kafka.publisher import Publisher
 from signalflow.kafka.topic_ids import topic_ids as topic_ids_of
 from signalflow.kafka.topics import TopicNames, topic_specs
-from signalflow.kafka.write_errors import use_our_connections
 from signalflow.logs import configure_logging
 from signalflow.settings import Settings, get_settings
 from signalflow.storage.dead_letters import open_offsets
@@ -63,7 +63,19 @@ class Worker(Application):
     watermarks: Watermarks
 
     async def on_start(self) -> None:
-        """Wait for Kafka, then check what must hold before the first record: topics, local state, schema. Raises Fatal, and the worker ends."""
+        """Wait for Kafka, then check what must hold before the first record: topics, local state, schema.
+
+        Ends the process with status 1 and one sentence when it does not hold.
+        """
+        try:
+            await self._make_ready()
+        except Fatal as error:
+            log.error("cannot_start", error=str(error))
+            # Faust would print the error's traceback, which says nothing to who has to mend a setting.
+            raise SystemExit(1) from None
+        await super().on_start()
+
+    async def _make_ready(self) -> None:
         settings, name = self.settings, self.workspace.name
         topic_ids = await self._once_kafka_answers(self._prepare_topics)
         pool = await create_pool(settings, application_name=f"signalflow {name}")
@@ -81,7 +93,6 @@ class Worker(Application):
             sink=SinkHandler(pool, dead_letters),
             dlq=DlqHandler(pool, dead_letters),
         )
-        await super().on_start()
 
     async def _prepare_topics(self) -> dict[str, UUID]:
         """Topics and local state that fit each other; the topics' ids. Raises Retryable while Kafka is away."""
@@ -171,7 +182,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     configure_logging(settings)
     fail_points.arm(settings.fail_point)
     clock.set_wrong(settings.clock_offset_seconds)
-    use_our_connections()
+    survive_closed_connections()
     app = create_faust_app(Worker, settings, claim_workspace(settings))
     app.table, app.watermarks = create_post_state(app, settings), Watermarks()
 

@@ -4,9 +4,11 @@ Set them as environment variables with the prefix SIGNALFLOW_ (SIGNALFLOW_KAFKA=
 generated from this module.
 """
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -265,6 +267,9 @@ class Settings(BaseSettings):
     def _database_url_is_postgres(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         if value.get_secret_value() or info.field_name == "database_url":
             TypeAdapter(PostgresDsn).validate_python(value.get_secret_value())
+        for name, file in parse_qsl(urlsplit(value.get_secret_value()).query):
+            if name in {"sslrootcert", "sslcert", "sslkey"} and not os.access(file, os.R_OK):
+                raise ValueError(f"{name}={file} cannot be read")
         return value
 
     @field_validator("redis_url")
@@ -312,24 +317,16 @@ class Settings(BaseSettings):
 
     def _check_kafka(self) -> None:
         """Raises ValueError when the settings of the connection to Kafka do not fit each other."""
-        has_user, has_password = bool(self.kafka_user), bool(self.kafka_password.get_secret_value())
-        if self.kafka_uses_sasl and not (has_user and has_password):
-            raise ValueError(
-                f"SIGNALFLOW_KAFKA_SECURITY={self.kafka_security} logs in: set SIGNALFLOW_KAFKA_USER and "
-                "SIGNALFLOW_KAFKA_PASSWORD"
-            )
-        if (has_user or has_password) and not self.kafka_uses_sasl:
-            raise ValueError(
-                f"SIGNALFLOW_KAFKA_USER and SIGNALFLOW_KAFKA_PASSWORD are not used with SIGNALFLOW_KAFKA_SECURITY="
-                f"{self.kafka_security}: set it to sasl_ssl or sasl_plaintext, or unset the two"
-            )
+        security = f"SIGNALFLOW_KAFKA_SECURITY={self.kafka_security}"
+        user = [self.kafka_user, self.kafka_password.get_secret_value()]
+        if self.kafka_uses_sasl and not all(user):
+            raise ValueError(f"{security} needs both: set SIGNALFLOW_KAFKA_USER and SIGNALFLOW_KAFKA_PASSWORD")
+        if any(user) and not self.kafka_uses_sasl:
+            raise ValueError(f"{security} sends no user and password: set it to sasl_ssl or sasl_plaintext")
+        if (self.kafka_ca_file or self.kafka_cert_file or self.kafka_key_file) and not self.kafka_uses_tls:
+            raise ValueError(f"{security} uses no certificates: set it to ssl or sasl_ssl")
         if (self.kafka_cert_file is None) != (self.kafka_key_file is None):
             raise ValueError("SIGNALFLOW_KAFKA_CERT_FILE and SIGNALFLOW_KAFKA_KEY_FILE must be set together")
-        if (self.kafka_ca_file or self.kafka_cert_file) and not self.kafka_uses_tls:
-            raise ValueError(
-                f"SIGNALFLOW_KAFKA_CA_FILE and SIGNALFLOW_KAFKA_CERT_FILE are not used with SIGNALFLOW_KAFKA_SECURITY="
-                f"{self.kafka_security}: set it to ssl or sasl_ssl, or unset the files"
-            )
 
     @property
     def kafka_uses_tls(self) -> bool:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from websockets.asyncio.client import ClientConnection, connect
 
 from signalflow.events import Enriched, encode
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.producer import partition_for
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.ports import free_ports
@@ -65,7 +66,7 @@ async def live_api(settings: Settings, headers: dict[str, str]) -> AsyncIterator
 async def publish(settings: Settings, records: Iterable[Enriched]) -> None:
     """Put enriched records into the topic, in the partitions of their posts."""
     topic = TopicNames.of(settings).posts_enriched
-    async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all") as producer:
+    async with AIOKafkaProducer(**connection_options(settings), acks="all") as producer:
         sent = []
         for record in records:
             partition = partition_for(record.id.encode(), settings.topic_partitions)

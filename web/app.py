@@ -11,7 +11,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from pwdlib import PasswordHash
 from starlette.routing import Route, WebSocketRoute
 
-from signalflow.kafka.write_errors import use_our_connections
+from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.settings import Settings
 from signalflow.storage.api_keys import Scope
 from web.access import SignInNeeded, redirect_to_sign_in, within
@@ -73,7 +73,7 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
 
     Raises Fatal when the secret is missing or weak. `hasher` replaces argon2 with its recommended parameters.
     """
-    use_our_connections()
+    survive_closed_connections()
     signer = Signer.of(settings.api_secret.get_secret_value())
     limiter = Limiter(settings)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from typing import Annotated
 
 import typer
@@ -9,9 +10,18 @@ import typer
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def _quiet() -> None:
+    from signalflow.logs import quiet_libraries
+
+    # Kafka's client reports each attempt to connect; the error says it in one sentence.
+    quiet_libraries(logging.CRITICAL)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    topics = typer.Typer(no_args_is_help=True, help="Create the topics on Kafka, or show what is there.")
+    topics = typer.Typer(
+        no_args_is_help=True, help="Create the topics on Kafka, or show what is there.", callback=_quiet
+    )
 
     @topics.command()
     def create(as_json: JsonFlag = False) -> None:

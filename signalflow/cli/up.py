@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,7 +59,12 @@ def up(
     kafka: Annotated[
         str | None, typer.Option(help="An existing Kafka, host:port[,host:port], instead of our own.")
     ] = None,
-    database_url: Annotated[str | None, typer.Option(help="An existing PostgreSQL instead of our own.")] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            help="An existing PostgreSQL instead of our own; one with a password better in SIGNALFLOW_DATABASE_URL."
+        ),
+    ] = None,
     reddit_url: Annotated[str | None, typer.Option(help="Another API for Reddit instead of the simulator.")] = None,
     without_link: Annotated[
         bool, typer.Option(_WITHOUT_LINK, hidden=True, help="Make no link that signs a browser in.")
@@ -90,7 +96,7 @@ def up(
     directory.lock()
     if detach:
         directory.unlock()  # the process that stays takes it
-        _start_detached(directory)
+        _start_detached(directory, database_url)
         return
     directory.end_leftovers()
     stack = Stack(options, settings)
@@ -128,7 +134,7 @@ def status(
     if as_json:
         typer.echo(state.status.model_dump_json())
         return
-    shown = state.status.model_dump(mode="json") | {"database_url": _without_password(state.status.database_url)}
+    shown = state.status.model_dump(mode="json")
     workers = shown.pop("workers")
     for name, value in shown.items():
         typer.echo(f"{name:14} {value or '-'}")
@@ -141,12 +147,6 @@ def _directory(given: Path | None) -> "StateDir":
     from signalflow.settings import StateDirSetting
 
     return StateDir((given or StateDirSetting().state_dir).resolve())
-
-
-def _without_password(url: str) -> str:
-    from sqlalchemy.engine import make_url
-
-    return make_url(url).render_as_string(hide_password=True) if url else ""
 
 
 def _run(stack: "Stack", directory: "StateDir", *, with_link: bool) -> None:
@@ -211,7 +211,7 @@ async def _counter(stack: "Stack") -> Callable[[], Awaitable[int]]:
     return partial(count_posts, pool)
 
 
-def _start_detached(directory: "StateDir") -> None:
+def _start_detached(directory: "StateDir", database_url: str | None) -> None:
     """Start the same command in a session of its own, and wait until it says that the stack is up."""
     from rich.console import Console
 
@@ -224,9 +224,15 @@ def _start_detached(directory: "StateDir") -> None:
     log = directory.logs / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     arguments = [argument for argument in sys.argv[1:] if argument not in ("--detach", "-d")]
+    environment = dict(os.environ)
+    if database_url is not None:
+        # Everybody on this machine sees the arguments of the process that stays, and this one may have a password.
+        arguments = _without_option(arguments, "--database-url")
+        environment["SIGNALFLOW_DATABASE_URL"] = database_url
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", "from signalflow.cli.main import main; main()", *arguments, _WITHOUT_LINK],
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -244,6 +250,15 @@ def _start_detached(directory: "StateDir") -> None:
                 return
             time.sleep(_POLL_SECONDS)
     raise Fatal(f"the stack is not up after {_DETACHED_START_SECONDS:.0f} s, and goes on trying; see {log}")
+
+
+def _without_option(arguments: Sequence[str], option: str) -> list[str]:
+    """Arguments without an option and its value, `--option value` or `--option=value`."""
+    kept = [argument for argument in arguments if not argument.startswith(f"{option}=")]
+    while option in kept:
+        at = kept.index(option)
+        del kept[at : at + 2]
+    return kept
 
 
 def _stop(running: "StackState") -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -49,10 +50,13 @@ def verify(
     """
     from signalflow.cli.installation import command_settings
     from signalflow.errors import SignalflowError
+    from signalflow.logs import quiet_libraries
     from signalflow.verify.run import verify as run
 
     if since and until and since >= until:
         raise typer.BadParameter("--since must be earlier than --until")
+    # Kafka's client reports each attempt to connect; the error says it in one sentence.
+    quiet_libraries(logging.CRITICAL)
     settings = command_settings()
     try:
         with _Bar() as bar:

@@ -4,35 +4,19 @@ Faust declares only what it consumes; with automatic creation off, a send to a t
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.connection import connection_options
+from signalflow.kafka.clients import admin_client
 from signalflow.kafka.topics import TopicSpec, topic_specs
 from signalflow.settings import Settings
 
-TIMEOUT_MS = 10_000
 VISIBLE_SECONDS = 15.0
 # How often a worker that was started during an outage tries again.
 KAFKA_AWAY_SECONDS = 2.0
-
-
-@asynccontextmanager
-async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A client that has met a broker. Raises Retryable when none answers, or one goes away inside the block."""
-    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=TIMEOUT_MS)
-    try:
-        await admin.start()
-        yield admin
-    except (KafkaError, OSError) as error:
-        raise Retryable(f"Kafka at {settings.kafka} does not answer: {type(error).__name__}: {error}") from error
-    finally:
-        await admin.close()
 
 
 async def topic_partitions(settings: Settings) -> dict[str, int]:

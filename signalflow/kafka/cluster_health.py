@@ -1,11 +1,11 @@
-"""Whether the brokers are well: how many answer, and whether all topics and copies are there."""
+"""Which brokers answer, and whether all topics and copies are there."""
 
 from dataclasses import dataclass
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from signalflow.errors import Retryable
-from signalflow.kafka.admin import admin_client
+from signalflow.kafka.clients import admin_client
 from signalflow.kafka.topics import topic_specs
 from signalflow.settings import Settings
 
@@ -20,14 +20,11 @@ class ClusterHealth:
 
 
 async def cluster_health(settings: Settings) -> ClusterHealth:
-    """Raises Retryable when no broker answers."""
+    """Raises Retryable when no broker answers, Fatal when they refuse the connection settings."""
     names = [spec.name for spec in topic_specs(settings)]
     async with admin_client(settings) as admin:
-        try:
-            cluster = await admin.describe_cluster()
-            topics = await admin.describe_topics(names)
-        except (KafkaError, OSError) as error:
-            raise Retryable(f"Kafka stopped answering: {type(error).__name__}") from error
+        cluster = await admin.describe_cluster()
+        topics = await admin.describe_topics(names)
     existing = [topic for topic in topics if topic["error_code"] == 0]
     partitions = [partition for topic in existing for partition in topic["partitions"]]
     return ClusterHealth(
@@ -35,3 +32,21 @@ async def cluster_health(settings: Settings) -> ClusterHealth:
         topics_missing=sorted(set(names) - {topic["topic"] for topic in existing}),
         replicas_out_of_sync=sum(len(partition["replicas"]) - len(partition["isr"]) for partition in partitions),
     )
+
+
+async def cluster_id(settings: Settings) -> str:
+    """The id of the cluster, which tells it from another at the same address. Raises like `cluster_health`."""
+    async with admin_client(settings) as admin:
+        return str((await admin.describe_cluster())["cluster_id"])
+
+
+async def known_brokers(bootstrap_servers: str) -> set[int]:
+    """The ids of the brokers in the cluster's metadata, asked over plaintext; empty when none answers."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=2000)
+    try:
+        await client.bootstrap()
+        return {broker.nodeId for broker in client.cluster.brokers()}
+    except (KafkaError, OSError):
+        return set()
+    finally:
+        await client.close()

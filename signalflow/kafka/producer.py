@@ -15,6 +15,7 @@ from aiokafka.partitioner import murmur2
 
 from signalflow.errors import Invalid, Retryable
 from signalflow.kafka.connection import connection_options
+from signalflow.kafka.failures import explained
 from signalflow.settings import Settings
 
 log = structlog.get_logger()
@@ -121,6 +122,10 @@ class ConfirmedProducer:
                 try:
                     async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
                         await producer.start()
+                except (KafkaError, OSError) as error:
+                    await _stop(producer)
+                    # Not Fatal, even where the brokers refuse: a producer that runs outlasts the rotation of a password.
+                    raise Retryable(str(await explained(self.settings, error, producer.client))) from error
                 except BaseException:
                     await _stop(producer)
                     raise

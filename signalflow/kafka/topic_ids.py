@@ -1,7 +1,7 @@
-"""The brokers' ids of topics: two topics of one name, one deleted and one made after it, differ in it.
+"""The ids that the brokers give to topics. A topic that is deleted and created again has another id under the same name.
 
-aiokafka 0.14 speaks the metadata request up to version 5; ids came with version 10 (KIP-516, Kafka 2.8). Here is version 12, by
-https://kafka.apache.org/protocol#The_Messages_Metadata, with the parts of aiokafka that speak flexible versions already.
+aiokafka 0.14 speaks the metadata request up to version 5; ids came with version 10 (KIP-516, Kafka 2.8). Version 12 is written
+here after https://kafka.apache.org/protocol#The_Messages_Metadata, with the parts of aiokafka that speak flexible versions.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any
 from uuid import UUID
 
-from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -24,7 +23,7 @@ from aiokafka.protocol.types import (
 )
 
 from signalflow.errors import Retryable
-from signalflow.kafka.admin import admin_client
+from signalflow.kafka.clients import admin_client
 from signalflow.settings import Settings
 
 _UUID_BYTES = 16
@@ -117,10 +116,13 @@ def substitute_id(topic: str) -> UUID:
 
 
 async def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, UUID]:
-    """The ids of those of these topics that exist. Raises Retryable when Kafka is away, or older than 3.1."""
-    try:
-        async with admin_client(settings) as admin:
+    """The ids of the topics that exist, by name.
+
+    Raises Retryable when Kafka is away or older than 3.1, Fatal when it refuses the connection settings.
+    """
+    async with admin_client(settings) as admin:
+        try:
             answer = await admin._send_request(_MetadataRequest(list(names)))
-    except (KafkaError, OSError, NotImplementedError, TimeoutError) as error:
-        raise Retryable(f"no topic ids from {settings.kafka}: {type(error).__name__}: {error}") from error
+        except NotImplementedError as error:
+            raise Retryable(f"Kafka at {settings.kafka} is older than 3.1 and tells no topic ids") from error
     return {topic: topic_id for code, topic, topic_id, *_ in answer.topics if code == 0}

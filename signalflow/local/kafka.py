@@ -7,15 +7,15 @@ import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Literal
 
 import psutil
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
 
 from signalflow.errors import Fatal
+from signalflow.kafka.cluster_health import known_brokers
 from signalflow.local import ports
 from signalflow.local.jars import kafka_jars
 from signalflow.local.process import Launch, spawn, stop, tail, wait_until
@@ -39,11 +39,23 @@ _LOGGING = (
 Brokers = Literal[1, 3]
 
 
+@dataclass(frozen=True)
+class Security:
+    """Listeners of one broker beside the plaintext one: their ports by security protocol, and what they need to know."""
+
+    listeners: Mapping[str, int]
+    options: Mapping[str, str]
+    """Properties of the broker: certificates, mechanisms."""
+    scram: Sequence[str]
+    """Users as kafka-storage takes them with --add-scram, made when the storage is formatted."""
+
+
 class EmbeddedKafka:
     """A Kafka cluster on loopback whose logs are kept in `data_dir`; broker and controller in one process each.
 
     `broker_ports` has one port a broker (one or three), `controller_ports` as many. `relayed`, if given, has for each broker
     the port of a second listener and the port of a proxy in front of it, which is what clients of that listener are told.
+    `security`, for a cluster of one broker, adds listeners with TLS or SASL.
     """
 
     def __init__(
@@ -52,6 +64,7 @@ class EmbeddedKafka:
         broker_ports: Sequence[int],
         controller_ports: Sequence[int],
         relayed: Sequence[tuple[int, int]] = (),
+        security: Security | None = None,
     ) -> None:
         if len(broker_ports) not in (1, 3) or len(controller_ports) != len(broker_ports):
             raise ValueError("a local cluster has one broker or three, each with a controller port")
@@ -61,6 +74,7 @@ class EmbeddedKafka:
         self.broker_ports = tuple(broker_ports)
         self.controller_ports = tuple(controller_ports)
         self.relayed = tuple(relayed)
+        self._security = security or Security({}, {}, ())
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._preparing = Lock()
 
@@ -112,11 +126,11 @@ class EmbeddedKafka:
 
     async def ready(self) -> bool:
         """Whether every broker is up and known to the cluster."""
-        return await _known_brokers(self.bootstrap) == set(self.nodes)
+        return await known_brokers(self.bootstrap) == set(self.nodes)
 
     async def broker_ready(self, node: int) -> bool:
         """Whether this broker answers, and is known to the cluster."""
-        return node in await _known_brokers(f"{ports.LOOPBACK}:{self.broker_ports[node - 1]}")
+        return node in await known_brokers(f"{ports.LOOPBACK}:{self.broker_ports[node - 1]}")
 
     def start(self) -> None:
         """Prepare and start all brokers, and wait until they are a cluster. Raises Fatal with the end of a log."""
@@ -180,6 +194,7 @@ class EmbeddedKafka:
 
     def _format(self, node: int, cluster_id: str) -> None:
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties(node))]
+        tool += [part for user in self._security.scram for part in ("--add-scram", user)]
         done = subprocess.run(
             [*_java(), *_JVM, *_LOGGING, *tool],
             capture_output=True,
@@ -209,6 +224,8 @@ class EmbeddedKafka:
         advertised = dict(listening)
         if self.relayed:
             listening["RELAYED"], advertised["RELAYED"] = self.relayed[node - 1]
+        listening |= self._security.listeners
+        advertised |= self._security.listeners
         listening["CONTROLLER"] = self.controller_ports[node - 1]
         options: dict[str, str | int] = {
             "process.roles": "broker,controller",
@@ -218,7 +235,9 @@ class EmbeddedKafka:
             "inter.broker.listener.name": "PLAINTEXT",
             "listeners": _addresses(listening),
             "advertised.listeners": _addresses(advertised),
-            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listening),
+            "listener.security.protocol.map": ",".join(
+                f"{name}:{name if name in self._security.listeners else 'PLAINTEXT'}" for name in listening
+            ),
             "log.dirs": str(self._storage(node)),
             # A misspelt name must fail instead of making a topic with defaults.
             "auto.create.topics.enable": "false",
@@ -233,6 +252,7 @@ class EmbeddedKafka:
             # The segments' index files are preallocated at 10 MB each by default, two a partition.
             "log.index.size.max.bytes": 1 << 20,
         }
+        options |= self._security.options
         return "".join(f"{name}={value}\n" for name, value in options.items())
 
 
@@ -251,18 +271,6 @@ def _java() -> list[str]:
 def _environment() -> dict[str, str]:
     """Nothing of ours: KAFKA_OPTS or JAVA_TOOL_OPTIONS of the user would change the broker."""
     return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-
-
-async def _known_brokers(bootstrap: str) -> set[int]:
-    """The ids of the brokers that are in the cluster's metadata; empty when none answers."""
-    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
-    try:
-        await client.bootstrap()
-        return {broker.nodeId for broker in client.cluster.brokers()}
-    except (KafkaError, OSError, TimeoutError):
-        return set()
-    finally:
-        await client.close()
 
 
 def _run(cluster: EmbeddedKafka) -> bool:

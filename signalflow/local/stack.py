@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.engine import make_url
+
 from signalflow.errors import Fatal
 from signalflow.local import ports
 from signalflow.local.jars import default_cache
@@ -94,6 +96,11 @@ class Stack:
         self.plan = PortPlan(self.options.port_base)
         given, root = self.settings.model_fields_set, self.options.state_dir
         if "kafka" not in given:
+            if self.settings.kafka_security != "plaintext":
+                raise Fatal(
+                    f"SIGNALFLOW_KAFKA_SECURITY={self.settings.kafka_security} is for a Kafka of yours: set SIGNALFLOW_KAFKA, or "
+                    "unset it; the one that `signalflow up` starts speaks plaintext on loopback"
+                )
             count = self.options.brokers
             self._kafka = EmbeddedKafka(root / "kafka", self.plan.brokers(count), self.plan.controllers(count))
         if "database_url" not in given:
@@ -141,7 +148,7 @@ class Stack:
         workers = [(parts[f"worker-{number}"], url) for number, url in enumerate(self.worker_urls, 1)]
         return StackStatus(
             kafka=self.kafka,
-            database_url=self.database_url,
+            database_url=make_url(self.database_url).render_as_string(hide_password=True),
             api_url=self.api_url,
             simulator_url=self.simulator_url,
             workers=[WorkerStatus(pid=worker.pid, web_url=url, state=worker.state) for worker, url in workers],

@@ -53,6 +53,7 @@ class StackStatus(BaseModel):
 
     kafka: str
     database_url: str
+    """Without its password."""
     api_url: str | None
     simulator_url: str | None
     workers: list[WorkerStatus]

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL. Every wait has a limit, and every error says what the caller can do."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
@@ -28,6 +29,9 @@ RETRYABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
 STATEMENT_TIMEOUT = "57014"
 # 22 data exception, 23 integrity constraint violation: the row itself is wrong.
 INVALID_CLASSES = frozenset({"22", "23"})
+
+_URLS = "SIGNALFLOW_DATABASE_URL (of a replica, in SIGNALFLOW_DATABASE_REPLICA_URL)"
+_NOT_TRUSTED = f"the database's certificate is not trusted: check host name and sslrootcert in {_URLS}"
 
 # asyncpg raises InternalClientError when the server ends a connection just as a statement begins.
 DATABASE_ERRORS = (
@@ -128,6 +132,10 @@ def translated(error: BaseException) -> SignalflowError:
         # asyncpg has one class for a closed connection and for wrong use of one. Only the first is worth another try.
         closed = any(word in str(error) for word in ("closed", "closing", "released"))
         return Retryable(f"database: {error}") if closed else Fatal(f"database: {error}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Fatal(f"{_NOT_TRUSTED} ({error.verify_message})")
+    if isinstance(error, ConnectionError) and "rejected SSL" in str(error):
+        return Fatal(f"the database does not speak TLS, which sslmode asks for in {_URLS}")
     if isinstance(error, OSError | EOFError | asyncpg.InternalClientError):  # TimeoutError is an OSError
         return Retryable(f"database: {type(error).__name__}: {error}")
     return Fatal(f"database: {type(error).__name__}: {error}")

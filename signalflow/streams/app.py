@@ -65,7 +65,7 @@ def queue_runs(settings: Settings) -> int:
     return FULL_QUEUE_HEADROOM * settings.topic_partitions * (MAX_POLL_RECORDS // RUN_RECORDS)
 
 
-def _credentials(settings: Settings) -> Credentials | None:
+def credentials(settings: Settings) -> Credentials | None:
     """What Faust's consumer needs to connect as every other client does; None for plaintext."""
     options = connection_options(settings)
     if settings.kafka_uses_sasl:
@@ -84,7 +84,7 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
     app = kind(
         settings.app_id,
         broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka.split(",")),
-        broker_credentials=_credentials(settings),
+        broker_credentials=credentials(settings),
         store="rocksdb://",
         datadir=str((workspace.path / "data").absolute()),
         topic_partitions=settings.topic_partitions,

@@ -16,7 +16,7 @@ import structlog
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Span
-from signalflow.kafka.range_reader import read_range
+from signalflow.kafka.reader import read_range
 from signalflow.metrics import CHANGELOG_JUMPS
 
 log = structlog.get_logger()

@@ -8,14 +8,11 @@ from pathlib import Path
 
 import rocksdict
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from faust.stores.rocksdb import Store
 
-from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.connection import connection_options
-from signalflow.kafka.stopping import stop_consumer
+from signalflow.errors import Fatal
+from signalflow.kafka.cluster_health import cluster_id
+from signalflow.kafka.offsets import end_offsets
 from signalflow.kafka.topics import POST_STATE_TABLE, TopicNames
 from signalflow.settings import Settings
 
@@ -62,7 +59,7 @@ async def fit_to_changelog(settings: Settings, workspace: Workspace) -> bool:
     """Wipe local state that this Kafka's changelog cannot have produced; True when it did. Recovery restores it.
 
     State does not fit when it was made on another cluster, or is ahead of the changelog (which was created anew, or lost records).
-    Raises Retryable when Kafka is away.
+    Raises Retryable when Kafka is away, Fatal when it refuses the connection settings.
     """
     topic = TopicNames.of(settings).post_state_changelog
     marker, data = workspace.path / "cluster", workspace.path / "data"
@@ -93,17 +90,5 @@ def _persisted_offsets(data: Path) -> Iterator[tuple[int, int]]:
 
 
 async def _cluster_and_ends(settings: Settings, topic: str) -> tuple[str, dict[int, int]]:
-    consumer = AIOKafkaConsumer(**connection_options(settings))
-    admin = AIOKafkaAdminClient(**connection_options(settings))
-    try:
-        await admin.start()
-        cluster = (await admin.describe_cluster())["cluster_id"]
-        await consumer.start()
-        partitions = [TopicPartition(topic, partition) for partition in range(settings.topic_partitions)]
-        ends = await consumer.end_offsets(partitions)
-    except (KafkaError, OSError) as error:
-        raise Retryable(f"Kafka at {settings.kafka} does not answer: {type(error).__name__}: {error}") from error
-    finally:
-        await stop_consumer(consumer)
-        await admin.close()
-    return str(cluster), {tp.partition: offset for tp, offset in ends.items()}
+    ends = await end_offsets(settings, [(topic, partition) for partition in range(settings.topic_partitions)])
+    return await cluster_id(settings), {partition: end for (_, partition), end in ends.items()}

@@ -7,30 +7,18 @@ committed all that was enriched, the committed offset of the raw topic says so d
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-
-from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.connection import connection_options
-from signalflow.kafka.stopping import stop_consumer
+from signalflow.kafka.reader import Offsets, Record, group_offsets, open_reader
 from signalflow.settings import Settings
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 RECORDS_AT_ONCE = 5_000
 # The last sources are enough: an older one only makes the answer more cautious.
 _LAST_RECORDS = 1_000
-_TIMEOUT_MS = 10_000
-# A topic whose brokers give nothing for so long cannot be read now.
-_SILENT_POLLS = 30
-
-Offsets = dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -57,19 +45,21 @@ class Extent:
 
 
 class Log:
-    """One Kafka, read from outside. Every method raises Retryable when it does not answer."""
+    """One Kafka, read from outside.
+
+    Every method raises Retryable when it does not answer, Fatal when it refuses the connection settings or has no such topic.
+    """
 
     def __init__(self, settings: Settings, group: str) -> None:
         self._settings, self._group = settings, group
 
     async def committed(self, raw: str, enriched: str, dlq: str) -> Committed:
         """How far the group has come. Ask before looking at the database, which holds at least this from then on."""
-        decided = await self._group_offsets()
-        async with self._consumer() as consumer:
-            found = await consumer.end_offsets(await self._partitions(enriched))
-        ends = {tp.partition: end for tp, end in found.items()}
+        decided = await group_offsets(self._settings, self._group)
+        async with open_reader(self._settings, enriched) as reader:
+            ends = await reader.ends()
         # After the ends: what is committed by now may cover all that was enriched when the raw offsets were committed.
-        written = await self._group_offsets()
+        written = await group_offsets(self._settings, self._group)
         up_to = {partition: written.get((enriched, partition), 0) for partition in ends}
         behind = {partition: offset for partition, offset in up_to.items() if offset < ends[partition]}
         stored = await self._after_sources(enriched, behind)
@@ -82,9 +72,9 @@ class Log:
         after = dict.fromkeys(up_to, 0)
         if not up_to:
             return after
-        async with self._consumer() as consumer:
-            found = await consumer.beginning_offsets([TopicPartition(enriched, p) for p in up_to])
-        begins = {tp.partition: max(begin, up_to[tp.partition] - _LAST_RECORDS) for tp, begin in found.items()}
+        async with open_reader(self._settings, enriched) as reader:
+            found = await reader.begins()
+        begins = {partition: max(found[partition], end - _LAST_RECORDS) for partition, end in up_to.items()}
         async for records in self.records(enriched, Extent(begins, up_to, None, None)):
             for record in records:
                 with suppress(ValueError, KeyError, TypeError):
@@ -94,101 +84,20 @@ class Log:
 
     async def extent(self, topic: str, since: datetime | None = None, until: datetime | None = None) -> Extent:
         """What to read of a topic: all of it, or from the first record at `since` on; always to its end as it is now."""
-        async with self._consumer() as consumer:
-            partitions = await self._partitions(topic)
-            begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        async with open_reader(self._settings, topic) as reader:
+            begins, ends = await reader.begins(), await reader.ends()
             start, counted = since, None
             if since is not None:
-                found = await _at(consumer, partitions, since)
-                begins = {tp: found.get(tp, (ends[tp], 0))[0] for tp in partitions}
+                begins = ends | {p: record.offset for p, record in (await reader.first_since(since)).items()}
             elif any(begins.values()):
-                first = await _at(consumer, partitions, _BEGIN)
-                times = [first[tp][1] for tp in partitions if begins[tp] and tp in first]
-                start = _BEGIN + timedelta(milliseconds=max(times, default=0))
+                first = await reader.first_since(_BEGIN)
+                start = max((first[p].at for p, begin in begins.items() if begin and p in first), default=_BEGIN)
             if until is not None:
-                found = await _at(consumer, partitions, until)
-                counted = {tp.partition: found.get(tp, (ends[tp], 0))[0] for tp in partitions}
-        return Extent(
-            {tp.partition: offset for tp, offset in begins.items()},
-            {tp.partition: offset for tp, offset in ends.items()},
-            counted,
-            start,
-        )
+                counted = ends | {p: record.offset for p, record in (await reader.first_since(until)).items()}
+        return Extent(begins, ends, counted, start)
 
-    async def records(self, topic: str, extent: Extent) -> AsyncIterator[list[Any]]:
+    async def records(self, topic: str, extent: Extent) -> AsyncIterator[list[Record]]:
         """The records of an extent in portions, each partition's in offset order."""
-        ends = {TopicPartition(topic, p): end for p, end in extent.ends.items() if end > extent.begins[p]}
-        if not ends:
-            return
-        async with self._consumer() as consumer:
-            consumer.assign(list(ends))
-            for tp in ends:
-                consumer.seek(tp, extent.begins[tp.partition])
-            silent = 0
-            while ends:
-                fetched = await consumer.getmany(*ends, timeout_ms=1000, max_records=RECORDS_AT_ONCE)
-                for tp, records in fetched.items():
-                    yield [record for record in records if record.offset < ends[tp]]
-                    # Offsets have no holes: the topics are neither compacted nor written in transactions.
-                    if records[-1].offset >= ends[tp] - 1:
-                        consumer.pause(tp)
-                        del ends[tp]
-                silent = 0 if fetched else silent + 1
-                if silent > _SILENT_POLLS:
-                    raise Retryable(f"{topic} gives no records below its end; are all of its partitions available?")
-
-    @asynccontextmanager
-    async def _consumer(self) -> AsyncIterator[Any]:
-        consumer = AIOKafkaConsumer(
-            **connection_options(self._settings),
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            request_timeout_ms=_TIMEOUT_MS,
-        )
-        with self._errors():
-            try:
-                await consumer.start()
-                yield consumer
-            finally:
-                await stop_consumer(consumer)
-
-    @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[Any]:
-        admin = AIOKafkaAdminClient(**connection_options(self._settings), request_timeout_ms=_TIMEOUT_MS)
-        with self._errors():
-            try:
-                await admin.start()
-                yield admin
-            finally:
-                await admin.close()
-
-    async def _partitions(self, topic: str) -> list[TopicPartition]:
-        """The partitions of a topic. Raises Fatal when there is no such topic."""
-        async with self._admin() as admin:
-            (described,) = await admin.describe_topics([topic])
-        if described["error_code"]:
-            raise Fatal(
-                f"there is no topic {topic}: is SIGNALFLOW_TOPIC_PREFIX right, and was the pipeline ever started?"
-            )
-        return [TopicPartition(topic, partition) for partition in range(len(described["partitions"]))]
-
-    async def _group_offsets(self) -> dict[tuple[str, int], int]:
-        async with self._admin() as admin:
-            found = await admin.list_consumer_group_offsets(self._group)
-        return {(tp.topic, tp.partition): meta.offset for tp, meta in found.items() if meta.offset >= 0}
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (KafkaError, OSError) as error:
-            raise Retryable(f"Kafka at {self._settings.kafka}: {type(error).__name__}: {error}") from error
-
-
-async def _at(
-    consumer: Any, partitions: list[TopicPartition], moment: datetime
-) -> dict[TopicPartition, tuple[int, int]]:
-    """Offset and time (ms) of the first record at or after a moment, where there is one."""
-    milliseconds = (moment - _BEGIN) // timedelta(milliseconds=1)
-    found = await consumer.offsets_for_times(dict.fromkeys(partitions, milliseconds))
-    return {tp: (place.offset, place.timestamp) for tp, place in found.items() if place is not None}
+        async with open_reader(self._settings, topic) as reader:
+            async for records in reader.stretch(extent.begins, extent.ends, at_once=RECORDS_AT_ONCE):
+                yield records

@@ -84,5 +84,5 @@ async def verify(
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
         raise Fatal("the database has no schema that this version knows: run `signalflow migrate`") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        raise Retryable(f"database: {type(error).__name__}: {error}") from error
+        raise Retryable(f"database of SIGNALFLOW_DATABASE_URL: {type(error).__name__}: {error}") from error
     return report

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from signalflow.domain.observations import PostState
 from signalflow.enrichment import Enricher
 from signalflow.events import Enriched, Source, decode_envelope
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import get_settings
 from signalflow.storage.pool import create_pool
@@ -51,7 +52,7 @@ async def main(events: int, batch: int) -> None:
     """Work off so many events in batches of at most `batch`."""
     settings, bare = get_settings(), Bare()
     pool = await create_pool(settings, application_name="bare loop")
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**connection_options(settings), auto_offset_reset="earliest")
     topic = TopicNames.of(settings).posts_raw
     consumer.assign([TopicPartition(topic, partition) for partition in range(settings.topic_partitions)])
     await consumer.start()

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from signalflow.clock import utcnow
 from signalflow.events import encode
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from tests.bench.load import Load
 from tests.bench.stack import Stack
@@ -81,7 +82,7 @@ async def latency(stack: Stack, seconds: int) -> dict[str, Any]:
     connection = await asyncpg.connect(settings.database_url.get_secret_value())
     try:
         await worker.ready()
-        async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all") as producer:
+        async with AIOKafkaProducer(**connection_options(settings), acks="all") as producer:
             await asyncio.gather(measured.send(producer, count), measured.look(connection))
     finally:
         await connection.close()

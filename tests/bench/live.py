@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from signalflow.clock import utcnow
 from signalflow.enrichment import Enricher
 from signalflow.events import Enriched, Source, encode
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from tests.api_clients import bearer, test_secret
@@ -84,7 +85,7 @@ async def _measure(
 async def _send(settings: Settings, observations: list[Enriched], seconds: int) -> None:
     """One observation each 10 ms, with the time at which it was due as its author."""
     topic = TopicNames.of(settings).posts_enriched
-    async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all") as producer:
+    async with AIOKafkaProducer(**connection_options(settings), acks="all") as producer:
         began = time.monotonic_ns()
         for number in range(seconds * PER_SECOND):
             due = began + number * 1_000_000_000 // PER_SECOND

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
 from signalflow.clock import utcnow
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from tests.bench.load import Load, publish
@@ -183,6 +184,6 @@ async def _when(worker: WorkerProcess, condition: Callable[[dict[str, Any]], boo
 async def _changelog_records(settings: Settings) -> int:
     topic = TopicNames.of(settings).post_state_changelog
     partitions = [TopicPartition(topic, partition) for partition in range(settings.topic_partitions)]
-    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka) as consumer:
+    async with AIOKafkaConsumer(**connection_options(settings)) as consumer:
         begin, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
     return sum(end[tp] - begin[tp] for tp in partitions)

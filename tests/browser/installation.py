@@ -18,6 +18,7 @@ from signalflow.clock import utcnow
 from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.events import DeadLetter, Enriched, encode
 from signalflow.kafka.admin import create_topics
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.accounts import add_user
@@ -127,7 +128,7 @@ class Installation:
 
     async def publish(self, *posts: Enriched) -> None:
         """Publish observations on the topic that the live stream reads."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka)
+        producer = AIOKafkaProducer(**connection_options(self.settings))
         await producer.start()
         try:
             for one in posts:

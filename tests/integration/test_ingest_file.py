@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from signalflow.cli import ingest
 from signalflow.events import decode_envelope
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings, get_settings
 
@@ -35,9 +36,7 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Typer:
 async def records_of(settings: Settings) -> list[tuple[bytes, bytes]]:
     """Key and value of everything in the raw topic now."""
     topic = TopicNames.of(settings).posts_raw
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer(**connection_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, number) for number in range(settings.topic_partitions)]

@@ -86,7 +86,7 @@ class Stack:
     def stored(self) -> int:
         """Posts in the database; 0 while there is none."""
         state = self.state()
-        return posts(state["status"]["database_url"]) if state else 0
+        return posts(state["settings"]["database_url"]) if state else 0
 
     def log(self) -> str:
         return (self.directory.parent / "up.log").read_text()

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from signalflow.dead_letters.replay import ReplayRequest, dry_run, replay
 from signalflow.events import DeadLetter, encode
 from signalflow.kafka.admin import create_topics
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.offsets import committed_offsets, end_offsets
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
@@ -45,7 +46,7 @@ async def worker(settings: Settings, topics: TopicNames, tmp_path: Path) -> Asyn
 
 
 async def send(settings: Settings, topic: str, *records: tuple[bytes | None, bytes | None], **headers: bytes) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all") as producer:
+    async with AIOKafkaProducer(**connection_options(settings), acks="all") as producer:
         for key, value in records:
             await producer.send_and_wait(topic, value, key=key, headers=list(headers.items()))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 
 from signalflow.kafka.admin import create_topics
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.verify.run import verify
@@ -49,7 +50,7 @@ async def test_what_a_commit_has_passed_survives_a_kill_at_that_moment(settings:
         await worker.ready()
         await observe(settings, 0)
         await observe(settings, 0, start=BEFORE_REDDIT, prefix="x")
-        async with AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
+        async with AIOKafkaProducer(**connection_options(settings)) as producer:
             for number in range(POSTS):
                 await producer.send(TopicNames.of(settings).posts_raw, b"not json", key=b"bad%d" % number)
         await eventually(lambda: all_is_committed(settings), 30, worker.tail)

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 from signalflow.events import encode
 from signalflow.kafka.admin import create_topics
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.verify import compare, expected
@@ -100,7 +101,7 @@ async def test_one_bad_record_harms_no_other_and_is_set_aside_whole(
         ),
         (b"p8", json.dumps(valid | {"payload": valid["payload"] | {"title": "\ud800", "id": "p8"}}).encode()),
     ]
-    async with AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
+    async with AIOKafkaProducer(**connection_options(settings)) as producer:
         for index, envelope in enumerate(good):
             await producer.send(topics.posts_raw, encode(envelope), key=envelope.payload.id.encode())
             if index < len(poison):

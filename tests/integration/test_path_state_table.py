@@ -10,7 +10,7 @@ from faust.types import TP
 from signalflow.domain.observations import Observation, PostState
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing
-from signalflow.kafka.range_reader import read_range
+from signalflow.kafka.reader import read_range
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, create_faust_app

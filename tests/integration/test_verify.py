@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 
 from signalflow.events import Envelope
 from signalflow.kafka.admin import create_topics
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.jobs import refresh_touched
@@ -46,7 +47,7 @@ def observations(number: int, moments: int, minutes: int = 25) -> list[Envelope]
 
 
 async def poison(settings: Settings) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=settings.kafka) as producer:
+    async with AIOKafkaProducer(**connection_options(settings)) as producer:
         for key in (b"x1", b"x2"):
             topic = TopicNames.of(settings).posts_raw
             await producer.send_and_wait(topic, b"not json", key=key, headers=[("attempt", b"2")])

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from signalflow.events import Envelope, Metadata, Post, encode
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
@@ -181,7 +182,7 @@ def observation(
 async def produce(settings: Settings, envelopes: Iterable[Envelope]) -> None:
     """Publish envelopes and wait until the brokers have them."""
     topic = TopicNames.of(settings).posts_raw
-    async with AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", linger_ms=5) as producer:
+    async with AIOKafkaProducer(**connection_options(settings), acks="all", linger_ms=5) as producer:
         futures = [
             await producer.send(topic, encode(envelope), key=envelope.payload.id.encode(), headers=envelope.headers())
             for envelope in envelopes
@@ -191,7 +192,7 @@ async def produce(settings: Settings, envelopes: Iterable[Envelope]) -> None:
 
 async def read_topic(settings: Settings, topic: str) -> list[Any]:
     """Every record of a topic as it stands now, in offset order by partition."""
-    async with AIOKafkaConsumer(bootstrap_servers=settings.kafka, auto_offset_reset="earliest") as consumer:
+    async with AIOKafkaConsumer(**connection_options(settings), auto_offset_reset="earliest") as consumer:
         partitions = [TopicPartition(topic, partition) for partition in range(settings.topic_partitions)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
@@ -204,7 +205,7 @@ async def read_topic(settings: Settings, topic: str) -> list[Any]:
 
 async def committed(settings: Settings, topic: str) -> dict[int, int]:
     """The group's commits in one topic, by partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    admin = AIOKafkaAdminClient(**connection_options(settings))
     await admin.start()
     try:
         offsets = await admin.list_consumer_group_offsets(settings.app_id)

@@ -49,3 +49,44 @@ def test_credentials_are_set_together_and_never_shown(monkeypatch: pytest.Monkey
     assert "must be set together" in str(refused.value)
     monkeypatch.setenv("SIGNALFLOW_REDDIT_CLIENT_ID", "some-id")
     assert "hush-hush" not in repr(Settings())
+
+
+USER = {"KAFKA_USER": "someone", "KAFKA_PASSWORD": "hush-hush"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"KAFKA_SECURITY": "sasl_ssl"}, "set SIGNALFLOW_KAFKA_USER and SIGNALFLOW_KAFKA_PASSWORD"),
+        ({"KAFKA_SECURITY": "sasl_ssl", "KAFKA_USER": "someone"}, "SIGNALFLOW_KAFKA_PASSWORD"),
+        (USER, "SIGNALFLOW_KAFKA_SECURITY=plaintext sends no user and password: set it to sasl_ssl"),
+        ({"KAFKA_SECURITY": "ssl"} | USER, "SIGNALFLOW_KAFKA_SECURITY=ssl sends no user"),
+        ({"KAFKA_CA_FILE": __file__}, "SIGNALFLOW_KAFKA_SECURITY=plaintext uses no certificates: set it to ssl"),
+        ({"KAFKA_SECURITY": "ssl", "KAFKA_CERT_FILE": __file__}, "SIGNALFLOW_KAFKA_KEY_FILE must be set together"),
+        ({"KAFKA_SECURITY": "ssl", "KAFKA_CA_FILE": "/nowhere.pem"}, "kafka_ca_file"),
+        ({"KAFKA_SECURITY": "tls"}, "kafka_security"),
+        ({"KAFKA_SECURITY": "sasl_ssl", "KAFKA_SASL_MECHANISM": "GSSAPI"} | USER, "kafka_sasl_mechanism"),
+    ],
+)
+def test_kafka_settings_that_do_not_fit_each_other_are_refused_with_the_remedy(
+    given: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"SIGNALFLOW_{name}", value)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert named in str(refused.value)
+    assert "hush-hush" not in str(refused.value)
+
+
+def test_an_empty_file_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNALFLOW_KAFKA_CA_FILE", "")
+    assert Settings().kafka_ca_file is None
+
+
+def test_a_certificate_of_the_database_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://someone:hush-hush@127.0.0.1/db?sslmode=verify-full&sslrootcert=/nowhere.pem"
+    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", url)
+    with pytest.raises(ValidationError, match=r"sslrootcert=/nowhere\.pem cannot be read") as refused:
+        Settings()
+    assert "hush-hush" not in str(refused.value)

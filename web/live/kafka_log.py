@@ -5,12 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
-
 from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.connection import connection_options
-from signalflow.kafka.stopping import stop_consumer
+from signalflow.kafka.reader import OffsetGone, Offsets, Record, TopicReader, open_reader
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
@@ -27,12 +23,11 @@ class Cut(Retryable):
 class Log:
     """An open log. `first` and `end`: per partition the first offset there is and the next to be written, when it was opened."""
 
-    def __init__(self, topic: UUID, consumer: AIOKafkaConsumer, first: list[int], end: list[int]) -> None:
+    def __init__(self, topic: UUID, reader: TopicReader, first: list[int], end: list[int]) -> None:
         self.topic = topic
         self.first = first
         self.end = end
-        self._consumer = consumer
-        self._partitions: list[TopicPartition] = sorted(consumer.assignment(), key=lambda tp: tp.partition)
+        self._reader = reader
 
     def has(self, positions: Sequence[int]) -> bool:
         """Whether reading can go on from there."""
@@ -41,66 +36,52 @@ class Log:
         )
 
     def seek(self, positions: Sequence[int]) -> None:
-        """Read from there."""
-        for tp, position in zip(self._partitions, positions, strict=True):
-            self._consumer.seek(tp, position)
+        """Read from these offsets on, one of each partition."""
+        self._reader.seek(dict(enumerate(positions)))
 
     async def positions(self) -> list[int]:
         """The next offset that will be read of each partition."""
-        return [await self._consumer.position(tp) for tp in self._partitions]
+        return _in_order(await self._reader.offsets())
 
     async def ends(self) -> list[int]:
         """The next offset to be written of each partition, now. Raises Retryable when the brokers do not answer."""
         try:
             async with asyncio.timeout(OPEN_SECONDS):
-                end = await self._consumer.end_offsets(self._partitions)
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise Retryable(f"the end of the log cannot be asked for: {type(error).__name__}") from error
-        return [end[tp] for tp in self._partitions]
+                return _in_order(await self._reader.ends())
+        except TimeoutError as error:
+            raise Retryable("the brokers do not say where the log ends") from error
 
-    async def read(self, most: int) -> list[ConsumerRecord[bytes, bytes]]:
+    async def read(self, most: int) -> list[Record]:
         """The next records, by offset within a partition; none when nothing came for READ_MS.
 
-        Raises Cut, and Retryable for what the brokers refuse. Brokers that are away are no error: nothing comes.
+        Raises Cut. Brokers that are away are no error: nothing comes.
         """
         try:
-            fetched = await self._consumer.getmany(timeout_ms=READ_MS, max_records=most)
-        except OffsetOutOfRangeError as error:
-            raise Cut("an offset to be read is no longer in the log") from error
-        except (KafkaError, OSError) as error:
-            raise Retryable(f"reading failed: {type(error).__name__}") from error
-        return [record for records in fetched.values() for record in records]
+            return await self._reader.read(most, READ_MS)
+        except OffsetGone as error:
+            raise Cut(str(error)) from error
+
+
+def _in_order(offsets: Offsets) -> list[int]:
+    return [offsets[partition] for partition in sorted(offsets)]
 
 
 @asynccontextmanager
 async def open_log(settings: Settings) -> AsyncIterator[Log]:
-    """The enriched topic. Raises Retryable when Kafka is away or has no such topic, Fatal when its partitions are not those of the settings."""
+    """The enriched topic.
+
+    Raises Retryable when Kafka is away, goes away inside the block, or has no such topic, Fatal when it refuses the connection
+    settings, or the topic has another number of partitions than the settings say.
+    """
     topic = TopicNames.of(settings).posts_enriched
     id_ = await topic_id(settings)
-    consumer = AIOKafkaConsumer(
-        **connection_options(settings),
-        client_id="signalflow-live",
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        # Asked for anew often enough to notice at once when a partition has moved to another broker.
-        metadata_max_age_ms=30_000,
-    )
-    try:
-        try:
-            async with asyncio.timeout(OPEN_SECONDS):
-                await consumer.start()
-                partitions = [TopicPartition(topic, partition) for partition in range(settings.topic_partitions)]
-                consumer.assign(partitions)
-                found = await consumer._client._wait_on_metadata(topic)
-                if len(found) != len(partitions):
-                    raise Fatal(f"topic {topic} has {len(found)} partitions, the settings say {len(partitions)}")
-                first = await consumer.beginning_offsets(partitions)
-                end = await consumer.end_offsets(partitions)
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise Retryable(f"{topic} cannot be read: {type(error).__name__}") from error
-        yield Log(id_, consumer, [first[tp] for tp in partitions], [end[tp] for tp in partitions])
-    finally:
-        await stop_consumer(consumer)
+    # Metadata are asked for often enough to notice at once when a partition has moved to another broker.
+    async with open_reader(settings, topic, client_id="signalflow-live", metadata_max_age_ms=30_000) as reader:
+        async with asyncio.timeout(OPEN_SECONDS):
+            first, end = _in_order(await reader.begins()), _in_order(await reader.ends())
+        if len(end) != settings.topic_partitions:
+            raise Fatal(f"topic {topic} has {len(end)} partitions, the settings say {settings.topic_partitions}")
+        yield Log(id_, reader, first, end)
 
 
 async def topic_id(settings: Settings) -> UUID:

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.errors import NodeNotReadyError
 
 from signalflow.errors import Retryable
-from signalflow.kafka import admin
+from signalflow.kafka import admin, clients
 from signalflow.settings import Settings
 
 
@@ -14,6 +14,7 @@ class _GoesAway:
     """A client that met a broker which is gone at the first question."""
 
     closed = False
+    _client = None
 
     def __init__(self, **_: Any) -> None:
         type(self).closed = False
@@ -31,7 +32,7 @@ class _GoesAway:
 
 
 async def test_a_broker_that_goes_away_between_two_questions_is_retryable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin, "AIOKafkaAdminClient", _GoesAway)
+    monkeypatch.setattr(clients, "AIOKafkaAdminClient", _GoesAway)
     with pytest.raises(Retryable, match="does not answer: NodeNotReadyError"):
-        await admin.create_topics(Settings())
+        await admin.create_topics(Settings(kafka="127.0.0.1:1"))
     assert _GoesAway.closed

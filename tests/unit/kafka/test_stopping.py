@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from signalflow.errors import Retryable
-from signalflow.kafka import offsets, range_reader, stopping
+from signalflow.kafka import clients, stopping
+from signalflow.kafka.offsets import end_offsets
+from signalflow.kafka.reader import read_range
 from signalflow.kafka.stopping import stop_consumer
 from signalflow.settings import Settings
-from signalflow.verify import log
 
 
 async def own_cancellation() -> None:
@@ -32,12 +32,16 @@ async def for_ever() -> None:
 
 
 class Consumer:
-    """One whose start fails and whose stop does what it is told."""
+    """A consumer that cannot start, and stops as it is told."""
 
     def __init__(self, stop: Callable[[], Awaitable[None]]) -> None:
         self.stop = stop
         self.is_closed = False
         self._client = self
+        self.cluster = self
+
+    def brokers(self) -> set[Any]:
+        return set()
 
     async def start(self) -> None:
         raise KafkaConnectionError
@@ -57,17 +61,10 @@ async def test_whatever_stop_does_the_task_goes_on_and_connections_are_closed(
 
 
 Use = Callable[[], Awaitable[Any]]
-
-
-async def of_the_oracle() -> None:
-    async with log.Log(Settings(), "group")._consumer():
-        pass
-
-
-USES: dict[str, tuple[ModuleType, Use]] = {
-    "range_reader": (range_reader, lambda: range_reader.read_range(Settings(), "topic", 0, 0, 1)),
-    "offsets": (offsets, lambda: offsets.end_offsets(Settings(), [("topic", 0)])),
-    "oracle": (log, of_the_oracle),
+NOBODY = Settings(kafka="127.0.0.1:1")
+USES: dict[str, Use] = {
+    "a range": lambda: read_range(NOBODY, "topic", 0, 0, 1),
+    "end offsets": lambda: end_offsets(NOBODY, [("topic", 0)]),
 }
 
 
@@ -75,9 +72,8 @@ USES: dict[str, tuple[ModuleType, Use]] = {
 async def test_who_reads_while_brokers_are_away_hears_that_and_is_not_cancelled(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, use = USES[name]
     consumer = Consumer(own_cancellation)
-    monkeypatch.setattr(module, "AIOKafkaConsumer", lambda **_: consumer)
+    monkeypatch.setattr(clients, "AIOKafkaConsumer", lambda **_: consumer)
     with pytest.raises(Retryable):
-        await use()
+        await USES[name]()
     assert consumer.is_closed

@@ -10,7 +10,7 @@ from aiokafka import conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from signalflow.kafka.write_errors import Connection, use_our_connections
+from signalflow.kafka.closed_connections import ClosingConnection, survive_closed_connections
 
 
 async def write_to_a_closed_transport(kind: type[conn.AIOKafkaConnection]) -> Any:
@@ -45,15 +45,15 @@ def run(loop_of: Callable[[], asyncio.AbstractEventLoop], kind: type[conn.AIOKaf
 
 def test_on_uvloop_a_closed_transport_is_an_error_that_aiokafka_knows() -> None:
     with pytest.raises(KafkaConnectionError, match="is closed"):
-        run(uvloop.new_event_loop, Connection)
+        run(uvloop.new_event_loop, ClosingConnection)
 
 
 def test_aiokafka_alone_raises_what_ends_its_fetch_loop() -> None:
     """When this fails, aiokafka or uvloop is mended and our class can go."""
     with pytest.raises(RuntimeError, match="handler is closed"):
-        run(uvloop.new_event_loop, Connection.__base__)
+        run(uvloop.new_event_loop, ClosingConnection.__base__)
 
 
-def test_every_client_makes_our_connections() -> None:
-    use_our_connections()
-    assert conn.AIOKafkaConnection is Connection
+def test_every_client_makes_connections_of_this_class() -> None:
+    survive_closed_connections()
+    assert conn.AIOKafkaConnection is ClosingConnection

@@ -1,0 +1,48 @@
+"""Clients of aiokafka that are opened, closed and explained in one way. Used by this package only."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from signalflow.kafka.connection import connection_options
+from signalflow.kafka.failures import explained
+from signalflow.kafka.stopping import stop_consumer
+from signalflow.settings import Settings
+
+TIMEOUT_MS = 10_000
+
+
+@asynccontextmanager
+async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client that has met a broker.
+
+    Raises Retryable when none answers, or one goes away inside the block, Fatal when they refuse the connection settings.
+    """
+    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=TIMEOUT_MS)
+    try:
+        await admin.start()
+        yield admin
+    except (KafkaError, OSError) as error:
+        raise await explained(settings, error, admin._client) from error
+    finally:
+        await admin.close()
+
+
+@asynccontextmanager
+async def consumer_without_group(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer that joins no group and commits nothing; `options` are those of AIOKafkaConsumer. Raises like `admin_client`."""
+    consumer = AIOKafkaConsumer(
+        **connection_options(settings),
+        **({"enable_auto_commit": False, "auto_offset_reset": "none", "request_timeout_ms": TIMEOUT_MS} | options),
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    except (KafkaError, OSError) as error:
+        raise await explained(settings, error, consumer._client) from error
+    finally:
+        await stop_consumer(consumer)

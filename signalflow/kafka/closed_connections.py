@@ -1,0 +1,28 @@
+"""What happens to a request that is written to a network connection which has just closed."""
+
+from typing import Any
+
+from aiokafka import conn
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
+
+
+class ClosingConnection(AIOKafkaConnection):
+    """A connection that reports a closed transport as aiokafka expects.
+
+    asyncio ignores a write to a closed transport, uvloop raises RuntimeError. aiokafka 0.14 expects OSError only: a RuntimeError
+    ends its fetch loop for good, tells nobody, and the partitions stand still until the process is started again.
+    """
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        """See AIOKafkaConnection. Raises KafkaConnectionError when the connection is closed."""
+        try:
+            return super().send(request, expect_response)
+        except RuntimeError as error:
+            self.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"Connection at {self.host}:{self.port} is closed: {error}") from error
+
+
+def survive_closed_connections() -> None:
+    """Let every client of aiokafka in this process use ClosingConnection."""
+    conn.AIOKafkaConnection = ClosingConnection
