@@ -1,6 +1,7 @@
 """docs/architecture.md against the code: paths, modules, the picture of the packages, and the recipes."""
 
 import re
+import tomllib
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -68,6 +69,19 @@ def test_the_code_imports_nothing_that_the_picture_does_not_show(imports: set[tu
 
 def test_the_picture_shows_no_arrow_without_an_import(imports: set[tuple[str, str]]) -> None:
     assert sorted(set(ARROWS) - imports) == []
+
+
+def test_no_arrow_points_up_in_the_layers_of_import_linter() -> None:
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = [
+        contract["layers"]
+        for contract in configuration["tool"]["importlinter"]["contracts"]
+        if contract["name"] == "dependencies point one way"
+    ]
+    heights = {package: -depth for depth, layer in enumerate(layers) for package in layer.split(" | ")}
+    drawn = [(one, other) for one, other in ARROWS if one in heights and other in heights]
+    assert len(drawn) > 10
+    assert [(one, other) for one, other in drawn if heights[one] <= heights[other]] == []
 
 
 def test_the_picture_has_no_circle() -> None:
