@@ -5,7 +5,7 @@ from datetime import datetime
 
 from signalflow.clock import utcnow
 from signalflow.domain.gaps import GapRecord, Outcome
-from signalflow.domain.known import Remembered
+from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
 from signalflow.domain.watchlist import Subreddit
 from signalflow.storage import gaps, known, subreddits
@@ -39,18 +39,7 @@ class DatabaseSources:
 
     async def open_gaps(self) -> Sequence[GapRecord]:
         """See GapLedger."""
-        return [
-            GapRecord(
-                record=gap.id,
-                subreddits=gap.subreddits,
-                anchor_ids=gap.anchor_ids,
-                since=gap.since.timestamp(),
-                opened_at=gap.opened_at.timestamp(),
-                after=gap.after,
-                pages=gap.pages,
-            )
-            for gap in await gaps.open_gaps(self._pool_of())
-        ]
+        return await gaps.open_gaps(self._pool_of())
 
     async def subreddits(self) -> Sequence[Subreddit]:
         """See ConfigSource."""
@@ -72,19 +61,6 @@ class DatabaseSources:
         for name, state in states.items():
             await subreddits.mark_state(self._pool_of(), name, state, utcnow())
 
-    async def known_posts(self, since: datetime) -> Sequence[Remembered]:
+    async def known_posts(self, since: datetime) -> Sequence[StoredPost]:
         """See KnownSource."""
-        return [
-            Remembered(
-                id=post.id,
-                subreddit=post.subreddit,
-                created=post.created_utc.timestamp(),
-                published_at=post.observed_at.timestamp(),
-                score=post.score,
-                comments=post.num_comments,
-                resting=post.score_velocity == 0,
-                speed=post.score_velocity or 0.0,
-                state=(post.removed_by, post.edited_at),
-            )
-            for post in await known.known_posts(self._pool_of(), since)
-        ]
+        return await known.known_posts(self._pool_of(), since)

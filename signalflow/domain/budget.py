@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 # Reddit counts 1,000 requests per client id in a fixed window of 600 s (100 a minute).
 PUBLISHED_LIMIT = 1000.0
@@ -16,26 +15,18 @@ SHORTEST_WAIT = 1.0
 FIRST_BACKOFF = 10.0
 BREAKER_SECONDS = 30.0
 
-Header = str | float | None
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What one answer says of Reddit's counting window. Each number is finite and not negative, or None when unknown."""
+
+    used: float | None = None
+    remaining: float | None = None
+    # Seconds until the window ends.
+    reset: float | None = None
 
 
-def seconds(value: Header, now: float | None = None) -> float | None:
-    """A duration in a header, in seconds; None when absent or nonsense (not a number, negative, infinite).
-
-    An HTTP date is understood too if `now`, in epoch seconds, is given.
-    """
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        if now is None or not isinstance(value, str):
-            return None
-        try:
-            number = parsedate_to_datetime(value).timestamp() - now
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return number if math.isfinite(number) and number >= 0 else None
+UNKNOWN_LIMIT = RateLimit()
 
 
 @dataclass
@@ -96,41 +87,32 @@ class Budget:
         self._in_flight += 1
         self._last_start = now
 
-    def succeeded(self, now: float, used: Header = None, remaining: Header = None, reset: Header = None) -> None:
-        """It was answered. The x-ratelimit headers as they came: text, numbers, absent or nonsense."""
+    def succeeded(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
+        """The request was answered."""
         self._in_flight -= 1
         self._limits_in_a_row = 0
-        self._read_window(now, used, remaining, reset)
+        self._read_window(now, limit)
 
-    def refused(self, now: float, used: Header = None, remaining: Header = None, reset: Header = None) -> None:
-        """It was refused for a reason that is not the rate (403, 404, 401): nothing to wait for."""
+    def refused(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
+        """The request was refused for a reason that is not the rate (403, 404, 401): there is nothing to wait for."""
         self._in_flight -= 1
-        self._read_window(now, used, remaining, reset)
+        self._read_window(now, limit)
 
-    def rate_limited(
-        self,
-        now: float,
-        retry_after: Header = None,
-        *,
-        used: Header = None,
-        remaining: Header = None,
-        reset: Header = None,
-        epoch: float | None = None,
-    ) -> float:
+    def rate_limited(self, now: float, retry_after: float | None = None, limit: RateLimit = UNKNOWN_LIMIT) -> float:
         """429: everything stops until max(Retry-After, reset), 1 s to 1 h; returns the wait in seconds.
 
-        Without either: the end of a window known to be used up, else a backoff that doubles. `epoch` (now, in epoch seconds) makes a Retry-After date readable.
+        Without either: until the end of a window that is known to be used up, else for a backoff that doubles each time.
         """
         self._in_flight -= 1
         self._limits_in_a_row += 1
-        named = [value for value in (seconds(retry_after, epoch), seconds(reset)) if value is not None]
+        named = [value for value in (retry_after, limit.reset) if value is not None]
         window = self._window
         if window is not None and window.remaining < 1 and window.ends_at > now:
             named.append(window.ends_at - now)
         doublings = min(self._limits_in_a_row - 1, 10)
         wait = max(named) if named else min(FIRST_BACKOFF * 2.0**doublings, PUBLISHED_WINDOW)
         wait = min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
-        self._read_window(now, used, remaining, reset)
+        self._read_window(now, limit)
         self._block(now + wait)
         return wait
 
@@ -139,10 +121,10 @@ class Budget:
         self._in_flight -= 1
         self._block(now + BREAKER_SECONDS)
 
-    def _read_window(self, now: float, used: Header, remaining: Header, reset: Header) -> None:
-        left, counted, ends_in = seconds(remaining), seconds(used), seconds(reset)
-        if left is None and counted is not None:
-            left = max(PUBLISHED_LIMIT - counted, 0.0)
+    def _read_window(self, now: float, limit: RateLimit) -> None:
+        left, ends_in = limit.remaining, limit.reset
+        if left is None and limit.used is not None:
+            left = max(PUBLISHED_LIMIT - limit.used, 0.0)
         if left is None or ends_in is None or ends_in > LONGEST_WAIT:
             return
         self._window = _Window(remaining=left, ends_at=now + ends_in)

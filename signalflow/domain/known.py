@@ -27,7 +27,7 @@ class Seen(NamedTuple):
     text: int | None = None
 
 
-class Remembered(NamedTuple):
+class StoredPost(NamedTuple):
     """A post as the database knows it, for a warm start. `resting`: its last velocity was 0."""
 
     id: str
@@ -42,7 +42,7 @@ class Remembered(NamedTuple):
 
 
 @dataclass(slots=True)
-class Known:
+class KnownPost:
     """A post that was published. `score`, `comments`, `state`, `text` are the last published ones, `looked_*` the last seen."""
 
     id: str
@@ -78,9 +78,9 @@ def next_checkpoint(created: float, at: float) -> float:
     return next((created + mark for mark in CHECKPOINTS if mark > age), math.inf)
 
 
-def first_seen(seen: Seen, now: float) -> Known:
+def first_seen(seen: Seen, now: float) -> KnownPost:
     """The record of a post that was just published for the first time. Its velocity is unknown, so it does not rest."""
-    return Known(
+    return KnownPost(
         id=seen.id,
         subreddit=seen.subreddit,
         created=seen.created,
@@ -97,9 +97,9 @@ def first_seen(seen: Seen, now: float) -> Known:
     )
 
 
-def from_database(post: Remembered) -> Known:
+def from_database(post: StoredPost) -> KnownPost:
     """The record of a post that an earlier poller published."""
-    return Known(
+    return KnownPost(
         id=post.id,
         subreddit=post.subreddit,
         created=post.created,
@@ -117,7 +117,7 @@ def from_database(post: Remembered) -> Known:
     )
 
 
-def look(known: Known, seen: Seen, now: float) -> bool:
+def look(known: KnownPost, seen: Seen, now: float) -> bool:
     """Take note of a look, free or paid; returns whether the score moved since the look before."""
     known.looked_at = now
     change = seen.score - known.looked_score
@@ -135,7 +135,7 @@ def look(known: Known, seen: Seen, now: float) -> bool:
     return change != 0
 
 
-def is_worth_publishing(known: Known, seen: Seen, now: float) -> bool:
+def is_worth_publishing(known: KnownPost, seen: Seen, now: float) -> bool:
     """Whether a look at a known post is published: something changed, its last velocity was not 0, or a checkpoint is due; at most once in 5 s."""
     if now - known.published_at < PUBLISH_SPACING:
         return False
@@ -149,12 +149,12 @@ def is_worth_publishing(known: Known, seen: Seen, now: float) -> bool:
     )
 
 
-def text_changed(known: Known, seen: Seen) -> bool:
+def text_changed(known: KnownPost, seen: Seen) -> bool:
     """Whether the text differs from the published one; a text never seen since a warm start counts as unchanged."""
     return known.text is not None and seen.text is not None and seen.text != known.text
 
 
-def published(known: Known, seen: Seen, now: float) -> None:
+def published(known: KnownPost, seen: Seen, now: float) -> None:
     """A refresh was confirmed by the brokers: from now on changes are measured against it."""
     known.resting = seen.score == known.score and seen.comments == known.comments
     known.published_at = now

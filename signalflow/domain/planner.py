@@ -1,32 +1,30 @@
 """What to ask Reddit next, and what of the answer to publish. Pure: no I/O, the time is passed in as seconds of one steady clock.
 
 A round: `next` names a fetch, the caller makes it; `look` says what of the answer to publish; the caller publishes and then tells `confirm`
-what the brokers have confirmed, or `failed` / `refused` when there was no answer. Only confirmed posts count as known, so what was not
+what the brokers have confirmed, or the fetch `failed` / `refused` when there was no answer. Only confirmed posts count as known, so what was not
 confirmed is published again when it is seen again. `gaps.change` names what the gap ledger must be told before anything else.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
+from signalflow.domain.fetches import Fetch, Findings, GapFetch, ListingFetch, RefreshFetch
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.known import (
     HORIZON,
     Decision,
-    Known,
-    Remembered,
+    KnownPost,
     Seen,
+    StoredPost,
     first_seen,
     from_database,
     is_worth_publishing,
     look,
-    next_checkpoint,
     published,
     text_changed,
 )
-from signalflow.domain.overlap import Anchor, Gap, proves
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.takeover import Inheritance
-from signalflow.domain.watchlist import Group, Subreddit, Watchlist
+from signalflow.domain.watchlist import Subreddit, Watchlist
 
 SWEEP_EVERY = 600.0
 # When listings take the whole budget, a batch of refreshes that is this late goes before them, in seconds.
@@ -34,49 +32,19 @@ STARVED = 60.0
 IDLE_STEP = 0.05
 
 
-@dataclass(slots=True, eq=False)
-class Fetch:
-    """One request: a listing of `names` (after the fullname `after`), or the posts `ids`. `group` and `gap` are the planner's own."""
-
-    names: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    after: str | None = None
-    group: Group | None = None
-    gap: Gap | None = None
-
-    @property
-    def kind(self) -> str:
-        """`listing`, `gap` or `info`: the label of metrics and logs."""
-        if self.ids:
-            return "info"
-        return "gap" if self.gap else "listing"
-
-
-@dataclass(slots=True)
-class Findings:
-    """What an answer means: the items to publish, and what `confirm` needs of it."""
-
-    fetch: Fetch
-    items: Sequence[Seen]
-    after: str | None
-    seen_at: float
-    decisions: list[Decision] = field(default_factory=list)
-    is_proven: bool = True
-
-
 class Planner:
     """All that is known of subreddits, posts and gaps, and the order of work that follows from it."""
 
     def __init__(self, *, listing_per_minute: float, refresh_ids_per_minute: float) -> None:
         self.watchlist = Watchlist(listing_per_minute)
-        self.posts: dict[str, Known] = {}
+        self.posts: dict[str, KnownPost] = {}
         self.gaps = OpenGaps(self._subreddit_of)
         self._queue = RefreshQueue(refresh_ids_per_minute)
         self._swept_at = 0.0
         self._is_gap_turn = False
 
     def start(
-        self, subreddits: Iterable[Subreddit], known: Iterable[Remembered], gaps: Iterable[GapRecord], now: float
+        self, subreddits: Iterable[Subreddit], known: Iterable[StoredPost], gaps: Iterable[GapRecord], now: float
     ) -> None:
         """Begin, or take over from an earlier poller with what the database knows: posts, and gaps still open."""
         watched, remembered = list(subreddits), list(known)
@@ -110,7 +78,7 @@ class Planner:
         group = self.watchlist.due(now)
         if group is not None and not starved:
             self.watchlist.started(group, now)
-            return Fetch(names=group.names, group=group)
+            return ListingFetch(group, self.watchlist, self.gaps)
         if self.watchlist.next_due() - now < spacing and not starved:
             return None
         gap = self.gaps.next(now)
@@ -118,12 +86,16 @@ class Planner:
             ids = self._queue.take(self.posts, now, lambda known: known.subreddit in self.watchlist)
             if ids:
                 self._is_gap_turn = True
-                return Fetch(ids=tuple(ids))
+                return self.fetch_of(ids)
         if gap is None:
             return None
         self._is_gap_turn = False
         gap.not_before = now + STARVED
-        return Fetch(names=gap.subreddits, after=gap.after, gap=gap)
+        return GapFetch(gap, self.gaps)
+
+    def fetch_of(self, ids: Iterable[str]) -> RefreshFetch:
+        """A look at these posts."""
+        return RefreshFetch(tuple(ids), self.posts, self._queue)
 
     def wake(self, now: float) -> float:
         """Seconds until `next` is worth asking again after it gave None."""
@@ -133,11 +105,7 @@ class Planner:
         """Judge an answer: what to publish, and whether a gap opens (then `gaps.change` is to be recorded before the publishing)."""
         findings = Findings(fetch, items, after, now)
         self._decide(findings, now)
-        group = fetch.group
-        if group is not None and items:
-            findings.is_proven = proves(group.anchors, items, is_whole=after is None)
-            if not findings.is_proven and group.gap is None:
-                group.gap = self.gaps.open(group.names, group.anchors, now, is_placed=False)
+        findings.is_proven = fetch.judge(items, is_whole=after is None, now=now)
         return findings
 
     def confirm(self, findings: Findings, confirmed: Sequence[bool], now: float) -> bool:
@@ -146,11 +114,10 @@ class Planner:
         Returns whether it was a look at the top of a listing with all new posts confirmed: then a successor may begin from there, once the
         ledger has the gap that the page may have opened.
         """
-        fetch, items = findings.fetch, findings.items
         is_complete = True
         new = 0
         for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
-            item = items[decision.item]
+            item = findings.items[decision.item]
             if decision.is_new:
                 is_complete = is_complete and is_sent
                 if is_sent:
@@ -160,36 +127,7 @@ class Planner:
                     self._queue.put(known, now)
             elif is_sent:
                 published(self.posts[item.id], item, now)
-        if fetch.ids:
-            self._put_back(fetch, {item.id for item in items}, now)
-        elif fetch.gap:
-            if is_complete:
-                self.gaps.read(fetch.gap, items, findings.after, now)
-            else:
-                self.gaps.postpone(fetch.gap, now)
-        elif fetch.group:
-            self._confirm_listing(fetch.group, findings, new, now, is_complete=is_complete)
-        return fetch.group is not None and is_complete and bool(items)
-
-    def failed(self, fetch: Fetch, now: float) -> None:
-        """No answer, for no fault of the names: the same again, later."""
-        if fetch.ids:
-            for id_ in fetch.ids:
-                if id_ in self.posts:
-                    self._queue.put(self.posts[id_], now)
-        elif fetch.gap:
-            self.gaps.postpone(fetch.gap, now)
-        elif fetch.group:
-            self.watchlist.failed(fetch.group, now)
-
-    def refused(self, fetch: Fetch, now: float) -> None:
-        """A listing was refused because of one of its names: find it, and go on with the rest."""
-        if fetch.gap:
-            self.gaps.refused(fetch.gap, now)
-        elif fetch.group:
-            self.watchlist.refused(fetch.group, now)
-        else:
-            self.failed(fetch, now)
+        return findings.fetch.confirm(findings, new=new, is_complete=is_complete, now=now)
 
     def _subreddit_of(self, id_: str) -> str | None:
         known = self.posts.get(id_)
@@ -197,18 +135,16 @@ class Planner:
 
     def _decide(self, findings: Findings, now: float) -> None:
         fetch = findings.fetch
-        is_info, source = bool(fetch.ids), fetch.gap or fetch.group
-        # Older posts were known once and are forgotten, or are from before our time, unless they are above what was known last.
-        oldest = min((now - HORIZON, *(anchor.since for anchor in source.anchors)) if source else (now,))
+        new_since = fetch.new_since(now)
         decided: set[str] = set()
         for index, item in enumerate(findings.items):
             known = self.posts.get(item.id)
             if known is None:
-                if item.created > oldest and not is_info and item.id not in decided:
+                if item.created > new_since and item.id not in decided:
                     decided.add(item.id)
                     findings.decisions.append(Decision(index, is_new=True, with_body=True))
                 continue
-            if look(known, item, now) and not is_info:
+            if look(known, item, now) and not fetch.is_paid_look:
                 self._queue.moved(known, now)
             if is_worth_publishing(known, item, now) and item.id not in decided:
                 decided.add(item.id)
@@ -216,40 +152,6 @@ class Planner:
                 findings.decisions.append(Decision(index, is_new=False, with_body=with_body))
             elif known.text is None:
                 known.text = item.text
-
-    def _confirm_listing(self, group: Group, findings: Findings, new: int, now: float, *, is_complete: bool) -> None:
-        group.count(new, now, overflowed=not findings.is_proven)
-        if group.gap is not None and group not in self.watchlist.groups:
-            # It was taken apart while its page was on the way.
-            self.watchlist.orphans.append(group.gap)
-            group.gap = None
-        if not is_complete:
-            # What was not confirmed may be gone from the next page: that one must prove itself against the same anchor.
-            return
-        self.watchlist.succeeded(group, now)
-        if not findings.items:
-            # Perhaps a fault of Reddit's: it replaces nothing that is known. Of a listing never seen before, it is the first look.
-            group.anchors = group.anchors or (Anchor.of_page((), findings.seen_at),)
-            return
-        if group.gap is not None:
-            if findings.is_proven:
-                self.gaps.close(group.gap, "proven")
-            else:
-                self.gaps.place(group.gap, findings.after)
-            group.gap = None
-        group.anchors = (Anchor.of_page(findings.items, findings.seen_at),)
-
-    def _put_back(self, fetch: Fetch, seen: set[str], now: float) -> None:
-        for id_ in fetch.ids:
-            known = self.posts.get(id_)
-            if known is None:
-                continue
-            known.paid_looks += 1
-            if id_ not in seen:
-                # Reddit leaves out ids that it no longer knows: there is nothing to publish, and asking at once again would not help.
-                known.looked_at = now
-                known.checkpoint = next_checkpoint(known.created, now)
-            self._queue.put(known, now)
 
     def _sweep(self, now: float) -> None:
         if now - self._swept_at >= SWEEP_EVERY and not self.gaps:

@@ -8,7 +8,7 @@ import heapq
 import math
 from collections.abc import Callable
 
-from signalflow.domain.known import Known
+from signalflow.domain.known import KnownPost
 
 # /api/info ignores every id when more are asked for.
 BATCH = 100
@@ -25,7 +25,7 @@ EMPTY_WAIT = 5.0
 LOWEST_PRICE, HIGHEST_PRICE = 0.01, 20.0
 
 
-def worth_per_minute(known: Known, now: float) -> float:
+def worth_per_minute(known: KnownPost, now: float) -> float:
     """Worth that a look gains for each minute since the last one: expected change of the score against its noise, 2 + sqrt(score)."""
     age_minutes = max(now - known.created, 0.0) / 60.0
     prior = PRIOR_PER_MINUTE * math.exp(-age_minutes / PRIOR_AGE_MINUTES) / (1 + known.paid_looks)
@@ -43,7 +43,7 @@ class RefreshQueue:
         self._by_checkpoint: list[tuple[float, str]] = []
         self.next_at = -math.inf
 
-    def put(self, known: Known, now: float) -> None:
+    def put(self, known: KnownPost, now: float) -> None:
         """A post is new, or a taken one was looked at, or that look failed: it waits for its next look."""
         if self._every == math.inf:
             return
@@ -51,7 +51,7 @@ class RefreshQueue:
         heapq.heappush(self._by_worth, (known.due, known.id))
         self._queue_checkpoint(known)
 
-    def moved(self, known: Known, now: float) -> None:
+    def moved(self, known: KnownPost, now: float) -> None:
         """A free look saw the score move: look again earlier if that makes it worth more."""
         due = self._due(known, now)
         if due < known.due and self._every < math.inf:
@@ -62,7 +62,7 @@ class RefreshQueue:
         """Whether the cap allows a batch now."""
         return now >= self.next_at
 
-    def take(self, posts: dict[str, Known], now: float, wanted: Callable[[Known], bool]) -> list[str]:
+    def take(self, posts: dict[str, KnownPost], now: float, wanted: Callable[[KnownPost], bool]) -> list[str]:
         """Up to 100 ids to look at now, or none. Posts that are not `wanted` are looked at for their checkpoints only.
 
         Every id taken must come back through `put`.
@@ -100,7 +100,7 @@ class RefreshQueue:
             self.next_at = beat if beat > now else now + self._every
         return chosen
 
-    def _take_checkpoints(self, posts: dict[str, Known], now: float) -> list[str]:
+    def _take_checkpoints(self, posts: dict[str, KnownPost], now: float) -> list[str]:
         chosen: list[str] = []
         heap = self._by_checkpoint
         while heap and heap[0][0] <= now and len(chosen) < BATCH:
@@ -116,12 +116,12 @@ class RefreshQueue:
                 chosen.append(id_)
         return chosen
 
-    def _queue_checkpoint(self, known: Known) -> None:
+    def _queue_checkpoint(self, known: KnownPost) -> None:
         if known.checkpoint < math.inf and not known.checkpoint_queued:
             known.checkpoint_queued = True
             heapq.heappush(self._by_checkpoint, (known.checkpoint, known.id))
 
-    def _due(self, known: Known, now: float) -> float:
+    def _due(self, known: KnownPost, now: float) -> float:
         minutes = self._price / worth_per_minute(known, now)
         return known.looked_at + max(minutes * 60.0, SHORTEST_REPEAT)
 

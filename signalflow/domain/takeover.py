@@ -4,7 +4,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterable
 
-from signalflow.domain.known import Remembered
+from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
 from signalflow.domain.watchlist import Subreddit
 
@@ -15,8 +15,8 @@ class Inheritance:
     Posts alone prove nothing for a subreddit that shares its listings: the newest may all be of another one, polled later.
     """
 
-    def __init__(self, subreddits: Iterable[Subreddit], remembered: Iterable[Remembered]) -> None:
-        self._posts: dict[str, list[Remembered]] = defaultdict(list)
+    def __init__(self, subreddits: Iterable[Subreddit], remembered: Iterable[StoredPost]) -> None:
+        self._posts: dict[str, list[StoredPost]] = defaultdict(list)
         for post in remembered:
             self._posts[post.subreddit.lower()].append(post)
         # Never reported, but there are posts: the poller before died young, and its listing had at least these.

@@ -1,19 +1,18 @@
 """Which subreddits share a listing request, how often each group is polled, and what happens when one of them spoils it. Pure.
 
-Groups come from the tiers. A group whose listing is refused is halved until the culprit stands alone; the culprit is set aside and tried
+Groups come from the priorities. A group whose listing is refused is halved until the culprit stands alone; the culprit is set aside and tried
 again hourly, and the rest is put together again.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from signalflow.domain.overlap import Anchor, Gap
+from signalflow.domain.subreddits import PRIORITIES, Priority
 
-Tier = Literal["fast", "medium", "slow"]
-# Seconds between two polls of a tier's group with three groups at 20 listing requests a minute (12 + 6 + 2).
-TIER_SECONDS: dict[Tier, float] = {"fast": 5.0, "medium": 10.0, "slow": 30.0}
+# Seconds between two polls of a group of this priority, with three groups at 20 listing requests a minute (12 + 6 + 2).
+POLL_SECONDS: dict[Priority, float] = {"fast": 5.0, "medium": 10.0, "slow": 30.0}
 SHORTEST_INTERVAL = 1.0
 # Reddit answers 414 somewhere between 468 and 936 names; 80 names and 2 kB keep far from it.
 MAX_NAMES = 80
@@ -37,15 +36,14 @@ class Subreddit:
 
     name: str
     interval_seconds: float
-    priority: Tier
+    priority: Priority
     polled_at: float | None = None
 
     @property
-    def tier(self) -> Tier:
-        """Its priority's tier, or a faster one if its interval asks for that."""
-        order: list[Tier] = ["slow", "medium", "fast"]
-        candidates = order[order.index(self.priority) :]
-        return next((tier for tier in candidates if TIER_SECONDS[tier] <= self.interval_seconds), "fast")
+    def polling_priority(self) -> Priority:
+        """Its priority, or a faster one if its interval asks for that."""
+        slower_or_equal = PRIORITIES[: PRIORITIES.index(self.priority) + 1]
+        return next((p for p in reversed(slower_or_equal) if POLL_SECONDS[p] <= self.interval_seconds), "fast")
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +53,7 @@ class Group:
     `gap` is the gap whose upper end waits for a page of this group to be published in full. Rates are posts per second.
     """
 
-    tier: Tier
+    priority: Priority
     names: tuple[str, ...]
     longest: float
     due: float
@@ -195,7 +193,7 @@ class Watchlist:
         else:
             middle = len(group.names) // 2
             for names in (group.names[:middle], group.names[middle:]):
-                half = self._made_of(group.tier, names, [group], now)
+                half = self._made_of(group.priority, names, [group], now)
                 half.is_fragment = True
                 self.groups.append(half)
         self._time()
@@ -224,13 +222,13 @@ class Watchlist:
             if absent.retry_at <= now:
                 absent.retry_at = now + RETRY_UNAVAILABLE
                 subreddit = self._wanted[name]
-                probe = Group(subreddit.tier, (name,), subreddit.interval_seconds, now, absent.anchors)
+                probe = Group(subreddit.polling_priority, (name,), subreddit.interval_seconds, now, absent.anchors)
                 probe.is_fragment = True
                 self.groups.append(probe)
                 self._time()
 
     def _regroup(self, now: float) -> None:
-        """Build the groups anew from the tiers; each new one inherits the anchors, rate and due time of those it was made of."""
+        """Build the groups anew from the priorities; each new one inherits the anchors, rate and due time of those it was made of."""
         old = self.groups
         for group in old:
             self._orphan(group)
@@ -239,14 +237,16 @@ class Watchlist:
                 self._absent[name].retry_at = now
         self._merge_at, self._culprit_found = math.inf, False
         self.groups = []
-        for tier in TIER_SECONDS:
-            names = sorted(n for n, sub in self._wanted.items() if sub.tier == tier and n not in self._absent)
-            self.groups += [self._made_of(tier, run, old, now) for run in split_names(names)]
+        for priority in POLL_SECONDS:
+            names = sorted(
+                n for n, sub in self._wanted.items() if sub.polling_priority == priority and n not in self._absent
+            )
+            self.groups += [self._made_of(priority, run, old, now) for run in split_names(names)]
         self._time()
         self._spread(now)
 
-    def _made_of(self, tier: Tier, names: tuple[str, ...], sources: Iterable[Group], now: float) -> Group:
-        group = Group(tier, names, min(self._wanted[name].interval_seconds for name in names), now)
+    def _made_of(self, priority: Priority, names: tuple[str, ...], sources: Iterable[Group], now: float) -> Group:
+        group = Group(priority, names, min(self._wanted[name].interval_seconds for name in names), now)
         members = set(names)
         anchors: list[Anchor] = []
         for source in sources:
@@ -272,13 +272,13 @@ class Watchlist:
             group.due = now + position * SHORTEST_INTERVAL
 
     def _time(self) -> None:
-        """The intervals: the tier's share of the listing budget, bounded by the shortest interval_seconds and by what a page can hold."""
-        whole = [group.tier for group in self.groups if not group.is_fragment]
-        broken = {group.tier for group in self.groups if group.is_fragment}.difference(whole)
-        demand = sum(60.0 / TIER_SECONDS[tier] for tier in [*whole, *broken])
-        scale = max(demand, 60.0 / TIER_SECONDS["fast"]) / self._per_minute
+        """The intervals: the priority's share of the listing budget, bounded by the shortest interval_seconds and by what a page can hold."""
+        whole = [group.priority for group in self.groups if not group.is_fragment]
+        broken = {group.priority for group in self.groups if group.is_fragment}.difference(whole)
+        demand = sum(60.0 / POLL_SECONDS[priority] for priority in [*whole, *broken])
+        scale = max(demand, 60.0 / POLL_SECONDS["fast"]) / self._per_minute
         for group in self.groups:
-            interval = min(TIER_SECONDS[group.tier] * scale, group.longest)
+            interval = min(POLL_SECONDS[group.priority] * scale, group.longest)
             if group.rate > 0:
                 interval = min(interval, MAX_EXPECTED_NEW / group.rate_upper)
             group.interval = max(interval, SHORTEST_INTERVAL)

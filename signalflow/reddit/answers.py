@@ -11,9 +11,10 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from signalflow.domain.budget import RateLimit
 from signalflow.errors import Invalid
 from signalflow.events import Post
-from signalflow.reddit.protocol import Page, RateLimit, Unavailable
+from signalflow.reddit.protocol import Page, Unavailable
 from signalflow.reddit.shapes import post_of, safe_id
 
 log = structlog.get_logger()
@@ -41,10 +42,9 @@ class Answer:
         return date
 
     @property
-    def rate_limit(self) -> RateLimit | None:
-        """The x-ratelimit headers; None when there is none at all."""
-        texts = [self.headers.get(f"x-ratelimit-{name}") for name in ("used", "remaining", "reset")]
-        return RateLimit(*map(_number, texts)) if any(text is not None for text in texts) else None
+    def rate_limit(self) -> RateLimit:
+        """The x-ratelimit headers. A header that is absent, or is no finite number >= 0, is unknown."""
+        return RateLimit(*(_number(self.headers.get(f"x-ratelimit-{name}")) for name in ("used", "remaining", "reset")))
 
     @property
     def retry_after(self) -> float | None:

@@ -13,8 +13,9 @@ import structlog
 
 from signalflow.clock import utcnow
 from signalflow.domain.budget import Budget
-from signalflow.domain.known import HORIZON, Remembered
-from signalflow.domain.planner import Fetch, Findings, Planner
+from signalflow.domain.fetches import Fetch, Findings
+from signalflow.domain.known import HORIZON, StoredPost
+from signalflow.domain.planner import Planner
 from signalflow.errors import SignalflowError
 from signalflow.events import Post
 from signalflow.metrics import (
@@ -29,12 +30,12 @@ from signalflow.reddit.observations import envelope, seen
 from signalflow.reddit.ports import ConfigSource, GapLedger, KnownSource, PostPublisher
 from signalflow.reddit.protocol import (
     Page,
-    RateLimit,
     RateLimited,
     RedditClient,
     SubredditUnavailable,
     Unauthorized,
     Unavailable,
+    ask,
 )
 from signalflow.settings import Settings
 
@@ -128,7 +129,7 @@ class Poller:
         """Wait for an answer of Reddit, whatever it says, and take its time: by a wrong clock an overlap would seem to be proven."""
         while True:
             await asyncio.sleep(self.budget.wait(_steady()))
-            page = await self._fetch(Fetch(ids=(ANY_ID,)))
+            page = await self._fetch(self.planner.fetch_of([ANY_ID]))
             if page is not None:
                 self._reddit_minus_steady = page.observed_at.timestamp() - _steady()
                 self._started_at = page.observed_at
@@ -140,7 +141,7 @@ class Poller:
         if abs(ahead) > CLOCK_TOLERANCE:
             self._reddit_minus_steady += math.copysign(CLOCK_TOLERANCE, ahead)
 
-    async def _known_posts(self) -> Sequence[Remembered]:
+    async def _known_posts(self) -> Sequence[StoredPost]:
         """The posts of the last two days; after a longer standstill of as many more days as it takes, so that the gap is seen."""
         days = HORIZON / 86400.0
         now = _moment(self.now())
@@ -163,7 +164,7 @@ class Poller:
                 await self._take(fetch, page)
             except BaseException:
                 # The answer is lost: what it was about is asked for again.
-                self.planner.failed(fetch, self.now())
+                fetch.failed(self.now())
                 raise
         return 0.0
 
@@ -173,23 +174,19 @@ class Poller:
         self._count_start()
         outcome = "broken"
         try:
-            if fetch.ids:
-                page = await self._client.info(fetch.ids)
-            else:
-                page = await self._client.listing(fetch.names, after=fetch.after)
-            self.budget.succeeded(_steady(), *_window(page.rate_limit))
+            page = await ask(self._client, fetch.request)
+            self.budget.succeeded(_steady(), page.rate_limit)
             outcome = "ok"
             return page
         except RateLimited as error:
             outcome = "rate_limited"
-            used, remaining, reset = _window(error.rate_limit)
-            wait = self.budget.rate_limited(_steady(), error.retry_after, used=used, remaining=remaining, reset=reset)
-            self.planner.failed(fetch, self.now())
+            wait = self.budget.rate_limited(_steady(), error.retry_after, error.rate_limit)
+            fetch.failed(self.now())
             log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
         except SubredditUnavailable as error:
             outcome = "refused"
             self.budget.refused(_steady())
-            self.planner.refused(fetch, self.now())
+            fetch.refused(self.now())
             if len(fetch.names) == 1:
                 self._readable.discard(fetch.names[0])
                 self._states[fetch.names[0]] = error.reason
@@ -197,13 +194,13 @@ class Poller:
         except (Unavailable, Unauthorized) as error:
             outcome = "unauthorized" if isinstance(error, Unauthorized) else "unavailable"
             self.budget.broke(_steady())
-            self.planner.failed(fetch, self.now())
+            fetch.failed(self.now())
             log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
         finally:
             if outcome == "broken":
                 # Cancelled, or an error that the client's contract does not name: the gate must not stay shut, nor the fetch be lost.
                 self.budget.broke(_steady())
-                self.planner.failed(fetch, self.now())
+                fetch.failed(self.now())
             REDDIT_REQUESTS.labels(kind=fetch.kind, outcome=outcome).inc()
         return None
 
@@ -245,7 +242,7 @@ class Poller:
             (POSTS_DISCOVERED if decision.is_new else POSTS_REFRESHED).inc()
             created = posts[decision.item].created_utc
             # What was there before this poller, or was found in a gap, says nothing about how quick the polling is.
-            if decision.is_new and fetch.kind == "listing" and created > self._started_at:
+            if decision.is_new and fetch.shows_discovery_delay and created > self._started_at:
                 DISCOVERY_SECONDS.observe(max((observed_at - created).total_seconds(), 0.0))
         return confirmed
 
@@ -289,7 +286,3 @@ def _moment(epoch_seconds: float) -> datetime:
 
 def _steady() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _window(limit: RateLimit | None) -> tuple[float | None, float | None, float | None]:
-    return (limit.used, limit.remaining, limit.reset) if limit else (None, None, None)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from signalflow.domain.gaps import GapRecord, Outcome
-from signalflow.domain.known import Remembered
+from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
 from signalflow.domain.watchlist import Subreddit
 from signalflow.events import Envelope
@@ -54,6 +54,6 @@ class ConfigSource(Protocol):
 class KnownSource(Protocol):
     """What the database knows of posts."""
 
-    async def known_posts(self, since: datetime) -> Sequence[Remembered]:
+    async def known_posts(self, since: datetime) -> Sequence[StoredPost]:
         """The posts created since then. Times in epoch seconds. Raises Retryable while the database is away."""
         ...

@@ -5,20 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from signalflow.domain.budget import UNKNOWN_LIMIT, RateLimit
+from signalflow.domain.fetches import ListingRequest, PostsRequest, Request
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Post
 
 MAX_IDS = 100
 MAX_LIMIT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """The x-ratelimit headers of one answer. A field is None when its header is absent or no finite number >= 0."""
-
-    used: float | None
-    remaining: float | None
-    reset: float | None  # seconds until the window ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +25,14 @@ class Page:
     posts: tuple[Post, ...]
     after: str | None
     observed_at: datetime
-    rate_limit: RateLimit | None
+    rate_limit: RateLimit
     rejected: int = 0
 
 
 class RateLimited(Retryable):
     """429. Stop everything until max(`retry_after`, `rate_limit.reset`); either can be unknown."""
 
-    def __init__(self, message: str, retry_after: float | None = None, rate_limit: RateLimit | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, rate_limit: RateLimit = UNKNOWN_LIMIT) -> None:
         super().__init__(message, retry_after)
         self.rate_limit = rate_limit
 
@@ -83,3 +76,12 @@ class RedditClient(Protocol):
     async def close(self) -> None:
         """Release the connections. The client cannot be used afterwards."""
         ...
+
+
+async def ask(client: RedditClient, request: Request) -> Page:
+    """Make one request. Raises what RedditClient names."""
+    match request:
+        case ListingRequest(names, after):
+            return await client.listing(names, after=after)
+        case PostsRequest(ids):
+            return await client.info(ids)

@@ -1,17 +1,12 @@
 """The ledger of gaps: stretches of a listing that are not proven complete, kept so that a successor can go on with them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from signalflow.clock import utcnow
+from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.errors import Invalid
 from signalflow.storage.pool import Pool, connection
-
-# proven: overlap was reached. split: its subreddits have gaps of their own now. unreachable: Reddit refuses the listing.
-# given_up: the pages of one subreddit did not reach the anchor; posts may be missing.
-Outcome = Literal["proven", "split", "unreachable", "given_up"]
 
 _OPEN = """
 INSERT INTO listing_gaps (subreddits, anchor_ids, since, after, opened_at) VALUES ($1, $2, $3, $4, $5) RETURNING id
@@ -21,22 +16,6 @@ _CLOSE = "UPDATE listing_gaps SET outcome = $2, closed_at = $3 WHERE id = $1 AND
 _STILL_OPEN = """
 SELECT id, subreddits, anchor_ids, since, after, pages, opened_at FROM listing_gaps WHERE closed_at IS NULL ORDER BY id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """An open gap: posts of `subreddits` created after `since` may be missing until three of `anchor_ids` are met.
-
-    The next page is fetched from the fullname `after` (None: from the top); `pages` were fetched.
-    """
-
-    id: int
-    subreddits: tuple[str, ...]
-    anchor_ids: tuple[str, ...]
-    since: datetime
-    after: str | None
-    pages: int
-    opened_at: datetime
 
 
 async def open_gap(
@@ -65,19 +44,19 @@ async def close_gap(pool: Pool, gap_id: int, outcome: Outcome) -> None:
         _must_have_changed(await writing.execute(_CLOSE, gap_id, outcome, utcnow()), gap_id)
 
 
-async def open_gaps(pool: Pool) -> list[Gap]:
+async def open_gaps(pool: Pool) -> list[GapRecord]:
     """All open gaps, the oldest first."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_STILL_OPEN)
     return [
-        Gap(
-            row["id"],
-            tuple(row["subreddits"]),
-            tuple(row["anchor_ids"]),
-            row["since"],
-            row["after"],
-            row["pages"],
-            row["opened_at"],
+        GapRecord(
+            record=row["id"],
+            subreddits=tuple(row["subreddits"]),
+            anchor_ids=tuple(row["anchor_ids"]),
+            since=row["since"].timestamp(),
+            opened_at=row["opened_at"].timestamp(),
+            after=row["after"],
+            pages=row["pages"],
         )
         for row in rows
     ]

@@ -18,7 +18,7 @@ from msgspec import UNSET
 from signalflow.clock import utcnow
 from signalflow.domain import budget
 from signalflow.domain.gaps import GapRecord
-from signalflow.domain.known import Remembered
+from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import UNSETTLED, Gap
 from signalflow.domain.watchlist import Subreddit
 from signalflow.errors import Retryable
@@ -49,7 +49,7 @@ class World:
     is_database_away: bool = False
     is_ledger_away: bool = False
     configured: list[Subreddit] = field(default_factory=lambda: [Subreddit(name, 60, "fast") for name in NAMES])
-    known: list[Remembered] = field(default_factory=list)
+    known: list[StoredPost] = field(default_factory=list)
     left_open: list[GapRecord] = field(default_factory=list)
     opened: list[Gap] = field(default_factory=list)
     opened_at: list[float] = field(default_factory=list)
@@ -101,7 +101,7 @@ class World:
         self.states |= states
         self.polled |= polled
 
-    async def known_posts(self, since: datetime) -> Sequence[Remembered]:
+    async def known_posts(self, since: datetime) -> Sequence[StoredPost]:
         self._needs_database()
         return self.known
 
@@ -486,7 +486,7 @@ async def test_a_warm_start_publishes_no_known_post_as_new(world: World) -> None
         for envelope in world.published:
             post, at = envelope.payload, envelope.metadata.observed_at.timestamp()
             successor.known.append(
-                Remembered(
+                StoredPost(
                     post.id, post.subreddit, post.created_utc.timestamp(), at, post.score, post.num_comments, False
                 )
             )
@@ -525,7 +525,7 @@ async def test_a_successor_with_a_wrong_clock_takes_nothing_for_proven_that_is_n
     now = time.time()
     world.configured = [Subreddit(name, 60, "fast", now - 300) for name in NAMES]
     # Too few to be proof by themselves: the page must reach back in time.
-    world.known = [Remembered(id_, "funny", now - 600, now - 500, 1, 0, False) for id_ in ("old1", "old2")]
+    world.known = [StoredPost(id_, "funny", now - 600, now - 500, 1, 0, False) for id_ in ("old1", "old2")]
     world.is_database_away = True
     async with running(world, clock=lambda: utcnow() + timedelta(hours=hours)) as run:
         flood = await run.add("funny", 150)

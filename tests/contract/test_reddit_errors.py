@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from signalflow.domain.budget import RateLimit
 from signalflow.errors import Invalid
 from signalflow.reddit.client import AsyncprawClient
-from signalflow.reddit.protocol import RateLimit, RateLimited, SubredditUnavailable, Unavailable
+from signalflow.reddit.protocol import RateLimited, SubredditUnavailable, Unavailable
 from tests.contract.conftest import settings_for
 from tests.contract.reddit_servers import EMPTY_LISTING, RedditServer, Script, says, serve
 
@@ -136,13 +137,13 @@ async def test_a_refused_connection_is_retryable() -> None:
 @pytest.mark.parametrize(
     ("headers", "retry_after", "rate_limit"),
     [
-        ({"Retry-After": "2"}, 2.0, None),
-        ({}, None, None),
-        ({"Retry-After": "soon"}, None, None),
-        ({"Retry-After": "-5"}, None, None),
-        ({"Retry-After": "nan"}, None, None),
-        ({"Retry-After": "inf"}, None, None),
-        ({"Retry-After": "1e12"}, 3600.0, None),
+        ({"Retry-After": "2"}, 2.0, RateLimit()),
+        ({}, None, RateLimit()),
+        ({"Retry-After": "soon"}, None, RateLimit()),
+        ({"Retry-After": "-5"}, None, RateLimit()),
+        ({"Retry-After": "nan"}, None, RateLimit()),
+        ({"Retry-After": "inf"}, None, RateLimit()),
+        ({"Retry-After": "1e12"}, 3600.0, RateLimit()),
         ({"Retry-After": "0.5", **LIMITS}, 0.5, RateLimit(5, 995, 576)),
         ({"x-ratelimit-reset": "many", "x-ratelimit-remaining": "0"}, None, RateLimit(None, 0, None)),
     ],
@@ -152,7 +153,7 @@ async def test_a_429_says_how_long_to_wait_if_it_says_so_intelligibly(
     script: Script,
     headers: dict[str, str],
     retry_after: float | None,
-    rate_limit: RateLimit | None,
+    rate_limit: RateLimit,
 ) -> None:
     script.api.append(says(429, headers=headers, text="<html>Too Many Requests</html>"))
     with pytest.raises(RateLimited) as limited:
@@ -198,7 +199,7 @@ async def test_the_client_never_waits_by_itself(
     ("headers", "expected"),
     [
         (LIMITS, RateLimit(5, 995, 576)),
-        ({}, None),
+        ({}, RateLimit()),
         ({"x-ratelimit-remaining": "995"}, RateLimit(None, 995, None)),
         (
             {"x-ratelimit-used": "", "x-ratelimit-remaining": "-1", "x-ratelimit-reset": "inf"},
@@ -207,7 +208,7 @@ async def test_the_client_never_waits_by_itself(
     ],
 )
 async def test_rate_limit_headers_are_read_and_nonsense_is_unknown(
-    client: AsyncprawClient, script: Script, headers: dict[str, str], expected: RateLimit | None
+    client: AsyncprawClient, script: Script, headers: dict[str, str], expected: RateLimit
 ) -> None:
     script.api.append(says(200, EMPTY_LISTING, headers))
     assert (await client.listing(["python"])).rate_limit == expected

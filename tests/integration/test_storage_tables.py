@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from signalflow.domain.known import StoredPost
 from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.errors import Invalid
 from signalflow.storage.audit import audit_page
 from signalflow.storage.gaps import advance_gap, close_gap, open_gap, open_gaps
-from signalflow.storage.known import KnownPost, known_posts
+from signalflow.storage.known import known_posts
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddit_changes import (
     Change,
@@ -133,7 +134,8 @@ async def test_known_posts_carry_their_newest_observation(pool: Pool) -> None:
     old = observation("old", 0, created_utc=CREATED - timedelta(days=3))
     newest = observation("a", 10, current_score=7, current_comments=2, score_velocity=0.6, removed_by="moderator")
     await write_batch(pool, [observation("a", 0), newest, old])
-    expected = KnownPost("a", "python", CREATED, newest.observed_at, 7, 2, 0.6, "moderator", None)
+    seen_at = newest.observed_at.timestamp()
+    expected = StoredPost("a", "python", CREATED.timestamp(), seen_at, 7, 2, False, 0.6, ("moderator", None))
     assert await known_posts(pool, CREATED) == [expected]
 
 
@@ -149,8 +151,9 @@ async def test_an_open_gap_can_be_gone_on_with(pool: Pool) -> None:
     await advance_gap(pool, first, "t3_z", 2)
     await close_gap(pool, second, "proven")
     (gap,) = await open_gaps(pool)
-    assert (gap.id, gap.subreddits, gap.anchor_ids) == (first, ("python", "rust"), ("a", "b", "c"))
-    assert (gap.since, gap.after, gap.pages, gap.opened_at) == (CREATED, "t3_z", 2, NOON)
+    assert (gap.record, gap.subreddits, gap.anchor_ids) == (first, ("python", "rust"), ("a", "b", "c"))
+    assert (gap.since, gap.opened_at) == (CREATED.timestamp(), NOON.timestamp())
+    assert (gap.after, gap.pages) == ("t3_z", 2)
 
 
 async def test_a_closed_gap_is_neither_advanced_nor_closed_again(pool: Pool) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from signalflow.domain.fetches import Fetch, ListingFetch, PostsRequest
 from signalflow.domain.known import Seen
-from signalflow.domain.planner import Fetch, Planner
+from signalflow.domain.planner import Planner
 from signalflow.domain.watchlist import Subreddit
 
 START = 1_000_000.0
@@ -43,14 +44,15 @@ class World:
         self.posts[index] = self.posts[index]._replace(**values)  # type: ignore[arg-type]
 
     def answer(self, fetch: Fetch) -> tuple[list[Seen], str | None]:
-        if fetch.ids:
-            return [post for post in self.posts if post.id in fetch.ids], None
+        request = fetch.request
+        if isinstance(request, PostsRequest):
+            return [post for post in self.posts if post.id in request.ids], None
         if self.empty_answers > 0:
             self.empty_answers -= 1
             return [], None
-        listed = [post for post in self.posts if post.subreddit in fetch.names]
-        if fetch.after:
-            position = next((i for i, post in enumerate(listed) if f"t3_{post.id}" == fetch.after), None)
+        listed = [post for post in self.posts if post.subreddit in request.names]
+        if request.after:
+            position = next((i for i, post in enumerate(listed) if f"t3_{post.id}" == request.after), None)
             listed = [] if position is None else listed[position + 1 :]
         page = listed[: self.page_size]
         return page, f"t3_{page[-1].id}" if len(listed) > self.page_size else None
@@ -83,9 +85,9 @@ class Harness:
             return None
         self.fetches.append(fetch)
         if not works(fetch):
-            self.planner.failed(fetch, self.world.now)
+            fetch.failed(self.world.now)
         elif self.world.refused & set(fetch.names):
-            self.planner.refused(fetch, self.world.now)
+            fetch.refused(self.world.now)
         else:
             self._take(fetch, sent)
         self.write_ledger()
@@ -100,7 +102,7 @@ class Harness:
             if is_sent:
                 self.published.append((items[decision.item].id, decision.is_new, decision.with_body))
         is_look = self.planner.confirm(findings, confirmed, self.world.now)
-        if fetch.group:
+        if isinstance(fetch, ListingFetch):
             self.looks.append(is_look)
 
     def run(self, seconds: float, sent: Callable[[str], bool] = lambda id_: True) -> None:

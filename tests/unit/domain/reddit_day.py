@@ -11,13 +11,19 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from signalflow.domain.budget import Budget
-from signalflow.domain.known import Remembered, Seen
-from signalflow.domain.planner import Fetch, Planner
-from signalflow.domain.watchlist import Subreddit, Tier
+from signalflow.domain.budget import Budget, RateLimit
+from signalflow.domain.fetches import Fetch, ListingRequest, PostsRequest, RefreshFetch
+from signalflow.domain.known import Seen, StoredPost
+from signalflow.domain.planner import Planner
+from signalflow.domain.subreddits import Priority
+from signalflow.domain.watchlist import Subreddit
 
 DAY = 86400.0
-TIERS: dict[Tier, tuple[int, float, float]] = {"fast": (26, 9.5, 60), "medium": (45, 5.7, 180), "slow": (44, 1.9, 600)}
+PRIORITIES: dict[Priority, tuple[int, float, float]] = {
+    "fast": (26, 9.5, 60),
+    "medium": (45, 5.7, 180),
+    "slow": (44, 1.9, 600),
+}
 BAR = 200
 
 
@@ -49,29 +55,33 @@ class ModelPost:
 
 @dataclass
 class Model:
-    """All posts of [0, 2 days), by subreddit tier and id."""
+    """All posts of [0, 2 days), by subreddit priority and id."""
 
     subreddits: list[Subreddit]
     posts: list[ModelPost]
-    by_tier: dict[Tier, list[ModelPost]] = field(default_factory=dict)
+    by_priority: dict[Priority, list[ModelPost]] = field(default_factory=dict)
     by_id: dict[str, ModelPost] = field(default_factory=dict)
-    created: dict[Tier, list[float]] = field(default_factory=dict)
-    tier_of: dict[str, Tier] = field(default_factory=dict)
+    created: dict[Priority, list[float]] = field(default_factory=dict)
+    priority_of: dict[str, Priority] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.tier_of = {subreddit.name: subreddit.priority for subreddit in self.subreddits}
-        for tier in TIERS:
-            self.by_tier[tier] = [post for post in self.posts if self.tier_of[post.subreddit] == tier]
-            self.created[tier] = [post.created for post in self.by_tier[tier]]
+        self.priority_of = {subreddit.name: subreddit.priority for subreddit in self.subreddits}
+        for priority in PRIORITIES:
+            self.by_priority[priority] = [post for post in self.posts if self.priority_of[post.subreddit] == priority]
+            self.created[priority] = [post.created for post in self.by_priority[priority]]
         self.by_id = {post.id: post for post in self.posts}
 
     def listing(self, names: tuple[str, ...], after: str | None, at: float) -> tuple[list[ModelPost], str | None]:
-        """A page of up to 100 posts, newest first; all names must be of one tier."""
-        tier, members = self.tier_of[names[0]], set(names)
+        """A page of up to 100 posts, newest first; all names must be of one priority."""
+        priority, members = self.priority_of[names[0]], set(names)
         last = self.by_id[after.removeprefix("t3_")] if after else None
-        index = bisect_right(self.created[tier], at) if last is None else bisect_left(self.created[tier], last.created)
+        index = (
+            bisect_right(self.created[priority], at)
+            if last is None
+            else bisect_left(self.created[priority], last.created)
+        )
         page: list[ModelPost] = []
-        posts = self.by_tier[tier]
+        posts = self.by_priority[priority]
         while index > 0 and len(page) < 100:
             index -= 1
             post = posts[index]
@@ -96,11 +106,11 @@ def make_model(seed: int) -> Model:
     rng = random.Random(seed)
     subreddits: list[Subreddit] = []
     rough: list[tuple[float, str]] = []
-    for tier, (count, per_minute, interval) in TIERS.items():
+    for priority, (count, per_minute, interval) in PRIORITIES.items():
         weights = [rng.lognormvariate(0.0, 0.7) for _ in range(count)]
         for number, weight in enumerate(weights):
-            name = f"{tier}{number}"
-            subreddits.append(Subreddit(name, interval, tier, polled_at=DAY))
+            name = f"{priority}{number}"
+            subreddits.append(Subreddit(name, interval, priority, polled_at=DAY))
             bursts = [day * DAY + rng.uniform(0, DAY) for day in range(2) if rng.random() < 0.3]
             rough += [(at, name) for at in arrivals(rng, per_minute / 60 * weight / sum(weights), bursts)]
     posts = []
@@ -161,9 +171,10 @@ def run_day(
         budget.start(now)
         closest, last_start = min(closest, now - last_start), now
         requests[fetch.kind] += 1
-        refreshed += len(fetch.ids)
+        if isinstance(fetch, RefreshFetch):
+            refreshed += len(fetch.ids)
         now += rng.uniform(0.08, 0.2)
-        budget.succeeded(now, used="3", remaining="990.0", reset="400")
+        budget.succeeded(now, RateLimit(used=3, remaining=990, reset=400))
         items, after = answer(model, fetch, now)
         findings = planner.look(fetch, items, after, now)
         while planner.gaps.change:
@@ -185,20 +196,21 @@ def run_day(
     )
 
 
-def remembered(post: ModelPost, rng: random.Random) -> Remembered:
+def remembered(post: ModelPost, rng: random.Random) -> StoredPost:
     """A post of the first day as the database has it: last looked at some time in the half hour before, if it is as old."""
     at = max(post.created, DAY - rng.uniform(0, 1800))
     rising = post.score(at + 60) - post.score(at - 60)
-    return Remembered(post.id, post.subreddit, post.created, at, post.score(at), 0, rising == 0, rising / 120)
+    return StoredPost(post.id, post.subreddit, post.created, at, post.score(at), 0, rising == 0, rising / 120)
 
 
 def answer(model: Model, fetch: Fetch, at: float) -> tuple[list[Seen], str | None]:
     """The answer to a fetch, noting in the model what it revealed."""
     after = None
-    if fetch.ids:
-        shown = [model.by_id[id_] for id_ in fetch.ids]
+    request = fetch.request
+    if isinstance(request, PostsRequest):
+        shown = [model.by_id[id_] for id_ in request.ids]
     else:
-        shown, after = model.listing(fetch.names, fetch.after, at)
+        shown, after = model.listing(request.names, request.after, at)
     items = []
     for post in shown:
         score = post.score(at)
@@ -206,7 +218,7 @@ def answer(model: Model, fetch: Fetch, at: float) -> tuple[list[Seen], str | Non
             post.found_at = at
         if score > BAR and post.bar_seen_at == math.inf:
             post.bar_seen_at = at
-            if not fetch.ids:
+            if isinstance(request, ListingRequest):
                 post.bar_seen_in_listing_at = at
         items.append(Seen(post.id, post.subreddit, post.created, score, score >> 2, post.gone <= at < post.back))
     return items, after

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signalflow.domain.fetches import Fetch, GapFetch, ListingFetch, RefreshFetch
 from signalflow.domain.gaps import GapRecord
-from signalflow.domain.known import CHECKPOINTS, HORIZON, Remembered
+from signalflow.domain.known import CHECKPOINTS, HORIZON, StoredPost
 from signalflow.domain.planner import Planner
 from signalflow.domain.watchlist import MAX_EXPECTED_NEW, RETRY_UNAVAILABLE, Group, Subreddit, split_names
 from tests.unit.domain.listing_world import START, Harness, World, fast, harness
 
 
-def known(id_: str, created: float, subreddit: str = "a", *, score: int = 1) -> Remembered:
-    return Remembered(id_, subreddit, created, created, score, 0, True)
+def known(id_: str, created: float, subreddit: str = "a", *, score: int = 1) -> StoredPost:
+    return StoredPost(id_, subreddit, created, created, score, 0, True)
 
 
 # --- completeness
@@ -42,7 +43,7 @@ def test_no_page_of_a_gap_is_fetched_before_the_ledger_has_it() -> None:
     flood = run.world.add(45)
     run.is_ledger_away = True
     run.run(60)
-    assert not [fetch for fetch in run.fetches if fetch.gap]
+    assert not [fetch for fetch in run.fetches if isinstance(fetch, GapFetch)]
     assert set(run.new_ids()).issuperset(flood[-10:]), "polling goes on while the ledger is away"
     run.is_ledger_away = False
     run.write_ledger()
@@ -104,10 +105,10 @@ def test_a_gap_whose_place_was_deleted_starts_again_from_the_top() -> None:
     run.world.add(10)
     run.run(10)
     flood = run.world.add(45)
-    while not any(fetch.gap for fetch in run.fetches):
+    while not any(isinstance(fetch, GapFetch) for fetch in run.fetches):
         run.round()
         run.world.now += 1
-    (gap,) = {fetch.gap for fetch in run.fetches if fetch.gap}
+    (gap,) = {fetch.gap for fetch in run.fetches if isinstance(fetch, GapFetch)}
     assert gap is not None
     assert gap.after
     deleted = gap.after.removeprefix("t3_")
@@ -143,7 +144,9 @@ def test_an_empty_answer_ends_no_gap() -> None:
     planner.start([Subreddit("a", 60, "fast", START - 290)], remembered, [record], START)
     run = Harness(world, planner)
     run.run(60)
-    assert any(fetch.gap for fetch in run.fetches[:3]), "an empty page of the gap is among the answers"
+    assert any(isinstance(fetch, GapFetch) for fetch in run.fetches[:3]), (
+        "an empty page of the gap is among the answers"
+    )
     assert sorted(run.new_ids()) == sorted(hole)
     assert not planner.gaps
 
@@ -197,7 +200,7 @@ def test_a_gap_whose_group_is_taken_apart_while_its_page_is_on_the_way_is_read_a
     run.run(10)
     flood = run.world.add(45)
     fetch = run.planner.next(run.world.now, 1.0)
-    while fetch is None or fetch.group is None:
+    while not isinstance(fetch, ListingFetch):
         run.world.now += 1
         fetch = run.planner.next(run.world.now, 1.0)
     items, after = run.world.answer(fetch)
@@ -418,10 +421,14 @@ def test_batches_are_full_and_the_cap_of_ids_holds() -> None:
     planner.start(fast("a"), [known(post.id, post.created) for post in run.world.posts], (), START)
     run.planner = planner
     run.run(600)
-    sizes = [len(fetch.ids) for fetch in run.fetches if fetch.ids]
+    sizes = [len(fetch.ids) for fetch in run.fetches if isinstance(fetch, RefreshFetch)]
     assert set(sizes) == {100}
     assert sum(sizes) <= 210 * 10 + 100
     assert len(sizes) >= 20
+
+
+def is_listing(fetch: Fetch) -> bool:
+    return isinstance(fetch, ListingFetch)
 
 
 def test_an_info_batch_that_failed_is_asked_again() -> None:
@@ -430,11 +437,11 @@ def test_an_info_batch_that_failed_is_asked_again() -> None:
     run.run(5)
     run.world.now += CHECKPOINTS[0]
     run.world.posts.clear()
-    failed = [fetch for _ in range(5) if (fetch := run.round(works=lambda fetch: not fetch.ids)) and fetch.ids]
+    failed = [fetch for _ in range(5) if (fetch := run.round(works=is_listing)) and not is_listing(fetch)]
     for _ in range(60):
         run.world.now += 1
         run.round()
-    asked = [fetch for fetch in run.fetches if fetch.ids]
+    asked = [fetch for fetch in run.fetches if isinstance(fetch, RefreshFetch)]
     assert len(failed) == 1
     assert len(asked) > 1
     assert set(asked[1].ids) == set(failed[0].ids)
@@ -584,7 +591,7 @@ def test_added_paused_and_moved_subreddits_take_effect_and_nothing_known_is_lost
     added = run.world.add(2, "c")
     run.run(40)
     assert sorted(run.new_ids()) == sorted(first + added)
-    assert {(group.tier, group.names) for group in run.planner.watchlist.groups} == {
+    assert {(group.priority, group.names) for group in run.planner.watchlist.groups} == {
         ("fast", ("a", "c")),
         ("slow", ("b",)),
     }
@@ -605,9 +612,11 @@ def test_an_unchanged_configuration_changes_nothing() -> None:
     assert run.planner.watchlist.groups == groups
 
 
-def test_the_default_tiers_are_polled_every_5_10_and_30_seconds() -> None:
-    tiers = [("fast", 60, 26), ("medium", 180, 45), ("slow", 600, 44)]
-    subreddits = [Subreddit(f"{tier}{n}", seconds, tier) for tier, seconds, count in tiers for n in range(count)]  # type: ignore[arg-type]
+def test_the_default_priorities_are_polled_every_5_10_and_30_seconds() -> None:
+    priorities = [("fast", 60, 26), ("medium", 180, 45), ("slow", 600, 44)]
+    subreddits = [
+        Subreddit(f"{priority}{n}", seconds, priority) for priority, seconds, count in priorities for n in range(count)
+    ]  # type: ignore[arg-type]
     run = harness(subreddits)
     assert [group.interval for group in run.planner.watchlist.groups] == [5, 10, 30]
     run.run(600)
