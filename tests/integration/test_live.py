@@ -25,7 +25,7 @@ from tests.integration.workers import eventually
 from tests.live_client import Api, event_stream, frame, live_api, posts_until, publish
 from tests.unit.web.live.records import enriched
 from web.api.live import transport
-from web.live import hub as hub_module
+from web.live import resume
 from web.live.token import encode_token
 from web.services import services_of
 
@@ -151,7 +151,7 @@ async def test_who_comes_back_too_late_is_told(api: Api) -> None:
     strange = encode_token(UUID(int=5), api.hub._fanout.told)
     ahead = encode_token(api.hub._fanout.topic, [9] * len(api.hub._fanout.told))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hub_module, "AHEAD_SECONDS", 0.3)
+        patch.setattr(resume, "AHEAD_SECONDS", 0.3)
         for given, reason in ((strange, "other_topic"), (ahead, "ahead")):
             async with api.socket(f"?since={given}") as socket:
                 assert (await frame(socket, "reset"))["reason"] == reason
@@ -239,10 +239,10 @@ async def test_a_client_that_reads_nothing_is_dropped_and_the_others_go_on(live_
         silent.transport.pause_reading()
         reading = asyncio.create_task(posts_until(socket, "end"))
         for number in range(100):
-            if len(api.hub._connections) < 2:
+            if len(api.hub._queues) < 2:
                 break
             await publish(api.settings, [enriched(f"p{number}x{n}", url="u" * 35_000) for n in range(20)])
-        await eventually(lambda: len(api.hub._connections) == 1, 15)
+        await eventually(lambda: len(api.hub._queues) == 1, 15)
         await publish(api.settings, [enriched("end")])
         await reading
 

@@ -1,7 +1,7 @@
-"""What travels on the live stream: frames to a client, messages from it. The same JSON on the socket and in server-sent events.
+"""The messages of the live stream: frames to a client, and filters from it. The JSON is the same on the socket and in server-sent events.
 
-A post has the names of the REST API. Times are ISO 8601 in UTC, velocities per second and null when unknown.
-`id` of a frame is the resume token: given back as `?since=` or Last-Event-ID it brings what came after that frame.
+The fields of a post have the names of the REST API. Times are ISO 8601 in UTC. Velocities are per second, and null when unknown.
+The `id` of a frame is the resume token: sent back as `?since=` or Last-Event-ID, it brings what came after that frame.
 """
 
 from datetime import datetime
@@ -14,9 +14,9 @@ from signalflow.errors import Invalid
 from signalflow.events import Enriched, Int32, PostId, TextFeatures, Time
 
 Token = Annotated[str, Meta(description="Resume token: give it back as `since` or Last-Event-ID.", max_length=8192)]
-# Why a client must load anew what it shows: records that it missed are no longer there, or its token is of another log.
+# Why a client must reload what it shows: records that it missed are no longer there, or its token belongs to another topic.
 ResetReason = Literal["expired", "other_topic", "ahead", "too_far"]
-# Why a connection ends, or why a message of the client was refused (`invalid`: the connection goes on).
+# Why a connection ends. With `invalid` it goes on: a message of the client was refused.
 ErrorCode = Literal["invalid", "flood", "slow", "expired", "restart"]
 
 

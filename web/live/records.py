@@ -12,10 +12,10 @@ from web.live.protocol import LivePost, encode_frame
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An observation with its place in the log and what filters look at.
+    """An observation with its partition and offset, and the text that filters look at.
 
-    `subreddit` in lower case; `words` the title and the keywords, case-folded, one a line; `text` the JSON of the post,
-    `size` its bytes in UTF-8.
+    `subreddit` is in lower case. `words` has the title and the keywords, case-folded, each in a line. `text` is the JSON of the
+    post, and `size` the number of its bytes in UTF-8.
     """
 
     partition: int
@@ -38,7 +38,7 @@ class Record:
 
 
 def live_record(partition: int, offset: int, value: bytes) -> Record | None:
-    """The record as clients get it; None for what is no news: a backfill, or an observation older than what was known.
+    """The record as clients get it; None for a backfill and for a late observation, which are no news.
 
     Raises Invalid when it cannot be decoded.
     """
@@ -52,14 +52,14 @@ def live_record(partition: int, offset: int, value: bytes) -> Record | None:
 
 
 class Newest:
-    """The newest observation of each of the last `most` posts: a redelivered record that is older must not come after it."""
+    """The newest observation of each of the last `most` posts: a redelivered older record must not follow it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._of: dict[str, tuple[int, datetime]] = {}
 
     def is_stale(self, record: Record) -> bool:
-        """Whether an observation at least as new stands before this record in the log."""
+        """Whether an observation of the post that is at least as new precedes this record in the log."""
         known = self._of.get(record.id)
         return known is not None and known[0] < record.offset and known[1] >= record.observed_at
 
@@ -72,7 +72,7 @@ class Newest:
 
 
 class Backlog:
-    """Records that wait for one client: of each post the newest alone, in each partition by offset."""
+    """Records that wait for one client: the newest of each post, in each partition by offset."""
 
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
@@ -82,18 +82,18 @@ class Backlog:
         return len(self._records)
 
     def add(self, record: Record) -> None:
-        """Append a record; one that waits of the same post is replaced if it is older."""
+        """Append a record. It replaces an older record of the same post."""
         known = self._records.get(record.id)
         if known is not None:
             self.coalesced += 1
             if known.observed_at >= record.observed_at:
                 return
-            # To the end, or a frame that takes the first ones would pass over what lies between.
+            # The record moves to the end: in its old place, a frame could take it before records of lower offsets.
             del self._records[record.id]
         self._records[record.id] = record
 
     def take(self, most: int, most_bytes: int) -> list[Record]:
-        """Remove and return the first ones: at least one, and no more than that many or that many bytes."""
+        """Remove and return the first records: one at least, otherwise `most` and `most_bytes` at most."""
         taken: list[Record] = []
         for record in islice(self._records.values(), most):
             most_bytes -= record.size
@@ -105,42 +105,42 @@ class Backlog:
         return taken
 
     def drain(self) -> list[Record]:
-        """Remove and return all."""
+        """Remove and return all records."""
         drained, self._records = list(self._records.values()), {}
         return drained
 
     def keep(self, matches: Callable[[Record], bool]) -> int:
-        """Remove what does not match; returns how many that were."""
+        """Remove the records that do not match; returns their number."""
         before = len(self._records)
         self._records = {id_: record for id_, record in self._records.items() if matches(record)}
         return before - len(self._records)
 
-    def low_water(self, positions: list[int]) -> list[int]:
-        """These positions, moved back to the first record of each partition that still waits."""
-        low = positions.copy()
+    def low_water(self, offsets: list[int]) -> list[int]:
+        """These offsets, moved back in each partition to the first record that waits."""
+        low = offsets.copy()
         for record in self._records.values():
             low[record.partition] = min(low[record.partition], record.offset)
         return low
 
 
 class Tail:
-    """The last records of each partition, so that clients that come back after seconds need not ask Kafka."""
+    """The last records of each partition: clients that resume after some seconds need no read from Kafka."""
 
-    def __init__(self, positions: list[int], most: int) -> None:
-        self._most = max(most // len(positions), 1)
-        self._records: list[deque[Record]] = [deque() for _ in positions]
-        # From here on each partition is complete.
-        self.start = positions.copy()
+    def __init__(self, offsets: list[int], most: int) -> None:
+        self._most = max(most // len(offsets), 1)
+        self._records: list[deque[Record]] = [deque() for _ in offsets]
+        # The tail has all records from these offsets on.
+        self.start = offsets.copy()
 
     def add(self, record: Record) -> None:
-        """Append a record, the next of its partition."""
+        """Append the next record of its partition."""
         records = self._records[record.partition]
         if len(records) >= self._most:
             self.start[record.partition] = records.popleft().offset + 1
         records.append(record)
 
     def covers(self, since: Sequence[int]) -> bool:
-        """Whether nothing after these positions has been forgotten."""
+        """Whether the tail still has all records from these offsets on."""
         return all(offset >= start for offset, start in zip(since, self.start, strict=True))
 
     def between(self, since: Sequence[int], until: Sequence[int]) -> Iterator[Record]:

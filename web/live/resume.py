@@ -1,63 +1,132 @@
-"""What a client missed, read again from Kafka for it alone."""
+"""Clients that resume: whether they can, and the records that they missed, which are read from Kafka for each of them alone."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 
-from signalflow.errors import Invalid
+from signalflow.errors import Fatal, Invalid, Retryable
 from signalflow.settings import Settings
+from web.live.fanout import MOST_POSTS_A_FRAME, Fanout
+from web.live.frame_queue import FrameQueue
 from web.live.kafka_log import Cut, open_log
+from web.live.protocol import ResetReason
 from web.live.records import Record, live_record
+from web.live.token import Token
 
 log = structlog.get_logger()
 
 READ_RECORDS = 1_000
+RETRY_SECONDS = 1.0
+# So many clients at once get records from Kafka: each costs a consumer, and the time to decode.
+RESUMES_AT_ONCE = 2
+# Another API process may have told a client offsets that this one has not read yet. The client waits for them this long.
+AHEAD_SECONDS = 5.0
 
 
-class OtherTopic(Cut):
-    """The topic was deleted and made again."""
+class TopicRecreated(Cut):
+    """The topic was deleted and created again."""
 
 
-class Chunk(NamedTuple):
-    """Some records, and the next offsets that will be read."""
+class MissedRecords(NamedTuple):
+    """Some of the records that a client missed, and the next offsets that will be read."""
 
     records: list[Record]
-    positions: list[int]
+    offsets: list[int]
 
 
-async def replay(settings: Settings, topic: UUID, since: Sequence[int], until: Sequence[int]) -> AsyncIterator[Chunk]:
+class Resumes:
+    """The clients of one process that resume. `news` is called when a client was offered records."""
+
+    def __init__(self, settings: Settings, news: Callable[[], None]) -> None:
+        self._settings = settings
+        self._news = news
+        self._at_once = asyncio.Semaphore(RESUMES_AT_ONCE)
+
+    async def obstacle(
+        self, fanout: Fanout, since: Token, next_tick: Callable[[], Awaitable[None]]
+    ) -> ResetReason | None:
+        """Why a client cannot resume from its token; None when it can, as far as is known without reading from Kafka."""
+        if since.topic != fanout.topic or len(since.offsets) != len(fanout.told):
+            return "other_topic"
+        try:
+            async with asyncio.timeout(AHEAD_SECONDS):
+                while any(offset > told for offset, told in zip(since.offsets, fanout.told, strict=True)):
+                    await next_tick()
+        except TimeoutError:
+            return "ahead"
+        missed = sum(told - offset for offset, told in zip(since.offsets, fanout.told, strict=True))
+        return "too_far" if missed > self._settings.live_replay_records else None
+
+    async def resume(self, fanout: Fanout, queue: FrameQueue, until: Sequence[int]) -> None:
+        """Offer a client the records before `until` that it missed, as fast as it takes them."""
+        async with self._at_once:
+            try:
+                while not await self._offer_missed(fanout, queue, until):
+                    await asyncio.sleep(RETRY_SECONDS)
+                reason: ResetReason | None = None
+            except TopicRecreated:
+                reason = "other_topic"
+            except (Cut, Fatal):
+                reason = "expired"
+        fanout.finish_resuming(queue.client)
+        if reason:
+            queue.deliver(fanout.reset(queue.client, reason))
+        self._news()
+
+    async def _offer_missed(self, fanout: Fanout, queue: FrameQueue, until: Sequence[int]) -> bool:
+        """Whether all records were offered; False when the brokers went away. Raises Cut when some of them are gone."""
+        client = queue.client
+        assert client.resumed_to is not None
+        try:
+            async for missed in missed_records(self._settings, fanout.topic, client.resumed_to, until):
+                fanout.offer_missed(client, missed.records, missed.offsets)
+                self._news()
+                while len(client.backlog) >= MOST_POSTS_A_FRAME:
+                    await queue.accepted()
+        except Cut:
+            raise
+        except Retryable as error:
+            log.warning("live_replay_waits", error=str(error))
+            return False
+        return True
+
+
+async def missed_records(
+    settings: Settings, topic: UUID, since: Sequence[int], until: Sequence[int]
+) -> AsyncIterator[MissedRecords]:
     """The records from `since` to before `until`.
 
-    Raises Cut when some of them are gone, OtherTopic, and Retryable when the brokers are away.
+    Raises Cut when some of them are gone, TopicRecreated, and Retryable when the brokers are away.
     """
-    async with open_log(settings) as kept:
-        if kept.topic != topic:
-            raise OtherTopic("the topic was made anew")
-        # A partition of which nothing is missed may well have forgotten it all.
+    async with open_log(settings) as opened:
+        if opened.topic != topic:
+            raise TopicRecreated("the topic was deleted and created again")
+        # A partition in which the client missed nothing may have lost all its records.
         starts = [
             max(start, first) if start >= end else start
-            for start, first, end in zip(since, kept.first, until, strict=True)
+            for start, first, end in zip(since, opened.first, until, strict=True)
         ]
-        if not kept.has(starts):
+        if not opened.has(starts):
             raise Cut("the records after the resume token are no longer in the log")
-        kept.seek(starts)
-        positions = starts
-        while any(position < end for position, end in zip(positions, until, strict=True)):
+        opened.seek(starts)
+        offsets = starts
+        while any(offset < end for offset, end in zip(offsets, until, strict=True)):
             found = []
-            for read in await kept.read(READ_RECORDS):
+            for read in await opened.read(READ_RECORDS):
                 if read.offset >= until[read.partition]:
                     continue
                 record = decoded(read.partition, read.offset, read.value)
                 if record is not None:
                     found.append(record)
-            positions = await kept.positions()
-            yield Chunk(found, [min(position, end) for position, end in zip(positions, until, strict=True)])
+            offsets = await opened.positions()
+            yield MissedRecords(found, [min(offset, end) for offset, end in zip(offsets, until, strict=True)])
 
 
 def decoded(partition: int, offset: int, value: bytes | None) -> Record | None:
-    """`live_record`; None as well for a record that cannot be decoded, which is logged: there is nobody to send it to."""
+    """The record as clients get it, as `live_record` says. A record that cannot be decoded is logged, and no client gets it."""
     try:
         return None if value is None else live_record(partition, offset, value)
     except Invalid as error:

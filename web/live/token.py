@@ -1,4 +1,4 @@
-"""The resume token: the log it belongs to, and per partition the first offset that the client has not got.
+"""The resume token: the id of the topic, and for each partition the first offset that the client has not received.
 
 Compact and opaque: base64url without padding of a version byte, the topic's id, and the offsets as LEB128.
 """
@@ -19,14 +19,14 @@ _LARGEST_OFFSET = 2**63 - 1
 
 @dataclass(frozen=True)
 class Token:
-    """A position in a topic. `offsets` has one number for every partition."""
+    """Where a client resumes. `offsets` has the next offset of each partition."""
 
     topic: UUID
     offsets: tuple[int, ...]
 
 
 def encode_token(topic: UUID, offsets: Sequence[int]) -> str:
-    """The text of a position."""
+    """The token as text."""
     plain = bytearray([_VERSION])
     plain += topic.bytes
     for offset in offsets:
@@ -38,7 +38,7 @@ def encode_token(topic: UUID, offsets: Sequence[int]) -> str:
 
 
 def decode_token(text: str) -> Token:
-    """The position that was encoded. Raises Invalid for any other text."""
+    """The token that was encoded. Raises Invalid for any other text."""
     malformed = Invalid("not a resume token of this API", "since")
     if len(text) > MOST_CHARACTERS:
         raise malformed
@@ -56,7 +56,7 @@ def decode_token(text: str) -> Token:
             offsets.append(value)
             value = shift = 0
     token = Token(UUID(bytes=plain[1:_HEAD]), tuple(offsets))
-    # A position has one text only: nothing cut off, no padding within, no number with more bytes than it needs.
+    # A token has only one text: it is not cut off, has no padding inside, and no number has more bytes than it needs.
     if shift or max(offsets) > _LARGEST_OFFSET or encode_token(token.topic, token.offsets) != text:
         raise malformed
     return token

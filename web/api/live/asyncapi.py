@@ -14,7 +14,7 @@ from web.live.protocol import Error, Filter, Heartbeat, Posts, Reset
 
 _FRAMES = (Posts, Heartbeat, Reset, Error)
 _SCHEMAS = "#/components/schemas/"
-# Of a dead letter that one of our agents wrote; the headers of the record that failed come before them, untouched.
+# The headers that our agents add to a dead letter. The headers of the record that failed precede them, unchanged.
 _DEAD_LETTER_HEADERS = (
     "topic",
     "partition",

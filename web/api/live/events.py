@@ -5,11 +5,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from web.access import Principal, is_within, principal_of
-from web.api.live.transport import carry, say_goodbye
-from web.live.connection import Ending
-from web.live.fanout import Outgoing, error_frame
+from web.api.live.transport import say_goodbye, send_frames
+from web.live.admission import NotAdmitted
+from web.live.frame_queue import Ending
+from web.live.frames import Outgoing, error_frame
 from web.live.hub import Hub
-from web.live.places import Refused
 from web.live.protocol import Filter
 from web.live.token import Token
 from web.problems import refusal
@@ -21,12 +21,12 @@ HEADERS = {
     # Proxies such as nginx would collect events before they pass them on.
     "X-Accel-Buffering": "no",
 }
-# What a browser waits before it reconnects.
+# A browser waits this long before it reconnects.
 RETRY_MS = 2_000
 
 
 class EventStream(Response):
-    """An endless response. A client that cannot be admitted gets a problem instead."""
+    """A response without an end. A client that is not admitted gets a problem instead."""
 
     media_type = MEDIA_TYPE
 
@@ -41,7 +41,7 @@ class EventStream(Response):
         try:
             with hub.admitted(self._principal.name):
                 await self._serve(hub, receive, send)
-        except Refused as error:
+        except NotAdmitted as error:
             await refusal(error.status, str(error), {"Retry-After": "5"})(scope, receive, send)
 
     async def _serve(self, hub: Hub, receive: Receive, send: Send) -> None:
@@ -50,10 +50,10 @@ class EventStream(Response):
         async def body(content: bytes, *, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": content, "more_body": more})
 
-        async def say(frame: Outgoing) -> None:
+        async def send_frame(frame: Outgoing) -> None:
             await body(frame.event)
 
-        async def gone() -> None:
+        async def disconnected() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
 
@@ -64,8 +64,8 @@ class EventStream(Response):
         async def goodbye(ending: Ending) -> None:
             await body(error_frame(ending.code, ending.message).event, more=False)
 
-        async with hub.joined(self._wanted, self._since) as connection:
+        async with hub.joined(self._wanted, self._since) as queue:
             await body(f"retry: {RETRY_MS}\n\n".encode())
-            ending = await carry(connection, say, gone(), is_allowed)
+            ending = await send_frames(queue, send_frame, disconnected(), is_allowed)
             if ending is not None:
                 await say_goodbye(goodbye(ending))

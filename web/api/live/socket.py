@@ -7,9 +7,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from signalflow.errors import Invalid
 from web.access import SUBPROTOCOL, principal_of_socket
-from web.api.live.transport import carry, say_goodbye
-from web.live.connection import Connection, Ending
-from web.live.fanout import Outgoing, error_frame
+from web.api.live.transport import say_goodbye, send_frames
+from web.live.frame_queue import Ending, FrameQueue
+from web.live.frames import Outgoing, error_frame
 from web.live.hub import Hub
 from web.live.protocol import ErrorCode, Filter, decode_filter
 from web.live.token import Token
@@ -18,13 +18,13 @@ from web.live.token import Token
 CLOSE_CODES: dict[ErrorCode, int] = {"invalid": 1008, "flood": 1008, "expired": 1008, "restart": 1012, "slow": 1013}
 # The largest filter that is valid has 45 kB.
 MOST_CHARACTERS = 64 << 10
-# Messages of one client: so many at once, and then so many a second.
+# A client may send BURST messages at once, and then MESSAGES_PER_SECOND.
 BURST = 20
 MESSAGES_PER_SECOND = 2.0
 
 
-async def converse(websocket: WebSocket, hub: Hub, wanted: Filter, since: Token | None) -> None:
-    """Accept the socket and serve it to its end."""
+async def serve_socket(websocket: WebSocket, hub: Hub, wanted: Filter, since: Token | None) -> None:
+    """Accept the socket, and serve it until it ends."""
     await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
 
     async def send(frame: Outgoing) -> None:
@@ -34,8 +34,8 @@ async def converse(websocket: WebSocket, hub: Hub, wanted: Filter, since: Token 
         return await principal_of_socket(websocket) is not None
 
     try:
-        async with hub.joined(wanted, since) as connection:
-            ending = await carry(connection, send, _listen(websocket, hub, connection), is_allowed)
+        async with hub.joined(wanted, since) as queue:
+            ending = await send_frames(queue, send, _listen(websocket, hub, queue), is_allowed)
             if ending is not None:
                 await say_goodbye(_close(websocket, send, ending))
     except WebSocketDisconnect:
@@ -47,21 +47,21 @@ async def _close(websocket: WebSocket, send: Callable[[Outgoing], Awaitable[None
     await websocket.close(CLOSE_CODES[ending.code], ending.code)
 
 
-async def _listen(websocket: WebSocket, hub: Hub, connection: Connection) -> Ending | None:
-    """Take filters until the client goes, or sends too many messages."""
-    allowance, asked = float(BURST), asyncio.get_running_loop().time()
+async def _listen(websocket: WebSocket, hub: Hub, queue: FrameQueue) -> Ending | None:
+    """Take filters until the client disconnects or sends too many messages."""
+    allowance, last = float(BURST), asyncio.get_running_loop().time()
     while True:
         message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             return None
         now = asyncio.get_running_loop().time()
-        allowance, asked = min(allowance + (now - asked) * MESSAGES_PER_SECOND, BURST) - 1, now
+        allowance, last = min(allowance + (now - last) * MESSAGES_PER_SECOND, BURST) - 1, now
         if allowance < 0:
             return Ending("flood", f"more than {BURST} messages at once, or {MESSAGES_PER_SECOND:.0f} a second")
         try:
-            hub.change(connection, _filter_in(message.get("text")))
+            hub.change(queue, _filter_in(message.get("text")))
         except Invalid as error:
-            connection.deliver(error_frame("invalid", str(error)))
+            queue.deliver(error_frame("invalid", str(error)))
 
 
 def _filter_in(text: str | None) -> Filter:

@@ -1,4 +1,4 @@
-"""What a client asks for when it connects: filter and resume token from the address, and whether its page may ask at all."""
+"""What a client asks for when it connects: the filter, the resume token, and the origin of the page that asks."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ SINGLE = ("trending", "min_score")
 LAST_EVENT_ID = "Last-Event-ID"
 
 
-def wanted(query: QueryParams) -> Filter:
-    """The filter in an address: lists repeated or with commas (`subreddits=python,rust`). Raises Invalid that names the parameter."""
+def filter_in(query: QueryParams) -> Filter:
+    """The filter in the query. A list is repeated or has commas (`subreddits=python,rust`). Raises Invalid that names the parameter."""
     fields: dict[str, Any] = {name: query[name] for name in SINGLE if name in query}
     for name in LISTS:
         fields[name] = [part.strip() for given in query.getlist(name) for part in given.split(",") if part.strip()]
@@ -31,13 +31,13 @@ def wanted(query: QueryParams) -> Filter:
 
 
 def resume_token(connection: HTTPConnection) -> Token | None:
-    """Where the client wants to go on. A browser that reconnects sends the header, which is newer than its address. Raises Invalid."""
+    """Where the client resumes. A browser that reconnects sends the header, which is newer than the query. Raises Invalid."""
     text = connection.headers.get(LAST_EVENT_ID) or connection.query_params.get("since")
     return decode_token(text) if text else None
 
 
-def may_ask(connection: HTTPConnection, settings: Settings) -> bool:
-    """Whether the page that asks, if one does, is ours or one of `live_origins`."""
+def is_origin_allowed(connection: HTTPConnection, settings: Settings) -> bool:
+    """Whether the page that asks is ours or of one of `live_origins`. A client without an Origin header is no page, and allowed."""
     origin = connection.headers.get("origin")
     return (
         origin is None
@@ -47,7 +47,7 @@ def may_ask(connection: HTTPConnection, settings: Settings) -> bool:
 
 
 def parameters() -> list[dict[str, Any]]:
-    """The query parameters, as OpenAPI wants them, from the types."""
+    """The parameters as OpenAPI describes them, derived from the types."""
     properties = ecma(msgspec.json.schema_components([Filter])[1]["Filter"]["properties"])
     described = [
         {"name": name, "in": "query", "required": False, "explode": False, "description": schema.get("description", "")}

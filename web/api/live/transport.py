@@ -1,42 +1,43 @@
-"""What the socket and the event stream have in common: sending frames until one side ends it."""
+"""What the socket and the event stream have in common: they send frames until the client or the hub ends the connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from signalflow.errors import Retryable
-from web.live.connection import Connection, Ending
-from web.live.fanout import Outgoing
+from web.live.frame_queue import Ending, FrameQueue
+from web.live.frames import Outgoing
 
-# How long a connection may outlive the token, session or key that it was made with.
+# A connection may outlive the token, session or key that opened it by this long.
 RECHECK_SECONDS = 15.0
-# A client that is stalled does not hear why its connection ends.
+# A client that takes no frame within this time does not get the reason why its connection ends.
 GOODBYE_SECONDS = 1.0
 
 Send = Callable[[Outgoing], Awaitable[None]]
 
 
-async def carry(
-    connection: Connection,
+async def send_frames(
+    queue: FrameQueue,
     send: Send,
     listen: Coroutine[Any, Any, Ending | None],
     is_allowed: Callable[[], Awaitable[bool]],
 ) -> Ending | None:
-    """Send frames until the hub, the client or its right to be here ends it; why, or None when the client has gone.
+    """Send frames until the connection ends; returns why, or None when the client has disconnected.
 
-    `listen` returns when the client goes, or does something that ends the connection.
+    `listen` returns when the client disconnects, or sends a message that ends the connection. `is_allowed` is asked every
+    RECHECK_SECONDS whether the client may still read.
     """
 
     async def write() -> Ending | None:
         while True:
-            await send(await connection.next())
+            await send(await queue.next())
 
     tasks = [asyncio.create_task(part) for part in (write(), listen, _expired(is_allowed))]
-    waited: list[asyncio.Future[Ending | None]] = [connection.ended, *tasks]  # type: ignore[list-item]
+    waited: list[asyncio.Future[Ending | None]] = [queue.ended, *tasks]  # type: ignore[list-item]
     try:
         done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        if connection.ended in done:
-            return connection.ended.result()
+        if queue.ended in done:
+            return queue.ended.result()
         return done.pop().result()
     finally:
         for task in tasks:
@@ -45,7 +46,7 @@ async def carry(
 
 
 async def _expired(is_allowed: Callable[[], Awaitable[bool]]) -> Ending:
-    """Return when the client may no longer read. While that cannot be looked up, it may."""
+    """Return when the client may no longer read. It may while this cannot be looked up."""
     while True:
         await asyncio.sleep(RECHECK_SECONDS)
         try:
@@ -56,7 +57,7 @@ async def _expired(is_allowed: Callable[[], Awaitable[bool]]) -> Ending:
 
 
 async def say_goodbye(goodbye: Coroutine[Any, Any, None]) -> None:
-    """The last words, if the client takes them in time."""
+    """Send the reason why the connection ends, if the client takes it in time."""
     try:
         async with asyncio.timeout(GOODBYE_SECONDS):
             await goodbye

@@ -13,7 +13,9 @@ from signalflow.events import DeadLetter, Envelope, Metadata, Post, encode
 from signalflow.settings import Settings
 from tests.unit.web.live.records import EPOCH, enriched, record
 from web.api.live.asyncapi import document
-from web.live.fanout import Fanout, Limits, Outgoing, error_frame
+from web.live.clients import Limits
+from web.live.fanout import Fanout
+from web.live.frames import Outgoing, error_frame
 from web.live.protocol import Filter, encode_frame
 
 DOCUMENT = document(Settings(topic_prefix="here-"))

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from tests.unit.web.live.records import EPOCH, enriched, record
 from web.live import fanout as module
-from web.live.fanout import Client, Fanout, Limits, Outgoing
+from web.live.clients import Client, Limits
+from web.live.fanout import Fanout
+from web.live.frames import Outgoing
 from web.live.matching import Matcher
 from web.live.protocol import Filter
 from web.live.records import Backlog, Newest, Record, live_record
@@ -305,20 +307,20 @@ class World:
         reader.seen_here[post_id] = observed_at
         reader.seen[post_id] = max(observed_at, reader.seen.get(post_id, EPOCH))
 
-    def replay(self, reader: Reader, most: int) -> None:
-        """One read from Kafka for a reader that is missing more than the tail has."""
+    def read_missed(self, reader: Reader, most: int) -> None:
+        """One read from Kafka for a reader that missed more than the tail keeps."""
         client = reader.client
-        if client is None or client.replayed_to is None:
+        if client is None or client.resumed_to is None:
             return
-        positions = list(client.replayed_to)
+        offsets = list(client.resumed_to)
         found = []
         for partition, end in enumerate(reader.until):
-            for each in self.log[partition][positions[partition] : min(positions[partition] + most, end)]:
-                positions[partition] = each.offset + 1
+            for each in self.log[partition][offsets[partition] : min(offsets[partition] + most, end)]:
+                offsets[partition] = each.offset + 1
                 found.append(each)
-        self.state.replay(client, found, positions)
-        if positions == reader.until:
-            self.state.replayed(client)
+        self.state.offer_missed(client, found, offsets)
+        if offsets == reader.until:
+            self.state.finish_resuming(client)
 
     def settle(self) -> None:
         """Everybody comes back and accepts all there is."""
@@ -326,7 +328,7 @@ class World:
             self.come(reader)
         for _ in range(100):
             for reader in self.readers:
-                self.replay(reader, 1000)
+                self.read_missed(reader, 1000)
                 self.accept(reader)
             self.tick()
         for reader in self.readers:
@@ -353,7 +355,7 @@ steps = st.one_of(
     st.tuples(st.just("tick")),
     st.tuples(st.sampled_from(["come", "come", "go", "accept"]), readers),
     st.tuples(st.just("fall_behind"), readers, st.lists(observations, min_size=9, max_size=12)),
-    st.tuples(st.just("replay"), readers, st.integers(1, 3)),
+    st.tuples(st.just("read_missed"), readers, st.integers(1, 3)),
 )
 
 
@@ -386,29 +388,29 @@ def test_nothing_is_lost_and_no_post_goes_back_in_time_however_clients_come_and_
             assert seen == observed_at if world.strict else seen >= observed_at
 
 
-def replaying() -> tuple[World, Reader]:
+def resuming() -> tuple[World, Reader]:
     """A reader that got the first two of six posts that it missed, and has four to come."""
     world = World([Filter()], tail=2)
     reader = world.readers[0]
     world.come(reader)
     world.fall_behind(reader, [(post_id, 1, 1) for post_id in KEYS])
-    world.replay(reader, 1)
+    world.read_missed(reader, 1)
     world.tick()
     world.accept(reader)
     assert sorted(reader.seen) == ["p0", "p1"]
     return world, reader
 
 
-def test_who_leaves_in_the_middle_of_a_replay_gets_the_rest_of_it_at_the_next_return() -> None:
-    world, reader = replaying()
+def test_a_client_that_leaves_while_it_resumes_gets_the_rest_when_it_resumes_again() -> None:
+    world, reader = resuming()
     world.go(reader)
     world.settle()
     assert sorted(reader.seen) == sorted(KEYS)
 
 
-def test_what_comes_during_a_replay_waits_for_its_end() -> None:
-    """Or the observation that was missed would follow the newer one of the same post."""
-    world, reader = replaying()
+def test_records_that_come_while_a_client_resumes_wait_until_it_has_what_it_missed() -> None:
+    """Otherwise a missed observation would follow a newer one of the same post."""
+    world, reader = resuming()
     world.burst([("p5", 2, 1)])
     world.tick()
     world.accept(reader)

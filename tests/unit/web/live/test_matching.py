@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 from signalflow.errors import Invalid
 from signalflow.events import TextFeatures
 from tests.unit.web.live.records import record
-from web.api.live.subscription import wanted
+from web.api.live.subscription import filter_in
 from web.live.matching import Matcher
 from web.live.protocol import Filter, decode_filter
 
@@ -63,7 +63,7 @@ def test_an_address_says_a_filter() -> None:
     query = QueryParams(
         "subreddits=Python,rust&subreddits=golang&trending=true&min_score=-5&keywords=gpt+5&ids=abc,&other=1"
     )
-    assert wanted(query) == Filter(
+    assert filter_in(query) == Filter(
         subreddits=["Python", "rust", "golang"], trending=True, min_score=-5, keywords=["gpt 5"], ids=["abc"]
     )
 
@@ -82,7 +82,7 @@ def test_an_address_says_a_filter() -> None:
 )
 def test_a_bad_parameter_is_named(query: str, field: str) -> None:
     with pytest.raises(Invalid) as caught:
-        wanted(QueryParams(query))
+        filter_in(QueryParams(query))
     assert caught.value.field == field
 
 

@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from signalflow.settings import Settings
-from web.api.live.subscription import may_ask
+from web.api.live.subscription import is_origin_allowed
 
 OURS = "http://localhost:8000"
 
@@ -20,8 +20,8 @@ OURS = "http://localhost:8000"
         ("http://[", False),
     ],
 )
-def test_only_our_pages_and_those_that_are_named_may_ask(origin: str | None, allowed: bool) -> None:
+def test_only_our_pages_and_pages_of_named_origins_may_open_the_stream(origin: str | None, allowed: bool) -> None:
     headers = {"host": "localhost:8000"} | ({"origin": origin} if origin else {})
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     connection = HTTPConnection({"type": "http", "headers": raw})
-    assert may_ask(connection, Settings(live_origins="https://friend.example")) is allowed
+    assert is_origin_allowed(connection, Settings(live_origins="https://friend.example")) is allowed

@@ -1,23 +1,24 @@
-"""One client between the hub, which delivers frames, and the transport, which sends them when the client accepts them."""
+"""The frames of one client, between the hub, which adds them, and the transport, which sends them as fast as the client takes them."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from web.live.fanout import Client, Outgoing
+from web.live.clients import Client
+from web.live.frames import Outgoing
 from web.live.protocol import ErrorCode
 
 
 class Ending(NamedTuple):
-    """Why a connection ends."""
+    """Why the connection of a client ends."""
 
     code: ErrorCode
     message: str
 
 
-class Connection:
-    """The frames of one client, in order. `ended` is set when the hub has nothing more to say to it."""
+class FrameQueue:
+    """Frames in the order of delivery. `ended` is set when the hub ends the connection."""
 
     def __init__(self, client: Client, on_ready: Callable[[Client], None]) -> None:
         self.client = client
@@ -28,13 +29,13 @@ class Connection:
         self._on_ready = on_ready
 
     def deliver(self, frame: Outgoing) -> None:
-        """Queue a frame. The hub delivers posts only to a client that is ready, so that the queue stays short."""
+        """Add a frame. The hub delivers posts only to a client that is ready, so the queue stays short."""
         self.client.ready = False
         self._frames.append(frame)
         self._delivered.set()
 
     async def next(self) -> Outgoing:
-        """The next frame. Asking for it says that the one before was accepted."""
+        """The next frame. A call says that the client accepted the frame before."""
         self._accepted.set()
         while not self._frames:
             self._delivered.clear()
@@ -44,11 +45,11 @@ class Connection:
         return self._frames.popleft()
 
     async def accepted(self) -> None:
-        """Wait until a frame was accepted."""
+        """Wait until the client has accepted a frame."""
         self._accepted.clear()
         await self._accepted.wait()
 
     def end(self, ending: Ending) -> None:
-        """Say that the connection ends; only the first reason counts."""
+        """End the connection. Only the first reason counts."""
         if not self.ended.done():
             self.ended.set_result(ending)

@@ -1,0 +1,38 @@
+"""Frames as they are sent: text that is made once, whichever clients get it."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from web.live.protocol import Error, ErrorCode, Heartbeat, Reset, encode_frame
+from web.live.records import Record
+
+
+class Outgoing:
+    """One frame: its JSON, its resume token if it has one, and the number of posts in it."""
+
+    def __init__(self, text: str, token: str | None = None, posts: int = 0) -> None:
+        self.text = text
+        self.posts = posts
+        self._token = token
+
+    @cached_property
+    def event(self) -> bytes:
+        """The frame as a server-sent event, whose id is the resume token."""
+        id_ = "" if self._token is None else f"id: {self._token}\n"
+        return f"{id_}data: {self.text}\n\n".encode()
+
+
+def posts_frame(records: Sequence[Record], token: str) -> Outgoing:
+    """The records, whose JSON exists already."""
+    posts = ",".join([record.text for record in records])
+    return Outgoing(f'{{"type":"posts","id":"{token}","posts":[{posts}]}}', token, len(records))
+
+
+def frame_with_token(frame: Heartbeat | Reset) -> Outgoing:
+    """A heartbeat, or the news that missed records cannot be sent."""
+    return Outgoing(encode_frame(frame).decode(), frame.id)
+
+
+def error_frame(code: ErrorCode, message: str) -> Outgoing:
+    """Why a message was refused, or why the connection ends."""
+    return Outgoing(encode_frame(Error(code=code, message=message)).decode())
