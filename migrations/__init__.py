@@ -1,1 +1,1 @@
-"""The schema of the database, as Alembic revisions. Run them with `signalflow migrate` (signalflow/storage/migrate.py)."""
+"""The schema of the database, as Alembic revisions. `signalflow migrate` runs them (signalflow/storage/migrate.py)."""

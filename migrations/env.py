@@ -1,4 +1,7 @@
-"""Alembic's environment. The connection comes from signalflow/storage/migrate.py, which holds the advisory lock around the run."""
+"""Alembic's environment.
+
+signalflow/storage/migrate.py gives the connection, and holds the advisory lock during the run.
+"""
 
 from alembic import context
 

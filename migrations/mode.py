@@ -1,4 +1,4 @@
-"""Which of the two forms the time series take: chosen once, by the first revision, and read from its table ever after."""
+"""The two forms of the time series. The first revision chooses one and records it in schema_info."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from alembic import context, op
 
 Mode = Literal["timescaledb", "native"]
 
-# CREATE EXTENSION while the library is present but not preloaded kills the connection, so both must be known before.
+# CREATE EXTENSION ends the connection when the library is installed but not preloaded, so both are checked before.
 USABLE = """
 SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')
     OR (EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
@@ -16,7 +16,7 @@ SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')
 
 
 def choose_mode() -> Mode:
-    """The mode for a new schema: the one that the caller demands, else TimescaleDB where the server can use it."""
+    """The mode of a new schema: what the caller asks for, else TimescaleDB when the server can use it."""
     given: Mode | None = context.config.attributes.get("mode")
     if given is not None:
         return given

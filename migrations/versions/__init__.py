@@ -1,1 +1,1 @@
-"""One module a revision, forward only."""
+"""One module per revision. There is no way back."""

@@ -1,4 +1,4 @@
-"""The tables of the spine: posts, their history with its hourly rollup, text features, configuration, dead letters, gaps, workers."""
+"""The first tables: posts, history, rollup, text features, configuration, dead letters, gaps, workers."""
 
 from alembic import op
 
@@ -10,8 +10,8 @@ branch_labels = None
 depends_on = None
 
 COMMON = (
-    # One row. `history_from`: raw history before it was dropped, so neither partitions nor rollups are made for it again
-    # (it starts at the opening of Reddit: nothing was observed before).
+    # One row. `history_from`: raw history before this moment was dropped, so it gets no partitions and no rollup again.
+    # It begins with the opening of Reddit: nothing was observed before.
     """
 CREATE TABLE schema_info (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -19,7 +19,7 @@ CREATE TABLE schema_info (
     chosen_at timestamptz NOT NULL DEFAULT now(),
     history_from timestamptz NOT NULL DEFAULT '2005-06-23 00:00+00'
 )""",
-    # Every refresh updates a row: room for the new version on the same page (fillfactor).
+    # Every refresh updates a row: fillfactor leaves room for its new version on the same page.
     """
 CREATE TABLE posts (
     id text COLLATE "C" PRIMARY KEY,
@@ -46,10 +46,12 @@ CREATE TABLE posts (
     trending_score double precision NOT NULL,
     is_trending boolean NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05)""",
-    "COMMENT ON COLUMN posts.last_polled_at IS 'observed_at of the newest observation: the one that all numbers are from'",
-    "COMMENT ON COLUMN posts.text_observed_at IS 'observed_at of the newest observation that carried the body; NULL: none did yet'",
+    "COMMENT ON COLUMN posts.last_polled_at IS"
+    " 'observed_at of the newest observation: the one that all numbers are from'",
+    "COMMENT ON COLUMN posts.text_observed_at IS"
+    " 'observed_at of the newest observation that carried the body; NULL: none did yet'",
     "COMMENT ON COLUMN posts.score_velocity IS 'score per second since the observation before; NULL: unknown'",
-    # Newest first with a keyset cursor, the warm start, and what takes off today.
+    # For the list of newest posts with its cursor, for the start of the poller, and for windows of recent posts.
     "CREATE INDEX posts_newest ON posts (created_utc DESC, id DESC)",
     """
 CREATE TABLE post_nlp_features (
@@ -59,7 +61,7 @@ CREATE TABLE post_nlp_features (
     keywords jsonb NOT NULL CHECK (jsonb_typeof(keywords) = 'array'),
     topic_cluster text
 )""",
-    # Hours of the history that got rows since the rollup last looked; appended with the rows, so no writer waits for another.
+    # Hours of the history that got rows since the last rollup. Hours are only inserted, so no writer waits for another.
     "CREATE TABLE rollup_touched (bucket timestamptz NOT NULL)",
     """
 CREATE TABLE subreddit_config (
@@ -73,8 +75,10 @@ CREATE TABLE subreddit_config (
     checked_at timestamptz,
     last_polled_at timestamptz
 ) WITH (fillfactor = 50)""",
-    "COMMENT ON COLUMN subreddit_config.removed_at IS 'kept as a mark, so that loading the defaults does not bring it back'",
-    "COMMENT ON COLUMN subreddit_config.state IS 'unchecked, ok, or why Reddit refuses it: private, banned, not_found ...'",
+    "COMMENT ON COLUMN subreddit_config.removed_at IS"
+    " 'kept as a mark, so that loading the defaults does not bring it back'",
+    "COMMENT ON COLUMN subreddit_config.state IS"
+    " 'unchecked, ok, or why Reddit refuses it: private, banned, not_found ...'",
     "CREATE UNIQUE INDEX subreddit_config_name ON subreddit_config (lower(name))",
     """
 CREATE TABLE dlq_events (
@@ -110,7 +114,8 @@ CREATE TABLE listing_gaps (
     CHECK ((closed_at IS NULL) = (outcome IS NULL))
 )""",
     "COMMENT ON COLUMN listing_gaps.since IS 'posts created after this may be missing'",
-    "COMMENT ON COLUMN listing_gaps.after IS 'fullname from which the next page is fetched; NULL: the top of the listing'",
+    "COMMENT ON COLUMN listing_gaps.after IS"
+    " 'fullname from which the next page is fetched; NULL: the top of the listing'",
     "CREATE INDEX listing_gaps_open ON listing_gaps (id) WHERE closed_at IS NULL",
     """
 CREATE TABLE workers (
@@ -162,8 +167,8 @@ TIMESCALEDB = (
 SELECT create_hypertable('post_metrics_history', 'observed_at',
     chunk_time_interval => interval '1 day', create_default_indexes => false)""",
     "CREATE UNIQUE INDEX post_metrics_history_pkey ON post_metrics_history (post_id, observed_at)",
-    # The same expressions and names as in signalflow/storage/jobs.py. WITH NO DATA, because nothing else works inside a
-    # transaction; the policy fills it.
+    # The same expressions and names as in signalflow/storage/jobs.py. Only WITH NO DATA works inside a transaction; the
+    # policy fills the view.
     """
 CREATE MATERIALIZED VIEW post_metrics_hourly WITH (timescaledb.continuous) AS
 SELECT post_id, time_bucket(interval '1 hour', observed_at) AS bucket,
@@ -176,7 +181,8 @@ SELECT post_id, time_bucket(interval '1 hour', observed_at) AS bucket,
     max(comment_velocity) AS max_comment_velocity
 FROM post_metrics_history GROUP BY post_id, time_bucket(interval '1 hour', observed_at) WITH NO DATA""",
     "ALTER MATERIALIZED VIEW post_metrics_hourly SET (timescaledb.materialized_only = false)",
-    # The refresh window ends well before retention begins: refreshing a dropped range would delete its rollup.
+    # The refreshed window is much younger than what retention drops: a refresh of a dropped range would delete its
+    # rollup.
     """
 SELECT add_continuous_aggregate_policy('post_metrics_hourly', start_offset => interval '3 days',
     end_offset => interval '1 hour', schedule_interval => interval '30 minutes', if_not_exists => true)""",

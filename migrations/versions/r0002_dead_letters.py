@@ -1,4 +1,4 @@
-"""Dead letters that can be replayed: the topic's id, the link to the attempt before, and the record of every replay."""
+"""Replay of dead letters: the topic's id, the link to the attempt before, and a table of replays."""
 
 from alembic import op
 
@@ -22,8 +22,9 @@ CREATE TABLE dlq_replays (
     outcome text,
     CHECK ((finished_at IS NULL) = (outcome IS NULL))
 )""",
-    "COMMENT ON COLUMN dlq_replays.outcome IS 'NULL: under way, or its process died; what it sent is counted all the same'",
-    # A topic that was deleted and made anew counts its offsets from zero: its id tells the two apart.
+    "COMMENT ON COLUMN dlq_replays.outcome IS"
+    " 'NULL: under way, or its process died; what it sent is counted all the same'",
+    # A topic that was deleted and created again counts its offsets from zero. Its id tells the two apart.
     """
 ALTER TABLE dlq_events
     ADD topic_id uuid,
@@ -39,18 +40,22 @@ ALTER TABLE dlq_events
     ADD resolved_by text,
     ADD resolution text,
     ADD CONSTRAINT dlq_events_watched CHECK (num_nulls(watch_topic, watch_partition, watch_offset) IN (0, 3))""",
-    # Rows from before have no id; the hash of the name keeps the topics apart.
+    # Existing rows have no topic id; the hash of the name keeps the topics apart.
     "UPDATE dlq_events SET topic_id = md5(source_topic)::uuid",
     """
 ALTER TABLE dlq_events
     ALTER topic_id SET NOT NULL,
     DROP CONSTRAINT dlq_events_source_topic_source_partition_source_offset_atte_key,
     ADD CONSTRAINT dlq_events_source UNIQUE (topic_id, source_partition, source_offset, attempt)""",
-    "COMMENT ON COLUMN dlq_events.topic_id IS 'Kafka''s id of the source topic; the MD5 of its name where that is not known'",
-    "COMMENT ON COLUMN dlq_events.previous_id IS 'the attempt before, when this is a replayed record that failed again'",
-    "COMMENT ON COLUMN dlq_events.replay_token IS 'sent with a replay: only a record that carries it can link itself to this row'",
+    "COMMENT ON COLUMN dlq_events.topic_id IS"
+    " 'Kafka''s id of the source topic; the MD5 of its name where that is not known'",
+    "COMMENT ON COLUMN dlq_events.previous_id IS"
+    " 'the attempt before, when this is a replayed record that failed again'",
+    "COMMENT ON COLUMN dlq_events.replay_token IS"
+    " 'sent with a replay: only a record that carries it can link itself to this row'",
     "COMMENT ON COLUMN dlq_events.whole IS 'false: cut or malformed, hence never replayed'",
-    "COMMENT ON COLUMN dlq_events.watch_offset IS 'once the group has committed past it, the replayed record has got one topic further'",
+    "COMMENT ON COLUMN dlq_events.watch_offset IS"
+    " 'once the group has committed past it, the replayed record has got one topic further'",
     "COMMENT ON COLUMN dlq_events.resolved_by IS 'NULL: the replayed record went through'",
     "CREATE INDEX dlq_events_state ON dlq_events (state, id)",
     "CREATE INDEX dlq_events_failed_at ON dlq_events (failed_at)",

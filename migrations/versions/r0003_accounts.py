@@ -1,4 +1,4 @@
-"""Accounts: users, their sessions and API keys, links that sign in once, and who changed what."""
+"""Accounts: users, sessions, API keys, links that sign in once, and the audit log."""
 
 from alembic import op
 
@@ -8,7 +8,7 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS: tuple[str, ...] = (
-    # Users are disabled and never deleted: a name in the audit log, or in a token, always means the same person.
+    # Users are disabled and never deleted, so a name in the audit log or in a token always means the same person.
     """
 CREATE TABLE users (
     name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9._@-]{0,63}$'),
@@ -32,7 +32,7 @@ CREATE TABLE sessions (
     "COMMENT ON TABLE sessions IS 'a sign-in and all tokens that came from it (their family)'",
     "CREATE INDEX sessions_user ON sessions (user_name)",
     "CREATE INDEX sessions_expire ON sessions (expires_at)",
-    # Used tokens stay as long as their session: one that comes back betrays a thief.
+    # Used tokens stay as long as their session: a token that is used again was stolen.
     """
 CREATE TABLE refresh_tokens (
     token_hash bytea PRIMARY KEY,

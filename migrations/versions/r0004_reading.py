@@ -1,6 +1,7 @@
-"""What the REST API reads: an index for every order that does not change with the clock, filters, and full text.
+"""What the REST API reads: indexes for filters and for every order that does not depend on the clock, and full text.
 
-The indexes on numbers end heap-only updates of posts; docs/decisions/reading.md has what that costs and what it was weighed against.
+With the indexes on numbers, updates of posts are no longer heap-only. docs/decisions/reading.md says what this costs
+and what the alternatives were.
 """
 
 from alembic import op
@@ -11,22 +12,24 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS: tuple[str, ...] = (
-    # Orders (signalflow/storage/post_orders.py): the key and its tie-break, so that a page begins where the one before ended.
+    # The orders of signalflow/storage/post_orders.py, with their tie-break, so that a page begins where the last one
+    # ended.
     "CREATE INDEX posts_by_score ON posts (current_score DESC, id DESC)",
     "CREATE INDEX posts_by_comments ON posts (current_comments DESC, id DESC)",
     # Unknown velocities come last, as one range of the index.
-    "CREATE INDEX posts_by_score_velocity ON posts (COALESCE(score_velocity, '-infinity'::double precision) DESC, id DESC)",
-    # Eleven values: among equals the newest.
+    "CREATE INDEX posts_by_score_velocity"
+    " ON posts (COALESCE(score_velocity, '-infinity'::double precision) DESC, id DESC)",
+    # Eleven values: posts with the same value are ordered by age.
     "CREATE INDEX posts_by_trending_score ON posts (trending_score DESC, created_utc DESC, id DESC)",
-    # Filters that leave too little for a walk along the order. Reddit's names compare without case.
+    # Filters that match too few posts to find them along the order. Reddit's names compare without case.
     "CREATE INDEX posts_of_subreddit ON posts (lower(subreddit), created_utc DESC, id DESC)",
-    # Hash: a name may be longer than an entry of a B-tree.
+    # A hash index, because a name may be longer than an entry of a B-tree.
     "CREATE INDEX posts_of_author ON posts USING hash (lower(author)) WHERE author IS NOT NULL",
     "CREATE INDEX posts_trending ON posts (created_utc DESC, id DESC) WHERE is_trending",
-    # The words are kept beside the other features of the title, whose rows no refresh touches: in posts, every refresh would
-    # write each word of the title to the index again. Stored, because a walk along an order looks at them row by row. English:
-    # nearly all titles of the default subreddits are, and its stemming finds "rockets" by "rocket"; words of other languages
-    # are found as they are written.
+    # The words are in the table of text features, whose rows a refresh does not change. In posts, every refresh would
+    # write each word of the title to the index again. The column is stored, because a walk along an order reads it row
+    # by row. English, because nearly all titles of the default subreddits are: stemming finds "rockets" by "rocket".
+    # Words of other languages are found as they are written.
     "ALTER TABLE post_nlp_features ADD COLUMN title text",
     "UPDATE post_nlp_features AS n SET title = p.title FROM posts AS p WHERE p.id = n.post_id",
     "DELETE FROM post_nlp_features WHERE title IS NULL",

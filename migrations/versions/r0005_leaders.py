@@ -1,4 +1,4 @@
-"""Workers say whether they lead and whether they could poll, so that another polls when the leader cannot."""
+"""Workers report whether they lead and whether they can poll, so that another worker polls when the leader cannot."""
 
 from alembic import op
 

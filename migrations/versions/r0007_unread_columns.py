@@ -1,4 +1,4 @@
-"""Two columns that no code has ever read go: changed_at and the audit log say more than added_at, and chosen_at says nothing."""
+"""Drops two columns that no code has ever read."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""`signalflow config`: which subreddits are watched, and how closely. Changes take effect within a minute, without a restart."""
+"""`signalflow config`: which subreddits are watched, and how closely. A change takes effect within a minute."""
 
 import asyncio
 import json
@@ -57,9 +57,9 @@ def register(app: typer.Typer) -> None:
 
 
 async def load_file(pool: "Pool", path: Path | None = None) -> tuple[int, int]:
-    """Add the subreddits of a file, or the defaults, that were never configured: how many were added and how many kept.
+    """Add the subreddits of a file, or the defaults, that were never configured. Returns how many were added and kept.
 
-    Raises Invalid that names line and field when the file is wrong; nothing is added then.
+    Raises Invalid, which names line and field of a mistake, with nothing added.
     """
     from signalflow.reddit.subreddits import read_subreddits
     from signalflow.storage.subreddits import load_defaults
@@ -78,7 +78,7 @@ def load(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Add the subreddits of a file, or the project's 115 defaults. What was configured or removed before stays as it is."""
+    """Add the subreddits of a file, or our 115 defaults. What was configured or removed before stays as it is."""
     added, kept = _with_pool(lambda pool: load_file(pool, path))
     _say(as_json, {"added": added, "kept": kept}, f"{added} added, {kept} stay as they were")
 
@@ -103,7 +103,7 @@ def add(
     interval: Interval = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Watch subreddits, whether new, paused or removed before. One that is watched already keeps what is not given."""
+    """Watch subreddits, whether new, paused or removed before. A watched one keeps what is not given."""
     from signalflow.storage.subreddit_changes import Change, add_subreddits
 
     change = Change(priority=priority, interval_seconds=interval)
@@ -138,7 +138,7 @@ def resume(names: Names, as_json: JsonFlag = False) -> None:
 
 
 def remove(names: Names, as_json: JsonFlag = False) -> None:
-    """Watch subreddits no more, also after the defaults are loaded again. Their posts stay."""
+    """Stop watching subreddits, even when the defaults are loaded again. Their posts stay."""
     from signalflow.storage.subreddit_changes import remove_subreddits
 
     _with_pool(lambda pool: remove_subreddits(pool, names, by=command_user(), now=utcnow()))
@@ -146,7 +146,7 @@ def remove(names: Names, as_json: JsonFlag = False) -> None:
 
 
 def _apply(names: list[str], change: "Change") -> "list[SubredditRow]":
-    """Change all of these or, when one is not configured, none."""
+    """Change all of these, or none when one is not configured."""
     from signalflow.storage.subreddit_changes import change_subreddits
 
     return _with_pool(lambda pool: change_subreddits(pool, names, change, by=command_user(), now=utcnow()))

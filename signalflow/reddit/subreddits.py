@@ -1,4 +1,4 @@
-"""Which subreddits to watch, from a CSV file: the project's 115 defaults or one of the operator's own."""
+"""Reads the subreddits to watch from a CSV file: the project's 115 defaults, or a file of the operator."""
 
 import csv
 import re
@@ -12,14 +12,14 @@ COLUMNS = ("name", "interval_seconds", "priority")
 PAUSED_COLUMN = "paused"
 MIN_INTERVAL, MAX_INTERVAL = 5, 86_400
 _NAME = re.compile(r"[A-Za-z0-9_]{2,21}|u_[A-Za-z0-9_-]{1,30}")
-# A name as people copy it: out of a sentence or out of the address line.
+# A name as people copy it from a sentence or from the address line.
 _AS_WRITTEN = re.compile(r"^(?:(?:https?://)?(?:[a-z]+\.)?reddit\.com)?/?(?:r/)?(?P<name>[^/]*)/?$", re.ASCII)
-# Listings of Reddit's own that look like subreddits.
+# Listings that Reddit makes of many subreddits; their names look like subreddits.
 _NO_SUBREDDITS = frozenset({"all", "popular", "mod", "friends", "random", "randnsfw", "myrandom"})
 
 
 def checked_name(text: str) -> str:
-    """A subreddit's name, without the r/ or the address that people write with it. Raises Invalid when it cannot be one."""
+    """The name of a subreddit, without r/ and without the address. Raises Invalid when it cannot be a name."""
     match = _AS_WRITTEN.match(text.strip())
     name = match["name"] if match else ""
     if not _NAME.fullmatch(name):
@@ -32,7 +32,7 @@ def checked_name(text: str) -> str:
 
 
 def checked_interval(text: str) -> int:
-    """Seconds between two looks. Raises Invalid unless it is a whole number from MIN_INTERVAL to MAX_INTERVAL."""
+    """Seconds between two looks. Raises Invalid unless this is a whole number from MIN_INTERVAL to MAX_INTERVAL."""
     if not (text.isascii() and text.isdigit() and len(text) < 9 and MIN_INTERVAL <= int(text) <= MAX_INTERVAL):
         raise Invalid(f"{text!r} is no whole number from {MIN_INTERVAL} to {MAX_INTERVAL} seconds", "interval_seconds")
     return int(text)
@@ -47,16 +47,17 @@ def checked_priority(text: str) -> Priority:
 
 
 def checked_paused(text: str) -> bool:
-    """Whether true or false is written there; nothing is false. Raises Invalid for anything else."""
+    """True for `true`, False for `false` and for nothing. Raises Invalid for anything else."""
     if text.lower() not in ("", "true", "false"):
         raise Invalid(f"{text!r} is neither true nor false", PAUSED_COLUMN)
     return text.lower() == "true"
 
 
 def read_subreddits(path: Path | None = None) -> list[WatchedSubreddit]:
-    """The subreddits of a CSV file with the columns name, interval_seconds, priority and, if one likes, paused; without a path the defaults.
+    """The subreddits of a CSV file, or the defaults.
 
-    Raises Invalid that names file, line and field of the first mistake; a name may stand there once, however it is spelled.
+    Columns: name, interval_seconds, priority and, optionally, paused. A name may occur once; names compare without
+    case. Raises Invalid, which names file, line and field of the first mistake.
     """
     source = path or files("signalflow.data").joinpath("subreddits.csv")
     try:
@@ -69,7 +70,7 @@ def read_subreddits(path: Path | None = None) -> list[WatchedSubreddit]:
 
 
 def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
-    """The subreddits of CSV text, see `read_subreddits`; `source` is what mistakes are reported of."""
+    """The subreddits of a CSV text, as in `read_subreddits`. `source` is its name in error messages."""
     reader = csv.DictReader(text.splitlines(), strict=True)
     lines: dict[str, int] = {}
     rows: list[WatchedSubreddit] = []
@@ -87,13 +88,13 @@ def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
     except Invalid as error:
         raise Invalid(f"{source}, line {max(reader.line_num, 1)}, {error.field}: {error}", error.field) from error
     except csv.Error as error:
-        # Its own count: DictReader has one that lags behind when a line fails.
+        # The count of the inner reader: that of DictReader lags behind when a line fails.
         raise Invalid(f"{source}, line {reader.reader.line_num}: {error}", "line") from error
     return rows
 
 
 def _row(row: dict[str | None, str | None]) -> WatchedSubreddit:
-    # DictReader puts what is too much under None, and None for what is missing.
+    # DictReader puts surplus values under the key None, and None for missing values.
     if None in row or None in row.values():
         raise Invalid(f"needs {len(row) - (None in row)} values", "line")
     name, interval, priority, paused = ((row.get(column) or "").strip() for column in (*COLUMNS, PAUSED_COLUMN))

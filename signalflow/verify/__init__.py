@@ -1,6 +1,6 @@
-"""An oracle of its own: what the tables must hold, computed from the raw topic, and whether they do.
+"""An independent oracle: it computes from the raw topic what the tables must hold, and compares.
 
-It shares no code with the pipeline (a contract of import-linter): a mistake there is not repeated here.
+It shares no code with the pipeline (import-linter checks this), so a mistake there is not repeated here.
 `expected(records)` and `compare(expected, database_url)` serve tests; `run.verify(settings)` is the command.
 """
 

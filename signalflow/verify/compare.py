@@ -1,6 +1,7 @@
-"""The tables against what the log asks for, in one snapshot of the database, both sides read in the order of the keys.
+"""Compares the tables with what the log asks for, in one snapshot of the database.
 
-Memory does not grow with the tables: rows come through server-side cursors.
+Both sides are read in the order of the keys. Rows come through server-side cursors, so memory does not grow with the
+tables.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -37,7 +38,10 @@ WHERE p.last_polled_at >= $1 ORDER BY p.id
 _ORPHANS = (
     "SELECT post_id FROM post_nlp_features n WHERE NOT EXISTS (SELECT FROM posts p WHERE p.id = n.post_id) ORDER BY 1"
 )
-_HISTORY = "SELECT post_id, observed_at, score, num_comments, upvote_ratio, score_velocity, comment_velocity FROM post_metrics_history WHERE observed_at >= $1 ORDER BY post_id, observed_at"
+_HISTORY = (
+    "SELECT post_id, observed_at, score, num_comments, upvote_ratio, score_velocity, comment_velocity"
+    " FROM post_metrics_history WHERE observed_at >= $1 ORDER BY post_id, observed_at"
+)
 _SCHEMA = "SELECT mode, history_from FROM schema_info"
 _GAPS_OPEN = "SELECT count(*) FROM listing_gaps WHERE closed_at IS NULL"
 _STATES = "SELECT state, count(*) FROM dlq_events GROUP BY state ORDER BY state"
@@ -45,7 +49,7 @@ _STATES = "SELECT state, count(*) FROM dlq_events GROUP BY state ORDER BY state"
 
 @asynccontextmanager
 async def snapshot(database_url: str) -> AsyncIterator[Connection]:
-    """A connection that sees the database as it is now until the end of the block; it writes nothing."""
+    """A read-only connection that sees the database as it is now, until the end of the block."""
     connection = await asyncpg.connect(
         database_url, server_settings={"application_name": "signalflow-verify", "timezone": "UTC", "jit": "off"}
     )
@@ -59,7 +63,7 @@ async def snapshot(database_url: str) -> AsyncIterator[Connection]:
 
 
 async def compare(expected: Expected, database_url: str, *, retention_days: int = 90) -> Report:
-    """All tables against what the log asks for. For a pipeline that is still: nothing may be on its way."""
+    """Compare all tables with what the log asks for. The pipeline must be idle: every record must be stored."""
     async with snapshot(database_url) as connection:
         return await compare_in(connection, expected, retention_days=retention_days)
 
@@ -72,12 +76,15 @@ async def compare_in(
     now: datetime | None = None,
     progress: Progress = lambda rows: None,
 ) -> Report:
-    """As compare, in a snapshot; `progress` is told how many rows were looked at. `now` is for retention, None: the server's clock."""
+    """Like compare, in a given snapshot. `progress` is called with the number of rows that were compared.
+
+    `now` decides what retention has dropped; None means the server's clock.
+    """
     report = Report(records=expected.records, records_due=expected.records_due, start=expected.start)
     mode, history_from = await connection.fetchrow(_SCHEMA)
     if mode == "timescaledb":
         moment = now or await connection.fetchval("SELECT now()")
-        # Chunks of a day go when all of it is too old, some time after.
+        # TimescaleDB drops a chunk of one day some time after all of the day is too old.
         history_from = max(history_from, moment - timedelta(days=retention_days) + timedelta(days=1))
     await _compare_posts(connection, expected, report, progress)
     await _compare_history(connection, expected, report, history_from, mode == "native", progress)
@@ -87,7 +94,7 @@ async def compare_in(
 
 
 def _lowest(expected: Expected) -> datetime:
-    """The earliest moment of which rows are read."""
+    """Rows of this moment and later are read."""
     if expected.start is None:
         return _ALL
     posts = [post.row.last_polled_at for post in expected.posts.values() if post.row is not None]
@@ -97,7 +104,9 @@ def _lowest(expected: Expected) -> datetime:
 async def _compare_posts(connection: Connection, expected: Expected, report: Report, progress: Progress) -> None:
     certain_after = None if expected.start is None else expected.start + CLOCKS_AGREE
     table = report.posts
-    wanted = {post_id for post_id, post in expected.posts.items() if None not in post.on_the_way and not post.unsure}
+    wanted = {
+        post_id for post_id, post in expected.posts.items() if None not in post.not_stored_yet and not post.unsure
+    }
     table.expected = len(wanted)
     last = ""
     async for row in _rows(connection, progress, _POSTS, _lowest(expected)):
@@ -130,7 +139,10 @@ async def _compare_posts(connection: Connection, expected: Expected, report: Rep
 
 
 def _compare_features(row: Any, report: Report) -> None:
-    """The features that belong to a post's title as it is stored; the title itself is compared with the post."""
+    """Compare the text features of a post with those of its stored title.
+
+    The title itself is compared with the post.
+    """
     table = report.features
     table.expected += 1
     if not row["has_features"]:

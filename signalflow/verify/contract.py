@@ -1,8 +1,8 @@
-"""What a record of the raw topic must be, read with nothing but json and datetime.
+"""What a record of the raw topic must be, checked with json and datetime alone.
 
-The contract in words: the value is one JSON object with the fields of the envelope (others are passed over), strings without lone
-surrogates, integers written as integers, times after RFC 3339 with an offset; of a name that stands twice every value must be valid
-and the last one counts. NUL in a text becomes U+FFFD.
+The contract in words: the value is one JSON object with the fields of the envelope; other fields are ignored. Strings
+have no lone surrogates, integers are written as integers, and times follow RFC 3339 with an offset. Of a name that
+occurs twice every value must be valid, and the last one counts. NUL in a text becomes U+FFFD.
 """
 
 import json
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Protocol
 
 BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
-# The history begins with Reddit; what claims to be older is refused by the table, unless it is backfilled and leaves no history.
+# The history table refuses what is older than Reddit. Backfilled posts leave no history, so they may be.
 REDDIT_OPENED = datetime(2005, 6, 23, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)
 MODES = ("new", "refresh", "hot", "top", "rising", "trending", "backfill")
@@ -26,14 +26,14 @@ _TIME = re.compile(
 _ID = re.compile(r"[0-9a-z]{1,13}")
 _SUBREDDIT = re.compile(r"[A-Za-z0-9_]{1,32}|u_[A-Za-z0-9_-]{1,30}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Bytes that are no UTF-8 are read as these; where nobody looks at them they do no harm.
+# Bytes that are not UTF-8 are read as surrogates. In fields that are ignored they do no harm.
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
-# Longer numbers fit no field, and Python does not convert any number of digits.
+# Longer numbers fit no field, and Python refuses to convert very many digits.
 _MOST_DIGITS = 40
 
 
 class RawRecord(Protocol):
-    """A record as a consumer gives it. `timestamp` is the brokers' time in milliseconds since 1970."""
+    """A record as a consumer returns it. `timestamp` is the brokers' time in milliseconds since 1970."""
 
     topic: str
     partition: int
@@ -45,7 +45,7 @@ class RawRecord(Protocol):
 
 
 class RefusedRecordError(ValueError):
-    """The record must be set aside. `stage`: validate, or write where only the table can refuse it."""
+    """The record must become a dead letter. `stage`: validate, or write when only the table can refuse it."""
 
     def __init__(self, field: str, why: str, stage: str = "validate") -> None:
         super().__init__(f"{field}: {why}")
@@ -54,7 +54,7 @@ class RefusedRecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One valid record. `body_given` is False when the record says nothing of the body."""
+    """One valid record. `body_given` is False when the record has no body field."""
 
     id: str
     mode: str
@@ -78,7 +78,7 @@ class Observed:
 
 
 def observed(record: RawRecord) -> Observed:
-    """The observation in a record. Raises RefusedRecordError when the pipeline must set it aside."""
+    """The observation in a record. Raises RefusedRecordError when the record must become a dead letter."""
     if record.value is None:
         raise RefusedRecordError("value", "none")
     envelope = _object(_parsed(record.value), _ENVELOPE, "")
@@ -116,7 +116,7 @@ def observed(record: RawRecord) -> Observed:
 
 
 def attempt_of(headers: Iterable[tuple[str, bytes | None]]) -> int:
-    """Which attempt a record is: the first header `attempt` that is a number, 1 without one."""
+    """The attempt of a record: its first header `attempt` that is a number, and 1 without one."""
     for name, value in headers or ():
         if name == "attempt" and value and re.fullmatch(rb"\d+", value):
             return max(1, int(value[:9]))
@@ -127,7 +127,7 @@ def _utc(time: datetime, field: str) -> datetime:
     try:
         return time.astimezone(UTC)
     except OverflowError as error:
-        # Valid as it is written, and beyond what the database's driver can say in UTC.
+        # Valid as it is written, but out of the range of the database driver in UTC.
         raise RefusedRecordError(field, "outside the years 1 to 9999 in UTC", "write") from error
 
 
@@ -136,7 +136,7 @@ def _text(text: str | None) -> str | None:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object with every name as often as it stands there."""
+    """A JSON object that keeps repeated names."""
 
 
 def _parsed(value: bytes) -> Any:

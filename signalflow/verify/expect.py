@@ -1,9 +1,10 @@
 """What the tables must hold after a log: every record in offset order, by the definitions alone.
 
-Velocity is the difference to the newest earlier observation of the post that the log knew when the record's turn came; an
-observation older than that is late and has none, nor has a backfilled one or one of a post older than its state is kept. History
-keeps the first record of a moment. In `posts` the numbers follow the newest observation, the body the newest one that carried it,
-first_seen_at is the least; of equals the first in the log stays.
+Velocity is the difference to the newest earlier observation that the log had of the post before this record. An
+observation that is older than that one is late and has no velocity. Backfilled posts have none, nor have posts that are
+older than their state is kept. The history keeps the first record of each moment. In `posts` the numbers follow the
+newest observation, the body follows the newest observation that carried it, and first_seen_at is the earliest moment.
+Of observations at the same moment the first in the log counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,14 +26,15 @@ from signalflow.verify.figures import Rules, per_second, sentiment, trending
 from signalflow.verify.spool import HistoryRow, Spool
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
-# A state may be removed once the log of its partition is this much past the end of its life.
+# A state may be removed once the log of its partition is this far past the end of its life.
 _KEPT_LONGER = timedelta(hours=1)
-# Where reading begins in the middle of a log: an observation this much later than that moment is newer than all that was not read.
+# When reading begins in the middle of a log, an observation this much later than that moment is newer than all that was
+# not read.
 CLOCKS_AGREE = timedelta(seconds=60)
 
 
 class PostRow(NamedTuple):
-    """One row of `posts` under the names of its columns; `body` as a digest."""
+    """One row of `posts`, under the names of its columns. `body` is a digest."""
 
     subreddit: str
     author: str | None
@@ -61,10 +63,10 @@ class PostRow(NamedTuple):
 
 @dataclass(slots=True)
 class ExpectedPost:
-    """A post: its row as of now, the rows that it may still have while the newest records are on their way, and what velocity needs."""
+    """A post: its row, earlier rows that it may have while newer records are not stored yet, and what velocity needs."""
 
     row: PostRow | None = None
-    on_the_way: list[PostRow | None] = field(default_factory=list)
+    not_stored_yet: list[PostRow | None] = field(default_factory=list)
     newest: tuple[datetime, int, int] | None = None
     state_created: datetime | None = None
     state_uncertain: bool = False
@@ -72,7 +74,7 @@ class ExpectedPost:
 
 
 class ExpectedLetter(NamedTuple):
-    """A record that must be in the dead-letter topic, by its place in the raw topic."""
+    """A record of the raw topic that must be in the dead-letter topic. `due`: it must be there by now."""
 
     stage: str
     attempt: int
@@ -82,7 +84,7 @@ class ExpectedLetter(NamedTuple):
 
 @dataclass
 class Expected:
-    """What a log asks for. `start`: before it the log was not read (None: read from its beginning)."""
+    """What a log asks for. `start`: the log was read from this moment on (None: from its beginning)."""
 
     posts: dict[str, ExpectedPost] = field(default_factory=dict)
     history: Spool = field(default_factory=Spool)
@@ -99,11 +101,12 @@ class Expected:
 
 @dataclass(frozen=True)
 class Scope:
-    """How far the pipeline has come when the tables are looked at, by raw partition (None: all of it).
+    """How far the pipeline has come when the tables are read, by raw partition (None: all records).
 
-    `stored`: offsets below it must be in the tables; `enriched`: below it must be decided, bad records in the dead-letter topic.
-    `counted`: offsets below it are asked about; later records only explain what else is there. `start`: see Expected.
-    `set_aside`: valid records that are dead letters all the same, (partition, offset) -> stage.
+    `stored`: records below this offset must be in the tables. `enriched`: records below it have been processed, and the
+    invalid ones must be in the dead-letter topic. `counted`: records below it are checked; later ones only explain rows
+    that are there already. `start`: see Expected. `set_aside`: valid records that are dead letters nevertheless, as
+    (partition, offset) -> stage.
     """
 
     stored: Mapping[int, int] | None = None
@@ -116,8 +119,12 @@ class Scope:
 EVERYTHING = Scope()
 
 
-def expected(records: Iterable[RawRecord], rules: Rules = Rules(), scope: Scope = EVERYTHING) -> Expected:  # noqa: B008, frozen
-    """What the tables must hold after these records of the raw topic, each partition's in offset order."""
+def expected(
+    records: Iterable[RawRecord],
+    rules: Rules = Rules(),  # noqa: B008, frozen
+    scope: Scope = EVERYTHING,
+) -> Expected:
+    """What the tables must hold after these records of the raw topic. Each partition's records come in offset order."""
     oracle = Oracle(rules, scope)
     for record in records:
         oracle.take(record)
@@ -137,7 +144,7 @@ def text_digest(text: str | None) -> bytes | None:
 
 
 class Oracle:
-    """Takes records one by one, each partition's in offset order."""
+    """Takes records one by one. Each partition's records come in offset order."""
 
     def __init__(self, rules: Rules, scope: Scope) -> None:
         self._rules, self._scope = rules, scope
@@ -186,22 +193,22 @@ class Oracle:
                 )
             )  # fmt: skip
         if not stored_at_all:
-            # Set aside, and perhaps replayed since: its post may or may not show it.
+            # It is a dead letter, and may have been replayed since: its post may show it or not.
             post.unsure = True
         row = self._row(post.row, seen, score_velocity, comment_velocity, known)
         if not stored and row != post.row:
-            post.on_the_way.append(post.row)
+            post.not_stored_yet.append(post.row)
         post.row = row
 
     def _velocity(
         self, record: RawRecord, seen: Observed, post: ExpectedPost
     ) -> tuple[tuple[float, float] | None, bool]:
-        """Score and comments per second, or None; and whether that is certain."""
+        """Score and comments per second, or None when unknown; and whether the log that was read makes this certain."""
         if seen.mode == BACKFILL or seen.created_utc + self._lifetime <= seen.observed_at:
             return None, True
         reached = self._reached.get(record.partition, _BEGIN)
         if post.state_created is not None and post.state_created + self._lifetime + _KEPT_LONGER <= reached:
-            # The state may have been removed before this record came, late by more than an hour, or not: that depends on a timer.
+            # This record is more than an hour late. Whether the state was removed before it depends on a timer.
             post.state_uncertain = True
         post.state_created = min(post.state_created or seen.created_utc, seen.created_utc)
         before, post.newest = post.newest, (seen.observed_at, seen.score, seen.num_comments)
@@ -221,8 +228,13 @@ class Oracle:
         return velocity, known
 
     def _row(
-        self, old: PostRow | None, seen: Observed, score_velocity: float | None, comment_velocity: float | None, known: bool
-    ) -> PostRow:  # fmt: skip
+        self,
+        old: PostRow | None,
+        seen: Observed,
+        score_velocity: float | None,
+        comment_velocity: float | None,
+        known: bool,
+    ) -> PostRow:
         at = seen.observed_at
         if old is not None and at <= old.last_polled_at:
             row = old if at >= old.first_seen_at else old._replace(first_seen_at=at)
@@ -230,8 +242,9 @@ class Oracle:
             compound, _ = sentiment(seen.title)
             trend, is_trending = trending(self._rules, score_velocity, compound, seen.num_comments)
             row = PostRow(
-                seen.subreddit, seen.author, seen.title, seen.url, seen.permalink, seen.flair, seen.over_18, seen.is_self,
-                seen.created_utc, seen.edited_at, seen.removed_by, seen.score, seen.num_comments, seen.upvote_ratio,
+                seen.subreddit, seen.author, seen.title, seen.url, seen.permalink, seen.flair, seen.over_18,
+                seen.is_self, seen.created_utc, seen.edited_at, seen.removed_by, seen.score, seen.num_comments,
+                seen.upvote_ratio,
                 score_velocity, comment_velocity, trend, is_trending, at,
                 at if old is None else min(old.first_seen_at, at),
                 None if old is None else old.text_observed_at, None if old is None else old.body, known,
@@ -246,23 +259,23 @@ def _below(ends: Mapping[int, int] | None, partition: int, offset: int) -> bool:
 
 
 def possible_rows(post: ExpectedPost) -> Iterator[PostRow | None]:
-    """The rows that a post may have, the newest first; None: it may not be there yet."""
+    """The rows that a post may have, newest first. None: it may not be stored yet."""
     yield post.row
-    yield from reversed(post.on_the_way)
+    yield from reversed(post.not_stored_yet)
 
 
 def columns_that_differ(row: PostRow, found: Mapping[str, Any], certain_after: datetime | None) -> list[str]:
-    """Names of the columns whose value is not the expected one. What the log read here cannot tell is not compared."""
+    """Names of the columns whose value is wrong. What the log that was read cannot tell is not compared."""
     differ = []
-    whole = certain_after is None
-    newer_found = not whole and found["last_polled_at"] > row.last_polled_at and row.last_polled_at <= certain_after  # type: ignore[operator]
+    at = row.last_polled_at
+    newer_found = certain_after is not None and found["last_polled_at"] > at and at <= certain_after
     wanted: Any
     for name, wanted in zip(PostRow._fields[:-1], row, strict=False):
         value = text_digest(found["body"]) if name == "body" else found[name]
         if name == "first_seen_at":
-            same = value == wanted or (not whole and value < wanted)
+            same = value == wanted or (certain_after is not None and value < wanted)
         elif name in ("text_observed_at", "body"):
-            told = whole or (row.text_observed_at is not None and row.text_observed_at > certain_after)  # type: ignore[operator]
+            told = certain_after is None or (row.text_observed_at is not None and row.text_observed_at > certain_after)
             same = not told or value == wanted
         elif newer_found or (not row.velocity_known and name in _FROM_VELOCITY):
             same = True
@@ -278,7 +291,7 @@ _TOLERANCE = 1e-9
 
 
 def same_number(found: Any, wanted: Any) -> bool:
-    """Equality; floats to nine digits."""
+    """Whether two values are equal; floats are compared to nine digits."""
     if isinstance(wanted, float) and isinstance(found, float):
         return abs(found - wanted) <= _TOLERANCE * max(1.0, abs(wanted))
     return bool(found == wanted)

@@ -1,4 +1,4 @@
-"""The figures of an observation by their definitions: velocity, sentiment, trending."""
+"""The computed numbers of an observation, by their definitions: velocity, sentiment, trending."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 @dataclass(frozen=True)
 class Rules:
-    """The settings that the figures depend on; velocities in score per second."""
+    """The settings that the numbers depend on. Velocities are in score per second."""
 
     velocity_high: float = 50.0
     velocity_low: float = 10.0
@@ -21,7 +21,7 @@ class Rules:
 
 
 def per_second(before: int, after: int, since: datetime, until: datetime) -> float:
-    """Change per second; less than a second counts as one."""
+    """Change per second. A time of less than a second counts as one second."""
     return (after - before) / max(1.0, (until - since).total_seconds())
 
 
@@ -32,13 +32,13 @@ def _stock() -> SentimentIntensityAnalyzer:
 
 @lru_cache(maxsize=65_536)
 def sentiment(title: str) -> tuple[float, str]:
-    """Compound score and label as the stock library and its authors' thresholds (0.05) give them."""
+    """Compound score and label, from the original library and its authors' threshold (0.05)."""
     compound = float(_stock().polarity_scores(title)["compound"])
     return compound, "positive" if compound >= 0.05 else "negative" if compound <= -0.05 else "neutral"
 
 
 def trending(rules: Rules, velocity: float | None, feeling: float, comments: int) -> tuple[float, bool]:
-    """The score in decimal arithmetic, and whether it reaches the threshold."""
+    """The trending score in decimal arithmetic, and whether it reaches the threshold."""
     score = Decimal(0)
     if velocity is not None and velocity > rules.velocity_low:
         score += Decimal("0.4") if velocity > rules.velocity_high else Decimal("0.2")

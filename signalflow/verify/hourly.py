@@ -1,8 +1,8 @@
-"""The hourly rollup against the history, both of one snapshot.
+"""Compares the hourly rollup with the history, both from one snapshot.
 
-The rollup is renewed now and then. An hour that got rows since is listed in `rollup_touched` by the transaction that wrote them,
-and is taken off by the one that renews it: in one snapshot every hour that is not listed must agree with the history to the row,
-whatever runs meanwhile.
+The rollup is recomputed at intervals. The transaction that writes history rows lists their hours in `rollup_touched`,
+and the transaction that recomputes an hour removes it from the list. In any snapshot the hours that are not listed must
+therefore agree with the history exactly.
 """
 
 from datetime import datetime
@@ -17,12 +17,12 @@ _HOURLY = "SELECT * FROM post_metrics_hourly WHERE bucket >= $1 ORDER BY post_id
 
 
 def hour_of(moment: datetime) -> datetime:
-    """The beginning of a moment's hour."""
+    """The start of the hour of a moment."""
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
 class HourlyCheck:
-    """Takes history rows in the order of their key and compares hour by hour."""
+    """Takes history rows in the order of their key, and compares hour by hour."""
 
     def __init__(self, stored: Any, touched: frozenset[datetime]) -> None:
         self._stored, self._touched = stored, touched
@@ -33,7 +33,10 @@ class HourlyCheck:
 
     @classmethod
     async def begin(cls, connection: Any, lowest: datetime) -> "HourlyCheck":
-        """For the hours that begin at `lowest` or later. Must be given every history row of them."""
+        """Start a check of the hours that begin at `lowest` or later.
+
+        It must be given every history row of these hours.
+        """
         touched = frozenset(row["bucket"] for row in await connection.fetch(_TOUCHED))
         check = cls(connection.cursor(_HOURLY, lowest, prefetch=_ROWS_AT_ONCE).__aiter__(), touched)
         await check._advance()

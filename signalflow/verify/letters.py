@@ -1,4 +1,4 @@
-"""Dead letters: what must be set aside is, whole, and nothing else is; and the table holds what the topic has."""
+"""Compares dead letters with the log, and table dlq_events with the dead-letter topic."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from signalflow.verify.contract import RawRecord
 from signalflow.verify.expect import Expected, digest
 from signalflow.verify.report import TableReport
 
-# Original headers may have any name; those of the dead letter stand behind them, and this is the first.
+# The original headers come first and may have any name. The headers of the dead letter follow, and this is their first.
 _FIRST_OF_OURS = "dlq_topic"
 _NOT_WHOLE = frozenset({"dlq_truncated", "dlq_headers_dropped"})
 _IN_DOUBT = frozenset({"write", "decode"})
@@ -20,15 +20,18 @@ SELECT topic_id, source_partition, source_offset, attempt, source_topic, origina
 WHERE source_topic <> $1 ORDER BY topic_id, source_partition, source_offset, attempt
 """
 
-Place = tuple[int, int]
-# The source topic's id (a topic made anew under its name has another), partition, offset, attempt.
+# Partition and offset.
+PartitionOffset = tuple[int, int]
+# Id of the source topic (a topic that was deleted and created again has another one), partition, offset, attempt.
 Key = tuple[str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter. `place`: partition and offset of the raw record that it goes back to, None where that cannot be told;
-    `stored_at`: its own in the dead-letter topic."""
+    """One dead letter. `raw_record`: the raw record that failed, None when the letter does not tell.
+
+    `dlq_record`: its own record in the dead-letter topic.
+    """
 
     key: Key
     topic: str
@@ -36,16 +39,16 @@ class Letter:
     offset: int
     attempt: int
     stage: str
-    place: Place | None
+    raw_record: PartitionOffset | None
     whole: bool
     digest: bytes
     contents: bytes
-    stored_at: Place
+    dlq_record: PartitionOffset
 
 
 @dataclass
 class Letters:
-    """All dead letters of a topic, each once however often it was sent."""
+    """All dead letters of a topic. A letter that was sent several times is kept once."""
 
     raw_topic: str
     by_record: dict[Key, Letter] = field(default_factory=dict)
@@ -60,9 +63,9 @@ class Letters:
             return
         self.by_record.setdefault(letter.key, letter)
 
-    def set_aside(self) -> Mapping[Place, str]:
-        """Raw records of which a dead letter exists, and the stage that refused them."""
-        return {letter.place: letter.stage for letter in self.by_record.values() if letter.place is not None}
+    def set_aside(self) -> Mapping[PartitionOffset, str]:
+        """The raw records that have a dead letter, and the stage at which each failed."""
+        return {letter.raw_record: letter.stage for letter in self.by_record.values() if letter.raw_record is not None}
 
 
 def _letter(record: RawRecord, raw_topic: str) -> Letter:
@@ -73,7 +76,7 @@ def _letter(record: RawRecord, raw_topic: str) -> Letter:
     topic, partition, offset = ours["dlq_topic"], int(ours["dlq_partition"]), int(ours["dlq_offset"])
     if not all(ours[name] for name in ("dlq_error", "dlq_error_type", "dlq_worker", "dlq_failed_at")):
         raise ValueError("an empty header")
-    # Letters from before topics had ids are stored under the hash of the name.
+    # Letters of a version without topic ids are stored under the hash of the topic's name.
     topic_id = ours.get("dlq_topic_id") or str(UUID(md5(topic.encode(), usedforsecurity=False).hexdigest()))
     attempt = int(ours["dlq_attempt"])
     return Letter(
@@ -83,16 +86,16 @@ def _letter(record: RawRecord, raw_topic: str) -> Letter:
         offset=offset,
         attempt=attempt,
         stage=ours["dlq_stage"],
-        place=(partition, offset) if topic == raw_topic else _source(record.value, raw_topic),
+        raw_record=(partition, offset) if topic == raw_topic else _source(record.value, raw_topic),
         whole=_NOT_WHOLE.isdisjoint(names),
         digest=digest(record.key, record.value, original),
         contents=digest(record.key, record.value, ()),
-        stored_at=(record.partition, record.offset),
+        dlq_record=(record.partition, record.offset),
     )
 
 
-def _source(value: bytes | None, raw_topic: str) -> Place | None:
-    """Where an enriched record came from."""
+def _source(value: bytes | None, raw_topic: str) -> PartitionOffset | None:
+    """The raw record of an enriched record."""
     try:
         source = json.loads(value or b"")["source"]
         return (int(source["partition"]), int(source["offset"])) if source["topic"] == raw_topic else None
@@ -101,20 +104,20 @@ def _source(value: bytes | None, raw_topic: str) -> Place | None:
 
 
 def compare_letters(expected: Expected, letters: Letters) -> TableReport:
-    """The dead-letter topic against the records of the log that must be set aside."""
+    """Compare the dead-letter topic with the records of the log that must be dead letters."""
     report = TableReport(expected=sum(letter.due for letter in expected.letters.values()))
     for what in letters.unreadable:
         report.found += 1
         report.note("wrong", what)
-    places = set()
+    refused = set()
     for letter in letters.by_record.values():
         report.found += 1
-        if letter.place is None or not _was_read(expected, letter.place):
+        if letter.raw_record is None or not _was_read(expected, letter.raw_record):
             report.unchecked += 1
             continue
-        places.add(letter.place)
+        refused.add(letter.raw_record)
         name = f"{letter.topic} partition {letter.partition} offset {letter.offset}"
-        wanted = expected.letters.get(letter.place)
+        wanted = expected.letters.get(letter.raw_record)
         if wanted is None:
             report.note("extra", f"{name}, stage {letter.stage}: the record is valid")
         elif (wanted.stage in _IN_DOUBT) != (letter.stage in _IN_DOUBT):
@@ -123,27 +126,27 @@ def compare_letters(expected: Expected, letters: Letters) -> TableReport:
             letter.attempt != wanted.attempt or (letter.whole and letter.digest != wanted.digest)
         ):
             report.note("wrong", f"{name}: not the record that failed")
-    for place, wanted in expected.letters.items():
-        if wanted.due and place not in places:
-            report.note("missing", f"{letters.raw_topic} partition {place[0]} offset {place[1]}")
+    for record, wanted in expected.letters.items():
+        if wanted.due and record not in refused:
+            report.note("missing", f"{letters.raw_topic} partition {record[0]} offset {record[1]}")
     return report
 
 
-def _was_read(expected: Expected, place: Place) -> bool:
-    first, end = expected.seen_offsets.get(place[0], (0, 0))
-    return first <= place[1] < end
+def _was_read(expected: Expected, record: PartitionOffset) -> bool:
+    first, end = expected.seen_offsets.get(record[0], (0, 0))
+    return first <= record[1] < end
 
 
 async def compare_events(
     connection: Any, letters: Letters, topic: str, committed: Mapping[int, int], all_kept: bool
 ) -> TableReport:
-    """The table `dlq_events` against the dead-letter topic: what is below the committed offsets must be stored.
+    """Compare table dlq_events with the dead-letter topic: letters below the committed offsets must be stored.
 
-    `all_kept`: the topic still has all its records, so that the table may hold no others. What stood in the topic and was no dead
-    letter is stored under the topic's own name, and not compared.
+    `all_kept`: the topic still has all its records, so the table may hold no other letters. A record of the topic that
+    is no dead letter is stored under the name of the dead-letter topic itself; it is not compared.
     """
     known = letters.by_record
-    due = {key for key, letter in known.items() if letter.stored_at[1] < committed.get(letter.stored_at[0], 0)}
+    due = {key for key, letter in known.items() if letter.dlq_record[1] < committed.get(letter.dlq_record[0], 0)}
     report = TableReport(expected=len(due))
     found: set[Key] = set()
     async for row in connection.cursor(_EVENTS, topic):

@@ -1,4 +1,4 @@
-"""What a comparison found."""
+"""The result of a comparison."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,9 +10,9 @@ MOST_EXAMPLES = 5
 
 @dataclass
 class TableReport:
-    """One table (or the dead letters) against the log.
+    """The comparison of one table, or of the dead letters, with the log.
 
-    `unchecked`: rows that are there and that the log read cannot judge. Examples name keys and columns, never a post's text.
+    `unchecked`: rows that the log that was read cannot judge. Examples name keys and columns, never a post's text.
     """
 
     expected: int = 0
@@ -26,7 +26,7 @@ class TableReport:
 
     @property
     def differences(self) -> int:
-        """How many rows are not as they should be."""
+        """The number of wrong, missing, extra and duplicated rows."""
         return self.missing + self.extra + self.duplicated + self.wrong
 
     def note(self, kind: str, what: str) -> None:
@@ -38,7 +38,10 @@ class TableReport:
 
 @dataclass
 class Report:
-    """All tables against the log. `records` were read, of `records_due` the effect must be there; `start`: not read before it."""
+    """The comparison of all tables with the log.
+
+    `records` were read, and the effect of `records_due` of them must be stored. `start`: the log was read from then on.
+    """
 
     records: int = 0
     records_due: int = 0
@@ -54,7 +57,7 @@ class Report:
 
     @property
     def tables(self) -> Mapping[str, TableReport]:
-        """The reports of what was compared, by table."""
+        """The reports of the tables that were compared, by table."""
         every = {
             "posts": self.posts,
             "post_metrics_history": self.history,
@@ -67,12 +70,15 @@ class Report:
 
     @property
     def differences(self) -> int:
-        """How many rows are not as they should be, in all tables."""
+        """The number of wrong, missing, extra and duplicated rows in all tables."""
         return sum(table.differences for table in self.tables.values())
 
     @property
     def clean(self) -> bool:
-        """Nothing lost, nothing twice, nothing wrong. Open dead letters and gaps are no difference: they are on record."""
+        """Whether nothing is lost, nothing doubled, nothing wrong.
+
+        Dead letters and gaps are no difference: they are recorded.
+        """
         return self.differences == 0
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Did we lose anything? The topics against the tables, while the pipeline runs or when it is still.
+"""Did we lose anything? Compares the topics with the tables, whether the pipeline runs or not.
 
-In this order, so that nothing on its way is taken for lost: how far the group has come; then a snapshot of the database, which holds
-at least that; then the ends of the topics, which hold at least what the snapshot shows. A row that is due must be there; a row that
-is not due yet must, if it is there, be one that the log explains.
+The order ensures that no record is taken for lost while it is being processed. The committed offsets of the group come
+first. The snapshot of the database, taken next, holds at least what was committed. The ends of the topics, read last,
+hold at least what the snapshot shows. A row that is due must be there; a row that is not due yet must be explained by
+the log.
 """
 
 from collections.abc import Callable
@@ -20,12 +21,12 @@ from signalflow.verify.letters import Letters, compare_events, compare_letters
 from signalflow.verify.log import Log
 from signalflow.verify.report import Report
 
-# Told: what is being read, how much more was done of it, and of how much in all (None: unknown).
+# Called with what is being read, how much more of it was read, and how much there is in all (None: unknown).
 Progress = Callable[[str, int, int | None], None]
 
 
 def rules_of(settings: Settings) -> Rules:
-    """The settings that the figures depend on."""
+    """The settings that the computed numbers depend on."""
     return Rules(
         velocity_high=settings.trending_velocity_high,
         velocity_low=settings.trending_velocity_low,
@@ -43,9 +44,9 @@ async def verify(
     until: datetime | None = None,
     progress: Progress = lambda what, more, total: None,
 ) -> Report:
-    """Compare the tables with all that the topics still hold, or with what the brokers got from `since` to `until`.
+    """Compare the tables with all that the topics still hold, or with what brokers received from `since` to `until`.
 
-    Raises Retryable when Kafka or the database does not answer, Fatal when a topic or the schema is not there.
+    Raises Retryable when Kafka or the database does not answer, Fatal when a topic or the schema is missing.
     """
     names = TopicNames.of(settings)
     log = Log(settings, settings.app_id)

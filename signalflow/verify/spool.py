@@ -1,4 +1,4 @@
-"""Expected history rows, put in the order of the table's key by a temporary file, so that millions of them need no memory."""
+"""Sorts the expected history rows by the table's key in a temporary file, so millions of rows need little memory."""
 
 import sqlite3
 import tempfile
@@ -13,7 +13,10 @@ _ORDERED = "SELECT * FROM row ORDER BY post_id, at, rowid"
 
 
 class HistoryRow(NamedTuple):
-    """One row that the log asks for. `due`: it must be there by now; `velocity_known`: whether the log read here tells the velocity."""
+    """One history row that the log asks for. `due`: it must be stored by now.
+
+    `velocity_known`: whether the log that was read tells the velocity.
+    """
 
     post_id: str
     observed_at: datetime
@@ -27,20 +30,21 @@ class HistoryRow(NamedTuple):
 
 
 class Spool:
-    """Takes rows in log order; gives each (post_id, observed_at) once, the first one, in the order of the key."""
+    """Takes rows in log order. Returns the first row of each (post_id, observed_at), in the order of this key."""
 
     def __init__(self) -> None:
         self._file = tempfile.NamedTemporaryFile(prefix="verify-", suffix=".sqlite")  # noqa: SIM115, closed by close()
         self._database = sqlite3.connect(self._file.name)
         self._database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;")
         self._database.execute(
-            "CREATE TABLE row (post_id TEXT, at INTEGER, score INTEGER, comments INTEGER, ratio REAL, sv REAL, cv REAL, due, known)"
+            "CREATE TABLE row (post_id TEXT, at INTEGER, score INTEGER, comments INTEGER, ratio REAL,"
+            " sv REAL, cv REAL, due, known)"
         )
         self._waiting: list[tuple[object, ...]] = []
         self.earliest: datetime | None = None
 
     def add(self, row: HistoryRow) -> None:
-        """Take a row in."""
+        """Add a row."""
         if self.earliest is None or row.observed_at < self.earliest:
             self.earliest = row.observed_at
         self._waiting.append((row.post_id, (row.observed_at - _BEGIN) // _MICROSECOND, *row[2:]))
