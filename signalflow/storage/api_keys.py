@@ -26,7 +26,7 @@ _ADD = """
 INSERT INTO api_keys (prefix, key_hash, user_name, label, scopes, created_at, expires_at)
 SELECT $1, $2, name, $4, $5::text[], $6, $7 FROM users WHERE name = $3 AND disabled_at IS NULL
 """
-_STANDING = """
+_IDENTITY = """
 SELECT key_hash, users.name, users.role, scopes, expires_at, last_used_at
 FROM api_keys JOIN users ON users.name = api_keys.user_name
 WHERE prefix = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) AND users.disabled_at IS NULL
@@ -41,8 +41,8 @@ _REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE prefix = $1 AND revoked_at 
 
 
 @dataclass(frozen=True, slots=True)
-class KeyStanding:
-    """Who is behind a key at this moment, and what it may be used for."""
+class KeyIdentity:
+    """The user of an API key, and what the key may be used for."""
 
     name: str
     role: Role
@@ -97,21 +97,21 @@ async def add_key(
         await audit.record(writing, who=who, action="key.create", target=prefix, details=details)
 
 
-async def key_standing(pool: Pool, key: str, now: datetime) -> KeyStanding | None:
-    """Who is behind the key; None when it is wrong, expired or revoked, or its user disabled.
+async def identity_of_key(pool: Pool, key: str, now: datetime) -> KeyIdentity | None:
+    """The user of a key. None when the key is wrong, expired or revoked, or the user is disabled.
 
-    Notes the use, to the minute.
+    Records the use, to the minute.
     """
     prefix = key_prefix(key)
     if prefix is None:
         return None
     async with connection(pool) as reading:
-        row = await reading.fetchrow(_STANDING, prefix, now)
+        row = await reading.fetchrow(_IDENTITY, prefix, now)
         if row is None or not hmac.compare_digest(row["key_hash"], token_hash(key)):
             return None
         if row["last_used_at"] is None or row["last_used_at"] <= now - LAST_USE_PRECISION:
             await reading.execute(_USED, prefix, now, now - LAST_USE_PRECISION)
-    return KeyStanding(row["name"], row["role"], frozenset(row["scopes"]), row["expires_at"])
+    return KeyIdentity(row["name"], row["role"], frozenset(row["scopes"]), row["expires_at"])
 
 
 async def list_keys(pool: Pool, user: str | None = None) -> list[ApiKey]:

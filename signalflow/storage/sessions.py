@@ -29,7 +29,7 @@ INSERT INTO sessions (id, user_name, kind, created_at, expires_at)
 SELECT $1, name, $4, $5, $6 FROM users
 WHERE name = $2 AND password_hash IS NOT DISTINCT FROM $3 AND disabled_at IS NULL FOR SHARE
 """
-_STANDING = """
+_IDENTITY = """
 SELECT users.name, users.role FROM sessions JOIN users ON users.name = sessions.user_name
 WHERE sessions.id = $1 AND sessions.ended_at IS NULL AND sessions.expires_at > $2 AND users.disabled_at IS NULL
 """
@@ -57,8 +57,8 @@ RETURNING users.name, users.password_hash
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Who is behind a session or a key at this moment."""
+class SessionIdentity:
+    """The user of a session."""
 
     name: str
     role: Role
@@ -103,11 +103,11 @@ async def start_session(
     return session
 
 
-async def session_standing(pool: Pool, session: UUID, now: datetime) -> Standing | None:
-    """Who is behind the session; None when it has ended, or its user is disabled."""
+async def identity_of_session(pool: Pool, session: UUID, now: datetime) -> SessionIdentity | None:
+    """The user of a session. None when the session has ended, or the user is disabled."""
     async with connection(pool) as reading:
-        row = await reading.fetchrow(_STANDING, session, now)
-    return Standing(*row) if row else None
+        row = await reading.fetchrow(_IDENTITY, session, now)
+    return SessionIdentity(*row) if row else None
 
 
 async def end_session(pool: Pool, session: UUID, because: EndReason, now: datetime) -> None:

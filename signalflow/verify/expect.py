@@ -63,7 +63,7 @@ class PostRow(NamedTuple):
 
 @dataclass(slots=True)
 class ExpectedPost:
-    """A post: its row, earlier rows that it may have while newer records are not stored yet, and what velocity needs."""
+    """A post: its row, earlier rows that it may have until newer records are stored, and what velocity needs."""
 
     row: PostRow | None = None
     not_stored_yet: list[PostRow | None] = field(default_factory=list)

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from signalflow.clock import utcnow
 from signalflow.storage.accounts import disable_user
-from signalflow.storage.api_keys import Scope, add_key, key_prefix, key_standing, list_keys, new_key, revoke_key
+from signalflow.storage.api_keys import Scope, add_key, identity_of_key, key_prefix, list_keys, new_key, revoke_key
 from signalflow.storage.sessions import Role
 from tests.api_clients import bearer
 from tests.integration.accounts_api import authorized, client_of, make_user, running, settings_of
@@ -110,7 +110,7 @@ async def test_the_last_use_is_written_once_a_minute(database_pool: asyncpg.Pool
     began = utcnow()
     written = []
     for seconds in (0, 20, 59, 61, 100, 130):
-        await key_standing(database_pool, key, began + timedelta(seconds=seconds))
+        await identity_of_key(database_pool, key, began + timedelta(seconds=seconds))
         (row,) = await list_keys(database_pool)
         assert row.last_used_at is not None
         written.append(round((row.last_used_at - began).total_seconds()))

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from signalflow.clock import utcnow
 from signalflow.errors import Retryable
-from signalflow.storage.api_keys import KeyStanding, key_standing
+from signalflow.storage.api_keys import KeyIdentity, identity_of_key
 from signalflow.storage.pool import Pool
-from signalflow.storage.sessions import Standing, session_standing, token_hash
+from signalflow.storage.sessions import SessionIdentity, identity_of_session, token_hash
 from web.single_flight import SingleFlight
 
 # Access outlives the end of a session, a key or a user by at most this long in other processes, and not at all in the one that ended it.
@@ -21,7 +21,7 @@ ANSWER_SECONDS = 2.0
 AWAY_SECONDS = 2.0
 MOST_KEPT = 10_000
 
-Identity = Standing | KeyStanding
+Identity = SessionIdentity | KeyIdentity
 # The id of a session, or the hash of an API key.
 IdentityKey = UUID | bytes
 
@@ -42,15 +42,15 @@ class Identities:
         self._lookups: SingleFlight[IdentityKey, Identity | None] = SingleFlight()
         self._away_until = 0.0
 
-    async def of_session(self, session: UUID) -> Standing | None:
+    async def of_session(self, session: UUID) -> SessionIdentity | None:
         """Who is behind the session, None when it has ended. Raises Retryable while the database is away."""
-        found = await self._find(session, lambda: session_standing(self._pool, session, utcnow()))
-        return found if isinstance(found, Standing) else None
+        found = await self._find(session, lambda: identity_of_session(self._pool, session, utcnow()))
+        return found if isinstance(found, SessionIdentity) else None
 
-    async def of_key(self, key: str) -> KeyStanding | None:
+    async def of_key(self, key: str) -> KeyIdentity | None:
         """Who is behind the API key, None when it is not valid. Raises Retryable while the database is away."""
-        found = await self._find(token_hash(key), lambda: key_standing(self._pool, key, utcnow()))
-        if not isinstance(found, KeyStanding):
+        found = await self._find(token_hash(key), lambda: identity_of_key(self._pool, key, utcnow()))
+        if not isinstance(found, KeyIdentity):
             return None
         return found if found.expires_at is None or found.expires_at > utcnow() else None
 

@@ -6,12 +6,12 @@ from uuid import UUID
 import pytest
 
 from signalflow.errors import Retryable
-from signalflow.storage.sessions import Standing
+from signalflow.storage.sessions import SessionIdentity
 from web.auth import identities
 from web.auth.identities import Identities
 
 SESSION = UUID(int=1)
-ADA = Standing("ada", "reader")
+ADA = SessionIdentity("ada", "reader")
 
 
 class Database:
@@ -19,10 +19,10 @@ class Database:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.answer: Standing | Retryable = ADA
+        self.answer: SessionIdentity | Retryable = ADA
         self.go_on = asyncio.Event()
 
-    async def session_standing(self, *_: object) -> Standing:
+    async def identity_of_session(self, *_: object) -> SessionIdentity:
         self.asked += 1
         answer = self.answer
         await self.go_on.wait()
@@ -34,7 +34,7 @@ class Database:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     made = Database()
-    monkeypatch.setattr(identities, "session_standing", made.session_standing)
+    monkeypatch.setattr(identities, "identity_of_session", made.identity_of_session)
     return made
 
 

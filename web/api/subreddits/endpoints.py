@@ -1,4 +1,4 @@
-"""Which subreddits are watched: read by all, changed by operators. The poller follows within a minute."""
+"""The watched subreddits. All users read them, operators change them. The poller follows within a minute."""
 
 import csv
 import io
@@ -66,7 +66,10 @@ async def list_watched(
     cursor: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
     page_size: Annotated[int, Query(ge=1, le=MOST_ROWS_A_PAGE, description="Subreddits of a page.")] = 500,
 ) -> SubredditPage:
-    """Each with what Reddit says of it, when it was last in a listing, and who changed it. `posts_per_hour` is at most 30 s old."""
+    """Each has what Reddit said of it, its last listing, and who changed it last.
+
+    `posts_per_hour` is at most 30 s old.
+    """
     view = await View.of(pool, cache, settings, utcnow())
     items = [
         item
@@ -82,7 +85,7 @@ async def list_watched(
 
 @router.post("/api/subreddits/", summary="Watch subreddits", responses=WRITE_PROBLEMS)
 async def add(pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, added: Added) -> list[SubredditOut]:
-    """The poller looks at them within a minute, and within its budget; they are `pending` until Reddit has shown them."""
+    """The poller polls them within a minute, if its budget allows. They are `pending` until Reddit has shown them."""
     change = Change(priority=added.priority, interval_seconds=added.interval_seconds)
     now = utcnow()
     rows = await add_subreddits(pool, added.names, change, by=who.name, now=now)
@@ -93,15 +96,15 @@ async def add(pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator,
 async def change_many(
     pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, changed: ChangedMany
 ) -> list[SubredditOut]:
-    """All of them or, when one is not watched, none."""
+    """All of them, or none when one is not watched."""
     now = utcnow()
     rows = await change_subreddits(pool, changed.names, changed.change, by=who.name, now=now)
     return (await View.of(pool, cache, settings, now)).shown(rows)
 
 
-@router.post("/api/subreddits/remove/", summary="Watch subreddits no more", status_code=204, responses=WRITE_PROBLEMS)
+@router.post("/api/subreddits/remove/", summary="Stop watching subreddits", status_code=204, responses=WRITE_PROBLEMS)
 async def remove_many(pool: PoolOf, who: Operator, removed: Removed) -> None:
-    """All of them or, when one is not watched, none. Their posts stay."""
+    """All of them, or none when one is not watched. Their posts stay."""
     await remove_subreddits(pool, removed.names, by=who.name, now=utcnow())
 
 
@@ -112,7 +115,7 @@ async def remove_many(pool: PoolOf, who: Operator, removed: Removed) -> None:
     responses=READ_PROBLEMS | {200: {"content": {"text/csv": {}}, "description": "What the import takes."}},
 )
 async def export(pool: PoolOf, _: Reader) -> Response:
-    """With the columns that the import takes."""
+    """The file has the columns that the import takes."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*COLUMNS, PAUSED_COLUMN])
@@ -135,9 +138,9 @@ async def import_(
             examples=["name,interval_seconds,priority\nrust,60,fast\n"],
         ),
     ],
-    dry_run: Annotated[bool, Query(description="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, Query(description="Only say what would be changed.")] = False,
 ) -> Imported:
-    """The whole file or, when one line is wrong, nothing. Subreddits that are not in it stay as they are."""
+    """The whole file, or nothing when a line is wrong. Subreddits that are not in the file stay as they are."""
     try:
         # Spreadsheets begin a file with a byte order mark.
         wanted = parse_subreddits(content.removeprefix("\ufeff"), "body")
@@ -164,7 +167,7 @@ async def detail(pool: PoolOf, cache: CacheOf, settings: SettingsOf, _: Reader, 
 async def change(
     pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, name: NameInPath, changed: Changed
 ) -> SubredditOut:
-    """Pause it, go on, or change how closely it is watched."""
+    """Pause it, resume it, or change how closely it is watched."""
     await _watched(pool, name)
     now = utcnow()
     rows = await change_subreddits(pool, [name], changed.change, by=who.name, now=now)
@@ -173,7 +176,7 @@ async def change(
 
 @router.delete(
     "/api/subreddits/{name}/",
-    summary="Watch a subreddit no more",
+    summary="Stop watching a subreddit",
     status_code=204,
     responses=WRITE_PROBLEMS | NAMED_PROBLEMS,
 )

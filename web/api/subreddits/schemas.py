@@ -52,15 +52,13 @@ class SubredditOut(BaseModel):
         description="`pending` until Reddit has shown it for the first time, `refused` with the reason in `state`."
     )
     state: str = Field(description="`unchecked`, `ok`, or why Reddit refuses it.", examples=["private"])
-    checked_at: datetime | None = Field(description="When Reddit said so.")
-    last_polled_at: datetime | None = Field(description="Last listing that it was in.")
-    next_poll_at: datetime | None = Field(
-        description="It is looked at again at the latest then; null while it is paused or refused."
-    )
+    checked_at: datetime | None = Field(description="When Reddit said this.")
+    last_polled_at: datetime | None = Field(description="When it was last in a listing.")
+    next_poll_at: datetime | None = Field(description="It is polled again by then; null while it is paused or refused.")
     posts_per_hour: float = Field(description="Mean of the last 24 hours.")
     changed_by: str | None = Field(description="Who changed it last; null: as the defaults made it.")
     changed_at: datetime | None
-    effective_at: datetime | None = Field(description="The poller goes by the last change from then on at the latest.")
+    effective_at: datetime | None = Field(description="By then the poller follows the last change.")
 
 
 class SubredditPage(BaseModel):
@@ -71,7 +69,7 @@ class SubredditPage(BaseModel):
 
 
 class Added(BaseModel):
-    """Subreddits to watch, be they new, paused or removed before. What is not given stays as it is where one is watched already."""
+    """Subreddits to watch, whether new, paused or removed before. A watched one keeps what is not given."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -81,7 +79,7 @@ class Added(BaseModel):
 
 
 class Changed(BaseModel):
-    """What is to be different."""
+    """What to change; null leaves it as it is."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -97,7 +95,7 @@ class Changed(BaseModel):
 
     @property
     def change(self) -> Change:
-        """What the configuration is told."""
+        """The same, for storage."""
         return Change(paused=self.paused, priority=self.priority, interval_seconds=self.interval_seconds)
 
 
@@ -108,7 +106,7 @@ class ChangedMany(Changed):
 
 
 class Removed(BaseModel):
-    """Subreddits to watch no more. Their posts stay."""
+    """Subreddits to stop watching. Their posts stay."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -119,7 +117,7 @@ class Imported(BaseModel):
     """What an import did, or would do."""
 
     rows: int = Field(description="Rows of the file.")
-    added: list[str] = Field(description="Not watched before.")
-    changed: list[str] = Field(description="Watched before, otherwise.")
+    added: list[str] = Field(description="Subreddits that were not watched before.")
+    changed: list[str] = Field(description="Watched subreddits that differed.")
     unchanged: int
     dry_run: bool

@@ -1,4 +1,4 @@
-"""What is said of a subreddit beside its row: whether Reddit shows it, when it is due, how busy it is, when a change counts."""
+"""Subreddits as the API shows them: the row, its status, when it is due, its posts per hour, when a change counts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from web.api.answers import json_bytes
 from web.api.subreddits.schemas import Status, SubredditOut
 from web.cache import AnswerCache
 
-# The poller reads the configuration every so often, and finishes the request that it is at before it looks.
+# The poller reads the configuration at intervals, after the request that it is making.
 REQUEST_SECONDS = 16.0
-# Every open page asks for the list every few seconds, and the rates are counted from all posts of a day.
+# Every open page asks for the list every few seconds, and the rates are counted over all posts of a day.
 RATE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class View:
-    """How rows are shown at one moment."""
+    """How rows are shown at a moment: rates by subreddit, and the longest delay of a change."""
 
     now: datetime
     rates: dict[str, float]
@@ -29,7 +29,7 @@ class View:
 
     @classmethod
     async def of(cls, pool: Pool, cache: AnswerCache, settings: Settings, now: datetime) -> "View":
-        """With rates that are at most RATE_SECONDS old. Raises Retryable while the database is away."""
+        """A view with rates that are at most RATE_SECONDS old. Raises Retryable while the database is away."""
 
         async def compute() -> bytes:
             return json_bytes(await posts_per_hour(pool, now))
