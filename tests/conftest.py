@@ -1,4 +1,4 @@
-"""Fixtures of all tests: one real Kafka and one real PostgreSQL a run, on ports of their own; a database and topics a test."""
+"""Fixtures of all tests: one real Kafka and one real PostgreSQL per run, a database and topics per test."""
 
 import asyncio
 import os
@@ -21,18 +21,18 @@ from signalflow.settings import Settings
 from signalflow.storage.migrate import upgrade
 from tests.api_clients import test_secret
 
-# How long one example takes says something about the machine, and nothing about the code.
+# The time that one example takes depends on the machine, not on the code.
 hypothesis.settings.register_profile("any-machine", deadline=None)
 hypothesis.settings.load_profile("any-machine")
 
 T = TypeVar("T")
 TEMPLATE = "signalflow_template"
-# The servers' crashes are not what these tests are about, and without fsync they run much faster.
+# These tests do not crash the server, and without fsync they run much faster.
 UNSAFE_BUT_FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the servers by what it asks for, so that `make test-unit` never starts them by accident."""
+    """Mark the tests that use a fixture of the servers, so that `make test-unit` does not start servers."""
     for item in items:
         if {"postgres_server", "kafka_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _logs_of_one_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A test that sets up logging does not leave loggers behind that write to its own, closed, captured output."""
+    """Undo a test's logging setup: its loggers would write to its captured output, which is closed by then."""
     configure = structlog.configure
     monkeypatch.setattr(
         structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})
@@ -50,14 +50,14 @@ def _logs_of_one_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end in a loop of its own, whether or not one runs in this thread."""
+    """Run a coroutine in an event loop of its own, even while another loop runs in this thread."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The directory of recorded inputs that the project does not ship: SIGNALFLOW_TEST_DATA, or ../shared/data."""
+    """The directory of recorded inputs that are not in the repository: SIGNALFLOW_TEST_DATA, or ../shared/data."""
     given = os.environ.get("SIGNALFLOW_TEST_DATA")
     directory = Path(given) if given else Path(__file__).parents[2] / "shared" / "data"
     if not directory.is_dir():
@@ -67,7 +67,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL server of this run."""
+    """The PostgreSQL server of this run."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), free_ports(1)[0], UNSAFE_BUT_FAST)
     server.start()
     yield server
@@ -76,7 +76,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
 
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A Kafka of one broker of this run, ready for a proxy in front of it. The first run on a machine downloads it."""
+    """The Kafka of this run, with one broker that accepts a proxy in front of it.
+
+    The first run on a machine downloads Kafka.
+    """
     broker, controller, *relayed = free_ports(4)
     server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), [broker], [controller], relayed=[(relayed[0], relayed[1])])
     server.start()
@@ -94,7 +97,7 @@ async def _execute(url: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: EmbeddedPostgres) -> str:
-    """The name of a database that has the current schema and no rows; copied for every test."""
+    """The name of a database with the current schema and no rows, which is copied for each test."""
     run_sync(_execute(postgres_server.url("postgres"), f"CREATE DATABASE {TEMPLATE}"))
     run_sync(upgrade(postgres_server.url(TEMPLATE)))
     return TEMPLATE
@@ -102,7 +105,7 @@ def migrated_template(postgres_server: EmbeddedPostgres) -> str:
 
 @pytest.fixture
 def make_database(postgres_server: EmbeddedPostgres) -> Iterator[Callable[..., str]]:
-    """Makes a database and returns its URL: `make_database()` an empty one, `make_database(template)` a copy."""
+    """Makes databases and returns their URLs: `make_database()` an empty one, `make_database(template)` a copy."""
     made: list[str] = []
 
     def make(template: str = "template1") -> str:
@@ -131,7 +134,7 @@ async def database_pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
 
 @pytest.fixture
 def settings(kafka_server: EmbeddedKafka, database_url: str, tmp_path: Path) -> Settings:
-    """Settings of an installation of its own on this run's servers: topics, consumer group, database, state directory."""
+    """Settings of an installation on this run's servers, with its own topics, group, database and state directory."""
     unique = uuid.uuid4().hex[:8]
     return Settings(
         kafka=kafka_server.bootstrap,

@@ -1,4 +1,4 @@
-"""What the tables must hold after a log of observations, applied one by one in plain Python. Shares no code with the writer."""
+"""What the tables must hold after a log of observations, computed in plain Python without code of the writer."""
 
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -7,8 +7,9 @@ from typing import Any
 from signalflow.events import Enriched
 
 CARRIED = (
-    "subreddit", "author", "title", "url", "permalink", "flair", "over_18", "is_self", "created_utc", "edited_at", "removed_by",
-    "current_score", "current_comments", "current_ratio", "score_velocity", "comment_velocity", "trending_score", "is_trending",
+    "subreddit", "author", "title", "url", "permalink", "flair", "over_18", "is_self", "created_utc", "edited_at",
+    "removed_by", "current_score", "current_comments", "current_ratio", "score_velocity", "comment_velocity",
+    "trending_score", "is_trending",
 )  # fmt: skip
 
 
@@ -21,7 +22,7 @@ class Oracle:
         self.sentiment: dict[str, float] = {}
 
     def apply(self, row: Enriched) -> None:
-        """Take one observation in."""
+        """Apply one observation."""
         if row.mode != "backfill" and (row.id, row.observed_at) not in self.history:
             self.history[row.id, row.observed_at] = {
                 "post_id": row.id,

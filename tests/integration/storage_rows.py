@@ -1,4 +1,4 @@
-"""Observations to store, and what the tables hold, for the tests of storage."""
+"""Helpers of the tests of storage: observations to store, and reads of whole tables."""
 
 from collections.abc import Iterable
 from datetime import UTC, timedelta
@@ -13,7 +13,7 @@ from signalflow.events import Enriched, Source, TextFeatures
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool, create_pool
 
-# The noon of yesterday: whole hours, no future, inside any retention.
+# Yesterday at noon: on the hour, not in the future, and within any retention.
 NOON = utcnow().astimezone(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
 CREATED = NOON - timedelta(hours=3)
 
@@ -29,7 +29,7 @@ async def pool_of(url: str, timeout: float = 10.0) -> Pool:
 
 
 def features_of(title: str) -> TextFeatures:
-    """Some pure function of the title."""
+    """Some features that depend on the title alone."""
     score = (len(title) % 5) / 4 - 0.5
     label: Literal["positive", "neutral", "negative"] = (
         "positive" if score > 0 else "negative" if score < 0 else "neutral"
@@ -72,12 +72,12 @@ def observation(post_id: str = "a", seconds: float = 0, /, **changes: Any) -> En
 
 
 async def contents(pool: asyncpg.Pool, table: str) -> list[dict[str, Any]]:
-    """All rows of a table, by its first two columns."""
+    """All rows of a table, ordered by its first two columns."""
     return [dict(row) for row in await pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2")]
 
 
 async def column(pool: asyncpg.Pool, table: str, name: str) -> list[Any]:
-    """One column of a table, by the table's first two columns."""
+    """One column of a table, ordered by the first two columns of the table."""
     return [row[name] for row in await contents(pool, table)]
 
 

@@ -1,4 +1,4 @@
-"""The watched subreddits over the API: what an operator changes, the poller reads."""
+"""The watched subreddits over the API: the poller reads what an operator changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ DEFAULTS = [
 
 @pytest.fixture
 async def client(database_url: str, database_pool: asyncpg.Pool) -> AsyncIterator[httpx.AsyncClient]:
-    """An operator's client; three subreddits are watched."""
+    """The client of an operator. Three subreddits are watched."""
     await load_defaults(database_pool, DEFAULTS)
     settings = Settings(database_url=SecretStr(database_url), api_secret=SecretStr(test_secret))
     app = create_api(settings)
@@ -80,12 +80,12 @@ async def test_posts_per_hour_are_those_of_the_last_day(client: httpx.AsyncClien
         """
     )
     found = await listed(client)
-    # Every second of the 23 hours that lie within the day is even: 11 or 12 posts, by the second at which the day begins.
+    # 11 of its posts are less than 24 hours old, and one is about 24 hours old.
     assert found["Python"]["posts_per_hour"] in (round(11 / 24, 2), 0.5)
     assert found["golang"]["posts_per_hour"] == 0
 
 
-async def test_however_often_the_list_is_asked_for_posts_are_counted_once_and_changes_show_at_once(
+async def test_many_requests_count_posts_once_and_show_changes_at_once(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = []
@@ -132,7 +132,7 @@ async def test_what_is_added_is_pending_and_the_poller_reads_it(
     assert {"aww", "europe"} <= set(await polled(database_pool))
 
 
-async def test_a_paused_subreddit_is_polled_no_more_until_it_goes_on(
+async def test_a_paused_subreddit_is_not_polled_until_it_is_resumed(
     client: httpx.AsyncClient, database_pool: asyncpg.Pool
 ) -> None:
     answer = await client.patch("/api/subreddits/python/", json={"paused": True})
@@ -143,7 +143,9 @@ async def test_a_paused_subreddit_is_polled_no_more_until_it_goes_on(
     assert await polled(database_pool) == ["golang", "Python", "rust"]
 
 
-async def test_many_are_changed_at_once_or_none(client: httpx.AsyncClient, database_pool: asyncpg.Pool) -> None:
+async def test_many_subreddits_are_changed_together_or_none(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
     answer = await client.patch("/api/subreddits/", json={"names": ["python", "golang"], "priority": "medium"})
     assert {row["name"]: row["interval_seconds"] for row in answer.json()} == {"Python": 180, "golang": 180}
     answer = await client.patch("/api/subreddits/", json={"names": ["python", "nosuch"], "paused": True})
@@ -158,14 +160,14 @@ async def test_many_are_changed_at_once_or_none(client: httpx.AsyncClient, datab
 
 @asynccontextmanager
 async def held(pool: asyncpg.Pool, name: str) -> AsyncIterator[None]:
-    """Nobody else changes the subreddit until the block ends."""
+    """Lock the subreddit until the block ends."""
     async with pool.acquire() as holder, holder.transaction():
         await holder.execute("SELECT FROM subreddit_config WHERE name = $1 FOR UPDATE", name)
         yield
 
 
 async def waiting(pool: asyncpg.Pool, number: int) -> None:
-    """Until so many wait for a lock."""
+    """Wait until this many transactions wait for a lock."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
     async def wait() -> bool:
@@ -237,7 +239,7 @@ async def test_what_was_exported_can_be_imported_and_changes_nothing(
 
 
 async def test_a_file_that_begins_with_a_byte_order_mark_can_be_imported(client: httpx.AsyncClient) -> None:
-    """As spreadsheets write it."""
+    """Spreadsheets write it."""
     content = "name,interval_seconds,priority\r\nrust,60,fast\r\n".encode("utf-8-sig")
     answer = await client.post("/api/subreddits.csv", content=content, headers={"Content-Type": "text/csv"})
     assert (answer.status_code, answer.json().get("changed")) == (200, ["rust"])

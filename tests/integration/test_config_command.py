@@ -1,4 +1,4 @@
-"""`signalflow config` on a real database: what an operator types, and what the poller reads afterwards."""
+"""`signalflow config` on a real database: what an operator types, and what the poller reads then."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def run_json(*arguments: str) -> Any:
 
 @pytest.fixture
 def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The environment of a shell in which the commands are typed."""
+    """A database, in the environment in which the commands run."""
     monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", database_url)
     get_settings.cache_clear()
     yield
@@ -39,7 +39,7 @@ def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def polled() -> dict[str, SubredditRow]:
-    """What the poller would read now."""
+    """What the poller would read now, by name."""
 
     async def read() -> list[SubredditRow]:
         pool = await create_pool(Settings(), application_name="test")

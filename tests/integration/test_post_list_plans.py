@@ -1,4 +1,4 @@
-"""How the database finds a page, on a table that is large enough for the planner to care."""
+"""The query plans of the post list, on a table of a realistic size."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -31,7 +31,7 @@ INDEXES: dict[OrderName, str] = {
 
 @pytest.fixture(scope="module")
 def large_template(postgres_server: Any, migrated_template: str) -> str:
-    """A database with many posts, copied for each test."""
+    """A database with many posts, which is copied for each test."""
     import asyncio
 
     async def make() -> None:
@@ -64,14 +64,14 @@ async def plan_of(pool: Pool, order: OrderName, filters: Filters, after: Cursor 
 
 
 def read_rows(plan: list[dict[str, Any]]) -> float:
-    """Rows of posts that were looked at, given or filtered out."""
+    """The rows of posts that a plan read, whether returned or filtered out."""
     scans = [node for node in plan if node.get("Relation Name") == "posts"]
     return sum((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans)
 
 
 @pytest.mark.parametrize("order", INDEXES)
 async def test_every_fixed_order_walks_its_index_and_reads_a_page(pool: Pool, order: OrderName) -> None:
-    """From the first page, and from the middle: the median of the key, among its ties."""
+    """The first page, and a page from the middle: after the median of the key."""
     statement, parameters = page_statement(order, Filters(), limit=LIMIT, as_of=NOW, window=WINDOW, after=None)
     middle = (await pool.fetch(statement, POSTS // 2, *parameters[1:]))[-1]
     key = tuple(middle[f"key_{place}"] for place in range(len(ORDERS[order].key)))

@@ -1,4 +1,4 @@
-"""Walks through the pages of every order while other transactions write: nothing twice, nothing lost that did not change."""
+"""Walks through all pages while other transactions write: no post comes twice, no unchanged post is lost."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ def router(pool: Pool) -> ReadRouter:
 
 
 def numbers(rng: random.Random) -> dict[str, Any]:
-    """Numbers of a post, few different ones, so that ties and unknown velocities are many."""
+    """Random numbers of a post, with many equal and many unknown ones."""
     return {
         "current_score": rng.randint(-3, 12),
         "current_comments": rng.randint(0, 5),
@@ -43,8 +43,8 @@ def numbers(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def place_of(order: OrderName, row: dict[str, Any]) -> tuple[Any, ...]:
-    """What a row is ordered by, computed here and not by the database; the highest comes first."""
+def key_of(order: OrderName, row: dict[str, Any]) -> tuple[Any, ...]:
+    """The key by which a row is ordered, computed without the database. The highest comes first."""
     engagement = row["current_score"] + 2 * row["current_comments"]
     minutes = (NOW - row["created_utc"]).total_seconds() / 60
     velocity = row["score_velocity"]
@@ -72,7 +72,7 @@ async def walk(router: ReadRouter, order: OrderName, page_size: int = PAGE) -> A
 
 
 async def stored(pool: Pool, rng: random.Random) -> dict[str, dict[str, Any]]:
-    """Posts of the last six hours, three a moment."""
+    """Posts of the last six hours, three for each moment."""
     rows = {
         f"p{n:03}": {"created_utc": NOON - timedelta(minutes=n // 3), **numbers(rng)}
         for n in rng.sample(range(POSTS), POSTS)
@@ -82,7 +82,7 @@ async def stored(pool: Pool, rng: random.Random) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_a_walk_under_concurrent_writes_repeats_none_and_loses_none_that_did_not_change(
+async def test_a_walk_under_concurrent_writes_repeats_no_post_and_loses_no_unchanged_one(
     pool: Pool, router: ReadRouter, order: OrderName
 ) -> None:
     rng = random.Random(order)
@@ -91,7 +91,7 @@ async def test_a_walk_under_concurrent_writes_repeats_none_and_loses_none_that_d
     stopped = asyncio.Event()
 
     async def write(writer: int, mine: Sequence[str]) -> int:
-        """Change some posts and add others, over and over."""
+        """Keep changing some posts and adding others."""
         writes = 0
         while not stopped.is_set():
             writes += 1
@@ -106,7 +106,7 @@ async def test_a_walk_under_concurrent_writes_repeats_none_and_loses_none_that_d
     seen: list[str] = []
     async for page in walk(router, order):
         seen += page
-        # Every writer commits some changes before the next page is asked for.
+        # Every writer commits some changes before the next page is read.
         before = await pool.fetchval("SELECT max(last_polled_at) FROM posts")
         async with asyncio.timeout(20):
             while await pool.fetchval("SELECT max(last_polled_at) FROM posts") == before:
@@ -115,7 +115,7 @@ async def test_a_walk_under_concurrent_writes_repeats_none_and_loses_none_that_d
     assert min(await asyncio.gather(*writers)) > 0
     assert len(seen) == len(set(seen))
     unchanged = [row for name, row in rows.items() if name not in changing]
-    expected = [row["id"] for row in sorted(unchanged, key=lambda row: place_of(order, row), reverse=True)]
+    expected = [row["id"] for row in sorted(unchanged, key=lambda row: key_of(order, row), reverse=True)]
     known = {row["id"] for row in unchanged}
     assert [name for name in seen if name in known] == expected
 
@@ -123,18 +123,18 @@ async def test_a_walk_under_concurrent_writes_repeats_none_and_loses_none_that_d
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_quiet_walk_has_every_post_once_in_order(pool: Pool, router: ReadRouter, order: OrderName) -> None:
     rows = await stored(pool, random.Random(3))
-    expected = [row["id"] for row in sorted(rows.values(), key=lambda row: place_of(order, row), reverse=True)]
+    expected = [row["id"] for row in sorted(rows.values(), key=lambda row: key_of(order, row), reverse=True)]
     assert [name async for page in walk(router, order, 50) for name in page] == expected
 
 
 async def test_a_post_that_falls_below_the_cursor_is_not_given_again(pool: Pool, router: ReadRouter) -> None:
-    """Also when the transaction that moves it ran already, uncommitted, at the first page."""
+    """Even when the transaction that moves it was already running at the first page."""
     await write_batch(pool, [observation(f"p{n}", 0, current_score=10 - n) for n in range(6)])
     connection = await pool.acquire()
     moving = connection.transaction()
     await moving.start()
     await connection.execute("UPDATE posts SET current_score = -5 WHERE id = 'p0'")
-    # Later transactions are done before the first page, so that the snapshot has a hole where this one is.
+    # Later transactions end before the first page, so the snapshot lists this one as running.
     await write_batch(pool, [observation("p5", 1, current_score=5)])
     pages = walk(router, "score", 2)
     first = await anext(pages)

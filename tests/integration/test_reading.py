@@ -1,4 +1,4 @@
-"""What readers get over HTTP: every filter filters, one post with its text and history, statistics with every part filled."""
+"""Reads over HTTP: the post list with every filter, a post with its text and history, and statistics."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +30,7 @@ from web.services import services_of
 from web.worker_client import WorkerClient
 
 PROBLEM = "application/problem+json"
-# Port 1 is nobody's.
+# Nothing listens on port 1.
 NO_KAFKA = "127.0.0.1:1"
 
 
@@ -58,7 +58,7 @@ def features(score: float, *keywords: str) -> TextFeatures:
 
 
 BASE = utcnow().astimezone(UTC).replace(microsecond=0) - timedelta(hours=5)
-# One post that each filter finds among others that it does not; `q` in another form of the word.
+# Each filter finds one post and not the others. `q` has another form of the word.
 FOUND: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "subreddit": ({"subreddit": "Rust"}, {"subreddit": "rust"}),
     "author": ({"author": "Ada"}, {"author": "ada"}),
@@ -182,7 +182,7 @@ async def test_history_is_paged_and_its_hours_are_those_of_the_observations(
         parameters["cursor"] = page["next"]
     assert [item["score"] for item in seen] == [n * n for n in range(9)]
     assert [datetime.fromisoformat(item["observed_at"]) for item in seen] == [row.observed_at for row in rows]
-    # 1000 s apart from a whole hour on: four, four and one, stored a moment ago and in no rollup yet.
+    # Every 1000 s from the start of an hour: four, four and one, just stored, so not in the rollup yet.
     hours = (await client.get("/api/posts/abc/history", params={"interval": "1h"})).json()["items"]
     assert [(hour["observations"], hour["min_score"], hour["max_score"]) for hour in hours] == [
         (4, 0, 9),
@@ -205,8 +205,9 @@ async def test_statistics_have_every_part_and_no_made_up_zero(database_url: str,
         database_url,
         *(
             {
-                "id": name, "subreddit": subreddit, "author": author, "current_score": score, "current_comments": comments,
-                "score_velocity": velocity, "nlp": features(sentiment, *keywords), "is_trending": trending,
+                "id": name, "subreddit": subreddit, "author": author, "current_score": score,
+                "current_comments": comments, "score_velocity": velocity, "nlp": features(sentiment, *keywords),
+                "is_trending": trending,
                 "created_utc": hour + timedelta(hours=later),
             }
             for name, subreddit, author, score, comments, velocity, sentiment, trending, keywords, later in posts
@@ -283,8 +284,10 @@ async def test_head_answers_like_get_without_a_body(database_url: str, client: h
     assert answer.headers["content-type"] == body.headers["content-type"]
 
 
-async def test_who_has_the_answer_is_told_so_until_it_changes(database_url: str, client: httpx.AsyncClient) -> None:
-    # Ages are of the moment; an empty page is the same at all times, and so is a history.
+async def test_a_client_with_the_current_answer_gets_304_until_it_changes(
+    database_url: str, client: httpx.AsyncClient
+) -> None:
+    # Ages change with time. An empty page and a history do not.
     await store(database_url, {"id": "abc"})
     path = "/api/posts/abc/history/"
     first = await client.get(path)
@@ -318,7 +321,7 @@ async def test_ready_needs_the_database_and_its_schema(database_url: str, make_d
     async with api_of(database_url, kafka=NO_KAFKA) as client:
         answer = await client.get("/ready/", headers={"Authorization": ""})
         assert answer.status_code == 200
-        # The live stream is stale, and reads work all the same.
+        # The live stream is stale, but reads work.
         stale_since = datetime.fromisoformat(answer.json().pop("live_stale_since"))
         assert timedelta() < utcnow() - stale_since < timedelta(minutes=1)
         assert answer.json() | {"live_stale_since": None} == {
@@ -340,7 +343,7 @@ async def test_ready_needs_the_database_and_its_schema(database_url: str, make_d
         }
 
 
-async def test_slow_reads_do_not_make_an_api_unready_and_however_many_ask_the_database_is_asked_once(
+async def test_slow_reads_do_not_make_an_api_unready_and_many_requests_ask_the_database_once(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = []
@@ -359,7 +362,7 @@ async def test_slow_reads_do_not_make_an_api_unready_and_however_many_ask_the_da
     assert len(checked) == 1
 
 
-async def test_dead_letters_are_counted_once_for_all_who_ask_and_again_after_one_was_discarded(
+async def test_dead_letters_are_counted_once_for_many_requests_and_again_after_a_discard(
     database_url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = []
@@ -405,7 +408,7 @@ async def test_an_answer_that_is_forgotten_while_it_is_computed_is_not_kept() ->
 
 
 async def test_metrics_say_what_the_live_stream_does(database_url: str) -> None:
-    """Stale from its start, where no Kafka ever answered."""
+    """It is stale from the start when Kafka never answered."""
     async with api_of(database_url, kafka=NO_KAFKA) as client:
         for path in ("/metrics", "/metrics/"):
             answer = await client.get(path)
@@ -416,8 +419,8 @@ async def test_metrics_say_what_the_live_stream_does(database_url: str) -> None:
     assert "version=" in CONTENT_TYPE_LATEST
 
 
-class Workplace:
-    """Workers that answer as they are told, and note what they are asked."""
+class FakeWorkers:
+    """A stand-in for workers that gives fixed answers and records the requests."""
 
     def __init__(self, answers: dict[str, httpx.Response | Exception]) -> None:
         self.answers = answers
@@ -457,35 +460,35 @@ async def test_a_live_state_comes_from_a_worker_or_the_answer_says_why_not(
     expected: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    workplace = Workplace(answers)
-    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(workplace)))
+    workers = FakeWorkers(answers)
+    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(workers)))
     for name in answers:
         await heartbeat(pool, name=name, pid=1, web_url=f"http://{name}:6066", state="running", is_poller=False)
     async with api_of(database_url) as client:
         answer = await client.get("/api/tables/post_state/abc")
     assert answer.status_code == expected
-    assert workplace.asked == [f"http://{name}:6066/tables/post_state/abc" for name in answers]
+    assert workers.asked == [f"http://{name}:6066/tables/post_state/abc" for name in answers]
     if expected == 200:
         assert answer.json() == STATE
     else:
         assert answer.headers["content-type"] == PROBLEM
 
 
-async def test_an_address_that_is_more_than_a_server_is_not_asked(
+async def test_a_worker_url_with_more_than_a_server_is_not_asked(
     database_url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workplace = Workplace({})
-    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(workplace)))
+    workers = FakeWorkers({})
+    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(workers)))
     for n, url in enumerate(
         ["file:///etc/passwd", "http://u:p@host/", "http://host/admin?x=", "http://host:bad/", "", "http:///"]
     ):
         await heartbeat(pool, name=str(n), pid=1, web_url=url, state="running", is_poller=False)
     async with api_of(database_url) as client:
         assert (await client.get("/api/tables/post_state/abc")).status_code == 503
-    assert workplace.asked == []
+    assert workers.asked == []
 
 
-async def test_a_slow_answer_is_computed_once_for_all_who_ask_and_kept() -> None:
+async def test_a_slow_answer_is_computed_once_for_many_requests_and_kept() -> None:
     cache, computed = AnswerCache(), 0
     released = asyncio.Event()
 
@@ -497,7 +500,7 @@ async def test_a_slow_answer_is_computed_once_for_all_who_ask_and_kept() -> None
 
     waiting = [asyncio.create_task(cache.get("key", 30, compute)) for _ in range(20)]
     await asyncio.sleep(0)
-    # Who goes away does not take the answer from the others.
+    # A client that goes away does not cancel the answer of the others.
     waiting.pop(0).cancel()
     released.set()
     assert await asyncio.gather(*waiting) == [b"answer"] * 19

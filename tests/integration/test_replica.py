@@ -1,4 +1,4 @@
-"""Reads from a real streaming replica: used while it is close behind, left alone while it is not, and used again."""
+"""Reads from a real streaming replica, which is used only while its lag is small."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
 from signalflow.storage.post_list import Cursor, Filters, Page, page_of_posts
+from signalflow.storage.post_orders import OrderName
 from signalflow.storage.read_router import ReadRouter, open_read_router
 from signalflow.storage.writer import write_batch
 from tests.integration.storage_rows import observation, pool_of
@@ -23,7 +24,7 @@ ON_REPLICA = "SELECT pg_is_in_recovery() AS replica"
 
 
 class Replica(EmbeddedPostgres):
-    """A copy of another server that follows it. Replication needs an account, and the copy the password of the original."""
+    """A streaming replica of another server. It replicates with an account and has the password of the primary."""
 
     def follow(self, primary: EmbeddedPostgres) -> None:
         """Copy the primary's cluster."""
@@ -34,7 +35,7 @@ class Replica(EmbeddedPostgres):
         if self._account is not None:
             os.chown(copy, self._account.uid, self._account.gid)
         source = primary.url("postgres")
-        # A fast checkpoint: a spread one takes minutes.
+        # A fast checkpoint, since a spread one takes minutes.
         self._run(
             copy,
             "pg_basebackup",
@@ -97,8 +98,8 @@ async def _is(router: ReadRouter, *, on_replica: bool) -> bool:
     return bool(row["replica"] is on_replica)
 
 
-async def _page(router: ReadRouter, order: str, after: Cursor | None = None) -> Page:
-    return await page_of_posts(router, order, Filters(), limit=2, now=NOW, window=WINDOW, after=after)  # type: ignore[arg-type]
+async def _page(router: ReadRouter, order: OrderName, after: Cursor | None = None) -> Page:
+    return await page_of_posts(router, order, Filters(), limit=2, now=NOW, window=WINDOW, after=after)
 
 
 async def test_reads_leave_a_replica_that_is_behind_and_come_back(router: ReadRouter, settings: Settings) -> None:
@@ -118,7 +119,7 @@ async def test_reads_leave_a_replica_that_is_behind_and_come_back(router: ReadRo
 async def test_a_stopped_replica_costs_no_read(router: ReadRouter, replica: Replica) -> None:
     replica.stop()
     try:
-        # At once, before anybody has looked: the primary is asked what the replica fails to answer.
+        # Before the next look at the replica: it fails, so the primary is asked.
         assert await _is(router, on_replica=False)
         assert router.replica_in_use is False
     finally:
@@ -128,9 +129,9 @@ async def test_a_stopped_replica_costs_no_read(router: ReadRouter, replica: Repl
 
 @pytest.mark.parametrize("order", ["newest", "score"])
 async def test_a_walk_that_began_at_the_primary_waits_for_no_replica(
-    router: ReadRouter, settings: Settings, order: str
+    router: ReadRouter, settings: Settings, order: OrderName
 ) -> None:
-    """The replica is within its lag, but has not replayed what the first page showed: the next page comes from the primary."""
+    """The replica is within its lag, but has not replayed what the first page showed: the primary answers."""
     replica = await asyncpg.connect(settings.database_replica_url.get_secret_value())
     async with await pool_of(settings.database_url.get_secret_value()) as pool:
         await write_batch(pool, [observation(f"p{n}", 0, current_score=1) for n in range(2)])
@@ -152,7 +153,7 @@ async def test_a_walk_that_began_at_the_replica_goes_on_at_the_primary(router: R
         await write_batch(pool, [observation(f"p{n}", 0, current_score=9 - n) for n in range(6)])
         await eventually(lambda: _sees(router, 6), 30)
         first = await _page(router, "score")
-        # One that was given falls, one that was not given yet rises: neither may come (again).
+        # A post of the first page falls and a later post rises: neither may be on the next page.
         await write_batch(pool, [observation("p0", 1, current_score=0), observation("p3", 1, current_score=6)])
         second = await _page(ReadRouter(pool, None, MAX_LAG), "score", first.next)
     assert [row["id"] for row in first.rows] == ["p0", "p1"]

@@ -1,4 +1,4 @@
-"""One more line in the table of columns brings one more value into the database."""
+"""A new line in the table of columns brings a new value into the database."""
 
 from collections.abc import AsyncIterator
 

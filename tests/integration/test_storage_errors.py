@@ -1,4 +1,4 @@
-"""What the database refuses, and what it only delays: poison rows alone are rejected, everything else waits or stops."""
+"""Errors of the database: rows that it refuses are rejected alone; all other errors are Retryable or Fatal."""
 
 import asyncio
 import os
@@ -45,14 +45,14 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def other(database_url: str) -> AsyncIterator[Any]:
-    """A second connection that gets in the way."""
+    """A second connection that disturbs the pool's."""
     connection = await asyncpg.connect(database_url)
     yield connection
     await connection.close()
 
 
 async def stored(pool: Pool, rows: list[Enriched]) -> bool:
-    """Whether the rows are stored; False after an error that says to try again."""
+    """Store the rows. False after an error that is Retryable."""
     try:
         await write_batch(pool, rows)
     except Retryable:
@@ -61,7 +61,7 @@ async def stored(pool: Pool, rows: list[Enriched]) -> bool:
 
 
 async def waiting_for_a_lock(other: Any) -> int:
-    """The pid of the backend that waits for a lock, once there is one."""
+    """Wait until a backend waits for a lock, and return its pid."""
     return int(
         await until(lambda: other.fetchval("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' LIMIT 1"))
     )
@@ -133,7 +133,7 @@ async def test_writers_of_the_same_posts_in_any_order_do_not_deadlock(pool: Pool
 
 async def test_a_deadlock_is_retryable_and_leaves_nothing_half_done(pool: Pool, other: Any) -> None:
     await write_batch(pool, [observation("a", 0), observation("b", 0)])
-    await other.execute("SET deadlock_timeout = '60s'")  # so that the writer finds it, after its own 1 s
+    await other.execute("SET deadlock_timeout = '60s'")  # so that the writer detects it after its own 1 s
     blocking = other.transaction()
     await blocking.start()
     await other.execute("UPDATE posts SET flair = 'x' WHERE id = 'b'")
@@ -169,8 +169,15 @@ async def test_a_statement_that_takes_too_long_is_retryable(database_url: str, o
 
 @pytest.mark.parametrize(
     ("sqlstate", "kind"),
-    [("53100", Retryable), ("40001", Retryable), ("57P01", Retryable), ("08006", Retryable), ("58030", Fatal), ("XX001", Fatal)],
-)  # fmt: skip
+    [
+        ("53100", Retryable),
+        ("40001", Retryable),
+        ("57P01", Retryable),
+        ("08006", Retryable),
+        ("58030", Fatal),
+        ("XX001", Fatal),
+    ],
+)
 async def test_an_error_of_the_server_says_what_to_do(pool: Pool, other: Any, sqlstate: str, kind: type) -> None:
     await other.execute(
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
@@ -202,13 +209,13 @@ async def test_a_refused_password_is_fatal(database_url: str) -> None:
             await write_batch(pool, [observation("a")])
 
 
-async def test_a_server_that_is_not_there_is_retryable() -> None:
+async def test_an_unreachable_server_is_retryable() -> None:
     async with await pool_of(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none") as pool:
         with pytest.raises(Retryable):
             await write_batch(pool, [observation("a")])
 
 
-async def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
+async def test_a_server_that_does_not_answer_is_given_up_in_time() -> None:
     async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as silent:
         port = silent.sockets[0].getsockname()[1]
         pool = await pool_of(f"postgresql://nobody@127.0.0.1:{port}/none", timeout=0.3)
@@ -224,7 +231,7 @@ async def test_a_connection_that_goes_silent_is_given_up_after_one_wait(database
         backend = await pool.fetchval("SELECT pg_backend_pid()")
         os.kill(backend, signal.SIGSTOP)
         try:
-            async with asyncio.timeout(4):  # 0.3 s and 2 s grace; a second wait of the same length would not fit
+            async with asyncio.timeout(4):  # 0.3 s and 2 s grace; there is no time for a second wait
                 with pytest.raises(Retryable):
                     await write_batch(pool, [observation("a", 9)])
         finally:
@@ -292,7 +299,7 @@ async def test_an_immediate_stop_of_the_server_loses_nothing_that_was_stored(tmp
         blocking.terminate()
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(server.start)
-        # It may still be recovering.
+        # The server may still be recovering.
         await until(lambda: stored(pool, [observation("c", 0)]))
         assert await column(pool, "posts", "id") == ["a", "c"]
         await write_batch(pool, [observation("a", 9), observation("b", 9)])

@@ -1,4 +1,4 @@
-"""Partitions ahead, retention, and the hourly rollup against a recomputation in plain Python."""
+"""Partitions for the coming days, retention, and the hourly rollup, compared with a computation in plain Python."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 def random_log(random: Random, size: int) -> list[Enriched]:
-    """Observations of 20 posts in six hours; scores whose means floating point holds exactly enough to compare."""
+    """Observations of 20 posts in six hours, with scores whose means are exact enough to compare."""
     return [
         observation(
             f"p{random.randrange(20):02}",
@@ -66,7 +66,7 @@ async def test_partitions_are_made_ahead_and_once(pool: Pool) -> None:
 
 
 class Timers:
-    """Stands for the application: what registers a timer, by its name."""
+    """A stand-in for the application that keeps the registered timers by name."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Any] = {}
@@ -179,7 +179,7 @@ async def test_rows_that_commit_while_an_hour_is_recomputed_are_not_forgotten(po
     await refresh_touched(pool)
     await write_batch(pool, [observation("a", 1, current_score=2)])
     async with pool.acquire() as holding, holding.transaction():
-        # The recomputation has read its rows when it waits for this one.
+        # When the recomputation waits for this transaction, it has read its rows.
         await holding.execute("UPDATE post_metrics_hourly SET max_score = 0")
         refreshing = asyncio.create_task(refresh_touched(pool))
         await until(lambda: holding.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))

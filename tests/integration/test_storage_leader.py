@@ -1,4 +1,4 @@
-"""The poller's lock: one holder, lost with its connection, and never believed without an answer."""
+"""The lock of the poller: it has one holder, ends with its connection, and counts only while the server answers."""
 
 import asyncio
 import os
@@ -14,7 +14,10 @@ from signalflow.storage import leader
 from signalflow.storage.leader import PollerLock
 from tests.integration.storage_rows import settings_of
 
-BACKEND = "SELECT pid FROM pg_stat_activity WHERE application_name = 'signalflow poller lock' AND datname = current_database()"
+BACKEND = (
+    "SELECT pid FROM pg_stat_activity"
+    " WHERE application_name = 'signalflow poller lock' AND datname = current_database()"
+)
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ async def lock(database_url: str) -> AsyncIterator[PollerLock]:
 
 @pytest.fixture
 async def successor(database_url: str) -> AsyncIterator[PollerLock]:
-    """Another poller's lock on the same database."""
+    """The lock of another poller on the same database."""
     made = PollerLock(settings_of(database_url))
     yield made
     await made.release()
@@ -44,7 +47,7 @@ async def test_one_poller_holds_the_lock(lock: PollerLock, successor: PollerLock
     assert not await lock.still_held()
 
 
-async def test_pollers_of_different_databases_do_not_meet(lock: PollerLock, database_url: str) -> None:
+async def test_pollers_of_different_databases_do_not_exclude_each_other(lock: PollerLock, database_url: str) -> None:
     base, _, _ = database_url.rpartition("/")
     elsewhere = PollerLock(settings_of(f"{base}/postgres"))
     assert await lock.acquire()

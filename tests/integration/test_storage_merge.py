@@ -1,4 +1,4 @@
-"""Any split of a log into batches, and any redelivery, gives the tables that one observation after the other gives."""
+"""Any split of a log into batches, and any redelivery, gives the same tables as single observations in order."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -18,7 +18,7 @@ from tests.integration.storage_oracle import Oracle
 from tests.integration.storage_rows import NOON, column, contents, empty, observation, pool_of
 
 TABLES = ("posts", "post_metrics_history", "post_metrics_hourly", "post_nlp_features", "rollup_touched")
-# Few posts and moments, so that collisions are the rule; the moments lie in three hours of two days.
+# Few posts and moments, so that they often coincide. The moments are in three hours of two days.
 MOMENTS = (0.0, 0.5, 1800.0, 3599.999999, 3600.0, 7000.0, 50_000.0)
 
 
@@ -31,7 +31,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 @st.composite
 def observations(draw: st.DrawFn) -> Enriched:
-    """An observation as the enrich agent could send it; velocities in steps that floating point holds exactly."""
+    """An observation as the enrich agent could send it. Velocities are exact in floating point."""
     seconds = draw(st.sampled_from(MOMENTS))
     velocity = st.none() | st.integers(-8, 8).map(lambda n: n / 4)
     return observation(
@@ -54,7 +54,7 @@ def observations(draw: st.DrawFn) -> Enriched:
 
 @st.composite
 def deliveries(draw: st.DrawFn) -> tuple[list[Enriched], list[list[Enriched]]]:
-    """A log, and the batches in which it comes: consecutive runs, some of them after a step back to an earlier offset."""
+    """A log and the batches in which it comes. A batch may begin again at an earlier offset."""
     log = draw(st.lists(observations(), min_size=1, max_size=16))
     batches, reached = [], 0
     while reached < len(log):
@@ -66,7 +66,7 @@ def deliveries(draw: st.DrawFn) -> tuple[list[Enriched], list[list[Enriched]]]:
 
 
 async def check_equal(pool: Pool, oracle: Oracle) -> None:
-    """All tables against the oracle's."""
+    """Compare all tables with those of the oracle."""
     by_key: Any = lambda row: tuple(row.values())[:2]  # noqa: E731
     assert {row["id"]: row for row in await contents(pool, "posts")} == oracle.posts
     assert await contents(pool, "post_metrics_history") == sorted(oracle.history.values(), key=by_key)
@@ -79,7 +79,7 @@ async def check_equal(pool: Pool, oracle: Oracle) -> None:
     max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(delivered=deliveries())
-async def test_batches_and_redelivery_change_nothing_in_the_tables(
+async def test_batches_and_redelivery_give_the_tables_of_single_observations(
     pool: Pool, delivered: tuple[list[Enriched], list[list[Enriched]]]
 ) -> None:
     log, batches = delivered
@@ -112,7 +112,7 @@ async def test_a_stale_observation_changes_no_number(pool: Pool) -> None:
     assert await column(pool, "post_metrics_history", "score") == [3, 7]
 
 
-async def test_first_seen_is_the_least_whatever_comes_first(pool: Pool) -> None:
+async def test_first_seen_at_is_the_earliest_in_any_order_of_arrival(pool: Pool) -> None:
     late, early = NOON, NOON - timedelta(minutes=5)
     await write_batch(pool, [observation("a", 10, first_seen_at=late)])
     await write_batch(pool, [observation("a", 5, first_seen_at=early), observation("a", 20, first_seen_at=late)])
@@ -142,7 +142,7 @@ async def test_an_empty_batch_needs_no_database(pool: Pool) -> None:
 
 
 async def test_refreshes_leave_the_words_of_a_title_alone(pool: Pool) -> None:
-    """Its index would get every word of the title again."""
+    """Otherwise the index would get every word of the title again."""
     for n in range(40):
         await write_batch(pool, [observation(name, n, current_score=n, score_velocity=n / 2) for name in "abcd"])
     await pool.execute("SELECT pg_stat_force_next_flush()")
@@ -152,7 +152,7 @@ async def test_refreshes_leave_the_words_of_a_title_alone(pool: Pool) -> None:
 
 async def test_a_changed_title_is_found_by_its_new_words(pool: Pool) -> None:
     await write_batch(pool, [observation("a", 0, title="rocket launches")])
-    # Same length, so the same features.
+    # The same length, so features_of gives the same features.
     await write_batch(pool, [observation("a", 1, title="planet launches")])
     found = "SELECT post_id FROM post_nlp_features WHERE title_words @@ websearch_to_tsquery('english', $1)"
     assert await pool.fetch(found, "rocket") == []

@@ -1,4 +1,4 @@
-"""The schema: made once, by one run at a time; nothing starts on one that it does not know."""
+"""The schema is made once, by one run at a time, and no process starts with an unknown schema."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The repositories: configuration, known posts, gaps, workers, and the lists for readers."""
+"""What the poller and the workers store: configuration, known posts, gaps, heartbeats."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -42,7 +42,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 async def active(pool: Pool) -> list[tuple[str, int, str]]:
-    """What is polled."""
+    """The subreddits that are polled."""
     return [(row.name, row.interval_seconds, row.priority) for row in await active_subreddits(pool)]
 
 
@@ -112,7 +112,7 @@ async def test_a_subreddit_out_of_range_is_refused_with_the_whole_file(pool: Poo
     assert await active(pool) == []
 
 
-async def test_changing_one_that_is_not_configured_changes_none(pool: Pool) -> None:
+async def test_a_change_with_an_unknown_subreddit_changes_none(pool: Pool) -> None:
     await load_defaults(pool, DEFAULTS)
     with pytest.raises(Invalid, match="nosuch"):
         await change_subreddits(pool, ["python", "nosuch"], Change(paused=True), by="ann", now=NOON)
@@ -139,7 +139,7 @@ async def test_known_posts_carry_their_newest_observation(pool: Pool) -> None:
     assert await known_posts(pool, CREATED) == [expected]
 
 
-async def test_an_open_gap_can_be_gone_on_with(pool: Pool) -> None:
+async def test_an_open_gap_can_be_continued(pool: Pool) -> None:
     opening: dict[str, Any] = {
         "subreddits": ["python", "rust"],
         "anchor_ids": ["a", "b", "c"],

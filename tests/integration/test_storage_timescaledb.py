@@ -1,4 +1,4 @@
-"""The same tables in timescaledb mode. Needs a server that has TimescaleDB preloaded: SIGNALFLOW_TEST_TIMESCALE_DSN."""
+"""The same tables in timescaledb mode, on the server SIGNALFLOW_TEST_TIMESCALE_DSN, which has TimescaleDB preloaded."""
 
 import os
 import uuid
@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture
 async def pool() -> AsyncIterator[Pool]:
-    """A pool on a fresh migrated database of that server."""
+    """A pool on a fresh database of that server with the current schema."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = await asyncpg.connect(DSN)
     await admin.execute(f"CREATE DATABASE {name}")

@@ -1,4 +1,4 @@
-"""`signalflow verify` on a pipeline that runs: clean when all is well, while records are on their way too, and whatever is damaged by hand is found."""
+"""`signalflow verify` on a running pipeline: an intact one has no differences, and every damage is found."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ async def poison(settings: Settings) -> None:
 
 @pytest.fixture
 async def worker(settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[WorkerProcess]:
-    """One ready worker; its sink's flush time can be given as parameter."""
+    """A ready worker. The parameter is the flush time of its sink."""
     await create_topics(settings)
     process = WorkerProcess(
         settings,
@@ -110,7 +110,8 @@ DAMAGES = {
         {("post_metrics_history", "wrong"), ("post_metrics_hourly", "wrong")},
     ),
     "a velocity in the history is changed": (
-        "UPDATE post_metrics_history SET score_velocity = score_velocity + 0.001 WHERE post_id = 'v3' AND observed_at = $1",
+        "UPDATE post_metrics_history SET score_velocity = score_velocity + 0.001"
+        " WHERE post_id = 'v3' AND observed_at = $1",
         {("post_metrics_history", "wrong"), ("post_metrics_hourly", "wrong")},
     ),
     "a velocity is made unknown": (
@@ -118,12 +119,14 @@ DAMAGES = {
         {("posts", "wrong")},
     ),
     "a row is added to the history": (
-        "INSERT INTO post_metrics_history (post_id, observed_at, score, num_comments) VALUES ('v3', $1::timestamptz + interval '1 second', 1, 1)",
+        "INSERT INTO post_metrics_history (post_id, observed_at, score, num_comments)"
+        " VALUES ('v3', $1::timestamptz + interval '1 second', 1, 1)",
         {("post_metrics_history", "extra"), ("post_metrics_hourly", "wrong")},
     ),
     "a post is added": (
-        "INSERT INTO posts (id, subreddit, title, over_18, is_self, created_utc, first_seen_at, last_polled_at, current_score, "
-        "current_comments, trending_score, is_trending) VALUES ('v3x', 'python', 't', false, false, $1, $1, $1, 1, 1, 0, false)",
+        "INSERT INTO posts (id, subreddit, title, over_18, is_self, created_utc, first_seen_at, last_polled_at,"
+        " current_score, current_comments, trending_score, is_trending)"
+        " VALUES ('v3x', 'python', 't', false, false, $1, $1, $1, 1, 1, 0, false)",
         {("posts", "extra"), ("post_nlp_features", "missing")},
     ),
     "a title is changed": (
@@ -131,17 +134,21 @@ DAMAGES = {
     "first_seen_at is moved": (
         "UPDATE posts SET first_seen_at = $1 WHERE id = 'v3'", {("posts", "wrong")}),
     "a sentiment is changed": (
-        "UPDATE post_nlp_features SET sentiment_score = -sentiment_score WHERE post_id = 'v3' AND $1::timestamptz IS NOT NULL",
+        "UPDATE post_nlp_features SET sentiment_score = -sentiment_score"
+        " WHERE post_id = 'v3' AND $1::timestamptz IS NOT NULL",
         {("post_nlp_features", "wrong")},
     ),
     "a dead letter is not stored": (
-        "DELETE FROM dlq_events WHERE original_key = 'x1' AND $1::timestamptz IS NOT NULL", {("dlq_events", "missing")}),
+        "DELETE FROM dlq_events WHERE original_key = 'x1' AND $1::timestamptz IS NOT NULL",
+        {("dlq_events", "missing")},
+    ),
     "a dead letter is not what failed": (
         "UPDATE dlq_events SET original_value = 'x' WHERE original_key = 'x2' AND $1::timestamptz IS NOT NULL",
         {("dlq_events", "wrong")},
     ),
-    "a rollup is not renewed": (
-        "UPDATE post_metrics_hourly SET observations = observations + 1 WHERE post_id = 'v3' AND bucket = date_trunc('hour', $1, 'UTC')",
+    "a rollup is wrong": (
+        "UPDATE post_metrics_hourly SET observations = observations + 1"
+        " WHERE post_id = 'v3' AND bucket = date_trunc('hour', $1, 'UTC')",
         {("post_metrics_hourly", "wrong")},
     ),
 }  # fmt: skip
@@ -156,7 +163,7 @@ Rows = dict[str, tuple[list[str], list[asyncpg.Record]]]
 
 
 async def backup(database: asyncpg.Connection) -> Rows:
-    """The columns and rows of the tables that are going to be damaged; generated columns make themselves."""
+    """The columns and rows of the tables that will be damaged, without generated columns."""
     rows: Rows = {}
     for table in ("posts", "post_nlp_features", "post_metrics_history", "post_metrics_hourly", "dlq_events"):
         columns = await database.fetch(
@@ -178,7 +185,7 @@ async def restore(database: asyncpg.Connection, rows: Rows) -> None:
 
 
 async def settled(settings: Settings, worker: WorkerProcess, records: int, dead: int = 0) -> None:
-    """Wait until everything is committed: then every record is due."""
+    """Wait until all records are committed, and therefore due."""
 
     async def all_due() -> bool:
         report = await verify(settings)
@@ -188,7 +195,7 @@ async def settled(settings: Settings, worker: WorkerProcess, records: int, dead:
     await eventually(all_due, 60, worker.tail)
 
 
-async def test_a_clean_pipeline_is_clean_and_whatever_is_damaged_is_found(
+async def test_an_intact_pipeline_has_no_differences_and_every_damage_is_found(
     settings: Settings, worker: WorkerProcess, database: asyncpg.Connection
 ) -> None:
     await produce(settings, [each for n in range(POSTS) for each in observations(n, MOMENTS)])
@@ -203,7 +210,7 @@ async def test_a_clean_pipeline_is_clean_and_whatever_is_damaged_is_found(
     assert report.dead_letters is not None
     assert report.hourly is not None
     assert report.dead_letters.expected == report.dead_letters.found == 2
-    # Moments 0, 25, 50 and 75 minutes after the hour: two hours a post.
+    # 0, 25, 50 and 75 minutes after the hour: two hours of rollup per post.
     assert (report.hourly.expected, report.hourly.unchecked) == (2 * POSTS, 0)
 
     moment = START + timedelta(minutes=25)
@@ -228,7 +235,7 @@ async def test_a_clean_pipeline_is_clean_and_whatever_is_damaged_is_found(
     assert command(settings, SIGNALFLOW_KAFKA="127.0.0.1:9").returncode == 3
 
 
-# The enrich agent commits long before the sink stores: what is between the two is on its way.
+# The enrich agent commits long before the sink stores: the records between them are not stored yet.
 @pytest.mark.parametrize("worker", ["4"], indirect=True)
 async def test_while_records_are_on_their_way_nothing_is_taken_for_lost(
     settings: Settings, worker: WorkerProcess
@@ -252,7 +259,7 @@ async def test_while_records_are_on_their_way_nothing_is_taken_for_lost(
     )
 
 
-async def test_with_a_part_of_the_log_only_what_it_says_is_judged(
+async def test_with_a_part_of_the_log_only_what_it_tells_is_compared(
     settings: Settings, worker: WorkerProcess, database: asyncpg.Connection
 ) -> None:
     now = datetime.now(UTC)
@@ -268,14 +275,16 @@ async def test_with_a_part_of_the_log_only_what_it_says_is_judged(
     part = await verify(settings, since=middle)
     assert part.clean, part
     assert (part.records, part.posts.expected, part.history.expected) == (16, 6, 16)
-    # The first of each post in the part has its velocity from records that were not read.
+    # The velocity of the first observation of each post depends on records that were not read.
     assert part.history.unchecked == 5 + 1
     until = await verify(settings, until=middle)
     assert until.clean, until
     assert until.records_due == 20
 
-    await database.execute("UPDATE post_metrics_history SET score_velocity = 7 WHERE post_id = 'v2' AND observed_at = $1",
-                           now + timedelta(minutes=10))  # fmt: skip
+    await database.execute(
+        "UPDATE post_metrics_history SET score_velocity = 7 WHERE post_id = 'v2' AND observed_at = $1",
+        now + timedelta(minutes=10),
+    )
     await database.execute("DELETE FROM post_metrics_history WHERE post_id = 'v4' AND observed_at = $1", START)
     assert differences(await verify(settings, since=middle)) == {("post_metrics_history", "wrong")}
     assert differences(await verify(settings)) == {

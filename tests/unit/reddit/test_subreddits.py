@@ -1,4 +1,4 @@
-"""The file of watched subreddits: the defaults are whole, and a mistake is named by line and field."""
+"""The CSV file of watched subreddits: the defaults are complete, and errors name line and field of a mistake."""
 
 from collections import Counter
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_a_name_is_understood_as_people_write_it(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["all", "r/Popular", "https://evil.example/r/python"])
-def test_what_is_no_subreddit_of_reddit_is_refused(text: str) -> None:
+def test_listings_and_foreign_addresses_are_refused_as_names(text: str) -> None:
     with pytest.raises(Invalid):
         checked_name(text)
 

@@ -1,4 +1,4 @@
-"""Names of subreddits are ordered in one way: in SQL as Python compares them, whatever the collation of the database."""
+"""SQL sorts the names of subreddits as Python does, whatever the collation of the database."""
 
 import re
 
@@ -6,7 +6,7 @@ from signalflow.storage import subreddit_changes, subreddits
 
 
 def test_every_statement_orders_names_by_code_point() -> None:
-    """The API cuts its pages by Python's comparison; a dictionary's order would leave names out of them."""
+    """The API cuts pages by Python's comparison. With another order in SQL, pages would miss names."""
     statements = [
         text for module in (subreddits, subreddit_changes) for text in vars(module).values() if isinstance(text, str)
     ]

@@ -1,4 +1,4 @@
-"""What a database error says to do, by SQLSTATE class."""
+"""Database errors become Retryable, Invalid or Fatal, by the class of the SQLSTATE."""
 
 import asyncpg
 import pytest
@@ -54,7 +54,7 @@ def test_the_class_of_the_sqlstate_decides(sqlstate: str, kind: type) -> None:
         (KeyError("a bug"), Fatal),
     ],
 )
-def test_errors_without_a_sqlstate(error: Exception, kind: type) -> None:
+def test_errors_without_a_sqlstate_are_translated_by_their_class(error: Exception, kind: type) -> None:
     assert type(translated(error)) is kind
 
 

@@ -1,4 +1,4 @@
-"""The oracle by hand: numbers computed on paper from the definitions."""
+"""The oracle against numbers that were computed by hand from the definitions."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ def at(seconds: float) -> datetime:
 
 
 class Topic:
-    """Raw records of one partition, offsets from 0, appended 1 s after they were observed unless said otherwise."""
+    """Raw records of one partition, from offset 0. Unless given, they are appended 1 s after they were observed."""
 
     def __init__(self) -> None:
         self.records: list[Any] = []
@@ -41,8 +41,8 @@ class Topic:
     def add(self, value: bytes | None, key: bytes | None = b"a", appended: float = 0, **headers: bytes) -> None:
         self.records.append(
             SimpleNamespace(
-                topic="raw", partition=0, offset=len(self.records), key=key, value=value, headers=tuple(headers.items()),
-                timestamp=int(at(appended).timestamp() * 1000),
+                topic="raw", partition=0, offset=len(self.records), key=key, value=value,
+                headers=tuple(headers.items()), timestamp=int(at(appended).timestamp() * 1000),
             )
         )  # fmt: skip
 
@@ -62,9 +62,9 @@ def test_velocity_is_the_difference_to_the_newest_earlier_observation_the_log_kn
     topic = Topic()
     topic.see(0, 100, 4)
     topic.see(60, 160, 10)
-    topic.see(30, 130)  # late: known after 60
+    topic.see(30, 130)  # late: it comes after the one at 60 s
     topic.see(120, 40, 10)
-    topic.see(120.5, 50)  # half a second counts as one
+    topic.see(120.5, 50)  # half a second counts as one second
     assert velocities(topic.expected()) == {
         0: (None, None),
         60: (1.0, 0.1),
@@ -74,7 +74,7 @@ def test_velocity_is_the_difference_to_the_newest_earlier_observation_the_log_kn
     }
 
 
-def test_of_two_records_of_one_moment_the_first_counts() -> None:
+def test_of_two_records_at_the_same_moment_the_first_counts() -> None:
     topic = Topic()
     for score in (100, 0):
         topic.see(0, 10, title="First")
@@ -86,11 +86,11 @@ def test_of_two_records_of_one_moment_the_first_counts() -> None:
     assert velocities(topic.expected()) == {0: (None, None), 10: (9.0, 0.0), 20: (3.0, 0.0)}
 
 
-def test_numbers_body_and_first_sight_follow_guards_of_their_own() -> None:
+def test_numbers_body_and_first_seen_at_have_guards_of_their_own() -> None:
     topic = Topic()
     topic.see(100, 5, body="new text", removed_by=None)
     topic.see(50, 3, body="old text", title="Old")  # late, with an older text
-    topic.see(200, 9, edited_at=at(150).isoformat(), removed_by="moderator")  # says nothing of the body
+    topic.see(200, 9, edited_at=at(150).isoformat(), removed_by="moderator")  # has no body field
     row = topic.expected().posts["a"].row
     assert row is not None
     assert (row.first_seen_at, row.last_polled_at, row.text_observed_at) == (at(50), at(200), at(100))
@@ -118,7 +118,7 @@ def test_a_post_older_than_its_state_has_no_velocity() -> None:
     assert velocities(topic.expected()) == {2 * day - 1: (None, None), 2 * day: (None, None)}
 
 
-def test_a_velocity_that_hangs_on_when_the_state_was_removed_is_not_judged() -> None:
+def test_a_velocity_that_depends_on_when_the_state_was_removed_is_not_compared() -> None:
     topic = Topic()
     two_days = 2 * 86_400
     topic.see(two_days - 100, 1)
@@ -180,9 +180,9 @@ def test_a_row_is_due_only_when_the_sink_has_passed_it_and_until_then_may_be_old
     assert [row and row.current_score for row in possible_rows(untouched.posts["a"])] == [3, 2, 1, 0, None]
 
 
-def test_from_the_middle_of_a_log_only_what_it_tells_is_judged() -> None:
+def test_from_the_middle_of_a_log_only_what_it_tells_is_compared() -> None:
     topic = Topic()
-    topic.see(-300, 5)  # may be late: what was before is unknown
+    topic.see(-300, 5)  # may be late: earlier records are unknown
     topic.see(100, 10)
     topic.see(160, 70)
     log = topic.expected(Scope(start=NOON))

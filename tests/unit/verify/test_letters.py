@@ -1,4 +1,4 @@
-"""Dead letters against the log: what must be there, whole, and nothing else."""
+"""Dead letters compared with the log: which must exist, whole, and which must not."""
 
 import json
 from types import SimpleNamespace
@@ -21,8 +21,8 @@ def record(offset: int, key: bytes | None, value: bytes | None, headers: Any = (
 def letter(offset: int = 7, *, key: bytes | None = b"k", value: bytes | None = b"not json", original: Any = BAD[2],
            **changed: str | None) -> Any:  # fmt: skip
     ours = {
-        "topic": "raw", "partition": "3", "offset": str(offset), "stage": "validate", "error_type": "Invalid", "error": "no JSON",
-        "attempt": "2", "worker": "w1", "failed_at": "2026-01-01T00:00:00+00:00",
+        "topic": "raw", "partition": "3", "offset": str(offset), "stage": "validate", "error_type": "Invalid",
+        "error": "no JSON", "attempt": "2", "worker": "w1", "failed_at": "2026-01-01T00:00:00+00:00",
         "topic_id": "00000000-0000-0000-0000-000000000001",
     } | changed  # fmt: skip
     headers = (*original, *((f"dlq_{name}", text.encode()) for name, text in ours.items() if text is not None))
@@ -30,7 +30,7 @@ def letter(offset: int = 7, *, key: bytes | None = b"k", value: bytes | None = b
 
 
 def found(*dead: Any, enriched_up_to: int = 99) -> tuple[int, int, int, int]:
-    """Expected, missing, extra, wrong of a log with one bad record at offset 7."""
+    """The numbers expected, missing, extra and wrong, for a log with one bad record at offset 7."""
     letters = Letters("raw")
     for each in dead:
         letters.take(each)
@@ -44,7 +44,7 @@ def test_a_dead_letter_that_came_twice_is_one() -> None:
     assert found(letter(), letter()) == (1, 0, 0, 0)
 
 
-def test_a_bad_record_without_its_dead_letter_is_missing_once_it_was_passed() -> None:
+def test_a_bad_record_without_a_dead_letter_is_missing_once_the_group_has_passed_it() -> None:
     assert found() == (1, 1, 0, 0)
     assert found(enriched_up_to=7) == (0, 0, 0, 0)
 
@@ -71,7 +71,7 @@ def test_a_dead_letter_without_its_origin_or_reason_is_wrong() -> None:
         assert found(letter(**{name: None})) == (1, 1, 0, 1), name
 
 
-def test_one_that_was_cut_says_so_and_is_not_compared_to_the_byte() -> None:
+def test_a_cut_dead_letter_says_so_and_its_bytes_are_not_compared() -> None:
     assert found(letter(value=b"not", original=(*BAD[2], ("dlq_truncated", b"8")))) == (1, 0, 0, 0)
 
 
