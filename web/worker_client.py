@@ -12,9 +12,8 @@ import msgspec
 import structlog
 
 from signalflow.errors import Retryable
-from signalflow.storage.overview import SeenWorker
 from signalflow.storage.pool import Pool
-from signalflow.storage.workers import live_workers
+from signalflow.storage.workers import Worker, live_workers
 from web.worker_metrics import Scrape, parsed
 
 # Heartbeats come every 5 s (agents/heartbeat.py).
@@ -81,7 +80,7 @@ class WorkerClient:
             reason = "The workers do not answer in time."
         raise Retryable(reason)
 
-    async def scrape(self, workers: Sequence[SeenWorker]) -> list[Scraped]:
+    async def scrape(self, workers: Sequence[Worker]) -> list[Scraped]:
         """The metrics of each of these workers, all asked at once. The next call compares with this one."""
         scrapes = await asyncio.gather(*(self._scrape_one(worker) for worker in workers))
         last = self._last_scrapes
@@ -91,7 +90,7 @@ class WorkerClient:
         }
         return [Scraped(scrape, last.get(key)) for key, scrape in zip(keys, scrapes, strict=True)]
 
-    async def _scrape_one(self, worker: SeenWorker) -> Scrape | str:
+    async def _scrape_one(self, worker: Worker) -> Scrape | str:
         if worker.heartbeat_age > SILENT_AFTER_SECONDS:
             return f"no heartbeat for {worker.heartbeat_age:.0f} s; see its log, or start it again"
         try:

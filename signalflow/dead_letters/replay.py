@@ -20,16 +20,16 @@ from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import (
+    LockedLetter,
     Policy,
-    Taken,
     begin_replay,
     due_letters,
     fate_of,
     finish_replay,
-    move_on,
+    resolve_passed,
     send_locked,
+    watch_in_next_topic,
     watched_partitions,
-    went_through,
 )
 from signalflow.storage.dead_letters import Filter
 from signalflow.storage.pool import Pool
@@ -166,7 +166,7 @@ class _Run:
             # Not left to the worker's timer: there may be a database and brokers, and no leader at the moment.
             await settle(self._pool, self._settings)
 
-    async def _send(self, taken: list[Taken]) -> Mapping[int, tuple[int, int]]:
+    async def _send(self, taken: list[LockedLetter]) -> Mapping[int, tuple[int, int]]:
         """Send these letters, confirmed; partition and offset of each. One that its topic refuses is left out."""
         try:
             return await self._send_all(taken)
@@ -179,11 +179,11 @@ class _Run:
             sent |= await self._send([letter])
         return sent
 
-    async def _send_all(self, taken: list[Taken]) -> dict[int, tuple[int, int]]:
+    async def _send_all(self, taken: list[LockedLetter]) -> dict[int, tuple[int, int]]:
         sent: dict[int, tuple[int, int]] = {}
         for topic in sorted({letter.topic for letter in taken}):
             partitions = await self.producer.partitions_of(topic)
-            batches: dict[int, list[Taken]] = {}
+            batches: dict[int, list[LockedLetter]] = {}
             for letter in taken:
                 if letter.topic == topic:
                     # Where every producer puts the key, so that the record meets the state of its post.
@@ -199,7 +199,7 @@ class _Run:
         return sent
 
 
-def replayed_record(letter: Taken) -> Outgoing:
+def replayed_record(letter: LockedLetter) -> Outgoing:
     """The original key, value and headers, with the number of the new attempt and the letter that it comes from."""
     original = [(name, value) for name, value in letter.headers if name not in (ATTEMPT_HEADER, ORIGIN_HEADER)]
     link = [(ATTEMPT_HEADER, str(letter.attempt + 1).encode()), (ORIGIN_HEADER, f"{letter.id}:{letter.token}".encode())]
@@ -224,8 +224,8 @@ async def settle(pool: Pool, settings: Settings) -> None:
         for place in places:
             if place in next_places:
                 after = next_places[place]
-                await move_on(pool, place, committed[place], after, ends[after])
+                await watch_in_next_topic(pool, place, committed[place], after, ends[after])
             elif place[0] == names.posts_dlq:
-                await went_through(pool, place, committed[place])
+                await resolve_passed(pool, place, committed[place])
         if await watched_partitions(pool) == places:
             return

@@ -50,11 +50,11 @@ FROM dlq_replays AS r ORDER BY r.id DESC LIMIT $1
 _WATCHED = """
 SELECT watch_topic, watch_partition FROM dlq_events WHERE watch_topic IS NOT NULL GROUP BY 1, 2
 """
-_MOVE_ON = """
+_WATCH_NEXT = """
 UPDATE dlq_events SET watch_topic = $4, watch_offset = $5
 WHERE watch_topic = $1 AND watch_partition = $2 AND watch_offset < $3
 """
-_WENT_THROUGH = """
+_RESOLVE_PASSED = """
 UPDATE dlq_events AS d SET state = 'resolved', resolved_at = $4,
     watch_topic = NULL, watch_partition = NULL, watch_offset = NULL
 WHERE watch_topic = $1 AND watch_partition = $2 AND watch_offset < $3 AND state = 'replayed'
@@ -67,7 +67,7 @@ FROM dlq_events AS d LEFT JOIN dlq_events AS n ON n.previous_id = d.id WHERE d.i
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class LockedLetter:
     """A dead letter that is being sent; its row is locked."""
 
     id: int
@@ -125,7 +125,7 @@ async def send_locked(
     pool: Pool,
     replay_id: int,
     ids: Sequence[int],
-    send: Callable[[list[Taken]], Awaitable[Mapping[int, tuple[int, int]]]],
+    send: Callable[[list[LockedLetter]], Awaitable[Mapping[int, tuple[int, int]]]],
 ) -> Mapping[int, tuple[int, int]]:
     """Lock the letters that are still dead, give them to `send`, and record as replayed what it confirms.
 
@@ -136,7 +136,7 @@ async def send_locked(
     async with transaction(pool) as sending:
         await sending.execute(_PATIENCE)
         rows = await sending.fetch(_TAKE, list(ids))
-        taken = [Taken(**{**row, "headers": decoded_headers(row["headers"])}) for row in rows]
+        taken = [LockedLetter(**{**row, "headers": decoded_headers(row["headers"])}) for row in rows]
         sent = await send(taken) if taken else {}
         partitions, offsets = [partition for partition, _ in sent.values()], [offset for _, offset in sent.values()]
         await sending.execute(_SENT, list(sent), partitions, offsets, utcnow(), replay_id)
@@ -163,16 +163,18 @@ async def watched_partitions(pool: Pool) -> set[tuple[str, int]]:
         return {(row["watch_topic"], row["watch_partition"]) for row in await reading.fetch(_WATCHED)}
 
 
-async def move_on(pool: Pool, partition: tuple[str, int], committed: int, following: tuple[str, int], end: int) -> None:
+async def watch_in_next_topic(
+    pool: Pool, partition: tuple[str, int], committed: int, following: tuple[str, int], end: int
+) -> None:
     """Watch records that the group has committed past in the next topic, below offset `end` of the same partition."""
     async with connection(pool) as writing:
-        await writing.execute(_MOVE_ON, *partition, committed, following[0], end - 1)
+        await writing.execute(_WATCH_NEXT, *partition, committed, following[0], end - 1)
 
 
-async def went_through(pool: Pool, partition: tuple[str, int], committed: int) -> None:
+async def resolve_passed(pool: Pool, partition: tuple[str, int], committed: int) -> None:
     """Resolve letters whose record the group has committed past in the last topic without a new dead letter."""
     async with connection(pool) as writing:
-        await writing.execute(_WENT_THROUGH, *partition, committed, utcnow())
+        await writing.execute(_RESOLVE_PASSED, *partition, committed, utcnow())
 
 
 async def fate_of(pool: Pool, letter_id: int) -> Literal["under_way", "resolved", "failed_again"]:

@@ -1,15 +1,10 @@
-"""What an operator asks the database: does it answer, which workers report, what may be missing."""
+"""What an operator asks the database: does it answer, how much does it hold, what may be missing."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from signalflow.storage.pool import Pool, connection
 
-_WORKERS = """
-SELECT name, pid, web_url, state, is_poller, is_leader, started_at, heartbeat_at,
-    greatest(extract(epoch FROM now() - heartbeat_at), 0)::double precision
-FROM workers WHERE heartbeat_at > now() - $1::interval ORDER BY name
-"""
 _STATUS = """
 SELECT (SELECT mode FROM schema_info), (SELECT max(last_polled_at) FROM
     (SELECT last_polled_at FROM posts ORDER BY created_utc DESC, id DESC LIMIT 200) AS newest),
@@ -19,21 +14,6 @@ _GAPS = """
 SELECT id, subreddits, since, pages, opened_at, count(*) OVER () FROM listing_gaps
 WHERE closed_at IS NULL ORDER BY id LIMIT $1
 """
-
-
-@dataclass(frozen=True, slots=True)
-class SeenWorker:
-    """A worker as it last reported. `heartbeat_age`: seconds since then, by the database's clock."""
-
-    name: str
-    pid: int
-    web_url: str
-    state: str
-    is_poller: bool
-    is_leader: bool
-    started_at: datetime
-    heartbeat_at: datetime
-    heartbeat_age: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +34,6 @@ class OpenGap:
     since: datetime
     pages: int
     opened_at: datetime
-
-
-async def seen_workers(pool: Pool, within: timedelta) -> list[SeenWorker]:
-    """The workers that reported within this time, by name. Some may be silent by now."""
-    async with connection(pool) as reading:
-        return [SeenWorker(*row) for row in await reading.fetch(_WORKERS, within)]
 
 
 async def database_status(pool: Pool) -> DatabaseStatus:

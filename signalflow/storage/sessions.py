@@ -65,7 +65,7 @@ class SessionIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
+class ProvenUser:
     """A user who has proven his identity, and the hash of his password at that moment (None: no password)."""
 
     name: str
@@ -87,7 +87,12 @@ def token_hash(token: str) -> bytes:
 
 
 async def start_session(
-    pool: Pool, user: Proven, kind: SessionKind, now: datetime, expires_at: datetime, refresh_token: str | None = None
+    pool: Pool,
+    user: ProvenUser,
+    kind: SessionKind,
+    now: datetime,
+    expires_at: datetime,
+    refresh_token: str | None = None,
 ) -> UUID | None:
     """Start a session of the user, with its first refresh token if one is given, and return its id.
 
@@ -154,11 +159,11 @@ async def add_link(pool: Pool, user: str, token: str, now: datetime, expires_at:
         return added
 
 
-async def use_link(pool: Pool, token: str, now: datetime) -> Proven | None:
+async def use_link(pool: Pool, token: str, now: datetime) -> ProvenUser | None:
     """The user whom the token signs in. The token is used up.
 
     None when it has expired, was used before or is unknown.
     """
     async with connection(pool) as writing:
         row = await writing.fetchrow(_USE_LINK, token_hash(token), now)
-    return Proven(*row) if row else None
+    return ProvenUser(*row) if row else None

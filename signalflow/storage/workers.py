@@ -17,8 +17,9 @@ ON CONFLICT (name) DO UPDATE SET
     heartbeat_at = EXCLUDED.heartbeat_at
 """
 _LIVE = """
-SELECT name, pid, web_url, state, is_poller, is_leader, can_poll, started_at, heartbeat_at FROM workers
-WHERE heartbeat_at > now() - $1::interval ORDER BY name
+SELECT name, pid, web_url, state, is_poller, is_leader, started_at, heartbeat_at,
+    greatest(extract(epoch FROM now() - heartbeat_at), 0)::double precision
+FROM workers WHERE heartbeat_at > now() - $1::interval ORDER BY name
 """
 _LEADER_CANNOT_POLL = """
 SELECT coalesce(bool_or(is_leader) AND NOT bool_or(is_leader AND can_poll), false) FROM workers
@@ -29,7 +30,7 @@ _FORGET = "DELETE FROM workers WHERE name = $1 AND pid = $2"
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker as it last reported."""
+    """A worker as it last reported. `heartbeat_age`: seconds since then, by the database's clock."""
 
     name: str
     pid: int
@@ -37,9 +38,9 @@ class Worker:
     state: str
     is_poller: bool
     is_leader: bool
-    can_poll: bool
     started_at: datetime
     heartbeat_at: datetime
+    heartbeat_age: float
 
 
 async def heartbeat(

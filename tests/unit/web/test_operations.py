@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from signalflow.storage.overview import SeenWorker
+from signalflow.storage.workers import Worker
 from web.api.operations import schemas
 from web.api.operations.collect import flow, shown, spent
 from web.worker_client import Scraped
@@ -37,7 +37,7 @@ signalflow_visible_seconds_sum 50.0
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def worker(**changes: Any) -> SeenWorker:
+def worker(**changes: Any) -> Worker:
     """A worker that is well."""
     fields = {
         "name": "worker-1",
@@ -50,7 +50,7 @@ def worker(**changes: Any) -> SeenWorker:
         "heartbeat_at": NOW,
         "heartbeat_age": 1.0,
     }
-    return SeenWorker(**{**fields, **changes})
+    return Worker(**{**fields, **changes})
 
 
 def scrape(moment: float, enrich: float, **changes: Any) -> Scrape:

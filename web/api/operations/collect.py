@@ -13,8 +13,9 @@ from signalflow.errors import SignalflowError
 from signalflow.kafka.cluster_health import cluster_health
 from signalflow.settings import Settings
 from signalflow.storage.dead_letters import letter_counts
-from signalflow.storage.overview import SeenWorker, database_status, first_open_gaps, seen_workers
+from signalflow.storage.overview import database_status, first_open_gaps
 from signalflow.storage.pool import Pool
+from signalflow.storage.workers import Worker, live_workers
 from web.api.operations import schemas
 from web.services import Services
 from web.worker_client import SILENT_AFTER_SECONDS, Scraped
@@ -55,10 +56,10 @@ async def collect(services: Services) -> schemas.Operations:
 
 
 async def _workers(services: Services) -> tuple[schemas.Workers, Scrapes]:
-    seen: list[SeenWorker] = []
+    seen: list[Worker] = []
 
     async def rows() -> schemas.Workers:
-        seen.extend(await seen_workers(services.pool, SEEN_WITHIN))
+        seen.extend(await live_workers(services.pool, SEEN_WITHIN))
         return schemas.Workers(available=True)
 
     workers = await _part(rows, schemas.Workers)
@@ -125,7 +126,7 @@ async def _part(ask: Callable[[], Awaitable[P]], kind: type[P]) -> P:
         return kind(available=False, reason=f"no answer within {PART_SECONDS:g} s")
 
 
-def shown(worker: SeenWorker, scraped: Scraped) -> schemas.WorkerOut:
+def shown(worker: Worker, scraped: Scraped) -> schemas.WorkerOut:
     """The worker as the API gives it."""
     now, before = scraped
     if isinstance(now, Scrape):

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from signalflow.storage import accounts as users
 from signalflow.storage.pool import Pool
-from signalflow.storage.sessions import Proven
+from signalflow.storage.sessions import ProvenUser
 from web.access import accounts_of
 from web.auth.passwords import MAX_CHARACTERS, Busy
 from web.limiter import FAILURES_PER_NAME, SIGN_INS_PER_ADDRESS, address_of, enforce
@@ -68,7 +68,7 @@ def body_in(model: type[BaseModel]) -> dict[str, object]:
     }
 
 
-async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> Proven:
+async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> ProvenUser:
     """The user whose name and password these are. Raises 401, the same for everything that is wrong, 429 and 503.
 
     Whether there is no such user, a disabled one, one without a password or another password: one hash is computed and compared.
@@ -91,7 +91,7 @@ async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> Pr
         # The name is left out: people type their password into the wrong field.
         log.warning("sign_in_refused", address=address)
         raise wrong_credentials()
-    return Proven(name, verified)
+    return ProvenUser(name, verified)
 
 
 def wrong_credentials() -> HTTPException:

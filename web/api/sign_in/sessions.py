@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
 from signalflow.storage.pool import Pool
-from signalflow.storage.sessions import Proven, end_session, start_session, use_link
+from signalflow.storage.sessions import ProvenUser, end_session, start_session, use_link
 from web.access import Principal, Reader, SignedIn, accounts_of, is_same_origin
 from web.api.dependencies import PoolOf
 from web.api.sign_in.credentials import Credentials, body_in, body_of, is_form, signed_in_user, wrong_credentials
@@ -129,7 +129,7 @@ async def sign_out(request: Request, response: Response, pool: PoolOf, principal
     response.delete_cookie(accounts_of(request).cookie_name, path="/")
 
 
-async def _start(request: Request, response: Response, pool: Pool, user: Proven) -> Principal | None:
+async def _start(request: Request, response: Response, pool: Pool, user: ProvenUser) -> Principal | None:
     """A session with its cookie on the response; None when the user was disabled or given another password meanwhile."""
     accounts, now = accounts_of(request), utcnow()
     session = await start_session(pool, user, "browser", now, now + BROWSER_LIFETIME)
