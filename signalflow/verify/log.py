@@ -1,9 +1,10 @@
-"""The topics as an observer reads them: no consumer group joined, nothing committed.
+"""Reads topics as an observer: it joins no consumer group and commits nothing.
 
-How far the tables must be, while everything runs: the group's committed offset of the enriched topic says what the sink has stored,
-and the `source` of the enriched records below it says which raw records those were. Every worker writes its outputs in the order of
-the raw topic from a committed offset on, so the greatest source seen there covers all raw records before it. Where the sink has
-committed all that was enriched, the committed offset of the raw topic says so directly.
+While the pipeline runs, the committed offsets say which raw records must be in the tables. The sink has stored the
+enriched records below its committed offset, and their `source` names the raw records. Each worker writes its outputs in
+the order of the raw topic, from a committed offset on. The greatest source below the sink's offset therefore covers all
+raw records before it. When the sink has committed all enriched records, the committed offset of the raw topic is the
+answer.
 """
 
 import json
@@ -17,14 +18,16 @@ from signalflow.settings import Settings
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 RECORDS_AT_ONCE = 5_000
-# The last sources are enough: an older one only makes the answer more cautious.
+# The last records are enough: a smaller source only makes the answer more cautious.
 _LAST_RECORDS = 1_000
 
 
 @dataclass(frozen=True)
 class Committed:
-    """By partition: the raw offsets below which every record is decided, and below which its effect is in the tables; and the
-    offsets of the dead-letter topic below which `dlq_events` has everything (None: nobody reads it)."""
+    """Offsets by partition. Raw records below `enriched` have been processed; those below `stored` are in the tables.
+
+    Dead letters below `letters` are in dlq_events. None: no agent reads the dead-letter topic.
+    """
 
     enriched: Offsets
     stored: Offsets
@@ -33,9 +36,9 @@ class Committed:
 
 @dataclass(frozen=True)
 class Extent:
-    """Offsets to read, by partition: from `begins` to below `ends`; those below `counted` are asked about (None: all).
+    """Offsets to read, by partition, from `begins` to below `ends`. Records below `counted` are checked (None: all).
 
-    `start`: the moment before which records exist or existed that are not read; None when the topic is read from its very beginning.
+    `start`: records before this moment are not read. None: the topic is read from its first record.
     """
 
     begins: Offsets
@@ -47,18 +50,19 @@ class Extent:
 class Log:
     """One Kafka, read from outside.
 
-    Every method raises Retryable when it does not answer, Fatal when it refuses the connection settings or has no such topic.
+    Every method raises Retryable when Kafka does not answer, and Fatal when it refuses the connection settings or the
+    topic does not exist.
     """
 
     def __init__(self, settings: Settings, group: str) -> None:
         self._settings, self._group = settings, group
 
     async def committed(self, raw: str, enriched: str, dlq: str) -> Committed:
-        """How far the group has come. Ask before looking at the database, which holds at least this from then on."""
+        """How far the group has come. Ask this before reading the database, which holds at least this much then."""
         decided = await group_offsets(self._settings, self._group)
         async with open_reader(self._settings, enriched) as reader:
             ends = await reader.ends()
-        # After the ends: what is committed by now may cover all that was enriched when the raw offsets were committed.
+        # Read after the ends, so that it may cover all that was enriched when the raw offsets were committed.
         written = await group_offsets(self._settings, self._group)
         up_to = {partition: written.get((enriched, partition), 0) for partition in ends}
         behind = {partition: offset for partition, offset in up_to.items() if offset < ends[partition]}
@@ -68,7 +72,7 @@ class Log:
         return Committed({p: decided.get((raw, p), 0) for p in stored}, stored, letters or None)
 
     async def _after_sources(self, enriched: str, up_to: Offsets) -> Offsets:
-        """The raw offset after the greatest source among the last enriched records below `up_to`; 0 where there are none."""
+        """The raw offset after the greatest source of the last enriched records below `up_to`; 0 without records."""
         after = dict.fromkeys(up_to, 0)
         if not up_to:
             return after
@@ -83,7 +87,7 @@ class Log:
         return after
 
     async def extent(self, topic: str, since: datetime | None = None, until: datetime | None = None) -> Extent:
-        """What to read of a topic: all of it, or from the first record at `since` on; always to its end as it is now."""
+        """What to read of a topic: from its beginning, or from the first record at `since`, to its present end."""
         async with open_reader(self._settings, topic) as reader:
             begins, ends = await reader.begins(), await reader.ends()
             start, counted = since, None
@@ -97,7 +101,7 @@ class Log:
         return Extent(begins, ends, counted, start)
 
     async def records(self, topic: str, extent: Extent) -> AsyncIterator[list[Record]]:
-        """The records of an extent in portions, each partition's in offset order."""
+        """The records of an extent in lists. Each partition's records come in offset order."""
         async with open_reader(self._settings, topic) as reader:
             async for records in reader.stretch(extent.begins, extent.ends, at_once=RECORDS_AT_ONCE):
                 yield records
