@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from signalflow.cli.installation import command_settings, command_user
+from signalflow.cli.installation import acting_user, installation_settings
+from signalflow.cli.options import JsonFlag
 from signalflow.clock import utcnow
 from signalflow.domain.subreddits import DEFAULT_PRIORITY, Priority
 from signalflow.errors import Invalid
@@ -30,7 +31,6 @@ def _checked_name(text: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", parser=_checked_name, help="A subreddit, with or without r/.")]
 Names = Annotated[
     list[str], typer.Argument(metavar="NAME...", parser=_checked_name, help="Subreddits, with or without r/.")
@@ -107,7 +107,7 @@ def add(
     from signalflow.storage.subreddit_changes import Change, add_subreddits
 
     change = Change(priority=priority, interval_seconds=interval)
-    rows = _with_pool(lambda pool: add_subreddits(pool, names, change, by=command_user(), now=utcnow()))
+    rows = _with_pool(lambda pool: add_subreddits(pool, names, change, by=acting_user(), now=utcnow()))
     _say_rows(as_json, rows)
 
 
@@ -141,7 +141,7 @@ def remove(names: Names, as_json: JsonFlag = False) -> None:
     """Stop watching subreddits, even when the defaults are loaded again. Their posts stay."""
     from signalflow.storage.subreddit_changes import remove_subreddits
 
-    _with_pool(lambda pool: remove_subreddits(pool, names, by=command_user(), now=utcnow()))
+    _with_pool(lambda pool: remove_subreddits(pool, names, by=acting_user(), now=utcnow()))
     _say(as_json, {"removed": names}, f"removed {', '.join(names)}")
 
 
@@ -149,14 +149,14 @@ def _apply(names: list[str], change: "Change") -> "list[SubredditRow]":
     """Change all of these, or none when one is not configured."""
     from signalflow.storage.subreddit_changes import change_subreddits
 
-    return _with_pool(lambda pool: change_subreddits(pool, names, change, by=command_user(), now=utcnow()))
+    return _with_pool(lambda pool: change_subreddits(pool, names, change, by=acting_user(), now=utcnow()))
 
 
 def _with_pool(work: "Callable[[Pool], Awaitable[T]]") -> T:
     from signalflow.storage.pool import create_pool
 
     async def run() -> T:
-        pool = await create_pool(command_settings(), application_name="signalflow-config")
+        pool = await create_pool(installation_settings(), application_name="signalflow-config")
         try:
             return await work(pool)
         finally:

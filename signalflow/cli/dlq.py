@@ -1,15 +1,16 @@
-"""`signalflow dlq`: records that could not be processed: look at them, send them back, or discard them."""
+"""`signalflow dlq`: show dead letters, replay them, or discard them."""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from signalflow.cli.installation import command_settings, command_user
+from signalflow.cli.installation import acting_user, installation_settings
+from signalflow.cli.options import JsonFlag, parse_time
 
 if TYPE_CHECKING:
     from signalflow.dead_letters.replay import ReplayReport, ReplayRequest
@@ -18,36 +19,27 @@ if TYPE_CHECKING:
     from signalflow.storage.pool import Pool
 
 T = TypeVar("T")
-# Spelled out here, so that `--help` need not load what defines them.
+# Repeated here, so that `--help` does not load the modules that define them.
 Stage = Literal["decode", "validate", "enrich", "write"]
 State = Literal["dead", "replayed", "dead_again", "resolved"]
 PREVIEW_BYTES = 60
 MOST_SHOWN_BYTES = 64 << 10
 
 
-def _time(text: str) -> datetime:
-    try:
-        time_ = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no ISO 8601 time; give it like 2026-01-31T12:00:00Z") from None
-    return time_.astimezone(UTC) if time_.tzinfo else time_.replace(tzinfo=UTC)
-
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LetterId = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Id of the dead letter.")]
-Topic = Annotated[str | None, typer.Option(help="Only those read from this topic.")]
-StageOption = Annotated[Stage | None, typer.Option(help="Only those that failed there.")]
-ErrorType = Annotated[str | None, typer.Option(help="Only this kind of error.")]
+Topic = Annotated[str | None, typer.Option(help="Only dead letters of records from this topic.")]
+StageOption = Annotated[Stage | None, typer.Option(help="Only dead letters of this stage.")]
+ErrorType = Annotated[str | None, typer.Option(help="Only dead letters with this type of error.")]
 Since = Annotated[
     datetime | None,
-    typer.Option(parser=_time, metavar="TIME", help="Failed then or later; ISO 8601, UTC if it says nothing."),
+    typer.Option(parser=parse_time, metavar="TIME", help="Failed then or later; ISO 8601, UTC without an offset."),
 ]
-Until = Annotated[datetime | None, typer.Option(parser=_time, metavar="TIME", help="Failed before.")]
+Until = Annotated[datetime | None, typer.Option(parser=parse_time, metavar="TIME", help="Failed before.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="Dead letters: look at them, send them back, or discard them.")
+    group = typer.Typer(no_args_is_help=True, help="Dead letters: show them, replay them, or discard them.")
     group.command(name="list")(list_letters)
     for command in (show, stats, replay, resolve):
         group.command()(command)
@@ -58,11 +50,11 @@ def list_letters(
     topic: Topic = None,
     stage: StageOption = None,
     error_type: ErrorType = None,
-    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only dead letters in this state.")] = None,
     since: Since = None,
     until: Until = None,
-    before: Annotated[int | None, typer.Option(min=1, metavar="ID", help="Only older ones than this.")] = None,
-    most: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    before: Annotated[int | None, typer.Option(min=1, metavar="ID", help="Only dead letters with a lower id.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 50,
     as_json: JsonFlag = False,
 ) -> None:
     """Show dead letters, newest first."""
@@ -77,7 +69,7 @@ def list_letters(
 
 
 def show(letter_id: LetterId, as_json: JsonFlag = False) -> None:
-    """Show one dead letter with its record. Exit status 1 when there is none."""
+    """Show one dead letter with its record. Exit status 1 when it does not exist."""
     letter = _with_pool(lambda pool, _: _existing(pool, letter_id))
     plain = _plain(letter)
     if as_json:
@@ -111,7 +103,8 @@ def stats(as_json: JsonFlag = False) -> None:
 
 def replay(
     letter_id: Annotated[
-        int | None, typer.Argument(metavar="[ID]", min=1, max=2**63 - 1, help="Only this one; else all that match.")
+        int | None,
+        typer.Argument(metavar="[ID]", min=1, max=2**63 - 1, help="Only this dead letter. Default: all that match."),
     ] = None,
     topic: Topic = None,
     stage: StageOption = None,
@@ -119,21 +112,22 @@ def replay(
     since: Since = None,
     until: Until = None,
     most: Annotated[
-        int | None, typer.Option(min=1, help="At most so many, the oldest first. Default: SIGNALFLOW_DLQ_REPLAY_MOST.")
+        int | None, typer.Option(min=1, help="At most this many, oldest first. Default: SIGNALFLOW_DLQ_REPLAY_MOST.")
     ] = None,
     policy: Annotated[
         Literal["stop", "continue"],
         typer.Option(
-            help="continue: send all. stop: one after the other, each must have gone through; end at the first that fails again."
+            help="continue: send all. stop: send one at a time, wait until it is processed, end when one fails again."
         ),
     ] = "continue",
-    wait: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long policy stop waits in all.")] = 600.0,
-    only_show: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; send nothing.")] = False,
+    wait: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long policy stop waits in total.")] = 600.0,
+    only_show: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Send the original records of open dead letters back to their topics. Doing it twice changes nothing.
 
-    Exit status 1 when one failed again, when it is not known in time, when brokers or database went away, or when ID cannot be replayed.
+    Exit status 1 when a record failed again, when the outcome is not known in time, when brokers or database went away,
+    or when ID cannot be replayed.
     """
     from signalflow.dead_letters.replay import ReplayRequest
     from signalflow.storage.dead_letters import Filter
@@ -142,7 +136,7 @@ def replay(
 
     async def work(pool: "Pool", settings: "Settings") -> "ReplayReport":
         request = ReplayRequest(
-            by=command_user(),
+            by=acting_user(),
             wanted=wanted,
             only=letter_id,
             policy=policy,
@@ -167,15 +161,18 @@ def replay(
 
 def resolve(
     letter_id: LetterId,
-    reason: Annotated[str, typer.Option(help="Why it is discarded; kept with it.")],
+    reason: Annotated[str, typer.Option(help="Why it is discarded; stored with it.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Discard a dead letter: it is resolved, and never replayed. Exit status 1 when there is none, or it is resolved already."""
+    """Discard a dead letter: mark it as resolved, and never replay it.
+
+    Exit status 1 when it does not exist or is resolved already.
+    """
     from signalflow.storage.dead_letters import resolve_letter
 
     async def work(pool: "Pool", _: "Settings") -> bool:
         await _existing(pool, letter_id)
-        return await resolve_letter(pool, letter_id, by=command_user(), reason=reason)
+        return await resolve_letter(pool, letter_id, by=acting_user(), reason=reason)
 
     done = _with_pool(work)
     if as_json:
@@ -218,7 +215,7 @@ def _with_pool(work: "Callable[[Pool, Settings], Awaitable[T]]") -> T:
     from signalflow.logs import configure_logging, quiet_libraries
     from signalflow.storage.pool import create_pool
 
-    settings = command_settings()
+    settings = installation_settings()
     configure_logging(settings)
     quiet_libraries()
 
@@ -233,7 +230,7 @@ def _with_pool(work: "Callable[[Pool, Settings], Awaitable[T]]") -> T:
 
 
 def _plain(letter: "StoredLetter") -> dict[str, Any]:
-    """A letter as JSON holds it; bytes as text where they are UTF-8, else `base64:...`."""
+    """A letter with values for JSON: bytes become text if they are UTF-8, else `base64:...`."""
     plain = {
         name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(letter).items()
     }
@@ -252,7 +249,7 @@ def _text(value: bytes | None) -> str | None:
     if value is None:
         return None
     try:
-        # A value that was cut may end within a character; then that is left out.
+        # A shortened value may end within a character, which is left out then.
         return codecs.getincrementaldecoder("utf-8")().decode(value)
     except UnicodeDecodeError:
         return "base64:" + base64.b64encode(value).decode()
@@ -277,5 +274,5 @@ def _table(letters: "list[StoredLetter]") -> None:
 
 
 def _printable(text: str) -> str:
-    """The text without what a terminal would obey."""
+    """The text without control characters, which a terminal would obey."""
     return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, said in a line instead of a traceback."""
+"""Errors that the user can correct are shown as one line, not as a traceback."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """End the process with a message: status 2 for a wrong setting, 1 for what the program refuses, 130 for Ctrl-C."""
+    """End the process with a message: status 2 for a wrong setting, 1 for our other errors; Ctrl-C ends it with 130."""
     try:
         yield
     except ValidationError as error:

@@ -4,11 +4,13 @@ import asyncio
 import json
 import time
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from signalflow.cli.options import JsonFlag, parse_time
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,14 +26,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="ingest")
 
 
-def _time(text: str) -> datetime:
-    try:
-        time_ = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no ISO 8601 time; give it like 2026-01-31T12:00:00Z") from None
-    return time_.astimezone(UTC) if time_.tzinfo else time_.replace(tzinfo=UTC)
-
-
 def ingest_file(
     paths: Annotated[
         list[Path],
@@ -42,17 +36,17 @@ def ingest_file(
     observed_at: Annotated[
         datetime | None,
         typer.Option(
-            parser=_time,
+            parser=parse_time,
             metavar="TIME",
-            help="When the posts were seen, ISO 8601, UTC without an offset. Default: the newest created_utc of each file.",
+            help="When the posts were seen; ISO 8601, UTC without an offset. Default: newest created_utc of each file.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Publish posts of NDJSON files: one Reddit submission a line, under the names of Reddit's API, as backfill.
+    """Publish the posts of NDJSON files as backfill. Each line is one submission, with the field names of Reddit's API.
 
-    Each line needs id, subreddit, title, created_utc, score, num_comments, over_18 and is_self. What is not valid is counted and
-    left out. Publishing a file again changes nothing. Exit status 1 when no line of any file was valid.
+    Each line needs id, subreddit, title, created_utc, score, num_comments, over_18 and is_self. Invalid lines are
+    counted and skipped. Publishing a file again changes nothing. Exit status 1 when no line of any file was valid.
     """
     started = time.monotonic()
     outcomes = asyncio.run(_publish(paths, observed_at))
@@ -66,7 +60,7 @@ def ingest_file(
 
 
 async def _publish(paths: list[Path], observed_at: datetime | None) -> list["FileOutcome"]:
-    from signalflow.cli.installation import command_settings
+    from signalflow.cli.installation import installation_settings
     from signalflow.kafka.admin import create_topics
     from signalflow.kafka.producer import ConfirmedProducer
     from signalflow.kafka.publisher import Publisher
@@ -74,10 +68,10 @@ async def _publish(paths: list[Path], observed_at: datetime | None) -> list["Fil
     from signalflow.logs import configure_logging, quiet_libraries
     from signalflow.reddit.backfill import publish_file
 
-    settings = command_settings()
+    settings = installation_settings()
     configure_logging(settings)
     quiet_libraries()
-    # Says at once when Kafka is not there or has other partitions; later on an outage is waited for.
+    # Fails at once when Kafka is away or has other partitions; during a later outage we wait instead.
     await create_topics(settings)
     publisher = Publisher(ConfirmedProducer(settings, f"{settings.app_id}-ingest"), TopicNames.of(settings).posts_raw)
     passes = 2 if observed_at is None else 1
@@ -92,7 +86,7 @@ async def _publish(paths: list[Path], observed_at: datetime | None) -> list["Fil
                         publisher,
                         observed_at,
                         progress=lambda done, task=task: bar.update(task, completed=done),  # type: ignore[misc]
-                        on_retry=lambda left: bar.console.print(f"Kafka does not confirm; {left} posts wait"),
+                        on_retry=lambda left: bar.console.print(f"Kafka does not confirm; {left} posts are waiting"),
                     )
                 )
     finally:

@@ -1,4 +1,4 @@
-"""Which installation a command speaks to: the one that the environment names, or else the stack that `signalflow up` runs here."""
+"""The installation that a command works on: the one that the environment names, or the stack of `signalflow up`."""
 
 import getpass
 from typing import TYPE_CHECKING
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from signalflow.settings import Settings
 
-# Either names an installation. One from the environment and the other from a stack would mix two of them.
+# Each of these names an installation. One from the environment and the other from a stack would mix two installations.
 _NAMES_AN_INSTALLATION = frozenset({"kafka", "database_url"})
 
 
-def command_settings() -> "Settings":
-    """The settings of this process; while a stack runs in the state directory and the environment names no other, with its addresses.
+def installation_settings() -> "Settings":
+    """The settings of the installation that this command works on.
 
+    If the environment names no installation and a stack runs in the state directory, they have the stack's addresses.
     Raises pydantic.ValidationError for a wrong setting.
     """
     from signalflow.settings import get_settings
@@ -23,15 +24,15 @@ def command_settings() -> "Settings":
     try:
         from signalflow.local.running import with_addresses_of_stack
     except ModuleNotFoundError:
-        # Without the extra `local` there is no stack.
+        # Without the extra `local` no stack can run.
         return settings
     return with_addresses_of_stack(settings) or settings
 
 
-def command_user() -> str:
-    """Who runs this command, as the audit log names it."""
+def acting_user() -> str:
+    """The user who runs this command, as the audit log names users: `cli:` and the account's name."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
-        # A container may run under a number without a name.
+        # A container may run under a user id that has no name.
         return "cli"

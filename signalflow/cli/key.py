@@ -1,4 +1,4 @@
-"""`signalflow key`: what programs sign in with."""
+"""`signalflow key`: API keys, with which programs sign in."""
 
 import json
 from dataclasses import asdict
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signalflow.cli.user import JsonFlag, with_pool
+from signalflow.cli.options import JsonFlag
+from signalflow.cli.user import with_pool
 
 if TYPE_CHECKING:
     from signalflow.storage.api_keys import ApiKey
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Scope(StrEnum):
-    """What a key is for, as storage/api_keys.py has it: Typer takes lists of enumerations only."""
+    """The scopes of storage/api_keys.py as an enumeration, since Typer accepts no list of literals."""
 
     READ = "read"
     DLQ = "dlq"
@@ -26,7 +27,7 @@ class Scope(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="API keys: what programs sign in with.")
+    group = typer.Typer(no_args_is_help=True, help="API keys, with which programs sign in.")
     group.command()(create)
     group.command(name="list")(list_all)
     group.command()(revoke)
@@ -35,17 +36,17 @@ def register(app: typer.Typer) -> None:
 
 def create(
     user: Annotated[str, typer.Argument(metavar="USER", help="The user whose role the key has, within its scopes.")],
-    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    label: Annotated[str, typer.Option(help="What the key is for.")] = "",
     scope: Annotated[
         list[Scope],
         typer.Option(
-            help="read: all that only reads; dlq: dead letters; config: what is watched; admin: the audit log."
+            help="read: all that only reads; dlq: dead letters; config: watched subreddits; admin: the audit log."
         ),
     ] = [Scope.READ],  # noqa: B006 (Typer copies it)
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 365,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a key and print it: it is shown this once, and stored as a hash."""
+    """Make a key and print it. It is shown only now, and stored as a hash."""
     from signalflow.clock import utcnow
     from signalflow.storage.accounts import checked_user_name
     from signalflow.storage.api_keys import add_key, new_key
@@ -68,7 +69,7 @@ def list_all(
     user: Annotated[str | None, typer.Argument(metavar="[USER]", help="Only the keys of this user.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show keys by their prefix, with scopes and last use; the keys themselves nobody has but their owners."""
+    """Show the prefix, scopes and last use of keys. The keys themselves are not stored."""
     from signalflow.storage.accounts import checked_user_name
     from signalflow.storage.api_keys import list_keys
 
@@ -86,7 +87,7 @@ def revoke(
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """Let a key in no more, effective within 5 s."""
+    """Revoke a key; it stops working within 5 s."""
     from signalflow.clock import utcnow
     from signalflow.storage.api_keys import revoke_key
 

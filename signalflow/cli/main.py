@@ -1,4 +1,4 @@
-"""The `signalflow` command: one module a command. Modules import what is heavy inside their functions, so that `--help` is quick."""
+"""The `signalflow` command: one module per command. Slow imports are inside of functions, so that `--help` is quick."""
 
 from importlib import import_module
 
@@ -11,7 +11,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Real-time Reddit intelligence: `up` starts everything on this machine, the rest looks after it.",
+    help="Real-time Reddit intelligence: `up` starts everything on this machine, the other commands manage it.",
 )
 
 COMMANDS = ("up", "simulator", "api", "migrate", "topics", "config", "ingest", "dlq", "verify", "user", "key")
@@ -23,7 +23,7 @@ def _register() -> None:
 
 
 def main() -> None:
-    """Entry point. Exit status: 0 done, 1 the command failed (the message says why), 2 wrong usage or a wrong setting."""
+    """Entry point. Exit status: 0 done, 1 failed (the message says why), 2 wrong usage or a wrong setting."""
     with explained():
         _register()
         app()

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-# Spelled out here: importing storage/migrate.py for its Mode would load Alembic for every command's `--help`.
+from signalflow.cli.options import JsonFlag
+
+# Repeated here: importing Mode from storage/migrate.py would load Alembic for the `--help` of every command.
 Mode = Literal["timescaledb", "native"]
 
 
@@ -19,19 +21,19 @@ def register(app: typer.Typer) -> None:
 def migrate(
     show_status: Annotated[bool, typer.Option("--status", help="Show the recorded revision; change nothing.")] = False,
     show_sql: Annotated[
-        bool, typer.Option("--sql", help="Print the statements of all revisions; no database.")
+        bool, typer.Option("--sql", help="Print the statements of all revisions; needs no database.")
     ] = False,
     mode: Annotated[
         Mode | None,
         typer.Option(help="Mode of a new schema; default: timescaledb where the server can use it (--sql: native)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Run the migrations that the database lacks; one run at a time, others wait.
+    """Run the migrations that the database lacks. Only one process migrates at a time; others wait.
 
     Exit status: 0 the schema is current, 1 it is not (--status: revisions are pending; else the message says why).
     """
-    from signalflow.cli.installation import command_settings
+    from signalflow.cli.installation import installation_settings
     from signalflow.storage import migrate as schema
 
     if show_status and show_sql:
@@ -40,7 +42,7 @@ def migrate(
         statements = schema.sql(mode or "native")
         typer.echo(json.dumps({"sql": statements}) if as_json else statements)
         return
-    url = command_settings().database_url.get_secret_value()
+    url = installation_settings().database_url.get_secret_value()
     found = asyncio.run(schema.status(url) if show_status else schema.upgrade(url, mode=mode))
     if as_json:
         typer.echo(json.dumps(asdict(found)))

@@ -18,26 +18,26 @@ def register(app: typer.Typer) -> None:
 
 
 def simulator(
-    host: Annotated[str, typer.Option(help="Address to listen on; only loopback.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; loopback only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8090,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Where posts are remembered, so that a restart goes on with the same ones.")
+        Path | None, typer.Option(help="Where the posts are kept, so that they are the same after a restart.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal posts.")] = 1,
     activity: Annotated[float, typer.Option(help="Multiplies arrivals; 1 is about 17 posts a minute.")] = 1.0,
     growth: Annotated[
-        float, typer.Option(help="Speeds scores up, and planted stories with them; at 12 posts visibly take off.")
+        float, typer.Option(help="Speeds up scores and planted stories; at 12 posts visibly take off.")
     ] = 1.0,
-    speed: Annotated[float, typer.Option(help="Simulated seconds a real second.")] = 1.0,
-    fuzz: Annotated[float, typer.Option(help="Multiplies the random error of scores; 0 shows true ones.")] = 1.0,
+    speed: Annotated[float, typer.Option(help="Simulated seconds per real second.")] = 1.0,
+    fuzz: Annotated[float, typer.Option(help="Multiplies the random error of scores; 0 shows true scores.")] = 1.0,
     corpus: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="NDJSON (.gz too) of posts whose texts are used.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="NDJSON file (or .gz) of posts; use their texts.")
     ] = None,
 ) -> None:
-    """Run a Reddit of its own: OAuth, listings, /api/info, comments, rate limits; /__ctl, /__log and /__truth to test with.
+    """Run a simulated Reddit: OAuth, listings, /api/info, comments, rate limits; /__ctl, /__log and /__truth for tests.
 
-    Clients authenticate with client id `simulator` and secret `simulator`. With a data directory that is in use already, what
-    it holds decides about seed, activity, growth, fuzz and corpus.
+    Clients authenticate with the client id `simulator` and the secret `simulator`. If the data directory holds posts
+    already, it also decides seed, activity, growth, fuzz and corpus.
     """
     from signalflow.errors import Invalid
     from signalflow.logs import configure_logging

@@ -3,17 +3,16 @@
 import asyncio
 import json
 import logging
-from typing import Annotated
 
 import typer
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+from signalflow.cli.options import JsonFlag
 
 
 def _quiet() -> None:
     from signalflow.logs import quiet_libraries
 
-    # Kafka's client reports each attempt to connect; the error says it in one sentence.
+    # Kafka's client logs each attempt to connect; our error says it in one sentence.
     quiet_libraries(logging.CRITICAL)
 
 
@@ -25,11 +24,11 @@ def register(app: typer.Typer) -> None:
 
     @topics.command()
     def create(as_json: JsonFlag = False) -> None:
-        """Create the topics that are missing, with the settings' partitions and replication."""
-        from signalflow.cli.installation import command_settings
+        """Create the topics that are missing, with the partitions and replication of the settings."""
+        from signalflow.cli.installation import installation_settings
         from signalflow.kafka.admin import create_topics
 
-        created = asyncio.run(create_topics(command_settings()))
+        created = asyncio.run(create_topics(installation_settings()))
         if as_json:
             print(json.dumps({"created": created}))
         else:
@@ -37,12 +36,12 @@ def register(app: typer.Typer) -> None:
 
     @topics.command(name="list")
     def list_topics(as_json: JsonFlag = False) -> None:
-        """Show every topic with its partitions; exit status 1 when one is missing."""
-        from signalflow.cli.installation import command_settings
+        """Show every topic with its number of partitions. Exit status 1 when a topic is missing."""
+        from signalflow.cli.installation import installation_settings
         from signalflow.kafka.admin import topic_partitions
         from signalflow.kafka.topics import topic_specs
 
-        settings = command_settings()
+        settings = installation_settings()
         found = asyncio.run(topic_partitions(settings))
         rows = [{"topic": spec.name, "partitions": found.get(spec.name)} for spec in topic_specs(settings)]
         if as_json:

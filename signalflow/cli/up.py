@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from signalflow.cli.options import JsonFlag
+
 if TYPE_CHECKING:
     from signalflow.local.parts import Step
     from signalflow.local.stack import Stack
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
 _DETACHED_START_SECONDS = 300.0
 _DOWN_SECONDS = 20.0
 _POLL_SECONDS = 0.2
-# A viral post of the simulator gains 50 to 150 points a second then, and one begins every 75 seconds.
+# With this growth a viral post of the simulator gains 50 to 150 points a second, and a new one begins every 75 seconds.
 _DEMO_GROWTH = 12.0
-# For the process that stays after --detach: a link in its log would sign in whoever reads that, and the one who waits prints his own.
+# For the process that keeps running after --detach: whoever reads a link in its log could sign in. The process that
+# waits for it prints a link itself.
 _WITHOUT_LINK = "--without-link"
 
 
@@ -53,19 +56,17 @@ def up(
     state_dir: StateDirOption = None,
     activity: Annotated[float, typer.Option(min=0, max=300, help="Simulator: multiplies arrivals of posts.")] = 1.0,
     growth: Annotated[
-        float, typer.Option(min=0.01, max=10_000, help="Simulator: speeds scores up (true to life: 1).")
+        float, typer.Option(min=0.01, max=10_000, help="Simulator: speeds up scores (as on Reddit: 1).")
     ] = _DEMO_GROWTH,
-    seed: Annotated[int | None, typer.Option(help="Simulator: decides all posts.")] = None,
-    kafka: Annotated[
-        str | None, typer.Option(help="An existing Kafka, host:port[,host:port], instead of our own.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Simulator: equal seeds give equal posts.")] = None,
+    kafka: Annotated[str | None, typer.Option(help="Use this Kafka, host:port[,host:port], and start none.")] = None,
     database_url: Annotated[
         str | None,
-        typer.Option(
-            help="An existing PostgreSQL instead of our own; one with a password better in SIGNALFLOW_DATABASE_URL."
-        ),
+        typer.Option(help="Use this PostgreSQL, and start none. A password belongs in SIGNALFLOW_DATABASE_URL."),
     ] = None,
-    reddit_url: Annotated[str | None, typer.Option(help="Another API for Reddit instead of the simulator.")] = None,
+    reddit_url: Annotated[
+        str | None, typer.Option(help="Use this stand-in for Reddit, and start no simulator.")
+    ] = None,
     without_link: Annotated[
         bool, typer.Option(_WITHOUT_LINK, hidden=True, help="Make no link that signs a browser in.")
     ] = False,
@@ -95,7 +96,7 @@ def up(
     directory = StateDir(options.state_dir)
     directory.lock()
     if detach:
-        directory.unlock()  # the process that stays takes it
+        directory.unlock()  # the process that keeps running takes the lock
         _start_detached(directory, database_url)
         return
     directory.end_leftovers()
@@ -105,7 +106,7 @@ def up(
 
 
 def down(state_dir: StateDirOption = None) -> None:
-    """Stop the stack of a state directory, and whatever a killed one left running. The data are kept."""
+    """Stop the stack of a state directory, and what a killed stack left running there. The data are kept."""
     from rich.console import Console
 
     directory = _directory(state_dir)
@@ -123,9 +124,9 @@ def down(state_dir: StateDirOption = None) -> None:
 
 def status(
     state_dir: StateDirOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Show what runs, and where. Exit status: 0 a stack runs, 1 none does."""
+    """Show what runs, and where. Exit status: 0 a stack runs, 1 no stack runs."""
     directory = _directory(state_dir)
     state = directory.running()
     if state is None:
@@ -153,26 +154,26 @@ def _run(stack: "Stack", directory: "StateDir", *, with_link: bool) -> None:
     from rich.console import Console
 
     from signalflow.cli.user import new_link
+    from signalflow.local.foreground import ForegroundStack
     from signalflow.local.report import ADMIN, ConsoleReporter
-    from signalflow.local.run import Run
     from signalflow.logs import configure_logging, quiet_libraries
 
     configure_logging(stack.settings)
-    # Kafka's client reports each attempt to reach a broker that is still starting.
+    # Kafka's client logs each attempt to reach a broker that is still starting.
     quiet_libraries(logging.CRITICAL)
     console = Console()
 
-    async def whole_life() -> None:
-        run = Run(stack, _steps(stack), directory, partial(ConsoleReporter, console))
+    async def run() -> None:
+        foreground = ForegroundStack(stack, _steps(stack), directory, partial(ConsoleReporter, console))
         make_link = partial(new_link, stack.effective_settings(), ADMIN) if with_link else None
-        await run.until_stopped(partial(_counter, stack), make_link)
+        await foreground.until_stopped(partial(_counter, stack), make_link)
 
-    asyncio.run(whole_life())
+    asyncio.run(run())
 
 
 def _steps(stack: "Stack") -> list[list["Step"]]:
-    """What must be done between the start of the servers and that of the workers."""
-    from signalflow.cli.installation import command_user
+    """The work between the start of the servers and the start of the workers."""
+    from signalflow.cli.installation import acting_user
     from signalflow.clock import utcnow
     from signalflow.kafka.admin import create_topics
     from signalflow.local.parts import Step
@@ -192,7 +193,7 @@ def _steps(stack: "Stack") -> list[list["Step"]]:
 
     async def account() -> None:
         async with await create_pool(stack.effective_settings(), application_name="signalflow up") as pool:
-            await ensure_user(pool, ADMIN, "admin", now=utcnow(), who=command_user())
+            await ensure_user(pool, ADMIN, "admin", now=utcnow(), who=acting_user())
 
     async def topics() -> None:
         await create_topics(stack.effective_settings())
@@ -212,13 +213,14 @@ async def _counter(stack: "Stack") -> Callable[[], Awaitable[int]]:
 
 
 def _start_detached(directory: "StateDir", database_url: str | None) -> None:
-    """Start the same command in a session of its own, and wait until it says that the stack is up."""
+    """Start the same command in a session of its own, and wait until its state file says that the stack is up."""
     from rich.console import Console
 
     from signalflow.cli.user import new_link
     from signalflow.errors import Fatal
     from signalflow.local.process import tail
     from signalflow.local.report import ADMIN
+    from signalflow.local.running import worker_command
     from signalflow.settings import Settings
 
     log = directory.logs / "up.log"
@@ -247,9 +249,10 @@ def _start_detached(directory: "StateDir", database_url: str | None) -> None:
             if state is not None and state.supervisor.pid == process.pid and state.phase == "up":
                 link = asyncio.run(new_link(Settings(**state.settings), ADMIN))  # type: ignore[arg-type]
                 typer.echo(f"signalflow is up (`signalflow down` stops it); sign in, once: {link}")
+                typer.echo(f"add a worker: {worker_command(directory.path)}")
                 return
             time.sleep(_POLL_SECONDS)
-    raise Fatal(f"the stack is not up after {_DETACHED_START_SECONDS:.0f} s, and goes on trying; see {log}")
+    raise Fatal(f"the stack is not up after {_DETACHED_START_SECONDS:.0f} s; it is still starting, see {log}")
 
 
 def _without_option(arguments: Sequence[str], option: str) -> list[str]:
@@ -262,7 +265,10 @@ def _without_option(arguments: Sequence[str], option: str) -> list[str]:
 
 
 def _stop(running: "StackState") -> None:
-    """SIGTERM to the supervisor, which stops all; SIGKILL when it does not end. What is left is ended by the caller."""
+    """Send SIGTERM to the supervisor, which stops everything, and SIGKILL if it does not end in time.
+
+    The caller ends the processes that are left.
+    """
     import psutil
 
     process = running.supervisor.find()

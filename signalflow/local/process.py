@@ -1,4 +1,4 @@
-"""Child processes that end with their parent: in sessions of their own, with their output in a log file."""
+"""Child processes that end with their parent. Each has a session of its own, and its output goes to a log file."""
 
 import contextlib
 import ctypes
@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import TypedDict
 
 _PR_SET_PDEATHSIG = 1
-# Loaded here and not in the child: between fork and exec nothing may be imported.
+# Loaded here and not in the child, because nothing may be imported between fork and exec.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
 class Account:
-    """The system account that a child runs under."""
+    """The operating system's account that a child runs under."""
 
     uid: int
     gid: int
 
 
 class Privileges(TypedDict):
-    """The keyword arguments of subprocess that choose the account."""
+    """The keyword arguments of subprocess that choose the account of a child."""
 
     user: int | None
     group: int | None
@@ -34,7 +34,7 @@ class Privileges(TypedDict):
 
 
 def privileges(account: Account | None) -> Privileges:
-    """The arguments that drop to this account; for None, those that change nothing."""
+    """The arguments that start a child under this account; None: under the account of this process."""
     if account is None:
         return {"user": None, "group": None, "extra_groups": None}
     return {"user": account.uid, "group": account.gid, "extra_groups": []}
@@ -51,13 +51,13 @@ class Launch:
     """None: the account of this process."""
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = field(default=signal.SIGKILL)
-    """What the kernel sends it when this process dies without stopping it (Linux only)."""
+    """The signal that the kernel sends it when this process dies without stopping it (Linux only)."""
 
 
 def spawn(launch: Launch, log: Path) -> subprocess.Popen[bytes]:
-    """Start the program in a session of its own, so that Ctrl-C reaches only this process; its output is appended to `log`.
+    """Start the program in a session of its own, so that Ctrl-C reaches only this process. Its output goes to `log`.
 
-    Call it from a thread that lives as long as the child should: the kernel's death signal watches the thread.
+    The calling thread must live as long as the child: the kernel sends the death signal when that thread ends.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -75,7 +75,7 @@ def spawn(launch: Launch, log: Path) -> subprocess.Popen[bytes]:
 
 
 def _die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None] | None:
-    """What the child runs after it dropped its privileges (which would clear the setting) and before exec."""
+    """What the child calls before exec, and after it dropped its privileges, which would clear the setting."""
     libc = _LIBC
     if libc is None:
         return None
@@ -89,27 +89,30 @@ def _die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None] |
 
 
 def stop(process: subprocess.Popen[bytes], first: signal.Signals, grace: float) -> bool:
-    """End the process and whatever it started: `first`, after `grace` seconds SIGKILL. True when it went by itself."""
-    gentle = True
+    """End the process and its children: with the signal `first`, after `grace` seconds with SIGKILL.
+
+    True when SIGKILL was not needed.
+    """
+    ended = True
     if process.poll() is None:
         process.send_signal(first)
         try:
             process.wait(grace)
         except subprocess.TimeoutExpired:
-            gentle = False
+            ended = False
     kill_session(process.pid)
     process.wait()
-    return gentle
+    return ended
 
 
 def kill_session(leader_pid: int) -> None:
-    """SIGKILL to what is left of the process group that `spawn` made for this child."""
+    """Send SIGKILL to all processes left in the process group that `spawn` made for this child."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader_pid, signal.SIGKILL)
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 0.05) -> bool:
-    """Ask every `interval` seconds until it holds or `timeout` seconds are over; the last answer."""
+    """Check the condition every `interval` seconds, for at most `timeout` seconds. True when it came true in time."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -119,7 +122,7 @@ def wait_until(condition: Callable[[], bool], timeout: float, interval: float = 
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log file, for an error message; empty when there is none."""
+    """The last lines of a log file, for an error message; empty when there is no file."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 200 * lines))

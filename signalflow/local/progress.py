@@ -1,4 +1,4 @@
-"""What a running stack has done so far, from its workers' metrics and the database."""
+"""What a running stack has done so far, measured by its workers' metrics and the database."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,22 +17,22 @@ _TIMEOUT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Progress:
-    """One look at the stack; None where nobody answered."""
+    """One measurement of the stack. None: workers or database did not answer."""
 
     found: int
     """New posts published since `up` started."""
     stored: int | None
     """Posts in the database."""
     lag: int | None
-    """Records on the brokers that no worker has committed yet."""
+    """Records on the brokers whose offsets no worker has committed yet."""
     requests: int | None
     """Requests to Reddit in the last minute."""
     trouble: str = ""
-    """How Reddit answered, when no request since the look before succeeded."""
+    """The outcomes of requests to Reddit, if there were some since the last measurement and none succeeded."""
 
 
 def outcomes(metrics: str) -> dict[str, float]:
-    """How often requests to Reddit ended in each way, summed over their kinds; those for tokens left out."""
+    """The number of requests to Reddit by outcome, over all kinds but requests for tokens."""
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
@@ -43,7 +43,7 @@ def outcomes(metrics: str) -> dict[str, float]:
 
 
 def sums(metrics: str) -> dict[str, float]:
-    """The values of a metrics page by sample name, summed over labels."""
+    """The values of a metrics page by sample name, each summed over its labels."""
     totals: dict[str, float] = {}
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
@@ -52,8 +52,8 @@ def sums(metrics: str) -> dict[str, float]:
 
 
 @dataclass
-class ProgressReader:
-    """Asks the workers and the database."""
+class ProgressMeter:
+    """Measures the progress of a stack: asks its workers for their metrics, and counts the posts in the database."""
 
     worker_urls: Sequence[str]
     count_posts: Callable[[], Awaitable[int]]
@@ -61,10 +61,10 @@ class ProgressReader:
     _found: float = 0.0
     _last_outcomes: dict[str, float] = field(default_factory=dict)
 
-    async def read(self) -> Progress:
-        """A counter that a restarted worker begins anew does not take back what was found before."""
+    async def measure(self) -> Progress:
+        """The progress so far. `found` keeps growing when a worker restarts and its counter begins at 0 again."""
         texts = [text for url in self.worker_urls if (text := await self._text(url)) is not None]
-        pages = [sums(text) for text in texts]
+        metrics = [sums(text) for text in texts]
         try:
             stored = await self.count_posts()
         except SignalflowError:
@@ -72,8 +72,8 @@ class ProgressReader:
         return Progress(
             found=int(self._found),
             stored=stored,
-            lag=int(sum(page.get(_LAG, 0.0) for page in pages)) if pages else None,
-            requests=int(sum(page.get(_REQUESTS, 0.0) for page in pages)) if pages else None,
+            lag=int(sum(values.get(_LAG, 0.0) for values in metrics)) if metrics else None,
+            requests=int(sum(values.get(_REQUESTS, 0.0) for values in metrics)) if metrics else None,
             trouble=self._trouble(texts),
         )
 

@@ -1,4 +1,4 @@
-"""What `signalflow up` shows: a live table while the stack starts, then a line every few seconds; plain lines without a terminal."""
+"""What `signalflow up` shows: a table of the parts (without a terminal, lines), then one line every few seconds."""
 
 import contextlib
 import time
@@ -12,7 +12,7 @@ from rich.table import Table
 from signalflow.local.parts import Part, PartState, Step
 from signalflow.local.progress import Progress
 
-# The user whom `up` makes.
+# The user that `up` creates.
 ADMIN = "admin"
 _COLOURS = {
     PartState.READY: "green",
@@ -25,7 +25,7 @@ _COLOURS = {
 
 
 class ConsoleReporter:
-    """Writes to one console. A terminal that went away is no reason to stop less orderly: its errors are ignored."""
+    """Writes to one console. It ignores errors, so that a stack stops in order after its terminal is closed."""
 
     def __init__(self, console: Console, items: Sequence[Part | Step]) -> None:
         self._console = console
@@ -39,59 +39,60 @@ class ConsoleReporter:
             self._live.start()
 
     def changed(self, part: Part, state: PartState, detail: str = "") -> None:
-        """A part went into a state."""
+        """A part has entered a state."""
         self._row(part.name, state, part.address, detail)
 
     def step(self, step: Step, done: bool) -> None:
-        """A step began, or is done."""
+        """A step has begun, or is done."""
         self._row(step.name, PartState.DONE if done else PartState.STARTING, "", "")
 
     def failed(self, part: Part, why: str, log_tail: str, next_try: float) -> None:
-        """A part died; it is started again in `next_try` seconds."""
+        """A part has failed; it is started again in `next_try` seconds."""
         self.say(f"[red]{part.name} {escape(why)}[/red], starts again in {next_try:.0f} s; the end of {part.log}:")
         self.say("\n".join(f"  {escape(line)}" for line in log_tail.splitlines()))
 
     def tick(self) -> None:
-        """Show the passing time. Call it now and then while the stack starts."""
+        """Update the seconds in the table. Call it now and then while the stack starts."""
         if self._live is not None:
             with contextlib.suppress(OSError):
                 self._live.update(self._table(), refresh=True)
 
-    def up(self, link: str | None) -> None:
-        """The stack is up: no table any more. The link, if there is one, signs a browser in."""
+    def up(self, link: str | None, worker_command: str) -> None:
+        """The stack is up. Ends the table, and shows the link that signs in and the command that adds a worker."""
         self._end_table()
         seconds = time.monotonic() - self._started
         self.say(f"[bold green]signalflow is up[/bold green] after {seconds:.0f} s (Ctrl-C stops it)")
         if link is not None:
             self.say(
-                f"open {escape(link)} (signs you in once, within 15 minutes; `signalflow user link {ADMIN}` makes another)"
+                f"open {escape(link)} (signs you in once, within 15 minutes;"
+                f" `signalflow user link {ADMIN}` makes another)"
             )
+        self.say(f"add a worker: {escape(worker_command)}")
 
     def progress(self, progress: Progress, clock: str) -> None:
-        """The line of every few seconds."""
+        """Show one line about the progress."""
         stored = "?" if progress.stored is None else f"{progress.stored:,}"
         lag = "?" if progress.lag is None else f"{progress.lag:,}"
         requests = "?" if progress.requests is None else str(progress.requests)
         self.say(
-            f"[dim]{clock}[/dim]  found {progress.found:,}  in the database {stored}  lag {lag}  requests/min {requests}"
+            f"[dim]{clock}[/dim]  found {progress.found:,}  in the database {stored}"
+            f"  lag {lag}  requests/min {requests}"
         )
         if progress.trouble:
-            self.say(
-                f"  [yellow]Reddit: {escape(progress.trouble)}[/yellow]; the log of the worker that polls says more"
-            )
+            self.say(f"  [yellow]Reddit: {escape(progress.trouble)}[/yellow]; see the log of the worker that polls")
 
     def stopping(self) -> None:
-        """The stack is going to stop."""
+        """The stack begins to stop."""
         self._end_table()
-        self.say("stopping (again Ctrl-C: at once) ...")
+        self.say("stopping (Ctrl-C again stops at once) ...")
 
     def stopped(self) -> None:
-        """Nothing runs any more."""
+        """Everything has stopped."""
         self._end_table()
         self.say("stopped; the data are kept")
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print one line."""
         with contextlib.suppress(OSError):
             self._console.print(text, highlight=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""The secret that signs the tokens of a local stack: random, made once, readable by its owner only."""
+"""The secret with which a local stack signs tokens: random, made once, readable by its owner only."""
 
 import os
 import secrets
@@ -8,13 +8,13 @@ FILE = "api_secret"
 
 
 def own_secret(state_dir: Path) -> str:
-    """The secret of the stack in this directory; the first call makes it. Removing the file signs everybody out."""
+    """The secret of the stack in this directory, made by the first call. Removing its file signs everybody out."""
     path = state_dir / FILE
     try:
         return path.read_text(encoding="ascii")
     except FileNotFoundError:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Written whole before it has its name: a start that is killed here leaves no empty secret.
+    # The file gets its name when it is complete, so a process that is killed here leaves no empty secret.
     new = path.with_suffix(".new")
     secret = secrets.token_urlsafe(48)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:

@@ -1,7 +1,6 @@
-"""Which parts a local stack has, where they listen, and what they are told: from the options of `signalflow up`."""
+"""The parts of a local stack, their ports and their settings, as the options of `signalflow up` decide them."""
 
 import os
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,9 +17,10 @@ from signalflow.local.parts import Part, Stage, Step, http_ok
 from signalflow.local.ports import LOOPBACK
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.local.process import Launch
+from signalflow.local.running import installed_program
 from signalflow.local.secret import own_secret
 from signalflow.local.state import StackStatus, WorkerStatus
-from signalflow.local.supervisor import Managed
+from signalflow.local.supervisor import ManagedPart
 from signalflow.settings import Settings
 
 DEFAULT_PORT_BASE = 9400
@@ -30,7 +30,7 @@ _HIGHEST_BASE = 65_535 - 10 - MAX_WORKERS
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What the user asked for."""
+    """The options of `signalflow up`. Raises Fatal for one that is out of range."""
 
     state_dir: Path
     port_base: int = DEFAULT_PORT_BASE
@@ -49,13 +49,16 @@ class StackOptions:
 
 @dataclass(frozen=True)
 class PortPlan:
-    """The ports of a stack, from its base: API, simulator, PostgreSQL, brokers (3), controllers (3), free, workers (from 10)."""
+    """The ports of a stack, counted from `base`.
+
+    API +0, simulator +1, PostgreSQL +2, brokers +3 to +5, controllers +6 to +8, workers from +10.
+    """
 
     base: int
 
     @property
     def api(self) -> int:
-        """The API and its page."""
+        """The API and the dashboard."""
         return self.base
 
     @property
@@ -77,7 +80,7 @@ class PortPlan:
         return [self.base + 6 + index for index in range(count)]
 
     def worker(self, number: int) -> int:
-        """The web views of a worker, counted from 1."""
+        """The web views of a worker; workers are counted from 1."""
         return self.base + 9 + number
 
 
@@ -87,7 +90,7 @@ class Stack:
 
     options: StackOptions
     settings: Settings
-    """Those of the user. An address that was set replaces the embedded part."""
+    """The user's settings. An address of Kafka or PostgreSQL among them replaces the embedded server."""
     plan: PortPlan = field(init=False)
     _kafka: EmbeddedKafka | None = field(init=False, default=None)
     _postgres: EmbeddedPostgres | None = field(init=False, default=None)
@@ -110,27 +113,27 @@ class Stack:
 
     @property
     def kafka(self) -> str:
-        """Bootstrap servers."""
+        """Kafka's bootstrap servers."""
         return self._kafka.bootstrap if self._kafka else self.settings.kafka
 
     @property
     def database_url(self) -> str:
-        """With the password."""
+        """PostgreSQL's URL, with the password."""
         return self._postgres.url() if self._postgres else self.settings.database_url.get_secret_value()
 
     @property
     def api_url(self) -> str:
-        """Where the API and its page are."""
+        """Where the API and the dashboard are."""
         return f"http://{LOOPBACK}:{self.plan.api}"
 
     @property
     def simulator_url(self) -> str | None:
-        """Where the simulator is; None when Reddit itself, or another API for it, is used."""
+        """Where the simulator is; None when the stack polls Reddit itself or another stand-in."""
         elsewhere = self.settings.reddit_client_id or self.settings.reddit_base_url
         return None if elsewhere else f"http://{LOOPBACK}:{self.plan.simulator}"
 
     def worker_url(self, number: int) -> str:
-        """The web views of a worker, counted from 1."""
+        """The web views of a worker; workers are counted from 1."""
         return f"http://{LOOPBACK}:{self.plan.worker(number)}"
 
     @property
@@ -139,11 +142,11 @@ class Stack:
         return [self.worker_url(number) for number in range(1, self.options.workers + 1)]
 
     def effective_settings(self) -> Settings:
-        """The settings of the stack's parts: the user's, with this stack's addresses."""
+        """The settings of all parts: the user's settings with this stack's addresses."""
         chosen = self.settings.model_dump(include=self.settings.model_fields_set)
         return Settings(**(chosen | self._overrides()))
 
-    def status(self, parts: dict[str, Managed]) -> StackStatus:
+    def status(self, parts: dict[str, ManagedPart]) -> StackStatus:
         """What `signalflow status` shows."""
         workers = [(parts[f"worker-{number}"], url) for number, url in enumerate(self.worker_urls, 1)]
         return StackStatus(
@@ -158,13 +161,13 @@ class Stack:
     # --- parts
 
     def stages(self, steps: Sequence[Sequence[Step]]) -> list[Stage]:
-        """Servers first, then the steps (those of one inner sequence at once), then what needs both."""
+        """First the servers, then the steps, then API and workers. The steps of one inner sequence run together."""
         servers = [*self._postgres_part(), *self._kafka_parts(), *self._simulator_part()]
         workers = [self._worker_part(number) for number in range(1, self.options.workers + 1)]
         return [servers, *steps, [self._api_part(), *workers]]
 
     def check_ports(self) -> None:
-        """Raises Fatal, saying what to do, when a port that this stack needs is taken."""
+        """Raises Fatal, with what to do about it, when a port that this stack needs is taken."""
         wanted: list[tuple[str, int]] = [("the API", self.plan.api)]
         if self.simulator_url:
             wanted.append(("the simulator", self.plan.simulator))
@@ -176,7 +179,7 @@ class Stack:
         for who, port in wanted:
             if not ports.is_free(port):
                 raise Fatal(
-                    f"port {port}, which {who} needs, is taken by another program: end it, or give another --port-base"
+                    f"{who} needs port {port}, which another program uses: end it, or give another --port-base"
                     f" (this one uses {self.plan.base} to {self.plan.worker(self.options.workers)})"
                 )
 
@@ -231,17 +234,21 @@ class Stack:
         arguments += ["--activity", str(options.activity), "--growth", str(options.growth)]
         if options.seed is not None:
             arguments += ["--seed", str(options.seed)]
-        return [self._own_part("simulator", url, [_program("signalflow"), *arguments], {}, "/__ctl", stop_rank=2)]
+        return [
+            self._own_part("simulator", url, [installed_program("signalflow"), *arguments], {}, "/__ctl", stop_rank=2)
+        ]
 
     def _api_part(self) -> Part:
-        # Only the API is told: nobody else signs tokens.
+        # Only the API gets the secret, because nothing else signs tokens.
         changes = {"api_secret": self.settings.api_secret.get_secret_value() or own_secret(self.options.state_dir)}
-        return self._own_part("api", self.api_url, [_program("signalflow"), "api"], changes, "/health", stop_rank=1)
+        return self._own_part(
+            "api", self.api_url, [installed_program("signalflow"), "api"], changes, "/health", stop_rank=1
+        )
 
     def _worker_part(self, number: int) -> Part:
         name = f"worker-{number}"
         changes = {"worker_name": name, "worker_web_host": LOOPBACK, "worker_web_port": self.plan.worker(number)}
-        argv = [_program("faust"), "--loop", "uvloop", "-A", "signalflow", "worker", "-l", "warn"]
+        argv = [installed_program("faust"), "--loop", "uvloop", "-A", "signalflow", "worker", "-l", "warn"]
         return self._own_part(name, self.worker_url(number), argv, changes, "/ready", live="/live", stop_seconds=6.0)
 
     def _own_part(
@@ -256,7 +263,7 @@ class Stack:
         stop_rank: int = 0,
         stop_seconds: float = 1.5,
     ) -> Part:
-        """A part that is a program of this project, with an HTTP address."""
+        """A part that is a program of this project and answers HTTP requests."""
         return Part(
             name=name,
             address=url,
@@ -272,7 +279,7 @@ class Stack:
         return self.options.state_dir / "logs" / f"{name}.log"
 
     def decided_settings(self) -> dict[str, str]:
-        """The settings that this stack decides for all its parts, as text."""
+        """The settings that this stack chooses for all its parts, as text."""
         return {name: str(value) for name, value in self._overrides().items()}
 
     def _overrides(self) -> dict[str, Any]:
@@ -289,15 +296,10 @@ class Stack:
         return changes
 
     def _environment(self, changes: dict[str, Any]) -> dict[str, str]:
-        # Handed on, not read: the user's other settings, proxies and paths reach the parts as they are.
+        # The whole environment is passed on, so that the user's other settings, proxies and paths reach the parts.
         changes = self._overrides() | changes
         return dict(os.environ) | {f"SIGNALFLOW_{name.upper()}": str(value) for name, value in changes.items()}
 
 
 def _asks(url: str) -> Callable[[], Awaitable[bool]]:
     return partial(http_ok, url)
-
-
-def _program(name: str) -> str:
-    """A command that was installed beside this interpreter."""
-    return str(Path(sys.executable).with_name(name))

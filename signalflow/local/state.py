@@ -1,4 +1,4 @@
-"""The state directory of a local stack: its lock, and the file that says what runs where."""
+"""The state directory of a local stack: its lock, and the file that records what runs where."""
 
 import fcntl
 import os
@@ -13,25 +13,25 @@ from pydantic import BaseModel, ValidationError
 from signalflow.errors import Fatal
 
 _LEFTOVER_GRACE = 5.0
-# Start times are derived from the clock of the boot, and shift a little when it is adjusted.
+# The system computes start times from the time of the boot. They shift a little when the clock is adjusted.
 _START_TIME_TOLERANCE = 2.0
 
 
 class ProcessId(BaseModel):
-    """A process, recognisable after its number was given to another."""
+    """A process, identified by its process id and its start time, since process ids are reused."""
 
     name: str
     pid: int
     started: float
-    """Seconds since the epoch, as the system reports it."""
+    """The start time in epoch seconds, as the system reports it."""
 
     @classmethod
     def of(cls, name: str, pid: int) -> "ProcessId":
-        """Raises psutil.NoSuchProcess when it is gone already."""
+        """The identity of a running process. Raises psutil.NoSuchProcess when it has ended."""
         return cls(name=name, pid=pid, started=psutil.Process(pid).create_time())
 
     def find(self) -> psutil.Process | None:
-        """The living process, or None when it is gone, or another has its number."""
+        """The process; None when it has ended, also if another process has its process id now."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < _START_TIME_TOLERANCE
@@ -68,12 +68,12 @@ class StackState(BaseModel):
     children: list[ProcessId]
     status: StackStatus
     settings: dict[str, str] = {}
-    """What the stack decided for its parts, so that commands find it."""
+    """The settings that the stack chose for its parts, so that commands can reach them."""
 
 
 @dataclass
 class StateDir:
-    """The directory of one stack. Two supervisors never hold the same one."""
+    """The directory of one stack. At most one supervisor holds its lock."""
 
     path: Path
     _lock: int | None = None
@@ -84,11 +84,11 @@ class StateDir:
 
     @property
     def logs(self) -> Path:
-        """Where the log files of the parts are."""
+        """The directory of the parts' log files."""
         return self.path / "logs"
 
     def lock(self) -> None:
-        """Take the directory for this process, until it ends. Raises Fatal when another stack runs in it."""
+        """Lock the directory until this process ends. Raises Fatal when another stack runs in it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -109,25 +109,25 @@ class StateDir:
         self._lock = descriptor
 
     def unlock(self) -> None:
-        """Give the directory back."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def read(self) -> StackState | None:
-        """The last state that was written, or None. Its supervisor may be dead by now."""
+        """The last state that was written, or None. Its supervisor may have ended since."""
         try:
             return StackState.model_validate_json(self._file.read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValidationError):
             return None
 
     def running(self) -> StackState | None:
-        """The state of the stack that runs here now, or None."""
+        """The state of the stack that runs here now; None when none runs."""
         state = self.read()
         return state if state is not None and state.supervisor.find() is not None else None
 
     def write(self, state: StackState) -> None:
-        """Replace the state in one step: a reader sees the old one or the new one."""
+        """Replace the state in one step, so that nobody reads half of it."""
         new = self._file.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -135,11 +135,11 @@ class StateDir:
         new.replace(self._file)
 
     def forget(self) -> None:
-        """Remove the state: nothing runs any more."""
+        """Remove the state, after everything has stopped."""
         self._file.unlink(missing_ok=True)
 
     def end_leftovers(self) -> None:
-        """End what a killed supervisor left running. Only processes whose number and start time are the recorded ones."""
+        """End the processes that a killed supervisor left running, found by recorded process id and start time."""
         state = self.read()
         if state is None:
             return

@@ -1,4 +1,4 @@
-"""Starts the parts of a stack in stages, restarts what dies, and stops everything in order."""
+"""Starts the parts of a stack in stages, restarts parts that fail, and stops all of them in order."""
 
 import asyncio
 import itertools
@@ -17,9 +17,9 @@ _POLL_SECONDS = 0.2
 _HEALTH_INTERVAL = 2.0
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 30.0
-# A part that ran so long is healthy again: the next failure starts with the short backoff.
+# A part that ran this long counts as healthy: after its next failure the backoff is short again.
 _STABLE_SECONDS = 60.0
-# Failures in a row before the first readiness after which `up` gives up instead of trying for ever.
+# `up` gives up when a part fails this many times before it was ready once.
 _ATTEMPTS_AT_START = 4
 _STEP_ATTEMPTS = 5
 
@@ -27,25 +27,25 @@ T = TypeVar("T")
 
 
 class Reporter(Protocol):
-    """Where the supervisor tells what happens."""
+    """What the supervisor tells of its work."""
 
     def changed(self, part: Part, state: PartState, detail: str = "") -> None:
-        """A part went into a state."""
+        """A part has entered a state."""
 
     def failed(self, part: Part, why: str, log_tail: str, next_try: float) -> None:
-        """A part died; it is started again in `next_try` seconds."""
+        """A part has failed; it is started again in `next_try` seconds."""
 
     def step(self, step: Step, done: bool) -> None:
-        """A step began, or is done."""
+        """A step has begun, or is done."""
 
 
 def backoff(failures: int) -> float:
-    """Seconds before the next start after so many failures in a row: 1, 2, 4 ... 30."""
+    """Seconds to wait before the next start, after this many failures in a row: 1, 2, 4 ... 30."""
     return min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** (failures - 1))
 
 
-class Managed:
-    """One part at run time."""
+class ManagedPart:
+    """A part with its process."""
 
     def __init__(self, part: Part, reporter: Reporter, on_change: Callable[[], None]) -> None:
         self.part = part
@@ -59,11 +59,11 @@ class Managed:
 
     @property
     def pid(self) -> int | None:
-        """The number of its living process."""
+        """The id of its process; None while none runs."""
         return self.process.pid if self.process is not None and self.process.poll() is None else None
 
     async def keep_running(self) -> None:
-        """Start it, and again whenever it dies, until cancelled. Raises Fatal when it does not even start the first time."""
+        """Start it, and start it again whenever it fails, until cancelled. Raises Fatal when its first start fails."""
         while True:
             started = time.monotonic()
             try:
@@ -72,7 +72,7 @@ class Managed:
                 if isinstance(error, Fatal) and not self.was_ready.is_set():
                     raise
                 why = str(error)
-            self._kill_rest()
+            self._kill_session()
             self._failures = 1 if time.monotonic() - started > _STABLE_SECONDS else self._failures + 1
             log_tail = tail(self.part.log)
             if not self.was_ready.is_set() and self._failures >= _ATTEMPTS_AT_START:
@@ -83,7 +83,7 @@ class Managed:
             await asyncio.sleep(wait)
 
     async def stop(self) -> None:
-        """Ask it to end; SIGKILL when its grace is over. Call it after `keep_running` was cancelled."""
+        """Ask it to end, and kill it after `stop_seconds`. Call this after `keep_running` was cancelled."""
         process = self.process
         if process is None or process.poll() is not None:
             return
@@ -93,22 +93,22 @@ class Managed:
         deadline = time.monotonic() + self.part.stop_seconds
         while process.poll() is None and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS / 4)
-        self._kill_rest()
+        self._kill_session()
         self._set(PartState.STOPPED)
 
     def kill_now(self) -> None:
-        """End it without grace."""
+        """Kill it at once."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(self.part.kill_signal)
 
-    def _kill_rest(self) -> None:
-        """SIGKILL to the process, if it still lives, and to what it left behind in its session."""
+    def _kill_session(self) -> None:
+        """Send SIGKILL to the process, if it still runs, and to the processes that it left in its session."""
         if self.process is not None:
             kill_session(self.process.pid)
             self.process.wait()
 
     async def _run_once(self) -> str:
-        """One life of the part; returns why it ended."""
+        """Start the part once and wait until it ends; returns why it ended."""
         if self.part.prepare is not None:
             self._set(PartState.PREPARING, self.part.preparing)
             await in_thread(self.part.prepare)
@@ -128,7 +128,7 @@ class Managed:
         return _ending(process)
 
     async def _watch(self, process: subprocess.Popen[bytes]) -> str:
-        """Until it dies, or hangs."""
+        """Wait until the process ends or hangs; returns which."""
         last_live = time.monotonic()
         next_check = 0.0
         while process.poll() is None:
@@ -153,21 +153,21 @@ class Managed:
 
 
 class Supervisor:
-    """All parts of a stack. `on_change` is called whenever a part's state or process changed."""
+    """All parts of a stack. It calls `on_change` whenever the state or the process of a part has changed."""
 
     def __init__(self, stages: Sequence[Stage], reporter: Reporter, on_change: Callable[[], None]) -> None:
         self._stages = stages
         self._reporter = reporter
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.parts = {
-            item.name: Managed(item, reporter, on_change)
+            item.name: ManagedPart(item, reporter, on_change)
             for stage in stages
             for item in stage
             if isinstance(item, Part)
         }
 
     async def start(self) -> None:
-        """Returns when all parts are ready. Raises what a step raised, or Fatal for a part that does not start."""
+        """Start all parts and wait until all are ready. Raises the error of a step, or Fatal for a part that fails."""
         for stage in self._stages:
             waits = [
                 asyncio.create_task(self._until_ready(item) if isinstance(item, Part) else self._do(item))
@@ -180,23 +180,23 @@ class Supervisor:
                     wait.cancel()
 
     async def watch(self) -> None:
-        """Runs until cancelled; the parts are kept running meanwhile."""
+        """Keep all parts running until cancelled."""
         await asyncio.gather(*self._tasks.values())
 
     async def stop(self) -> None:
-        """Stop all parts in the order of their `stop_rank`; those of one rank together."""
+        """Stop all parts in the order of `stop_rank`, parts of equal rank together."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         managed_parts = sorted(self.parts.values(), key=lambda managed: managed.part.stop_rank)
-        for _, equals in itertools.groupby(managed_parts, key=lambda managed: managed.part.stop_rank):
-            await asyncio.gather(*(managed.stop() for managed in equals))
+        for _, same_rank in itertools.groupby(managed_parts, key=lambda managed: managed.part.stop_rank):
+            await asyncio.gather(*(managed.stop() for managed in same_rank))
         for managed in managed_parts:
             if managed.part.clean is not None:
                 await in_thread(managed.part.clean)
 
     def kill_now(self) -> None:
-        """End all parts without grace; `stop` then returns at once."""
+        """Kill all parts at once; `stop` then returns without waiting."""
         for managed in self.parts.values():
             managed.kill_now()
 
@@ -225,7 +225,7 @@ class Supervisor:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Run blocking work in a daemon thread: unlike an executor's, one that is busy does not keep the process alive at its end."""
+    """Run blocking work in a daemon thread, which, unlike an executor's thread, never keeps a process from ending."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -240,7 +240,7 @@ async def in_thread(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome: tuple[T | None, BaseException | None] = (work(), None)
-        except BaseException as error:  # noqa: BLE001 (handed over to the one who waits)
+        except BaseException as error:  # noqa: BLE001 (raised where the result is awaited)
             outcome = (None, error)
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, *outcome)

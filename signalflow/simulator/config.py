@@ -1,4 +1,4 @@
-"""How a simulated Reddit is set up. Parameters decide its posts and are kept with its data; the rest may change later."""
+"""How a simulated Reddit is set up. Its parameters decide the posts and are kept with them; the rest is chosen anew."""
 
 import math
 from dataclasses import dataclass, field

@@ -300,7 +300,7 @@ async def test_what_was_resolved_long_ago_costs_those_nothing_who_look_for_what_
 @pytest.fixture
 def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """The commands against this test's servers."""
-    monkeypatch.setattr(commands, "command_settings", lambda: settings)
+    monkeypatch.setattr(commands, "installation_settings", lambda: settings)
     app = typer.Typer()
     commands.register(app)
     return lambda *arguments: CliRunner().invoke(app, ["dlq", *arguments])

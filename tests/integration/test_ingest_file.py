@@ -1,4 +1,4 @@
-"""`signalflow ingest file` into a real Kafka: every line of the file is a record, once, under its post's key."""
+"""`signalflow ingest file` into a real Kafka: every line becomes one record with the post's id as key."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Typer:
 
 
 async def records_of(settings: Settings) -> list[tuple[bytes, bytes]]:
-    """Key and value of everything in the raw topic now."""
+    """Key and value of all records that are in the raw topic now."""
     topic = TopicNames.of(settings).posts_raw
     consumer = AIOKafkaConsumer(**connection_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
@@ -68,6 +68,6 @@ def test_all_real_posts_are_in_the_topic_once_within_ten_seconds(
     envelopes = [decode_envelope(value) for _, value in records]
     assert [envelope.payload.id.encode() for envelope in envelopes] == [key for key, _ in records]
     assert {(envelope.mode, envelope.source) for envelope in envelopes} == {("backfill", "file")}
-    # The newest created_utc of the file: date -ud @1377010438.
+    # The newest created_utc of the file, as `date -ud @1377010438` shows it.
     assert {envelope.metadata.observed_at.isoformat() for envelope in envelopes} == {"2013-08-20T14:53:58+00:00"}
     assert seconds < 10

@@ -1,4 +1,4 @@
-"""The embedded servers: real, private, and able to go on where they stopped."""
+"""The embedded servers: private to their owner, and with the same data after a restart."""
 
 import os
 import signal
@@ -58,14 +58,14 @@ def test_the_password_is_readable_by_its_owner_only(postgres_server: EmbeddedPos
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root drops its privileges")
-async def test_started_as_root_postgres_runs_unprivileged_from_a_copy_when_the_wheel_is_out_of_reach(
+async def test_root_starts_postgres_without_privileges_from_a_copy_when_the_wheel_cannot_be_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import shutil
 
     from signalflow.local import postgres
 
-    # What an installation under a private home looks like: tmp_path is 0700 and ours.
+    # Like an installation under a private home: other accounts cannot read tmp_path.
     installed = postgres._installed_programs()
     hidden = tmp_path / "site-packages"
     for name in (installed.parent.name, f"{installed.parent.name}.libs"):
@@ -118,7 +118,7 @@ async def test_a_broker_keeps_its_records_over_a_restart(tmp_path: Path) -> None
         cluster.stop()
 
 
-async def test_three_brokers_hold_three_copies(tmp_path: Path) -> None:
+async def test_three_brokers_keep_three_copies_of_a_record(tmp_path: Path) -> None:
     chosen = free_ports(6)
     cluster = EmbeddedKafka(tmp_path / "kafka", chosen[:3], chosen[3:])
     cluster.start()
@@ -129,13 +129,13 @@ async def test_three_brokers_hold_three_copies(tmp_path: Path) -> None:
             cluster.kill_broker(node)
 
 
-async def test_data_of_a_cluster_of_another_size_are_refused_with_the_remedy(tmp_path: Path) -> None:
+async def test_data_of_a_cluster_of_another_size_are_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "cluster").write_text("q1Sh-9_ISia_zwGINzRvyQ 3\n")
     with pytest.raises(Fatal, match="--brokers 3"):
         EmbeddedKafka(tmp_path, [1], [2]).prepare()
 
 
-async def test_a_server_whose_supervisor_died_gives_its_cluster_to_the_next(tmp_path: Path) -> None:
+async def test_a_server_ends_a_server_that_was_left_on_its_cluster(tmp_path: Path) -> None:
     first = EmbeddedPostgres(tmp_path / "pg", free_ports(1)[0])
     first.start()
     assert await _rows(first.url()) == [0]
@@ -148,7 +148,7 @@ async def test_a_server_whose_supervisor_died_gives_its_cluster_to_the_next(tmp_
         second.stop()
 
 
-async def test_a_killed_postmaster_leaves_nothing_that_blocks_its_successor(tmp_path: Path) -> None:
+async def test_a_server_starts_after_its_postmaster_was_killed(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "pg", free_ports(1)[0])
     server.start()
     connection = await asyncpg.connect(server.url())

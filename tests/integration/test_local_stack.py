@@ -1,4 +1,4 @@
-"""`signalflow up` as a user meets it: the real command, in a state directory and on ports of its own."""
+"""`signalflow up` as a user runs it: the real command, with its own state directory and ports."""
 
 import json
 import os
@@ -28,7 +28,7 @@ PORTS_NEEDED = range(12)
 
 
 def free_base() -> int:
-    """A base whose ports are all free; away from the default, where a stack of the developer may run."""
+    """A base whose ports are all free, away from the default, where the developer may run a stack."""
     return next(
         base
         for base in range(21_000 + os.getpid() % 50 * 100, 32_000, 100)
@@ -36,18 +36,20 @@ def free_base() -> int:
     )
 
 
-def posts(database_url: str) -> int:
-    async def count() -> int:
+def query(database_url: str, sql: str) -> Any:
+    """The first value that a query returns; None while there is no database."""
+
+    async def fetch() -> Any:
         connection = await asyncpg.connect(database_url, timeout=5)
         try:
-            return int(await connection.fetchval("SELECT count(*) FROM posts"))
+            return await connection.fetchval(sql)
         finally:
             await connection.close()
 
     try:
-        return run_sync(count())
+        return run_sync(fetch())
     except (OSError, asyncpg.PostgresError):
-        return 0
+        return None
 
 
 @dataclass
@@ -63,13 +65,13 @@ class Stack:
         )
 
     def up(self, *arguments: str) -> "subprocess.Popen[str]":
-        """In the foreground, as a terminal would have it: in a process group of its own."""
+        """Start in the foreground, in a process group of its own, as a shell does."""
         log = (self.directory.parent / "up.log").open("a")
         command = [COMMAND, "up", "--state-dir", str(self.directory), "--port-base", str(self.base), *arguments]
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, process_group=0)
 
     def state(self) -> dict[str, Any] | None:
-        """What state.json says: read directly where a test asks often, since the command takes a second to start."""
+        """The content of state.json, for tests that ask often: `signalflow status` takes a second to start."""
         try:
             return dict(json.loads((self.directory / "state.json").read_text()))
         except FileNotFoundError:
@@ -84,9 +86,13 @@ class Stack:
         return {child["name"]: child["pid"] for child in state["children"]} if state else {}
 
     def stored(self) -> int:
-        """Posts in the database; 0 while there is none."""
+        """Posts in the database; 0 while there is no database."""
+        return int(self.query("SELECT count(*) FROM posts") or 0)
+
+    def query(self, sql: str) -> Any:
+        """The first value that a query returns; None while there is no database."""
         state = self.state()
-        return posts(state["settings"]["database_url"]) if state else 0
+        return query(state["settings"]["database_url"], sql) if state else None
 
     def log(self) -> str:
         return (self.directory.parent / "up.log").read_text()
@@ -94,7 +100,7 @@ class Stack:
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    # The shortest that Kafka takes: a worker after a kill waits this long for its predecessor's place in the group.
+    # The shortest that Kafka accepts: after a kill, a new worker waits this long until the old one leaves the group.
     monkeypatch.setenv("SIGNALFLOW_BROKER_SESSION_TIMEOUT", "6")
     monkeypatch.setenv("SIGNALFLOW_BROKER_HEARTBEAT_INTERVAL", "2")
     made = Stack(tmp_path / "state", free_base())
@@ -110,7 +116,7 @@ def gone(pids: dict[str, int]) -> Callable[[], bool]:
     )
 
 
-def test_up_leads_to_posts_ctrl_c_leaves_nothing_and_the_next_up_goes_on(stack: Stack) -> None:
+def test_up_finds_posts_ctrl_c_ends_all_processes_and_the_next_up_keeps_the_posts(stack: Stack) -> None:
     began = time.monotonic()
     first = stack.up()
     assert wait_until(lambda: stack.stored() > 0 or first.poll() is not None, 90, interval=0.5), stack.log()
@@ -150,7 +156,7 @@ def test_up_leads_to_posts_ctrl_c_leaves_nothing_and_the_next_up_goes_on(stack: 
     assert again.wait(20) == 0
 
 
-def test_after_a_kill_of_the_supervisor_the_next_start_is_not_blocked_and_children_that_die_come_back(
+def test_up_starts_after_its_supervisor_was_killed_and_restarts_servers_that_die(
     stack: Stack,
 ) -> None:
     started = stack.run("up", "--detach", "--port-base", str(stack.base))
@@ -166,7 +172,7 @@ def test_after_a_kill_of_the_supervisor_the_next_start_is_not_blocked_and_childr
     assert started.returncode == 0, started.stderr
     assert gone(killed)()
 
-    # Both servers die under the worker's hands; what it stores afterwards proves that all found each other again.
+    # Kafka and PostgreSQL die while the worker uses them. New posts prove that all parts have found each other again.
     before, children = stack.stored(), stack.children()
     for name in ("postgres", "kafka-1"):
         os.kill(children[name], signal.SIGKILL)
@@ -180,3 +186,20 @@ def test_after_a_kill_of_the_supervisor_the_next_start_is_not_blocked_and_childr
     down = stack.run("down")
     assert down.returncode == 0
     assert stack.run("status").returncode == 1
+
+
+def test_a_worker_started_with_the_command_that_up_shows_joins_the_stack(stack: Stack) -> None:
+    started = stack.run("up", "--detach", "--port-base", str(stack.base))
+    shown = re.search(r"add a worker: (.+)", started.stdout)
+    assert shown, started.stdout
+    assert f"SIGNALFLOW_STATE_DIR={stack.directory}" in shown.group(1)
+
+    log = stack.directory.parent / "worker.log"
+    with log.open("w") as output:
+        worker = subprocess.Popen(f"exec env {shown.group(1)}", shell=True, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        live = "SELECT count(*) FROM workers WHERE heartbeat_at > now() - interval '10 s'"
+        assert wait_until(lambda: stack.query(live) == 2, 60, interval=0.5), log.read_text()
+    finally:
+        worker.terminate()
+        assert worker.wait(20) == 0

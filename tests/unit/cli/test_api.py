@@ -1,4 +1,4 @@
-"""`signalflow api` says what is wrong with an address, in a line."""
+"""`signalflow api` with an address that it cannot use."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from signalflow.errors import SignalflowError
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
-def test_an_address_that_is_not_ours_is_refused_with_what_to_do(host: str) -> None:
+def test_an_address_of_another_machine_is_refused_with_what_to_do(host: str) -> None:
     with pytest.raises(SignalflowError, match=rf"{host}:0 cannot be used .*SIGNALFLOW_API_HOST"):
         bound_socket(host, 0)
 

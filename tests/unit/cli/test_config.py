@@ -16,7 +16,7 @@ def app() -> Typer:
 
 
 @pytest.mark.parametrize("command", ["load", "list", "add", "pause", "resume", "remove", "priority", "tier"])
-def test_every_command_explains_itself(app: Typer, command: str) -> None:
+def test_every_command_has_help_and_json(app: Typer, command: str) -> None:
     result = CliRunner().invoke(app, ["config", command, "--help"])
     assert result.exit_code == 0
     assert "--json" in result.output

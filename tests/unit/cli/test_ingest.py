@@ -1,4 +1,4 @@
-"""`signalflow ingest file` as a user meets it: help, wrong input, and what it says at the end."""
+"""`signalflow ingest file`: its help, wrong input, and the summary at the end."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def app() -> typer.Typer:
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[Envelope]:
-    """What reached Kafka; no broker is needed."""
+    """What the command published; no broker is needed."""
     sent: list[Envelope] = []
 
     async def publish(self: publisher.Publisher, envelopes: Sequence[Envelope]) -> list[bool]:
@@ -39,7 +39,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[Envelope]:
     return sent
 
 
-def test_help_names_what_a_line_needs(app: typer.Typer) -> None:
+def test_help_names_the_fields_of_a_line(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["ingest", "file", "--help"])
     assert result.exit_code == 0
     assert "num_comments" in result.output
@@ -81,7 +81,7 @@ def test_a_file_without_a_valid_line_fails(app: typer.Typer, published: list[Env
     assert published == []
 
 
-def test_the_observation_time_is_utc_unless_it_says_otherwise(
+def test_an_observation_time_without_an_offset_is_utc(
     app: typer.Typer, published: list[Envelope], tmp_path: Path
 ) -> None:
     path = str(write(tmp_path / "f", line("a1")))

@@ -1,4 +1,4 @@
-"""Which installation a command speaks to."""
+"""The installation that a command or a worker works on."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from signalflow.application import _worker_settings
-from signalflow.cli.installation import command_settings
+from signalflow.cli.installation import installation_settings
 from signalflow.errors import Fatal
 from signalflow.local.state import ProcessId, StackState, StackStatus, StateDir
 from signalflow.settings import get_settings
@@ -42,13 +42,13 @@ def running_stack(path: Path) -> None:
 
 def test_a_command_finds_the_stack_that_runs_in_the_state_directory(state_dir: Path) -> None:
     running_stack(state_dir)
-    settings = command_settings()
+    settings = installation_settings()
     assert (settings.kafka, settings.topic_replication) == ("127.0.0.1:9403", 3)
     assert settings.database_url.get_secret_value() == DATABASE
 
 
-def test_without_a_stack_the_environment_alone_counts(state_dir: Path) -> None:
-    assert command_settings() == get_settings()
+def test_without_a_stack_only_the_environment_counts(state_dir: Path) -> None:
+    assert installation_settings() == get_settings()
 
 
 @pytest.mark.parametrize("name", ["KAFKA", "DATABASE_URL"])
@@ -60,7 +60,7 @@ def test_an_installation_that_the_environment_names_is_never_mixed_with_a_stack(
         f"SIGNALFLOW_{name}", "postgresql://production@db/x" if name == "DATABASE_URL" else "broker:9092"
     )
     get_settings.cache_clear()
-    settings = command_settings()
+    settings = installation_settings()
     assert settings.kafka != DECIDED["kafka"]
     assert settings.database_url.get_secret_value() != DATABASE
 
@@ -69,7 +69,7 @@ def test_other_settings_of_the_environment_win_over_the_stack(state_dir: Path, m
     running_stack(state_dir)
     monkeypatch.setenv("SIGNALFLOW_TOPIC_REPLICATION", "1")
     get_settings.cache_clear()
-    assert command_settings().topic_replication == 1
+    assert installation_settings().topic_replication == 1
 
 
 def test_a_worker_uses_the_local_stack_only_when_it_is_asked_to(

@@ -1,4 +1,4 @@
-"""Kafka's jars: all of them and the right ones, or none."""
+"""Kafka's jars: either all of them with their pinned hashes, or none."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ from signalflow.local import jars
 
 @pytest.fixture
 def maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """A Maven Central of two jars, whose content the test may change, and a project that pins them as they are at first."""
+    """A Maven Central with two jars. The project pins their first content; the test may change it."""
     content = {"kafka.jar": b"broker", "slf4j.jar": b"logs"}
     pinned = tmp_path / "pinned.txt"
     pinned.write_text("".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in content.items()))
@@ -28,14 +28,14 @@ def maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     return content
 
 
-def test_the_second_run_needs_no_network(tmp_path: Path, maven: dict[str, bytes]) -> None:
+def test_the_second_start_needs_no_network(tmp_path: Path, maven: dict[str, bytes]) -> None:
     first = jars.kafka_jars(tmp_path / "cache")
     maven.clear()
     assert jars.kafka_jars(tmp_path / "cache") == first
     assert sorted(jar.read_bytes() for jar in first) == [b"broker", b"logs"]
 
 
-def test_a_jar_that_is_not_the_pinned_one_is_never_run(tmp_path: Path, maven: dict[str, bytes]) -> None:
+def test_a_jar_with_another_hash_is_not_kept(tmp_path: Path, maven: dict[str, bytes]) -> None:
     original = maven["kafka.jar"]
     maven["kafka.jar"] = b"broker with a back door"
     with pytest.raises(Fatal, match=r"kafka\.jar"):
@@ -45,9 +45,7 @@ def test_a_jar_that_is_not_the_pinned_one_is_never_run(tmp_path: Path, maven: di
     assert len(jars.kafka_jars(tmp_path / "cache")) == 2
 
 
-def test_a_download_that_failed_leaves_nothing_that_the_next_would_trust(
-    tmp_path: Path, maven: dict[str, bytes]
-) -> None:
+def test_a_failed_download_leaves_nothing_that_the_next_one_would_use(tmp_path: Path, maven: dict[str, bytes]) -> None:
     kept = dict(maven)
     (tmp_path / "cache-interrupted").mkdir()
     maven.clear()

@@ -1,4 +1,4 @@
-"""The line of every few seconds: what was found stays found when a worker begins to count anew."""
+"""The progress of a stack, also while a worker restarts, Reddit refuses requests or the database is away."""
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from signalflow.errors import Retryable
-from signalflow.local.progress import Progress, ProgressReader
+from signalflow.local.progress import Progress, ProgressMeter
 
 PAGE = """# TYPE signalflow_posts_discovered_total counter
 signalflow_posts_discovered_total {found}
@@ -20,7 +20,7 @@ signalflow_reddit_requests_last_minute 21
 
 
 class Worker:
-    """A worker's metrics page that the test writes."""
+    """A worker that serves the metrics page that the test has set."""
 
     def __init__(self) -> None:
         self.page = ""
@@ -33,7 +33,7 @@ class Worker:
                 self.wfile.write(worker.page.encode())
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = HTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -51,20 +51,20 @@ def worker() -> Iterator[Worker]:
     made.close()
 
 
-async def test_a_restarted_worker_takes_nothing_back(worker: Worker) -> None:
+async def test_found_posts_stay_counted_when_a_worker_restarts(worker: Worker) -> None:
     async def count() -> int:
         return 90
 
-    reader = ProgressReader([worker.url], count)
+    meter = ProgressMeter([worker.url], count)
     shown = []
     for found in (100, 120, 5, 8):
         worker.page = PAGE.format(found=found)
-        shown.append((await reader.read()).found)
+        shown.append((await meter.measure()).found)
     assert shown == [100, 120, 125, 128]
-    assert await reader.read() == Progress(found=128, stored=90, lag=7, requests=21)
+    assert await meter.measure() == Progress(found=128, stored=90, lag=7, requests=21)
 
 
-async def test_it_says_how_reddit_answers_while_nothing_succeeds(worker: Worker) -> None:
+async def test_the_answers_of_reddit_are_shown_while_no_request_succeeds(worker: Worker) -> None:
     async def count() -> int:
         return 0
 
@@ -73,17 +73,17 @@ signalflow_reddit_requests_total{{kind="listing",outcome="unauthorized"}} {refus
 signalflow_reddit_requests_total{{kind="token",outcome="401"}} {refused}
 signalflow_reddit_requests_total{{kind="info",outcome="ok"}} {ok}
 """
-    reader = ProgressReader([worker.url], count)
+    meter = ProgressMeter([worker.url], count)
     shown = []
     for refused, ok in ((1, 0), (2, 0), (3, 1), (3, 1)):
         worker.page = page.format(refused=refused, ok=ok)
-        shown.append((await reader.read()).trouble)
+        shown.append((await meter.measure()).trouble)
     assert shown == ["unauthorized", "unauthorized", "", ""]
 
 
-async def test_what_is_away_is_unknown_and_not_zero(worker: Worker) -> None:
+async def test_values_of_what_does_not_answer_are_unknown_and_not_zero(worker: Worker) -> None:
     async def away() -> int:
         raise Retryable("the database is away")
 
-    reader = ProgressReader(["http://127.0.0.1:9"], away)
-    assert await reader.read() == Progress(found=0, stored=None, lag=None, requests=None)
+    meter = ProgressMeter(["http://127.0.0.1:9"], away)
+    assert await meter.measure() == Progress(found=0, stored=None, lag=None, requests=None)

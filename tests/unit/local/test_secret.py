@@ -9,7 +9,7 @@ from signalflow.settings import Settings
 from web.auth.tokens import weakness
 
 
-def test_it_is_good_is_kept_and_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+def test_the_secret_is_strong_kept_and_readable_by_its_owner_only(tmp_path: Path) -> None:
     directory = tmp_path / "state"
     secret = own_secret(directory)
     assert weakness(secret) is None
@@ -25,12 +25,12 @@ def environments(stack: Stack) -> dict[str, str | None]:
     return {part.name: part.launch().env.get("SIGNALFLOW_API_SECRET") for part in own}
 
 
-def test_the_api_is_told_it_and_nobody_else(tmp_path: Path) -> None:
-    told = environments(Stack(StackOptions(tmp_path, port_base=20_000), Settings()))
-    assert told == {"simulator": None, "api": own_secret(tmp_path), "worker-1": None}
+def test_only_the_api_gets_the_secret(tmp_path: Path) -> None:
+    secrets = environments(Stack(StackOptions(tmp_path, port_base=20_000), Settings()))
+    assert secrets == {"simulator": None, "api": own_secret(tmp_path), "worker-1": None}
 
 
-def test_a_secret_of_the_users_is_taken_instead(tmp_path: Path) -> None:
+def test_a_secret_in_the_settings_is_used_instead(tmp_path: Path) -> None:
     given = own_secret(tmp_path / "given")
     stack = Stack(StackOptions(tmp_path, port_base=20_000), Settings(api_secret=given))  # type: ignore[arg-type]
     assert environments(stack)["api"] == given

@@ -1,4 +1,4 @@
-"""Which parts a stack has, and what the user is told when it cannot be."""
+"""The parts of a stack, and the errors for options and ports that cannot be used."""
 
 import socket
 from pathlib import Path
@@ -21,7 +21,7 @@ def stack(tmp_path: Path, workers: int = 1, **settings: Any) -> Stack:
     return Stack(StackOptions(tmp_path, port_base=20_000, workers=workers), Settings(**settings))
 
 
-def test_alone_a_stack_has_everything(tmp_path: Path) -> None:
+def test_a_stack_has_all_parts_by_default(tmp_path: Path) -> None:
     assert names(stack(tmp_path, workers=2)) == ["postgres", "kafka-1", "simulator", "api", "worker-1", "worker-2"]
 
 
@@ -34,7 +34,7 @@ def test_alone_a_stack_has_everything(tmp_path: Path) -> None:
         ({"reddit_client_id": "id", "reddit_client_secret": "secret"}, "simulator"),
     ],
 )
-def test_what_the_user_has_already_is_not_started_again(tmp_path: Path, given: dict[str, Any], missing: str) -> None:
+def test_a_server_that_the_user_names_is_not_started(tmp_path: Path, given: dict[str, Any], missing: str) -> None:
     assert set(names(stack(tmp_path))) - set(names(stack(tmp_path, **given))) == {missing}
 
 
@@ -50,23 +50,23 @@ def test_with_reddit_credentials_the_workers_are_not_pointed_at_a_simulator(tmp_
     assert (settings.reddit_base_url, settings.reddit_client_id) == ("", "id")
 
 
-def test_a_taken_port_is_reported_with_who_needs_it_and_what_to_do(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_with_the_part_that_needs_it_and_what_to_do(tmp_path: Path) -> None:
     base = free_ports(1)[0]
     with socket.socket() as other:
         other.bind(("127.0.0.1", base + 2))
         other.listen()
         assert not is_free(base + 2)
-        with pytest.raises(Fatal, match=rf"port {base + 2}, which PostgreSQL needs, is taken.*--port-base"):
+        with pytest.raises(Fatal, match=rf"PostgreSQL needs port {base + 2}, which another program uses.*--port-base"):
             Stack(StackOptions(tmp_path, port_base=base), Settings()).check_ports()
 
 
 @pytest.mark.parametrize("options", [{"port_base": 80}, {"port_base": 65_500}, {"workers": 0}, {"workers": 65}])
-def test_options_out_of_range_are_refused_by_name(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_an_error_for_an_option_out_of_range_names_it(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(Fatal, match=r"--port-base|--workers"):
         StackOptions(tmp_path, **options)
 
 
-def test_two_stacks_a_hundred_ports_apart_share_none(tmp_path: Path) -> None:
+def test_two_stacks_a_hundred_ports_apart_share_no_port(tmp_path: Path) -> None:
     def taken(base: int) -> set[int]:
         plan = Stack(StackOptions(tmp_path, port_base=base, workers=64), Settings()).plan
         return {plan.api, plan.simulator, plan.postgres, *plan.brokers(3), *plan.controllers(3)} | {

@@ -1,4 +1,4 @@
-"""The state directory: one stack at a time, and leftovers ended without hurting anybody else."""
+"""The state directory: one stack at a time; what a killed stack left is ended, and no other process."""
 
 import stat
 import subprocess
@@ -33,7 +33,7 @@ def sleeper() -> "Iterator[subprocess.Popen[bytes]]":
     process.wait()
 
 
-def test_a_second_stack_in_the_same_directory_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_second_stack_in_the_same_directory_is_refused_with_what_to_do(tmp_path: Path) -> None:
     first, second = StateDir(tmp_path), StateDir(tmp_path)
     first.lock()
     with pytest.raises(Fatal, match=r"already runs.*--state-dir"):
@@ -43,7 +43,7 @@ def test_a_second_stack_in_the_same_directory_is_refused_with_the_way_out(tmp_pa
     second.unlock()
 
 
-def test_leftovers_of_a_killed_supervisor_are_ended(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
+def test_processes_left_by_a_killed_supervisor_are_ended(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
     directory = StateDir(tmp_path)
     child = ProcessId.of("worker-1", sleeper.pid)
     gone = ProcessId(name="supervisor", pid=sleeper.pid, started=1.0)
@@ -53,7 +53,7 @@ def test_leftovers_of_a_killed_supervisor_are_ended(tmp_path: Path, sleeper: "su
     assert directory.read() is None
 
 
-def test_a_process_that_got_a_recorded_number_later_is_left_alone(
+def test_a_process_that_got_a_recorded_process_id_later_is_not_ended(
     tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
     directory = StateDir(tmp_path)
@@ -64,7 +64,7 @@ def test_a_process_that_got_a_recorded_number_later_is_left_alone(
     assert sleeper.poll() is None
 
 
-def test_the_state_holds_a_password_and_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+def test_the_state_which_holds_a_password_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     directory = StateDir(tmp_path)
     directory.write(state_of(ProcessId(name="supervisor", pid=1, started=1.0), [], tmp_path))
     assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600

@@ -1,4 +1,4 @@
-"""The supervisor over parts that are small programs with one bad habit each."""
+"""The supervisor, tried on small programs that each misbehave in one way."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from tests.waiting import until
 
 
 class Events:
-    """A reporter that remembers."""
+    """A reporter that records what it is told."""
 
     def __init__(self) -> None:
         self.states: list[tuple[str, PartState]] = []
@@ -40,7 +40,7 @@ class Events:
 
 
 WELL_BEHAVED = "import signal; print('up', flush=True); signal.pause()"
-DEAF = (
+IGNORES_SIGTERM = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
 )
 
@@ -75,7 +75,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervising, "_HEALTH_INTERVAL", 0.05)
 
 
-async def test_a_part_that_dies_is_reported_with_its_last_words_and_started_again(part: Callable[..., Part]) -> None:
+async def test_a_part_that_dies_is_reported_with_the_end_of_its_log_and_started_again(
+    part: Callable[..., Part],
+) -> None:
     events = Events()
     supervisor = Supervisor([[part("server", WELL_BEHAVED)]], events, lambda: None)
     await supervisor.start()
@@ -91,7 +93,7 @@ async def test_a_part_that_dies_is_reported_with_its_last_words_and_started_agai
     assert events.failures == [("server", "was ended by SIGKILL", "up")]
 
 
-async def test_a_part_that_never_starts_ends_the_start_with_its_last_words(part: Callable[..., Part]) -> None:
+async def test_a_part_that_never_starts_ends_the_start_with_the_end_of_its_log(part: Callable[..., Part]) -> None:
     events = Events()
     broken = part("broken", "import sys; print('no such setting: x', flush=True); sys.exit(3)")
     supervisor = Supervisor([[broken]], events, lambda: None)
@@ -101,8 +103,8 @@ async def test_a_part_that_never_starts_ends_the_start_with_its_last_words(part:
     assert len(events.failures) == 3
 
 
-async def test_a_part_that_ignores_sigterm_is_killed_when_its_grace_is_over(part: Callable[..., Part]) -> None:
-    supervisor = Supervisor([[part("deaf", DEAF, stop_seconds=0.3)]], Events(), lambda: None)
+async def test_a_part_that_ignores_sigterm_is_killed_after_its_stop_seconds(part: Callable[..., Part]) -> None:
+    supervisor = Supervisor([[part("deaf", IGNORES_SIGTERM, stop_seconds=0.3)]], Events(), lambda: None)
     await supervisor.start()
     pid = supervisor.parts["deaf"].pid
     assert pid is not None
@@ -111,7 +113,7 @@ async def test_a_part_that_ignores_sigterm_is_killed_when_its_grace_is_over(part
     assert not psutil.pid_exists(pid)
 
 
-async def test_parts_stop_by_rank_whatever_the_order_of_their_start(part: Callable[..., Part]) -> None:
+async def test_parts_stop_by_rank_in_whatever_order_they_started(part: Callable[..., Part]) -> None:
     events = Events()
     parts = [
         part("database", WELL_BEHAVED, stop_rank=4),
@@ -124,7 +126,7 @@ async def test_parts_stop_by_rank_whatever_the_order_of_their_start(part: Callab
     assert [name for name, state in events.states if state == PartState.STOPPED] == ["worker", "api", "database"]
 
 
-async def test_what_a_part_started_ends_with_it(part: Callable[..., Part]) -> None:
+async def test_children_of_a_part_end_with_it(part: Callable[..., Part]) -> None:
     program = """
         import subprocess, sys, signal
         child = subprocess.Popen([sys.executable, "-S", "-c", "import signal; signal.pause()"])
@@ -179,8 +181,8 @@ async def test_a_stage_waits_for_the_one_before_and_a_step_is_tried_again(part: 
     assert names == ["database", "database", "worker", "worker"]
 
 
-async def test_an_impatient_user_does_not_wait_for_the_grace(part: Callable[..., Part]) -> None:
-    supervisor = Supervisor([[part("deaf", DEAF, stop_seconds=60.0)]], Events(), lambda: None)
+async def test_a_second_ctrl_c_kills_parts_at_once(part: Callable[..., Part]) -> None:
+    supervisor = Supervisor([[part("deaf", IGNORES_SIGTERM, stop_seconds=60.0)]], Events(), lambda: None)
     await supervisor.start()
     stopping = asyncio.create_task(supervisor.stop())
     await asyncio.sleep(0)
@@ -189,7 +191,7 @@ async def test_an_impatient_user_does_not_wait_for_the_grace(part: Callable[...,
         await stopping
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the death signal is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a death signal")
 def test_parts_die_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     program = f"""
         import signal, sys

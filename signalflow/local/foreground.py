@@ -1,4 +1,4 @@
-"""One stack from its start to its end in the foreground: signals, the state file, the status lines."""
+"""A stack in the foreground, from start to end: it handles signals, writes the state file and shows progress."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,9 @@ from typing import Literal
 
 from signalflow.clock import utcnow
 from signalflow.local.parts import Part, Step
-from signalflow.local.progress import ProgressReader
+from signalflow.local.progress import ProgressMeter
 from signalflow.local.report import ConsoleReporter
+from signalflow.local.running import worker_command
 from signalflow.local.stack import Stack
 from signalflow.local.state import ProcessId, StackState, StateDir
 from signalflow.local.supervisor import Supervisor
@@ -22,13 +23,13 @@ _TICK_SECONDS = 0.5
 
 MakeReporter = Callable[[Sequence[Part | Step]], ConsoleReporter]
 MakeCounter = Callable[[], Awaitable[Callable[[], Awaitable[int]]]]
-"""Makes, once the database is there, what counts its posts."""
+"""Called when the database is ready; returns a function that counts its posts."""
 MakeLink = Callable[[], Awaitable[str]]
-"""Makes the link that signs a browser in, once."""
+"""Makes a link that signs a browser in once."""
 
 
-class Run:
-    """Needs a state directory that this process has locked."""
+class ForegroundStack:
+    """Runs a stack. Needs a state directory that this process has locked."""
 
     def __init__(
         self, stack: Stack, steps: Sequence[Sequence[Step]], directory: StateDir, make_reporter: MakeReporter
@@ -43,7 +44,7 @@ class Run:
         self._asked_to_stop = asyncio.Event()
 
     async def until_stopped(self, make_counter: MakeCounter, make_link: MakeLink | None) -> None:
-        """Start everything, show progress until a signal comes, stop everything. Raises what made the start fail."""
+        """Start everything, show progress until a signal comes, stop everything. Raises the error of a failed start."""
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
@@ -57,7 +58,7 @@ class Run:
             self._reporter.stopping()
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                # An error of the start is raised below, after everything was stopped.
+                # An error of the start is raised below, after everything has stopped.
                 await asyncio.wait({work})
             await self._supervisor.stop()
             self._directory.forget()
@@ -74,15 +75,16 @@ class Run:
             ticking.cancel()
         self._phase = "up"
         self._write_state()
-        self._reporter.up(await make_link() if make_link else None)
-        reader = ProgressReader(self._stack.worker_urls, await make_counter())
+        link = await make_link() if make_link else None
+        self._reporter.up(link, worker_command(self._stack.options.state_dir))
+        meter = ProgressMeter(self._stack.worker_urls, await make_counter())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.watch())
-            group.create_task(self._show(reader))
+            group.create_task(self._show(meter))
 
-    async def _show(self, reader: ProgressReader) -> None:
+    async def _show(self, meter: ProgressMeter) -> None:
         while True:
-            self._reporter.progress(await reader.read(), utcnow().strftime("%H:%M:%S"))
+            self._reporter.progress(await meter.measure(), utcnow().strftime("%H:%M:%S"))
             await asyncio.sleep(_PROGRESS_SECONDS)
 
     async def _tick(self) -> None:

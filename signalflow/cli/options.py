@@ -1,0 +1,17 @@
+"""Options that several commands have."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def parse_time(text: str) -> datetime:
+    """An ISO 8601 time in UTC; a time without an offset is taken as UTC. Raises typer.BadParameter for other text."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not an ISO 8601 time such as 2026-01-31T12:00:00Z") from None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
