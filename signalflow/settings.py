@@ -1,7 +1,7 @@
 """Every setting, once. Nothing else in the project reads the environment.
 
-Set them as environment variables with the prefix SIGNALFLOW_ (SIGNALFLOW_KAFKA=host:9092). The table in the README is
-generated from this module.
+Settings are environment variables with the prefix SIGNALFLOW_ (SIGNALFLOW_KAFKA=host:9092).
+`scripts/make_settings_table.py` makes the table in docs/settings.md of their descriptions.
 """
 
 import os
@@ -11,9 +11,7 @@ from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
-    BeforeValidator,
     Field,
-    FilePath,
     PostgresDsn,
     RedisDsn,
     SecretStr,
@@ -25,36 +23,18 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from signalflow import fail_points
+from signalflow.kafka_settings import KafkaSettings
 
 Seconds = Annotated[float, Field(gt=0)]
-# An empty variable counts as not set.
-OptionalFile = Annotated[FilePath | None, BeforeValidator(lambda value: value or None)]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class Settings(BaseSettings):
-    """All settings with their defaults; raises pydantic.ValidationError that names the setting when one is out of range."""
+class Settings(KafkaSettings):
+    """All settings with their defaults. A value out of range raises pydantic.ValidationError, which names it."""
 
     model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     # --- where things are
-    kafka: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, `host:port[,host:port]`.")
-    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
-        "plaintext", description="How Kafka is spoken to: `ssl` is TLS, `sasl_...` logs in with user and password."
-    )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="How user and password are proven, with `sasl_plaintext` and `sasl_ssl`."
-    )
-    kafka_user: str = Field("", description="User, with `sasl_plaintext` and `sasl_ssl`.")
-    kafka_password: SecretStr = Field(SecretStr(""), description="The user's password.")
-    kafka_ca_file: OptionalFile = Field(
-        None, description="PEM file of the CA that signed the brokers' certificates; empty: the CAs of this machine."
-    )
-    kafka_cert_file: OptionalFile = Field(
-        None, description="PEM file of this client's certificate, where the brokers ask for one (mutual TLS)."
-    )
-    kafka_key_file: OptionalFile = Field(None, description="PEM file of the certificate's private key.")
-    kafka_key_password: SecretStr = Field(SecretStr(""), description="Password of the private key, if it is encrypted.")
     database_url: SecretStr = Field(
         SecretStr("postgresql://signalflow@127.0.0.1:5432/signalflow"),
         description="PostgreSQL 15+ (TimescaleDB or plain).",
@@ -62,7 +42,7 @@ class Settings(BaseSettings):
     state_dir: Path = Field(Path(".signalflow"), description="Where workers keep RocksDB and the local stack its data.")
     join_local_stack: bool = Field(
         False,
-        description="A worker takes the addresses of Kafka and PostgreSQL from the stack that `signalflow up` runs in the state directory.",
+        description="A worker uses the Kafka and PostgreSQL that `signalflow up` runs in the state directory.",
     )
     worker_name: str = Field(
         "",
@@ -75,13 +55,13 @@ class Settings(BaseSettings):
     topic_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,64}$",
-        description="Put before the names of the `reddit.*` topics. To share one Kafka give another SIGNALFLOW_APP_ID too.",
+        description="Prefix of the `reddit.*` topics. To share one Kafka, give another SIGNALFLOW_APP_ID too.",
     )
     topic_partitions: int = Field(
         12,
         ge=1,
         le=512,
-        description="Partitions of every topic but the leader's, which has one; the most workers that can share the load.",
+        description="Partitions of every topic but the leader's, which has one; as many workers can share the load.",
     )
     topic_replication: int = Field(
         1, ge=1, le=9, description="Replication factor of every topic; 3 in production (min ISR 2)."
@@ -91,7 +71,7 @@ class Settings(BaseSettings):
     )
     broker_heartbeat_interval: Seconds = Field(
         1.0,
-        description="Seconds between heartbeats to the group coordinator: how late a worker hears that another has left.",
+        description="Seconds between heartbeats to the group coordinator, which tell a worker of a rebalance.",
     )
     broker_rebalance_timeout: Seconds = Field(
         20.0, description="Seconds a worker may take to finish its batch at a rebalance."
@@ -102,7 +82,7 @@ class Settings(BaseSettings):
         6066,
         ge=1,
         le=65535,
-        description="Port of the worker's web views; worker-1 has it, worker-2 the next; a worker with a name of its own has exactly this one.",
+        description="Port of the web views of worker-1; worker-2 has the next, a worker with another name this one.",
     )
 
     # --- the guard against skipped offsets (docs/decisions/faust-cures.md)
@@ -112,7 +92,7 @@ class Settings(BaseSettings):
     )
 
     # --- enrich agent
-    enrich_max_records: int = Field(1000, ge=1, le=20_000, description="Most records of one unit of work.")
+    enrich_max_records: int = Field(1000, ge=1, le=20_000, description="Most records in one unit of work.")
     enrich_gather_seconds: float = Field(
         0.05, ge=0, le=10, description="Longest wait for more records after the first."
     )
@@ -141,18 +121,18 @@ class Settings(BaseSettings):
 
     # --- dead letters
     dlq_max_attempts: int = Field(
-        5, ge=1, le=1000, description="Attempts of one record in all; a dead letter of the last one is not replayed."
+        5, ge=1, le=1000, description="Attempts of one record; a dead letter of the last attempt is not replayed."
     )
     dlq_replay_most: int = Field(1000, ge=1, le=100_000, description="Most records of one replay.")
     dlq_replay_rate: float = Field(100.0, gt=0, le=10_000, description="Records a second that a replay sends.")
     dlq_limit_in_row: int = Field(
-        100, ge=0, description="Dead letters in a row, of one partition, from which the worker stops; 0: no limit."
+        100, ge=0, description="Dead letters in a row, in one partition, at which the worker stops; 0: no limit."
     )
     dlq_limit_share: float = Field(
         0.2, ge=0, le=1, description="Share of dead letters above which the worker stops; 0: no limit."
     )
     dlq_limit_window: int = Field(
-        1000, ge=1, le=100_000, description="The last records of a partition that the share is of."
+        1000, ge=1, le=100_000, description="How many of the last records of a partition the share is taken of."
     )
 
     # --- Reddit
@@ -170,27 +150,29 @@ class Settings(BaseSettings):
         description="`<platform>:<app ID>:<version> (by /u/<user>)`.",
     )
     reddit_timeout: Seconds = Field(16.0, description="Seconds one request to Reddit may take.")
-    poll_enabled: bool = Field(True, description="Whether this application polls at all (off: a pure processor).")
+    poll_enabled: bool = Field(
+        True, description="Whether workers poll Reddit; if not, they only process what is in Kafka."
+    )
     requests_per_minute: float = Field(60.0, gt=0, le=95, description="Budget for all requests to Reddit.")
     listing_requests_per_minute: float = Field(
-        20.0, gt=0, le=95, description="Share of the budget for finding new posts."
+        20.0, gt=0, le=95, description="Part of the budget for discovery, which finds new posts."
     )
     refresh_ids_per_minute: float = Field(
-        210.0, ge=0, description="Known posts looked at again per minute, in requests of 100."
+        210.0, ge=0, description="Known posts refreshed per minute, in requests of 100."
     )
-    config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="How often subreddit_config is read again.")
+    config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="Seconds between reads of subreddit_config.")
 
     # --- reads of the API
     database_replica_url: SecretStr = Field(
         SecretStr(""), description="A streaming replica for the API's reads; empty: they go to the primary."
     )
     replica_max_lag: Seconds = Field(
-        5.0, description="Seconds that the replica may be behind; beyond, reads go to the primary."
+        5.0, description="Seconds the replica may be behind; beyond that, reads go to the primary."
     )
     read_timeout: Seconds = Field(5.0, description="Seconds a read of the API may take in the database.")
     redis_url: SecretStr = Field(
         SecretStr(""),
-        description="Redis or Valkey that several API processes share for cached answers and rate limits; empty: each for itself.",
+        description="Redis or Valkey where API processes share cached answers and rate limits; empty: none shared.",
     )
 
     # --- API sidecar
@@ -198,24 +180,26 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=1, le=65535, description="Port of the API.")
     api_secret: SecretStr = Field(
         SecretStr(""),
-        description="Signs the tokens of all users; the same for every API process. `signalflow up` makes its own, any other start needs one.",
+        description="Signs users' tokens; the same for every API process. Only `signalflow up` makes its own.",
     )
     api_allowed_hosts: str = Field(
         "",
-        description="Domain names under which the API is reached, comma-separated; addresses and names without a dot always work.",
+        description="Domain names of the API, comma-separated; addresses and names without a dot always work.",
     )
     api_trusted_proxies: str = Field(
         "",
-        description="Addresses of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, comma-separated; empty: nobody's.",
+        description="Addresses of proxies whose `X-Forwarded-...` headers are trusted, comma-separated; empty: none.",
     )
     rate_limit_per_minute: int = Field(
         6000,
         ge=60,
-        description="Requests of one user, or of one API key, within a minute; of one address five times as many.",
+        description="Requests a minute of one user or API key; one address may send five times as many.",
     )
 
     # --- live stream
-    live_frame_ms: int = Field(200, ge=20, le=5_000, description="A client gets at most one frame in so many ms.")
+    live_frame_ms: int = Field(
+        200, ge=20, le=5_000, description="Milliseconds between two frames to one client, at least."
+    )
     live_heartbeat_seconds: Seconds = Field(15.0, description="Seconds between heartbeats to a client.")
     live_clients: int = Field(2_000, ge=1, le=20_000, description="Most live clients of one API process.")
     live_clients_per_user: int = Field(
@@ -228,14 +212,14 @@ class Settings(BaseSettings):
         10.0, description="Seconds a client may take to accept a frame before it is dropped."
     )
     live_tail_records: int = Field(
-        5_000, ge=100, description="Newest observations kept in memory, for clients that come back."
+        5_000, ge=100, description="Newest observations kept in memory, for clients that resume."
     )
     live_replay_records: int = Field(
-        100_000, ge=100, description="Most observations read again from Kafka for one client that comes back."
+        100_000, ge=100, description="Most observations read again from Kafka for one client that resumes."
     )
     live_origins: str = Field(
         "",
-        description="Origins beside our own whose pages may open the live stream's socket, `https://host[,https://host]`.",
+        description="Other origins whose pages may open the live stream's socket, `https://host[,https://host]`.",
     )
 
     # --- logs
@@ -247,20 +231,14 @@ class Settings(BaseSettings):
     # --- for the fault suite alone
     fail_point: str = Field(
         "",
-        description="Only for the fault suite: `name` or `name:nth`, where the worker kills itself (`signalflow/fail_points.py`).",
+        description="Only for the fault suite: where the worker kills itself, `name[:nth]` (`fail_points.py`).",
     )
     clock_offset_seconds: float = Field(
-        0.0, ge=-86_400, le=86_400, description="Only for the fault suite: by how much the worker's clock is wrong."
+        0.0,
+        ge=-86_400,
+        le=86_400,
+        description="Only for the fault suite: seconds by which the worker's clock is wrong.",
     )
-
-    @field_validator("kafka")
-    @classmethod
-    def _kafka_has_ports(cls, value: str) -> str:
-        for server in value.split(","):
-            host, _, port = server.strip().rpartition(":")
-            if not host or not port.isdigit():
-                raise ValueError(f"{server!r} is not host:port; give SIGNALFLOW_KAFKA as host:9092[,host:9092]")
-        return value
 
     @field_validator("database_url", "database_replica_url")
     @classmethod
@@ -300,7 +278,7 @@ class Settings(BaseSettings):
     def _loopback_only(cls, value: str) -> str:
         if value not in LOOPBACK_HOSTS:
             raise ValueError(
-                "only loopback addresses (127.0.0.1) are allowed: a worker's web views ask nobody who he is"
+                "only loopback addresses (127.0.0.1) are allowed: a worker's web views have no authentication"
             )
         return value
 
@@ -312,40 +290,16 @@ class Settings(BaseSettings):
             raise ValueError("listing_requests_per_minute must not exceed requests_per_minute")
         if bool(self.reddit_client_id) != bool(self.reddit_client_secret.get_secret_value()):
             raise ValueError("reddit_client_id and reddit_client_secret must be set together")
-        self._check_kafka()
         return self
-
-    def _check_kafka(self) -> None:
-        """Raises ValueError when the settings of the connection to Kafka do not fit each other."""
-        security = f"SIGNALFLOW_KAFKA_SECURITY={self.kafka_security}"
-        user = [self.kafka_user, self.kafka_password.get_secret_value()]
-        if self.kafka_uses_sasl and not all(user):
-            raise ValueError(f"{security} needs both: set SIGNALFLOW_KAFKA_USER and SIGNALFLOW_KAFKA_PASSWORD")
-        if any(user) and not self.kafka_uses_sasl:
-            raise ValueError(f"{security} sends no user and password: set it to sasl_ssl or sasl_plaintext")
-        if (self.kafka_ca_file or self.kafka_cert_file or self.kafka_key_file) and not self.kafka_uses_tls:
-            raise ValueError(f"{security} uses no certificates: set it to ssl or sasl_ssl")
-        if (self.kafka_cert_file is None) != (self.kafka_key_file is None):
-            raise ValueError("SIGNALFLOW_KAFKA_CERT_FILE and SIGNALFLOW_KAFKA_KEY_FILE must be set together")
-
-    @property
-    def kafka_uses_tls(self) -> bool:
-        """Whether connections to Kafka are encrypted."""
-        return self.kafka_security in {"ssl", "sasl_ssl"}
-
-    @property
-    def kafka_uses_sasl(self) -> bool:
-        """Whether clients of Kafka log in with user and password."""
-        return self.kafka_security in {"sasl_plaintext", "sasl_ssl"}
 
     @property
     def min_insync_replicas(self) -> int:
-        """Two of three copies must confirm; with fewer copies, one."""
+        """Replicas that must confirm a write: two of three; with fewer replicas, one."""
         return 2 if self.topic_replication >= 3 else 1
 
 
 class StateDirSetting(BaseSettings):
-    """The state directory alone: what stops a stack must not mind that another setting is wrong."""
+    """The state directory alone: `signalflow down` works even where another setting is wrong."""
 
     model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True)
 

@@ -1,1 +1,1 @@
-"""A plain Kafka client: topics, connections, admin, the confirmed producer, offsets, reading a range. Knows nothing of Faust."""
+"""A plain Kafka client, without Faust: topics, connection options, admin, confirmed producer, offsets, reader."""

@@ -1,6 +1,7 @@
 """Topics on the brokers: created explicitly, and checked against the settings before a worker starts.
 
-Faust declares only what it consumes; with automatic creation off, a send to a topic that nobody made waits for ever.
+Faust declares only the topics that it consumes. Where brokers do not create topics by themselves, a send to a missing
+topic waits for ever.
 """
 
 import asyncio
@@ -15,12 +16,15 @@ from signalflow.kafka.topics import TopicSpec, topic_specs
 from signalflow.settings import Settings
 
 VISIBLE_SECONDS = 15.0
-# How often a worker that was started during an outage tries again.
+# Seconds between the attempts of a worker that was started while Kafka is away.
 KAFKA_AWAY_SECONDS = 2.0
 
 
 async def topic_partitions(settings: Settings) -> dict[str, int]:
-    """Partition count of every topic of ours that exists. Raises Retryable when Kafka is away."""
+    """The number of partitions of each topic of the application that exists.
+
+    Raises Retryable when Kafka is away, Fatal when it refuses the connection settings.
+    """
     names = [spec.name for spec in topic_specs(settings)]
     async with admin_client(settings) as admin:
         return await _partitions(admin, names)
@@ -34,7 +38,8 @@ async def _partitions(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str,
 async def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and wait until they can be used; returns their names.
 
-    Raises Fatal when one that exists has another number of partitions than the settings say, Retryable when Kafka is away.
+    Raises Fatal when an existing topic has another number of partitions than the settings say, or Kafka refuses the
+    connection settings; Retryable when Kafka is away.
     """
     specs = topic_specs(settings)
     async with admin_client(settings) as admin:

@@ -1,4 +1,4 @@
-"""Clients of aiokafka that are opened, closed and explained in one way. Used by this package only."""
+"""How clients of aiokafka are opened and closed, and how their errors are translated. For this package only."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,9 +18,10 @@ TIMEOUT_MS = 10_000
 
 @asynccontextmanager
 async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A client that has met a broker.
+    """An admin client that is connected.
 
-    Raises Retryable when none answers, or one goes away inside the block, Fatal when they refuse the connection settings.
+    Raises Retryable when no broker answers, or a broker goes away inside the block; Fatal when a broker refuses the
+    connection settings.
     """
     admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=TIMEOUT_MS)
     try:
@@ -34,7 +35,10 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
 
 @asynccontextmanager
 async def consumer_without_group(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer that joins no group and commits nothing; `options` are those of AIOKafkaConsumer. Raises like `admin_client`."""
+    """A consumer that joins no group and commits nothing. `options` are options of AIOKafkaConsumer.
+
+    Raises like `admin_client`.
+    """
     consumer = AIOKafkaConsumer(
         **connection_options(settings),
         **({"enable_auto_commit": False, "auto_offset_reset": "none", "request_timeout_ms": TIMEOUT_MS} | options),

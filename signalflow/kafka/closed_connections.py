@@ -10,8 +10,9 @@ from aiokafka.errors import KafkaConnectionError
 class ClosingConnection(AIOKafkaConnection):
     """A connection that reports a closed transport as aiokafka expects.
 
-    asyncio ignores a write to a closed transport, uvloop raises RuntimeError. aiokafka 0.14 expects OSError only: a RuntimeError
-    ends its fetch loop for good, tells nobody, and the partitions stand still until the process is started again.
+    asyncio ignores a write to a closed transport, uvloop raises RuntimeError. aiokafka 0.14 expects OSError only. A
+    RuntimeError ends its fetch loop for good without an error to the caller, and no partition is read until the process
+    starts again.
     """
 
     def send(self, request: Any, expect_response: bool = True) -> Any:

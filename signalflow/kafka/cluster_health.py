@@ -1,4 +1,4 @@
-"""Which brokers answer, and whether all topics and copies are there."""
+"""Which brokers answer, and whether all topics and replicas are there."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from signalflow.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ClusterHealth:
-    """Brokers that answer, topics of ours that do not exist, and copies of their partitions that are behind."""
+    """Brokers that answer, topics of the application that do not exist, and replicas that are behind."""
 
     brokers: int
     topics_missing: list[str]

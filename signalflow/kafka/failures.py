@@ -1,7 +1,7 @@
-"""Why Kafka cannot be used, said in one sentence that names the setting to look at.
+"""Why Kafka cannot be used, in one sentence that names the setting to check.
 
-When it reaches no server, aiokafka raises "Unable to bootstrap" and writes the reason only to its log. So a connection is tried
-once more here, to learn whether waiting can help.
+When aiokafka reaches no broker, it raises "Unable to bootstrap" and writes the reason only to its log. This module
+connects once more, to learn whether waiting can help.
 """
 
 import asyncio
@@ -34,17 +34,17 @@ _NO_CONNECTION = (KafkaConnectionError, NodeNotReadyError)
 
 
 async def explained(settings: Settings, error: BaseException, client: Any = None) -> SignalflowError:
-    """What an error of aiokafka, or of the network, says to do.
+    """The error of this project for an error of aiokafka or of the network.
 
-    Fatal when a broker refuses these connection settings, since waiting does not help; else Retryable. `client` is the
-    AIOKafkaClient that failed: the brokers that it has heard of are asked as well as the bootstrap servers.
+    Fatal when a broker refuses the connection settings, since waiting does not help; otherwise Retryable. `client` is
+    the AIOKafkaClient that failed: the brokers in its metadata are tried as well as the bootstrap servers.
     """
     why = str(error) or type(error).__name__
     if isinstance(error, _NO_CONNECTION):
         # Its text only lists the bootstrap servers once more.
         why = type(error).__name__
-        heard_of = [(broker.host, broker.port) for broker in client.cluster.brokers()] if client is not None else []
-        servers = dict.fromkeys([*_bootstrap_servers(settings), *heard_of])
+        known = [(broker.host, broker.port) for broker in client.cluster.brokers()] if client is not None else []
+        servers = dict.fromkeys([*_bootstrap_servers(settings), *known])
         refusals = await asyncio.gather(*(_refusal(settings, host, port) for host, port in servers))
         for refusal in filter(None, refusals):
             return Fatal(refusal)
@@ -57,7 +57,7 @@ def _bootstrap_servers(settings: Settings) -> list[tuple[str, int]]:
 
 
 async def _refusal(settings: Settings, host: str, port: int) -> str | None:
-    """Why this broker refuses our settings; None when it takes them, does not answer, or the reason is not certain."""
+    """Why this broker refuses the settings; None when it accepts them, does not answer, or gives no certain reason."""
     options = {name: value for name, value in connection_options(settings).items() if name != "bootstrap_servers"}
     try:
         async with _connected(host, port, options) as connection:
@@ -106,7 +106,7 @@ def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 async def _by_protocol(settings: Settings, host: str, port: int, options: dict[str, Any]) -> str | None:
-    """The reason where the broker gave none: it closes a connection that does not speak what its port speaks."""
+    """The reason where the broker gave none. It closes a connection that uses another protocol than its port."""
     if not settings.kafka_uses_tls and await _speaks_tls(host, port):
         return f"speaks TLS on this port, {_security(settings)} does not: set it to ssl or sasl_ssl"
     if settings.kafka_uses_tls and await _speaks_plaintext(host, port):
@@ -121,7 +121,7 @@ def _security(settings: Settings) -> str:
 
 
 async def _speaks_tls(host: str, port: int) -> bool:
-    """Whether the port answers a TLS handshake. Nobody is trusted by that: nothing is sent afterwards."""
+    """Whether the port answers a TLS handshake. The certificate is not checked, since nothing is sent afterwards."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
@@ -136,7 +136,7 @@ async def _speaks_tls(host: str, port: int) -> bool:
 
 
 async def _speaks_plaintext(host: str, port: int) -> bool:
-    """Whether the port tells a client without TLS the versions of its API, which needs no login."""
+    """Whether the port answers a request for API versions without TLS. This request needs no authentication."""
     try:
         async with _connected(host, port, {}):
             return True
@@ -145,7 +145,7 @@ async def _speaks_plaintext(host: str, port: int) -> bool:
 
 
 async def _wants_login(host: str, port: int, options: dict[str, Any]) -> bool:
-    """Whether the port knows SASL: one without it refuses to talk about mechanisms."""
+    """Whether the port uses SASL. A port without SASL refuses the request for a mechanism."""
     try:
         async with _connected(host, port, options) as connection:
             answer = await connection.send(SaslHandShakeRequest("PLAIN"))

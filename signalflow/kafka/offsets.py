@@ -1,4 +1,4 @@
-"""How far the application's consumer group is in its topics, asked from outside the group."""
+"""The offsets of the application's consumer group and the ends of its topics, asked from outside the group."""
 
 from collections.abc import Collection
 

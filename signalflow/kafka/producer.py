@@ -1,6 +1,7 @@
-"""A producer whose sends are confirmed by the brokers before anything else happens.
+"""A producer that returns when the brokers have confirmed.
 
-Faust's own producer has no idempotence and only logs a failed changelog send; everything that a guarantee rests on goes through here.
+Faust's own producer has no idempotence, and only logs a failed send to a changelog. So every send that a guarantee
+rests on goes through this one.
 """
 
 import asyncio
@@ -21,10 +22,10 @@ from signalflow.settings import Settings
 log = structlog.get_logger()
 
 Headers = Sequence[tuple[str, bytes]]
-# Large batches make one request of a unit of work; Kafka's own limit for a batch is 1 MiB.
+# Large, so that a unit of work is one request; Kafka's own limit for a batch is 1 MiB.
 BATCH_BYTES = 512 << 10
 REQUEST_TIMEOUT_MS = 10_000
-# Longest wait for the brokers to confirm; longer than they need to elect a new leader.
+# Longest wait for a confirmation, in seconds; longer than the brokers need to elect a new leader of a partition.
 CONFIRM_SECONDS = 15.0
 CLOSE_SECONDS = 2.0
 
@@ -38,7 +39,7 @@ class Outgoing(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Offsets that one confirmed batch got: first and last, both included, and where in the input its records begin."""
+    """First and last offset of one confirmed batch, both included, and the index of its first record in the input."""
 
     first: int
     last: int
@@ -46,15 +47,15 @@ class Span(NamedTuple):
 
 
 def partition_for(key: bytes, partitions: int) -> int:
-    """The partition of a key, by the hash that every Kafka client uses."""
+    """The partition of a key, by the hash that Kafka's own clients use."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
 class ConfirmedProducer:
     """Sends whole record batches with idempotence and acks=all, and returns when the brokers have confirmed them.
 
-    A failed send leaves an idempotent producer in a state that cannot be trusted; it is replaced by a new one.
-    Time limits are asyncio.timeout, never wait_for: in Python 3.11 the latter swallows a cancellation that meets a result.
+    A failed send leaves an idempotent producer in an unknown state, so a new one replaces it. Time limits use
+    asyncio.timeout, never wait_for, which in Python 3.11 can swallow a cancellation that arrives with a result.
     """
 
     def __init__(self, settings: Settings, client_id: str) -> None:
@@ -66,15 +67,15 @@ class ConfirmedProducer:
     async def send(self, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]) -> dict[int, list[Span]]:
         """Send records, in order within a partition; return when all are confirmed.
 
-        Raises Retryable when the brokers are away or refuse for now: any part may have been written, so send it all again.
-        Raises Invalid when a record is larger than the topic allows.
+        Raises Retryable when the brokers are away or refuse for now. Any part may have been written then, so send it
+        all again. Raises Invalid when a record is larger than the topic allows.
         """
         producer = None
         try:
             producer = await self._ready()
             pending = await self._enqueue(producer, topic, by_partition)
             spans: dict[int, list[Span]] = {}
-            # aiokafka itself never gives up on a batch of an idempotent producer.
+            # aiokafka itself never gives up a batch of an idempotent producer.
             async with asyncio.timeout(CONFIRM_SECONDS):
                 for partition, start, count, future in pending:
                     first = (await future).offset
@@ -93,7 +94,7 @@ class ConfirmedProducer:
             raise
 
     async def partitions_of(self, topic: str) -> int:
-        """Partition count of a topic. Raises Retryable when the brokers cannot say."""
+        """The number of partitions of a topic. Raises Retryable when the brokers do not tell."""
         producer = None
         try:
             producer = await self._ready()
@@ -104,7 +105,7 @@ class ConfirmedProducer:
         return len(partitions)
 
     async def close(self) -> None:
-        """Stop; what was confirmed is safe, the rest is dropped after a bounded wait."""
+        """Stop. Records that are not confirmed within two seconds are dropped."""
         await self._discard(self._producer)
 
     async def _ready(self) -> AIOKafkaProducer:
@@ -124,7 +125,7 @@ class ConfirmedProducer:
                         await producer.start()
                 except (KafkaError, OSError) as error:
                     await _stop(producer)
-                    # Not Fatal, even where the brokers refuse: a producer that runs outlasts the rotation of a password.
+                    # Retryable even where brokers refuse: a running worker survives the rotation of a password.
                     raise Retryable(str(await explained(self.settings, error, producer.client))) from error
                 except BaseException:
                     await _stop(producer)
@@ -135,7 +136,7 @@ class ConfirmedProducer:
     async def _enqueue(
         self, producer: AIOKafkaProducer, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]
     ) -> list[tuple[int, int, int, Any]]:
-        """Hand batches over; (partition, position of the first record, count, future) each."""
+        """Hand batches to aiokafka: of each (partition, index of its first record, number of records, future)."""
         pending = []
         for partition, records in by_partition.items():
             start = 0
@@ -147,24 +148,27 @@ class ConfirmedProducer:
                     if builder.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
                         break
                     end += 1
-                # A first record never finds its batch full, so `end` moves on.
+                # An empty batch takes any record, so `end` has advanced.
                 async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
                     future = await producer.send_batch(builder, topic, partition=partition)
-                # When one batch fails the others are not waited for, and their failure is no news.
+                # When one batch fails, nobody awaits the others; asyncio must not report their errors.
                 future.add_done_callback(lambda done: done.cancelled() or done.exception())
                 pending.append((partition, start, end - start, future))
                 start = end
         return pending
 
     async def _discard(self, producer: AIOKafkaProducer | None) -> None:
-        # Who waited on one that another has replaced must not take the new one down as well.
+        # The producer that failed may have been replaced already; its successor must stay.
         if producer is not None and producer is self._producer:
             self._producer = None
             await _stop(producer)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    """Stop a producer in bounded time. One that cannot flush is cut off: it must not go on sending behind its successor."""
+    """Stop a producer within a few seconds.
+
+    A producer that cannot flush is closed by force: it must not send anything after its successor has begun.
+    """
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await producer.stop()

@@ -1,4 +1,4 @@
-"""Publishing envelopes to the raw topic, each confirmed or reported as not sent."""
+"""Publishes envelopes to the raw topic. Each one is confirmed, or reported as not confirmed."""
 
 from collections.abc import Sequence
 
@@ -19,9 +19,9 @@ class Publisher:
         self._topic = topic
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
-        """Send envelopes; True where the brokers confirmed. Never raises for a broker outage: all False after a bounded wait.
+        """Send envelopes; True for each one that the brokers confirmed. In an outage all are False; nothing is raised.
 
-        The order within a post is that of the input. False says "not confirmed", not "not written": send it again.
+        The records of a post keep their order. False means "not confirmed", not "not written": send it again.
         """
         if not envelopes:
             return []

@@ -29,14 +29,14 @@ class OffsetGone(Retryable):
 
 
 class Found(NamedTuple):
-    """A record that was looked for by time: its offset, and when the brokers got it."""
+    """A record that was found by its time: its offset, and when the brokers got it."""
 
     offset: int
     at: datetime
 
 
 class TopicReader:
-    """One topic. Every method raises Retryable when the brokers do not answer, inside `open_reader`."""
+    """Reads one topic. When the brokers do not answer, the block of `open_reader` ends with Retryable."""
 
     def __init__(self, consumer: AIOKafkaConsumer, topic: str) -> None:
         self.topic = topic
@@ -65,7 +65,7 @@ class TopicReader:
         return {tp.partition: offset for tp, offset in found.items()}
 
     async def first_since(self, moment: datetime) -> dict[int, Found]:
-        """The first record of each partition that the brokers got at this moment or later; none where there is none."""
+        """By partition, the first record that the brokers got at this moment or later, where there is one."""
         milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)
         asked = dict.fromkeys(self._named(await self.partitions()), milliseconds)
         found = await self._consumer.offsets_for_times(asked)
@@ -112,7 +112,7 @@ class TopicReader:
             if wanted:
                 yield wanted
             for partition, offset in (await self.offsets()).items():
-                # Not the last record's offset: compaction, or a transaction, may leave none at the end.
+                # The last record read does not tell: compaction may have removed the record before the end.
                 if partition in open_ends and offset >= open_ends[partition]:
                     self._consumer.pause(TopicPartition(self.topic, partition))
                     del open_ends[partition]
@@ -126,7 +126,7 @@ class TopicReader:
 
 @asynccontextmanager
 async def open_reader(settings: Settings, topic: str, **options: Any) -> AsyncIterator[TopicReader]:
-    """A reader of a topic; `options` are those of AIOKafkaConsumer.
+    """A reader of a topic. `options` are options of AIOKafkaConsumer.
 
     Raises Retryable when Kafka is away, or goes away inside the block, Fatal when it refuses the connection settings.
     """
@@ -154,7 +154,7 @@ async def read_range(settings: Settings, topic: str, partition: int, first: int,
 
 
 async def group_offsets(settings: Settings, group: str) -> dict[tuple[str, int], int]:
-    """The offsets that a consumer group has committed, by topic and partition. Raises Retryable, and Fatal like `open_reader`."""
+    """The committed offsets of a consumer group, by topic and partition. Raises like `open_reader`."""
     async with admin_client(settings) as admin:
         found = await admin.list_consumer_group_offsets(group)
     return {(tp.topic, tp.partition): meta.offset for tp, meta in found.items() if meta.offset >= 0}

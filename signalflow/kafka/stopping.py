@@ -1,4 +1,4 @@
-"""How a consumer of aiokafka is stopped, whoever it belongs to."""
+"""How every consumer of aiokafka is stopped."""
 
 import asyncio
 
@@ -11,10 +11,10 @@ CLOSE_SECONDS = 2.0
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Stop a consumer, started or not, in bounded time; what goes wrong is logged, not raised.
+    """Stop a consumer, started or not, within a few seconds. Errors are logged, not raised.
 
-    While brokers are away aiokafka 0.14 lets the cancellation of a fetch of its own escape from `stop`: awaited directly it would
-    end our task instead, hide the error that brought us here, and leave the consumer's connections open.
+    While brokers are away, `stop` of aiokafka 0.14 lets the cancellation of its own fetch task escape. Awaited
+    directly, this would cancel the caller's task, hide the error that made it stop, and leave connections open.
     """
     for stop in (consumer.stop, consumer._client.close):
         stopping = asyncio.ensure_future(stop())

@@ -1,7 +1,7 @@
-"""The ids that the brokers give to topics. A topic that is deleted and created again has another id under the same name.
+"""The ids that brokers give to topics. A topic that is deleted and created again has another id under the same name.
 
-aiokafka 0.14 speaks the metadata request up to version 5; ids came with version 10 (KIP-516, Kafka 2.8). Version 12 is written
-here after https://kafka.apache.org/protocol#The_Messages_Metadata, with the parts of aiokafka that speak flexible versions.
+aiokafka 0.14 speaks the metadata request up to version 5; ids came with version 10 (KIP-516, Kafka 2.8). This module
+has version 12, after https://kafka.apache.org/protocol#The_Messages_Metadata, built of aiokafka's types.
 """
 
 import hashlib
@@ -111,7 +111,7 @@ class _MetadataRequest(Request[_MetadataRequestV12]):
 
 
 def substitute_id(topic: str) -> UUID:
-    """What stands for the id of a topic that the brokers do not know: the MD5 of its name, as in migration 0002."""
+    """The id used for a topic that the brokers do not know: the MD5 of its name, as in migration 0002."""
     return UUID(bytes=hashlib.md5(topic.encode(), usedforsecurity=False).digest())
 
 

@@ -1,4 +1,4 @@
-"""Topic names and their properties, in one table."""
+"""The names of all topics, and their properties."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ MAX_MESSAGE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """What a topic must look like on the brokers."""
+    """A topic as it must be on the brokers."""
 
     name: str
     partitions: int
@@ -24,7 +24,7 @@ class TopicSpec:
 
 @dataclass(frozen=True)
 class TopicNames:
-    """The names of all topics, with the prefix that lets several installations share one Kafka."""
+    """The names of all topics. A prefix lets several installations share one Kafka."""
 
     posts_raw: str
     comments_raw: str
@@ -35,7 +35,7 @@ class TopicNames:
 
     @classmethod
     def of(cls, settings: Settings) -> "TopicNames":
-        """The names under these settings. The last two are the ones that Faust gives."""
+        """The names under these settings. Faust chooses the last two."""
         prefix = settings.topic_prefix
         return cls(
             posts_raw=f"{prefix}reddit.posts.raw",
@@ -48,7 +48,10 @@ class TopicNames:
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
-    """Every topic of the application. Consumed topics are never compacted: the contiguity guard relies on offsets without holes."""
+    """Every topic of the application.
+
+    Topics that agents read are never compacted: the contiguity guard needs offsets without holes.
+    """
 
     def topic(name: str, partitions: int = settings.topic_partitions, **config: int | str) -> TopicSpec:
         merged = {
@@ -56,7 +59,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             "max.message.bytes": MAX_MESSAGE_BYTES,
             "cleanup.policy": "delete",
             "retention.ms": 3 * _DAY_MS,
-            # The brokers' time: a producer's clock may be anywhere, and times in the log are compared with it.
+            # The brokers' time: producers' clocks may be wrong, and times in the log are compared.
             "message.timestamp.type": "LogAppendTime",
         } | {key.replace("_", "."): value for key, value in config.items()}
         return TopicSpec(
@@ -71,17 +74,17 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         topic(names.posts_raw),
         topic(names.comments_raw),
         topic(names.posts_enriched),
-        # A dead letter holds the whole record that failed, beside the headers that say why: twice the size fits any.
+        # A dead letter holds the whole record that failed and headers that say why; twice the size is always enough.
         topic(names.posts_dlq, max_message_bytes=2 * MAX_MESSAGE_BYTES, retention_ms=14 * _DAY_MS),
         topic(
             names.post_state_changelog,
             cleanup_policy="compact",
             retention_ms=-1,
-            # Recovery merges what two workers wrote to one key; compaction must not keep only the older of two fresh writes.
+            # Recovery merges what two workers wrote to one key, so compaction must leave both writes for a while.
             min_compaction_lag_ms=_HOUR_MS,
             min_cleanable_dirty_ratio="0.1",
             segment_ms=6 * _HOUR_MS,
         ),
-        # Nothing is ever written to it: whoever is assigned its one partition leads.
+        # Nothing is ever written to it: the worker that is assigned its one partition is the leader.
         topic(names.leader, partitions=1),
     ]

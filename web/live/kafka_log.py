@@ -21,7 +21,7 @@ class Cut(Retryable):
 
 
 class Log:
-    """An open log. `first` and `end`: per partition the first offset there is and the next to be written, when it was opened."""
+    """An open log. `first` and `end`: by partition, the first offset and the next to be written when it was opened."""
 
     def __init__(self, topic: UUID, reader: TopicReader, first: list[int], end: list[int]) -> None:
         self.topic = topic
@@ -70,8 +70,8 @@ def _in_order(offsets: Offsets) -> list[int]:
 async def open_log(settings: Settings) -> AsyncIterator[Log]:
     """The enriched topic.
 
-    Raises Retryable when Kafka is away, goes away inside the block, or has no such topic, Fatal when it refuses the connection
-    settings, or the topic has another number of partitions than the settings say.
+    Raises Retryable when Kafka is away, goes away inside the block, or has no such topic; Fatal when it refuses the
+    connection settings, or the topic has another number of partitions than the settings say.
     """
     topic = TopicNames.of(settings).posts_enriched
     id_ = await topic_id(settings)

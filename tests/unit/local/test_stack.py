@@ -2,12 +2,13 @@
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from signalflow.errors import Fatal
-from signalflow.local.parts import Part
+from signalflow.local.parts import Part, PartState
 from signalflow.local.ports import free_ports, is_free
 from signalflow.local.stack import Stack, StackOptions
 from signalflow.settings import Settings
@@ -75,3 +76,25 @@ def test_two_stacks_a_hundred_ports_apart_share_no_port(tmp_path: Path) -> None:
 
     assert len(taken(20_000)) == 9 + 64
     assert not taken(20_000) & taken(20_100)
+
+
+def test_the_status_shows_no_password(tmp_path: Path) -> None:
+    url = "postgresql://someone:hush-hush@host:5432/db?sslmode=verify-full"
+    worker: Any = SimpleNamespace(pid=None, state=PartState.READY)
+    status = stack(tmp_path, database_url=url).status({"worker-1": worker})
+    assert status.database_url == url.replace("hush-hush", "***")
+    assert "hush-hush" not in status.model_dump_json()
+
+
+@pytest.mark.parametrize("given", [{}, {"database_url": "postgresql://someone:hush-hush@host/db"}])
+def test_no_part_has_a_password_in_its_arguments(tmp_path: Path, given: dict[str, Any]) -> None:
+    made = stack(tmp_path, api_secret="hush-hush" * 8, **given)
+    for part in (part for stage in made.stages([]) for part in stage if isinstance(part, Part)):
+        if part.prepare is None:
+            assert "hush-hush" not in " ".join(part.launch().argv)
+
+
+def test_our_own_kafka_is_not_started_for_settings_of_another(tmp_path: Path) -> None:
+    with pytest.raises(Fatal, match="SIGNALFLOW_KAFKA_SECURITY=ssl is for a Kafka of yours: set SIGNALFLOW_KAFKA"):
+        stack(tmp_path, kafka_security="ssl")
+    assert "kafka-1" not in names(stack(tmp_path, kafka="broker:9093", kafka_security="ssl"))

@@ -1,0 +1,289 @@
+"""Kafka with TLS and SASL: every client gets through with the right settings, and says what is wrong with others."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from pydantic import SecretStr
+
+from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.admin import create_topics, topic_partitions
+from signalflow.kafka.cluster_health import cluster_health
+from signalflow.kafka.offsets import committed_offsets, end_offsets
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.reader import read_range
+from signalflow.kafka.topics import TopicNames
+from signalflow.local.kafka import EmbeddedKafka, Security
+from signalflow.local.ports import free_ports
+from signalflow.settings import Settings
+from signalflow.verify.run import verify
+from tests.integration.workers import WorkerProcess, count, eventually, observation, produce
+from web.live.kafka_log import open_log
+
+pytestmark = pytest.mark.integration
+
+USER = "alice"
+# Looked for in logs, output and arguments: it must stand in none of them.
+PASSWORD = "marker-3f9c-password"
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+class Door(NamedTuple):
+    """The secured listeners of one Kafka, and the files that open them."""
+
+    server: EmbeddedKafka
+    ports: dict[str, int]
+    ca: Path
+    stranger: Path
+    certificate: Path
+    key: Path
+
+    def settings(self, base: Settings, security: str, **changes: Any) -> Settings:
+        """Settings that get through this listener, with these changes."""
+        given: dict[str, Any] = {"kafka": f"127.0.0.1:{self.ports[security]}", "kafka_security": security}
+        if security.startswith("sasl"):
+            given |= {"kafka_user": USER, "kafka_password": SecretStr(PASSWORD)}
+        if security.endswith("ssl"):
+            given |= {"kafka_ca_file": self.ca}
+        if security == "ssl":
+            given |= {"kafka_cert_file": self.certificate, "kafka_key_file": self.key}
+        return Settings(**(base.model_dump() | given | changes))
+
+
+def pkcs8(certificate: trustme.LeafCert) -> bytes:
+    """The private key of a certificate in the only format that Kafka reads."""
+    key = load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    files = tmp_path_factory.mktemp("certificates")
+    authority, stranger = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(files / "ca.pem")
+    stranger.cert_pem.write_to_path(files / "stranger.pem")
+    # By its address only: "localhost" is another host name.
+    broker_certificate = authority.issue_cert("127.0.0.1")
+    (files / "broker.pem").write_bytes(pkcs8(broker_certificate) + broker_certificate.cert_chain_pems[0].bytes())
+    client = authority.issue_cert("signalflow@example.org")
+    client.cert_chain_pems[0].write_to_path(files / "client.pem")
+    client.private_key_pem.write_to_path(files / "client.key")
+    broker, controller, *secured = free_ports(5)
+    ports = dict(zip(("sasl_ssl", "ssl", "sasl_plaintext"), secured, strict=True))
+    modules = "org.apache.kafka.common.security"
+    sasl = {
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+        "plain.sasl.jaas.config": f'{modules}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";',
+        "scram-sha-256.sasl.jaas.config": f"{modules}.scram.ScramLoginModule required;",
+        "scram-sha-512.sasl.jaas.config": f"{modules}.scram.ScramLoginModule required;",
+    }
+    only_scram = {
+        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "scram-sha-512.sasl.jaas.config": f"{modules}.scram.ScramLoginModule required;",
+    }
+    options = {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(files / "broker.pem"),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(files / "ca.pem"),
+        "listener.name.ssl.ssl.client.auth": "required",
+        **{f"listener.name.sasl_ssl.{name}": value for name, value in sasl.items()},
+        **{f"listener.name.sasl_plaintext.{name}": value for name, value in only_scram.items()},
+    }
+    scram = [f"SCRAM-SHA-{bits}=[name={USER},password={PASSWORD}]" for bits in (256, 512)]
+    security = Security({protocol.upper(): port for protocol, port in ports.items()}, options, scram)
+    server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), [broker], [controller], security=security)
+    server.start()
+    yield Door(server, ports, files / "ca.pem", files / "stranger.pem", files / "client.pem", files / "client.key")
+    server.stop()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """An installation of its own; where its Kafka is comes from the door."""
+    unique = tmp_path.name.replace("_", "-")[-20:]
+    return Settings(
+        database_url=SecretStr(database_url),
+        state_dir=tmp_path / "state",
+        app_id=f"secured-{unique}",
+        topic_prefix=f"secured-{unique}-",
+        topic_partitions=2,
+    )
+
+
+async def round_trip(settings: Settings) -> list[bytes]:
+    """Topics made, records sent and read again."""
+    await create_topics(settings)
+    topic = TopicNames.of(settings).posts_enriched
+    producer = ConfirmedProducer(settings, "test")
+    try:
+        spans = await producer.send(topic, {0: [Outgoing(b"a", b"1"), Outgoing(b"b", b"2")]})
+    finally:
+        await producer.close()
+    (span,) = spans[0]
+    return [record.value for record in await read_range(settings, topic, 0, span.first, span.last)]
+
+
+async def test_every_client_gets_through_sasl_and_tls(door: Door, settings: Settings) -> None:
+    secured = door.settings(settings, "sasl_ssl")
+    assert await round_trip(secured) == [b"1", b"2"]
+    topics = TopicNames.of(secured)
+    assert (await topic_partitions(secured))[topics.posts_raw] == 2
+    assert (await cluster_health(secured)).brokers == 1
+    assert await end_offsets(secured, [(topics.posts_enriched, 0)]) == {(topics.posts_enriched, 0): 2}
+    await eventually(lambda: nothing_is_committed(secured), 30)
+    async with open_log(secured) as log:
+        log.seek([0, 0])
+        assert [record.value for record in await log.read(10)] == [b"1", b"2"]
+
+
+async def nothing_is_committed(settings: Settings) -> bool:
+    """False as well while a broker that has just started elects the coordinator of the group."""
+    partition = (TopicNames.of(settings).posts_raw, 1)
+    try:
+        return await committed_offsets(settings, [partition]) == {partition: 0}
+    except Retryable:
+        return False
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+async def test_each_mechanism_proves_the_password(door: Door, settings: Settings, mechanism: str) -> None:
+    assert await round_trip(door.settings(settings, "sasl_ssl", kafka_sasl_mechanism=mechanism)) == [b"1", b"2"]
+
+
+async def test_a_client_certificate_opens_mutual_tls(door: Door, settings: Settings) -> None:
+    assert await round_trip(door.settings(settings, "ssl")) == [b"1", b"2"]
+
+
+async def test_a_password_is_taken_without_tls_too(door: Door, settings: Settings) -> None:
+    assert await round_trip(door.settings(settings, "sasl_plaintext")) == [b"1", b"2"]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What a process is started with to have these settings."""
+    given = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in settings.model_dump(exclude_defaults=True).items()
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SIGNALFLOW_")}
+    return inherited | {f"SIGNALFLOW_{name.upper()}": str(value) for name, value in given.items()}
+
+
+async def test_a_worker_stores_a_post_and_shows_its_password_nowhere(
+    door: Door, settings: Settings, tmp_path: Path
+) -> None:
+    secured = door.settings(settings, "sasl_ssl", kafka_sasl_mechanism="PLAIN")
+    worker = WorkerProcess(secured, "worker-1", tmp_path, **environment(secured), SIGNALFLOW_POLL_ENABLED="false")
+    worker.start()
+    try:
+        await worker.ready()
+        arguments = [psutil.Process(worker.pid).cmdline()]
+        await produce(secured, [observation("post1", NOW, created_at=NOW - timedelta(minutes=1))])
+        await eventually(lambda: stored(secured), 30, worker.tail)
+        assert (await verify(secured)).clean
+    finally:
+        worker.ensure_stopped()
+    assert PASSWORD not in worker.log.read_text()
+    assert PASSWORD not in str(arguments)
+
+
+async def stored(settings: Settings) -> bool:
+    return await count(settings, "posts") == 1
+
+
+class Wrong(NamedTuple):
+    """A setting that does not fit the listener, and what the error must say."""
+
+    listener: str
+    security: str
+    changes: dict[str, Any]
+    says: str
+
+
+WRONG = {
+    "password": Wrong(
+        "sasl_ssl", "sasl_ssl", {"kafka_password": SecretStr("wrong")}, "check SIGNALFLOW_KAFKA_USER and .*PASSWORD"
+    ),
+    "mechanism": Wrong(
+        "sasl_plaintext", "sasl_plaintext", {"kafka_sasl_mechanism": "PLAIN"}, "check SIGNALFLOW_KAFKA_SASL_MECHANISM"
+    ),
+    "unknown CA": Wrong("sasl_ssl", "sasl_ssl", {"kafka_ca_file": None}, "check SIGNALFLOW_KAFKA_CA_FILE"),
+    "plaintext to TLS": Wrong(
+        "sasl_ssl", "plaintext", {}, "speaks TLS on this port, SIGNALFLOW_KAFKA_SECURITY=plaintext"
+    ),
+    "TLS to plaintext": Wrong("sasl_plaintext", "ssl", {}, "does not speak TLS .*SIGNALFLOW_KAFKA_SECURITY=ssl"),
+    "no login": Wrong("sasl_ssl", "ssl", {}, "wants user and password, SIGNALFLOW_KAFKA_SECURITY=ssl"),
+    "no client certificate": Wrong(
+        "ssl", "ssl", {"kafka_cert_file": None, "kafka_key_file": None}, "asks for a client certificate: .*CERT_FILE"
+    ),
+}
+
+
+def wrong_settings(door: Door, settings: Settings, wrong: Wrong) -> Settings:
+    """Settings of one kind of listener, with the address of another."""
+    changes = {"kafka": f"127.0.0.1:{door.ports[wrong.listener]}"} | wrong.changes
+    if wrong.security == "plaintext":
+        return Settings(**(settings.model_dump() | changes))
+    return door.settings(settings, wrong.security, **changes)
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_refused_settings_are_fatal_and_name_the_setting(door: Door, settings: Settings, name: str) -> None:
+    with pytest.raises(Fatal, match=WRONG[name].says):
+        await create_topics(wrong_settings(door, settings, WRONG[name]))
+
+
+async def test_a_certificate_for_another_host_name_is_named(door: Door, settings: Settings) -> None:
+    with pytest.raises(Fatal, match="another host name: check SIGNALFLOW_KAFKA "):
+        await create_topics(door.settings(settings, "ssl", kafka=f"localhost:{door.ports['ssl']}"))
+
+
+def test_commands_say_it_in_one_sentence(door: Door, settings: Settings) -> None:
+    wrong = environment(wrong_settings(door, settings, WRONG["password"]))
+    for command, begin in (("topics create", "error: Kafka at "), ("verify", "not checked: Kafka at ")):
+        done = subprocess.run(
+            [Path(sys.executable).with_name("signalflow"), *command.split()], env=wrong, capture_output=True, text=True
+        )
+        assert done.returncode != 0
+        assert done.stdout == ""
+        (sentence,) = done.stderr.strip().splitlines()
+        assert sentence.startswith(begin)
+        assert "SIGNALFLOW_KAFKA_PASSWORD" in sentence
+
+
+@pytest.mark.parametrize("name", ["password", "unknown CA", "plaintext to TLS"])
+async def test_a_worker_that_is_refused_ends_and_says_why(
+    door: Door, settings: Settings, tmp_path: Path, name: str
+) -> None:
+    wrong = wrong_settings(door, settings, WRONG[name])
+    worker = WorkerProcess(wrong, "worker-1", tmp_path, **environment(wrong))
+    worker.start()
+    try:
+        await eventually(lambda: worker.poll() is not None, 30, worker.tail)
+    finally:
+        worker.ensure_stopped()
+    assert worker.poll() == 1
+    lines = [line for line in worker.log.read_text().splitlines() if "cannot_start" in line]
+    assert len(lines) == 1
+    assert re.search(WRONG[name].says, lines[0])
+    assert "Traceback" not in worker.log.read_text()
+
+
+async def test_the_live_stream_says_why_it_stands_still(door: Door, settings: Settings) -> None:
+    with pytest.raises(Fatal, match="SIGNALFLOW_KAFKA_PASSWORD"):
+        async with open_log(wrong_settings(door, settings, WRONG["password"])):
+            pass
