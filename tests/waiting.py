@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline instead of a guess how long it takes."""
+"""Waiting for a condition with a deadline, instead of sleeping for a guessed time."""
 
 import asyncio
 import inspect
@@ -7,7 +7,7 @@ from typing import Any
 
 
 async def until(condition: Callable[[], Any], what: str = "the condition", seconds: float = 20.0) -> Any:
-    """The first true answer of a condition, plain or awaitable. Raises AssertionError, naming `what`, when none comes in time."""
+    """The first true answer of a condition, plain or awaitable. Raises AssertionError with `what` after `seconds`."""
     end = asyncio.get_running_loop().time() + seconds
     while True:
         answer = condition()

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: the figures of the pipeline on this machine, as JSON on stdout, with a table and progress on stderr."""
+"""`python -m tests.bench` measures the pipeline on this machine: JSON on stdout, a table and progress on stderr."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import feed, flush, latency, live, machine, outage, pipeline, soak
+from tests.bench import flush, latency, live, machine, outage, pipeline, post_list, soak
 from tests.bench.bench_text import bench_text
 from tests.bench.stack import Stack, running_stack
 
@@ -26,7 +26,7 @@ class Part(StrEnum):
     FLUSH = "flush"
     LATENCY = "latency"
     TEXT = "text"
-    FEED = "feed"
+    POSTS = "posts"
     LIVE = "live"
     BACKLOG = "backlog"
     OUTAGE = "outage"
@@ -35,7 +35,7 @@ class Part(StrEnum):
 
 _OF_PIPELINE = {Part.THROUGHPUT, Part.RESTORE, Part.BARE}
 _LONG = {Part.BACKLOG, Part.OUTAGE, Part.SOAK}
-_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY, Part.FEED, Part.LIVE} | _LONG
+_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY, Part.POSTS, Part.LIVE} | _LONG
 _MINUTES = {Part.OUTAGE: 5.0, Part.SOAK: 20.0}
 
 
@@ -43,23 +43,23 @@ def main(
     only: Annotated[
         list[Part] | None,
         typer.Option(
-            help="Measure only this part; may be given several times. Without it, all but backlog, outage and soak."
+            help="Measure only this part; may be given several times. Default: all but backlog, outage and soak."
         ),
     ] = None,
     events: Annotated[int, typer.Option(min=2_000, help="Events of throughput, restore and bare.")] = 200_000,
-    posts: Annotated[int, typer.Option(min=1, max=40_000, help="Posts that these events are of.")] = 20_000,
-    seconds: Annotated[int, typer.Option(min=5, help="Duration of the latency, feed and live measurements.")] = 30,
-    feed_posts: Annotated[
-        int, typer.Option(min=10_000, help="Posts in the database of the feed measurement.")
+    posts: Annotated[int, typer.Option(min=1, max=40_000, help="Posts to which these events belong.")] = 20_000,
+    seconds: Annotated[int, typer.Option(min=5, help="Duration of latency, posts and live.")] = 30,
+    listed_posts: Annotated[
+        int, typer.Option(min=10_000, help="Posts in the database when the post list is measured.")
     ] = 1_000_000,
     minutes: Annotated[
-        float | None, typer.Option(min=0.2, help="Duration of outage (else 5) and soak (else 20).")
+        float | None, typer.Option(min=0.2, help="Minutes of outage (default 5) and soak (default 20).")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Write the JSON to this file too.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     profile: Annotated[
         Path | None,
         typer.Option(
-            help="Write a py-spy profile (raw stacks) of the worker in throughput, or of the API in feed, to this file."
+            help="Write a py-spy profile (raw stacks) of throughput's worker, or of the API in posts, to this file."
         ),
     ] = None,
 ) -> None:
@@ -84,9 +84,11 @@ def main(
                 if Part.LIVE in parts:
                     status.update(f"live: {seconds} s for each number of clients")
                     result["live"] = asyncio.run(live.live(stack, seconds))
-                if Part.FEED in parts:
-                    result["feed"] = asyncio.run(
-                        feed.feed(stack, feed_posts, seconds, lambda text: status.update(f"feed: {text}"), profile)
+                if Part.POSTS in parts:
+                    result["posts"] = asyncio.run(
+                        post_list.post_list(
+                            stack, listed_posts, seconds, lambda text: status.update(f"posts: {text}"), profile
+                        )
                     )
                 result |= asyncio.run(_long(stack, parts, events, posts, minutes, status))
         if Part.TEXT in parts:
@@ -104,7 +106,7 @@ def main(
 async def _long(
     stack: Stack, parts: set[Part], events: int, posts: int, minutes: float | None, status: Status
 ) -> dict[str, Any]:
-    """The parts that stop the database or take minutes; only when asked for."""
+    """The parts that stop the database or take minutes. They only run when asked for."""
 
     def progress(part: Part) -> outage.Progress:
         return lambda text: status.update(f"{part}: {text}")
@@ -123,7 +125,7 @@ async def _long(
 async def _pipeline(
     stack: Stack, parts: set[Part], events: int, posts: int, profile: Path | None, status: Status
 ) -> dict[str, Any]:
-    """The three parts that share one topic. The restore needs a worker that has worked, so it brings throughput with it."""
+    """The three parts that share one topic. A restore needs the local state of throughput, so it runs that too."""
 
     def progress(name: str) -> pipeline.Progress:
         return lambda rows: status.update(f"{name}: {rows:,} of {events:,} events in the database")
@@ -134,7 +136,7 @@ async def _pipeline(
     batch = settings.sink_max_records_behind
     if parts & {Part.THROUGHPUT, Part.RESTORE}:
         worker = result["throughput"] = await pipeline.throughput(stack, settings, events, progress("worker"), profile)
-        # The loop gets batches of the size that the worker's sink made.
+        # The bare loop gets batches as large as the worker's transactions.
         batch = worker["rows_per_transaction"]
     if Part.RESTORE in parts:
         status.update("restoring the table")

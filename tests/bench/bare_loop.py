@@ -1,8 +1,8 @@
-"""The limit: what one process reaches that does the same decoding, arithmetic and SQL, and guarantees nothing.
+"""The upper limit: one process that does the same decoding, arithmetic and SQL as a worker, and guarantees nothing.
 
-No changelog, no output topic, no commits, state in a dict, a lost connection ends it. As in the worker the next batch is computed
-while the last one is written. Started by `tests.bench` as `python -m tests.bench.bare_loop EVENTS BATCH`, with the settings in the
-environment.
+It has no changelog, no output topic and no commits; its state is a dict, and a lost connection ends it. As in the
+worker, the next batch is computed while the last one is written. `tests.bench` starts it as `python -m
+tests.bench.bare_loop EVENTS BATCH`, with the settings in the environment.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ TURN_RECORDS = 50
 
 
 class Bare:
-    """State and arithmetic."""
+    """Computes enriched records, with its state in a dict."""
 
     def __init__(self) -> None:
         self._enricher = Enricher(get_settings())
         self._states: dict[str, PostState] = {}
 
     async def rows(self, records: Iterable[Any]) -> list[Enriched]:
-        """The records, enriched; now and then the loop gets a turn, or the writing would not go on meanwhile."""
+        """The enriched records. It yields to the event loop now and then, so that writing goes on meanwhile."""
         rows: list[Enriched] = []
         for record in records:
             if len(rows) % TURN_RECORDS == 0:
@@ -49,7 +49,7 @@ class Bare:
 
 
 async def main(events: int, batch: int) -> None:
-    """Work off so many events in batches of at most `batch`."""
+    """Process this many events in batches of at most `batch`."""
     settings, bare = get_settings(), Bare()
     pool = await create_pool(settings, application_name="bare loop")
     consumer = AIOKafkaConsumer(**connection_options(settings), auto_offset_reset="earliest")
@@ -66,7 +66,7 @@ async def main(events: int, batch: int) -> None:
         writing = asyncio.create_task(write_batch(pool, rows))
     if writing:
         await writing
-    # The bench still reads how much processor time this process took, and ends it then.
+    # The bench reads how much processor time this process took, and then ends it.
     await asyncio.Event().wait()
 
 

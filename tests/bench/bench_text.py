@@ -1,4 +1,4 @@
-"""What text features cost: the fast scorer against vaderSentiment on the same texts in the same minute, and the worst a stranger can send."""
+"""The cost of text features: our scorer against vaderSentiment on the same texts, and against hostile texts."""
 
 import gzip
 import json
@@ -21,9 +21,10 @@ ROUNDS = 7
 
 
 def bench_text() -> dict[str, float | str]:
-    """Microseconds of CPU a text and ratios, fast against original; milliseconds for the worst of the hostile bodies.
+    """CPU microseconds per text, how much faster our scorer is, and CPU milliseconds of the worst hostile body.
 
-    Real texts where there are any (SIGNALFLOW_TEST_DATA or ../shared/data), else made ones of the same lengths.
+    The texts are real where there are any (SIGNALFLOW_TEST_DATA or ../shared/data), else generated with the same
+    lengths.
     """
     titles, bodies, source = _texts()
     original, fast = SentimentIntensityAnalyzer(), FastVader()
@@ -42,7 +43,7 @@ def bench_text() -> dict[str, float | str]:
 
 
 def hostile_bodies() -> dict[str, str]:
-    """Bodies of the greatest length that Reddit allows, each made to cost as much as it can."""
+    """Bodies of the maximal length on Reddit, each made to be as expensive as possible."""
     stock = SentimentIntensityAnalyzer()
     emoji = sorted(emoji for emoji in stock.emojis if len(emoji) == 1)
     loaded = sorted(emoji, key=lambda one: -sum(word in stock.lexicon for word in stock.emojis[one].split()))[:60]
@@ -83,7 +84,10 @@ def _made_texts(count: int, words: int) -> list[str]:
 
 
 def _microseconds(texts: Sequence[str], *functions: Callable[[str], object]) -> list[float]:
-    """CPU time a text of each function, best of some rounds in which they take turns: the code's time, not that of what runs beside it."""
+    """The CPU time of each function per text: the best of some rounds, so that other processes hardly disturb it.
+
+    The functions take turns.
+    """
     best = [math.inf] * len(functions)
     for _ in range(ROUNDS):
         for index, function in enumerate(functions):

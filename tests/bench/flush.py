@@ -1,4 +1,4 @@
-"""How long one transaction of 50 rows takes, half of them of posts that the database knows."""
+"""How long one transaction of 50 rows takes, of which half update posts that are stored already."""
 
 import time
 from random import Random
@@ -15,12 +15,12 @@ from tests.bench.statistics import quantiles
 
 ROWS = 50
 FLUSHES = 400
-# Connection, prepared statements and caches are made by the first ones.
+# The first flushes open the connection, prepare the statements and fill caches.
 WARM_UP = 20
 
 
 async def flushes(stack: Stack) -> dict[str, Any]:
-    """Wall-clock milliseconds of `write_batch`, one after the other, on a durable database."""
+    """Wall-clock milliseconds of `write_batch` on a durable database, one call after the other."""
     settings = await stack.installation("flush")
     half, rng = ROWS // 2, Random(1)
     load, enricher = Load(half * (WARM_UP + FLUSHES + 1), utcnow()), Enricher(settings)

@@ -1,4 +1,4 @@
-"""How long an observation takes from its producer to a reader of the database."""
+"""How long an observation takes from its producer until a query of the database sees it."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from tests.integration.workers import WorkerProcess
 PER_SECOND = 100
 WARM_UP_SECONDS = 5
 SINK_SECONDS = 0.1
-# Time between two looks into the database: the figures are upper bounds that are too high by half of it in the mean, and a query.
+# Time between two queries. The figures are upper bounds: on average too high by half of this time and one query.
 LOOK_SECONDS = 0.004
 LATEST_SECONDS = 30.0
 
@@ -30,7 +30,7 @@ WHERE (post_id, observed_at) IN (SELECT * FROM unnest($1::text[], $2::timestampt
 
 
 class Latency:
-    """Sends one observation each 10 ms and looks for those that are on their way. Times are time.perf_counter of this process."""
+    """Sends one observation every 10 ms and looks for the ones not yet stored. Times are time.perf_counter."""
 
     def __init__(self, load: Load, topic: str) -> None:
         self._load, self._topic = load, topic
@@ -41,7 +41,7 @@ class Latency:
     async def send(self, producer: AIOKafkaProducer, count: int) -> None:
         """Send `count` observations, half of them of posts that were sent before.
 
-        The clock of each begins when it is due, whether or not the one before it was sent in time.
+        Latency counts from the time when an observation is due, even if it is sent late.
         """
         began = time.perf_counter()
         futures = []
@@ -59,7 +59,7 @@ class Latency:
         self._sending = False
 
     async def look(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Note when each becomes visible; returns when all are."""
+        """Record when each observation becomes visible; returns when all are."""
         end = time.perf_counter() + LATEST_SECONDS
         while self._sending or self._due:
             if self._due:
@@ -73,7 +73,7 @@ class Latency:
 
 
 async def latency(stack: Stack, seconds: int) -> dict[str, Any]:
-    """One worker whose batch time is 100 ms, at 100 events/s, for so many seconds after a warm-up."""
+    """One worker with a batch time of 100 ms, at 100 events/s, for this many seconds after a warm-up."""
     settings = await stack.installation("latency")
     count = (WARM_UP_SECONDS + seconds) * PER_SECOND
     measured = Latency(Load(count, utcnow()), TopicNames.of(settings).posts_raw)
@@ -87,7 +87,7 @@ async def latency(stack: Stack, seconds: int) -> dict[str, Any]:
     finally:
         await connection.close()
         worker.stop()
-    # In the order in which they became visible, which is nearly that in which they were sent.
+    # They are in the order in which they became visible, which is nearly the order in which they were sent.
     milliseconds = [value * 1000 for value in measured.seconds[WARM_UP_SECONDS * PER_SECOND :]]
     return {
         "events_per_s": PER_SECOND,

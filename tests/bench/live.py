@@ -1,15 +1,10 @@
-"""How long an enriched observation takes from its producer to live clients, and what that costs the API process."""
+"""How long an enriched observation takes from its producer to live clients, and how much CPU the API process uses."""
 
 import asyncio
 import json
-import os
-import re
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -25,25 +20,25 @@ from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from tests.api_clients import bearer, test_secret
+from tests.bench.api import running_api
 from tests.bench.load import Load
 from tests.bench.stack import Stack
 
 PER_SECOND = 100
 POSTS = 2_000
 CLIENTS = (1, 1_000)
-# Of so many clients all observations are looked at; of the others the oldest in each frame.
+# This many clients check all observations; the others only the oldest of each frame.
 SAMPLED = 20
-START_SECONDS = 60.0
-_PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
 async def live(stack: Stack, seconds: int) -> dict[str, Any]:
-    """Latency at 100 observations/s, for one client and for a thousand with the same filter, on one API process."""
+    """Latency of one API process at 100 observations/s, with one client and with a thousand that filter alike."""
     settings = (await stack.installation("live")).model_copy(update={"api_secret": SecretStr(test_secret)})
     headers = "\r\n".join(f"{name}: {value}" for name, value in bearer(settings).items())
     observations = _observations(settings)
     result: dict[str, Any] = {"events_per_s": PER_SECOND, "seconds": seconds}
-    with _api(settings) as (port, api):
+    with running_api(_reads_kafka, _environment(settings)) as (address, process):
+        port, api = int(address.rpartition(":")[2]), psutil.Process(process.pid)
         for clients in CLIENTS:
             result[f"clients_{clients}"] = await _measure(settings, observations, port, api, headers, clients, seconds)
     return result
@@ -83,7 +78,7 @@ async def _measure(
 
 
 async def _send(settings: Settings, observations: list[Enriched], seconds: int) -> None:
-    """One observation each 10 ms, with the time at which it was due as its author."""
+    """Send one observation every 10 ms. Its author is the time at which it was due."""
     topic = TopicNames.of(settings).posts_enriched
     async with AIOKafkaProducer(**connection_options(settings), acks="all") as producer:
         began = time.monotonic_ns()
@@ -105,32 +100,16 @@ def _observations(settings: Settings) -> list[Enriched]:
     ]
 
 
-@contextmanager
-def _api(settings: Settings) -> Iterator[tuple[int, psutil.Process]]:
-    """An API process of the command line, when it is ready: its port, and the process."""
-    environment = os.environ | {
+def _environment(settings: Settings) -> dict[str, str]:
+    return {
         "SIGNALFLOW_KAFKA": settings.kafka,
         "SIGNALFLOW_DATABASE_URL": settings.database_url.get_secret_value(),
         "SIGNALFLOW_TOPIC_PREFIX": settings.topic_prefix,
         "SIGNALFLOW_TOPIC_PARTITIONS": str(settings.topic_partitions),
-        "SIGNALFLOW_API_SECRET": test_secret,
         "SIGNALFLOW_LIVE_CLIENTS_PER_USER": "2000",
         "SIGNALFLOW_RATE_LIMIT_PER_MINUTE": "1000000",
     }
-    command = [sys.executable, "-c", "from signalflow.cli.main import main; main()", "api", "--port", "0"]
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True)
-        try:
-            end = time.monotonic() + START_SECONDS
-            while True:
-                log.seek(0)
-                text = log.read()
-                found = _PORT.search(text)
-                if found and "live_reading" in text:
-                    break
-                assert process.poll() is None and time.monotonic() < end, f"the API did not start:\n{text}"  # noqa: PT018
-                time.sleep(0.1)
-            yield int(found[1]), psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            process.wait(30)
+
+
+def _reads_kafka(_address: str, log: str) -> bool:
+    return "live_reading" in log

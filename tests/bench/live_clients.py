@@ -1,8 +1,9 @@
-"""Many clients of the live stream in one process, as cheap as they can be: they count, and look for the sender's clock in what they get.
+"""Many cheap clients of the live stream in one process: they count frames, and read the sender's time in them.
 
-`python -m tests.bench.live_clients PORT CLIENTS SAMPLED SECONDS < headers`: prints `ready` when all are connected, and after so many
-seconds without an observation a JSON object. Every client looks at the first observation of a frame, which waited longest; the first
-SAMPLED clients at all of them. Times are milliseconds of CLOCK_MONOTONIC, which all processes of a machine share.
+`python -m tests.bench.live_clients PORT CLIENTS SAMPLED SECONDS < headers` prints `ready` when all clients are
+connected. When SECONDS have passed and no more observations come, it prints a JSON object. Every client checks the
+first observation of a frame, which has waited longest; the first SAMPLED clients check all of them. Times are
+milliseconds of CLOCK_MONOTONIC, which all processes of a machine share.
 """
 
 import asyncio
@@ -20,11 +21,11 @@ PING, TEXT, CLOSE = 0x9, 0x1, 0x8
 QUIET_SECONDS = 3.0
 
 
-class Watcher(asyncio.Protocol):
+class Client(asyncio.Protocol):
     """A WebSocket that answers pings."""
 
-    def __init__(self, request: bytes, looks_at_all: bool, totals: "Totals") -> None:
-        self._request, self._looks_at_all, self._totals = request, looks_at_all, totals
+    def __init__(self, request: bytes, checks_all: bool, totals: "Totals") -> None:
+        self._request, self._checks_all, self._totals = request, checks_all, totals
         self._buffer = bytearray()
         self._is_open = False
         self.opened = asyncio.get_running_loop().create_future()
@@ -50,7 +51,7 @@ class Watcher(asyncio.Protocol):
             del self._buffer[:size]
 
     def _frame(self) -> int | None:
-        """Take the first frame if it is whole; its size."""
+        """Take the first frame of the buffer; its size, or None while it is incomplete."""
         buffer = self._buffer
         if len(buffer) < 2:
             return None
@@ -63,15 +64,15 @@ class Watcher(asyncio.Protocol):
             return None
         opcode = buffer[0] & 0xF
         if opcode == TEXT:
-            self._totals.take(buffer, start, self._looks_at_all)
+            self._totals.take(buffer, start, self._checks_all)
         elif opcode == PING:
-            # Masked with zeros, which changes nothing.
+            # A pong, masked with zeros, so the bytes stay as they are.
             self._transport.write(bytes([0x8A, 0x80 | length]) + bytes(4) + bytes(buffer[start : start + length]))
         return start + length
 
 
 class Totals:
-    """What all clients saw."""
+    """What all clients have received."""
 
     def __init__(self) -> None:
         self.frames = self.bytes = self.lost = 0
@@ -79,7 +80,7 @@ class Totals:
         self.all: list[float] = []
         self.last = time.monotonic()
 
-    def take(self, buffer: bytearray, start: int, looks_at_all: bool) -> None:
+    def take(self, buffer: bytearray, start: int, checks_all: bool) -> None:
         now = time.monotonic_ns()
         first = SENT.search(buffer, start)
         if first is None:
@@ -88,7 +89,7 @@ class Totals:
         self.frames += 1
         self.bytes += len(buffer)
         self.oldest.append((now - int(first[1])) / 1e6)
-        if looks_at_all:
+        if checks_all:
             self.all += [(now - int(sent)) / 1e6 for sent in SENT.findall(buffer, start)]
 
 
@@ -100,10 +101,10 @@ async def main(port: int, clients: int, sampled: int, seconds: float, headers: s
     ).encode()
     totals = Totals()
     for number in range(clients):
-        _, watcher = await loop.create_connection(
-            lambda number=number: Watcher(request, number < sampled, totals), "127.0.0.1", port
+        _, client = await loop.create_connection(
+            lambda number=number: Client(request, number < sampled, totals), "127.0.0.1", port
         )
-        await asyncio.wait_for(watcher.opened, 30)
+        await asyncio.wait_for(client.opened, 30)
     print("ready", flush=True)
     end = time.monotonic() + seconds
     while time.monotonic() < end or time.monotonic() - totals.last < QUIET_SECONDS:
@@ -118,7 +119,7 @@ async def main(port: int, clients: int, sampled: int, seconds: float, headers: s
         "cpu_s": round(used.ru_utime + used.ru_stime, 1),
     }
     print(json.dumps(result), flush=True)
-    # A thousand closing handshakes are no part of the measurement.
+    # Skip a thousand closing handshakes, which are not part of the measurement.
     os._exit(0)
 
 

@@ -1,7 +1,7 @@
-"""The observations that the bench sends: posts with real titles, or with those of the simulator's grammar, seen again and again."""
+"""The observations that the bench sends: posts with real titles, or generated ones, observed again and again."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -18,19 +18,20 @@ from signalflow.simulator.posts import Post as SimulatedPost
 from signalflow.simulator.subreddits import default_subreddits
 from signalflow.simulator.text import Texts
 
-# Time between two observations of one post; those of one round lie within it.
+# The time between two observations of a post. A round observes every post once within this time.
 ROUND = timedelta(minutes=1)
 OLDEST = timedelta(hours=12)
 SEED = 7
-# The age of the first observation of all, so that also those of the last round lie in the past and in a partition that exists.
+# The age of the very first observation, so that the last round lies in the past too, and in a table partition that
+# exists.
 BEFORE_NOW = timedelta(hours=1)
 
 
 class Load:
-    """`posts` posts, each observed once a round; the first time with its body, later without, as the poller publishes them.
+    """`count` posts, each observed once a round: first with its body, later without it, as the poller publishes them.
 
-    Round by round in the same order: between two observations of a post lie those of all others, so that nothing merges within a
-    batch, and with more posts than the cache of text features holds, each is scored every time.
+    All rounds have the same order. So all other posts are observed between two observations of a post: nothing merges
+    within a batch, and if the posts do not fit into the cache of text features, each is scored every time.
     """
 
     def __init__(self, count: int, now: datetime) -> None:
@@ -57,7 +58,7 @@ class Load:
         )
 
     def envelopes(self, count: int) -> Iterator[Envelope]:
-        """So many observations, round by round."""
+        """The first `count` observations, round by round."""
         for number in range(count):
             round_, index = divmod(number, len(self.posts))
             yield self.envelope(index, round_)
@@ -69,14 +70,20 @@ async def publish(settings: Settings, envelopes: Iterator[Envelope], batch: int 
     topic = TopicNames.of(settings).posts_raw
     try:
         while some := list(islice(envelopes, batch)):
-            by_partition: dict[int, list[Outgoing]] = {}
-            for envelope in some:
-                key = envelope.payload.id.encode()
-                partition = partition_for(key, settings.topic_partitions)
-                by_partition.setdefault(partition, []).append(Outgoing(key, encode(envelope), envelope.headers()))
-            await producer.send(topic, by_partition)
+            await producer.send(topic, by_partition(some, settings.topic_partitions))
     finally:
         await producer.close()
+
+
+def by_partition(envelopes: Iterable[Envelope], partitions: int) -> dict[int, list[Outgoing]]:
+    """Observations as records, by the partition to which the publisher would send them."""
+    records: dict[int, list[Outgoing]] = {}
+    for envelope in envelopes:
+        key = envelope.payload.id.encode()
+        records.setdefault(partition_for(key, partitions), []).append(
+            Outgoing(key, encode(envelope), envelope.headers())
+        )
+    return records
 
 
 def _posts(count: int, now: datetime) -> tuple[str, Sequence[Post]]:
@@ -92,7 +99,7 @@ def _posts(count: int, now: datetime) -> tuple[str, Sequence[Post]]:
 
 
 def _young(post: Post, now: datetime, rng: Random) -> Post:
-    """The post as if it were of today: the state of an older one would not be kept."""
+    """The post with a creation time of today, since no state is kept for older posts."""
     return msgspec.structs.replace(post, created_utc=now - BEFORE_NOW - rng.random() * OLDEST)
 
 

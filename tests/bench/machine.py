@@ -1,4 +1,4 @@
-"""What the figures were measured on, and how much processor time each part took meanwhile."""
+"""The machine on which the figures were measured, and the processor time that each part took."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import psutil
 
 
 def description() -> dict[str, Any]:
-    """Cores, processor, memory, versions, and how busy the machine is by others (load average before the bench began)."""
+    """Cores, processor, memory, versions, and how busy the machine was before the bench began (load average)."""
     return {
         "cores": psutil.cpu_count(),
         "cpu": _cpu_model(),
@@ -38,7 +38,7 @@ class CpuMeter:
         self._before: dict[str, float] = {}
 
     def start(self) -> None:
-        """Begin, or begin again."""
+        """Start, or start again from 0."""
         self._before = self._now()
 
     def stop(self) -> dict[str, float]:
@@ -47,7 +47,7 @@ class CpuMeter:
         return {name: round(now[name] - before, 2) for name, before in self._before.items()}
 
     def ended(self) -> list[str]:
-        """The names of those that run no more."""
+        """The names of the processes that have ended."""
         return [name for name, pid in self._pids.items() if not _runs(pid)]
 
     def _now(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The database is down while observations come in: what the worker's memory does, and how fast the backlog drains afterwards."""
+"""The database is down while observations come in: how much memory the worker takes, and how fast it catches up."""
 
 import asyncio
 import time
@@ -24,10 +24,10 @@ Progress = Callable[[str], None]
 
 
 async def outage(stack: Stack, minutes: float, progress: Progress) -> dict[str, Any]:
-    """One worker at 1,000 events/s; after a warm-up PostgreSQL is stopped for so many minutes, then started.
+    """One worker at 1,000 events/s. After a warm-up PostgreSQL is stopped for this many minutes, then started.
 
-    `growth_mib` is the most memory during the outage above the median of the warm-up. `lag_is_seen` says that an operator sees the
-    outage: the metric at its end shows what came in meanwhile, less what comes in between two of its updates.
+    `growth_mib` is the maximal memory during the outage minus the median of the warm-up. `lag_is_seen` tells whether an
+    operator sees the outage: at its end the lag metric shows all records since its beginning, up to two updates late.
     """
     settings = await stack.installation("outage")
     worker = WorkerProcess(settings, "bench", stack.directory)
@@ -66,10 +66,10 @@ async def outage(stack: Stack, minutes: float, progress: Progress) -> dict[str, 
 
 
 async def backlog(stack: Stack, events: int, posts: int, progress: Progress) -> dict[str, Any]:
-    """A backlog drains: the database is down until everything is enriched, then it comes back.
+    """How fast a backlog drains: the database is down until all records are enriched, then it comes back.
 
-    Clock as for throughput: the database's commit timestamps, from the first commit to the last. The worker's queues are as full
-    as they can be meanwhile, so `rss_most_mib` is what an outage costs at most with records of this size.
+    Time is measured as for throughput: by commit timestamps of the database, from the first commit to the last. The
+    worker's queues are full meanwhile, so `rss_most_mib` is the most that an outage can cost with records of this size.
     """
     settings, load = await fill(stack, events, posts)
     await asyncio.to_thread(stack.postgres.stop)
@@ -101,7 +101,7 @@ async def backlog(stack: Stack, events: int, posts: int, progress: Progress) -> 
 
 
 def _buffers(settings: Settings) -> dict[str, int]:
-    """What one agent's queue holds at most."""
+    """The most that the queue of one agent holds."""
     runs = queue_runs(settings)
     return {"runs": runs, "records": runs * RUN_RECORDS, "mib": runs * RUN_BYTES // MIB}
 

@@ -1,4 +1,4 @@
-"""One worker from the raw topic to the database, the restore of its table, and the bare loop over the same topic as the limit."""
+"""One worker from the raw topic to the database, the restore of its table, and the bare loop over the same topic."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ Progress = Callable[[int], None]
 
 
 async def fill(stack: Stack, events: int, posts: int) -> tuple[Settings, dict[str, Any]]:
-    """A new installation whose raw topic holds so many observations."""
+    """A new installation whose raw topic holds this many observations."""
     settings = await stack.installation("pipeline")
     load = Load(posts, utcnow())
     await publish(settings, load.envelopes(events))
@@ -45,10 +45,10 @@ async def fill(stack: Stack, events: int, posts: int) -> tuple[Settings, dict[st
 async def throughput(
     stack: Stack, settings: Settings, events: int, progress: Progress, profile: Path | None
 ) -> dict[str, Any]:
-    """One worker works off the topic; it is stopped in the end, and its local state stays for `restore`.
+    """One worker processes the topic and is stopped at the end; its local state stays for `restore`.
 
-    Clock: the database's commit timestamps of the history rows, from the first commit to the last; meanwhile the bench
-    counts the rows every POLL_SECONDS to know the end. Processor seconds are of the same stretch, to one poll.
+    Time is measured by the database's commit timestamps of the history rows, from the first commit to the last. To
+    know the end, the bench counts the rows every POLL_SECONDS. Processor seconds are of the same time, up to one poll.
     """
     worker = WorkerProcess(settings, WORKER, stack.directory)
     started = time.monotonic()
@@ -72,8 +72,8 @@ async def throughput(
 async def restore(stack: Stack, settings: Settings) -> dict[str, Any]:
     """The worker starts without its local state and reads the changelog.
 
-    Clock: from the first answer of /ready that names assigned partitions to the first that says recovered, asked every
-    RESTORE_POLL_SECONDS. It includes what Faust does around the reading.
+    Time is measured from the first answer of /ready that names assigned partitions to the first that says recovered,
+    asked every RESTORE_POLL_SECONDS. It includes what Faust does before and after it reads.
     """
     records = await _changelog_records(settings)
     shutil.rmtree(settings.state_dir / "workers" / WORKER / "data")
@@ -89,7 +89,7 @@ async def restore(stack: Stack, settings: Settings) -> dict[str, Any]:
 
 
 async def bare(stack: Stack, settings: Settings, events: int, batch: int, progress: Progress) -> dict[str, Any]:
-    """The bare loop over the same topic into a database of its own; clock as for `throughput`."""
+    """The bare loop over the same topic into a database of its own, measured as `throughput` is."""
     settings = settings.model_copy(update={"database_url": SecretStr(await stack.database("bare"))})
     environment = os.environ | {
         "SIGNALFLOW_KAFKA": settings.kafka,
@@ -145,7 +145,7 @@ async def _until_stored(
     progress: Progress,
     on_first: Callable[[], Any] = lambda: None,
 ) -> tuple[float, dict[str, float]]:
-    """Wait until history holds every event; the time when the first was seen (time.monotonic), and processor seconds since."""
+    """Wait until history holds every event. Returns when the first was seen (time.monotonic), and CPU seconds since."""
     connection = await asyncpg.connect(settings.database_url.get_secret_value())
     deadline, first = time.monotonic() + DEADLINE_SECONDS, 0.0
     meter.start()
@@ -166,7 +166,7 @@ async def _until_stored(
 
 
 async def _when(worker: WorkerProcess, condition: Callable[[dict[str, Any]], bool]) -> float:
-    """When /ready first answered so (time.monotonic)."""
+    """When /ready first gave an answer that fulfils the condition (time.monotonic)."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     async with httpx.AsyncClient(timeout=DEADLINE_SECONDS) as client:
         while time.monotonic() < deadline:
@@ -178,7 +178,7 @@ async def _when(worker: WorkerProcess, condition: Callable[[dict[str, Any]], boo
             if isinstance(answer, dict) and condition(answer):
                 return time.monotonic()
             await asyncio.sleep(RESTORE_POLL_SECONDS)
-    raise AssertionError(f"/ready did not come true:\n{worker.tail()}")
+    raise AssertionError(f"/ready never gave the expected answer:\n{worker.tail()}")
 
 
 async def _changelog_records(settings: Settings) -> int:

@@ -1,4 +1,4 @@
-"""Does a worker grow? A steady load for as long as is asked for."""
+"""Does the memory of a worker grow? A steady load for a given time."""
 
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -10,12 +10,13 @@ from tests.integration.workers import WorkerProcess, count, eventually
 
 PER_SECOND = 200
 POSTS = 20_000
-# Caches fill, each post is seen eight times, and RocksDB has the files that it keeps until it merges them for the first time, which at
-# this rate is after a quarter of an hour; nearly all of it stands after ten minutes. A shorter run, a trial, warms up half its time.
+# By then caches are full, each post has been observed often, and RocksDB has nearly all the files that it keeps until
+# its first compaction, which at this rate comes after a quarter of an hour. A shorter trial warms up for half of its
+# time.
 WARM_UP_SECONDS = 600.0
-# Growth is the median of the last window against that of the first after the warm-up.
+# Growth compares the median of the last window with the median of the first window after the warm-up.
 WINDOW_SHARE = 0.15
-# Of memory. Open files rise and fall with RocksDB's compaction, over minutes: no two windows of them need be alike.
+# For memory only. The number of open files rises and falls over minutes with RocksDB's compaction, also without a leak.
 MOST_GROWTH = 0.05
 
 

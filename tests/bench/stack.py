@@ -1,4 +1,4 @@
-"""The stack that is measured: the embedded Kafka and PostgreSQL as `signalflow up` starts them, durable, in a directory of their own."""
+"""The stack that is measured: Kafka and PostgreSQL as `signalflow up` starts them, durable, in their own directory."""
 
 import uuid
 from collections.abc import Iterator
@@ -19,20 +19,20 @@ from signalflow.settings import Settings
 from signalflow.storage.migrate import upgrade
 
 PARTITIONS = 12
-# The one setting that differs from `signalflow up`: the server notes when each transaction committed, by its own clock.
+# The one setting that differs from `signalflow up`: the server records when each transaction committed.
 MEASURED = {"track_commit_timestamp": "on"}
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Running servers."""
+    """Running servers, on which each measurement gets an installation of its own."""
 
     kafka: EmbeddedKafka
     postgres: EmbeddedPostgres
     directory: Path
 
     async def installation(self, name: str) -> Settings:
-        """Settings of an installation of its own on these servers: topics made, schema made, nothing in it."""
+        """The settings of a new installation on these servers, with its topics and its schema, both empty."""
         unique = f"{name}-{uuid.uuid4().hex[:6]}"
         settings = Settings(
             kafka=self.kafka.bootstrap,
@@ -46,7 +46,7 @@ class Stack:
         return settings
 
     async def database(self, name: str) -> str:
-        """The URL of a fresh database with the current schema."""
+        """The URL of a new database with the current schema."""
         database = f"bench_{name}_{uuid.uuid4().hex[:6]}"
         connection = await asyncpg.connect(self.postgres.url("postgres"))
         try:
@@ -57,7 +57,7 @@ class Stack:
         return self.postgres.url(database)
 
     def pids(self) -> dict[str, int]:
-        """The servers' processes."""
+        """The process ids of the servers."""
         kafka = next(child.pid for child in psutil.Process().children() if child.name() == "java")
         assert self.postgres.pid is not None
         return {"kafka": kafka, "postgres": self.postgres.pid}
@@ -65,7 +65,7 @@ class Stack:
 
 @contextmanager
 def running_stack(directory: Path) -> Iterator[Stack]:
-    """Start the servers, and stop them at the end. Their data are the caller's to remove."""
+    """Start the servers, and stop them at the end. The caller removes their data."""
     broker, controller, port = free_ports(3)
     kafka = EmbeddedKafka(directory / "kafka", [broker], [controller])
     postgres = EmbeddedPostgres(directory / "postgres", port, MEASURED)
@@ -79,7 +79,7 @@ def running_stack(directory: Path) -> Iterator[Stack]:
 
 
 class Commits(NamedTuple):
-    """What history holds, by the database's commit clock."""
+    """The rows and transactions of the history, by the commit timestamps of the database."""
 
     rows: int
     transactions: int
@@ -89,12 +89,13 @@ class Commits(NamedTuple):
 
     @property
     def per_second(self) -> float:
-        """Rows a second; those of the first commit were made before the clock began and do not count."""
+        """Rows per second, without the rows of the first commit, which were written before the time began."""
         return (self.rows - self.rows_of_first) / self.seconds
 
 
 _COMMITS = """
-SELECT sum(rows)::int, count(*)::int, (array_agg(rows ORDER BY at))[1]::int, extract(epoch FROM max(at) - min(at))::float8
+SELECT sum(rows)::int, count(*)::int, (array_agg(rows ORDER BY at))[1]::int,
+    extract(epoch FROM max(at) - min(at))::float8
 FROM (
     SELECT count(*) AS rows, pg_xact_commit_timestamp(xmin) AS at FROM post_metrics_history GROUP BY xmin
 ) AS transactions

@@ -1,4 +1,4 @@
-"""Figures of a sample."""
+"""Quantiles of measured values."""
 
 from collections.abc import Sequence
 

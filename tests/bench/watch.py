@@ -1,4 +1,4 @@
-"""A worker under a steady load, and what it takes meanwhile: memory, open files, lag."""
+"""A worker under a steady load, and its memory, open files and lag meanwhile."""
 
 import asyncio
 import time
@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import psutil
 
 from signalflow.clock import utcnow
-from signalflow.events import encode
-from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from tests.bench.load import Load
+from tests.bench.load import Load, by_partition
 from tests.integration.workers import WorkerProcess
 
 SEND_EVERY_SECONDS = 0.1
@@ -21,7 +20,7 @@ MIB = 1 << 20
 
 
 class Sample(NamedTuple):
-    """One look at a worker. `seconds` since the watch began; `lag` in records, of all source topics."""
+    """One measurement of a worker: `seconds` since the watch began, `lag` in records over all source topics."""
 
     seconds: float
     rss_mib: float
@@ -30,7 +29,7 @@ class Sample(NamedTuple):
 
 
 class Steady:
-    """Sends observations of `posts` posts, round by round, so many a second; `sent` counts those that Kafka has confirmed."""
+    """Sends `per_second` observations of `posts` posts, round by round; `sent` counts the ones that Kafka confirmed."""
 
     def __init__(self, settings: Settings, posts: int, per_second: int) -> None:
         self._settings, self._per_second = settings, per_second
@@ -38,7 +37,7 @@ class Steady:
         self.sent = 0
 
     async def run(self, seconds: float) -> None:
-        """Send for so long. Falls behind, instead of sending less, when the machine is too slow."""
+        """Send for `seconds`. On a machine that is too slow it takes longer, instead of sending less."""
         producer = ConfirmedProducer(self._settings, "bench")
         topic = TopicNames.of(self._settings).posts_raw
         began, sent = time.monotonic(), 0
@@ -54,18 +53,13 @@ class Steady:
             await producer.close()
 
     def _batch(self, records: int) -> dict[int, list[Outgoing]]:
-        by_partition: dict[int, list[Outgoing]] = {}
-        for _ in range(records):
-            round_, index = divmod(next(self._numbers), len(self._load.posts))
-            envelope = self._load.envelope(index, round_, utcnow())
-            key = envelope.payload.id.encode()
-            partition = partition_for(key, self._settings.topic_partitions)
-            by_partition.setdefault(partition, []).append(Outgoing(key, encode(envelope), envelope.headers()))
-        return by_partition
+        rounds = (divmod(next(self._numbers), len(self._load.posts)) for _ in range(records))
+        envelopes = (self._load.envelope(index, round_, utcnow()) for round_, index in rounds)
+        return by_partition(envelopes, self._settings.topic_partitions)
 
 
 class Watch:
-    """Looks at a worker at an interval, from `async with` to its end."""
+    """Takes a sample of a worker at an interval, from the beginning of the `async with` block to its end."""
 
     def __init__(self, worker: WorkerProcess, every_seconds: float, progress: Callable[[str], None]) -> None:
         self._worker, self._every, self._progress = worker, every_seconds, progress
@@ -84,7 +78,7 @@ class Watch:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def look(self) -> Sample:
-        """A sample of now."""
+        """Take a sample now."""
         assert self._worker.poll() is None, f"the worker ended:\n{self._worker.tail()}"
         lag = await self._worker.metric("signalflow_consumer_lag")
         rss = self._process.memory_info().rss / MIB
@@ -100,7 +94,7 @@ class Watch:
             await asyncio.sleep(self._every)
 
     def since(self, seconds: float) -> list[Sample]:
-        """The samples from a moment of the watch on."""
+        """The samples taken `seconds` after the watch began, or later."""
         return [sample for sample in self.samples if sample.seconds >= seconds]
 
     def now(self) -> float:
@@ -109,5 +103,5 @@ class Watch:
 
 
 def thinned(samples: list[Sample], most: int = 60) -> list[dict[str, Any]]:
-    """At most so many samples, evenly chosen, for the report."""
+    """About `most` evenly chosen samples, for the report."""
     return [sample._asdict() for sample in samples[:: max(len(samples) // most, 1)]]

@@ -1,21 +1,18 @@
-"""How long a page of the feed takes at a million posts: the real API over loopback, signed in, asked at random moments."""
+"""How long a page of the post list takes with a million posts: the real API, asked over loopback at random times."""
 
 import asyncio
-import os
-import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import aiohttp
 import asyncpg
+import httpx
 import orjson
 import psutil
 from pydantic import SecretStr
@@ -24,29 +21,29 @@ from signalflow.clock import utcnow
 from signalflow.settings import Settings
 from signalflow.storage.post_orders import ORDERS
 from tests.api_clients import bearer, test_secret
+from tests.bench.api import running_api
 from tests.bench.posts import make_posts, size_of
 from tests.bench.stack import Stack
 from tests.bench.statistics import quantiles
 
 PER_SECOND = 50
 PAGE_SIZE = 100
-# One request in so many asks for the page after an earlier answer.
+# One request in this many asks for the page after an earlier answer.
 NEXT_PAGE_EVERY = 4
 WARM_UP_REQUESTS = 100
-# The default order is measured for all of the time, each of the others for this part of it.
+# The default order is measured for the full time, each other order for this share of it.
 SHARE_OF_OTHERS = 1 / 3
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
-# Connections that a browser or a proxy would keep open.
+# Browsers and proxies keep connections open; these are as many.
 CONNECTIONS = 20
 
 Progress = Callable[[str], None]
 
 
-async def feed(
+async def post_list(
     stack: Stack, posts: int, seconds: int, progress: Progress, profile: Path | None = None
 ) -> dict[str, Any]:
-    """Latency of pages by order, counted from the moment when a request was due, whether or not the ones before were answered."""
-    url = await stack.database("feed")
+    """The latency of pages by order, counted from the time when a request was due, even if it was sent late."""
+    url = await stack.database("post_list")
     progress(f"making {posts:,} posts")
     connection = await asyncpg.connect(url)
     began = time.perf_counter()
@@ -55,23 +52,20 @@ async def feed(
     await connection.close()
     settings = Settings(database_url=SecretStr(url), api_secret=SecretStr(test_secret))
     timeout = aiohttp.ClientTimeout(total=30)
-    async with (
-        _running_api(url) as (address, process),
-        aiohttp.ClientSession(
-            address,
-            headers=bearer(settings),
-            timeout=timeout,
-            auto_decompress=False,
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS),
-        ) as session,
-    ):
+    environment = {"SIGNALFLOW_DATABASE_URL": url, "SIGNALFLOW_RATE_LIMIT_PER_MINUTE": "100000"}
+    with running_api(_is_ready, environment) as (address, process):
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+        session = aiohttp.ClientSession(
+            address, headers=bearer(settings), timeout=timeout, auto_decompress=False, connector=connector
+        )
         profiling = _profiling(process.pid, profile) if profile else None
-        for order in ORDERS:
-            share = 1 if order == "newest" else SHARE_OF_OTHERS
-            progress(f"{order}: {seconds * share:.0f} s")
-            result[order] = await _order(session, order, seconds * share, process.pid)
+        async with session:
+            for order in ORDERS:
+                share = 1 if order == "newest" else SHARE_OF_OTHERS
+                progress(f"{order}: {seconds * share:.0f} s")
+                result[order] = await _order(session, order, seconds * share, process.pid)
         if profiling:
-            # An interrupt ends the recording and writes it.
+            # On an interrupt py-spy ends the recording and writes it.
             profiling.send_signal(signal.SIGINT)
             profiling.wait(30)
     return result | {"requests_per_s": PER_SECOND, "page_size": PAGE_SIZE}
@@ -114,40 +108,10 @@ def _cpu(pid: int) -> float:
     return float(times.user + times.system)
 
 
-@asynccontextmanager
-async def _running_api(url: str) -> AsyncIterator[tuple[str, "subprocess.Popen[str]"]]:
-    """The API as an operator starts it; its address and its process."""
-    environment = os.environ | {
-        "SIGNALFLOW_DATABASE_URL": url,
-        "SIGNALFLOW_API_SECRET": test_secret,
-        "SIGNALFLOW_RATE_LIMIT_PER_MINUTE": "100000",
-    }
-    command = [sys.executable, "-c", "from signalflow.cli.main import main; main()", "api", "--port", "0"]
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(  # noqa: ASYNC220 (nothing else runs yet)
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            end = time.monotonic() + 60
-            while True:
-                log.seek(0)
-                text = log.read()
-                found = _ADDRESS.search(text)
-                if found and await _answers(found[0]):
-                    break
-                assert process.poll() is None and time.monotonic() < end, f"the API did not start:\n{text}"  # noqa: PT018
-                await asyncio.sleep(0.1)
-            yield found[0], process
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-async def _answers(address: str) -> bool:
+def _is_ready(address: str, _log: str) -> bool:
     try:
-        async with aiohttp.ClientSession() as session, session.get(f"{address}/ready") as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
+        return httpx.get(f"{address}/ready", trust_env=False).status_code == httpx.codes.OK
+    except httpx.HTTPError:
         return False
 
 
