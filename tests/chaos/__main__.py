@@ -1,4 +1,7 @@
-"""`make chaos`: one seed of the fault suite. Exit status 0: nothing lost, doubled or wrong, and the recovery goals met; 1: not so."""
+"""`make chaos` runs one seed of the fault suite.
+
+Exit status 0: nothing is lost, duplicated or wrong, and recovery was in time. 1: something is, or recovery was late.
+"""
 
 import argparse
 import asyncio

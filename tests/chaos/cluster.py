@@ -1,4 +1,4 @@
-"""The stack under fault: three brokers, a database, a Reddit, workers, and a proxy on every link between them."""
+"""The stack for faults: three brokers, PostgreSQL, a simulated Reddit, workers, and a proxy on every link."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,8 @@ RESTART_SECONDS = 0.5
 # A stop that hangs ends by itself after 20 s.
 STOP_SECONDS = 25.0
 
-# Short limits, so that a fault and its end fit into seconds; the poison of a run must not stop the workers.
+# Short limits, so that a fault and its end take seconds. The limit of dead letters is off: poison must not stop a
+# worker.
 WORKER_ENVIRONMENT = {
     "SIGNALFLOW_TOPIC_REPLICATION": "3",
     "SIGNALFLOW_BROKER_SESSION_TIMEOUT": "6",
@@ -52,7 +53,7 @@ WORKER_ENVIRONMENT = {
 
 @dataclass
 class Cluster:
-    """What runs. `settings` lead past the proxies: they are the harness's own way in."""
+    """The running parts. `settings` are for the harness itself and bypass the proxies."""
 
     directory: Path
     rnd: random.Random
@@ -65,17 +66,16 @@ class Cluster:
     reddit_link: Proxy
     workers: dict[str, WorkerProcess]
     busy: dict[str, asyncio.Lock] = field(default_factory=dict)
-    """Held while a fault is at work on a worker, so that two do not meet on one."""
+    """One lock per worker. A fault holds it, so that two faults never hit one worker at once."""
     down: set[str] = field(default_factory=set)
     """Workers that a fault has stopped on purpose."""
-    brokers_down: set[int] = field(default_factory=set)
-    """Whether a broker was down at some time since the last stop of a worker began."""
+
     ended: list[str] = field(default_factory=list)
     """Workers that ended by themselves, with the end of their log."""
 
     @asynccontextmanager
     async def victim(self, name: str | None = None) -> AsyncIterator[WorkerProcess]:
-        """One of the three workers (by name, or a random one that no fault has), held until the block ends."""
+        """Lock one of the workers for this block: the named one, or a random one of three that no fault has hit."""
         if name is None:
             free = [each for each in WORKERS if not self.busy[each].locked()] or list(WORKERS)
             name = self.rnd.choice(free)
@@ -84,14 +84,15 @@ class Cluster:
             yield self.workers[name]
 
     def kill(self, worker: WorkerProcess) -> None:
-        """SIGKILL."""
+        """Send SIGKILL to a worker."""
         self.down.add(worker.name)
         worker.kill()
 
     async def stop(self, worker: WorkerProcess) -> None:
-        """SIGTERM; raises AssertionError when it does not end in order, in time.
+        """Send SIGTERM to a worker. Raises AssertionError when it does not stop properly and in time.
 
-        A stop that cannot end in order, as without brokers, may end by its own limit, with status 1: what was not committed comes again.
+        A worker that cannot stop properly, for example without brokers, may end itself with status 1 when its time is
+        over. Records that it has not committed are then delivered again.
         """
         self.down.add(worker.name)
         worker.signal(signal.SIGTERM)
@@ -103,9 +104,9 @@ class Cluster:
         )
 
     async def start(self, worker: WorkerProcess, **environment: str) -> None:
-        """Start a worker again, and wait until it has its partitions; one that ends meanwhile is started once more, as supervisors do.
+        """Start a worker again, and wait until it has its partitions. If it ends meanwhile, start it once more.
 
-        Ends without an error when it is not ready in time: what that means for records is measured elsewhere.
+        Returns without an error when it is not ready in time: the effect on records is measured elsewhere.
         """
         worker.start(**environment)
         self.down.discard(worker.name)
@@ -123,19 +124,18 @@ class Cluster:
         self.ended.append(f"{worker.name} ended by itself with {worker.poll()}:\n{worker.tail(40)}")
 
     async def kill_broker(self, node: int) -> None:
-        """SIGKILL."""
-        self.brokers_down.add(node)
+        """Send SIGKILL to a broker."""
+
         await asyncio.to_thread(self.kafka.kill_broker, node)
 
     async def restart_brokers(self, *nodes: int) -> None:
-        """Start killed brokers again and wait until the cluster knows all three."""
+        """Start killed brokers again, and wait until the cluster has all three."""
         for node in nodes:
             self.kafka.start_broker(node)
         await eventually(self.kafka.ready, BROKER_SECONDS, lambda: f"brokers {nodes} do not come back")
-        self.brokers_down.difference_update(nodes)
 
     async def watch(self) -> None:
-        """Start workers again that ended by themselves, as an operator's supervisor does, and take it down."""
+        """Restart workers that ended by themselves, as a supervisor would, and record that they ended."""
         while True:
             for name in WORKERS:
                 if not self.busy[name].locked() and name not in self.down:
@@ -151,7 +151,7 @@ class Cluster:
 
 @asynccontextmanager
 async def running_cluster(directory: Path, rnd: random.Random, activity: float) -> AsyncIterator[Cluster]:
-    """A started stack, ready to work; everything is stopped at the end of the block."""
+    """Start the stack and wait until it is ready; stop everything at the end of the block."""
     cluster = _planned(directory, rnd, activity)
     proxies = [*cluster.broker_links, *cluster.database_links.values(), cluster.reddit_link]
     try:

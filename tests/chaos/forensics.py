@@ -1,4 +1,4 @@
-"""What a failed run leaves behind: for a post that went wrong, all that any log says of it."""
+"""For a failed run: all records of a post whose rows are wrong."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from tests.integration.workers import read_topic
 
 
 async def story_of(settings: Settings, post_id: str) -> str:
-    """Every raw, enriched and changelog record of one post, in order of offsets."""
+    """All raw, enriched and changelog records of one post, each in order of offsets."""
     names, key = TopicNames.of(settings), post_id.encode()
     lines = []
     for record in await read_topic(settings, names.posts_raw):

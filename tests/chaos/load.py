@@ -1,4 +1,4 @@
-"""Observations that the harness publishes itself, beside what the poller finds: disordered, repeated, late, and two in one batch."""
+"""Observations that the harness itself publishes: some are out of order, repeated, late, or two in one batch."""
 
 import asyncio
 import random
@@ -25,16 +25,16 @@ TITLES = (
     "I HATE this update!!! It broke everything :(",
     "A quiet day at the library",
 )
-# How the harness breaks the order of observations, and the share of all that each kind gets.
+# The ways in which the harness breaks the order of observations; all are equally frequent.
 DISORDER = ("redelivered", "reordered", "an hour late", "two in one batch")
 Identity = tuple[str, datetime]
 
 
 @dataclass
 class Load:
-    """Makes observations, each post's in order of time except where disorder is the purpose.
+    """Makes observations: each post's in order of time, but for a share that breaks the order on purpose.
 
-    `disordered`: which observations were made out of order, by kind. `confirmed`: all that the brokers have confirmed.
+    `disordered`: the observations that break the order, by kind. `confirmed`: all observations that brokers confirmed.
     """
 
     settings: Settings
@@ -45,7 +45,7 @@ class Load:
     confirmed: set[Identity] = field(default_factory=set)
     disordered: dict[str, list[Identity]] = field(default_factory=lambda: {kind: [] for kind in DISORDER})
     extra: deque[tuple[bytes, Outgoing]] = field(default_factory=deque)
-    """Records of others, with the key that chooses their partition, that go out with the next tick."""
+    """Records of others (poison) that are sent with the next tick, each with the key that chooses its partition."""
 
     def __post_init__(self) -> None:
         self._start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
@@ -56,7 +56,7 @@ class Load:
         self._topic = TopicNames.of(self.settings).posts_raw
 
     async def run(self) -> None:
-        """Publish for ever, at `per_second`."""
+        """Publish `per_second` observations until cancelled."""
         while True:
             began = time.monotonic()
             batch = self._batch(max(int(self.per_second * TICK_SECONDS), 1))
@@ -69,13 +69,13 @@ class Load:
         while self.extra:
             records.append(self.extra.popleft())
         batches: dict[int, list[Outgoing]] = {}
-        for place, record in records:
-            batches.setdefault(partition_for(place, self.settings.topic_partitions), []).append(record)
+        for routing_key, record in records:
+            batches.setdefault(partition_for(routing_key, self.settings.topic_partitions), []).append(record)
         while True:
             try:
                 await self._producer.send(self._topic, batches)
             except Retryable:
-                # Brokers are among what is killed: the same again, and some of it may be in the log twice then.
+                # Brokers are killed too. Sending all of it again may put some records into the topic twice.
                 await asyncio.sleep(0.2)
             else:
                 break
@@ -108,7 +108,7 @@ class Load:
         return f"k{self.rnd.randrange(POSTS)}"
 
     def _next(self, post_id: str, late: timedelta = timedelta()) -> Envelope:
-        """The post's next observation, a minute after the one before (so that "an hour late" is a moment of its own)."""
+        """The post's next observation, a minute after the one before. No other has the time of one "an hour late"."""
         moment = self._moments[post_id] = self._moments.get(post_id, -1) + 1
         score = self._scores[post_id] = self._scores.get(post_id, 0) + self.rnd.randrange(100)
         return observation(
@@ -122,5 +122,5 @@ class Load:
         )
 
     async def close(self) -> None:
-        """End the producer."""
+        """Close the producer."""
         await self._producer.close()

@@ -1,4 +1,4 @@
-"""Records that nobody should send: each kind by hand, and thousands of valid ones with something changed at random."""
+"""Records that nobody should send: some of each kind written by hand, and thousands of valid ones changed at random."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-# Each poisoned record is known by this header, wherever it ends.
+# A poisoned record is recognised by this header, wherever it ends up.
 HEADER = "chaos"
 Expectation = Literal["dead", "stored", "either"]
 # The topic's limit counts the whole batch; this is just below it.
@@ -16,7 +16,7 @@ JUST_BELOW_LIMIT = (1 << 20) - 4_096
 
 @dataclass(frozen=True)
 class Poison:
-    """A record, and what must become of it: set aside, stored all the same, or (mutations) one of the two."""
+    """A record, and what must become of it: "dead" (a dead letter), "stored", or for random changes "either"."""
 
     number: int
     kind: str
@@ -26,7 +26,7 @@ class Poison:
 
     @property
     def headers(self) -> tuple[tuple[str, bytes], ...]:
-        """What must come back untouched; a header that is no UTF-8 too."""
+        """Headers that the dead letter must keep as they are; one of them is not UTF-8."""
         return ((HEADER, f"{self.kind}:{self.number}".encode()), ("odd", b"\xff\x00\xfe"))
 
 
@@ -86,7 +86,7 @@ CHANGES: dict[str, list[tuple[Change, Expectation]]] = {
         (_metadata(observed_at="2026-02-30T00:00:00Z"), "dead"),
         (_metadata(observed_at="0000-00-00T00:00:00Z"), "dead"),
         (_metadata(observed_at="2026-01-01T00:00:00"), "dead"),
-        # Only the table knows that there was no Reddit then.
+        # Only the table rejects a time before Reddit existed.
         (_before_reddit, "dead"),
         (_payload(created_utc="9998-01-01T00:00:00Z"), "dead"),
         (_payload(created_utc="0001-01-01T00:00:00Z"), "dead"),
@@ -104,7 +104,7 @@ CHANGES: dict[str, list[tuple[Change, Expectation]]] = {
         (_payload(body="b" * JUST_BELOW_LIMIT), "dead"),
     ],
 }
-# Bytes that are no document at all, given a valid one.
+# For each kind, functions that turn the bytes of a valid document into bytes that are not.
 BYTES: dict[str, list[tuple[Callable[[bytes], bytes | None], Expectation]]] = {
     "not JSON": [
         (lambda _: b"", "dead"),
@@ -184,7 +184,7 @@ def by_hand(first: int) -> Iterator[Poison]:
 
 
 def for_every_stage(first: int) -> Iterator[Poison]:
-    """One that is no document and one that only the table refuses: dead letters of both agents."""
+    """A record that is no document, and one that only the table rejects: both agents write a dead letter."""
     document = valid(first + 1, datetime.now(UTC))
     _before_reddit(document)
     yield Poison(first, "not JSON", f"z{first}".encode(), b"hello", "dead")
@@ -192,7 +192,8 @@ def for_every_stage(first: int) -> Iterator[Poison]:
 
 
 VALUES: tuple[Any, ...] = (
-    None, True, 0, -1, 2**31, 2**64, 1e308, "", "\x00", "\u2028", "a" * 5_000, [], {}, [[]], "2026-01-01T00:00:00Z", "nan", -0.0,
+    None, True, 0, -1, 2**31, 2**64, 1e308, "", "\x00", "\u2028", "a" * 5_000, [], {}, [[]],
+    "2026-01-01T00:00:00Z", "nan", -0.0,
 )  # fmt: skip
 
 
@@ -202,12 +203,12 @@ def mutated(number: int, rnd: random.Random) -> Poison:
     value: bytes
     if rnd.random() < 0.6:
         for _ in range(rnd.randint(1, 3)):
-            place = rnd.choice([document, *(part for part in document.values() if isinstance(part, dict) and part)])
-            name = rnd.choice(list(place))
+            part = rnd.choice([document, *(value for value in document.values() if isinstance(value, dict) and value)])
+            name = rnd.choice(list(part))
             if rnd.random() < 0.25:
-                del place[name]
+                del part[name]
             else:
-                place[name] = rnd.choice(VALUES)
+                part[name] = rnd.choice(VALUES)
         value = _bytes(document)
     else:
         spoiled = bytearray(_bytes(document))

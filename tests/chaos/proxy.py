@@ -1,4 +1,4 @@
-"""A TCP proxy that makes a link slow, silent or broken, without either end knowing of it."""
+"""A TCP proxy that makes the connections between two programs slow, silent or broken."""
 
 import asyncio
 import contextlib
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from signalflow.local.ports import LOOPBACK
 
 CHUNK = 1 << 16
-# Closes with a reset instead of a farewell.
+# The connection is closed with a reset (RST), not with FIN.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 @dataclass(eq=False)
-class _Link:
-    """One connection through the proxy. `is_dead`: a half-open one, whose client never hears of its server again."""
+class _Connection:
+    """One connection through the proxy. `is_dead`: it is half open, and its client never hears of the server again."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
@@ -36,7 +36,7 @@ class Proxy:
     def __init__(self, port: int, upstream: int) -> None:
         self.port, self.upstream = port, upstream
         self._server: asyncio.Server | None = None
-        self._links: set[_Link] = set()
+        self._links: set[_Connection] = set()
         self._delay = 0.0
         self._is_cut = False
         self._flows = asyncio.Event()
@@ -55,15 +55,15 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many connections pass through now."""
+        """The number of open connections."""
         return len(self._links)
 
     def slow(self, seconds: float) -> None:
-        """From now on every chunk is late by so much, in both directions."""
+        """From now on delay every chunk by `seconds`, in both directions."""
         self._delay = seconds
 
     def stall(self) -> None:
-        """Connections stay open, new ones are taken, and nothing passes until `heal`."""
+        """Pass nothing on until `heal`. Connections stay open, and new ones are accepted."""
         self._flows.clear()
 
     def cut(self) -> None:
@@ -73,13 +73,13 @@ class Proxy:
             link.reset()
 
     def half_open(self) -> None:
-        """The server's side of all connections is gone, the client's stays open in silence for good. New ones work."""
+        """Reset all connections to the server, and leave those to clients open but silent for good. New ones work."""
         for link in self._links:
             link.is_dead = True
             _reset(link.server)
 
     def heal(self) -> None:
-        """No fault any more; connections that were lost stay lost."""
+        """End the fault. Connections that were lost stay lost."""
         self._delay, self._is_cut = 0.0, False
         self._flows.set()
 
@@ -93,7 +93,7 @@ class Proxy:
         except OSError:
             _reset(writer)
             return
-        link = _Link(writer, upstream)
+        link = _Connection(writer, upstream)
         link.pumps = [
             asyncio.create_task(self._pump(link, reader, upstream)),
             asyncio.create_task(self._pump(link, upstream_reader, writer)),
@@ -102,13 +102,13 @@ class Proxy:
         try:
             await asyncio.wait(link.pumps, return_when=asyncio.FIRST_COMPLETED)
             if link.is_dead:
-                # The client finds out by itself, or never.
+                # The client must find out by itself.
                 await asyncio.wait(link.pumps[:1])
         finally:
             self._links.discard(link)
             link.reset()
 
-    async def _pump(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, link: _Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(CHUNK):
                 if self._delay:

@@ -1,4 +1,4 @@
-"""When records flow again after a fault: probes through every partition, and the moments at which they were seen in the tables."""
+"""When records flow again after a fault: probes go through every partition, and are looked for in the tables."""
 
 import asyncio
 import contextlib
@@ -15,47 +15,48 @@ from signalflow.kafka.producer import partition_for
 from signalflow.storage.pool import DATABASE_ERRORS
 from tests.integration.workers import observation
 
-# More than a state's ring holds would be in a backlog if one post were the only probe of its partition.
+# With one probe post per partition, a backlog would hold more of its observations than the ring of a state keeps.
 POSTS_A_PARTITION = 24
 LOOK_SECONDS = 0.1
 FLOWING_SECONDS = 3.0
 
 _NEWEST = "SELECT id, last_polled_at FROM posts WHERE id = ANY($1)"
-# Changes with everything that the poller finds; its times are of a clock that a fault may have set wrong.
+# This result changes with every new observation of the poller. Its times cannot be used: a fault may set its clock
+# wrong.
 _FROM_REDDIT = (
     "SELECT count(*), sum(extract(epoch FROM last_polled_at)), sum(current_score) FROM posts WHERE id ~ '^[0-9]'"
 )
-# What was published before a fault is in the tables by then.
+# Records published before a fault are in the tables after this time.
 ON_THE_WAY_SECONDS = 1.0
 
 
 @dataclass
 class Seen:
-    """Up to which moment everything sent was in the tables, each time it was looked at; epoch seconds, ascending."""
+    """At each time `at`, all records sent until `until` were in the tables. Epoch seconds, both ascending."""
 
     at: list[float] = field(default_factory=list)
     until: list[float] = field(default_factory=list)
 
     def add(self, at: float, until: float) -> None:
-        """A look at `at` found all that was sent until `until`."""
+        """At the time `at`, all records sent until `until` are in the tables."""
         if not self.until or until > self.until[-1]:
             self.at.append(at)
             self.until.append(until)
 
     def recovered_at(self, moment: float) -> float | None:
-        """When something that was sent after this moment was seen; None: not yet."""
+        """When a record sent after this moment was in the tables; None: not yet."""
         index = bisect_left(self.until, moment)
         return self.at[index] if index < len(self.at) else None
 
     def behind(self, now: float) -> float:
-        """How old the newest sight is."""
+        """How many seconds the tables are behind; infinity before the first probe arrived."""
         return now - self.until[-1] if self.until else float("inf")
 
 
 class Probes:
-    """One post after another through every partition, and whether they arrive.
+    """Probe posts for every partition, and whether they arrive in the tables.
 
-    `load`: probes of the harness, all partitions must be through. `reddit`: posts that came through the poller.
+    `load`: the harness's probes, which must arrive in all partitions. `reddit`: posts that the poller found.
     """
 
     def __init__(self, partitions: int) -> None:
@@ -75,7 +76,7 @@ class Probes:
         ]
 
     async def watch(self, url: str) -> None:
-        """Look at the tables for ever; a database that is away is asked again."""
+        """Query the tables until cancelled, also while the database comes and goes."""
         while True:
             with contextlib.suppress(*DATABASE_ERRORS):
                 connection = await asyncpg.connect(url, timeout=5, command_timeout=5)
@@ -101,7 +102,7 @@ class Probes:
             self.reddit.add(now, now - ON_THE_WAY_SECONDS)
 
     def flowing(self) -> bool:
-        """Whether records arrive now in every partition."""
+        """Whether records of every partition arrive now."""
         return self.load.behind(time.time()) < FLOWING_SECONDS
 
 

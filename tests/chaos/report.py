@@ -1,4 +1,4 @@
-"""The table at the end of a run, and the same as JSON."""
+"""The result of a run, as a table and as JSON."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from tests.chaos.faults.base import Injection, Run
 from tests.chaos.faults.workers import SIGKILL, SIGTERM
 from tests.chaos.verdict import Verdict
 
-# From the issue: processing again so many seconds after the fault, when one of three workers is hit and nothing else is wrong.
+# Goals for recovery: when one of three workers is hit and nothing else is wrong, records flow again after these
+# seconds.
 GOALS = {SIGKILL: 15.0, SIGTERM: 5.0}
 
 
 @dataclass
 class Row:
-    """One kind. Differences are counted for the kind only where that is certain; None: see the totals."""
+    """One kind of fault or poison. Differences are None when they cannot be attributed to a kind; see the totals."""
 
     kind: str
     injections: int
@@ -30,7 +31,7 @@ class Row:
 
 @dataclass
 class Summary:
-    """A run in numbers. `goals`: by kind, the recovery times of the injections that were alone, in seconds, and whether all are in time."""
+    """A run in numbers. `goals`: by kind, the seconds that recovery took after faults that were alone, and the goal."""
 
     seed: int
     minutes: float
@@ -48,11 +49,11 @@ class Summary:
     ended_by_themselves: list[str]
     tables: dict[str, Any] = field(default_factory=dict)
     injections: list[dict[str, Any]] = field(default_factory=list)
-    """Every fault in order: seconds from the start, seconds until its cause was gone and until records flowed."""
+    """All faults in order: seconds from the start, seconds until its cause was gone and until records flowed again."""
 
     @property
     def nothing_wrong(self) -> bool:
-        """No record lost, doubled or wrong, and no other finding."""
+        """Whether no record is lost, duplicated or wrong, and there is no other finding."""
         return not (self.lost or self.duplicated or self.wrong or self.findings)
 
     @property
@@ -94,11 +95,11 @@ def summary(seed: int, minutes: float, run: Run, verdict: Verdict, no_time_for: 
         no_time_for=no_time_for,
         ended_by_themselves=run.cluster.ended,
         tables=verdict.report.as_dict(),
-        injections=[_told(run, each) for each in sorted(run.journal, key=lambda each: each.at)],
+        injections=[_as_row(run, each) for each in sorted(run.journal, key=lambda each: each.at)],
     )
 
 
-def _told(run: Run, injection: Injection) -> dict[str, Any]:
+def _as_row(run: Run, injection: Injection) -> dict[str, Any]:
     def after(moment: float | None) -> float | None:
         return None if moment is None else round(moment - injection.at, 2)
 
@@ -125,7 +126,7 @@ def _fault_row(kind: str, run: Run, verdict: Verdict, certain: int | None) -> Ro
         certain,
         certain,
         certain,
-        # What was not committed at the fault comes again when the partitions have a new owner.
+        # Records that were not committed at the fault are delivered again to the next owner of the partitions.
         _within(windows, verdict.repeats),
         round(quantile(times, 0.5), 1),
         round(quantile(times, 0.99), 1),

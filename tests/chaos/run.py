@@ -1,4 +1,4 @@
-"""One run: start the stack, let faults and records flow side by side, let it come to rest, compare."""
+"""One run: start the stack, inject faults while records flow, wait until all is processed, compare."""
 
 import asyncio
 import contextlib
@@ -22,9 +22,9 @@ from tests.chaos.recovery import Probes
 
 PER_SECOND = 120.0
 ACTIVITY = 4.0
-# 1,000 of each kind of disorder in three seeds: 340 a seed of 86,000 observations.
+# Three seeds together need 1,000 of each kind of disorder: 340 per seed, which has 86,000 observations.
 DISORDER_SHARE = 0.02
-# Posts that Reddit showed before the poller's first look count from here on.
+# Posts count when they are created this many seconds after records flow, or later, so that the poller is running.
 WARM_UP_SECONDS = 8.0
 MOST_STORIES = 5
 
@@ -38,7 +38,7 @@ async def run_seed(
     short: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> report.Summary:
-    """Run one seed; everything that it leaves is in `directory`."""
+    """Run one seed. Everything that it leaves behind is in `directory`."""
     _quiet(directory)
     rnd = random.Random(seed)
     began = time.monotonic()
@@ -72,7 +72,7 @@ async def run_seed(
 
 
 async def _tell_stories(run: Run, found: verdict.Verdict, directory: Path) -> None:
-    """Keep what the logs say of some posts whose rows are not right: the topics end with the run."""
+    """Keep all records of some posts whose rows are wrong, since the topics end with the run."""
     examples = [text for table in (found.report.posts, found.report.history) for text in table.examples]
     names = {match[1] for text in examples if (match := re.match(r"\w+: \W*([0-9a-z]+)", text))}
     for post_id in sorted(names)[:MOST_STORIES]:
@@ -80,7 +80,7 @@ async def _tell_stories(run: Run, found: verdict.Verdict, directory: Path) -> No
 
 
 def _quiet(directory: Path) -> None:
-    """What the harness's own clients say of servers that are away, as they should be, goes to a file."""
+    """Send the log of the harness's own clients to a file: they report servers that faults have stopped on purpose."""
     for name in ("aiokafka", "aiokafka.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     own = (directory / "harness.log").open("a", buffering=1)
@@ -88,7 +88,7 @@ def _quiet(directory: Path) -> None:
 
 
 async def _heal(run: Run) -> None:
-    """Nothing is wrong any more, and all workers have their partitions."""
+    """End all faults, and wait until all workers have their partitions."""
     cluster: Cluster = run.cluster
     for proxy in (*cluster.broker_links, *cluster.database_links.values(), cluster.reddit_link):
         proxy.heal()
@@ -112,7 +112,7 @@ async def _progress(run: Run, say: Callable[[str], None]) -> None:
 
 @asynccontextmanager
 async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Endless works that go on during the block. One that fails ends the block with its error."""
+    """Run endless coroutines during the block. If one fails, the block ends with its error."""
     block = asyncio.current_task()
     assert block is not None
     failed: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""What happens when: a plan made from the seed alone, four lanes of faults that overlap, and poison beside them."""
+"""When each fault happens. The seed decides the plan: four lanes of faults that overlap, and poison all the time."""
 
 import asyncio
 import random
@@ -20,15 +20,16 @@ from tests.chaos.faults import ALL
 from tests.chaos.faults.base import Fault, Injection, Lane, Run
 from tests.integration.workers import observation
 
-# A seed of this length has every fault's share; a shorter one so much less, and one of each at least.
+# A run of this length injects each fault as often as its `share` says; a shorter one proportionally less, but at least
+# once.
 FULL_MINUTES = 12.0
-# Of 10,000 mutated records in three seeds.
+# Three seeds together send 10,000 mutated records.
 MUTATED = 3_400
 POISON_SECONDS = 1.0
 BY_HAND_ROUNDS = 8
-# The start of a fault moves by at most so much of the time between two of its lane.
+# A fault starts late by a random part of the time between two faults of its lane, at most this share.
 JITTER = 0.3
-# A lane that is behind starts nothing new after so much of the time.
+# A lane that is behind its plan starts no more faults after this share of the planned time.
 LATEST = 1.35
 TOO_LARGE = "text over the limit at the producer"
 OVER_THE_LIMIT = 1 << 21
@@ -43,7 +44,7 @@ class Planned:
 
 
 def plan(seed: int, minutes: float, only: Sequence[str] = (), *, short: bool = False) -> dict[Lane, list[Planned]]:
-    """The faults of a run by lane, in order; the same for the same arguments. `only`: kinds that contain one of these words."""
+    """The faults of a run by lane, in order; equal for equal arguments. `only`: words of which a kind must have one."""
     rnd = random.Random(f"plan {seed}")
     chosen = [
         fault
@@ -68,7 +69,7 @@ def _spread(rnd: random.Random, faults: Iterable[Fault], minutes: float, *, once
 
 
 async def carry_out(run: Run, lanes: dict[Lane, list[Planned]], minutes: float) -> list[str]:
-    """All lanes side by side; returns the kinds for which there was no time."""
+    """Run all lanes concurrently; returns the kinds for which there was no time."""
     left = await asyncio.gather(*(_lane(run, planned, minutes) for planned in lanes.values()))
     return [kind for kinds in left for kind in kinds]
 
@@ -85,7 +86,7 @@ async def _lane(run: Run, planned: list[Planned], minutes: float) -> list[str]:
 
 
 async def poisoner(run: Run, minutes: float, share: float) -> None:
-    """Poison of every kind, again and again; `share` of the mutated records of a full seed, evenly over the time."""
+    """Send poison of every kind repeatedly, and `share` of a full seed's mutated records, evenly over the time."""
     settings = run.cluster.settings
     producer = ConfirmedProducer(settings, "chaos-poison")
     publisher = Publisher(producer, TopicNames.of(settings).posts_raw)
@@ -107,7 +108,7 @@ async def poisoner(run: Run, minutes: float, share: float) -> None:
 
 
 async def _too_large(run: Run, publisher: Publisher) -> None:
-    """What no topic takes is refused at the producer, and says so; the next publication goes through."""
+    """Publish a record that is too large for the topic. The publisher must report that it was not sent."""
     now = datetime.now(UTC)
     good = observation(f"large{len(run.poisons)}", now, created_at=now)
     injection = Injection(TOO_LARGE, now.timestamp(), flow="none", healed=now.timestamp())
@@ -118,5 +119,5 @@ async def _too_large(run: Run, publisher: Publisher) -> None:
 
 
 def _with_body(envelope: Envelope, body: str) -> Envelope:
-    """The envelope with a text that no decoder would let pass."""
+    """The envelope with a body that the decoder would reject."""
     return replace(envelope, payload=Post(**asdict(envelope.payload) | {"body": body}))

@@ -17,7 +17,7 @@ from tests.integration.workers import eventually
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
-# The crash of the machine is not among the faults: what a killed server wrote stays in the page cache.
+# Faults kill the server and not the machine, so what it wrote stays in the page cache, and fsync is not needed.
 OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_connections": "120", "shared_buffers": "64MB"}
 
 
@@ -29,18 +29,18 @@ class Database:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        """Start, and wait until it lets clients in."""
+        """Start, and wait until it accepts sessions."""
         await asyncio.to_thread(self.server.prepare)
-        # Started from the thread that lives as long as the run: the kernel ends the server with that thread.
+        # Started from the main thread, because the kernel ends the server when the thread that started it ends.
         self._process = spawn(self.server.launch(), self.server.log)
         await eventually(lambda: asyncio.to_thread(self.server.ready), START_SECONDS, self.server.log.read_text)
 
     async def stop_at_once(self) -> None:
-        """An immediate stop: no checkpoint, no farewell; the next start recovers from the log."""
+        """An immediate shutdown without a checkpoint; the next start recovers from the write-ahead log."""
         await self._end(signal.SIGQUIT)
 
     async def stop(self) -> None:
-        """An orderly stop, for good."""
+        """A fast shutdown at the end of a run."""
         await self._end(signal.SIGINT)
         await asyncio.to_thread(self.server.clean)
 
@@ -66,12 +66,12 @@ class Reddit:
         await eventually(lambda: asyncio.to_thread(answers, self.port), START_SECONDS, self.log.read_text)
 
     async def control(self, **command: Any) -> None:
-        """A fault or a command, see signalflow/simulator/control.py."""
+        """Send a fault or a command; see signalflow/simulator/control.py."""
         async with self._client() as client:
             (await client.post("/__ctl", json=command)).raise_for_status()
 
     async def status(self) -> dict[str, Any]:
-        """How many requests came, how many faults still wait for theirs."""
+        """The simulator's status: the number of requests so far, and of faults that still wait for a request."""
         return await self._get("/__ctl")
 
     async def requests(self, since: float) -> list[dict[str, Any]]:
@@ -80,11 +80,11 @@ class Reddit:
         return found
 
     async def truth(self, **query: Any) -> dict[str, Any]:
-        """What really happened, see signalflow/simulator/truth.py."""
+        """What really happened; see signalflow/simulator/truth.py."""
         return await self._get("/__truth", **query)
 
     async def stop(self) -> None:
-        """End it: from now on nothing is polled."""
+        """End the process; from now on the poller gets no answers."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()

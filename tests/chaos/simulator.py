@@ -7,7 +7,7 @@ import sys
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import start
 
-# Scores that move within minutes.
+# With this growth scores change within minutes.
 GROWTH = 40.0
 
 

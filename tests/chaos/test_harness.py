@@ -1,4 +1,4 @@
-"""The harness itself: a plan that a seed repeats, a proxy that does to a link what it says, faults that can be alone."""
+"""The harness itself: plans, the proxy, and faults that run alone."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from tests.chaos.faults.base import Gate
 from tests.chaos.proxy import Proxy
 from tests.chaos.recovery import Seen
 
-# From the issue's table, the least of injections of a kind over three seeds.
+# The least number of injections of each kind over three seeds that the project requires.
 LEAST = {
     "SIGTERM a worker": 20,
     "start a fourth worker and stop it": 20,
@@ -32,7 +32,7 @@ LEAST_BY_FAMILY = {"killed at ": 5, "Reddit: ": 10}
 LINKS = ("worker - database", "workers - broker", "poller - Reddit")
 
 
-def test_three_seeds_of_full_length_reach_the_counts_of_the_issue() -> None:
+def test_three_seeds_of_full_length_inject_every_fault_often_enough() -> None:
     counts = {fault.kind: 3 * fault.share for fault in ALL}
     wanted = LEAST | {
         kind: least for kind in counts for family, least in LEAST_BY_FAMILY.items() if kind.startswith(family)
@@ -40,12 +40,12 @@ def test_three_seeds_of_full_length_reach_the_counts_of_the_issue() -> None:
     assert {kind: counts.get(kind, 0) for kind, least in wanted.items() if counts.get(kind, 0) < least} == {}
     for link in LINKS:
         assert sum(count for kind, count in counts.items() if kind.startswith(link)) >= 10
-    # One dies beside every worker that is stopped.
+    # Whenever a worker is paused, another one is killed.
     assert counts["SIGKILL a worker"] + counts["SIGSTOP beyond the session timeout"] >= 20
     assert 3 * schedule.MUTATED >= 10_000
 
 
-def test_a_seed_repeats_its_plan_and_another_gives_another() -> None:
+def test_equal_seeds_give_equal_plans_and_other_seeds_other_plans() -> None:
     assert schedule.plan(7, 12) == schedule.plan(7, 12)
     assert schedule.plan(7, 12) != schedule.plan(8, 12)
 
@@ -55,7 +55,7 @@ def test_the_short_form_has_every_fault_at_most_once() -> None:
     assert len(kinds) == len(set(kinds)) == sum(fault.in_short_form for fault in ALL)
 
 
-def test_recovery_is_the_first_look_that_shows_what_was_sent_after_the_fault() -> None:
+def test_recovery_is_when_a_record_sent_after_the_fault_is_first_seen() -> None:
     seen = Seen()
     for at, until in ((10.0, 9.5), (11.0, 9.5), (14.0, 12.0), (15.0, 14.5)):
         seen.add(at, until)
@@ -64,7 +64,7 @@ def test_recovery_is_the_first_look_that_shows_what_was_sent_after_the_fault() -
     assert seen.recovered_at(14.8) is None
 
 
-async def test_a_fault_that_is_alone_waits_for_others_and_keeps_new_ones_out() -> None:
+async def test_a_fault_that_must_be_alone_waits_for_others_and_new_ones_wait_for_it() -> None:
     gate, order = Gate(), list[str]()
     release = asyncio.Event()
 
@@ -91,7 +91,7 @@ async def test_a_fault_that_is_alone_waits_for_others_and_keeps_new_ones_out() -
 
 @asynccontextmanager
 async def echo_behind_a_proxy() -> AsyncIterator[tuple[Proxy, asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A server that sends everything back, and a connection to it through a proxy."""
+    """A server that sends all data back, and a connection to it through a proxy."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(100):
@@ -111,13 +111,13 @@ async def echo_behind_a_proxy() -> AsyncIterator[tuple[Proxy, asyncio.StreamRead
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float = 5.0) -> bytes:
-    """What comes back for a byte."""
+    """Send a byte, and return the answer."""
     writer.write(b"x")
     async with asyncio.timeout(seconds):
         return await reader.read(1)
 
 
-async def test_a_healthy_proxy_passes_everything_on_and_a_slow_one_late() -> None:
+async def test_a_proxy_passes_everything_on_and_a_slow_one_does_so_late() -> None:
     async with echo_behind_a_proxy() as (proxy, reader, writer):
         assert await answer(reader, writer) == b"x"
         proxy.slow(0.1)
@@ -126,7 +126,7 @@ async def test_a_healthy_proxy_passes_everything_on_and_a_slow_one_late() -> Non
         assert asyncio.get_running_loop().time() - began >= 0.2
 
 
-async def test_a_silent_proxy_holds_what_it_gets_until_it_is_healed() -> None:
+async def test_a_silent_proxy_holds_data_back_until_it_is_healed() -> None:
     async with echo_behind_a_proxy() as (proxy, reader, writer):
         proxy.stall()
         with pytest.raises(TimeoutError):

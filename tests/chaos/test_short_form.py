@@ -1,6 +1,6 @@
-"""One injection of most kinds of faults on the same harness as `make chaos`; recovery times are printed, not asserted.
+"""A short run of `make chaos`: most kinds of faults, once each. Recovery times are printed, not asserted.
 
-SIGNALFLOW_TEST_SEED repeats a run. A run that fails keeps its logs where pytest keeps the test's directory.
+SIGNALFLOW_TEST_SEED repeats a run. The logs of a failed run are in pytest's temporary directory of the test.
 """
 
 import os

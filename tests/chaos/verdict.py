@@ -1,4 +1,4 @@
-"""What a run has come to: the tables against the log, the log against what was confirmed, the simulated Reddit against the tables."""
+"""The result of a run: tables compared with topics, topics with confirmed records, Reddit's truth with tables."""
 
 import time
 from collections import Counter
@@ -37,7 +37,7 @@ class PoisonVerdict:
 
 @dataclass
 class Verdict:
-    """All that was found. `raw_times`: append times (epoch seconds) of the raw records; `repeats`: of enriched records seen before."""
+    """All findings. `raw_times`, `repeats`: when raw and repeated enriched records were appended, in epoch seconds."""
 
     report: Report
     unsettled: list[str]
@@ -50,23 +50,23 @@ class Verdict:
 
     @property
     def lost(self) -> int:
-        """Rows and records that should be there and are not."""
+        """The number of rows and records that are missing."""
         tables = self.report.tables.values()
         return sum(table.missing for table in tables) + len(self.not_in_log) + len(self.never_stored)
 
     @property
     def duplicated(self) -> int:
-        """Rows that are there twice, or should not be there."""
+        """The number of rows that exist twice or should not exist."""
         return sum(table.duplicated + table.extra for table in self.report.tables.values())
 
     @property
     def wrong(self) -> int:
-        """Rows with a wrong value."""
+        """The number of rows with a wrong value."""
         return sum(table.wrong for table in self.report.tables.values())
 
     @property
     def findings(self) -> list[str]:
-        """Everything that is not as it should be, in words."""
+        """All that is wrong, in words."""
         found = [f"{name}: {text}" for name, table in self.report.tables.items() for text in table.examples]
         found += [f"confirmed, and not in the log: {text}" for text in self.not_in_log[:5]]
         found += [f"visible, and in no table or gap: {text}" for text in self.never_stored[:5]]
@@ -75,7 +75,10 @@ class Verdict:
 
 
 async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
-    """Wait until every post that Reddit has shown since it was made is stored or in a gap on record; how many there are, and which are in neither."""
+    """Wait until all posts that Reddit shows since their creation are stored.
+
+    Returns their number, and the posts that are neither stored nor in a recorded gap.
+    """
     until = time.time() - 30.0
     state: dict[str, Any] = {}
 
@@ -103,13 +106,16 @@ async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
 
 
 def _always_visible(post: dict[str, Any]) -> bool:
-    """Whether it was shown from its first second until now. One that moderators release later enters listings in the middle, where
-    nobody may look any more: that such a post is seen is not promised."""
+    """Whether listings have shown the post from its first second until now.
+
+    A post that moderators release later enters a listing in the middle, where the poller may not look any more. We do
+    not promise to see it.
+    """
     return any(begin <= post["created"] + 1 and end is None for begin, end in post["visible"])
 
 
 async def still(settings: Settings) -> list[str]:
-    """Wait until nothing new is published and everything is committed; what is not, in words."""
+    """Wait until nothing new is published and everything is committed. Returns what is not, in words."""
     names, log = TopicNames.of(settings), Log(settings, settings.app_id)
     last: dict[str, Any] = {"ends": None, "at": 0.0, "lag": "unknown"}
 
@@ -143,7 +149,7 @@ async def still(settings: Settings) -> list[str]:
 
 
 async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list[str]) -> Verdict:
-    """Compare everything."""
+    """Compare everything, after the run has come to rest."""
     settings, names = run.cluster.settings, TopicNames.of(run.cluster.settings)
     report = await verify(settings)
     raw = await read_topic(settings, names.posts_raw)
@@ -171,7 +177,7 @@ def _observed_at(value: bytes) -> datetime | None:
 
 
 def _kind(record: Any) -> str | None:
-    """The mark of a poisoned record."""
+    """The kind and number of a poisoned record; None for other records."""
     return next((value.decode() for name, value in record.headers if name == poison.HEADER), None)
 
 
@@ -203,11 +209,13 @@ async def _letter_rows(settings: Settings) -> Counter[tuple[int, int]]:
 def _poison(
     run: Run, raw: list[Any], enriched: list[Any], letters: list[Any], rows: Counter[tuple[int, int]]
 ) -> dict[str, PoisonVerdict]:
-    """Each poisoned record of the log: set aside whole, or stored, as its kind says; one of the two, and not both."""
+    """Whether each poisoned record became a complete dead letter or was stored, as its kind says, and never both."""
     expected = {f"{each.kind}:{each.number}": each for each in run.poisons}
     verdicts: dict[str, PoisonVerdict] = {kind: PoisonVerdict() for kind in dict.fromkeys(p.kind for p in run.poisons)}
     stored = {_source(record) for record in enriched}
-    dead = {_place(letter): letter for letter in letters if _header(letter, "dlq_topic") == raw[0].topic.encode()}
+    dead = {
+        _source_of_letter(letter): letter for letter in letters if _header(letter, "dlq_topic") == raw[0].topic.encode()
+    }
     refused_late = {_source(letter) for letter in letters if _header(letter, "dlq_topic") != raw[0].topic.encode()}
     met = set()
     for record in raw:
@@ -226,7 +234,7 @@ def _poison(
             verdict.examples.append(f"{mark} at {place}: {'stored' if place in stored else 'nowhere'}")
         elif is_dead and (wanted.expected == "stored" or (letter is not None and place in stored)):
             verdict.wrong += 1
-            verdict.examples.append(f"{mark} at {place}: set aside, and should be stored")
+            verdict.examples.append(f"{mark} at {place}: a dead letter, and should be stored")
         elif letter is not None and (letter.key, letter.value, _original(letter)) != (
             wanted.key,
             wanted.value,
@@ -248,7 +256,7 @@ def _header(record: Any, name: str) -> bytes:
     return next((bytes(value) for given, value in record.headers if given == name), b"")
 
 
-def _place(letter: Any) -> tuple[int, int]:
+def _source_of_letter(letter: Any) -> tuple[int, int]:
     return int(_header(letter, "dlq_partition")), int(_header(letter, "dlq_offset"))
 
 

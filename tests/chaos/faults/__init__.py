@@ -1,4 +1,4 @@
-"""All kinds of faults, one module a family."""
+"""All kinds of faults, one module per family."""
 
 from tests.chaos.faults import brokers, database, fail_points, links, reddit, workers
 from tests.chaos.faults.base import Fault

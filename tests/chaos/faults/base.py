@@ -1,4 +1,4 @@
-"""What every fault works with: the cluster, the journal of injections, and the gate that lets some faults be alone."""
+"""What all faults use: the run with its cluster and its journal, and the gate that keeps some faults alone."""
 
 import asyncio
 import random
@@ -15,16 +15,17 @@ from tests.chaos.poison import Poison
 from tests.chaos.recovery import Probes, Seen
 from tests.chaos.waiting import happens
 
-# Longest wait for records to flow again before the next fault of the same lane comes anyway; before one that is to be alone.
+# The next fault of a lane waits at most so long until records flow again; after a fault that was alone, the second
+# time.
 OVERLAP_SECONDS, PATIENCE_SECONDS = 12.0, 60.0
-# Whose records show that a fault has passed; none for what stops no record.
+# The records that show the recovery from a fault; "none" for a fault that stops no records.
 Flow = Literal["load", "reddit", "none"]
 Lane = Literal["first workers", "second workers", "servers", "reddit"]
 
 
 @dataclass
 class Injection:
-    """One fault as it happened. Times in epoch seconds; `healed` is when its cause was gone."""
+    """One fault as it happened. Times are epoch seconds; `healed` is when its cause was gone."""
 
     kind: str
     at: float
@@ -35,7 +36,7 @@ class Injection:
 
 
 class Gate:
-    """Lets faults overlap, except those that are to be alone (their recovery is measured against a goal)."""
+    """Lets faults overlap, except faults that must be alone because there is a goal for their recovery."""
 
     def __init__(self) -> None:
         self._together = 0
@@ -44,7 +45,7 @@ class Gate:
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[None]:
-        """Waits while a fault is alone, or wants to be."""
+        """Waits while another fault is alone or waits to be alone."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._is_alone)
             self._together += 1
@@ -57,7 +58,7 @@ class Gate:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Waits until no other fault is at work."""
+        """Waits until no other fault is active, and keeps new ones waiting."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._is_alone)
             self._is_alone = True
@@ -72,7 +73,7 @@ class Gate:
 
 @dataclass
 class Run:
-    """One run of the suite. `failures` are findings other than differences: a worker that did not stop, a fault that had no effect."""
+    """One run of the suite. `failures` are findings other than differences, such as a worker that did not stop."""
 
     cluster: Cluster
     rnd: random.Random
@@ -89,7 +90,7 @@ class Run:
     async def injecting(
         self, kind: str, *, alone: bool = False, flow: Flow = "load", detail: str = ""
     ) -> AsyncIterator[Injection]:
-        """The time from the fault's beginning to the end of its cause; a fault whose block raises is not counted."""
+        """Record a fault, from its beginning to the end of its cause. An AssertionError means that it had no effect."""
         injection = Injection(kind, time.time(), alone, flow, detail)
         try:
             yield injection
@@ -103,11 +104,11 @@ class Run:
         """Send these with the next records."""
         for each in poisons:
             self.poisons.append(each)
-            place = each.key or str(each.number).encode()
-            self.load.extra.append((place, Outgoing(each.key, each.value, each.headers)))
+            routing_key = each.key or str(each.number).encode()
+            self.load.extra.append((routing_key, Outgoing(each.key, each.value, each.headers)))
 
     def seen(self, flow: Flow) -> Seen:
-        """The probes that tell when this flow has recovered."""
+        """The probes that show when this flow has recovered."""
         return self.probes.reddit if flow == "reddit" else self.probes.load
 
     def recovered_at(self, injection: Injection) -> float | None:
@@ -115,18 +116,18 @@ class Run:
         return self.seen(injection.flow).recovered_at(injection.at)
 
     async def recovered(self, injection: Injection) -> bool:
-        """Wait until records flow again, not for ever."""
+        """Wait until records flow again; False when they do not in time."""
         seconds = PATIENCE_SECONDS if injection.alone else OVERLAP_SECONDS
         return await happens(lambda: self.recovered_at(injection) is not None, seconds)
 
     async def flowing(self) -> None:
-        """Wait until records arrive in all partitions, not for ever."""
+        """Wait until records arrive in all partitions, for at most PATIENCE_SECONDS."""
         await happens(self.probes.flowing, PATIENCE_SECONDS)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A kind of fault. `share`: how often a seed of full length has it; three seeds together reach the table of the issue."""
+    """A kind of fault. A run of full length injects it `share` times."""
 
     kind: str
     lane: Lane

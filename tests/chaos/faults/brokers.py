@@ -8,7 +8,7 @@ DOWN_SECONDS = 3.0
 
 
 async def one_then_another(run: Run) -> None:
-    """One broker dies, then another: with one of three left nothing can be written. Both come back."""
+    """One broker dies, then another. With one of three left, nothing can be written. Both come back."""
     async with run.gate.together():
         kafka = run.cluster.kafka
         first, second = run.rnd.sample(list(kafka.nodes), 2)

@@ -1,4 +1,4 @@
-"""A database that stops, ends its sessions, dead-locks, is slow or has a full disk."""
+"""A database that stops, ends its sessions, has a deadlock, is slow or has a full disk."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,12 @@ from tests.chaos.faults.base import Fault, Run
 from tests.chaos.waiting import happens
 
 DOWN_SECONDS = 1.5
-# The workers' statements may take 4 s here.
+# In a run, the workers' statements time out after 4 s.
 SLOW_SECONDS = 6.0
 FULL_SECONDS = 3.0
 DEADLOCK_SECONDS = 20.0
 
-# Every statement that stores posts meets it; the sequence counts them, because it does not roll back.
+# A trigger that disturbs every statement that stores posts. A sequence counts them, because it is never rolled back.
 _OBSTACLE = """
 CREATE SEQUENCE IF NOT EXISTS chaos_met;
 CREATE OR REPLACE FUNCTION chaos_obstacle() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -53,7 +53,7 @@ async def _session(run: Run) -> AsyncIterator[Any]:
 
 
 async def immediate_stop(run: Run) -> None:
-    """The server stops at once, and recovers from its log."""
+    """The server stops at once, and recovers from its write-ahead log."""
     async with run.gate.together():
         async with run.injecting("PostgreSQL stops at once") as injection:
             await run.cluster.database.stop_at_once()
@@ -63,7 +63,7 @@ async def immediate_stop(run: Run) -> None:
 
 
 async def terminate_backends(run: Run) -> None:
-    """Every session of ours is ended in the midst of what it does."""
+    """The server ends all sessions of ours in the middle of their work."""
     async with run.gate.together(), _session(run) as session:
         async with run.injecting("all backends terminated") as injection:
             ended = await session.fetchval(_TERMINATE)
@@ -73,7 +73,7 @@ async def terminate_backends(run: Run) -> None:
 
 
 async def deadlock(run: Run) -> None:
-    """A transaction of somebody else's and one of the sink wait for each other; the server ends the sink's."""
+    """A transaction of another client and one of the sink wait for each other; the server ends the sink's."""
     async with run.gate.together(), _session(run) as other, _session(run) as looking:
         async with run.injecting("a deadlock") as injection:
             before = await looking.fetchval(_DEADLOCKS)
@@ -85,7 +85,7 @@ async def deadlock(run: Run) -> None:
 async def _one_deadlock(other: Any, looking: Any, before: int) -> bool:
     with contextlib.suppress(asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError):
         async with other.transaction():
-            # The sink's own check comes first, after the server's second, and ends the sink's transaction.
+            # The sink checks for a deadlock first, after the server's default of 1 s, so its transaction is ended.
             await other.execute("SET LOCAL deadlock_timeout = '10s'; SET LOCAL statement_timeout = '12s'")
             await other.fetchval(_LOCK_HIGH)
             await happens(lambda: looking.fetchval(_WAITING), 2.0)
@@ -95,7 +95,7 @@ async def _one_deadlock(other: Any, looking: Any, before: int) -> bool:
 
 
 async def statement_timeout(run: Run) -> None:
-    """Statements take longer than they may."""
+    """Statements take longer than their timeout."""
     await _obstacle(run, "a statement timeout", "PERFORM pg_sleep(30)", SLOW_SECONDS)
 
 

@@ -11,13 +11,13 @@ from tests.chaos.faults.base import Fault, Run
 from tests.chaos.waiting import happens
 from tests.integration.workers import WorkerProcess
 
-# Start-up, assignment and the first batches of a worker.
+# Time for the start of a worker, its assignment and its first batches.
 REACH_SECONDS = 60.0
 MOST_TIMES = 4
-# Poisoned records that wait for the next tick of the load: some for every partition within seconds.
+# At most this many poisoned records wait for the next tick of the load; within seconds every partition gets some.
 MOST_WAITING = 4
 KIND = "killed at {}"
-# They are between dead letters, so there must be some.
+# A worker reaches these fail points only when there are dead letters.
 NEED_POISON = ("sink.after_dead_letters", "dlq.")
 
 
@@ -28,24 +28,24 @@ async def die_at(name: str, run: Run) -> None:
         times = 1 if name.startswith(NEED_POISON) else run.rnd.randint(1, MOST_TIMES)
         async with run.injecting(KIND.format(name), detail=worker.name) as injection:
             worker.start(SIGNALFLOW_FAIL_POINT=f"{name}:{times}")
-            feed = run if name.startswith(NEED_POISON) else None
-            died = await happens(partial(_dead, worker, f"{name}:{times}", feed), REACH_SECONDS)
+            poisoned = run if name.startswith(NEED_POISON) else None
+            died = await happens(partial(_dead, worker, f"{name}:{times}", poisoned), REACH_SECONDS)
             injection.at = time.time()
             worker.ensure_stopped()
             await asyncio.sleep(run.rnd.random())
-            # Nobody waits for it: the next of these faults meets the others at work.
+            # We do not wait until it is ready: the next of these faults may come while it starts.
             worker.start()
             run.cluster.down.discard(worker.name)
             assert died, f"{worker.name} did not reach it in {REACH_SECONDS:.0f} s"
         await run.recovered(injection)
 
 
-def _dead(worker: WorkerProcess, fail_point: str, feed: Run | None) -> bool:
-    """Whether the worker died there. One that runs no more for another reason is started again; `feed` gets poison."""
+def _dead(worker: WorkerProcess, fail_point: str, poisoned: Run | None) -> bool:
+    """Whether the worker died at the fail point. If it ended for another reason, start it again; poison `poisoned`."""
     if worker.poll() is not None and worker.poll() != -signal.SIGKILL:
         worker.start(SIGNALFLOW_FAIL_POINT=fail_point)
-    if feed is not None and len(feed.load.extra) < MOST_WAITING:
-        feed.poison(poison.for_every_stage(len(feed.poisons)))
+    if poisoned is not None and len(poisoned.load.extra) < MOST_WAITING:
+        poisoned.poison(poison.for_every_stage(len(poisoned.poisons)))
     return worker.poll() == -signal.SIGKILL
 
 

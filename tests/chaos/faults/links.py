@@ -1,4 +1,4 @@
-"""Links that are slow, silent, cut, or half open: between worker and database, workers and a broker, poller and Reddit."""
+"""Slow, silent, cut or half-open links between worker and database, workers and a broker, poller and Reddit."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from tests.chaos.faults.base import Fault, Flow, Lane, Run
 from tests.chaos.proxy import Proxy
 
 SLOW_SECONDS = 0.2
-# In this order, so that the short form's one of each kind are different ones.
+# The short form has one mode per link, and each link has another.
 MODES = ("cut", "half open", "slow", "silent")
 HOLD_SECONDS = {"cut": 2.0, "half open": 4.0, "slow": 5.0, "silent": 5.0}
 
@@ -24,15 +24,19 @@ class _Between:
     short_mode: str
 
 
+def _any_database_link(run: Run) -> Proxy:
+    return run.cluster.database_links[run.rnd.choice(WORKERS)]
+
+
 BETWEEN = (
-    _Between("worker - database", lambda run: run.cluster.database_links[run.rnd.choice(WORKERS)], "servers", "load", "half open"),
+    _Between("worker - database", _any_database_link, "servers", "load", "half open"),
     _Between("workers - broker", lambda run: run.rnd.choice(run.cluster.broker_links), "servers", "load", "cut"),
     _Between("poller - Reddit", lambda run: run.cluster.reddit_link, "reddit", "reddit", "slow"),
-)  # fmt: skip
+)
 
 
 async def disturb(between: _Between, mode: str, run: Run) -> None:
-    """The link is disturbed for some seconds. What was lost stays lost; both ends find out by themselves."""
+    """The link is disturbed for some seconds. Lost connections stay lost, and both ends must notice it themselves."""
     async with run.gate.together():
         proxy = between.proxy(run)
         async with run.injecting(f"{between.name}: {mode}", flow=between.flow) as injection:

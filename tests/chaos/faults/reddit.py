@@ -1,4 +1,4 @@
-"""Reddit's bad days: refusals, errors, broken answers, lost tokens."""
+"""Bad answers of Reddit: refusals, errors, broken pages, expired tokens."""
 
 from functools import partial
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from tests.chaos.faults.base import Fault, Run
 from tests.chaos.waiting import happens
 
-# The poller asks nothing for 30 s after an answer that it cannot use.
+# After an answer that the poller cannot use, it makes no request for 30 s.
 HIT_SECONDS = 60.0
 LISTING, ANY = "/r/", "/"
 EMPTY_PAGE = '{"kind": "Listing", "data": {"after": null, "before": null, "children": []}}'
@@ -18,7 +18,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "Reddit: 403": {"path": LISTING, "status": 403},
     "Reddit: 404": {"path": LISTING, "status": 404},
     "Reddit: 5xx": {"path": ANY, "status": 503},
-    # Longer than the worker waits for an answer (4 s).
+    # A worker waits 4 s for an answer.
     "Reddit: timeout": {"path": ANY, "delay": 6.0},
     "Reddit: truncated JSON": {"path": LISTING, "truncate": True},
     "Reddit: HTML with status 200": {"path": LISTING, "html": True},
@@ -29,7 +29,7 @@ SHORT_FORM = {"Reddit: 429 with a time to wait", "Reddit: 403", "Reddit: empty p
 
 
 async def bad_answer(kind: str, run: Run) -> None:
-    """The next request gets this answer. The next fault comes when the poller asks again."""
+    """The next request gets this answer. The fault is over when the request has come."""
     reddit = run.cluster.reddit
     async with run.injecting(kind, flow="reddit"):
         await reddit.control(**ANSWERS[kind] | {"count": 1})
@@ -37,7 +37,7 @@ async def bad_answer(kind: str, run: Run) -> None:
 
 
 async def tokens_lost(run: Run) -> None:
-    """All tokens are void from now on."""
+    """All tokens issued so far become invalid."""
     async with run.injecting(TOKENS_LOST, flow="reddit"):
         before = (await run.cluster.reddit.status())["requests"]
         await run.cluster.reddit.control(expire_tokens=True)

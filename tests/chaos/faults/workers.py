@@ -1,4 +1,4 @@
-"""Workers that are killed, stopped, paused, added and taken away."""
+"""Workers that are killed, stopped, paused, added and removed."""
 
 import asyncio
 import random
@@ -14,16 +14,16 @@ from tests.chaos.waiting import happens
 from tests.integration.workers import WorkerProcess
 
 SIGKILL, SIGTERM = "SIGKILL a worker", "SIGTERM a worker"
-# The session timeout of the workers is 6 s: by then the partitions of a paused worker are with others.
+# Longer than the workers' session timeout of 6 s: by then other workers have the partitions of a paused worker.
 PAUSE_SECONDS = 9.0
 FOURTH_SECONDS = 3.0
-# A leader that waits out a breaker (30 s) asks nothing.
+# Longer than a leader makes no requests because its circuit breaker is open (30 s).
 POLL_SECONDS = 45.0
 WRONG_CLOCK_SECONDS = 6.0
 
 
 async def sigkill(run: Run) -> None:
-    """One of three workers dies while nothing else is wrong, and comes back once the others have taken over."""
+    """One of three workers is killed while nothing else is wrong. It starts again when the others have taken over."""
     async with run.gate.alone():
         await run.flowing()
         async with run.cluster.victim() as worker:
@@ -34,7 +34,7 @@ async def sigkill(run: Run) -> None:
 
 
 async def sigterm(run: Run) -> None:
-    """One of three workers is stopped in order while nothing else is wrong."""
+    """One of three workers gets SIGTERM while nothing else is wrong."""
     async with run.gate.alone():
         await run.flowing()
         async with run.cluster.victim() as worker:
@@ -45,7 +45,7 @@ async def sigterm(run: Run) -> None:
 
 
 async def sigstop(run: Run) -> None:
-    """A worker sleeps until its partitions are with others, of which one is killed meanwhile; then it wakes up."""
+    """A worker is paused until others have its partitions, while another worker is killed. Then it goes on."""
     async with run.gate.together(), run.cluster.victim() as sleeper:
         async with run.injecting("SIGSTOP beyond the session timeout", detail=sleeper.name) as injection:
             sleeper.signal(signal.SIGSTOP)
@@ -79,7 +79,7 @@ async def fourth(run: Run) -> None:
 
 
 async def kill_the_leader(run: Run) -> None:
-    """The worker that polls dies just after Reddit has answered it: while it publishes."""
+    """The worker that polls is killed just after Reddit has answered it, so while it publishes."""
     async with run.gate.together():
         name = await _poller(run.cluster)
         async with (
@@ -98,7 +98,7 @@ async def kill_the_leader(run: Run) -> None:
 
 
 async def wrong_clock(run: Run) -> None:
-    """A worker whose wall clock is an hour wrong does its part, until something else ends it."""
+    """A worker runs with a wall clock that is an hour wrong, until another fault ends it."""
     async with run.gate.together(), run.cluster.victim() as worker:
         offset = run.rnd.choice((-3600, 3600))
         async with run.injecting(
@@ -113,7 +113,7 @@ async def wrong_clock(run: Run) -> None:
 async def _must_stop(run: Run, worker: WorkerProcess) -> None:
     try:
         await run.cluster.stop(worker)
-    except AssertionError as error:  # a finding, and the run goes on
+    except AssertionError as error:  # a finding of the run, which goes on
         run.failures.append(
             f"SIGTERM {worker.name} at {time.time() - run.began:.0f} s: {error} {_what_it_does(worker)}"
         )
@@ -121,7 +121,7 @@ async def _must_stop(run: Run, worker: WorkerProcess) -> None:
 
 
 def _what_it_does(worker: WorkerProcess) -> str:
-    """The stacks of a process that does not end."""
+    """The stack traces of a process that does not end."""
     program = Path(sys.executable).with_name("py-spy")
     return subprocess.run([program, "dump", "--pid", str(worker.pid)], capture_output=True, text=True).stdout
 
@@ -142,7 +142,7 @@ async def _poller(cluster: Cluster) -> str:
 async def _polls(worker: WorkerProcess) -> bool:
     try:
         return await worker.metric("signalflow_is_poller") > 0
-    except Exception:  # whatever keeps it from answering, it is not the one
+    except Exception:  # a worker that does not answer is not taken for the poller
         return False
 
 
