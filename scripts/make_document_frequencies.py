@@ -1,9 +1,10 @@
-"""Make signalflow/domain/document_frequencies.tsv.gz: in how many real titles each term stands.
+"""Make signalflow/domain/document_frequencies.tsv.gz: the number of real titles that contain each term.
 
     python scripts/make_document_frequencies.py POSTS.ndjson[.gz] OUTPUT.tsv.gz --origin "..."
 
-The input has one JSON object with a `title` a line. The output holds counts only, no text. The one in the project was made from
-42,283 titles of umbrae/reddit-top-2.5-million (January to August 2013, ODC PDDL 1.0). The same input gives the same bytes.
+Each line of the input is a JSON object with a `title`. The output holds only terms and counts, no titles. The project's
+file was made from 42,283 titles of umbrae/reddit-top-2.5-million (January to August 2013, ODC PDDL 1.0). The same input
+gives the same bytes.
 """
 
 import argparse
@@ -14,12 +15,12 @@ from pathlib import Path
 
 from signalflow.domain.keywords import terms
 
-# A term of one or two titles is as rare as one that is not in the file.
+# Terms that are only in one or two titles are left out: they count as terms that are in no title.
 LEAST_TITLES = 3
 
 
 def count_terms(posts: Path) -> tuple[int, Counter[str]]:
-    """The number of titles, and of the titles that each term stands in."""
+    """The number of titles, and for each term the number of titles that contain it."""
     counts: Counter[str] = Counter()
     documents = 0
     opener = gzip.open if posts.suffix == ".gz" else open
@@ -31,7 +32,7 @@ def count_terms(posts: Path) -> tuple[int, Counter[str]]:
 
 
 def render(documents: int, counts: Counter[str], origin: str) -> bytes:
-    """The file's bytes, packed without a time stamp."""
+    """The bytes of the file, packed without a time stamp."""
     lines = [f"# documents: {documents}", f"# origin: {origin}"]
     lines += [f"{term}\t{count}" for term, count in sorted(counts.items()) if count >= LEAST_TITLES]
     return gzip.compress(("\n".join(lines) + "\n").encode(), compresslevel=9, mtime=0)

@@ -1,6 +1,7 @@
-"""Take the README's pictures of the dashboard: `python scripts/make_screenshots.py LINK`, with the link that `make up` prints.
+"""Take the README's pictures of the dashboard: `python scripts/make_screenshots.py LINK`.
 
-Let the stack run for some minutes first, so that there is something to see. Needs Chromium (Debian: apt-get install chromium).
+LINK is the link that `make up` prints. Let the stack run for some minutes first, so that the pages have data. Needs
+Chromium (Debian: apt-get install chromium).
 """
 
 import os
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "img"
 DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 780}
-# What is there once a page has its data.
+# File name, path, color scheme, size, and a selector that matches once the page has its data.
 SHOTS = (
     ("now", "/", "dark", DESK, ".rising-card:nth-child(8) .line[d]"),
     ("now-phone", "/", "light", PHONE, ".rising-card:nth-child(5) .line[d]"),
@@ -22,18 +23,18 @@ SHOTS = (
     ("subreddits", "/subreddits", "light", DESK, "tr[data-name]"),
     ("operations", "/operations", "dark", DESK, ".health"),
 )
-# Throughput needs two looks at the workers, and live rows some time to come.
+# The page computes throughput from two answers of the workers, and live rows take some seconds to arrive.
 SETTLE_MS = 9_000
 
 
 def take(browser: Browser, link: str) -> None:
-    """All pictures; the link is used up."""
+    """Take all pictures. The link works only once."""
     signing_in = browser.new_context()
     page = signing_in.new_page()
     page.goto(link)
     page.locator(".rising-card a").first.wait_for()
     base = page.url.rstrip("/")
-    # The fastest post is a minute old and has no history to show yet.
+    # Not the fastest post: it is about a minute old and has no history yet.
     post = page.locator(".rising-card .title a").nth(5).get_attribute("href")
     state = signing_in.storage_state()
     for name, path, scheme, size, ready in SHOTS:

@@ -1,4 +1,4 @@
-"""Write the table of settings in docs/settings.md anew from signalflow/settings.py.
+"""Generate the table of settings in docs/settings.md from signalflow/settings.py.
 
 python scripts/make_settings_table.py
 """
@@ -15,7 +15,7 @@ END = "<!-- end of settings -->\n"
 
 
 def render_table() -> str:
-    """The table as Markdown: name of the variable, default, what it is."""
+    """The table as Markdown: variable, default, description."""
     prefix = Settings.model_config["env_prefix"].upper()
     lines = ["| variable | default | what it is |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
@@ -26,7 +26,7 @@ def render_table() -> str:
 
 
 def with_table(document: str) -> str:
-    """The document with the table between its two marks."""
+    """The document with the current table between its two markers."""
     before, _, rest = document.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{render_table()}{END}{after}"
