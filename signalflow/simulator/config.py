@@ -1,4 +1,4 @@
-"""How a simulated Reddit is set up. Its parameters decide the posts and are kept with them; the rest is chosen anew."""
+"""How a simulated Reddit is set up. Its parameters decide the posts and are kept with them; the rest is per start."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Records that nobody should send: some of each kind written by hand, and thousands of valid ones changed at random."""
+"""Records that no producer should send: some of each kind by hand, and thousands of valid ones changed at random."""
 
 import json
 import random

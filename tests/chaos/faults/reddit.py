@@ -33,7 +33,7 @@ async def bad_answer(kind: str, run: Run) -> None:
     reddit = run.cluster.reddit
     async with run.injecting(kind, flow="reddit"):
         await reddit.control(**ANSWERS[kind] | {"count": 1})
-        assert await happens(lambda: _was_hit(run), HIT_SECONDS), "nobody asked for it"
+        assert await happens(lambda: _was_hit(run), HIT_SECONDS), "no request came for it"
 
 
 async def tokens_lost(run: Run) -> None:
@@ -41,7 +41,7 @@ async def tokens_lost(run: Run) -> None:
     async with run.injecting(TOKENS_LOST, flow="reddit"):
         before = (await run.cluster.reddit.status())["requests"]
         await run.cluster.reddit.control(expire_tokens=True)
-        assert await happens(lambda: _asked_since(run, before), HIT_SECONDS), "nobody asked anything"
+        assert await happens(lambda: _asked_since(run, before), HIT_SECONDS), "no request came"
 
 
 async def _was_hit(run: Run) -> bool:

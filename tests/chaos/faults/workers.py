@@ -88,7 +88,7 @@ async def kill_the_leader(run: Run) -> None:
         ):
             before = (await run.cluster.reddit.status())["requests"]
             asked = await happens(lambda: _more_requests(run.cluster, before), POLL_SECONDS)
-            assert asked, "nobody asked Reddit for anything"
+            assert asked, "no worker made a request to Reddit"
             await asyncio.sleep(run.rnd.random() * 0.06)
             injection.at = time.time()
             run.cluster.kill(worker)

@@ -153,7 +153,7 @@ def test_memory_is_bounded_by_two_days() -> None:
 
 
 @pytest.mark.parametrize("post_id", ["", "T3_1", "zzzzzzzzzzzzzzzzz", "1000000", "zzzzzz0", "0", "a b", "é"])
-def test_an_id_that_nobody_has_is_no_post(world: World, post_id: str) -> None:
+def test_an_unknown_id_has_no_post(world: World, post_id: str) -> None:
     assert world.post(post_id, EPOCH) is None
 
 
