@@ -27,7 +27,7 @@ def checked_name(text: str) -> str:
             f"{text[:80]!r} is no name of a subreddit: 2 to 21 letters, digits and _, or u_ and a user", "name"
         )
     if name.lower() in _NO_SUBREDDITS:
-        raise Invalid(f"r/{name} is a listing of Reddit's own, made of others: name the subreddits themselves", "name")
+        raise Invalid(f"r/{name} is a listing of many subreddits: name the subreddits themselves", "name")
     return name
 
 
@@ -43,7 +43,7 @@ def checked_priority(text: str) -> Priority:
     for priority in PRIORITIES:
         if text == priority:
             return priority
-    raise Invalid(f"{text!r} is none of {', '.join(PRIORITIES)}", "priority")
+    raise Invalid(f"{text!r} is not one of {', '.join(PRIORITIES)}", "priority")
 
 
 def checked_paused(text: str) -> bool:
@@ -81,10 +81,10 @@ def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
             rows.append(_row(row))
             key = rows[-1].name.lower()
             if key in lines:
-                raise Invalid(f"{rows[-1].name!r} stands in line {lines[key]} already", "name")
+                raise Invalid(f"{rows[-1].name!r} is already in line {lines[key]}", "name")
             lines[key] = reader.line_num
         if not rows:
-            raise Invalid("there is no subreddit in it", "name")
+            raise Invalid("the file has no subreddit", "name")
     except Invalid as error:
         raise Invalid(f"{source}, line {max(reader.line_num, 1)}, {error.field}: {error}", error.field) from error
     except csv.Error as error:
@@ -96,7 +96,7 @@ def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
 def _row(row: dict[str | None, str | None]) -> WatchedSubreddit:
     # DictReader puts surplus values under the key None, and None for missing values.
     if None in row or None in row.values():
-        raise Invalid(f"needs {len(row) - (None in row)} values", "line")
+        raise Invalid(f"the line must have {len(row) - (None in row)} values", "line")
     name, interval, priority, paused = ((row.get(column) or "").strip() for column in (*COLUMNS, PAUSED_COLUMN))
     return WatchedSubreddit(
         checked_name(name), checked_interval(interval), checked_priority(priority), checked_paused(paused)

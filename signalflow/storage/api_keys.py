@@ -125,5 +125,5 @@ async def revoke_key(pool: Pool, prefix: str, *, now: datetime, who: str) -> Non
     async with transaction(pool) as writing:
         user = await writing.fetchval(_REVOKE, prefix, now)
         if user is None:
-            raise Invalid(f"there is no key {prefix!r} that is not revoked", field="prefix")
+            raise Invalid(f"the key {prefix!r} does not exist or is revoked", field="prefix")
         await audit.record(writing, who=who, action="key.revoke", target=prefix, details={"user": user})
