@@ -1,10 +1,14 @@
 """How every client of this project reaches Kafka: the one place that turns settings into connection options."""
 
+import logging
 import ssl
 from typing import Any
 
 from signalflow.errors import Fatal
 from signalflow.settings import Settings
+
+# aiokafka logs every request at DEBUG, also the request that carries the password.
+logging.getLogger("aiokafka.conn").addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Kafka with TLS and SASL: every client gets through with the right settings, and says what is wrong with others."""
 
+import logging
 import os
 import re
 import subprocess
@@ -161,8 +162,13 @@ async def nothing_is_committed(settings: Settings) -> bool:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-async def test_each_mechanism_proves_the_password(door: Door, settings: Settings, mechanism: str) -> None:
+async def test_each_mechanism_proves_the_password_and_logs_it_nowhere(
+    door: Door, settings: Settings, mechanism: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "aiokafka")
     assert await round_trip(door.settings(settings, "sasl_ssl", kafka_sasl_mechanism=mechanism)) == [b"1", b"2"]
+    assert "aiokafka" in {record.name.partition(".")[0] for record in caplog.records}
+    assert PASSWORD not in caplog.text
 
 
 async def test_a_client_certificate_opens_mutual_tls(door: Door, settings: Settings) -> None:
