@@ -14,7 +14,7 @@ from signalflow.local import ports
 from signalflow.local.jars import default_cache
 from signalflow.local.kafka import Brokers, EmbeddedKafka
 from signalflow.local.parts import Part, Stage, Step, http_ok
-from signalflow.local.ports import LOOPBACK
+from signalflow.local.ports import LOOPBACK, PortPlan
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.local.process import Launch
 from signalflow.local.running import installed_program
@@ -45,43 +45,6 @@ class StackOptions:
             raise Fatal(f"--port-base must be from 1024 to {_HIGHEST_BASE}, not {self.port_base}")
         if not 1 <= self.workers <= MAX_WORKERS:
             raise Fatal(f"--workers must be from 1 to {MAX_WORKERS}, not {self.workers}")
-
-
-@dataclass(frozen=True)
-class PortPlan:
-    """The ports of a stack, counted from `base`.
-
-    API +0, simulator +1, PostgreSQL +2, brokers +3 to +5, controllers +6 to +8, workers from +10.
-    """
-
-    base: int
-
-    @property
-    def api(self) -> int:
-        """The API and the dashboard."""
-        return self.base
-
-    @property
-    def simulator(self) -> int:
-        """The stand-in for Reddit."""
-        return self.base + 1
-
-    @property
-    def postgres(self) -> int:
-        """PostgreSQL."""
-        return self.base + 2
-
-    def brokers(self, count: int) -> list[int]:
-        """Kafka's brokers."""
-        return [self.base + 3 + index for index in range(count)]
-
-    def controllers(self, count: int) -> list[int]:
-        """Kafka's controllers."""
-        return [self.base + 6 + index for index in range(count)]
-
-    def worker(self, number: int) -> int:
-        """The web views of a worker; workers are counted from 1."""
-        return self.base + 9 + number
 
 
 @dataclass
