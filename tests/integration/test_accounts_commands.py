@@ -79,7 +79,7 @@ def test_no_command_takes_a_password_as_argument() -> None:
         (("user", "role", "nobody", "admin"), None, "there is no user 'nobody'"),
         (("user", "link", "nobody"), None, "there is no user 'nobody'"),
         (("key", "create", "nobody"), None, "there is no user 'nobody'"),
-        (("key", "revoke", "0123"), None, "there is no key '0123'"),
+        (("key", "revoke", "0123"), None, "the key '0123' does not exist"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], stdin: str | None, message: str) -> None:
