@@ -22,7 +22,7 @@ from signalflow.settings import Settings
 from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.pool import Pool
 from signalflow.streams.app import Application, raw_bytes_topic
-from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from signalflow.streams.timers import guarded
 
 log = structlog.get_logger()
@@ -100,7 +100,7 @@ def register(
 
     @app.agent(topic, name="dlq", supervisor_strategy=mode.CrashingSupervisor)
     async def dlq(stream: Any) -> None:
-        await consume(app, stream, handler_of(), GATHERING, name="dlq", guard=settings.contiguity_guard)
+        await run_batch_loop(app, stream, handler_of(), GATHERING, name="dlq", guard=settings.contiguity_guard)
 
     @app.timer(interval=SETTLE_EVERY_SECONDS, on_leader=True, name="dlq_settle")
     @guarded("dlq_settle")

@@ -18,7 +18,7 @@ from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, raw_bytes_topic
-from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from signalflow.streams.state_table import State, StateTable
 from signalflow.streams.unit_of_work import Unit, write_unit
 from signalflow.streams.watermarks import Watermarks
@@ -137,4 +137,4 @@ def register(app: Application, settings: Settings, handler_of: Callable[[], Enri
 
     @app.agent(topic, name="enrich", supervisor_strategy=mode.CrashingSupervisor)
     async def enrich(stream: Any) -> None:
-        await consume(app, stream, handler_of(), gathering, name="enrich", guard=settings.contiguity_guard)
+        await run_batch_loop(app, stream, handler_of(), gathering, name="enrich", guard=settings.contiguity_guard)

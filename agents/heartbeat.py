@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from agents.resources import ResourcesOf
-from signalflow.storage.workers import forget_worker, heartbeat
+from signalflow.storage.workers import HEARTBEAT_SECONDS, forget_worker, heartbeat
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
 
-EVERY_SECONDS = 5.0
 # A stop does not wait longer than this for a database that is away; the heartbeat then ages.
 FAREWELL_SECONDS = 1.0
 
@@ -21,9 +20,9 @@ def register(app: Application, resources: ResourcesOf, is_polling: Callable[[], 
     # Whether there is a row that this process has made: one that ended before it had a pool has nothing to take back.
     told = asyncio.Event()
 
-    @app.timer(interval=EVERY_SECONDS, name="health")
-    @guarded("health")
-    async def health() -> None:
+    @app.timer(interval=HEARTBEAT_SECONDS, name="heartbeat")
+    @guarded("heartbeat")
+    async def report() -> None:
         recovered = bool(app.tables.actives_ready) and not app.rebalancing
         await heartbeat(
             resources().pool,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -23,8 +22,6 @@ from signalflow.streams.timers import guarded
 log = structlog.get_logger()
 
 EVERY_SECONDS = 2.0
-# Three heartbeats (agents/heartbeat.py): what an older one says of the leader counts no more.
-HEARTBEATS_WITHIN = timedelta(seconds=15)
 
 
 class Ingest:
@@ -73,7 +70,7 @@ class Ingest:
 
     async def _leader_cannot_poll(self) -> bool:
         try:
-            return await leader_cannot_poll(self._resources().pool, HEARTBEATS_WITHIN)
+            return await leader_cannot_poll(self._resources().pool)
         except Retryable:
             return False
 

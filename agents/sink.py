@@ -18,7 +18,7 @@ from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_or_reject
 from signalflow.streams.app import Application, raw_bytes_topic
-from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 
 # Rows of one flush whose latency is measured: enough for a quantile, and no cost that grows with the load.
 MOST_TIMED_ROWS = 50
@@ -80,4 +80,4 @@ def register(app: Application, settings: Settings, handler_of: Callable[[], Sink
 
     @app.agent(topic, name="sink", supervisor_strategy=mode.CrashingSupervisor)
     async def sink(stream: Any) -> None:
-        await consume(app, stream, handler_of(), gathering, name="sink", guard=settings.contiguity_guard)
+        await run_batch_loop(app, stream, handler_of(), gathering, name="sink", guard=settings.contiguity_guard)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -16,9 +15,6 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.workers import Worker, live_workers
 from web.worker_metrics import Scrape, parsed
 
-# Heartbeats come every 5 s (agents/heartbeat.py).
-SILENT_AFTER_SECONDS = 15.0
-ALIVE_WITHIN = timedelta(seconds=20)
 # For the state of a post: of one worker, which may have to ask the owner of the post, and of all workers in turn.
 STATE_SECONDS = 2.0
 ALL_STATES_SECONDS = 5.0
@@ -66,7 +62,7 @@ class WorkerClient:
         reason = "No worker is running."
         try:
             async with asyncio.timeout(ALL_STATES_SECONDS):
-                for worker in await live_workers(pool, ALIVE_WITHIN):
+                for worker in await live_workers(pool):
                     if not _is_address(worker.web_url):
                         log.warning("worker_address_refused", worker=worker.name)
                         continue
@@ -91,7 +87,7 @@ class WorkerClient:
         return [Scraped(scrape, last.get(key)) for key, scrape in zip(keys, scrapes, strict=True)]
 
     async def _scrape_one(self, worker: Worker) -> Scrape | str:
-        if worker.heartbeat_age > SILENT_AFTER_SECONDS:
+        if worker.is_silent:
             return f"no heartbeat for {worker.heartbeat_age:.0f} s; see its log, or start it again"
         try:
             answer = await self._client.get(f"{worker.web_url.rstrip('/')}/metrics", timeout=METRICS_SECONDS)

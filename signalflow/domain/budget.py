@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from signalflow.domain.backoff import Backoff
+
 # Reddit counts 1,000 requests per client id in a fixed window of 600 s (100 a minute).
 PUBLISHED_LIMIT = 1000.0
 PUBLISHED_WINDOW = 600.0
@@ -11,8 +13,8 @@ MAX_PER_MINUTE = 95.0
 # No limit of Reddit's lasts longer than its window; an hour is generous, and a typing error there cannot stop us for days.
 LONGEST_WAIT = 3600.0
 SHORTEST_WAIT = 1.0
-# A 429 that names no time: 10 s, doubled for each further one, up to one window.
-FIRST_BACKOFF = 10.0
+# Waits after 429s that name no time: at most one window.
+UNNAMED_WAITS = Backoff(first=10.0, most=PUBLISHED_WINDOW)
 BREAKER_SECONDS = 30.0
 
 
@@ -109,8 +111,7 @@ class Budget:
         window = self._window
         if window is not None and window.remaining < 1 and window.ends_at > now:
             named.append(window.ends_at - now)
-        doublings = min(self._limits_in_a_row - 1, 10)
-        wait = max(named) if named else min(FIRST_BACKOFF * 2.0**doublings, PUBLISHED_WINDOW)
+        wait = max(named) if named else UNNAMED_WAITS.after(self._limits_in_a_row)
         wait = min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
         self._read_window(now, limit)
         self._block(now + wait)

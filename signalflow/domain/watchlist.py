@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from signalflow.domain.backoff import Backoff
 from signalflow.domain.overlap import Anchor, Gap
 from signalflow.domain.subreddits import PRIORITIES, Priority
 
@@ -179,7 +180,7 @@ class Watchlist:
     def failed(self, group: Group, now: float) -> None:
         """Its poll failed for no fault of its names: it is tried again soon, and later each time, so that others come first."""
         group.failures += 1
-        group.due = now + min(group.interval * 2.0 ** min(group.failures - 1, 6), LONGEST_RETRY)
+        group.due = now + Backoff(group.interval, LONGEST_RETRY).after(group.failures)
 
     def refused(self, group: Group, now: float) -> None:
         """Its listing is refused (403, 404, redirect): halve it, or set the one subreddit aside."""

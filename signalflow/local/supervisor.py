@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable, SignalflowError
 from signalflow.local.parts import Part, PartState, Stage, Step
 from signalflow.local.process import Launch, kill_session, spawn, tail
 
 _POLL_SECONDS = 0.2
 _HEALTH_INTERVAL = 2.0
-_FIRST_BACKOFF = 1.0
-_LONGEST_BACKOFF = 30.0
+_RESTARTS = Backoff(first=1.0, most=30.0)
 # A part that ran this long counts as healthy: after its next failure the backoff is short again.
 _STABLE_SECONDS = 60.0
 # `up` gives up when a part fails this many times before it was ready once.
@@ -37,11 +37,6 @@ class Reporter(Protocol):
 
     def step(self, step: Step, done: bool) -> None:
         """A step has begun, or is done."""
-
-
-def backoff(failures: int) -> float:
-    """Seconds to wait before the next start, after this many failures in a row: 1, 2, 4 ... 30."""
-    return min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** (failures - 1))
 
 
 class ManagedPart:
@@ -77,7 +72,7 @@ class ManagedPart:
             log_tail = tail(self.part.log)
             if not self.was_ready.is_set() and self._failures >= _ATTEMPTS_AT_START:
                 raise Fatal(f"{self.part.name} does not start: {why}\n{log_tail}\n(the whole log: {self.part.log})")
-            wait = backoff(self._failures)
+            wait = _RESTARTS.after(self._failures)
             self._set(PartState.RESTARTING)
             self._reporter.failed(self.part, why, log_tail, wait)
             await asyncio.sleep(wait)
@@ -220,7 +215,7 @@ class Supervisor:
             except Retryable:
                 if attempt == _STEP_ATTEMPTS:
                     raise
-                await asyncio.sleep(backoff(attempt))
+                await asyncio.sleep(_RESTARTS.after(attempt))
         self._reporter.step(step, done=True)
 
 

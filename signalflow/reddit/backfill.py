@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Protocol
 
 from signalflow.clock import utcnow
+from signalflow.domain.backoff import Backoff
 from signalflow.events import Envelope
 from signalflow.reddit.files import Progress, Tally, backfill_envelope, newest_created, posts_in
 
 # Enough to fill a record batch of each partition; 1000 posts with text are about 1.5 MB.
 BATCH = 1000
-FIRST_RETRY_SECONDS = 0.5
-LAST_RETRY_SECONDS = 5.0
+RETRIES = Backoff(first=0.5, most=5.0)
 
 
 class Sender(Protocol):
@@ -66,12 +66,10 @@ async def publish_file(
 
 
 async def _publish_all(envelopes: Sequence[Envelope], sender: Sender, on_retry: Callable[[int], None]) -> None:
-    wait = FIRST_RETRY_SECONDS
-    while True:
+    for failures in count(1):
         confirmed = await sender.publish(envelopes)
         envelopes = [envelope for envelope, done in zip(envelopes, confirmed, strict=True) if not done]
         if not envelopes:
             return
         on_retry(len(envelopes))
-        await asyncio.sleep(wait)
-        wait = min(2 * wait, LAST_RETRY_SECONDS)
+        await asyncio.sleep(RETRIES.after(failures))

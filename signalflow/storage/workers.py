@@ -8,6 +8,11 @@ from datetime import datetime, timedelta
 
 from signalflow.storage.pool import Pool, connection
 
+# How often a worker reports, in seconds.
+HEARTBEAT_SECONDS = 5.0
+# A worker whose last report is older is silent: three reports in a row are missing.
+SILENT_AFTER = timedelta(seconds=3 * HEARTBEAT_SECONDS)
+
 _HEARTBEAT = """
 INSERT INTO workers AS w (name, pid, web_url, state, is_poller, is_leader, can_poll) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (name) DO UPDATE SET
@@ -42,6 +47,11 @@ class Worker:
     heartbeat_at: datetime
     heartbeat_age: float
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether its last report is too old."""
+        return self.heartbeat_age > SILENT_AFTER.total_seconds()
+
 
 async def heartbeat(
     pool: Pool,
@@ -59,13 +69,13 @@ async def heartbeat(
         await writing.execute(_HEARTBEAT, name, pid, web_url, state, is_poller, is_leader, can_poll)
 
 
-async def leader_cannot_poll(pool: Pool, within: timedelta) -> bool:
-    """Whether a leader reported within this time, and said that it cannot poll."""
+async def leader_cannot_poll(pool: Pool) -> bool:
+    """Whether there is a leader that is not silent and says that it cannot poll."""
     async with connection(pool) as reading:
-        return bool(await reading.fetchval(_LEADER_CANNOT_POLL, within))
+        return bool(await reading.fetchval(_LEADER_CANNOT_POLL, SILENT_AFTER))
 
 
-async def live_workers(pool: Pool, within: timedelta) -> list[Worker]:
+async def live_workers(pool: Pool, within: timedelta = SILENT_AFTER) -> list[Worker]:
     """The workers that reported within this time, by name."""
     async with connection(pool) as reading:
         return [Worker(*row) for row in await reading.fetch(_LIVE, within)]

@@ -1,11 +1,13 @@
-"""The one loop over Kafka events: gather, prepare, commit, acknowledge, or give back.
+"""The one loop over Kafka records: gather a batch, prepare it, commit it, acknowledge it, or give it back.
 
-An agent hands its stream and a handler to `consume`. The handler turns a batch into work (`prepare`, pure and repeatable) and makes
-the work durable (`commit`, tried again until it succeeds). Nothing is acknowledged before `commit` has returned.
+An agent hands its stream and a handler to `run_batch_loop`. The handler turns a batch into work (`prepare`, pure and
+repeatable) and makes the work durable (`commit`, tried again until it succeeds). Nothing is acknowledged before `commit`
+has returned.
 
-When the flow stops (rebalance, shutdown) what is not being committed is given back at once, and a commit gets GRACE_SECONDS to end:
-given back means neither acknowledged nor awaited, so the next owner reads it again. After that nothing of the same generation is
-acknowledged any more, or a later commit would pass over what was given back.
+When the flow stops (rebalance, shutdown), events that wait are given back at once, and a commit under way gets
+GRACE_SECONDS to end. An event that is given back is neither acknowledged nor waited for, so the next owner of its
+partition reads it again. After that, nothing of the same generation is acknowledged any more: a later commit would pass
+over the events that were given back.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
+from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
 from signalflow.kafka.records import KafkaRecord
@@ -24,17 +27,20 @@ from signalflow.streams.faust_consumer import first_offset
 
 log = structlog.get_logger()
 
-# wait_empty has no limit of its own, and a rebalance must end before broker_rebalance_timeout; a SIGTERM should end in seconds.
+# Faust's wait_empty has no limit of its own, but a rebalance must end before broker_rebalance_timeout, and a SIGTERM
+# should end in seconds.
 GRACE_SECONDS = 3.0
 POLL_SECONDS = 0.1
-BACKOFF_FIRST_SECONDS = 0.2
-BACKOFF_MOST_SECONDS = 2.0
+COMMIT_BACKOFF = Backoff(first=0.2, most=2.0)
 QUEUED_RUNS = 16
 
 
 @dataclass(frozen=True)
 class Gathering:
-    """When a batch is due: at `due_records`, or `seconds` after its first record; more that waits already is taken up to `most_records`."""
+    """When a batch is due: at `due_records`, or `seconds` after its first record.
+
+    Records that wait already when it is due are added, up to `most_records`.
+    """
 
     due_records: int
     most_records: int
@@ -63,16 +69,16 @@ class Handler(Protocol[WorkT]):
     """What an agent does with a batch."""
 
     async def prepare(self, batch: Batch) -> WorkT:
-        """Compute what is to be made durable. No I/O but local reads; must give the same for the same log.
+        """Compute what is to be made durable. No I/O except local reads; the same log must give the same work.
 
-        Awaits only to give the event loop a turn.
+        Awaits only to let other tasks run.
         """
         ...
 
     async def commit(self, work: WorkT, owned: "Ownership") -> None:
-        """Make it durable. Raises Retryable to be called again with the same work, Fatal to stop the worker.
+        """Make the work durable. Raises Retryable to be called again with the same work, Fatal to stop the worker.
 
-        Calls `owned.check()` before each write that another owner must not see.
+        Calls `owned.check()` before each write that must not happen once another worker owns the partitions.
         """
         ...
 
@@ -98,8 +104,8 @@ class Ownership:
             raise GiveBack
 
 
-class Contiguity:
-    """The last line against silent loss: per partition and generation every offset follows the one before."""
+class ContiguityGuard:
+    """The last guard against silent loss: within a partition and a generation, no offset may be skipped."""
 
     def __init__(self, start_offsets: dict[Any, int]) -> None:
         self._start_offsets = start_offsets
@@ -107,10 +113,10 @@ class Contiguity:
         self._next: dict[Any, int] = {}
 
     def admit(self, message: Any) -> None:
-        """Raises Fatal when an offset was skipped. Lower offsets are repeats and are welcome."""
+        """Raises Fatal when an offset was skipped. Lower offsets are repetitions and are welcome."""
         if message.generation_id != self._generation:
             self._generation, self._next = message.generation_id, {}
-        # The start moves on only when retention has removed records, which was reported.
+        # The start moves on only when retention has removed records; the consumer has reported them.
         start = self._start_offsets.get(message.tp)
         expected = self._next.get(message.tp, start)
         if expected is not None and start is not None:
@@ -119,58 +125,62 @@ class Contiguity:
         if expected is not None and first > expected:
             HOLES.inc()
             raise Fatal(
-                f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due; stopping so that the "
-                "records between are read again from the last commit. If they are gone from the topic for good, start once with "
-                "SIGNALFLOW_CONTIGUITY_GUARD=false"
+                f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due. The worker "
+                "stops so that a restart reads the records between from the last commit. If the topic has lost them for "
+                "good, start once with SIGNALFLOW_CONTIGUITY_GUARD=false"
             )
         self._next[message.tp] = max(message.offset + 1, expected or 0)
 
 
-async def consume(
+async def run_batch_loop(
     app: Any, stream: Any, handler: Handler[WorkT], gathering: Gathering, *, name: str, guard: bool = True
 ) -> None:
     """Take every event of the stream through the handler, for as long as the agent lives.
 
-    Raises Fatal when going on would lose records, and whatever else ended the stream; the agent's supervisor then stops the worker.
+    Raises Fatal when going on would lose records, and any other error that ended the stream. The agent's supervisor then
+    stops the worker.
     """
-    await _Loop(app, stream, handler, gathering, name, guard).run()
+    await _BatchLoop(app, stream, handler, gathering, name, guard).run()
 
 
-class _Loop(Generic[WorkT]):
+class _BatchLoop(Generic[WorkT]):
     def __init__(
         self, app: Any, stream: Any, handler: Handler[WorkT], gathering: Gathering, name: str, guard: bool
     ) -> None:
         self._app, self._stream, self._handler, self._gathering, self._name = app, stream, handler, gathering, name
-        self._contiguity = Contiguity(app.consumer.start_offsets) if guard else None
+        self._guard = ContiguityGuard(app.consumer.start_offsets) if guard else None
         self._queue: asyncio.Queue[Any] = asyncio.Queue(QUEUED_RUNS)
-        # The generation of which nothing may be acknowledged any more.
-        self._given_up = -1
-        # Taken from the queue, and neither acknowledged nor given back.
+        # Nothing of this generation may be acknowledged any more.
+        self._given_up_generation = -1
+        # Events that were taken from the queue and are neither acknowledged nor given back.
         self._in_hand: list[Any] = []
 
     async def run(self) -> None:
-        pump = asyncio.create_task(self._pump())
+        pump = asyncio.create_task(self._fill_queue())
         try:
             while True:
                 self._in_hand = []
-                self._in_hand = self._still_ours(await self._gather())
+                self._in_hand = self._keep_ours(await self._gather())
                 if self._in_hand:
-                    await self._turn(self._in_hand)
+                    await self._process(self._in_hand)
         finally:
             pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await pump
             while not self._queue.empty():
                 self._in_hand.append(self._queue.get_nowait())
-            # Nobody acknowledges these any more: without this the worker's stop would wait for them without end.
+            # Nobody will acknowledge these events. Without this, the worker's stop would wait for them for ever.
             self._give_back([event for event in self._in_hand if not isinstance(event, Exception)])
 
-    async def _pump(self) -> None:
-        """Move the stream's events to a queue that can be waited for with a time limit; last, the exception that ended the stream."""
+    async def _fill_queue(self) -> None:
+        """Move the stream's events to a queue that can be waited for with a time limit.
+
+        The last item is the exception that ended the stream.
+        """
         try:
             async for event in self._stream.noack().events():
                 await self._queue.put(event)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the loop raises it where the agent's supervisor sees it
+        except Exception as error:  # noqa: BLE001 - the loop raises it where the agent's supervisor sees it
             await self._queue.put(error)
         else:
             if not self._app.should_stop:
@@ -180,7 +190,7 @@ class _Loop(Generic[WorkT]):
         """Wait for a first event, then gather until the batch is due or the flow stops."""
         events = self._in_hand
         events.append(_event(await self._queue.get()))
-        count, end = _records(events[0]), time.monotonic() + self._gathering.seconds
+        count, end = _record_count(events[0]), time.monotonic() + self._gathering.seconds
         while count < self._gathering.due_records and self._app.flow_control.is_active():
             left = end - time.monotonic()
             if left <= 0:
@@ -189,38 +199,38 @@ class _Loop(Generic[WorkT]):
                 async with asyncio.timeout(min(left, POLL_SECONDS)):
                     item = await self._queue.get()
                 events.append(_event(item))
-                count += _records(events[-1])
+                count += _record_count(events[-1])
         while count < self._gathering.most_records and not self._queue.empty():
             events.append(_event(self._queue.get_nowait()))
-            count += _records(events[-1])
+            count += _record_count(events[-1])
         return events
 
-    def _still_ours(self, events: list[Any]) -> list[Any]:
-        """The events of the current generation; the others are given back, and all of them when the flow has stopped."""
+    def _keep_ours(self, events: list[Any]) -> list[Any]:
+        """The events of the current generation, and none when the flow has stopped; the others are given back."""
         generation = self._app.consumer_generation_id
         if Ownership(self._app, generation).draining():
-            self._given_up = generation
-        if self._given_up >= generation:
+            self._given_up_generation = generation
+        if self._given_up_generation >= generation:
             self._give_back(events)
             return []
-        live = [event for event in events if event.message.generation_id == generation]
-        if len(live) != len(events):
+        ours = [event for event in events if event.message.generation_id == generation]
+        if len(ours) != len(events):
             self._give_back([event for event in events if event.message.generation_id != generation])
-        return live
+        return ours
 
-    async def _turn(self, events: list[Any]) -> None:
-        """One batch: prepared, committed, acknowledged."""
+    async def _process(self, events: list[Any]) -> None:
+        """Prepare, commit and acknowledge one batch."""
         started = time.monotonic()
         owned = Ownership(self._app, self._app.consumer_generation_id)
         try:
-            if self._contiguity is not None:
+            if self._guard is not None:
                 for event in events:
-                    self._contiguity.admit(event.message)
+                    self._guard.admit(event.message)
             batch = Batch(events)
-            await _until_committed(self._handler, await self._handler.prepare(batch), owned, self._name)
+            await _commit_until_done(self._handler, await self._handler.prepare(batch), owned, self._name)
         except GiveBack:
             self._give_back(events)
-            self._given_up = owned.generation
+            self._given_up_generation = owned.generation
             return
         for event in events:
             await self._stream.ack(event)
@@ -229,10 +239,10 @@ class _Loop(Generic[WorkT]):
         UNIT_SECONDS.labels(agent=self._name).observe(time.monotonic() - started)
 
     def _give_back(self, events: list[Any]) -> None:
-        """Leave events unacknowledged and no longer waited for: their offsets stay uncommitted and they are delivered again."""
+        """Leave events unacknowledged and no longer wait for them: their offsets stay uncommitted, so they come again."""
         for event in events:
             self._app.consumer.give_back(event.message)
-        GIVEN_BACK.labels(agent=self._name).inc(sum(_records(event) for event in events))
+        GIVEN_BACK.labels(agent=self._name).inc(sum(_record_count(event) for event in events))
 
 
 def _event(item: Any) -> Any:
@@ -241,28 +251,28 @@ def _event(item: Any) -> Any:
     return item
 
 
-def _records(event: Any) -> int:
+def _record_count(event: Any) -> int:
     value = event.message.value
     return len(value) if isinstance(value, list) else 1
 
 
-async def _until_committed(handler: Handler[WorkT], work: WorkT, owned: Ownership, name: str) -> None:
-    backoff = BACKOFF_FIRST_SECONDS
+async def _commit_until_done(handler: Handler[WorkT], work: WorkT, owned: Ownership, name: str) -> None:
+    failures = 0
     while True:
         try:
-            await _attempt(handler, work, owned)
+            await _commit_once(handler, work, owned)
         except Retryable as error:
-            wait = max(backoff, min(error.retry_after or 0.0, BACKOFF_MOST_SECONDS))
+            failures += 1
+            wait = max(COMMIT_BACKOFF.after(failures), min(error.retry_after or 0.0, COMMIT_BACKOFF.most))
             COMMIT_RETRIES.labels(agent=name).inc()
             log.warning("commit_failed", agent=name, error=str(error), retry_in=wait)
             await _pause(wait, owned)
-            backoff = min(backoff * 2, BACKOFF_MOST_SECONDS)
         else:
             return
 
 
-async def _attempt(handler: Handler[WorkT], work: WorkT, owned: Ownership) -> None:
-    """One try. When the flow stops meanwhile it gets GRACE_SECONDS, then it is cancelled and the batch given back."""
+async def _commit_once(handler: Handler[WorkT], work: WorkT, owned: Ownership) -> None:
+    """One try. When the flow stops meanwhile, it gets GRACE_SECONDS; then it is cancelled and the batch is given back."""
     owned.check()
     task = asyncio.ensure_future(handler.commit(work, owned))
     deadline: float | None = None

@@ -203,7 +203,7 @@ class Consumer(driver.Consumer):
         """Seek to the record that must come next, or to the start of the log if retention has removed it.
 
         A record that does not come after several seeks is not in the log: then what follows is let through, and the contiguity guard
-        of the consume loop stops the worker with the reason.
+        of the batch loop stops the worker with the reason.
         """
         earliest = (await self.earliest_offsets(tp)).get(tp) or 0
         if self._expected.get(tp) != expected or tp not in self.assignment():

@@ -100,8 +100,8 @@ DEFECTS = (
     Defect(
         "records of an earlier generation are processed",
         "signalflow/streams/batch_loop.py",
-        "        live = [event for event in events if event.message.generation_id == generation]\n",
-        "        live = list(events)\n",
+        "        ours = [event for event in events if event.message.generation_id == generation]\n",
+        "        ours = list(events)\n",
         (f"{CONSUME}::test_records_of_an_earlier_generation_are_given_back",),
     ),
     Defect(
@@ -118,8 +118,8 @@ DEFECTS = (
     Defect(
         "a batch given back is followed by acknowledgements of the same generation",
         "signalflow/streams/batch_loop.py",
-        "            self._given_up = owned.generation\n",
-        "            self._given_up = -1\n",
+        "            self._given_up_generation = owned.generation\n",
+        "            self._given_up_generation = -1\n",
         (
             f"{CONSUME}::test_an_outage_during_a_rebalance_gives_the_batch_back_and_acknowledges_nothing_more_of_its_generation",
         ),

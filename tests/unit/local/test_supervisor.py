@@ -13,11 +13,12 @@ from typing import Any
 import psutil
 import pytest
 
+from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 from signalflow.local import supervisor as supervising
 from signalflow.local.parts import Part, PartState, Stage, Step
 from signalflow.local.process import Launch, tail, wait_until
-from signalflow.local.supervisor import Supervisor, backoff
+from signalflow.local.supervisor import Supervisor
 from tests.waiting import until
 
 
@@ -70,7 +71,7 @@ def part(tmp_path: Path) -> Callable[..., Part]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervising, "_FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr(supervising, "_RESTARTS", Backoff(first=0.01, most=30.0))
     monkeypatch.setattr(supervising, "_POLL_SECONDS", 0.02)
     monkeypatch.setattr(supervising, "_HEALTH_INTERVAL", 0.05)
 
@@ -209,8 +210,3 @@ def test_parts_die_with_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     assert wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE, 5)
-
-
-def test_the_wait_before_a_restart_doubles_up_to_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    assert [backoff(failures) for failures in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from signalflow.domain.backoff import Backoff
 from signalflow.errors import Invalid
 from signalflow.events import Envelope
 from signalflow.reddit import backfill
@@ -49,7 +50,7 @@ class Brokers:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "FIRST_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(backfill, "RETRIES", Backoff(first=0.0, most=0.0))
 
 
 def test_one_bad_line_harms_no_other_and_is_named(tmp_path: Path) -> None:

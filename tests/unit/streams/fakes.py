@@ -1,4 +1,4 @@
-"""Small stand-ins for what Faust hands to the consume loop."""
+"""Small stand-ins for what Faust hands to the batch loop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -62,7 +62,7 @@ class FakeConsumer:
 
 
 class FakeApp:
-    """What the consume loop asks an app: the generation, whether the flow is active, what is not acknowledged."""
+    """What the batch loop asks an app: the generation, whether the flow is active, what is not acknowledged."""
 
     def __init__(self) -> None:
         self.consumer_generation_id = 1

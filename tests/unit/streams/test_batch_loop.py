@@ -1,4 +1,4 @@
-"""The consume loop: nothing is acknowledged before it is durable, and what cannot be finished is given back."""
+"""The batch loop: nothing is acknowledged before it is durable, and what cannot be finished is given back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,7 +8,7 @@ import pytest
 from faust.types import TP
 
 from signalflow.errors import Fatal, Retryable
-from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from tests.unit.streams.fakes import FakeApp, FakeStream
 from tests.waiting import until
 
@@ -44,7 +44,7 @@ class Recorder:
 async def running(
     app: FakeApp, stream: FakeStream, handler: Recorder, gathering: Gathering = SOON, guard: bool = True
 ) -> AsyncIterator["asyncio.Task[None]"]:
-    task = asyncio.create_task(consume(app, stream, handler, gathering, name="test", guard=guard))
+    task = asyncio.create_task(run_batch_loop(app, stream, handler, gathering, name="test", guard=guard))
     try:
         yield task
     finally:

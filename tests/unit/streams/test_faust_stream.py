@@ -14,7 +14,7 @@ import pytest
 from faust.types.tuples import ConsumerMessage
 
 from signalflow.errors import Fatal
-from signalflow.streams.batch_loop import Batch, Gathering, Ownership, consume
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from signalflow.streams.faust_consumer import Consumer
 from tests.unit.streams.fakes import Record
 
@@ -43,7 +43,7 @@ def make_consumer(app: faust.App) -> Any:
 
 
 async def by_our_loop(app: faust.App, stream: Any) -> None:
-    await consume(app, stream, Failing(), Gathering(10, 10, 0.01), name="test", guard=False)
+    await run_batch_loop(app, stream, Failing(), Gathering(10, 10, 0.01), name="test", guard=False)
 
 
 async def by_faust(app: faust.App, stream: Any) -> None:

@@ -326,7 +326,7 @@ async def test_a_hole_that_is_really_in_the_log_reaches_the_contiguity_guard(
     await consumer.perform_seek()
     await drained(consumer, delivered, upto=59)
     assert seeks.count(20) < 5, "the partition stands still, silently"
-    assert 21 in delivered, "the contiguity guard of the consume loop must see the hole"
+    assert 21 in delivered, "the contiguity guard of the batch loop must see the hole"
 
 
 async def test_a_rebalance_that_begins_while_a_partition_is_set_right_ends_that(

@@ -18,7 +18,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.workers import Worker, live_workers
 from web.api.operations import schemas
 from web.services import Services
-from web.worker_client import SILENT_AFTER_SECONDS, Scraped
+from web.worker_client import Scraped
 from web.worker_metrics import Scrape, rates, visible_seconds
 
 # A part that takes longer counts as away.
@@ -139,7 +139,7 @@ def shown(worker: Worker, scraped: Scraped) -> schemas.WorkerOut:
         )
     else:
         metrics = schemas.WorkerMetrics(available=False, reason=now)
-    silent = worker.heartbeat_age > SILENT_AFTER_SECONDS
+    silent = worker.is_silent
     return schemas.WorkerOut(
         name=worker.name,
         pid=worker.pid,
