@@ -17,14 +17,17 @@ test_secret = "fM2v9Xq0Zt7Kc4RwB1yLh8NdJ5sGp3Ua"
 
 _USER = "INSERT INTO users (name, role, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 _SESSION = """
-INSERT INTO sessions (id, user_name, kind, created_at, expires_at) VALUES ($1, $2, 'token', $3, $4) ON CONFLICT DO NOTHING
+INSERT INTO sessions (id, user_name, kind, created_at, expires_at) VALUES ($1, $2, 'token', $3, $4)
+ON CONFLICT DO NOTHING
 """
 
 
 def bearer(settings: Settings, role: str = "reader") -> dict[str, str]:
-    """Headers of the user `test-<role>`, who is made if the database is there and has the schema; valid for ten minutes.
+    """Headers of the user `test-<role>`, who is added if the database is there and has the schema.
 
-    Without a database they still read, as those of anybody who has signed in before.
+    Valid for ten minutes.
+
+    Without a database they allow reading, as for every user who has signed in before.
     """
     name, session, now = f"test-{role}", uuid5(NAMESPACE_DNS, role), utcnow()
 

@@ -1,7 +1,7 @@
-"""Who asks, and whether they may: the dependencies that endpoints take, and the way in for sockets.
+"""Who asks, and whether they may: the dependencies of endpoints, and the check of sockets.
 
-Every router is included with `within(scope)` (web/app.py), so that none is open by accident; an endpoint that needs more than a
-reader takes `Operator` or `Admin` as well.
+Every router is included with `within(scope)` (web/app.py), so that none is open by accident. An endpoint that needs a
+higher role than reader takes `Operator` or `Admin` as well.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ from web.services import services_of
 RANKS: dict[Role, int] = {"reader": 0, "operator": 1, "admin": 2}
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# A browser cannot set headers on a socket; what it can is offer subprotocols, one of which may carry the token.
+# A browser cannot set headers on a socket, but it can offer subprotocols. One of them may carry the token.
 SUBPROTOCOL = "signalflow"
 SUBPROTOCOL_TOKEN = "signalflow.bearer."  # noqa: S105 (the mark before a token)
 
@@ -41,7 +41,7 @@ class _Bearer(SecurityBase):
     scheme_name = "bearer"
     model = HTTPBearer(description="An access token (POST /api/token/), or an API key.")
 
-    # A coroutine, as is all that FastAPI calls at each request: it would send a plain function through a thread.
+    # A coroutine, because FastAPI would run a plain function in a thread, at each request.
     async def __call__(self) -> None:
         return None
 
@@ -51,8 +51,10 @@ _InDocument = Annotated[None, Depends(_Bearer())]
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks. `name` is that of the user, also behind a key; `key` is the key's prefix and `scopes` what it was made for, both None without
-    one."""
+    """Who asks. `name` is the name of the user, also behind an API key.
+
+    `key` is the prefix of the key, and `scopes` what it was made for; both are None without a key.
+    """
 
     name: str
     role: Role
@@ -61,7 +63,10 @@ class Principal:
     session: UUID | None = None
     key: str | None = None
     verified: bool = True
-    """False while the database is away: the signature was checked, not whether it still holds. Good for reading only."""
+    """False while the database is away: the signature is right, but the session may have ended.
+
+    Enough for reading only.
+    """
 
 
 async def principal_of(connection: HTTPConnection) -> Principal | None:
@@ -79,10 +84,13 @@ async def principal_of(connection: HTTPConnection) -> Principal | None:
 
 
 async def principal_of_socket(websocket: HTTPConnection) -> Principal | None:
-    """Who opens a socket, by header, cookie or subprotocol (`signalflow, signalflow.bearer.<token>`: accept it with SUBPROTOCOL).
+    """Who opens a socket, by header, cookie or subprotocol.
 
-    With a cookie the Origin must be our own address: other pages' scripts may open sockets with our cookies. None for nobody, and
-    for an API key without the scope `read`. Raises Retryable as `principal_of` does.
+    None for nobody, and for an API key without the scope `read`.
+
+    The subprotocols are `signalflow, signalflow.bearer.<token>`; accept the socket with SUBPROTOCOL. With a cookie the
+    Origin must be our own address, because scripts of other sites may open sockets with our cookies. Raises Retryable
+    as `principal_of` does.
     """
     token = next(
         (
@@ -107,16 +115,16 @@ def accounts_of(connection: HTTPConnection) -> Accounts:
 
 
 def is_same_origin(connection: HTTPConnection) -> bool:
-    """Whether a page of this address asks. A browser always says where a page is from when it writes or opens a socket."""
+    """Whether a page of this address asks. A browser always sends the Origin with a write and with a new socket."""
     try:
         origin = urlsplit(connection.headers.get("origin", "")).netloc
-    except ValueError:  # no browser's, such as `http://[`
+    except ValueError:  # no browser sends this, such as `http://[`
         return False
     return origin == connection.headers.get("host")
 
 
 def is_within(principal: Principal, scope: Scope) -> bool:
-    """Whether a key was made for this; people are not limited by scopes."""
+    """Whether a key was made for this. Scopes limit keys only, not users who sign in."""
     return principal.scopes is None or scope in principal.scopes
 
 
@@ -137,23 +145,23 @@ async def _signed(accounts: Accounts, kind: Kind, token: str) -> Principal | Non
     try:
         standing = await accounts.identities.of_session(claims.session)
     except Retryable:
-        # The live stream goes on while the database is away, for those who have signed in.
+        # The live stream goes on while the database is away, for users who have signed in.
         return Principal(claims.user, "reader", sort, session=claims.session, verified=False)
     return Principal(standing.name, standing.role, sort, session=claims.session) if standing else None
 
 
 class SignInNeeded(Exception):
-    """A browser opened an address that only those who have signed in may see."""
+    """A browser that has not signed in opened an address that needs it."""
 
 
 async def redirect_to_sign_in(request: Request, _: Exception) -> RedirectResponse:
-    """To the sign-in page, and from there back to where the browser wanted to go."""
+    """Redirect to the sign-in page, which leads back to this address."""
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(sign_in_path(asked), 303, headers={"Cache-Control": "no-store"})
 
 
 async def _signed_in(connection: HTTPConnection, _: _InDocument) -> Principal:
-    """Raises 401 for nobody, 403 for a write with a cookie that no page of ours sent, 429 above the rate."""
+    """Raises 401 for nobody, 403 for a write with a cookie but without the CSRF token, 429 above the rate."""
     is_socket = connection.scope["type"] == "websocket"
     principal = await (principal_of_socket if is_socket else principal_of)(connection)
     if principal is None:
@@ -178,7 +186,7 @@ async def _signed_in(connection: HTTPConnection, _: _InDocument) -> Principal:
 
 
 def _is_opened_by_browser(connection: HTTPConnection) -> bool:
-    """Whether a person waits for a page; scripts of pages ask for other types."""
+    """Whether a person opens a page; scripts of pages ask for other types."""
     headers = connection.headers
     wants_page = "text/html" in headers.get("accept", "") and "authorization" not in headers
     return _method(connection) == "GET" and wants_page
@@ -200,7 +208,10 @@ def _with_role(role: Role) -> Callable[[Principal], Awaitable[Principal]]:
 
 
 def within(scope: Scope) -> Dependency:
-    """Access to a router: signed in, and a key needs the scope (for reading, `read` will do, except where it is `admin`)."""
+    """Access to a router for everybody who has signed in.
+
+    A key needs the scope; `read` is enough to read, except in `admin`.
+    """
 
     async def is_allowed(connection: HTTPConnection, principal: SignedIn) -> None:
         reads = _method(connection) in SAFE_METHODS and scope != "admin"

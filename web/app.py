@@ -48,8 +48,8 @@ GZIP_FROM_BYTES = 1400
 # Higher levels take three times as long, and save a tenth more.
 GZIP_LEVEL = 4
 
-# A router is open, or within a scope: the client has signed in as a reader at least, and an API key has the scope (`read` is enough
-# for reading). Endpoints that need a higher role take it themselves (web/access.py).
+# A router is open, or within a scope: the client has signed in as a reader at least, and an API key has the scope
+# (`read` is enough for reading). Endpoints that need a higher role take it themselves (web/access.py).
 OPEN: tuple[APIRouter, ...] = (health, tokens, sessions, sockets)
 WITHIN: tuple[tuple[APIRouter, Scope], ...] = (
     (posts, "read"),
@@ -88,8 +88,8 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
         version=version("signalflow"),
         description="Posts of Reddit within seconds of their creation, and what is taking off.",
         lifespan=lifespan,
-        # The document has a route of its own below, within `read`. The stock pages load scripts from other sites, which the
-        # content security policy forbids.
+        # The document has a route of its own below, within `read`. FastAPI's pages load scripts from other sites, which
+        # the content security policy forbids.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

@@ -1,6 +1,7 @@
 """Answers that are kept for some seconds, and computed once for all requests that wait for them.
 
-They are kept in Redis (Valkey) for all API processes, or in this process. While Redis is away each process keeps its own.
+They are kept in Redis (Valkey) for all API processes, or in this process. While Redis is away, each process keeps its
+own.
 """
 
 import asyncio
@@ -20,10 +21,10 @@ from web.single_flight import SingleFlight
 Compute = Callable[[], Awaitable[bytes]]
 
 MOST_KEPT = 256
-# Redis answers in less than a millisecond. One that takes this long counts as away, and is not asked again for REDIS_AWAY_SECONDS.
+# Redis answers in less than a millisecond. After REDIS_SECONDS it counts as away, for REDIS_AWAY_SECONDS.
 REDIS_SECONDS = 0.25
 REDIS_AWAY_SECONDS = 5.0
-# The process that computes an answer holds a lock, at most for LOCK_SECONDS. The others look for its result every LOOK_SECONDS.
+# The process that computes an answer holds a lock for LOCK_SECONDS at most. The others look every LOOK_SECONDS.
 LOCK_SECONDS = 15.0
 LOOK_SECONDS = 0.05
 

@@ -63,7 +63,7 @@ class BoundedMemory(MemoryStorage):
 
 
 class Limiter:
-    """Counts per minute, in Redis for all API processes together. Without Redis, or while it is away, in this process."""
+    """Counts per minute: in Redis for all API processes; in this process without Redis, or while it is away."""
 
     def __init__(self, settings: Settings) -> None:
         self.per_user = RateLimitItemPerMinute(settings.rate_limit_per_minute)
@@ -82,7 +82,7 @@ class Limiter:
         return await self._ask(item, kind, key, count=False)
 
     async def count(self, connection: HTTPConnection, item: RateLimitItem, kind: str, key: str) -> None:
-        """Count a request against a limit, and let its response report the limit. Raises 429 when nothing is left of it."""
+        """Count a request against a limit, which its response then reports. Raises 429 when nothing is left of it."""
         enforce(connection, await self.hit(item, kind, key))
 
     async def _ask(self, item: RateLimitItem, kind: str, key: str, *, count: bool) -> Verdict:
@@ -113,7 +113,7 @@ async def _verdict(limiter: FixedWindowRateLimiter, item: RateLimitItem, kind: s
 
 
 def address_of(scope: MutableMapping[str, Any]) -> str:
-    """The client that is counted: the address of the peer, or its /64 network for IPv6, because a client has at least a /64."""
+    """The client to count: the address of the peer, or its /64 network for IPv6, the least that a client has."""
     client = scope.get("client")
     if not client:
         return "unknown"

@@ -38,7 +38,7 @@ class Problem(BaseModel):
 
 
 class InvalidParameter(Exception):
-    """A parameter that its type alone does not show to be wrong."""
+    """A parameter whose value is wrong, although its type allows it."""
 
     def __init__(self, parameter: str, message: str) -> None:
         super().__init__(message)
@@ -53,12 +53,15 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
-# What every read of the database can answer besides.
+# The problems of every read of the database.
 OF_READS = documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Answer every error of the application with a problem. The handlers are coroutines: plain ones would go through a thread."""
+    """Answer every error of the application with a problem.
+
+    The handlers are coroutines, so that they need no thread.
+    """
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(InvalidParameter, _on_invalid_parameter)
     app.add_exception_handler(Invalid, _on_invalid)
@@ -84,7 +87,7 @@ def _answer(
 
 
 def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The problem that a bare HTTP status stands for; middleware, which no handler watches over, answers with it itself."""
+    """The problem for a bare HTTP status. Middleware sends it itself, because no handler catches its errors."""
     phrase = HTTPStatus(status).phrase
     return _answer(status, phrase.lower().replace(" ", "-"), phrase, detail, headers=headers)
 
@@ -115,7 +118,10 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 async def _on_retryable(request: Request, error: Exception) -> JSONResponse:
     log.warning("api_unavailable", path=request.url.path, error=str(error))
     if isinstance(error, TookTooLong):
-        detail = "The database ended this read because it took too long. Ask for less: a shorter window, or fewer filters that match little."
+        detail = (
+            "The database ended this read because it took too long. "
+            "Ask for less: a shorter window, or fewer filters that match little."
+        )
         return _answer(
             503,
             "read-took-too-long",
@@ -131,7 +137,10 @@ async def _on_retryable(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_fatal(request: Request, error: Exception) -> JSONResponse:
     log.error("api_failed", path=request.url.path, error=str(error))
-    detail = "The database refused the request. If its schema is older than this program, run `signalflow migrate`; the log says more."
+    detail = (
+        "The database refused the request. "
+        "If its schema is older than this program, run `signalflow migrate`; the log says more."
+    )
     return _answer(500, "database-refused", "The database refused", detail)
 
 
@@ -141,5 +150,5 @@ async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_fault_of_ours(_: Request, __: Exception) -> JSONResponse:
-    # The server logs the traceback itself; a reader has no use for it.
+    # The server logs the traceback itself; clients have no use for it.
     return _answer(500, "internal", "A fault of ours", "This should not happen; the log of the API has the details.")

@@ -1,4 +1,4 @@
-"""uvicorn as the API needs it: long connections are told before it waits for requests to end."""
+"""uvicorn for the API: when it stops, it ends live connections before it waits for requests."""
 
 import socket
 from typing import Any
@@ -8,13 +8,13 @@ from fastapi import FastAPI
 
 from web.services import services_of
 
-# Requests that still run when the process is asked to stop get this long.
+# Requests that run when the process is asked to stop may take this long.
 GRACE_SECONDS = 5
 # All headers of a request together.
 MAX_HEADER_BYTES = 16 << 10
 # The largest filter has 45 kB; uvicorn ends a socket whose client sends more, with 1009.
 MAX_SOCKET_MESSAGE_BYTES = 64 << 10
-# A client that has gone without a word is found by a ping in 40 s at most.
+# Two pings find a client that vanished without closing its connection within 40 s.
 PING_SECONDS = 20.0
 # How long a client may leave unread what was sent to it, after its connection was ended here: Linux's TCP_USER_TIMEOUT.
 UNREAD_MS = 30_000
@@ -43,7 +43,7 @@ class ApiServer(uvicorn.Server):
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the live connections with a reason, then do as uvicorn does: an event stream has no end of its own to wait for."""
+        """End the live connections first, with a reason: uvicorn would wait for event streams, which have no end."""
         hub = services_of(self._app).hub
         hub.close()
         await hub.closed()

@@ -23,7 +23,10 @@ ACCOUNTS_CONNECTIONS = 2
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`cache` is shared with other processes where there is Redis; `brief_cache` keeps answers for a second or two in this process."""
+    """`cache` is shared by all processes where there is Redis.
+
+    `brief_cache` is this process's own, for a second or two.
+    """
 
     settings: Settings
     pool: Pool

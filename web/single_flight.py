@@ -24,11 +24,17 @@ class SingleFlight(Generic[K, V]):
         return await asyncio.shield(task)
 
     def forget(self, key: K) -> None:
-        """Let the next caller start a new call, because what the running one reads was changed. Its callers still get its result."""
+        """Let the next caller start a new call, because the data changed.
+
+        The callers of the running one get its result.
+        """
         self._running.pop(key, None)
 
     def is_current(self, key: K) -> bool:
-        """Whether the running task is the call for this key. False once the key was forgotten: its result may be out of date."""
+        """Whether the running task is the call for this key.
+
+        False once it was forgotten: its result may be out of date.
+        """
         return self._running.get(key) is asyncio.current_task()
 
     def cancel(self) -> None:

@@ -39,7 +39,7 @@ class _State(msgspec.Struct):
 
 
 class Scraped(NamedTuple):
-    """What a worker counts now, or why it cannot be asked; and what it counted at the scrape before this one, if there was one."""
+    """What a worker counts now, or why it cannot be asked; and what it counted at the scrape before."""
 
     now: Scrape | str
     before: Scrape | None
@@ -58,7 +58,10 @@ class WorkerClient:
         await self._client.aclose()
 
     async def post_state(self, pool: Pool, post_id: str) -> bytes | None:
-        """The state as JSON, None when the worker that owns the post has none. Raises Retryable when no live worker can tell."""
+        """The state as JSON, None when the owner of the post has none.
+
+        Raises Retryable when no live worker can tell.
+        """
         reason = "No worker is running."
         try:
             async with asyncio.timeout(ALL_STATES_SECONDS):
@@ -71,7 +74,7 @@ class WorkerClient:
                         return None
                     if answer is not None and answer.status_code == 200 and _is_state(answer.content, post_id):
                         return answer.content
-                    reason = "The worker that owns this post does not answer; it may be starting, or its posts move to another."
+                    reason = "The worker that owns this post does not answer; it starts, or its posts move to another."
         except TimeoutError:
             reason = "The workers do not answer in time."
         raise Retryable(reason)
@@ -109,7 +112,7 @@ class WorkerClient:
 
 
 def _is_address(web_url: str) -> bool:
-    """Whether this is the address of a server and no more: credentials, a path or a query would change what is asked."""
+    """Whether this is the address of a server and no more: credentials, path or query would change the request."""
     try:
         parts = urlsplit(web_url)
         _ = parts.port

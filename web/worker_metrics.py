@@ -1,4 +1,4 @@
-"""A worker's own numbers, out of the text that its /metrics gives. Pure."""
+"""Reads the metrics of a worker from the text of its /metrics. Pure."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ VISIBLE = "signalflow_visible_seconds"
 
 @dataclass(frozen=True)
 class Scrape:
-    """One look at a worker. `moment` is of a steady clock, in seconds; lag by topic, records by agent, requests by outcome."""
+    """The metrics at one `moment` (monotonic seconds): lag by topic, records by agent, requests by outcome."""
 
     moment: float
     lag: dict[str, int]
@@ -47,7 +47,7 @@ def parsed(text: str, moment: float) -> Scrape:
 
 
 def rates(before: Scrape | None, after: Scrape) -> dict[str, float] | None:
-    """Records a second of each agent between two looks; None without an earlier one, or when the worker began anew in between."""
+    """Records per second of each agent between two scrapes; None without an earlier one, or after a restart."""
     if before is None or after.moment <= before.moment:
         return None
     if any(after.records.get(agent, 0.0) < records for agent, records in before.records.items()):

@@ -18,7 +18,10 @@ def register(app: typer.Typer) -> None:
             int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. Default: SIGNALFLOW_API_PORT.")
         ] = None,
     ) -> None:
-        """Serve the API and its page until stopped. It starts while the database is away and answers 503 until it is back."""
+        """Serve the API and its pages until stopped.
+
+        It also starts while the database is away, and answers 503 until then.
+        """
         from signalflow.logs import configure_logging
         from signalflow.settings import get_settings
         from web.app import create_api
@@ -32,7 +35,8 @@ def register(app: typer.Typer) -> None:
         name, number = bound.getsockname()[:2]
         server = ApiServer(
             create_api(settings.model_copy(update={"api_host": host, "api_port": number})),
-            # uvicorn believes proxies on this machine unless told; whoever else runs here could then choose their address.
+            # By default uvicorn trusts proxies on this machine: any program here could choose the address it comes
+            # from.
             proxy_headers=bool(settings.api_trusted_proxies),
             forwarded_allow_ips=settings.api_trusted_proxies,
         )
@@ -55,7 +59,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         raise SignalflowError(
-            f"{host}:{port} cannot be used ({error.strerror}); choose another with --host and --port, or SIGNALFLOW_API_HOST "
-            "and SIGNALFLOW_API_PORT"
+            f"{host}:{port} cannot be used ({error.strerror}); choose another with --host and --port, or "
+            "SIGNALFLOW_API_HOST and SIGNALFLOW_API_PORT"
         ) from error
     return bound

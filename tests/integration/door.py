@@ -15,7 +15,10 @@ CHUNK = 64 << 10
 
 
 class Door:
-    """Forwards connections to one address. Shut it refuses new ones and has cut the old; silent it takes bytes and gives none."""
+    """Forwards connections to one address.
+
+    Shut, it cuts and refuses connections; silent, it takes bytes and sends none.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

@@ -274,13 +274,16 @@ async def test_what_was_resolved_long_ago_costs_those_nothing_who_look_for_what_
 ) -> None:
     await store_letters(database_pool, [letter("raw", 0)])
     await database_pool.execute(
-        "INSERT INTO dlq_replays (requested_by, filter, policy, most) SELECT 'r', '{}', 'stop', 1 FROM generate_series(1, 20)"
+        "INSERT INTO dlq_replays (requested_by, filter, policy, most) "
+        "SELECT 'r', '{}', 'stop', 1 FROM generate_series(1, 20)"
     )
     await database_pool.execute(
         """
-        INSERT INTO dlq_events (topic_id, source_topic, source_partition, source_offset, attempt, original_headers, stage,
+        INSERT INTO dlq_events (topic_id, source_topic, source_partition, source_offset, attempt, original_headers,
+            stage,
             error_type, error, worker, failed_at, state, replay_id)
-        SELECT topic_id, source_topic, 0, n, 1, original_headers, stage, error_type, error, worker, failed_at, 'resolved',
+        SELECT topic_id, source_topic, 0, n, 1, original_headers,
+            stage, error_type, error, worker, failed_at, 'resolved',
             CASE WHEN n % 1000 = 0 THEN n / 1000 END
         FROM dlq_events, generate_series(1, 20000) AS n
         """

@@ -36,7 +36,7 @@ METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 @pytest.fixture
 async def served(database_url: str) -> Any:
-    """The address of a served API that has some posts, neither workers nor brokers, and the headers of an administrator."""
+    """The address of an API with some posts but without workers and brokers, and the headers of an administrator."""
     await store(database_url, *({"id": f"p{n}", "body": "text", "score_velocity": n / 7} for n in range(5)))
     settings = Settings(
         database_url=SecretStr(database_url),

@@ -1,4 +1,4 @@
-"""Answers that are written straight from rows: what the database gave is not validated again (the schemas describe it)."""
+"""Answers written directly from rows. The schemas describe them; values from the database are not validated again."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +20,7 @@ def json_bytes(content: Any) -> bytes:
 
 
 def raw_answer(body: bytes) -> Response:
-    """JSON that is written already."""
+    """An answer whose JSON exists already."""
     return Response(body, media_type="application/json")
 
 

@@ -1,4 +1,7 @@
-"""What endpoints are given. All of these are coroutines: FastAPI would run a plain function in a thread, at each request."""
+"""The dependencies of endpoints.
+
+All are coroutines: FastAPI would run a plain function in a thread, at each request.
+"""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Kinds of query parameters that several endpoints take."""
+"""Types of parameters that several endpoints take."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 class Parameters(BaseModel):
-    """The query parameters of an endpoint. One that it does not know is refused: a misspelt filter must not be ignored."""
+    """The query parameters of an endpoint. Unknown ones are refused, because a misspelt filter must not be ignored."""
 
     model_config = ConfigDict(extra="forbid")
 

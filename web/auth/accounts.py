@@ -1,4 +1,4 @@
-"""What signing in needs, made once a process."""
+"""What signing in needs; made once per process."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,10 @@ from web.auth.tokens import Signer
 
 @dataclass(frozen=True)
 class Accounts:
-    """The parts. `cookie_name` has the port in it: cookies belong to a host, and two APIs on one would sign each other out."""
+    """The parts.
+
+    `cookie_name` contains the port: cookies belong to a host, and two APIs of one host must not share one.
+    """
 
     signer: Signer
     identities: Identities
@@ -31,5 +34,5 @@ class Accounts:
         )
 
     def close(self) -> None:
-        """End its threads."""
+        """End the threads that hash passwords."""
         self.passwords.close()

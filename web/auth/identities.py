@@ -14,7 +14,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.sessions import SessionIdentity, identity_of_session, token_hash
 from web.single_flight import SingleFlight
 
-# Access outlives the end of a session, a key or a user by at most this long in other processes, and not at all in the one that ended it.
+# Access ends at most this long after a session, a key or a user ended; in the process that ended it, at once.
 FRESH_SECONDS = 5.0
 # A database that has not answered by then counts as away, and is not asked again for AWAY_SECONDS.
 ANSWER_SECONDS = 2.0
@@ -77,7 +77,7 @@ class Identities:
             self._away_until = self._monotonic() + AWAY_SECONDS
             raise Retryable(f"accounts cannot be looked up: {error}") from error
         self._kept.pop(key, None)
-        # Invalid credentials are not kept: guesses would push out valid ones. Nor is a session that ended during the lookup.
+        # Neither invalid credentials are kept, which would push out valid ones, nor a session that ended meanwhile.
         if found is not None and self._lookups.is_current(key):
             self._kept[key] = _Kept(found, asked_at + FRESH_SECONDS)
             if len(self._kept) > MOST_KEPT:

@@ -1,4 +1,4 @@
-"""Passwords: argon2 in threads of its own, few at once, and the same work whether or not there is such a user."""
+"""Passwords: argon2 in a few threads of its own. The work is the same whether or not the user exists."""
 
 import asyncio
 import secrets
@@ -9,15 +9,15 @@ from pwdlib import PasswordHash
 from signalflow.errors import Retryable
 
 MIN_CHARACTERS = 12
-# Argon2 takes any length; so does whoever sends a megabyte to keep it busy.
+# Argon2 takes any length, so a long password could keep it busy.
 MAX_CHARACTERS = 256
-# Each takes 64 MiB and about 50 ms of a core.
+# Each hash takes 64 MiB and about 50 ms of a core.
 MOST_AT_ONCE = 2
 MOST_WAITING = 20
 
 
 class Busy(Retryable):
-    """Too many sign-ins at once; the database has nothing to do with it."""
+    """Too many sign-ins at once. The database is not the reason."""
 
 
 class Passwords:
@@ -27,13 +27,13 @@ class Passwords:
         self._hasher = hasher or PasswordHash.recommended()
         self._threads = ThreadPoolExecutor(MOST_AT_ONCE, "argon2")
         self._waiting = 0
-        self._nobodys: str | None = None
+        self._dummy_hash: str | None = None
 
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Whether the password is right, and a hash to store instead when the parameters have changed since.
 
-        With None (no such user, or one without a password) the answer is False after the same work. Raises Busy when too many
-        wait already.
+        With None (no such user, or a user without a password) the answer is False, after the same work. Raises Busy
+        when too many wait already.
         """
         if self._waiting >= MOST_WAITING:
             raise Busy("too many sign-ins at once")
@@ -48,15 +48,15 @@ class Passwords:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
-        if self._nobodys is None:
-            # Before either kind of answer, so that the first one does not tell them apart either.
-            self._nobodys = self._hasher.hash(secrets.token_urlsafe())
-        right, renewed = self._hasher.verify_and_update(password, stored or self._nobodys)
+        if self._dummy_hash is None:
+            # Made for both kinds of answer, so that the time of the first one does not tell them apart.
+            self._dummy_hash = self._hasher.hash(secrets.token_urlsafe())
+        right, renewed = self._hasher.verify_and_update(password, stored or self._dummy_hash)
         return (right, renewed) if stored else (False, None)
 
 
 def unfit(password: str) -> str | None:
-    """Why a new password is refused; None for one that is taken."""
+    """Why a new password is refused; None when it is accepted."""
     if len(password) < MIN_CHARACTERS:
         return f"is too short: {MIN_CHARACTERS} characters at least"
     if len(password) > MAX_CHARACTERS:

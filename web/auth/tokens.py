@@ -99,11 +99,14 @@ class Signer:
         return claims if issued - leeway <= moment < expires + leeway else None
 
     def csrf_token(self, session: UUID) -> str:
-        """What a browser sends with its writes to show that a page of ours asked for them; the same all through a session."""
+        """What our pages send with their writes, and pages of other sites cannot know.
+
+        The same for the whole session.
+        """
         return hmac.new(self._key("csrf"), session.bytes, hashlib.sha256).hexdigest()
 
     def is_csrf_token(self, session: UUID, given: str) -> bool:
-        """Whether it is that of the session; takes the same time for every wrong one."""
+        """Whether this is the CSRF token of the session. Takes the same time for every wrong token."""
         return hmac.compare_digest(self.csrf_token(session).encode(), given.encode())
 
     def _key(self, purpose: str) -> bytes:

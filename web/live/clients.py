@@ -20,15 +20,15 @@ class Limits:
 
 @dataclass(eq=False)
 class Client:
-    """One client. The frame queue sets `ready` once the client has accepted all frames; a tick that delivers a frame unsets it."""
+    """One client. `ready` is set once it has accepted all frames, and unset when a frame is delivered."""
 
     group: "Group"
     heartbeat_due: float
     ready: bool = False
     delivered_at: float = 0.0
     backlog: Backlog = field(default_factory=Backlog)
-    # While a client that resumes gets the records it missed from Kafka: the records that came since it joined, the next offsets
-    # that will be read for it, and the newest observations it was offered.
+    # While a client that resumes gets the records it missed from Kafka: the records that came since it joined, the next
+    # offsets that will be read for it, and the newest observations it was offered.
     held: Backlog | None = None
     resumed_to: list[int] | None = None
     resumed: Newest = field(default_factory=lambda: Newest(REMEMBERED_POSTS))
@@ -57,7 +57,7 @@ class Client:
 
 @dataclass(eq=False)
 class Group:
-    """Clients with equal filters. The counters are sums since the group was made; a member keeps what they were when it joined."""
+    """Clients with equal filters. Counters are sums since the group was made; `members` has their values at joining."""
 
     matches: Matcher
     members: dict[Client, tuple[int, int]] = field(default_factory=dict)
@@ -76,7 +76,10 @@ class Group:
         client.coalesced += self.coalesced - coalesced
 
     def newest_matching(self, fresh: list[Record]) -> list[Record]:
-        """The newest matching record of each post, in the order of the log. The others count as skipped or coalesced."""
+        """The newest matching record of each post, in the order of the log.
+
+        All others count as skipped or coalesced.
+        """
         newest: dict[str, Record] = {}
         matching = 0
         for record in fresh:

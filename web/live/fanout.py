@@ -1,12 +1,14 @@
-"""Which client gets which records: the pure core of the live stream. The time is passed in, in seconds of any monotonic clock.
+"""Which client gets which records: the pure core of the live stream.
 
-`take` adds records, in each partition by offset. At each `tick` every client that is ready gets at most one frame. Clients with equal
-filters form a group. The members that keep up share one frame, whose text is made once. A client that does not keep up has a backlog
-of its own, which holds the newest observation of each post, until the client is ready again or is dropped.
+The time is passed in, in seconds of any monotonic clock. `take` adds records, in each partition by offset. At each
+`tick` every client that is ready gets at most one frame. Clients with equal filters form a group. The members that keep
+up share one frame, whose text is made once. A client that does not keep up has a backlog of its own, which holds the
+newest observation of each post, until the client is ready again or is dropped.
 
-The id of a frame is its client's low-water mark: the offsets that were read until this tick, moved back in each partition to the first
-record that waits for the client. Records that wait leave in the order of offsets. So every record from the mark on is still to be sent,
-or was replaced by a newer observation. A client that resumes from the mark misses nothing, and sees no post go back in time.
+The id of a frame is its client's low-water mark: the offsets that were read until this tick, moved back in each
+partition to the first record that waits for the client. Records that wait leave in the order of offsets. So no record
+from the mark on has been sent, except those that a newer observation replaced. A client that resumes from the mark
+misses nothing, and sees no post go back in time.
 """
 
 from collections.abc import Iterable, Sequence
@@ -83,7 +85,8 @@ class Fanout:
     def join(self, wanted: Filter, now: float, since: Sequence[int] | None = None) -> Client:
         """A new client. `since` has the next offsets of a client that resumes, none of them beyond `told`.
 
-        When the tail no longer has all records after them, `client.resumed_to` says where to read from, up to what `told` is now.
+        When the tail no longer has all records from there on, `client.resumed_to` is set: they must be read from Kafka,
+        up to what `told` is now.
         """
         group = self._group(wanted)
         client = Client(group, now + self._limits.heartbeat_seconds, delivered_at=now)
@@ -103,7 +106,7 @@ class Fanout:
             del self._groups[group.matches.key]
 
     def change(self, client: Client, wanted: Filter) -> None:
-        """Replace the filter. Records that wait and match it are still sent; it decides about all since the last tick."""
+        """Replace the filter. It also decides about records that wait, and about those since the last tick."""
         self.leave(client)
         self._group(wanted).add(client)
         for waiting in (client.backlog, client.held):
@@ -152,7 +155,10 @@ class Fanout:
     # --- time
 
     def tick(self, now: float) -> TickResult:
-        """The next frames of all clients that are ready, due heartbeats included. Called every `live_frame_ms` at most."""
+        """The next frame of each client that is ready, due heartbeats included.
+
+        At most one tick per `live_frame_ms`.
+        """
         fresh, self._fresh = self._fresh, []
         self.told = self.read.copy()
         frames: list[tuple[Client, Outgoing]] = []

@@ -1,4 +1,4 @@
-"""The frames of one client, between the hub, which adds them, and the transport, which sends them as fast as the client takes them."""
+"""The frames of one client: the hub adds them, and the transport sends them as fast as the client takes them."""
 
 import asyncio
 from collections import deque

@@ -9,13 +9,14 @@ import structlog
 
 from signalflow.clock import utcnow
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.reader import OffsetGone
 from signalflow.metrics import LIVE_ENDED, LIVE_POSTS_SENT, LIVE_RECORDS, LIVE_STALE
 from signalflow.settings import Settings
 from web.live.admission import Admission, NotAdmitted
 from web.live.clients import Client, Limits
 from web.live.fanout import MOST_POSTS_A_FRAME, Fanout
 from web.live.frame_queue import Ending, FrameQueue
-from web.live.kafka_log import Cut, Log, open_log, topic_id
+from web.live.kafka_log import Log, open_log, topic_id
 from web.live.protocol import Filter
 from web.live.resume import Resumes, decoded
 from web.live.token import Token
@@ -87,7 +88,7 @@ class Hub:
 
     @asynccontextmanager
     async def joined(self, wanted: Filter, since: Token | None) -> AsyncIterator[FrameQueue]:
-        """The frames of an admitted client. The first is a heartbeat, or a reset when the client cannot resume from `since`."""
+        """The frames of an admitted client. The first is a heartbeat, or a reset when it cannot resume from `since`."""
         assert self._fanout is not None
         reason = None if since is None else await self._resumes.obstacle(self._fanout, since, self._next_tick)
         # The log may have been replaced while the client waited.
@@ -138,7 +139,7 @@ class Hub:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _adopt(self, opened: Log) -> Fanout:
-        """Go on from the offsets that were read. In a log that does not have them, begin with a new fan-out at its end."""
+        """Go on from the offsets that were read. In a log without them, begin with a new fan-out at the end."""
         fanout = self._fanout
         if fanout is not None and opened.topic == fanout.topic and opened.has(fanout.read):
             opened.seek(fanout.read)
@@ -150,7 +151,7 @@ class Hub:
         starts = [max(first, end - each) for first, end in zip(opened.first, opened.end, strict=True)]
         opened.seek(starts)
         fanout = Fanout(opened.topic, starts, self._limits, self._settings.live_tail_records)
-        while any(offset < end for offset, end in zip(await opened.positions(), opened.end, strict=True)):
+        while any(offset < end for offset, end in zip(await opened.offsets(), opened.end, strict=True)):
             await self._take(opened, fanout, MOST_POSTS_A_FRAME)
         fanout.finish_priming()
         self._fanout = fanout
@@ -167,7 +168,7 @@ class Hub:
                 self._news.set()
             elif self._now() - heard > PROBE_SECONDS:
                 if await topic_id(self._settings) != fanout.topic:
-                    raise Cut("the topic was made anew")
+                    raise OffsetGone("the topic was made anew")
                 if await opened.ends() != fanout.read and not await self._take(opened, fanout, fanout.room):
                     raise Retryable("there are records that the consumer does not get")
                 heard = self._now()

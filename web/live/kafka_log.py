@@ -1,4 +1,4 @@
-"""The enriched topic as an API process reads it: all partitions, no group, no commits."""
+"""The enriched topic as an API process reads it: all partitions, no consumer group, no commits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -6,18 +6,14 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.reader import OffsetGone, Offsets, Record, TopicReader, open_reader
+from signalflow.kafka.reader import Offsets, Record, TopicReader, open_reader
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 
 OPEN_SECONDS = 10.0
-# Longest wait of one read; how often the reader looks whether the brokers are still there.
+# Longest wait of one read.
 READ_MS = 500
-
-
-class Cut(Retryable):
-    """The log no longer has the offset that was to be read next."""
 
 
 class Log:
@@ -29,17 +25,15 @@ class Log:
         self.end = end
         self._reader = reader
 
-    def has(self, positions: Sequence[int]) -> bool:
-        """Whether reading can go on from there."""
-        return all(
-            first <= position <= end for first, position, end in zip(self.first, positions, self.end, strict=True)
-        )
+    def has(self, offsets: Sequence[int]) -> bool:
+        """Whether reading can go on from these offsets, one of each partition."""
+        return all(first <= offset <= end for first, offset, end in zip(self.first, offsets, self.end, strict=True))
 
-    def seek(self, positions: Sequence[int]) -> None:
+    def seek(self, offsets: Sequence[int]) -> None:
         """Read from these offsets on, one of each partition."""
-        self._reader.seek(dict(enumerate(positions)))
+        self._reader.seek(dict(enumerate(offsets)))
 
-    async def positions(self) -> list[int]:
+    async def offsets(self) -> list[int]:
         """The next offset that will be read of each partition."""
         return _in_order(await self._reader.offsets())
 
@@ -54,12 +48,9 @@ class Log:
     async def read(self, most: int) -> list[Record]:
         """The next records, by offset within a partition; none when nothing came for READ_MS.
 
-        Raises Cut. Brokers that are away are no error: nothing comes.
+        Raises OffsetGone. Brokers that are away are no error: nothing comes.
         """
-        try:
-            return await self._reader.read(most, READ_MS)
-        except OffsetGone as error:
-            raise Cut(str(error)) from error
+        return await self._reader.read(most, READ_MS)
 
 
 def _in_order(offsets: Offsets) -> list[int]:

@@ -7,7 +7,10 @@ from web.live.records import Record
 
 
 class Matcher:
-    """A filter prepared for matching. Filters with equal `key` match the same records, so their clients can share frames."""
+    """A filter prepared for matching.
+
+    Filters with equal `key` match the same records: their clients can share frames.
+    """
 
     def __init__(self, wanted: Filter) -> None:
         self._subreddits = frozenset(name.lower() for name in wanted.subreddits)

@@ -1,7 +1,8 @@
-"""The messages of the live stream: frames to a client, and filters from it. The JSON is the same on the socket and in server-sent events.
+"""The messages of the live stream: frames to a client, and filters from it.
 
-The fields of a post have the names of the REST API. Times are ISO 8601 in UTC. Velocities are per second, and null when unknown.
-The `id` of a frame is the resume token: sent back as `?since=` or Last-Event-ID, it brings what came after that frame.
+The JSON is the same on the socket and in server-sent events. The fields of a post have the names of the REST API. Times
+are ISO 8601 in UTC. Velocities are per second, and null when unknown. The `id` of a frame is the resume token: sent
+back as `?since=` or Last-Event-ID, it brings what came after that frame.
 """
 
 from datetime import datetime
@@ -14,7 +15,7 @@ from signalflow.errors import Invalid
 from signalflow.events import Enriched, Int32, PostId, TextFeatures, Time
 
 Token = Annotated[str, Meta(description="Resume token: give it back as `since` or Last-Event-ID.", max_length=8192)]
-# Why a client must reload what it shows: records that it missed are no longer there, or its token belongs to another topic.
+# Why a client must reload what it shows: records that it missed are gone, or its token belongs to another topic.
 ResetReason = Literal["expired", "other_topic", "ahead", "too_far"]
 # Why a connection ends. With `invalid` it goes on: a message of the client was refused.
 ErrorCode = Literal["invalid", "flood", "slow", "expired", "restart"]
@@ -60,7 +61,7 @@ class Posts(Struct, kw_only=True, frozen=True, tag_field="type", tag="posts"):
 
 
 class Heartbeat(Struct, kw_only=True, frozen=True, tag_field="type", tag="heartbeat"):
-    """The first frame of every connection, and then one each `live_heartbeat_seconds`. Counters are of this connection."""
+    """The first frame of every connection, then one each `live_heartbeat_seconds`. Counters are of this connection."""
 
     id: Token
     sent: Annotated[int, Meta(ge=0, description="Observations sent.")]
@@ -92,7 +93,10 @@ Keyword = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class Filter(Struct, kw_only=True, frozen=True, tag_field="type", tag="filter", forbid_unknown_fields=True):
-    """What a client wants: all conditions must hold; an empty list is no condition. Replaces the filter before it as a whole."""
+    """What a client wants: all conditions must hold; an empty list is no condition.
+
+    Replaces the whole filter before it.
+    """
 
     subreddits: Annotated[list[Name], Meta(max_length=500, description="Any of these, without `r/`, in any case.")] = []
     trending: Annotated[bool, Meta(description="Only what is trending.")] = False

@@ -14,8 +14,8 @@ from web.live.protocol import LivePost, encode_frame
 class Record:
     """An observation with its partition and offset, and the text that filters look at.
 
-    `subreddit` is in lower case. `words` has the title and the keywords, case-folded, each in a line. `text` is the JSON of the
-    post, and `size` the number of its bytes in UTF-8.
+    `subreddit` is in lower case. `words` has the title and the keywords, case-folded, each in a line. `text` is the
+    JSON of the post, and `size` the number of its bytes in UTF-8.
     """
 
     partition: int

@@ -1,4 +1,4 @@
-"""Clients that resume: whether they can, and the records that they missed, which are read from Kafka for each of them alone."""
+"""Clients that resume: whether they can, and the records that they missed, which are read from Kafka for each alone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -8,10 +8,11 @@ from uuid import UUID
 import structlog
 
 from signalflow.errors import Fatal, Invalid, Retryable
+from signalflow.kafka.reader import OffsetGone
 from signalflow.settings import Settings
 from web.live.fanout import MOST_POSTS_A_FRAME, Fanout
 from web.live.frame_queue import FrameQueue
-from web.live.kafka_log import Cut, open_log
+from web.live.kafka_log import open_log
 from web.live.protocol import ResetReason
 from web.live.records import Record, live_record
 from web.live.token import Token
@@ -22,11 +23,11 @@ READ_RECORDS = 1_000
 RETRY_SECONDS = 1.0
 # So many clients at once get records from Kafka: each costs a consumer, and the time to decode.
 RESUMES_AT_ONCE = 2
-# Another API process may have told a client offsets that this one has not read yet. The client waits for them this long.
+# Another API process may have sent a client offsets that this one has not read yet. The client waits this long.
 AHEAD_SECONDS = 5.0
 
 
-class TopicRecreated(Cut):
+class TopicRecreated(OffsetGone):
     """The topic was deleted and created again."""
 
 
@@ -48,7 +49,7 @@ class Resumes:
     async def obstacle(
         self, fanout: Fanout, since: Token, next_tick: Callable[[], Awaitable[None]]
     ) -> ResetReason | None:
-        """Why a client cannot resume from its token; None when it can, as far as is known without reading from Kafka."""
+        """Why a client cannot resume from its token; None when it can, as far as can be told without Kafka."""
         if since.topic != fanout.topic or len(since.offsets) != len(fanout.told):
             return "other_topic"
         try:
@@ -69,7 +70,7 @@ class Resumes:
                 reason: ResetReason | None = None
             except TopicRecreated:
                 reason = "other_topic"
-            except (Cut, Fatal):
+            except (OffsetGone, Fatal):
                 reason = "expired"
         fanout.finish_resuming(queue.client)
         if reason:
@@ -77,7 +78,10 @@ class Resumes:
         self._news()
 
     async def _offer_missed(self, fanout: Fanout, queue: FrameQueue, until: Sequence[int]) -> bool:
-        """Whether all records were offered; False when the brokers went away. Raises Cut when some of them are gone."""
+        """Whether all records were offered; False when the brokers went away.
+
+        Raises OffsetGone when some of them are gone.
+        """
         client = queue.client
         assert client.resumed_to is not None
         try:
@@ -86,7 +90,7 @@ class Resumes:
                 self._news()
                 while len(client.backlog) >= MOST_POSTS_A_FRAME:
                     await queue.accepted()
-        except Cut:
+        except OffsetGone:
             raise
         except Retryable as error:
             log.warning("live_replay_waits", error=str(error))
@@ -99,7 +103,7 @@ async def missed_records(
 ) -> AsyncIterator[MissedRecords]:
     """The records from `since` to before `until`.
 
-    Raises Cut when some of them are gone, TopicRecreated, and Retryable when the brokers are away.
+    Raises OffsetGone when some of them are gone, TopicRecreated, and Retryable when the brokers are away.
     """
     async with open_log(settings) as opened:
         if opened.topic != topic:
@@ -110,7 +114,7 @@ async def missed_records(
             for start, first, end in zip(since, opened.first, until, strict=True)
         ]
         if not opened.has(starts):
-            raise Cut("the records after the resume token are no longer in the log")
+            raise OffsetGone("the records after the resume token are no longer in the log")
         opened.seek(starts)
         offsets = starts
         while any(offset < end for offset, end in zip(offsets, until, strict=True)):
@@ -121,12 +125,12 @@ async def missed_records(
                 record = decoded(read.partition, read.offset, read.value)
                 if record is not None:
                     found.append(record)
-            offsets = await opened.positions()
+            offsets = await opened.offsets()
             yield MissedRecords(found, [min(offset, end) for offset, end in zip(offsets, until, strict=True)])
 
 
 def decoded(partition: int, offset: int, value: bytes | None) -> Record | None:
-    """The record as clients get it, as `live_record` says. A record that cannot be decoded is logged, and no client gets it."""
+    """As `live_record`, but a record that cannot be decoded is logged, and no client gets it."""
     try:
         return None if value is None else live_record(partition, offset, value)
     except Invalid as error:

@@ -1,4 +1,4 @@
-"""GET as HTTP means it, for all routes: HEAD answers like GET without a body, and a reader who has the answer is told so (304)."""
+"""GET as HTTP defines it, for all routes: HEAD answers like GET without a body, and 304 tells that nothing changed."""
 
 from hashlib import blake2b
 
@@ -9,9 +9,11 @@ NO_CONTENT_HEADERS = ("content-length", "content-type")
 
 
 class HeadAsGet:
-    """ASGI middleware: HEAD is routed as GET, and its body is dropped. Outside of compression, so that the headers are those of GET.
+    """ASGI middleware: HEAD is routed as GET, and its body is dropped.
 
-    Not for the paths `but`, where GET changes something: HEAD is no method there.
+    Outside of compression, so the headers are those of GET.
+
+    HEAD is not allowed on the paths `but`, where GET changes something.
     """
 
     def __init__(self, app: ASGIApp, but: frozenset[str]) -> None:
@@ -28,7 +30,7 @@ class HeadAsGet:
             if message["type"] == "http.response.start":
                 await send(message)
             elif not ended:
-                # The first part ends the answer; a stream then sees that its reader has gone.
+                # The first part ends the answer. For a stream this looks as if the client had disconnected.
                 ended = True
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -36,9 +38,9 @@ class HeadAsGet:
 
 
 class ConditionalReads:
-    """ASGI middleware: a weak ETag of the body for JSON that is sent in one piece, and 304 for who has it.
+    """ASGI middleware: a weak ETag of the body for JSON that is sent in one piece, and 304 for a client that has it.
 
-    Inside of compression: the tag is that of the content, however it is sent. Answers that must not be stored get none.
+    Inside of compression, so that the tag depends on the content alone. Answers that must not be stored get no tag.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -79,7 +81,8 @@ def _with_tag(start: Message, body: Message, known: str) -> tuple[Message, Messa
     tag = f'W/"{blake2b(body.get("body", b""), digest_size=12).hexdigest()}"'
     headers = MutableHeaders(raw=list(start["headers"]))
     headers["ETag"] = tag
-    # Only the reader's own cache, and only after asking: others may see something else, and everything changes.
+    # Only a private cache may keep it, and must ask each time: other users may see other answers, and all of them
+    # change.
     headers.setdefault("Cache-Control", "private, no-cache")
     if not _names(known, tag):
         return {**start, "headers": headers.raw}, body

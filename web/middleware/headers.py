@@ -1,4 +1,4 @@
-"""What keeps a browser from doing more with our pages than we meant: response headers, and the check of the Host."""
+"""Protection of browsers that show our pages: response headers, and a check of the Host header."""
 
 from ipaddress import ip_address
 
@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.problems import refusal
 
-# Everything from our own address, nothing inline: text of strangers that slipped through the escaping could still not run.
+# Everything from our own address, nothing inline: untrusted text could not run even if it were not escaped.
 # In connect-src, 'self' covers the socket of the same address too (CSP 3).
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -16,7 +16,8 @@ CONTENT_SECURITY_POLICY = (
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
-    # Nothing to other sites. With `no-referrer` a browser would also call the origin of our own form `null`, and could not sign in.
+    # Nothing to other sites. With `no-referrer` a browser would send the Origin `null` with our own form, and sign-in
+    # fails.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -24,8 +25,10 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds HEADERS to every response but one: the 500 for a fault of ours, which Starlette sends past all
-    middleware, and which has no text but our own."""
+    """ASGI middleware that adds HEADERS to every response but the 500 for an unexpected error.
+
+    Starlette sends that one past all middleware. It has no text but our own.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,10 +43,11 @@ class SecurityHeaders:
 
 
 class KnownHosts:
-    """ASGI middleware that answers only under names of our own.
+    """ASGI middleware that answers only under our own names.
 
-    A stranger's page can have its own name resolve to our address (DNS rebinding), and is then of one origin with us. It cannot do
-    so with an address, nor with a name without a dot, which no stranger owns (`localhost`, a service of a container network).
+    An attacker can let a name of his own resolve to our address (DNS rebinding), so that his pages have our origin.
+    This is impossible with an IP address, and with a name without a dot, which nobody can register (`localhost`, a
+    container).
     """
 
     def __init__(self, app: ASGIApp, allowed: frozenset[str]) -> None:
@@ -54,7 +58,7 @@ class KnownHosts:
         if scope["type"] not in ("http", "websocket") or self._is_known(Headers(scope=scope).get("host", "")):
             await self._app(scope, receive, send)
             return
-        detail = "This API is not reached under that name; SIGNALFLOW_API_ALLOWED_HOSTS lists those under which it is."
+        detail = "This API does not answer under that name; SIGNALFLOW_API_ALLOWED_HOSTS lists the names that it has."
         await refusal(400, detail)(scope, receive, send)
 
     def _is_known(self, host: str) -> bool:

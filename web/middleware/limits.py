@@ -13,7 +13,7 @@ UNLIMITED = ("/health", "/ready", "/static/")
 
 
 class RateLimits:
-    """ASGI middleware: counts requests and sockets by address, before any lookup, and reports a limit in each response."""
+    """ASGI middleware: counts requests and sockets by address before any lookup. Each response reports a limit."""
 
     def __init__(self, app: ASGIApp, limiter: Limiter) -> None:
         self._app = app

@@ -9,7 +9,10 @@ _GROUP_NAME = re.compile(r"\?P<\w+>")
 
 
 class TrailingSlashes:
-    """ASGI middleware: adds a slash to the end of a path, or removes it, where only that spelling is registered. No redirect."""
+    """ASGI middleware: adds or removes the slash at the end of a path that is registered only so.
+
+    It does not redirect.
+    """
 
     def __init__(self, app: ASGIApp, registered: Iterable[re.Pattern[str]]) -> None:
         """`registered`: the paths of all routes, as Starlette compiles them."""

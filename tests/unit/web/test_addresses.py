@@ -1,4 +1,4 @@
-"""Every address that clients use is routed: addresses.txt lists those that were public when the list was made, in all spellings."""
+"""Every address that clients use is routed: addresses.txt lists them, with a slash at the end and without."""
 
 import re
 from pathlib import Path

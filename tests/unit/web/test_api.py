@@ -1,4 +1,4 @@
-"""The API without a database: what it answers while PostgreSQL is away, and how it says what is wrong with a request."""
+"""The API without a database: its answers while PostgreSQL is away, and its problems for wrong requests."""
 
 import socket
 from collections.abc import AsyncIterator

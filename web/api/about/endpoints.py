@@ -1,4 +1,4 @@
-"""What this installation is, and by which rule it calls a post trending."""
+"""What this installation is, and the rule by which a post is trending."""
 
 from http import HTTPStatus
 from importlib.metadata import version
@@ -42,7 +42,7 @@ async def about(settings: SettingsOf, _: Reader) -> About:
         threshold=settings.trending_threshold,
         weights=WEIGHTS,
     )
-    # Posts of another API for Reddit have no page on reddit.com.
+    # Posts of another API than Reddit's have no page on reddit.com.
     link_base = None if settings.reddit_base_url else REDDIT
     return About(
         version=version("signalflow"),

@@ -1,4 +1,4 @@
-"""What a client needs to know of this installation before it can explain what it shows."""
+"""Facts about this installation that a client needs to explain what it shows."""
 
 from pydantic import BaseModel, Field
 
@@ -28,11 +28,11 @@ class About(BaseModel):
 
     version: str = Field(description="Version of the program.", examples=["0.1.0"])
     link_base: str | None = Field(
-        description="Address before a post's `permalink`; null when the posts are not Reddit's own, such as the simulator's.",
+        description="Address to put before a post's `permalink`; null for posts that are not Reddit's.",
         examples=["https://www.reddit.com"],
     )
     live_heartbeat_seconds: float = Field(
-        description="The live stream is silent no longer than this; a client may take twice as much for a lost connection.",
+        description="The live stream is never silent for longer. Twice as long means a lost connection.",
         examples=[15.0],
     )
     trending_rule: TrendingRuleOut

@@ -27,11 +27,11 @@ from web.api.dlq.schemas import (
     CountOut,
     LetterOut,
     LetterPage,
-    OneReplayWish,
     Reason,
     ReplayAnswer,
+    ReplayMany,
+    ReplayOne,
     ReplayOut,
-    ReplayWish,
     Stats,
 )
 from web.cache import AnswerCache
@@ -39,12 +39,12 @@ from web.problems import InvalidParameter, documented
 
 MOST_LETTERS_A_PAGE = 200
 PREVIEW_BYTES = 500
-# A value may have 1.5 MB, which no reader looks at.
+# A value may have 1.5 MB; nobody reads so much of it.
 MOST_VALUE_BYTES = 64 << 10
 REPLAYS_SHOWN = 20
-# A request is not held longer; what was sent is sent, and the letters say what became of it.
+# A request ends after this time. Letters that were sent stay sent, and say what became of them.
 WAIT_SECONDS = 30.0
-# All letters are counted, and every open page asks every few seconds. Whoever changes one sees it at once.
+# All letters are counted, and every open page asks every few seconds. A user who changes a letter sees it at once.
 STATS, STATS_SECONDS = "dead letters", 2.0
 
 router = APIRouter(prefix="/dlq", tags=["dead letters"])
@@ -76,7 +76,10 @@ async def list_letters(
     cursor: Annotated[str | None, Query(max_length=32, description="`next` of the page before.")] = None,
     page_size: Annotated[int, Query(ge=1, le=MOST_LETTERS_A_PAGE, description="Letters of a page.")] = 50,
 ) -> LetterPage:
-    """With the beginning of each value. Walking the pages by `next` repeats none and leaves out none that was there at the first."""
+    """With the beginning of each value.
+
+    The pages that `next` leads to repeat no letter, and have every letter that existed at the first page.
+    """
     wanted = Filter(topic, stage, error_type, since, until, state)
     found = await letters_page(pool, wanted, before=_before(cursor), limit=page_size + 1, value_bytes=PREVIEW_BYTES)
     page = found[:page_size]
@@ -102,7 +105,7 @@ async def replay_many(
     cache: BriefCacheOf,
     settings: SettingsOf,
     who: Operator,
-    wish: Annotated[ReplayWish, Body(default_factory=ReplayWish)],
+    body: Annotated[ReplayMany, Body(default_factory=ReplayMany)],
 ) -> ReplayAnswer:
     """Send the original records of open letters back to their topics, the oldest first, as one attempt more.
 
@@ -110,12 +113,12 @@ async def replay_many(
     """
     request = ReplayRequest(
         by=who.name,
-        wanted=wish.filter.as_filter(),
-        policy=wish.policy,
-        most=settings.dlq_replay_most if wish.most is None else wish.most,
+        wanted=body.filter.as_filter(),
+        policy=body.policy,
+        most=settings.dlq_replay_most if body.most is None else body.most,
         wait_seconds=WAIT_SECONDS,
     )
-    return await _answer(pool, cache, settings, request, dry=wish.dry_run)
+    return await _answer(pool, cache, settings, request, dry=body.dry_run)
 
 
 @router.post(
@@ -127,16 +130,16 @@ async def replay_one(
     settings: SettingsOf,
     who: Operator,
     letter_id: LetterId,
-    wish: Annotated[OneReplayWish, Body(default_factory=OneReplayWish)],
+    body: Annotated[ReplayOne, Body(default_factory=ReplayOne)],
 ) -> ReplayAnswer:
     """Send it back to its topic. A conflict says why it cannot be: not open, not whole, or out of attempts."""
     letter = await _found(pool, letter_id)
     request = ReplayRequest(
-        by=who.name, only=letter_id, policy="stop" if wish.wait else "continue", most=1, wait_seconds=WAIT_SECONDS
+        by=who.name, only=letter_id, policy="stop" if body.wait else "continue", most=1, wait_seconds=WAIT_SECONDS
     )
     if not (await dry_run(pool, settings, request)).ids:
         raise HTTPException(HTTPStatus.CONFLICT, _why_not(letter, settings))
-    return await _answer(pool, cache, settings, request, dry=wish.dry_run)
+    return await _answer(pool, cache, settings, request, dry=body.dry_run)
 
 
 @router.post(

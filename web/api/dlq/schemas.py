@@ -13,7 +13,7 @@ from signalflow.storage.dead_letter_replays import Policy, ReplayRecord
 from signalflow.storage.dead_letters import Filter, LetterCount, ShownState, StoredLetter
 
 Encoding = Literal["text", "base64"]
-# Keys and header values beyond this are cut: they are shown, not worked with.
+# Longer keys and header values are cut, because they are only shown.
 MOST_SHOWN_BYTES = 1024
 
 
@@ -29,7 +29,7 @@ class Bytes(BaseModel):
     def of(cls, value: bytes, size: int) -> "Bytes":
         """The beginning `value` of `size` bytes."""
         cut = len(value) < size
-        # A cut may have gone through a character.
+        # The cut may be inside a character.
         for end in range(len(value), max(len(value) - 4, -1), -1) if cut else (len(value),):
             try:
                 return cls(encoding="text", content=value[:end].decode(), size=size, cut=cut)
@@ -61,8 +61,9 @@ class LetterOut(BaseModel):
     failed_at: datetime
     stored_at: datetime
     state: ShownState = Field(
-        description="`dead`: open. `replayed`: sent back, and under way. `dead_again`: sent back, and became the letter `next_id`. "
-        "`resolved`: went through after a replay, or was discarded (then `resolved_by` and `reason` say by whom and why)."
+        description="`dead`: open. `replayed`: sent back, and not processed yet. `dead_again`: sent back, and failed again "
+        "as the letter `next_id`. `resolved`: processed after a replay, or discarded (`resolved_by` and `reason` say by "
+        "whom and why)."
     )
     whole: bool = Field(
         description="False when it was too large to be kept whole, or malformed: it cannot be replayed."
@@ -169,7 +170,7 @@ class Chosen(BaseModel):
         return Filter(self.topic, self.stage, self.error_type, self.since, self.until)
 
 
-class ReplayWish(BaseModel):
+class ReplayMany(BaseModel):
     """What to replay, and how."""
 
     model_config = ConfigDict(extra="forbid")
@@ -186,7 +187,7 @@ class ReplayWish(BaseModel):
     dry_run: bool = Field(False, description="Only say what would be sent.")
 
 
-class OneReplayWish(BaseModel):
+class ReplayOne(BaseModel):
     """How to replay one dead letter."""
 
     model_config = ConfigDict(extra="forbid")
@@ -204,7 +205,7 @@ class ReplayAnswer(BaseModel):
     skipped: int = Field(description="Being sent by somebody else at the time, or refused by the topic.")
     failed_again: int = Field(description="Known to have failed again (policy `stop`).")
     outcome: str = Field(
-        description="`completed`, `stopped` (one failed again), `out_of_time` (what became of one was not known in time), "
+        description="`completed`, `stopped` (one failed again), `out_of_time` (a result was not known in time), "
         "`interrupted` (brokers or database went away; the rest was not sent), or `dry_run`."
     )
 

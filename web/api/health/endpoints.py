@@ -14,7 +14,7 @@ from web.api.dependencies import BriefCacheOf, HubOf, ReaderOf, ReadinessPoolOf
 from web.api.parameters import nothing_else
 
 DATABASE_SECONDS = 2.0
-# Nobody needs to sign in to ask, and nobody is counted: however many do, the database is asked once in so long.
+# Anybody may ask, and is not counted. However many do, the database is asked once in this time.
 SHARED_SECONDS = 1.0
 FITS, MISFIT, AWAY = b"fits", b"misfit", b"away"
 
@@ -22,7 +22,7 @@ router = APIRouter(tags=["health"], dependencies=[Depends(nothing_else)])
 
 
 class Health(BaseModel):
-    """That the process answers; nothing else is asked, so that a database that is away restarts no API."""
+    """The process answers. Nothing else is checked, so that no API is restarted because the database is away."""
 
     status: str = Field("ok", description="Always `ok`.")
     version: str = Field(version("signalflow"), description="Version of the program.", examples=["0.1.0"])
@@ -35,11 +35,11 @@ class Readiness(BaseModel):
     database: bool = Field(description="Whether the primary answers.")
     schema_fits: bool = Field(description="Whether the schema is the one that this program knows.")
     replica_in_use: bool | None = Field(
-        description="Whether reads go to the replica: not while it is away or too far behind. Null: none is configured.",
+        description="Whether reads go to the replica: not while it is away or too far behind. Null without a replica.",
         examples=[None],
     )
     live_stale_since: datetime | None = Field(
-        description="Since when the live stream cannot read Kafka. Null: it can. Reads do not need it, so it makes nothing unready.",
+        description="Since when the live stream cannot read Kafka; null while it can. `ready` does not depend on it.",
         examples=[None],
     )
 

@@ -39,7 +39,7 @@ def document(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "signalflow",
             "version": version("signalflow"),
-            "description": "The topics in Kafka, and the live stream of the API, on a WebSocket or as server-sent events.",
+            "description": "The topics in Kafka, and the live stream of the API: a WebSocket or server-sent events.",
         },
         "defaultContentType": "application/json",
         "servers": {
@@ -95,7 +95,7 @@ def _messages() -> dict[str, Any]:
         },
         "DeadLetter": {
             "name": "dead_letter",
-            "summary": "A record that could not be processed: its original key, value and headers, and headers that say why.",
+            "summary": "A record that could not be processed: its key, value and headers, and headers that say why.",
             "contentType": "application/octet-stream",
             "headers": {"type": "object", "properties": dead_letter_headers, "required": list(dead_letter_headers)},
         },

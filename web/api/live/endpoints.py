@@ -69,7 +69,10 @@ async def _denial(websocket: WebSocket) -> Response | None:
     openapi_extra={"parameters": parameters()},
 )
 async def stream(request: Request, principal: Reader, settings: SettingsOf) -> Response:
-    """Each event is a frame as in /api/asyncapi.json; its id is the resume token. The stream has no end: an `error` frame says why it ends."""
+    """Each event is a frame as in /api/asyncapi.json; its id is the resume token.
+
+    The stream goes on until the client or the server ends it; an `error` frame says why the server did.
+    """
     if not is_origin_allowed(request, settings):
         raise HTTPException(403, "Pages of other origins may not open the live stream (setting live_origins).")
     return EventStream(request, principal, filter_in(request.query_params), resume_token(request))

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def ecma(schema: Any) -> Any:
-    r"""The schema with its patterns in the dialect of JSON Schema (ECMA-262), where `^` and `$` mean Python's `\A` and `\Z`."""
+    r"""The schema with its patterns in the dialect of JSON Schema: `^` and `$` for Python's `\A` and `\Z`."""
     if isinstance(schema, dict):
         return {
             name: value.replace(r"\A", "^").replace(r"\Z", "$")

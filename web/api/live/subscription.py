@@ -19,7 +19,7 @@ LAST_EVENT_ID = "Last-Event-ID"
 
 
 def filter_in(query: QueryParams) -> Filter:
-    """The filter in the query. A list is repeated or has commas (`subreddits=python,rust`). Raises Invalid that names the parameter."""
+    """The filter in the query; a list is repeated or has commas (`subreddits=python,rust`). Raises Invalid."""
     fields: dict[str, Any] = {name: query[name] for name in SINGLE if name in query}
     for name in LISTS:
         fields[name] = [part.strip() for given in query.getlist(name) for part in given.split(",") if part.strip()]
@@ -31,13 +31,19 @@ def filter_in(query: QueryParams) -> Filter:
 
 
 def resume_token(connection: HTTPConnection) -> Token | None:
-    """Where the client resumes. A browser that reconnects sends the header, which is newer than the query. Raises Invalid."""
+    """Where the client resumes.
+
+    The header, which a reconnecting browser sends, is newer than the query. Raises Invalid.
+    """
     text = connection.headers.get(LAST_EVENT_ID) or connection.query_params.get("since")
     return decode_token(text) if text else None
 
 
 def is_origin_allowed(connection: HTTPConnection, settings: Settings) -> bool:
-    """Whether the page that asks is ours or of one of `live_origins`. A client without an Origin header is no page, and allowed."""
+    """Whether the page that asks is ours or of one of `live_origins`.
+
+    A client without Origin is no page, and allowed.
+    """
     origin = connection.headers.get("origin")
     return (
         origin is None

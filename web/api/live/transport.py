@@ -1,4 +1,4 @@
-"""What the socket and the event stream have in common: they send frames until the client or the hub ends the connection."""
+"""What socket and event stream share: they send frames until the client or the hub ends the connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -24,8 +24,8 @@ async def send_frames(
 ) -> Ending | None:
     """Send frames until the connection ends; returns why, or None when the client has disconnected.
 
-    `listen` returns when the client disconnects, or sends a message that ends the connection. `is_allowed` is asked every
-    RECHECK_SECONDS whether the client may still read.
+    `listen` returns when the client disconnects, or sends a message that ends the connection. `is_allowed` says whether
+    the client may still read, and is called every RECHECK_SECONDS.
     """
 
     async def write() -> Ending | None:

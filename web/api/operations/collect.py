@@ -1,4 +1,4 @@
-"""Asks all parts of the installation at once. Each has a short time limit, so that a part that hangs does not delay the others."""
+"""Asks all parts of the installation at once, each with a time limit: one that hangs does not delay the others."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -155,14 +155,14 @@ def shown(worker: Worker, scraped: Scraped) -> schemas.WorkerOut:
 
 
 def flow(workers: schemas.Workers) -> schemas.Flow:
-    """The workers' numbers added up; times are the mean of those that have one."""
+    """The sum over all workers. Times are the mean of the workers that measured one."""
     if not workers.available:
         return schemas.Flow(available=False, reason=workers.reason)
     living = [worker for worker in workers.items if worker.status != "silent"]
     asked = [worker.metrics for worker in living if worker.metrics.available]
     if not asked:
         return schemas.Flow(available=False, reason="no worker could be asked; `signalflow status` shows what runs")
-    # A partition that moved is for a moment in the numbers of both workers; each topic's lag is the sum of what they name.
+    # The lag of a topic is the sum over workers. For a moment both workers count a partition that moved.
     lag: Counter[str] = Counter()
     for metrics in asked:
         lag.update(metrics.lag)
@@ -178,7 +178,7 @@ def flow(workers: schemas.Workers) -> schemas.Flow:
 
 
 def spent(budget: schemas.Budget, workers: schemas.Workers, scrapes: Scrapes) -> schemas.Budget:
-    """The budget as the worker that polls counts it."""
+    """The budget as the poller counts it."""
     poller = next((worker for worker in workers.items if worker.is_poller), None)
     if poller is None:
         reason = workers.reason or "no worker polls at the moment"

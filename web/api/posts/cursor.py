@@ -1,4 +1,4 @@
-"""Cursors as text. A checksum over the walk (order, filters) and the place tells a cursor of another walk, or a changed one."""
+"""Cursors as text. A checksum over order, filters and cursor reveals a cursor that was changed, or of another walk."""
 
 import base64
 import binascii
@@ -15,12 +15,12 @@ from signalflow.storage.post_orders import ORDERS, OrderName
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHECKSUM_BYTES = 9
-# What the database takes for these types.
+# The ranges of the database's types.
 _RANGES = {"integer": 2**31, "bigint": 2**63}
 _NOT_OURS = "not a cursor of this API for this order and these filters"
 
 
-class _Place(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class _Fields(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     key: list[int | float | None]
     id: str
     as_of: int
@@ -31,18 +31,18 @@ class _Place(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 def encode_cursor(cursor: Cursor, order: OrderName, walk: str) -> str:
     """The cursor as text for an address."""
     key = [_to_number(value) for value in cursor.key]
-    place = orjson.dumps([key, cursor.id, _microseconds(cursor.as_of), cursor.position, cursor.snapshot])
-    return seal(place, f"{order} {walk}")
+    content = orjson.dumps([key, cursor.id, _microseconds(cursor.as_of), cursor.position, cursor.snapshot])
+    return seal(content, f"{order} {walk}")
 
 
 def decode_cursor(text: str, order: OrderName, walk: str) -> Cursor:
     """The cursor that was encoded for the same walk. Raises ValueError for anything else."""
     try:
-        place = msgspec.json.decode(unseal(text, f"{order} {walk}"), type=_Place)
-        key = tuple(_to_value(value, kind) for value, (_, kind) in zip(place.key, ORDERS[order].key, strict=True))
-        if place.as_of < 0:
+        fields = msgspec.json.decode(unseal(text, f"{order} {walk}"), type=_Fields)
+        key = tuple(_to_value(value, kind) for value, (_, kind) in zip(fields.key, ORDERS[order].key, strict=True))
+        if fields.as_of < 0:
             raise OverflowError("before any post")
-        return Cursor(key, place.id, _moment(place.as_of), place.position, place.snapshot)
+        return Cursor(key, fields.id, _moment(fields.as_of), fields.position, fields.snapshot)
     except (msgspec.DecodeError, TypeError, OverflowError) as error:
         raise ValueError(_NOT_OURS) from error
 
@@ -59,7 +59,7 @@ def unseal(text: str, walk: str) -> bytes:
     except (binascii.Error, ValueError) as error:
         raise ValueError(_NOT_OURS) from error
     content = sealed[_CHECKSUM_BYTES:]
-    # The decoder overlooks characters that do not belong there; a place has one text only.
+    # The decoder ignores characters of other alphabets; a cursor must have only one text.
     if seal(content, walk) != text:
         raise ValueError(_NOT_OURS)
     return content
@@ -78,7 +78,7 @@ def _moment(microseconds: int) -> datetime:
 
 
 def _to_number(value: Any) -> int | float | None:
-    """JSON has no moments and no infinity; an unknown velocity is the only infinite key."""
+    """The value as JSON, which has no times and no infinity. Only an unknown velocity is infinite."""
     if isinstance(value, datetime):
         return _microseconds(value)
     return None if value == -inf else value

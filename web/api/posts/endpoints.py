@@ -16,12 +16,12 @@ from web.api.answers import columns, json_answer, json_bytes, raw_answer
 from web.api.dependencies import BriefCacheOf, ReaderOf
 from web.api.parameters import PostId, nothing_else
 from web.api.posts.cursor import decode_cursor, encode_cursor, seal, unseal
-from web.api.posts.parameters import FeedParameters, HistoryParameters
+from web.api.posts.parameters import HistoryParameters, PostListParameters
 from web.api.posts.rows import detail_of, post_of
 from web.api.posts.schemas import HourlyHistory, PostDetail, PostPage, RawHistory
 from web.problems import OF_READS, InvalidParameter, documented
 
-# First pages of orders that no index has are sorted from all posts of their window; all who ask within this time share one.
+# The first page of an order without an index sorts all posts of the window. Requests within this time share it.
 WINDOWED_SECONDS = 2.0
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,11 +34,13 @@ router = APIRouter(tags=["posts"])
     response_model=PostPage,
     responses=OF_READS,
 )
-async def list_posts(reader: ReaderOf, brief: BriefCacheOf, parameters: Annotated[FeedParameters, Query()]) -> Response:
-    """Walking the pages by `next` repeats no post and leaves out none that did not change meanwhile.
+async def list_posts(
+    reader: ReaderOf, brief: BriefCacheOf, parameters: Annotated[PostListParameters, Query()]
+) -> Response:
+    """The pages that `next` leads to repeat no post, and leave out no post that did not change meanwhile.
 
-    In every order but `newest`, posts that changed since the first page are left out of the later ones: begin again to see them at
-    their new place. Ages are those at the first page.
+    In every order but `newest`, later pages leave out posts that changed since the first page: begin again to see them.
+    Ages are computed at the first page.
     """
     if parameters.cursor is None and ORDERS[parameters.order].is_windowed:
         key = f"{parameters.page_size} {parameters.walk}"
@@ -46,7 +48,7 @@ async def list_posts(reader: ReaderOf, brief: BriefCacheOf, parameters: Annotate
     return raw_answer(await _page(reader, parameters))
 
 
-async def _page(reader: ReadRouter, parameters: FeedParameters) -> bytes:
+async def _page(reader: ReadRouter, parameters: PostListParameters) -> bytes:
     order, walk = parameters.order, parameters.walk
     try:
         after = None if parameters.cursor is None else decode_cursor(parameters.cursor, order, walk)
@@ -73,7 +75,7 @@ async def _page(reader: ReadRouter, parameters: FeedParameters) -> bytes:
     dependencies=[Depends(nothing_else)],
 )
 async def post(reader: ReaderOf, id: PostId) -> Response:
-    """Ages are those of the moment."""
+    """Ages are computed at the time of the request."""
     row = await one_post(reader, id, utcnow())
     if row is None:
         raise _unknown(id)

@@ -18,17 +18,17 @@ _CURSOR = "`next` of the page before, with the same other parameters (but `page_
 CursorText = Annotated[str, Field(max_length=4096)]
 
 
-class FeedParameters(Parameters):
+class PostListParameters(Parameters):
     """Filters, all of which a post must meet, the order, and the page."""
 
     order: OrderName = Field(
         "newest",
-        description="Highest first, ties by id (those of `trending_score` by newest). Unknown velocities come last. `momentum` and "
-        "`engagement` are of the posts of a `window`.",
+        description="Highest first. Ties are ordered by id, in `trending_score` newest first. Unknown velocities come "
+        "last. `momentum` and `engagement` order the posts of a `window`.",
     )
     window: Window | None = Field(
         None,
-        description=f"Greatest age of a post in the orders `momentum` and `engagement`, and for these only: `24h`, `7d` (the most). "
+        description="Greatest age of a post, only in the orders `momentum` and `engagement`: `24h`, `7d` (the most). "
         f"{DEFAULT_WINDOW} without it.",
         examples=["24h"],
     )
@@ -40,7 +40,7 @@ class FeedParameters(Parameters):
         None,
         min_length=1,
         max_length=200,
-        description='Words of the title, in any form (English): `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`.',
+        description='Words of the title, in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`.',
     )
     keyword: Text | None = Field(
         None, min_length=1, max_length=200, description="With exactly this keyword (`nlp.keywords`)."

@@ -1,4 +1,4 @@
-"""Posts as the API gives them. These describe the answers; the answers themselves are written straight from the rows."""
+"""Posts as the API gives them. The schemas describe the answers, which are written directly from the rows."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -72,7 +72,7 @@ class PostPage(BaseModel):
 
     items: list[PostOut] = Field(description="The posts.")
     next: str | None = Field(
-        description="Give it as `cursor`, with the same order and filters, to get the page after this one; null on the last page.",
+        description="`cursor` of the next page, with the same order and filters; null on the last page.",
         examples=["eyJvIjoibmV3ZXN0In0"],
     )
 

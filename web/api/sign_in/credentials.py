@@ -37,8 +37,11 @@ def is_form(request: Request) -> bool:
 
 
 async def body_of(request: Request, model: type[B]) -> B:
-    """The body, be it JSON or a form. Raises RequestValidationError that names what is wrong, and never shows what was sent; 400 for a
-    client that left before it had sent all of it."""
+    """The body, as JSON or as a form.
+
+    Raises RequestValidationError that names what is wrong and shows nothing of the body, and 400 for a client that
+    disconnected before it had sent all of it.
+    """
     try:
         raw = await request.body()
     except ClientDisconnect:
@@ -71,7 +74,8 @@ def body_in(model: type[BaseModel]) -> dict[str, object]:
 async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> ProvenUser:
     """The user whose name and password these are. Raises 401, the same for everything that is wrong, 429 and 503.
 
-    Whether there is no such user, a disabled one, one without a password or another password: one hash is computed and compared.
+    The same work is done for an unknown user, a disabled user, a user without a password and a wrong password: one
+    hash.
     """
     address = address_of(request.scope)
     limiter = services_of(request).limiter
@@ -88,7 +92,7 @@ async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> Pr
         ) from None
     if verified is None:
         await limiter.hit(FAILURES_PER_NAME, "failure", name)
-        # The name is left out: people type their password into the wrong field.
+        # The name is not logged, because users type their password into the wrong field.
         log.warning("sign_in_refused", address=address)
         raise wrong_credentials()
     return ProvenUser(name, verified)
@@ -101,7 +105,7 @@ def wrong_credentials() -> HTTPException:
 
 async def _verified_hash(request: Request, pool: Pool, name: str, password: str) -> str | None:
     """The stored hash that the password has; None when it has another, or the user may not sign in. Raises Busy."""
-    # A second time only for what another sign-in, or a change of the password, stored while an older hash was verified.
+    # The second time is for a hash that another sign-in, or a new password, stored while the first was verified.
     for _ in range(2):
         stored, may_sign_in = await users.credentials(pool, name)
         right, renewed = await accounts_of(request).passwords.verify(password, stored)

@@ -27,13 +27,14 @@ Why = Literal["password", "link", "busy"]
 _NOTICES: dict[Why | None, str] = {
     None: "",
     "password": '<p role="alert">There is no such user with that password.</p>',
-    "link": '<p role="alert">That link was used before, or has expired. <code>signalflow user link NAME</code> makes a new one.</p>',
+    "link": '<p role="alert">That link was used before, or has expired. '
+    "<code>signalflow user link NAME</code> makes a new one.</p>",
     "busy": '<p role="alert">Too many tries; wait a minute.</p>',
 }
 
 router = APIRouter(tags=["sign in"])
 own = APIRouter(tags=["sign in"])
-"""What one needs to be signed in for."""
+"""Endpoints for users who have signed in."""
 
 
 class Session(BaseModel):
@@ -41,7 +42,7 @@ class Session(BaseModel):
 
     name: str = Field(description="Name of the user.")
     role: Literal["reader", "operator", "admin"] = Field(
-        description="reader reads; operator also replays dead letters and changes what is watched; admin also sees the audit log."
+        description="reader reads; operator also replays letters and changes subreddits; admin also sees the audit log."
     )
     kind: Literal["user", "key", "session"] = Field(description="By access token, API key or cookie.")
     csrf_token: str | None = Field(description="Send it as X-CSRF-Token with every write; null without a cookie.")
@@ -63,7 +64,7 @@ async def follow_link(
     token: Annotated[str, Query(max_length=128)] = "",
     following: Annotated[str, Query(alias="next", max_length=MOST_CHARACTERS)] = "/",
 ) -> RedirectResponse:
-    """Sign the browser in, once, and go where the token is not in the address."""
+    """Sign the browser in, once, and redirect to an address without the token."""
     user = await use_link(pool, token, utcnow())
     if user is None:
         return _redirect(sign_in_path(following, "link"))
@@ -103,7 +104,7 @@ async def sign_in(
     given = await body_of(request, Credentials)
     if not is_form(request):
         principal = await _start(request, response, pool, await signed_in_user(request, pool, given))
-        if principal is None:  # disabled, or given another password, between the two statements
+        if principal is None:  # disabled, or got another password, between the two statements
             raise wrong_credentials()
         return _session(request, response, principal)
     try:
@@ -122,7 +123,7 @@ async def who_am_i(request: Request, response: Response, principal: Reader) -> S
 
 @own.delete("/api/session/", summary="Sign out", status_code=204)
 async def sign_out(request: Request, response: Response, pool: PoolOf, principal: SignedIn) -> None:
-    """Ends the session, or all tokens of the sign-in; other API processes know within 5 s. An API key stays as it is."""
+    """Ends the session, or all tokens of the sign-in. Other API processes know within 5 s. An API key stays valid."""
     if principal.session is not None:
         await end_session(pool, principal.session, "signed_out", utcnow())
         accounts_of(request).identities.forget_session(principal.session)
@@ -130,7 +131,7 @@ async def sign_out(request: Request, response: Response, pool: PoolOf, principal
 
 
 async def _start(request: Request, response: Response, pool: Pool, user: ProvenUser) -> Principal | None:
-    """A session with its cookie on the response; None when the user was disabled or given another password meanwhile."""
+    """A session, with its cookie on the response. None when the user was disabled or got another password meanwhile."""
     accounts, now = accounts_of(request), utcnow()
     session = await start_session(pool, user, "browser", now, now + BROWSER_LIFETIME)
     standing = await accounts.identities.of_session(session) if session else None
@@ -143,7 +144,7 @@ async def _start(request: Request, response: Response, pool: Pool, user: ProvenU
         path="/",
         secure=request.url.scheme == "https",
         httponly=True,
-        # Not strict: a view that a colleague sent as a link must open signed in. Writes need the CSRF token besides.
+        # Not strict, so that a link from a colleague opens signed in. Writes need the CSRF token as well.
         samesite="lax",
     )
     return Principal(standing.name, standing.role, "session", session=session)

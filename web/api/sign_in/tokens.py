@@ -68,12 +68,15 @@ class Verified(BaseModel):
     "/api/token/", summary="Sign in with name and password", responses=ERRORS, openapi_extra=body_in(Credentials)
 )
 async def sign_in(request: Request, response: Response, pool: PoolOf) -> Tokens:
-    """JSON, or a form as OAuth's password grant sends it. Ten wrong passwords for a name within a minute, or thirty tries from an
-    address, and the rest of the minute is refused."""
+    """JSON, or a form as OAuth's password grant sends it.
+
+    After ten wrong passwords for a name within a minute, or thirty tries from an address, the rest of the minute is
+    refused.
+    """
     user = await signed_in_user(request, pool, await body_of(request, Credentials))
     refresh, now = _new_refresh_token(), utcnow()
     session = await start_session(pool, user, "token", now, now + SESSION_LIFETIME, refresh)
-    if session is None:  # disabled, or given another password, between the two statements
+    if session is None:  # disabled, or got another password, between the two statements
         raise wrong_credentials()
     return _tokens(request, response, user.name, session, refresh)
 
@@ -85,7 +88,7 @@ async def sign_in(request: Request, response: Response, pool: PoolOf) -> Tokens:
     openapi_extra=body_in(RefreshToken),
 )
 async def refresh(request: Request, response: Response, pool: PoolOf) -> Tokens:
-    """A refresh token is good for one use within 14 days of signing in. One that comes a second time was copied: the sign-in ends."""
+    """A refresh token is good for one use within 14 days of signing in. A second use means a copy: the sign-in ends."""
     given = await body_of(request, RefreshToken)
     following = _new_refresh_token()
     refreshed = await rotate_refresh_token(pool, given.refresh, following, utcnow())
@@ -93,7 +96,7 @@ async def refresh(request: Request, response: Response, pool: PoolOf) -> Tokens:
         if refreshed is not None:
             accounts_of(request).identities.forget_session(refreshed.session)
             log.warning("refresh_token_reused", user=refreshed.user, session=str(refreshed.session))
-        # Guessing 256 bits is hopeless; it still should not be quick.
+        # Nobody guesses 256 bits; the limit makes trying slow all the same.
         limiter = services_of(request).limiter
         await limiter.count(request, SIGN_INS_PER_ADDRESS, "sign-in", address_of(request.scope))
         raise _refused()

@@ -238,7 +238,7 @@ class Reader:
 
 
 class World:
-    """A log, a process that fans it out, and readers that come and go. `strict`: the log has no redelivered observations."""
+    """A log, a process that fans it out, and readers that come and go. `strict`: no observation was redelivered."""
 
     def __init__(self, filters: list[Filter], tail: int) -> None:
         self.log: list[list[Record]] = [[] for _ in range(PARTITIONS)]
@@ -335,7 +335,7 @@ class World:
             self.accept(reader)
 
     def expected(self, reader: Reader) -> dict[str, datetime]:
-        """By the log alone: of each post the newest observation since the reader first came that was news and matches."""
+        """By the log alone: the newest matching observation of each post since the reader first came that was news."""
         matches, wanted = Matcher(reader.filter), {}
         for records, begin in zip(self.log, reader.begin, strict=True):
             newest: dict[str, datetime] = {}
@@ -373,7 +373,7 @@ def _small_frames() -> Iterator[None]:
 def test_nothing_is_lost_and_no_post_goes_back_in_time_however_clients_come_and_go(
     script: list[tuple[Any, ...]], tail: int
 ) -> None:
-    """Frames that were delivered but not accepted, tails too short, reads from Kafka cut short by another disconnect."""
+    """Frames delivered but not accepted, tails too short, reads from Kafka that another disconnect interrupts."""
     world = World([Filter(), Filter(min_score=2), Filter(min_score=2)], tail)
     for name, *arguments in script:
         if name in {"burst", "tick"}:
