@@ -1,4 +1,4 @@
-"""The dlq agent: dead letters into the database, acknowledged after the commit; and what became of those that were replayed."""
+"""The dlq agent writes dead letters to the database and acknowledges them after the commit. It also settles replays."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ _MOST_ID = 2**63 - 1
 
 
 def origin_of(headers: Sequence[tuple[str, bytes]]) -> tuple[int, UUID] | None:
-    """Id and token of the dead letter that a replayed record says it was; None when it says none that could be."""
+    """Id and token of the dead letter that a record was replayed from, by its header; None without a valid header."""
     for name, value in headers:
         if name == ORIGIN_HEADER:
             letter_id, _, token = value.decode("ascii", "replace").partition(":")
@@ -53,7 +53,7 @@ class DlqHandler:
         self._pool, self._dead_letters = pool, dead_letters
 
     async def prepare(self, batch: Batch) -> list[NewLetter]:
-        """The letters of a batch. A record that holds no dead letter becomes one itself, so that it is kept as it is."""
+        """The letters of a batch. A record that holds no dead letter becomes one itself, so that its bytes are kept."""
         return [self._letter(record) for records in batch.partitions.values() for record in records]
 
     def _letter(self, record: KafkaRecord) -> NewLetter:
@@ -66,7 +66,11 @@ class DlqHandler:
         return NewLetter(letter, whole=is_whole(letter), previous=origin_of(letter.headers))
 
     async def commit(self, work: list[NewLetter], owned: Ownership) -> None:
-        """Letters into the database. One that it refuses is left in the topic, and logged with its place: it must not stop the others."""
+        """Write the letters to the database.
+
+        A letter that the database refuses stays in the topic and is logged with its offset: it must not stop the
+        others.
+        """
         try:
             outcomes = Counter(new=await store_letters(self._pool, work))
         except Invalid:
@@ -77,7 +81,7 @@ class DlqHandler:
             DEAD_LETTERS_STORED.labels(outcome=outcome).inc(letters)
 
     async def _store_alone(self, new: NewLetter) -> str:
-        """What became of it."""
+        """Store one letter; returns the outcome that the metric counts."""
         try:
             return "new" if await store_letters(self._pool, [new]) else "known"
         except Invalid as error:

@@ -26,12 +26,12 @@ from tables.post_state import decode_state, encode_state
 
 log = structlog.get_logger()
 
-# A unit of 1,000 records computes for 50 ms; the sink, whose statements are under way, must not wait for that.
+# A unit of 1,000 records computes for 50 ms. The sink's statements must not wait so long for their turn.
 RECORDS_A_TURN = 50
 
 
 class Defect(Invalid):
-    """A defect of ours that one record brings out: it must not hold up every other record, again at each restart."""
+    """A defect of ours that one record reveals. It must not hold up all other records, again after each restart."""
 
 
 class States:
@@ -50,13 +50,13 @@ class States:
         return self._decoded[key]
 
     def put(self, key: bytes, state: PostState) -> None:
-        """Set a post's state; one that is the same object has not changed."""
+        """Set a post's state. The same object as before counts as unchanged."""
         if state is not self._decoded.get(key):
             self._decoded[key] = state
             self._changed.add(key)
 
     def changes(self) -> State:
-        """What the table must be told."""
+        """The changed states, encoded for the table."""
         return {key: encode_state(state) for key in sorted(self._changed) if (state := self._decoded[key])}
 
 
@@ -69,7 +69,7 @@ class EnrichWork:
 
 
 class EnrichHandler:
-    """Takes batches of raw records through the unit of work. `watermarks` learns how far each partition was processed."""
+    """Takes batches of raw records through the unit of work, and advances the watermark of each partition."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class EnrichHandler:
                 if index % RECORDS_A_TURN == RECORDS_A_TURN - 1:
                     await asyncio.sleep(0)
                 try:
-                    self._take(work.unit, states, record)
+                    self._enrich(work.unit, states, record)
                 except Defect as error:
                     work.letters.append(self._dead_letters.letter(record, error, "enrich"))
                 except Invalid as error:
@@ -101,7 +101,7 @@ class EnrichHandler:
             work.unit.states[partition] = states.changes()
         return work
 
-    def _take(self, unit: Unit, states: States, record: KafkaRecord) -> None:
+    def _enrich(self, unit: Unit, states: States, record: KafkaRecord) -> None:
         envelope = validated(record)
         key = envelope.payload.id.encode()
         source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
@@ -115,11 +115,12 @@ class EnrichHandler:
         unit.emit(self._enriched_topic, record.partition, Outgoing(key, encode(enriched), lineage(record.headers)))
         if state is not None:
             states.put(key, state)
-            # No later than the log itself, or one observation from tomorrow would expire the states of today.
+            # Never later than the record's own timestamp: one observation from tomorrow would expire the states of
+            # today.
             self._watermarks.advance(record.partition, min(state.ring[-1].observed_us, record.timestamp * 1000))
 
     async def commit(self, work: EnrichWork, owned: Ownership) -> None:
-        """Dead letters, outputs, changelog, RocksDB, in this order, each confirmed before the next.
+        """Write dead letters, outputs, changelog and RocksDB, in this order, each confirmed before the next.
 
         Raises Fatal before any of them when the dead letters exceed their limit.
         """

@@ -1,4 +1,4 @@
-"""Removes the state of posts that are too old to be followed, by tombstones in the changelog."""
+"""A timer that removes the states of posts that are too old to be followed, by tombstones in the changelog."""
 
 import asyncio
 
@@ -22,8 +22,8 @@ MOST_KEYS = 2_000
 def register(app: Application, table: StateTable, watermarks: Watermarks, resources: ResourcesOf) -> None:
     """Add the timer to the app.
 
-    A post is too old by the event time that its partition has reached, not by a clock: a worker that works off a backlog
-    of days must still find the states that the backlog needs.
+    A post's age is measured by the event time that its partition has reached, not by a clock: a worker that works off a
+    backlog of days must still find the states that the backlog needs.
     """
 
     @app.timer(interval=EVERY_SECONDS, name="expire")

@@ -1,4 +1,4 @@
-"""Every worker says in the database that it lives and where its web views are, so that the API finds it."""
+"""A timer that writes the worker's heartbeat to the database, with the address of its web views for the API."""
 
 import asyncio
 import contextlib
@@ -17,8 +17,8 @@ FAREWELL_SECONDS = 1.0
 
 def register(app: Application, resources: ResourcesOf, is_polling: Callable[[], bool], *, can_poll: bool) -> None:
     """Add the timer to the app."""
-    # Whether there is a row that this process has made: one that ended before it had a pool has nothing to take back.
-    told = asyncio.Event()
+    # Set once this process has written its row: a process that ended before it had a pool has no row to delete.
+    written = asyncio.Event()
 
     @app.timer(interval=HEARTBEAT_SECONDS, name="heartbeat")
     @guarded("heartbeat")
@@ -34,7 +34,7 @@ def register(app: Application, resources: ResourcesOf, is_polling: Callable[[], 
             is_leader=app.is_leader(),
             can_poll=can_poll,
         )
-        told.set()
+        written.set()
 
     @guarded("farewell")
     async def farewell() -> None:
@@ -43,7 +43,7 @@ def register(app: Application, resources: ResourcesOf, is_polling: Callable[[], 
                 await forget_worker(resources().pool, name=app.workspace.name, pid=os.getpid())
 
     async def stop(sender: Any = None, **_: Any) -> None:
-        if told.is_set():
+        if written.is_set():
             await farewell()
 
     app.on_before_shutdown.connect(stop, weak=False)

@@ -34,7 +34,10 @@ class Ingest:
         self._is_closed = False
 
     async def tick(self, *, is_leader: bool, is_rebalancing: bool) -> None:
-        """Poll or do not, as leadership, lock and what was before say. Without a leader that can poll, a deputy does."""
+        """Poll or do not, as leadership, lock and what was before say.
+
+        Without a leader that can poll, a deputy does.
+        """
         if self._is_closed:
             return
         if self._task is not None and self._task.done():
@@ -120,7 +123,10 @@ def why_it_cannot_poll(settings: Settings) -> str | None:
 
 
 def register(app: Application, settings: Settings, resources: ResourcesOf) -> Callable[[], bool]:
-    """Add the leader timer to the app, unless this application does not poll; returns a function that says whether it polls now."""
+    """Add the leader timer to the app, unless these settings forbid polling.
+
+    Returns a function that says whether this worker polls now.
+    """
     ingest = Ingest(settings, resources)
     reason = why_it_cannot_poll(settings)
     if reason is not None:

@@ -13,7 +13,10 @@ from signalflow.storage.pool import Pool
 
 
 class DatabaseSources:
-    """GapLedger, ConfigSource and KnownSource of the poller over one pool. Everything raises Retryable while the database is away."""
+    """GapLedger, ConfigSource and KnownSource of the poller over one pool.
+
+    Everything raises Retryable while the database is away.
+    """
 
     def __init__(self, pool_of: Callable[[], Pool]) -> None:
         self._pool_of = pool_of

@@ -1,4 +1,4 @@
-"""Every worker knows how far behind it is, also while it reads nothing because what it has read cannot be written."""
+"""A timer that measures how far behind a worker is, also while it reads nothing because it cannot write."""
 
 from signalflow.metrics import CONSUMER_LAG, RECORDS_HELD
 from signalflow.streams.app import Application, source_topics
@@ -8,7 +8,10 @@ EVERY_SECONDS = 2.0
 
 
 def register(app: Application) -> None:
-    """Add the timer to the app. One question at a time: while the brokers are away, more would only queue up in front of the fetches."""
+    """Add the timer to the app.
+
+    It asks one question at a time: while the brokers are away, more would only queue up in front of the fetches.
+    """
 
     @app.timer(interval=EVERY_SECONDS, name="lag")
     @guarded("lag")
@@ -18,9 +21,10 @@ def register(app: Application) -> None:
 
 
 async def update_lag(app: Application) -> None:
-    """Set the gauges of this worker: records on the brokers that are not committed yet, and those of them that it holds in memory.
+    """Set the gauges of this worker: records that are not committed yet, and how many of them it holds in memory.
 
-    The ends are asked from the brokers: the consumer learns them by fetching, and does not fetch what is paused.
+    The brokers are asked for the end offsets: the consumer learns them only by fetching, and does not fetch while
+    paused.
     """
     topics = source_topics(app.settings)
     partitions = [tp for tp in app.consumer.assignment() if tp.topic in topics]

@@ -1,4 +1,7 @@
-"""What agents and timers use once the worker runs: connections belong to its event loop, so they are made at its start."""
+"""The connections that agents and timers use.
+
+They belong to the worker's event loop, so they are made when it starts.
+"""
 
 from collections.abc import Callable
 from typing import Protocol

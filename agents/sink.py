@@ -1,4 +1,4 @@
-"""The sink agent: enriched records into the database, acknowledged after the commit."""
+"""The sink agent writes enriched records to the database and acknowledges them after the commit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +52,10 @@ class SinkHandler:
         return flush
 
     async def commit(self, work: Flush, owned: Ownership) -> None:
-        """Rows into the database. Those that it refuses, and records that did not decode, become confirmed dead letters."""
+        """Write the rows to the database.
+
+        Rows that it refuses, and records that could not be decoded, become dead letters, sent and confirmed.
+        """
         await self._set_aside(work.undecodable)
         work.undecodable = []
         rejected = await write_or_reject(self._pool, work.rows)

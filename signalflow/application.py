@@ -71,7 +71,7 @@ class Worker(Application):
             await self._make_ready()
         except Fatal as error:
             log.error("cannot_start", error=str(error))
-            # Faust would print the error's traceback, which says nothing to who has to mend a setting.
+            # Faust would print the traceback, which does not help an operator who has to correct a setting.
             raise SystemExit(1) from None
         await super().on_start()
 
@@ -103,7 +103,7 @@ class Worker(Application):
         return await topic_ids_of(self.settings, (spec.name for spec in topic_specs(self.settings)))
 
     async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        """A worker that is started during an outage waits as one that runs would, instead of relying on who started it."""
+        """Do this work, and trying again while Kafka is away: nobody may be there to restart the worker."""
         while True:
             try:
                 return await work()
@@ -129,7 +129,10 @@ class Worker(Application):
 
 
 def end_process_after(seconds: float) -> None:
-    """End this process with status 1 if it still runs then. From a thread: it must not need the event loop that may hang."""
+    """End this process with status 1 if it still runs after so many seconds.
+
+    A thread does this, because the event loop may hang.
+    """
 
     def end() -> None:
         log.error("stop_hangs", seconds=seconds, remedy="none needed: what was not committed is delivered again")
@@ -141,7 +144,7 @@ def end_process_after(seconds: float) -> None:
 
 
 def _open_offsets(pool: Pool, topic_ids: Mapping[str, UUID]) -> OpenOffsets:
-    """What the limit asks about earlier dead letters; an adapter cannot ask another."""
+    """How the limit of dead letters asks the database about earlier ones, without importing the database's adapter."""
 
     async def history(topic: str, partition: int, first: int, end: int) -> list[int]:
         return await open_offsets(pool, topic_ids[topic], partition, first, end)
@@ -150,7 +153,10 @@ def _open_offsets(pool: Pool, topic_ids: Mapping[str, UUID]) -> OpenOffsets:
 
 
 async def _check_schema_if_reachable(pool: Pool) -> None:
-    """Raises Fatal for a schema that this code does not know. A database that is away does not keep the worker from enriching."""
+    """Raises Fatal for a schema that this code does not know.
+
+    While the database is away, the worker enriches all the same.
+    """
     try:
         await check_schema(pool)
     except Retryable as error:
@@ -158,7 +164,10 @@ async def _check_schema_if_reachable(pool: Pool) -> None:
 
 
 def _worker_settings() -> Settings:
-    """The settings of the environment; with SIGNALFLOW_JOIN_LOCAL_STACK those of the local stack. Raises Fatal when no stack runs."""
+    """The settings of the environment, with the local stack's addresses if SIGNALFLOW_JOIN_LOCAL_STACK is on.
+
+    Raises Fatal when it is on and no stack runs.
+    """
     settings = get_settings()
     if not settings.join_local_stack:
         return settings
@@ -167,8 +176,8 @@ def _worker_settings() -> Settings:
     joined = with_addresses_of_stack(settings)
     if joined is None:
         raise Fatal(
-            f"SIGNALFLOW_JOIN_LOCAL_STACK is on, but no stack runs in {settings.state_dir.resolve()}: start one with `signalflow up`, "
-            "or set SIGNALFLOW_STATE_DIR to the directory of the one that runs"
+            f"SIGNALFLOW_JOIN_LOCAL_STACK is on, but no stack runs in {settings.state_dir.resolve()}: start one with "
+            "`signalflow up`, or set SIGNALFLOW_STATE_DIR to the directory of the one that runs"
         )
     return joined
 

@@ -1,4 +1,4 @@
-"""Errors say what to do with them. Where a library raises, the adapter that calls it translates, once."""
+"""The kinds of errors, by what the caller must do. An adapter translates a library's errors into these, once."""
 
 
 class SignalflowError(Exception):
@@ -17,7 +17,7 @@ class Retryable(SignalflowError):
 
 
 class Invalid(SignalflowError):
-    """This record, or this argument, is at fault: to the dead-letter topic with it, alone. Names the field where it can."""
+    """This one record or argument is at fault. A record becomes a dead letter. `field`: the wrong field, if known."""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -25,4 +25,4 @@ class Invalid(SignalflowError):
 
 
 class Fatal(SignalflowError):
-    """Going on would lose or damage data: stop the worker, commit nothing."""
+    """To go on would lose or damage data: stop the worker and commit nothing."""

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from signalflow.errors import Invalid
 
 SCHEMA_VERSION = 1
-# Where a record failed that was set aside.
+# The step at which a record failed.
 Stage = Literal["decode", "validate", "enrich", "write"]
 Mode = Literal["new", "refresh", "hot", "top", "rising", "trending", "backfill"]
 
@@ -103,7 +103,7 @@ class Source(Struct, kw_only=True, frozen=True):
 
 
 class Enriched(Struct, kw_only=True, frozen=True):
-    """An enriched observation, under the names that the API uses. Velocities are per second and None when they cannot be known."""
+    """An enriched observation, with the names that the API uses. Velocities are per second, None when unknown."""
 
     id: PostId
     subreddit: str
@@ -156,7 +156,7 @@ def decode_envelope(value: bytes) -> Envelope:
     try:
         envelope = _envelope_decoder.decode(value)
         if b"\\u0000" in value:
-            # JSON can only say NUL this way; a record that does is rare, and the only one that pays for it.
+            # JSON can write NUL only in this way. Such records are rare, and only they pay for the conversion.
             envelope = msgspec.convert(_all_storable(msgspec.to_builtins(envelope)), Envelope)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(str(error)) from error
@@ -218,7 +218,7 @@ ORIGIN_HEADER = "dlq_of"
 
 
 def lineage(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
-    """The headers that tie a replayed record to the dead letter it was; none for a record that came for the first time."""
+    """The headers that link a replayed record to its dead letter; none for a record that was not replayed."""
     return [(name, value or b"") for name, value in headers if name in (ATTEMPT_HEADER, ORIGIN_HEADER)]
 
 

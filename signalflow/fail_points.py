@@ -1,7 +1,7 @@
-"""Places in the unit of work where the fault suite makes a process kill itself, to show that nothing is lost or doubled there.
+"""Points in the unit of work where the fault suite kills the process, to show that nothing is lost or doubled there.
 
-The setting `fail_point` arms one of them; without it `reach` does nothing. Each name says which step has just been confirmed, or
-is about to begin.
+The setting `fail_point` arms one of them; without it `reach` does nothing. Each name says which step has just been
+confirmed, or is about to begin.
 """
 
 import os

@@ -7,7 +7,8 @@ import structlog
 
 from signalflow.settings import Settings
 
-# Faust's start-up spinner leaves the root logger at level 10, and then every library builds records nobody sees: 20 % of a busy worker.
+# Faust's start-up spinner leaves the root logger at level 10. Every library then builds log records that nobody sees,
+# which costs 20 % of a busy worker.
 LIBRARY_LOGGERS = (
     "",
     "aiokafka",
@@ -44,6 +45,9 @@ def configure_logging(settings: Settings) -> None:
 
 
 def quiet_libraries(level: int = logging.WARNING) -> None:
-    """Give library loggers a level of their own. Call after the worker has started (its spinner changes the root logger)."""
+    """Give library loggers a level of their own.
+
+    Call it after the worker's start, whose spinner changes the root logger.
+    """
     for name in LIBRARY_LOGGERS:
         logging.getLogger(name).setLevel(level)

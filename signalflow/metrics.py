@@ -1,6 +1,7 @@
 """Every metric, declared once. This is the list an operator reads.
 
-Names follow Prometheus: base units, `_total` for counters. All of them live in one registry, which the worker's `/metrics` serves.
+Names follow Prometheus: base units, `_total` for counters. The worker's `/metrics` serves all of them from one
+registry.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics

@@ -14,9 +14,10 @@ VERSION = 1
 _HEAD = struct.Struct("<Bqq")
 _OBSERVATION = struct.Struct("<qii")
 
-# RocksDB's defaults in Faust are 2 GiB of cache and 192 MiB of write buffers for each partition. With 12 partitions ours come to
-# 18 MiB: the states of 100,000 posts are 15 MiB, and four times as much reads no quicker. Caches and buffers that take hours to fill
-# look like a leak meanwhile: blocks of files that compaction has removed stay in the cache until it is full.
+# Faust's defaults for RocksDB are 2 GiB of cache and 192 MiB of write buffers per partition. Ours come to 18 MiB with
+# 12 partitions: the states of 100,000 posts are 15 MiB, and four times as much memory reads no faster. Larger caches
+# fill for hours and look like a leak meanwhile: blocks of files that compaction removed stay in the cache until it is
+# full.
 ROCKSDB_OPTIONS = {
     "block_cache_size": 1 << 19,
     "write_buffer_size": 1 << 19,

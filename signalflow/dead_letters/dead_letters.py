@@ -19,7 +19,7 @@ from signalflow.settings import Settings
 log = structlog.get_logger()
 
 
-async def _none_known(topic: str, partition: int, first: int, end: int) -> Iterable[int]:
+async def _no_open_offsets(topic: str, partition: int, first: int, end: int) -> Iterable[int]:
     return ()
 
 
@@ -33,7 +33,7 @@ class DeadLetters:
         worker: str,
         *,
         topic_ids: Mapping[str, UUID] = NO_IDS,
-        open_offsets: OpenOffsets = _none_known,
+        open_offsets: OpenOffsets = _no_open_offsets,
     ) -> None:
         self.topic = TopicNames.of(settings).posts_dlq
         self._producer, self._worker, self._topic_ids = producer, worker, topic_ids
@@ -46,8 +46,8 @@ class DeadLetters:
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """Send letters, each to the partition of its record; return when the brokers have confirmed all of them.
 
-        Raises Fatal, with nothing sent, when the letters exceed the limit. Raises Retryable when the brokers are away: send
-        all of them again. Metrics and log tell of a letter only once it is confirmed.
+        Raises Fatal, with nothing sent, when the letters exceed the limit. Raises Retryable when the brokers are away:
+        send all of them again. Metrics and log count a letter only once it is confirmed.
         """
         if not letters:
             return

@@ -1,4 +1,4 @@
-"""Dead letters: a record that cannot be processed, with where it came from and why, and its form in the dead-letter topic."""
+"""The dead letter: a record that cannot be processed, with its origin and the reason; and its form in the topic."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from signalflow.kafka.topic_ids import substitute_id
 MOST_VALUE_BYTES = 1_500_000
 MOST_HEADER_BYTES = 100_000
 MOST_KEY_BYTES = 100_000
-# The headers that link a replayed record to its dead letter are short, unless somebody else wrote them.
+# The headers that link a replayed record to its dead letter are short, unless another program wrote them.
 MOST_LINK_BYTES = 100
 TRUNCATED = "dlq_truncated"
 HEADERS_DROPPED = "dlq_headers_dropped"

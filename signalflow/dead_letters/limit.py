@@ -1,8 +1,8 @@
 """The limit of dead letters: after a bad deploy the worker stops, instead of setting a whole topic aside.
 
-It is counted per partition and by offsets, so that a retry or a redelivery counts nothing twice, and before the letters are sent:
-nothing of the batch that exceeds it is written or acknowledged. What earlier processes set aside is asked of the database; a
-worker that is started again and again stops again at the same record.
+Letters are counted per partition and by offset, so a retry or a redelivery counts nothing twice. They are counted
+before they are sent: nothing of a batch that exceeds the limit is written or acknowledged. The database tells which
+letters earlier processes sent, so a worker that is started again stops at the same record.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ log = structlog.get_logger()
 
 # Offsets of the open dead letters of a topic's partition, from the first number to below the second. Raises Retryable.
 OpenOffsets = Callable[[str, int, int, int], Awaitable[Iterable[int]]]
-# Enriching does not depend on the database: one that does not answer in this time is not asked.
+# Enrichment does not depend on the database: when it does not answer in this time, the limit does without it.
 HISTORY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Limit:
-    """Most dead letters: fewer than `in_row` without a good record between, at most `share` of the last `window` records. 0: any number."""
+    """Allows fewer than `in_row` letters in a row, and at most `share` of the last `window` records. 0: no limit."""
 
     in_row: int
     share: float
@@ -35,11 +35,14 @@ class Limit:
 
     @property
     def reach(self) -> int:
-        """How many records before one count for it."""
+        """How many records before a dead letter the limit looks at."""
         return max(self.in_row, self.window)
 
     def used(self, bad: Sequence[int], offset: int) -> tuple[float, str]:
-        """How much of the limit `offset` has used, given the sorted offsets of all bad records; and in words. It is exceeded above 1."""
+        """How much of the limit is used at `offset`, and that in words; it is exceeded above 1.
+
+        `bad`: the sorted offsets of all bad records.
+        """
         place = bisect_right(bad, offset)
         worst, words = 0.0, ""
         if self.share:
@@ -50,7 +53,7 @@ class Limit:
             run = 1
             while run < min(place, self.in_row) and bad[place - 1 - run] == offset - run:
                 run += 1
-            # The run that has this length is one too many already.
+            # A run of this length exceeds the limit already.
             used = run / max(self.in_row - 1, 0.5)
             if used > worst:
                 worst, words = used, f"{run} records in a row (SIGNALFLOW_DLQ_LIMIT_IN_ROW={self.in_row})"
@@ -66,7 +69,7 @@ class DeadLetterLimit:
         self._bad: dict[tuple[str, int], set[int]] = {}
 
     async def admit(self, letters: Iterable[DeadLetter]) -> None:
-        """Count these letters before they are sent. Raises Fatal when they exceed the limit: then none of them may be sent.
+        """Count these letters before they are sent. Raises Fatal when they exceed the limit: then send none of them.
 
         A replayed record does not count: an operator sent it, and its attempts are bounded.
         """
@@ -92,10 +95,10 @@ class DeadLetterLimit:
                 DEAD_LETTER_LIMIT_USED.labels(topic=topic).set(used)
                 log.error("dead_letter_limit", topic=topic, partition=partition, offset=offset, reached=words)
                 raise Fatal(
-                    f"{topic}[{partition}]: {words} cannot be processed; stopping at offset {offset} before the topic is set aside. "
-                    f"The last error: {errors[offset][:200]}. Nothing is lost, and a start goes on from the last commit: mend the "
-                    "cause first; or, if the records are at fault, raise the limit or switch it off with 0 "
-                    "(docs/operations.md, `signalflow dlq stats`)"
+                    f"{topic}[{partition}]: {words} cannot be processed; stopping at offset {offset} before the topic "
+                    f"is set aside. The last error: {errors[offset][:200]}. Nothing is lost, and a start goes on from "
+                    "the last commit: mend the cause first; or, if the records are at fault, raise the limit or switch "
+                    "it off with 0 (docs/operations.md, `signalflow dlq stats`)"
                 )
         DEAD_LETTER_LIMIT_USED.labels(topic=topic).set(most)
         self._bad[topic, partition] = {offset for offset in known if offset > max(errors) - self._limit.reach}

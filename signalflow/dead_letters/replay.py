@@ -1,8 +1,8 @@
 """Replaying dead letters: the original bytes go back to the topic they came from, as one attempt more.
 
-A replay is bounded in count and rate, and each record in attempts. What became of a replayed record is told by the group's commits:
-once it has passed the record in its topic, and then everything that came of it in the topics that follow (all on the partition of
-the same number), without a new dead letter, the old one is resolved.
+A replay is bounded in count and rate, and each record in attempts. What became of a replayed record is told by the
+group's commits: once it has passed the record in its topic, and then everything that came of it in the topics that
+follow (all on the partition of the same number), without a new dead letter, the old one is resolved.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ log = structlog.get_logger()
 # Rows that are locked and sent at once. Few, since a value may have a megabyte.
 MOST_AT_ONCE = 50
 ASK_SECONDS = 0.5
-# completed: all were sent, and under the policy `stop` all went through. stopped: one failed again. out_of_time: what became of one
-# was not known in time. interrupted: brokers or database went away, and the rest was not sent.
+# completed: all were sent, and under the policy `stop` all went through. stopped: one failed again. out_of_time: what
+# became of one was not known in time. interrupted: brokers or database went away, and the rest was not sent.
 Outcome = Literal["completed", "stopped", "out_of_time", "interrupted"]
 Progress = Callable[[int, int], None]
 
@@ -49,8 +49,8 @@ Progress = Callable[[int, int], None]
 class ReplayRequest:
     """What to replay: the dead letters of a filter, or only one; the oldest first, at most `most`.
 
-    Policy `stop`: one by one, each must have gone through before the next is sent, and the first that fails again ends it.
-    `wait_seconds` bounds all of its waiting.
+    Policy `stop`: one by one, each must have gone through before the next is sent, and the first that fails again ends
+    it. `wait_seconds` bounds all of its waiting.
     """
 
     by: str
@@ -63,7 +63,10 @@ class ReplayRequest:
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """How a replay went. `ids`: the letters chosen, in the order of sending; `skipped` of them were being sent elsewhere or refused."""
+    """How a replay went.
+
+    `ids`: the letters chosen, in the order of sending; `skipped` of them were being sent elsewhere or refused.
+    """
 
     replay_id: int | None
     ids: list[int]
@@ -101,9 +104,12 @@ async def dry_run(pool: Pool, settings: Settings, request: ReplayRequest) -> Rep
 async def replay(
     pool: Pool, settings: Settings, request: ReplayRequest, progress: Progress = lambda done, total: None
 ) -> ReplayReport:
-    """Send dead letters back to where they came from, and record it. Raises Invalid for a wrong request, Retryable without a database.
+    """Send dead letters back to where they came from, and record it.
 
-    Harmless at any number of repetitions, and by any number of callers at once (signalflow/storage/dead_letter_replays.py).
+    Raises Invalid for a wrong request, Retryable without a database.
+
+    Harmless at any number of repetitions, and by any number of callers at once
+    (signalflow/storage/dead_letter_replays.py).
     """
     ids = await plan(pool, settings, request)
     replay_id = await begin_replay(
@@ -207,9 +213,12 @@ def replayed_record(letter: LockedLetter) -> Outgoing:
 
 
 async def settle(pool: Pool, settings: Settings) -> None:
-    """Find out what became of replayed letters. Cheap when there are none; may run anywhere, any number of times at once.
+    """Find out what became of replayed letters.
 
-    Commits are asked for before ends: what the group has committed past has its results within an end that is asked for later.
+    Cheap when there are none; may run anywhere, any number of times at once.
+
+    Commits are asked for before ends: what the group has committed past has its results within an end that is asked for
+    later.
     """
     names = TopicNames.of(settings)
     following = {names.posts_raw: names.posts_enriched, names.posts_enriched: names.posts_dlq}

@@ -1,4 +1,4 @@
-"""The Faust application with the cures and settings that the guarantees rest on. The only place that configures Faust."""
+"""The Faust application: the only place that configures Faust. The guarantees rest on what is chosen here."""
 
 from typing import Any, TypeVar
 
@@ -18,15 +18,15 @@ from signalflow.streams.state_table import StateTable
 from signalflow.streams.workspace import Workspace
 
 MAX_POLL_RECORDS = 2_000
-# A partition pauses itself when a queue is four fifths full; until then every partition may still add the runs of one fetch, and a
-# full queue of one agent would block the fetch loop of all.
+# Faust pauses a partition when a queue is four fifths full. Until then every partition may add the runs of one more
+# fetch, and a full queue of one agent would block the fetch loop of all agents.
 FULL_QUEUE_HEADROOM = 5
 # Faust logs false errors about idle topics after this many seconds.
 NEVER_SECONDS = 3_600.0
 
 
 class _Boot(BootStrategy):
-    # Nothing is sent through Faust's own producer: all of it goes through ours, which confirms.
+    # Faust's own producer is not used: everything is sent through ConfirmedProducer.
     enable_kafka_producer = False
 
 
@@ -61,7 +61,10 @@ def source_topics(settings: Settings) -> frozenset[str]:
 
 
 def queue_runs(settings: Settings) -> int:
-    """Most runs in the queue of one agent, each of at most RUN_RECORDS and RUN_BYTES: what a worker holds while it cannot write."""
+    """Most runs in the queue of one agent, each of at most RUN_RECORDS and RUN_BYTES.
+
+    This bounds what a worker holds in memory while it cannot write.
+    """
     return FULL_QUEUE_HEADROOM * settings.topic_partitions * (MAX_POLL_RECORDS // RUN_RECORDS)
 
 
@@ -89,7 +92,8 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
         datadir=str((workspace.path / "data").absolute()),
         topic_partitions=settings.topic_partitions,
         topic_replication_factor=settings.topic_replication,
-        # All topics are made before (topics.py): Faust would end the worker when brokers are away while it looks for its own.
+        # The worker creates all topics before it starts (application.py): Faust would end the worker if brokers were
+        # away while it declares topics.
         topic_allow_declare=False,
         table_standby_replicas=0,
         Table=StateTable,
@@ -121,7 +125,7 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
 
 
 def raw_bytes_topic(app: Application, name: str) -> Any:
-    """A topic whose records reach the agent as bytes (or as runs of records, which Faust's decoding passes through)."""
+    """A topic whose keys and values Faust does not decode, so that runs of records reach the agent as they are."""
     return app.topic(
         name, key_type=bytes, value_type=bytes, value_serializer="raw", partitions=app.settings.topic_partitions
     )

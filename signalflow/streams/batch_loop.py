@@ -1,8 +1,8 @@
 """The one loop over Kafka records: gather a batch, prepare it, commit it, acknowledge it, or give it back.
 
 An agent hands its stream and a handler to `run_batch_loop`. The handler turns a batch into work (`prepare`, pure and
-repeatable) and makes the work durable (`commit`, tried again until it succeeds). Nothing is acknowledged before `commit`
-has returned.
+repeatable) and makes the work durable (`commit`, tried again until it succeeds). Nothing is acknowledged before
+`commit` has returned.
 
 When the flow stops (rebalance, shutdown), events that wait are given back at once, and a commit under way gets
 GRACE_SECONDS to end. An event that is given back is neither acknowledged nor waited for, so the next owner of its
@@ -126,8 +126,8 @@ class ContiguityGuard:
             HOLES.inc()
             raise Fatal(
                 f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due. The worker "
-                "stops so that a restart reads the records between from the last commit. If the topic has lost them for "
-                "good, start once with SIGNALFLOW_CONTIGUITY_GUARD=false"
+                "stops so that a restart reads the records between from the last commit. If the topic has lost them "
+                "for good, start once with SIGNALFLOW_CONTIGUITY_GUARD=false"
             )
         self._next[message.tp] = max(message.offset + 1, expected or 0)
 
@@ -137,8 +137,8 @@ async def run_batch_loop(
 ) -> None:
     """Take every event of the stream through the handler, for as long as the agent lives.
 
-    Raises Fatal when going on would lose records, and any other error that ended the stream. The agent's supervisor then
-    stops the worker.
+    Raises Fatal when going on would lose records, and any other error that ended the stream. The agent's supervisor
+    then stops the worker.
     """
     await _BatchLoop(app, stream, handler, gathering, name, guard).run()
 
@@ -239,7 +239,7 @@ class _BatchLoop(Generic[WorkT]):
         UNIT_SECONDS.labels(agent=self._name).observe(time.monotonic() - started)
 
     def _give_back(self, events: list[Any]) -> None:
-        """Leave events unacknowledged and no longer wait for them: their offsets stay uncommitted, so they come again."""
+        """Leave events unacknowledged and stop waiting for them: their offsets stay uncommitted, so they come again."""
         for event in events:
             self._app.consumer.give_back(event.message)
         GIVEN_BACK.labels(agent=self._name).inc(sum(_record_count(event) for event in events))
@@ -272,7 +272,10 @@ async def _commit_until_done(handler: Handler[WorkT], work: WorkT, owned: Owners
 
 
 async def _commit_once(handler: Handler[WorkT], work: WorkT, owned: Ownership) -> None:
-    """One try. When the flow stops meanwhile, it gets GRACE_SECONDS; then it is cancelled and the batch is given back."""
+    """One try.
+
+    When the flow stops meanwhile, it gets GRACE_SECONDS; then it is cancelled and the batch is given back.
+    """
     owned.check()
     task = asyncio.ensure_future(handler.commit(work, owned))
     deadline: float | None = None

@@ -1,13 +1,17 @@
-"""Faust's consumer with the defects taken out that lose messages. Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md).
+"""Faust's consumer without the defects that lose messages.
 
-* Faust counts a jump of offsets as a compacted range and as acknowledged (`_add_gap`). Our topics have no gaps: what looks like one
-  is a record that was fetched before a seek.
-* Records that were in memory when a seek happened are delivered after it, and those that the seek meant are then dropped as old.
-  Here a partition delivers only what continues its own sequence; anything else makes it seek to where it must go on.
-* Records that a fetch took around a rebalance may be dropped although the position is past them; then nothing happens until the next
-  record comes. Here the position is compared with what is due, and the partition sought.
-* The same happens to changelogs at a recovery: a record that arrives early makes Faust skip those before it, and their states are lost.
-* A commit may pass records that were never acknowledged when nothing was committed before, or when exactly one is missing (FS#606).
+Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md). The defects, and what this consumer does instead:
+
+* Faust takes a jump of offsets for a compacted range and counts the range as acknowledged (`_add_gap`). Our source
+  topics are not compacted: a jump means that a record was fetched before a seek. Here no range is acknowledged unseen.
+* Faust delivers records that were in memory when a seek happened, and then drops the records that the seek asked for as
+  old. Here a partition delivers only the record that continues its sequence; any other record makes it seek again.
+* Faust may drop records that it fetched around a rebalance although the fetch offset is past them. Nothing happens then
+  until the next record comes. Here the fetch offset is compared with the expected offset, and the partition seeks.
+* The same happens to changelogs during a recovery: a record that arrives early makes Faust skip the records before it,
+  and their states are lost. Here a fetch that a seek has overtaken is dropped and repeated.
+* Faust may commit past records that were never acknowledged, when nothing was committed before or when exactly one
+  record is missing (FS#606). Here a commit ends before the first record that is not acknowledged.
 """
 
 import asyncio
@@ -28,12 +32,13 @@ from signalflow.metrics import EXPIRED_BY_RETENTION
 
 log = structlog.get_logger()
 
-# Records from before a seek may be in memory more than once; a record that still does not come after so many seeks is not there.
+# Records fetched before a seek may be in memory more than once. A record that is still missing after this many seeks is
+# not in the log.
 SEEKS_BEFORE_A_HOLE = 3
-# How often the positions of partitions that have more than was delivered are looked at.
+# How often the fetch offset is checked, for partitions whose log has records that were not delivered.
 POSITION_CHECK_SECONDS = 1.0
-# How long brokers keep a fetch that finds nothing. What else is asked of them on that connection waits behind it, and a rebalance asks
-# for offsets several times, one after the other; Faust has 1.5 s.
+# How long a broker holds a fetch that finds nothing. Other requests on the connection wait behind it, and a rebalance
+# asks for offsets several times, one after the other. Faust's own value is 1.5 s.
 FETCH_WAIT_MS = 250
 
 
@@ -58,7 +63,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
     @property
     def has_ended(self) -> bool:
-        """Whether aiokafka's fetch loop is over: it ends with an error that it did not foresee, tells nobody, and fetches nothing any more."""
+        """Whether aiokafka's fetch loop has ended: an error that it does not expect ends it silently."""
         fetcher = self._consumer and self._consumer._fetcher
         return bool(fetcher and fetcher._fetch_task.done())
 
@@ -69,7 +74,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class Consumer(driver.Consumer):
-    """The consumer of a worker. `start_offsets`: per source partition, where the current assignment began to read."""
+    """The consumer of a worker. `start_offsets`: per source partition, the first offset that the assignment reads."""
 
     # Set by the subclass that `consumer_class` makes.
     source_topics: frozenset[str] = frozenset()
@@ -79,20 +84,20 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.start_offsets: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
-        # How often a partition was sought to the record it expects without getting it.
+        # How often a partition has sought the record that it expects without getting it.
         self._sought: dict[TP, int] = {}
         self._positions_checked = 0.0
-        # Seeks of changelogs by recovery: how many, and where to; and what they were when the fetch under way began.
+        # Recovery's seeks of changelogs: how many, and the last one's offset; and the same at the start of this fetch.
         self._changelog_seeks: dict[TP, tuple[int, int]] = {}
         self._seeks_at_fetch: dict[TP, tuple[int, int]] = {}
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
-    # --- where a partition must go on
+    # --- the offset that each partition reads next
 
     async def perform_seek(self) -> None:
-        """Seek every source partition to its commit, or to the start of its log, and expect exactly that record next."""
+        """Seek every source partition to its commit, or to the start of its log; expect exactly that offset next."""
         self._forget_positions()
         await super().perform_seek()
         await self._position({tp for tp in self.assignment() if tp.topic in self.source_topics})
@@ -114,11 +119,11 @@ class Consumer(driver.Consumer):
         self._expected.update(targets)
 
     async def _seek_in_thread(self, targets: Mapping[TP, int]) -> None:
-        """Seek in the consumer's own thread. Faust's `seek` runs in ours, and drops records while the fetcher walks over them."""
+        """Seek in the consumer's thread: Faust's `seek` runs in ours and drops records that the fetcher is reading."""
         await super().seek_wait(targets)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Nothing may be delivered until the next seek has said where each partition begins."""
+        """Deliver nothing until the next seek has set the first offset of each partition."""
         self._forget_positions()
         await super().on_partitions_revoked(revoked)
 
@@ -127,7 +132,10 @@ class Consumer(driver.Consumer):
         self._sought.clear()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        """What one fetch brought, less what does not continue its partition. Raises Fatal when nothing will be fetched any more."""
+        """The messages of one fetch, without those that do not continue their partition's sequence.
+
+        Raises Fatal when the fetch loop has ended.
+        """
         astray: dict[TP, int] = {}
         before_seek: set[TP] = set()
         async for tp, message in super().getmany(timeout):
@@ -149,16 +157,20 @@ class Consumer(driver.Consumer):
         if self._thread.has_ended and not self.app.should_stop:
             raise Fatal("the consumer fetches no more: its loop ended with the error above; start the worker again")
         if before_seek:
-            # The fetch spanned the seek: which records are from before it cannot be told, so all of them are fetched again.
+            # A seek happened during the fetch. Nobody can tell which records are from before it, so fetch all of them
+            # again.
             log.info("stale_changelog_fetch_dropped", partitions=len(before_seek))
             still_ours = before_seek & self.assignment()
             await self.seek_wait({tp: self._changelog_seeks[tp][1] for tp in still_ours})
         if self.flow_active and not self.app.rebalancing:
-            await self._set_right(astray)
-            await self._fetch_again_what_was_dropped()
+            await self._seek_expected(astray)
+            await self._fetch_dropped_records_again()
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Recovery seeks changelogs so. What is fetched before it is done does not count as what comes after it."""
+        """Recovery seeks changelogs with this.
+
+        Take note of the seek, so that `getmany` drops what was fetched before it.
+        """
         for tp, offset in partitions.items():
             count, _ = self._changelog_seeks.get(tp, (0, 0))
             self._changelog_seeks[tp] = (count + 1, offset)
@@ -168,13 +180,16 @@ class Consumer(driver.Consumer):
         self._seeks_at_fetch = dict(self._changelog_seeks)
         return await super()._getmany(active_partitions, timeout)
 
-    async def _set_right(self, astray: dict[TP, int]) -> None:
-        """Bring partitions that went astray, or were never positioned, to where they must go on; tried again at the next fetch."""
+    async def _seek_expected(self, astray: dict[TP, int]) -> None:
+        """Seek the expected offset of partitions that delivered another one, or that have none yet.
+
+        A seek that fails is tried again at the next fetch.
+        """
         try:
             if self.guard_sequence and any(
                 tp.topic in self.source_topics and tp not in self._expected for tp in self._get_active_partitions()
             ):
-                # The seek that ends a rebalance timed out or failed: nobody else would make it up.
+                # The seek at the end of a rebalance timed out or failed, and nobody else repeats it.
                 await self.perform_seek()
                 return
             for tp, expected in astray.items():
@@ -182,8 +197,11 @@ class Consumer(driver.Consumer):
         except (KafkaError, TimeoutError) as error:
             log.warning("seek_failed", error=f"{type(error).__name__}: {error}")
 
-    async def _fetch_again_what_was_dropped(self) -> None:
-        """Set right the partitions whose position is past what was delivered: all that a fetch brought has been delivered by now."""
+    async def _fetch_dropped_records_again(self) -> None:
+        """Seek the expected offset of partitions whose fetch offset is past it.
+
+        Everything that the last fetch brought has been delivered by now, so the records between were dropped.
+        """
         if not self.guard_sequence or time.monotonic() - self._positions_checked < POSITION_CHECK_SECONDS:
             return
         self._positions_checked = time.monotonic()
@@ -202,8 +220,8 @@ class Consumer(driver.Consumer):
     async def _go_on_at(self, tp: TP, expected: int) -> None:
         """Seek to the record that must come next, or to the start of the log if retention has removed it.
 
-        A record that does not come after several seeks is not in the log: then what follows is let through, and the contiguity guard
-        of the batch loop stops the worker with the reason.
+        A record that does not come after several seeks is not in the log. The records behind it are then delivered, and
+        the contiguity guard of the batch loop stops the worker with the reason.
         """
         earliest = (await self.earliest_offsets(tp)).get(tp) or 0
         if self._expected.get(tp) != expected or tp not in self.assignment():
@@ -246,12 +264,12 @@ class Consumer(driver.Consumer):
         return True
 
     def give_back(self, message: Any) -> None:
-        """No longer wait for a message that nobody will acknowledge. A rebalance or stop that waits goes on at once, not after a second."""
+        """Stop waiting for a message that nobody will acknowledge, so that a rebalance or a stop goes on at once."""
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
 
     def _new_offset(self, tp: TP) -> int | None:
-        """The offset to commit: the end of the unbroken run of acknowledged records that begins at the last commit."""
+        """The offset to commit: the first one since the last commit that is not acknowledged; None when unchanged."""
         if tp not in self.start_offsets or not self.guard_sequence:
             offset: int | None = super()._new_offset(tp)
             return offset
@@ -275,11 +293,14 @@ class Consumer(driver.Consumer):
         return committed if committed is not None else self.start_offsets.get(tp, 0)
 
     def held(self, tp: TP) -> int:
-        """Records that were read and are not committed: in Faust's queue, in the agent's hands, or acknowledged since the last commit."""
+        """How many records were read but not committed: in Faust's queue, with the agent, or acknowledged."""
         expected = self._expected.get(tp)
         return 0 if expected is None else max(expected - self.committed_upto(tp), 0)
 
 
 def consumer_class(source_topics: frozenset[str], *, guard_sequence: bool) -> type[Consumer]:
-    """A consumer class for these source topics; without `guard_sequence` it passes over skipped offsets, as Faust does."""
+    """A consumer class for these source topics.
+
+    Without `guard_sequence` it passes over skipped offsets, as Faust does.
+    """
     return type("SignalflowConsumer", (Consumer,), {"source_topics": source_topics, "guard_sequence": guard_sequence})

@@ -1,12 +1,15 @@
-"""The end of a table recovery, without the loss of messages. Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md).
+"""The end of a table recovery, without the loss of messages.
 
-`Recovery.on_recovery_completed` runs while the flow is active (it was resumed to read the changelogs). It resumes the source
-partitions, seeks, and then resumes the flow, which clears every queue: what was fetched in between is dropped although the fetch
-position is past it. With the flow suspended first, nothing is in the queues when they are cleared.
+Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md). Two defects of Faust are mended here.
 
-`Recovery._wait` takes a step that ran out of time (`broker_request_timeout`) for a service that was stopped, and the recovery task ends
-without a word: the worker keeps its partitions, and neither this nor any later rebalance makes it read them. Brokers that are away for
-longer than that, while a group rebalances, are enough. Here the recovery begins anew instead.
+`Recovery.on_recovery_completed` runs while the flow is active, because the changelogs had to be read. It resumes the
+source partitions, seeks, and then resumes the flow, which clears every queue. Records that were fetched in between are
+dropped although the fetch offset is past them. Here the flow is suspended first, so the queues are empty when they are
+cleared.
+
+`Recovery._wait` takes a step that ran out of time (`broker_request_timeout`) for a service that was stopped, and the
+recovery task ends silently. The worker keeps its partitions, and no later rebalance makes it read them. Brokers that
+are away for longer than that time during a rebalance are enough to cause it. Here the recovery begins again instead.
 """
 
 from typing import Any
@@ -19,7 +22,7 @@ log = structlog.get_logger()
 
 
 class SuspendingRecovery(Recovery):
-    """Suspends the flow before it completes a recovery, and begins anew when a step takes too long."""
+    """Suspends the flow before it completes a recovery, and begins again when a step takes too long."""
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         self.app.flow_control.suspend()

@@ -1,7 +1,8 @@
 """Delivery in runs: consecutive records of one partition travel through Faust as one message.
 
-Faust's cost is per message (fetch loop, three or four asyncio tasks, queue, stream iterator, ack: about 85 us), whatever the agent
-does. `ConsumerScheduler` is an official setting: it decides what one fetch hands on. Verified with faust-streaming 0.15.3.
+Faust spends about 85 us on each message (fetch loop, three or four asyncio tasks, queue, stream iterator,
+acknowledgement), whatever the agent does. `ConsumerScheduler`, an official setting of Faust, decides which messages one
+fetch hands on. Verified with faust-streaming 0.15.3.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,7 +50,10 @@ class Run:
 def split_into_runs(
     records: list[KafkaRecord], max_records: int = RUN_RECORDS, max_bytes: int = RUN_BYTES
 ) -> Iterator[list[KafkaRecord]]:
-    """Cut one partition's records, in order, into runs within both bounds; a record larger than max_bytes is a run of its own."""
+    """Cut one partition's records, in order, into runs within both bounds.
+
+    A record larger than `max_bytes` is a run of its own.
+    """
     start, size = 0, 0
     for index, record in enumerate(records):
         length = len(record.value or b"") + len(record.key or b"")
@@ -62,7 +66,10 @@ def split_into_runs(
 
 
 def run_scheduler(topics: frozenset[str]) -> type[DefaultSchedulingStrategy]:
-    """A scheduler that delivers these topics in runs, and all others (changelogs: recovery reads them so) record by record."""
+    """A scheduler that delivers these topics in runs, and other topics record by record.
+
+    The other topics are changelogs, whose single records Faust's recovery expects.
+    """
 
     class RunScheduler(DefaultSchedulingStrategy):
         def iterate(self, records: Mapping[TP, list[KafkaRecord]]) -> Iterator[tuple[TP, Any]]:

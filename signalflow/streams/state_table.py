@@ -1,8 +1,9 @@
-"""A Faust table that is read and written in batches, whose RocksDB is never ahead of its changelog and whose states can be merged.
+"""A Faust table that is read and written in batches.
 
-Faust still does membership, assignment, recovery, table routing and web inspection, and the changelog has its ordinary format.
-What is used of Faust's inner side (`data._db_for_partition`, `data.offset_key`) is in this module alone. Verified with
-faust-streaming 0.15.3 and rocksdict 0.3.29; tests/integration/test_path_state_table.py guards it.
+Its RocksDB is never ahead of its changelog, and two states of one key can be merged. Faust still does membership,
+assignment, recovery, table routing and web inspection, and the changelog has Faust's ordinary format. Only this module
+uses Faust's private `data._db_for_partition` and `data.offset_key`. Verified with faust-streaming 0.15.3 and rocksdict
+0.3.29; tests/integration/test_path_state_table.py guards it.
 """
 
 import asyncio
@@ -74,8 +75,8 @@ class StateTable(faust.Table):
     ) -> None:
         """Changelog first and confirmed; then values and offset into RocksDB, in one write per partition.
 
-        `check` is called when it is this write's turn and raises when the partitions are no longer ours. Raises Retryable when the
-        brokers are away: nothing was applied locally, write the same again.
+        `check` is called when no other write is under way, and raises when another worker owns the partitions. Raises
+        Retryable when the brokers are away: nothing was applied locally, so write the same again.
         """
         async with self._write_lock:
             check()
@@ -97,9 +98,9 @@ class StateTable(faust.Table):
         return await producer.send(self.changelog_topic.get_topic_name(), batches) if batches else {}
 
     def _apply(self, partition: int, state: State, spans: Iterable[Span]) -> bool:
-        """Apply what the changelog has confirmed. The offset advances only over an unbroken run of own records.
+        """Apply what the changelog has confirmed. The offset advances only over our own records without a jump between.
 
-        A jump means that another worker wrote in between; False says so, and the next recovery will read that stretch.
+        Returns False at a jump: another worker wrote in between, and the next recovery will read that range.
         """
         reached = self.offset_reached(partition)
         unbroken = True
@@ -114,8 +115,9 @@ class StateTable(faust.Table):
     async def _close_jump(self, producer: ConfirmedProducer, partition: int, spans: Sequence[Span]) -> None:
         """Merge what another worker wrote between our records, write the unions back, and advance the offset.
 
-        Without the write-back compaction could keep the other's older value, since it is the later record of its key.
-        Only the owner of the current generation comes here: an earlier one finds its batch given back before it writes.
+        Without the write-back, compaction could keep the other worker's older value, which is the later record of its
+        key. Only the owner of the current generation gets here: an earlier owner's batch is given back before it
+        writes.
         """
         CHANGELOG_JUMPS.inc()
         topic = self.changelog_topic.get_topic_name()
@@ -124,7 +126,7 @@ class StateTable(faust.Table):
         try:
             records = await read_range(producer.settings, topic, partition, first, upto)
         except Retryable as error:
-            # The offset stays behind: the next batch, or else the next recovery, comes back to this stretch.
+            # The offset stays behind, so the next batch or the next recovery reads this range again.
             log.warning("changelog_jump_left_open", topic=topic, partition=partition, error=str(error))
             return
         values = self.read(partition, list({record.key for record in records}))
@@ -133,7 +135,7 @@ class StateTable(faust.Table):
             values[record.key] = self._merged(values[record.key], record.value, record.timestamp)
             in_log[record.key] = record.value
         unions = {key: value for key, value in values.items() if value != in_log[key]}
-        # Confirmed before the offset moves: else a failed send would never be made up.
+        # Confirmed before the offset moves: otherwise nobody would repeat a send that failed.
         written = await self._send(producer, {partition: unions})
         self._put(partition, values, upto)
         self._apply(partition, unions, written.get(partition, []))
@@ -141,10 +143,10 @@ class StateTable(faust.Table):
     # --- recovery
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Recovery: merge instead of letting the last record win, since a worker thought dead may have written late.
+        """Recovery: merge instead of letting the last record win: a worker that seemed dead may have written late.
 
-        What was fetched under an earlier assignment is left alone: records before it may have been dropped on the way, and the offset
-        must not move past them. The recovery that follows reads it again.
+        Records fetched under an earlier assignment are ignored: records before them may have been dropped, and the
+        offset must not move past those. The recovery that follows reads all of them again.
         """
         by_partition: dict[int, list[Any]] = {}
         generation = self.app.consumer_generation_id
@@ -155,7 +157,7 @@ class StateTable(faust.Table):
             for partition, messages in by_partition.items():
                 self._recover(partition, messages)
         except Fatal as error:
-            # Faust's recovery only logs what is raised here, and would wait for ever.
+            # Faust's recovery only logs an error that is raised here, and would then wait for ever.
             self._crash = asyncio.ensure_future(self.app.crash(error))
             raise
 

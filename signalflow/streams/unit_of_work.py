@@ -1,7 +1,8 @@
 """The batch unit of work: outputs confirmed, then the changelog confirmed, then RocksDB, then the acknowledgement.
 
-Outputs first: a crash in between repeats them from the old state, equal to the byte. The other way round, the repetition would see
-its own effect. All of it is computed once and written again as it is when a broker is away.
+Outputs come first: after a crash in between, the old state gives the same outputs again, byte for byte. In the other
+order the repetition would see its own effect. A unit is computed once; when a broker is away, the same unit is written
+again.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,10 @@ from signalflow.streams.state_table import State, StateTable
 
 @dataclass
 class Unit:
-    """What one batch changes: records by topic and partition, in the order in which the topics are written, and states."""
+    """What one batch changes: output records by topic and partition, and states by partition.
+
+    Topics are written in the order in which they were first emitted to.
+    """
 
     outputs: dict[str, dict[int, list[Outgoing]]] = field(default_factory=dict)
     states: dict[int, State] = field(default_factory=dict)
@@ -26,9 +30,11 @@ class Unit:
 
 
 async def write_unit(unit: Unit, producer: ConfirmedProducer, table: StateTable, owned: Ownership) -> None:
-    """Make a unit durable. Raises Retryable to be called again with the same unit; what was confirmed is not sent twice.
+    """Make a unit durable.
 
-    Raises GiveBack (through `owned`) before any write when the partitions belong to a later generation.
+    Raises Retryable to be called again with the same unit; confirmed outputs are not sent twice.
+
+    Raises GiveBack (through `owned`) before each write once the partitions belong to a later generation.
     """
     reach("enrich.before_outputs")
     for topic, batches in unit.outputs.items():

@@ -1,4 +1,4 @@
-"""A worker's place on disk: one directory for its RocksDB, held by one process, that fits the changelog it was made from."""
+"""A worker's directory on disk: it holds RocksDB, belongs to one process, and fits its changelog."""
 
 import fcntl
 import os
@@ -51,15 +51,16 @@ def claim_workspace(settings: Settings) -> Workspace:
             continue
         return Workspace(name, slot, path, lock)
     raise Fatal(
-        f"{root / names[-1]} is in use by another worker; give this one another SIGNALFLOW_WORKER_NAME or state directory"
+        f"{root / names[-1]} is in use by another worker; give this one another SIGNALFLOW_WORKER_NAME or "
+        "SIGNALFLOW_STATE_DIR"
     )
 
 
 async def fit_to_changelog(settings: Settings, workspace: Workspace) -> bool:
     """Wipe local state that this Kafka's changelog cannot have produced; True when it did. Recovery restores it.
 
-    State does not fit when it was made on another cluster, or is ahead of the changelog (which was created anew, or lost records).
-    Raises Retryable when Kafka is away, Fatal when it refuses the connection settings.
+    State does not fit when it was made on another cluster, or is ahead of the changelog because the topic was created
+    anew or lost records. Raises Retryable when Kafka is away, Fatal when it refuses the connection settings.
     """
     topic = TopicNames.of(settings).post_state_changelog
     marker, data = workspace.path / "cluster", workspace.path / "data"

@@ -1,4 +1,4 @@
-"""Real posts without Reddit: a file of 42,283 posts ends in the database once, with stock VADER's sentiment, however often it is read."""
+"""Backfill: a file of 42,283 posts is stored once, however often it is read, with stock VADER's sentiment."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Workers killed where a wrong order of steps would show: the oracle must find nothing missing, and finds it with the order changed.
+"""Workers are killed where a wrong order of steps would show: the oracle must find nothing missing.
 
 `python -m tests.chaos.mutations --servers` puts those orders in, and these tests fail.
 """
@@ -33,7 +33,7 @@ async def observe(settings: Settings, moment: int, start: datetime = START, pref
 
 
 async def all_is_committed(settings: Settings) -> bool:
-    """Whether the group's commits have passed all that the consumed topics hold, in the order in which records go through them."""
+    """Whether the group has committed all records of its topics, asked in the order in which records pass them."""
     names = TopicNames.of(settings)
     for topic in (names.posts_raw, names.posts_enriched, names.posts_dlq):
         passed = sum((await committed(settings, topic)).values())

@@ -1,4 +1,4 @@
-"""Real workers while their database is away: rebalances and stops lose nothing, and commit nothing that is not stored."""
+"""Real workers while the database is away: rebalances and stops lose nothing and commit nothing that is not stored."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""The state table on real RocksDB and real Kafka: what is used of Faust's inner side, and what two writers do to one changelog."""
+"""The state table on real RocksDB and Kafka: the parts of Faust that it relies on, and two writers of one changelog."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fail points: armed by name, reached the nth time, free and silent otherwise; and each of them is somewhere in the code."""
+"""Fail points: an armed point kills at the nth time, others do nothing, and each point is reached in the code."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The defects of tests/chaos/mutations can still be put in, and the tests that catch them exist (the suite itself takes minutes)."""
+"""Each defect of tests/chaos/mutations still fits the code, and the tests that catch it exist."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The worker's own web views: is it alive, is it ready, what does it count, what does it know of a post."""
+"""The worker's own web views: liveness, readiness, metrics, and the state of a post."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ DATABASE_SECONDS = 2.0
 MOST_ID_CHARACTERS = 13
 
 
-def _json(web: Web, content: Any, status: int = 200) -> Response:
+def _json(web: Web, content: object, status: int = 200) -> Response:
     return web.bytes(orjson.dumps(content), content_type="application/json", status=status)
 
 
@@ -32,7 +32,7 @@ def _problem(web: Web, kind: str, title: str, status: int) -> Response:
 
 
 async def readiness(app: Application) -> dict[str, Any]:
-    """What must hold before this worker does its part; `ready` is the conjunction."""
+    """The conditions under which this worker processes records; `ready` says whether all hold."""
     assigned = [tp for tp in app.consumer.assignment() if tp.topic in source_topics(app.settings)]
     recovered = bool(app.tables.actives_ready) and not app.rebalancing and not app.in_recovery
     try:

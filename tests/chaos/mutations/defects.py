@@ -1,4 +1,4 @@
-"""The defects: what is changed, and by which tests it is caught. A change of the code that removes the text wants a change here."""
+"""The defects: the change of the code, and the tests that catch it. Whoever changes that code changes it here too."""
 
 from dataclasses import dataclass
 
@@ -127,7 +127,7 @@ DEFECTS = (
     Defect(
         "what a fetch took and dropped is left until the next record",
         "signalflow/streams/faust_consumer.py",
-        "            await self._fetch_again_what_was_dropped()\n",
+        "            await self._fetch_dropped_records_again()\n",
         "",
         (f"{RACES}::test_records_that_were_fetched_and_dropped_are_fetched_again_without_waiting_for_the_next_one",),
     ),

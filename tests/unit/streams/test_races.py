@@ -1,4 +1,4 @@
-"""The races in which Faust 0.15.3 loses messages at rebalances (docs/decisions/faust-cures.md), each made to happen on purpose.
+"""The races in which Faust 0.15.3 loses messages at rebalances (docs/decisions/faust-cures.md), each provoked.
 
 Every test also runs the unmodified class and sees the loss: when that part fails, upstream is mended and the cure can go.
 """
@@ -27,7 +27,7 @@ def make_app() -> faust.App:
 
 
 class SeekingConsumer:
-    """A consumer during whose seek a message arrives, as the conductor delivers one: flow control first, then the queue."""
+    """A message arrives during this consumer's seek as the conductor delivers it: flow control first, then the queue."""
 
     def __init__(self, app: faust.App, queue: Any) -> None:
         self._app, self._queue = app, queue

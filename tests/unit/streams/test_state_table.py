@@ -1,4 +1,4 @@
-"""The state table's decisions, with dictionaries in the place of RocksDB (tests/integration/test_path_state_table.py has the real one)."""
+"""The state table's decisions, with dictionaries for RocksDB (test_path_state_table.py uses the real one)."""
 
 import asyncio
 from types import SimpleNamespace
