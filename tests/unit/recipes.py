@@ -1,4 +1,4 @@
-"""The recipes of a document as a reader follows them: diffs are applied to a copy of the tree, then commands run there."""
+"""Follows the recipes of a document as a reader does: applies diffs to a copy of the tree, then runs commands there."""
 
 import os
 import re
@@ -40,18 +40,18 @@ def copy_tree(copy: Path) -> None:
 
 
 def follow(all_recipes: Iterable[str], tree: Path) -> None:
-    """Apply the diffs of these recipes. The first revision that they add follows the newest one, whatever its number there."""
+    """Apply the diffs of these recipes. The revisions that they add are numbered after the newest one of the tree."""
     diffs = [diff for recipe in all_recipes for diff in blocks(recipe, "diff")]
-    newest = max(_REVISION.search(str(path))[2] for path in tree.glob("migrations/versions/r*.py"))  # type: ignore[index]
-    added = [match[2] for diff in diffs if (match := _REVISION.search(diff.partition("\n")[0]))]
-    shift = int(newest) + 1 - int(min(added, default=newest))
+    newest = max(int(path.name[1:5]) for path in tree.glob("migrations/versions/r*.py"))
+    added = [int(match[2]) for diff in diffs if (match := _REVISION.search(diff.partition("\n")[0]))]
+    shift = newest + 1 - min(added, default=newest)
     for diff in diffs:
         is_revision = _REVISION.search(diff.partition("\n")[0])
         apply(_REVISION.sub(lambda match: f"{match[1]}{int(match[2]) + shift:04}", diff) if is_revision else diff, tree)
 
 
 def apply(diff: str, tree: Path) -> None:
-    """Change one file as a diff says whose hunks are found by their text. Raises AssertionError when one does not fit once."""
+    """Change one file as a diff says. Raises AssertionError when the text of a hunk does not occur exactly once."""
     header, _, body = diff.partition("\n")
     path = tree / header.removeprefix("+++ ")
     for hunk in body.split("@@\n"):
