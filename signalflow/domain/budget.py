@@ -1,4 +1,7 @@
-"""How fast requests to Reddit may go: even pacing, 429s and a breaker for 5xx. Pure: the time is passed in, in seconds of any steady clock."""
+"""When a request to Reddit may start: even pacing, waits after a 429, and a breaker after a 5xx.
+
+Pure: the caller passes the time in, in seconds of any steady clock.
+"""
 
 import math
 from dataclasses import dataclass
@@ -8,9 +11,9 @@ from signalflow.domain.backoff import Backoff
 # Reddit counts 1,000 requests per client id in a fixed window of 600 s (100 a minute).
 PUBLISHED_LIMIT = 1000.0
 PUBLISHED_WINDOW = 600.0
-# Above this a target leaves no room for the retries inside the client library.
+# A higher target leaves no room for requests that are not counted here: tokens, and repeats after a revoked token.
 MAX_PER_MINUTE = 95.0
-# No limit of Reddit's lasts longer than its window; an hour is generous, and a typing error there cannot stop us for days.
+# No limit of Reddit lasts longer than its window. An hour is generous, and no wrong number can stop polling for days.
 LONGEST_WAIT = 3600.0
 SHORTEST_WAIT = 1.0
 # Waits after 429s that name no time: at most one window.
@@ -20,7 +23,7 @@ BREAKER_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """What one answer says of Reddit's counting window. Each number is finite and not negative, or None when unknown."""
+    """What an answer says about Reddit's counting window. Each number is finite and at least 0, or None if unknown."""
 
     used: float | None = None
     remaining: float | None = None
@@ -40,10 +43,11 @@ class _Window:
 
 
 class Budget:
-    """One gate for every request of a client id.
+    """The gate that every request of a client id passes.
 
-    `wait` says how long until a request may start, `start` that it started, then exactly one of `succeeded`, `refused` (4xx that is
-    no limit), `rate_limited`, `broke` how it ended. Requests start at least 60 / `per_minute` seconds apart, so a backlog causes no burst.
+    `wait` returns the seconds until a request may start. The caller reports the start with `start`, and the end with
+    exactly one of `succeeded`, `refused` (a 4xx other than 429), `rate_limited` and `broke`. Requests start at least
+    60 / `per_minute` seconds apart, so a backlog causes no burst.
     """
 
     def __init__(self, per_minute: float, max_in_flight: int = 1) -> None:
@@ -64,26 +68,26 @@ class Budget:
 
     @property
     def blocked_until(self) -> float:
-        """The time before which nothing starts because of a 429, an exhausted window or the breaker; -inf when never blocked."""
+        """No request starts before this time because of a 429, a used-up window or the breaker; -inf without one."""
         return self._blocked_until
 
     def spacing(self, now: float) -> float:
-        """Seconds between two starts: the target, or wider when the server's window would not last at that rate."""
+        """Seconds between two starts: the target, or more when the server's window would not last at that rate."""
         window = self._window
         if window is None or now >= window.ends_at:
             return self._spacing
         return max(self._spacing, (window.ends_at - now) / max(window.remaining, 1.0))
 
     def wait(self, now: float) -> float:
-        """Seconds until a request may start; 0 when it may now; inf while as many are in flight as allowed."""
+        """Seconds until a request may start: 0 when it may start now, inf while as many are in flight as allowed."""
         if self._in_flight >= self._max_in_flight:
             return math.inf
         ready = max(self._blocked_until, self._last_start + self.spacing(now))
         return max(ready - now, 0.0)
 
     def start(self, now: float) -> None:
-        """A request starts. Raises ValueError when it may not: pacing must not depend on the caller's goodwill."""
-        # A float's last digit: the wait that was slept may end a hair early.
+        """A request starts. Raises ValueError when it may not: a fault of the caller must not exceed the budget."""
+        # Rounding of floats: a sleep for exactly the wait may end slightly early.
         if self.wait(now) > 1e-6:
             raise ValueError("a request was started above the budget")
         self._in_flight += 1
@@ -96,14 +100,15 @@ class Budget:
         self._read_window(now, limit)
 
     def refused(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
-        """The request was refused for a reason that is not the rate (403, 404, 401): there is nothing to wait for."""
+        """The request was refused for another reason than its rate (401, 403, 404): there is nothing to wait for."""
         self._in_flight -= 1
         self._read_window(now, limit)
 
     def rate_limited(self, now: float, retry_after: float | None = None, limit: RateLimit = UNKNOWN_LIMIT) -> float:
-        """429: everything stops until max(Retry-After, reset), 1 s to 1 h; returns the wait in seconds.
+        """A 429: no request starts for max(Retry-After, reset) seconds, at least 1 s, at most 1 h. Returns that wait.
 
-        Without either: until the end of a window that is known to be used up, else for a backoff that doubles each time.
+        When the answer names neither: until the end of the window if that is known to be used up, otherwise for a
+        backoff that doubles with each 429 in a row.
         """
         self._in_flight -= 1
         self._limits_in_a_row += 1
@@ -118,7 +123,7 @@ class Budget:
         return wait
 
     def broke(self, now: float) -> None:
-        """5xx, timeout or an unreadable answer: nothing starts for 30 s. What was due stays due; the planner keeps that clock."""
+        """A 5xx, a timeout or an unreadable answer: no request starts for 30 s. The planner repeats what was due."""
         self._in_flight -= 1
         self._block(now + BREAKER_SECONDS)
 

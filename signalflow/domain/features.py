@@ -1,4 +1,4 @@
-"""What a title says: a pure function of its text, computed once a text in practice."""
+"""Text features of a title: a pure function of its text, in practice computed once per text."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,15 +6,17 @@ from functools import lru_cache
 from signalflow.domain.keywords import keywords
 from signalflow.domain.sentiment import Label, label, polarity_scores
 
-# Posts are looked at again for two days, in which 115 subreddits bring about 50,000 titles. About 1 kB each, so 64 MB at most.
+# Posts are refreshed for two days, in which 115 subreddits bring about 50,000 titles. An entry takes about 1 kB, so the
+# cache takes 64 MB at most.
 MOST_CACHED_TITLES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Compound sentiment in -1..1 as VADER rounds it (4 digits), its label, keywords best first, and the topic cluster when one is known.
+    """Compound sentiment in -1..1 as VADER rounds it (4 digits), its label, keywords best first, and the topic cluster.
 
-    The list is shared by all who ask for the same title: read it, do not change it.
+    The topic cluster is None when it is unknown. All callers that ask for the same title share the list of keywords:
+    do not change it.
     """
 
     sentiment_score: float

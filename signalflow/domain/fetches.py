@@ -1,6 +1,6 @@
-"""What can be fetched from Reddit, and what each kind of fetch does with its answer. Pure.
+"""The kinds of requests to Reddit, and what each kind does with its answer. Pure.
 
-A new kind of fetch is a new class here; planner and poller ask every fetch the same questions.
+A new kind is a new class here. Planner and poller use only the methods of `Fetch`.
 """
 
 import math
@@ -18,7 +18,7 @@ from signalflow.domain.watchlist import Group, Watchlist
 
 @dataclass(frozen=True, slots=True)
 class ListingRequest:
-    """One page of the combined listing `new` of these subreddits; it begins below the fullname `after`, or at the top."""
+    """One page of the combined listing `new` of these subreddits, below the fullname `after` or from the top."""
 
     names: tuple[str, ...]
     after: str | None = None
@@ -39,10 +39,10 @@ class Fetch(ABC):
 
     # The label of this kind in metrics and logs.
     kind: ClassVar[str]
-    # Whether the age of a new post tells how quickly polling finds posts.
+    # Whether the age of a new post in the answer measures how quickly polling finds posts.
     shows_discovery_delay: ClassVar[bool] = False
-    # Whether the request was made to look at posts that are known already: such a look costs budget.
-    is_paid_look: ClassVar[bool] = False
+    # Whether the request is made to observe posts that are known already. A listing shows known posts at no extra cost.
+    is_refresh: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -51,15 +51,15 @@ class Fetch(ABC):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The subreddits that the answer is about; none for a fetch by id."""
+        """The subreddits whose listing is requested; none for a fetch by id."""
         return ()
 
     @abstractmethod
     def new_since(self, now: float) -> float:
-        """An unknown post counts as new when it was created after this time."""
+        """A post that is not known counts as new when it was created after this time."""
 
-    def judge(self, items: Sequence[Seen], *, is_whole: bool, now: float) -> bool:
-        """Whether nothing is missing between this answer and what was known; False opens a gap.
+    def check_overlap(self, items: Sequence[Seen], *, is_whole: bool, now: float) -> bool:
+        """Whether the answer overlaps with what was known, so that no post between can be missing. False opens a gap.
 
         `is_whole`: the listing ends with this answer.
         """
@@ -67,14 +67,15 @@ class Fetch(ABC):
 
     @abstractmethod
     def confirm(self, findings: "Findings", *, new: int, is_complete: bool, now: float) -> bool:
-        """Take note of the answer after publishing. `new` posts were confirmed; `is_complete`: no new post failed.
+        """Record the answer after its posts were published.
 
+        `new` is the number of new posts that the brokers confirmed. `is_complete`: they confirmed every new post.
         Returns whether a successor may begin from this answer: it showed the top of a listing, and is complete.
         """
 
     @abstractmethod
     def failed(self, now: float) -> None:
-        """There was no answer, for no fault of the names: the same again, later."""
+        """There was no answer, and the names are not the reason: the same request is made again later."""
 
     def refused(self, now: float) -> None:
         """Reddit refused the request because of one of its names."""
@@ -83,7 +84,7 @@ class Fetch(ABC):
 
 @dataclass(slots=True)
 class Findings:
-    """What an answer means: the items, which of them to publish, and whether the stretch above the known posts is proven."""
+    """What an answer means: its items, which of them to publish, and whether an overlap proves that none is missing."""
 
     fetch: Fetch
     items: Sequence[Seen]
@@ -95,7 +96,7 @@ class Findings:
 
 @dataclass(slots=True, eq=False)
 class ListingFetch(Fetch):
-    """The newest page of a group's listing: it discovers posts, and must overlap with the page before."""
+    """The newest page of a group's listing. It discovers posts, and must overlap with the page before it."""
 
     kind = "listing"
     shows_discovery_delay = True
@@ -113,35 +114,35 @@ class ListingFetch(Fetch):
         return self.group.names
 
     def new_since(self, now: float) -> float:
-        return _below(self.group.anchors, now)
+        return _new_since(self.group.anchors, now)
 
-    def judge(self, items: Sequence[Seen], *, is_whole: bool, now: float) -> bool:
+    def check_overlap(self, items: Sequence[Seen], *, is_whole: bool, now: float) -> bool:
         group = self.group
         is_proven = not items or proves(group.anchors, items, is_whole=is_whole)
         if not is_proven and group.gap is None:
-            group.gap = self.gaps.open(group.names, group.anchors, now, is_placed=False)
+            group.gap = self.gaps.open(group.names, group.anchors, now, has_upper_end=False)
         return is_proven
 
     def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
         group = self.group
         group.count(new, now, overflowed=not findings.is_proven)
         if group.gap is not None and group not in self.watchlist.groups:
-            # The group was taken apart while its page was on the way.
-            self.watchlist.orphans.append(group.gap)
+            # The group was dissolved while the request was in flight.
+            self.watchlist.detached_gaps.append(group.gap)
             group.gap = None
         if not is_complete:
-            # What was not confirmed may be gone from the next page: that page must prove itself against the same anchor.
+            # Unconfirmed posts may be missing from the next page: it must overlap with the same anchor.
             return False
         self.watchlist.succeeded(group, now)
         if not findings.items:
-            # Perhaps a fault of Reddit: an empty page replaces no anchor. For a new listing it is the first look.
+            # Reddit may answer with an empty page by mistake: it replaces no anchor. A new listing gets its first one.
             group.anchors = group.anchors or (Anchor.of_page((), findings.seen_at),)
             return False
         if group.gap is not None:
             if findings.is_proven:
                 self.gaps.close(group.gap, "proven")
             else:
-                self.gaps.place(group.gap, findings.after)
+                self.gaps.set_upper_end(group.gap, findings.after)
             group.gap = None
         group.anchors = (Anchor.of_page(findings.items, findings.seen_at),)
         return True
@@ -155,7 +156,7 @@ class ListingFetch(Fetch):
 
 @dataclass(slots=True, eq=False)
 class GapFetch(Fetch):
-    """The next page of a gap: it reads back what a listing has shown in the meantime."""
+    """The next page of a gap: it finds posts that left the newest page before they were seen."""
 
     kind = "gap"
 
@@ -171,7 +172,7 @@ class GapFetch(Fetch):
         return self.gap.subreddits
 
     def new_since(self, now: float) -> float:
-        return _below(self.gap.anchors, now)
+        return _new_since(self.gap.anchors, now)
 
     def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
         if is_complete:
@@ -189,10 +190,10 @@ class GapFetch(Fetch):
 
 @dataclass(slots=True, eq=False)
 class RefreshFetch(Fetch):
-    """A look at known posts, by id. It discovers nothing: a post that is not known was forgotten."""
+    """An observation of known posts, requested by id. It discovers nothing: a post that is not known was forgotten."""
 
     kind = "info"
-    is_paid_look = True
+    is_refresh = True
 
     ids: tuple[str, ...]
     posts: Mapping[str, KnownPost]
@@ -208,10 +209,10 @@ class RefreshFetch(Fetch):
     def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
         shown = {item.id for item in findings.items}
         for post in self._known():
-            post.paid_looks += 1
+            post.refreshes += 1
             if post.id not in shown:
-                # Reddit leaves out ids that it no longer knows. There is nothing to publish, and no use in asking at once again.
-                post.looked_at = now
+                # Reddit leaves out ids that it no longer knows. There is nothing to publish; the next request can wait.
+                post.seen_at = now
                 post.checkpoint = next_checkpoint(post.created, now)
             self.queue.put(post, now)
         return False
@@ -224,6 +225,9 @@ class RefreshFetch(Fetch):
         return [self.posts[id_] for id_ in self.ids if id_ in self.posts]
 
 
-def _below(anchors: Iterable[Anchor], now: float) -> float:
-    """Older posts were known once and are forgotten, or are from before our time, unless they are above what was known last."""
+def _new_since(anchors: Iterable[Anchor], now: float) -> float:
+    """The creation time after which an unknown post is new: 48 h ago, or that of the oldest anchor if it is older.
+
+    An older post was known and is forgotten, or it was created before polling began.
+    """
     return min((now - HORIZON, *(anchor.since for anchor in anchors)))

@@ -1,4 +1,4 @@
-"""The gaps that are open, in which order their pages are read, and what the ledger must be told. Pure."""
+"""The open gaps: the order in which their pages are read, and the changes that the gap ledger must record. Pure."""
 
 import math
 from collections import deque
@@ -17,7 +17,7 @@ PAGE_RETRY = 5.0
 
 @dataclass(frozen=True, slots=True)
 class GapRecord:
-    """A gap as the ledger has it. Times in seconds of the planner's clock."""
+    """A gap as the ledger has it; `record` is the id of its row. Times in seconds of the planner's clock."""
 
     record: int
     subreddits: tuple[str, ...]
@@ -30,10 +30,12 @@ class GapRecord:
 
 @dataclass(frozen=True, slots=True)
 class GapChange:
-    """What the ledger must be told next. `outcome` says how a gap was closed.
+    """A change that the ledger must record. `outcome` says how a gap was closed.
 
-    proven: read down to its anchor, or the whole listing. split: its subreddits have gaps of their own now. unreachable: Reddit refuses the
-    listing. given_up: ten pages of one subreddit did not reach the anchor, or it is watched no more; posts may be missing.
+    - proven: its pages reached the anchor, or the end of the listing.
+    - split: each of its subreddits has a gap of its own now.
+    - unreachable: Reddit refuses the listing.
+    - given_up: ten pages of one subreddit did not reach the anchor, or it is no longer watched. Posts may be missing.
     """
 
     kind: Literal["open", "advance", "close"]
@@ -42,7 +44,10 @@ class GapChange:
 
 
 class OpenGaps:
-    """All open gaps and the changes that the ledger has not confirmed yet, in order. `subreddit_of` names the subreddit of a known post."""
+    """All open gaps, and in order the changes that the ledger has not confirmed yet.
+
+    `subreddit_of` returns the subreddit of a known post.
+    """
 
     def __init__(self, subreddit_of: Callable[[str], str | None]) -> None:
         self._subreddit_of = subreddit_of
@@ -54,29 +59,29 @@ class OpenGaps:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the ledger has every gap that was opened."""
+        """Whether the ledger has recorded every gap that was opened."""
         return not any(change.kind == "open" for change in self._changes)
 
     @property
     def change(self) -> GapChange | None:
-        """The next change for the ledger; None when it knows all."""
+        """The next change for the ledger; None when it has recorded all."""
         return self._changes[0] if self._changes else None
 
     def recorded(self, record: int | None) -> None:
-        """The ledger has confirmed the change; `record` is the row of a gap that was opened."""
+        """The ledger has recorded `change`. `record` is the id of the row if the change opened a gap."""
         change = self._changes.popleft()
         if change.kind == "open":
             change.gap.record = record
 
-    def open(self, subreddits: tuple[str, ...], anchors: Iterable[Anchor], now: float, *, is_placed: bool) -> Gap:
-        """A new gap. It has no pages fetched before its record is written."""
-        gap = Gap(subreddits, tuple(anchors), now, is_placed=is_placed)
+    def open(self, subreddits: tuple[str, ...], anchors: Iterable[Anchor], now: float, *, has_upper_end: bool) -> Gap:
+        """Open a gap. None of its pages is fetched before the ledger has recorded it."""
+        gap = Gap(subreddits, tuple(anchors), now, has_upper_end=has_upper_end)
         self._gaps.append(gap)
         self._changes.append(GapChange("open", gap))
         return gap
 
     def resume(self, records: Iterable[GapRecord], is_watched: Callable[[str], bool]) -> None:
-        """Go on with the gaps that an earlier poller left open; those of subreddits that are watched no more are closed."""
+        """Go on with the gaps that an earlier poller left open. Close those whose subreddits are no longer watched."""
         for record in records:
             anchor = Anchor(frozenset(record.anchor_ids), record.since)
             subreddits = tuple(name for name in record.subreddits if is_watched(name))
@@ -86,32 +91,32 @@ class OpenGaps:
                 self.close(gap, "given_up")
 
     def next(self, now: float) -> Gap | None:
-        """A gap whose next page may be fetched now: recorded, with its upper end published; the oldest first."""
-        return next((g for g in self._gaps if g.record is not None and g.is_placed and g.not_before <= now), None)
+        """The oldest gap whose next page may be fetched now: it is recorded, and the page above it was published."""
+        return next((g for g in self._gaps if g.record is not None and g.has_upper_end and g.not_before <= now), None)
 
     def wake(self) -> float:
-        """When the next page may be fetched; inf when there is none."""
-        return min((g.not_before for g in self._gaps if g.record is not None and g.is_placed), default=math.inf)
+        """When the next page of a gap may be fetched; inf when there is none."""
+        return min((g.not_before for g in self._gaps if g.record is not None and g.has_upper_end), default=math.inf)
 
-    def place(self, gap: Gap, after: str | None) -> None:
-        """The page above the gap was published in full: the gap goes on from there."""
-        gap.after, gap.is_placed = after, True
+    def set_upper_end(self, gap: Gap, after: str | None) -> None:
+        """The page above the gap was published in full: the gap's first page follows the fullname `after`."""
+        gap.after, gap.has_upper_end = after, True
         self._advance(gap)
 
     def postpone(self, gap: Gap, now: float) -> None:
-        """Its page could not be fetched or published: the same page again, later."""
+        """A page of the gap could not be fetched or published: it is fetched again later."""
         gap.not_before = now + PAGE_RETRY
 
     def read(self, gap: Gap, items: Sequence[Seen], after: str | None, now: float) -> None:
-        """A page of the gap was published in full: close it, go on, or after ten pages go on subreddit by subreddit."""
-        # An empty page is no end of a listing: the post to go on from was deleted in between, or it is a fault of Reddit's.
+        """A page of the gap was published in full: close the gap, go on, or after ten pages split it by subreddit."""
+        # An empty page is not the end of a listing: the post `after` may have been deleted, or Reddit is at fault.
         gap.not_before = now if items else now + PAGE_RETRY
         if gap.read(items):
             self.close(gap, "proven")
         elif items and after is None:
             self.close(gap, "proven" if gap.pages < MAX_GAP_PAGES else "given_up")
         elif gap.pages < MAX_GAP_PAGES:
-            # After an empty one from the top again.
+            # After an empty page `after` is None: begin at the top again.
             gap.after = after
             self._advance(gap)
         elif len(gap.subreddits) > 1:
@@ -120,7 +125,10 @@ class OpenGaps:
             self.close(gap, "given_up")
 
     def refused(self, gap: Gap, now: float) -> None:
-        """Its listing is refused: each subreddit by itself; one by itself later again, until Reddit hardly has the posts any more."""
+        """Reddit refuses the gap's listing: read each subreddit by itself.
+
+        A single subreddit is tried again hourly for 48 h; by then its listing hardly reaches back to the missing posts.
+        """
         if len(gap.subreddits) > 1:
             self.split(gap, now)
         elif now - gap.opened_at > HORIZON:
@@ -129,13 +137,13 @@ class OpenGaps:
             gap.not_before = now + RETRY_UNAVAILABLE
 
     def split(self, gap: Gap, now: float) -> None:
-        """Go on with each subreddit by itself: one subreddit's listing goes back 1,000 posts, a combined one shares them."""
+        """Go on with each subreddit by itself. A listing goes back 1,000 posts; combined subreddits share them."""
         for name in gap.subreddits:
-            self.open((name,), [self._narrowed(anchor, name) for anchor in gap.anchors], now, is_placed=True)
+            self.open((name,), [self._narrowed(anchor, name) for anchor in gap.anchors], now, has_upper_end=True)
         self.close(gap, "split")
 
     def close(self, gap: Gap, outcome: Outcome) -> None:
-        """The gap is done with."""
+        """The gap is closed for good."""
         self._gaps.remove(gap)
         self._changes.append(GapChange("close", gap, outcome))
 

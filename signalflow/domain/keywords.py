@@ -1,8 +1,9 @@
 """Keywords of a title: the phrases of one to three words that say most, by how rare their words are in titles.
 
-A title is split into runs of words at stop words and punctuation. A phrase is worth the sum of what its words tell (inverse document
-frequency, raised for names and for words with digits) above what a common word tells, so that a rare word draws its companions in
-("stable diffusion 3") and a common one stays out. The document frequencies are frozen in a file of the project, made by
+Stop words and punctuation split a title into sequences of words, and a phrase lies within one sequence. The weight of a
+word is its inverse document frequency, raised for names and for words with digits, minus the weight of a common word.
+The weight of a phrase is the sum over its words, so a rare word brings its neighbours in ("stable diffusion 3"), and a
+common word stays out. The document frequencies are frozen in a file of the project, made by
 scripts/make_document_frequencies.py: the same title gives the same keywords, on every worker and at any time.
 """
 
@@ -18,41 +19,42 @@ from operator import itemgetter
 
 MOST_KEYWORDS = 5
 LONGEST_PHRASE = 3
-# What bounds the work on hostile input: Reddit's titles have 300 characters, 50 words or so.
+# Bounds for the work on hostile input. Reddit's titles have at most 300 characters, about 50 words.
 MOST_WORDS = 80
 LONGEST_WORD = 40
-# Of 42,000 real titles' 550,000 tokens 85,000 are different, most of them once there. 16,384 in either half of the cache make 12 MB
-# at most, and 78 % of the tokens are found.
+# 42,000 real titles have 550,000 tokens. 85,000 of them are different, and most of these occur once. With 16,384 tokens
+# in each half the cache takes 12 MB at most, and 78 % of the tokens are found in it.
 MOST_RECENT_TOKENS = 16_384
-# A word in more than one title of 100 makes a phrase worse, not better.
+# A word that is in more than one of 100 titles lowers the weight of a phrase.
 COMMON_SHARE = 0.01
 _COMMON = math.log(COMMON_SHARE)
 # Names and versions ("Verstappen", "1.31") say more than their rarity does.
 EMPHASIS = 1.25
 
-# A word begins with a letter or digit; single apostrophes, hyphens and dots stand within it; it may end as "C++" and "F#" do.
+# A word begins with a letter or digit, may contain single apostrophes, hyphens and dots, and may end as "C++" and "F#".
 _WORD = re.compile(r"[^\W_]\w*(?:['’.\-]\w+)*(?:\+\+|#)?")
 _DIGIT = re.compile(r"\d")
 _STOP_WORD_LIST = """
-    a about after again all also am an and any anybody anyone anything are aren't arent around as ask at away back be became because been
-    before being best between both but by came can can't cant come could couldn't day did didn't didnt do does doesn't doesnt doing don't done dont down
-    during each else even ever every everyone everything few first for from get gets getting give go goes going gone got guy guys had
-    has hasn't have haven't having he he'd he'll her here hers him his how i i'd i'll i'm i've if im in into is isn't isnt it it'd it'll its
-    just keep know last let like little look looking lot made make makes making many may maybe me might mine more most much must my
-    myself need never new next no nobody none nor not nothing now of off ok old on once one ones only or other others our ours out
-    over own people please put quite rather really said same saw say says see seen she she'd she'll should shouldn't since so some
-    somebody someone something still such take tell than thank thanks that the their theirs them then there these they they'd they'll
-    they're they've thing things think this those though through til till time to today together too took tried try trying two u under
-    until up upon us use used using very via want wanted wants was wasn't wasnt way we we'd we'll we're we've well went were weren't what
-    when where whether which while who whom whose why will with without won't wont would wouldn't year years yes yet you you'd you'll you're
-    you've your yours
+    a about after again all also am an and any anybody anyone anything are aren't arent around as ask at away back be
+    became because been before being best between both but by came can can't cant come could couldn't day did didn't
+    didnt do does doesn't doesnt doing don't done dont down during each else even ever every everyone everything few
+    first for from get gets getting give go goes going gone got guy guys had has hasn't have haven't having he he'd
+    he'll her here hers him his how i i'd i'll i'm i've if im in into is isn't isnt it it'd it'll its just keep know
+    last let like little look looking lot made make makes making many may maybe me might mine more most much must my
+    myself need never new next no nobody none nor not nothing now of off ok old on once one ones only or other others
+    our ours out over own people please put quite rather really said same saw say says see seen she she'd she'll should
+    shouldn't since so some somebody someone something still such take tell than thank thanks that the their theirs them
+    then there these they they'd they'll they're they've thing things think this those though through til till time to
+    today together too took tried try trying two u under until up upon us use used using very via want wanted wants was
+    wasn't wasnt way we we'd we'll we're we've well went were weren't what when where whether which while who whom whose
+    why will with without won't wont would wouldn't year years yes yet you you'd you'll you're you've your yours
 """
 _STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
 
 
 @dataclass(frozen=True, slots=True)
 class Frequencies:
-    """In how many of `documents` titles each term stood. Rare terms are left out of the file; they count as one title."""
+    """How many of `documents` titles contain each term. The file leaves rare terms out; they count as one title."""
 
     documents: int
     counts: dict[str, int]
@@ -60,13 +62,13 @@ class Frequencies:
 
 @lru_cache(maxsize=1)
 def frozen_frequencies() -> Frequencies:
-    """The document frequencies that the project ships (made from real titles; origin in the file's first lines)."""
+    """The document frequencies that the project ships, from real titles. The file's first lines say which."""
     packed = files(__package__).joinpath("document_frequencies.tsv.gz").read_bytes()
     return parse_frequencies(gzip.decompress(packed).decode())
 
 
 def parse_frequencies(text: str) -> Frequencies:
-    """Read lines of `term<TAB>count`; lines from `#` on are remarks, of which `# documents: N` is needed."""
+    """Read lines of `term<TAB>count`. A line that begins with `#` is a remark; `# documents: N` is needed."""
     documents = 0
     counts: dict[str, int] = {}
     for line in text.splitlines():
@@ -81,7 +83,7 @@ def parse_frequencies(text: str) -> Frequencies:
 
 
 def terms(title: str) -> Iterator[str]:
-    """The words of a title that can be keywords, as they are counted: in lower case, without a possessive s."""
+    """The words of a title that can be keywords, as they are counted: lower case, without a possessive s."""
     for match in _WORD.finditer(title):
         word = _term(match[0])
         if word not in _STOP_WORDS and len(word) <= LONGEST_WORD:
@@ -95,19 +97,23 @@ def _term(word: str) -> str:
     return term.removesuffix("'s")
 
 
-# A term, how much more it tells than a common word (negative for the most common ones), and whether it has a letter and so can stand alone.
+# A term, its weight (negative for the most common words), and whether it can be a keyword by itself, as a term with a
+# letter can.
 _Term = tuple[str, float, bool]
 # Terms in their order, and None where a phrase must end.
 _Terms = tuple[_Term | None, ...]
-# What stands between two spaces: how many more of its words begin without a capital than with one, its terms as they weigh by themselves,
-# and as they weigh where a capital marks a name.
+# The text between two spaces: how many more of its words begin with a small letter than with a capital, its terms with
+# their own weights, and its terms with the weights that they have where a capital marks a name.
 _Token = tuple[int, _Terms, _Terms]
 
 _balance, _by_themselves, _as_names = itemgetter(0), itemgetter(1), itemgetter(2)
 
 
 class _Tokens(dict[str, _Token]):
-    """Tokens as written -> what they weigh. A cache: when it is full, what it holds gets a second life, and what had that goes."""
+    """Tokens as written, with their terms and weights. A cache of two halves.
+
+    When the newer half is full, it replaces the older one. A token that is found in the older half moves to the newer.
+    """
 
     def __init__(self, frequencies: Frequencies) -> None:
         super().__init__()
@@ -145,7 +151,7 @@ class _Tokens(dict[str, _Token]):
         return balance, tuple(by_themselves), tuple(as_names)
 
     def _weighed(self, word: str) -> tuple[_Term | None, _Term | None]:
-        """The term of a word by itself, and where a capital marks a name."""
+        """The term of a word with its own weight, and with the weight that it has where a capital marks a name."""
         text = _term(word)
         if text in _STOP_WORDS or len(text) > LONGEST_WORD:
             return None, None
@@ -163,39 +169,39 @@ def _shared_tokens() -> _Tokens:
 
 
 def keywords(title: str, frequencies: Frequencies | None = None) -> list[str]:
-    """At most five phrases in lower case, best first; the ones that do not overlap, each once."""
+    """At most five phrases in lower case, best first. They do not overlap, and none occurs twice."""
     tokens = _shared_tokens() if frequencies is None else _Tokens(frequencies)
     found, candidates = _candidates(_weighed(title, tokens))
     candidates.sort()
     taken = 0
     chosen: list[str] = []
-    for negative_worth, start, end in candidates:
-        if negative_worth >= 0 and chosen:
+    for negative_weight, start, end in candidates:
+        if negative_weight >= 0 and chosen:
             break
-        places = (1 << end) - (1 << start)
-        if taken & places:
+        indexes = (1 << end) - (1 << start)
+        if taken & indexes:
             continue
         phrase = " ".join(found[start:end])
         if phrase not in chosen:
             chosen.append(phrase)
             if len(chosen) == MOST_KEYWORDS:
                 break
-            taken |= places
+            taken |= indexes
     return chosen
 
 
 def _weighed(title: str, tokens: _Tokens) -> list[_Term | None]:
     """The first 80 words of a title as terms, and None where a phrase must end."""
-    # A word and what parts it from the next one take two characters or more.
+    # A word and what separates it from the next word take at least two characters.
     if len(title) >= 2 * MOST_WORDS:
         title = _first_words(title)
     read = [*map(tokens.__getitem__, title.split())]
-    # Where most words begin with a capital, or all of it is in capitals, a capital does not mark a name.
+    # A capital does not mark a name if most words begin with one, or if the whole title is in capitals.
     if sum(map(_balance, read)) < 0:
         return [*chain.from_iterable(map(_by_themselves, read))]
     weighed = [*chain.from_iterable(map(_as_names, read))]
     if read and not title[0].isspace():
-        # The first word of a title has a capital anyway.
+        # The first word of a title begins with a capital whether it is a name or not.
         weighed[0] = read[0][1][0]
     return weighed
 
@@ -208,30 +214,34 @@ def _first_words(title: str) -> str:
 
 
 def _candidates(weighed: Iterable[_Term | None]) -> tuple[list[str], list[tuple[float, int, int]]]:
-    """The terms of a title, and its phrases as negative worth, first term, end: sorted, the best come first, and of equals the first."""
+    """The terms of a title, and its phrases as (negative weight, index of the first term, index after the last term).
+
+    Sorting puts the phrase of the highest weight first, and of equal ones the first in the title.
+    """
     found: list[str] = []
     candidates: list[tuple[float, int, int]] = []
-    place = length = 0
-    # Of the term before and of the two before in the same phrase: negative worth, and whether the first of them can stand alone.
+    index = length = 0
+    # Negative weights of the term before and of the two terms before, and whether one of these terms can be a keyword
+    # by itself.
     one = two = 0.0
     one_named = two_named = False
     for term in weighed:
         if term is None:
             length = 0
             continue
-        text, worth, named = term
+        text, weight, named = term
         found.append(text)
-        end = place + 1
+        end = index + 1
         if named:
-            candidates.append((-worth, place, end))
+            candidates.append((-weight, index, end))
         if length:
-            pair = one - worth
+            pair = one - weight
             if named or one_named:
-                candidates.append((pair, place - 1, end))
+                candidates.append((pair, index - 1, end))
             if length > 1 and (named or two_named):
-                candidates.append((two - worth, place - 2, end))
+                candidates.append((two - weight, index - 2, end))
             two = pair
-        one, one_named, two_named = -worth, named, one_named
-        place = end
+        one, one_named, two_named = -weight, named, one_named
+        index = end
         length += 1
     return found, candidates

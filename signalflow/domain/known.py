@@ -1,22 +1,27 @@
-"""What the poller knows of each post, and when an observation is worth publishing again. Pure."""
+"""What the poller knows about each post, and which observations it publishes. Pure."""
 
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Posts older than this are forgotten: their state in the stream table expires at the same age.
+# Posts older than this, in seconds, are forgotten: their state in the Faust table expires at the same age.
 HORIZON = 48 * 3600.0
-# Ages at which every post is looked at and published, whatever its score does: comparable points and the check for deletions.
+# Ages in seconds at which every post is observed and published, even if nothing changed. They give points that can be
+# compared between posts, and show deletions.
 CHECKPOINTS = (1800.0, 7200.0, 21600.0, 86400.0, 129600.0)
-# One post is published at most this often, in seconds.
+# Shortest time between two published observations of a post, in seconds.
 PUBLISH_SPACING = 5.0
-# Memory of the speed estimate, in seconds: long against the noise of one look, short against a post's rise (hours).
+# Time constant of the speed estimate, in seconds: long compared with the noise of one observation, short compared with
+# the hours in which a post rises.
 SPEED_MEMORY = 600.0
 
 
 class Seen(NamedTuple):
-    """A post as an answer shows it. Times in seconds of the planner's clock; `state` and `text` are only compared, never read."""
+    """A post as an answer shows it. Times in seconds of the planner's clock.
+
+    `state` and `text` stand for what else can change; they are only compared.
+    """
 
     id: str
     subreddit: str
@@ -28,7 +33,7 @@ class Seen(NamedTuple):
 
 
 class StoredPost(NamedTuple):
-    """A post as the database knows it, for a warm start. `resting`: its last velocity was 0."""
+    """A post as the database has it when a poller starts. `resting`: its velocity was 0. `speed`: score per second."""
 
     id: str
     subreddit: str
@@ -43,7 +48,12 @@ class StoredPost(NamedTuple):
 
 @dataclass(slots=True)
 class KnownPost:
-    """A post that was published. `score`, `comments`, `state`, `text` are the last published ones, `looked_*` the last seen."""
+    """A post that was published. Times in seconds of the planner's clock, `speed` in score per second.
+
+    `score`, `comments`, `state` and `text` are those of the newest published observation, `seen_at` and `seen_score`
+    those of the newest observation. `refreshes` counts the refresh requests for it, `due` is when the next one is worth
+    its cost, and `checkpoint` is when the next one must be made.
+    """
 
     id: str
     subreddit: str
@@ -54,18 +64,18 @@ class KnownPost:
     state: Hashable
     text: int | None
     resting: bool
-    looked_at: float
-    looked_score: int
+    seen_at: float
+    seen_score: int
     speed_at: float
     speed: float = 0.0
-    paid_looks: int = 0
+    refreshes: int = 0
     checkpoint: float = math.inf
     checkpoint_queued: bool = False
     due: float = math.inf
 
 
 class Decision(NamedTuple):
-    """Publish the answer's item number `item`: as new or as a refresh, with its body or without."""
+    """Publish the answer's item number `item`, as new or as a refresh, with or without its body."""
 
     item: int
     is_new: bool
@@ -73,13 +83,13 @@ class Decision(NamedTuple):
 
 
 def next_checkpoint(created: float, at: float) -> float:
-    """The first checkpoint of a post that lies after `at`; inf when all are behind."""
+    """When the first checkpoint of a post after `at` is; inf when there is none."""
     age = at - created
     return next((created + mark for mark in CHECKPOINTS if mark > age), math.inf)
 
 
 def first_seen(seen: Seen, now: float) -> KnownPost:
-    """The record of a post that was just published for the first time. Its velocity is unknown, so it does not rest."""
+    """A post that was just published for the first time. Its velocity is unknown, so it is not resting."""
     return KnownPost(
         id=seen.id,
         subreddit=seen.subreddit,
@@ -90,15 +100,15 @@ def first_seen(seen: Seen, now: float) -> KnownPost:
         state=seen.state,
         text=seen.text,
         resting=False,
-        looked_at=now,
-        looked_score=seen.score,
+        seen_at=now,
+        seen_score=seen.score,
         speed_at=now,
         checkpoint=next_checkpoint(seen.created, now),
     )
 
 
 def from_database(post: StoredPost) -> KnownPost:
-    """The record of a post that an earlier poller published."""
+    """A post that an earlier poller published."""
     return KnownPost(
         id=post.id,
         subreddit=post.subreddit,
@@ -109,18 +119,18 @@ def from_database(post: StoredPost) -> KnownPost:
         state=post.state,
         text=None,
         resting=post.resting,
-        looked_at=post.published_at,
-        looked_score=post.score,
+        seen_at=post.published_at,
+        seen_score=post.score,
         speed_at=post.published_at,
         speed=post.speed,
         checkpoint=next_checkpoint(post.created, post.published_at),
     )
 
 
-def look(known: KnownPost, seen: Seen, now: float) -> bool:
-    """Take note of a look, free or paid; returns whether the score moved since the look before."""
-    known.looked_at = now
-    change = seen.score - known.looked_score
+def note_observation(known: KnownPost, seen: Seen, now: float) -> bool:
+    """Update what was last seen and the score's speed; returns whether the score moved since the last observation."""
+    known.seen_at = now
+    change = seen.score - known.seen_score
     if change == 0 and known.speed == 0.0:
         known.speed_at = now
         return False
@@ -131,12 +141,15 @@ def look(known: KnownPost, seen: Seen, now: float) -> bool:
     if abs(known.speed) < 1e-6:
         known.speed = 0.0
     known.speed_at = now
-    known.looked_score = seen.score
+    known.seen_score = seen.score
     return change != 0
 
 
 def is_worth_publishing(known: KnownPost, seen: Seen, now: float) -> bool:
-    """Whether a look at a known post is published: something changed, its last velocity was not 0, or a checkpoint is due; at most once in 5 s."""
+    """Whether an observation of a known post is published.
+
+    It is when something changed, the last velocity was not 0 or a checkpoint is due, but at most once in 5 s.
+    """
     if now - known.published_at < PUBLISH_SPACING:
         return False
     return (
@@ -150,12 +163,12 @@ def is_worth_publishing(known: KnownPost, seen: Seen, now: float) -> bool:
 
 
 def text_changed(known: KnownPost, seen: Seen) -> bool:
-    """Whether the text differs from the published one; a text never seen since a warm start counts as unchanged."""
+    """Whether the text differs from the published one. The first text that this poller sees counts as unchanged."""
     return known.text is not None and seen.text is not None and seen.text != known.text
 
 
 def published(known: KnownPost, seen: Seen, now: float) -> None:
-    """A refresh was confirmed by the brokers: from now on changes are measured against it."""
+    """The brokers confirmed a refresh: later observations are compared with it."""
     known.resting = seen.score == known.score and seen.comments == known.comments
     known.published_at = now
     known.score = seen.score

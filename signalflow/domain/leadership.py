@@ -1,4 +1,4 @@
-"""Which worker polls: one, whatever happens. Pure."""
+"""Which worker polls: never more than one. Pure."""
 
 from typing import Literal
 
@@ -7,11 +7,12 @@ Lock = Literal["held", "taken", "unknown"]
 
 
 def should_poll(*, is_polling: bool, is_leader: bool, is_deputy: bool, is_rebalancing: bool, lock: Lock) -> bool:
-    """Whether this worker polls from now on. `is_deputy`: it could poll, and the leader says that it cannot.
+    """Whether this worker polls from now on. `is_deputy`: it can poll, and the leader has reported that it cannot.
 
-    To begin it must be Faust's leader, or a deputy, and hold the lock: a successor waits for the database. The incumbent goes on while it
-    is leader and nobody else holds the lock, so that an outage of the database does not stop it. During a rebalance nobody is leader;
-    the lock alone decides then. A deputy polls with the lock only: there may be several, and nothing else is between them.
+    To begin, a worker must hold the lock and be Faust's leader or a deputy, so a successor waits for the database.
+    A leader that polls already goes on while no other process holds the lock, so an outage of the database does not
+    stop it. During a rebalance no worker is leader; then the lock alone decides. A deputy polls only while it holds the
+    lock: there may be several deputies, and only the lock keeps them apart.
     """
     if not is_polling:
         return (is_leader or is_deputy) and lock == "held"

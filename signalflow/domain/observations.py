@@ -1,16 +1,17 @@
-"""What is known of a post over time: its last observations, and the velocity that a new one gives.
+"""The newest observations of a post, and the velocity that a new one gives.
 
-Pure. Times are integers in microseconds since the epoch (UTC), as in PostgreSQL's timestamptz; velocities are per second.
+Pure. Times are integers in microseconds since the epoch (UTC), the resolution of PostgreSQL's timestamptz. Velocities
+are per second.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# The ring must hold every observation of one post that can be processed but not yet committed, or a redelivered one would no
-# longer find the observation before it. A post is published at most once in 5 s and a commit follows within about 1 s.
+# A redelivered observation must still find the one before it, so the ring must hold every observation of one post that
+# can be processed but not yet committed. A post is published at most once in 5 s, a commit follows within about 1 s.
 RING_SIZE = 8
 MICROSECOND = 1_000_000
-# Two observations within a second say nothing about a rate; a division by their distance would make noise look like a storm.
+# Two observations within a second say nothing about a rate: dividing by so short a time would turn noise into a peak.
 MIN_INTERVAL_SECONDS = 1.0
 
 
@@ -32,7 +33,7 @@ class PostState:
 
 
 class Velocity(NamedTuple):
-    """Change per second since the observation before; None where there is none to compare with."""
+    """Change per second since the observation before; None when there is none to compare with."""
 
     score: float | None
     comments: float | None
@@ -42,7 +43,7 @@ UNKNOWN = Velocity(None, None)
 
 
 class Step(NamedTuple):
-    """What an observation does: the state after it, its velocity, and whether it was late."""
+    """The result of an observation: the state after it, its velocity, and whether it was late."""
 
     state: PostState
     velocity: Velocity
@@ -50,10 +51,11 @@ class Step(NamedTuple):
 
 
 def observe(state: PostState | None, created_us: int, new: Observation) -> Step:
-    """Take one observation in log order.
+    """Add one observation, in log order.
 
-    An observation that is already in the ring was redelivered and gets the answer that it got the first time. One that is older
-    than the newest and not in the ring is late: its velocity is unknown and the ring stays as it is.
+    An observation that is in the ring already was redelivered, and gets the same velocity as the first time. An
+    observation that is older than the newest and not in the ring is late: its velocity is unknown, and the ring stays
+    as it is.
     """
     if state is None:
         return Step(PostState(created_us, new.observed_us, (new,)), UNKNOWN, late=False)
@@ -74,7 +76,7 @@ def observe(state: PostState | None, created_us: int, new: Observation) -> Step:
 
 
 def velocity(before: Observation | None, new: Observation) -> Velocity:
-    """Score and comments per second between two observations; the distance counts as at least one second."""
+    """Score and comments per second between two observations. The time between them counts as at least one second."""
     if before is None:
         return UNKNOWN
     seconds = max((new.observed_us - before.observed_us) / MICROSECOND, MIN_INTERVAL_SECONDS)
@@ -85,7 +87,7 @@ def merge(one: PostState, other: PostState) -> PostState:
     """The union of two states of one post: the newest observations of both. Commutative, associative, idempotent."""
     if one == other:
         return one
-    # Two observations of the same moment differ only if Reddit answered twice within a microsecond; any fixed choice will do.
+    # Two observations of one moment differ only if Reddit answered twice within a microsecond. Either will do.
     by_time = {observation.observed_us: observation for observation in sorted((*one.ring, *other.ring))}
     ring = tuple(by_time[time] for time in sorted(by_time)[-RING_SIZE:])
     return PostState(min(one.created_us, other.created_us), min(one.first_seen_us, other.first_seen_us), ring)

@@ -1,4 +1,4 @@
-"""The proof that nothing lies between two polls of a listing, and the gaps where there is no such proof. Pure."""
+"""Proves that no post was missed between two polls of a listing, and describes a gap where there is no proof. Pure."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -6,37 +6,41 @@ from dataclasses import dataclass, field
 
 from signalflow.domain.known import Seen
 
-# A page that shows this many ids of the anchor reaches back to it. One or two may be old posts that reappeared.
+# A page that shows this many ids of the anchor reaches back to it. One or two ids may be old posts that reappeared.
 PROOF = 3
-# Ids kept of the newest end of a proven stretch: many more than the proof needs, since posts are deleted in between.
+# Number of ids in an anchor: many more than the proof needs, since posts are deleted between two polls.
 ANCHOR_SIZE = 50
-# A look is relied on up to this many seconds before it: what was created later may have become visible after it.
+# A page is trusted to be complete up to this many seconds before it was answered. A post that was created later may
+# have become visible only afterwards.
 UNSETTLED = 120.0
-# Ten pages of 100 are all that Reddit keeps of one subreddit's listing.
+# Reddit's listing of one subreddit ends after ten pages of 100.
 MAX_GAP_PAGES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The newest end of a stretch of listing known to be complete: the ids there, and the creation time up to which it is."""
+    """The newest end of a stretch of a listing that is known to be complete.
+
+    `ids` are the newest posts of the stretch. It is complete up to the creation time `since`.
+    """
 
     ids: frozenset[str]
     since: float
 
     @classmethod
     def of_page(cls, items: Sequence[Seen], seen_at: float) -> "Anchor":
-        """The anchor that a page, which was answered at `seen_at`, gives to the next one."""
+        """The anchor that a page, answered at `seen_at`, sets for the next page."""
         top = items[:ANCHOR_SIZE]
         return cls(frozenset(item.id for item in top), max((seen_at - UNSETTLED, *(item.created for item in top))))
 
     def by_time(self) -> "Anchor":
-        """The same end for fewer or more subreddits: which ids would be there is not known, so that posts as old must do."""
+        """The same anchor for another set of subreddits. Its ids are not known then, so posts as old must prove it."""
         return Anchor(frozenset(), self.since)
 
 
 @dataclass(slots=True)
 class Proof:
-    """How far the pages read so far show that an anchor was reached."""
+    """Counts what pages show of an anchor: `found` of its ids, and `older` posts, as old as the anchor or older."""
 
     anchor: Anchor
     found: int = 0
@@ -50,16 +54,20 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether the anchor was reached. An anchor of fewer than three ids (a quiet or new subreddit) is reached by three posts that are as old."""
+        """Whether the pages reached the anchor: they showed three of its ids.
+
+        If it has fewer than three ids (a quiet or new subreddit), three posts as old as the anchor prove it.
+        """
         if len(self.anchor.ids) >= PROOF:
             return self.found >= PROOF
         return self.older >= PROOF
 
 
 def proves(anchors: Iterable[Anchor], items: Sequence[Seen], *, is_whole: bool) -> bool:
-    """Whether one page alone reaches back to every one of the anchors. True without anchors: a first look has nothing to prove.
+    """Whether one page alone reaches back to every anchor. True without anchors: a first page has nothing to prove.
 
-    `is_whole`: the listing ends on this page. Then fewer than three ids do if there were no more, but a short answer without any is no proof.
+    `is_whole`: the listing ends on this page. Then an anchor of fewer than three ids is reached if the page shows all
+    of them. If one is missing, the end of the listing proves nothing: Reddit may have answered with too few posts.
     """
     page_ids = {item.id for item in items}
     for anchor in anchors:
@@ -74,10 +82,11 @@ def proves(anchors: Iterable[Anchor], items: Sequence[Seen], *, is_whole: bool) 
 
 @dataclass(slots=True, eq=False)
 class Gap:
-    """A stretch of a listing that could not be proven complete, being read page by page from the top end downwards.
+    """A stretch of a listing that could not be proven complete. It is read page by page, from its newest end downwards.
 
-    `record` is its row in the ledger, None until that is written: no page of it is fetched before. `after` is the fullname that its next page
-    follows, None for the first page of the listing. `is_placed` is False while the page above it has not been published in full.
+    `record` is the id of its row in the ledger, None until the row is written; no page of the gap is fetched before.
+    `after` is the fullname that its next page follows, None for the first page of the listing. `has_upper_end` is False
+    until the page above the gap was published in full.
     """
 
     subreddits: tuple[str, ...]
@@ -86,7 +95,7 @@ class Gap:
     after: str | None = None
     pages: int = 0
     record: int | None = None
-    is_placed: bool = True
+    has_upper_end: bool = True
     not_before: float = -math.inf
     proofs: list[Proof] = field(init=False)
 
@@ -104,7 +113,7 @@ class Gap:
         return sorted({id_ for anchor in self.anchors for id_ in anchor.ids})
 
     def read(self, items: Sequence[Seen]) -> bool:
-        """Count a page that was published in full; returns whether the gap is proven closed by it."""
+        """Count a page that was published in full; returns whether all anchors are reached now."""
         self.pages += 1
         for proof in self.proofs:
             proof.read(items)

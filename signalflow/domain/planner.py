@@ -1,8 +1,13 @@
-"""What to ask Reddit next, and what of the answer to publish. Pure: no I/O, the time is passed in as seconds of one steady clock.
+"""Decides what to ask Reddit next, and what of the answer to publish.
 
-A round: `next` names a fetch, the caller makes it; `look` says what of the answer to publish; the caller publishes and then tells `confirm`
-what the brokers have confirmed, or the fetch `failed` / `refused` when there was no answer. Only confirmed posts count as known, so what was not
-confirmed is published again when it is seen again. `gaps.change` names what the gap ledger must be told before anything else.
+Pure: no I/O, and the caller passes the time in, in seconds of one steady clock. One round goes like this:
+
+1. `next` returns a fetch, and the caller makes the request.
+2. `judge` decides what of the answer to publish. If there was no answer, the caller calls the fetch's `failed` or
+   `refused` instead, and the round ends.
+3. If `gaps.change` is not None, the caller records it in the gap ledger before it publishes.
+4. The caller publishes, and passes what the brokers confirmed to `confirm`. Only confirmed posts count as known, so an
+   unconfirmed one is published again when it is seen again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,22 +23,26 @@ from signalflow.domain.known import (
     first_seen,
     from_database,
     is_worth_publishing,
-    look,
+    note_observation,
     published,
     text_changed,
 )
 from signalflow.domain.refresh import RefreshQueue
-from signalflow.domain.takeover import Inheritance
+from signalflow.domain.takeover import Takeover
 from signalflow.domain.watchlist import Subreddit, Watchlist
 
+# Old posts are forgotten this often, in seconds.
 SWEEP_EVERY = 600.0
-# When listings take the whole budget, a batch of refreshes that is this late goes before them, in seconds.
-STARVED = 60.0
+# When listings take the whole budget, a batch of refreshes that is late by this many seconds goes before them.
+REFRESH_PATIENCE = 60.0
+# The same page of a gap is not fetched again within this many seconds, unless its answer comes before.
+GAP_PAGE_TIMEOUT = 60.0
+# Shortest wait between two calls of `next`, in seconds.
 IDLE_STEP = 0.05
 
 
 class Planner:
-    """All that is known of subreddits, posts and gaps, and the order of work that follows from it."""
+    """What is known about subreddits, posts and gaps, and the order of fetches that follows from it."""
 
     def __init__(self, *, listing_per_minute: float, refresh_ids_per_minute: float) -> None:
         self.watchlist = Watchlist(listing_per_minute)
@@ -46,40 +55,44 @@ class Planner:
     def start(
         self, subreddits: Iterable[Subreddit], known: Iterable[StoredPost], gaps: Iterable[GapRecord], now: float
     ) -> None:
-        """Begin, or take over from an earlier poller with what the database knows: posts, and gaps still open."""
-        watched, remembered = list(subreddits), list(known)
-        for post in remembered:
-            # Older ones are needed after a long standstill, to tell what is new below them.
+        """Begin, or take over from an earlier poller, with the posts that the database knows and the open gaps."""
+        watched, known_posts = list(subreddits), list(known)
+        for post in known_posts:
+            # Posts older than the horizon are needed after a long standstill, to tell which posts are new.
             record = self.posts[post.id] = from_database(post)
             record.subreddit = post.subreddit.lower()
             if now - post.created < HORIZON:
                 self._queue.put(record, now)
         self.watchlist.configure(watched, now)
-        inheritance = Inheritance(watched, remembered)
-        behind = [name for group in self.watchlist.groups for name in inheritance.left_behind(group.names)]
-        if behind:
-            self.watchlist.set_apart({name: inheritance.anchors([name]) for name in behind}, now)
+        takeover = Takeover(watched, known_posts)
+        lagging = [name for group in self.watchlist.groups for name in takeover.lagging(group.names)]
+        if lagging:
+            self.watchlist.poll_alone({name: takeover.anchors([name]) for name in lagging}, now)
         for group in self.watchlist.groups:
-            group.anchors = inheritance.anchors(group.names)
+            group.anchors = takeover.anchors(group.names)
         self.gaps.resume(gaps, self.watchlist.__contains__)
         self._swept_at = now
 
     def configure(self, subreddits: Iterable[Subreddit], now: float) -> bool:
-        """Watch these subreddits from now on; returns whether anything changed. Known posts stay known."""
+        """Watch exactly these subreddits from now on; returns whether anything changed. Known posts stay known."""
         return self.watchlist.configure(subreddits, now)
 
     def next(self, now: float, spacing: float) -> Fetch | None:
-        """The fetch to make now, or None. `spacing` is what a request costs in seconds: nothing else is begun when a listing is due within it."""
+        """The fetch to make now, or None.
+
+        `spacing` is the time in seconds that a request takes from the budget. When a listing is due within that time,
+        no other fetch is made, so that the listing is not late.
+        """
         self._sweep(now)
-        while self.watchlist.orphans:
-            # The group was taken apart before its page was published: the gap is read by itself, from the top.
-            self.gaps.place(self.watchlist.orphans.pop(), None)
-        starved = now - self._queue.next_at > STARVED and self._queue.next_at > 0
+        while self.watchlist.detached_gaps:
+            # The group was dissolved before its page was published in full: read the gap from the top of the listing.
+            self.gaps.set_upper_end(self.watchlist.detached_gaps.pop(), None)
+        is_refresh_overdue = now - self._queue.next_at > REFRESH_PATIENCE and self._queue.next_at > 0
         group = self.watchlist.due(now)
-        if group is not None and not starved:
+        if group is not None and not is_refresh_overdue:
             self.watchlist.started(group, now)
             return ListingFetch(group, self.watchlist, self.gaps)
-        if self.watchlist.next_due() - now < spacing and not starved:
+        if self.watchlist.next_due() - now < spacing and not is_refresh_overdue:
             return None
         gap = self.gaps.next(now)
         if self._queue.ready(now) and not (gap and self._is_gap_turn):
@@ -90,29 +103,32 @@ class Planner:
         if gap is None:
             return None
         self._is_gap_turn = False
-        gap.not_before = now + STARVED
+        gap.not_before = now + GAP_PAGE_TIMEOUT
         return GapFetch(gap, self.gaps)
 
     def fetch_of(self, ids: Iterable[str]) -> RefreshFetch:
-        """A look at these posts."""
+        """The fetch that observes these posts, by id."""
         return RefreshFetch(tuple(ids), self.posts, self._queue)
 
     def wake(self, now: float) -> float:
-        """Seconds until `next` is worth asking again after it gave None."""
+        """Seconds until `next` should be called again after it returned None."""
         return max(min(self.watchlist.next_due(), self._queue.next_at, self.gaps.wake()) - now, IDLE_STEP)
 
-    def look(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
-        """Judge an answer: what to publish, and whether a gap opens (then `gaps.change` is to be recorded before the publishing)."""
+    def judge(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
+        """Decide what of an answer to publish, and open a gap if posts may be missing.
+
+        Then `gaps.change` must be recorded before the posts are published.
+        """
         findings = Findings(fetch, items, after, now)
         self._decide(findings, now)
-        findings.is_proven = fetch.judge(items, is_whole=after is None, now=now)
+        findings.is_proven = fetch.check_overlap(items, is_whole=after is None, now=now)
         return findings
 
     def confirm(self, findings: Findings, confirmed: Sequence[bool], now: float) -> bool:
-        """What became of the decisions: `confirmed[i]` tells whether the brokers have `findings.decisions[i]`.
+        """Record what was published: `confirmed[i]` tells whether the brokers have `findings.decisions[i]`.
 
-        Returns whether it was a look at the top of a listing with all new posts confirmed: then a successor may begin from there, once the
-        ledger has the gap that the page may have opened.
+        Returns whether the answer was the newest page of a listing and all its new posts were confirmed. Then a
+        successor may begin from there, once the ledger has the gap that the page may have opened.
         """
         is_complete = True
         new = 0
@@ -144,7 +160,7 @@ class Planner:
                     decided.add(item.id)
                     findings.decisions.append(Decision(index, is_new=True, with_body=True))
                 continue
-            if look(known, item, now) and not fetch.is_paid_look:
+            if note_observation(known, item, now) and not fetch.is_refresh:
                 self._queue.moved(known, now)
             if is_worth_publishing(known, item, now) and item.id not in decided:
                 decided.add(item.id)

@@ -1,7 +1,8 @@
-"""Which known posts to look at next: hard checkpoints first, then those whose next look is worth most. Pure.
+"""Which known posts to refresh next: first those with a due checkpoint, then those whose refresh is worth most. Pure.
 
-The worth of a look grows with the time since the last one. Instead of ranking all posts for every batch, each post waits in a heap until
-its worth reaches the *price* of a look; the price follows demand, so that batches stay full and nobody waits past the others.
+The worth of a refresh grows with the time since the post was last seen. Ranking all posts for every batch would be
+slow. Instead each post waits in a heap until the worth of its refresh reaches a *price* that all posts share. The price
+follows demand: it rises while posts are left over, and falls while batches have room.
 """
 
 import heapq
@@ -12,29 +13,36 @@ from signalflow.domain.known import KnownPost
 
 # /api/info ignores every id when more are asked for.
 BATCH = 100
-# A look sooner than this after the last says too little, in seconds.
+# Shortest time in seconds between two observations for which the second says enough.
 SHORTEST_REPEAT = 180.0
-# A post that no longer moves is worth a look after half a day: it may be gone.
+# Even a post that no longer moves is worth a refresh after half a day (720 minutes): it may have been deleted.
 FLOOR_PER_MINUTE = 1.0 / 720.0
-# Score per minute that a young post may begin to gain at any time, fading with its age and with looks that found nothing.
+# Score per minute that a young post may begin to gain at any time. This fades with its age and with each refresh.
 PRIOR_PER_MINUTE = 0.1
 PRIOR_AGE_MINUTES = 120.0
+# Factor by which the price rises or falls after a batch.
 PRICE_STEP = 1.03
-# Nothing could be looked at: ask again after this many seconds.
+# When no post could be refreshed, ask again after this many seconds.
 EMPTY_WAIT = 5.0
 LOWEST_PRICE, HIGHEST_PRICE = 0.01, 20.0
 
 
 def worth_per_minute(known: KnownPost, now: float) -> float:
-    """Worth that a look gains for each minute since the last one: expected change of the score against its noise, 2 + sqrt(score)."""
+    """How much the worth of a refresh grows in a minute: the expected change of the score divided by its noise.
+
+    The noise is 2 + sqrt(score).
+    """
     age_minutes = max(now - known.created, 0.0) / 60.0
-    prior = PRIOR_PER_MINUTE * math.exp(-age_minutes / PRIOR_AGE_MINUTES) / (1 + known.paid_looks)
-    noise = 2.0 + math.sqrt(max(known.looked_score, 0))
+    prior = PRIOR_PER_MINUTE * math.exp(-age_minutes / PRIOR_AGE_MINUTES) / (1 + known.refreshes)
+    noise = 2.0 + math.sqrt(max(known.seen_score, 0))
     return (abs(known.speed) * 60.0 + prior) / noise + FLOOR_PER_MINUTE
 
 
 class RefreshQueue:
-    """The order in which known posts are looked at. `ids_per_minute` bounds what `take` hands out, in batches of up to 100."""
+    """The order in which known posts are refreshed.
+
+    `take` returns at most `ids_per_minute` ids a minute, in batches of up to 100. With 0 nothing is refreshed.
+    """
 
     def __init__(self, ids_per_minute: float) -> None:
         self._every = 60.0 * BATCH / ids_per_minute if ids_per_minute > 0 else math.inf
@@ -44,7 +52,7 @@ class RefreshQueue:
         self.next_at = -math.inf
 
     def put(self, known: KnownPost, now: float) -> None:
-        """A post is new, or a taken one was looked at, or that look failed: it waits for its next look."""
+        """A post waits for its next refresh: it is new, or it was taken and its refresh succeeded or failed."""
         if self._every == math.inf:
             return
         known.due = self._due(known, now)
@@ -52,20 +60,20 @@ class RefreshQueue:
         self._queue_checkpoint(known)
 
     def moved(self, known: KnownPost, now: float) -> None:
-        """A free look saw the score move: look again earlier if that makes it worth more."""
+        """A listing showed that the score moved: refresh the post earlier if that makes it worth more."""
         due = self._due(known, now)
         if due < known.due and self._every < math.inf:
             known.due = due
             heapq.heappush(self._by_worth, (due, known.id))
 
     def ready(self, now: float) -> bool:
-        """Whether the cap allows a batch now."""
+        """Whether `ids_per_minute` allows a batch now."""
         return now >= self.next_at
 
     def take(self, posts: dict[str, KnownPost], now: float, wanted: Callable[[KnownPost], bool]) -> list[str]:
-        """Up to 100 ids to look at now, or none. Posts that are not `wanted` are looked at for their checkpoints only.
+        """Up to 100 ids to refresh now. Posts that are not `wanted` are refreshed for their checkpoints only.
 
-        Every id taken must come back through `put`.
+        The caller must `put` every id back.
         """
         chosen = self._take_checkpoints(posts, now)
         taken = set(chosen)
@@ -81,10 +89,11 @@ class RefreshQueue:
                 continue
             fresh = self._due(known, now)
             if fresh > now and fresh > due:
-                # A free look came in between, or it cooled down: it waits again, and may be looked at again in this batch if nobody is nearer.
+                # A listing showed the post in between, or it became slower: it waits again. It can still get into this
+                # batch when no other post is due earlier.
                 known.due = fresh
                 heapq.heappush(heap, (fresh, id_))
-            elif now - known.looked_at < SHORTEST_REPEAT:
+            elif now - known.seen_at < SHORTEST_REPEAT:
                 postponed.append((due, id_))
             else:
                 chosen.append(id_)
@@ -96,7 +105,8 @@ class RefreshQueue:
         if not chosen:
             self.next_at = now + EMPTY_WAIT
         else:
-            # Late by less than one interval: keep the beat; later: do not catch up in a burst.
+            # A batch that is late by less than one interval does not delay the next one. After a longer delay the lost
+            # batches are not made up for: that would be a burst.
             self.next_at = beat if beat > now else now + self._every
         return chosen
 
@@ -110,7 +120,7 @@ class RefreshQueue:
                 continue
             known.checkpoint_queued = False
             if known.checkpoint > now:
-                # A free look has passed this checkpoint already.
+                # A listing showed the post after this checkpoint already.
                 self._queue_checkpoint(known)
             else:
                 chosen.append(id_)
@@ -123,7 +133,7 @@ class RefreshQueue:
 
     def _due(self, known: KnownPost, now: float) -> float:
         minutes = self._price / worth_per_minute(known, now)
-        return known.looked_at + max(minutes * 60.0, SHORTEST_REPEAT)
+        return known.seen_at + max(minutes * 60.0, SHORTEST_REPEAT)
 
     def _adjust_price(self, now: float, *, full: bool) -> None:
         overdue = full and bool(self._by_worth) and self._by_worth[0][0] <= now

@@ -1,9 +1,10 @@
-"""VADER sentiment, many times faster than vaderSentiment 3.3.2 and with its exact results.
+"""VADER sentiment, many times faster than vaderSentiment 3.3.2 and with exactly its results.
 
-Lexicon, constants and `normalize` are those of vaderSentiment (MIT, C.J. Hutto; Hutto & Gilbert, ICWSM-14). The rules are evaluated in
-the same order on the same floats, so that every result is equal to the last digit; where a rule looks odd, it is odd in the original.
-What is saved: the original lower-cases the whole text anew for every lexicon word (quadratic), grows a string for every emoji and
-re-reads a list for every word after a "but". A 40,000-character text could cost it 43 s; here the time is linear in the text.
+Lexicon, constants and `normalize` are taken from vaderSentiment (MIT, C.J. Hutto; Hutto & Gilbert, ICWSM-14). The rules
+are evaluated in the same order on the same floats, so every result is equal to the last digit. Where a rule looks odd,
+it is odd in the original. The original lower-cases the whole text again for every lexicon word (quadratic time), grows
+a string for every emoji and searches a list for every word after a "but": a text of 40,000 characters can take 43 s.
+Here the time is linear in the length of the text.
 """
 
 import math
@@ -34,14 +35,18 @@ _ASCII = bytes(range(128))
 
 
 class FastVader:
-    """A scorer with the results of `SentimentIntensityAnalyzer`. Making one takes about 30 ms; use `polarity_scores` of this module."""
+    """A scorer with the results of `SentimentIntensityAnalyzer`.
+
+    Making one takes about 30 ms; `polarity_scores` of this module uses a shared one.
+    """
 
     def __init__(self) -> None:
         stock = SentimentIntensityAnalyzer()
         words = Words(stock.lexicon)
         self._in_text, self._beside = words.in_text, words.beside
-        # The original looks emoji up one character at a time, so those of several characters never match. It puts a space before a
-        # description only where none is; one more changes nothing, because the text is only split and searched for "!" and "?".
+        # The original looks up one character at a time, so an emoji of several characters never matches. It puts a
+        # space before a description only if there is none. One more space changes nothing, because the text is only
+        # split and searched for "!" and "?".
         single = {emoji: f" {description}" for emoji, description in stock.emojis.items() if len(emoji) == 1}
         self._descriptions = str.maketrans(single)
         self._emoji = frozenset(single)
@@ -71,7 +76,7 @@ class FastVader:
         words: Sequence[Word | None],
         tokens: Sequence[str],
     ) -> None:
-        """Set the valences at the indexes `dependent` to what the words around make of them."""
+        """Set the valences at the indexes `dependent` to the values that the words around them give."""
         beside = self._beside.__getitem__
         emphasise: bool | None = None
         for index in dependent:
@@ -89,7 +94,7 @@ class FastVader:
             valence, emphasised = _valences(third, second, first, word, following, last)
             if valence != emphasised:
                 if emphasise is None:
-                    # Capitals are emphasis where some words are in capitals, and not all.
+                    # Capitals are emphasis if some words are in capitals, but not all.
                     emphasise = any(map(str.isupper, tokens)) and not all(map(str.isupper, tokens))
                 if emphasise:
                     valence = emphasised
@@ -97,12 +102,12 @@ class FastVader:
 
 
 def _beyond_ascii(text: str) -> str:
-    """The characters of a text that are not ASCII. By way of bytes, which is ten times as quick as a look at every character."""
+    """The characters of a text that are not ASCII. The detour through bytes is ten times as fast as a loop."""
     return text.encode(errors="surrogatepass").translate(None, _ASCII).decode(errors="surrogatepass")
 
 
 def _lexicon_valences(words: Sequence[Word | None]) -> tuple[list[int], list[float], list[int], int | None]:
-    """The places of the lexicon words, their valences in the lexicon, the indexes of those that a word nearby may change, and the
+    """The places of the lexicon words, their valences, the indexes of valences that a word nearby may change, and the
     place of the first "but", if any."""
     places: list[int] = []
     valences: list[float] = []
@@ -128,10 +133,10 @@ def _lexicon_valences(words: Sequence[Word | None]) -> tuple[list[int], list[flo
     return places, valences, dependent, but
 
 
-# Surroundings come back, in honest texts and most of all in those that only repeat themselves, such as a run of emoji.
+# The same windows occur again and again, most of all in texts that repeat themselves, such as a row of emoji.
 @lru_cache(maxsize=8192)
 def _valences(*window: Word) -> tuple[float, float]:
-    """Valences of the fourth word of six where capitals do not count, and where they are emphasis."""
+    """Two valences of the fourth of six words: when capitals do not count, and when they are emphasis."""
     valence = _valence(window, False)
     if any(word.upper for word in window):
         return valence, _valence(window, True)
@@ -221,11 +226,11 @@ def _idiom(valence: float, window: Sequence[Word]) -> float:
 
 
 def _after_but(places: Sequence[int], valences: Sequence[float], but: int) -> list[float]:
-    """Halve what stands before the "but", raise what stands after it by half.
+    """Halve the valences before the "but", and raise those after it by half.
 
-    The original does so with `list.index` on the list that it is changing, so a change goes to the first place that holds the same
-    value at that moment, not to the place that it looks at. That matters only where a changed value equals another one; there, a heap
-    of places for each value finds that place without a search.
+    The original uses `list.index` on the list that it is changing. So it changes the first place that holds the same
+    value at that moment, which may be another place than the one it is reading. That makes a difference only if a
+    changed value equals another value. For this case a heap of places for each value finds that place without a search.
     """
     before = bisect_left(places, but)
     result = [value * 0.5 for value in valences[:before]]
@@ -240,7 +245,7 @@ def _after_but(places: Sequence[int], valences: Sequence[float], but: int) -> li
         if earlier:
             result[index] = value
             target = heappushpop(earlier, index)
-            # The word "but" has no valence itself, so no place is the one of the "but".
+            # The word "but" has no valence itself, so no place is that of the "but".
             result[target] = value * 0.5 if target < before else value * 1.5
         else:
             target = index
@@ -251,7 +256,7 @@ def _after_but(places: Sequence[int], valences: Sequence[float], but: int) -> li
 
 
 def _summary(valences: Sequence[float], tokens: int, text: str) -> dict[str, float]:
-    """The original's `score_valence`; the tokens without a valence count as neutral and add nothing to the sums."""
+    """As `score_valence` of the original. Tokens without a valence count as neutral and add nothing to the sums."""
     total_valence = float(sum(valences))
     marks = text.count("?")
     emphasis = min(text.count("!"), 4) * 0.292 + (0 if marks <= 1 else marks * 0.18 if marks <= 3 else 0.96)
@@ -262,7 +267,7 @@ def _summary(valences: Sequence[float], tokens: int, text: str) -> dict[str, flo
 
     positive, negative, neutral = 0.0, 0.0, tokens
     for valence in valences:
-        # One more each way makes up for neutral words counting as one.
+        # One is added because each neutral word counts as one.
         if valence > 0:
             positive += valence + 1
             neutral -= 1

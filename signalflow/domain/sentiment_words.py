@@ -1,6 +1,7 @@
-"""Reading the tokens of a text as the rules of VADER see them. What is read is kept, so that a token costs one look into a dictionary.
+"""What the rules of VADER need to know about each token of a text; cached, so a token takes one dictionary lookup.
 
-All words that the rules tell apart are known beforehand, some 15,000 with those in capitals; each is one object, however it is written.
+The rules distinguish a fixed set of words, about 15,000 including their forms in capitals. Each is one object, however
+it is written.
 """
 
 import string
@@ -12,19 +13,19 @@ from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE
 
 _Read = TypeVar("_Read")
 
-# Longer tokens are links and noise that do not come back; the bound keeps a cache under 10 MB whatever people write.
+# Longer tokens are links and noise that do not occur again. The bounds keep a cache below 10 MB whatever people write.
 _LONGEST_CACHED_TOKEN = 64
 _MOST_CACHED_TOKENS = 32_768
 
 _NEGATIONS = frozenset(NEGATE)
-# Any word with these letters negates.
+# Any word that contains these letters negates.
 _NEGATING_PART = "n't"
-# Words that change the valence of a lexicon word after them, beside boosters, negations and idioms.
+# Words that change the valence of a lexicon word after them, and are neither boosters, negations nor in idioms.
 _RULE_WORDS = frozenset({"no", "least", "this"})
-# One word of every phrase of SPECIAL_CASES and of every booster of two words, as seldom in other places as can be. Where the first
-# word of the phrase has a valence itself, it is that one, because only then does a phrase change the word that it begins with.
+# One word of every phrase of SPECIAL_CASES and of every booster of two words, chosen to be rare elsewhere. If the first
+# word of a phrase has a valence itself, it is the one chosen: only then does a phrase change the word it begins with.
 IDIOM_MARKS = frozenset({"shit", "bomb", "bad", "bus", "yeah", "kiss", "die", "beating", "enough", "sort", "kind"})
-# Words without a meaning to the rules unless another one stands beside them: "no fun or joy", "at least", "sort of".
+# Words that matter to the rules only beside another word: "no fun or joy", "at least", "sort of".
 _COMPANIONS = frozenset({"or", "at", "doubt"})
 _COMPANIONS |= {"the", "ass", "stop", "right", "of", "death", "to", "for", "heart", "just"}
 BUT = "but"
@@ -32,29 +33,29 @@ BUT = "but"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Word:
-    """What the rules want to know of one token."""
+    """What the rules need to know about one token."""
 
     lower: str
     upper: bool = False  # in capitals
-    valence: float | None = None  # of the lexicon; None when it is not in there
+    valence: float | None = None  # from the lexicon; None when the word is not in it
     booster: float | None = None
     negates: bool = False
     idiomatic: bool = False  # one of IDIOM_MARKS
-    active: bool = False  # some rule asks for it in front of a lexicon word
+    active: bool = False  # in front of a lexicon word it may change that word's valence
     scored: bool = False  # has a valence of its own in the result
     own_valence: float = 0.0  # that valence
-    special: bool = False  # not just a word of the lexicon: in capitals, active or "but"
+    special: bool = False  # in capitals, active or "but"; otherwise only its own valence matters
 
 
-# Stands for tokens that no rule asks for.
+# Stands for a token that no rule asks for.
 PLAIN = Word("")
-# Stands for words of which only counts that they are in the lexicon: the rules skip those in front of a word. The places before the
-# first token are skipped too.
+# Stands for a word if the rules only need to know that it is in the lexicon: they skip it in front of another word.
+# They skip the places before the first token too.
 IN_LEXICON = Word("", valence=0.0)
 
 
 class Cache(dict[str, _Read]):
-    """Tokens as they stand in a text -> what was read. Emptied when it is full."""
+    """What was read from each token, by the token as it is written. Emptied when it is full."""
 
     def __init__(self, read: Callable[[str], _Read]) -> None:
         super().__init__()
@@ -70,10 +71,11 @@ class Cache(dict[str, _Read]):
 
 
 class Words:
-    """The two ways to see a token.
+    """Two views of a token.
 
-    `in_text` has the words to look at in a text: those with a valence, those that may change one, and "but"; None for the others.
-    `beside` has what a token is to a word near it; few things, so that surroundings come back: PLAIN and IN_LEXICON for most.
+    `in_text` is the token's word if that word has a valence, may change one, or is "but"; None otherwise. `beside` is
+    what a word near the token needs to know about it. For most tokens it is PLAIN or IN_LEXICON, so that few different
+    windows occur.
     """
 
     def __init__(self, lexicon: dict[str, float]) -> None:
@@ -95,7 +97,7 @@ class Words:
 
     def _word(self, token: str) -> Word:
         stripped = token.strip(string.punctuation)
-        # Two characters or fewer are left of an emoticon; it keeps its punctuation.
+        # Without its punctuation an emoticon has at most two characters: keep the punctuation.
         text = token if len(stripped) <= 2 else stripped
         lower = text.lower()
         if lower not in self._names:
@@ -105,10 +107,10 @@ class Words:
         key = lower, text.isupper()
         word = self._known.get(key)
         if word is None:
-            word = self._known[key] = self._made(*key)
+            word = self._known[key] = self._new_word(*key)
         return word
 
-    def _made(self, lower: str, upper: bool) -> Word:
+    def _new_word(self, lower: str, upper: bool) -> Word:
         valence = self._lexicon.get(lower)
         booster = BOOSTER_DICT.get(lower)
         negates = lower in _NEGATIONS or _NEGATING_PART in lower

@@ -1,4 +1,7 @@
-"""What a poller takes over from the one before it: how far each subreddit is known to be complete. Pure; times in epoch seconds."""
+"""What a poller takes over from the one before it: how far each subreddit is known to be complete. Pure.
+
+Times are in epoch seconds.
+"""
 
 import heapq
 from collections import defaultdict
@@ -9,30 +12,38 @@ from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
 from signalflow.domain.watchlist import Subreddit
 
 
-class Inheritance:
-    """The posts that the database knows, and when each subreddit was last listed with everything confirmed.
+class Takeover:
+    """The posts that the database knows, and when each subreddit was last polled with every new post confirmed.
 
-    Posts alone prove nothing for a subreddit that shares its listings: the newest may all be of another one, polled later.
+    The newest posts alone do not show how far a group of subreddits is complete: they may all be of one subreddit that
+    was polled later than the others.
     """
 
-    def __init__(self, subreddits: Iterable[Subreddit], remembered: Iterable[StoredPost]) -> None:
+    def __init__(self, subreddits: Iterable[Subreddit], known_posts: Iterable[StoredPost]) -> None:
         self._posts: dict[str, list[StoredPost]] = defaultdict(list)
-        for post in remembered:
+        for post in known_posts:
             self._posts[post.subreddit.lower()].append(post)
-        # Never reported, but there are posts: the poller before died young, and its listing had at least these.
+        # A subreddit has posts, but was never reported: the earlier poller stopped before its first report. It had
+        # published at least these posts.
         self._complete_until = {name: max(post.created for post in posts) for name, posts in self._posts.items()}
         self._complete_until |= {
             subreddit.name.lower(): subreddit.polled_at for subreddit in subreddits if subreddit.polled_at is not None
         }
 
-    def left_behind(self, names: Iterable[str]) -> list[str]:
-        """Those of a group whose last look is much older than the group's latest: proving them all together would read the others' posts again."""
+    def lagging(self, names: Iterable[str]) -> list[str]:
+        """The names of a group that were last polled much earlier than its newest one.
+
+        With them in the group, its first page would have to reach further back, past known posts of the others.
+        """
         until = {name: self._complete_until[name] for name in names if name in self._complete_until}
         latest = max(until.values(), default=0.0)
         return [name for name, at in until.items() if at < latest - UNSETTLED]
 
     def anchors(self, names: Iterable[str]) -> tuple[Anchor, ...]:
-        """What the first page of these together must reach: none of them is older than it was at its own last look. Empty for a first look."""
+        """What the first page of these subreddits together must reach: the earliest of their last polls.
+
+        Empty when none of them was polled before.
+        """
         known = [name for name in names if name in self._complete_until]
         if not known:
             return ()

@@ -1,6 +1,6 @@
-"""The trending score: the rule of the pipeline that this one replaces.
+"""The trending score, by the rule of the pipeline that signalflow replaces.
 
-It counts in integer tenths, because sums of 0.1 and 0.2 in binary floats miss the threshold they should reach.
+It counts in integer tenths: sums of 0.1 and 0.2 in binary floats miss the threshold that they should reach.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ DISCUSSED_TENTHS = 2
 
 @dataclass(frozen=True, slots=True)
 class TrendingRule:
-    """What counts. The first four are exceeded to count, `threshold` (0..1) is reached.
+    """The limits. A value counts when it exceeds its limit; a post trends when its score reaches `threshold` (0..1).
 
     Velocities are score per second.
     """
@@ -34,7 +34,7 @@ class Trending:
 
 
 def trending(rule: TrendingRule, *, velocity: float | None, sentiment: float, comments: int) -> Trending:
-    """The score of one observation; a velocity that is not known counts nothing."""
+    """The score of one observation. An unknown velocity adds nothing."""
     tenths = 0
     if velocity is not None:
         if velocity > rule.velocity_high:
@@ -46,5 +46,6 @@ def trending(rule: TrendingRule, *, velocity: float | None, sentiment: float, co
     if comments > rule.comments:
         tenths += DISCUSSED_TENTHS
     score = tenths / 10
-    # A quotient of two integers is the float nearest to the decimal, as is the literal of a threshold: they compare as written.
+    # A quotient of two integers is the float nearest to the decimal, as is the literal of a threshold. So they compare
+    # as they are written.
     return Trending(score, score >= rule.threshold)

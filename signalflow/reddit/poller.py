@@ -210,7 +210,7 @@ class Poller:
         posts = [post for post in page.posts if post.created_utc <= page.observed_at + FUTURE_TOLERANCE]
         if len(posts) < len(page.posts):
             log.warning("posts_from_the_future", count=len(page.posts) - len(posts), kind=fetch.kind)
-        findings = self.planner.look(fetch, [seen(post) for post in posts], page.after, self.now())
+        findings = self.planner.judge(fetch, [seen(post) for post in posts], page.after, self.now())
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publish(fetch, findings, posts, page.observed_at)
         is_complete = self.planner.confirm(findings, confirmed, self.now())

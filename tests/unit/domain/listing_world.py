@@ -95,7 +95,7 @@ class Harness:
 
     def _take(self, fetch: Fetch, sent: Callable[[str], bool]) -> None:
         items, after = self.world.answer(fetch)
-        findings = self.planner.look(fetch, items, after, self.world.now)
+        findings = self.planner.judge(fetch, items, after, self.world.now)
         self.write_ledger()
         confirmed = [sent(items[decision.item].id) for decision in findings.decisions]
         for decision, is_sent in zip(findings.decisions, confirmed, strict=True):

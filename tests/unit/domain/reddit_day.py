@@ -153,7 +153,7 @@ def run_day(
     planner = Planner(listing_per_minute=listing_per_minute, refresh_ids_per_minute=refresh_ids_per_minute)
     budget = Budget(per_minute)
     now = DAY
-    planner.start(model.subreddits, (remembered(post, rng) for post in model.posts if post.created < DAY), (), now)
+    planner.start(model.subreddits, (known_posts(post, rng) for post in model.posts if post.created < DAY), (), now)
     for post in model.posts:
         if post.created < DAY:
             post.found_at = -1.0
@@ -176,7 +176,7 @@ def run_day(
         now += rng.uniform(0.08, 0.2)
         budget.succeeded(now, RateLimit(used=3, remaining=990, reset=400))
         items, after = answer(model, fetch, now)
-        findings = planner.look(fetch, items, after, now)
+        findings = planner.judge(fetch, items, after, now)
         while planner.gaps.change:
             gaps += planner.gaps.change.kind == "open"
             planner.gaps.recorded(1)
@@ -196,7 +196,7 @@ def run_day(
     )
 
 
-def remembered(post: ModelPost, rng: random.Random) -> StoredPost:
+def known_posts(post: ModelPost, rng: random.Random) -> StoredPost:
     """A post of the first day as the database has it: last looked at some time in the half hour before, if it is as old."""
     at = max(post.created, DAY - rng.uniform(0, 1800))
     rising = post.score(at + 60) - post.score(at - 60)

@@ -140,8 +140,8 @@ def test_an_empty_answer_ends_no_gap() -> None:
     planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
     # To be read from the top, as after a split.
     record = GapRecord(7, ("a",), tuple(anchor), START - 900, START - 290)
-    remembered = [known(id_, START - 900) for id_ in anchor] + [known(id_, START - 420) for id_ in above]
-    planner.start([Subreddit("a", 60, "fast", START - 290)], remembered, [record], START)
+    known_posts = [known(id_, START - 900) for id_ in anchor] + [known(id_, START - 420) for id_ in above]
+    planner.start([Subreddit("a", 60, "fast", START - 290)], known_posts, [record], START)
     run = Harness(world, planner)
     run.run(60)
     assert any(isinstance(fetch, GapFetch) for fetch in run.fetches[:3]), (
@@ -205,7 +205,7 @@ def test_a_gap_whose_group_is_taken_apart_while_its_page_is_on_the_way_is_read_a
         fetch = run.planner.next(run.world.now, 1.0)
     items, after = run.world.answer(fetch)
     run.planner.configure(fast("a", "b"), run.world.now)
-    findings = run.planner.look(fetch, items, after, run.world.now)
+    findings = run.planner.judge(fetch, items, after, run.world.now)
     run.planner.confirm(findings, [False] * len(findings.decisions), run.world.now)
     run.run(60)
     assert set(run.new_ids()).issuperset(flood)
@@ -279,8 +279,8 @@ def test_a_successor_works_off_the_gap_of_a_killed_leader() -> None:
     above = world.add(20, age=300)
     planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
     record = GapRecord(7, ("a",), tuple(anchor), START - 900, START - 290, f"t3_{above[0]}", 1)
-    remembered = [known(id_, START - 900) for id_ in anchor] + [known(id_, START - 300) for id_ in above]
-    planner.start(fast("a"), remembered, [record], START)
+    known_posts = [known(id_, START - 900) for id_ in anchor] + [known(id_, START - 300) for id_ in above]
+    planner.start(fast("a"), known_posts, [record], START)
     run = Harness(world, planner)
     run.run(30)
     assert sorted(run.new_ids()) == sorted(hole)
@@ -297,9 +297,9 @@ def test_a_successor_proves_each_subreddit_against_its_own_last_look(behind: flo
     known_a = world.add(30, "a", age=150)
     planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
     polled_at = {"a": START - 20, "b": START - behind - 60} if is_reported else {}
-    remembered = [known(id_, START - behind - 300, "b") for id_ in known_b]
-    remembered += [known(id_, START - 150) for id_ in known_a]
-    planner.start([Subreddit(name, 60, "fast", polled_at.get(name)) for name in "ab"], remembered, (), START)
+    known_posts = [known(id_, START - behind - 300, "b") for id_ in known_b]
+    known_posts += [known(id_, START - 150) for id_ in known_a]
+    planner.start([Subreddit(name, 60, "fast", polled_at.get(name)) for name in "ab"], known_posts, (), START)
     run = Harness(world, planner)
     run.run(60)
     assert sorted(run.new_ids()) == sorted(missed)
@@ -313,9 +313,9 @@ def test_a_successor_opens_no_gap_where_every_last_look_is_recent() -> None:
     quiet = world.add(5, "b", age=40_000)
     busy = world.add(50, "a", age=140) + world.add(60, "a", age=5)
     planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
-    remembered = [known(id_, START - 40_000, "b") for id_ in quiet] + [known(id_, START - 140) for id_ in busy]
+    known_posts = [known(id_, START - 40_000, "b") for id_ in quiet] + [known(id_, START - 140) for id_ in busy]
     watched = [Subreddit(name, 60, "fast", START - 15) for name in "ab"] + fast("c")
-    planner.start(watched, remembered, (), START)
+    planner.start(watched, known_posts, (), START)
     run = Harness(world, planner)
     run.run(20)
     assert run.new_ids() == []
@@ -455,7 +455,7 @@ def test_one_bad_subreddit_is_found_and_the_rest_goes_on() -> None:
     run = harness(fast(*names))
     run.world.refused = {"s17"}
     run.run(60)
-    assert run.planner.watchlist.absent == {"s17"}
+    assert run.planner.watchlist.excluded == {"s17"}
     (group,) = run.planner.watchlist.groups
     assert set(group.names) == set(names) - {"s17"}
     posts = run.world.add(3, "s18") + run.world.add(3, "s16")
@@ -473,7 +473,7 @@ def test_a_refused_subreddit_is_tried_again_hourly_and_comes_back() -> None:
     run.world.refused = set()
     posts = run.world.add(2, "b")
     run.run(RETRY_UNAVAILABLE + 10)
-    assert run.planner.watchlist.absent == frozenset()
+    assert run.planner.watchlist.excluded == frozenset()
     assert [group.names for group in run.planner.watchlist.groups] == [("a", "b", "c")]
     assert set(run.new_ids()).issuperset(posts)
 
@@ -499,9 +499,9 @@ def test_a_subreddit_that_catches_up_by_itself_is_not_forgotten_when_groups_chan
     known_b, known_a = world.add(10, "b", age=2000), world.add(10, "a", age=150)
     missed = world.add(15, "b", age=900)
     planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
-    remembered = [known(id_, START - 2000, "b") for id_ in known_b] + [known(id_, START - 150) for id_ in known_a]
+    known_posts = [known(id_, START - 2000, "b") for id_ in known_b] + [known(id_, START - 150) for id_ in known_a]
     watched = [Subreddit("a", 60, "fast", START - 20), Subreddit("b", 60, "fast", START - 1000)]
-    planner.start(watched, remembered, (), START)
+    planner.start(watched, known_posts, (), START)
     run = Harness(world, planner)
     fetch = run.round(works=lambda fetch: False)
     while fetch is None or fetch.names != ("b",):
@@ -519,9 +519,9 @@ def test_a_subreddit_that_catches_up_joins_the_others_only_with_what_it_found_co
     missed = world.add(5, "b", age=80_000)
     known_a = world.add(60, "a", age=150) + world.add(60, "a", age=10)
     planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
-    remembered = [known(id_, START - 90_000, "b") for id_ in known_b] + [known(id_, START - 150) for id_ in known_a]
+    known_posts = [known(id_, START - 90_000, "b") for id_ in known_b] + [known(id_, START - 150) for id_ in known_a]
     watched = [Subreddit("a", 60, "fast", START - 20), Subreddit("b", 60, "fast", START - 85_000)]
-    planner.start(watched, remembered, (), START)
+    planner.start(watched, known_posts, (), START)
     run = Harness(world, planner)
     while not any(fetch.names == ("b",) for fetch in run.fetches):
         run.round(sent=lambda id_: False)
