@@ -1,4 +1,4 @@
-"""The ingest agent: on one worker, the leader, a poller feeds the raw topic."""
+"""The ingest agent: one worker, usually Faust's leader, polls Reddit and publishes to the raw topic."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ EVERY_SECONDS = 2.0
 
 
 class Ingest:
-    """Owns the poller of this worker: starts and stops it as leadership and lock come and go."""
+    """Starts and stops the poller of this worker, as leadership and lock come and go."""
 
     def __init__(self, settings: Settings, resources: ResourcesOf) -> None:
         self._settings, self._resources = settings, resources
@@ -34,10 +34,7 @@ class Ingest:
         self._is_closed = False
 
     async def tick(self, *, is_leader: bool, is_rebalancing: bool) -> None:
-        """Poll or do not, as leadership, lock and what was before say.
-
-        Without a leader that can poll, a deputy does.
-        """
+        """Start or stop polling, as leadership and lock require. If the leader cannot poll, a deputy does."""
         if self._is_closed:
             return
         if self._task is not None and self._task.done():
@@ -62,11 +59,11 @@ class Ingest:
             await self._lock.release()
 
     def is_polling(self) -> bool:
-        """Whether this worker polls now."""
+        """Whether this worker is polling now."""
         return self._task is not None
 
     async def close(self) -> None:
-        """Stop polling for good and give up the lock, so that a successor need not wait for it."""
+        """Stop polling for good, and release the lock so that a successor need not wait for it."""
         self._is_closed = True
         await self._stop_polling()
         await self._lock.release()
@@ -133,7 +130,7 @@ def register(app: Application, settings: Settings, resources: ResourcesOf) -> Ca
         log.info("polling_off", reason=reason)
         return ingest.is_polling
 
-    # On every worker: the one that stops being leader has to notice.
+    # On every worker: a worker that stops being leader has to notice it.
     @app.timer(interval=EVERY_SECONDS, name="ingest")
     @guarded("ingest")
     async def tick() -> None:

@@ -1,4 +1,4 @@
-"""The database as the poller sees it: gaps, configuration and known posts."""
+"""The parts of the database that the poller uses: gaps, configuration and known posts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

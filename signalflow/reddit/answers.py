@@ -1,4 +1,4 @@
-"""What an HTTP answer of Reddit says besides its posts, and the posts in it. Pure: headers and parsed JSON in, values out."""
+"""Reads time, rate limit and posts of an HTTP answer of Reddit. Pure: headers and parsed JSON in, values out."""
 
 import math
 from collections.abc import Mapping
@@ -19,9 +19,10 @@ from signalflow.reddit.shapes import post_of, safe_id
 
 log = structlog.get_logger()
 
-# Date has whole seconds and an answer takes some of one; a larger difference is a local clock that is wrong.
+# The Date header has whole seconds, and an answer takes part of a second. A larger difference means that the local
+# clock is wrong.
 CLOCK_TOLERANCE = timedelta(seconds=2)
-# Reddit's window has 600 s; a wait beyond an hour is no wait that Reddit means.
+# Reddit's window has 600 s. A wait of more than an hour is a mistake.
 MAX_WAIT_SECONDS = 3600.0
 
 
@@ -35,7 +36,7 @@ class Answer:
 
     @property
     def observed_at(self) -> datetime:
-        """The moment of arrival: by the local clock, unless that is off the answer's Date by more than CLOCK_TOLERANCE."""
+        """The moment of arrival by the local clock. If the answer's Date differs by more than 2 s, that Date."""
         date = _http_date(self.headers.get("Date"))
         if date is None or abs(date - self.arrived) <= CLOCK_TOLERANCE:
             return self.arrived
@@ -43,12 +44,15 @@ class Answer:
 
     @property
     def rate_limit(self) -> RateLimit:
-        """The x-ratelimit headers. A header that is absent, or is no finite number >= 0, is unknown."""
+        """The x-ratelimit headers. A header that is absent, or not a finite number >= 0, is unknown."""
         return RateLimit(*(_number(self.headers.get(f"x-ratelimit-{name}")) for name in ("used", "remaining", "reset")))
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds of Retry-After, given as a number or as an HTTP date, at most MAX_WAIT_SECONDS; None when absent or nonsense."""
+        """Seconds of Retry-After, at most MAX_WAIT_SECONDS; None when it is absent or cannot be read.
+
+        The header holds a number or an HTTP date.
+        """
         text = self.headers.get("Retry-After")
         seconds = _number(text)
         if seconds is None and (date := _http_date(text)) is not None:
@@ -57,7 +61,7 @@ class Answer:
 
 
 class _ListingData(Struct):
-    # No default: an answer without `after` would look like the proven end of a listing.
+    # No default: an answer that lacks `after` must not look like the end of a listing.
     after: str | None
     children: list[Any]
 
@@ -67,12 +71,14 @@ class _Listing(Struct, tag_field="kind", tag="Listing"):
 
 
 def page_of(payload: object, answer: Answer) -> Page:
-    """The page in a listing. An item that does not validate is counted and logged, the others go on. Raises Unavailable
-    when the payload is no listing."""
+    """The page in a listing. An item that does not validate is counted, logged and left out.
+
+    Raises Unavailable when the payload is not a listing.
+    """
     try:
         listing = msgspec.convert(payload, _Listing).data
     except msgspec.ValidationError as error:
-        raise Unavailable(f"the answer is no listing: {error}") from error
+        raise Unavailable(f"the answer is not a listing: {error}") from error
     observed_at = answer.observed_at
     posts: list[Post] = []
     for child in listing.children:

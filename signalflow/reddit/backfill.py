@@ -1,4 +1,4 @@
-"""Files of posts into the raw topic: every valid line is confirmed by the brokers before the next batch is read."""
+"""Publishes the posts of files to the raw topic. The brokers confirm each batch before the next one is read."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,20 +13,22 @@ from signalflow.domain.backoff import Backoff
 from signalflow.events import Envelope
 from signalflow.reddit.files import Progress, Tally, backfill_envelope, newest_created, posts_in
 
-# Enough to fill a record batch of each partition; 1000 posts with text are about 1.5 MB.
+# Enough posts to fill a record batch of each partition; 1,000 posts with text are about 1.5 MB.
 BATCH = 1000
 RETRIES = Backoff(first=0.5, most=5.0)
 
 
 class Sender(Protocol):
-    """What streams.publisher.Publisher offers: True for each envelope that the brokers confirmed."""
+    """Publishes envelopes, as kafka.publisher.Publisher does."""
 
-    async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]: ...
+    async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
+        """For each envelope whether the brokers confirmed it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one file. `observed_at` is None when no line was valid and none was given."""
+    """The result for one file. `observed_at` is None when no line was valid and no time was given."""
 
     path: Path
     observed_at: datetime | None
@@ -42,12 +44,12 @@ async def publish_file(
     progress: Progress = lambda _: None,
     on_retry: Callable[[int], None] = lambda _: None,
 ) -> FileOutcome:
-    """Publish every valid post of a file; a send that is not confirmed is repeated until it is.
+    """Publish every valid post of a file. What the brokers do not confirm is sent again until they do.
 
-    Without `observed_at` the file is read twice, first for its newest creation time, so that the same file gives the same
-    observations whenever it is published. `progress` is told the bytes of the file read, over all passes; `on_retry` how
-    many envelopes of a batch wait for their next attempt. Raises Invalid, with nothing published, when the file is damaged
-    (with a given `observed_at`: with the lines before the damage published).
+    Without `observed_at` the file is read twice. The first pass finds the newest creation time, which becomes the time
+    of observation, so the same file gives the same observations whenever it is published. `progress` gets the number of
+    bytes read, over all passes. `on_retry` gets the number of envelopes that are sent again. Raises Invalid when the
+    file is damaged: without `observed_at` before anything is published, otherwise after the lines before the damage.
     """
     first_pass = 0
     if observed_at is None:
@@ -55,7 +57,7 @@ async def publish_file(
         first_pass = path.stat().st_size
     tally = Tally()
     published = 0
-    # Without a valid line any time rejects the same lines again, for the tally.
+    # If no line is valid, every line is rejected again and counted, whatever the time.
     posts = posts_in(path, observed_at or utcnow(), tally, lambda done: progress(first_pass + done))
     while batch := [
         backfill_envelope(post, observed_at or utcnow(), utcnow(), path.name) for post in islice(posts, BATCH)

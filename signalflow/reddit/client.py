@@ -1,4 +1,4 @@
-"""RedditClient over asyncpraw: raw requests, validated posts, errors by disposition."""
+"""RedditClient over asyncpraw: it validates posts, and translates errors into ours."""
 
 import json
 import re
@@ -24,21 +24,21 @@ from signalflow.reddit.transport import ObservingRequestor, PlainReddit, Refused
 from signalflow.settings import Settings
 
 SIMULATOR_CREDENTIAL = "simulator"
-# What may stand in a listing's path: a name with a slash or a question mark would ask for something else.
+# The names that may be put into the path of a listing. A slash or a question mark would make it another request.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
-# What subreddit_config.state takes.
+# The words that fit into the column subreddit_config.state.
 _REASON = re.compile(r"[a-z_]{1,32}")
 
 
 class AsyncprawClient:
-    """One OAuth client of Reddit or of its simulator. Its calls may run concurrently; each is one request, at once."""
+    """An OAuth client of Reddit or of its simulator. Calls may run concurrently; each makes its request at once."""
 
     def __init__(self, reddit: PlainReddit) -> None:
         self._reddit = reddit
 
     @classmethod
     def of(cls, settings: Settings, clock: Callable[[], datetime] = utcnow) -> "AsyncprawClient":
-        """The client that the settings describe; connects at its first call. Raises Invalid without credentials."""
+        """The client that the settings describe. It connects at its first call. Raises Invalid without credentials."""
         client_id, secret = settings.reddit_client_id, settings.reddit_client_secret.get_secret_value()
         if settings.reddit_base_url and not client_id:
             client_id = secret = SIMULATOR_CREDENTIAL
@@ -63,7 +63,7 @@ class AsyncprawClient:
 
     @property
     def hosts(self) -> tuple[str, str]:
-        """Where tokens and where posts come from."""
+        """The base URLs of tokens and of posts."""
         return self._reddit.config.reddit_url, self._reddit.config.oauth_url
 
     async def listing(
@@ -84,7 +84,7 @@ class AsyncprawClient:
             raise translated(error, names=len(names)) from error
 
     async def info(self, ids: Sequence[str]) -> Page:
-        """See RedditClient. Raises Invalid unless there are 1 to MAX_IDS ids: Reddit would answer with nothing at all."""
+        """See RedditClient. Raises Invalid unless there are 1 to MAX_IDS ids: Reddit would answer without any post."""
         if not 1 <= len(ids) <= MAX_IDS:
             raise Invalid(f"{len(ids)} ids in one request; Reddit answers 1 to {MAX_IDS}", field="ids")
         try:
@@ -98,13 +98,14 @@ class AsyncprawClient:
 
 
 def translated(error: AsyncPrawcoreException, names: int = 0) -> SignalflowError:
-    """The error of ours for one of asyncprawcore's. `names` is how many subreddits a listing asked for, 0 for anything else."""
+    """Our error for one of asyncprawcore. `names` is the number of subreddits in a listing, 0 for other requests."""
     if isinstance(error, Refused):
         return _of_status(error, names)
     if isinstance(error, OAuthException):
         return Unauthorized(f"the token endpoint refused the credentials: {_word(error.error)}")
     if isinstance(error, RequestException):
-        # Timeout, refused or broken connection, HTML with 200. The message of the cause can hold the URL, its type cannot.
+        # A timeout, a refused or broken connection, or HTML with 200. The cause's message may contain the URL, so only
+        # its type is named.
         return Unavailable(f"no answer: {type(error.original_exception).__name__}")
     # Truncated JSON (BadJSON) and an unusable token (BadTokenAnswer).
     return Unavailable(f"unusable answer: {type(error).__name__}: {error}")
@@ -123,16 +124,16 @@ def _of_status(refused: Refused, names: int) -> SignalflowError:
 
 
 def _fault_of_a_name(answer: Answer, body: bytes) -> str | None:
-    """Why one of the names makes a listing fail; None when the failure says nothing about them."""
+    """Why a listing fails because of one of its names; None when the names are not the reason."""
     if answer.status == 302:
-        # Reddit sends who asks for an unknown subreddit to the search for it; any other redirect is about something else.
+        # Reddit redirects a request for an unknown subreddit to its search. Other redirects have other reasons.
         path = urlsplit(answer.headers.get("Location", "")).path
         return "unknown" if path.startswith("/subreddits/search") else None
     if answer.status == 414:
         return "too_long"
     if answer.status == 451:
         return "legal"
-    # Reddit's own refusals are JSON; a page in HTML comes from the network's edge, which blocks the client, not a subreddit.
+    # Reddit refuses a subreddit with JSON. A page in HTML comes from the network's edge, which blocks the client.
     if answer.status in {403, 404} and not answer.headers.get("Content-Type", "").startswith("text/html"):
         return _reason(body) or {403: "forbidden", 404: "not_found"}[answer.status]
     return None
@@ -148,5 +149,5 @@ def _reason(body: bytes) -> str | None:
 
 
 def _word(text: object) -> str | None:
-    """A word from outside that may stand in our messages; None when it is more than a word."""
+    """The text if it is one plain word, which our messages may contain; otherwise None."""
     return text if isinstance(text, str) and _REASON.fullmatch(text) else None

@@ -1,4 +1,4 @@
-"""Posts from NDJSON files instead of from Reddit: streamed, line by line, so that a file may be larger than memory."""
+"""Reads posts from NDJSON files, line by line, so that a file may be larger than memory."""
 
 import gzip
 import zlib
@@ -12,7 +12,7 @@ from signalflow.errors import Invalid
 from signalflow.events import Envelope, Metadata, Post
 from signalflow.reddit.shapes import post_of_line
 
-# What Kafka takes as one record (topics.MAX_MESSAGE_BYTES); the longest real line of NDJSON has a tenth of it.
+# The longest record that Kafka takes (topics.MAX_MESSAGE_BYTES). The longest real line of NDJSON has a tenth of that.
 MAX_LINE_BYTES = 1 << 20
 FIRST_REASONS = 5
 
@@ -30,23 +30,23 @@ class Reason:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the lines of one file. Blank lines count nowhere."""
+    """Counts the lines of one file, without blank ones."""
 
     lines: int = 0
     rejected: int = 0
     reasons: list[Reason] = field(default_factory=list)
 
     def reject(self, line: int, error: Invalid) -> None:
-        """Count a rejected line; the first FIRST_REASONS are kept with their reason."""
+        """Count a rejected line. The first FIRST_REASONS reasons are kept."""
         self.rejected += 1
         if len(self.reasons) < FIRST_REASONS:
             self.reasons.append(Reason(line, error.field, str(error)))
 
 
 def posts_in(path: Path, observed_at: datetime, tally: Tally, progress: Progress = lambda _: None) -> Iterator[Post]:
-    """The posts of a file in its order, as seen at `observed_at`; the tally counts lines and rejects as they are read.
+    """The posts of a file in its order, as seen at `observed_at`. The tally counts each line when it is read.
 
-    `progress` is told the bytes of the file read so far. Raises Invalid when the file cannot be read to its end.
+    `progress` gets the number of bytes read so far. Raises Invalid when the file cannot be read to its end.
     """
     for number, line in _lines(path, progress):
         tally.lines += 1
@@ -61,12 +61,12 @@ def posts_in(path: Path, observed_at: datetime, tally: Tally, progress: Progress
 
 
 def newest_created(path: Path, now: datetime, progress: Progress = lambda _: None) -> datetime | None:
-    """The creation time of the newest post in a file, None without a valid post. Lines from after `now` do not count."""
+    """The newest creation time of the posts in a file, None without a valid post. A time after `now` is invalid."""
     return max((post.created_utc for post in posts_in(path, now, Tally(), progress)), default=None)
 
 
 def backfill_envelope(post: Post, observed_at: datetime, emitted_at: datetime, origin: str) -> Envelope:
-    """The envelope of a post that was read from a file named `origin`."""
+    """The envelope of a post that was read from the file `origin`."""
     return Envelope(
         entity_type="reddit_submission",
         source="file",
@@ -78,7 +78,7 @@ def backfill_envelope(post: Post, observed_at: datetime, emitted_at: datetime, o
 
 
 def _lines(path: Path, progress: Progress) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines without blank ones; of an overlong line only its first MAX_LINE_BYTES + 1 bytes."""
+    """Lines with their numbers, without blank ones. An overlong line is cut to MAX_LINE_BYTES + 1 bytes."""
     number = 0
     with _opened(path) as (readline, position):
         while line := readline(MAX_LINE_BYTES + 1):
@@ -95,7 +95,7 @@ def _lines(path: Path, progress: Progress) -> Iterator[tuple[int, bytes]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Callable[[int], bytes], Callable[[], int]]]:
-    """`readline` of a plain or gzip file, and how many bytes of the file have been read."""
+    """`readline` of a plain or gzip file, and a function that returns how many bytes of the file have been read."""
     try:
         with path.open("rb") as raw:
             compressed = raw.peek(2)[:2] == b"\x1f\x8b"

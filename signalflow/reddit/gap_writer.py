@@ -1,8 +1,6 @@
-"""Keeps the gap ledger up to date with the planner, beside the polling: a ledger that is away must not slow it."""
+"""Writes the planner's gaps to the ledger, in a task of its own: a ledger that is away must not slow polling."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime
 
 import structlog
 
@@ -10,6 +8,7 @@ from signalflow.domain.gaps import GapChange, OpenGaps
 from signalflow.errors import Invalid, SignalflowError
 from signalflow.metrics import LISTING_GAPS
 from signalflow.reddit.ports import GapLedger
+from signalflow.reddit.reddit_clock import moment
 
 log = structlog.get_logger()
 
@@ -17,24 +16,27 @@ RETRY_SECONDS = 5.0
 
 
 class GapWriter:
-    """Writes the changes of `gaps` to the ledger, in order, each until it is confirmed. `when` turns the planner's time into a date."""
+    """Writes the changes of `gaps` to the ledger, in order. Each is tried again until the ledger confirms it."""
 
-    def __init__(self, gaps: OpenGaps, ledger: GapLedger, when: Callable[[float], datetime]) -> None:
-        self._gaps, self._ledger, self._when = gaps, ledger, when
-        self._wake = asyncio.Event()
+    def __init__(self, gaps: OpenGaps, ledger: GapLedger) -> None:
+        self._gaps, self._ledger = gaps, ledger
+        self._has_work = asyncio.Event()
         self._done = asyncio.Event()
         self._is_away = False
 
-    def nudge(self) -> None:
-        """There may be something to write."""
-        self._wake.set()
+    def wake(self) -> None:
+        """Say that there may be something to write."""
+        self._has_work.set()
 
     async def flushed(self, patience: float) -> bool:
-        """Wait until the ledger knows everything, at most `patience` seconds and not at all while it is away; returns whether it does."""
+        """Wait until the ledger has recorded everything, for at most `patience` seconds; returns whether it has.
+
+        Does not wait while the ledger is away.
+        """
         if self._gaps.change is None:
             return True
         self._done.clear()
-        self.nudge()
+        self.wake()
         if self._is_away:
             return False
         try:
@@ -45,15 +47,15 @@ class GapWriter:
         return True
 
     async def step(self) -> float:
-        """Write what there is to write, waiting for it first; returns the seconds until the next try."""
+        """Wait for a change, and write all changes; returns the seconds to sleep until the next step."""
         if self._gaps.change is None:
-            await self._wake.wait()
-        self._wake.clear()
+            await self._has_work.wait()
+        self._has_work.clear()
         while change := self._gaps.change:
             try:
                 record = await self._write(change)
             except Invalid as error:
-                # Closed already, by a write whose confirmation was lost: the ledger knows.
+                # The gap is closed already, by a write whose confirmation was lost.
                 record = None
                 log.warning("gap_change_refused", kind=change.kind, record=change.gap.record, error=str(error))
             except SignalflowError as error:
@@ -68,7 +70,7 @@ class GapWriter:
     async def _write(self, change: GapChange) -> int | None:
         gap = change.gap
         if change.kind == "open":
-            record = await self._ledger.open_gap(gap, self._when(gap.since), self._when(gap.opened_at))
+            record = await self._ledger.open_gap(gap, moment(gap.since), moment(gap.opened_at))
             LISTING_GAPS.inc()
             log.warning("gap_opened", record=record, subreddits=len(gap.subreddits))
             return record

@@ -1,4 +1,4 @@
-"""From a post in an answer to what the planner compares and what is published."""
+"""Turns a post of an answer into what the planner compares, and into the envelope that is published."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from signalflow.events import Envelope, Metadata, Post
 
 
 def seen(post: Post) -> Seen:
-    """The post as the planner sees it. Of the text only a hash is kept."""
+    """The post as the planner sees it, with a hash instead of its text."""
     return Seen(
         id=post.id,
         subreddit=post.subreddit,
@@ -25,7 +25,7 @@ def seen(post: Post) -> Seen:
 def envelope(
     post: Post, is_new: bool, with_body: bool, observed_at: datetime, emitted_at: datetime, poll_id: str
 ) -> Envelope:
-    """An observation for the raw topic. The body travels at discovery and when it changed, so that a refresh stays small."""
+    """An observation for the raw topic. Only a discovery and a changed body carry the body: refreshes stay small."""
     return Envelope(
         entity_type="reddit_submission",
         source="reddit",

@@ -1,12 +1,11 @@
-"""The poller: makes the requests that the planner asks for, within the budget, and publishes what came back.
+"""The poller: makes the requests that the planner decides on, within the budget, and publishes what came back.
 
 It never ends by itself: whatever fails is logged, counted and tried again. One request is in flight at a time.
 """
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import structlog
@@ -37,29 +36,29 @@ from signalflow.reddit.protocol import (
     Unavailable,
     ask,
 )
+from signalflow.reddit.reddit_clock import RedditClock, moment, steady
+from signalflow.reddit.reports import Reports
 from signalflow.settings import Settings
 
 log = structlog.get_logger()
 
-# Longest sleep of the loop, in seconds: how late a changed timetable is noticed.
+# Longest sleep of the loop, in seconds: a changed configuration takes effect within this time.
 LONGEST_SLEEP = 1.0
-# The sources of a start are tried again after this many seconds when the database is away.
+# When the database is away at the start, it is asked again after this many seconds.
 DATABASE_RETRY = 5.0
-# After a longer standstill Reddit's listings no longer reach back to what is known.
+# After a longer standstill Reddit's listings no longer reach back to the posts that are known.
 OLDEST_DAYS = 60.0
-# How long publishing waits for a gap to be written down; after that polling goes on, and only the gap's own pages wait.
+# Publishing waits this many seconds for the ledger to record a gap. Then polling goes on; only the gap's pages wait.
 LEDGER_PATIENCE = 2.0
-# A smaller difference between our reckoning and an answer's time is the way of the answer; a larger one is followed by so much an answer,
-# in seconds.
-CLOCK_TOLERANCE = 2.0
-# What is asked only to hear the time; whether there is such a post does not matter.
+# The id in a request that is made only to learn Reddit's time. It does not matter whether there is such a post.
 ANY_ID = "1"
-# The Date header counts whole seconds and a clock may be off by 2 s without being corrected; what was created later than that is invalid.
+# The Date header has whole seconds, and a clock that is off by 2 s is not corrected. A post that seems to be created
+# later than that is invalid.
 FUTURE_TOLERANCE = timedelta(seconds=5)
 
 
 class Poller:
-    """Polls for as long as `run` runs."""
+    """Polls while `run` runs. The planner's clock is Reddit's: posts, polls and gaps have its times."""
 
     def __init__(
         self,
@@ -81,32 +80,28 @@ class Poller:
             listing_per_minute=settings.listing_requests_per_minute,
             refresh_ids_per_minute=settings.refresh_ids_per_minute,
         )
-        self._gap_writer = GapWriter(self.planner.gaps, ledger, _moment)
-        # Reddit's clock minus the steady one of this process, in seconds; its wall clock may be wrong.
-        self._reddit_minus_steady = 0.0
+        self._gap_writer = GapWriter(self.planner.gaps, ledger)
+        self._reports = Reports(config)
+        self._reddit_clock = RedditClock()
         self._started_at = clock()
+        # When the requests of the last minute started.
         self._starts: list[float] = []
-        # What the configuration has not been told yet, and which subreddits it knows as readable.
-        self._polled: dict[str, datetime] = {}
-        self._states: dict[str, str] = {}
-        self._readable: set[str] = set()
         self._run_id = uuid4().hex[:8]
         self._polls = 0
 
     async def run(self) -> None:
-        """Take over from whoever polled before, then poll until cancelled."""
+        """Take over from the poller before, then poll until cancelled."""
         await self._take_over()
         async with asyncio.TaskGroup() as group:
             group.create_task(_for_ever(self._step))
             group.create_task(_for_ever(self._gap_writer.step))
             group.create_task(_for_ever(self._exchange_config))
 
-    def now(self) -> float:
-        """The planner's clock: Reddit's, in epoch seconds, as it is that of posts, of looks and of gaps."""
-        return _steady() + self._reddit_minus_steady
-
     async def _take_over(self) -> None:
-        """Read subreddits, known posts and open gaps. Waits for the database: without them an old post would be published as new."""
+        """Read subreddits, known posts and open gaps.
+
+        Waits for the database: without the known posts an old post would be published as new.
+        """
         knows_time = False
         while True:
             try:
@@ -120,42 +115,35 @@ class Poller:
                 log.warning("take_over_waits", error=str(error))
                 await asyncio.sleep(DATABASE_RETRY)
                 continue
-            now = self.now()
-            self.planner.start(subreddits, known, gaps, now)
+            self.planner.start(subreddits, known, gaps, self._reddit_clock.now())
             log.info("poller_started", subreddits=len(subreddits), known_posts=len(known), open_gaps=len(gaps))
             return
 
     async def _learn_time(self) -> None:
-        """Wait for an answer of Reddit, whatever it says, and take its time: by a wrong clock an overlap would seem to be proven."""
+        """Set the clock from any answer of Reddit. With a wrong clock a page could seem to overlap when it does not."""
         while True:
-            await asyncio.sleep(self.budget.wait(_steady()))
+            await asyncio.sleep(self.budget.wait(steady()))
             page = await self._fetch(self.planner.fetch_of([ANY_ID]))
             if page is not None:
-                self._reddit_minus_steady = page.observed_at.timestamp() - _steady()
+                self._reddit_clock.set(page.observed_at)
                 self._started_at = page.observed_at
                 return
 
-    def _follow_time(self, answered_at: datetime) -> None:
-        """Follow Reddit's clock little by little: one odd answer must not turn the timetable over."""
-        ahead = answered_at.timestamp() - self.now()
-        if abs(ahead) > CLOCK_TOLERANCE:
-            self._reddit_minus_steady += math.copysign(CLOCK_TOLERANCE, ahead)
-
     async def _known_posts(self) -> Sequence[StoredPost]:
-        """The posts of the last two days; after a longer standstill of as many more days as it takes, so that the gap is seen."""
+        """The posts of the last two days, or of more days if there are none: a gap after a standstill must be seen."""
         days = HORIZON / 86400.0
-        now = _moment(self.now())
+        now = moment(self._reddit_clock.now())
         while not (known := await self._known.known_posts(now - timedelta(days=days))) and days < OLDEST_DAYS:
             days *= 2.0
         return known
 
     async def _step(self) -> float:
-        """At most one request; returns the seconds to sleep until the next."""
-        wait = self.budget.wait(_steady())
+        """Make at most one request; returns the seconds to sleep until the next step."""
+        wait = self.budget.wait(steady())
         if wait > 0:
             return min(wait, LONGEST_SLEEP)
-        now = self.now()
-        fetch = self.planner.next(now, self.budget.spacing(_steady()))
+        now = self._reddit_clock.now()
+        fetch = self.planner.next(now, self.budget.spacing(steady()))
         if fetch is None:
             return min(self.planner.wake(now), LONGEST_SLEEP)
         page = await self._fetch(fetch)
@@ -163,66 +151,58 @@ class Poller:
             try:
                 await self._take(fetch, page)
             except BaseException:
-                # The answer is lost: what it was about is asked for again.
-                fetch.failed(self.now())
+                # The answer is lost: the fetch is made again.
+                fetch.failed(self._reddit_clock.now())
                 raise
         return 0.0
 
     async def _fetch(self, fetch: Fetch) -> Page | None:
-        """Make the request; None when there was no answer, which budget and planner have been told then."""
-        self.budget.start(_steady())
+        """Make the request. Returns None when there was no answer; then the budget and the fetch know it already."""
+        self.budget.start(steady())
         self._count_start()
         outcome = "broken"
         try:
             page = await ask(self._client, fetch.request)
-            self.budget.succeeded(_steady(), page.rate_limit)
+            self.budget.succeeded(steady(), page.rate_limit)
             outcome = "ok"
             return page
         except RateLimited as error:
             outcome = "rate_limited"
-            wait = self.budget.rate_limited(_steady(), error.retry_after, error.rate_limit)
-            fetch.failed(self.now())
+            wait = self.budget.rate_limited(steady(), error.retry_after, error.rate_limit)
+            fetch.failed(self._reddit_clock.now())
             log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
         except SubredditUnavailable as error:
             outcome = "refused"
-            self.budget.refused(_steady())
-            fetch.refused(self.now())
-            if len(fetch.names) == 1:
-                self._readable.discard(fetch.names[0])
-                self._states[fetch.names[0]] = error.reason
+            self.budget.refused(steady())
+            fetch.refused(self._reddit_clock.now())
+            self._reports.refused(fetch.names, error.reason)
             log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[:1], reason=error.reason)
         except (Unavailable, Unauthorized) as error:
             outcome = "unauthorized" if isinstance(error, Unauthorized) else "unavailable"
-            self.budget.broke(_steady())
-            fetch.failed(self.now())
+            self.budget.broke(steady())
+            fetch.failed(self._reddit_clock.now())
             log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
         finally:
             if outcome == "broken":
-                # Cancelled, or an error that the client's contract does not name: the gate must not stay shut, nor the fetch be lost.
-                self.budget.broke(_steady())
-                fetch.failed(self.now())
+                # The request was cancelled, or the client raised an error that its contract does not name. The budget
+                # must not count it as in flight for ever, and the fetch must be made again.
+                self.budget.broke(steady())
+                fetch.failed(self._reddit_clock.now())
             REDDIT_REQUESTS.labels(kind=fetch.kind, outcome=outcome).inc()
         return None
 
     async def _take(self, fetch: Fetch, page: Page) -> None:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
-        self._follow_time(page.observed_at)
+        self._reddit_clock.follow(page.observed_at)
         posts = [post for post in page.posts if post.created_utc <= page.observed_at + FUTURE_TOLERANCE]
         if len(posts) < len(page.posts):
             log.warning("posts_from_the_future", count=len(page.posts) - len(posts), kind=fetch.kind)
-        findings = self.planner.judge(fetch, [seen(post) for post in posts], page.after, self.now())
+        findings = self.planner.judge(fetch, [seen(post) for post in posts], page.after, self._reddit_clock.now())
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publish(fetch, findings, posts, page.observed_at)
-        is_complete = self.planner.confirm(findings, confirmed, self.now())
-        # A combined listing silently leaves out members that it refuses: only a post, or an answer of its own, shows that one is readable.
-        shown = {post.subreddit.lower() for post in posts}
-        for name in fetch.names:
-            if is_complete:
-                self._polled[name] = page.observed_at
-            if name not in self._readable and (len(fetch.names) == 1 or name.lower() in shown):
-                self._readable.add(name)
-                self._states[name] = "ok"
-        self._gap_writer.nudge()
+        is_complete = self.planner.confirm(findings, confirmed, self._reddit_clock.now())
+        self._reports.answered(fetch.names, posts, page.observed_at, is_complete=is_complete)
+        self._gap_writer.wake()
 
     async def _publish(
         self, fetch: Fetch, findings: Findings, posts: Sequence[Post], observed_at: datetime
@@ -241,48 +221,39 @@ class Poller:
                 continue
             (POSTS_DISCOVERED if decision.is_new else POSTS_REFRESHED).inc()
             created = posts[decision.item].created_utc
-            # What was there before this poller, or was found in a gap, says nothing about how quick the polling is.
+            # A post from before this poller, or from a gap, says nothing about how quickly polling finds posts.
             if decision.is_new and fetch.shows_discovery_delay and created > self._started_at:
                 DISCOVERY_SECONDS.observe(max((observed_at - created).total_seconds(), 0.0))
         return confirmed
 
     async def _exchange_config(self) -> float:
-        """From time to time read the configured subreddits again, and report on them; an unreadable table keeps the last good ones."""
+        """Read the configured subreddits again every `config_refresh_seconds`, and report on them.
+
+        The subreddits stay as they are while the table cannot be read.
+        """
         await asyncio.sleep(self._settings.config_refresh_seconds)
         subreddits = await self._config.subreddits()
-        if self.planner.configure(subreddits, self.now()):
+        if self.planner.configure(subreddits, self._reddit_clock.now()):
             log.info("config_changed", subreddits=len(subreddits))
-        # A successor relies on what was polled: before a gap is written down, its page does not count.
-        polled = dict(self._polled) if self.planner.gaps.is_recorded else {}
-        states = dict(self._states)
-        await self._config.report(polled, states)
-        self._polled = {name: at for name, at in self._polled.items() if polled.get(name) != at}
-        self._states = {name: state for name, state in self._states.items() if states.get(name) != state}
+        # A successor begins from the reported polls. So they are reported only when every gap is recorded.
+        await self._reports.send(with_polls=self.planner.gaps.is_recorded)
         return 0.0
 
     def _count_start(self) -> None:
-        now = _steady()
+        now = steady()
         self._starts = [start for start in self._starts if now - start < 60.0] + [now]
         REDDIT_BUDGET_USED.set(len(self._starts))
 
 
 async def _for_ever(step: Callable[[], Awaitable[float]]) -> None:
-    """Repeat a step, sleeping as long as it says. No error ends it: it is logged, and the step is tried again."""
+    """Repeat a step, and sleep between for as long as it returns. An error is logged, and the step is tried again."""
     while True:
         try:
             pause = await step()
         except SignalflowError as error:
             log.warning("poller_step_failed", error=str(error), error_type=type(error).__name__)
             pause = LONGEST_SLEEP
-        except Exception:  # a fault of ours in one answer must not end all polling; it is logged in full
+        except Exception:  # a bug that one answer triggers must not end all polling; it is logged in full
             log.exception("poller_step_failed_unexpectedly")
             pause = LONGEST_SLEEP
         await asyncio.sleep(pause)
-
-
-def _moment(epoch_seconds: float) -> datetime:
-    return datetime.fromtimestamp(epoch_seconds, UTC)
-
-
-def _steady() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""What the poller needs from the rest of the application; it knows neither Kafka nor the database."""
+"""The protocols through which the poller uses the rest of the application. It knows neither Kafka nor the database."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,23 +15,23 @@ class PostPublisher(Protocol):
     """Where observations go."""
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
-        """Aligned with the input: True where the brokers confirmed. Does not raise for an outage."""
+        """Publish; returns for each envelope whether the brokers confirmed it. An outage raises nothing."""
         ...
 
 
 class GapLedger(Protocol):
-    """Where open stretches of listings are written down. Everything raises Retryable while it is away."""
+    """Records gaps. Every call raises Retryable while the ledger is away."""
 
     async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
-        """Write a gap down; returns its row. `newest`: posts created after it may be missing."""
+        """Record a gap; returns the id of its row. Posts created after `newest` may be missing."""
         ...
 
     async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
-        """Write down how far it was read."""
+        """Record how far a gap was read."""
         ...
 
     async def close_gap(self, record: int, outcome: Outcome) -> None:
-        """Write down how it ended."""
+        """Record how a gap ended."""
         ...
 
     async def open_gaps(self) -> Sequence[GapRecord]:
@@ -40,20 +40,26 @@ class GapLedger(Protocol):
 
 
 class ConfigSource(Protocol):
-    """Where the configured subreddits come from."""
+    """Gives the configured subreddits, and takes reports on them."""
 
     async def subreddits(self) -> Sequence[Subreddit]:
-        """Those to watch now, without the paused ones, with what was reported of them. Raises SignalflowError when unreadable."""
+        """The subreddits to watch now, without paused ones, with their last reported poll.
+
+        Raises SignalflowError when they cannot be read.
+        """
         ...
 
     async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
-        """When each was last in a listing whose new posts were all confirmed, and what is new about them: `ok`, or why Reddit refuses (a word)."""
+        """Report when each subreddit was last in a listing whose new posts were all confirmed, and changed states.
+
+        A state is `ok`, or one word that says why Reddit refuses the subreddit.
+        """
         ...
 
 
 class KnownSource(Protocol):
-    """What the database knows of posts."""
+    """Gives the posts that the database knows."""
 
     async def known_posts(self, since: datetime) -> Sequence[StoredPost]:
-        """The posts created since then. Times in epoch seconds. Raises Retryable while the database is away."""
+        """The posts created at or after `since`, with epoch seconds. Raises Retryable while the database is away."""
         ...

@@ -1,4 +1,4 @@
-"""What the poller asks of Reddit, whoever answers: Reddit itself, the simulator, or recorded answers."""
+"""The protocol of a Reddit client. Reddit itself, the simulator or recorded answers may stand behind it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ MAX_LIMIT = 100
 class Page:
     """The posts of one answer, in its order.
 
-    `after` is the fullname to ask the next page with, or None on the last one. `observed_at` is the moment the answer
-    arrived. `rejected` counts items that did not validate; they are logged and left out.
+    `after` is the fullname that the request for the next page needs, None on the last page. `observed_at` is the moment
+    the answer arrived. `rejected` counts items that did not validate; they are logged and left out.
     """
 
     posts: tuple[Post, ...]
@@ -30,7 +30,7 @@ class Page:
 
 
 class RateLimited(Retryable):
-    """429. Stop everything until max(`retry_after`, `rate_limit.reset`); either can be unknown."""
+    """A 429. No request may start for max(`retry_after`, `rate_limit.reset`) seconds; either can be unknown."""
 
     def __init__(self, message: str, retry_after: float | None = None, rate_limit: RateLimit = UNKNOWN_LIMIT) -> None:
         super().__init__(message, retry_after)
@@ -42,14 +42,14 @@ class Unavailable(Retryable):
 
 
 class Unauthorized(Retryable):
-    """The credentials were refused, or a fresh token was. Retryable, because an operator can change them on the other side."""
+    """Reddit refused the credentials or a fresh token. Retryable, because an operator can mend that at Reddit."""
 
 
 class SubredditUnavailable(Invalid):
-    """One of the names of a listing is private, banned, gone or unknown, or the names make too long a URL: bisect them.
+    """A listing is refused because of its names. The caller can bisect the names to find the one that is the reason.
 
-    `reason` is Reddit's own word where it gave one (private, banned, quarantined, gated), else ours (unknown, not_found,
-    forbidden, too_long).
+    One of them is private, banned, gone or unknown, or all together make the URL too long. `reason` is Reddit's word if
+    it gave one (private, banned, quarantined, gated), otherwise ours (unknown, not_found, forbidden, legal, too_long).
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -58,9 +58,9 @@ class SubredditUnavailable(Invalid):
 
 
 class RedditClient(Protocol):
-    """One request a call, none of its own accord and no waiting: the caller holds the budget.
+    """A client that makes one request per call, without retries and without waiting: the caller keeps the budget.
 
-    Raises RateLimited, Unavailable, Unauthorized, and for listings SubredditUnavailable; nothing else.
+    Raises RateLimited, Unavailable and Unauthorized, for listings also SubredditUnavailable, and nothing else.
     """
 
     async def listing(
@@ -70,7 +70,7 @@ class RedditClient(Protocol):
         ...
 
     async def info(self, ids: Sequence[str]) -> Page:
-        """The posts with these ids (bare, at most MAX_IDS), in no particular order; unknown ones are missing."""
+        """The posts with these ids (without `t3_`, at most MAX_IDS), in any order. Unknown ids are left out."""
         ...
 
     async def close(self) -> None:
@@ -79,7 +79,7 @@ class RedditClient(Protocol):
 
 
 async def ask(client: RedditClient, request: Request) -> Page:
-    """Make one request. Raises what RedditClient names."""
+    """Make one request. Raises the errors of RedditClient."""
     match request:
         case ListingRequest(names, after):
             return await client.listing(names, after=after)

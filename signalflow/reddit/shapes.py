@@ -1,4 +1,4 @@
-"""From Reddit's JSON to events.Post: the fields that we need, validated; all others are ignored."""
+"""Reads events.Post from Reddit's JSON. The fields that we need are validated, all others are ignored."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 from signalflow.errors import Invalid
 from signalflow.events import Body, Count, Int32, Post, PostId, Ratio, Short, SubredditName, Title, Url, storable
 
-# The answer's Date has whole seconds and our clock is believed while it is within 2 s of it, so a post made just now can
-# be up to 3 s ahead of its own observation.
+# The answer's Date has whole seconds, and our clock counts as right within 2 s of it. So a post that was just created
+# can be up to 3 s ahead of its own observation.
 FUTURE_TOLERANCE = timedelta(seconds=3)
 # Reddit opened in June 2005; a creation time before that is a missing or misread number.
 EARLIEST_CREATED = datetime(2005, 6, 1, tzinfo=UTC).timestamp()
@@ -25,7 +25,7 @@ _ID = re.compile(r"[0-9a-z]{1,13}")
 
 
 class RawPost(Struct, kw_only=True):
-    """The data of a t3 as Reddit sends it. A number or flag without which the post would be a guess has no default."""
+    """The data of a t3 as Reddit sends it. A number or flag that must not be guessed has no default."""
 
     id: PostId
     subreddit: SubredditName
@@ -49,7 +49,7 @@ _line_decoder = msgspec.json.Decoder(RawPost)
 
 
 def post_of(data: object, observed_at: datetime) -> Post:
-    """The post in a t3's data (the parsed JSON). Raises Invalid with the name of the field at fault, never with text."""
+    """The post in a t3's data (the parsed JSON). Raises Invalid, which names the field at fault but never its text."""
     try:
         raw = msgspec.convert(data, RawPost)
     except msgspec.ValidationError as error:
@@ -58,13 +58,13 @@ def post_of(data: object, observed_at: datetime) -> Post:
 
 
 def post_of_line(line: bytes, observed_at: datetime) -> Post:
-    """The post in one line of NDJSON. Raises Invalid as `post_of` does, and for what is no JSON."""
+    """The post in one line of NDJSON. Raises Invalid as `post_of` does, and for a line that is not JSON."""
     try:
         raw = _line_decoder.decode(line)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # msgspec refuses lone surrogates, which Reddit's JSON can hold; Python's own parser takes them.
+        # msgspec refuses lone surrogates, which Reddit's JSON may contain. Python's own parser accepts them.
         try:
             return post_of(json.loads(line), observed_at)
         except (ValueError, RecursionError) as error:
@@ -88,7 +88,7 @@ def _post(raw: RawPost, observed_at: datetime) -> Post:
     if created_utc > observed_at + FUTURE_TOLERANCE:
         ahead = (created_utc - observed_at).total_seconds()
         raise Invalid(f"created_utc is {ahead:.0f} s after the observation", field="created_utc")
-    # `edited` was a plain true before 2012: edited, but nobody knows when.
+    # For edits before 2012 Reddit sends only `true`: the time is unknown.
     edited_at = None if isinstance(raw.edited, bool) else datetime.fromtimestamp(raw.edited, UTC)
     return Post(
         id=raw.id,
@@ -111,5 +111,5 @@ def _post(raw: RawPost, observed_at: datetime) -> Post:
 
 
 def _text(text: str | None) -> str | None:
-    """Storable text; Reddit writes both null and "" for none (every link post has an empty selftext), we write None."""
+    """Storable text. Reddit writes null or "" for no text (every link post has an empty selftext); we write None."""
     return storable(text) if text else None

@@ -1,4 +1,4 @@
-"""Reads the subreddits to watch from a CSV file: the project's 115 defaults, or a file of the operator."""
+"""Reads the subreddits to watch from a CSV file: the 115 defaults of the project, or a file of the operator."""
 
 import csv
 import re
@@ -12,7 +12,7 @@ COLUMNS = ("name", "interval_seconds", "priority")
 PAUSED_COLUMN = "paused"
 MIN_INTERVAL, MAX_INTERVAL = 5, 86_400
 _NAME = re.compile(r"[A-Za-z0-9_]{2,21}|u_[A-Za-z0-9_-]{1,30}")
-# A name as people copy it from a sentence or from the address line.
+# A name as people copy it from a text or from the browser's address line.
 _AS_WRITTEN = re.compile(r"^(?:(?:https?://)?(?:[a-z]+\.)?reddit\.com)?/?(?:r/)?(?P<name>[^/]*)/?$", re.ASCII)
 # Listings that Reddit makes of many subreddits; their names look like subreddits.
 _NO_SUBREDDITS = frozenset({"all", "popular", "mod", "friends", "random", "randnsfw", "myrandom"})
@@ -24,7 +24,7 @@ def checked_name(text: str) -> str:
     name = match["name"] if match else ""
     if not _NAME.fullmatch(name):
         raise Invalid(
-            f"{text[:80]!r} is no name of a subreddit: 2 to 21 letters, digits and _, or u_ and a user", "name"
+            f"{text[:80]!r} is not the name of a subreddit: 2 to 21 letters, digits and _, or u_ and a user", "name"
         )
     if name.lower() in _NO_SUBREDDITS:
         raise Invalid(f"r/{name} is a listing of many subreddits: name the subreddits themselves", "name")
@@ -32,14 +32,16 @@ def checked_name(text: str) -> str:
 
 
 def checked_interval(text: str) -> int:
-    """Seconds between two looks. Raises Invalid unless this is a whole number from MIN_INTERVAL to MAX_INTERVAL."""
+    """Seconds between two polls. Raises Invalid unless this is a whole number from MIN_INTERVAL to MAX_INTERVAL."""
     if not (text.isascii() and text.isdigit() and len(text) < 9 and MIN_INTERVAL <= int(text) <= MAX_INTERVAL):
-        raise Invalid(f"{text!r} is no whole number from {MIN_INTERVAL} to {MAX_INTERVAL} seconds", "interval_seconds")
+        raise Invalid(
+            f"{text!r} is not a whole number from {MIN_INTERVAL} to {MAX_INTERVAL} seconds", "interval_seconds"
+        )
     return int(text)
 
 
 def checked_priority(text: str) -> Priority:
-    """The priority of this name. Raises Invalid when there is none."""
+    """The priority with this name. Raises Invalid when there is none."""
     for priority in PRIORITIES:
         if text == priority:
             return priority
@@ -47,7 +49,7 @@ def checked_priority(text: str) -> Priority:
 
 
 def checked_paused(text: str) -> bool:
-    """True for `true`, False for `false` and for nothing. Raises Invalid for anything else."""
+    """True for `true`, False for `false` and for an empty text. Raises Invalid for anything else."""
     if text.lower() not in ("", "true", "false"):
         raise Invalid(f"{text!r} is neither true nor false", PAUSED_COLUMN)
     return text.lower() == "true"
@@ -56,8 +58,8 @@ def checked_paused(text: str) -> bool:
 def read_subreddits(path: Path | None = None) -> list[WatchedSubreddit]:
     """The subreddits of a CSV file, or the defaults.
 
-    Columns: name, interval_seconds, priority and, optionally, paused. A name may occur once; names compare without
-    case. Raises Invalid, which names file, line and field of the first mistake.
+    The columns are name, interval_seconds, priority and, optionally, paused. A name may occur once, in any case. Raises
+    Invalid, which names file, line and field of the first mistake.
     """
     source = path or files("signalflow.data").joinpath("subreddits.csv")
     try:
@@ -76,7 +78,7 @@ def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
     rows: list[WatchedSubreddit] = []
     try:
         if sorted(set(reader.fieldnames or ()) - {PAUSED_COLUMN}) != sorted(COLUMNS):
-            raise Invalid(f"the header must be {','.join(COLUMNS)}, with {PAUSED_COLUMN} or without", "header")
+            raise Invalid(f"the header must be {','.join(COLUMNS)}, with or without {PAUSED_COLUMN}", "header")
         for row in reader:
             rows.append(_row(row))
             key = rows[-1].name.lower()
@@ -88,13 +90,13 @@ def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
     except Invalid as error:
         raise Invalid(f"{source}, line {max(reader.line_num, 1)}, {error.field}: {error}", error.field) from error
     except csv.Error as error:
-        # The count of the inner reader: that of DictReader lags behind when a line fails.
+        # The line number of the inner reader: DictReader has not counted the line that failed.
         raise Invalid(f"{source}, line {reader.reader.line_num}: {error}", "line") from error
     return rows
 
 
 def _row(row: dict[str | None, str | None]) -> WatchedSubreddit:
-    # DictReader puts surplus values under the key None, and None for missing values.
+    # DictReader puts surplus values under the key None, and gives None for missing values.
     if None in row or None in row.values():
         raise Invalid(f"the line must have {len(row) - (None in row)} values", "line")
     name, interval, priority, paused = ((row.get(column) or "").strip() for column in (*COLUMNS, PAUSED_COLUMN))

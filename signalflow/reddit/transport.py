@@ -1,9 +1,9 @@
-"""asyncpraw 8.0.3 / asyncprawcore 4.0.0 without its own ideas about waiting: the only code that touches their inner side.
+"""asyncpraw 8.0.3 and asyncprawcore 4.0.0 without their own retries and sleeps. Only this module uses their internals.
 
-asyncprawcore would repeat a request up to twice by itself, sleep up to 10 s before one, and fetch a token once for each of
-several concurrent callers. All three bypass the budget of the poller, which counts requests and decides when the next one
-goes out. So here every call is one attempt without a sleep, and the token is fetched once whoever waits for it. (aiohttp still
-sends a request again when the kept connection that it chose turns out to be closed: Reddit has not seen the first one then.)
+asyncprawcore by itself repeats a request up to twice, sleeps up to 10 s before one, and fetches a token for each of
+several concurrent callers. All three bypass the poller's budget, which counts requests and decides when the next one
+starts. Here every call is one attempt without a sleep, and concurrent callers share one fetch of the token. aiohttp
+still sends a request again when its kept-alive connection turns out to be closed; Reddit has not seen the first one.
 """
 
 import asyncio
@@ -26,14 +26,17 @@ from asyncprawcore.sessions import RetryStrategy
 from signalflow.metrics import REDDIT_REQUESTS
 from signalflow.reddit.answers import Answer
 
-# Renewed when nine tenths of its life are over, so that the one 401 per lifetime that asyncprawcore accepts is no normal case.
+# A token is renewed when nine tenths of its lifetime are over. Otherwise each token would end with a 401.
 TOKEN_LIFE_USED = 0.9
 NANOSECONDS = 1_000_000_000
 
 
 class Refused(ResponseException):
-    """Any answer but 200. Raised before asyncprawcore looks at it: its own classes read headers (Retry-After,
-    WWW-Authenticate) in ways that raise ValueError and KeyError on legal answers."""
+    """Any answer but a 200.
+
+    Raised before asyncprawcore reads the answer: its own classes read Retry-After and WWW-Authenticate in a way that
+    raises ValueError and KeyError for legal answers.
+    """
 
     def __init__(self, response: ClientResponse, answer: Answer, body: bytes) -> None:
         super().__init__(response)
@@ -48,19 +51,21 @@ class BadTokenAnswer(AsyncPrawcoreException):
 
 @dataclass(slots=True)
 class Exchange:
-    """What one API call sent and got, filled in while it runs."""
+    """The token that one API call sent and the answer that it got, set while the call runs."""
 
     token: str | None = None
     answer: Answer | None = None
 
 
-# The requestor is shared by all callers; the context tells which of them a request belongs to.
+# All callers share the requestor; the context tells to which of them a request belongs.
 _exchange: ContextVar[Exchange] = ContextVar("exchange")
 
 
 class ObservingRequestor(Requestor):
-    """Notes each answer's headers and arrival, refuses what is not 200, and uses the timeout of the settings (asyncprawcore
-    passes a constant of 16 s)."""
+    """Keeps the headers and the arrival of each answer, and raises Refused unless its status is 200.
+
+    It uses the timeout of the settings; asyncprawcore passes a constant of 16 s.
+    """
 
     def __init__(self, *, clock: Callable[[], datetime], timeout: float, **kwargs: Any) -> None:
         super().__init__(timeout=timeout, **kwargs)
@@ -70,7 +75,7 @@ class ObservingRequestor(Requestor):
     async def request(
         self, method: str, url: str, *, timeout: float | None = None, **kwargs: Any
     ) -> AsyncIterator[ClientResponse]:
-        """As Requestor.request; raises Refused besides RequestException. Counts token fetches, which no caller sees."""
+        """As Requestor.request, but also raises Refused. Counts fetches of tokens, which no caller sees."""
         is_token = url.endswith(ACCESS_TOKEN_PATH)
         outcome = "failed"
         try:
@@ -88,7 +93,7 @@ class ObservingRequestor(Requestor):
 
 
 class SharedTokenAuthorizer(ReadOnlyAuthorizer):
-    """App-only OAuth with one token fetch at a time: who waited for it shares its outcome, be it a token or an error."""
+    """App-only OAuth with one fetch of a token at a time. Callers that wait for it share its result, token or error."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -98,11 +103,11 @@ class SharedTokenAuthorizer(ReadOnlyAuthorizer):
         self._renew_at_ns = 0
 
     def is_valid(self) -> bool:
-        """Whether there is a token with a good part of its life left."""
+        """Whether there is a token that need not be renewed yet."""
         return self.access_token is not None and time.monotonic_ns() < self._renew_at_ns
 
     async def refresh(self) -> None:
-        """Fetch a token unless one came while waiting. Raises what the fetch that was waited for raised."""
+        """Fetch a token, or wait for a fetch that runs already. Then raise the error of that fetch, if it failed."""
         seen = self._fetches
         async with self._fetching:
             if self.is_valid():
@@ -116,7 +121,8 @@ class SharedTokenAuthorizer(ReadOnlyAuthorizer):
                 self._failure = error
                 raise
             finally:
-                # Only now: whoever came while this fetch ran has counted one less, and takes its outcome.
+                # Counted at the end: a caller that came while this fetch ran has seen the lower count, and so takes its
+                # result.
                 self._fetches += 1
 
     async def _fetch(self) -> None:
@@ -126,20 +132,23 @@ class SharedTokenAuthorizer(ReadOnlyAuthorizer):
             await super().refresh()
         except (KeyError, TypeError, AttributeError) as error:
             raise BadTokenAnswer("a field of the token is missing or has another type") from error
-        # asyncprawcore adds 10 s to the life that was granted.
+        # asyncprawcore adds 10 s to the lifetime that Reddit granted.
         life_ns = self._expiration_timestamp_ns - 10 * NANOSECONDS - started
         self._renew_at_ns = started + int(TOKEN_LIFE_USED * life_ns)
         if not self.is_valid():
             raise BadTokenAnswer("the token is null or already expired")
 
     def discard(self, token: str | None) -> None:
-        """Forget this token, which was refused; a newer one, fetched by another caller meanwhile, stays."""
+        """Forget this token, which was refused. A newer one, which another caller has fetched meanwhile, stays."""
         if self.access_token == token:
             self._clear_access_token()
 
 
 class _NoPacing(RateLimiter):
-    """The poller's budget paces; asyncprawcore's limiter is not safe under concurrency and fails on headers that are no numbers."""
+    """No pacing: the poller's budget does it.
+
+    asyncprawcore's limiter is not safe for concurrent calls, and fails on headers that are not numbers.
+    """
 
     async def delay(self) -> None:
         return
@@ -149,7 +158,7 @@ class _NoPacing(RateLimiter):
 
 
 class _OneAttempt(RetryStrategy):
-    """No repeats: each would be a request that the budget does not know of."""
+    """No retries: the budget would not count them."""
 
     def _sleep_seconds(self) -> float | None:
         return None
@@ -186,10 +195,10 @@ class PlainReddit(asyncpraw.Reddit):
         self._core = self._read_only_core = _PlainSession(authorizer=self.authorizer)
 
     async def exchange(self, path: str, params: dict[str, str | int]) -> tuple[object, Answer]:
-        """GET a path: the parsed JSON and the answer. Raises AsyncPrawcoreException.
+        """GET a path; returns the parsed JSON and the answer. Raises AsyncPrawcoreException.
 
-        A refused token is replaced and the call repeated once: that happens when Reddit revokes tokens, and leaves the
-        repeat uncounted by the caller, but not by x-ratelimit-used, which the budget follows.
+        When Reddit refuses the token, because it has revoked it, a new one is fetched and the call is repeated once.
+        The caller does not count the repeat, but x-ratelimit-used does, and the budget follows that.
         """
         exchange = Exchange()
         _exchange.set(exchange)
@@ -209,5 +218,5 @@ async def _body_of(response: ClientResponse) -> bytes:
     try:
         return await response.read()
     except (ClientError, TimeoutError):
-        # Status and headers say what to do; the body would only have named a reason.
+        # Status and headers say what to do. The body would only have named a reason.
         return b""

@@ -1,4 +1,4 @@
-"""The ledger of gaps: stretches of a listing that are not proven complete, kept so that a successor can go on with them."""
+"""The gap ledger. It keeps gaps so that another poller can go on with them after this one."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,19 +27,19 @@ async def open_gap(
     after: str | None,
     opened_at: datetime,
 ) -> int:
-    """Record a gap, before its next page is fetched. Returns its id."""
+    """Record a gap; returns the id of its row. The gap's pages are fetched only after this."""
     async with connection(pool) as writing:
         return int(await writing.fetchval(_OPEN, list(subreddits), list(anchor_ids), since, after, opened_at))
 
 
 async def advance_gap(pool: Pool, gap_id: int, after: str | None, pages: int) -> None:
-    """Record how far a gap was read. Raises Invalid when it is not open."""
+    """Record how far a gap was read. Raises Invalid when the gap is not open."""
     async with connection(pool) as writing:
         _must_have_changed(await writing.execute(_ADVANCE, gap_id, after, pages), gap_id)
 
 
 async def close_gap(pool: Pool, gap_id: int, outcome: Outcome) -> None:
-    """Record how a gap ended. Raises Invalid when it is not open."""
+    """Record how a gap ended. Raises Invalid when the gap is not open."""
     async with connection(pool) as writing:
         _must_have_changed(await writing.execute(_CLOSE, gap_id, outcome, utcnow()), gap_id)
 

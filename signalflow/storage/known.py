@@ -1,4 +1,4 @@
-"""What a poller takes over from the database: the posts that are known, with their newest observation."""
+"""Reads what a poller takes over from the database: the known posts with their newest observation."""
 
 from datetime import datetime
 
@@ -6,13 +6,14 @@ from signalflow.domain.known import StoredPost
 from signalflow.storage.pool import Pool, connection
 
 _KNOWN = """
-SELECT id, subreddit, created_utc, last_polled_at, current_score, current_comments, score_velocity, removed_by, edited_at
+SELECT id, subreddit, created_utc, last_polled_at, current_score, current_comments, score_velocity,
+       removed_by, edited_at
 FROM posts WHERE created_utc >= $1
 """
 
 
 async def known_posts(pool: Pool, since: datetime) -> list[StoredPost]:
-    """All posts created at or after `since`, in no order. Raises Retryable when the database is away."""
+    """All posts created at or after `since`, in any order. Raises Retryable when the database is away."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_KNOWN, since)
     return [

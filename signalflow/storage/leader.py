@@ -1,4 +1,4 @@
-"""The lock that lets one poller poll: a PostgreSQL advisory lock on a connection of its own."""
+"""The lock that a poller must hold: a PostgreSQL advisory lock on a connection of its own."""
 
 from contextlib import suppress
 from typing import Any
@@ -10,7 +10,7 @@ from signalflow.settings import Settings
 from signalflow.storage.advisory_locks import LOCK_SPACE, POLLER_LOCK
 from signalflow.storage.pool import DATABASE_ERRORS, session_settings, translated
 
-# A poller that cannot tell within this time whether it holds the lock must act as if it did not.
+# A poller that does not learn within this many seconds whether it holds the lock must act as if it did not.
 ANSWER_SECONDS = 5.0
 
 _TRY = f"SELECT pg_try_advisory_lock({LOCK_SPACE}, {POLLER_LOCK})"
@@ -24,14 +24,14 @@ SELECT EXISTS (
 
 
 class PollerLock:
-    """Held by one process per database. The lock lives as long as its connection: losing that is losing the lock."""
+    """Held by at most one process per database. A process that loses the lock's connection loses the lock."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connection: Any = None
 
     async def acquire(self) -> bool:
-        """Whether this process holds the lock now; False: another does. Raises Retryable when the database is away."""
+        """Take the lock; returns False when another process holds it. Raises Retryable when the database is away."""
         if await self.still_held():
             return True
         try:
@@ -50,7 +50,10 @@ class PollerLock:
         return held
 
     async def still_held(self) -> bool:
-        """Whether the lock is held, known within 5 s. False also when that cannot be known; `acquire` then says whether the database is away."""
+        """Whether this process holds the lock, answered within 5 s. False also when the database cannot be asked.
+
+        `acquire` tells these two cases apart.
+        """
         if self._connection is None:
             return False
         try:
@@ -62,11 +65,11 @@ class PollerLock:
         return held
 
     async def release(self) -> None:
-        """Give the lock up, if it is held."""
+        """Release the lock if this process holds it."""
         closing, self._connection = self._connection, None
         if closing is None:
             return
-        # Whatever goes wrong while closing, the connection is gone, and with it the lock.
+        # Even if closing fails, the connection is gone, and with it the lock.
         with suppress(*DATABASE_ERRORS, SignalflowError):
             await closing.close(timeout=ANSWER_SECONDS)
 

@@ -1,0 +1,39 @@
+"""Reddit's clock, as its answers show it. Posts have Reddit's times, and this machine's wall clock may be wrong."""
+
+import asyncio
+import math
+from datetime import UTC, datetime
+
+# A smaller difference, in seconds, is the time that an answer travels. A larger one is corrected by this per answer.
+CLOCK_STEP = 2.0
+
+
+class RedditClock:
+    """Reddit's time in epoch seconds, kept by the monotonic clock of the event loop. Not valid before `set`."""
+
+    def __init__(self) -> None:
+        self._minus_steady = 0.0
+
+    def now(self) -> float:
+        """Reddit's time now."""
+        return steady() + self._minus_steady
+
+    def set(self, answered_at: datetime) -> None:
+        """Take the time of an answer that has just arrived."""
+        self._minus_steady = answered_at.timestamp() - steady()
+
+    def follow(self, answered_at: datetime) -> None:
+        """Follow the time of answers step by step: one odd answer must not upset the times at which fetches are due."""
+        ahead = answered_at.timestamp() - self.now()
+        if abs(ahead) > CLOCK_STEP:
+            self._minus_steady += math.copysign(CLOCK_STEP, ahead)
+
+
+def steady() -> float:
+    """Seconds of the event loop's monotonic clock."""
+    return asyncio.get_running_loop().time()
+
+
+def moment(epoch_seconds: float) -> datetime:
+    """Epoch seconds as a date in UTC."""
+    return datetime.fromtimestamp(epoch_seconds, UTC)
