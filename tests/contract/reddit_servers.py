@@ -78,7 +78,7 @@ async def serve(handler: Handler) -> AsyncIterator[RedditServer]:
 
 
 class Script:
-    """A Reddit that answers well until told otherwise: `token` and `api` are called for the next requests, while there are any."""
+    """A Reddit that answers well, unless `token` or `api` has an entry: the next entry answers the next request."""
 
     def __init__(self) -> None:
         self.token: list[Handler] = []

@@ -56,7 +56,7 @@ class Client:
 
 @asynccontextmanager
 async def simulated(config: Config | None = None) -> AsyncIterator[Client]:
-    """A running simulator, by default with two hours of history and the clock stopped at EPOCH, and a client with a token."""
+    """A client with a token for a running simulator, by default with two hours of history and the clock at EPOCH."""
     config = config or Config(parameters=Parameters(epoch=EPOCH, history=7_200.0), speed=0.0)
     running = await start(config)
     try:

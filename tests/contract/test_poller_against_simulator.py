@@ -1,4 +1,4 @@
-"""The poller with the real client against the simulator: everything that can go wrong on the way, and that polling goes on after it."""
+"""The poller with the real client against the simulator: whatever goes wrong between them, polling goes on."""
 
 import asyncio
 import math
@@ -32,7 +32,8 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 NAMES = ("funny", "python", "askscience")
-# Quick enough for tests: 60 requests a second, five listings a second, a breaker of 0.15 s, a second between two observations of a post.
+# Fast enough for tests: 60 requests and five listings a second, a breaker of 0.15 s, one second between two published
+# observations of a post.
 SPACING = 1 / 60
 BREAKER_SECONDS = 0.15
 LISTINGS_PER_MINUTE = 300.0
@@ -428,7 +429,7 @@ async def test_what_kafka_did_not_confirm_is_sent_again(world: World) -> None:
 
 
 async def assert_nothing_new_is_reported(world: World) -> None:
-    """After the report that may have been under way, further ones tell of no newer look."""
+    """After the report that may be under way, further reports have no newer poll."""
     reports = world.reports
     await until(lambda: world.reports > reports + 1, "what was polled before to be reported")
     looked_at, reports = dict(world.polled), world.reports

@@ -1,4 +1,4 @@
-"""Whatever Reddit answers, the client raises one of the errors that say what to do, after one request, without a sleep."""
+"""Whatever Reddit answers, the client makes one request, does not sleep, and raises an error that says what to do."""
 
 import asyncio
 import gzip
@@ -233,7 +233,10 @@ async def test_a_wrong_local_clock_is_replaced_by_the_answers_date(
         async def no_date(request: web.Request) -> web.StreamResponse:
             body = json.dumps(EMPTY_LISTING).encode()
             assert request.transport is not None
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            head = (
+                f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+                "Connection: close\r\n\r\n"
+            )
             request.transport.write(head.encode() + body)  # type: ignore[attr-defined]
             request.transport.close()
             return web.Response()
@@ -249,8 +252,8 @@ async def test_a_wrong_local_clock_is_replaced_by_the_answers_date(
 
 def post(**changes: Any) -> dict[str, Any]:
     data = {
-        "id": "abc", "subreddit": "python", "author": "someone", "title": "secret title", "created_utc": NOW.timestamp(), "score": 1,
-        "num_comments": 0, "over_18": False, "is_self": True,
+        "id": "abc", "subreddit": "python", "author": "someone", "title": "secret title",
+        "created_utc": NOW.timestamp(), "score": 1, "num_comments": 0, "over_18": False, "is_self": True,
     }  # fmt: skip
     return {"kind": "t3", "data": data | changes}
 

@@ -1,4 +1,4 @@
-"""Paging, combined names and the other endpoints, as recorded or described of Reddit (reference, sections A2, A3 and F3)."""
+"""Paging, combined names and the other endpoints, as Reddit was recorded or describes them (sections A2, A3 and F3)."""
 
 import pytest
 

@@ -16,7 +16,8 @@ from tests.contract.simulator_api import EPOCH, Client, names, simulated
 Types = dict[str, set[str]]
 # Only moderators of a subreddit see these; an application-only reader never does.
 FOR_MODERATORS = {"approved", "ignore_reports", "removed", "spam"}
-# Of single recorded things: on the author's birthday, with flair templates, in the answer to /comments, or features long gone.
+# Only some recorded things have these: on the author's birthday, with flair templates, in answers to /comments, or from
+# features that no longer exist.
 OCCASIONAL = {
     "t3": {"author_cakeday", "link_flair_template_id", "num_duplicates"},
     "t1": {"depth"},

@@ -1,4 +1,4 @@
-"""Two workers, one real database, one simulator: one of them polls, whatever happens to leadership, lock and connections."""
+"""Two workers, a database and a simulator: one worker polls, whatever becomes of leadership, lock and connections."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -89,7 +89,8 @@ async def test_a_lock_lost_with_its_connection_is_taken_again_without_a_new_star
     poller = first._task
     connection = await asyncpg.connect(database_url)
     killed = await connection.fetchval(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND objid = $2",
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_locks "
+        "WHERE locktype = 'advisory' AND classid = $1 AND objid = $2",
         LOCK_SPACE,
         POLLER_LOCK,
     )

@@ -25,8 +25,8 @@ def test_every_command_has_help_and_json(app: Typer, command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["add", "not a name"], "no name of a subreddit"),
-        (["pause", "python", "a+b"], "no name of a subreddit"),
+        (["add", "not a name"], "not the name of a subreddit"),
+        (["pause", "python", "a+b"], "not the name of a subreddit"),
         (["add", "python", "--priority", "quick"], "fast"),
         (["add", "python", "--tier", "quick"], "fast"),
         (["priority", "python", "quick"], "fast"),

@@ -1,4 +1,4 @@
-"""A listing under a test's control, and a poller without I/O that asks the planner: for tests of completeness and of what is published."""
+"""A listing under a test's control, and a poller without I/O. The tests of the planner run on them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ def fast(*names: str, interval: float = 60) -> list[Subreddit]:
 
 @dataclass
 class World:
-    """Posts newest first, as listings show them. `refused` subreddits spoil every listing they are in.
+    """Posts newest first, as listings show them. Reddit refuses every listing with one of the `refused` subreddits.
 
-    `empty_answers`: so many listings come back without any posts, which is a fault that Reddit has.
+    The next `empty_answers` listings have no posts at all, as Reddit sometimes answers by mistake.
     """
 
     page_size: int = 100
@@ -68,8 +68,8 @@ class Harness:
     fetches: list[Fetch] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     is_ledger_away: bool = False
-    # Of every answer to a listing: whether a successor may begin from it.
-    looks: list[bool] = field(default_factory=list)
+    # For every answer to a listing, whether a successor may begin from it.
+    may_begin: list[bool] = field(default_factory=list)
 
     def write_ledger(self) -> None:
         while not self.is_ledger_away and (change := self.planner.gaps.change):
@@ -101,12 +101,12 @@ class Harness:
         for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
             if is_sent:
                 self.published.append((items[decision.item].id, decision.is_new, decision.with_body))
-        is_look = self.planner.confirm(findings, confirmed, self.world.now)
+        may_begin = self.planner.confirm(findings, confirmed, self.world.now)
         if isinstance(fetch, ListingFetch):
-            self.looks.append(is_look)
+            self.may_begin.append(may_begin)
 
     def run(self, seconds: float, sent: Callable[[str], bool] = lambda id_: True) -> None:
-        """Poll for so long, a second a round."""
+        """Poll for so many seconds, one round per second."""
         end = self.world.now + seconds
         while self.world.now < end:
             self.round(sent)

@@ -1,8 +1,11 @@
 """Two days of 115 subreddits in plain Python, and a poller that asks the planner: the oracle of test_simulated_day.
 
-The model is reddit.com's as far as it is published: 26 fast, 45 medium and 44 slow subreddits with 9.5, 5.7 and 1.9 posts a minute together,
-day and night (1 + 0.6 sin), bursts (8 times the rate for 20 minutes, in 3 of 10 subreddits a day), scores that rise as 1 - exp(-t / tau) to a
-lognormal height, some of them late, 19.5 % of posts gone within 36 hours and some of those back.
+The model is that of reddit.com as far as it is published:
+
+- 26 fast, 45 medium and 44 slow subreddits, with 9.5, 5.7 and 1.9 posts a minute together, by day and night
+  (1 + 0.6 sin), and with bursts (8 times the rate for 20 minutes, in 3 of 10 subreddits a day)
+- scores that rise as 1 - exp(-t / tau) to a lognormal height, some of them after a delay
+- 19.5 % of posts are gone within 36 hours, and some of them come back
 """
 
 import math
@@ -148,7 +151,7 @@ class Report:
 def run_day(
     model: Model, *, listing_per_minute: float, refresh_ids_per_minute: float, per_minute: float = 60
 ) -> Report:
-    """Poll the second day with the planner, the first one being known from the database."""
+    """Poll the second day with the planner. The posts of the first day are known from the database."""
     rng = random.Random(1)
     planner = Planner(listing_per_minute=listing_per_minute, refresh_ids_per_minute=refresh_ids_per_minute)
     budget = Budget(per_minute)
@@ -197,14 +200,14 @@ def run_day(
 
 
 def known_posts(post: ModelPost, rng: random.Random) -> StoredPost:
-    """A post of the first day as the database has it: last looked at some time in the half hour before, if it is as old."""
+    """A post of the first day as the database has it, last seen within the half hour before the second day."""
     at = max(post.created, DAY - rng.uniform(0, 1800))
     rising = post.score(at + 60) - post.score(at - 60)
     return StoredPost(post.id, post.subreddit, post.created, at, post.score(at), 0, rising == 0, rising / 120)
 
 
 def answer(model: Model, fetch: Fetch, at: float) -> tuple[list[Seen], str | None]:
-    """The answer to a fetch, noting in the model what it revealed."""
+    """The answer to a fetch. The model keeps what it revealed."""
     after = None
     request = fetch.request
     if isinstance(request, PostsRequest):
@@ -225,17 +228,20 @@ def answer(model: Model, fetch: Fetch, at: float) -> tuple[list[Seen], str | Non
 
 
 def fixed_cadence(model: Model) -> tuple[int, list[float]]:
-    """Refreshed ids of the second day, and seconds until a score above 200 was noticed, with looks at ages of 5 min, then each 30 min until an
-    hour, then each 120 min until a day. What the listings of the same day showed for free counts too."""
+    """Refreshed ids of the second day, and seconds until a score above 200 was noticed, with refreshes at fixed ages.
+
+    The ages are 5 min, then every 30 min until an hour, then every 120 min until a day. Scores that the listings of the
+    same day showed count too.
+    """
     marks = [300.0, 2100.0, 3900.0]
     while marks[-1] < DAY - 7200:
         marks.append(marks[-1] + 7200)
     ids, notice = 0, []
     for post in model.posts:
-        looks = [post.created + mark for mark in marks]
-        ids += sum(DAY <= at < 2 * DAY for at in looks)
+        refreshes = [post.created + mark for mark in marks]
+        ids += sum(DAY <= at < 2 * DAY for at in refreshes)
         crossed = post.passed_bar_at()
         if DAY <= crossed < 2 * DAY - 6 * 3600:
-            by_look = next((at for at in looks if post.score(at) > BAR), math.inf)
-            notice.append(min(by_look, post.bar_seen_in_listing_at) - crossed)
+            by_refresh = next((at for at in refreshes if post.score(at) > BAR), math.inf)
+            notice.append(min(by_refresh, post.bar_seen_in_listing_at) - crossed)
     return ids, sorted(notice)

@@ -52,7 +52,7 @@ def test_no_page_of_a_gap_is_fetched_before_the_ledger_has_it() -> None:
 
 
 @pytest.mark.parametrize("reappearing", [1, 2])
-def test_old_posts_that_reappear_are_no_proof_of_overlap(reappearing: int) -> None:
+def test_old_posts_that_reappear_do_not_prove_an_overlap(reappearing: int) -> None:
     run = harness(page_size=10)
     run.world.add(20)
     run.run(10)
@@ -100,7 +100,7 @@ def test_a_gap_that_reddit_no_longer_has_is_given_up_and_says_so() -> None:
     assert not run.planner.gaps
 
 
-def test_a_gap_whose_place_was_deleted_starts_again_from_the_top() -> None:
+def test_a_gap_that_continues_below_a_deleted_post_starts_again_from_the_top() -> None:
     run = harness(page_size=10)
     run.world.add(10)
     run.run(10)
@@ -118,7 +118,7 @@ def test_a_gap_whose_place_was_deleted_starts_again_from_the_top() -> None:
     assert run.gaps[-1] == "close proven"
 
 
-def test_a_short_answer_without_overlap_is_no_proof() -> None:
+def test_a_short_answer_without_overlap_proves_nothing() -> None:
     run = harness(page_size=10)
     run.world.add(10)
     run.run(10)
@@ -132,7 +132,7 @@ def test_a_short_answer_without_overlap_is_no_proof() -> None:
     assert set(run.new_ids()).issuperset(flood)
 
 
-def test_an_empty_answer_ends_no_gap() -> None:
+def test_an_empty_answer_does_not_close_a_gap() -> None:
     world = World(page_size=10, empty_answers=3)
     anchor = world.add(10, age=900)
     hole = world.add(20, age=600)
@@ -151,16 +151,16 @@ def test_an_empty_answer_ends_no_gap() -> None:
     assert not planner.gaps
 
 
-def test_an_empty_answer_is_no_look_and_opens_no_gap() -> None:
+def test_an_empty_answer_sets_no_anchor_and_opens_no_gap() -> None:
     run = harness()
     run.world.add(10)
     run.run(10)
     run.world.empty_answers = 1
-    run.looks.clear()
+    run.may_begin.clear()
     run.run(5)
-    assert run.looks == [False]
+    assert run.may_begin == [False]
     run.run(10)
-    assert run.looks[-1]
+    assert run.may_begin[-1]
     assert run.gaps == []
 
 
@@ -194,7 +194,7 @@ def test_a_gap_that_cannot_be_read_for_two_days_is_unreachable() -> None:
     assert run.gaps[-1] == "close unreachable"
 
 
-def test_a_gap_whose_group_is_taken_apart_while_its_page_is_on_the_way_is_read_all_the_same() -> None:
+def test_a_gap_is_read_although_its_group_was_dissolved_while_its_page_was_in_flight() -> None:
     run = harness(page_size=10)
     run.world.add(10)
     run.run(10)
@@ -272,7 +272,7 @@ def test_a_successor_publishes_no_known_post_as_new_and_finds_what_came_in_betwe
     assert run.gaps[-1] == "close proven"
 
 
-def test_a_successor_works_off_the_gap_of_a_killed_leader() -> None:
+def test_a_successor_reads_the_gap_of_a_killed_leader() -> None:
     world = World(page_size=10)
     anchor = world.add(10, age=900)
     hole = world.add(20, age=600)
@@ -289,7 +289,7 @@ def test_a_successor_works_off_the_gap_of_a_killed_leader() -> None:
 
 @pytest.mark.parametrize("behind", [60.0, 1000.0])
 @pytest.mark.parametrize("is_reported", [True, False])
-def test_a_successor_proves_each_subreddit_against_its_own_last_look(behind: float, is_reported: bool) -> None:
+def test_a_successor_proves_each_subreddit_against_its_own_last_poll(behind: float, is_reported: bool) -> None:
     # A refused listing had split the group, and the leader died after it had polled only one of the halves.
     world = World(page_size=10)
     known_b = world.add(10, "b", age=behind + 300)
@@ -308,7 +308,7 @@ def test_a_successor_proves_each_subreddit_against_its_own_last_look(behind: flo
     assert [group.names for group in planner.watchlist.groups] == [("a", "b")]
 
 
-def test_a_successor_opens_no_gap_where_every_last_look_is_recent() -> None:
+def test_a_successor_opens_no_gap_when_every_last_poll_is_recent() -> None:
     world = World()
     quiet = world.add(5, "b", age=40_000)
     busy = world.add(50, "a", age=140) + world.add(60, "a", age=5)
@@ -350,7 +350,7 @@ def test_a_forgotten_post_that_reappears_is_not_new() -> None:
 # --- what is published again
 
 
-def test_a_known_post_is_published_again_when_something_changed_and_once_more_to_say_that_it_rests() -> None:
+def test_a_changed_post_is_published_again_and_once_more_when_it_stops_changing() -> None:
     run = harness()
     (post,) = run.world.add(1)
     run.run(31)
@@ -532,7 +532,7 @@ def test_a_subreddit_that_catches_up_joins_the_others_only_with_what_it_found_co
     assert [group.names for group in planner.watchlist.groups] == [("a", "b")]
 
 
-def test_a_subreddit_that_was_empty_must_prove_its_first_flood() -> None:
+def test_a_subreddit_that_was_empty_opens_a_gap_when_its_first_posts_overflow_a_page() -> None:
     run = harness(page_size=10)
     run.run(10)
     flood = run.world.add(25)
@@ -541,7 +541,7 @@ def test_a_subreddit_that_was_empty_must_prove_its_first_flood() -> None:
     assert (run.gaps[0], run.gaps[-1]) == ("open", "close proven")
 
 
-def test_taking_a_group_apart_and_together_again_misses_nothing_and_opens_no_gap() -> None:
+def test_splitting_and_merging_a_group_misses_nothing_and_opens_no_gap() -> None:
     run = harness(fast(*"abcdefgh"))
     for name in "abcdefgh":
         run.world.add(5, name)
@@ -557,7 +557,7 @@ def test_taking_a_group_apart_and_together_again_misses_nothing_and_opens_no_gap
 
 
 @pytest.mark.parametrize("is_split", [True, False])
-def test_a_flood_while_groups_change_is_still_noticed(is_split: bool) -> None:
+def test_an_overflow_while_groups_change_is_noticed(is_split: bool) -> None:
     run = harness(fast("a", "b", "c", "d"), page_size=10)
     for name in "abcd":
         run.world.add(10, name)
@@ -664,7 +664,7 @@ def test_after_an_overflow_the_group_is_polled_about_twice_as_often() -> None:
     assert group.interval <= 0.6 * before
 
 
-def test_a_fetch_that_keeps_failing_does_not_keep_the_others_from_their_turn() -> None:
+def test_a_fetch_that_keeps_failing_does_not_delay_the_others() -> None:
     run = harness([*fast("a"), Subreddit("b", 180, "medium")])
     for _ in range(200):
         run.round(works=lambda fetch: "a" not in fetch.names)

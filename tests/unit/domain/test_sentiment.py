@@ -109,9 +109,11 @@ WORDS = st.one_of(
     [
         # 2.4 becomes 1.2; that of the next word changes it again, to 0.6; and so does that of the last.
         "sgtm but gg slap",
-        # Before the "but" too: the second word has the halved value of the first and stays as it is, the first is halved twice.
+        # The same before the "but": the second word has the halved value of the first. It stays as it is, and the first
+        # is halved twice.
         "pretty accepted but",
-        # So long that shortcuts for repetition are taken: with values that meet, without, and with words that look at those after them.
+        # Long enough for the shortcuts for repetition: with equal values, without, and with words that depend on the
+        # words after them.
         "good bad awful great nice joy kill love " * 65 + "but good bad awful great nice joy kill love " * 65,
         "sad but " + "good " * 1100,
         "a a a kind of joy a a a kind joy a a a no fun a a a no l " * 60,
@@ -191,7 +193,7 @@ def test_a_full_token_cache_changes_no_result() -> None:
     "piece", ["not good ", "good bad but ", "NO l ", "but l no ", "😂    ", "but 👌", "kiss of death ", "x" * 40_000]
 )
 def test_a_hostile_body_takes_milliseconds(piece: str) -> None:
-    """40,000 characters cost the original up to 43 s; 50 ms is the limit, and the best of three shows the code, not the machine."""
+    """The original takes up to 43 s for 40,000 characters. The limit is 50 ms for the best of three."""
     text = (piece * (40_000 // len(piece) + 1))[:40_000]
     seconds = []
     for _ in range(3):

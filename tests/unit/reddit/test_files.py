@@ -1,4 +1,4 @@
-"""Files of posts: what is read, what is refused and why, and that every valid line is confirmed once it counts as published."""
+"""Files of posts: what is read, what is rejected and why, and that a line counts as published when it is confirmed."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Reddit's JSON to Post. Expected values come from reddit.com's documented fields and the public data set's own lines."""
+"""From Reddit's JSON to Post. Expected values come from Reddit's documented fields and lines of the public data set."""
 
 import json
 from datetime import UTC, datetime, timedelta
