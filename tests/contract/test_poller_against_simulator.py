@@ -17,6 +17,7 @@ from msgspec import UNSET
 
 from signalflow.clock import utcnow
 from signalflow.domain import budget
+from signalflow.domain.backoff import Backoff
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import UNSETTLED, Gap
@@ -139,7 +140,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rules at a pace for tests."""
     monkeypatch.setattr(budget, "MAX_PER_MINUTE", 6000.0)
     monkeypatch.setattr(budget, "BREAKER_SECONDS", BREAKER_SECONDS)
-    monkeypatch.setattr(budget, "FIRST_BACKOFF", 0.15)
+    monkeypatch.setattr(budget, "UNNAMED_WAITS", Backoff(first=0.15, most=budget.PUBLISHED_WINDOW))
     monkeypatch.setattr(budget, "SHORTEST_WAIT", 0.1)
     monkeypatch.setattr("signalflow.domain.known.PUBLISH_SPACING", PUBLISH_SPACING)
     monkeypatch.setattr("signalflow.domain.watchlist.SHORTEST_INTERVAL", 0.2)
