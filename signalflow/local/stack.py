@@ -64,8 +64,8 @@ class Stack:
         if "kafka" not in given:
             if self.settings.kafka_security != "plaintext":
                 raise Fatal(
-                    f"SIGNALFLOW_KAFKA_SECURITY={self.settings.kafka_security} is for a Kafka of yours: set SIGNALFLOW_KAFKA, or "
-                    "unset it; the one that `signalflow up` starts speaks plaintext on loopback"
+                    f"SIGNALFLOW_KAFKA_SECURITY={self.settings.kafka_security} is for a Kafka of yours: set "
+                    "SIGNALFLOW_KAFKA, or unset it; the one that `signalflow up` starts speaks plaintext on loopback"
                 )
             count = self.options.brokers
             self._kafka = EmbeddedKafka(root / "kafka", self.plan.brokers(count), self.plan.controllers(count))

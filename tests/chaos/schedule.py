@@ -44,7 +44,7 @@ class Planned:
 
 
 def plan(seed: int, minutes: float, only: Sequence[str] = (), *, short: bool = False) -> dict[Lane, list[Planned]]:
-    """The faults of a run by lane, in order; equal for equal arguments. `only`: words, one of which a kind must contain."""
+    """The faults of a run by lane, in order; equal for equal arguments. A kind must contain one word of `only`."""
     rnd = random.Random(f"plan {seed}")
     chosen = [
         fault

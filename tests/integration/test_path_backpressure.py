@@ -32,7 +32,8 @@ def settings(settings: Settings) -> Settings:
 def row(post: int, moment: int) -> Outgoing:
     at = START + timedelta(minutes=moment)
     enriched = Enriched(
-        id=f"b{post}", subreddit="python", author=None, title="A post", url=None, permalink=None, flair=None, over_18=False,
+        id=f"b{post}", subreddit="python", author=None, title="A post", url=None, permalink=None, flair=None,
+        over_18=False,
         created_utc=START, first_seen_at=START, observed_at=at, emitted_at=at, current_score=moment, current_comments=0,
         current_ratio=None, score_velocity=None, comment_velocity=None, trending_score=0.0, is_trending=False,
         nlp=TextFeatures(sentiment_score=0.0, sentiment_label="neutral", keywords=[]), removed_by=None, late=False,

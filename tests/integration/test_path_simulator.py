@@ -19,9 +19,11 @@ from tests.integration.workers import WorkerProcess, count, eventually, fetch_al
 
 WARM_UP_SECONDS = 10.0
 STRETCH_SECONDS = 25.0
-# Enough for every group to have been listed again after a post was made (slow priority: 50 s at most, 30 s in practice).
+# Enough for every group to have been listed again after a post was made (slow priority: 50 s at most, 30 s in
+# practice).
 SETTLE_SECONDS = 30.0
-# Longest time from a score's reading in the simulator until its answer has arrived, on two cores that everything here shares.
+# Longest time from a score's reading in the simulator until its answer has arrived, on two cores that everything here
+# shares.
 ANSWER_SECONDS = 5.0
 
 

@@ -50,7 +50,8 @@ def test_nothing_happens_without_the_setting(kills: list[tuple[int, int]]) -> No
 
 
 def test_a_process_that_reaches_its_point_is_gone_at_once() -> None:
-    code = "from signalflow.fail_points import arm, reach; arm('dlq.after_commit'); reach('dlq.after_commit'); print('alive')"
+    name = "dlq.after_commit"
+    code = f"from signalflow.fail_points import arm, reach; arm('{name}'); reach('{name}'); print('alive')"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=ROOT)
     assert (process.returncode, process.stdout) == (-signal.SIGKILL, b"")
 

@@ -11,12 +11,18 @@ OUTAGE = "tests/integration/test_path_outage.py"
 KILLS = "tests/integration/test_path_kills.py"
 
 # Longer than a commit takes: a test has the time to kill the worker between the two.
-LATER = "__import__('asyncio').get_running_loop().call_later(10, lambda *send: __import__('asyncio').ensure_future({send}), {arguments})\n"
+LATER = (
+    "__import__('asyncio').get_running_loop().call_later("
+    "10, lambda *send: __import__('asyncio').ensure_future({send}), {arguments})\n"
+)
 
 
 @dataclass(frozen=True)
 class Defect:
-    """In the module at `path`, `old` (found once) becomes `new`. `caught_by`: tests without servers; `caught_with_servers`: others."""
+    """In the module at `path`, `old` (found once) becomes `new`.
+
+    `caught_by` are tests without servers, `caught_with_servers` the others.
+    """
 
     name: str
     path: str
@@ -31,7 +37,9 @@ DEFECTS = (
         "a batch is acknowledged before its commit",
         "signalflow/streams/batch_loop.py",
         "            batch = Batch(events)\n",
-        "            batch = Batch(events)\n            for event in events:\n                await self._stream.ack(event)\n",
+        "            batch = Batch(events)\n"
+        "            for event in events:\n"
+        "                await self._stream.ack(event)\n",
         (
             f"{CONSUME}::test_nothing_is_acknowledged_before_the_commit_has_returned",
             f"{CONSUME}::test_a_fatal_error_leaves_the_loop_with_nothing_acknowledged_and_nothing_waited_for",

@@ -79,7 +79,7 @@ async def test_an_exception_never_acknowledges_the_record_that_raised_it(
 
 
 def test_no_agent_uses_take() -> None:
-    """After an exception in its body, `take` waits for itself for ever and blocks the stop, or acknowledges the batch."""
+    """After an exception in its body, `take` waits for itself for ever, or acknowledges the batch."""
     for folder in ("signalflow/streams", "agents", "tables"):
         for path in (ROOT / folder).rglob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 """The races in which Faust 0.15.3 loses messages at rebalances (docs/decisions/faust-cures.md), each provoked.
 
-Every test also runs the unmodified class and sees the loss: when that part fails, upstream is mended and the cure can go.
+Every test also runs the unmodified class and sees the loss. When that part fails, upstream is mended and the cure can
+go.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ def make_app() -> faust.App:
 
 
 class SeekingConsumer:
-    """A message arrives during this consumer's seek as the conductor delivers it: flow control first, then the queue."""
+    """A message arrives during its seek, as the conductor delivers it: flow control first, then the queue."""
 
     def __init__(self, app: faust.App, queue: Any) -> None:
         self._app, self._queue = app, queue
@@ -105,7 +106,8 @@ async def test_a_recovery_whose_step_ran_out_of_time_begins_anew_instead_of_endi
     recovery.signal_recovery_start.set()
     task = asyncio.create_task(recovery._restart_recovery.fun(recovery))
     try:
-        done, _ = await asyncio.wait({task, waiter := asyncio.create_task(recovered.wait())}, timeout=5, return_when="FIRST_COMPLETED")  # fmt: skip
+        waiter = asyncio.create_task(recovered.wait())
+        done, _ = await asyncio.wait({task, waiter}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
         assert (waiter in done, task.done()) == (goes_on, not goes_on)
         assert app.flow_control.is_active() == goes_on
     finally:
@@ -455,6 +457,7 @@ async def test_a_rebalance_does_not_wait_for_what_was_given_back(
         await asyncio.sleep(0)
     for message in messages:
         consumer.give_back(message)
-    # Faust looks again by itself only after a second; and it swallows a cancellation, so a time limit around it would tell nothing.
+    # Faust looks again by itself only after a second. It swallows a cancellation, so a time limit around it would tell
+    # nothing.
     done, _ = await asyncio.wait({empty}, timeout=0.5)
     assert empty in done

@@ -61,9 +61,9 @@ class LetterOut(BaseModel):
     failed_at: datetime
     stored_at: datetime
     state: ShownState = Field(
-        description="`dead`: open. `replayed`: sent back, and not processed yet. `dead_again`: sent back, and failed again "
-        "as the letter `next_id`. `resolved`: processed after a replay, or discarded (`resolved_by` and `reason` say by "
-        "whom and why)."
+        description="`dead`: open. `replayed`: sent back, and not processed yet. `dead_again`: sent back, and failed "
+        "again as the letter `next_id`. `resolved`: processed after a replay, or discarded (`resolved_by` and `reason` "
+        "say by whom and why)."
     )
     whole: bool = Field(
         description="False when it was too large to be kept whole, or malformed: it cannot be replayed."

@@ -139,7 +139,11 @@ const WORKER_COLUMNS = [
 
 function workersTable(workers) {
   if (!workers.available) return unavailable(workers);
-  if (!workers.items.length) return emptyState("No worker reports", "Start one with `signalflow up`, or with `faust -A signalflow worker` and the settings of this installation");
+  if (!workers.items.length)
+    return emptyState(
+      "No worker reports",
+      "Start one with `signalflow up`, or with `faust -A signalflow worker` and the settings of this installation",
+    );
   return table(WORKER_COLUMNS, workers.items, workerRow);
 }
 
