@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 from uuid import UUID
 
 import mode
@@ -23,6 +22,7 @@ from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.pool import Pool
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
+from signalflow.streams.faust_types import RunStream
 from signalflow.streams.timers import guarded
 
 log = structlog.get_logger()
@@ -103,7 +103,7 @@ def register(
     topic = raw_bytes_topic(app, TopicNames.of(settings).posts_dlq)
 
     @app.agent(topic, name="dlq", supervisor_strategy=mode.CrashingSupervisor)
-    async def dlq(stream: Any) -> None:
+    async def dlq(stream: RunStream) -> None:
         await run_batch_loop(app, stream, handler_of(), GATHERING, name="dlq", guard=settings.contiguity_guard)
 
     @app.timer(interval=SETTLE_EVERY_SECONDS, on_leader=True, name="dlq_settle")

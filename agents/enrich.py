@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import mode
 import structlog
@@ -19,6 +18,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
+from signalflow.streams.faust_types import RunStream
 from signalflow.streams.state_table import State, StateTable
 from signalflow.streams.unit_of_work import Unit, write_unit
 from signalflow.streams.watermarks import Watermarks
@@ -137,5 +137,5 @@ def register(app: Application, settings: Settings, handler_of: Callable[[], Enri
     gathering = Gathering(settings.enrich_max_records, settings.enrich_max_records, settings.enrich_gather_seconds)
 
     @app.agent(topic, name="enrich", supervisor_strategy=mode.CrashingSupervisor)
-    async def enrich(stream: Any) -> None:
+    async def enrich(stream: RunStream) -> None:
         await run_batch_loop(app, stream, handler_of(), gathering, name="enrich", guard=settings.contiguity_guard)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import mode
 
@@ -19,6 +18,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_or_reject
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
+from signalflow.streams.faust_types import RunStream
 
 # Rows of one flush whose latency is measured: enough for a quantile, and no cost that grows with the load.
 MOST_TIMED_ROWS = 50
@@ -82,5 +82,5 @@ def register(app: Application, settings: Settings, handler_of: Callable[[], Sink
     gathering = Gathering(settings.sink_max_records, settings.sink_max_records_behind, settings.sink_max_seconds)
 
     @app.agent(topic, name="sink", supervisor_strategy=mode.CrashingSupervisor)
-    async def sink(stream: Any) -> None:
+    async def sink(stream: RunStream) -> None:
         await run_batch_loop(app, stream, handler_of(), gathering, name="sink", guard=settings.contiguity_guard)

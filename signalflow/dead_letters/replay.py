@@ -115,17 +115,19 @@ async def replay(
     replay_id = await begin_replay(
         pool, by=request.by, wanted=request.wanted, only=request.only, policy=request.policy, most=request.most
     )
-    run = _Run(pool, settings, request, replay_id, ids, progress)
+    sending = _Replay(pool, settings, request, replay_id, ids, progress)
     try:
-        await run.all()
+        await sending.send_all()
     finally:
-        await run.producer.close()
-    await finish_replay(pool, replay_id, run.outcome)
-    log.info("dead_letters_replayed", replay=replay_id, by=request.by, sent=run.sent, outcome=run.outcome)
-    return ReplayReport(replay_id, ids, run.sent, len(run.passed_over), run.failed_again, run.outcome)
+        await sending.producer.close()
+    await finish_replay(pool, replay_id, sending.outcome)
+    log.info("dead_letters_replayed", replay=replay_id, by=request.by, sent=sending.sent, outcome=sending.outcome)
+    return ReplayReport(replay_id, ids, sending.sent, len(sending.passed_over), sending.failed_again, sending.outcome)
 
 
-class _Run:
+class _Replay:
+    """One replay: sends its letters in order, and waits for each of them under the policy `stop`."""
+
     def __init__(
         self, pool: Pool, settings: Settings, request: ReplayRequest, replay_id: int, ids: list[int], progress: Progress
     ) -> None:
@@ -136,7 +138,7 @@ class _Run:
         self.passed_over: list[int] = []
         self.outcome: Outcome = "completed"
 
-    async def all(self) -> None:
+    async def send_all(self) -> None:
         one_by_one = self._request.policy == "stop"
         rate = self._settings.dlq_replay_rate
         at_once = 1 if one_by_one else max(1, min(MOST_AT_ONCE, int(rate)))
@@ -175,7 +177,7 @@ class _Run:
     async def _send(self, taken: list[LockedLetter]) -> Mapping[int, tuple[int, int]]:
         """Send these letters, confirmed; partition and offset of each. One that its topic refuses is left out."""
         try:
-            return await self._send_all(taken)
+            return await self._send_to_topics(taken)
         except Invalid as error:
             if len(taken) == 1:
                 log.warning("replay_refused", letter=taken[0].id, error=str(error))
@@ -185,7 +187,7 @@ class _Run:
             sent |= await self._send([letter])
         return sent
 
-    async def _send_all(self, taken: list[LockedLetter]) -> dict[int, tuple[int, int]]:
+    async def _send_to_topics(self, taken: list[LockedLetter]) -> dict[int, tuple[int, int]]:
         sent: dict[int, tuple[int, int]] = {}
         for topic in sorted({letter.topic for letter in taken}):
             partitions = await self.producer.partitions_of(topic)
@@ -193,15 +195,15 @@ class _Run:
             for letter in taken:
                 if letter.topic == topic:
                     # Where every producer puts the key, so that the record meets the state of its post.
-                    place = partition_for(letter.key, partitions) if letter.key else letter.partition % partitions
-                    batches.setdefault(place, []).append(letter)
+                    partition = partition_for(letter.key, partitions) if letter.key else letter.partition % partitions
+                    batches.setdefault(partition, []).append(letter)
             spans = await self.producer.send(
-                topic, {place: [replayed_record(letter) for letter in letters] for place, letters in batches.items()}
+                topic, {number: [replayed_record(letter) for letter in letters] for number, letters in batches.items()}
             )
-            for place, found in spans.items():
+            for partition, found in spans.items():
                 for span in found:
                     for index in range(span.last - span.first + 1):
-                        sent[batches[place][span.start + index].id] = (place, span.first + index)
+                        sent[batches[partition][span.start + index].id] = (partition, span.first + index)
         return sent
 
 
@@ -221,20 +223,20 @@ async def settle(pool: Pool, settings: Settings) -> None:
     later.
     """
     names = TopicNames.of(settings)
-    following = {names.posts_raw: names.posts_enriched, names.posts_enriched: names.posts_dlq}
+    next_topic = {names.posts_raw: names.posts_enriched, names.posts_enriched: names.posts_dlq}
     # A letter passes at most three topics.
-    for _ in range(len(following) + 1):
-        places = await watched_partitions(pool)
-        if not places:
+    for _ in range(len(next_topic) + 1):
+        watched = await watched_partitions(pool)
+        if not watched:
             return
-        committed = await committed_offsets(settings, places)
-        next_places = {place: (following[place[0]], place[1]) for place in places if place[0] in following}
-        ends = await end_offsets(settings, set(next_places.values())) if next_places else {}
-        for place in places:
-            if place in next_places:
-                after = next_places[place]
-                await watch_in_next_topic(pool, place, committed[place], after, ends[after])
-            elif place[0] == names.posts_dlq:
-                await resolve_passed(pool, place, committed[place])
-        if await watched_partitions(pool) == places:
+        committed = await committed_offsets(settings, watched)
+        after = {(topic, number): (next_topic[topic], number) for topic, number in watched if topic in next_topic}
+        ends = await end_offsets(settings, set(after.values())) if after else {}
+        for partition in watched:
+            if partition in after:
+                following = after[partition]
+                await watch_in_next_topic(pool, partition, committed[partition], following, ends[following])
+            elif partition[0] == names.posts_dlq:
+                await resolve_passed(pool, partition, committed[partition])
+        if await watched_partitions(pool) == watched:
             return

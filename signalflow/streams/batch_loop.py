@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 
@@ -22,8 +22,9 @@ from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
 from signalflow.kafka.records import KafkaRecord
-from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, HOLES, RECORDS, UNIT_SECONDS
-from signalflow.streams.faust_consumer import first_offset
+from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, RECORDS, UNIT_SECONDS
+from signalflow.streams.contiguity import ContiguityGuard
+from signalflow.streams.faust_types import RunEvent, RunStream, StreamApp
 
 log = structlog.get_logger()
 
@@ -50,7 +51,7 @@ class Gathering:
 class Batch:
     """Records of one generation of the assignment, by partition, in offset order."""
 
-    def __init__(self, events: list[Any]) -> None:
+    def __init__(self, events: list[RunEvent]) -> None:
         self.events = events
         self.topic: str = events[0].message.topic
         self.generation: int = events[0].message.generation_id
@@ -90,7 +91,7 @@ class GiveBack(Exception):
 class Ownership:
     """Whether the generation that a batch belongs to is still the current one."""
 
-    def __init__(self, app: Any, generation: int) -> None:
+    def __init__(self, app: StreamApp, generation: int) -> None:
         self._app = app
         self.generation = generation
 
@@ -104,36 +105,14 @@ class Ownership:
             raise GiveBack
 
 
-class ContiguityGuard:
-    """The last guard against silent loss: within a partition and a generation, no offset may be skipped."""
-
-    def __init__(self, start_offsets: dict[Any, int]) -> None:
-        self._start_offsets = start_offsets
-        self._generation = -1
-        self._next: dict[Any, int] = {}
-
-    def admit(self, message: Any) -> None:
-        """Raises Fatal when an offset was skipped. Lower offsets are repetitions and are welcome."""
-        if message.generation_id != self._generation:
-            self._generation, self._next = message.generation_id, {}
-        # The start moves on only when retention has removed records; the consumer has reported them.
-        start = self._start_offsets.get(message.tp)
-        expected = self._next.get(message.tp, start)
-        if expected is not None and start is not None:
-            expected = max(expected, start)
-        first = first_offset(message)
-        if expected is not None and first > expected:
-            HOLES.inc()
-            raise Fatal(
-                f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due. The worker "
-                "stops so that a restart reads the records between from the last commit. If the topic has lost them "
-                "for good, start once with SIGNALFLOW_CONTIGUITY_GUARD=false"
-            )
-        self._next[message.tp] = max(message.offset + 1, expected or 0)
-
-
 async def run_batch_loop(
-    app: Any, stream: Any, handler: Handler[WorkT], gathering: Gathering, *, name: str, guard: bool = True
+    app: StreamApp,
+    stream: RunStream,
+    handler: Handler[WorkT],
+    gathering: Gathering,
+    *,
+    name: str,
+    guard: bool = True,
 ) -> None:
     """Take every event of the stream through the handler, for as long as the agent lives.
 
@@ -145,15 +124,21 @@ async def run_batch_loop(
 
 class _BatchLoop(Generic[WorkT]):
     def __init__(
-        self, app: Any, stream: Any, handler: Handler[WorkT], gathering: Gathering, name: str, guard: bool
+        self,
+        app: StreamApp,
+        stream: RunStream,
+        handler: Handler[WorkT],
+        gathering: Gathering,
+        name: str,
+        guard: bool,
     ) -> None:
         self._app, self._stream, self._handler, self._gathering, self._name = app, stream, handler, gathering, name
         self._guard = ContiguityGuard(app.consumer.start_offsets) if guard else None
-        self._queue: asyncio.Queue[Any] = asyncio.Queue(QUEUED_RUNS)
+        self._queue: asyncio.Queue[RunEvent | Exception] = asyncio.Queue(QUEUED_RUNS)
         # Nothing of this generation may be acknowledged any more.
         self._given_up_generation = -1
         # Events that were taken from the queue and are neither acknowledged nor given back.
-        self._in_hand: list[Any] = []
+        self._in_hand: list[RunEvent] = []
 
     async def run(self) -> None:
         pump = asyncio.create_task(self._fill_queue())
@@ -168,9 +153,11 @@ class _BatchLoop(Generic[WorkT]):
             with contextlib.suppress(asyncio.CancelledError):
                 await pump
             while not self._queue.empty():
-                self._in_hand.append(self._queue.get_nowait())
+                item = self._queue.get_nowait()
+                if not isinstance(item, Exception):
+                    self._in_hand.append(item)
             # Nobody will acknowledge these events. Without this, the worker's stop would wait for them for ever.
-            self._give_back([event for event in self._in_hand if not isinstance(event, Exception)])
+            self._give_back(self._in_hand)
 
     async def _fill_queue(self) -> None:
         """Move the stream's events to a queue that can be waited for with a time limit.
@@ -186,7 +173,7 @@ class _BatchLoop(Generic[WorkT]):
             if not self._app.should_stop:
                 await self._queue.put(Fatal("the stream ended by itself"))
 
-    async def _gather(self) -> list[Any]:
+    async def _gather(self) -> list[RunEvent]:
         """Wait for a first event, then gather until the batch is due or the flow stops."""
         events = self._in_hand
         events.append(_event(await self._queue.get()))
@@ -205,7 +192,7 @@ class _BatchLoop(Generic[WorkT]):
             count += _record_count(events[-1])
         return events
 
-    def _keep_ours(self, events: list[Any]) -> list[Any]:
+    def _keep_ours(self, events: list[RunEvent]) -> list[RunEvent]:
         """The events of the current generation, and none when the flow has stopped; the others are given back."""
         generation = self._app.consumer_generation_id
         if Ownership(self._app, generation).draining():
@@ -218,7 +205,7 @@ class _BatchLoop(Generic[WorkT]):
             self._give_back([event for event in events if event.message.generation_id != generation])
         return ours
 
-    async def _process(self, events: list[Any]) -> None:
+    async def _process(self, events: list[RunEvent]) -> None:
         """Prepare, commit and acknowledge one batch."""
         started = time.monotonic()
         owned = Ownership(self._app, self._app.consumer_generation_id)
@@ -238,22 +225,21 @@ class _BatchLoop(Generic[WorkT]):
         RECORDS.labels(agent=self._name).inc(len(batch))
         UNIT_SECONDS.labels(agent=self._name).observe(time.monotonic() - started)
 
-    def _give_back(self, events: list[Any]) -> None:
+    def _give_back(self, events: list[RunEvent]) -> None:
         """Leave events unacknowledged and stop waiting for them: their offsets stay uncommitted, so they come again."""
         for event in events:
             self._app.consumer.give_back(event.message)
         GIVEN_BACK.labels(agent=self._name).inc(sum(_record_count(event) for event in events))
 
 
-def _event(item: Any) -> Any:
+def _event(item: RunEvent | Exception) -> RunEvent:
     if isinstance(item, Exception):
         raise item
     return item
 
 
-def _record_count(event: Any) -> int:
-    value = event.message.value
-    return len(value) if isinstance(value, list) else 1
+def _record_count(event: RunEvent) -> int:
+    return len(event.message.value)
 
 
 async def _commit_until_done(handler: Handler[WorkT], work: WorkT, owned: Ownership, name: str) -> None:

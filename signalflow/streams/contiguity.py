@@ -1,0 +1,37 @@
+"""The last guard against silent loss: it stops the worker when an offset was skipped."""
+
+from collections.abc import Mapping
+
+from faust.types import TP
+
+from signalflow.errors import Fatal
+from signalflow.metrics import HOLES
+from signalflow.streams.faust_types import RunMessage
+
+
+class ContiguityGuard:
+    """Checks that no offset is skipped within a partition and a generation of the assignment."""
+
+    def __init__(self, start_offsets: Mapping[TP, int]) -> None:
+        self._start_offsets = start_offsets
+        self._generation = -1
+        self._next: dict[TP, int] = {}
+
+    def admit(self, message: RunMessage) -> None:
+        """Raises Fatal when an offset was skipped. Lower offsets are repetitions and are welcome."""
+        if message.generation_id != self._generation:
+            self._generation, self._next = message.generation_id, {}
+        # The start moves on only when retention has removed records; the consumer has reported them.
+        start = self._start_offsets.get(message.tp)
+        expected = self._next.get(message.tp, start)
+        if expected is not None and start is not None:
+            expected = max(expected, start)
+        first = message.value[0].offset
+        if expected is not None and first > expected:
+            HOLES.inc()
+            raise Fatal(
+                f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due. The worker "
+                "stops so that a restart reads the records between from the last commit. If the topic has lost them "
+                "for good, start once with SIGNALFLOW_CONTIGUITY_GUARD=false"
+            )
+        self._next[message.tp] = max(message.offset + 1, expected or 0)

@@ -1,0 +1,80 @@
+"""What the batch loop uses of Faust, as types: Faust's own carry none."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+from faust.types import TP
+
+from signalflow.kafka.records import KafkaRecord
+
+
+class RunMessage(Protocol):
+    """A run of records that travels through Faust as one message. `offset` is that of its last record."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def tp(self) -> TP: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def generation_id(self) -> int: ...
+    @property
+    def value(self) -> list[KafkaRecord]: ...
+
+
+class RunEvent(Protocol):
+    """An event of a stream whose topic is delivered in runs."""
+
+    @property
+    def message(self) -> RunMessage: ...
+
+
+class RunStream(Protocol):
+    """The stream of an agent."""
+
+    def noack(self) -> "RunStream":
+        """The same stream, whose events are not acknowledged by themselves."""
+        ...
+
+    def events(self) -> AsyncIterator[RunEvent]:
+        """The events, one run of records each."""
+        ...
+
+    async def ack(self, event: RunEvent) -> object:
+        """Acknowledge every record of a run."""
+        ...
+
+
+class FlowControl(Protocol):
+    """Whether records flow to the agents."""
+
+    def is_active(self) -> bool: ...
+
+
+class RunConsumer(Protocol):
+    """The consumer of a worker, as the batch loop uses it."""
+
+    @property
+    def start_offsets(self) -> Mapping[TP, int]:
+        """Where the current assignment began to read, by source partition."""
+        ...
+
+    def give_back(self, message: RunMessage) -> None:
+        """Wait no longer for a message that nobody will acknowledge."""
+        ...
+
+
+class StreamApp(Protocol):
+    """The application, as the batch loop uses it."""
+
+    @property
+    def consumer(self) -> RunConsumer: ...
+    @property
+    def flow_control(self) -> FlowControl: ...
+    @property
+    def should_stop(self) -> bool: ...
+    @property
+    def consumer_generation_id(self) -> int: ...
