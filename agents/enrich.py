@@ -26,12 +26,12 @@ from tables.post_state import decode_state, encode_state
 
 log = structlog.get_logger()
 
-# A unit of 1,000 records computes for 50 ms. The sink's statements must not wait so long for their turn.
+# Computing a unit of 1,000 records takes 50 ms. The sink's statements must not wait so long for their turn.
 RECORDS_A_TURN = 50
 
 
 class Defect(Invalid):
-    """A defect of ours that one record reveals. It must not hold up all other records, again after each restart."""
+    """A defect of this code that one record reveals. It must not hold up all other records, again at each restart."""
 
 
 class States:
@@ -62,7 +62,7 @@ class States:
 
 @dataclass
 class EnrichWork:
-    """What one batch gives: the dead letters of its bad records, and the unit of work of the others."""
+    """The result of one batch: the dead letters of its bad records, and the unit of work of the others."""
 
     letters: list[DeadLetter] = field(default_factory=list)
     unit: Unit = field(default_factory=Unit)

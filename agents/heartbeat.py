@@ -11,13 +11,13 @@ from signalflow.storage.workers import HEARTBEAT_SECONDS, forget_worker, heartbe
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
 
-# A stop does not wait longer than this for a database that is away; the heartbeat then ages.
+# A stop waits no longer than this for a database that is away. The worker's row then stays, and ages.
 FAREWELL_SECONDS = 1.0
 
 
 def register(app: Application, resources: ResourcesOf, is_polling: Callable[[], bool], *, can_poll: bool) -> None:
     """Add the timer to the app."""
-    # Set once this process has written its row: a process that ended before it had a pool has no row to delete.
+    # Set once this process has written its row: a process that ends before it has a pool has no row to delete.
     written = asyncio.Event()
 
     @app.timer(interval=HEARTBEAT_SECONDS, name="heartbeat")

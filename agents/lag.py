@@ -1,4 +1,4 @@
-"""A timer that measures how far behind a worker is, also while it reads nothing because it cannot write."""
+"""A timer that measures how far behind a worker is, even while it reads nothing because it cannot write."""
 
 from signalflow.metrics import CONSUMER_LAG, RECORDS_HELD
 from signalflow.streams.app import Application, source_topics
@@ -10,7 +10,7 @@ EVERY_SECONDS = 2.0
 def register(app: Application) -> None:
     """Add the timer to the app.
 
-    It asks one question at a time: while the brokers are away, more would only queue up in front of the fetches.
+    It sends one request at a time: while the brokers are away, more would only queue up in front of the fetches.
     """
 
     @app.timer(interval=EVERY_SECONDS, name="lag")

@@ -20,7 +20,7 @@ from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from signalflow.streams.faust_types import RunStream
 
-# Rows of one flush whose latency is measured: enough for a quantile, and no cost that grows with the load.
+# Rows of one flush whose latency is measured: enough for a quantile, at a cost that does not grow with the load.
 MOST_TIMED_ROWS = 50
 
 

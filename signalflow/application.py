@@ -39,13 +39,13 @@ from web.worker import views
 log = structlog.get_logger()
 
 AnswerT = TypeVar("AnswerT")
-# A stop in order takes seconds; Kubernetes would kill after 30.
+# An orderly stop takes seconds. Kubernetes kills a process after 30.
 STOP_SECONDS = 20.0
 
 
 @dataclass
 class Resources:
-    """What the parts of one worker share. Made when the worker starts, since connections belong to its event loop."""
+    """What the parts of one worker share. Made when the worker starts: connections belong to its event loop."""
 
     pool: Pool
     producer: ConfirmedProducer
@@ -95,7 +95,10 @@ class Worker(Application):
         )
 
     async def _prepare_topics(self) -> dict[str, UUID]:
-        """Topics and local state that fit each other; the topics' ids. Raises Retryable while Kafka is away."""
+        """Create missing topics, and make local state fit them; returns the topics' ids.
+
+        Raises Retryable while Kafka is away.
+        """
         created = await create_topics(self.settings)
         if created:
             log.info("topics_created", topics=created)
@@ -103,7 +106,7 @@ class Worker(Application):
         return await topic_ids_of(self.settings, (spec.name for spec in topic_specs(self.settings)))
 
     async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        """Do this work, and trying again while Kafka is away: nobody may be there to restart the worker."""
+        """Do this work. Try again while Kafka is away: nobody may be there to restart the worker."""
         while True:
             try:
                 return await work()
@@ -112,9 +115,9 @@ class Worker(Application):
                 await asyncio.sleep(KAFKA_AWAY_SECONDS)
 
     async def stop(self) -> None:
-        """Stop, and end the process in any case: while brokers are away Faust's own stop may wait for them without end.
+        """Stop, and end the process in any case: while brokers are away, Faust's own stop may wait for them forever.
 
-        What was not committed then is delivered again, as after a kill.
+        Records that were not committed are then delivered again, as after a kill.
         """
         end_process_after(STOP_SECONDS)
         await super().stop()
@@ -129,7 +132,7 @@ class Worker(Application):
 
 
 def end_process_after(seconds: float) -> None:
-    """End this process with status 1 if it still runs after so many seconds.
+    """End this process with status 1 if it still runs after this many seconds.
 
     A thread does this, because the event loop may hang.
     """
@@ -144,7 +147,7 @@ def end_process_after(seconds: float) -> None:
 
 
 def _open_offsets(pool: Pool, topic_ids: Mapping[str, UUID]) -> OpenOffsets:
-    """How the limit of dead letters asks the database about earlier ones, without importing the database's adapter."""
+    """What the dead-letter limit calls for the offsets of earlier letters. The limit itself knows no database."""
 
     async def history(topic: str, partition: int, first: int, end: int) -> list[int]:
         return await open_offsets(pool, topic_ids[topic], partition, first, end)
@@ -155,7 +158,7 @@ def _open_offsets(pool: Pool, topic_ids: Mapping[str, UUID]) -> OpenOffsets:
 async def _check_schema_if_reachable(pool: Pool) -> None:
     """Raises Fatal for a schema that this code does not know.
 
-    While the database is away, the worker enriches all the same.
+    While the database is away, the worker enriches nevertheless.
     """
     try:
         await check_schema(pool)

@@ -15,5 +15,5 @@ def utcnow() -> datetime:
 
 
 def set_wrong(seconds: float) -> None:
-    """Let the clock of this process be ahead by so many seconds, or behind if negative."""
+    """Set the clock of this process ahead by this many seconds, or behind if negative."""
     _Offset.by = timedelta(seconds=seconds)

@@ -13,9 +13,9 @@ from signalflow.settings import Settings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-# Clocks of honest machines differ by seconds; one day also lets a simulator run ahead. Without a bound, one absurd time
-# would make every later observation of its post late. Times are compared with times in the log, never with a clock, so
-# that a second reading of the log decides the same.
+# Clocks of well-kept machines differ by seconds; one day also lets a simulator run ahead. Without a bound, one absurd
+# time would make every later observation of its post late. Times are compared with times in the log, never with a
+# clock, so that a second reading of the log decides the same.
 MOST_AHEAD = timedelta(days=1)
 MOST_AHEAD_US = MOST_AHEAD // MICROSECOND
 
@@ -72,8 +72,8 @@ class Enricher:
     ) -> tuple[Enriched, PostState | None]:
         """The enriched record, and the post's new state; None when the state does not change.
 
-        `known` gives the state before. It is not called for posts that bypass the table: backfilled posts, and posts
-        older than states are kept.
+        `known` gives the state before this observation. It is not called for posts that bypass the table: backfilled
+        posts, and posts older than states are kept.
         """
         post, observed_at = envelope.payload, envelope.metadata.observed_at
         created_us, observed_us = microseconds(post.created_utc), microseconds(observed_at)

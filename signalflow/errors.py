@@ -2,7 +2,7 @@
 
 
 class SignalflowError(Exception):
-    """Base of all errors of ours."""
+    """Base of this project's errors."""
 
 
 class Retryable(SignalflowError):
@@ -25,4 +25,4 @@ class Invalid(SignalflowError):
 
 
 class Fatal(SignalflowError):
-    """To go on would lose or damage data: stop the worker and commit nothing."""
+    """Going on would lose or damage data: stop the worker and commit nothing."""

@@ -30,7 +30,7 @@ Time = Annotated[datetime, Meta(tz=True)]
 Title = Annotated[str, Meta(max_length=600)]
 Body = Annotated[str, Meta(max_length=80_000)]
 Short = Annotated[str, Meta(max_length=4_096)]
-# Real posts link to more than 4,594 characters.
+# Real posts have links of more than 4,594 characters.
 Url = Annotated[str, Meta(max_length=40_000)]
 
 
@@ -212,7 +212,7 @@ class DeadLetter:
         return [(f"dlq_{name}", text.encode("utf-8", "replace")) for name, text in ours.items()]
 
 
-# What a replay adds to a record, and every topic on its way passes on.
+# The headers that a replay adds to a record. Agents copy them to what they make from it.
 ATTEMPT_HEADER = "attempt"
 ORIGIN_HEADER = "dlq_of"
 
@@ -223,7 +223,7 @@ def lineage(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, byte
 
 
 def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:
-    """How often a record was tried, from its `attempt` header; 1 when there is none or it is no number."""
+    """How often a record was tried, from its `attempt` header; 1 without this header or if it is not a number."""
     for name, value in headers:
         if name == ATTEMPT_HEADER and value.isdigit():
             return max(int(value[:9]), 1)

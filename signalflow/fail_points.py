@@ -39,20 +39,20 @@ def parse(setting: str) -> tuple[str, int]:
     """Name and count of `name` or `name:nth` (from 1). Raises ValueError for an unknown name or a count below 1."""
     name, _, nth = setting.partition(":")
     if name not in NAMES:
-        raise ValueError(f"{name!r} is no fail point; there are: {', '.join(sorted(NAMES))}")
+        raise ValueError(f"{name!r} is not a fail point; there are: {', '.join(sorted(NAMES))}")
     count = int(nth or "1")
     if count < 1:
-        raise ValueError(f"{setting!r}: count from 1")
+        raise ValueError(f"{setting!r}: the count starts at 1")
     return name, count
 
 
 def arm(setting: str) -> None:
-    """Let this process die where the setting says; an empty one disarms."""
+    """Arm the fail point of the setting; an empty setting disarms."""
     _Armed.name, _Armed.left = parse(setting) if setting else ("", 0)
 
 
 def reach(name: str) -> None:
-    """Kill this process with SIGKILL if `name` is armed and this is the time that was asked for."""
+    """Kill this process with SIGKILL if `name` is armed and has now been reached the nth time."""
     if name != _Armed.name:
         return
     _Armed.left -= 1

@@ -37,7 +37,7 @@ DEAD_LETTERS = Counter(
 )
 DEAD_LETTER_LIMIT_USED = Gauge(
     "signalflow_dead_letter_limit_used",
-    "How much of the limit of dead letters the worst partition has used when one came last; the worker stops above 1.",
+    "Share of the dead-letter limit that the worst partition had used at the last letter; the worker stops above 1.",
     ["topic"],
     registry=REGISTRY,
 )

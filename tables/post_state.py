@@ -1,4 +1,4 @@
-"""The table `post_state`: per post its last observations, as compact bytes that can be merged."""
+"""The table `post_state`: the last observations of each post, as compact bytes that can be merged."""
 
 import struct
 
@@ -15,9 +15,8 @@ _HEAD = struct.Struct("<Bqq")
 _OBSERVATION = struct.Struct("<qii")
 
 # Faust's defaults for RocksDB are 2 GiB of cache and 192 MiB of write buffers per partition. Ours come to 18 MiB with
-# 12 partitions: the states of 100,000 posts are 15 MiB, and four times as much memory reads no faster. Larger caches
-# fill for hours and look like a leak meanwhile: blocks of files that compaction removed stay in the cache until it is
-# full.
+# 12 partitions: the states of 100,000 posts are 15 MiB, and four times as much memory reads no faster. A larger cache
+# fills for hours and looks like a leak meanwhile: blocks of files that compaction removed stay in it until it is full.
 ROCKSDB_OPTIONS = {
     "block_cache_size": 1 << 19,
     "write_buffer_size": 1 << 19,

@@ -1,4 +1,4 @@
-"""Setting records aside: the one object through which an agent sends dead letters."""
+"""The one object through which an agent sends dead letters."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
@@ -40,14 +40,14 @@ class DeadLetters:
         self._limit = DeadLetterLimit(settings, open_offsets)
 
     def letter(self, record: KafkaRecord, error: Invalid, stage: Stage) -> DeadLetter:
-        """The dead letter of a record that failed with this error. It is only a value: nothing is sent or counted."""
+        """The dead letter of a record that failed with this error. Only makes the value: sends and counts nothing."""
         return letter_of(record, error, stage=stage, worker=self._worker, now=utcnow(), topic_ids=self._topic_ids)
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """Send letters, each to the partition of its record; return when the brokers have confirmed all of them.
 
         Raises Fatal, with nothing sent, when the letters exceed the limit. Raises Retryable when the brokers are away:
-        send all of them again. Metrics and log count a letter only once it is confirmed.
+        the caller then sends all of them again. Metrics and log count a letter only once it is confirmed.
         """
         if not letters:
             return

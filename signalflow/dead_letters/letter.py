@@ -20,8 +20,8 @@ MOST_KEY_BYTES = 100_000
 MOST_LINK_BYTES = 100
 TRUNCATED = "dlq_truncated"
 HEADERS_DROPPED = "dlq_headers_dropped"
-# The first of the headers that `DeadLetter.dlq_headers` puts behind the original ones.
-_FIRST_OF_OURS = "dlq_topic"
+# The first header that `DeadLetter.dlq_headers` adds. The headers of dead letters follow the original ones.
+_FIRST_DLQ_HEADER = "dlq_topic"
 _MOST_OFFSET = 2**63 - 1
 _MOST_INT = 2**31 - 1
 NO_IDS: Mapping[str, UUID] = MappingProxyType({})
@@ -60,10 +60,10 @@ def letter_of(
 
 
 def record_of(letter: DeadLetter) -> Outgoing:
-    """The record for the dead-letter topic: original key, value and headers, and ours behind them.
+    """The record for the dead-letter topic: original key, value and headers, followed by the headers `dlq_...`.
 
-    What the topic would refuse is cut, so that the worker can go on. The header `dlq_truncated` then gives the original
-    size of key and value in bytes, and `dlq_headers_dropped` the number of original headers.
+    A record that the topic would refuse is cut, so that the worker can go on. The header `dlq_truncated` then gives the
+    original size of key and value in bytes, and `dlq_headers_dropped` the number of original headers.
     """
     key, value, headers = letter.key, letter.value, list(letter.headers)
     if sum(len(name) + len(content) for name, content in headers) > MOST_HEADER_BYTES:
@@ -81,16 +81,16 @@ def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Sequence[
     A letter without a topic id gets the substitute id of its topic.
     """
     names = [name for name, _ in headers]
-    if _FIRST_OF_OURS not in names:
-        raise MalformedDeadLetter(f"no header {_FIRST_OF_OURS}", field=_FIRST_OF_OURS)
-    # Original headers may have any name; ours come last, and the first of them only once.
-    start = len(names) - 1 - names[::-1].index(_FIRST_OF_OURS)
+    if _FIRST_DLQ_HEADER not in names:
+        raise MalformedDeadLetter(f"no header {_FIRST_DLQ_HEADER}", field=_FIRST_DLQ_HEADER)
+    # Original headers may have the same names. The headers of the letter come last, and each of them only once.
+    start = len(names) - 1 - names[::-1].index(_FIRST_DLQ_HEADER)
     ours = {name.removeprefix("dlq_"): content.decode("utf-8", "replace") for name, content in headers[start:]}
     try:
         topic = ours["topic"]
         stage = ours["stage"]
         if not 0 < len(topic) <= 249 or stage not in get_args(Stage):
-            raise ValueError(f"topic or stage is none: {topic[:80]!r}, {stage[:80]!r}")
+            raise ValueError(f"unknown topic or stage: {topic[:80]!r}, {stage[:80]!r}")
         failed_at = datetime.fromisoformat(ours["failed_at"])
         if failed_at.tzinfo is None:
             raise ValueError("failed_at has no time zone")
@@ -117,7 +117,7 @@ def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Sequence[
 
 def _number(text: str, least: int, most: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 19 or not least <= int(text) <= most:
-        raise ValueError(f"{text[:80]!r} is no number of {least} to {most}")
+        raise ValueError(f"{text[:80]!r} is not a number from {least} to {most}")
     return int(text)
 
 

@@ -1,8 +1,8 @@
 """The limit of dead letters: after a bad deploy the worker stops, instead of setting a whole topic aside.
 
-Letters are counted per partition and by offset, so a retry or a redelivery counts nothing twice. They are counted
-before they are sent: nothing of a batch that exceeds the limit is written or acknowledged. The database tells which
-letters earlier processes sent, so a worker that is started again stops at the same record.
+Letters are counted by partition and offset, so a retry or a redelivery counts nothing twice. They are counted before
+they are sent: when a batch exceeds the limit, none of it is written or acknowledged. The database tells which letters
+earlier processes sent, so a restarted worker stops at the same record.
 """
 
 import asyncio
@@ -19,9 +19,10 @@ from signalflow.settings import Settings
 
 log = structlog.get_logger()
 
-# Offsets of the open dead letters of a topic's partition, from the first number to below the second. Raises Retryable.
+# Called with topic, partition, first offset and end: the offsets, from first to below end, that have an open dead
+# letter. Raises Retryable.
 OpenOffsets = Callable[[str, int, int, int], Awaitable[Iterable[int]]]
-# Enrichment does not depend on the database: when it does not answer in this time, the limit does without it.
+# Enrichment does not depend on the database. If there is no answer within this time, the limit does without it.
 HISTORY_SECONDS = 1.0
 
 
@@ -39,24 +40,24 @@ class Limit:
         return max(self.in_row, self.window)
 
     def used(self, bad: Sequence[int], offset: int) -> tuple[float, str]:
-        """How much of the limit is used at `offset`, and that in words; it is exceeded above 1.
+        """The share of the limit that is used at `offset`, and the same in words. Above 1 the limit is exceeded.
 
         `bad`: the sorted offsets of all bad records.
         """
-        place = bisect_right(bad, offset)
+        upto = bisect_right(bad, offset)
         worst, words = 0.0, ""
         if self.share:
-            count = place - bisect_left(bad, offset - self.window + 1)
+            count = upto - bisect_left(bad, offset - self.window + 1)
             worst = count / (self.share * self.window)
             words = f"{count} of the last {self.window} records (SIGNALFLOW_DLQ_LIMIT_SHARE={self.share:g})"
         if self.in_row:
-            run = 1
-            while run < min(place, self.in_row) and bad[place - 1 - run] == offset - run:
-                run += 1
-            # A run of this length exceeds the limit already.
-            used = run / max(self.in_row - 1, 0.5)
+            row = 1
+            while row < min(upto, self.in_row) and bad[upto - 1 - row] == offset - row:
+                row += 1
+            # `in_row` bad records exceed the limit already, so one less uses all of it.
+            used = row / max(self.in_row - 1, 0.5)
             if used > worst:
-                worst, words = used, f"{run} records in a row (SIGNALFLOW_DLQ_LIMIT_IN_ROW={self.in_row})"
+                worst, words = used, f"{row} records in a row (SIGNALFLOW_DLQ_LIMIT_IN_ROW={self.in_row})"
         return worst, words
 
 
@@ -96,9 +97,9 @@ class DeadLetterLimit:
                 log.error("dead_letter_limit", topic=topic, partition=partition, offset=offset, reached=words)
                 raise Fatal(
                     f"{topic}[{partition}]: {words} cannot be processed; stopping at offset {offset} before the topic "
-                    f"is set aside. The last error: {errors[offset][:200]}. Nothing is lost, and a start goes on from "
-                    "the last commit: mend the cause first; or, if the records are at fault, raise the limit or switch "
-                    "it off with 0 (docs/operations.md, `signalflow dlq stats`)"
+                    f"is set aside. The last error: {errors[offset][:200]}. Nothing is lost: a restart goes on from "
+                    "the last commit. Remove the cause first; or, if the records are at fault, raise the limit or "
+                    "switch it off with 0 (docs/operations.md, `signalflow dlq stats`)"
                 )
         DEAD_LETTER_LIMIT_USED.labels(topic=topic).set(most)
         self._bad[topic, partition] = {offset for offset in known if offset > max(errors) - self._limit.reach}

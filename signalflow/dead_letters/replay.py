@@ -1,8 +1,8 @@
-"""Replaying dead letters: the original bytes go back to the topic they came from, as one attempt more.
+"""Replaying dead letters: the original bytes go back to the topic they came from, as one more attempt.
 
-A replay is bounded in count and rate, and each record in attempts. What became of a replayed record is told by the
-group's commits: once it has passed the record in its topic, and then everything that came of it in the topics that
-follow (all on the partition of the same number), without a new dead letter, the old one is resolved.
+A replay is bounded in count and rate, and each record in attempts. The consumer group's commits tell what became of a
+replayed record. Once the group has committed past the record in its topic, and past everything made from it in the
+topics that follow (always on the partition of the same number), without a new dead letter, the old one is resolved.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ from signalflow.storage.pool import Pool
 
 log = structlog.get_logger()
 
-# Rows that are locked and sent at once. Few, since a value may have a megabyte.
+# Letters that are locked and sent at once. Few, since a value may have a megabyte.
 MOST_AT_ONCE = 50
 ASK_SECONDS = 0.5
-# completed: all were sent, and under the policy `stop` all went through. stopped: one failed again. out_of_time: what
-# became of one was not known in time. interrupted: brokers or database went away, and the rest was not sent.
+# completed: all were sent, and under the policy `stop` all went through. stopped: one failed again. out_of_time: the
+# wait ended before the result of one was known. interrupted: brokers or database went away, and the rest was not sent.
 Outcome = Literal["completed", "stopped", "out_of_time", "interrupted"]
 Progress = Callable[[int, int], None]
 
@@ -49,8 +49,8 @@ Progress = Callable[[int, int], None]
 class ReplayRequest:
     """What to replay: the dead letters of a filter, or only one; the oldest first, at most `most`.
 
-    Policy `stop`: one by one, each must have gone through before the next is sent, and the first that fails again ends
-    it. `wait_seconds` bounds all of its waiting.
+    Policy `stop`: letters are sent one by one. Each must have gone through before the next is sent, and the first that
+    fails again ends the replay. `wait_seconds` bounds the whole wait.
     """
 
     by: str
@@ -65,7 +65,7 @@ class ReplayRequest:
 class ReplayReport:
     """How a replay went.
 
-    `ids`: the letters chosen, in the order of sending; `skipped` of them were being sent elsewhere or refused.
+    `ids`: the chosen letters, in the order of sending. `skipped` of them were being sent elsewhere or were refused.
     """
 
     replay_id: int | None
@@ -108,8 +108,7 @@ async def replay(
 
     Raises Invalid for a wrong request, Retryable without a database.
 
-    Harmless at any number of repetitions, and by any number of callers at once
-    (signalflow/storage/dead_letter_replays.py).
+    Safe to repeat, and safe with several callers at once (signalflow/storage/dead_letter_replays.py).
     """
     ids = await plan(pool, settings, request)
     replay_id = await begin_replay(
@@ -122,7 +121,7 @@ async def replay(
         await sending.producer.close()
     await finish_replay(pool, replay_id, sending.outcome)
     log.info("dead_letters_replayed", replay=replay_id, by=request.by, sent=sending.sent, outcome=sending.outcome)
-    return ReplayReport(replay_id, ids, sending.sent, len(sending.passed_over), sending.failed_again, sending.outcome)
+    return ReplayReport(replay_id, ids, sending.sent, len(sending.skipped), sending.failed_again, sending.outcome)
 
 
 class _Replay:
@@ -135,7 +134,7 @@ class _Replay:
         self._replay_id, self._ids = replay_id, ids
         self.producer = ConfirmedProducer(settings, f"{settings.app_id}-replay")
         self.sent, self.failed_again = 0, 0
-        self.passed_over: list[int] = []
+        self.skipped: list[int] = []
         self.outcome: Outcome = "completed"
 
     async def send_all(self) -> None:
@@ -150,7 +149,7 @@ class _Replay:
             try:
                 sent = await send_locked(self._pool, self._replay_id, ids, self._send)
                 self.sent += len(sent)
-                self.passed_over += [letter_id for letter_id in ids if letter_id not in sent]
+                self.skipped += [letter_id for letter_id in ids if letter_id not in sent]
                 self._progress(start + len(ids), len(self._ids))
                 if one_by_one and sent and not await self._went_through(ids[0], deadline):
                     return
@@ -171,11 +170,11 @@ class _Replay:
                 self.outcome = "out_of_time"
                 return False
             await asyncio.sleep(ASK_SECONDS)
-            # Not left to the worker's timer: there may be a database and brokers, and no leader at the moment.
+            # The timer of the workers alone is not enough: they may have no leader at the moment.
             await settle(self._pool, self._settings)
 
     async def _send(self, taken: list[LockedLetter]) -> Mapping[int, tuple[int, int]]:
-        """Send these letters, confirmed; partition and offset of each. One that its topic refuses is left out."""
+        """Send these letters; return the confirmed partition and offset of each, without those that a topic refuses."""
         try:
             return await self._send_to_topics(taken)
         except Invalid as error:
@@ -194,21 +193,21 @@ class _Replay:
             batches: dict[int, list[LockedLetter]] = {}
             for letter in taken:
                 if letter.topic == topic:
-                    # Where every producer puts the key, so that the record meets the state of its post.
+                    # Every producer chooses this partition for the key: there the record finds its post's state.
                     partition = partition_for(letter.key, partitions) if letter.key else letter.partition % partitions
                     batches.setdefault(partition, []).append(letter)
             spans = await self.producer.send(
                 topic, {number: [replayed_record(letter) for letter in letters] for number, letters in batches.items()}
             )
-            for partition, found in spans.items():
-                for span in found:
+            for partition, batch_spans in spans.items():
+                for span in batch_spans:
                     for index in range(span.last - span.first + 1):
                         sent[batches[partition][span.start + index].id] = (partition, span.first + index)
         return sent
 
 
 def replayed_record(letter: LockedLetter) -> Outgoing:
-    """The original key, value and headers, with the number of the new attempt and the letter that it comes from."""
+    """The original key, value and headers, with the number of the new attempt and a link to the letter."""
     original = [(name, value) for name, value in letter.headers if name not in (ATTEMPT_HEADER, ORIGIN_HEADER)]
     link = [(ATTEMPT_HEADER, str(letter.attempt + 1).encode()), (ORIGIN_HEADER, f"{letter.id}:{letter.token}".encode())]
     return Outgoing(letter.key, letter.value, [*original, *link])
@@ -217,10 +216,10 @@ def replayed_record(letter: LockedLetter) -> Outgoing:
 async def settle(pool: Pool, settings: Settings) -> None:
     """Find out what became of replayed letters.
 
-    Cheap when there are none; may run anywhere, any number of times at once.
+    Cheap when there are none. Several processes may do this at once.
 
-    Commits are asked for before ends: what the group has committed past has its results within an end that is asked for
-    later.
+    Commits are read before end offsets: the results of every record that the group had committed by then lie below
+    those ends.
     """
     names = TopicNames.of(settings)
     next_topic = {names.posts_raw: names.posts_enriched, names.posts_enriched: names.posts_dlq}

@@ -30,7 +30,7 @@ def ingest_file(settings: Settings, path: Path) -> dict[str, object]:
 
 
 @pytest.mark.timeout(400)
-async def test_all_real_posts_are_stored_once_with_stock_sentiment_and_twice_changes_nothing(
+async def test_all_real_posts_are_stored_once_with_stock_sentiment_and_loading_them_twice_changes_nothing(
     settings: Settings, shared_data: Path, tmp_path: Path
 ) -> None:
     path = shared_data / "real_posts_2013.ndjson.gz"
@@ -69,8 +69,7 @@ async def test_all_real_posts_are_stored_once_with_stock_sentiment_and_twice_cha
         enriched = TopicNames.of(settings).posts_enriched
 
         async def done_again() -> bool:
-            lag = await worker.metric("signalflow_records_total", 'agent="sink"')
-            return lag >= 2 * POSTS
+            return await worker.metric("signalflow_records_total", 'agent="sink"') >= 2 * POSTS
 
         await eventually(done_again, 120, worker.tail)
         assert await count(settings, "posts") == POSTS

@@ -1,4 +1,4 @@
-"""While the database is away a worker holds what its queues take and no more, and says how far behind it is."""
+"""While the database is away, a worker holds no more than its queues take, and its metrics say how far behind it is."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -19,13 +19,13 @@ from tests.integration.workers import WorkerProcess, count, eventually
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 POSTS, MOMENTS = 2_000, 25
-# Longer than the worker's timer takes to set its gauges anew.
+# Longer than the interval at which the worker sets its gauges.
 UNCHANGED_SECONDS = 5.0
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """One partition, whose queue is small beside what waits."""
+    """One partition: its queue is small compared with the records that wait."""
     return settings.model_copy(update={"topic_partitions": 1})
 
 
@@ -43,7 +43,7 @@ def row(post: int, moment: int) -> Outgoing:
 
 
 async def fill(settings: Settings, topic: str) -> int:
-    """Enriched records, waiting before the worker starts, so that it gets them in full runs; returns how many."""
+    """Publish enriched records before the worker starts, so that it gets full runs; returns their number."""
     producer = ConfirmedProducer(settings, "test")
     try:
         for moment in range(MOMENTS):

@@ -61,7 +61,7 @@ async def states(pool: asyncpg.Pool) -> dict[int, str]:
 
 
 async def tables(settings: Settings) -> list[Any]:
-    """All that readers and operators see of posts and dead letters, but for when somebody looked at it."""
+    """What readers and operators see of posts and dead letters, without the bookkeeping of replays."""
     return [
         await fetch_all(settings, "SELECT * FROM posts ORDER BY id"),
         await fetch_all(settings, "SELECT * FROM post_metrics_history ORDER BY post_id, observed_at"),
@@ -69,7 +69,7 @@ async def tables(settings: Settings) -> list[Any]:
     ]
 
 
-async def test_a_refused_row_is_set_aside_replayed_once_its_cause_is_mended_and_resolved(
+async def test_a_refused_row_is_set_aside_and_a_replay_after_the_cause_is_removed_resolves_it(
     settings: Settings, worker: WorkerProcess, topics: TopicNames, database_pool: asyncpg.Pool
 ) -> None:
     await database_pool.execute(REFUSE)
@@ -87,7 +87,7 @@ async def test_a_refused_row_is_set_aside_replayed_once_its_cause_is_mended_and_
     assert (letter["original_key"], letter["original_value"]) == (sent.key, sent.value)
     assert letter["topic_id"] == (await topic_ids(settings, [topics.posts_enriched]))[topics.posts_enriched]
 
-    # Not mended yet: the second attempt becomes a row of its own, linked to the first, and the first is not sent again.
+    # The cause is still there: the second attempt gets a row of its own, linked to the first, which is not sent again.
     report = await replay(database_pool, settings, ReplayRequest(by="test", policy="stop"))
     assert (report.sent, report.failed_again, report.outcome) == (1, 1, "stopped")
     first, second = await letters(settings)
@@ -95,7 +95,7 @@ async def test_a_refused_row_is_set_aside_replayed_once_its_cause_is_mended_and_
     assert second["original_value"] == sent.value, "the original bytes"
     assert await states(database_pool) == {first["id"]: "dead_again", second["id"]: "dead"}
 
-    # Mended.
+    # The cause is removed.
     await database_pool.execute(ACCEPT)
     assert (await dry_run(database_pool, settings, ReplayRequest(by="test"))).ids == [second["id"]]
     report = await replay(database_pool, settings, ReplayRequest(by="test", policy="stop"))
@@ -109,7 +109,7 @@ async def test_a_refused_row_is_set_aside_replayed_once_its_cause_is_mended_and_
     replays = await fetch_all(settings, "SELECT requested_by, sent, outcome FROM dlq_replays ORDER BY id")
     assert [tuple(row) for row in replays] == [("test", 1, "stopped"), ("test", 1, "completed")]
 
-    # Whatever else is sent for a second time changes nothing: the letters, the replayed record, the replay.
+    # Sending anything else a second time changes nothing: the letters, the replayed record, the replay.
     before = await tables(settings)
     for topic in (topics.posts_dlq, topics.posts_enriched):
         for record in await read_topic(settings, topic):
@@ -123,10 +123,10 @@ async def test_a_refused_row_is_set_aside_replayed_once_its_cause_is_mended_and_
     assert [row for row in (await tables(settings))[1] if row["post_id"] != "last"] == before[1]
 
 
-async def test_a_raw_record_that_is_understood_now_is_resolved_once_its_row_is_stored(
+async def test_a_raw_record_that_is_valid_now_is_resolved_once_its_row_is_stored(
     settings: Settings, worker: WorkerProcess, topics: TopicNames, database_pool: asyncpg.Pool
 ) -> None:
-    """As after a mended defect of the enricher: the letter holds a record that is valid by now."""
+    """As after a fix of the enricher: the letter holds a record that is valid now."""
     mended = observation("late", START, created_at=START, score=3)
     letter = DeadLetter(
         topic=topics.posts_raw, partition=0, offset=0, key=b"late", value=encode(mended), headers=(), stage="enrich",
@@ -142,13 +142,13 @@ async def test_a_raw_record_that_is_understood_now_is_resolved_once_its_row_is_s
 async def _is_read(settings: Settings, topics: TopicNames) -> bool:
     """Whether the group has committed to the end of all of its topics."""
     names = (topics.posts_raw, topics.posts_enriched, topics.posts_dlq)
-    places = [(name, partition) for name in names for partition in range(settings.topic_partitions)]
-    ends = await end_offsets(settings, places)
-    committed = await committed_offsets(settings, places)
+    partitions = [(name, partition) for name in names for partition in range(settings.topic_partitions)]
+    ends = await end_offsets(settings, partitions)
+    committed = await committed_offsets(settings, partitions)
     return ends == committed
 
 
-async def test_the_limit_stops_the_worker_before_a_topic_is_set_aside_and_lets_it_go_on_from_there(
+async def test_the_limit_stops_the_worker_before_a_topic_is_set_aside_and_without_it_the_worker_goes_on(
     settings: Settings, topics: TopicNames, tmp_path: Path, database_pool: asyncpg.Pool
 ) -> None:
     poison = [(b"same", b"not json")] * 300
@@ -180,7 +180,7 @@ async def test_the_limit_stops_the_worker_before_a_topic_is_set_aside_and_lets_i
         assert [(row["original_value"], row["whole"]) for row in stray] == [(b"no dead letter", False), (None, False)]
         assert await off.metric("signalflow_dead_letters_stored_total", 'outcome="new"') == len(poison) + 2
 
-        # What fails for ever is tried as often as the setting says, and then no more.
+        # A record that always fails is tried as often as the setting says, and then no more.
         most = settings.model_copy(update={"dlq_max_attempts": 3})
         (first, *_) = await letters(settings)
         chain, following = [first["id"]], first["id"]

@@ -1,6 +1,6 @@
 """Workers are killed where a wrong order of steps would show: the oracle must find nothing missing.
 
-`python -m tests.chaos.mutations --servers` puts those orders in, and these tests fail.
+`python -m tests.chaos.mutations --servers` puts such wrong orders into the code, and these tests then fail.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from signalflow.verify.run import verify
 from tests.integration.workers import WorkerProcess, committed, count, eventually, observation, produce, read_topic
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
-# Valid as it is written, but the table refuses it: there was no Reddit then.
+# A valid time that the table refuses: there was no Reddit then.
 BEFORE_REDDIT = datetime(2001, 1, 1, tzinfo=UTC)
 POSTS = 200
 
@@ -42,7 +42,9 @@ async def all_is_committed(settings: Settings) -> bool:
     return True
 
 
-async def test_what_a_commit_has_passed_survives_a_kill_at_that_moment(settings: Settings, tmp_path: Path) -> None:
+async def test_records_that_a_commit_has_passed_survive_a_kill_at_that_moment(
+    settings: Settings, tmp_path: Path
+) -> None:
     await create_topics(settings)
     worker = a_worker(settings, "w1", tmp_path)
     worker.start()
@@ -67,7 +69,7 @@ async def test_what_a_commit_has_passed_survives_a_kill_at_that_moment(settings:
     assert report.dead_letters.found == 2 * POSTS
 
 
-async def test_a_state_that_its_changelog_does_not_hold_misleads_no_successor(
+async def test_a_state_that_is_missing_in_the_changelog_misleads_no_other_worker(
     settings: Settings, tmp_path: Path
 ) -> None:
     await create_topics(settings)
@@ -86,7 +88,7 @@ async def test_a_state_that_its_changelog_does_not_hold_misleads_no_successor(
         await first.ready()
         await eventually(lambda: all_is_committed(settings), 30, first.tail)
         assert first.stop() == 0
-        # It has no state of its own, only what the changelog holds.
+        # The second worker has no local state, only what the changelog holds.
         second.start()
         await second.ready()
         await observe(settings, 2)

@@ -28,7 +28,7 @@ from tests.integration.workers import (
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 POSTS = 400
-# A worker has GRACE_SECONDS for a commit under way, and a few for leaving the group and closing.
+# A worker has GRACE_SECONDS to finish a commit, and needs a few more to leave the group and close.
 GONE_SECONDS = 15.0
 
 
@@ -119,7 +119,7 @@ async def test_a_rebalance_while_the_database_is_down_loses_nothing_and_commits_
             await eventually(retried([third], "sink"), 45, third.tail)
             given_back = sum([await w.metric("signalflow_records_given_back_total", 'agent="sink"') for w in workers])
             assert given_back > 0
-            assert all(worker.poll() is None for worker in [*workers, third]), "no worker ends for want of a database"
+            assert all(worker.poll() is None for worker in [*workers, third]), "an outage ended a worker"
             assert await committed_but_not_stored(settings) == []
             await door.open()
             await eventually(stored(settings, 2), 45, third.tail)

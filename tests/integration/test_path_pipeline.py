@@ -44,7 +44,7 @@ async def worker(settings: Settings, topics: TopicNames, tmp_path: Path) -> Asyn
 
 
 async def compare_with_log(settings: Settings) -> dict[str, Any]:
-    """What the tables hold that the log does not say; empty when they are right."""
+    """Differences between the tables and the log; empty when the tables are right."""
     log = expected(await read_topic(settings, TopicNames.of(settings).posts_raw))
     try:
         report = await compare(log, settings.database_url.get_secret_value())
@@ -172,7 +172,7 @@ async def test_the_state_of_a_post_is_served_by_its_owner_whichever_worker_is_as
 
         await eventually(lambda: registered({"w1", "w2"}), 15)
         assert second.stop() == 0
-        assert await registered({"w1"}), "a worker that stops in order says so"
+        assert await registered({"w1"}), "a worker that stopped orderly is still registered"
     finally:
         second.ensure_stopped()
 

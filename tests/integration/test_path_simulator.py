@@ -19,11 +19,11 @@ from tests.integration.workers import WorkerProcess, count, eventually, fetch_al
 
 WARM_UP_SECONDS = 10.0
 STRETCH_SECONDS = 25.0
-# Enough for every group to have been listed again after a post was made (slow priority: 50 s at most, 30 s in
+# After this time every group has been listed again after a post was made (slow priority: 50 s at most, 30 s in
 # practice).
 SETTLE_SECONDS = 30.0
-# Longest time from a score's reading in the simulator until its answer has arrived, on two cores that everything here
-# shares.
+# Longest time from the moment at which the simulator reads a score to the arrival of its answer, when everything here
+# shares two cores.
 ANSWER_SECONDS = 5.0
 
 
@@ -106,7 +106,7 @@ async def test_every_visible_post_is_stored_with_the_scores_it_had(
     for row in history:
         at = timestamp(row["observed_at"])
         post = simulator.world.post(row["post_id"], at)
-        assert post is not None, "a post that never was"
+        assert post is not None, "a post that never existed"
         if not post.score_at(at - ANSWER_SECONDS) <= row["score"] <= post.score_at(at):
             wrong.append(
                 (row["post_id"], post.score_at(at - ANSWER_SECONDS), row["score"], post.score_at(at), post.life)

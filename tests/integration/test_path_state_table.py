@@ -50,7 +50,7 @@ def table(settings: Settings, workspace: Workspace) -> StateTable:
     return create_post_state(app, settings)
 
 
-async def test_a_write_is_read_back_and_its_offset_is_that_of_the_changelog(
+async def test_a_write_is_read_back_with_its_offset_in_the_changelog(
     table: StateTable, producer: ConfirmedProducer, settings: Settings
 ) -> None:
     assert table.offset_reached(1) == -1
@@ -143,6 +143,6 @@ def test_two_workers_never_share_a_directory(settings: Settings, tmp_path: Path)
         claim_workspace(free.model_copy(update={"worker_name": "worker-1"}))
 
 
-def test_the_partition_of_a_state_is_that_of_its_changelog_topic(table: StateTable, settings: Settings) -> None:
+def test_the_changelog_topic_has_the_name_that_topic_names_give(table: StateTable, settings: Settings) -> None:
     assert table.changelog_topic.get_topic_name() == TopicNames.of(settings).post_state_changelog
     assert TP(table.changelog_topic.get_topic_name(), 0).topic.endswith("post_state-changelog")

@@ -79,20 +79,20 @@ class WorkerProcess:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Send SIGKILL, and wait until the process has ended."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> int:
-        """SIGTERM, and its exit status; raises subprocess.TimeoutExpired when it does not go."""
+        """Send SIGTERM and return the exit status. Raises subprocess.TimeoutExpired when the process does not end."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.terminate()
         return self._process.wait(STOP_SECONDS)
 
     def poll(self) -> int | None:
-        """Exit status, None while it runs."""
+        """The exit status; None while it runs."""
         return None if self._process is None else self._process.poll()
 
     def ensure_stopped(self) -> None:
@@ -191,7 +191,7 @@ async def produce(settings: Settings, envelopes: Iterable[Envelope]) -> None:
 
 
 async def read_topic(settings: Settings, topic: str) -> list[Any]:
-    """Every record of a topic as it stands now, in offset order by partition."""
+    """All records of a topic at this moment, in offset order by partition."""
     async with AIOKafkaConsumer(**connection_options(settings), auto_offset_reset="earliest") as consumer:
         partitions = [TopicPartition(topic, partition) for partition in range(settings.topic_partitions)]
         consumer.assign(partitions)
@@ -204,7 +204,7 @@ async def read_topic(settings: Settings, topic: str) -> list[Any]:
 
 
 async def committed(settings: Settings, topic: str) -> dict[int, int]:
-    """The group's commits in one topic, by partition."""
+    """The group's committed offsets in one topic, by partition."""
     admin = AIOKafkaAdminClient(**connection_options(settings))
     await admin.start()
     try:

@@ -1,4 +1,4 @@
-"""What a worker does before its first record."""
+"""What a worker does before its first record, and how it ends."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from signalflow.errors import Fatal, Retryable
 
 
 async def test_a_worker_that_is_started_while_kafka_is_away_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Found by the fault suite: it ended with status 1, and only whoever started it could bring it back."""
+    """Found by the fault suite: the worker ended with status 1, and somebody had to start it again."""
     monkeypatch.setattr(application, "KAFKA_AWAY_SECONDS", 0)
     answers: list[object] = [Retryable("away"), Retryable("away"), "here"]
 
@@ -24,7 +24,7 @@ async def test_a_worker_that_is_started_while_kafka_is_away_waits_for_it(monkeyp
     assert await Worker._once_kafka_answers(Worker.__new__(Worker), ask) == "here"
 
 
-async def test_what_waiting_does_not_mend_ends_the_worker() -> None:
+async def test_an_error_that_waiting_cannot_resolve_ends_the_worker() -> None:
     async def refuse() -> None:
         raise Fatal("another number of partitions")
 

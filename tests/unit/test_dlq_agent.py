@@ -1,4 +1,4 @@
-"""The dlq agent stores whatever is on the topic, and nothing there stops it."""
+"""The dlq agent stores every record of its topic, and no record stops it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -50,7 +50,7 @@ async def test_a_record_that_is_no_dead_letter_is_kept_as_it_is_and_never_replay
     assert (second.letter.value, second.letter.error_type, second.whole) == (b"\x00what", "MalformedDeadLetter", False)
 
 
-async def test_a_letter_that_the_database_refuses_keeps_no_other_from_being_stored(
+async def test_a_letter_that_the_database_refuses_does_not_keep_others_from_being_stored(
     handler: DlqHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored: list[int] = []
@@ -70,7 +70,9 @@ async def test_a_letter_that_the_database_refuses_keeps_no_other_from_being_stor
     assert counted("refused") - before["refused"] == 1
 
 
-async def test_nothing_is_done_while_the_database_is_away(handler: DlqHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_batch_is_not_done_while_the_database_is_away(
+    handler: DlqHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(pool: Any, letters: list[NewLetter]) -> int:
         raise Retryable("database away")
 
@@ -83,5 +85,5 @@ async def test_nothing_is_done_while_the_database_is_away(handler: DlqHandler, m
     "value",
     [b"", b"12", b"x:y", b"12:zz", b"-1:" + str(TOKEN).encode(), b"9" * 19 + b":" + str(TOKEN).encode(), b"\xff"],
 )
-def test_a_link_that_cannot_be_one_is_none(value: bytes) -> None:
+def test_a_malformed_link_to_a_dead_letter_is_ignored(value: bytes) -> None:
     assert origin_of([("dlq_of", value)]) is None

@@ -1,4 +1,4 @@
-"""The enrich handler: what is invalid is set aside, and one record does no harm to the rest."""
+"""The enrich handler: invalid records become dead letters, and one record does no harm to the others."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,7 +78,7 @@ async def test_one_observation_from_tomorrow_does_not_expire_the_states_of_today
     assert not codec.expired(state, reached - SLACK_US)
 
 
-async def test_a_defect_of_ours_sets_one_record_aside_and_the_rest_goes_on(
+async def test_a_defect_of_the_code_sets_one_record_aside_and_the_others_go_on(
     handler: EnrichHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enriched = handler._enricher.enrich

@@ -1,4 +1,4 @@
-"""Fail points: an armed point kills at the nth time, others do nothing, and each point is reached in the code."""
+"""Fail points: the armed point kills the nth time, others do nothing, and the code reaches each point."""
 
 import os
 import re
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _as_they_were() -> Iterator[None]:
+def _disarmed_afterwards() -> Iterator[None]:
     yield
     fail_points.arm("")
     clock.set_wrong(0)
@@ -49,7 +49,7 @@ def test_nothing_happens_without_the_setting(kills: list[tuple[int, int]]) -> No
     assert kills == []
 
 
-def test_a_process_that_reaches_its_point_is_gone_at_once() -> None:
+def test_a_process_that_reaches_its_point_ends_at_once() -> None:
     name = "dlq.after_commit"
     code = f"from signalflow.fail_points import arm, reach; arm('{name}'); reach('{name}'); print('alive')"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=ROOT)
@@ -63,7 +63,7 @@ def test_a_point_that_does_not_exist_is_refused_at_start(value: str) -> None:
     assert [problem["loc"] for problem in refused.value.errors()] == [("fail_point",)]
 
 
-def test_every_point_is_in_the_code_and_no_other() -> None:
+def test_the_code_reaches_every_point_and_no_other() -> None:
     reached: set[str] = set()
     for folder in ("signalflow", "agents"):
         for path in (ROOT / folder).rglob("*.py"):
@@ -79,7 +79,7 @@ def test_the_clock_is_wrong_by_what_the_fault_suite_asks_for() -> None:
 
 
 def test_nothing_else_reads_the_wall_clock() -> None:
-    """Else a worker whose clock is wrong would give other numbers, and no test could show it."""
+    """Otherwise a worker whose clock is wrong would compute other numbers, and no test could show it."""
     reads = re.compile(r"\b(time\.time(_ns)?\(|datetime\.(now|utcnow|today)\(|date\.today\()")
     found = [
         path.relative_to(ROOT)

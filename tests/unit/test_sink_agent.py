@@ -1,4 +1,4 @@
-"""The sink's handler: done only when the database and the dead-letter topic have confirmed."""
+"""The sink's handler: a flush is done only when the database and the dead-letter topic have confirmed."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ async def test_a_flush_is_not_done_before_the_transaction_has_committed(
     await flush
 
 
-async def test_a_row_that_the_database_refuses_goes_alone_to_the_dead_letters(
+async def test_only_the_row_that_the_database_refuses_becomes_a_dead_letter(
     handler: SinkHandler, dlq: Dlq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse_second(pool: Any, rows: Any) -> list[Rejected]:

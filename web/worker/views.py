@@ -26,7 +26,7 @@ def _json(web: Web, content: object, status: int = 200) -> Response:
 
 
 def _problem(web: Web, kind: str, title: str, status: int) -> Response:
-    """An error as problem+json (RFC 9457), as the API has it."""
+    """An error as problem+json (RFC 9457), in the same form as the API's."""
     problem = {"type": f"urn:signalflow:{kind}", "title": title, "status": status}
     return web.bytes(orjson.dumps(problem), content_type="application/problem+json", status=status)
 
@@ -77,7 +77,7 @@ def register(app: Application, table: StateTable) -> None:
 
     @app.page("/metrics", name="metrics")
     async def metrics(web: Web, request: Request) -> Response:
-        # As a header: aiohttp takes a content type without its parameters only, and scrapers want the version.
+        # A header, because aiohttp's `content_type` takes no parameters and scrapers want the version.
         return web.bytes(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @app.page("/tables/post_state/{post_id}", name="post_state")

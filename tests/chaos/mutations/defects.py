@@ -55,7 +55,7 @@ DEFECTS = (
         "        await self._producer.send(self.topic, batches)\n",
         "        " + LATER.format(send="self._producer.send(*send)", arguments="self.topic, batches"),
         (f"{SINK}::test_a_flush_is_not_done_before_its_dead_letters_are_confirmed",),
-        (f"{KILLS}::test_what_a_commit_has_passed_survives_a_kill_at_that_moment",),
+        (f"{KILLS}::test_records_that_a_commit_has_passed_survive_a_kill_at_that_moment",),
     ),
     Defect(
         "outputs and dead letters of the unit of work are not waited for",
@@ -66,7 +66,7 @@ DEFECTS = (
             f"{UNIT}::test_outputs_and_dead_letters_come_before_the_state",
             f"{UNIT}::test_without_confirmed_outputs_no_state_is_written_and_a_retry_sends_only_what_is_missing",
         ),
-        (f"{KILLS}::test_what_a_commit_has_passed_survives_a_kill_at_that_moment",),
+        (f"{KILLS}::test_records_that_a_commit_has_passed_survive_a_kill_at_that_moment",),
     ),
     Defect(
         "a send returns before the brokers have confirmed it",
@@ -89,7 +89,7 @@ DEFECTS = (
             f"{STATE}::test_local_state_is_never_ahead_of_its_changelog",
             f"{STATE}::test_a_changelog_send_that_fails_leaves_the_local_state_as_it_was_and_is_made_up",
         ),
-        (f"{KILLS}::test_a_state_that_its_changelog_does_not_hold_misleads_no_successor",),
+        (f"{KILLS}::test_a_state_that_is_missing_in_the_changelog_misleads_no_other_worker",),
     ),
     Defect(
         "the commit gap (FS#606): Faust computes what may be committed",

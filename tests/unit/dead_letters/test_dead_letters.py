@@ -18,7 +18,7 @@ from tests.unit.streams.fakes import FakeApp, Record
 
 
 class Brokers:
-    """A producer that remembers what was confirmed; while it is away every send fails."""
+    """A producer that remembers what was confirmed; while it is away, every send fails."""
 
     def __init__(self) -> None:
         self.confirmed: list[tuple[str, int, int]] = []

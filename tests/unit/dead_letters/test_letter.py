@@ -1,4 +1,4 @@
-"""A dead letter is the record as it was, unless no topic would take it."""
+"""A dead letter holds its record unchanged, unless the dead-letter topic would refuse it."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -52,7 +52,7 @@ HOSTILE_HEADERS = (("dlq_topic", b"elsewhere"), ("dlq_topic_id", b"x"), ("trace"
 
 
 @pytest.mark.parametrize("headers", [(), (("trace", b"x"), ("attempt", b"3")), HOSTILE_HEADERS])
-def test_what_was_set_aside_is_read_back_whatever_headers_the_record_had(
+def test_a_dead_letter_is_read_back_whatever_headers_its_record_had(
     headers: tuple[tuple[str, bytes], ...],
 ) -> None:
     record = Record(7, partition=3, key=None, value=b"\xff", headers=headers)
@@ -78,17 +78,17 @@ def test_what_was_set_aside_is_read_back_whatever_headers_the_record_had(
         ("dlq_partition", "\u0663".encode()),
     ],
 )
-def test_a_malformed_dead_letter_is_invalid_and_nothing_else(name: str, wrong: bytes) -> None:
+def test_a_malformed_dead_letter_raises_invalid_and_no_other_error(name: str, wrong: bytes) -> None:
     outgoing = set_aside(Record(7))
     headers = [(key, wrong if key == name else value) for key, value in outgoing.headers]
     for broken in (headers, [pair for pair in headers if pair[0] != name]):
         if name == "dlq_topic_id" and broken is not headers:
-            continue  # letters from before have none
+            continue  # older letters have none
         with pytest.raises(MalformedDeadLetter):
             parse_dead_letter(outgoing.key, outgoing.value, broken)
 
 
-def test_a_letter_whose_headers_were_dropped_keeps_its_link_and_is_not_whole() -> None:
+def test_a_letter_without_its_original_headers_keeps_its_link_and_is_not_whole() -> None:
     link = (("attempt", b"4"), ("dlq_of", b"12:00000000-0000-0000-0000-000000000001"))
     outgoing = set_aside(Record(0, headers=(*link, *((("h", b"v" * 1000),) * 500))))
     letter = parse_dead_letter(outgoing.key, outgoing.value, outgoing.headers)

@@ -45,21 +45,19 @@ def limit_of(history: History, *, in_row: int = 0, share: float = 0.0, window: i
     st.sampled_from([0.0, 0.2, 0.5, 1.0]),
     st.integers(1, 12),
 )
-def test_the_limit_is_that_of_a_plain_count_over_the_log(
-    log: list[bool], in_row: int, share: float, window: int
-) -> None:
-    """The log says which record is bad; the counts are made anew from it at each."""
+def test_the_limit_equals_a_plain_count_over_the_log(log: list[bool], in_row: int, share: float, window: int) -> None:
+    """`log` says for each record whether it is bad. Each bad record is counted again from the whole log."""
     bad = [offset for offset, is_bad in enumerate(log) if is_bad]
     for offset in bad:
-        run = 0
-        while run <= offset and log[offset - run]:
-            run += 1
+        row = 0
+        while row <= offset and log[offset - row]:
+            row += 1
         in_window = sum(log[max(offset - window + 1, 0) : offset + 1])
-        exceeded = (in_row > 0 and run >= in_row) or (share > 0 and in_window > share * window)
+        exceeded = (in_row > 0 and row >= in_row) or (share > 0 and in_window > share * window)
         assert (Limit(in_row, share, window).used(bad, offset)[0] > 1) == exceeded
 
 
-async def test_the_batch_that_exceeds_the_limit_is_refused_whole_and_the_ones_before_are_not() -> None:
+async def test_a_batch_that_exceeds_the_limit_is_refused_as_a_whole_and_earlier_batches_are_not() -> None:
     limit = limit_of(History(), in_row=5)
     await limit.admit(letters([0, 1, 2, 3]))
     with pytest.raises(
@@ -82,7 +80,7 @@ async def test_a_retry_or_a_redelivery_counts_nothing_twice() -> None:
         await limit.admit(letters([9]))
 
 
-async def test_a_worker_that_is_started_again_stops_at_the_same_record() -> None:
+async def test_a_restarted_worker_stops_at_the_same_record() -> None:
     history = History()
     for _ in range(3):
         limit = limit_of(history, in_row=4)
@@ -93,13 +91,13 @@ async def test_a_worker_that_is_started_again_stops_at_the_same_record() -> None
             await limit.admit(letters([3]))
 
 
-async def test_with_the_limit_raised_or_off_it_goes_on() -> None:
+async def test_a_worker_goes_on_with_the_limit_raised_or_off() -> None:
     history = History(0, 1, 2)
     await limit_of(history, in_row=10).admit(letters([3]))
     await limit_of(history).admit(letters(range(3, 500)))
 
 
-async def test_partitions_are_counted_apart() -> None:
+async def test_each_partition_is_counted_separately() -> None:
     limit = limit_of(History(), in_row=3)
     for partition in range(5):
         await limit.admit(letters([0, 1], partition))
