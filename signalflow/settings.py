@@ -4,41 +4,26 @@ Settings are environment variables with the prefix SIGNALFLOW_ (SIGNALFLOW_KAFKA
 `scripts/make_settings_table.py` makes the table in docs/settings.md of their descriptions.
 """
 
-import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import parse_qsl, urlsplit
+from typing import Literal
 
-from pydantic import (
-    Field,
-    PostgresDsn,
-    RedisDsn,
-    SecretStr,
-    TypeAdapter,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, RedisDsn, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from signalflow import fail_points
+from signalflow.database_settings import DatabaseSettings, Seconds
 from signalflow.kafka_settings import KafkaSettings
 
-Seconds = Annotated[float, Field(gt=0)]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class Settings(KafkaSettings):
+class Settings(DatabaseSettings, KafkaSettings):
     """All settings with their defaults. A value out of range raises pydantic.ValidationError, which names it."""
 
     model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     # --- where things are
-    database_url: SecretStr = Field(
-        SecretStr("postgresql://signalflow@127.0.0.1:5432/signalflow"),
-        description="PostgreSQL 15+ (TimescaleDB or plain).",
-    )
     state_dir: Path = Field(Path(".signalflow"), description="Where workers keep RocksDB and the local stack its data.")
     join_local_stack: bool = Field(
         False,
@@ -109,14 +94,12 @@ class Settings(KafkaSettings):
         48.0, gt=0, description="Hours after its creation for which a post's state is kept."
     )
 
-    # --- sink agent and database
+    # --- sink agent and retention
     sink_max_records: int = Field(50, ge=1, le=20_000, description="Records that make a flush due.")
     sink_max_seconds: float = Field(2.0, gt=0, le=60, description="Longest time a record waits for its flush.")
     sink_max_records_behind: int = Field(
         2000, ge=1, le=20_000, description="Most records of one flush when the sink is behind."
     )
-    database_timeout: Seconds = Field(10.0, description="Seconds a statement or a connection attempt may take.")
-    database_pool_size: int = Field(4, ge=1, le=100, description="Connections of one process.")
     history_retention_days: int = Field(90, ge=1, description="Days that post_metrics_history is kept.")
 
     # --- dead letters
@@ -162,14 +145,7 @@ class Settings(KafkaSettings):
     )
     config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="Seconds between reads of subreddit_config.")
 
-    # --- reads of the API
-    database_replica_url: SecretStr = Field(
-        SecretStr(""), description="A streaming replica for the API's reads; empty: they go to the primary."
-    )
-    replica_max_lag: Seconds = Field(
-        5.0, description="Seconds the replica may be behind; beyond that, reads go to the primary."
-    )
-    read_timeout: Seconds = Field(5.0, description="Seconds a read of the API may take in the database.")
+    # --- cache of the API
     redis_url: SecretStr = Field(
         SecretStr(""),
         description="Redis or Valkey where API processes share cached answers and rate limits; empty: none shared.",
@@ -239,16 +215,6 @@ class Settings(KafkaSettings):
         le=86_400,
         description="Only for the fault suite: seconds by which the worker's clock is wrong.",
     )
-
-    @field_validator("database_url", "database_replica_url")
-    @classmethod
-    def _database_url_is_postgres(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        if value.get_secret_value() or info.field_name == "database_url":
-            TypeAdapter(PostgresDsn).validate_python(value.get_secret_value())
-        for name, file in parse_qsl(urlsplit(value.get_secret_value()).query):
-            if name in {"sslrootcert", "sslcert", "sslkey"} and not os.access(file, os.R_OK):
-                raise ValueError(f"{name}={file} cannot be read")
-        return value
 
     @field_validator("redis_url")
     @classmethod
