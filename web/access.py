@@ -131,10 +131,10 @@ def is_within(principal: Principal, scope: Scope) -> bool:
 async def _bearer(accounts: Accounts, credentials: str) -> Principal | None:
     if not credentials.startswith(KEY_MARK):
         return await _signed(accounts, "access", credentials)
-    standing = await accounts.identities.of_key(credentials)
-    if standing is None:
+    identity = await accounts.identities.of_key(credentials)
+    if identity is None:
         return None
-    return Principal(standing.name, standing.role, "key", scopes=standing.scopes, key=key_prefix(credentials))
+    return Principal(identity.name, identity.role, "key", scopes=identity.scopes, key=key_prefix(credentials))
 
 
 async def _signed(accounts: Accounts, kind: Kind, token: str) -> Principal | None:
@@ -143,11 +143,11 @@ async def _signed(accounts: Accounts, kind: Kind, token: str) -> Principal | Non
         return None
     sort: Literal["user", "session"] = "user" if kind == "access" else "session"
     try:
-        standing = await accounts.identities.of_session(claims.session)
+        identity = await accounts.identities.of_session(claims.session)
     except Retryable:
         # The live stream goes on while the database is away, for users who have signed in.
         return Principal(claims.user, "reader", sort, session=claims.session, verified=False)
-    return Principal(standing.name, standing.role, sort, session=claims.session) if standing else None
+    return Principal(identity.name, identity.role, sort, session=claims.session) if identity else None
 
 
 class SignInNeeded(Exception):

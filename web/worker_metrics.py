@@ -9,7 +9,6 @@ LAG = "signalflow_consumer_lag"
 RECORDS = "signalflow_records_total"
 BUDGET_USED = "signalflow_reddit_requests_last_minute"
 REQUESTS = "signalflow_reddit_requests_total"
-DEAD_LETTERS = "signalflow_dead_letters_total"
 VISIBLE = "signalflow_visible_seconds"
 
 
@@ -22,7 +21,6 @@ class Scrape:
     records: dict[str, float]
     requests: dict[str, float]
     budget_used: float
-    dead_letters: float
     visible_count: float
     visible_sum: float
 
@@ -40,7 +38,6 @@ def parsed(text: str, moment: float) -> Scrape:
         records=dict(found[RECORDS]),
         requests=dict(found[REQUESTS]),
         budget_used=sum(found[BUDGET_USED].values()),
-        dead_letters=sum(found[DEAD_LETTERS].values()),
         visible_count=sum(found[f"{VISIBLE}_count"].values()),
         visible_sum=sum(found[f"{VISIBLE}_sum"].values()),
     )

@@ -59,7 +59,6 @@ def scrape(moment: float, enrich: float, **changes: Any) -> Scrape:
         "lag": {"reddit.posts.raw": 5},
         "requests": {},
         "budget_used": 0.0,
-        "dead_letters": 0.0,
         "visible_count": 0.0,
         "visible_sum": 0.0,
     }

@@ -134,8 +134,8 @@ async def _start(request: Request, response: Response, pool: Pool, user: ProvenU
     """A session, with its cookie on the response. None when the user was disabled or got another password meanwhile."""
     accounts, now = accounts_of(request), utcnow()
     session = await start_session(pool, user, "browser", now, now + BROWSER_LIFETIME)
-    standing = await accounts.identities.of_session(session) if session else None
-    if session is None or standing is None:
+    identity = await accounts.identities.of_session(session) if session else None
+    if session is None or identity is None:
         return None
     response.set_cookie(
         accounts.cookie_name,
@@ -147,7 +147,7 @@ async def _start(request: Request, response: Response, pool: Pool, user: ProvenU
         # Not strict, so that a link from a colleague opens signed in. Writes need the CSRF token as well.
         samesite="lax",
     )
-    return Principal(standing.name, standing.role, "session", session=session)
+    return Principal(identity.name, identity.role, "session", session=session)
 
 
 def _session(request: Request, response: Response, principal: Principal) -> Session:

@@ -114,10 +114,10 @@ async def verify(request: Request) -> Verified:
     accounts = accounts_of(request)
     given = await body_of(request, AccessToken)
     claims = accounts.signer.read("access", given.token, utcnow())
-    standing = await accounts.identities.of_session(claims.session) if claims else None
-    if standing is None:
+    identity = await accounts.identities.of_session(claims.session) if claims else None
+    if identity is None:
         raise _refused()
-    return Verified(name=standing.name)
+    return Verified(name=identity.name)
 
 
 def _tokens(request: Request, response: Response, user: str, session: UUID, refresh_token: str) -> Tokens:
