@@ -43,14 +43,14 @@ class Api:
         return services_of(self.server._app).hub
 
     def socket(self, query: str = "", headers: dict[str, str] | None = None, **options: Any) -> Any:
-        """A connection to be made: `async with api.socket() as socket`."""
+        """A connection that opens in `async with api.socket() as socket`."""
         address = f"ws://127.0.0.1:{self.port}/ws/posts/{query}"
         return connect(address, additional_headers=self.headers if headers is None else headers, proxy=None, **options)
 
 
 @asynccontextmanager
 async def live_api(settings: Settings, headers: dict[str, str]) -> AsyncIterator[Api]:
-    """A server, its hub reading; stopped as by SIGTERM."""
+    """A running server whose hub reads from Kafka. It stops as after SIGTERM."""
     port = free_ports(1)[0]
     server = ApiServer(create_api(settings), host="127.0.0.1", port=port)
     task = asyncio.create_task(server.serve())
@@ -64,7 +64,7 @@ async def live_api(settings: Settings, headers: dict[str, str]) -> AsyncIterator
 
 
 async def publish(settings: Settings, records: Iterable[Enriched]) -> None:
-    """Put enriched records into the topic, in the partitions of their posts."""
+    """Publish enriched records, each to the partition of its post."""
     topic = TopicNames.of(settings).posts_enriched
     async with AIOKafkaProducer(**connection_options(settings), acks="all") as producer:
         sent = []
@@ -75,7 +75,7 @@ async def publish(settings: Settings, records: Iterable[Enriched]) -> None:
 
 
 async def frame(socket: ClientConnection, *types: str) -> dict[str, Any]:
-    """The next frame of one of these types; those of others are passed over, but never an error."""
+    """The next frame of one of these types. Skips frames of other types, but fails on an error frame."""
     async with asyncio.timeout(FRAME_SECONDS):
         while True:
             found: dict[str, Any] = json.loads(await socket.recv())
@@ -98,7 +98,7 @@ async def posts_until(socket: ClientConnection, last: str) -> tuple[list[dict[st
 async def event_stream(
     api: Api, query: str = "", **headers: str
 ) -> AsyncIterator[AsyncIterator[tuple[str, dict[str, Any]]]]:
-    """Events of /api/stream: id and frame of each."""
+    """Events of /api/stream, each as its id and its frame."""
     async with (
         httpx.AsyncClient(timeout=FRAME_SECONDS) as client,
         client.stream("GET", f"{api.url}/api/stream{query}", headers=api.headers | headers) as answer,

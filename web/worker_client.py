@@ -15,7 +15,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.workers import Worker, live_workers
 from web.worker_metrics import Scrape, parsed
 
-# For the state of a post: of one worker, which may have to ask the owner of the post, and of all workers in turn.
+# How long one worker has to answer with the state of a post (it may have to ask the owner), and all in turn.
 STATE_SECONDS = 2.0
 ALL_STATES_SECONDS = 5.0
 MOST_STATE_BYTES = 64 * 1024
@@ -39,7 +39,7 @@ class _State(msgspec.Struct):
 
 
 class Scraped(NamedTuple):
-    """What a worker counts now, or why it cannot be asked; and what it counted at the scrape before."""
+    """The metrics of a worker, or why it does not answer, and the scrape before."""
 
     now: Scrape | str
     before: Scrape | None
@@ -96,7 +96,7 @@ class WorkerClient:
             answer = await self._client.get(f"{worker.web_url.rstrip('/')}/metrics", timeout=METRICS_SECONDS)
             answer.raise_for_status()
             if len(answer.content) > MOST_METRICS_BYTES:
-                return "its metrics are longer than those of a worker can be"
+                return f"its metrics are longer than {MOST_METRICS_BYTES:,} bytes, the most that is read"
             return parsed(answer.text, monotonic())
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             reason = type(error).__name__
@@ -112,7 +112,7 @@ class WorkerClient:
 
 
 def _is_address(web_url: str) -> bool:
-    """Whether this is the address of a server and no more: credentials, path or query would change the request."""
+    """Whether this is a plain server address: credentials, a path or a query would change the request."""
     try:
         parts = urlsplit(web_url)
         _ = parts.port

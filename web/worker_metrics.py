@@ -54,7 +54,7 @@ def rates(before: Scrape | None, after: Scrape) -> dict[str, float] | None:
 
 
 def visible_seconds(before: Scrape | None, after: Scrape) -> float | None:
-    """Mean time from publication to a committed row, of the rows between two looks; None when there were none."""
+    """Mean time from publication to a committed row, of the rows between two scrapes; None without rows."""
     count, total = after.visible_count, after.visible_sum
     if before is not None and count >= before.visible_count:
         count, total = count - before.visible_count, total - before.visible_sum

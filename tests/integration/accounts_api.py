@@ -19,7 +19,7 @@ from tests.api_clients import test_secret
 from web.app import create_api
 
 PASSWORD = "correct horse battery"
-# As cheap as argon2 can be.
+# The cheapest parameters that argon2 allows.
 HASHER = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
@@ -29,7 +29,7 @@ def settings_of(url: str, **changes: Any) -> Settings:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[FastAPI]:
-    """An API process, so to speak: with what one remembers."""
+    """An app with its own services and caches, as an API process of its own has them."""
     app = create_api(settings, PasswordHash((HASHER,)))
     async with app.router.lifespan_context(app):
         yield app
@@ -60,5 +60,5 @@ def authorized(token: str) -> dict[str, str]:
 
 
 async def status(client: httpx.AsyncClient, token: str) -> int:
-    """What a token opens: 200 or 401."""
+    """The status of a request with this token: 200 or 401."""
     return (await client.get("/api/session/", headers=authorized(token))).status_code

@@ -1,4 +1,4 @@
-"""Nothing but what is meant to be open answers anybody."""
+"""Every route needs authentication, except for an explicit list of open routes."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,7 @@ from tests.api_clients import bearer
 from tests.integration.accounts_api import client_of, make_user, running, settings_of, sign_in
 from web.app import create_api
 
-# Every other route needs a principal. Whoever adds a line here opens something to the world.
+# Every other route needs authentication. A line added here opens a route to everybody.
 OPEN = {
     ("GET", "/health"),
     ("GET", "/health/"),
@@ -47,7 +47,7 @@ async def app(database_url: str) -> AsyncIterator[FastAPI]:
 
 
 def flattened(routes: list[BaseRoute]) -> Iterator[BaseRoute]:
-    """All routes, also those of routers that the framework keeps as one."""
+    """All routes, including the routes inside of routers."""
     for route in routes:
         inner = getattr(getattr(route, "original_router", None), "routes", None)
         if inner is None:
@@ -57,17 +57,17 @@ def flattened(routes: list[BaseRoute]) -> Iterator[BaseRoute]:
 
 
 def requests(app: FastAPI) -> set[tuple[str, str]]:
-    """Method and path of everything that can be asked: parameters filled in, with and without a slash at the end."""
+    """Method and path of every route, with its parameters filled in, with and without a slash at the end."""
     found = set()
     for route in flattened(app.routes):
         if isinstance(route, Mount):
-            assert route.path in OPEN_MOUNTS, f"{route.path} is mounted, and nobody asks who comes"
+            assert route.path in OPEN_MOUNTS, f"{route.path} is mounted without authentication"
         elif isinstance(route, APIRoute | Route):
             path = re.sub(r"\{\w+(:\w+)?\}", "x", route.path)
             spellings = {path, path.removesuffix("/") or "/", f"{path.removesuffix('/')}/"}
             found |= {(method, spelling) for method in route.methods or () for spelling in spellings}
         else:
-            assert isinstance(route, WebSocketRoute), f"{route!r} is of a kind that this test does not know"
+            assert isinstance(route, WebSocketRoute), f"{route!r} is a kind of route that this test does not know"
     return found
 
 
@@ -90,7 +90,7 @@ async def test_no_socket_opens_without_authentication(app: FastAPI) -> None:
 
 
 async def handshake(app: FastAPI, path: str, headers: dict[str, str] | None = None) -> str:
-    """The first thing that a socket is told."""
+    """The type of the first message that the server sends to a socket."""
     told: list[Any] = []
     scope = {
         "type": "websocket",
@@ -157,7 +157,7 @@ async def test_no_page_of_another_site_may_read_answers_or_frame_them(app: FastA
     assert preflight.status_code != 200
 
 
-async def test_while_the_database_is_away_those_who_signed_in_read_and_nobody_operates(
+async def test_while_the_database_is_away_signed_in_users_read_and_nobody_operates(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(database_url)
@@ -193,7 +193,7 @@ async def test_the_secret_and_passwords_and_tokens_are_never_logged_nor_answered
     assert not [secret for secret in hidden if secret in shown]
 
 
-async def test_names_that_are_not_ours_are_refused_and_addresses_are_not(app: FastAPI, database_url: str) -> None:
+async def test_only_host_names_of_this_api_and_ip_addresses_are_accepted(app: FastAPI, database_url: str) -> None:
     async def asked(host: str, **changes: Any) -> int:
         async with running(settings_of(database_url, **changes)) as other, client_of(other) as client:
             return (await client.get("/health", headers={"Host": host})).status_code

@@ -82,12 +82,14 @@ def test_no_command_takes_a_password_as_argument() -> None:
         (("key", "revoke", "0123"), None, "the key '0123' does not exist"),
     ],
 )
-def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], stdin: str | None, message: str) -> None:
+def test_a_command_that_cannot_be_carried_out_says_why(
+    arguments: tuple[str, ...], stdin: str | None, message: str
+) -> None:
     with pytest.raises(Invalid, match=message):
         run(*arguments, stdin=stdin)
 
 
-def test_a_name_is_taken_once() -> None:
+def test_two_users_cannot_have_the_same_name() -> None:
     run("user", "add", "ada", "--without-password")
     with pytest.raises(Invalid, match="already"):
         run("user", "add", "ADA", "--without-password")

@@ -1,4 +1,4 @@
-"""API keys: scopes, expiry, last use; and what the audit log says of all this."""
+"""API keys: scopes, expiry and last use, and their entries in the audit log."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -48,7 +48,7 @@ async def make_key(pool: asyncpg.Pool, role: Role, *scopes: Scope, days: float =
     return key
 
 
-# A request of each scope: reading of everything, and writing (without a body, so that who is let in gets a 422).
+# One request for each scope. The write has no body, so a key that is allowed gets a 422.
 ASKED = {
     "read": ("GET", "/api/session/"),
     "config": ("POST", "/api/subreddits/"),
@@ -127,10 +127,10 @@ async def test_only_a_hash_of_the_key_is_stored(database_pool: asyncpg.Pool) -> 
     assert key.rsplit(prefix, 1)[1].removeprefix("_") not in stored
 
 
-async def test_who_asks_is_looked_up_while_endpoints_hold_all_their_connections(
+async def test_identities_are_looked_up_while_endpoints_hold_all_their_connections(
     app: FastAPI, client: httpx.AsyncClient, database_pool: asyncpg.Pool
 ) -> None:
-    """Else a reader's slow requests would make everybody a reader, and refuse all keys."""
+    """Otherwise slow requests of one reader would make every user a reader and refuse all keys."""
     key = await make_key(database_pool, "operator", "read")
     async with AsyncExitStack() as stack:
         for _ in range(services_of(app).settings.database_pool_size):

@@ -22,7 +22,7 @@ GIVEN = {"username": "ada", "password": PASSWORD}
 
 @pytest.fixture
 async def app(database_url: str, database_pool: asyncpg.Pool) -> AsyncIterator[FastAPI]:
-    """An API with one user, ada, who operates."""
+    """An API with one user, the operator ada."""
     await make_user(database_pool, role="operator")
     async with running(settings_of(database_url)) as made:
         yield made
@@ -52,7 +52,7 @@ async def test_signing_in_gives_a_session_and_signing_out_ends_it(
     out = await browser.delete("/api/session/", headers={"X-CSRF-Token": session["csrf_token"]})
     assert out.status_code == 204
     assert not browser.cookies
-    # The cookie itself is void, not only forgotten by this browser: here at once, elsewhere when asked.
+    # The cookie itself is void, and not only deleted in this browser. This process knows at once.
     browser.cookies.update(stolen)
     assert (await browser.get("/api/session/")).status_code == 401
     async with running(settings_of(database_url)) as other, client_of(other, cookies=stolen) as thief:
@@ -60,7 +60,7 @@ async def test_signing_in_gives_a_session_and_signing_out_ends_it(
 
 
 @pytest.mark.parametrize(("base_url", "secure"), [("http://localhost", None), ("https://localhost", "True")])
-async def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites_writes(
+async def test_neither_scripts_nor_writes_from_other_sites_get_the_cookie(
     app: FastAPI, base_url: str, secure: str | None
 ) -> None:
     async with client_of(app, base_url) as browser:
@@ -91,7 +91,7 @@ async def test_a_write_with_the_cookie_needs_the_sessions_csrf_token(browser: ht
             assert "X-CSRF-Token" in answer.json()["detail"]
     assert (await browser.get("/api/session/")).status_code == 200
     right = await browser.post("/api/subreddits/", headers={"X-CSRF-Token": session["csrf_token"]})
-    assert right.status_code == 422  # let in, and then found without a body
+    assert right.status_code == 422  # allowed, and refused only because it has no body
 
 
 async def test_a_page_of_another_site_cannot_sign_anybody_in(browser: httpx.AsyncClient) -> None:
@@ -103,7 +103,7 @@ async def test_a_page_of_another_site_cannot_sign_anybody_in(browser: httpx.Asyn
     assert own.status_code == 303
 
 
-async def test_the_form_leads_where_one_wanted_to_go_or_back_with_the_reason(browser: httpx.AsyncClient) -> None:
+async def test_the_form_leads_to_the_wanted_page_or_back_with_the_reason(browser: httpx.AsyncClient) -> None:
     page = await browser.get("/sign-in", params={"next": "/analytics?window=7d"})
     assert "<script>" not in page.text
     assert "style=" not in page.text
@@ -118,7 +118,7 @@ async def test_the_form_leads_where_one_wanted_to_go_or_back_with_the_reason(bro
     assert (await browser.get("/api/session/")).status_code == 200
 
 
-async def test_too_many_sign_ins_at_once_are_told_so_and_not_that_the_password_or_the_database_is_at_fault(
+async def test_too_many_sign_ins_at_once_blame_neither_the_password_nor_the_database(
     browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.auth.passwords.MOST_WAITING", 0)
@@ -166,19 +166,17 @@ async def test_a_link_signs_in_once_and_leaves_no_token_in_the_address(
         assert "used before" in (await second.get(answer.headers["location"])).text
 
 
-async def test_who_only_looks_whether_a_link_is_there_does_not_use_it_up(
-    browser: httpx.AsyncClient, database_pool: asyncpg.Pool
-) -> None:
-    """Programs through which links are sent ask with HEAD."""
+async def test_a_head_request_does_not_use_up_a_link(browser: httpx.AsyncClient, database_pool: asyncpg.Pool) -> None:
+    """Mail and chat programs check a link with HEAD before its user follows it."""
     await link(database_pool, "t0ken")
-    looked = await browser.head("/sign-in/link", params={"token": "t0ken"})
-    assert looked.status_code == 405
-    assert "set-cookie" not in looked.headers
+    checked = await browser.head("/sign-in/link", params={"token": "t0ken"})
+    assert checked.status_code == 405
+    assert "set-cookie" not in checked.headers
     assert (await browser.get("/sign-in/link", params={"token": "t0ken"})).headers["location"] == "/"
     assert (await browser.head("/sign-in")).status_code == 200
 
 
-async def test_an_address_too_long_to_come_back_to_does_not_keep_anybody_from_signing_in(
+async def test_a_user_signs_in_from_an_address_that_is_too_long_to_return_to(
     browser: httpx.AsyncClient,
 ) -> None:
     sent = await browser.get("/?subreddits=" + "x," * 2000, headers={"Accept": "text/html"})
@@ -186,7 +184,7 @@ async def test_an_address_too_long_to_come_back_to_does_not_keep_anybody_from_si
     assert (await browser.get(sent.headers["location"])).status_code == 200
 
 
-async def test_a_link_that_expired_or_is_of_nobody_or_from_before_a_new_password_signs_nobody_in(
+async def test_a_link_is_void_when_expired_without_a_user_or_older_than_the_password(
     browser: httpx.AsyncClient, database_pool: asyncpg.Pool
 ) -> None:
     await link(database_pool, "old", minutes=-1)
@@ -199,7 +197,7 @@ async def test_a_link_that_expired_or_is_of_nobody_or_from_before_a_new_password
     assert not browser.cookies
 
 
-async def test_a_password_that_is_changed_while_a_link_is_followed_voids_it(
+async def test_a_password_change_while_a_link_is_followed_voids_the_link(
     browser: httpx.AsyncClient, database_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def changed_meanwhile(pool: Pool, token: str, now: datetime) -> object:
@@ -214,8 +212,8 @@ async def test_a_password_that_is_changed_while_a_link_is_followed_voids_it(
     assert await database_pool.fetchval("SELECT count(*) FROM sessions") == 0
 
 
-async def test_a_socket_opens_with_the_cookie_for_pages_of_ours_only(browser: httpx.AsyncClient, app: FastAPI) -> None:
-    """Whatever sockets there are: asked of the function that lets them in."""
+async def test_a_socket_opens_with_the_cookie_only_from_our_own_pages(browser: httpx.AsyncClient, app: FastAPI) -> None:
+    """Every socket is admitted by the function that is tested here."""
     from starlette.websockets import WebSocket
 
     from web.access import principal_of_socket

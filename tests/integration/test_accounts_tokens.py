@@ -33,7 +33,7 @@ SLASHES = ["", "/"]
 
 @pytest.fixture
 async def app(database_url: str, database_pool: asyncpg.Pool) -> AsyncIterator[FastAPI]:
-    """An API with one user, ada, who reads."""
+    """An API with one user, the reader ada."""
     await make_user(database_pool)
     async with running(settings_of(database_url)) as made:
         yield made
@@ -46,7 +46,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def elsewhere(url: str, token: str) -> int:
-    """What a token opens at another API process, which has nothing in memory."""
+    """The status of a request with this token to another API process, whose memory is empty."""
     async with running(settings_of(url)) as other, client_of(other) as client:
         return await status(client, token)
 
@@ -69,7 +69,9 @@ async def test_name_and_password_give_tokens_by_json_and_by_form(
         assert await status(client, tokens["refresh"]) == 401
 
 
-async def test_whatever_is_wrong_the_answer_is_the_same(client: httpx.AsyncClient, database_pool: asyncpg.Pool) -> None:
+async def test_every_failed_sign_in_gets_the_same_answer(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
     await make_user(database_pool, "gone")
     await disable_user(database_pool, "gone", now=utcnow(), who="tests")
     await make_user(database_pool, "linked", password=None)
@@ -117,7 +119,7 @@ async def test_reuse_of_a_refresh_token_ends_the_sign_in_with_all_its_tokens_and
     assert await status(client, following["access"]) == 200
     again = await client.post("/api/token/refresh/", json={"refresh": stolen["refresh"]})
     assert again.status_code == 401
-    # At once in the process that saw it, and in any that has to ask.
+    # At once in the process that saw the reuse, and in every process that looks the session up.
     assert await status(client, following["access"]) == 401
     assert await elsewhere(database_url, following["access"]) == 401
     assert (await client.post("/api/token/refresh/", json={"refresh": following["refresh"]})).status_code == 401
@@ -125,7 +127,7 @@ async def test_reuse_of_a_refresh_token_ends_the_sign_in_with_all_its_tokens_and
     assert (await client.post("/api/token/refresh/", json={"refresh": other["refresh"]})).status_code == 200
 
 
-async def test_reuse_of_a_refresh_token_is_dealt_with_also_above_the_rate_of_its_address(
+async def test_reuse_of_a_refresh_token_ends_the_sign_in_even_above_the_rate_limit(
     client: httpx.AsyncClient,
 ) -> None:
     stolen = await sign_in(client)
@@ -140,10 +142,10 @@ async def test_reuse_of_a_refresh_token_is_dealt_with_also_above_the_rate_of_its
     assert await status(client, following["access"]) == 401
 
 
-async def test_of_two_who_refresh_at_once_one_wins_and_the_sign_in_ends(
+async def test_of_two_simultaneous_refreshes_one_wins_and_the_sign_in_ends(
     client: httpx.AsyncClient, database_url: str, database_pool: asyncpg.Pool
 ) -> None:
-    """Both have looked, or wait to look, before either writes: a third holds the token's row until then."""
+    """A third transaction locks the token's row until both requests wait, so that both read before either writes."""
     tokens = await sign_in(client)
     async with running(settings_of(database_url)) as second, client_of(second) as other:
         async with database_pool.acquire() as holder, holder.transaction():
@@ -203,10 +205,10 @@ async def test_a_disabled_user_and_a_changed_password_end_access_and_the_way_bac
     assert (await client.post("/api/token/", json=given)).status_code == 200
 
 
-async def test_a_process_asks_again_after_five_seconds(
+async def test_an_identity_is_looked_up_again_after_five_seconds(
     client: httpx.AsyncClient, app: FastAPI, database_pool: asyncpg.Pool
 ) -> None:
-    """So long a role, or a right that was taken away, is believed without asking the database."""
+    """For up to five seconds a process uses the role that it has in memory, and does not read the database."""
     moment = 1000.0
     identities = Identities(services_of(app).pool, monotonic=lambda: moment)
     claims = services_of(app).accounts.signer.read("access", (await sign_in(client))["access"], utcnow())
@@ -234,7 +236,7 @@ async def test_passwords_and_refresh_tokens_are_stored_as_hashes_only(
     assert not [secret for secret in (PASSWORD, tokens["refresh"], tokens["access"]) if secret in stored]
 
 
-async def test_what_has_expired_is_forgotten_at_a_later_sign_in(
+async def test_a_sign_in_deletes_expired_sessions_and_tokens(
     client: httpx.AsyncClient, database_pool: asyncpg.Pool
 ) -> None:
     await sign_in(client)
@@ -280,10 +282,10 @@ async def test_a_password_that_is_changed_while_it_is_verified_signs_nobody_in(
     assert await database_pool.fetchval("SELECT count(*) FROM sessions") == 0
 
 
-async def test_of_two_who_sign_in_at_once_with_an_older_hash_both_are_let_in(
+async def test_two_simultaneous_sign_ins_with_an_older_hash_both_succeed(
     client: httpx.AsyncClient, app: FastAPI, database_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both have verified the older hash before either stores the newer one."""
+    """Both verify the older hash before either of them stores the newer one."""
     old = Argon2Hasher(time_cost=2, memory_cost=8, parallelism=1).hash(PASSWORD)
     await database_pool.execute("UPDATE users SET password_hash = $1", old)
     verify, barrier = services_of(app).accounts.passwords.verify, asyncio.Barrier(2)

@@ -1,4 +1,4 @@
-"""How the installation is, asked over the API while parts of it are away."""
+"""The operations endpoint, while parts of the installation are away."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ signalflow_reddit_requests_last_minute 17.0
 
 @asynccontextmanager
 async def views() -> AsyncIterator[str]:
-    """A worker's web views: any path is its metrics."""
+    """A worker's web views: every path answers with its metrics."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -41,7 +41,7 @@ async def views() -> AsyncIterator[str]:
 
 
 async def operations(settings: Settings) -> dict[str, Any]:
-    """The answer to a reader."""
+    """The answer that a reader gets."""
     app = create_api(settings)
     async with (
         app.router.lifespan_context(app),
@@ -70,7 +70,7 @@ async def report(settings: Settings, name: str, web_url: str, **changes: Any) ->
         )
 
 
-async def test_workers_tell_their_lag_and_the_budget_and_one_that_does_not_answer_harms_nobody(
+async def test_a_worker_that_does_not_answer_hides_neither_lag_nor_budget_of_another(
     database_url: str,
 ) -> None:
     settings = settings_of(database_url)
@@ -91,7 +91,7 @@ async def test_workers_tell_their_lag_and_the_budget_and_one_that_does_not_answe
     assert (found["budget"]["poller"], found["budget"]["used"], found["budget"]["limit"]) == ("worker-1", 17.0, 60.0)
 
 
-async def test_kafka_away_is_said_and_the_database_still_answers(database_url: str) -> None:
+async def test_while_kafka_is_away_the_answer_says_so_and_has_the_database(database_url: str) -> None:
     settings = settings_of(database_url)
     pool = await create_pool(settings, application_name="tests")
     async with pool:
@@ -108,7 +108,7 @@ async def test_kafka_away_is_said_and_the_database_still_answers(database_url: s
 
 
 @pytest.mark.usefixtures("kafka_server")
-async def test_the_database_away_is_said_and_the_brokers_still_answer(settings: Settings) -> None:
+async def test_while_the_database_is_away_the_answer_says_so_and_has_the_brokers(settings: Settings) -> None:
     away = settings.model_copy(
         update={
             "database_url": SecretStr(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none"),
@@ -121,5 +121,5 @@ async def test_the_database_away_is_said_and_the_brokers_still_answer(settings: 
         assert not found[part]["available"], part
         assert found[part]["reason"], part
     assert found["kafka"]["brokers"] == 1
-    # The topics of this test were never made.
+    # The topics of this test were never created.
     assert "reddit.posts.raw" in " ".join(found["kafka"]["topics_missing"])

@@ -70,7 +70,9 @@ async def test_the_list_says_what_reddit_says_when_it_was_polled_and_when_it_is_
     assert found["Python"]["changed_by"] is None
 
 
-async def test_posts_per_hour_are_those_of_the_last_day(client: httpx.AsyncClient, database_pool: asyncpg.Pool) -> None:
+async def test_posts_per_hour_are_the_mean_of_the_last_day(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
     await database_pool.execute(
         """
         INSERT INTO posts (id, subreddit, title, over_18, is_self, created_utc, first_seen_at, last_polled_at,
@@ -120,7 +122,7 @@ async def test_the_list_can_be_searched_and_paged(
     assert list(await listed(client, **parameters)) == names
 
 
-async def test_what_is_added_is_pending_and_the_poller_reads_it(
+async def test_an_added_subreddit_is_pending_and_the_poller_reads_it(
     client: httpx.AsyncClient, database_pool: asyncpg.Pool
 ) -> None:
     answer = await client.post("/api/subreddits/", json={"names": ["r/aww", "https://www.reddit.com/r/europe/"]})
@@ -190,7 +192,7 @@ async def test_of_two_changes_at_once_neither_undoes_the_other(
     assert (rust["paused"], rust["priority"]) == (True, "fast")
 
 
-async def test_a_change_does_not_bring_back_what_is_removed_meanwhile(
+async def test_a_change_does_not_bring_back_a_subreddit_that_is_removed_meanwhile(
     client: httpx.AsyncClient, database_pool: asyncpg.Pool
 ) -> None:
     async with held(database_pool, "rust"):
@@ -214,7 +216,7 @@ async def test_a_removed_subreddit_is_gone_from_the_list(client: httpx.AsyncClie
         assert "is not watched" in answer.json()["detail"]
 
 
-async def test_what_was_exported_can_be_imported_and_changes_nothing(
+async def test_an_exported_file_can_be_imported_and_changes_nothing(
     client: httpx.AsyncClient, database_pool: asyncpg.Pool
 ) -> None:
     await client.patch("/api/subreddits/rust/", json={"paused": True})

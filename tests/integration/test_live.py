@@ -112,7 +112,7 @@ async def test_filters_hold_at_connect_and_when_changed_on_the_socket(api: Api) 
         assert [post["id"] for post in posts] == ["p2"]
 
 
-async def test_who_comes_back_gets_what_was_missed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_resumes_gets_what_it_missed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the memory of the server, and from Kafka by a server that began later and has none."""
     async with api.socket() as socket:
         await publish(api.settings, [enriched("a", 1)])
@@ -139,7 +139,7 @@ async def test_who_comes_back_gets_what_was_missed(api: Api, monkeypatch: pytest
     assert sorted(again) == sorted(f"b{number}" for number in range(40))
 
 
-async def test_who_comes_back_too_late_is_told(api: Api) -> None:
+async def test_a_client_that_resumes_too_late_is_told(api: Api) -> None:
     async with api.socket() as socket:
         token = (await frame(socket, "heartbeat"))["id"]
     await publish(api.settings, [enriched("a", 1), enriched("a", 2)])
@@ -176,7 +176,7 @@ class AIOKafkaAdminClientContext:
         await self._admin.close()
 
 
-async def test_who_may_not_read_is_refused_before_the_stream_begins(api: Api) -> None:
+async def test_a_client_without_the_right_to_read_is_refused_before_the_stream_begins(api: Api) -> None:
     own = {"Origin": api.url}
     assert await status_of(api, headers={}) == 401
     assert await status_of(api, headers=api.headers | {"Origin": "https://elsewhere.example"}) == 403

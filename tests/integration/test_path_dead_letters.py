@@ -1,4 +1,4 @@
-"""Dead letters on real Kafka and PostgreSQL: set aside, stored, replayed, and what becomes of them."""
+"""Dead letters on real Kafka and PostgreSQL: set aside, stored, replayed, resolved or failed again."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -105,7 +105,7 @@ async def test_filters_and_order_together_keep_their_pages(database_url: str, cl
         assert [fault["parameter"] for fault in answer.json()["errors"]] == ["cursor"]
 
 
-async def test_computed_numbers_are_those_of_their_definitions(database_url: str, client: httpx.AsyncClient) -> None:
+async def test_computed_numbers_follow_their_definitions(database_url: str, client: httpx.AsyncClient) -> None:
     created = utcnow() - timedelta(minutes=60)
     await store(database_url, {"id": "a", "current_score": 100, "current_comments": 11, "created_utc": created})
     for order in ("newest", "momentum"):
@@ -167,9 +167,7 @@ async def test_one_post_has_its_text_and_another_is_a_404(database_url: str, cli
         assert answer.headers["content-type"] == PROBLEM
 
 
-async def test_history_is_paged_and_its_hours_are_those_of_the_observations(
-    pool: Pool, client: httpx.AsyncClient
-) -> None:
+async def test_history_is_paged_and_its_hours_sum_up_the_observations(pool: Pool, client: httpx.AsyncClient) -> None:
     rows = [observation("abc", 1000 * n, current_score=n * n, score_velocity=n or None) for n in range(9)]
     await write_batch(pool, rows)
     seen: list[dict[str, Any]] = []

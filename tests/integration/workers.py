@@ -101,7 +101,7 @@ class WorkerProcess:
             self._process.wait()
 
     async def ready(self, seconds: float = 45.0) -> None:
-        """Wait until /ready says so; fails with the tail of the log."""
+        """Wait until /ready answers 200. Fails with the end of the log."""
 
         async def is_ready() -> bool:
             assert self.poll() is None, f"{self.name} ended:\n{self.tail()}"
@@ -114,7 +114,7 @@ class WorkerProcess:
         await eventually(is_ready, seconds, lambda: f"{self.name} is not ready:\n{self.tail()}")
 
     async def is_live(self) -> bool:
-        """Whether its web views answer."""
+        """Whether the worker's web views answer."""
         async with httpx.AsyncClient() as client:
             try:
                 return (await client.get(f"{self.url}/live", timeout=3)).status_code == 200

@@ -9,7 +9,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 HERE = Path(__file__).parent
-# Asked for again at every visit, answered by "not modified": modules of two versions never mix in a browser.
+# A browser revalidates every module at each visit, so modules of two versions never mix.
 NO_CACHE = {"Cache-Control": "no-cache"}
 
 router = APIRouter(include_in_schema=False)
@@ -35,5 +35,5 @@ def mount_static(app: FastAPI) -> None:
 @router.get("/subreddits")
 @router.get("/operations")
 async def page() -> FileResponse:
-    """The shell; which page it becomes is decided in the browser, by the address."""
+    """The shell. The browser decides by the address which page it shows."""
     return FileResponse(HERE / "index.html", media_type="text/html", headers=NO_CACHE)

@@ -43,7 +43,7 @@ def known(database: Database) -> Identities:
     return Identities(None, monotonic=lambda: 0.0)  # type: ignore[arg-type]
 
 
-async def test_a_thousand_at_once_ask_once_and_one_who_leaves_takes_nobody_along(
+async def test_a_thousand_requests_share_one_lookup_and_a_cancelled_one_cancels_no_other(
     database: Database, known: Identities
 ) -> None:
     leaving, *others = [asyncio.create_task(known.of_session(SESSION)) for _ in range(1000)]
@@ -70,7 +70,7 @@ async def test_a_session_that_ended_while_it_was_looked_up_is_looked_up_again(
     assert database.asked == 3
 
 
-async def test_all_who_wait_learn_that_the_database_is_away(database: Database, known: Identities) -> None:
+async def test_every_waiting_request_learns_that_the_database_is_away(database: Database, known: Identities) -> None:
     database.answer = Retryable("away")
     database.go_on.set()
     answers = await asyncio.gather(*(known.of_session(SESSION) for _ in range(3)), return_exceptions=True)

@@ -1,4 +1,4 @@
-"""How much one may ask for: what is counted, what is told, and what it costs us."""
+"""Rate limits: what is counted, what clients are told, and how much memory the counters take."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ def told(answer: httpx.Response) -> tuple[int, int]:
     return int(answer.headers["ratelimit-limit"]), int(answer.headers["ratelimit-remaining"])
 
 
-async def test_a_user_is_told_what_is_left_and_refused_beyond_whatever_the_address(
+async def test_a_user_is_told_what_is_left_and_is_refused_above_the_limit_from_any_address(
     clients: list[httpx.AsyncClient],
 ) -> None:
     reader, admin = bearer(SETTINGS), bearer(SETTINGS, "admin")
@@ -58,7 +58,7 @@ async def test_a_user_is_told_what_is_left_and_refused_beyond_whatever_the_addre
     assert (await clients[0].get("/health")).status_code == 200
 
 
-async def test_an_address_is_refused_beyond_five_times_that_whatever_it_says_of_itself(
+async def test_an_address_has_five_times_the_limit_of_a_user_and_cannot_forge_another(
     clients: list[httpx.AsyncClient],
 ) -> None:
     statuses = [
@@ -70,10 +70,8 @@ async def test_an_address_is_refused_beyond_five_times_that_whatever_it_says_of_
 
 
 @pytest.mark.parametrize("trusted", ["", "10.0.0.1"])
-def test_what_a_proxy_says_of_an_address_is_believed_of_named_proxies_only(
-    trusted: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """uvicorn by itself believes every program on this machine."""
+def test_a_forwarded_address_is_believed_only_from_named_proxies(trusted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default uvicorn believes every program on this machine."""
     started: list[uvicorn.Config] = []
     monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: started.append(server.config))
     monkeypatch.setenv("SIGNALFLOW_API_SECRET", test_secret)
@@ -117,11 +115,11 @@ async def test_the_memory_of_counters_is_bounded_and_the_newest_are_kept() -> No
         (("socket", 1), "unknown"),
     ],
 )
-def test_whoever_has_a_whole_ipv6_network_is_one_address(client: tuple[str, int] | None, address: str) -> None:
+def test_a_whole_ipv6_network_counts_as_one_address(client: tuple[str, int] | None, address: str) -> None:
     assert address_of({"client": client}) == address
 
 
-async def test_without_redis_counting_goes_on_here_and_that_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_without_redis_each_process_counts_alone_and_logs_that(capsys: pytest.CaptureFixture[str]) -> None:
     limiter = Limiter(Settings(redis_url=SecretStr(f"redis://127.0.0.1:{free_ports(1)[0]}")))
     item = RateLimitItemPerMinute(2)
     async with asyncio.timeout(5):

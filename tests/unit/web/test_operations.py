@@ -1,4 +1,4 @@
-"""What the operations endpoint makes of a worker's metrics."""
+"""The operations endpoint shows the metrics of workers."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from web.api.operations.collect import flow, shown, spent
 from web.worker_client import Scraped
 from web.worker_metrics import Scrape, parsed, rates, visible_seconds
 
-# As prometheus_client writes it; the lag is named twice, once with a topic each.
+# As prometheus_client writes it; the lag has one sample for each topic.
 EXPOSITION = """# HELP signalflow_reddit_requests_total Requests to Reddit.
 # TYPE signalflow_reddit_requests_total counter
 signalflow_reddit_requests_total{kind="listing",outcome="ok"} 350.0
@@ -38,7 +38,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def worker(**changes: Any) -> Worker:
-    """A worker that is well."""
+    """A running worker with a fresh heartbeat."""
     fields = {
         "name": "worker-1",
         "pid": 1,
@@ -54,7 +54,7 @@ def worker(**changes: Any) -> Worker:
 
 
 def scrape(moment: float, enrich: float, **changes: Any) -> Scrape:
-    """A look at a worker that has taken so many records through."""
+    """A scrape of a worker whose agent `enrich` has processed this many records."""
     fields: dict[str, Any] = {
         "lag": {"reddit.posts.raw": 5},
         "requests": {},
@@ -66,12 +66,12 @@ def scrape(moment: float, enrich: float, **changes: Any) -> Scrape:
 
 
 def test_metrics_are_read_by_their_labels() -> None:
-    look = parsed(EXPOSITION, 7.0)
-    assert look.lag == {"reddit.posts.enriched": 9, "reddit.posts.raw": 3}
-    assert look.records == {"enrich": 1000.0, "sink": 900.0}
-    assert look.requests == {"ok": 383.0, "429": 2.0}
-    assert look.budget_used == 22.0
-    assert (look.visible_count, look.visible_sum) == (100.0, 50.0)
+    found = parsed(EXPOSITION, 7.0)
+    assert found.lag == {"reddit.posts.enriched": 9, "reddit.posts.raw": 3}
+    assert found.records == {"enrich": 1000.0, "sink": 900.0}
+    assert found.requests == {"ok": 383.0, "429": 2.0}
+    assert found.budget_used == 22.0
+    assert (found.visible_count, found.visible_sum) == (100.0, 50.0)
 
 
 def test_text_that_is_no_exposition_is_a_value_error() -> None:
@@ -79,16 +79,16 @@ def test_text_that_is_no_exposition_is_a_value_error() -> None:
         parsed("<html>not metrics</html>", 0.0)
 
 
-def test_throughput_is_the_difference_of_two_looks() -> None:
+def test_throughput_is_the_difference_of_two_scrapes() -> None:
     assert rates(scrape(10.0, 100), scrape(14.0, 300)) == {"enrich": 50.0}
 
 
-def test_throughput_is_unknown_at_the_first_look_and_never_negative_after_a_restart() -> None:
+def test_throughput_is_unknown_at_the_first_scrape_and_after_a_restart() -> None:
     assert rates(None, scrape(10.0, 100)) is None
     assert rates(scrape(10.0, 5000), scrape(14.0, 3)) is None
 
 
-def test_the_time_until_visible_is_that_of_the_newest_rows() -> None:
+def test_the_time_until_visible_is_the_mean_of_the_newest_rows() -> None:
     before, after = scrape(1.0, 0, visible_count=10, visible_sum=100), scrape(2.0, 0, visible_count=14, visible_sum=102)
     assert visible_seconds(before, after) == 0.5
     assert visible_seconds(None, after) == pytest.approx(102 / 14)
@@ -119,14 +119,14 @@ def test_a_worker_without_heartbeats_is_silent_and_does_not_poll() -> None:
     assert (out.status, out.is_poller, out.metrics.available) == ("silent", False, False)
 
 
-def test_the_budget_is_that_of_the_worker_that_polls() -> None:
+def test_the_budget_is_counted_by_the_poller() -> None:
     limit = schemas.Budget(available=False, limit=60)
-    look = scrape(2.0, 30, budget_used=22.0, requests={"ok": 9.0})
+    newest = scrape(2.0, 30, budget_used=22.0, requests={"ok": 9.0})
     items = [
         shown(worker(name="a"), Scraped(scrape(2.0, 1), None)),
-        shown(worker(name="b", pid=2, is_poller=True), Scraped(look, None)),
+        shown(worker(name="b", pid=2, is_poller=True), Scraped(newest, None)),
     ]
-    budget = spent(limit, schemas.Workers(available=True, items=items), {("b", 2): look})
+    budget = spent(limit, schemas.Workers(available=True, items=items), {("b", 2): newest})
     assert (budget.available, budget.poller, budget.used, budget.limit) == (True, "b", 22.0, 60)
     nobody = spent(limit, schemas.Workers(available=True, items=items[:1]), {})
     assert not nobody.available

@@ -1,4 +1,4 @@
-"""Verifying passwords: the same work for everybody, and never too much at once."""
+"""Verifying passwords: the same work for every name, and a bounded number at once."""
 
 import asyncio
 import threading
@@ -10,13 +10,13 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from signalflow.errors import Retryable
 from web.auth.passwords import MOST_AT_ONCE, MOST_WAITING, Passwords, unfit
 
-# As cheap as argon2 can be.
+# The cheapest parameters that argon2 allows.
 CHEAP = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "correct horse battery"
 
 
 class Watched(Argon2Hasher):
-    """Counts what it verifies, and how much of it at once; holds until told."""
+    """Counts its verifications, and how many run at once; `hold` makes each wait for `go_on`."""
 
     def __init__(self, hold: bool = False) -> None:
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)
@@ -47,7 +47,7 @@ async def test_right_and_wrong_passwords_are_told_apart() -> None:
 
 
 async def test_one_hash_is_computed_whether_or_not_there_is_such_a_user() -> None:
-    """Of the same parameters: what is compared for nobody was made by the same hasher."""
+    """The hash that is compared for an unknown name has the same parameters, so it takes the same time."""
     hasher = Watched()
     passwords = Passwords(PasswordHash((hasher,)))
     stored = hasher.hash(PASSWORD)
@@ -70,7 +70,7 @@ async def test_a_hash_of_older_parameters_is_renewed() -> None:
     passwords.close()
 
 
-async def test_only_few_are_computed_at_once_and_too_many_are_told_to_come_back() -> None:
+async def test_few_hashes_are_computed_at_once_and_too_many_sign_ins_are_told_to_retry() -> None:
     hasher = Watched(hold=True)
     passwords = Passwords(PasswordHash((hasher,)))
     stored = hasher.hash(PASSWORD)

@@ -126,7 +126,7 @@ def test_a_missing_or_weak_secret_is_refused_with_how_to_make_one_and_not_shown(
     assert not secret or secret not in str(refused.value)
 
 
-def test_what_the_message_tells_to_make_is_accepted() -> None:
+def test_a_secret_made_as_the_message_says_is_accepted() -> None:
     # Not token_hex(16): of 32 random hexadecimal digits, one in 12,000 has fewer than ten distinct ones and is refused.
     for make in (lambda: secrets.token_urlsafe(48), lambda: secrets.token_hex(32)):
         assert [weakness(make()) for _ in range(200)] == [None] * 200

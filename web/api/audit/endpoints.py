@@ -1,4 +1,4 @@
-"""Who changed what."""
+"""The audit log: who changed what."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -22,10 +22,13 @@ class AuditEntryOut(BaseModel):
 
     id: int
     at: datetime
-    who: str = Field(description="Name of a user, or `cli:` and the account of the system.", examples=["cli:ada"])
-    action: str = Field(description="What was done, as thing and verb.", examples=["key.revoke"])
-    target: str = Field(description="To what.", examples=["ada"])
-    details: dict[str, Any] = Field(description="What else there is to know; depends on the action.")
+    who: str = Field(
+        description="Name of the user; `cli:` and the operating system's account for the command line.",
+        examples=["cli:ada"],
+    )
+    action: str = Field(description="What was done: the kind of object, a dot, a verb.", examples=["key.revoke"])
+    target: str = Field(description="What was changed, such as a user or a subreddit.", examples=["ada"])
+    details: dict[str, Any] = Field(description="Further facts; which ones depends on the action.")
 
 
 class AuditPage(BaseModel):
@@ -46,9 +49,9 @@ async def list_changes(
     pool: PoolOf,
     _: Admin,
     cursor: Annotated[str | None, Query(max_length=19, description="`next` of the page before.")] = None,
-    page_size: Annotated[int, Query(ge=1, le=MOST_ENTRIES_A_PAGE, description="Entries of a page.")] = 50,
+    page_size: Annotated[int, Query(ge=1, le=MOST_ENTRIES_A_PAGE, description="Most entries in a page.")] = 50,
     who: Annotated[str | None, Query(max_length=128, description="Only changes by this name.")] = None,
-    action: Annotated[str | None, Query(max_length=64, description="Only this action.")] = None,
+    action: Annotated[str | None, Query(max_length=64, description="Only changes with this action.")] = None,
 ) -> AuditPage:
     """Changes of configuration, replays, users and keys. Needs the role admin."""
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and int(cursor) < 1 << 63):

@@ -19,15 +19,17 @@ router = APIRouter(tags=["statistics"])
 
 
 class KeywordParameters(Parameters):
-    """The window, whose posts, and how many."""
+    """The window, the subreddits, and the number of keywords."""
 
     window: Window = Field(
-        "24h", description="Greatest age of the posts: `1h`, `24h`, `7d` (the most).", examples=["24h"]
+        "24h", description="Greatest age of the posts, such as `1h` or `24h`; at most `7d`.", examples=["24h"]
     )
     subreddit: list[SubredditName] = Field(
-        [], max_length=50, description="Of one of these subreddits; may be given several times. Case does not matter."
+        [],
+        max_length=50,
+        description="Only posts of these subreddits; may be given several times. Case does not matter.",
     )
-    limit: int = Field(50, ge=1, le=200, description="Keywords at most.")
+    limit: int = Field(50, ge=1, le=200, description="Most keywords in the answer.")
 
 
 @router.get(
@@ -37,7 +39,7 @@ class KeywordParameters(Parameters):
     responses=OF_READS,
 )
 async def keywords(reader: ReaderOf, cache: CacheOf, parameters: Annotated[KeywordParameters, Query()]) -> Response:
-    """Those of most posts first. Computed once in 30 s for each set of parameters, however many ask."""
+    """Keywords with the most posts come first. Each set of parameters is computed at most once in 30 s."""
 
     async def compute() -> bytes:
         end = utcnow()

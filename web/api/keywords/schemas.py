@@ -6,12 +6,14 @@ from pydantic import BaseModel, Field
 
 
 class Keyword(BaseModel):
-    """A keyword, by the posts of the window that have it in their title."""
+    """A keyword and numbers over the posts of the window that have it in their title."""
 
     keyword: str = Field(description="The phrase.", examples=["stable diffusion 3"])
     posts: int = Field(description="Posts of the window with this keyword.", examples=[12])
-    posts_before: int = Field(description="Posts of the window before, of the same length.", examples=[3])
-    subreddits: int = Field(description="Different subreddits of these posts.", examples=[4])
+    posts_before: int = Field(
+        description="Posts with this keyword in the preceding window of the same length.", examples=[3]
+    )
+    subreddits: int = Field(description="Number of different subreddits of these posts.", examples=[4])
     total_score: int = Field(description="Sum of their current scores.", examples=[4500])
     total_comments: int = Field(description="Sum of their numbers of comments.", examples=[812])
     average_sentiment: float = Field(description="Mean sentiment of their titles, -1 to 1.", examples=[0.31])
@@ -21,5 +23,7 @@ class Keywords(BaseModel):
     """The keywords of the posts created within a window that ends now."""
 
     start: datetime = Field(description="Start of the window, inclusive.", examples=["2026-01-01T00:00:00Z"])
-    end: datetime = Field(description="End of the window: when these were computed.", examples=["2026-01-02T00:00:00Z"])
-    items: list[Keyword] = Field(description="Those of most posts first.")
+    end: datetime = Field(
+        description="End of the window, exclusive: when the keywords were computed.", examples=["2026-01-02T00:00:00Z"]
+    )
+    items: list[Keyword] = Field(description="The keywords, most posts first.")

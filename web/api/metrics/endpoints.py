@@ -1,4 +1,4 @@
-"""What this process counts, for Prometheus."""
+"""The metrics of this API process, for Prometheus."""
 
 from http import HTTPStatus
 
@@ -14,21 +14,21 @@ router = APIRouter(tags=["health"], dependencies=[Depends(nothing_else)])
 
 
 class Exposition(Response):
-    """Prometheus text; the version of the format stands in the content type."""
+    """Prometheus text. The content type names the version of the format."""
 
     media_type = "text/plain"
 
 
 @router.get(
     "/metrics",
-    summary="What this process counts, as Prometheus text",
+    summary="Metrics of this API process, as Prometheus text",
     response_class=Exposition,
     responses=documented(
         HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE
     ),
 )
 async def metrics(_: Reader) -> Response:
-    """Workers have a `/metrics` of their own; here the live stream (`signalflow_live_*`) has its numbers."""
-    # As a header: a media type given to the response would get its charset a second time.
+    """Includes the live stream (`signalflow_live_*`). Each worker serves its own metrics at its own `/metrics`."""
+    # Set as a header, because Starlette would append the charset to a media type a second time.
     headers = {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
     return Response(generate_latest(REGISTRY), headers=headers)

@@ -27,12 +27,12 @@ SEEN_WITHIN = timedelta(hours=1)
 SHOWN_GAPS = 20
 
 P = TypeVar("P", bound=schemas.Part)
-# The metrics of each worker that could be asked, by name and process id.
+# The metrics of each worker that answered, by name and process id.
 Scrapes = dict[tuple[str, int], Scrape]
 
 
 async def collect(services: Services) -> schemas.Operations:
-    """How the installation is. Never raises for a part that is away."""
+    """The state of the installation. A part that is away raises nothing; it says so in the answer."""
     budget = schemas.Budget(available=False, limit=services.settings.requests_per_minute)
     pool = services.pool
     (workers, scrapes), letters, gaps, database, kafka = await asyncio.gather(
@@ -127,7 +127,7 @@ async def _part(ask: Callable[[], Awaitable[P]], kind: type[P]) -> P:
 
 
 def shown(worker: Worker, scraped: Scraped) -> schemas.WorkerOut:
-    """The worker as the API gives it."""
+    """The worker as the API shows it."""
     now, before = scraped
     if isinstance(now, Scrape):
         metrics = schemas.WorkerMetrics(

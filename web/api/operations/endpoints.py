@@ -1,4 +1,4 @@
-"""How the installation is: workers, lag, budget, dead letters, gaps, database, brokers."""
+"""The state of the installation: workers, lag, budget, dead letters, gaps, database, brokers."""
 
 from http import HTTPStatus
 
@@ -11,7 +11,7 @@ from web.api.operations.collect import collect
 from web.api.operations.schemas import Operations
 from web.problems import documented
 
-# Many open dashboards must not become a load of their own.
+# All open dashboards share one answer, so that they do not load the installation.
 SHARED_SECONDS = 2.0
 
 router = APIRouter(tags=["operations"])
@@ -19,7 +19,7 @@ router = APIRouter(tags=["operations"])
 
 @router.get(
     "/api/operations/",
-    summary="How the installation is",
+    summary="The state of the installation",
     response_model=Operations,
     responses=documented(
         HTTPStatus.UNAUTHORIZED,
@@ -29,7 +29,7 @@ router = APIRouter(tags=["operations"])
     ),
 )
 async def operations(services: ServicesOf, cache: BriefCacheOf, _: Reader) -> Response:
-    """A part that is away says so itself; the others are there all the same. At most 2 s old."""
+    """A part that is away says so and does not affect the others. The answer is at most 2 s old."""
 
     async def compute() -> bytes:
         return (await collect(services)).model_dump_json().encode()

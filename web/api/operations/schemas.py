@@ -1,4 +1,4 @@
-"""How the installation is: each part says whether it could be asked, and if not, why."""
+"""The state of the installation. Each part says whether it answered, and if not, why."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,20 +7,22 @@ from pydantic import BaseModel, Field
 
 
 class Part(BaseModel):
-    """A part that could be asked or could not; if not, its other fields are empty."""
+    """A part of the installation. If it did not answer, its other fields are empty."""
 
-    available: bool = Field(description="Whether it could be asked.")
-    reason: str | None = Field(None, description="Why not, and what to do.", examples=[None])
+    available: bool = Field(description="Whether it answered.")
+    reason: str | None = Field(None, description="Why it did not answer, and what to do.", examples=[None])
 
 
 class WorkerMetrics(Part):
-    """What the worker counts. Rates are between this look and the one before, and null at the first."""
+    """The metrics of a worker. Rates compare this scrape with the one before, and are null at the first scrape."""
 
     lag: dict[str, int] = Field(
         {}, description="Records not committed yet, by topic.", examples=[{"reddit.posts.raw": 0}]
     )
-    records_per_second: dict[str, float] | None = Field(None, description="By agent.", examples=[{"enrich": 12.5}])
-    records_total: dict[str, float] = Field({}, description="Since the worker began, by agent.")
+    records_per_second: dict[str, float] | None = Field(
+        None, description="Records per second, by agent.", examples=[{"enrich": 12.5}]
+    )
+    records_total: dict[str, float] = Field({}, description="Records since the worker started, by agent.")
     visible_seconds: float | None = Field(
         None, description="Mean time from publication to a committed row.", examples=[0.8]
     )
@@ -31,8 +33,8 @@ class WorkerOut(BaseModel):
 
     name: str = Field(examples=["worker-1"])
     pid: int
-    state: str = Field(description="As it last said: `running` or `recovering`.", examples=["running"])
-    status: Literal["running", "recovering", "silent"] = Field(description="`silent` after three missing heartbeats.")
+    state: str = Field(description="What it last reported: `running` or `recovering`.", examples=["running"])
+    status: Literal["running", "recovering", "silent"] = Field(description="`silent` after three missed heartbeats.")
     is_poller: bool = Field(description="Whether it polls Reddit.")
     is_leader: bool = Field(description="Whether Faust calls it the leader.")
     started_at: datetime
@@ -48,28 +50,32 @@ class Workers(Part):
 
 
 class Flow(Part):
-    """All workers together. `complete` is false when one of them could not be asked."""
+    """All workers together. `complete` is false when one of them did not answer."""
 
     complete: bool = False
     lag: dict[str, int] = Field({}, description="Records not committed yet, by topic.")
-    records_per_second: dict[str, float] | None = Field(None, description="By agent; null at the first look.")
+    records_per_second: dict[str, float] | None = Field(
+        None, description="Records per second, by agent; null at the first scrape."
+    )
     visible_seconds: float | None = Field(None, description="Mean time from publication to a committed row.")
 
 
 class Budget(Part):
-    """Requests to Reddit of the worker that polls."""
+    """Requests to Reddit, counted by the poller."""
 
-    poller: str | None = Field(None, description="The worker that polls.")
+    poller: str | None = Field(None, description="Name of the worker that polls Reddit.")
     used: float | None = Field(None, description="Requests within the last 60 s.", examples=[22])
     limit: float = Field(description="Requests a minute that the settings allow.", examples=[60])
-    requests_total: dict[str, float] = Field({}, description="By outcome, since the worker began.")
+    requests_total: dict[str, float] = Field({}, description="Requests since the worker started, by outcome.")
 
 
 class DeadLetters(Part):
     """Dead letters by state."""
 
-    counts: dict[str, int] = Field({}, description="By state; states without any are missing.", examples=[{"dead": 3}])
-    oldest_dead: datetime | None = Field(None, description="When the oldest that is still dead failed.")
+    counts: dict[str, int] = Field(
+        {}, description="Dead letters by state; a state without dead letters is missing.", examples=[{"dead": 3}]
+    )
+    oldest_dead: datetime | None = Field(None, description="When the oldest dead letter in the state `dead` failed.")
 
 
 class GapOut(BaseModel):
@@ -85,30 +91,30 @@ class GapOut(BaseModel):
 class Gaps(Part):
     """Open gaps."""
 
-    open: int | None = Field(None, description="How many.")
-    items: list[GapOut] = Field([], description="The oldest 20.")
+    open: int | None = Field(None, description="Number of open gaps.")
+    items: list[GapOut] = Field([], description="The oldest 20 open gaps.")
 
 
 class Database(Part):
     """PostgreSQL."""
 
-    milliseconds: float | None = Field(None, description="How long it took to answer.")
+    milliseconds: float | None = Field(None, description="Time until PostgreSQL answered, in milliseconds.")
     mode: str | None = Field(None, description="`timescaledb` or `native`.")
-    newest_observation: datetime | None = Field(None, description="Newest observation of the newest posts.")
+    newest_observation: datetime | None = Field(None, description="Newest observation of the newest 200 posts.")
     size_bytes: int | None = None
 
 
 class Kafka(Part):
     """The brokers."""
 
-    milliseconds: float | None = Field(None, description="How long they took to answer.")
-    brokers: int | None = Field(None, description="How many answer.")
-    topics_missing: list[str] = Field([], description="Topics of ours that do not exist.")
-    replicas_out_of_sync: int | None = Field(None, description="Copies of partitions of ours that are behind.")
+    milliseconds: float | None = Field(None, description="Time until the brokers answered, in milliseconds.")
+    brokers: int | None = Field(None, description="Number of brokers that answer.")
+    topics_missing: list[str] = Field([], description="Topics of this installation that do not exist.")
+    replicas_out_of_sync: int | None = Field(None, description="Replicas of its partitions that are not in sync.")
 
 
 class Operations(BaseModel):
-    """How the installation is."""
+    """The state of the installation."""
 
     computed_at: datetime
     version: str

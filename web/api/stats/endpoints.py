@@ -1,4 +1,4 @@
-"""Statistics of a window."""
+"""Statistics of the posts created within a window."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -22,22 +22,24 @@ router = APIRouter(tags=["statistics"])
 
 
 class StatsParameters(Parameters):
-    """The window: from `start` to `end`, or of a length."""
+    """The window: `start` and `end`, or a length that ends at `end`."""
 
     start: Moment | None = Field(
         None,
         description="Start (ISO 8601 with a time zone), at most 31 days before the end.",
         examples=["2026-01-01T00:00:00Z"],
     )
-    end: Moment | None = Field(None, description="End; without it, now.", examples=["2026-01-02T00:00:00Z"])
+    end: Moment | None = Field(
+        None, description="End (ISO 8601 with a time zone); default: now.", examples=["2026-01-02T00:00:00Z"]
+    )
     window: Window | None = Field(
         None,
-        description=f"Length, instead of `start`: `24h`, `7d` (the most). {DEFAULT_WINDOW} without either.",
+        description=f"Length, instead of `start`, such as `24h`; at most `7d`. Default: `{DEFAULT_WINDOW}`.",
         examples=["24h"],
     )
 
     def span(self, now: datetime) -> tuple[datetime, datetime]:
-        """Start and end. Raises InvalidParameter when they are not a window."""
+        """Start and end. Raises InvalidParameter when the parameters do not describe a window of at most 31 days."""
         end = self.end or now
         if self.start is None:
             try:
@@ -60,7 +62,7 @@ class StatsParameters(Parameters):
     responses=OF_READS,
 )
 async def stats(reader: ReaderOf, cache: CacheOf, parameters: Annotated[StatsParameters, Query()]) -> Response:
-    """Computed once in 30 s for each window, however many ask."""
+    """The statistics of a window are computed at most once in 30 s, however many clients ask."""
     parameters.span(utcnow())
 
     async def compute() -> bytes:

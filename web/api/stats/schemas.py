@@ -7,17 +7,19 @@ from pydantic import BaseModel, Field
 _POSTS = Field(description="Number of posts.", examples=[120])
 _AVERAGE_SCORE = Field(description="Mean current score; null without posts.", examples=[37.5])
 _AVERAGE_SENTIMENT = Field(
-    description="Mean sentiment of the titles, -1 to 1; null when none is known.", examples=[0.12]
+    description="Mean sentiment of the titles, -1 to 1; null when no sentiment is known.", examples=[0.12]
 )
 _TRENDING = Field(description="Posts that are trending.", examples=[4])
 
 
 class Overview(BaseModel):
-    """The window in one line."""
+    """Totals and means over the window."""
 
     posts: int = _POSTS
-    authors: int = Field(description="Different authors that Reddit names.", examples=[98])
-    subreddits: int = Field(description="Different subreddits.", examples=[31])
+    authors: int = Field(
+        description="Number of different authors; posts without an author are not counted.", examples=[98]
+    )
+    subreddits: int = Field(description="Number of different subreddits.", examples=[31])
     trending: int = _TRENDING
     total_score: int = Field(description="Sum of the current scores.", examples=[4500])
     total_comments: int = Field(description="Sum of the current numbers of comments.", examples=[1200])
@@ -31,10 +33,12 @@ class RankedPost(BaseModel):
 
     id: str = Field(description="Reddit's id of the post.", examples=["1abc2d"])
     subreddit: str = Field(description="Name without `r/`.", examples=["python"])
-    author: str | None = Field(description="Null when Reddit names none.", examples=["someuser"])
+    author: str | None = Field(description="Null when Reddit names no author.", examples=["someuser"])
     title: str = Field(description="The newest title.", examples=["Stable Diffusion 3 is out"])
     permalink: str | None = Field(description="Path of its page on Reddit.", examples=["/r/python/comments/1abc2d/x/"])
-    created_utc: datetime = Field(description="Creation, by Reddit.", examples=["2026-01-01T11:00:00Z"])
+    created_utc: datetime = Field(
+        description="When the post was created, according to Reddit.", examples=["2026-01-01T11:00:00Z"]
+    )
     current_score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
     current_comments: int = Field(description="Number of comments.", examples=[56])
     score_velocity: float | None = Field(description="Score per second; null when unknown.", examples=[1.25])
@@ -43,7 +47,7 @@ class RankedPost(BaseModel):
 
 
 class RankedAuthor(BaseModel):
-    """An author by the sum of the engagement of their posts."""
+    """An author, ranked by the engagement of all their posts of the window."""
 
     author: str = Field(description="Name without `u/`.", examples=["someuser"])
     posts: int = _POSTS
@@ -53,7 +57,7 @@ class RankedAuthor(BaseModel):
 
 
 class SubredditShare(BaseModel):
-    """A subreddit's part of the window."""
+    """The posts of one subreddit within the window."""
 
     subreddit: str = Field(description="Name without `r/`.", examples=["python"])
     posts: int = _POSTS
@@ -85,7 +89,7 @@ class KeywordCount(BaseModel):
 
 
 class SentimentBin(BaseModel):
-    """Posts whose sentiment lies in [from, to); the last bin includes 1."""
+    """Posts whose sentiment lies in [lower, upper); the last bin includes 1."""
 
     lower: float = Field(description="Lower end.", examples=[0.0])
     upper: float = Field(description="Upper end.", examples=[0.1])
@@ -99,11 +103,11 @@ class SentimentDistribution(BaseModel):
     neutral: int = Field(description="Posts labelled neutral.", examples=[60])
     negative: int = Field(description="Posts labelled negative.", examples=[20])
     unknown: int = Field(description="Posts whose features are not stored yet.", examples=[0])
-    bins: list[SentimentBin] = Field(description="20 bins of a tenth, from -1 to 1, all of them.")
+    bins: list[SentimentBin] = Field(description="All 20 bins from -1 to 1, each 0.1 wide; empty bins are included.")
 
 
 class AgeBin(BaseModel):
-    """Posts of one age."""
+    """Posts of one age, in whole hours."""
 
     age_hours: int = Field(description="Whole hours from creation to `computed_at`, at least 0.", examples=[3])
     posts: int = _POSTS
@@ -112,10 +116,10 @@ class AgeBin(BaseModel):
 
 
 class VelocityBin(BaseModel):
-    """Posts whose score velocity lies in [lower, upper); null: no bound."""
+    """Posts whose score velocity lies in [lower, upper). A bound that is null does not limit."""
 
-    lower: float | None = Field(description="Score per second.", examples=[0.1])
-    upper: float | None = Field(description="Score per second.", examples=[1.0])
+    lower: float | None = Field(description="Lower end, score per second; inclusive.", examples=[0.1])
+    upper: float | None = Field(description="Upper end, score per second; exclusive.", examples=[1.0])
     posts: int = _POSTS
 
 
@@ -125,20 +129,20 @@ class PostStats(BaseModel):
     start: datetime = Field(description="Start of the window, inclusive.", examples=["2026-01-01T00:00:00Z"])
     end: datetime = Field(description="End of the window, exclusive.", examples=["2026-01-02T00:00:00Z"])
     computed_at: datetime = Field(
-        description="When these were computed; they are kept for 30 s.", examples=["2026-01-02T00:00:00Z"]
+        description="When the statistics were computed; answers are cached for 30 s.", examples=["2026-01-02T00:00:00Z"]
     )
-    overview: Overview = Field(description="The window in one line.")
+    overview: Overview = Field(description="Totals and means over the window.")
     most_upvoted: list[RankedPost] = Field(description="The 10 posts with the highest score, highest first.")
     most_commented: list[RankedPost] = Field(description="The 10 posts with the most comments, most first.")
     top_posts: list[RankedPost] = Field(description="The 10 posts with the highest engagement, highest first.")
     top_authors: list[RankedAuthor] = Field(description="The 10 authors with the highest engagement, highest first.")
-    subreddits: list[SubredditShare] = Field(description="At most 200 subreddits, those with most posts first.")
+    subreddits: list[SubredditShare] = Field(description="At most 200 subreddits, most posts first.")
     timeline: list[TimelineHour] = Field(
-        description="Every hour of the window, oldest first; those without posts with zeros."
+        description="Every hour of the window, oldest first; an hour without posts has zeros."
     )
-    keywords: list[KeywordCount] = Field(description="The 30 keywords of most posts, most first.")
+    keywords: list[KeywordCount] = Field(description="The 30 keywords with the most posts, most first.")
     sentiment: SentimentDistribution = Field(description="The sentiment of the titles.")
     ages: list[AgeBin] = Field(description="Engagement by age, youngest first; at most 168 hours.")
     velocities: list[VelocityBin] = Field(
-        description="Posts by score velocity, slowest first; unknown ones are in none."
+        description="Posts by score velocity, slowest first; a post without a known velocity is in no bin."
     )

@@ -62,11 +62,11 @@ async def list_watched(
     _: Reader,
     search: Annotated[str | None, Query(max_length=64, description="Part of the name, in any case.")] = None,
     priority: Annotated[Priority | None, Query(description="Only this priority.")] = None,
-    status: Annotated[Status | None, Query(description="Only those in this status.")] = None,
+    status: Annotated[Status | None, Query(description="Only subreddits in this status.")] = None,
     cursor: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
-    page_size: Annotated[int, Query(ge=1, le=MOST_ROWS_A_PAGE, description="Subreddits of a page.")] = 500,
+    page_size: Annotated[int, Query(ge=1, le=MOST_ROWS_A_PAGE, description="Most subreddits in a page.")] = 500,
 ) -> SubredditPage:
-    """Each has what Reddit said of it, its last listing, and who changed it last.
+    """Each has Reddit's last answer about it, the time of its last poll, and who changed it last.
 
     `posts_per_hour` is at most 30 s old.
     """
@@ -96,7 +96,7 @@ async def add(pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator,
 async def change_many(
     pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, changed: ChangedMany
 ) -> list[SubredditOut]:
-    """All of them, or none when one is not watched."""
+    """Changes all of them, or none when one is not watched."""
     now = utcnow()
     rows = await change_subreddits(pool, changed.names, changed.change, by=who.name, now=now)
     return (await View.of(pool, cache, settings, now)).shown(rows)
@@ -104,7 +104,7 @@ async def change_many(
 
 @router.post("/api/subreddits/remove/", summary="Stop watching subreddits", status_code=204, responses=WRITE_PROBLEMS)
 async def remove_many(pool: PoolOf, who: Operator, removed: Removed) -> None:
-    """All of them, or none when one is not watched. Their posts stay."""
+    """Removes all of them, or none when one is not watched. Their posts stay."""
     await remove_subreddits(pool, removed.names, by=who.name, now=utcnow())
 
 
@@ -112,10 +112,10 @@ async def remove_many(pool: PoolOf, who: Operator, removed: Removed) -> None:
     "/api/subreddits.csv",
     summary="Watched subreddits as CSV",
     response_class=Response,
-    responses=READ_PROBLEMS | {200: {"content": {"text/csv": {}}, "description": "What the import takes."}},
+    responses=READ_PROBLEMS | {200: {"content": {"text/csv": {}}, "description": "A file that the import accepts."}},
 )
 async def export(pool: PoolOf, _: Reader) -> Response:
-    """The file has the columns that the import takes."""
+    """The file has the columns that the import reads."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*COLUMNS, PAUSED_COLUMN])
@@ -125,7 +125,7 @@ async def export(pool: PoolOf, _: Reader) -> Response:
     return Response(text.getvalue(), media_type="text/csv", headers={"Content-Disposition": disposition})
 
 
-@router.post("/api/subreddits.csv", summary="Make subreddits as a CSV file says", responses=WRITE_PROBLEMS)
+@router.post("/api/subreddits.csv", summary="Import watched subreddits from CSV", responses=WRITE_PROBLEMS)
 async def import_(
     pool: PoolOf,
     who: Operator,
@@ -134,13 +134,13 @@ async def import_(
         Body(
             media_type="text/csv",
             max_length=MOST_CSV_CHARACTERS,
-            description="Header `name,interval_seconds,priority`, with `paused` or without.",
+            description="Header `name,interval_seconds,priority`, and optionally `paused`.",
             examples=["name,interval_seconds,priority\nrust,60,fast\n"],
         ),
     ],
-    dry_run: Annotated[bool, Query(description="Only say what would be changed.")] = False,
+    dry_run: Annotated[bool, Query(description="Report what would change, and change nothing.")] = False,
 ) -> Imported:
-    """The whole file, or nothing when a line is wrong. Subreddits that are not in the file stay as they are."""
+    """Imports the whole file, or nothing when a line is invalid. Subreddits outside of the file stay unchanged."""
     try:
         # Spreadsheets begin a file with a byte order mark.
         wanted = parse_subreddits(content.removeprefix("\ufeff"), "body")
@@ -158,7 +158,7 @@ async def import_(
 
 @router.get("/api/subreddits/{name}/", summary="One watched subreddit", responses=READ_PROBLEMS | NAMED_PROBLEMS)
 async def detail(pool: PoolOf, cache: CacheOf, settings: SettingsOf, _: Reader, name: NameInPath) -> SubredditOut:
-    """As in the list."""
+    """The same fields as in the list."""
     rows = await _watched(pool, name)
     return (await View.of(pool, cache, settings, utcnow())).shown(rows)[0]
 

@@ -1,4 +1,4 @@
-"""Watched subreddits as the API takes and gives them."""
+"""Watched subreddits as clients send and receive them."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -35,7 +35,7 @@ Interval = Annotated[
     Field(
         ge=MIN_INTERVAL,
         le=MAX_INTERVAL,
-        description="Longest time between two looks, in seconds. Without it, that of the priority: 60, 180 or 600.",
+        description="Longest time between two polls, in seconds. Default by priority: 60, 180 or 600.",
     ),
 ]
 Status = Literal["paused", "pending", "ok", "refused"]
@@ -45,20 +45,20 @@ class SubredditOut(BaseModel):
     """A watched subreddit."""
 
     name: str = Field(description="Name without `r/`.", examples=["rust"])
-    priority: Priority = Field(description="How closely it is watched.")
-    interval_seconds: int = Field(description="Longest time between two looks.")
+    priority: Priority = Field(description="How often it is polled.")
+    interval_seconds: int = Field(description="Longest time between two polls, in seconds.")
     paused: bool
     status: Status = Field(
         description="`pending` until Reddit has shown it for the first time, `refused` with the reason in `state`."
     )
     state: str = Field(description="`unchecked`, `ok`, or why Reddit refuses it.", examples=["private"])
-    checked_at: datetime | None = Field(description="When Reddit said this.")
-    last_polled_at: datetime | None = Field(description="When it was last in a listing.")
+    checked_at: datetime | None = Field(description="When Reddit gave this answer.")
+    last_polled_at: datetime | None = Field(description="When a listing with it was last fetched.")
     next_poll_at: datetime | None = Field(description="It is polled again by then; null while it is paused or refused.")
-    posts_per_hour: float = Field(description="Mean of the last 24 hours.")
-    changed_by: str | None = Field(description="Who changed it last; null: as the defaults made it.")
+    posts_per_hour: float = Field(description="Mean over the last 24 hours.")
+    changed_by: str | None = Field(description="Who changed it last; null when nobody has changed the default.")
     changed_at: datetime | None
-    effective_at: datetime | None = Field(description="By then the poller follows the last change.")
+    effective_at: datetime | None = Field(description="The poller applies the last change by then.")
 
 
 class SubredditPage(BaseModel):
@@ -69,12 +69,14 @@ class SubredditPage(BaseModel):
 
 
 class Added(BaseModel):
-    """Subreddits to watch, whether new, paused or removed before. A watched one keeps what is not given."""
+    """Subreddits to watch, new or already known. A watched subreddit keeps the values that are not given."""
 
     model_config = ConfigDict(extra="forbid")
 
     names: Names
-    priority: Priority | None = Field(None, description=f"How closely; `{DEFAULT_PRIORITY}` for a new one.")
+    priority: Priority | None = Field(
+        None, description=f"How often they are polled; `{DEFAULT_PRIORITY}` for a new one."
+    )
     interval_seconds: Interval | None = None
 
 
@@ -83,7 +85,7 @@ class Changed(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    paused: bool | None = Field(None, description="Whether polling it stops.")
+    paused: bool | None = Field(None, description="Whether polling is paused.")
     priority: Priority | None = None
     interval_seconds: Interval | None = None
 
@@ -95,12 +97,12 @@ class Changed(BaseModel):
 
     @property
     def change(self) -> Change:
-        """The same, for storage."""
+        """The change, as storage takes it."""
         return Change(paused=self.paused, priority=self.priority, interval_seconds=self.interval_seconds)
 
 
 class ChangedMany(Changed):
-    """The same change for many."""
+    """One change for many subreddits."""
 
     names: Names
 

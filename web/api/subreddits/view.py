@@ -1,4 +1,4 @@
-"""Subreddits as the API shows them: the row, its status, when it is due, its posts per hour, when a change counts."""
+"""Subreddits as the API shows them: the row, status, next poll, posts per hour, and when a change takes effect."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from web.api.answers import json_bytes
 from web.api.subreddits.schemas import Status, SubredditOut
 from web.cache import AnswerCache
 
-# The poller reads the configuration at intervals, after the request that it is making.
+# The poller finishes the request that it is making before it reads the configuration again.
 REQUEST_SECONDS = 16.0
-# Every open page asks for the list every few seconds, and the rates are counted over all posts of a day.
+# Every open page reads the list every few seconds, and a rate is counted over all posts of 24 hours.
 RATE_SECONDS = 30.0
 
 
@@ -38,7 +38,7 @@ class View:
         return cls(now, rates, timedelta(seconds=settings.config_refresh_seconds + REQUEST_SECONDS))
 
     def shown(self, rows: Iterable[SubredditRow]) -> list[SubredditOut]:
-        """The rows as the API gives them."""
+        """The rows as the API shows them."""
         return [self._shown(row) for row in rows]
 
     def _shown(self, row: SubredditRow) -> SubredditOut:

@@ -1,4 +1,4 @@
-"""Faust's tables, asked from the workers."""
+"""Faust's tables, read from the workers."""
 
 from http import HTTPStatus
 
@@ -22,7 +22,7 @@ router = APIRouter(tags=["tables"], dependencies=[Depends(nothing_else)])
     responses=documented(HTTPStatus.NOT_FOUND) | OF_READS,
 )
 async def post_state(pool: PoolOf, workers: WorkersOf, id: PostId) -> Response:
-    """What the worker that owns the post knows of it. States are kept for 48 h after a post's creation."""
+    """The state that the post's owner, one of the workers, holds. States are kept for 48 h after a post's creation."""
     try:
         state = await workers.post_state(pool, id)
     except Retryable as error:

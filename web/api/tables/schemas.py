@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class StateObservation(BaseModel):
-    """One of the last observations."""
+    """One of the newest observations of a post."""
 
     observed_at: datetime = Field(description="When Reddit's answer arrived.", examples=["2026-01-01T12:00:00.031Z"])
     score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
@@ -14,9 +14,13 @@ class StateObservation(BaseModel):
 
 
 class PostState(BaseModel):
-    """What the stream processor knows of a post at this moment, often ahead of the database."""
+    """The state of a post in the stream processor at this moment. It is often newer than the database."""
 
     id: str = Field(description="Reddit's id of the post.", examples=["1abc2d"])
-    created_utc: datetime = Field(description="Creation, by Reddit.", examples=["2026-01-01T11:00:00Z"])
-    first_seen_at: datetime = Field(description="First observation.", examples=["2026-01-01T11:00:03.214Z"])
-    observations: list[StateObservation] = Field(description="The last 8 at most, oldest first.")
+    created_utc: datetime = Field(
+        description="When the post was created, according to Reddit.", examples=["2026-01-01T11:00:00Z"]
+    )
+    first_seen_at: datetime = Field(
+        description="When the post was first observed.", examples=["2026-01-01T11:00:03.214Z"]
+    )
+    observations: list[StateObservation] = Field(description="At most the newest 8, oldest first.")

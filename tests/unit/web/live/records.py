@@ -9,7 +9,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def enriched(post_id: str = "abc", seconds: float = 0, **fields: object) -> Enriched:
-    """An observation made so many seconds after EPOCH."""
+    """An observation made `seconds` after EPOCH."""
     observed = EPOCH + timedelta(seconds=seconds)
     values: dict[str, object] = {
         "id": post_id,
@@ -41,7 +41,7 @@ def enriched(post_id: str = "abc", seconds: float = 0, **fields: object) -> Enri
 
 
 def record(partition: int, offset: int, post_id: str = "abc", seconds: float = 0, **fields: object) -> Record:
-    """The record of an observation at its place in the log."""
+    """The record of an observation, with its partition and offset."""
     made = live_record(partition, offset, encode(enriched(post_id, seconds, **fields)))
     assert made is not None
     return made

@@ -85,7 +85,7 @@ def test_a_record_that_was_delivered_twice_is_sent_once_and_never_after_a_newer_
 
 
 @pytest.mark.parametrize("fields", [{"mode": "backfill"}, {"late": True}])
-def test_what_is_no_news_is_not_sent(fields: dict[str, Any]) -> None:
+def test_an_observation_without_news_is_not_sent(fields: dict[str, Any]) -> None:
     from signalflow.events import encode
 
     assert live_record(0, 0, encode(enriched(**fields))) is None
@@ -154,7 +154,7 @@ def test_a_new_filter_holds_for_what_waits_and_for_what_came_since_the_last_tick
     assert [post["id"] for post in posts(frame)] == ["b", "c"]
 
 
-def test_a_group_that_nobody_is_in_is_forgotten() -> None:
+def test_a_group_without_clients_is_forgotten() -> None:
     state = fanout()
     for number in range(50):
         client = ready(state, Filter(min_score=number))
