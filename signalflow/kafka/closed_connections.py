@@ -1,4 +1,4 @@
-"""What happens to a request that is written to a network connection which has just closed."""
+"""Makes aiokafka survive a write to a network connection that has just closed."""
 
 from typing import Any
 

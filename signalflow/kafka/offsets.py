@@ -1,4 +1,4 @@
-"""The offsets of the application's consumer group and the ends of its topics, asked from outside the group."""
+"""The offsets of the application's consumer group and the ends of its topics, read without joining the group."""
 
 from collections.abc import Collection
 

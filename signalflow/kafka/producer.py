@@ -1,7 +1,7 @@
-"""A producer that returns when the brokers have confirmed.
+"""A producer whose `send` returns when the brokers have confirmed every record.
 
-Faust's own producer has no idempotence, and only logs a failed send to a changelog. So every send that a guarantee
-rests on goes through this one.
+Faust's own producer is not idempotent, and it only logs a failed send to a changelog. So every send that a guarantee
+depends on goes through this producer.
 """
 
 import asyncio
@@ -136,7 +136,7 @@ class ConfirmedProducer:
     async def _enqueue(
         self, producer: AIOKafkaProducer, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]
     ) -> list[tuple[int, int, int, Any]]:
-        """Hand batches to aiokafka: of each (partition, index of its first record, number of records, future)."""
+        """Hand batches to aiokafka. Per batch: (partition, index of its first record, number of records, future)."""
         pending = []
         for partition, records in by_partition.items():
             start = 0

@@ -1,4 +1,4 @@
-"""A topic as an observer reads it: no consumer group is joined, nothing is committed."""
+"""Reads a topic without joining a consumer group and without committing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -112,7 +112,7 @@ class TopicReader:
             if wanted:
                 yield wanted
             for partition, offset in (await self.offsets()).items():
-                # The last record read does not tell: compaction may have removed the record before the end.
+                # The last record is no proof of the end: compaction may have removed the records just before it.
                 if partition in open_ends and offset >= open_ends[partition]:
                     self._consumer.pause(TopicPartition(self.topic, partition))
                     del open_ends[partition]

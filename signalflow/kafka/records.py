@@ -5,8 +5,11 @@ from typing import Protocol
 
 
 class KafkaRecord(Protocol):
-    """One record of a topic. `timestamp` is in milliseconds since the epoch, `timestamp_type` Kafka's number
-    for who set it (0 the producer, 1 the broker); a `value` of None is a tombstone."""
+    """One record of a topic.
+
+    `timestamp` is in milliseconds since the epoch. `timestamp_type` says who set it: 0 the producer, 1 the broker. A
+    `value` of None is a tombstone.
+    """
 
     @property
     def topic(self) -> str: ...

@@ -1,7 +1,7 @@
 """The ids that brokers give to topics. A topic that is deleted and created again has another id under the same name.
 
 aiokafka 0.14 speaks the metadata request up to version 5; ids came with version 10 (KIP-516, Kafka 2.8). This module
-has version 12, after https://kafka.apache.org/protocol#The_Messages_Metadata, built of aiokafka's types.
+implements version 12 (https://kafka.apache.org/protocol#The_Messages_Metadata) with aiokafka's types.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The Faust application: the only place that configures Faust. The guarantees rest on what is chosen here."""
+"""The Faust application: the only place that configures Faust. The guarantees depend on these settings."""
 
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ MAX_POLL_RECORDS = 2_000
 # Faust pauses a partition when a queue is four fifths full. Until then every partition may add the runs of one more
 # fetch, and a full queue of one agent would block the fetch loop of all agents.
 FULL_QUEUE_HEADROOM = 5
-# Faust logs false errors about idle topics after this many seconds.
+# After these timeouts Faust logs false errors about idle topics, so they are long.
 NEVER_SECONDS = 3_600.0
 
 
@@ -42,7 +42,7 @@ class Application(faust.App):
         transport = super()._new_transport()
         transport.Consumer = consumer_class(
             source_topics(self.settings),
-            guard_sequence=self.settings.contiguity_guard,
+            require_contiguous=self.settings.contiguity_guard,
         )
         return transport
 
@@ -61,7 +61,7 @@ def source_topics(settings: Settings) -> frozenset[str]:
 
 
 def queue_runs(settings: Settings) -> int:
-    """Most runs in the queue of one agent, each of at most RUN_RECORDS and RUN_BYTES.
+    """The maximum number of runs in the queue of one agent. A run has at most RUN_RECORDS records and RUN_BYTES bytes.
 
     This bounds what a worker holds in memory while it cannot write.
     """
@@ -69,7 +69,7 @@ def queue_runs(settings: Settings) -> int:
 
 
 def credentials(settings: Settings) -> Credentials | None:
-    """What Faust's consumer needs to connect as every other client does; None for plaintext."""
+    """Credentials with which Faust's consumer connects as every other client does; None for plaintext."""
     options = connection_options(settings)
     if settings.kafka_uses_sasl:
         return SASLCredentials(

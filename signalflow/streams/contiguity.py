@@ -18,10 +18,10 @@ class ContiguityGuard:
         self._next: dict[TP, int] = {}
 
     def admit(self, message: RunMessage) -> None:
-        """Raises Fatal when an offset was skipped. Lower offsets are repetitions and are welcome."""
+        """Raises Fatal when an offset was skipped. A lower offset than expected is a redelivery and passes."""
         if message.generation_id != self._generation:
             self._generation, self._next = message.generation_id, {}
-        # The start moves on only when retention has removed records; the consumer has reported them.
+        # The start offset advances only when retention has removed records. The consumer has reported those records.
         start = self._start_offsets.get(message.tp)
         expected = self._next.get(message.tp, start)
         if expected is not None and start is not None:

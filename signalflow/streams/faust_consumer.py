@@ -2,14 +2,16 @@
 
 Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md). The defects, and what this consumer does instead:
 
-* Faust takes a jump of offsets for a compacted range and counts the range as acknowledged (`_add_gap`). Our source
-  topics are not compacted: a jump means that a record was fetched before a seek. Here no range is acknowledged unseen.
-* Faust delivers records that were in memory when a seek happened, and then drops the records that the seek asked for as
-  old. Here a partition delivers only the record that continues its sequence; any other record makes it seek again.
-* Faust may drop records that it fetched around a rebalance although the fetch offset is past them. Nothing happens then
-  until the next record comes. Here the fetch offset is compared with the expected offset, and the partition seeks.
-* The same happens to changelogs during a recovery: a record that arrives early makes Faust skip the records before it,
-  and their states are lost. Here a fetch that a seek has overtaken is dropped and repeated.
+* Faust treats skipped offsets as a compacted range and counts the range as acknowledged (`_add_gap`). Our source topics
+  are not compacted: skipped offsets mean that a record was fetched before a seek. Here an offset is acknowledged only
+  when its record was delivered.
+* Faust delivers records that were in memory when a seek happened. It then takes the records that the seek asked for to
+  be old, and drops them. Here a record at a higher offset than expected is dropped, and the partition seeks again.
+* Faust may drop records that it fetched around a rebalance although the fetch offset is past them. The partition then
+  stands still until a new record comes. Here the fetch offset is compared with the expected offset, and the partition
+  seeks back when the fetch offset is higher.
+* A changelog record that was fetched before the seek of a recovery makes Faust skip all records at lower offsets, and
+  their states are lost. Here a fetch during which a seek happened is dropped and repeated.
 * Faust may commit past records that were never acknowledged, when nothing was committed before or when exactly one
   record is missing (FS#606). Here a commit ends before the first record that is not acknowledged.
 """
@@ -32,24 +34,24 @@ from signalflow.metrics import EXPIRED_BY_RETENTION
 
 log = structlog.get_logger()
 
-# Records fetched before a seek may be in memory more than once. A record that is still missing after this many seeks is
-# not in the log.
-SEEKS_BEFORE_A_HOLE = 3
-# How often the fetch offset is checked, for partitions whose log has records that were not delivered.
-POSITION_CHECK_SECONDS = 1.0
+# After a seek, several fetches may still return records that were in memory before it. A record that is still missing
+# after this many seeks is not in the log.
+MAX_SEEKS_TO_ONE_OFFSET = 3
+# Seconds between checks of the fetch offset, for partitions whose log has records that were not delivered.
+OFFSET_CHECK_SECONDS = 1.0
 # How long a broker holds a fetch that finds nothing. Other requests on the connection wait behind it, and a rebalance
-# asks for offsets several times, one after the other. Faust's own value is 1.5 s.
+# sends several requests for offsets, one after the other. Faust's own value is 1.5 s.
 FETCH_WAIT_MS = 250
 
 
 def first_offset(message: Any) -> int:
-    """Offset of the first record in a message, be it a run or a single record."""
+    """The offset of the first record in a message. The message is a run or a single record."""
     return int(message.value[0].offset) if isinstance(message.value, list) else int(message.offset)
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
-        """Wait for brokers that went away since the topics were made; Faust would end the worker."""
+        """Wait for brokers that went away after the topics were created. Faust would end the worker instead."""
         while True:
             try:
                 await super().on_start()
@@ -78,16 +80,17 @@ class Consumer(driver.Consumer):
 
     # Set by the subclass that `consumer_class` makes.
     source_topics: frozenset[str] = frozenset()
-    guard_sequence = True
+    require_contiguous = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.start_offsets: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
-        # How often a partition has sought the record that it expects without getting it.
-        self._sought: dict[TP, int] = {}
-        self._positions_checked = 0.0
-        # Recovery's seeks of changelogs: how many, and the last one's offset; and the same at the start of this fetch.
+        # By partition, how many seeks to the expected offset have not yet brought the record at that offset.
+        self._seek_attempts: dict[TP, int] = {}
+        self._offsets_checked_at = 0.0
+        # By changelog partition: the number of recovery's seeks and the offset of the last one, now and at the start of
+        # the fetch under way.
         self._changelog_seeks: dict[TP, tuple[int, int]] = {}
         self._seeks_at_fetch: dict[TP, tuple[int, int]] = {}
 
@@ -97,12 +100,12 @@ class Consumer(driver.Consumer):
     # --- the offset that each partition reads next
 
     async def perform_seek(self) -> None:
-        """Seek every source partition to its commit, or to the start of its log; expect exactly that offset next."""
-        self._forget_positions()
+        """Seek every source partition to its committed offset or to the start of its log; expect that offset next."""
+        self._forget_expected_offsets()
         await super().perform_seek()
-        await self._position({tp for tp in self.assignment() if tp.topic in self.source_topics})
+        await self._seek_to_start({tp for tp in self.assignment() if tp.topic in self.source_topics})
 
-    async def _position(self, partitions: Iterable[TP]) -> None:
+    async def _seek_to_start(self, partitions: Iterable[TP]) -> None:
         partitions = set(partitions)
         if not partitions:
             return
@@ -119,58 +122,55 @@ class Consumer(driver.Consumer):
         self._expected.update(targets)
 
     async def _seek_in_thread(self, targets: Mapping[TP, int]) -> None:
-        """Seek in the consumer's thread: Faust's `seek` runs in ours and drops records that the fetcher is reading."""
+        """Seek in the consumer's thread. Faust's `seek` runs in our thread and drops records that the fetcher reads."""
         await super().seek_wait(targets)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Deliver nothing until the next seek has set the first offset of each partition."""
-        self._forget_positions()
+        self._forget_expected_offsets()
         await super().on_partitions_revoked(revoked)
 
-    def _forget_positions(self) -> None:
+    def _forget_expected_offsets(self) -> None:
         self._expected.clear()
-        self._sought.clear()
+        self._seek_attempts.clear()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        """The messages of one fetch, without those that do not continue their partition's sequence.
+        """The messages of one fetch, except those out of their partition's sequence.
 
         Raises Fatal when the fetch loop has ended.
         """
-        astray: dict[TP, int] = {}
-        before_seek: set[TP] = set()
+        out_of_sequence: dict[TP, int] = {}
+        overtaken_by_seek: set[TP] = set()
         async for tp, message in super().getmany(timeout):
-            if tp.topic not in self.source_topics or not self.guard_sequence:
-                if tp in before_seek or self._changelog_seeks.get(tp) != self._seeks_at_fetch.get(tp):
-                    before_seek.add(tp)
+            if tp.topic not in self.source_topics or not self.require_contiguous:
+                if tp in overtaken_by_seek or self._changelog_seeks.get(tp) != self._seeks_at_fetch.get(tp):
+                    overtaken_by_seek.add(tp)
                 else:
                     yield tp, message
                 continue
             expected = self._expected.get(tp)
-            if expected is None or tp in astray:
+            if expected is None or tp in out_of_sequence:
                 continue
-            if first_offset(message) > expected and self._sought.get(tp, 0) < SEEKS_BEFORE_A_HOLE:
-                astray[tp] = expected
+            if first_offset(message) > expected and self._seek_attempts.get(tp, 0) < MAX_SEEKS_TO_ONE_OFFSET:
+                out_of_sequence[tp] = expected
                 continue
-            self._sought.pop(tp, None)
+            self._seek_attempts.pop(tp, None)
             self._expected[tp] = max(expected, message.offset + 1)
             yield tp, message
         if self._thread.has_ended and not self.app.should_stop:
             raise Fatal("the consumer fetches no more: its loop ended with the error above; start the worker again")
-        if before_seek:
-            # A seek happened during the fetch. Nobody can tell which records are from before it, so fetch all of them
-            # again.
-            log.info("stale_changelog_fetch_dropped", partitions=len(before_seek))
-            still_ours = before_seek & self.assignment()
+        if overtaken_by_seek:
+            # A seek happened during the fetch. The records do not show whether they were fetched before or after it, so
+            # fetch all of them again.
+            log.info("stale_changelog_fetch_dropped", partitions=len(overtaken_by_seek))
+            still_ours = overtaken_by_seek & self.assignment()
             await self.seek_wait({tp: self._changelog_seeks[tp][1] for tp in still_ours})
         if self.flow_active and not self.app.rebalancing:
-            await self._seek_expected(astray)
+            await self._restore_sequence(out_of_sequence)
             await self._fetch_dropped_records_again()
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Recovery seeks changelogs with this.
-
-        Take note of the seek, so that `getmany` drops what was fetched before it.
-        """
+        """Seek changelogs for recovery, and count the seek, so that `getmany` drops records fetched before it."""
         for tp, offset in partitions.items():
             count, _ = self._changelog_seeks.get(tp, (0, 0))
             self._changelog_seeks[tp] = (count + 1, offset)
@@ -180,48 +180,48 @@ class Consumer(driver.Consumer):
         self._seeks_at_fetch = dict(self._changelog_seeks)
         return await super()._getmany(active_partitions, timeout)
 
-    async def _seek_expected(self, astray: dict[TP, int]) -> None:
-        """Seek the expected offset of partitions that delivered another one, or that have none yet.
+    async def _restore_sequence(self, out_of_sequence: dict[TP, int]) -> None:
+        """Seek partitions that delivered a higher offset than expected; seek all of them when one expects none yet.
 
         A seek that fails is tried again at the next fetch.
         """
         try:
-            if self.guard_sequence and any(
+            if self.require_contiguous and any(
                 tp.topic in self.source_topics and tp not in self._expected for tp in self._get_active_partitions()
             ):
-                # The seek at the end of a rebalance timed out or failed, and nobody else repeats it.
+                # The seek at the end of a rebalance timed out or failed. Faust does not repeat it.
                 await self.perform_seek()
                 return
-            for tp, expected in astray.items():
-                await self._go_on_at(tp, expected)
+            for tp, expected in out_of_sequence.items():
+                await self._seek_to_expected(tp, expected)
         except (KafkaError, TimeoutError) as error:
             log.warning("seek_failed", error=f"{type(error).__name__}: {error}")
 
     async def _fetch_dropped_records_again(self) -> None:
-        """Seek the expected offset of partitions whose fetch offset is past it.
+        """Seek partitions whose fetch offset is higher than their expected offset.
 
-        Everything that the last fetch brought has been delivered by now, so the records between were dropped.
+        All records of the last fetch have been delivered by now, so the records between the two offsets were dropped.
         """
-        if not self.guard_sequence or time.monotonic() - self._positions_checked < POSITION_CHECK_SECONDS:
+        if not self.require_contiguous or time.monotonic() - self._offsets_checked_at < OFFSET_CHECK_SECONDS:
             return
-        self._positions_checked = time.monotonic()
+        self._offsets_checked_at = time.monotonic()
         try:
             for tp, expected in list(self._expected.items()):
-                if tp not in self.assignment() or self._sought.get(tp, 0) >= SEEKS_BEFORE_A_HOLE:
+                if tp not in self.assignment() or self._seek_attempts.get(tp, 0) >= MAX_SEEKS_TO_ONE_OFFSET:
                     continue
                 if (self.highwater(tp) or 0) <= expected:
                     continue
                 position = await self.position(tp)
                 if position is not None and position > expected and self._expected.get(tp) == expected:
-                    await self._go_on_at(tp, expected)
+                    await self._seek_to_expected(tp, expected)
         except (KafkaError, TimeoutError) as error:
             log.warning("position_unknown", error=f"{type(error).__name__}: {error}")
 
-    async def _go_on_at(self, tp: TP, expected: int) -> None:
-        """Seek to the record that must come next, or to the start of the log if retention has removed it.
+    async def _seek_to_expected(self, tp: TP, expected: int) -> None:
+        """Seek to the expected offset, or to the start of the log if retention has removed that record.
 
-        A record that does not come after several seeks is not in the log. The records behind it are then delivered, and
-        the contiguity guard of the batch loop stops the worker with the reason.
+        A record that is still missing after MAX_SEEKS_TO_ONE_OFFSET seeks is not in the log. The records after it are
+        then delivered, and the contiguity guard of the batch loop stops the worker and names the missing offset.
         """
         earliest = (await self.earliest_offsets(tp)).get(tp) or 0
         if self._expected.get(tp) != expected or tp not in self.assignment():
@@ -231,7 +231,7 @@ class Consumer(driver.Consumer):
             expected = self.start_offsets[tp] = earliest
         log.info("stale_fetch_dropped", topic=tp.topic, partition=tp.partition, going_on_at=expected)
         self._expected[tp] = expected
-        self._sought[tp] = self._sought.get(tp, 0) + 1
+        self._seek_attempts[tp] = self._seek_attempts.get(tp, 0) + 1
         await self._seek_in_thread({tp: expected})
 
     @staticmethod
@@ -240,7 +240,7 @@ class Consumer(driver.Consumer):
         log.error("records_expired_unprocessed", topic=tp.topic, partition=tp.partition, records=records)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if not self.guard_sequence:
+        if not self.require_contiguous:
             await super()._add_gap(tp, offset_from, offset_to)
 
     # --- acknowledging and committing
@@ -264,13 +264,13 @@ class Consumer(driver.Consumer):
         return True
 
     def give_back(self, message: Any) -> None:
-        """Stop waiting for a message that nobody will acknowledge, so that a rebalance or a stop goes on at once."""
+        """Stop waiting for a message that will not be acknowledged, so that rebalances and stops do not hang."""
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
 
     def _new_offset(self, tp: TP) -> int | None:
-        """The offset to commit: the first one since the last commit that is not acknowledged; None when unchanged."""
-        if tp not in self.start_offsets or not self.guard_sequence:
+        """The offset to commit: the lowest one that is not acknowledged. None when it has not advanced."""
+        if tp not in self.start_offsets or not self.require_contiguous:
             offset: int | None = super()._new_offset(tp)
             return offset
         acked = self._acked[tp]
@@ -293,14 +293,16 @@ class Consumer(driver.Consumer):
         return committed if committed is not None else self.start_offsets.get(tp, 0)
 
     def held(self, tp: TP) -> int:
-        """How many records were read but not committed: in Faust's queue, with the agent, or acknowledged."""
+        """How many records were delivered but not committed: in Faust's queue, with the agent, or acknowledged."""
         expected = self._expected.get(tp)
         return 0 if expected is None else max(expected - self.committed_upto(tp), 0)
 
 
-def consumer_class(source_topics: frozenset[str], *, guard_sequence: bool) -> type[Consumer]:
+def consumer_class(source_topics: frozenset[str], *, require_contiguous: bool) -> type[Consumer]:
     """A consumer class for these source topics.
 
-    Without `guard_sequence` it passes over skipped offsets, as Faust does.
+    Without `require_contiguous` the consumer accepts skipped offsets and commits past them, as Faust does.
     """
-    return type("SignalflowConsumer", (Consumer,), {"source_topics": source_topics, "guard_sequence": guard_sequence})
+    return type(
+        "SignalflowConsumer", (Consumer,), {"source_topics": source_topics, "require_contiguous": require_contiguous}
+    )

@@ -1,4 +1,4 @@
-"""What the batch loop uses of Faust, as types: Faust's own carry none."""
+"""The parts of Faust that the batch loop uses, as protocols, because Faust's own classes are not typed."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
@@ -9,7 +9,7 @@ from signalflow.kafka.records import KafkaRecord
 
 
 class RunMessage(Protocol):
-    """A run of records that travels through Faust as one message. `offset` is that of its last record."""
+    """A run of records that travels through Faust as one message. `offset` is the offset of the last record."""
 
     @property
     def topic(self) -> str: ...
@@ -36,7 +36,7 @@ class RunStream(Protocol):
     """The stream of an agent."""
 
     def noack(self) -> "RunStream":
-        """The same stream, whose events are not acknowledged by themselves."""
+        """The same stream, without Faust's automatic acknowledgement of events."""
         ...
 
     def events(self) -> AsyncIterator[RunEvent]:
@@ -59,11 +59,11 @@ class RunConsumer(Protocol):
 
     @property
     def start_offsets(self) -> Mapping[TP, int]:
-        """Where the current assignment began to read, by source partition."""
+        """By source partition, the first offset that the current assignment reads."""
         ...
 
     def give_back(self, message: RunMessage) -> None:
-        """Wait no longer for a message that nobody will acknowledge."""
+        """Stop waiting for a message that will not be acknowledged."""
         ...
 
 

@@ -1,15 +1,15 @@
-"""The end of a table recovery, without the loss of messages.
+"""A table recovery that loses no messages and does not end early.
 
-Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md). Two defects of Faust are mended here.
+Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md). This module repairs two defects of Faust.
 
 `Recovery.on_recovery_completed` runs while the flow is active, because the changelogs had to be read. It resumes the
 source partitions, seeks, and then resumes the flow, which clears every queue. Records that were fetched in between are
 dropped although the fetch offset is past them. Here the flow is suspended first, so the queues are empty when they are
 cleared.
 
-`Recovery._wait` takes a step that ran out of time (`broker_request_timeout`) for a service that was stopped, and the
-recovery task ends silently. The worker keeps its partitions, and no later rebalance makes it read them. Brokers that
-are away for longer than that time during a rebalance are enough to cause it. Here the recovery begins again instead.
+When a step times out (`broker_request_timeout`), `Recovery._wait` acts as if the service had been stopped, and the
+recovery task ends silently. The worker keeps its partitions, and no later rebalance makes it read them. This happens
+when brokers are away for longer than the timeout during a rebalance. Here the recovery begins again instead.
 """
 
 from typing import Any

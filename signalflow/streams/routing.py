@@ -1,4 +1,4 @@
-"""Which worker has a key of a table."""
+"""Finds the worker that has a key of a table."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from signalflow.kafka.producer import partition_for
 
 
 class TableRouter(Router):
-    """Faust's own asks its producer for a key's partition; ours is never started, as nothing is sent through it."""
+    """A router that computes a key's partition itself. Faust's router asks Faust's producer, which is never started."""
 
     def key_store(self, table_name: str, key: Any) -> URL:
         """The web address of the worker that has this key. Raises KeyError while none has it."""

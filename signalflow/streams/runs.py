@@ -19,9 +19,9 @@ RUN_BYTES = 1 << 20
 
 
 class Run:
-    """Consecutive records of one partition, in the shape that Faust expects of one record; `value` holds the records.
+    """Consecutive records of one partition, with the attributes that Faust expects of one record.
 
-    Its offset is that of its last record.
+    `value` holds the records, and `offset` is the offset of the last record.
     """
 
     __slots__ = (

@@ -26,7 +26,7 @@ State = dict[bytes, bytes | None]
 
 
 class StateCodec(Protocol):
-    """What a table must know of its values."""
+    """How a table merges its values, and when it may remove them."""
 
     def merge(self, one: bytes, other: bytes) -> bytes:
         """The union of two values of one key: commutative and idempotent."""
@@ -59,7 +59,7 @@ class StateTable(faust.Table):
         return -1 if persisted is None else int(persisted)
 
     def expired_keys(self, partition: int, now_us: int, limit: int) -> list[bytes]:
-        """At most `limit` keys of one partition whose state has outlived its post."""
+        """At most `limit` keys of one partition whose state has expired."""
         found: list[bytes] = []
         for key, value in self.data._visible_items(self.data._db_for_partition(partition)):
             if self.codec.expired(value, now_us):
@@ -73,7 +73,9 @@ class StateTable(faust.Table):
     async def write(
         self, producer: ConfirmedProducer, by_partition: Mapping[int, State], check: Callable[[], None] = lambda: None
     ) -> None:
-        """Changelog first and confirmed; then values and offset into RocksDB, in one write per partition.
+        """Send to the changelog and wait for its confirmation; then put values and offset into RocksDB in one write.
+
+        RocksDB gets one such write per partition.
 
         `check` is called when no other write is under way, and raises when another worker owns the partitions. Raises
         Retryable when the brokers are away: nothing was applied locally, so write the same again.
@@ -98,7 +100,7 @@ class StateTable(faust.Table):
         return await producer.send(self.changelog_topic.get_topic_name(), batches) if batches else {}
 
     def _apply(self, partition: int, state: State, spans: Iterable[Span]) -> bool:
-        """Apply what the changelog has confirmed. The offset advances only over our own records without a jump between.
+        """Apply the records that the changelog has confirmed. The offset advances over our own contiguous records only.
 
         Returns False at a jump: another worker wrote in between, and the next recovery will read that range.
         """
@@ -135,7 +137,7 @@ class StateTable(faust.Table):
             values[record.key] = self._merged(values[record.key], record.value, record.timestamp)
             in_log[record.key] = record.value
         unions = {key: value for key, value in values.items() if value != in_log[key]}
-        # Confirmed before the offset moves: otherwise nobody would repeat a send that failed.
+        # Wait for the confirmation before the offset advances: otherwise a send that failed would not be repeated.
         written = await self._send(producer, {partition: unions})
         self._put(partition, values, upto)
         self._apply(partition, unions, written.get(partition, []))
@@ -143,10 +145,11 @@ class StateTable(faust.Table):
     # --- recovery
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Recovery: merge instead of letting the last record win: a worker that seemed dead may have written late.
+        """Apply changelog records in a recovery. States of one key are merged; the last record does not simply win.
 
-        Records fetched under an earlier assignment are ignored: records before them may have been dropped, and the
-        offset must not move past those. The recovery that follows reads all of them again.
+        A worker that seemed dead may have written late. Records fetched under an earlier assignment are ignored:
+        records before them may have been dropped, and the offset must not pass dropped records. The recovery of the new
+        assignment reads all of them again.
         """
         by_partition: dict[int, list[Any]] = {}
         generation = self.app.consumer_generation_id

@@ -1,4 +1,4 @@
-"""Timers that cannot take the worker down: in Faust an exception that leaves a timer's body stops the process."""
+"""Timers that cannot stop the worker. In Faust an exception that leaves a timer's body stops the process."""
 
 import functools
 from collections.abc import Awaitable, Callable

@@ -1,8 +1,8 @@
-"""The batch unit of work: outputs confirmed, then the changelog confirmed, then RocksDB, then the acknowledgement.
+"""The unit of work of a batch: outputs confirmed, then the changelog confirmed, then RocksDB, then the acknowledgement.
 
-Outputs come first: after a crash in between, the old state gives the same outputs again, byte for byte. In the other
-order the repetition would see its own effect. A unit is computed once; when a broker is away, the same unit is written
-again.
+Outputs come first: after a crash between outputs and state, the old state gives the same outputs again, byte for byte.
+In the opposite order a redelivery would meet a state that already includes it. A unit is computed once; when a broker
+is away, the same unit is written again.
 """
 
 from dataclasses import dataclass, field
@@ -32,9 +32,8 @@ class Unit:
 async def write_unit(unit: Unit, producer: ConfirmedProducer, table: StateTable, owned: Ownership) -> None:
     """Make a unit durable.
 
-    Raises Retryable to be called again with the same unit; confirmed outputs are not sent twice.
-
-    Raises GiveBack (through `owned`) before each write once the partitions belong to a later generation.
+    Raises Retryable when the brokers are away: call again with the same unit. Confirmed outputs are not sent twice.
+    Raises GiveBack (through `owned`) before any write that follows a change of the generation.
     """
     reach("enrich.before_outputs")
     for topic, batches in unit.outputs.items():

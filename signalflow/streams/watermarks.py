@@ -1,4 +1,4 @@
-"""How far each partition was processed, in event time."""
+"""The progress of each partition in event time."""
 
 
 class Watermarks:
@@ -8,9 +8,9 @@ class Watermarks:
         self._newest_us: dict[int, int] = {}
 
     def advance(self, partition: int, time_us: int) -> None:
-        """Take note of a processed event. An older one changes nothing."""
+        """Record the time of a processed event. An event older than the newest one changes nothing."""
         self._newest_us[partition] = max(self._newest_us.get(partition, time_us), time_us)
 
     def of(self, partition: int) -> int | None:
-        """The newest event time of a partition; None when nothing of it was processed yet."""
+        """The newest event time of a partition; None when no event of it was processed yet."""
         return self._newest_us.get(partition)

@@ -1,4 +1,4 @@
-"""A worker's directory on disk: it holds RocksDB, belongs to one process, and fits its changelog."""
+"""A worker's directory on disk. It holds RocksDB, belongs to one process, and must match the changelog."""
 
 import fcntl
 import os
@@ -18,11 +18,11 @@ from signalflow.settings import Settings
 
 log = structlog.get_logger()
 
-MOST_WORKERS_ON_A_MACHINE = 64
+MAX_WORKERS_ON_A_MACHINE = 64
 
 
 class Workspace:
-    """The directory of one worker, locked as long as the object lives. `slot` counts from 0."""
+    """The directory of one worker, locked by an open file descriptor until the process ends. `slot` counts from 0."""
 
     def __init__(self, name: str, slot: int, path: Path, lock: int) -> None:
         self.name, self.slot, self.path = name, slot, path
@@ -30,7 +30,7 @@ class Workspace:
 
 
 def claim_workspace(settings: Settings) -> Workspace:
-    """The directory of the worker's name, or without a name of the first free of worker-1, worker-2, ...
+    """Lock the directory of the configured worker name; without a name, the first free one of worker-1, worker-2, ...
 
     Raises Fatal when another process holds it: two processes on one RocksDB would wait for each other.
     """
@@ -38,7 +38,7 @@ def claim_workspace(settings: Settings) -> Workspace:
     names = (
         [settings.worker_name]
         if settings.worker_name
-        else [f"worker-{n}" for n in range(1, MOST_WORKERS_ON_A_MACHINE + 1)]
+        else [f"worker-{n}" for n in range(1, MAX_WORKERS_ON_A_MACHINE + 1)]
     )
     for slot, name in enumerate(names):
         path = root / name
@@ -57,10 +57,10 @@ def claim_workspace(settings: Settings) -> Workspace:
 
 
 async def fit_to_changelog(settings: Settings, workspace: Workspace) -> bool:
-    """Wipe local state that this Kafka's changelog cannot have produced; True when it did. Recovery restores it.
+    """Wipe local state that cannot come from this cluster's changelog. Recovery restores it. True when it was wiped.
 
-    State does not fit when it was made on another cluster, or is ahead of the changelog because the topic was created
-    anew or lost records. Raises Retryable when Kafka is away, Fatal when it refuses the connection settings.
+    State is wiped when it was made on another cluster, or when it is ahead of the changelog because the topic was
+    created anew or lost records. Raises Retryable when Kafka is away, Fatal when it refuses the connection settings.
     """
     topic = TopicNames.of(settings).post_state_changelog
     marker, data = workspace.path / "cluster", workspace.path / "data"

@@ -1,6 +1,6 @@
-"""`python -m tests.chaos.mutations`: put each defect into a copy of the project and see the tests that are named fail.
+"""`python -m tests.chaos.mutations`: put each defect into a copy of the project and check that its named tests fail.
 
-Exit status 1 when a test that should have failed passed, or one fails without any defect.
+Exit status 1 when a test passes with its defect, or fails without any defect.
 """
 
 import json
@@ -76,7 +76,7 @@ def _put_into(copy: Path, defect: Defect) -> Iterator[None]:
     path = copy / defect.path
     text = path.read_text(encoding="utf-8")
     if text.count(defect.old) != 1:
-        raise typer.BadParameter(f"{defect.path} does not hold once what {defect.name!r} changes")
+        raise typer.BadParameter(f"{defect.path} must contain the code that {defect.name!r} replaces exactly once")
     path.write_text(text.replace(defect.old, defect.new), encoding="utf-8")
     try:
         yield
@@ -85,7 +85,7 @@ def _put_into(copy: Path, defect: Defect) -> Iterator[None]:
 
 
 def _failed(copy: Path, tests: list[str]) -> list[str]:
-    """The tests of these that fail in the copy, each once, whatever its parameters."""
+    """The names of those `tests` that fail in the copy, without parameters, each once."""
     if not tests:
         return []
     data = os.environ.get("SIGNALFLOW_TEST_DATA", str(ROOT.parent / "shared" / "data"))

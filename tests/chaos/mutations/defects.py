@@ -1,4 +1,4 @@
-"""The defects: the change of the code, and the tests that catch it. Whoever changes that code changes it here too."""
+"""Each defect is a change of the code and the tests that catch it. When the code changes, update its defect."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ SINK = "tests/unit/test_sink_agent.py"
 OUTAGE = "tests/integration/test_path_outage.py"
 KILLS = "tests/integration/test_path_kills.py"
 
-# Longer than a commit takes: a test has the time to kill the worker between the two.
+# The send starts 10 s later, longer than a commit takes: a test has time to kill the worker between commit and send.
 LATER = (
     "__import__('asyncio').get_running_loop().call_later("
     "10, lambda *send: __import__('asyncio').ensure_future({send}), {arguments})\n"
@@ -42,7 +42,7 @@ DEFECTS = (
         "                await self._stream.ack(event)\n",
         (
             f"{CONSUME}::test_nothing_is_acknowledged_before_the_commit_has_returned",
-            f"{CONSUME}::test_a_fatal_error_leaves_the_loop_with_nothing_acknowledged_and_nothing_waited_for",
+            f"{CONSUME}::test_a_fatal_error_acknowledges_nothing_and_gives_every_message_back",
         ),
         (
             f"{OUTAGE}::test_a_rebalance_while_the_database_is_down_loses_nothing_and_commits_nothing_that_is_not_stored",
@@ -50,7 +50,7 @@ DEFECTS = (
         ),
     ),
     Defect(
-        "a dead letter of the sink is not waited for",
+        "the sink does not wait for its dead letters",
         "signalflow/dead_letters/dead_letters.py",
         "        await self._producer.send(self.topic, batches)\n",
         "        " + LATER.format(send="self._producer.send(*send)", arguments="self.topic, batches"),
@@ -58,7 +58,7 @@ DEFECTS = (
         (f"{KILLS}::test_records_that_a_commit_has_passed_survive_a_kill_at_that_moment",),
     ),
     Defect(
-        "outputs and dead letters of the unit of work are not waited for",
+        "the unit of work does not wait for its outputs and dead letters",
         "signalflow/streams/unit_of_work.py",
         "            await producer.send(topic, batches)\n",
         "            " + LATER.format(send="producer.send(*send)", arguments="topic, batches"),
@@ -87,14 +87,14 @@ DEFECTS = (
         '            reach("enrich.before_changelog")\n',
         (
             f"{STATE}::test_local_state_is_never_ahead_of_its_changelog",
-            f"{STATE}::test_a_changelog_send_that_fails_leaves_the_local_state_as_it_was_and_is_made_up",
+            f"{STATE}::test_a_failed_changelog_send_leaves_the_local_state_unchanged_and_is_repeated",
         ),
         (f"{KILLS}::test_a_state_that_is_missing_in_the_changelog_misleads_no_other_worker",),
     ),
     Defect(
         "the commit gap (FS#606): Faust computes what may be committed",
         "signalflow/streams/faust_consumer.py",
-        "        if tp not in self.start_offsets or not self.guard_sequence:\n",
+        "        if tp not in self.start_offsets or not self.require_contiguous:\n",
         "        if True:\n",
         (f"{RACES}::test_a_commit_never_passes_a_record_that_was_not_acknowledged",),
     ),
@@ -113,13 +113,13 @@ DEFECTS = (
         (f"{CONSUME}::test_records_of_an_earlier_generation_are_given_back",),
     ),
     Defect(
-        "what is given back is still waited for (wait_empty without end)",
+        "wait_empty still waits for messages that were given back",
         "signalflow/streams/batch_loop.py",
         "            self._app.consumer.give_back(event.message)\n",
         "            event.message.given_back = True\n",
         (
             f"{CONSUME}::test_a_commit_that_hangs_is_given_back_when_the_flow_stops",
-            f"{CONSUME}::test_a_fatal_error_gives_back_what_waits_behind_the_failed_batch",
+            f"{CONSUME}::test_a_fatal_error_gives_back_the_messages_behind_the_failed_batch",
         ),
         (f"{OUTAGE}::test_sigterm_while_the_database_is_down_ends_the_worker_in_time_with_nothing_committed",),
     ),
@@ -133,28 +133,28 @@ DEFECTS = (
         ),
     ),
     Defect(
-        "what a fetch took and dropped is left until the next record",
+        "records that were fetched and dropped are not fetched again until a new record comes",
         "signalflow/streams/faust_consumer.py",
         "            await self._fetch_dropped_records_again()\n",
         "",
-        (f"{RACES}::test_records_that_were_fetched_and_dropped_are_fetched_again_without_waiting_for_the_next_one",),
+        (f"{RACES}::test_dropped_records_are_fetched_again_without_waiting_for_a_new_record",),
     ),
     Defect(
-        "recovery clears the queues",
+        "recovery clears queues that already hold messages",
         "signalflow/streams/recovery.py",
         "        self.app.flow_control.suspend()\n",
         "",
         (f"{RACES}::test_a_message_that_arrives_between_the_seek_and_the_resume_is_not_cleared",),
     ),
     Defect(
-        "recovery applies what an earlier assignment fetched",
+        "recovery applies records that an earlier assignment fetched",
         "signalflow/streams/state_table.py",
         "            if event.message.generation_id == generation:\n",
         "            if generation is not None:\n",
-        (f"{STATE}::test_a_changelog_record_of_an_earlier_assignment_does_not_move_the_offset_past_what_was_dropped",),
+        (f"{STATE}::test_a_changelog_record_of_an_earlier_assignment_does_not_advance_the_offset",),
     ),
     Defect(
-        "the queues take what comes",
+        "the queues hold a hundred times too much",
         "signalflow/streams/app.py",
         "        stream_buffer_maxsize=queue_runs(settings),\n",
         "        stream_buffer_maxsize=100 * queue_runs(settings),\n",

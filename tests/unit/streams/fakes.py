@@ -1,4 +1,4 @@
-"""Small stand-ins for what Faust hands to the batch loop."""
+"""Fakes of the Faust objects that the batch loop uses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -62,7 +62,7 @@ class FakeConsumer:
 
 
 class FakeApp:
-    """What the batch loop asks an app: the generation, whether the flow is active, what is not acknowledged."""
+    """The parts of an app that the batch loop uses: generation, flow control and unacknowledged messages."""
 
     def __init__(self) -> None:
         self.consumer_generation_id = 1
@@ -72,7 +72,7 @@ class FakeApp:
 
 
 class FakeStream:
-    """A stream fed by `push`; remembers the offsets that were acknowledged, in order."""
+    """A stream whose events come from `push`. It remembers the acknowledged offsets in order."""
 
     def __init__(self, app: FakeApp) -> None:
         self._app = app

@@ -26,7 +26,7 @@ def app(tmp_path: Path) -> Application:
     return create_faust_app(Application, settings, claim_workspace(settings))
 
 
-async def test_faust_asks_no_broker_for_topics_which_would_end_a_worker_while_brokers_are_away(
+async def test_faust_declares_no_topics_so_brokers_that_are_away_do_not_end_a_worker(
     app: Application,
 ) -> None:
     table = create_post_state(app, app.settings)
@@ -34,7 +34,7 @@ async def test_faust_asks_no_broker_for_topics_which_would_end_a_worker_while_br
     await table.changelog_topic.maybe_declare()
     own = {topic.get_topic_name() for topic in app.topics} | {table.changelog_topic.get_topic_name()}
     assert len(own) == 2
-    assert own <= {spec.name for spec in topic_specs(app.settings)}, "or nobody would make them"
+    assert own <= {spec.name for spec in topic_specs(app.settings)}, "create_topics would not create the others"
 
 
 async def test_the_leaders_topic_has_one_partition(app: Application) -> None:
@@ -44,7 +44,7 @@ async def test_the_leaders_topic_has_one_partition(app: Application) -> None:
     assert spec.partitions == 1
 
 
-async def test_a_key_that_no_worker_has_is_routed_nowhere(app: Application) -> None:
+async def test_routing_a_key_that_no_worker_has_raises_key_error(app: Application) -> None:
     create_post_state(app, app.settings)
     with pytest.raises(KeyError):
         app.router.key_store("post_state", "abc")
@@ -99,7 +99,7 @@ async def test_a_consumer_whose_fetch_loop_has_ended_stops_the_worker(
             pass
 
 
-async def test_a_fetch_loop_that_died_is_seen(app: Application) -> None:
+async def test_a_fetch_loop_that_ended_is_detected(app: Application) -> None:
     create_post_state(app, app.settings)
     thread = app.consumer._new_consumer_thread()
     assert not thread.has_ended, "it has not begun"
@@ -118,7 +118,7 @@ async def test_a_fetch_loop_that_died_is_seen(app: Application) -> None:
     assert thread.has_ended
 
 
-async def test_aiokafka_keeps_its_fetch_loop_where_it_is_looked_for(app: Application) -> None:
+async def test_aiokafka_keeps_its_fetch_task_in_the_attributes_that_the_consumer_reads(app: Application) -> None:
     """The names belong to aiokafka 0.14."""
     source = inspect.getsource(aiokafka.consumer.fetcher.Fetcher)
     assert "self._fetch_task = create_task(self._fetch_requests_routine())" in source

@@ -1,4 +1,4 @@
-"""The batch loop: nothing is acknowledged before it is durable, and what cannot be finished is given back."""
+"""The batch loop acknowledges no record before it is durable, and gives back batches that it cannot finish."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +17,7 @@ DEADLINE = 10.0
 
 
 class Recorder:
-    """A handler that remembers what it committed; `fail` says what a commit raises, and `gate` holds it up."""
+    """A handler that remembers its commits. `fail` returns the error that a commit raises; `gate` blocks commits."""
 
     def __init__(self) -> None:
         self.committed: list[list[int]] = []
@@ -88,7 +88,7 @@ async def test_a_transient_failure_is_tried_again_with_the_same_work() -> None:
     assert handler.committed == [[0, 1, 2, 3, 4]]
 
 
-async def test_a_fatal_error_leaves_the_loop_with_nothing_acknowledged_and_nothing_waited_for() -> None:
+async def test_a_fatal_error_acknowledges_nothing_and_gives_every_message_back() -> None:
     app, handler = FakeApp(), Recorder()
     stream = FakeStream(app)
     handler.fail = lambda: Fatal("schema unknown")
@@ -201,7 +201,7 @@ async def test_idle_records_are_written_within_the_time_bound() -> None:
         await until(lambda: stream.acked == [0, 1, 2])
 
 
-async def test_a_due_batch_does_not_wait_and_takes_what_else_is_there() -> None:
+async def test_a_due_batch_does_not_wait_and_takes_the_records_already_queued() -> None:
     app, handler = FakeApp(), Recorder()
     stream = FakeStream(app)
     for first in range(0, 200, 10):
@@ -225,7 +225,7 @@ async def test_the_end_of_the_stream_ends_the_loop_instead_of_waiting_for_ever()
             await asyncio.wait_for(task, DEADLINE)
 
 
-async def test_a_fatal_error_gives_back_what_waits_behind_the_failed_batch() -> None:
+async def test_a_fatal_error_gives_back_the_messages_behind_the_failed_batch() -> None:
     app, handler = FakeApp(), Recorder()
     stream = FakeStream(app)
     handler.gate.clear()
@@ -242,7 +242,7 @@ async def test_a_fatal_error_gives_back_what_waits_behind_the_failed_batch() -> 
     assert not app.consumer.unacked, "wait_empty would wait for these for ever"
 
 
-async def test_the_end_of_the_stream_gives_back_what_was_gathered() -> None:
+async def test_the_end_of_the_stream_gives_back_the_gathered_messages() -> None:
     app, handler = FakeApp(), Recorder()
 
     class Ending(FakeStream):

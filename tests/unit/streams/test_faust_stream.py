@@ -1,6 +1,7 @@
-"""Weak spots of Faust's streams, on real ones: exceptions that acknowledge, and `take`, which hangs after one.
+"""Two defects of Faust's streams: an exception acknowledges its record, and `take` hangs after an exception.
 
-As in test_races.py the unmodified way is run too: when it no longer loses the record, upstream is mended.
+The tests use real streams. Like test_races.py they also run unmodified Faust: when that no longer loses the record,
+Faust has repaired the defect.
 """
 
 import ast
@@ -23,7 +24,7 @@ DEADLINE = 10.0
 
 
 class Failing:
-    """A handler that finds that going on would lose records."""
+    """A handler whose commit raises Fatal."""
 
     async def prepare(self, batch: Batch) -> Batch:
         return batch

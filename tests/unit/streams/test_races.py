@@ -1,7 +1,7 @@
 """The races in which Faust 0.15.3 loses messages at rebalances (docs/decisions/faust-cures.md), each provoked.
 
-Every test also runs the unmodified class and sees the loss. When that part fails, upstream is mended and the cure can
-go.
+Where it can, a test also runs Faust's unmodified class and expects the loss. When that part fails, Faust has
+repaired the defect, and our replacement can be removed.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ def make_app() -> faust.App:
 
 
 class SeekingConsumer:
-    """A message arrives during its seek, as the conductor delivers it: flow control first, then the queue."""
+    """A consumer during whose seek a message arrives. Like Faust's conductor it waits for the flow, then queues it."""
 
     def __init__(self, app: faust.App, queue: Any) -> None:
         self._app, self._queue = app, queue
@@ -86,7 +86,7 @@ class SlowConsumer(SeekingConsumer):
 
 
 @pytest.mark.parametrize(("kind", "goes_on"), [(SuspendingRecovery, True), (Recovery, False)])
-async def test_a_recovery_whose_step_ran_out_of_time_begins_anew_instead_of_ending_for_good(
+async def test_a_recovery_step_that_times_out_restarts_the_recovery(
     kind: type[Recovery], goes_on: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app()
@@ -116,7 +116,7 @@ async def test_a_recovery_whose_step_ran_out_of_time_begins_anew_instead_of_endi
 
 
 class Log:
-    """A partition on a broker, and the fetch position of a consumer in it."""
+    """A partition on a broker, and the fetch offset of a consumer in it."""
 
     def __init__(self, length: int, committed: int) -> None:
         self.length, self.committed, self.position = length, committed, committed
@@ -126,7 +126,7 @@ class Log:
         self.position = offset
 
     def fetch(self) -> list[int]:
-        """What is in memory from before a seek comes first, then what follows the position."""
+        """Records that were in memory before a seek come first, then the records from the fetch offset on."""
         if self.in_memory:
             return self.in_memory.pop(0)
         found = list(range(self.position, min(self.position + 10, self.length)))
@@ -135,7 +135,7 @@ class Log:
 
 
 def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a log in the place of the consumer's thread."""
+    """Replace the consumer's thread by a log."""
 
     async def getmany(active_partitions: Any, timeout: float) -> dict[TP, list[Record]]:
         await asyncio.sleep(0)
@@ -161,7 +161,7 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
                 consumer._read_offset[tp] = offset or None
 
     async def seek_in_the_wrong_thread(tp: TP, offset: int) -> None:
-        raise AssertionError("the fetcher walks over what this drops")
+        raise AssertionError("Faust's seek drops records that the fetcher is reading")
 
     consumer._thread = Thread()
     for name, replacement in {
@@ -240,11 +240,11 @@ def make_rig(app: faust.App, kind: type[Any], monkeypatch: pytest.MonkeyPatch, l
     return Rig(consumer, log, delivered)
 
 
-CURED = consumer_class(frozenset({"raw"}), guard_sequence=True)
+CURED = consumer_class(frozenset({"raw"}), require_contiguous=True)
 
 
 @pytest.mark.parametrize(("kind", "complete"), [(CURED, True), (driver.Consumer, False)])
-async def test_records_in_memory_at_a_seek_do_not_push_out_those_that_the_seek_meant(
+async def test_records_fetched_before_a_seek_do_not_displace_the_records_after_it(
     app: faust.App, kind: type[Any], complete: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make_rig(app, kind, monkeypatch, length=60, committed=10)
@@ -294,12 +294,12 @@ async def test_a_commit_never_passes_a_record_that_was_not_acknowledged(
         assert consumer._new_offset(TP0) == expected, kind
 
 
-async def test_a_seek_that_failed_at_the_end_of_a_rebalance_is_made_up(
+async def test_a_seek_that_failed_at_the_end_of_a_rebalance_is_repeated(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make_rig(app, CURED, monkeypatch, length=30, committed=10)
     consumer, log, delivered = rig.consumer, rig.log, rig.delivered
-    log.seek(20)  # where an earlier assignment left the position; perform_seek never ran
+    log.seek(20)  # the fetch offset that an earlier assignment left; perform_seek never ran
     await drained(consumer, delivered, upto=29)
     assert delivered == list(range(10, 30))
 
@@ -315,7 +315,7 @@ async def test_a_run_acknowledges_every_record_in_it_once(app: faust.App, monkey
     assert consumer._new_offset(TP0) == 20
 
 
-async def test_a_hole_that_is_really_in_the_log_reaches_the_contiguity_guard(
+async def test_an_offset_missing_from_the_log_reaches_the_contiguity_guard(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transaction marker, or a record that the brokers lost: offset 20 does not exist."""
@@ -331,7 +331,7 @@ async def test_a_hole_that_is_really_in_the_log_reaches_the_contiguity_guard(
     assert 21 in delivered, "the contiguity guard of the batch loop must see the hole"
 
 
-async def test_a_rebalance_that_begins_while_a_partition_is_set_right_ends_that(
+async def test_a_rebalance_cancels_a_seek_to_the_expected_offset(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     consumer = make_rig(app, CURED, monkeypatch, length=60, committed=10).consumer
@@ -350,7 +350,7 @@ async def test_a_rebalance_that_begins_while_a_partition_is_set_right_ends_that(
 
     monkeypatch.setattr(consumer, "earliest_offsets", slow)
     monkeypatch.setattr(consumer._thread, "seek_wait", seek_wait)
-    going = asyncio.create_task(consumer._go_on_at(TP0, 10))
+    going = asyncio.create_task(consumer._seek_to_expected(TP0, 10))
     await entered.wait()
     await consumer.on_partitions_revoked({TP0})
     gate.set()
@@ -359,7 +359,7 @@ async def test_a_rebalance_that_begins_while_a_partition_is_set_right_ends_that(
     assert consumer._expected == {}
 
 
-async def test_an_idle_partition_whose_seek_failed_is_set_right_without_waiting_for_a_record(
+async def test_an_idle_partition_whose_seek_failed_seeks_again_without_a_new_record(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = make_rig(app, CURED, monkeypatch, length=30, committed=10)
@@ -369,16 +369,16 @@ async def test_an_idle_partition_whose_seek_failed_is_set_right_without_waiting_
     assert delivered == list(range(10, 30))
 
 
-async def test_records_that_were_fetched_and_dropped_are_fetched_again_without_waiting_for_the_next_one(
+async def test_dropped_records_are_fetched_again_without_waiting_for_a_new_record(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen at a rebalance while the database was down: the partition was idle, and its backlog waited for ever."""
-    monkeypatch.setattr("signalflow.streams.faust_consumer.POSITION_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("signalflow.streams.faust_consumer.OFFSET_CHECK_SECONDS", 0.0)
     rig = make_rig(app, CURED, monkeypatch, length=60, committed=10)
     consumer, log, delivered = rig.consumer, rig.log, rig.delivered
     await consumer.perform_seek()
     while log.fetch():
-        pass  # a fetch that nobody waits for any more
+        pass  # records that were fetched and dropped
     await drained(consumer, delivered, upto=59)
     assert delivered == list(range(10, 60))
 
@@ -387,7 +387,7 @@ CHANGELOG = TP("changelog", 0)
 
 
 class ChangelogThread:
-    """A consumer's thread whose fetch was under way when recovery sought: it brings what followed the old position."""
+    """A consumer's thread whose fetch is under way when recovery seeks: it returns records of the old fetch offset."""
 
     has_ended = False
 
@@ -412,7 +412,7 @@ class ChangelogThread:
 
 
 @pytest.mark.parametrize(("kind", "complete"), [(CURED, True), (driver.Consumer, False)])
-async def test_a_changelog_record_fetched_before_the_seek_does_not_make_recovery_skip_those_before_it(
+async def test_recovery_skips_no_record_after_a_changelog_fetch_that_a_seek_overtook(
     app: faust.App, kind: type[Any], complete: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     applied: list[int] = []
@@ -440,7 +440,7 @@ async def test_a_changelog_record_fetched_before_the_seek_does_not_make_recovery
     assert (applied == list(range(300, 600))) is complete
 
 
-async def test_a_rebalance_does_not_wait_for_what_was_given_back(
+async def test_a_rebalance_does_not_wait_for_messages_that_were_given_back(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     consumer = make_consumer(app, CURED, lambda message: None)
@@ -457,7 +457,7 @@ async def test_a_rebalance_does_not_wait_for_what_was_given_back(
         await asyncio.sleep(0)
     for message in messages:
         consumer.give_back(message)
-    # Faust looks again by itself only after a second. It swallows a cancellation, so a time limit around it would tell
-    # nothing.
+    # Faust checks again by itself only after a second. `wait_empty` swallows a cancellation, so asyncio.timeout around
+    # it would prove nothing.
     done, _ = await asyncio.wait({empty}, timeout=0.5)
     assert empty in done

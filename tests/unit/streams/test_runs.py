@@ -1,4 +1,4 @@
-"""Runs: every record once, in order, within the bounds."""
+"""Runs hold every record once, in order, within the bounds."""
 
 from faust.types import TP
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The state table's decisions, with dictionaries for RocksDB (test_path_state_table.py uses the real one)."""
+"""The decisions of the state table, on a dictionary (test_path_state_table.py uses a real RocksDB)."""
 
 import asyncio
 from types import SimpleNamespace
@@ -56,7 +56,7 @@ def table(database: dict[bytes, Any], monkeypatch: pytest.MonkeyPatch) -> StateT
 async def test_the_offset_does_not_pass_a_jump_before_the_unions_are_confirmed(
     table: StateTable, database: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a later cold restore of the compacted changelog finds only the other worker's older state."""
+    """Otherwise a later restore from the compacted changelog finds only the other worker's older state."""
 
     async def read_range(*args: Any) -> list[Any]:
         return [Record(10, key=b"k", value=THEIRS)]
@@ -91,10 +91,10 @@ class Changelog:
         return {partition: [Span(10, 10 + len(records) - 1, 0)] for partition, records in batches.items()}
 
 
-async def test_a_changelog_send_that_fails_leaves_the_local_state_as_it_was_and_is_made_up(
+async def test_a_failed_changelog_send_leaves_the_local_state_unchanged_and_is_repeated(
     table: StateTable, database: dict[bytes, bytes]
 ) -> None:
-    """Faust only logs such a failure, with the local state written already: a later owner restores an older one."""
+    """Faust writes the local state first and only logs the failure, so a later owner restores an older state."""
     before, changelog = dict(database), Changelog()
     changelog.failure = Retryable("brokers away")
     with pytest.raises(Retryable):
@@ -106,7 +106,7 @@ async def test_a_changelog_send_that_fails_leaves_the_local_state_as_it_was_and_
 
 
 async def test_local_state_is_never_ahead_of_its_changelog(table: StateTable, database: dict[bytes, bytes]) -> None:
-    """Else a crash in between leaves a state that includes its own effect, which a redelivery would count again."""
+    """Otherwise a crash between the two writes leaves a state that a redelivery would count a second time."""
     changelog = Changelog()
     changelog.database = database
     await table.write(changelog, {0: {b"k": THEIRS}})  # type: ignore[arg-type]
@@ -117,7 +117,7 @@ def changelog_message(offset: int, value: bytes, generation: int = App.consumer_
     return SimpleNamespace(partition=0, offset=offset, key=b"k", value=value, timestamp=0.0, generation_id=generation)
 
 
-def test_a_changelog_record_of_an_earlier_assignment_does_not_move_the_offset_past_what_was_dropped(
+def test_a_changelog_record_of_an_earlier_assignment_does_not_advance_the_offset(
     table: StateTable, database: dict[bytes, bytes]
 ) -> None:
     table.apply_changelog_batch([SimpleNamespace(message=changelog_message(500, THEIRS, generation=2))])
@@ -126,7 +126,7 @@ def test_a_changelog_record_of_an_earlier_assignment_does_not_move_the_offset_pa
     assert int(database[b"offset"]) == 10
 
 
-async def test_a_state_of_an_unknown_version_stops_the_worker_instead_of_a_recovery_without_end(
+async def test_a_state_of_an_unknown_version_stops_the_worker_instead_of_blocking_recovery(
     table: StateTable,
 ) -> None:
     message = changelog_message(10, b"\x02" + THEIRS[1:])

@@ -1,4 +1,4 @@
-"""The order of the unit of work, and that nothing counts as done before the brokers have confirmed it."""
+"""The unit of work keeps its order, and a send ends only when the brokers have confirmed it."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -134,7 +134,7 @@ async def test_a_send_returns_only_when_every_batch_is_confirmed(kafka: type[Fak
     assert [tuple(span) for span in (await sending)[0]] == [(100, 101, 0), (102, 102, 2)]
 
 
-async def test_it_asks_for_all_replicas_and_idempotence(kafka: type[FakeKafka]) -> None:
+async def test_the_producer_asks_for_all_replicas_and_idempotence(kafka: type[FakeKafka]) -> None:
     producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
     sending = asyncio.create_task(producer.send("topic", RECORDS))
     async with asyncio.timeout(5):
@@ -177,7 +177,7 @@ async def test_a_send_that_no_broker_confirms_ends_as_retryable(
             await producer.send("topic", RECORDS)
 
 
-def test_partitions_are_those_of_every_other_kafka_client() -> None:
+def test_a_key_gets_the_partition_that_every_other_kafka_client_chooses() -> None:
     # Values of org.apache.kafka.common.utils.Utils.murmur2 for these keys, as its own tests list them.
     assert partition_for(b"21", 1 << 30) == (-973932308 & 0x7FFFFFFF) % (1 << 30)
     assert partition_for(b"foobar", 1 << 30) == (-790332482 & 0x7FFFFFFF) % (1 << 30)
