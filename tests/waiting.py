@@ -6,8 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def until(condition: Callable[[], Any], what: str = "the condition", seconds: float = 20.0) -> Any:
-    """The first true answer of a condition, plain or awaitable. Raises AssertionError with `what` after `seconds`."""
+async def until(
+    condition: Callable[[], Any],
+    what: str | Callable[[], str] = "the condition",
+    seconds: float = 20.0,
+    *,
+    pause: float = 0.01,
+) -> Any:
+    """The first true answer of a condition, plain or awaitable, which is asked every `pause` seconds.
+
+    Raises AssertionError with `what` after `seconds`. A function for `what` is called only then.
+    """
     end = asyncio.get_running_loop().time() + seconds
     while True:
         answer = condition()
@@ -15,5 +24,6 @@ async def until(condition: Callable[[], Any], what: str = "the condition", secon
             answer = await answer
         if answer:
             return answer
-        assert asyncio.get_running_loop().time() < end, f"not within {seconds:g} s: {what}"
-        await asyncio.sleep(0.01)
+        if asyncio.get_running_loop().time() >= end:
+            raise AssertionError(f"not within {seconds:g} s: {what() if callable(what) else what}")
+        await asyncio.sleep(pause)

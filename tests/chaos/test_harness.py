@@ -1,17 +1,22 @@
 """The harness itself: plans, the proxy, and faults that run alone."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from signalflow.local.ports import LOOPBACK, free_ports
+from signalflow.settings import Settings
 from tests.chaos import schedule
 from tests.chaos.faults import ALL
 from tests.chaos.faults.base import Gate
 from tests.chaos.proxy import Proxy
 from tests.chaos.recovery import Seen
+from tests.integration.workers import WorkerProcess
 
 # The least number of injections of each kind over three seeds that the project requires.
 LEAST = {
@@ -155,3 +160,14 @@ async def test_a_half_open_connection_stays_silent_for_good_and_new_ones_work() 
         with pytest.raises(TimeoutError):
             await answer(reader, writer, 0.3)
         assert await answer(*await asyncio.open_connection(LOOPBACK, proxy.port)) == b"x"
+
+
+def test_a_worker_that_starts_again_leaves_a_port_that_is_taken_meanwhile(tmp_path: Path) -> None:
+    worker = WorkerProcess(Settings(), "w1", tmp_path)
+    worker.start()
+    worker.kill()
+    before = urlsplit(worker.url).port
+    with socket.create_server((LOOPBACK, before or 0)):
+        worker.start()
+        worker.kill()
+        assert urlsplit(worker.url).port != before

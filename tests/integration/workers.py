@@ -20,6 +20,7 @@ from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
+from tests.waiting import until
 
 STOP_SECONDS = 20.0
 
@@ -29,7 +30,6 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings, name: str, log_dir: Path, **extra: str) -> None:
         self.name = name
-        self.port = free_ports(1)[0]
         self.log = log_dir / f"{name}.log"
         self._environment = os.environ | {
             "SIGNALFLOW_KAFKA": settings.kafka,
@@ -39,15 +39,17 @@ class WorkerProcess:
             "SIGNALFLOW_TOPIC_PREFIX": settings.topic_prefix,
             "SIGNALFLOW_TOPIC_PARTITIONS": str(settings.topic_partitions),
             "SIGNALFLOW_WORKER_NAME": name,
-            "SIGNALFLOW_WORKER_WEB_PORT": str(self.port),
             "SIGNALFLOW_POLL_ENABLED": "false",
             **extra,
         }
+        self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        """Where the web views of the process are. Each start has another port."""
+        assert self._port is not None, f"{self.name} has not started"
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def pid(self) -> int:
@@ -56,6 +58,9 @@ class WorkerProcess:
 
     def start(self, **for_this_start: str) -> None:
         """Start the process; `for_this_start` are environment variables that the next start does not have."""
+        # Drawn now: a port that was free minutes ago may be taken.
+        self._port = free_ports(1)[0]
+        port = {"SIGNALFLOW_WORKER_WEB_PORT": str(self._port)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -68,7 +73,7 @@ class WorkerProcess:
                     "-l",
                     "warn",
                 ],
-                env=self._environment | for_this_start,
+                env=self._environment | port | for_this_start,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -138,16 +143,8 @@ class WorkerProcess:
 async def eventually(
     condition: Callable[[], Any], seconds: float, describe: Callable[[], str] = lambda: "condition not met"
 ) -> None:
-    """Wait for a condition (plain or awaitable) with a deadline."""
-    end = asyncio.get_running_loop().time() + seconds
-    while True:
-        result = condition()
-        if asyncio.iscoroutine(result):
-            result = await result
-        if result:
-            return
-        assert asyncio.get_running_loop().time() < end, describe()
-        await asyncio.sleep(0.1)
+    """Wait for a condition (plain or awaitable) of other processes with a deadline."""
+    await until(condition, describe, seconds, pause=0.1)
 
 
 def observation(
