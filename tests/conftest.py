@@ -1,7 +1,6 @@
 """Fixtures of all tests: one real Kafka and one real PostgreSQL per run, a database and topics per test."""
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
 from signalflow.storage.migrate import upgrade
 from tests.api_clients import test_secret
+from tests.recorded_data import VARIABLE, recorded_data
 
 # The time that one example takes depends on the machine, not on the code.
 hypothesis.settings.register_profile("any-machine", deadline=None)
@@ -57,11 +57,10 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The directory of recorded inputs that are not in the repository: SIGNALFLOW_TEST_DATA, or ../shared/data."""
-    given = os.environ.get("SIGNALFLOW_TEST_DATA")
-    directory = Path(given) if given else Path(__file__).parents[2] / "shared" / "data"
+    """The directory of the recorded inputs. Skips the test where there is none."""
+    directory = recorded_data()
     if not directory.is_dir():
-        pytest.skip(f"no test inputs at {directory}; set SIGNALFLOW_TEST_DATA")
+        pytest.skip(f"no recorded inputs at {directory}: set {VARIABLE} to their directory")
     return directory
 
 

@@ -3,16 +3,15 @@
 import gzip
 import json
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from signalflow.domain.keywords import keywords
 from signalflow.domain.sentiment import FastVader
+from tests.recorded_data import recorded_data
 
 TITLES = 2000
 BODIES = 200
@@ -23,7 +22,7 @@ ROUNDS = 7
 def bench_text() -> dict[str, float | str]:
     """CPU microseconds per text, how much faster our scorer is, and CPU milliseconds of the worst hostile body.
 
-    The texts are real where there are any (SIGNALFLOW_TEST_DATA or ../shared/data), else generated with the same
+    The texts are real where there are any (`tests/recorded_data.py`), else generated with the same
     lengths.
     """
     titles, bodies, source = _texts()
@@ -61,9 +60,7 @@ def hostile_bodies() -> dict[str, str]:
 
 
 def _texts() -> tuple[list[str], list[str], str]:
-    given = os.environ.get("SIGNALFLOW_TEST_DATA")
-    directory = Path(given) if given else Path(__file__).parents[2].parent / "shared" / "data"
-    path = directory / "real_posts_2013.ndjson.gz"
+    path = recorded_data() / "real_posts_2013.ndjson.gz"
     if not path.exists():
         return _made_texts(TITLES, 12), _made_texts(BODIES, 130), "made"
     with gzip.open(path, "rt", encoding="utf-8") as lines:

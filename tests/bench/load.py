@@ -1,10 +1,8 @@
 """The observations that the bench sends: posts with real titles, or generated ones, observed again and again."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from pathlib import Path
 from random import Random
 
 import msgspec
@@ -17,6 +15,7 @@ from signalflow.settings import Settings
 from signalflow.simulator.posts import Post as SimulatedPost
 from signalflow.simulator.subreddits import default_subreddits
 from signalflow.simulator.text import Texts
+from tests.recorded_data import recorded_data
 
 # The time between two observations of a post. A round observes every post once within this time.
 ROUND = timedelta(minutes=1)
@@ -87,9 +86,7 @@ def by_partition(envelopes: Iterable[Envelope], partitions: int) -> dict[int, li
 
 
 def _posts(count: int, now: datetime) -> tuple[str, Sequence[Post]]:
-    given = os.environ.get("SIGNALFLOW_TEST_DATA")
-    directory = Path(given) if given else Path(__file__).parents[3] / "shared" / "data"
-    path = directory / "real_posts_2013.ndjson.gz"
+    path = recorded_data() / "real_posts_2013.ndjson.gz"
     rng = Random(SEED)
     if path.exists():
         posts = list(islice(posts_in(path, now, Tally()), count))

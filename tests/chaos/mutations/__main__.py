@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.mutations.defects import DEFECTS, Defect
+from tests.recorded_data import VARIABLE, recorded_data
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("signalflow", "agents", "tables", "web", "migrations", "tests", "docs", "scripts")
@@ -88,9 +89,12 @@ def _failed(copy: Path, tests: list[str]) -> list[str]:
     """The names of those `tests` that fail in the copy, without parameters, each once."""
     if not tests:
         return []
-    data = os.environ.get("SIGNALFLOW_TEST_DATA", str(ROOT.parent / "shared" / "data"))
     # The copy comes before the installed project, also for the workers that tests start.
-    environment = os.environ | {"PYTHONPATH": str(copy), "SIGNALFLOW_TEST_DATA": data, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": str(copy),
+        VARIABLE: str(recorded_data()),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     command = [sys.executable, "-m", "pytest", "-q", "-rf", "--no-header", "--tb=no", *tests]
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
