@@ -1,4 +1,4 @@
-"""Small servers that stand in for Reddit: one replays recorded answers, one says whatever a test tells it to."""
+"""Small servers that stand in for Reddit: one gives recorded answers, one says whatever a test tells it to."""
 
 import gzip
 import json
@@ -140,23 +140,23 @@ class Recorded:
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         if request.path == TOKEN_PATH:
-            return _replay(self.token, self.token["body"])
+            return _recorded_answer(self.token, self.token["body"])
         if request.path == "/api/info":
             wanted = set(request.query["id"].split(","))
             pages = [*self.info, self.new]
             items = [child for page in pages for child in page["body"]["data"]["children"]]
-            return _replay(self.info[0], _listing(child for child in items if child["data"]["name"] in wanted))
+            return _recorded_answer(self.info[0], _listing(child for child in items if child["data"]["name"] in wanted))
         if "after" in request.query:
-            return _replay(self.new, EMPTY_LISTING)
+            return _recorded_answer(self.new, EMPTY_LISTING)
         children = self.new["body"]["data"]["children"][: int(request.query["limit"])]
-        return _replay(self.new, _listing(children, after=children[-1]["data"]["name"]))
+        return _recorded_answer(self.new, _listing(children, after=children[-1]["data"]["name"]))
 
 
 def _listing(children: Any, after: str | None = None) -> dict[str, Any]:
     return {"kind": "Listing", "data": EMPTY_LISTING["data"] | {"children": list(children), "after": after}}
 
 
-def _replay(recorded: dict[str, Any], body: Any) -> web.Response:
+def _recorded_answer(recorded: dict[str, Any], body: Any) -> web.Response:
     limits = {name: value for name, value in recorded["headers"].items() if name.startswith("x-ratelimit")}
     return web.json_response(body, status=recorded["status"], headers=limits)
 

@@ -22,7 +22,7 @@ observations = st.builds(
 )
 
 
-def replay(log: list[Observation], state: PostState | None = None) -> tuple[PostState | None, list[Velocity]]:
+def observe_all(log: list[Observation], state: PostState | None = None) -> tuple[PostState | None, list[Velocity]]:
     velocities = []
     for observation in log:
         step = observe(state, 0, observation)
@@ -32,7 +32,7 @@ def replay(log: list[Observation], state: PostState | None = None) -> tuple[Post
 
 
 def test_velocity_is_the_difference_to_the_observation_before_per_second() -> None:
-    _, velocities = replay([Observation(0, 10, 1), Observation(60 * SECOND, 70, 4)])
+    _, velocities = observe_all([Observation(0, 10, 1), Observation(60 * SECOND, 70, 4)])
     assert velocities == [UNKNOWN, Velocity(1.0, 0.05)]
 
 
@@ -42,13 +42,13 @@ def test_a_distance_below_a_second_counts_as_a_second() -> None:
 
 def test_a_redelivered_observation_keeps_its_velocity() -> None:
     log = [Observation(n * 60 * SECOND, n * n, n) for n in range(RING_SIZE)]
-    state, first = replay(log)
-    _, again = replay(log, state)
+    state, first = observe_all(log)
+    _, again = observe_all(log, state)
     assert again == first
 
 
 def test_a_late_observation_has_no_velocity_and_leaves_the_ring_alone() -> None:
-    state, _ = replay([Observation(100 * SECOND, 10, 0), Observation(200 * SECOND, 20, 0)])
+    state, _ = observe_all([Observation(100 * SECOND, 10, 0), Observation(200 * SECOND, 20, 0)])
     step = observe(state, 0, Observation(150 * SECOND, 15, 0))
     assert step.late
     assert step.velocity == UNKNOWN
@@ -57,7 +57,7 @@ def test_a_late_observation_has_no_velocity_and_leaves_the_ring_alone() -> None:
 
 
 def test_an_observation_older_than_the_first_moves_first_seen() -> None:
-    state, _ = replay([Observation(100 * SECOND, 10, 0)])
+    state, _ = observe_all([Observation(100 * SECOND, 10, 0)])
     step = observe(state, 0, Observation(50 * SECOND, 5, 0))
     assert step.late
     assert step.state.first_seen_us == 50 * SECOND
@@ -65,7 +65,7 @@ def test_an_observation_older_than_the_first_moves_first_seen() -> None:
 
 @given(st.lists(observations, min_size=1, max_size=30))
 def test_the_ring_is_ordered_bounded_and_holds_each_moment_once(log: list[Observation]) -> None:
-    state, _ = replay(log)
+    state, _ = observe_all(log)
     assert state is not None
     times = [observation.observed_us for observation in state.ring]
     assert times == sorted(set(times))
@@ -75,13 +75,13 @@ def test_the_ring_is_ordered_bounded_and_holds_each_moment_once(log: list[Observ
 
 @given(st.lists(observations, min_size=1, max_size=12), st.data())
 def test_redelivery_of_what_the_ring_covers_changes_nothing(log: list[Observation], data: st.DataObject) -> None:
-    state, _ = replay(log)
+    state, _ = observe_all(log)
     assert state is not None
     for observation in data.draw(st.permutations(state.ring)):
         assert observe(state, 0, observation).state == state
 
 
-states = st.lists(observations, min_size=1, max_size=12).map(lambda log: replay(log)[0])
+states = st.lists(observations, min_size=1, max_size=12).map(lambda log: observe_all(log)[0])
 
 
 @given(states, states, states)
@@ -95,8 +95,8 @@ def test_merging_is_commutative_associative_and_idempotent(one: PostState, two: 
 @given(st.lists(observations, min_size=2, max_size=20), st.data())
 def test_an_older_state_written_late_undoes_nothing(log: list[Observation], data: st.DataObject) -> None:
     cut = data.draw(st.integers(1, len(log) - 1))
-    older, _ = replay(log[:cut])
-    newer, _ = replay(log)
+    older, _ = observe_all(log[:cut])
+    newer, _ = observe_all(log)
     assert older is not None
     assert newer is not None
     merged = merge(newer, older)

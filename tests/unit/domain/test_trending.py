@@ -1,4 +1,4 @@
-"""The trending rule as a truth table; the expected scores are added up by hand from issue 3."""
+"""The trending rule as a truth table; the expected scores are added up by hand."""
 
 import pytest
 
