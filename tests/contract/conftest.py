@@ -1,12 +1,15 @@
-"""A client and a Reddit that says whatever a test tells it to."""
+"""A client and a Reddit that says whatever a test tells it to; a world for a poller, and its pace."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 from pydantic import SecretStr
 
+from signalflow.domain import budget
+from signalflow.domain.backoff import Backoff
 from signalflow.reddit.client import AsyncprawClient
 from signalflow.settings import Settings
+from tests.contract.poller_run import BREAKER_SECONDS, PUBLISH_SPACING, World
 from tests.contract.reddit_servers import RedditServer, Script, serve
 
 
@@ -33,3 +36,26 @@ async def client(server: RedditServer) -> AsyncIterator[AsyncprawClient]:
     client = AsyncprawClient.of(settings_for(server.url))
     yield client
     await client.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rules at a pace for tests."""
+    monkeypatch.setattr(budget, "MAX_PER_MINUTE", 6000.0)
+    monkeypatch.setattr(budget, "BREAKER_SECONDS", BREAKER_SECONDS)
+    monkeypatch.setattr(budget, "UNNAMED_WAITS", Backoff(first=0.15, most=budget.PUBLISHED_WINDOW))
+    monkeypatch.setattr(budget, "SHORTEST_WAIT", 0.1)
+    monkeypatch.setattr("signalflow.domain.known.PUBLISH_SPACING", PUBLISH_SPACING)
+    monkeypatch.setattr("signalflow.domain.watchlist.SHORTEST_INTERVAL", 0.2)
+    monkeypatch.setattr("signalflow.domain.watchlist.LONGEST_RETRY", 0.2)
+    monkeypatch.setattr("signalflow.domain.gaps.PAGE_RETRY", 0.2)
+    monkeypatch.setattr("signalflow.domain.refresh.SHORTEST_REPEAT", 0.1)
+    monkeypatch.setattr("signalflow.domain.refresh.EMPTY_WAIT", 0.1)
+    monkeypatch.setattr("signalflow.reddit.poller.DATABASE_RETRY", 0.1)
+    monkeypatch.setattr("signalflow.reddit.poller.LEDGER_PATIENCE", 0.5)
+    monkeypatch.setattr("signalflow.reddit.gap_writer.RETRY_SECONDS", 0.1)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()

@@ -1,12 +1,8 @@
 """The poller with the real client against the simulator: whatever goes wrong between them, polling goes on."""
 
-import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -16,191 +12,11 @@ import pytest
 from msgspec import UNSET
 
 from signalflow.clock import utcnow
-from signalflow.domain import budget
-from signalflow.domain.backoff import Backoff
-from signalflow.domain.gaps import GapRecord
-from signalflow.domain.known import StoredPost
-from signalflow.domain.overlap import UNSETTLED, Gap
 from signalflow.domain.watchlist import Subreddit
-from signalflow.errors import Retryable
-from signalflow.events import Envelope
-from signalflow.reddit.client import AsyncprawClient
-from signalflow.reddit.poller import Poller
-from signalflow.settings import Settings
-from signalflow.simulator.config import Config, Parameters
-from signalflow.simulator.server import RunningSimulator, start
+from tests.contract.poller_run import BREAKER_SECONDS, PUBLISH_SPACING, SPACING, World, begin, finds, running
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
-NAMES = ("funny", "python", "askscience")
-# Fast enough for tests: 60 requests and five listings a second, a breaker of 0.15 s, one second between two published
-# observations of a post.
-SPACING = 1 / 60
-BREAKER_SECONDS = 0.15
-LISTINGS_PER_MINUTE = 300.0
-REFRESH_IDS_PER_MINUTE = 20_000.0
-PUBLISH_SPACING = 1.0
-
-
-@dataclass
-class World:
-    """Fakes of all that the poller is given, and what they were told."""
-
-    published: list[Envelope] = field(default_factory=list)
-    is_kafka_away: bool = False
-    is_database_away: bool = False
-    is_ledger_away: bool = False
-    configured: list[Subreddit] = field(default_factory=lambda: [Subreddit(name, 60, "fast") for name in NAMES])
-    known: list[StoredPost] = field(default_factory=list)
-    left_open: list[GapRecord] = field(default_factory=list)
-    opened: list[Gap] = field(default_factory=list)
-    opened_at: list[float] = field(default_factory=list)
-    opened_since: list[float] = field(default_factory=list)
-    outcomes: dict[int, str] = field(default_factory=dict)
-    states: dict[str, str] = field(default_factory=dict)
-    polled: dict[str, datetime] = field(default_factory=dict)
-    reports: int = 0
-    database_refusals: int = 0
-
-    def _needs_database(self) -> None:
-        if self.is_database_away:
-            self.database_refusals += 1
-            raise Retryable("the database is away")
-
-    async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
-        if self.is_kafka_away:
-            return [False] * len(envelopes)
-        self.published += envelopes
-        return [True] * len(envelopes)
-
-    async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
-        self._needs_database()
-        if self.is_ledger_away:
-            raise Retryable("the ledger is away")
-        self.opened.append(gap)
-        self.opened_at.append(time.time())
-        self.opened_since.append(newest.timestamp())
-        return len(self.opened)
-
-    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
-        self._needs_database()
-
-    async def close_gap(self, record: int, outcome: str) -> None:
-        self._needs_database()
-        self.outcomes[record] = outcome
-
-    async def open_gaps(self) -> Sequence[GapRecord]:
-        self._needs_database()
-        return self.left_open
-
-    async def subreddits(self) -> Sequence[Subreddit]:
-        self._needs_database()
-        return self.configured
-
-    async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
-        self._needs_database()
-        self.reports += 1
-        self.states |= states
-        self.polled |= polled
-
-    async def known_posts(self, since: datetime) -> Sequence[StoredPost]:
-        self._needs_database()
-        return self.known
-
-    def ids(self, mode: str) -> list[str]:
-        return [envelope.payload.id for envelope in self.published if envelope.mode == mode]
-
-
-@dataclass
-class Run:
-    world: World
-    simulator: RunningSimulator
-    poller: Poller
-    http: httpx.AsyncClient
-
-    async def control(self, **command: Any) -> dict[str, Any]:
-        response = await self.http.post(f"{self.simulator.url}/__ctl", json=command)
-        response.raise_for_status()
-        answer: dict[str, Any] = response.json()
-        return answer
-
-    async def add(self, subreddit: str, k: int = 1) -> list[str]:
-        added: list[str] = (await self.control(add=subreddit, k=k))["added"]
-        return added
-
-    def requests(self, prefix: str = "/") -> list[Any]:
-        return [entry for entry in self.simulator.simulator.entries if entry.path.startswith(prefix)]
-
-
-Starter = Callable[..., Awaitable[Run]]
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same rules at a pace for tests."""
-    monkeypatch.setattr(budget, "MAX_PER_MINUTE", 6000.0)
-    monkeypatch.setattr(budget, "BREAKER_SECONDS", BREAKER_SECONDS)
-    monkeypatch.setattr(budget, "UNNAMED_WAITS", Backoff(first=0.15, most=budget.PUBLISHED_WINDOW))
-    monkeypatch.setattr(budget, "SHORTEST_WAIT", 0.1)
-    monkeypatch.setattr("signalflow.domain.known.PUBLISH_SPACING", PUBLISH_SPACING)
-    monkeypatch.setattr("signalflow.domain.watchlist.SHORTEST_INTERVAL", 0.2)
-    monkeypatch.setattr("signalflow.domain.watchlist.LONGEST_RETRY", 0.2)
-    monkeypatch.setattr("signalflow.domain.gaps.PAGE_RETRY", 0.2)
-    monkeypatch.setattr("signalflow.domain.refresh.SHORTEST_REPEAT", 0.1)
-    monkeypatch.setattr("signalflow.domain.refresh.EMPTY_WAIT", 0.1)
-    monkeypatch.setattr("signalflow.reddit.poller.DATABASE_RETRY", 0.1)
-    monkeypatch.setattr("signalflow.reddit.poller.LEDGER_PATIENCE", 0.5)
-    monkeypatch.setattr("signalflow.reddit.gap_writer.RETRY_SECONDS", 0.1)
-
-
-@asynccontextmanager
-async def running(
-    world: World, *, clock: Callable[[], datetime] = utcnow, activity: float = 0.05, timeout: float = 16.0
-) -> AsyncIterator[Run]:
-    """A simulator and a poller that polls it, both stopped at the end. The poller must still run then."""
-    simulator = await start(
-        Config(
-            Parameters(seed=5, activity=activity, stories_per_hour=0, burst_probability=0, life=0, fuzz=0), limit=10**6
-        )
-    )
-    settings = Settings(
-        reddit_base_url=simulator.url, requests_per_minute=95, config_refresh_seconds=0.2, reddit_timeout=timeout
-    ).model_copy(
-        # More than Reddit would allow, which validation would refuse.
-        update={
-            "listing_requests_per_minute": LISTINGS_PER_MINUTE,
-            "refresh_ids_per_minute": REFRESH_IDS_PER_MINUTE,
-        }
-    )
-    client = AsyncprawClient.of(settings, clock)
-    poller = Poller(settings, client=client, publisher=world, ledger=world, config=world, known=world, clock=clock)
-    poller.budget = budget.Budget(60 / SPACING)
-    task = asyncio.create_task(poller.run())
-    try:
-        async with httpx.AsyncClient() as http:
-            yield Run(world, simulator, poller, http)
-        assert not task.done(), task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        await client.close()
-        await simulator.close()
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-async def begin(run: Run) -> None:
-    """Until a first listing is published."""
-    await until(lambda: bool(run.world.ids("new")), "a first post")
-
-
-async def finds(run: Run, subreddit: str = "python") -> None:
-    """A post that comes now is found."""
-    (added,) = await run.add(subreddit)
-    await until(lambda: added in run.world.ids("new"), f"the post {added} of {subreddit}")
 
 
 @pytest.mark.usefixtures("quick")
@@ -374,95 +190,6 @@ async def test_an_unknown_subreddit_alone_is_set_aside(world: World) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-async def test_a_flood_is_recorded_as_a_gap_before_its_second_page_and_completed(world: World) -> None:
-    async with running(world) as run:
-        await begin(run)
-        await run.control(path="/r/", status=503)
-        await until(lambda: any(entry.status == 503 for entry in run.requests()), "the breaker")
-        added = await run.add("funny", 350)
-        await until(lambda: set(world.ids("new")).issuperset(added), "all of the flood")
-        await until(lambda: world.outcomes.get(1) == "proven", "the gap to be closed")
-        paged = [entry.real for entry in run.requests("/r/") if "after=" in entry.path]
-    assert len(paged) >= 2
-    assert world.opened_at[0] <= paged[0]
-    assert max(Counter(world.ids("new")).values()) == 1
-
-
-@pytest.mark.usefixtures("quick")
-async def test_while_the_database_is_away_polling_goes_on_and_gaps_wait_for_their_record(world: World) -> None:
-    async with running(world) as run:
-        await begin(run)
-        world.is_database_away = True
-        await finds(run)
-        added = []
-        await run.control(path="/r/", status=503)
-        await until(lambda: any(entry.status == 503 for entry in run.requests()), "the breaker")
-        added = await run.add("funny", 250)
-        await until(lambda: added[-1] in world.ids("new"), "the top of the flood")
-        await finds(run)
-        assert not [entry for entry in run.requests("/r/") if "after=" in entry.path]
-        world.is_database_away = False
-        await until(lambda: set(world.ids("new")).issuperset(added), "the rest, once the gap is recorded")
-
-
-@pytest.mark.usefixtures("quick")
-async def test_a_successor_waits_for_the_database_before_it_asks_reddit(world: World) -> None:
-    world.is_database_away = True
-    async with running(world) as run:
-        asked = world.database_refusals
-        await until(lambda: world.database_refusals > asked + 3, "some tries")
-        assert run.requests() == []
-        world.is_database_away = False
-        await begin(run)
-
-
-@pytest.mark.usefixtures("quick")
-async def test_what_kafka_did_not_confirm_is_sent_again(world: World) -> None:
-    async with running(world) as run:
-        await begin(run)
-        world.is_kafka_away = True
-        added = await run.add("funny", 150)
-        polls = len(run.requests("/r/"))
-        await until(lambda: len(run.requests("/r/")) > polls + 2, "polls while Kafka is away")
-        assert not set(added).intersection(world.ids("new"))
-        world.is_kafka_away = False
-        await until(lambda: set(world.ids("new")).issuperset(added), "all posts, after Kafka is back")
-
-
-async def assert_nothing_new_is_reported(world: World) -> None:
-    """After the report that may be under way, further reports have no newer poll."""
-    reports = world.reports
-    await until(lambda: world.reports > reports + 1, "what was polled before to be reported")
-    looked_at, reports = dict(world.polled), world.reports
-    await until(lambda: world.reports > reports + 1, "two more reports")
-    assert world.polled == looked_at
-
-
-@pytest.mark.usefixtures("quick")
-async def test_a_page_counts_as_a_look_only_when_a_successor_may_rely_on_it(world: World) -> None:
-    async with running(world) as run:
-        await begin(run)
-        await until(lambda: set(world.polled) == set(NAMES), "the first report")
-        world.is_kafka_away = True
-        added = await run.add("funny", 5)
-        unsent = len(run.requests("/r/"))
-        await until(lambda: len(run.requests("/r/")) > unsent + 1, "a page that is not confirmed")
-        await assert_nothing_new_is_reported(world)
-        world.is_kafka_away = False
-        await until(lambda: set(world.ids("new")).issuperset(added), "what was not confirmed")
-        world.is_ledger_away = True
-        await run.control(path="/r/", status=503)
-        await until(lambda: any(entry.status == 503 for entry in run.requests()), "the breaker")
-        flood = await run.add("funny", 250)
-        await until(lambda: flood[-1] in world.ids("new"), "the top of the flood")
-        await assert_nothing_new_is_reported(world)
-        looked_at = dict(world.polled)
-        world.is_ledger_away = False
-        await until(lambda: world.polled != looked_at, "the look, once the gap is recorded")
-        assert world.opened
-
-
-@pytest.mark.usefixtures("quick")
 async def test_a_changed_configuration_takes_effect_and_an_unreadable_one_changes_nothing(world: World) -> None:
     async with running(world) as run:
         await begin(run)
@@ -477,40 +204,6 @@ async def test_a_changed_configuration_takes_effect_and_an_unreadable_one_change
         await until(lambda: world.reports > reports, "the table to be readable again")
 
 
-@pytest.mark.usefixtures("quick")
-async def test_a_warm_start_publishes_no_known_post_as_new(world: World) -> None:
-    async with running(world) as run:
-        await begin(run)
-        first = set(world.ids("new"))
-        (added,) = await run.add("python")
-        await until(lambda: added in world.ids("new"), "the newest")
-        successor = World()
-        for envelope in world.published:
-            post, at = envelope.payload, envelope.metadata.observed_at.timestamp()
-            successor.known.append(
-                StoredPost(
-                    post.id, post.subreddit, post.created_utc.timestamp(), at, post.score, post.num_comments, False
-                )
-            )
-        poller = Poller(
-            run.poller._settings,
-            client=run.poller._client,
-            publisher=successor,
-            ledger=successor,
-            config=successor,
-            known=successor,
-        )
-        poller.budget = budget.Budget(60 / SPACING)
-        task = asyncio.create_task(poller.run())
-        await until(lambda: bool(successor.ids("refresh")), "the successor's first observations")
-        missing = await run.add("python", 3)
-        await until(lambda: set(successor.ids("new")).issuperset(missing), "what came after the takeover")
-        task.cancel()
-        await asyncio.wait({task})
-    assert not (first | {added}).intersection(successor.ids("new"))
-    assert not successor.opened
-
-
 @pytest.mark.parametrize("hours", [-1, 1])
 @pytest.mark.usefixtures("quick")
 async def test_a_wrong_local_clock_does_not_date_observations(world: World, hours: int) -> None:
@@ -519,24 +212,6 @@ async def test_a_wrong_local_clock_does_not_date_observations(world: World, hour
         await finds(run)
     for envelope in world.published:
         assert abs((envelope.metadata.observed_at - datetime.now(UTC)).total_seconds()) < 120
-
-
-@pytest.mark.parametrize("hours", [-1, 1])
-@pytest.mark.usefixtures("quick")
-async def test_a_successor_with_a_wrong_clock_takes_nothing_for_proven_that_is_not(world: World, hours: int) -> None:
-    now = time.time()
-    world.configured = [Subreddit(name, 60, "fast", now - 300) for name in NAMES]
-    # Too few to be proof by themselves: the page must reach back in time.
-    world.known = [StoredPost(id_, "funny", now - 600, now - 500, 1, 0, False) for id_ in ("old1", "old2")]
-    world.is_database_away = True
-    async with running(world, clock=lambda: utcnow() + timedelta(hours=hours)) as run:
-        flood = await run.add("funny", 150)
-        # Posts are visible some seconds after they were made.
-        await run.control(jump=30)
-        world.is_database_away = False
-        await until(lambda: set(world.ids("new")).issuperset(flood), "all of the flood")
-        await until(lambda: world.outcomes.get(1) == "proven", "the gap to be closed")
-    assert abs(world.opened_since[0] - (now - 300 - UNSETTLED)) < 5, "the ledger is of Reddit's time"
 
 
 @pytest.mark.usefixtures("quick")

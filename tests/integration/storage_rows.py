@@ -37,6 +37,12 @@ def features_of(title: str) -> TextFeatures:
     return TextFeatures(sentiment_score=score, sentiment_label=label, keywords=title.split())
 
 
+def features(score: float, *keywords: str) -> TextFeatures:
+    """Features with this sentiment, whose label follows its score, and these keywords."""
+    label = "positive" if score >= 0.05 else "negative" if score <= -0.05 else "neutral"
+    return TextFeatures(sentiment_score=score, sentiment_label=label, keywords=list(keywords))  # type: ignore[arg-type]
+
+
 def observation(post_id: str = "a", seconds: float = 0, /, **changes: Any) -> Enriched:
     """An observation `seconds` after NOON."""
     observed_at = NOON + timedelta(seconds=seconds)

@@ -23,7 +23,7 @@ from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
 from tests.api_clients import bearer, test_secret
 from tests.integration.accounts_api import HASHER, PasswordHash
-from tests.integration.test_api_posts import store
+from tests.integration.posts_api import store
 from tests.integration.workers import eventually
 from web.app import create_api
 

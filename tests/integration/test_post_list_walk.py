@@ -14,18 +14,12 @@ from signalflow.storage.post_list import Cursor, Filters, page_of_posts
 from signalflow.storage.post_orders import ORDERS, OrderName
 from signalflow.storage.read_router import ReadRouter
 from signalflow.storage.writer import write_batch
-from tests.integration.storage_rows import NOON, observation, pool_of
+from tests.integration.storage_rows import NOON, observation
 
 POSTS = 240
 PAGE = 13
 NOW = NOON + timedelta(hours=1)
 WINDOW = timedelta(hours=24)
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    async with await pool_of(database_url) as opened:
-        yield opened
 
 
 @pytest.fixture

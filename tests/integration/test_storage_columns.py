@@ -1,21 +1,12 @@
 """A new line in the table of columns brings a new value into the database."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from signalflow.storage import writer
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Column, Guard
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import posts_statement, write_batch
-from tests.integration.storage_rows import NOON, column, observation, pool_of
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """The application's pool on a fresh database."""
-    async with await pool_of(database_url) as made:
-        yield made
+from tests.integration.storage_rows import NOON, column, observation
 
 
 async def test_a_new_column_of_posts_arrives_under_its_guard(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,13 +37,6 @@ POISON: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """The application's pool on a fresh database."""
-    async with await pool_of(database_url) as made:
-        yield made
-
-
-@pytest.fixture
 async def other(database_url: str) -> AsyncIterator[Any]:
     """A second connection that disturbs the pool's."""
     connection = await asyncpg.connect(database_url)

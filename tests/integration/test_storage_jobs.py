@@ -1,7 +1,6 @@
 """Partitions for the coming days, retention, and the hourly rollup, compared with a computation in plain Python."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -17,17 +16,10 @@ from signalflow.storage.jobs import drop_old, ensure_partitions, refresh_rollup,
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import STORE_HISTORY, write_batch, write_or_reject
 from tests.integration.storage_oracle import Oracle
-from tests.integration.storage_rows import NOON, column, contents, observation, pool_of
+from tests.integration.storage_rows import NOON, column, contents, observation
 from tests.waiting import until
 
 DAY = 86_400
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """The application's pool on a fresh database."""
-    async with await pool_of(database_url) as made:
-        yield made
 
 
 def random_log(random: Random, size: int) -> list[Enriched]:

@@ -1,10 +1,8 @@
 """Any split of a log into batches, and any redelivery, gives the same tables as single observations in order."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -15,18 +13,11 @@ from signalflow.storage.jobs import refresh_touched
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_batch, write_or_reject
 from tests.integration.storage_oracle import Oracle
-from tests.integration.storage_rows import NOON, column, contents, empty, observation, pool_of
+from tests.integration.storage_rows import NOON, column, contents, empty, observation
 
 TABLES = ("posts", "post_metrics_history", "post_metrics_hourly", "post_nlp_features", "rollup_touched")
 # Few posts and moments, so that they often coincide. The moments are in three hours of two days.
 MOMENTS = (0.0, 0.5, 1800.0, 3599.999999, 3600.0, 7000.0, 50_000.0)
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """The application's pool on a fresh database."""
-    async with await pool_of(database_url) as made:
-        yield made
 
 
 @st.composite

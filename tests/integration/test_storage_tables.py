@@ -1,6 +1,5 @@
 """What the poller and the workers store: configuration, known posts, gaps, heartbeats."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -29,16 +28,9 @@ from signalflow.storage.subreddits import (
 )
 from signalflow.storage.workers import forget_worker, heartbeat, live_workers
 from signalflow.storage.writer import write_batch
-from tests.integration.storage_rows import CREATED, NOON, column, observation, pool_of
+from tests.integration.storage_rows import CREATED, NOON, column, observation
 
 DEFAULTS = [WatchedSubreddit("Python", 60, "fast"), WatchedSubreddit("rust", 180, "medium")]
-
-
-@pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """The application's pool on a fresh database."""
-    async with await pool_of(database_url) as made:
-        yield made
 
 
 async def active(pool: Pool) -> list[tuple[str, int, str]]:

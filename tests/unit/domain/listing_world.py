@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from signalflow.domain.fetches import Fetch, ListingFetch, PostsRequest
-from signalflow.domain.known import Seen
+from signalflow.domain.known import Seen, StoredPost
 from signalflow.domain.planner import Planner
 from signalflow.domain.watchlist import Subreddit
 
@@ -13,6 +13,10 @@ START = 1_000_000.0
 
 def fast(*names: str, interval: float = 60) -> list[Subreddit]:
     return [Subreddit(name, interval, "fast") for name in names]
+
+
+def known(id_: str, created: float, subreddit: str = "a", *, score: int = 1) -> StoredPost:
+    return StoredPost(id_, subreddit, created, created, score, 0, True)
 
 
 @dataclass

@@ -1,0 +1,170 @@
+"""A poller with the real client and a simulator, at a pace for tests. What else the poller needs is faked."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from signalflow.clock import utcnow
+from signalflow.domain import budget
+from signalflow.domain.gaps import GapRecord
+from signalflow.domain.known import StoredPost
+from signalflow.domain.overlap import Gap
+from signalflow.domain.watchlist import Subreddit
+from signalflow.errors import Retryable
+from signalflow.events import Envelope
+from signalflow.reddit.client import AsyncprawClient
+from signalflow.reddit.poller import Poller
+from signalflow.settings import Settings
+from signalflow.simulator.config import Config, Parameters
+from signalflow.simulator.server import RunningSimulator, start
+from tests.waiting import until
+
+NAMES = ("funny", "python", "askscience")
+# Fast enough for tests: 60 requests and five listings a second, a breaker of 0.15 s, one second between two published
+# observations of a post.
+SPACING = 1 / 60
+BREAKER_SECONDS = 0.15
+LISTINGS_PER_MINUTE = 300.0
+REFRESH_IDS_PER_MINUTE = 20_000.0
+PUBLISH_SPACING = 1.0
+
+
+@dataclass
+class World:
+    """Fakes of all that the poller is given, and what they were told."""
+
+    published: list[Envelope] = field(default_factory=list)
+    is_kafka_away: bool = False
+    is_database_away: bool = False
+    is_ledger_away: bool = False
+    configured: list[Subreddit] = field(default_factory=lambda: [Subreddit(name, 60, "fast") for name in NAMES])
+    known: list[StoredPost] = field(default_factory=list)
+    left_open: list[GapRecord] = field(default_factory=list)
+    opened: list[Gap] = field(default_factory=list)
+    opened_at: list[float] = field(default_factory=list)
+    opened_since: list[float] = field(default_factory=list)
+    outcomes: dict[int, str] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    polled: dict[str, datetime] = field(default_factory=dict)
+    reports: int = 0
+    database_refusals: int = 0
+
+    def _needs_database(self) -> None:
+        if self.is_database_away:
+            self.database_refusals += 1
+            raise Retryable("the database is away")
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
+        if self.is_kafka_away:
+            return [False] * len(envelopes)
+        self.published += envelopes
+        return [True] * len(envelopes)
+
+    async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
+        self._needs_database()
+        if self.is_ledger_away:
+            raise Retryable("the ledger is away")
+        self.opened.append(gap)
+        self.opened_at.append(time.time())
+        self.opened_since.append(newest.timestamp())
+        return len(self.opened)
+
+    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
+        self._needs_database()
+
+    async def close_gap(self, record: int, outcome: str) -> None:
+        self._needs_database()
+        self.outcomes[record] = outcome
+
+    async def open_gaps(self) -> Sequence[GapRecord]:
+        self._needs_database()
+        return self.left_open
+
+    async def subreddits(self) -> Sequence[Subreddit]:
+        self._needs_database()
+        return self.configured
+
+    async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
+        self._needs_database()
+        self.reports += 1
+        self.states |= states
+        self.polled |= polled
+
+    async def known_posts(self, since: datetime) -> Sequence[StoredPost]:
+        self._needs_database()
+        return self.known
+
+    def ids(self, mode: str) -> list[str]:
+        return [envelope.payload.id for envelope in self.published if envelope.mode == mode]
+
+
+@dataclass
+class Run:
+    world: World
+    simulator: RunningSimulator
+    poller: Poller
+    http: httpx.AsyncClient
+
+    async def control(self, **command: Any) -> dict[str, Any]:
+        response = await self.http.post(f"{self.simulator.url}/__ctl", json=command)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def add(self, subreddit: str, k: int = 1) -> list[str]:
+        added: list[str] = (await self.control(add=subreddit, k=k))["added"]
+        return added
+
+    def requests(self, prefix: str = "/") -> list[Any]:
+        return [entry for entry in self.simulator.simulator.entries if entry.path.startswith(prefix)]
+
+
+@asynccontextmanager
+async def running(
+    world: World, *, clock: Callable[[], datetime] = utcnow, activity: float = 0.05, timeout: float = 16.0
+) -> AsyncIterator[Run]:
+    """A simulator and a poller that polls it, both stopped at the end. The poller must still run then."""
+    simulator = await start(
+        Config(
+            Parameters(seed=5, activity=activity, stories_per_hour=0, burst_probability=0, life=0, fuzz=0), limit=10**6
+        )
+    )
+    settings = Settings(
+        reddit_base_url=simulator.url, requests_per_minute=95, config_refresh_seconds=0.2, reddit_timeout=timeout
+    ).model_copy(
+        # More than Reddit would allow, which validation would refuse.
+        update={
+            "listing_requests_per_minute": LISTINGS_PER_MINUTE,
+            "refresh_ids_per_minute": REFRESH_IDS_PER_MINUTE,
+        }
+    )
+    client = AsyncprawClient.of(settings, clock)
+    poller = Poller(settings, client=client, publisher=world, ledger=world, config=world, known=world, clock=clock)
+    poller.budget = budget.Budget(60 / SPACING)
+    task = asyncio.create_task(poller.run())
+    try:
+        async with httpx.AsyncClient() as http:
+            yield Run(world, simulator, poller, http)
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        await client.close()
+        await simulator.close()
+
+
+async def begin(run: Run) -> None:
+    """Until a first listing is published."""
+    await until(lambda: bool(run.world.ids("new")), "a first post")
+
+
+async def finds(run: Run, subreddit: str = "python") -> None:
+    """A post that comes now is found."""
+    (added,) = await run.add(subreddit)
+    await until(lambda: added in run.world.ids("new"), f"the post {added} of {subreddit}")

@@ -1,0 +1,167 @@
+"""The poller against the simulator, after floods, outages and takeovers: it misses nothing and repeats no new post."""
+
+import asyncio
+import time
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from signalflow.clock import utcnow
+from signalflow.domain import budget
+from signalflow.domain.known import StoredPost
+from signalflow.domain.overlap import UNSETTLED
+from signalflow.domain.watchlist import Subreddit
+from signalflow.reddit.poller import Poller
+from tests.contract.poller_run import (
+    NAMES,
+    SPACING,
+    World,
+    begin,
+    finds,
+    running,
+)
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_flood_is_recorded_as_a_gap_before_its_second_page_and_completed(world: World) -> None:
+    async with running(world) as run:
+        await begin(run)
+        await run.control(path="/r/", status=503)
+        await until(lambda: any(entry.status == 503 for entry in run.requests()), "the breaker")
+        added = await run.add("funny", 350)
+        await until(lambda: set(world.ids("new")).issuperset(added), "all of the flood")
+        await until(lambda: world.outcomes.get(1) == "proven", "the gap to be closed")
+        paged = [entry.real for entry in run.requests("/r/") if "after=" in entry.path]
+    assert len(paged) >= 2
+    assert world.opened_at[0] <= paged[0]
+    assert max(Counter(world.ids("new")).values()) == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_while_the_database_is_away_polling_goes_on_and_gaps_wait_for_their_record(world: World) -> None:
+    async with running(world) as run:
+        await begin(run)
+        world.is_database_away = True
+        await finds(run)
+        added = []
+        await run.control(path="/r/", status=503)
+        await until(lambda: any(entry.status == 503 for entry in run.requests()), "the breaker")
+        added = await run.add("funny", 250)
+        await until(lambda: added[-1] in world.ids("new"), "the top of the flood")
+        await finds(run)
+        assert not [entry for entry in run.requests("/r/") if "after=" in entry.path]
+        world.is_database_away = False
+        await until(lambda: set(world.ids("new")).issuperset(added), "the rest, once the gap is recorded")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_successor_waits_for_the_database_before_it_asks_reddit(world: World) -> None:
+    world.is_database_away = True
+    async with running(world) as run:
+        asked = world.database_refusals
+        await until(lambda: world.database_refusals > asked + 3, "some tries")
+        assert run.requests() == []
+        world.is_database_away = False
+        await begin(run)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_kafka_did_not_confirm_is_sent_again(world: World) -> None:
+    async with running(world) as run:
+        await begin(run)
+        world.is_kafka_away = True
+        added = await run.add("funny", 150)
+        polls = len(run.requests("/r/"))
+        await until(lambda: len(run.requests("/r/")) > polls + 2, "polls while Kafka is away")
+        assert not set(added).intersection(world.ids("new"))
+        world.is_kafka_away = False
+        await until(lambda: set(world.ids("new")).issuperset(added), "all posts, after Kafka is back")
+
+
+async def assert_nothing_new_is_reported(world: World) -> None:
+    """After the report that may be under way, further reports have no newer poll."""
+    reports = world.reports
+    await until(lambda: world.reports > reports + 1, "what was polled before to be reported")
+    looked_at, reports = dict(world.polled), world.reports
+    await until(lambda: world.reports > reports + 1, "two more reports")
+    assert world.polled == looked_at
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_page_counts_as_a_look_only_when_a_successor_may_rely_on_it(world: World) -> None:
+    async with running(world) as run:
+        await begin(run)
+        await until(lambda: set(world.polled) == set(NAMES), "the first report")
+        world.is_kafka_away = True
+        added = await run.add("funny", 5)
+        unsent = len(run.requests("/r/"))
+        await until(lambda: len(run.requests("/r/")) > unsent + 1, "a page that is not confirmed")
+        await assert_nothing_new_is_reported(world)
+        world.is_kafka_away = False
+        await until(lambda: set(world.ids("new")).issuperset(added), "what was not confirmed")
+        world.is_ledger_away = True
+        await run.control(path="/r/", status=503)
+        await until(lambda: any(entry.status == 503 for entry in run.requests()), "the breaker")
+        flood = await run.add("funny", 250)
+        await until(lambda: flood[-1] in world.ids("new"), "the top of the flood")
+        await assert_nothing_new_is_reported(world)
+        looked_at = dict(world.polled)
+        world.is_ledger_away = False
+        await until(lambda: world.polled != looked_at, "the look, once the gap is recorded")
+        assert world.opened
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_warm_start_publishes_no_known_post_as_new(world: World) -> None:
+    async with running(world) as run:
+        await begin(run)
+        first = set(world.ids("new"))
+        (added,) = await run.add("python")
+        await until(lambda: added in world.ids("new"), "the newest")
+        successor = World()
+        for envelope in world.published:
+            post, at = envelope.payload, envelope.metadata.observed_at.timestamp()
+            successor.known.append(
+                StoredPost(
+                    post.id, post.subreddit, post.created_utc.timestamp(), at, post.score, post.num_comments, False
+                )
+            )
+        poller = Poller(
+            run.poller._settings,
+            client=run.poller._client,
+            publisher=successor,
+            ledger=successor,
+            config=successor,
+            known=successor,
+        )
+        poller.budget = budget.Budget(60 / SPACING)
+        task = asyncio.create_task(poller.run())
+        await until(lambda: bool(successor.ids("refresh")), "the successor's first observations")
+        missing = await run.add("python", 3)
+        await until(lambda: set(successor.ids("new")).issuperset(missing), "what came after the takeover")
+        task.cancel()
+        await asyncio.wait({task})
+    assert not (first | {added}).intersection(successor.ids("new"))
+    assert not successor.opened
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+@pytest.mark.usefixtures("quick")
+async def test_a_successor_with_a_wrong_clock_takes_nothing_for_proven_that_is_not(world: World, hours: int) -> None:
+    now = time.time()
+    world.configured = [Subreddit(name, 60, "fast", now - 300) for name in NAMES]
+    # Too few to be proof by themselves: the page must reach back in time.
+    world.known = [StoredPost(id_, "funny", now - 600, now - 500, 1, 0, False) for id_ in ("old1", "old2")]
+    world.is_database_away = True
+    async with running(world, clock=lambda: utcnow() + timedelta(hours=hours)) as run:
+        flood = await run.add("funny", 150)
+        # Posts are visible some seconds after they were made.
+        await run.control(jump=30)
+        world.is_database_away = False
+        await until(lambda: set(world.ids("new")).issuperset(flood), "all of the flood")
+        await until(lambda: world.outcomes.get(1) == "proven", "the gap to be closed")
+    assert abs(world.opened_since[0] - (now - 300 - UNSETTLED)) < 5, "the ledger is of Reddit's time"

