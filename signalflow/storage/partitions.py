@@ -1,6 +1,6 @@
 """Daily partitions of post_metrics_history in native mode: made, listed, dropped. Days are UTC."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from signalflow.errors import Invalid
@@ -15,6 +15,7 @@ DROP_LOCK_MILLISECONDS = 2000
 
 _LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, {PARTITION_LOCK})"
 _HISTORY_FROM = "SELECT history_from FROM schema_info"
+_KEPT = "SELECT history_from, now() AS now FROM schema_info"
 _EXISTS = "SELECT to_regclass($1) IS NOT NULL"
 _PARTITIONS = f"""
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -48,18 +49,25 @@ async def make_partitions(pool: Pool, days: Iterable[date]) -> list[date]:
         return [day for day in sorted(set(days)) if day >= first and await _make(making, day)]
 
 
-async def make_partitions_of_observations(pool: Pool, observed_at: Iterable[datetime], now: datetime) -> None:
-    """Make the partitions that these observations need. Raises Invalid for a day that gets no partition."""
-    days = {day_of(moment) for moment in observed_at}
+async def make_partitions_of_observations(pool: Pool, observed_at: Sequence[datetime]) -> None:
+    """Make the partitions that these observations need. Raises Invalid for a day that history does not keep."""
     async with transaction(pool) as making:
         await making.execute(_LOCK)
-        first = day_of(await making.fetchval(_HISTORY_FROM))
-        last = day_of(now) + timedelta(days=MAX_DAYS_AHEAD)
-        for day in sorted(days):
-            if not first <= day <= last:
-                raise Invalid(f"observed_at is of {day}; history is kept from {first} to {last}", field="observed_at")
-        for day in sorted(days):
+        await refuse_other_days(making, observed_at)
+        for day in sorted({day_of(moment) for moment in observed_at}):
             await _make(making, day)
+
+
+async def refuse_other_days(asking: Connection, observed_at: Sequence[datetime]) -> None:
+    """Raise Invalid when one of these moments is of a day that history does not keep: dropped, or too far ahead.
+
+    Called after the insert of these rows, in its transaction, it also sees a day that was dropped just before.
+    """
+    [kept] = await asking.fetch(_KEPT)
+    first, last = day_of(kept["history_from"]), day_of(kept["now"]) + timedelta(days=MAX_DAYS_AHEAD)
+    for day in (day_of(min(observed_at)), day_of(max(observed_at))):
+        if not first <= day <= last:
+            raise Invalid(f"observed_at is of {day}; history is kept from {first} to {last}", field="observed_at")
 
 
 async def drop_partitions_before(pool: Pool, limit: date) -> list[date]:

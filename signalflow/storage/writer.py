@@ -18,7 +18,7 @@ from signalflow.errors import Invalid
 from signalflow.events import Enriched
 from signalflow.fail_points import reach
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Arrays, Column, Guard, arrays_of
-from signalflow.storage.partitions import HISTORY_TABLE, database_time, make_partitions_of_observations
+from signalflow.storage.partitions import HISTORY_TABLE, make_partitions_of_observations, refuse_other_days
 from signalflow.storage.pool import Pool, transaction
 
 # Parameters are arrays sorted by id, one element per post. All writers therefore lock posts in the same order and
@@ -127,7 +127,7 @@ async def write_batch(pool: Pool, rows: Sequence[Enriched]) -> None:
     except Invalid as error:
         if not _lacks_partition(error):
             raise
-        await make_partitions_of_observations(pool, columns.history[1], await database_time(pool))
+        await make_partitions_of_observations(pool, columns.history[1])
         await _store(pool, columns)
 
 
@@ -157,6 +157,7 @@ async def _store(pool: Pool, columns: _Columns) -> None:
         await storing.execute(STORE_POSTS.sql, *columns.posts)
         if columns.history[0]:
             await storing.execute(STORE_HISTORY.sql, *columns.history)
+            await refuse_other_days(storing, columns.history[1])
         reach("sink.before_commit")
     reach("sink.after_commit")
 

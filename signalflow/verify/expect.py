@@ -28,6 +28,8 @@ from signalflow.verify.spool import HistoryRow, Spool
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 # A state may be removed once the log of its partition is this far past the end of its life.
 _KEPT_LONGER = timedelta(hours=1)
+# Retention may drop one more day while the topics are read.
+_DROPPED_MEANWHILE = timedelta(days=1)
 # When reading begins in the middle of a log, an observation this much later than that moment is newer than all that was
 # not read.
 CLOCKS_AGREE = timedelta(seconds=60)
@@ -84,11 +86,16 @@ class ExpectedLetter(NamedTuple):
 
 @dataclass
 class Expected:
-    """What a log asks for. `start`: the log was read from this moment on (None: from its beginning)."""
+    """What a log asks for. `start`: the log was read from this moment on (None: from its beginning).
+
+    `may_be_refused`: valid records, as (partition, offset), that are rightly dead letters if the history had dropped
+    their day before they were written.
+    """
 
     posts: dict[str, ExpectedPost] = field(default_factory=dict)
     history: Spool = field(default_factory=Spool)
     letters: dict[tuple[int, int], ExpectedLetter] = field(default_factory=dict)
+    may_be_refused: set[tuple[int, int]] = field(default_factory=set)
     records: int = 0
     records_due: int = 0
     start: datetime | None = None
@@ -106,7 +113,7 @@ class Scope:
     `stored`: records below this offset must be in the tables. `enriched`: records below it have been processed, and the
     invalid ones must be in the dead-letter topic. `counted`: records below it are checked; later ones only explain rows
     that are there already. `start`: see Expected. `set_aside`: valid records that are dead letters nevertheless, as
-    (partition, offset) -> stage.
+    (partition, offset) -> stage. `history_from`: the history has dropped its days before this one (None: no day).
     """
 
     stored: Mapping[int, int] | None = None
@@ -114,6 +121,7 @@ class Scope:
     counted: Mapping[int, int] | None = None
     start: datetime | None = None
     set_aside: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    history_from: datetime | None = None
 
 
 EVERYTHING = Scope()
@@ -175,9 +183,16 @@ class Oracle:
                 done and counted,
             )
             return
+        if self._was_dropped(seen):
+            out.may_be_refused.add((partition, offset))
         stage = self._scope.set_aside.get((partition, offset))
         if stage not in ("enrich", "validate"):
             self._take(record, seen, stored, counted, stored_at_all=stage is None)
+
+    def _was_dropped(self, seen: Observed) -> bool:
+        """Whether the history may have dropped the observation's day by now."""
+        first = self._scope.history_from
+        return first is not None and seen.mode != BACKFILL and seen.observed_at < first + _DROPPED_MEANWHILE
 
     def _take(self, record: RawRecord, seen: Observed, stored: bool, counted: bool, *, stored_at_all: bool) -> None:
         post = self.expected.posts.get(seen.id)

@@ -21,6 +21,8 @@ from signalflow.verify.letters import Letters, compare_events, compare_letters
 from signalflow.verify.log import Log
 from signalflow.verify.report import Report
 
+_HISTORY_FROM = "SELECT history_from FROM schema_info"
+
 # Called with what is being read, how much more of it was read, and how much there is in all (None: unknown).
 Progress = Callable[[str, int, int | None], None]
 
@@ -61,7 +63,14 @@ async def verify(
             extent = await log.extent(names.posts_raw, since, until)
             oracle = Oracle(
                 rules_of(settings),
-                Scope(committed.stored, committed.enriched, extent.counted, extent.start, letters.set_aside()),
+                Scope(
+                    committed.stored,
+                    committed.enriched,
+                    extent.counted,
+                    extent.start,
+                    letters.set_aside(),
+                    await connection.fetchval(_HISTORY_FROM),
+                ),
             )
             try:
                 total = sum(end - extent.begins[partition] for partition, end in extent.ends.items())

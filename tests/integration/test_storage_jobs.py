@@ -112,6 +112,19 @@ async def test_a_dropped_day_does_not_come_back_to_overwrite_its_rollup(pool: Po
     assert [row["max_score"] for row in await contents(pool, "post_metrics_hourly") if row["post_id"] == "a"] == [2]
 
 
+@pytest.mark.parametrize("days", [-9000, 3])
+async def test_a_day_that_history_does_not_keep_is_refused_even_where_there_is_room_for_it(
+    pool: Pool, days: int
+) -> None:
+    today = NOON + timedelta(days=1)
+    await ensure_partitions(pool, today, 4)
+    far = observation("far", observed_at=today + timedelta(days=days))
+    near = observation("near", observed_at=today + timedelta(days=2))
+    [rejection] = await write_or_reject(pool, [near, far])
+    assert (rejection.index, rejection.error.field) == (1, "observed_at")
+    assert await column(pool, "posts", "id") == await column(pool, "post_metrics_history", "post_id") == ["near"]
+
+
 async def test_retention_gives_way_to_a_writer_that_takes_long(pool: Pool) -> None:
     await write_batch(pool, [observation("a", -DAY * 4)])
     async with pool.acquire() as writing, writing.transaction():

@@ -1,6 +1,7 @@
 """Dead letters compared with the log: which must exist, whole, and which must not."""
 
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,28 +85,45 @@ def test_headers_of_an_earlier_attempt_belong_to_the_original() -> None:
     log.close()
 
 
-def test_a_valid_record_among_the_dead_letters_is_extra_and_its_rows_are_not_missed() -> None:
+def valid_record() -> Any:
+    """An observation of 2026-01-01 at offset 5."""
     moment = "2026-01-01T12:00:00Z"
     payload = {
-        "id": "a",
-        "subreddit": "x",
-        "author": None,
-        "title": "t",
-        "created_utc": moment,
-        "score": 1,
-        "num_comments": 0,
-    }
-    valid = json.dumps({
+        "id": "a", "subreddit": "x", "author": None, "title": "t", "created_utc": moment, "score": 1, "num_comments": 0,
+    }  # fmt: skip
+    value = json.dumps({
         "entity_type": "reddit_submission", "source": "s", "mode": "new", "emitted_at": moment, "payload": payload,
         "metadata": {"subreddit": "x", "observed_at": moment},
     }).encode()  # fmt: skip
+    return record(5, b"a", value)
+
+
+def letter_of_the_sink() -> Any:
+    """The dead letter of the enriched record that was made of the record at offset 5."""
     enriched = json.dumps({"source": {"topic": "raw", "partition": 3, "offset": 5}}).encode()
+    return letter(901, value=enriched, topic="enriched", stage="write")
+
+
+def test_a_valid_record_among_the_dead_letters_is_extra_and_its_rows_are_not_missed() -> None:
     letters = Letters("raw")
-    letters.take(letter(901, value=enriched, topic="enriched", stage="write"))
-    log = expected([record(5, b"a", valid)], scope=Scope(set_aside=letters.set_aside()))
+    letters.take(letter_of_the_sink())
+    log = expected([valid_record()], scope=Scope(set_aside=letters.set_aside()))
     report = compare_letters(log, letters)
     assert (report.extra, report.missing, report.wrong) == (1, 0, 0)
     assert "enriched partition 3 offset 901" in report.examples[0]
     assert [row.due for row in log.history] == [False]
     assert log.posts["a"].unsure
+    log.close()
+
+
+@pytest.mark.parametrize(("history_from", "extra"), [((2026, 1, 2), 0), ((2025, 12, 30), 1)])
+def test_the_sink_may_have_refused_a_valid_record_only_where_history_has_dropped_its_day(
+    history_from: tuple[int, int, int], extra: int
+) -> None:
+    letters = Letters("raw")
+    letters.take(letter_of_the_sink())
+    first = datetime(*history_from, tzinfo=UTC)
+    log = expected([valid_record()], scope=Scope(set_aside=letters.set_aside(), history_from=first))
+    report = compare_letters(log, letters)
+    assert (report.differences, report.unchecked) == (extra, 1 - extra)
     log.close()
