@@ -1,0 +1,122 @@
+"""How far a partition was consumed, and whether its log is still the one that was consumed.
+
+A bare offset says nothing when the log below it has changed: after a power cut, an unclean election of a leader or the
+restore of a broker, a log may be shorter than what was committed, and new records take the offsets of lost ones. A
+position therefore also names the topic and the time of the last consumed record.
+
+Pure. Timestamps are the brokers' (LogAppendTime), in milliseconds since 1970. Within a partition they grow, except when
+a new leader's clock is behind that of the one before. Times alone therefore prove that a log is intact, but not that it
+was cut: for that, the last consumed record is looked at.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+_METADATA = re.compile(r"topic=([0-9a-f-]{36})(?: record=(\d{1,15}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a partition was consumed.
+
+    `offset`: the next offset to read. `timestamp`: that of the record before it. What is not known is None.
+    """
+
+    offset: int
+    topic_id: UUID | None = None
+    timestamp: int | None = None
+
+    def metadata(self) -> str:
+        """The text that a commit carries beside the offset."""
+        if self.topic_id is None:
+            return ""
+        return f"topic={self.topic_id}" + ("" if self.timestamp is None else f" record={self.timestamp}")
+
+    @classmethod
+    def of_commit(cls, offset: int, metadata: str) -> "Position":
+        """The position that a commit tells. Other programs and older versions write other metadata, or none."""
+        found = _METADATA.fullmatch(metadata or "")
+        if found is None:
+            return cls(offset)
+        return cls(offset, UUID(found[1]), None if found[2] is None else int(found[2]))
+
+
+class Found(NamedTuple):
+    """A record that the brokers found by its time."""
+
+    offset: int
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLog:
+    """What the brokers say about a partition and a position in it.
+
+    `start` and `end`: the first offset, and the offset of the next record. `since` and `after`: the first record whose
+    timestamp is not before that of the position, and the first one whose timestamp is later. `before`: the timestamp of
+    the record just before the position's offset, None when it was not read.
+    """
+
+    topic_id: UUID
+    start: int
+    end: int
+    since: Found | None = None
+    after: Found | None = None
+    before: int | None = None
+
+
+class Break(StrEnum):
+    """Why a log is not the one that was consumed."""
+
+    TOPIC_MADE_ANEW = "topic_made_anew"
+    LOG_CUT = "log_cut"
+
+
+class Start(NamedTuple):
+    """Where to read on. `broken`: why the position is not that place; None when its log is intact.
+
+    An intact log may begin after the position: retention removed what lies between.
+    """
+
+    offset: int
+    broken: Break | None = None
+
+
+def proven_by_times(position: Position, log: PartitionLog) -> bool:
+    """Whether the log is intact by its times alone. If not, the record before the position must be looked at.
+
+    The records before the position must end with its timestamp, and later timestamps must not occur before it.
+    """
+    if position.timestamp is None or not log.start < position.offset <= log.end:
+        return True
+    return (
+        log.since is not None
+        and log.since.timestamp == position.timestamp
+        and log.since.offset < position.offset
+        and (log.after is None or log.after.offset >= position.offset)
+    )
+
+
+def start_of(position: Position, log: PartitionLog) -> Start:
+    """Where to read on after this position.
+
+    After a cut, the records that took the place of lost ones begin at the first later timestamp. When this cannot be
+    told, everything is read again: repeated records change nothing.
+    """
+    if position.topic_id is not None and position.topic_id != log.topic_id:
+        return Start(log.start, Break.TOPIC_MADE_ANEW)
+    if position.offset <= log.start:
+        return Start(log.start)
+    if position.offset <= log.end and (proven_by_times(position, log) or log.before == position.timestamp):
+        return Start(position.offset)
+    if position.timestamp is None:
+        return Start(log.start, Break.LOG_CUT)
+    if log.after is not None:
+        told = log.after.offset < position.offset
+        return Start(max(log.after.offset, log.start) if told else log.start, Break.LOG_CUT)
+    # No record is later. The log ends at the cut, or a clock that is behind gave the new records their times.
+    shorter = log.end < position.offset
+    return Start(log.end if shorter else log.start, Break.LOG_CUT)
