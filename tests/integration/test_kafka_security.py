@@ -5,11 +5,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import asyncpg
 import psutil
 import pytest
 import trustme
@@ -21,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import SecretStr
 
+from signalflow.dead_letters.replay import ReplayRequest, replay
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.admin import create_topics, topic_partitions
 from signalflow.kafka.cluster_health import cluster_health
@@ -49,9 +52,12 @@ class Door(NamedTuple):
     server: EmbeddedKafka
     ports: dict[str, int]
     ca: Path
-    stranger: Path
     certificate: Path
     key: Path
+    stranger: Path
+    """A CA that the broker does not know, and that did not sign its certificate."""
+    strange_certificate: Path
+    strange_key: Path
 
     def settings(self, base: Settings, security: str, **changes: Any) -> Settings:
         """Settings that get through this listener, with these changes."""
@@ -80,9 +86,10 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     # By its address only: "localhost" is another host name.
     broker_certificate = authority.issue_cert("127.0.0.1")
     (files / "broker.pem").write_bytes(pkcs8(broker_certificate) + broker_certificate.cert_chain_pems[0].bytes())
-    client = authority.issue_cert("signalflow@example.org")
-    client.cert_chain_pems[0].write_to_path(files / "client.pem")
-    client.private_key_pem.write_to_path(files / "client.key")
+    for ca, name in ((authority, "client"), (stranger, "strange_client")):
+        client = ca.issue_cert("signalflow@example.org")
+        client.cert_chain_pems[0].write_to_path(files / f"{name}.pem")
+        client.private_key_pem.write_to_path(files / f"{name}.key")
     broker, controller, *secured = free_ports(5)
     ports = dict(zip(("sasl_ssl", "ssl", "sasl_plaintext"), secured, strict=True))
     modules = "org.apache.kafka.common.security"
@@ -109,7 +116,8 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     security = Security({protocol.upper(): port for protocol, port in ports.items()}, options, scram)
     server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), [broker], [controller], security=security)
     server.start()
-    yield Door(server, ports, files / "ca.pem", files / "stranger.pem", files / "client.pem", files / "client.key")
+    names = ("ca.pem", "client.pem", "client.key", "stranger.pem", "strange_client.pem", "strange_client.key")
+    yield Door(server, ports, *(files / name for name in names))
     server.stop()
 
 
@@ -189,26 +197,57 @@ def environment(settings: Settings) -> dict[str, str]:
     return inherited | {f"SIGNALFLOW_{name.upper()}": str(value) for name, value in given.items()}
 
 
-async def test_a_worker_stores_a_post_and_shows_its_password_nowhere(
-    door: Door, settings: Settings, tmp_path: Path
-) -> None:
-    secured = door.settings(settings, "sasl_ssl", kafka_sasl_mechanism="PLAIN")
-    worker = WorkerProcess(secured, "worker-1", tmp_path, **environment(secured), SIGNALFLOW_POLL_ENABLED="false")
+@asynccontextmanager
+async def working(settings: Settings, log_dir: Path) -> AsyncIterator[WorkerProcess]:
+    """A worker that is ready."""
+    worker = WorkerProcess(settings, "worker-1", log_dir, **environment(settings), SIGNALFLOW_SINK_MAX_SECONDS="0.2")
     worker.start()
     try:
         await worker.ready()
-        arguments = [psutil.Process(worker.pid).cmdline()]
-        await produce(secured, [observation("post1", NOW, created_at=NOW - timedelta(minutes=1))])
-        await eventually(lambda: stored(secured), 30, worker.tail)
-        assert (await verify(secured)).clean
+        yield worker
     finally:
         worker.ensure_stopped()
+
+
+@pytest.mark.parametrize(
+    ("security", "changes"),
+    [
+        ("sasl_ssl", {"kafka_sasl_mechanism": "PLAIN"}),
+        ("sasl_ssl", {"kafka_sasl_mechanism": "SCRAM-SHA-512"}),
+        ("ssl", {}),
+    ],
+    ids=["PLAIN", "SCRAM-SHA-512", "client certificate"],
+)
+async def test_a_worker_stores_a_post_and_shows_its_password_nowhere(
+    door: Door, settings: Settings, tmp_path: Path, security: str, changes: dict[str, Any]
+) -> None:
+    secured = door.settings(settings, security, **changes)
+    async with working(secured, tmp_path) as worker:
+        arguments = psutil.Process(worker.pid).cmdline()
+        await produce(secured, [observation("post1", NOW, created_at=NOW - timedelta(minutes=1))])
+        await eventually(lambda: has(secured, "posts", 1), 30, worker.tail)
+        assert (await verify(secured)).clean
     assert PASSWORD not in worker.log.read_text()
     assert PASSWORD not in str(arguments)
 
 
-async def stored(settings: Settings) -> bool:
-    return await count(settings, "posts") == 1
+async def has(settings: Settings, table: str, rows: int) -> bool:
+    return await count(settings, table) == rows
+
+
+async def test_a_dead_letter_comes_and_goes_back_over_tls(
+    door: Door, settings: Settings, database_pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    secured = door.settings(settings, "sasl_ssl")
+    await database_pool.execute("ALTER TABLE posts ADD CONSTRAINT refused CHECK (title <> 'refused')")
+    async with working(secured, tmp_path) as worker:
+        await produce(secured, [observation("post1", NOW, created_at=NOW, title="refused")])
+        await eventually(lambda: has(secured, "dlq_events", 1), 30, worker.tail)
+        await database_pool.execute("ALTER TABLE posts DROP CONSTRAINT refused")
+        report = await replay(database_pool, secured, ReplayRequest(by="test", policy="stop"))
+    assert (report.sent, report.failed_again, report.outcome) == (1, 0, "completed")
+    assert await database_pool.fetchval("SELECT state FROM dlq_events") == "resolved"
+    assert await has(secured, "posts", 1)
 
 
 class Wrong(NamedTuple):
@@ -216,32 +255,51 @@ class Wrong(NamedTuple):
 
     listener: str
     security: str
-    changes: dict[str, Any]
+    changes: Callable[[Door], dict[str, Any]]
     says: str
 
 
 WRONG = {
     "password": Wrong(
-        "sasl_ssl", "sasl_ssl", {"kafka_password": SecretStr("wrong")}, "check SIGNALFLOW_KAFKA_USER and .*PASSWORD"
+        "sasl_ssl",
+        "sasl_ssl",
+        lambda _: {"kafka_password": SecretStr("wrong")},
+        "check SIGNALFLOW_KAFKA_USER and .*PASSWORD",
     ),
     "mechanism": Wrong(
-        "sasl_plaintext", "sasl_plaintext", {"kafka_sasl_mechanism": "PLAIN"}, "check SIGNALFLOW_KAFKA_SASL_MECHANISM"
+        "sasl_plaintext",
+        "sasl_plaintext",
+        lambda _: {"kafka_sasl_mechanism": "PLAIN"},
+        "check SIGNALFLOW_KAFKA_SASL_MECHANISM",
     ),
-    "unknown CA": Wrong("sasl_ssl", "sasl_ssl", {"kafka_ca_file": None}, "check SIGNALFLOW_KAFKA_CA_FILE"),
+    "unknown CA": Wrong(
+        "sasl_ssl", "sasl_ssl", lambda door: {"kafka_ca_file": door.stranger}, "check SIGNALFLOW_KAFKA_CA_FILE"
+    ),
     "plaintext to TLS": Wrong(
-        "sasl_ssl", "plaintext", {}, "speaks TLS on this port, SIGNALFLOW_KAFKA_SECURITY=plaintext"
+        "sasl_ssl", "plaintext", lambda _: {}, "speaks TLS on this port, SIGNALFLOW_KAFKA_SECURITY=plaintext"
     ),
-    "TLS to plaintext": Wrong("sasl_plaintext", "ssl", {}, "does not speak TLS .*SIGNALFLOW_KAFKA_SECURITY=ssl"),
-    "no login": Wrong("sasl_ssl", "ssl", {}, "wants user and password, SIGNALFLOW_KAFKA_SECURITY=ssl"),
+    "TLS to plaintext": Wrong(
+        "sasl_plaintext", "ssl", lambda _: {}, "does not speak TLS .*SIGNALFLOW_KAFKA_SECURITY=ssl"
+    ),
+    "no login": Wrong("sasl_ssl", "ssl", lambda _: {}, "wants user and password, SIGNALFLOW_KAFKA_SECURITY=ssl"),
     "no client certificate": Wrong(
-        "ssl", "ssl", {"kafka_cert_file": None, "kafka_key_file": None}, "asks for a client certificate: .*CERT_FILE"
+        "ssl",
+        "ssl",
+        lambda _: {"kafka_cert_file": None, "kafka_key_file": None},
+        "asks for a client certificate: check SIGNALFLOW_KAFKA_CERT_FILE",
+    ),
+    "unknown client certificate": Wrong(
+        "ssl",
+        "ssl",
+        lambda door: {"kafka_cert_file": door.strange_certificate, "kafka_key_file": door.strange_key},
+        "refuses our certificate: check SIGNALFLOW_KAFKA_CERT_FILE",
     ),
 }
 
 
 def wrong_settings(door: Door, settings: Settings, wrong: Wrong) -> Settings:
     """Settings of one kind of listener, with the address of another."""
-    changes = {"kafka": f"127.0.0.1:{door.ports[wrong.listener]}"} | wrong.changes
+    changes = {"kafka": f"127.0.0.1:{door.ports[wrong.listener]}"} | wrong.changes(door)
     if wrong.security == "plaintext":
         return Settings(**(settings.model_dump() | changes))
     return door.settings(settings, wrong.security, **changes)
@@ -271,7 +329,7 @@ def test_commands_say_it_in_one_sentence(door: Door, settings: Settings) -> None
         assert "SIGNALFLOW_KAFKA_PASSWORD" in sentence
 
 
-@pytest.mark.parametrize("name", ["password", "unknown CA", "plaintext to TLS"])
+@pytest.mark.parametrize("name", ["password", "unknown CA", "unknown client certificate", "plaintext to TLS"])
 async def test_a_worker_that_is_refused_ends_and_says_why(
     door: Door, settings: Settings, tmp_path: Path, name: str
 ) -> None:
