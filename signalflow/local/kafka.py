@@ -18,6 +18,7 @@ from signalflow.errors import Fatal
 from signalflow.kafka.cluster_health import known_brokers
 from signalflow.local import ports
 from signalflow.local.jars import kafka_jars
+from signalflow.local.private_files import write_private
 from signalflow.local.process import Launch, spawn, stop, tail, wait_until
 
 _SECONDS_TO_START = 60.0
@@ -113,7 +114,7 @@ class EmbeddedKafka:
             self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             cluster_id = self._cluster_id()
         self._end_orphan(node)
-        self._properties(node).write_text(self._configuration(node))
+        write_private(self._properties(node), self._configuration(node))
         if not (self._storage(node) / "meta.properties").exists():
             self._format(node, cluster_id)
 
@@ -198,14 +199,21 @@ class EmbeddedKafka:
 
     def _format(self, node: int, cluster_id: str) -> None:
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._properties(node))]
-        tool += [part for user in self._security.scram for part in ("--add-scram", user)]
-        done = subprocess.run(
-            [*_java(), *_JVM, *_LOGGING, *tool],
-            capture_output=True,
-            text=True,
-            env=_environment(),
-            timeout=_FORMAT_SECONDS,
-        )
+        users = self.data_dir / f"users-{node}.arguments"
+        if self._security.scram:
+            # The tool reads more arguments from this file, one a line. Everybody may see the arguments of a process.
+            write_private(users, "".join(f"--add-scram\n{user}\n" for user in self._security.scram))
+            tool.append(f"@{users}")
+        try:
+            done = subprocess.run(
+                [*_java(), *_JVM, *_LOGGING, *tool],
+                capture_output=True,
+                text=True,
+                env=_environment(),
+                timeout=_FORMAT_SECONDS,
+            )
+        finally:
+            users.unlink(missing_ok=True)
         if done.returncode != 0:
             raise Fatal(
                 f"the storage of Kafka broker {node} could not be formatted:\n{done.stdout}{done.stderr[-2000:]}"

@@ -24,6 +24,7 @@ import psutil
 
 from signalflow.errors import Fatal
 from signalflow.local import ports
+from signalflow.local.private_files import write_private
 from signalflow.local.process import Account, Launch, privileges, spawn, stop, tail, wait_until
 
 ROLE = "signalflow"
@@ -144,7 +145,7 @@ class EmbeddedPostgres:
         path = self.data_dir / "password"
         if not path.exists():
             self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_private(path, secrets.token_urlsafe(24))
+            write_private(path, secrets.token_urlsafe(24))
         return path.read_text()
 
     def _run(self, directory: Path, program: str, *arguments: str, text: str = "") -> None:
@@ -218,7 +219,7 @@ class EmbeddedPostgres:
                 ignored = shutil.ignore_patterns("include", "__pycache__")
                 shutil.copytree(installed.parent.parent / name, copy / name, ignore=ignored, dirs_exist_ok=True)
             if _can_run(copy / installed.parent.name / installed.name / "bin" / "postgres", self._account):
-                _write_private(self._copy_record, str(copy))
+                write_private(self._copy_record, str(copy))
                 return copy
             shutil.rmtree(copy)
         raise Fatal(
@@ -259,9 +260,3 @@ def _can_run(program: Path, account: Account) -> bool:
 def _environment() -> dict[str, str]:
     """A fixed environment: the user's PGDATA, PGPORT or locale would change the cluster."""
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)

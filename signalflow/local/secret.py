@@ -1,8 +1,9 @@
 """The secret with which a local stack signs tokens: random, made once, readable by its owner only."""
 
-import os
 import secrets
 from pathlib import Path
+
+from signalflow.local.private_files import write_private
 
 FILE = "api_secret"
 
@@ -17,7 +18,6 @@ def own_secret(state_dir: Path) -> str:
     # The file gets its name when it is complete, so a process that is killed here leaves no empty secret.
     new = path.with_suffix(".new")
     secret = secrets.token_urlsafe(48)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(secret)
+    write_private(new, secret)
     new.replace(path)
     return secret

@@ -11,6 +11,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from signalflow.errors import Fatal
+from signalflow.local.private_files import write_private
 
 _LEFTOVER_GRACE = 5.0
 # The system computes start times from the time of the boot. They shift a little when the clock is adjusted.
@@ -129,9 +130,7 @@ class StateDir:
     def write(self, state: StackState) -> None:
         """Replace the state in one step, so that nobody reads half of it."""
         new = self._file.with_suffix(".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(state.model_dump_json(indent=1))
+        write_private(new, state.model_dump_json(indent=1))
         new.replace(self._file)
 
     def forget(self) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,6 +119,27 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     names = ("ca.pem", "client.pem", "client.key", "stranger.pem", "strange_client.pem", "strange_client.key")
     yield Door(server, ports, *(files / name for name in names))
     server.stop()
+
+
+def test_formatting_the_storage_shows_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[Sequence[str]] = []
+    run = subprocess.run
+
+    def noted(command: Sequence[str], **options: Any) -> Any:
+        commands.append(command)
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", noted)
+    broker, controller, plaintext = free_ports(3)
+    jaas = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+    options = {"listener.name.sasl_plaintext.plain.sasl.jaas.config": jaas}
+    scram = [f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
+    security = Security({"SASL_PLAINTEXT": plaintext}, options, scram)
+    EmbeddedKafka(tmp_path, [broker], [controller], security=security).prepare()
+    assert commands
+    assert PASSWORD not in str(commands)
+    holding = [path for path in tmp_path.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
+    assert [(path.name, path.stat().st_mode & 0o777) for path in holding] == [("broker-1.properties", 0o600)]
 
 
 @pytest.fixture
