@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from signalflow.dead_letters.replay import ReplayRequest, replay
 from signalflow.errors import Fatal, Retryable
@@ -36,6 +37,8 @@ from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
 from signalflow.verify.run import verify
 from tests.integration.workers import WorkerProcess, count, eventually, observation, produce
+from tests.waiting import until
+from web.live.hub import Hub
 from web.live.kafka_log import open_log
 
 pytestmark = pytest.mark.integration
@@ -368,7 +371,10 @@ async def test_a_worker_that_is_refused_ends_and_says_why(
     assert "Traceback" not in worker.log.read_text()
 
 
-async def test_the_live_stream_says_why_it_stands_still(door: Door, settings: Settings) -> None:
-    with pytest.raises(Fatal, match="SIGNALFLOW_KAFKA_PASSWORD"):
-        async with open_log(wrong_settings(door, settings, WRONG["password"])):
-            pass
+async def test_the_live_stream_logs_why_it_stands_still(door: Door, settings: Settings) -> None:
+    hub = Hub(wrong_settings(door, settings, WRONG["password"]))
+    with capture_logs() as logged:
+        async with hub.running():
+            stale = await until(lambda: [event for event in logged if event["event"] == "live_stale"], "the reason")
+    assert "check SIGNALFLOW_KAFKA_USER and SIGNALFLOW_KAFKA_PASSWORD" in stale[0]["error"]
+    assert PASSWORD not in str(logged)

@@ -12,6 +12,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from signalflow.events import TextFeatures
@@ -276,9 +277,13 @@ async def test_after_an_outage_of_kafka_the_stream_goes_on_where_it_was(
         async with live_api(relayed, bearer(relayed)) as api, api.socket() as socket:
             await publish(live_settings, [enriched("before")])
             await posts_until(socket, "before")
-            way.cut()
-            while (stale_since := (await frame(socket, "heartbeat"))["stale_since"]) is None:
-                pass
+            with capture_logs() as logged:
+                way.cut()
+                while (stale_since := (await frame(socket, "heartbeat"))["stale_since"]) is None:
+                    pass
+            reasons = [event["error"] for event in logged if event["event"] == "live_stale"]
+            assert reasons
+            assert all(f"Kafka at {relayed.kafka} does not answer: " in reason for reason in reasons)
             assert (await readiness(api))["live_stale_since"] == stale_since
             await publish(live_settings, [enriched("after", 1), enriched("after2", 2)])
             way.heal()

@@ -51,6 +51,7 @@ class Hub:
         self._resumes = Resumes(settings, self._news.set)
         self._closing = False
         self.stale_since: datetime | None = utcnow()
+        self._logged_reasons: set[str] = set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -131,11 +132,11 @@ class Hub:
                     self._end_staleness()
                     await self._follow(opened, fanout)
             except (Retryable, Fatal) as error:
-                self._begin_staleness(error)
+                self._stay_stale(error)
             except Exception as error:
                 # Whatever it was: without this task the stream would be silent for ever.
                 log.exception("live_reader_failed")
-                self._begin_staleness(error)
+                self._stay_stale(error)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _adopt(self, opened: Log) -> Fanout:
@@ -184,11 +185,16 @@ class Hub:
     def _end_staleness(self) -> None:
         if self.stale_since is not None:
             log.info("live_reading", since=self.stale_since.isoformat())
+        self._logged_reasons.clear()
         self._set_stale_since(None)
 
-    def _begin_staleness(self, error: Exception) -> None:
+    def _stay_stale(self, error: Exception) -> None:
+        """Begin to be stale, or go on. Each reason is logged once until the stream reads again."""
+        reason = str(error)
+        if reason not in self._logged_reasons:
+            self._logged_reasons.add(reason)
+            log.warning("live_stale", error=reason)
         if self.stale_since is None:
-            log.warning("live_stale", error=str(error))
             self._set_stale_since(utcnow())
 
     def _set_stale_since(self, since: datetime | None) -> None:

@@ -1,0 +1,33 @@
+"""What the hub logs while it cannot read Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from signalflow.errors import Fatal, Retryable
+from signalflow.settings import Settings
+from tests.waiting import until
+from web.live.hub import Hub
+
+
+async def test_each_reason_for_a_stale_stream_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the first one, when Kafka never answered."""
+    away, refused = Retryable("the brokers are away"), Fatal("the brokers refuse the password")
+    failures = [away, away, refused, away, refused]
+
+    @asynccontextmanager
+    async def failing(settings: Settings) -> AsyncIterator[None]:
+        if failures:
+            raise failures.pop(0)
+        await asyncio.Event().wait()
+        yield
+
+    monkeypatch.setattr("web.live.hub.open_log", failing)
+    monkeypatch.setattr("web.live.hub.RETRY_SECONDS", 0.0)
+    with capture_logs() as logged:
+        async with Hub(Settings()).running():
+            await until(lambda: not failures, "all failures")
+    assert [event["error"] for event in logged if event["event"] == "live_stale"] == [str(away), str(refused)]
