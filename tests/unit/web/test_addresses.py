@@ -1,6 +1,7 @@
 """Every address that clients use is routed: addresses.txt lists them, with a slash at the end and without."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ async def test_every_address_is_routed_in_every_spelling_without_a_redirect(app:
     # Without a principal, a body or a database: 401, 422 and 503 come from the endpoint or from its dependencies.
     assert not {request: status for request, status in answers.items() if status not in (200, 401, 422, 503)}
     assert len(answers) > 100
+
+
+def test_no_two_documented_paths_differ_only_by_a_slash_at_the_end(app: FastAPI) -> None:
+    paths = Counter(path.rstrip("/") for path in app.openapi()["paths"])
+    assert len(paths) > 20
+    assert [path for path, spellings in paths.items() if spellings > 1] == []
 
 
 @pytest.mark.parametrize("path", SOCKETS)
