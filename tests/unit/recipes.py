@@ -20,7 +20,7 @@ COPIED = (
 
 def recipes(document: str) -> dict[str, str]:
     """The text of each recipe by its title."""
-    parts = re.split(r"^### (.+)\n", document.partition("\n## Recipes\n")[2], flags=re.MULTILINE)
+    parts = re.split(r"^## (.+)\n", document, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 

@@ -1,4 +1,4 @@
-"""docs/architecture.md against the code: paths, modules, the picture of the packages, and the recipes."""
+"""docs/architecture.md and docs/recipes.md against the code: paths, modules, the picture of the packages, recipes."""
 
 import re
 import tomllib
@@ -13,11 +13,10 @@ from tests.unit import recipes
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+RECIPES = recipes.recipes((ROOT / "docs" / "recipes.md").read_text(encoding="utf-8"))
 PICTURE = TEXT.partition("```mermaid\n")[2].partition("```")[0]
 TOP = ("signalflow", "agents", "tables", "web", "migrations", "tests", "docs", "scripts")
 
-
-RECIPES = recipes.recipes(TEXT)
 LABELS = dict(re.findall(r'(\w+)\["([\w.]+)"\]', PICTURE))
 ARROWS = [
     (LABELS[importer], LABELS[imported])
