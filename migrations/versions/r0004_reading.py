@@ -19,9 +19,10 @@ STATEMENTS: tuple[str, ...] = (
     # Unknown velocities come last, as one range of the index.
     "CREATE INDEX posts_by_score_velocity"
     " ON posts (COALESCE(score_velocity, '-infinity'::double precision) DESC, id DESC)",
-    # Eleven values: posts with the same value are ordered by age.
+    # trending_score has eleven different values. Posts with the same value are ordered by age.
     "CREATE INDEX posts_by_trending_score ON posts (trending_score DESC, created_utc DESC, id DESC)",
-    # Filters that match too few posts to find them along the order. Reddit's names compare without case.
+    # For filters that match few posts: a scan along the order would read too many others. Names on Reddit are
+    # case-insensitive.
     "CREATE INDEX posts_of_subreddit ON posts (lower(subreddit), created_utc DESC, id DESC)",
     # A hash index, because a name may be longer than an entry of a B-tree.
     "CREATE INDEX posts_of_author ON posts USING hash (lower(author)) WHERE author IS NOT NULL",

@@ -89,15 +89,17 @@ def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Sequence[
     try:
         topic = ours["topic"]
         stage = ours["stage"]
-        if not 0 < len(topic) <= 249 or stage not in get_args(Stage):
-            raise ValueError(f"unknown topic or stage: {topic[:80]!r}, {stage[:80]!r}")
+        if not 0 < len(topic) <= 249:
+            raise ValueError(f"{topic[:80]!r} is not the name of a topic")
+        if stage not in get_args(Stage):
+            raise ValueError(f"{stage[:80]!r} is not the name of a stage")
         failed_at = datetime.fromisoformat(ours["failed_at"])
         if failed_at.tzinfo is None:
             raise ValueError("failed_at has no time zone")
         return DeadLetter(
             topic=topic,
-            partition=_number(ours["partition"], 0, _MOST_INT),
-            offset=_number(ours["offset"], 0, _MOST_OFFSET),
+            partition=_integer(ours["partition"], 0, _MOST_INT),
+            offset=_integer(ours["offset"], 0, _MOST_OFFSET),
             key=key,
             value=value,
             headers=tuple(headers[:start]),
@@ -107,7 +109,7 @@ def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Sequence[
             worker=ours["worker"][:200],
             failed_at=failed_at,
             topic_id=UUID(ours["topic_id"]) if "topic_id" in ours else substitute_id(topic),
-            attempt=_number(ours["attempt"], 1, _MOST_INT),
+            attempt=_integer(ours["attempt"], 1, _MOST_INT),
         )
     except KeyError as error:
         raise MalformedDeadLetter(f"no header dlq_{error.args[0]}", field=f"dlq_{error.args[0]}") from error
@@ -115,9 +117,11 @@ def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Sequence[
         raise MalformedDeadLetter(f"a header is wrong: {error}") from error
 
 
-def _number(text: str, least: int, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or not least <= int(text) <= most:
-        raise ValueError(f"{text[:80]!r} is not a number from {least} to {most}")
+def _integer(text: str, lowest: int, highest: int) -> int:
+    """The integer that a header holds. Raises ValueError when it is no decimal number from `lowest` to `highest`."""
+    # int() takes more than digits, such as spaces, and becomes slow for long texts.
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or not lowest <= int(text) <= highest:
+        raise ValueError(f"{text[:80]!r} is not an integer from {lowest} to {highest}")
     return int(text)
 
 

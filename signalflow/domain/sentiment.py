@@ -107,8 +107,11 @@ def _beyond_ascii(text: str) -> str:
 
 
 def _lexicon_valences(words: Sequence[Word | None]) -> tuple[list[int], list[float], list[int], int | None]:
-    """The places of the lexicon words, their valences, the indexes of valences that a word nearby may change, and the
-    place of the first "but", if any."""
+    """Find the words of a text that are in the lexicon.
+
+    Returns four things: the place of each such word in the text; its own valence; the indexes, in these two lists, of
+    words whose valence a word nearby may change; and the place of the first "but", or None.
+    """
     places: list[int] = []
     valences: list[float] = []
     dependent: list[int] = []
@@ -245,7 +248,7 @@ def _after_but(places: Sequence[int], valences: Sequence[float], but: int) -> li
         if earlier:
             result[index] = value
             target = heappushpop(earlier, index)
-            # The word "but" has no valence itself, so no place is that of the "but".
+            # "but" has no valence, so every place in `valences` is either before it or after it.
             result[target] = value * 0.5 if target < before else value * 1.5
         else:
             target = index

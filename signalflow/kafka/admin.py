@@ -15,7 +15,8 @@ from signalflow.kafka.clients import admin_client
 from signalflow.kafka.topics import TopicSpec, topic_specs
 from signalflow.settings import Settings
 
-VISIBLE_SECONDS = 15.0
+# Longest wait until the brokers report topics that were just created, in seconds.
+TOPICS_READY_SECONDS = 15.0
 # Seconds between the attempts of a worker that was started while Kafka is away.
 KAFKA_AWAY_SECONDS = 2.0
 
@@ -62,7 +63,7 @@ async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
         why = f"topic {name} cannot be created: {error.__name__} {' '.join(str(part) for part in message)}"
         # Brokers that have just started may not know each other yet.
         raise Retryable(why) if error.retriable else Fatal(why)
-    async with asyncio.timeout(VISIBLE_SECONDS):
+    async with asyncio.timeout(TOPICS_READY_SECONDS):
         while len(await _partitions(admin, [spec.name for spec in specs])) < len(specs):
             await asyncio.sleep(0.1)
 

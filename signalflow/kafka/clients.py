@@ -8,12 +8,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from signalflow.kafka.connection import connection_options
+from signalflow.kafka.connection import REQUEST_TIMEOUT_MS, connection_options
 from signalflow.kafka.failures import explained
 from signalflow.kafka.stopping import stop_consumer
 from signalflow.settings import Settings
-
-TIMEOUT_MS = 10_000
 
 
 @asynccontextmanager
@@ -23,7 +21,7 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
     Raises Retryable when no broker answers, or a broker goes away inside the block; Fatal when a broker refuses the
     connection settings.
     """
-    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(**connection_options(settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
         yield admin
@@ -41,7 +39,10 @@ async def consumer_without_group(settings: Settings, **options: Any) -> AsyncIte
     """
     consumer = AIOKafkaConsumer(
         **connection_options(settings),
-        **({"enable_auto_commit": False, "auto_offset_reset": "none", "request_timeout_ms": TIMEOUT_MS} | options),
+        **(
+            {"enable_auto_commit": False, "auto_offset_reset": "none", "request_timeout_ms": REQUEST_TIMEOUT_MS}
+            | options
+        ),
     )
     try:
         await consumer.start()

@@ -6,6 +6,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from signalflow.kafka.clients import admin_client
+from signalflow.kafka.connection import plaintext_options
 from signalflow.kafka.topics import topic_specs
 from signalflow.settings import Settings
 
@@ -41,8 +42,8 @@ async def cluster_id(settings: Settings) -> str:
 
 
 async def known_brokers(bootstrap_servers: str) -> set[int]:
-    """The ids of the brokers in the cluster's metadata, asked over plaintext; empty when none answers."""
-    client = AIOKafkaClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=2000)
+    """The ids of the brokers that the metadata of an embedded Kafka names; empty when no broker answers."""
+    client = AIOKafkaClient(**plaintext_options(bootstrap_servers), request_timeout_ms=2000)
     try:
         await client.bootstrap()
         return {broker.nodeId for broker in client.cluster.brokers()}

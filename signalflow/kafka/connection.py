@@ -10,6 +10,9 @@ from signalflow.settings import Settings
 # aiokafka logs every request at DEBUG, also the request that carries the password.
 logging.getLogger("aiokafka.conn").addFilter(lambda record: record.levelno > logging.DEBUG)
 
+# Longest wait for the answer to one request, in milliseconds.
+REQUEST_TIMEOUT_MS = 10_000
+
 
 def connection_options(settings: Settings) -> dict[str, Any]:
     """The keyword arguments that every client of aiokafka gets: addresses, security protocol, TLS context, credentials.
@@ -27,6 +30,11 @@ def connection_options(settings: Settings) -> dict[str, Any]:
         options["sasl_plain_username"] = settings.kafka_user
         options["sasl_plain_password"] = settings.kafka_password.get_secret_value()
     return options
+
+
+def plaintext_options(bootstrap_servers: str) -> dict[str, Any]:
+    """Like `connection_options`, for the embedded Kafka: it uses no TLS and no login, whatever the settings say."""
+    return {"bootstrap_servers": bootstrap_servers, "security_protocol": "PLAINTEXT"}
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext:

@@ -106,13 +106,13 @@ def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 async def _by_protocol(settings: Settings, host: str, port: int, options: dict[str, Any]) -> str | None:
-    """The reason where the broker gave none. It closes a connection that uses another protocol than its port."""
+    """The reason when the broker gave none: it closes a connection of the wrong protocol. Tries other protocols."""
     if not settings.kafka_uses_tls and await _speaks_tls(host, port):
-        return f"speaks TLS on this port, {_security(settings)} does not: set it to ssl or sasl_ssl"
+        return f"expects TLS on this port, but {_security(settings)} uses no TLS: set it to ssl or sasl_ssl"
     if settings.kafka_uses_tls and await _speaks_plaintext(host, port):
-        return f"does not speak TLS on this port, {_security(settings)} does: set it to plaintext or sasl_plaintext"
+        return f"expects no TLS on this port, but {_security(settings)} uses TLS: set it to plaintext or sasl_plaintext"
     if not settings.kafka_uses_sasl and await _wants_login(host, port, options):
-        return f"wants user and password, {_security(settings)} sends none: set it to sasl_ssl or sasl_plaintext"
+        return f"requires a login, but {_security(settings)} sends none: set it to sasl_ssl or sasl_plaintext"
     return None
 
 

@@ -15,8 +15,9 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLarge
 from aiokafka.partitioner import murmur2
 
 from signalflow.errors import Invalid, Retryable
-from signalflow.kafka.connection import connection_options
+from signalflow.kafka.connection import REQUEST_TIMEOUT_MS, connection_options
 from signalflow.kafka.failures import explained
+from signalflow.kafka.stopping import CLOSE_SECONDS
 from signalflow.settings import Settings
 
 log = structlog.get_logger()
@@ -24,10 +25,8 @@ log = structlog.get_logger()
 Headers = Sequence[tuple[str, bytes]]
 # Large, so that a unit of work is one request; Kafka's own limit for a batch is 1 MiB.
 BATCH_BYTES = 512 << 10
-REQUEST_TIMEOUT_MS = 10_000
 # Longest wait for a confirmation, in seconds; longer than the brokers need to elect a new leader of a partition.
 CONFIRM_SECONDS = 15.0
-CLOSE_SECONDS = 2.0
 
 
 class Outgoing(NamedTuple):
@@ -80,7 +79,7 @@ class ConfirmedProducer:
                 for partition, start, count, future in pending:
                     first = (await future).offset
                     if first < 0:
-                        raise Retryable(f"{topic}[{partition}]: confirmed as a repetition, without its offset")
+                        raise Retryable(f"{topic}[{partition}]: the broker has the batch already, at an unknown offset")
                     spans.setdefault(partition, []).append(Span(first, first + count - 1, start))
             return spans
         except (MessageSizeTooLargeError, RecordTooLargeError) as error:

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer
 
 log = structlog.get_logger()
 
+# Longest wait for a consumer or a producer to stop, in seconds. After that its connections are cut.
 CLOSE_SECONDS = 2.0
 
 

@@ -1,4 +1,7 @@
-"""How a simulated Reddit is set up. Its parameters decide the posts and are kept with them; the rest is per start."""
+"""The configuration of a simulated Reddit.
+
+`Parameters` decide the posts, and are stored with them. The other fields of `Config` may change at each start.
+"""
 
 import math
 from dataclasses import dataclass, field

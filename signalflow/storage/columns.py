@@ -7,6 +7,7 @@ Its statements, their parameters and the post list are made from them. A new fie
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import orjson
@@ -15,8 +16,8 @@ from signalflow.errors import Invalid
 from signalflow.events import Enriched
 
 Rows: TypeAlias = Sequence[Enriched]
-# Takes, for each guard, the observation that its columns follow, one per post. The observation with the text may be
-# missing.
+# Takes three lists, one for each guard: NEWEST, TEXT, FIRST. A list has one observation per post. Columns with that
+# guard follow it. The list of TEXT has None where no observation of the post carried a body.
 Arrays: TypeAlias = Callable[[Rows, Sequence[Enriched | None], Rows], list[list[Any]]]
 
 
@@ -98,20 +99,19 @@ HISTORY = (
 def arrays_of(columns: Sequence[Column]) -> Arrays:
     """A function that takes the values of these columns from observations, one array per column.
 
-    It raises Invalid for a value that JSON cannot hold. It is compiled, because the sink reads every column of every
-    record, and attrgetter takes twice the time.
+    It raises Invalid for a value that JSON cannot hold.
     """
-    code = ", ".join(map(_array, columns))
-    arrays: Arrays = eval(f"lambda NEWEST, TEXT, FIRST: [{code}]", {"to_json": _to_json})  # noqa: S307, constants
+    readers = [(column, attrgetter(column.attribute or column.name)) for column in columns]
+
+    def arrays(newest: Rows, texts: Sequence[Enriched | None], first: Rows) -> list[list[Any]]:
+        followed = {Guard.NEWEST: newest, Guard.TEXT: texts, Guard.FIRST: first}
+        result = []
+        for column, read in readers:
+            values = [None if row is None else read(row) for row in followed[column.guard]]
+            result.append(_to_json(values, column.name) if column.type == "jsonb" else values)
+        return result
+
     return arrays
-
-
-def _array(column: Column) -> str:
-    value = f"row.{column.attribute or column.name}"
-    if column.guard is Guard.TEXT:
-        value = f"None if row is None else {value}"
-    array = f"[{value} for row in {column.guard.name}]"
-    return f"to_json({array}, {column.name!r})" if column.type == "jsonb" else array
 
 
 def _to_json(values: list[Any], name: str) -> list[str]:

@@ -17,13 +17,13 @@ from signalflow.events import DeadLetter, storable
 from signalflow.storage import audit
 from signalflow.storage.pool import Pool, connection, transaction
 
-# `replayed`: its record is under way. `dead_again`: its record was replayed and failed again, and that letter is linked
-# to it.
+# `replayed`: the record was sent back to its topic. `dead_again`: after that it failed again, and `next_id` is the id
+# of the new letter.
 ShownState = Literal["dead", "replayed", "dead_again", "resolved"]
 
-# A letter is linked to the attempt before it by id and token, so a header that somebody made up links nothing. When a
-# sender died before it recorded what it had sent, one replay brings two letters: the second says nothing new and is not
-# stored.
+# A new letter is linked to the letter of the attempt before it if its headers carry that letter's id and replay token.
+# Nobody can guess the token, so a forged header links nothing. A replay that dies before it records what it sent may
+# send the same record twice. If both copies fail, only the first new letter is stored.
 _STORE = """
 INSERT INTO dlq_events (
     topic_id, source_topic, source_partition, source_offset, attempt, original_key, original_value, original_headers,
@@ -43,13 +43,14 @@ ORDER BY i.place
 ON CONFLICT DO NOTHING
 RETURNING previous_id
 """
-# Also when the sender of the replay died before it recorded the replay. What an operator has resolved stays resolved.
+# Marks letters as replayed because their records failed again. This also corrects letters whose replay died before it
+# recorded what it sent. A letter that an operator has resolved stays resolved.
 _FAILED_AGAIN = """
 UPDATE dlq_events SET state = 'replayed', replayed_at = COALESCE(replayed_at, $2),
     watch_topic = NULL, watch_partition = NULL, watch_offset = NULL, resolved_at = NULL, resolution = NULL
 WHERE id = ANY ($1::bigint[]) AND (state <> 'resolved' OR resolved_by IS NULL)
 """
-# The letters that count for the limit: replayed and resolved ones do not.
+# The letters that count for the limit. Replayed letters and resolved letters do not count.
 _OPEN_OFFSETS = """
 SELECT source_offset FROM dlq_events
 WHERE topic_id = $1 AND source_partition = $2 AND source_offset >= $3 AND source_offset < $4

@@ -23,7 +23,7 @@ DELETE FROM sessions WHERE id IN (
     ORDER BY expires_at LIMIT 100 FOR UPDATE SKIP LOCKED)
 """
 _FORGET_LINKS = "DELETE FROM sign_in_links WHERE expires_at < $1"
-# Locks the user: one who is being disabled, or whose password is being changed, gets no session any more.
+# Locks the row of the user: if another transaction disables the user or changes the password, no session is created.
 _START = """
 INSERT INTO sessions (id, user_name, kind, created_at, expires_at)
 SELECT $1, name, $4, $5, $6 FROM users
@@ -36,7 +36,8 @@ WHERE sessions.id = $1 AND sessions.ended_at IS NULL AND sessions.expires_at > $
 _END = "UPDATE sessions SET ended_at = $2, ended_because = $3 WHERE id = $1 AND ended_at IS NULL"
 _END_ALL = "UPDATE sessions SET ended_at = $2, ended_because = $3 WHERE user_name = $1 AND ended_at IS NULL"
 _ADD_REFRESH = "INSERT INTO refresh_tokens (token_hash, session_id, issued_at) VALUES ($1, $2, $3)"
-# Locks the token and its session: of two requests with the same token the second waits, and then finds the token used.
+# Locks the token and its session. When two requests bring the same token, the second waits for the first. Then it finds
+# that the token was used.
 _TAKE_REFRESH = """
 SELECT sessions.id, sessions.user_name, refresh_tokens.used_at IS NOT NULL AS used,
     sessions.ended_at IS NULL AND sessions.expires_at > $2 AND users.disabled_at IS NULL AS valid

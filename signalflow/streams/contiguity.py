@@ -30,8 +30,8 @@ class ContiguityGuard:
         if expected is not None and first > expected:
             HOLES.inc()
             raise Fatal(
-                f"{message.tp.topic}[{message.tp.partition}]: offset {first} came where {expected} was due. The worker "
-                "stops so that a restart reads the records between from the last commit. If the topic has lost them "
-                "for good, start once with SIGNALFLOW_CONTIGUITY_GUARD=false"
+                f"{message.tp.topic}[{message.tp.partition}]: expected offset {expected}, but got {first}. The worker "
+                "stops, so that a restart reads the skipped records from the last committed offset on. If the topic "
+                "has lost them, start once with SIGNALFLOW_CONTIGUITY_GUARD=false"
             )
         self._next[message.tp] = max(message.offset + 1, expected or 0)

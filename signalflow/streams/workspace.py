@@ -22,7 +22,12 @@ MAX_WORKERS_ON_A_MACHINE = 64
 
 
 class Workspace:
-    """The directory of one worker, locked by an open file descriptor until the process ends. `slot` counts from 0."""
+    """The directory of one worker on this machine. `slot` counts from 0.
+
+    `lock` is an open descriptor of the file `lock` in the directory. It carries an exclusive flock, which makes
+    `claim_workspace` of every other process fail or choose another directory. The descriptor stays open until the
+    process ends. Then the kernel releases the flock, even after a kill, so no stale lock is left behind.
+    """
 
     def __init__(self, name: str, slot: int, path: Path, lock: int) -> None:
         self.name, self.slot, self.path = name, slot, path

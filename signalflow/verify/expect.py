@@ -86,7 +86,9 @@ class ExpectedLetter(NamedTuple):
 
 @dataclass
 class Expected:
-    """What a log asks for. `start`: the log was read from this moment on (None: from its beginning).
+    """What the tables and the dead-letter topic must hold, computed from the records of the raw topic.
+
+    `start`: the raw topic was read from this moment on; None means from its beginning.
 
     `may_be_refused`: valid records, as (partition, offset), that are rightly dead letters if the history had dropped
     their day before they were written.

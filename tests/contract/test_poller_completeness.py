@@ -151,10 +151,10 @@ async def test_a_warm_start_publishes_no_known_post_as_new(world: World) -> None
 
 @pytest.mark.parametrize("hours", [-1, 1])
 @pytest.mark.usefixtures("quick")
-async def test_a_successor_with_a_wrong_clock_takes_nothing_for_proven_that_is_not(world: World, hours: int) -> None:
+async def test_a_successor_with_a_wrong_clock_never_takes_a_gap_for_proven(world: World, hours: int) -> None:
     now = time.time()
     world.configured = [Subreddit(name, 60, "fast", now - 300) for name in NAMES]
-    # Too few to be proof by themselves: the page must reach back in time.
+    # Two known posts are too few to prove an overlap: the page must also reach back in time.
     world.known = [StoredPost(id_, "funny", now - 600, now - 500, 1, 0, False) for id_ in ("old1", "old2")]
     world.is_database_away = True
     async with running(world, clock=lambda: utcnow() + timedelta(hours=hours)) as run:

@@ -241,7 +241,7 @@ async def test_an_exported_file_can_be_imported_and_changes_nothing(
 
 
 async def test_a_file_that_begins_with_a_byte_order_mark_can_be_imported(client: httpx.AsyncClient) -> None:
-    """Spreadsheets write it."""
+    """Spreadsheet programs write a byte order mark into their CSV files."""
     content = "name,interval_seconds,priority\r\nrust,60,fast\r\n".encode("utf-8-sig")
     answer = await client.post("/api/subreddits.csv", content=content, headers={"Content-Type": "text/csv"})
     assert (answer.status_code, answer.json().get("changed")) == (200, ["rust"])

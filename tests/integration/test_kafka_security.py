@@ -300,12 +300,12 @@ WRONG = {
         "sasl_ssl", "sasl_ssl", lambda door: {"kafka_ca_file": door.stranger}, "check SIGNALFLOW_KAFKA_CA_FILE"
     ),
     "plaintext to TLS": Wrong(
-        "sasl_ssl", "plaintext", lambda _: {}, "speaks TLS on this port, SIGNALFLOW_KAFKA_SECURITY=plaintext"
+        "sasl_ssl", "plaintext", lambda _: {}, "expects TLS on this port, but SIGNALFLOW_KAFKA_SECURITY=plaintext"
     ),
     "TLS to plaintext": Wrong(
-        "sasl_plaintext", "ssl", lambda _: {}, "does not speak TLS .*SIGNALFLOW_KAFKA_SECURITY=ssl"
+        "sasl_plaintext", "ssl", lambda _: {}, "expects no TLS .*SIGNALFLOW_KAFKA_SECURITY=ssl"
     ),
-    "no login": Wrong("sasl_ssl", "ssl", lambda _: {}, "wants user and password, SIGNALFLOW_KAFKA_SECURITY=ssl"),
+    "no login": Wrong("sasl_ssl", "ssl", lambda _: {}, "requires a login, but SIGNALFLOW_KAFKA_SECURITY=ssl"),
     "no client certificate": Wrong(
         "ssl",
         "ssl",

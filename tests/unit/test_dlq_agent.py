@@ -70,7 +70,7 @@ async def test_a_letter_that_the_database_refuses_does_not_keep_others_from_bein
     assert counted("refused") - before["refused"] == 1
 
 
-async def test_a_batch_is_not_done_while_the_database_is_away(
+async def test_a_commit_raises_retryable_while_the_database_is_away(
     handler: DlqHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(pool: Any, letters: list[NewLetter]) -> int:

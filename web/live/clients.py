@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from web.live.matching import Matcher
 from web.live.records import Backlog, Newest, Record
 
-# The newest observation is remembered of this many posts: more than are observed within an hour.
+# How many posts the process remembers with their newest observation: more than are observed within an hour.
 REMEMBERED_POSTS = 50_000
 
 

@@ -66,7 +66,10 @@ class Fanout:
             self._fresh.append(record)
 
     def finish_priming(self) -> None:
-        """Keep the records so far for clients that resume: clients that join now do not get them."""
+        """End the start-up. The records so far stay in the tail for clients that resume.
+
+        Clients that join from now on get only later records.
+        """
         self._fresh.clear()
         self.told = self.read.copy()
 

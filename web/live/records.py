@@ -12,10 +12,10 @@ from web.live.protocol import LivePost, encode_frame
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An observation with its partition and offset, and the text that filters look at.
+    """An observation as clients get it, with its partition and offset, and with the values that filters compare.
 
-    `subreddit` is in lower case. `words` has the title and the keywords, case-folded, each in a line. `text` is the
-    JSON of the post, and `size` the number of its bytes in UTF-8.
+    `subreddit` is in lower case. `words` holds the title and the keywords, case-folded, one per line. `text` is the
+    post as JSON, and `size` is the length of `text` in bytes of UTF-8.
     """
 
     partition: int

@@ -1,4 +1,4 @@
-"""Each address is registered in one spelling, and answers in two: with a slash at the end, and without."""
+"""Lets each path answer in two forms: with a slash at the end, and without."""
 
 import re
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ _GROUP_NAME = re.compile(r"\?P<\w+>")
 
 
 class TrailingSlashes:
-    """ASGI middleware: adds or removes the slash at the end of a path that is registered only so.
+    """ASGI middleware: serves each path with and without a slash at the end, although routes register only one form.
 
-    It does not redirect.
+    It changes the path of the request before the routes see it. It does not redirect.
     """
 
     def __init__(self, app: ASGIApp, registered: Iterable[re.Pattern[str]]) -> None:
         """`registered`: the paths of all routes, as Starlette compiles them."""
         self._app = app
-        # One expression, in which the same parameter may occur several times and so can have no name.
+        # Groups lose their names: the paths of several routes have a parameter of the same name.
         patterns = sorted({_GROUP_NAME.sub("", pattern.pattern) for pattern in registered})
         self._is_registered = re.compile("|".join(f"(?:{pattern})" for pattern in patterns)).fullmatch
 
@@ -32,5 +32,5 @@ class TrailingSlashes:
 def _other_spelling(path: str) -> str:
     if not path.endswith("/"):
         return f"{path}/"
-    # Two slashes are not a spelling of one.
+    # A path that ends in two slashes stays unknown.
     return path if path.endswith("//") else path[:-1]

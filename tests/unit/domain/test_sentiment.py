@@ -107,17 +107,16 @@ WORDS = st.one_of(
 @pytest.mark.parametrize(
     "text",
     [
-        # 2.4 becomes 1.2; that of the next word changes it again, to 0.6; and so does that of the last.
+        # VADER halves 2.4 to 1.2. The next word has the valence 1.2, so VADER finds the first word in its place and
+        # halves it again, to 0.6. The last word has the valence 0.6, and the same happens.
         "sgtm but gg slap",
-        # The same before the "but": the second word has the halved value of the first. It stays as it is, and the first
-        # is halved twice.
+        # 2.2 becomes 1.1, the valence of the second word. VADER halves the first word twice and the second never.
         "pretty accepted but",
-        # Long enough for the shortcuts for repetition: with equal values, without, and with words that depend on the
-        # words after them.
+        # Long enough for the shortcuts for repeated words. The third text has words that depend on the words after them.
         "good bad awful great nice joy kill love " * 65 + "but good bad awful great nice joy kill love " * 65,
         "sad but " + "good " * 1100,
         "a a a kind of joy a a a kind joy a a a no fun a a a no l " * 60,
-        # 2.0, 1.0, 1.5, 3.0, 0.5 and such: half of one is the other, and so is half as much again.
+        # Values such as 2.0, 1.0, 1.5, 3.0 and 0.5: halving or raising one of them by half gives another one.
         " ".join(sorted(LEXICON, key=lambda word: abs(STOCK.lexicon[word]) % 0.5)[::7])
         + " but "
         + " ".join(LEXICON[::9]),
@@ -172,8 +171,8 @@ def test_long_texts_score_as_in_vader_sentiment(piece: str) -> None:
     assert polarity_scores(text) == STOCK.polarity_scores(text)
 
 
-def test_every_phrase_has_a_word_by_which_it_is_noticed() -> None:
-    """The first one where that has a valence, because such a phrase changes the word that it begins with."""
+def test_idiom_marks_holds_a_word_of_every_phrase() -> None:
+    """If the first word of a phrase has a valence, it must be that word: the phrase changes its valence."""
     phrases = [phrase.split() for phrase in PHRASES if " " in phrase]
     assert not [words for words in phrases if IDIOM_MARKS.isdisjoint(words)]
     assert not [words for words in phrases if words[0] in STOCK.lexicon and words[0] not in IDIOM_MARKS]

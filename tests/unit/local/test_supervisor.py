@@ -162,7 +162,7 @@ async def test_a_part_that_hangs_is_started_again(part: Callable[..., Part], tmp
     assert events.failures[0][:2] == ("stuck", "did not react for 0 s")
 
 
-async def test_a_stage_waits_for_the_one_before_and_a_step_is_tried_again(part: Callable[..., Part]) -> None:
+async def test_a_stage_starts_after_the_stage_before_and_a_failed_step_is_retried(part: Callable[..., Part]) -> None:
     attempts = 0
 
     async def migrate() -> None:

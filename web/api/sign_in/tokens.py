@@ -110,7 +110,10 @@ async def refresh(request: Request, response: Response, pool: PoolOf) -> Tokens:
     openapi_extra=body_in(AccessToken),
 )
 async def verify(request: Request) -> Verified:
-    """401 when it is not: expired, made elsewhere, or its sign-in has ended (which may take 5 s to be known)."""
+    """Answers 401 when the token has expired, another server issued it, or its session has ended.
+
+    A token may stay valid for 5 s after its session ended.
+    """
     accounts = accounts_of(request)
     given = await body_of(request, AccessToken)
     claims = accounts.signer.read("access", given.token, utcnow())

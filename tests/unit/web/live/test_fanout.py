@@ -384,7 +384,8 @@ def test_nothing_is_lost_and_no_post_goes_back_in_time_however_clients_come_and_
     for reader in world.readers:
         for post_id, observed_at in world.expected(reader).items():
             seen = reader.seen.get(post_id, EPOCH)
-            # After a redelivery in the log a return may bring what was no news: more than is wanted, and nothing less.
+            # When the topic has redelivered observations, a reader that resumes may see a newer one than it asked for,
+            # but never an older one.
             assert seen == observed_at if world.strict else seen >= observed_at
 
 

@@ -59,7 +59,7 @@ def test_equal_filters_share_a_group_however_they_are_written() -> None:
     assert first.key != Matcher(Filter(subreddits=["rust", "python"])).key
 
 
-def test_an_address_says_a_filter() -> None:
+def test_query_parameters_become_a_filter() -> None:
     query = QueryParams(
         "subreddits=Python,rust&subreddits=golang&trending=true&min_score=-5&keywords=gpt+5&ids=abc,&other=1"
     )
