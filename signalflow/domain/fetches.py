@@ -192,7 +192,7 @@ class GapFetch(Fetch):
 class RefreshFetch(Fetch):
     """An observation of known posts, requested by id. It discovers nothing: a post that is not known was forgotten."""
 
-    kind = "info"
+    kind = "refresh"
     is_refresh = True
 
     ids: tuple[str, ...]

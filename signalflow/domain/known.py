@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 # Posts older than this, in seconds, are forgotten: their state in the Faust table expires at the same age.
 HORIZON = 48 * 3600.0
-# Ages in seconds at which every post is observed and published, even if nothing changed. They give points that can be
-# compared between posts, and show deletions.
+# Ages in seconds at which every post is observed and published, even if nothing changed. So posts can be compared at
+# equal ages, and deletions are found.
 CHECKPOINTS = (1800.0, 7200.0, 21600.0, 86400.0, 129600.0)
 # Shortest time between two published observations of a post, in seconds.
 PUBLISH_SPACING = 5.0
-# Time constant of the speed estimate, in seconds: long compared with the noise of one observation, short compared with
-# the hours in which a post rises.
-SPEED_MEMORY = 600.0
+# Time constant of the smoothed score velocity, in seconds: long enough to average out the noise of single observations,
+# short compared with the hours in which a post rises.
+VELOCITY_MEMORY = 600.0
 
 
 class Seen(NamedTuple):
@@ -33,7 +33,11 @@ class Seen(NamedTuple):
 
 
 class StoredPost(NamedTuple):
-    """A post as the database has it when a poller starts. `resting`: its velocity was 0. `speed`: score per second."""
+    """A post as the database has it when a poller starts.
+
+    `is_unchanged`: its newest observation had the same score as the one before. `score_velocity` is 0 where it is
+    unknown.
+    """
 
     id: str
     subreddit: str
@@ -41,18 +45,20 @@ class StoredPost(NamedTuple):
     published_at: float
     score: int
     comments: int
-    resting: bool
-    speed: float = 0.0
+    is_unchanged: bool
+    score_velocity: float = 0.0
     state: Hashable = None
 
 
 @dataclass(slots=True)
 class KnownPost:
-    """A post that was published. Times in seconds of the planner's clock, `speed` in score per second.
+    """A post that was published. Times are in seconds of the planner's clock.
 
-    `score`, `comments`, `state` and `text` are those of the newest published observation, `seen_at` and `seen_score`
-    those of the newest observation. `refreshes` counts the refresh requests for it, `due` is when the next one is worth
-    its cost, and `checkpoint` is when the next one must be made.
+    `score`, `comments`, `state` and `text` come from the newest published observation. `is_unchanged`: that observation
+    had the same score and comments as the one before. `seen_at` and `seen_score` come from the newest observation,
+    published or not. `score_velocity` is smoothed over the observations until `velocity_at`. `refreshes` counts the
+    refresh requests for the post. `due` is the time of the next refresh by its value (see `RefreshQueue`), and
+    `checkpoint` is the time of its next checkpoint.
     """
 
     id: str
@@ -63,11 +69,11 @@ class KnownPost:
     comments: int
     state: Hashable
     text: int | None
-    resting: bool
+    is_unchanged: bool
     seen_at: float
     seen_score: int
-    speed_at: float
-    speed: float = 0.0
+    velocity_at: float
+    score_velocity: float = 0.0
     refreshes: int = 0
     checkpoint: float = math.inf
     checkpoint_queued: bool = False
@@ -89,7 +95,7 @@ def next_checkpoint(created: float, at: float) -> float:
 
 
 def first_seen(seen: Seen, now: float) -> KnownPost:
-    """A post that was just published for the first time. Its velocity is unknown, so it is not resting."""
+    """A post that was just published for the first time. Its velocity is unknown, so it does not count as unchanged."""
     return KnownPost(
         id=seen.id,
         subreddit=seen.subreddit,
@@ -99,10 +105,10 @@ def first_seen(seen: Seen, now: float) -> KnownPost:
         comments=seen.comments,
         state=seen.state,
         text=seen.text,
-        resting=False,
+        is_unchanged=False,
         seen_at=now,
         seen_score=seen.score,
-        speed_at=now,
+        velocity_at=now,
         checkpoint=next_checkpoint(seen.created, now),
     )
 
@@ -118,42 +124,43 @@ def from_database(post: StoredPost) -> KnownPost:
         comments=post.comments,
         state=post.state,
         text=None,
-        resting=post.resting,
+        is_unchanged=post.is_unchanged,
         seen_at=post.published_at,
         seen_score=post.score,
-        speed_at=post.published_at,
-        speed=post.speed,
+        velocity_at=post.published_at,
+        score_velocity=post.score_velocity,
         checkpoint=next_checkpoint(post.created, post.published_at),
     )
 
 
 def note_observation(known: KnownPost, seen: Seen, now: float) -> bool:
-    """Update what was last seen and the score's speed; returns whether the score moved since the last observation."""
+    """Update the last observation and the smoothed score velocity; returns whether the score changed since then."""
     known.seen_at = now
     change = seen.score - known.seen_score
-    if change == 0 and known.speed == 0.0:
-        known.speed_at = now
+    if change == 0 and known.score_velocity == 0.0:
+        known.velocity_at = now
         return False
-    elapsed = max(now - known.speed_at, 1.0)
+    elapsed = max(now - known.velocity_at, 1.0)
     if change == 0 and elapsed < 60.0:
         return False
-    known.speed += (change / elapsed - known.speed) * (1.0 - math.exp(-elapsed / SPEED_MEMORY))
-    if abs(known.speed) < 1e-6:
-        known.speed = 0.0
-    known.speed_at = now
+    known.score_velocity += (change / elapsed - known.score_velocity) * (1.0 - math.exp(-elapsed / VELOCITY_MEMORY))
+    if abs(known.score_velocity) < 1e-6:
+        known.score_velocity = 0.0
+    known.velocity_at = now
     known.seen_score = seen.score
     return change != 0
 
 
-def is_worth_publishing(known: KnownPost, seen: Seen, now: float) -> bool:
-    """Whether an observation of a known post is published.
+def must_publish(known: KnownPost, seen: Seen, now: float) -> bool:
+    """Whether an observation of a known post is published: at most once in 5 s, and only for one of these reasons.
 
-    It is when something changed, the last velocity was not 0 or a checkpoint is due, but at most once in 5 s.
+    Something changed since the last published observation; a checkpoint is due; or the last published observation
+    showed a change, so that this one must show that the velocity is 0 again.
     """
     if now - known.published_at < PUBLISH_SPACING:
         return False
     return (
-        not known.resting
+        not known.is_unchanged
         or seen.score != known.score
         or seen.comments != known.comments
         or now >= known.checkpoint
@@ -167,9 +174,9 @@ def text_changed(known: KnownPost, seen: Seen) -> bool:
     return known.text is not None and seen.text is not None and seen.text != known.text
 
 
-def published(known: KnownPost, seen: Seen, now: float) -> None:
-    """The brokers confirmed a refresh: later observations are compared with it."""
-    known.resting = seen.score == known.score and seen.comments == known.comments
+def note_published(known: KnownPost, seen: Seen, now: float) -> None:
+    """Record that the brokers confirmed a refresh. Later observations are compared with it."""
+    known.is_unchanged = seen.score == known.score and seen.comments == known.comments
     known.published_at = now
     known.score = seen.score
     known.comments = seen.comments

@@ -22,9 +22,9 @@ from signalflow.domain.known import (
     StoredPost,
     first_seen,
     from_database,
-    is_worth_publishing,
+    must_publish,
     note_observation,
-    published,
+    note_published,
     text_changed,
 )
 from signalflow.domain.refresh import RefreshQueue
@@ -142,7 +142,7 @@ class Planner:
                     known.subreddit = item.subreddit.lower()
                     self._queue.put(known, now)
             elif is_sent:
-                published(self.posts[item.id], item, now)
+                note_published(self.posts[item.id], item, now)
         return findings.fetch.confirm(findings, new=new, is_complete=is_complete, now=now)
 
     def _subreddit_of(self, id_: str) -> str | None:
@@ -161,8 +161,8 @@ class Planner:
                     findings.decisions.append(Decision(index, is_new=True, with_body=True))
                 continue
             if note_observation(known, item, now) and not fetch.is_refresh:
-                self._queue.moved(known, now)
-            if is_worth_publishing(known, item, now) and item.id not in decided:
+                self._queue.score_changed(known, now)
+            if must_publish(known, item, now) and item.id not in decided:
                 decided.add(item.id)
                 with_body = item.state != known.state or text_changed(known, item)
                 findings.decisions.append(Decision(index, is_new=False, with_body=with_body))

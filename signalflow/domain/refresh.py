@@ -1,8 +1,8 @@
-"""Which known posts to refresh next: first those with a due checkpoint, then those whose refresh is worth most. Pure.
+"""Which known posts to refresh next: first posts with a due checkpoint, then posts whose refresh has most value. Pure.
 
-The worth of a refresh grows with the time since the post was last seen. Ranking all posts for every batch would be
-slow. Instead each post waits in a heap until the worth of its refresh reaches a *price* that all posts share. The price
-follows demand: it rises while posts are left over, and falls while batches have room.
+The value of a refresh grows with the time since the post was last seen. Ranking all posts for every batch would be
+slow. Instead each post waits in a heap until the value of its refresh reaches a threshold, which is the same for all
+posts. The threshold rises while more posts are due than a batch holds, and falls while batches have room.
 """
 
 import heapq
@@ -13,29 +13,30 @@ from signalflow.domain.known import KnownPost
 
 # /api/info ignores every id when more are asked for.
 BATCH = 100
-# Shortest time in seconds between two observations for which the second says enough.
+# Shortest time in seconds between two refreshes by value: a score hardly changes within a shorter time.
 SHORTEST_REPEAT = 180.0
-# Even a post that no longer moves is worth a refresh after half a day (720 minutes): it may have been deleted.
+# A post whose score no longer changes reaches the value 1 after half a day (720 minutes): it may have been deleted.
 FLOOR_PER_MINUTE = 1.0 / 720.0
-# Score per minute that a young post may begin to gain at any time. This fades with its age and with each refresh.
+# Change of the score per minute that is expected of a young post, whatever its velocity. It fades with the age
+# of the post and with each refresh.
 PRIOR_PER_MINUTE = 0.1
 PRIOR_AGE_MINUTES = 120.0
-# Factor by which the price rises or falls after a batch.
-PRICE_STEP = 1.03
+# Factor by which the threshold rises or falls after a batch.
+THRESHOLD_STEP = 1.03
 # When no post could be refreshed, ask again after this many seconds.
 EMPTY_WAIT = 5.0
-LOWEST_PRICE, HIGHEST_PRICE = 0.01, 20.0
+LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.01, 20.0
 
 
-def worth_per_minute(known: KnownPost, now: float) -> float:
-    """How much the worth of a refresh grows in a minute: the expected change of the score divided by its noise.
+def value_per_minute(known: KnownPost, now: float) -> float:
+    """How much the value of a refresh grows in a minute: the expected change of the score divided by its noise.
 
     The noise is 2 + sqrt(score).
     """
     age_minutes = max(now - known.created, 0.0) / 60.0
     prior = PRIOR_PER_MINUTE * math.exp(-age_minutes / PRIOR_AGE_MINUTES) / (1 + known.refreshes)
     noise = 2.0 + math.sqrt(max(known.seen_score, 0))
-    return (abs(known.speed) * 60.0 + prior) / noise + FLOOR_PER_MINUTE
+    return (abs(known.score_velocity) * 60.0 + prior) / noise + FLOOR_PER_MINUTE
 
 
 class RefreshQueue:
@@ -46,8 +47,8 @@ class RefreshQueue:
 
     def __init__(self, ids_per_minute: float) -> None:
         self._every = 60.0 * BATCH / ids_per_minute if ids_per_minute > 0 else math.inf
-        self._price = 0.5
-        self._by_worth: list[tuple[float, str]] = []
+        self._threshold = 0.5
+        self._by_due: list[tuple[float, str]] = []
         self._by_checkpoint: list[tuple[float, str]] = []
         self.next_at = -math.inf
 
@@ -56,28 +57,28 @@ class RefreshQueue:
         if self._every == math.inf:
             return
         known.due = self._due(known, now)
-        heapq.heappush(self._by_worth, (known.due, known.id))
+        heapq.heappush(self._by_due, (known.due, known.id))
         self._queue_checkpoint(known)
 
-    def moved(self, known: KnownPost, now: float) -> None:
-        """A listing showed that the score moved: refresh the post earlier if that makes it worth more."""
+    def score_changed(self, known: KnownPost, now: float) -> None:
+        """A listing showed a new score: refresh the post earlier if its value now grows faster."""
         due = self._due(known, now)
         if due < known.due and self._every < math.inf:
             known.due = due
-            heapq.heappush(self._by_worth, (due, known.id))
+            heapq.heappush(self._by_due, (due, known.id))
 
     def ready(self, now: float) -> bool:
         """Whether `ids_per_minute` allows a batch now."""
         return now >= self.next_at
 
     def take(self, posts: dict[str, KnownPost], now: float, wanted: Callable[[KnownPost], bool]) -> list[str]:
-        """Up to 100 ids to refresh now. Posts that are not `wanted` are refreshed for their checkpoints only.
+        """Up to 100 ids to refresh now. Posts that are not `wanted` are refreshed at their checkpoints only.
 
         The caller must `put` every id back.
         """
         chosen = self._take_checkpoints(posts, now)
         taken = set(chosen)
-        heap = self._by_worth
+        heap = self._by_due
         postponed: list[tuple[float, str]] = []
         while heap and len(chosen) < BATCH:
             due, id_ = heapq.heappop(heap)
@@ -87,12 +88,12 @@ class RefreshQueue:
             if not wanted(known):
                 known.due = math.inf
                 continue
-            fresh = self._due(known, now)
-            if fresh > now and fresh > due:
-                # A listing showed the post in between, or it became slower: it waits again. It can still get into this
+            recomputed = self._due(known, now)
+            if recomputed > now and recomputed > due:
+                # A listing showed the post in between, or its velocity fell: it waits again. It can still get into this
                 # batch when no other post is due earlier.
-                known.due = fresh
-                heapq.heappush(heap, (fresh, id_))
+                known.due = recomputed
+                heapq.heappush(heap, (recomputed, id_))
             elif now - known.seen_at < SHORTEST_REPEAT:
                 postponed.append((due, id_))
             else:
@@ -100,14 +101,14 @@ class RefreshQueue:
                 taken.add(id_)
         for entry in postponed:
             heapq.heappush(heap, entry)
-        self._adjust_price(now, full=len(chosen) >= BATCH)
-        beat = self.next_at + self._every
+        self._adjust_threshold(now, full=len(chosen) >= BATCH)
+        scheduled = self.next_at + self._every
         if not chosen:
             self.next_at = now + EMPTY_WAIT
         else:
-            # A batch that is late by less than one interval does not delay the next one. After a longer delay the lost
-            # batches are not made up for: that would be a burst.
-            self.next_at = beat if beat > now else now + self._every
+            # A batch that is late by less than one interval does not delay the next one. After a longer delay the
+            # missed batches are dropped, because they would come as a burst.
+            self.next_at = scheduled if scheduled > now else now + self._every
         return chosen
 
     def _take_checkpoints(self, posts: dict[str, KnownPost], now: float) -> list[str]:
@@ -132,10 +133,10 @@ class RefreshQueue:
             heapq.heappush(self._by_checkpoint, (known.checkpoint, known.id))
 
     def _due(self, known: KnownPost, now: float) -> float:
-        minutes = self._price / worth_per_minute(known, now)
+        minutes = self._threshold / value_per_minute(known, now)
         return known.seen_at + max(minutes * 60.0, SHORTEST_REPEAT)
 
-    def _adjust_price(self, now: float, *, full: bool) -> None:
-        overdue = full and bool(self._by_worth) and self._by_worth[0][0] <= now
-        price = self._price * PRICE_STEP if overdue else self._price / PRICE_STEP
-        self._price = min(max(price, LOWEST_PRICE), HIGHEST_PRICE)
+    def _adjust_threshold(self, now: float, *, full: bool) -> None:
+        overdue = full and bool(self._by_due) and self._by_due[0][0] <= now
+        threshold = self._threshold * THRESHOLD_STEP if overdue else self._threshold / THRESHOLD_STEP
+        self._threshold = min(max(threshold, LOWEST_THRESHOLD), HIGHEST_THRESHOLD)

@@ -1,8 +1,8 @@
 """Which subreddits share a listing request, and how often each group of them is polled. Pure.
 
-Subreddits of one priority form a group, or several if there are many. Reddit refuses a whole listing because of one
-subreddit. Then the group is halved until that subreddit, the culprit, is alone. The culprit is excluded and tried again
-hourly, and the others form groups again.
+Subreddits of one priority form a group, or several if there are many. Reddit refuses a combined listing if it refuses
+one of its subreddits. Then the group is halved, again and again, until that subreddit is alone. It is excluded and
+tried again every hour, and the others form groups again.
 """
 
 import math
@@ -29,7 +29,7 @@ RATE_MEMORY_UP, RATE_MEMORY_DOWN, RATE_BIN = 200.0, 600.0, 30.0
 RETRY_UNAVAILABLE = 3600.0
 # Longest wait in seconds until a failed poll of a group is tried again.
 LONGEST_RETRY = 60.0
-# The same wait as RETRY_UNAVAILABLE when Reddit refuses every subreddit: then the subreddits are hardly the reason.
+# The same wait when Reddit refuses every subreddit: then the subreddits are hardly the reason, so it is shorter.
 RETRY_WHEN_ALL_GONE = 60.0
 
 
@@ -56,15 +56,15 @@ class Subreddit:
 class Group:
     """Subreddits that share one listing request. A page is proven complete when it reaches all `anchors`.
 
-    `longest` is the shortest `interval_seconds` of its members: the group is polled at least that often. `is_fragment`:
-    the group is a half of a refused one, or an excluded subreddit that is tried again. `is_answered`: its listing was
-    answered at least once. `gap` is a gap that begins below the group's next page that is published in full. Rates are
-    posts per second.
+    `max_interval` is the shortest `interval_seconds` of its members, and an upper bound of `interval`. `is_temporary`:
+    the group is half of a refused group, or an excluded subreddit that is tried again. `is_answered`: Reddit has
+    answered its listing at least once. `gap` is a gap whose upper end is unknown: the next page that is published in
+    full sets it, or proves that nothing is missing. `rate` is in posts per second.
     """
 
     priority: Priority
     names: tuple[str, ...]
-    longest: float
+    max_interval: float
     due: float
     anchors: tuple[Anchor, ...] = ()
     rate: float = 0.0
@@ -72,7 +72,7 @@ class Group:
     bin_start: float = -math.inf
     bin_count: int = 0
     failures: int = 0
-    is_fragment: bool = False
+    is_temporary: bool = False
     is_answered: bool = False
     gap: Gap | None = None
     interval: float = 0.0
@@ -132,7 +132,7 @@ class Watchlist:
         self._wanted: dict[str, Subreddit] = {}
         self._excluded: dict[str, _Excluded] = {}
         self._merge_at = math.inf
-        self._is_culprit_found = False
+        self._has_exclusion_changed = False
         self.groups: list[Group] = []
         # Gaps whose group was dissolved before the page above them was published in full.
         self.detached_gaps: list[Gap] = []
@@ -184,7 +184,7 @@ class Watchlist:
         group.failures, group.is_answered = 0, True
         for name in group.names:
             if self._excluded.pop(name, None):
-                self._is_culprit_found = True
+                self._has_exclusion_changed = True
         self._set_intervals()
         self._consider_merging(now)
 
@@ -209,7 +209,7 @@ class Watchlist:
             middle = len(group.names) // 2
             for names in (group.names[:middle], group.names[middle:]):
                 half = self._group_from(group.priority, names, [group], now)
-                half.is_fragment = True
+                half.is_temporary = True
                 self.groups.append(half)
         self._set_intervals()
         self._consider_merging(now)
@@ -221,20 +221,20 @@ class Watchlist:
 
     def _exclude(self, group: Group, now: float) -> None:
         self._excluded[group.names[0]] = _Excluded(now + RETRY_UNAVAILABLE, group.anchors)
-        self._is_culprit_found = True
+        self._has_exclusion_changed = True
         if not self.groups:
             for excluded in self._excluded.values():
                 excluded.retry_at = min(excluded.retry_at, now + RETRY_WHEN_ALL_GONE)
 
     def _consider_merging(self, now: float) -> None:
-        """When every fragment is answered again, merge them.
+        """Once Reddit has answered every temporary group, plan to form the usual groups again.
 
-        Merge at once if a culprit was found. Otherwise the merged listing would be refused again, so wait an hour.
+        Do it at once if an exclusion began or ended. Otherwise Reddit would refuse the same group again: wait an hour.
         """
-        fragments = [group for group in self.groups if group.is_fragment]
-        is_split = bool(fragments) or self._is_culprit_found
-        if self._merge_at == math.inf and is_split and all(fragment.is_answered for fragment in fragments):
-            self._merge_at = now if self._is_culprit_found else now + RETRY_UNAVAILABLE
+        temporary = [group for group in self.groups if group.is_temporary]
+        is_split = bool(temporary) or self._has_exclusion_changed
+        if self._merge_at == math.inf and is_split and all(group.is_answered for group in temporary):
+            self._merge_at = now if self._has_exclusion_changed else now + RETRY_UNAVAILABLE
 
     def _retry_excluded(self, now: float) -> None:
         for name, excluded in self._excluded.items():
@@ -242,7 +242,7 @@ class Watchlist:
                 excluded.retry_at = now + RETRY_UNAVAILABLE
                 subreddit = self._wanted[name]
                 probe = Group(subreddit.polling_priority, (name,), subreddit.interval_seconds, now, excluded.anchors)
-                probe.is_fragment = True
+                probe.is_temporary = True
                 self.groups.append(probe)
                 self._set_intervals()
 
@@ -254,7 +254,7 @@ class Watchlist:
             for name in self._excluded.keys() & group.names:
                 # It was being polled alone, and has had no answer yet.
                 self._excluded[name].retry_at = now
-        self._merge_at, self._is_culprit_found = math.inf, False
+        self._merge_at, self._has_exclusion_changed = math.inf, False
         self.groups = []
         for priority in POLL_SECONDS:
             names = sorted(
@@ -295,12 +295,12 @@ class Watchlist:
 
         Upper bounds are the shortest `interval_seconds` of the group, and the time in which a page may fill up.
         """
-        whole = [group.priority for group in self.groups if not group.is_fragment]
-        broken = {group.priority for group in self.groups if group.is_fragment}.difference(whole)
+        whole = [group.priority for group in self.groups if not group.is_temporary]
+        broken = {group.priority for group in self.groups if group.is_temporary}.difference(whole)
         demand = sum(60.0 / POLL_SECONDS[priority] for priority in [*whole, *broken])
         scale = max(demand, 60.0 / POLL_SECONDS["fast"]) / self._per_minute
         for group in self.groups:
-            interval = min(POLL_SECONDS[group.priority] * scale, group.longest)
+            interval = min(POLL_SECONDS[group.priority] * scale, group.max_interval)
             if group.rate > 0:
                 interval = min(interval, MAX_EXPECTED_NEW / group.rate_upper)
             group.interval = max(interval, SHORTEST_INTERVAL)

@@ -24,8 +24,8 @@ async def known_posts(pool: Pool, since: datetime) -> list[StoredPost]:
             published_at=row["last_polled_at"].timestamp(),
             score=row["current_score"],
             comments=row["current_comments"],
-            resting=row["score_velocity"] == 0,
-            speed=row["score_velocity"] or 0.0,
+            is_unchanged=row["score_velocity"] == 0,
+            score_velocity=row["score_velocity"] or 0.0,
             state=(row["removed_by"], row["edited_at"]),
         )
         for row in rows

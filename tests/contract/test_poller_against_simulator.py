@@ -175,7 +175,7 @@ async def test_one_bad_subreddit_is_set_aside_and_the_rest_goes_on(world: World,
         await until(lambda: world.states.get("funny") == "ok", "a post that shows it is readable")
         await run.control(bad_member="error")
         await run.control(access={"funny": access})
-        await until(lambda: run.poller.planner.watchlist.excluded == {"funny"}, "the culprit to be found")
+        await until(lambda: run.poller.planner.watchlist.excluded == {"funny"}, "the refused subreddit to be found")
         await finds(run, "python")
         await finds(run, "askscience")
         await until(lambda: world.states.get("funny") == access, "the report")
@@ -185,7 +185,9 @@ async def test_one_bad_subreddit_is_set_aside_and_the_rest_goes_on(world: World,
 async def test_an_unknown_subreddit_alone_is_set_aside(world: World) -> None:
     world.configured.append(Subreddit("no_such_place", 60, "slow"))
     async with running(world) as run:
-        await until(lambda: run.poller.planner.watchlist.excluded == {"no_such_place"}, "the culprit to be found")
+        await until(
+            lambda: run.poller.planner.watchlist.excluded == {"no_such_place"}, "the refused subreddit to be found"
+        )
         await finds(run)
 
 

@@ -162,7 +162,7 @@ def run_day(
             post.found_at = -1.0
         if post.passed_bar_at() < DAY:
             post.bar_seen_at = post.bar_seen_in_listing_at = -1.0
-    requests = {"listing": 0, "gap": 0, "info": 0}
+    requests = {"listing": 0, "gap": 0, "refresh": 0}
     refreshed = published = gaps = 0
     last_start, closest = -math.inf, math.inf
     while now < 2 * DAY:

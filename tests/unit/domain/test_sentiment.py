@@ -112,7 +112,7 @@ WORDS = st.one_of(
         "sgtm but gg slap",
         # 2.2 becomes 1.1, the valence of the second word. VADER halves the first word twice and the second never.
         "pretty accepted but",
-        # Long enough for the shortcuts for repeated words. The third text has words that depend on the words after them.
+        # Long enough for the shortcuts for repeated words. Words of the third text depend on the words after them.
         "good bad awful great nice joy kill love " * 65 + "but good bad awful great nice joy kill love " * 65,
         "sad but " + "good " * 1100,
         "a a a kind of joy a a a kind joy a a a no fun a a a no l " * 60,

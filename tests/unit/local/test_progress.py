@@ -71,7 +71,7 @@ async def test_the_answers_of_reddit_are_shown_while_no_request_succeeds(worker:
     page = """# TYPE signalflow_reddit_requests counter
 signalflow_reddit_requests_total{{kind="listing",outcome="unauthorized"}} {refused}
 signalflow_reddit_requests_total{{kind="token",outcome="401"}} {refused}
-signalflow_reddit_requests_total{{kind="info",outcome="ok"}} {ok}
+signalflow_reddit_requests_total{{kind="refresh",outcome="ok"}} {ok}
 """
     meter = ProgressMeter([worker.url], count)
     shown = []

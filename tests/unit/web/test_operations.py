@@ -15,8 +15,8 @@ from web.worker_metrics import Scrape, parsed, rates, visible_seconds
 EXPOSITION = """# HELP signalflow_reddit_requests_total Requests to Reddit.
 # TYPE signalflow_reddit_requests_total counter
 signalflow_reddit_requests_total{kind="listing",outcome="ok"} 350.0
-signalflow_reddit_requests_total{kind="info",outcome="ok"} 33.0
-signalflow_reddit_requests_total{kind="info",outcome="429"} 2.0
+signalflow_reddit_requests_total{kind="refresh",outcome="ok"} 33.0
+signalflow_reddit_requests_total{kind="refresh",outcome="429"} 2.0
 # HELP signalflow_reddit_requests_last_minute Requests to Reddit in the last 60 s.
 # TYPE signalflow_reddit_requests_last_minute gauge
 signalflow_reddit_requests_last_minute 22.0
