@@ -302,9 +302,7 @@ WRONG = {
     "plaintext to TLS": Wrong(
         "sasl_ssl", "plaintext", lambda _: {}, "expects TLS on this port, but SIGNALFLOW_KAFKA_SECURITY=plaintext"
     ),
-    "TLS to plaintext": Wrong(
-        "sasl_plaintext", "ssl", lambda _: {}, "expects no TLS .*SIGNALFLOW_KAFKA_SECURITY=ssl"
-    ),
+    "TLS to plaintext": Wrong("sasl_plaintext", "ssl", lambda _: {}, "expects no TLS .*SIGNALFLOW_KAFKA_SECURITY=ssl"),
     "no login": Wrong("sasl_ssl", "ssl", lambda _: {}, "requires a login, but SIGNALFLOW_KAFKA_SECURITY=ssl"),
     "no client certificate": Wrong(
         "ssl",
