@@ -27,7 +27,7 @@ from signalflow.streams.timers import guarded
 
 log = structlog.get_logger()
 
-# A letter may hold 1.5 MB, so a statement takes few of them; one second later is soon enough.
+# A letter may hold 1.5 MB, so a statement takes few of them. Nobody minds a delay of half a second.
 GATHERING = Gathering(due_records=20, most_records=20, seconds=0.5)
 SETTLE_EVERY_SECONDS = 2.0
 _MOST_ID = 2**63 - 1

@@ -26,12 +26,13 @@ from tables.post_state import decode_state, encode_state
 
 log = structlog.get_logger()
 
-# Computing a unit of 1,000 records takes 50 ms. The sink's statements must not wait so long for their turn.
+# Records computed before other tasks of the event loop get a turn. 1,000 records take 50 ms: too long a wait for the
+# statements of the sink.
 RECORDS_A_TURN = 50
 
 
 class Defect(Invalid):
-    """A defect of this code that one record reveals. It must not hold up all other records, again at each restart."""
+    """A defect of this code that one record reveals. The record becomes a dead letter, so that others can go on."""
 
 
 class States:
@@ -115,8 +116,8 @@ class EnrichHandler:
         unit.emit(self._enriched_topic, record.partition, Outgoing(key, encode(enriched), lineage(record.headers)))
         if state is not None:
             states.put(key, state)
-            # Never later than the record's own timestamp: one observation from tomorrow would expire the states of
-            # today.
+            # The watermark never passes the record's own timestamp: otherwise one observation from tomorrow would
+            # expire the states of today.
             self._watermarks.advance(record.partition, min(state.ring[-1].observed_us, record.timestamp * 1000))
 
     async def commit(self, work: EnrichWork, owned: Ownership) -> None:

@@ -36,7 +36,7 @@ class Answer:
 
     @property
     def observed_at(self) -> datetime:
-        """The moment of arrival by the local clock. If the answer's Date differs by more than 2 s, that Date."""
+        """When the answer arrived, by the local clock; its Date header instead if the two differ by more than 2 s."""
         date = _http_date(self.headers.get("Date"))
         if date is None or abs(date - self.arrived) <= CLOCK_TOLERANCE:
             return self.arrived

@@ -49,7 +49,7 @@ async def publish_file(
     Without `observed_at` the file is read twice. The first pass finds the newest creation time, which becomes the time
     of observation, so the same file gives the same observations whenever it is published. `progress` gets the number of
     bytes read, over all passes. `on_retry` gets the number of envelopes that are sent again. Raises Invalid when the
-    file is damaged: without `observed_at` before anything is published, otherwise after the lines before the damage.
+    file is damaged. Without `observed_at` nothing is published then; otherwise the lines before the damage are.
     """
     first_pass = 0
     if observed_at is None:

@@ -149,5 +149,5 @@ def _reason(body: bytes) -> str | None:
 
 
 def _word(text: object) -> str | None:
-    """The text if it is one plain word, which our messages may contain; otherwise None."""
+    """The text if it is one plain word, which is safe to put into our messages; otherwise None."""
     return text if isinstance(text, str) and _REASON.fullmatch(text) else None

@@ -4,7 +4,8 @@ import asyncio
 import math
 from datetime import UTC, datetime
 
-# A smaller difference, in seconds, is the time that an answer travels. A larger one is corrected by this per answer.
+# In seconds. A smaller difference between the clocks is ignored: an answer needs some time to arrive. A larger one is
+# corrected by this much per answer.
 CLOCK_STEP = 2.0
 
 
@@ -23,7 +24,7 @@ class RedditClock:
         self._minus_steady = answered_at.timestamp() - steady()
 
     def follow(self, answered_at: datetime) -> None:
-        """Follow the time of answers step by step: one odd answer must not upset the times at which fetches are due."""
+        """Correct the clock by one step at most: one answer with a wrong time must not change when fetches are due."""
         ahead = answered_at.timestamp() - self.now()
         if abs(ahead) > CLOCK_STEP:
             self._minus_steady += math.copysign(CLOCK_STEP, ahead)

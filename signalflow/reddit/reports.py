@@ -31,13 +31,13 @@ class Reports:
                 self._states[name] = "ok"
 
     def refused(self, names: Sequence[str], reason: str) -> None:
-        """Reddit refused a listing of `names`. Only if there is a single name it is known to be the reason."""
+        """Reddit refused a listing of `names`. With several names, nobody knows which one is the reason."""
         if len(names) == 1:
             self._readable.discard(names[0])
             self._states[names[0]] = reason
 
     async def send(self, *, with_polls: bool) -> None:
-        """Report what is new, the times of polls only if `with_polls`. After an error the next call sends it again."""
+        """Report what is new; times of polls only if `with_polls`. The next call repeats what an error has stopped."""
         polled = dict(self._polled) if with_polls else {}
         states = dict(self._states)
         await self._config.report(polled, states)

@@ -90,7 +90,7 @@ def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
     except Invalid as error:
         raise Invalid(f"{source}, line {max(reader.line_num, 1)}, {error.field}: {error}", error.field) from error
     except csv.Error as error:
-        # The line number of the inner reader: DictReader has not counted the line that failed.
+        # The inner reader knows the line number: DictReader has not counted the line that failed.
         raise Invalid(f"{source}, line {reader.reader.line_num}: {error}", "line") from error
     return rows
 

@@ -218,5 +218,5 @@ async def _body_of(response: ClientResponse) -> bytes:
     try:
         return await response.read()
     except (ClientError, TimeoutError):
-        # Status and headers say what to do. The body would only have named a reason.
+        # Status and headers are enough to decide what to do. The body could only have added a reason.
         return b""

@@ -52,7 +52,7 @@ async def audit_page(
     pool: Pool, *, before: int | None, limit: int, who: str | None = None, action: str | None = None
 ) -> list[AuditEntry]:
     """The newest entries, or the newest with an id below `before`."""
-    # PostgreSQL refuses a parameter with NUL. No column holds it, so a replacement finds the same rows: none.
+    # PostgreSQL refuses a parameter with NUL. No column holds NUL, so no row is missed when it is replaced.
     texts = [None if text is None else storable(text) for text in (who, action)]
     async with connection(pool) as reading:
         rows = await reading.fetch(_PAGE, before, *texts, limit)

@@ -24,8 +24,8 @@ Arrays: TypeAlias = Callable[[Rows, Sequence[Enriched | None], Rows], list[list[
 class Guard(Enum):
     """The observation of a post that a column follows.
 
-    The value is the condition under which the written row (EXCLUDED) replaces the stored one (p). At the same moment
-    the stored row stays.
+    The value is the condition under which the written row (EXCLUDED) replaces the stored one (p). If both are of
+    the same moment, the stored row stays.
     """
 
     NEWEST = "EXCLUDED.last_polled_at > p.last_polled_at"

@@ -127,7 +127,7 @@ async def send_locked(
     ids: Sequence[int],
     send: Callable[[list[LockedLetter]], Awaitable[Mapping[int, tuple[int, int]]]],
 ) -> Mapping[int, tuple[int, int]]:
-    """Lock the letters that are still dead, give them to `send`, and record as replayed what it confirms.
+    """Lock the letters that are still dead, give them to `send`, and record as replayed those that it confirms.
 
     `send` returns the partition and offset of each letter that it sent, by the letter's id. Letters that another replay
     holds and letters that `send` leaves out count as skipped. Raises what `send` raises, with nothing recorded, and
@@ -166,13 +166,16 @@ async def watched_partitions(pool: Pool) -> set[tuple[str, int]]:
 async def watch_in_next_topic(
     pool: Pool, partition: tuple[str, int], committed: int, following: tuple[str, int], end: int
 ) -> None:
-    """Watch records that the group has committed past in the next topic, below offset `end` of the same partition."""
+    """Go on watching the records of this partition that the group has committed, in the topic that follows.
+
+    Their outputs are below offset `end` of the same partition there.
+    """
     async with connection(pool) as writing:
         await writing.execute(_WATCH_NEXT, *partition, committed, following[0], end - 1)
 
 
 async def resolve_passed(pool: Pool, partition: tuple[str, int], committed: int) -> None:
-    """Resolve letters whose record the group has committed past in the last topic without a new dead letter."""
+    """Resolve letters whose record the group has committed in the last topic, without a new dead letter."""
     async with connection(pool) as writing:
         await writing.execute(_RESOLVE_PASSED, *partition, committed, utcnow())
 

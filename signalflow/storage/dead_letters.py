@@ -64,7 +64,7 @@ _COLUMNS = f"""
     d.replayed_at, d.resolved_at, d.resolved_by, d.resolution, d.original_headers::text AS headers,
     d.original_key AS key, octet_length(d.original_value) AS value_bytes
 """
-# The stored state is compared too, not only the shown one: it has an index, and most letters are resolved.
+# Compares the stored state as well as the shown one: the stored state has an index, and most letters are resolved.
 MATCHES = f"""
     ($1::text IS NULL OR d.source_topic = $1) AND ($2::text IS NULL OR d.stage = $2)
     AND ($3::text IS NULL OR d.error_type = $3)
@@ -102,7 +102,7 @@ class NewLetter:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which dead letters; None means any. `since` (included) and `until` (excluded) bound failed_at."""
+    """Selects dead letters; None means any. `since` (included) and `until` (excluded) bound failed_at."""
 
     topic: str | None = None
     stage: str | None = None
@@ -113,7 +113,7 @@ class Filter:
 
     @property
     def parameters(self) -> tuple[Any, ...]:
-        """$1 to $6 of MATCHES. NUL is replaced, because PostgreSQL refuses it; no column holds it."""
+        """$1 to $6 of MATCHES. NUL is replaced, because PostgreSQL refuses it; no column holds NUL."""
         texts = [None if text is None else storable(text) for text in (self.topic, self.stage, self.error_type)]
         return (*texts, self.since, self.until, self.state)
 

@@ -10,7 +10,7 @@ _RAW = f"""
 SELECT {", ".join(column.name for column in HISTORY if column.name != "post_id")} FROM post_metrics_history
 WHERE post_id = $1 AND observed_at > $2 ORDER BY observed_at LIMIT $3
 """  # noqa: S608, constants
-# Hours that got rows since the last rollup are computed from the observations of the post: they are few.
+# Few hours got rows since the last rollup. They are computed from the observations of the post.
 _HOURLY = """
 WITH touched AS (SELECT DISTINCT bucket FROM rollup_touched)
 SELECT bucket, observations, min_score, max_score, avg_score, max_comments, max_score_velocity, max_comment_velocity

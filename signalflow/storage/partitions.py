@@ -8,7 +8,7 @@ from signalflow.storage.advisory_locks import LOCK_SPACE, PARTITION_LOCK
 from signalflow.storage.pool import Connection, Pool, connection, transaction
 
 HISTORY_TABLE = "post_metrics_history"
-# Observations are of the present. A clock may be wrong by hours, not by days.
+# Observations are made in the present. A clock may be wrong by hours, but hardly by days.
 MAX_DAYS_AHEAD = 2
 # Dropping locks the parent table exclusively. While it waits for earlier writers, later writers wait behind it.
 DROP_LOCK_MILLISECONDS = 2000

@@ -15,8 +15,8 @@ from signalflow.settings import Settings
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
-# The server's statement timeout should end a statement first, with a SQLSTATE. The client's is for a server that does
-# not answer.
+# Seconds by which the client's timeout of a statement is longer than the server's. So the server ends a statement
+# first, with a SQLSTATE. The client's timeout is for a server that does not answer.
 CLIENT_GRACE_SECONDS = 2.0
 # Longest wait for a free connection of the pool, and for giving it back.
 ACQUIRE_SECONDS = 15.0
@@ -47,7 +47,7 @@ DATABASE_ERRORS = (
 class TookTooLong(Retryable):
     """The server ended a statement that reached its timeout.
 
-    It may be faster later; a smaller question certainly is.
+    The same statement may be faster later. A statement over fewer rows certainly is.
     """
 
 
@@ -83,7 +83,7 @@ async def create_pool(settings: Settings, *, application_name: str) -> Pool:
         max_size=settings.database_pool_size,
         timeout=timeout,
         command_timeout=timeout + CLIENT_GRACE_SECONDS,
-        # Statements are few and constant; preparing them anew every five minutes would only cost.
+        # There are few statements, and they never change: preparing them again every five minutes has no use.
         max_cached_statement_lifetime=0,
         server_settings=session_settings(timeout, application_name),
     )
@@ -129,7 +129,8 @@ def translated(error: BaseException) -> SignalflowError:
     if isinstance(error, asyncpg.PostgresError):
         return _by_sqlstate(error)
     if isinstance(error, asyncpg.InterfaceError):
-        # asyncpg has one class for a closed connection and for wrong use of one. Only the first is worth another try.
+        # asyncpg has one class for a closed connection and for wrong use of a connection. Only a closed connection is
+        # worth another try.
         closed = any(word in str(error) for word in ("closed", "closing", "released"))
         return Retryable(f"database: {error}") if closed else Fatal(f"database: {error}")
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -35,7 +35,7 @@ FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id WHERE p.id 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Posts that meet every given filter. Names compare without case. `words` has the syntax of a web search."""
+    """Posts that meet every given filter. Names are case-insensitive. `words` has the syntax of a web search."""
 
     subreddits: tuple[str, ...] = ()
     author: str | None = None
@@ -156,7 +156,7 @@ def _conditions(filters: Filters, bound: Any) -> tuple[list[str], list[str]]:
     post: list[str] = []
     features: list[str] = []
     if len(filters.subreddits) == 1:
-        # Not ANY: for a single value the index also has the order.
+        # For a single value: with `=` the index also gives the order, with ANY it does not.
         post.append(f"lower(p.subreddit) = {bound(filters.subreddits[0].lower())}")
     elif filters.subreddits:
         post.append(f"lower(p.subreddit) = ANY ({bound([name.lower() for name in filters.subreddits])}::text[])")

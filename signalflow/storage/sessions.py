@@ -1,4 +1,4 @@
-"""Tables sessions, refresh_tokens and sign_in_links: who has signed in, and how sessions go on.
+"""Tables sessions, refresh_tokens and sign_in_links: who has signed in, and the tokens of sessions.
 
 Tokens are stored as hashes only.
 """
@@ -131,8 +131,8 @@ async def end_sessions_of(writing: Connection, user: str, because: EndReason, no
 async def rotate_refresh_token(pool: Pool, old: str, new: str, now: datetime) -> Refreshed | None:
     """Replace a refresh token by the next one of its session. None when it is invalid or unknown.
 
-    A token that was used before ends the session: it was stolen by whoever uses it now or by whoever used it first. Of
-    two requests at the same time the second finds the token used.
+    A token that is used twice ends its session: one of the two users has stolen it. When two requests bring the same
+    token at the same time, the second one counts as a second use.
     """
     async with transaction(pool) as writing:
         row = await writing.fetchrow(_TAKE_REFRESH, token_hash(old), now)

@@ -13,7 +13,7 @@ from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, transaction
 from signalflow.storage.subreddits import BY_NAME, SubredditRow, locked_subreddits
 
-# A removed subreddit begins anew: what Reddit said of it may have changed.
+# A removed subreddit that is added again becomes `unchecked`, because Reddit may answer differently now.
 _PUT = f"""
 INSERT INTO subreddit_config AS c (name, interval_seconds, priority, paused, changed_by, changed_at)
 SELECT name, interval_seconds, priority, paused, $5, $6
@@ -36,9 +36,9 @@ WHERE lower(name) = ANY ($1::text[]) AND removed_at IS NULL
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be different; None leaves a thing as it is.
+    """A change of a subreddit; a field that is None stays as it is.
 
-    A new priority brings its usual interval, unless one is given.
+    A new priority also sets the usual interval of that priority, unless an interval is given.
     """
 
     paused: bool | None = None
@@ -59,10 +59,10 @@ class Change:
 async def add_subreddits(
     pool: Pool, names: Sequence[str], change: Change, *, by: str, now: datetime
 ) -> list[SubredditRow]:
-    """Watch these, whether they are new, paused or were removed before.
+    """Watch these subreddits, whether they are new, paused or were removed before.
 
-    All are changed by `change`, and none stays paused. What `change` does not name stays as it is in a subreddit that
-    is watched already; a new one has the default priority. Raises Invalid when a value is out of range.
+    `change` applies to all of them, and none stays paused. A subreddit that is watched already keeps the fields that
+    `change` leaves out. A new subreddit gets the default priority. Raises Invalid when a value is out of range.
     """
     async with transaction(pool) as writing:
         known = {row.name.lower(): row.watched for row in await locked_subreddits(writing, names)}
@@ -74,7 +74,7 @@ async def add_subreddits(
 async def change_subreddits(
     pool: Pool, names: Sequence[str], change: Change, *, by: str, now: datetime
 ) -> list[SubredditRow]:
-    """Change all of these.
+    """Change all of these subreddits.
 
     Raises Invalid, with nothing changed, when one is not configured or a value is out of range.
     """
@@ -87,7 +87,7 @@ async def change_subreddits(
 async def put_subreddits(
     pool: Pool, wanted: Sequence[WatchedSubreddit], *, by: str, now: datetime
 ) -> list[SubredditRow]:
-    """Add these, or make them as given. Others stay.
+    """Add these subreddits, or replace their configuration. Other subreddits stay as they are.
 
     Raises Invalid, with nothing changed, when a value is out of range.
     """
@@ -96,7 +96,7 @@ async def put_subreddits(
 
 
 async def remove_subreddits(pool: Pool, names: Sequence[str], *, by: str, now: datetime) -> None:
-    """Stop watching these, even when the defaults are loaded again. Their posts stay.
+    """Stop watching these subreddits, even when the defaults are loaded again. Their posts stay.
 
     Raises Invalid, with nothing changed, when one is not configured.
     """
@@ -120,7 +120,7 @@ async def _all_of(writing: Connection, names: Sequence[str]) -> list[SubredditRo
 async def _put(
     writing: Connection, wanted: Sequence[WatchedSubreddit], *, action: str, by: str, now: datetime
 ) -> list[SubredditRow]:
-    # ON CONFLICT cannot update one row twice: of a name that is given twice the last one counts.
+    # ON CONFLICT cannot update a row twice. If a name is given twice, the last one counts.
     unique = list({row.name.lower(): row for row in wanted}.values())
     names = [row.name for row in unique]
     status = await writing.execute(

@@ -1,6 +1,6 @@
 """Table subreddit_config: the watched subreddits, and what the poller found out about them.
 
-Names compare without case.
+Names are case-insensitive.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from signalflow.domain.subreddits import Priority, WatchedSubreddit
 from signalflow.storage.pool import Connection, Pool, connection
 
 _COLUMNS = "name, interval_seconds, priority, paused, state, checked_at, last_polled_at, changed_by, changed_at"
-# By code point, as Python compares: the API cuts pages by it, and the database's own collation may sort `_`
+# By code point, as Python sorts. The API cuts pages in this order, and the database's own collation may sort `_`
 # differently.
 BY_NAME = 'ORDER BY lower(name) COLLATE "C"'
 _ACTIVE = f"SELECT {_COLUMNS} FROM subreddit_config WHERE NOT paused AND removed_at IS NULL {BY_NAME}"  # noqa: S608

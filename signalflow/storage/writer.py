@@ -2,8 +2,8 @@
 
 Redelivery, disorder and any split into batches give the same rows, because every column of a post has a guard
 (columns.py): most columns follow the newest observation, the body follows the newest observation that carried one, and
-first_seen_at follows the earliest. Of two observations at the same moment the first in log order counts. Text features
-follow the title. The history keeps the first row of each moment.
+first_seen_at follows the earliest. If two observations are of the same moment, the first in log order counts. Text
+features follow the title. The history keeps the first row of each moment.
 """
 
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ WHERE NOT EXISTS (
 )
 ON CONFLICT (post_id) DO UPDATE SET title = EXCLUDED.title, {replaced_features}
 """
-# One element per observation, in log order within a post: of two at the same moment the first is kept. Only hours that
-# got a new row are recorded, so redelivery causes no work for the rollup.
+# Parameters have one element per observation, in log order within a post. If two are of the same moment, the first is
+# kept. Only hours that got a new row are recorded, so redelivery causes no work for the rollup.
 _STORE_HISTORY = """
 WITH stored AS (
     INSERT INTO post_metrics_history ({columns})
@@ -146,7 +146,7 @@ async def _write_or_reject(pool: Pool, rows: Sequence[Enriched], start: int) -> 
         if len(rows) == 1:
             return [Rejected(start, error)]
         middle = len(rows) // 2
-        # In sequence: of two observations of a post at the same moment, the first in log order must be stored first.
+        # In sequence, because the first of two observations of the same moment must be stored first.
         rejected = await _write_or_reject(pool, rows[:middle], start)
         return rejected + await _write_or_reject(pool, rows[middle:], start + middle)
     return []
@@ -181,7 +181,10 @@ def _columns(rows: Sequence[Enriched]) -> _Columns:
 
 
 def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
-    """One element per post: its observations, merged by the guards of the statement, so that one batch equals many."""
+    """One element per post: its observations, merged by the guards that the statement also has.
+
+    So one batch gives the same rows as several.
+    """
     newest: list[Enriched] = []
     first: list[Enriched] = []
     texts: list[Enriched | None] = []

@@ -1,4 +1,4 @@
-"""The way to the test's PostgreSQL, which a test can shut for its workers alone: a small TCP forwarder."""
+"""A small TCP forwarder to the test's PostgreSQL. A test can shut it for its workers only."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ CHUNK = 64 << 10
 class Door:
     """Forwards connections to one address.
 
-    Shut, it cuts and refuses connections; silent, it takes bytes and sends none.
+    When shut, it resets and refuses connections. When silent, it accepts them and bytes, but sends nothing.
     """
 
     def __init__(self, url: str) -> None:

@@ -1,4 +1,4 @@
-"""An API on a test's own database, for reading, and posts in it."""
+"""An API on a database of the test, and posts in that database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,7 +32,7 @@ async def api_of(url: str, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def store(url: str, *rows: dict[str, Any]) -> None:
-    """Store one observation for each of these changes to a plain one, through the writer of the sink."""
+    """Store one observation per row, through the writer of the sink. A row has the fields that are not the default."""
     pool = await create_pool(Settings(database_url=SecretStr(url)), application_name="tests")
     async with pool:
         await write_batch(pool, [observation(row.pop("id"), **row) for row in rows])

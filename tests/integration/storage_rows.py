@@ -29,7 +29,7 @@ async def pool_of(url: str, timeout: float = 10.0) -> Pool:
 
 
 def features_of(title: str) -> TextFeatures:
-    """Some features that depend on the title alone."""
+    """Features that depend on nothing but the title."""
     score = (len(title) % 5) / 4 - 0.5
     label: Literal["positive", "neutral", "negative"] = (
         "positive" if score > 0 else "negative" if score < 0 else "neutral"

@@ -145,7 +145,7 @@ async def test_reuse_of_a_refresh_token_ends_the_sign_in_even_above_the_rate_lim
 async def test_of_two_simultaneous_refreshes_one_wins_and_the_sign_in_ends(
     client: httpx.AsyncClient, database_url: str, database_pool: asyncpg.Pool
 ) -> None:
-    """A third transaction locks the token's row until both requests wait, so that both read before either writes."""
+    """A third transaction locks the row of the token until both requests wait for it, so that they really compete."""
     tokens = await sign_in(client)
     async with running(settings_of(database_url)) as second, client_of(second) as other:
         async with database_pool.acquire() as holder, holder.transaction():

@@ -61,7 +61,7 @@ async def test_the_last_page_has_no_next(database_url: str, stored: int, page_si
 
 
 async def test_pages_walked_while_posts_arrive_repeat_none_and_lose_none(database_url: str) -> None:
-    """Three posts share each second, to need the tie-break; between pages, posts arrive and numbers change."""
+    """Three posts share each second, so that the id decides their order. Between pages posts arrive and change."""
     base = utcnow().replace(microsecond=0) - timedelta(hours=6)
     rng = random.Random(5)
     there = [{"id": f"a{number:03}", "created_utc": base + timedelta(seconds=number // 3)} for number in range(150)]

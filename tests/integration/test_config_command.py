@@ -1,4 +1,4 @@
-"""`signalflow config` on a real database: what an operator types, and what the poller reads then."""
+"""`signalflow config` on a real database: what an operator types, and what the poller then reads."""
 
 import asyncio
 import json

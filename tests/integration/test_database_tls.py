@@ -1,4 +1,4 @@
-"""PostgreSQL over TLS with `sslmode=verify-full`: it works with the right CA, and says what is wrong with another."""
+"""PostgreSQL over TLS with `sslmode=verify-full`: the right CA works, and every error names its cause."""
 
 import asyncio
 import contextlib
@@ -63,7 +63,7 @@ class TlsFront:
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Hand on all that comes, and then the end."""
+    """Forward everything until the end of the stream, and then close."""
     while data := await reader.read(1 << 16):
         writer.write(data)
         await writer.drain()
@@ -91,7 +91,7 @@ def secured(postgres_server: EmbeddedPostgres, database_url: str, tmp_path: Path
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     stranger.cert_pem.write_to_path(tmp_path / "stranger.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # By its address only: "localhost" is another host name.
+    # Only for the address: "localhost" is another host name.
     authority.issue_cert("127.0.0.1").configure_cert(context)
     front = TlsFront(postgres_server.port, context)
     front.start()

@@ -121,7 +121,7 @@ async def test_a_worker_that_stops_gives_the_lock_up_at_once(
 async def test_while_the_leader_cannot_poll_one_of_the_others_does_until_a_leader_can(
     workers: tuple[Ingest, Ingest, Resources, Resources], database_pool: Pool
 ) -> None:
-    """A worker without Reddit's settings became leader: found by a trial, nobody polled then."""
+    """Once nobody polled, because the leader was a worker without the settings of Reddit."""
     first, second, of_first, of_second = workers
     await report(database_pool, "unable", is_leader=True, can_poll=False)
     await tick(first, is_leader=False)

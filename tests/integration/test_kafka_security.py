@@ -44,7 +44,7 @@ from web.live.kafka_log import open_log
 pytestmark = pytest.mark.integration
 
 USER = "alice"
-# Looked for in logs, output and arguments: it must stand in none of them.
+# The tests search logs, output and process arguments for it. It must not be there.
 PASSWORD = "marker-3f9c-password"
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -86,7 +86,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     authority, stranger = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(files / "ca.pem")
     stranger.cert_pem.write_to_path(files / "stranger.pem")
-    # By its address only: "localhost" is another host name.
+    # Only for the address: "localhost" is another host name.
     broker_certificate = authority.issue_cert("127.0.0.1")
     (files / "broker.pem").write_bytes(pkcs8(broker_certificate) + broker_certificate.cert_chain_pems[0].bytes())
     for ca, name in ((authority, "client"), (stranger, "strange_client")):
@@ -185,7 +185,7 @@ async def test_every_client_gets_through_sasl_and_tls(door: Door, settings: Sett
 
 
 async def nothing_is_committed(settings: Settings) -> bool:
-    """False as well while a broker that has just started elects the coordinator of the group."""
+    """Whether the group has committed no offset. False also while a new broker elects the coordinator of the group."""
     partition = (TopicNames.of(settings).posts_raw, 1)
     try:
         return await committed_offsets(settings, [partition]) == {partition: 0}

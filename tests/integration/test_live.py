@@ -63,7 +63,7 @@ async def status_of(api: Api, query: str = "", **options: Any) -> int:
 
 
 async def test_an_observation_reaches_socket_and_event_stream_under_the_names_of_the_api(api: Api) -> None:
-    """And as the AsyncAPI document says; a backfill and a late observation do not."""
+    """Frames match the AsyncAPI document. A backfill and a late observation are not sent."""
     nlp = TextFeatures(sentiment_score=0.5, sentiment_label="positive", keywords=["kubernetes"])
     async with api.socket() as socket, event_stream(api) as events:
         first = await frame(socket, "heartbeat")
@@ -114,7 +114,7 @@ async def test_filters_hold_at_connect_and_when_changed_on_the_socket(api: Api) 
 
 
 async def test_a_client_that_resumes_gets_what_it_missed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the memory of the server, and from Kafka by a server that began later and has none."""
+    """One server has the records in memory. Another one started later and reads them from Kafka."""
     async with api.socket() as socket:
         await publish(api.settings, [enriched("a", 1)])
         _, token = await posts_until(socket, "a")
@@ -233,7 +233,7 @@ async def test_a_client_that_reads_nothing_is_dropped_and_the_others_go_on(live_
     await create_topics(impatient)
     async with (
         live_api(impatient, bearer(impatient)) as api,
-        # It will not hear the goodbye either, and must not wait for it.
+        # It does not read the closing message either, so it must not wait for it.
         api.socket(max_queue=1, close_timeout=0.2) as silent,
         api.socket() as socket,
     ):
@@ -259,7 +259,7 @@ async def test_a_server_that_stops_says_so_to_all(api: Api) -> None:
 
 
 async def readiness(api: Api) -> Any:
-    """What /ready says; unready as it is, without this server's schema."""
+    """The answer of /ready. It says that the API is not ready, because its database has no schema."""
     async with httpx.AsyncClient() as client:
         return (await client.get(f"{api.url}/ready")).json()
 

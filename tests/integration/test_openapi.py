@@ -1,4 +1,4 @@
-"""The OpenAPI document against the API: whatever is mounted answers as documented, whatever it is asked."""
+"""The OpenAPI document against the API: every route answers any request as documented."""
 
 import asyncio
 import threading
@@ -56,7 +56,7 @@ async def served(database_url: str) -> Any:
 
 
 def operations(document: dict[str, Any], address: str) -> Iterator[Any]:
-    """Every operation that answers at once; what only reads comes first, because writing may end the session."""
+    """Every operation that answers at once. Reads come first, because a write may end the session."""
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=address)
     found = [result.ok() for result in schema.get_all_operations()]
@@ -73,7 +73,7 @@ def operations(document: dict[str, Any], address: str) -> Iterator[Any]:
 
 
 class Examination:
-    """Asks one operation whatever its description allows, and some of what it does not, until its time is over."""
+    """Sends one operation requests that its description allows, and some that it does not, until its time is over."""
 
     def __init__(self, operation: Any, headers: dict[str, str], seconds: float) -> None:
         self.name = f"{operation.method.upper()} {operation.path}"
@@ -120,7 +120,7 @@ async def test_every_operation_answers_as_documented_whatever_it_is_asked(served
     end = time.monotonic() + SECONDS
     failures: list[str] = []
     for number, operation in enumerate(found):
-        # Those that come later get what the earlier ones left.
+        # Later operations share the time that earlier ones did not use.
         share = max(end - time.monotonic(), 0) / (len(found) - number)
         examination = Examination(operation, headers, share)
         try:

@@ -87,7 +87,7 @@ async def test_a_refused_row_is_set_aside_and_a_replay_after_the_cause_is_remove
     assert (letter["original_key"], letter["original_value"]) == (sent.key, sent.value)
     assert letter["topic_id"] == (await topic_ids(settings, [topics.posts_enriched]))[topics.posts_enriched]
 
-    # The cause is still there: the second attempt gets a row of its own, linked to the first, which is not sent again.
+    # The cause is still there. The second attempt gets its own row, linked to the first. The first is not sent again.
     report = await replay(database_pool, settings, ReplayRequest(by="test", policy="stop"))
     assert (report.sent, report.failed_again, report.outcome) == (1, 1, "stopped")
     first, second = await letters(settings)
@@ -126,7 +126,7 @@ async def test_a_refused_row_is_set_aside_and_a_replay_after_the_cause_is_remove
 async def test_a_raw_record_that_is_valid_now_is_resolved_once_its_row_is_stored(
     settings: Settings, worker: WorkerProcess, topics: TopicNames, database_pool: asyncpg.Pool
 ) -> None:
-    """As after a fix of the enricher: the letter holds a record that is valid now."""
+    """The enricher was fixed in between: the letter holds a record that is valid now."""
     mended = observation("late", START, created_at=START, score=3)
     letter = DeadLetter(
         topic=topics.posts_raw, partition=0, offset=0, key=b"late", value=encode(mended), headers=(), stage="enrich",

@@ -122,7 +122,7 @@ async def test_a_quiet_walk_has_every_post_once_in_order(pool: Pool, router: Rea
 
 
 async def test_a_post_that_falls_below_the_cursor_is_not_given_again(pool: Pool, router: ReadRouter) -> None:
-    """Even when the transaction that moves it was already running at the first page."""
+    """The transaction that moves it was already running at the first page."""
     await write_batch(pool, [observation(f"p{n}", 0, current_score=10 - n) for n in range(6)])
     connection = await pool.acquire()
     moving = connection.transaction()

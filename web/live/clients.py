@@ -27,8 +27,9 @@ class Client:
     ready: bool = False
     delivered_at: float = 0.0
     backlog: Backlog = field(default_factory=Backlog)
-    # While a client that resumes gets the records it missed from Kafka: the records that came since it joined, the next
-    # offsets that will be read for it, and the newest observations it was offered.
+    # Only while missed records are read from Kafka for a client that resumes. `held`: records that came since it
+    # joined. `resumed_to`: the next offsets that will be read for it. `resumed`: the newest observations that it was
+    # offered.
     held: Backlog | None = None
     resumed_to: list[int] | None = None
     resumed: Newest = field(default_factory=lambda: Newest(REMEMBERED_POSTS))
@@ -70,7 +71,7 @@ class Group:
         self.members[client] = (self.skipped, self.coalesced)
 
     def remove(self, client: Client) -> None:
-        """Remove a client, which takes its share of the counters along."""
+        """Remove a client, and add its share of the group's counters to its own."""
         skipped, coalesced = self.members.pop(client)
         client.skipped += self.skipped - skipped
         client.coalesced += self.coalesced - coalesced

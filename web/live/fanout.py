@@ -109,7 +109,7 @@ class Fanout:
             del self._groups[group.matches.key]
 
     def change(self, client: Client, wanted: Filter) -> None:
-        """Replace the filter. It also decides about records that wait, and about those since the last tick."""
+        """Replace the filter. The new filter also applies to records that wait, and to records since the last tick."""
         self.leave(client)
         self._group(wanted).add(client)
         for waiting in (client.backlog, client.held):
@@ -147,12 +147,12 @@ class Fanout:
         )
 
     def beat_soon(self) -> None:
-        """Make the heartbeats of all clients due, because what they tell has changed."""
+        """Make the heartbeats of all clients due, because their content has changed."""
         for client in self.clients:
             client.heartbeat_due = 0.0
 
     def reset(self, client: Client, reason: ResetReason) -> Outgoing:
-        """Tell a client that records it missed cannot be sent."""
+        """The frame that tells a client that records which it missed cannot be sent."""
         return frame_with_token(Reset(id=self._token_of(client), reason=reason))
 
     # --- time
@@ -191,7 +191,7 @@ class Fanout:
         return TickResult(frames, slow)
 
     def _own_frame(self, client: Client, batch: list[Record]) -> Outgoing | None:
-        """The frame of a client that shares none, if it is ready and records wait. The others of the batch wait."""
+        """A frame for this client alone, if it is ready and records wait. The other records keep waiting."""
         waiting = client.backlog if client.held is None else client.held
         for record in batch:
             waiting.add(record)

@@ -35,7 +35,7 @@ class FrameQueue:
         self._delivered.set()
 
     async def next(self) -> Outgoing:
-        """The next frame. A call says that the client accepted the frame before."""
+        """The next frame. Each call means that the client has accepted the frame before."""
         self._accepted.set()
         while not self._frames:
             self._delivered.clear()

@@ -1,4 +1,4 @@
-"""Frames as they are sent: text that is made once, whichever clients get it."""
+"""Frames as they are sent. The text of a frame is made once for all clients that get it."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,16 +23,16 @@ class Outgoing:
 
 
 def posts_frame(records: Sequence[Record], token: str) -> Outgoing:
-    """The records, whose JSON exists already."""
+    """A frame of these records, put together from their JSON."""
     posts = ",".join([record.text for record in records])
     return Outgoing(f'{{"type":"posts","id":"{token}","posts":[{posts}]}}', token, len(records))
 
 
 def frame_with_token(frame: Heartbeat | Reset) -> Outgoing:
-    """A heartbeat, or the news that missed records cannot be sent."""
+    """The frame of a heartbeat, or of the message that missed records cannot be sent."""
     return Outgoing(encode_frame(frame).decode(), frame.id)
 
 
 def error_frame(code: ErrorCode, message: str) -> Outgoing:
-    """Why a message was refused, or why the connection ends."""
+    """The frame that tells why a message was refused, or why the connection ends."""
     return Outgoing(encode_frame(Error(code=code, message=message)).decode())

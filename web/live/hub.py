@@ -114,7 +114,7 @@ class Hub:
             fanout.leave(client)
 
     def change(self, queue: FrameQueue, wanted: Filter) -> None:
-        """Replace a client's filter. The heartbeat that follows tells the client from where on it holds."""
+        """Replace a client's filter. The `id` of the next heartbeat tells the client from where on it applies."""
         fanout, client = self._fanout, queue.client
         if fanout is None or client not in self._queues or queue.ended.done():
             return
@@ -229,7 +229,7 @@ class Hub:
         LIVE_POSTS_SENT.inc(sum(frame.posts for _, frame in result.frames))
         for client in result.slow:
             self._end(self._queues[client], Ending("slow", "too slow for the stream; come back with the last id"))
-        # Everybody who waits for this tick holds the event that is set here.
+        # Whoever waits for this tick waits for the old event, which the end of this tick sets.
         ticked, self._ticked = self._ticked, asyncio.Event()
         ticked.set()
 

@@ -66,7 +66,7 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
     """
     topic = TopicNames.of(settings).posts_enriched
     id_ = await topic_id(settings)
-    # Metadata are asked for often enough to notice at once when a partition has moved to another broker.
+    # Metadata are refreshed every 30 s, so that a partition that moved to another broker is found soon.
     async with open_reader(settings, topic, client_id="signalflow-live", metadata_max_age_ms=30_000) as reader:
         async with asyncio.timeout(OPEN_SECONDS):
             first, end = _in_order(await reader.begins()), _in_order(await reader.ends())

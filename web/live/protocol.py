@@ -54,14 +54,14 @@ class LivePost(Struct, kw_only=True, frozen=True):
 
 
 class Posts(Struct, kw_only=True, frozen=True, tag_field="type", tag="posts"):
-    """Observations that match the filter, at most one of a post; at most one such frame each `live_frame_ms`."""
+    """Observations that match the filter, at most one per post. At most one such frame per `live_frame_ms`."""
 
     id: Token
     posts: list[LivePost]
 
 
 class Heartbeat(Struct, kw_only=True, frozen=True, tag_field="type", tag="heartbeat"):
-    """The first frame of every connection, then one each `live_heartbeat_seconds`. Counters are of this connection."""
+    """The first frame of every connection, then one per `live_heartbeat_seconds`. Counters cover this connection."""
 
     id: Token
     sent: Annotated[int, Meta(ge=0, description="Observations sent.")]
@@ -73,7 +73,7 @@ class Heartbeat(Struct, kw_only=True, frozen=True, tag_field="type", tag="heartb
 
 
 class Reset(Struct, kw_only=True, frozen=True, tag_field="type", tag="reset"):
-    """Something was missed that cannot be sent any more: load anew what is shown. The stream goes on from `id`."""
+    """Records were missed and cannot be sent any more: load all shown posts again. The stream goes on from `id`."""
 
     id: Token
     reason: ResetReason
@@ -95,7 +95,7 @@ Keyword = Annotated[str, Meta(min_length=1, max_length=100)]
 class Filter(Struct, kw_only=True, frozen=True, tag_field="type", tag="filter", forbid_unknown_fields=True):
     """What a client wants: all conditions must hold; an empty list is no condition.
 
-    Replaces the whole filter before it.
+    It replaces the whole earlier filter.
     """
 
     subreddits: Annotated[list[Name], Meta(max_length=500, description="Any of these, without `r/`, in any case.")] = []

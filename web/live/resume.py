@@ -1,4 +1,4 @@
-"""Clients that resume: whether they can, and the records that they missed, which are read from Kafka for each alone."""
+"""Clients that resume: decides whether a client can, and reads what it missed from Kafka, for each client alone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 READ_RECORDS = 1_000
 RETRY_SECONDS = 1.0
-# So many clients at once get records from Kafka: each costs a consumer, and the time to decode.
+# How many clients get records from Kafka at the same time. Each costs a consumer, and time to decode.
 RESUMES_AT_ONCE = 2
 # Another API process may have sent a client offsets that this one has not read yet. The client waits this long.
 AHEAD_SECONDS = 5.0
