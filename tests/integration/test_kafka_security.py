@@ -44,8 +44,8 @@ from web.live.kafka_log import open_log
 pytestmark = pytest.mark.integration
 
 USER = "alice"
-# The tests search logs, output and process arguments for it. It must not be there.
-PASSWORD = "marker-3f9c-password"
+# Every password begins with it. The tests search logs, output and process arguments for it. It must not be there.
+MARKER = "marker-3f9c-password"
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -66,12 +66,18 @@ class Door(NamedTuple):
         """Settings that get through this listener, with these changes."""
         given: dict[str, Any] = {"kafka": f"127.0.0.1:{self.ports[security]}", "kafka_security": security}
         if security.startswith("sasl"):
-            given |= {"kafka_user": USER, "kafka_password": SecretStr(PASSWORD)}
+            mechanism = changes.get("kafka_sasl_mechanism", base.kafka_sasl_mechanism)
+            given |= {"kafka_user": USER, "kafka_password": SecretStr(password(mechanism))}
         if security.endswith("ssl"):
             given |= {"kafka_ca_file": self.ca}
         if security == "ssl":
             given |= {"kafka_cert_file": self.certificate, "kafka_key_file": self.key}
         return Settings(**(base.model_dump() | given | changes))
+
+
+def password(mechanism: str) -> str:
+    """The user's password with this mechanism. Each has its own, so a client that uses another one is refused."""
+    return f"{MARKER}-{mechanism}"
 
 
 def pkcs8(certificate: trustme.LeafCert) -> bytes:
@@ -98,7 +104,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     modules = "org.apache.kafka.common.security"
     sasl = {
         "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
-        "plain.sasl.jaas.config": f'{modules}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";',
+        "plain.sasl.jaas.config": f'{modules}.plain.PlainLoginModule required user_{USER}="{password("PLAIN")}";',
         "scram-sha-256.sasl.jaas.config": f"{modules}.scram.ScramLoginModule required;",
         "scram-sha-512.sasl.jaas.config": f"{modules}.scram.ScramLoginModule required;",
     }
@@ -115,7 +121,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
         **{f"listener.name.sasl_ssl.{name}": value for name, value in sasl.items()},
         **{f"listener.name.sasl_plaintext.{name}": value for name, value in only_scram.items()},
     }
-    scram = [f"SCRAM-SHA-{bits}=[name={USER},password={PASSWORD}]" for bits in (256, 512)]
+    scram = [f"{name}=[name={USER},password={password(name)}]" for name in ("SCRAM-SHA-256", "SCRAM-SHA-512")]
     security = Security({protocol.upper(): port for protocol, port in ports.items()}, options, scram)
     server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), [broker], [controller], security=security)
     server.start()
@@ -134,14 +140,14 @@ def test_formatting_the_storage_shows_no_password(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(subprocess, "run", noted)
     broker, controller, plaintext = free_ports(3)
-    jaas = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+    jaas = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{MARKER}";'
     options = {"listener.name.sasl_plaintext.plain.sasl.jaas.config": jaas}
-    scram = [f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
+    scram = [f"SCRAM-SHA-512=[name={USER},password={MARKER}]"]
     security = Security({"SASL_PLAINTEXT": plaintext}, options, scram)
     EmbeddedKafka(tmp_path, [broker], [controller], security=security).prepare()
     assert commands
-    assert PASSWORD not in str(commands)
-    holding = [path for path in tmp_path.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
+    assert MARKER not in str(commands)
+    holding = [path for path in tmp_path.rglob("*") if path.is_file() and MARKER.encode() in path.read_bytes()]
     assert [(path.name, path.stat().st_mode & 0o777) for path in holding] == [("broker-1.properties", 0o600)]
 
 
@@ -200,7 +206,7 @@ async def test_each_mechanism_proves_the_password_and_logs_it_nowhere(
     caplog.set_level(logging.DEBUG, "aiokafka")
     assert await round_trip(door.settings(settings, "sasl_ssl", kafka_sasl_mechanism=mechanism)) == [b"1", b"2"]
     assert "aiokafka" in {record.name.partition(".")[0] for record in caplog.records}
-    assert PASSWORD not in caplog.text
+    assert MARKER not in caplog.text
 
 
 async def test_a_client_certificate_opens_mutual_tls(door: Door, settings: Settings) -> None:
@@ -251,8 +257,8 @@ async def test_a_worker_stores_a_post_and_shows_its_password_nowhere(
         await produce(secured, [observation("post1", NOW, created_at=NOW - timedelta(minutes=1))])
         await eventually(lambda: has(secured, "posts", 1), 30, worker.tail)
         assert (await verify(secured)).clean
-    assert PASSWORD not in worker.log.read_text()
-    assert PASSWORD not in str(arguments)
+    assert MARKER not in worker.log.read_text()
+    assert MARKER not in str(arguments)
 
 
 async def has(settings: Settings, table: str, rows: int) -> bool:
@@ -375,4 +381,4 @@ async def test_the_live_stream_logs_why_it_stands_still(door: Door, settings: Se
         async with hub.running():
             stale = await until(lambda: [event for event in logged if event["event"] == "live_stale"], "the reason")
     assert "check SIGNALFLOW_KAFKA_USER and SIGNALFLOW_KAFKA_PASSWORD" in stale[0]["error"]
-    assert PASSWORD not in str(logged)
+    assert MARKER not in str(logged)
