@@ -17,8 +17,9 @@ from agents.sink import SinkHandler
 from signalflow import clock, fail_points
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.limit import OpenOffsets
+from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.admin import KAFKA_AWAY_SECONDS, create_topics
+from signalflow.kafka.admin import create_topics
 from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.kafka.producer import ConfirmedProducer
 from signalflow.kafka.publisher import Publisher
@@ -107,12 +108,15 @@ class Worker(Application):
 
     async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Do this work. Try again while Kafka is away: nobody may be there to restart the worker."""
+        failures = 0
         while True:
             try:
                 return await work()
             except Retryable as error:
-                log.warning("kafka_away_at_start", error=str(error), retry_in=KAFKA_AWAY_SECONDS)
-                await asyncio.sleep(KAFKA_AWAY_SECONDS)
+                failures += 1
+                wait = WHILE_AWAY.after(failures)
+                log.warning("kafka_away_at_start", error=str(error), retry_in=wait)
+                await asyncio.sleep(wait)
 
     async def stop(self) -> None:
         """Stop, and end the process in any case: while brokers are away, Faust's own stop may wait for them forever.

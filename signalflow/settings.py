@@ -190,7 +190,7 @@ class Settings(DatabaseSettings, KafkaSettings):
     live_tail_records: int = Field(
         5_000, ge=100, description="Newest observations kept in memory, for clients that resume."
     )
-    live_replay_records: int = Field(
+    live_resume_records: int = Field(
         100_000, ge=100, description="Most observations read again from Kafka for one client that resumes."
     )
     live_origins: str = Field(

@@ -16,14 +16,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from web.breaker import REDIS_TIMEOUT_SECONDS, redis_breaker
 from web.single_flight import SingleFlight
 
 Compute = Callable[[], Awaitable[bytes]]
 
 MOST_KEPT = 256
-# Redis answers in less than a millisecond. After REDIS_SECONDS it counts as away, for REDIS_AWAY_SECONDS.
-REDIS_SECONDS = 0.25
-REDIS_AWAY_SECONDS = 5.0
 # The process that computes an answer holds a lock for LOCK_SECONDS at most. The others look every LOOK_SECONDS.
 LOCK_SECONDS = 15.0
 LOOK_SECONDS = 0.05
@@ -38,12 +36,12 @@ class AnswerCache:
         self._kept: dict[str, tuple[float, bytes]] = {}
         self._computations: SingleFlight[str, bytes] = SingleFlight()
         self._redis: Redis | None = None
-        self._redis_from = 0.0
+        self._breaker = redis_breaker()
         if redis_url:
             self._redis = Redis.from_url(
                 redis_url,
-                socket_timeout=REDIS_SECONDS,
-                socket_connect_timeout=REDIS_SECONDS,
+                socket_timeout=REDIS_TIMEOUT_SECONDS,
+                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
                 retry=Retry(NoBackoff(), 0),
             )
 
@@ -63,7 +61,7 @@ class AnswerCache:
             await self._redis.aclose()
 
     async def _answer(self, key: str, seconds: float, compute: Compute) -> bytes:
-        if self._redis is not None and time.monotonic() >= self._redis_from:
+        if self._redis is not None and not self._breaker.is_open:
             return await self._from_redis(self._redis, key, seconds, compute)
         return await self._from_memory(key, seconds, compute)
 
@@ -115,5 +113,5 @@ class AnswerCache:
         return bytes(answer)
 
     def _away(self, error: Exception) -> None:
-        self._redis_from = time.monotonic() + REDIS_AWAY_SECONDS
+        self._breaker.failed()
         log.warning("cache_redis_away", error=f"{type(error).__name__}: {error}")

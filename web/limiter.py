@@ -1,6 +1,5 @@
 """How many requests a minute one user, one API key and one address may send."""
 
-import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -16,6 +15,7 @@ from starlette.requests import HTTPConnection
 
 from signalflow.clock import utcnow
 from signalflow.settings import Settings
+from web.breaker import REDIS_TIMEOUT_SECONDS, redis_breaker
 
 # Several users may share an address.
 ADDRESS_FACTOR = 5
@@ -23,8 +23,6 @@ SIGN_INS_PER_ADDRESS = RateLimitItemPerMinute(30)
 # Only wrong passwords count here, so that users who give the right one are never refused.
 FAILURES_PER_NAME = RateLimitItemPerMinute(10)
 MOST_KEYS = 5_000
-REDIS_TIMEOUT_SECONDS = 0.25
-REDIS_AWAY_SECONDS = 5.0
 # Where the middleware keeps the verdict that the response reports, in the scope of a request.
 RATE = "signalflow.rate"
 
@@ -71,7 +69,7 @@ class Limiter:
         self._here = FixedWindowRateLimiter(BoundedMemory())
         url = settings.redis_url.get_secret_value()
         self._shared = FixedWindowRateLimiter(_redis(url, settings.app_id)) if url else None
-        self._away_until = 0.0
+        self._breaker = redis_breaker()
 
     async def hit(self, item: RateLimitItem, kind: str, key: str) -> Verdict:
         """Count one request, and say whether it was within the limit."""
@@ -86,12 +84,12 @@ class Limiter:
         enforce(connection, await self.hit(item, kind, key))
 
     async def _ask(self, item: RateLimitItem, kind: str, key: str, *, count: bool) -> Verdict:
-        if self._shared is not None and time.monotonic() >= self._away_until:
+        if self._shared is not None and not self._breaker.is_open:
             try:
                 return await _verdict(self._shared, item, kind, key, count)
             except StorageError as error:
-                self._away_until = time.monotonic() + REDIS_AWAY_SECONDS
-                log.warning("rate_limits_without_redis", error=str(error), again_in_seconds=REDIS_AWAY_SECONDS)
+                self._breaker.failed()
+                log.warning("rate_limits_without_redis", error=str(error), again_in_seconds=self._breaker.seconds)
         return await _verdict(self._here, item, kind, key, count)
 
 

@@ -15,7 +15,8 @@ from signalflow.errors import Fatal, Invalid, Retryable
 from signalflow.storage.pool import TookTooLong
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = 5
+# The header of every 503 whose cause ends by itself.
+RETRY_LATER = {"Retry-After": "5"}
 
 log = structlog.get_logger()
 
@@ -127,12 +128,10 @@ async def _on_retryable(request: Request, error: Exception) -> JSONResponse:
             "read-took-too-long",
             "The read took too long",
             detail,
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            headers=RETRY_LATER,
         )
     detail = "The database cannot be reached at the moment. Nothing is lost: try again in some seconds."
-    return _answer(
-        503, "database-unavailable", "The database is away", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
-    )
+    return _answer(503, "database-unavailable", "The database is away", detail, headers=RETRY_LATER)
 
 
 async def _on_fatal(request: Request, error: Exception) -> JSONResponse:

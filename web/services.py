@@ -33,7 +33,7 @@ class Services:
     readiness_pool: Pool
     accounts: Accounts
     limiter: Limiter
-    reader: ReadRouter
+    reads: ReadRouter
     cache: AnswerCache
     brief_cache: AnswerCache
     workers: WorkerClient
@@ -66,7 +66,7 @@ async def open_services(
             readiness_pool=await open_pool("signalflow-api-ready", 1),
             accounts=accounts,
             limiter=limiter,
-            reader=await stack.enter_async_context(open_read_router(settings)),
+            reads=await stack.enter_async_context(open_read_router(settings)),
             cache=AnswerCache(settings.redis_url.get_secret_value()),
             brief_cache=AnswerCache(),
             workers=WorkerClient(),

@@ -16,3 +16,7 @@ class Backoff:
     def after(self, failures: int) -> float:
         """The wait after this many failures in a row, at least 1."""
         return min(self.first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS), self.most)
+
+
+# Between two tries of what needs Kafka or the database, when nothing asks for a wait of its own.
+WHILE_AWAY = Backoff(first=0.5, most=5.0)

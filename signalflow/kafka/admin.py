@@ -17,8 +17,6 @@ from signalflow.settings import Settings
 
 # Longest wait until the brokers report topics that were just created, in seconds.
 TOPICS_READY_SECONDS = 15.0
-# Seconds between the attempts of a worker that was started while Kafka is away.
-KAFKA_AWAY_SECONDS = 2.0
 
 
 async def topic_partitions(settings: Settings) -> dict[str, int]:

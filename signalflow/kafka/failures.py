@@ -10,13 +10,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
     NodeNotReadyError,
+    RequestTimedOutError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.protocol.admin import SaslHandShakeRequest
@@ -31,15 +37,20 @@ _PROBE_SECONDS = 3.0
 _WRONG_NAME = frozenset({62, 64})
 # What aiokafka raises when it could not connect, whatever the reason.
 _NO_CONNECTION = (KafkaConnectionError, NodeNotReadyError)
+_NO_ANSWER = (*_NO_CONNECTION, KafkaTimeoutError, RequestTimedOutError, TimeoutError, OSError)
+# A broker knows the user, but its access control lists do not allow the request.
+_NOT_ALLOWED = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, TopicAuthorizationFailedError)
 
 
-async def explained(settings: Settings, error: BaseException, client: Any = None) -> SignalflowError:
+async def explained(settings: Settings, error: BaseException, client: AIOKafkaClient | None = None) -> SignalflowError:
     """The error of this project for an error of aiokafka or of the network.
 
-    Fatal when a broker refuses the connection settings, since waiting does not help; otherwise Retryable. `client` is
-    the AIOKafkaClient that failed: the brokers in its metadata are tried as well as the bootstrap servers.
+    Fatal when a broker refuses the connection settings or does not allow the request, since waiting does not help;
+    otherwise Retryable. When `client` failed, the brokers in its metadata are tried as well as the bootstrap servers.
     """
     why = str(error) or type(error).__name__
+    if isinstance(error, _NOT_ALLOWED):
+        return Fatal(f"Kafka at {settings.kafka} does not allow this: check the ACLs of SIGNALFLOW_KAFKA_USER ({why})")
     if isinstance(error, _NO_CONNECTION):
         # Its text only lists the bootstrap servers once more.
         why = type(error).__name__
@@ -48,7 +59,8 @@ async def explained(settings: Settings, error: BaseException, client: Any = None
         refusals = await asyncio.gather(*(_refusal(settings, host, port) for host, port in servers))
         for refusal in filter(None, refusals):
             return Fatal(refusal)
-    return Retryable(f"Kafka at {settings.kafka} does not answer: {why}")
+    problem = "does not answer" if isinstance(error, _NO_ANSWER) else "answered with an error"
+    return Retryable(f"Kafka at {settings.kafka} {problem}: {why}")
 
 
 def _bootstrap_servers(settings: Settings) -> list[tuple[str, int]]:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from signalflow.clock import utcnow
-from signalflow.domain.backoff import Backoff
+from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.events import Envelope
 from signalflow.reddit.files import Progress, Tally, backfill_envelope, newest_created, posts_in
 
 # Enough posts to fill a record batch of each partition; 1,000 posts with text are about 1.5 MB.
 BATCH = 1000
-RETRIES = Backoff(first=0.5, most=5.0)
 
 
 class Sender(Protocol):
@@ -74,4 +73,4 @@ async def _publish_all(envelopes: Sequence[Envelope], sender: Sender, on_retry: 
         if not envelopes:
             return
         on_retry(len(envelopes))
-        await asyncio.sleep(RETRIES.after(failures))
+        await asyncio.sleep(WHILE_AWAY.after(failures))

@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.gaps import GapChange, OpenGaps
 from signalflow.errors import Invalid, SignalflowError
 from signalflow.metrics import LISTING_GAPS
@@ -11,8 +12,6 @@ from signalflow.reddit.ports import GapLedger
 from signalflow.reddit.reddit_clock import moment
 
 log = structlog.get_logger()
-
-RETRY_SECONDS = 5.0
 
 
 class GapWriter:
@@ -22,7 +21,8 @@ class GapWriter:
         self._gaps, self._ledger = gaps, ledger
         self._has_work = asyncio.Event()
         self._done = asyncio.Event()
-        self._is_away = False
+        # Writes in a row that failed because the ledger is away.
+        self._failures = 0
 
     def wake(self) -> None:
         """Say that there may be something to write."""
@@ -37,7 +37,7 @@ class GapWriter:
             return True
         self._done.clear()
         self.wake()
-        if self._is_away:
+        if self._failures:
             return False
         try:
             async with asyncio.timeout(patience):
@@ -59,10 +59,10 @@ class GapWriter:
                 record = None
                 log.warning("gap_change_refused", kind=change.kind, record=change.gap.record, error=str(error))
             except SignalflowError as error:
-                self._is_away = True
+                self._failures += 1
                 log.warning("gap_ledger_away", error=str(error))
-                return RETRY_SECONDS
-            self._is_away = False
+                return WHILE_AWAY.after(self._failures)
+            self._failures = 0
             self._gaps.recorded(record)
         self._done.set()
         return 0.0

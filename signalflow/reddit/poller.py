@@ -6,11 +6,13 @@ It never ends by itself: whatever fails is logged, counted and tried again. One 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 from uuid import uuid4
 
 import structlog
 
 from signalflow.clock import utcnow
+from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.budget import Budget
 from signalflow.domain.fetches import Fetch, Findings
 from signalflow.domain.known import HORIZON, StoredPost
@@ -44,8 +46,6 @@ log = structlog.get_logger()
 
 # Longest sleep of the loop, in seconds: a changed configuration takes effect within this time.
 LONGEST_SLEEP = 1.0
-# When the database is away at the start, it is asked again after this many seconds.
-DATABASE_RETRY = 5.0
 # After a longer standstill Reddit's listings no longer reach back to the posts that are known.
 OLDEST_DAYS = 60.0
 # Publishing waits this many seconds for the ledger to record a gap. Then polling goes on; only the gap's pages wait.
@@ -103,7 +103,7 @@ class Poller:
         Waits for the database: without the known posts an old post would be published as new.
         """
         knows_time = False
-        while True:
+        for failures in count(1):
             try:
                 subreddits = await self._config.subreddits()
                 if not knows_time:
@@ -113,7 +113,7 @@ class Poller:
                 gaps = await self._ledger.open_gaps()
             except SignalflowError as error:
                 log.warning("take_over_waits", error=str(error))
-                await asyncio.sleep(DATABASE_RETRY)
+                await asyncio.sleep(WHILE_AWAY.after(failures))
                 continue
             self.planner.start(subreddits, known, gaps, self._reddit_clock.now())
             log.info("poller_started", subreddits=len(subreddits), known_posts=len(known), open_gaps=len(gaps))

@@ -19,6 +19,7 @@ Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md). The defect
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from itertools import count
 from typing import Any
 
 import structlog
@@ -27,8 +28,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
 
+from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal
-from signalflow.kafka.admin import KAFKA_AWAY_SECONDS
 from signalflow.kafka.stopping import stop_consumer
 from signalflow.metrics import EXPIRED_BY_RETENTION
 
@@ -52,16 +53,17 @@ def first_offset(message: Any) -> int:
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Wait for brokers that went away after the topics were created. Faust would end the worker instead."""
-        while True:
+        for failures in count(1):
             try:
                 await super().on_start()
                 return
             except KafkaError as error:
                 if self.app.should_stop:
                     raise
-                log.warning("kafka_away_at_start", error=str(error), retry_in=KAFKA_AWAY_SECONDS)
+                wait = WHILE_AWAY.after(failures)
+                log.warning("kafka_away_at_start", error=str(error), retry_in=wait)
                 await stop_consumer(self._consumer)
-                await asyncio.sleep(KAFKA_AWAY_SECONDS)
+                await asyncio.sleep(wait)
 
     @property
     def has_ended(self) -> bool:

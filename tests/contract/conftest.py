@@ -51,9 +51,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signalflow.domain.gaps.PAGE_RETRY", 0.2)
     monkeypatch.setattr("signalflow.domain.refresh.SHORTEST_REPEAT", 0.1)
     monkeypatch.setattr("signalflow.domain.refresh.EMPTY_WAIT", 0.1)
-    monkeypatch.setattr("signalflow.reddit.poller.DATABASE_RETRY", 0.1)
+    monkeypatch.setattr("signalflow.reddit.poller.WHILE_AWAY", Backoff(first=0.1, most=0.1))
     monkeypatch.setattr("signalflow.reddit.poller.LEDGER_PATIENCE", 0.5)
-    monkeypatch.setattr("signalflow.reddit.gap_writer.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("signalflow.reddit.gap_writer.WHILE_AWAY", Backoff(first=0.1, most=0.1))
 
 
 @pytest.fixture

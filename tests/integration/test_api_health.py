@@ -55,7 +55,7 @@ async def test_slow_reads_do_not_make_an_api_unready_and_many_requests_ask_the_d
     settings = settings_of(database_url, kafka=NO_KAFKA)
     async with running(settings) as app, client_of(app) as client, AsyncExitStack() as slow:
         for _ in range(settings.database_pool_size):
-            await slow.enter_async_context(services_of(app).reader.primary.acquire())
+            await slow.enter_async_context(services_of(app).reads.primary.acquire())
         answers = await asyncio.gather(*(client.get("/ready") for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(checked) == 1

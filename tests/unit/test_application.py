@@ -7,12 +7,13 @@ import pytest
 
 from signalflow import application
 from signalflow.application import Worker
+from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 
 
 async def test_a_worker_that_is_started_while_kafka_is_away_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by the fault suite: the worker ended with status 1, and somebody had to start it again."""
-    monkeypatch.setattr(application, "KAFKA_AWAY_SECONDS", 0)
+    monkeypatch.setattr(application, "WHILE_AWAY", Backoff(first=0, most=0))
     answers: list[object] = [Retryable("away"), Retryable("away"), "here"]
 
     async def ask() -> object:

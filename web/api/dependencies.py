@@ -40,8 +40,8 @@ async def _accounts(services: ServicesOf) -> Accounts:
     return services.accounts
 
 
-async def _reader(services: ServicesOf) -> ReadRouter:
-    return services.reader
+async def _reads(services: ServicesOf) -> ReadRouter:
+    return services.reads
 
 
 async def _cache(services: ServicesOf) -> AnswerCache:
@@ -64,7 +64,7 @@ SettingsOf = Annotated[Settings, Depends(_settings)]
 PoolOf = Annotated[Pool, Depends(_pool)]
 ReadinessPoolOf = Annotated[Pool, Depends(_readiness_pool)]
 AccountsOf = Annotated[Accounts, Depends(_accounts)]
-ReaderOf = Annotated[ReadRouter, Depends(_reader)]
+ReadsOf = Annotated[ReadRouter, Depends(_reads)]
 CacheOf = Annotated[AnswerCache, Depends(_cache)]
 BriefCacheOf = Annotated[AnswerCache, Depends(_brief_cache)]
 HubOf = Annotated[Hub, Depends(_hub)]

@@ -12,6 +12,7 @@ from signalflow.errors import Retryable
 from signalflow.storage.api_keys import KeyIdentity, identity_of_key
 from signalflow.storage.pool import Pool
 from signalflow.storage.sessions import SessionIdentity, identity_of_session, token_hash
+from web.breaker import Breaker
 from web.single_flight import SingleFlight
 
 # Access ends at most this long after a session, a key or a user ended; in the process that ended it, at once.
@@ -40,7 +41,7 @@ class Identities:
         self._monotonic = monotonic
         self._kept: OrderedDict[IdentityKey, _Kept] = OrderedDict()
         self._lookups: SingleFlight[IdentityKey, Identity | None] = SingleFlight()
-        self._away_until = 0.0
+        self._breaker = Breaker(AWAY_SECONDS, monotonic)
 
     async def of_session(self, session: UUID) -> SessionIdentity | None:
         """Who is behind the session, None when it has ended. Raises Retryable while the database is away."""
@@ -63,7 +64,7 @@ class Identities:
         kept = self._kept.get(key)
         if kept is not None and kept.until > self._monotonic():
             return kept.identity
-        if self._away_until > self._monotonic():
+        if self._breaker.is_open:
             raise Retryable("accounts cannot be looked up: the database did not answer a moment ago")
         # A thousand sockets of one user that reconnect at once cost one lookup.
         return await self._lookups.run(key, lambda: self._ask(key, look_up))
@@ -74,7 +75,7 @@ class Identities:
             async with asyncio.timeout(ANSWER_SECONDS):
                 found = await look_up()
         except (Retryable, TimeoutError) as error:
-            self._away_until = self._monotonic() + AWAY_SECONDS
+            self._breaker.failed()
             raise Retryable(f"accounts cannot be looked up: {error}") from error
         self._kept.pop(key, None)
         # Neither invalid credentials are kept, which would push out valid ones, nor a session that ended meanwhile.

@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 
 from signalflow.clock import utcnow
+from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.reader import OffsetGone
 from signalflow.metrics import LIVE_ENDED, LIVE_POSTS_SENT, LIVE_RECORDS, LIVE_STALE
@@ -23,7 +24,6 @@ from web.live.token import Token
 
 log = structlog.get_logger()
 
-RETRY_SECONDS = 1.0
 # After this long without a record, the hub asks the brokers whether they are there and still have the same topic.
 PROBE_SECONDS = 2.0
 # Without news the hub ticks this often: for heartbeats, and to find clients that stall.
@@ -125,11 +125,13 @@ class Hub:
 
     async def _read_log(self) -> None:
         """Read the topic for ever. When the brokers come back, reading goes on where it stopped."""
+        failures = 0
         while True:
             try:
                 async with open_log(self._settings) as opened:
                     fanout = await self._adopt(opened)
                     self._end_staleness()
+                    failures = 0
                     await self._follow(opened, fanout)
             except (Retryable, Fatal) as error:
                 self._stay_stale(error)
@@ -137,7 +139,8 @@ class Hub:
                 # Whatever it was: without this task the stream would be silent for ever.
                 log.exception("live_reader_failed")
                 self._stay_stale(error)
-            await asyncio.sleep(RETRY_SECONDS)
+            failures += 1
+            await asyncio.sleep(WHILE_AWAY.after(failures))
 
     async def _adopt(self, opened: Log) -> Fanout:
         """Go on from the offsets that were read. In a log without them, begin with a new fan-out at the end."""

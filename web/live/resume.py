@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal, Invalid, Retryable
 from signalflow.kafka.reader import OffsetGone
 from signalflow.settings import Settings
@@ -20,7 +21,6 @@ from web.live.token import Token
 log = structlog.get_logger()
 
 READ_RECORDS = 1_000
-RETRY_SECONDS = 1.0
 # How many clients get records from Kafka at the same time. Each costs a consumer, and time to decode.
 RESUMES_AT_ONCE = 2
 # Another API process may have sent a client offsets that this one has not read yet. The client waits this long.
@@ -59,43 +59,46 @@ class Resumes:
         except TimeoutError:
             return "ahead"
         missed = sum(told - offset for offset, told in zip(since.offsets, fanout.told, strict=True))
-        return "too_far" if missed > self._settings.live_replay_records else None
+        return "too_far" if missed > self._settings.live_resume_records else None
 
     async def resume(self, fanout: Fanout, queue: FrameQueue, until: Sequence[int]) -> None:
         """Offer a client the records before `until` that it missed, as fast as it takes them."""
         async with self._at_once:
-            try:
-                while not await self._offer_missed(fanout, queue, until):
-                    await asyncio.sleep(RETRY_SECONDS)
-                reason: ResetReason | None = None
-            except TopicRecreated:
-                reason = "other_topic"
-            except (OffsetGone, Fatal):
-                reason = "expired"
+            reason = await self._offer_all_missed(fanout, queue, until)
         fanout.finish_resuming(queue.client)
         if reason:
             queue.deliver(fanout.reset(queue.client, reason))
         self._news()
 
-    async def _offer_missed(self, fanout: Fanout, queue: FrameQueue, until: Sequence[int]) -> bool:
-        """Whether all records were offered; False when the brokers went away.
+    async def _offer_all_missed(self, fanout: Fanout, queue: FrameQueue, until: Sequence[int]) -> ResetReason | None:
+        """Offer the records; returns why the client cannot have them, None when all were offered.
 
-        Raises OffsetGone when some of them are gone.
+        Tries again while the brokers are away or refuse: an operator may mend the settings or the ACLs of the brokers.
         """
+        failures = 0
+        while True:
+            try:
+                await self._offer_missed(fanout, queue, until)
+                return None
+            except TopicRecreated:
+                return "other_topic"
+            except OffsetGone:
+                return "expired"
+            except (Retryable, Fatal) as error:
+                if not failures:
+                    log.warning("live_resume_waits", error=str(error))
+            failures += 1
+            await asyncio.sleep(WHILE_AWAY.after(failures))
+
+    async def _offer_missed(self, fanout: Fanout, queue: FrameQueue, until: Sequence[int]) -> None:
+        """Offer the records that were not offered yet. Raises OffsetGone when some of them are gone."""
         client = queue.client
         assert client.resumed_to is not None
-        try:
-            async for missed in missed_records(self._settings, fanout.topic, client.resumed_to, until):
-                fanout.offer_missed(client, missed.records, missed.offsets)
-                self._news()
-                while len(client.backlog) >= MOST_POSTS_A_FRAME:
-                    await queue.accepted()
-        except OffsetGone:
-            raise
-        except Retryable as error:
-            log.warning("live_replay_waits", error=str(error))
-            return False
-        return True
+        async for missed in missed_records(self._settings, fanout.topic, client.resumed_to, until):
+            fanout.offer_missed(client, missed.records, missed.offsets)
+            self._news()
+            while len(client.backlog) >= MOST_POSTS_A_FRAME:
+                await queue.accepted()
 
 
 async def missed_records(

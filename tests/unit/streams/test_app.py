@@ -9,6 +9,7 @@ import aiokafka
 import pytest
 from faust.transport.drivers import aiokafka as driver
 
+from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal
 from signalflow.kafka.topics import topic_specs
 from signalflow.local.ports import LOOPBACK, free_ports
@@ -68,7 +69,7 @@ async def test_a_worker_whose_brokers_go_away_while_it_connects_waits_for_them(
         if len(tries) < 3:
             await thread._consumer.start()
 
-    monkeypatch.setattr(consuming, "KAFKA_AWAY_SECONDS", 0)
+    monkeypatch.setattr(consuming, "WHILE_AWAY", Backoff(first=0, most=0))
     monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", start)
     create_post_state(app, app.settings)
     thread = app.consumer._new_consumer_thread()

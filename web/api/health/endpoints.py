@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from signalflow.errors import Fatal, Retryable
 from signalflow.storage.pool import Pool
 from signalflow.storage.schema import check_schema
-from web.api.dependencies import BriefCacheOf, HubOf, ReaderOf, ReadinessPoolOf
+from web.api.dependencies import BriefCacheOf, HubOf, ReadinessPoolOf, ReadsOf
 from web.api.parameters import nothing_else
 
 DATABASE_SECONDS = 2.0
@@ -55,7 +55,7 @@ async def health() -> Health:
     responses={503: {"model": Readiness, "description": "Not ready"}},
 )
 async def ready(
-    reader: ReaderOf, pool: ReadinessPoolOf, cache: BriefCacheOf, hub: HubOf, response: Response
+    reads: ReadsOf, pool: ReadinessPoolOf, cache: BriefCacheOf, hub: HubOf, response: Response
 ) -> Readiness:
     """What is said of the database is at most a second old."""
     found = await cache.get("ready", SHARED_SECONDS, lambda: _database(pool))
@@ -65,7 +65,7 @@ async def ready(
         ready=found == FITS,
         database=found != AWAY,
         schema_fits=found == FITS,
-        replica_in_use=reader.replica_in_use,
+        replica_in_use=reads.replica_in_use,
         live_stale_since=hub.stale_since,
     )
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from signalflow.clock import utcnow
 from signalflow.storage.stats import keyword_counts
 from web.api.answers import json_bytes, raw_answer
-from web.api.dependencies import CacheOf, ReaderOf
+from web.api.dependencies import CacheOf, ReadsOf
 from web.api.keywords.schemas import Keywords
 from web.api.parameters import Parameters, SubredditName, Window, window_of
 from web.problems import OF_READS
@@ -38,13 +38,13 @@ class KeywordParameters(Parameters):
     response_model=Keywords,
     responses=OF_READS,
 )
-async def keywords(reader: ReaderOf, cache: CacheOf, parameters: Annotated[KeywordParameters, Query()]) -> Response:
+async def keywords(reads: ReadsOf, cache: CacheOf, parameters: Annotated[KeywordParameters, Query()]) -> Response:
     """Keywords with the most posts come first. Each set of parameters is computed at most once in 30 s."""
 
     async def compute() -> bytes:
         end = utcnow()
         start = end - window_of(parameters.window)
-        items = await keyword_counts(reader, start, end, tuple(parameters.subreddit), parameters.limit)
+        items = await keyword_counts(reads, start, end, tuple(parameters.subreddit), parameters.limit)
         return json_bytes({"start": start, "end": end, "items": items})
 
     key = f"keywords {parameters.model_dump_json()}"

@@ -15,10 +15,8 @@ from web.api.live.events import EventStream
 from web.api.live.socket import serve_socket
 from web.api.live.subscription import filter_in, is_origin_allowed, parameters, resume_token
 from web.live.admission import NotAdmitted
-from web.problems import documented, refusal
+from web.problems import RETRY_LATER, documented, refusal
 from web.services import services_of
-
-RETRY_AFTER = {"Retry-After": "5"}
 
 router = APIRouter(tags=["live"])
 # A socket checks by itself who asks: the dependencies of a router are made for requests.
@@ -48,9 +46,9 @@ async def _denial(websocket: WebSocket) -> Response | None:
     except Invalid as error:
         return refusal(422, f"{error.field}: {error}")
     except Retryable:
-        return refusal(503, "Who you are cannot be looked up at the moment.", RETRY_AFTER)
+        return refusal(503, "Who you are cannot be looked up at the moment.", RETRY_LATER)
     except NotAdmitted as error:
-        return refusal(error.status, str(error), RETRY_AFTER)
+        return refusal(error.status, str(error), RETRY_LATER)
     return None
 
 

@@ -12,7 +12,7 @@ from web.live.frames import Outgoing, error_frame
 from web.live.hub import Hub
 from web.live.protocol import Filter
 from web.live.token import Token
-from web.problems import refusal
+from web.problems import RETRY_LATER, refusal
 from web.services import services_of
 
 MEDIA_TYPE = "text/event-stream"
@@ -42,7 +42,7 @@ class EventStream(Response):
             with hub.admitted(self._principal.name):
                 await self._serve(hub, receive, send)
         except NotAdmitted as error:
-            await refusal(error.status, str(error), {"Retry-After": "5"})(scope, receive, send)
+            await refusal(error.status, str(error), RETRY_LATER)(scope, receive, send)
 
     async def _serve(self, hub: Hub, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

@@ -13,7 +13,7 @@ from signalflow.storage.post_list import Page, one_post, page_of_posts
 from signalflow.storage.post_orders import ORDERS
 from signalflow.storage.read_router import ReadRouter
 from web.api.answers import columns, json_answer, json_bytes, raw_answer
-from web.api.dependencies import BriefCacheOf, ReaderOf
+from web.api.dependencies import BriefCacheOf, ReadsOf
 from web.api.parameters import PostId, nothing_else
 from web.api.posts.cursor import decode_cursor, encode_cursor, seal, unseal
 from web.api.posts.parameters import HistoryParameters, PostListParameters
@@ -35,7 +35,7 @@ router = APIRouter(tags=["posts"])
     responses=OF_READS,
 )
 async def list_posts(
-    reader: ReaderOf, brief: BriefCacheOf, parameters: Annotated[PostListParameters, Query()]
+    reads: ReadsOf, brief: BriefCacheOf, parameters: Annotated[PostListParameters, Query()]
 ) -> Response:
     """The pages that `next` leads to repeat no post, and leave out no post that did not change meanwhile.
 
@@ -44,18 +44,18 @@ async def list_posts(
     """
     if parameters.cursor is None and ORDERS[parameters.order].is_windowed:
         key = f"{parameters.page_size} {parameters.walk}"
-        return raw_answer(await brief.get(key, WINDOWED_SECONDS, lambda: _page(reader, parameters)))
-    return raw_answer(await _page(reader, parameters))
+        return raw_answer(await brief.get(key, WINDOWED_SECONDS, lambda: _page(reads, parameters)))
+    return raw_answer(await _page(reads, parameters))
 
 
-async def _page(reader: ReadRouter, parameters: PostListParameters) -> bytes:
+async def _page(reads: ReadRouter, parameters: PostListParameters) -> bytes:
     order, walk = parameters.order, parameters.walk
     try:
         after = None if parameters.cursor is None else decode_cursor(parameters.cursor, order, walk)
     except ValueError as error:
         raise InvalidParameter("cursor", str(error)) from error
     page: Page = await page_of_posts(
-        reader,
+        reads,
         order,
         parameters.filters,
         limit=parameters.page_size,
@@ -74,9 +74,9 @@ async def _page(reader: ReadRouter, parameters: PostListParameters) -> bytes:
     responses=documented(HTTPStatus.NOT_FOUND) | OF_READS,
     dependencies=[Depends(nothing_else)],
 )
-async def post(reader: ReaderOf, id: PostId) -> Response:
+async def post(reads: ReadsOf, id: PostId) -> Response:
     """Ages are computed at the time of the request."""
-    row = await one_post(reader, id, utcnow())
+    row = await one_post(reads, id, utcnow())
     if row is None:
         raise _unknown(id)
     return json_answer(detail_of(row))
@@ -88,7 +88,7 @@ async def post(reader: ReaderOf, id: PostId) -> Response:
     response_model=RawHistory | HourlyHistory,
     responses=documented(HTTPStatus.NOT_FOUND) | OF_READS,
 )
-async def history(reader: ReaderOf, id: PostId, parameters: Annotated[HistoryParameters, Query()]) -> Response:
+async def history(reads: ReadsOf, id: PostId, parameters: Annotated[HistoryParameters, Query()]) -> Response:
     """Oldest first. Observations are kept for 90 days (a setting), their hours for two years."""
     walk, limit = parameters.walk(id), parameters.page_size
     try:
@@ -96,8 +96,8 @@ async def history(reader: ReaderOf, id: PostId, parameters: Annotated[HistoryPar
     except (ValueError, OverflowError) as error:
         raise InvalidParameter("cursor", "not a cursor of this history") from error
     read = raw_history if parameters.interval == "raw" else hourly_history
-    rows = await read(reader, id, after, limit + 1)
-    if not rows and not await is_known(reader, id):
+    rows = await read(reads, id, after, limit + 1)
+    if not rows and not await is_known(reads, id):
         raise _unknown(id)
     time = "observed_at" if parameters.interval == "raw" else "bucket"
     following = _sealed_moment(rows[limit - 1][time], walk) if len(rows) > limit else None

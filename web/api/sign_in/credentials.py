@@ -16,6 +16,7 @@ from signalflow.storage.sessions import ProvenUser
 from web.access import accounts_of
 from web.auth.passwords import MAX_CHARACTERS, Busy
 from web.limiter import FAILURES_PER_NAME, SIGN_INS_PER_ADDRESS, address_of, enforce
+from web.problems import RETRY_LATER
 from web.services import services_of
 
 FORM = "application/x-www-form-urlencoded"
@@ -88,7 +89,7 @@ async def signed_in_user(request: Request, pool: Pool, given: Credentials) -> Pr
         verified = await _verified_hash(request, pool, name, given.password)
     except Busy:
         raise HTTPException(
-            503, "Too many sign in at this moment; try again in some seconds.", headers={"Retry-After": "2"}
+            503, "Too many sign in at this moment; try again in some seconds.", headers=RETRY_LATER
         ) from None
     if verified is None:
         await limiter.hit(FAILURES_PER_NAME, "failure", name)

@@ -9,7 +9,7 @@ from pydantic import Field
 from signalflow.clock import utcnow
 from signalflow.storage.stats import stats as read_stats
 from web.api.answers import raw_answer
-from web.api.dependencies import CacheOf, ReaderOf
+from web.api.dependencies import CacheOf, ReadsOf
 from web.api.parameters import Moment, Parameters, Window, window_of
 from web.api.stats.schemas import PostStats
 from web.problems import OF_READS, InvalidParameter
@@ -61,14 +61,14 @@ class StatsParameters(Parameters):
     response_model=PostStats,
     responses=OF_READS,
 )
-async def stats(reader: ReaderOf, cache: CacheOf, parameters: Annotated[StatsParameters, Query()]) -> Response:
+async def stats(reads: ReadsOf, cache: CacheOf, parameters: Annotated[StatsParameters, Query()]) -> Response:
     """The statistics of a window are computed at most once in 30 s, however many clients ask."""
     parameters.span(utcnow())
 
     async def compute() -> bytes:
         now = utcnow()
         start, end = parameters.span(now)
-        return await read_stats(reader, start, end, now)
+        return await read_stats(reads, start, end, now)
 
     key = f"stats {parameters.model_dump_json(exclude_none=True)}"
     return raw_answer(await cache.get(key, CACHE_SECONDS, compute))

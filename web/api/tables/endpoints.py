@@ -10,7 +10,7 @@ from web.api.answers import raw_answer
 from web.api.dependencies import PoolOf, WorkersOf
 from web.api.parameters import PostId, nothing_else
 from web.api.tables.schemas import PostState
-from web.problems import OF_READS, documented
+from web.problems import OF_READS, RETRY_LATER, documented
 
 router = APIRouter(tags=["tables"], dependencies=[Depends(nothing_else)])
 
@@ -26,7 +26,7 @@ async def post_state(pool: PoolOf, workers: WorkersOf, id: PostId) -> Response:
     try:
         state = await workers.post_state(pool, id)
     except Retryable as error:
-        raise HTTPException(503, str(error), headers={"Retry-After": "2"}) from error
+        raise HTTPException(503, str(error), headers=RETRY_LATER) from error
     if state is None:
         raise HTTPException(404, f"There is no state of post {id}: it is older than 48 h, or was never seen.")
     return raw_answer(state)
