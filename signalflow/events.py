@@ -12,12 +12,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from signalflow.domain.words import ObservationMode, SentimentLabel, Stage
 from signalflow.errors import Invalid
-
-SCHEMA_VERSION = 1
-# The step at which a record failed.
-Stage = Literal["decode", "validate", "enrich", "write"]
-Mode = Literal["new", "refresh", "hot", "top", "rising", "trending", "backfill"]
 
 # Reddit's ids are base 36 and grow; 13 digits hold any 64-bit number.
 PostId = Annotated[str, Meta(pattern=r"\A[0-9a-z]{1,13}\Z")]
@@ -69,7 +65,7 @@ class Envelope(Struct, kw_only=True, frozen=True):
 
     entity_type: Literal["reddit_submission"]
     source: Short
-    mode: Mode
+    mode: ObservationMode
     emitted_at: Time
     payload: Post
     metadata: Metadata
@@ -89,7 +85,7 @@ class TextFeatures(Struct, kw_only=True, frozen=True):
     """What the title says: sentiment in -1..1, its label, keywords best first, topic cluster when one is known."""
 
     sentiment_score: float
-    sentiment_label: Literal["positive", "neutral", "negative"]
+    sentiment_label: SentimentLabel
     keywords: list[str]
     topic_cluster: str | None = None
 
@@ -127,7 +123,7 @@ class Enriched(Struct, kw_only=True, frozen=True):
     nlp: TextFeatures
     removed_by: str | None
     late: bool
-    mode: Mode
+    mode: ObservationMode
     source: Source
     is_self: bool = False
     edited_at: Time | None = None

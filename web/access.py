@@ -19,9 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from signalflow.clock import utcnow
+from signalflow.domain.words import KeyScope, Role
 from signalflow.errors import Retryable
-from signalflow.storage.api_keys import KEY_MARK, Scope, key_prefix
-from signalflow.storage.sessions import Role
+from signalflow.storage.api_keys import KEY_MARK, key_prefix
 from web.auth.accounts import Accounts
 from web.auth.paths import sign_in_path
 from web.auth.tokens import Kind
@@ -59,7 +59,7 @@ class Principal:
     name: str
     role: Role
     kind: Literal["user", "key", "session"]
-    scopes: frozenset[Scope] | None = None
+    scopes: frozenset[KeyScope] | None = None
     session: UUID | None = None
     key: str | None = None
     verified: bool = True
@@ -123,7 +123,7 @@ def is_same_origin(connection: HTTPConnection) -> bool:
     return origin == connection.headers.get("host")
 
 
-def is_within(principal: Principal, scope: Scope) -> bool:
+def is_within(principal: Principal, scope: KeyScope) -> bool:
     """Whether a key was made for this. Scopes limit keys only, not users who sign in."""
     return principal.scopes is None or scope in principal.scopes
 
@@ -207,7 +207,7 @@ def _with_role(role: Role) -> Callable[[Principal], Awaitable[Principal]]:
     return has_role
 
 
-def within(scope: Scope) -> Dependency:
+def within(scope: KeyScope) -> Dependency:
     """Access to a router for everybody who has signed in.
 
     A key needs the scope; `read` is enough to read, except in `admin`.

@@ -11,9 +11,9 @@ from fastapi.middleware.gzip import GZipMiddleware
 from pwdlib import PasswordHash
 from starlette.routing import Route, WebSocketRoute
 
+from signalflow.domain.words import KeyScope
 from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.settings import Settings
-from signalflow.storage.api_keys import Scope
 from web.access import SignInNeeded, redirect_to_sign_in, within
 from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
@@ -51,7 +51,7 @@ GZIP_LEVEL = 4
 # A router is open, or within a scope: the client has signed in as a reader at least, and an API key has the scope
 # (`read` is enough for reading). Endpoints that need a higher role take it themselves (web/access.py).
 OPEN: tuple[APIRouter, ...] = (health, tokens, sessions, sockets)
-WITHIN: tuple[tuple[APIRouter, Scope], ...] = (
+WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (posts, "read"),
     (stats, "read"),
     (keywords, "read"),

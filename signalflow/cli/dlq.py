@@ -5,12 +5,13 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from signalflow.cli.installation import acting_user, installation_settings
 from signalflow.cli.options import JsonFlag, parse_time
+from signalflow.domain.words import LetterState, ReplayPolicy, Stage
 
 if TYPE_CHECKING:
     from signalflow.dead_letters.replay import ReplayReport, ReplayRequest
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from signalflow.storage.pool import Pool
 
 T = TypeVar("T")
-# Repeated here, so that `--help` does not load the modules that define them.
-Stage = Literal["decode", "validate", "enrich", "write"]
-State = Literal["dead", "replayed", "dead_again", "resolved"]
 PREVIEW_BYTES = 60
 MOST_SHOWN_BYTES = 64 << 10
 
@@ -50,7 +48,7 @@ def list_letters(
     topic: Topic = None,
     stage: StageOption = None,
     error_type: ErrorType = None,
-    state: Annotated[State | None, typer.Option(help="Only dead letters in this state.")] = None,
+    state: Annotated[LetterState | None, typer.Option(help="Only dead letters in this state.")] = None,
     since: Since = None,
     until: Until = None,
     before: Annotated[int | None, typer.Option(min=1, metavar="ID", help="Only dead letters with a lower id.")] = None,
@@ -115,7 +113,7 @@ def replay(
         int | None, typer.Option(min=1, help="At most this many, oldest first. Default: SIGNALFLOW_DLQ_REPLAY_MOST.")
     ] = None,
     policy: Annotated[
-        Literal["stop", "continue"],
+        ReplayPolicy,
         typer.Option(
             help="continue: send all. stop: send one at a time, wait until it is processed, end when one fails again."
         ),

@@ -13,11 +13,11 @@ from signalflow.cli.user import with_pool
 
 if TYPE_CHECKING:
     from signalflow.storage.api_keys import ApiKey
-    from signalflow.storage.api_keys import Scope as KeyScope
+    from signalflow.domain.words import KeyScope
 
 
 class Scope(StrEnum):
-    """The scopes of storage/api_keys.py as an enumeration, since Typer accepts no list of literals."""
+    """The values of KeyScope as an enumeration, since Typer accepts no list of literals."""
 
     READ = "read"
     DLQ = "dlq"

@@ -3,14 +3,12 @@
 import asyncio
 import json
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from signalflow.cli.options import JsonFlag
-
-# Repeated here: importing Mode from storage/migrate.py would load Alembic for the `--help` of every command.
-Mode = Literal["timescaledb", "native"]
+from signalflow.domain.words import SchemaMode
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +22,7 @@ def migrate(
         bool, typer.Option("--sql", help="Print the statements of all revisions; needs no database.")
     ] = False,
     mode: Annotated[
-        Mode | None,
+        SchemaMode | None,
         typer.Option(help="Mode of a new schema; default: timescaledb where the server can use it (--sql: native)."),
     ] = None,
     as_json: JsonFlag = False,

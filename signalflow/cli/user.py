@@ -6,11 +6,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from signalflow.cli.options import JsonFlag
+from signalflow.domain.words import Role
 
 if TYPE_CHECKING:
     from signalflow.settings import Settings
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from signalflow.storage.pool import Pool
 
 T = TypeVar("T")
-# Repeated here, so that `--help` does not load the database's client.
-Role = Literal["reader", "operator", "admin"]
 LINK_LIFETIME = timedelta(minutes=15)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user; case does not matter.")]

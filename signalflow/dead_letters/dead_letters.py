@@ -8,8 +8,9 @@ import structlog
 from signalflow.clock import utcnow
 from signalflow.dead_letters.letter import NO_IDS, letter_of, record_of
 from signalflow.dead_letters.limit import DeadLetterLimit, OpenOffsets
+from signalflow.domain.words import Stage
 from signalflow.errors import Invalid
-from signalflow.events import DeadLetter, Stage
+from signalflow.events import DeadLetter
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing
 from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topics import TopicNames

@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import get_args
 from uuid import UUID
 
+from signalflow.domain.words import Stage
 from signalflow.errors import Invalid
-from signalflow.events import DeadLetter, Stage, attempt_of, lineage
+from signalflow.events import DeadLetter, attempt_of, lineage
 from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topic_ids import substitute_id

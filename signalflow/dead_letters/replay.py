@@ -13,6 +13,7 @@ from typing import Literal
 
 import structlog
 
+from signalflow.domain.words import ReplayPolicy
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import ATTEMPT_HEADER, ORIGIN_HEADER
 from signalflow.kafka.offsets import committed_offsets, end_offsets
@@ -21,7 +22,6 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import (
     LockedLetter,
-    Policy,
     begin_replay,
     due_letters,
     fate_of,
@@ -56,7 +56,7 @@ class ReplayRequest:
     by: str
     wanted: Filter = field(default_factory=Filter)
     only: int | None = None
-    policy: Policy = "continue"
+    policy: ReplayPolicy = "continue"
     most: int = 1000
     wait_seconds: float = 60.0
 

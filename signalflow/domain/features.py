@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from signalflow.domain.keywords import keywords
-from signalflow.domain.sentiment import Label, label, polarity_scores
+from signalflow.domain.sentiment import label, polarity_scores
+from signalflow.domain.words import SentimentLabel
 
 # Posts are refreshed for two days, in which 115 subreddits bring about 50,000 titles. An entry takes about 1 kB, so the
 # cache takes 64 MB at most.
@@ -20,7 +21,7 @@ class Features:
     """
 
     sentiment_score: float
-    sentiment_label: Label
+    sentiment_label: SentimentLabel
     keywords: list[str]
     topic_cluster: str | None = None
 

@@ -7,21 +7,50 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol, TypeVar
 
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.known import HORIZON, Decision, KnownPost, Seen, next_checkpoint
 from signalflow.domain.overlap import Anchor, Gap, proves
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.watchlist import Group, Watchlist
+from signalflow.domain.words import ObservationMode
+
+PageT = TypeVar("PageT")
+PageT_co = TypeVar("PageT_co", covariant=True)
+
+
+class Client(Protocol[PageT_co]):
+    """What a request needs of a client of Reddit (`signalflow.reddit.protocol.RedditClient`)."""
+
+    async def listing(self, names: Sequence[str], *, sort: str = "new", after: str | None = None) -> PageT_co:
+        """One page of a combined listing."""
+        ...
+
+    async def info(self, ids: Sequence[str]) -> PageT_co:
+        """The posts with these ids."""
+        ...
+
+
+class Request(Protocol):
+    """One request to Reddit."""
+
+    async def ask(self, client: Client[PageT]) -> PageT:
+        """Make the request. Raises what the client raises."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class ListingRequest:
-    """One page of the combined listing `new` of these subreddits, below the fullname `after` or from the top."""
+    """One page of the combined listing of these subreddits, below the fullname `after` or from the top."""
 
     names: tuple[str, ...]
     after: str | None = None
+    sort: str = "new"
+
+    async def ask(self, client: Client[PageT]) -> PageT:
+        """See Request."""
+        return await client.listing(self.names, sort=self.sort, after=self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +59,9 @@ class PostsRequest:
 
     ids: tuple[str, ...]
 
-
-Request = ListingRequest | PostsRequest
+    async def ask(self, client: Client[PageT]) -> PageT:
+        """See Request."""
+        return await client.info(self.ids)
 
 
 class Fetch(ABC):
@@ -39,6 +69,8 @@ class Fetch(ABC):
 
     # The label of this kind in metrics and logs.
     kind: ClassVar[str]
+    # How an observation of a post that is known already is marked.
+    mode_of_known: ClassVar[ObservationMode] = "refresh"
     # Whether the age of a new post in the answer measures how quickly polling finds posts.
     shows_discovery_delay: ClassVar[bool] = False
     # Whether the request is made to observe posts that are known already. A listing shows known posts at no extra cost.
@@ -53,6 +85,10 @@ class Fetch(ABC):
     def names(self) -> tuple[str, ...]:
         """The subreddits whose listing is requested; none for a fetch by id."""
         return ()
+
+    def mode(self, *, is_new: bool) -> ObservationMode:
+        """How an observation from this answer is marked."""
+        return "new" if is_new else self.mode_of_known
 
     @abstractmethod
     def new_since(self, now: float) -> float:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from heapq import heappush, heappushpop
 from itertools import compress
-from typing import Literal
 
 from vaderSentiment.vaderSentiment import (
     BOOSTER_DICT,
@@ -25,8 +24,8 @@ from vaderSentiment.vaderSentiment import (
 )
 
 from signalflow.domain.sentiment_words import BUT, IN_LEXICON, PLAIN, Word, Words
+from signalflow.domain.words import SentimentLabel
 
-Label = Literal["positive", "neutral", "negative"]
 # The thresholds that VADER's authors give for the compound score.
 POSITIVE_FROM = 0.05
 NEGATIVE_FROM = -0.05
@@ -300,7 +299,7 @@ def polarity_scores(text: str) -> dict[str, float]:
     return _shared().polarity_scores(text)
 
 
-def label(compound: float) -> Label:
+def label(compound: float) -> SentimentLabel:
     """The label of a compound score."""
     if compound >= POSITIVE_FROM:
         return "positive"

@@ -6,6 +6,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from signalflow.domain.known import Seen
+from signalflow.domain.words import ObservationMode
 from signalflow.events import Envelope, Metadata, Post
 
 
@@ -23,13 +24,13 @@ def seen(post: Post) -> Seen:
 
 
 def envelope(
-    post: Post, is_new: bool, with_body: bool, observed_at: datetime, emitted_at: datetime, poll_id: str
+    post: Post, mode: ObservationMode, with_body: bool, observed_at: datetime, emitted_at: datetime, poll_id: str
 ) -> Envelope:
     """An observation for the raw topic. Only a discovery and a changed body carry the body: refreshes stay small."""
     return Envelope(
         entity_type="reddit_submission",
         source="reddit",
-        mode="new" if is_new else "refresh",
+        mode=mode,
         emitted_at=emitted_at,
         payload=post if with_body else replace(post, body=UNSET),
         metadata=Metadata(subreddit=post.subreddit, observed_at=observed_at, poll_id=poll_id),

@@ -36,7 +36,6 @@ from signalflow.reddit.protocol import (
     SubredditUnavailable,
     Unauthorized,
     Unavailable,
-    ask,
 )
 from signalflow.reddit.reddit_clock import RedditClock, moment, steady
 from signalflow.reddit.reports import Reports
@@ -162,7 +161,7 @@ class Poller:
         self._count_start()
         outcome = "broken"
         try:
-            page = await ask(self._client, fetch.request)
+            page = await fetch.request.ask(self._client)
             self.budget.succeeded(steady(), page.rate_limit)
             outcome = "ok"
             return page
@@ -212,7 +211,7 @@ class Poller:
         self._polls += 1
         emitted_at, poll_id = self._clock(), f"{self._run_id}-{self._polls}"
         envelopes = [
-            envelope(posts[item], is_new, with_body, observed_at, emitted_at, poll_id)
+            envelope(posts[item], fetch.mode(is_new=is_new), with_body, observed_at, emitted_at, poll_id)
             for item, is_new, with_body in findings.decisions
         ]
         confirmed = await self._publisher.publish(envelopes)

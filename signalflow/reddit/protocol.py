@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Protocol
 
 from signalflow.domain.budget import UNKNOWN_LIMIT, RateLimit
-from signalflow.domain.fetches import ListingRequest, PostsRequest, Request
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Post
 
@@ -76,12 +75,3 @@ class RedditClient(Protocol):
     async def close(self) -> None:
         """Release the connections. The client cannot be used afterwards."""
         ...
-
-
-async def ask(client: RedditClient, request: Request) -> Page:
-    """Make one request. Raises the errors of RedditClient."""
-    match request:
-        case ListingRequest(names, after):
-            return await client.listing(names, after=after)
-        case PostsRequest(ids):
-            return await client.info(ids)

@@ -7,11 +7,12 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from signalflow.domain.words import Role
 from signalflow.errors import Invalid
 from signalflow.events import storable
 from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, connection, transaction
-from signalflow.storage.sessions import Role, end_sessions_of
+from signalflow.storage.sessions import end_sessions_of
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}", re.ASCII)
 

@@ -8,15 +8,13 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
+from signalflow.domain.words import KeyScope, Role
 from signalflow.errors import Invalid
 from signalflow.storage import audit
 from signalflow.storage.pool import Pool, connection, transaction
-from signalflow.storage.sessions import Role, token_hash
+from signalflow.storage.sessions import token_hash
 
-Scope = Literal["read", "dlq", "config", "admin"]
-SCOPES: tuple[Scope, ...] = ("read", "dlq", "config", "admin")
 KEY_MARK = "sfk_"
 # The last use of a key is written at most this often.
 LAST_USE_PRECISION = timedelta(minutes=1)
@@ -46,7 +44,7 @@ class KeyIdentity:
 
     name: str
     role: Role
-    scopes: frozenset[Scope]
+    scopes: frozenset[KeyScope]
     expires_at: datetime | None
 
 
@@ -57,7 +55,7 @@ class ApiKey:
     prefix: str
     user: str
     label: str
-    scopes: list[Scope]
+    scopes: list[KeyScope]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -81,7 +79,7 @@ async def add_key(
     *,
     user: str,
     label: str,
-    scopes: list[Scope],
+    scopes: list[KeyScope],
     expires_at: datetime | None,
     now: datetime,
     who: str,

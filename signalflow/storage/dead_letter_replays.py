@@ -14,12 +14,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 from signalflow.clock import utcnow
+from signalflow.domain.words import ReplayPolicy
 from signalflow.events import storable
 from signalflow.storage import audit
 from signalflow.storage.dead_letters import MATCHES, Filter, decoded_headers
 from signalflow.storage.pool import Pool, connection, transaction
-
-Policy = Literal["stop", "continue"]
 
 _REPLAYABLE = "d.state = 'dead' AND d.whole AND d.attempt < $7 AND d.source_topic = ANY ($8::text[])"
 _DUE = f"""
@@ -87,7 +86,7 @@ class ReplayRecord:
     id: int
     requested_by: str
     filter: dict[str, Any]
-    policy: Policy
+    policy: ReplayPolicy
     most: int
     sent: int
     skipped: int
@@ -106,7 +105,9 @@ async def due_letters(
     return [row["id"] for row in rows]
 
 
-async def begin_replay(pool: Pool, *, by: str, wanted: Filter, only: int | None, policy: Policy, most: int) -> int:
+async def begin_replay(
+    pool: Pool, *, by: str, wanted: Filter, only: int | None, policy: ReplayPolicy, most: int
+) -> int:
     """Record that a replay begins, and return its id."""
     given = {
         name: storable(value) if isinstance(value, str) else value

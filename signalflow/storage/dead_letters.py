@@ -8,10 +8,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from signalflow.clock import utcnow
+from signalflow.domain.words import LetterState
 from signalflow.errors import Invalid
 from signalflow.events import DeadLetter, storable
 from signalflow.storage import audit
@@ -19,7 +20,6 @@ from signalflow.storage.pool import Pool, connection, transaction
 
 # `replayed`: the record was sent back to its topic. `dead_again`: after that it failed again, and `next_id` is the id
 # of the new letter.
-ShownState = Literal["dead", "replayed", "dead_again", "resolved"]
 
 # A new letter is linked to the letter of the attempt before it if its headers carry that letter's id and replay token.
 # Nobody can guess the token, so a forged header links nothing. A replay that dies before it records what it sent may
@@ -109,7 +109,7 @@ class Filter:
     error_type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    state: ShownState | None = None
+    state: LetterState | None = None
 
     @property
     def parameters(self) -> tuple[Any, ...]:
@@ -134,7 +134,7 @@ class StoredLetter:
     worker: str
     failed_at: datetime
     stored_at: datetime
-    state: ShownState
+    state: LetterState
     whole: bool
     previous_id: int | None
     next_id: int | None
@@ -156,7 +156,7 @@ class LetterCount:
     source_topic: str
     stage: str
     error_type: str
-    state: ShownState
+    state: LetterState
     letters: int
     oldest: datetime
     newest: datetime

@@ -13,9 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from signalflow.domain.words import SchemaMode
 from signalflow.storage.advisory_locks import LOCK_SPACE, MIGRATION_LOCK
 from signalflow.storage.pool import DATABASE_ERRORS, session_settings, translated
-from signalflow.storage.schema import MODE, REVISION, VERSION_TABLE_EXISTS, Mode, SchemaStatus, status_of
+from signalflow.storage.schema import MODE, REVISION, VERSION_TABLE_EXISTS, SchemaStatus, status_of
 
 # A revision may rewrite a table. The time includes waiting for a run that another process has begun.
 MIGRATION_SECONDS = 600.0
@@ -29,7 +30,7 @@ def _config(**attributes: object) -> Config:
     return config
 
 
-async def upgrade(database_url: str, *, mode: Mode | None = None) -> SchemaStatus:
+async def upgrade(database_url: str, *, mode: SchemaMode | None = None) -> SchemaStatus:
     """Bring the schema to the newest revision. `mode` forces the mode of a new schema.
 
     Raises Retryable when the database is away or another run takes too long, Fatal when the schema is newer than this
@@ -47,7 +48,7 @@ async def status(database_url: str) -> SchemaStatus:
         return await _status(reading)
 
 
-def sql(mode: Mode) -> str:
+def sql(mode: SchemaMode) -> str:
     """The statements of all revisions, for a database that is migrated by hand."""
     output = io.StringIO()
     config = _config(mode=mode)
@@ -59,12 +60,12 @@ def sql(mode: Mode) -> str:
 async def _status(reading: AsyncConnection) -> SchemaStatus:
     exists = (await reading.execute(text(VERSION_TABLE_EXISTS))).scalar_one()
     revision = (await reading.execute(text(REVISION))).scalar() if exists else None
-    mode: Mode | None = (await reading.execute(text(MODE))).scalar() if revision else None
+    mode: SchemaMode | None = (await reading.execute(text(MODE))).scalar() if revision else None
     await reading.commit()
     return status_of(revision, mode)
 
 
-def _run(migrating: Connection, mode: Mode | None) -> None:
+def _run(migrating: Connection, mode: SchemaMode | None) -> None:
     command.upgrade(_config(connection=migrating, mode=mode), "head")
 
 

@@ -6,12 +6,10 @@ Alembic is not imported: that takes a second, and only migrations need it.
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
 
+from signalflow.domain.words import SchemaMode
 from signalflow.errors import Fatal
 from signalflow.storage.pool import Pool, connection
-
-Mode = Literal["timescaledb", "native"]
 
 VERSION_TABLE_EXISTS = "SELECT to_regclass('alembic_version') IS NOT NULL"
 REVISION = "SELECT version_num FROM alembic_version"
@@ -25,7 +23,7 @@ class SchemaStatus:
     revision: str | None
     head: str
     pending: list[str]
-    mode: Mode | None
+    mode: SchemaMode | None
 
 
 @lru_cache(maxsize=1)
@@ -40,7 +38,7 @@ def known_revisions() -> tuple[str, ...]:
     )
 
 
-def status_of(revision: str | None, mode: Mode | None) -> SchemaStatus:
+def status_of(revision: str | None, mode: SchemaMode | None) -> SchemaStatus:
     """The status of a database with this revision. Raises Fatal for a revision that this code does not know."""
     known = known_revisions()
     if revision is not None and revision not in known:
@@ -51,7 +49,7 @@ def status_of(revision: str | None, mode: Mode | None) -> SchemaStatus:
     return SchemaStatus(revision, known[-1], list(known[done:]), mode)
 
 
-async def check_schema(pool: Pool) -> Mode:
+async def check_schema(pool: Pool) -> SchemaMode:
     """The mode of the schema.
 
     Raises Fatal when the schema is missing, older or newer than this code: writes would fail or do harm.
@@ -64,8 +62,8 @@ async def check_schema(pool: Pool) -> Mode:
     return await schema_mode(pool)
 
 
-async def schema_mode(pool: Pool) -> Mode:
+async def schema_mode(pool: Pool) -> SchemaMode:
     """The mode that the first revision recorded."""
     async with connection(pool) as reading:
-        recorded: Mode = await reading.fetchval(MODE)
+        recorded: SchemaMode = await reading.fetchval(MODE)
     return recorded

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid4
 
+from signalflow.domain.words import Role
 from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, connection, transaction
 
-Role = Literal["reader", "operator", "admin"]
 SessionKind = Literal["token", "browser"]
 EndReason = Literal["signed_out", "refresh_reused", "password_changed", "disabled"]
 

@@ -11,10 +11,10 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from signalflow.clock import utcnow
+from signalflow.domain.words import Role
 from signalflow.settings import Settings
 from signalflow.storage.accounts import add_user
 from signalflow.storage.pool import Pool
-from signalflow.storage.sessions import Role
 from tests.api_clients import test_secret
 from web.app import create_api
 

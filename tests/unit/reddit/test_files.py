@@ -50,7 +50,7 @@ class Brokers:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "RETRIES", Backoff(first=0.0, most=0.0))
+    monkeypatch.setattr(backfill, "WHILE_AWAY", Backoff(first=0.0, most=0.0))
 
 
 def test_one_bad_line_harms_no_other_and_is_named(tmp_path: Path) -> None:

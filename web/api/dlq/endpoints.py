@@ -7,12 +7,11 @@ from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 from pydantic import AwareDatetime
 
 from signalflow.dead_letters.replay import ReplayRequest, dry_run, replay
-from signalflow.events import Stage
+from signalflow.domain.words import LetterState, Stage
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import recent_replays
 from signalflow.storage.dead_letters import (
     Filter,
-    ShownState,
     StoredLetter,
     find_letter,
     letter_counts,
@@ -70,7 +69,7 @@ async def list_letters(
     topic: Annotated[str | None, Query(max_length=249, description="Only of this topic.")] = None,
     stage: Annotated[Stage | None, Query(description="Only those that failed there.")] = None,
     error_type: Annotated[str | None, Query(max_length=200, description="Only this kind of error.")] = None,
-    state: Annotated[ShownState | None, Query(description="Only those in this state.")] = None,
+    state: Annotated[LetterState | None, Query(description="Only those in this state.")] = None,
     since: Annotated[AwareDatetime | None, Query(description="Failed at this time or later.")] = None,
     until: Annotated[AwareDatetime | None, Query(description="Failed before this time.")] = None,
     cursor: Annotated[str | None, Query(max_length=32, description="`next` of the page before.")] = None,
@@ -171,7 +170,7 @@ async def _found(pool: Pool, letter_id: int) -> StoredLetter:
 
 async def _stats(pool: Pool) -> bytes:
     counts = await letter_counts(pool)
-    by_state: dict[ShownState, int] = {"dead": 0, "replayed": 0, "dead_again": 0, "resolved": 0}
+    by_state: dict[LetterState, int] = {"dead": 0, "replayed": 0, "dead_again": 0, "resolved": 0}
     for count in counts:
         by_state[count.state] += count.letters
     replays = [ReplayOut.of(record) for record in await recent_replays(pool, REPLAYS_SHOWN)]

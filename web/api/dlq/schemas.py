@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from signalflow.dead_letters.replay import ReplayReport
-from signalflow.events import Stage
-from signalflow.storage.dead_letter_replays import Policy, ReplayRecord
-from signalflow.storage.dead_letters import Filter, LetterCount, ShownState, StoredLetter
+from signalflow.domain.words import LetterState, ReplayPolicy, Stage
+from signalflow.storage.dead_letter_replays import ReplayRecord
+from signalflow.storage.dead_letters import Filter, LetterCount, StoredLetter
 
 Encoding = Literal["text", "base64"]
 # Longer keys and header values are cut, because they are only shown.
@@ -60,7 +60,7 @@ class LetterOut(BaseModel):
     worker: str
     failed_at: datetime
     stored_at: datetime
-    state: ShownState = Field(
+    state: LetterState = Field(
         description="`dead`: open. `replayed`: sent back, and not processed yet. `dead_again`: sent back, and failed "
         "again as the letter `next_id`. `resolved`: processed after a replay, or discarded (`resolved_by` and `reason` "
         "say by whom and why)."
@@ -112,7 +112,7 @@ class CountOut(BaseModel):
     topic: str
     stage: Stage
     error_type: str
-    state: ShownState
+    state: LetterState
     letters: int
     oldest: datetime
     newest: datetime
@@ -131,7 +131,7 @@ class ReplayOut(BaseModel):
     id: int
     requested_by: str
     filter: dict[str, str | int]
-    policy: Policy
+    policy: ReplayPolicy
     most: int
     sent: int
     skipped: int
@@ -149,7 +149,7 @@ class ReplayOut(BaseModel):
 class Stats(BaseModel):
     """How many dead letters there are, in all and by where and why."""
 
-    by_state: dict[ShownState, int]
+    by_state: dict[LetterState, int]
     groups: list[CountOut]
     replays: list[ReplayOut] = Field(description="The newest replays.")
 
@@ -179,7 +179,7 @@ class ReplayMany(BaseModel):
     most: int | None = Field(
         None, ge=1, description="At most so many, the oldest first. Default: as many as are allowed."
     )
-    policy: Policy = Field(
+    policy: ReplayPolicy = Field(
         "continue",
         description="`continue` sends all. `stop` sends one after the other and ends at the first that fails again; "
         "it waits for each, at most 30 s in all.",

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-Sentiment = Literal["positive", "neutral", "negative"]
+from signalflow.domain.words import SentimentLabel
+
 Velocity = Annotated[float | None, Field(examples=[1.25])]
 _MOMENT = "2026-01-01T12:00:00.031Z"
 
@@ -14,7 +15,7 @@ class Nlp(BaseModel):
     """What the title says. Scores are null, and keywords empty, until the features are stored."""
 
     sentiment_score: float | None = Field(description="VADER's compound score of the title, -1 to 1.", examples=[0.729])
-    sentiment_label: Sentiment | None = Field(
+    sentiment_label: SentimentLabel | None = Field(
         description="`positive` from 0.05, `negative` from -0.05.", examples=["positive"]
     )
     keywords: list[str] = Field(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
+from signalflow.domain.words import Role
 from signalflow.storage.pool import Pool
 from signalflow.storage.sessions import ProvenUser, end_session, start_session, use_link
 from web.access import Principal, Reader, SignedIn, accounts_of, is_same_origin
@@ -41,7 +42,7 @@ class Session(BaseModel):
     """Who is signed in."""
 
     name: str = Field(description="Name of the user.")
-    role: Literal["reader", "operator", "admin"] = Field(
+    role: Role = Field(
         description="reader reads; operator also replays letters and changes subreddits; admin also sees the audit log."
     )
     kind: Literal["user", "key", "session"] = Field(description="By access token, API key or cookie.")

@@ -1,0 +1,22 @@
+"""The words that several modules use for the same few values. Light to import, so that `--help` stays fast."""
+
+from typing import Literal
+
+# How an observation of a post came about: from a listing, where it was new, by a refresh, or from a file.
+ObservationMode = Literal["new", "refresh", "hot", "top", "rising", "trending", "backfill"]
+SentimentLabel = Literal["positive", "neutral", "negative"]
+
+# What a user may do; each role may do all that the one before it may.
+Role = Literal["reader", "operator", "admin"]
+# What an API key may do.
+KeyScope = Literal["read", "dlq", "config", "admin"]
+
+# The step at which a record failed.
+Stage = Literal["decode", "validate", "enrich", "write"]
+# What became of a dead letter.
+LetterState = Literal["dead", "replayed", "dead_again", "resolved"]
+# What a replay does when a letter fails again.
+ReplayPolicy = Literal["stop", "continue"]
+
+# Where the history of posts is stored: in a hypertable of TimescaleDB, or in partitions by day.
+SchemaMode = Literal["timescaledb", "native"]
