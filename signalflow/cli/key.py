@@ -12,8 +12,8 @@ from signalflow.cli.options import JsonFlag
 from signalflow.cli.user import with_pool
 
 if TYPE_CHECKING:
-    from signalflow.storage.api_keys import ApiKey
     from signalflow.domain.words import KeyScope
+    from signalflow.storage.api_keys import ApiKey
 
 
 class Scope(StrEnum):
