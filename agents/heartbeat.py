@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from typing import Any
 
 from agents.resources import ResourcesOf
 from signalflow.storage.workers import HEARTBEAT_SECONDS, forget_worker, heartbeat
@@ -42,7 +41,7 @@ def register(app: Application, resources: ResourcesOf, is_polling: Callable[[], 
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await forget_worker(resources().pool, name=app.workspace.name, pid=os.getpid())
 
-    async def stop(sender: Any = None, **_: Any) -> None:
+    async def stop(sender: object = None, **_: object) -> None:
         if written.is_set():
             await farewell()
 

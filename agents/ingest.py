@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 
@@ -136,7 +135,7 @@ def register(app: Application, settings: Settings, resources: ResourcesOf) -> Ca
     async def tick() -> None:
         await ingest.tick(is_leader=app.is_leader(), is_rebalancing=app.rebalancing)
 
-    async def stop(sender: Any = None, **_: Any) -> None:
+    async def stop(sender: object = None, **_: object) -> None:
         await ingest.close()
 
     app.on_before_shutdown.connect(stop, weak=False)

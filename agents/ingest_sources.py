@@ -46,16 +46,7 @@ class DatabaseSources:
 
     async def subreddits(self) -> Sequence[Subreddit]:
         """See ConfigSource."""
-        rows = await subreddits.active_subreddits(self._pool_of())
-        return [
-            Subreddit(
-                row.name,
-                row.interval_seconds,
-                row.priority,
-                row.last_polled_at.timestamp() if row.last_polled_at else None,
-            )
-            for row in rows
-        ]
+        return [row.to_poll for row in await subreddits.active_subreddits(self._pool_of())]
 
     async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
         """See ConfigSource."""

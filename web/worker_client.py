@@ -12,7 +12,7 @@ import structlog
 
 from signalflow.errors import Retryable
 from signalflow.storage.pool import Pool
-from signalflow.storage.workers import Worker, live_workers
+from signalflow.storage.workers import WorkerRow, live_workers
 from web.worker_metrics import Scrape, parsed
 
 # How long one worker has to answer with the state of a post (it may have to ask the owner), and all in turn.
@@ -79,7 +79,7 @@ class WorkerClient:
             reason = "The workers do not answer in time."
         raise Retryable(reason)
 
-    async def scrape(self, workers: Sequence[Worker]) -> list[Scraped]:
+    async def scrape(self, workers: Sequence[WorkerRow]) -> list[Scraped]:
         """The metrics of each of these workers, all asked at once. The next call compares with this one."""
         scrapes = await asyncio.gather(*(self._scrape_one(worker) for worker in workers))
         last = self._last_scrapes
@@ -89,7 +89,7 @@ class WorkerClient:
         }
         return [Scraped(scrape, last.get(key)) for key, scrape in zip(keys, scrapes, strict=True)]
 
-    async def _scrape_one(self, worker: Worker) -> Scrape | str:
+    async def _scrape_one(self, worker: WorkerRow) -> Scrape | str:
         if worker.is_silent:
             return f"no heartbeat for {worker.heartbeat_age:.0f} s; see its log, or start it again"
         try:

@@ -56,9 +56,9 @@ def list_letters(
     as_json: JsonFlag = False,
 ) -> None:
     """Show dead letters, newest first."""
-    from signalflow.storage.dead_letters import Filter, letters_page
+    from signalflow.storage.dead_letters import LetterFilter, letters_page
 
-    wanted = Filter(topic, stage, error_type, since, until, state)
+    wanted = LetterFilter(topic, stage, error_type, since, until, state)
     found = _with_pool(lambda pool, _: letters_page(pool, wanted, before=before, limit=most, value_bytes=PREVIEW_BYTES))
     if as_json:
         print(json.dumps([_plain(letter) for letter in found]))
@@ -128,9 +128,9 @@ def replay(
     or when ID cannot be replayed.
     """
     from signalflow.dead_letters.replay import ReplayRequest
-    from signalflow.storage.dead_letters import Filter
+    from signalflow.storage.dead_letters import LetterFilter
 
-    wanted = Filter(topic, stage, error_type, since, until)
+    wanted = LetterFilter(topic, stage, error_type, since, until)
 
     async def work(pool: "Pool", settings: "Settings") -> "ReplayReport":
         request = ReplayRequest(

@@ -45,6 +45,7 @@ def verify(
     """
     from signalflow.cli.installation import installation_settings
     from signalflow.errors import SignalflowError
+    from signalflow.kafka.topics import TopicNames
     from signalflow.logs import quiet_libraries
     from signalflow.verify.run import verify as run
 
@@ -55,7 +56,7 @@ def verify(
     settings = installation_settings()
     try:
         with _Bar() as bar:
-            report = asyncio.run(run(settings, since=since, until=until, progress=bar.advance))
+            report = asyncio.run(run(settings, TopicNames.of(settings), since=since, until=until, progress=bar.advance))
     except SignalflowError as error:
         print(f"not checked: {error}", file=sys.stderr)
         raise typer.Exit(NOT_CHECKED) from error

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 import structlog
@@ -31,7 +32,7 @@ from signalflow.storage.dead_letter_replays import (
     watch_in_next_topic,
     watched_partitions,
 )
-from signalflow.storage.dead_letters import Filter
+from signalflow.storage.dead_letters import LetterFilter
 from signalflow.storage.pool import Pool
 
 log = structlog.get_logger()
@@ -54,7 +55,7 @@ class ReplayRequest:
     """
 
     by: str
-    wanted: Filter = field(default_factory=Filter)
+    wanted: LetterFilter = field(default_factory=LetterFilter)
     only: int | None = None
     policy: ReplayPolicy = "continue"
     most: int = 1000
@@ -76,12 +77,6 @@ class ReplayReport:
     outcome: Outcome | Literal["dry_run"]
 
 
-def source_topics(settings: Settings) -> tuple[str, str]:
-    """The topics that a letter can be sent back to."""
-    names = TopicNames.of(settings)
-    return names.posts_raw, names.posts_enriched
-
-
 async def plan(pool: Pool, settings: Settings, request: ReplayRequest) -> list[int]:
     """The ids that a replay would send, the oldest first. Raises Invalid when the request is out of bounds."""
     if not 1 <= request.most <= settings.dlq_replay_most:
@@ -90,7 +85,7 @@ async def plan(pool: Pool, settings: Settings, request: ReplayRequest) -> list[i
         pool,
         request.wanted,
         only=request.only,
-        topics=source_topics(settings),
+        topics=TopicNames.of(settings).replayable,
         max_attempts=settings.dlq_max_attempts,
         limit=request.most,
     )
@@ -222,9 +217,9 @@ async def settle(pool: Pool, settings: Settings) -> None:
     those ends.
     """
     names = TopicNames.of(settings)
-    next_topic = {names.posts_raw: names.posts_enriched, names.posts_enriched: names.posts_dlq}
-    # A letter passes at most three topics.
-    for _ in range(len(next_topic) + 1):
+    next_topic = dict(pairwise(names.consumed))
+    # A letter passes each topic at most once.
+    for _ in names.consumed:
         watched = await watched_partitions(pool)
         if not watched:
             return

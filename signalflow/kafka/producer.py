@@ -6,13 +6,14 @@ depends on goes through this producer.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 from aiokafka.partitioner import murmur2
+from aiokafka.structs import RecordMetadata
 
 from signalflow.errors import Invalid, Retryable
 from signalflow.kafka.connection import REQUEST_TIMEOUT_MS, connection_options
@@ -134,7 +135,7 @@ class ConfirmedProducer:
 
     async def _enqueue(
         self, producer: AIOKafkaProducer, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]
-    ) -> list[tuple[int, int, int, Any]]:
+    ) -> list[tuple[int, int, int, Awaitable[RecordMetadata]]]:
         """Hand batches to aiokafka. Per batch: (partition, index of its first record, number of records, future)."""
         pending = []
         for partition, records in by_partition.items():

@@ -1,16 +1,17 @@
 """Reads a topic without joining a consumer group and without committing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.clients import admin_client, consumer_without_group
+from signalflow.kafka.records import KafkaRecord as KafkaRecord
 from signalflow.settings import Settings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,7 +22,6 @@ _SILENT_POLLS = 30
 
 Offsets = dict[int, int]
 """By partition of one topic."""
-Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 
 
 class OffsetGone(Retryable):
@@ -85,7 +85,7 @@ class TopicReader:
         """The offset that will be read next in each partition that is read."""
         return {tp.partition: await self._consumer.position(tp) for tp in self._consumer.assignment()}
 
-    async def read(self, most: int, wait_ms: int) -> list[Record]:
+    async def read(self, most: int, wait_ms: int) -> list[KafkaRecord]:
         """The next records, in offset order within a partition; none when nothing came in `wait_ms`. Raises OffsetGone.
 
         While the brokers are away nothing comes, and no error is raised.
@@ -96,7 +96,7 @@ class TopicReader:
             raise OffsetGone(f"{self.topic} no longer has an offset that was to be read") from error
         return [record for records in fetched.values() for record in records]
 
-    async def stretch(self, begins: Offsets, ends: Offsets, *, at_once: int) -> AsyncIterator[list[Record]]:
+    async def stretch(self, begins: Offsets, ends: Offsets, *, at_once: int) -> AsyncIterator[list[KafkaRecord]]:
         """The records from `begins` to below `ends`, at most `at_once` at a time, each partition's in offset order.
 
         Raises OffsetGone, and Retryable when the brokers give nothing for half a minute.
@@ -120,7 +120,7 @@ class TopicReader:
             if silent_polls > _SILENT_POLLS:
                 raise Retryable(f"{self.topic} gives no records below its end; are all of its partitions available?")
 
-    def _named(self, partitions: Any) -> list[TopicPartition]:
+    def _named(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self.topic, partition) for partition in partitions]
 
 
@@ -134,12 +134,12 @@ async def open_reader(settings: Settings, topic: str, **options: Any) -> AsyncIt
         yield TopicReader(consumer, topic)
 
 
-async def read_range(settings: Settings, topic: str, partition: int, first: int, last: int) -> list[Record]:
+async def read_range(settings: Settings, topic: str, partition: int, first: int, last: int) -> list[KafkaRecord]:
     """The records of one partition from offset `first` to `last`, both included; compaction may have removed some.
 
     Raises Retryable when the brokers are away, refuse, or do not deliver in time.
     """
-    records: list[Record] = []
+    records: list[KafkaRecord] = []
     try:
         async with (
             asyncio.timeout(_RANGE_SECONDS),

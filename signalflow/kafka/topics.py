@@ -46,6 +46,16 @@ class TopicNames:
             leader=f"{settings.app_id}-__assignor-__leader",
         )
 
+    @property
+    def consumed(self) -> tuple[str, ...]:
+        """The topics that agents read, in the order in which a record passes them."""
+        return self.posts_raw, self.posts_enriched, self.posts_dlq
+
+    @property
+    def replayable(self) -> tuple[str, ...]:
+        """The topics to which dead letters are sent back: those whose agents send dead letters."""
+        return tuple(topic for topic in self.consumed if topic != self.posts_dlq)
+
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """Every topic of the application.

@@ -16,7 +16,7 @@ INSTALLED_GRANT = "https://oauth.reddit.com/grants/installed_client"
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     """The client that got a bearer token, and when the token expires."""
 
     client: str
@@ -30,7 +30,7 @@ class Tokens:
         self._clients = clients
         self._accounts = accounts
         self.seconds = seconds
-        self._tokens: dict[str, Token] = {}
+        self._tokens: dict[str, AccessToken] = {}
         self._refresh: dict[str, str] = {}
 
     def issue(self, authorization: str | None, form: Mapping[str, str], now: float) -> Answer:
@@ -50,7 +50,7 @@ class Tokens:
             return answer
         self._tokens = {text: token for text, token in self._tokens.items() if token.expires > now}
         text = token_urlsafe(48)
-        self._tokens[text] = Token(client, now + self.seconds)
+        self._tokens[text] = AccessToken(client, now + self.seconds)
         fields = {
             "access_token": text,
             "token_type": "bearer",

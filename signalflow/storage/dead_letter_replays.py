@@ -17,7 +17,7 @@ from signalflow.clock import utcnow
 from signalflow.domain.words import ReplayPolicy
 from signalflow.events import storable
 from signalflow.storage import audit
-from signalflow.storage.dead_letters import MATCHES, Filter, decoded_headers
+from signalflow.storage.dead_letters import MATCHES, LetterFilter, decoded_headers
 from signalflow.storage.pool import Pool, connection, transaction
 
 _REPLAYABLE = "d.state = 'dead' AND d.whole AND d.attempt < $7 AND d.source_topic = ANY ($8::text[])"
@@ -97,7 +97,7 @@ class ReplayRecord:
 
 
 async def due_letters(
-    pool: Pool, wanted: Filter, *, only: int | None, topics: Collection[str], max_attempts: int, limit: int
+    pool: Pool, wanted: LetterFilter, *, only: int | None, topics: Collection[str], max_attempts: int, limit: int
 ) -> list[int]:
     """Ids of dead letters that may be replayed, oldest first: not cut, from these topics, and with attempts left."""
     async with connection(pool) as reading:
@@ -106,7 +106,7 @@ async def due_letters(
 
 
 async def begin_replay(
-    pool: Pool, *, by: str, wanted: Filter, only: int | None, policy: ReplayPolicy, most: int
+    pool: Pool, *, by: str, wanted: LetterFilter, only: int | None, policy: ReplayPolicy, most: int
 ) -> int:
     """Record that a replay begins, and return its id."""
     given = {

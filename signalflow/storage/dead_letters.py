@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from signalflow.clock import utcnow
 from signalflow.domain.words import LetterState
 from signalflow.errors import Invalid
@@ -101,7 +103,7 @@ class NewLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class LetterFilter:
     """Selects dead letters; None means any. `since` (included) and `until` (excluded) bound failed_at."""
 
     topic: str | None = None
@@ -214,7 +216,7 @@ async def open_offsets(pool: Pool, topic_id: UUID, partition: int, first: int, e
 
 
 async def letters_page(
-    pool: Pool, wanted: Filter, *, before: int | None, limit: int, value_bytes: int
+    pool: Pool, wanted: LetterFilter, *, before: int | None, limit: int, value_bytes: int
 ) -> list[StoredLetter]:
     """The newest dead letters, or the newest with an id below `before`; newest first."""
     async with connection(pool) as reading:
@@ -247,5 +249,5 @@ async def resolve_letter(pool: Pool, letter_id: int, *, by: str, reason: str) ->
     return done
 
 
-def _letter(row: Any) -> StoredLetter:
+def _letter(row: asyncpg.Record) -> StoredLetter:
     return StoredLetter(**{**row, "headers": decoded_headers(row["headers"])})

@@ -7,7 +7,7 @@ and posts that changed after it are left out, because an earlier page may have h
 docs/decisions/reading.md says why nothing weaker is enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -120,7 +120,7 @@ def page_statement(
     spec = ORDERS[order]
     parameters: list[Any] = [limit + 1, as_of]
 
-    def bound(value: Any) -> str:
+    def bound(value: object) -> str:
         parameters.append(value)
         return f"${len(parameters)}"
 
@@ -151,7 +151,7 @@ ORDER BY {outer}, p.id DESC"""  # noqa: S608, constants and the numbers of param
     return statement, parameters
 
 
-def _conditions(filters: Filters, bound: Any) -> tuple[list[str], list[str]]:
+def _conditions(filters: Filters, bound: Callable[[object], str]) -> tuple[list[str], list[str]]:
     """The conditions on the post, and the conditions on its text features."""
     post: list[str] = []
     features: list[str] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from signalflow.domain.subreddits import Priority, WatchedSubreddit
+from signalflow.domain.watchlist import Subreddit
 from signalflow.storage.pool import Connection, Pool, connection
 
 _COLUMNS = "name, interval_seconds, priority, paused, state, checked_at, last_polled_at, changed_by, changed_at"
@@ -56,6 +57,12 @@ class SubredditRow:
     def watched(self) -> WatchedSubreddit:
         """The configured part, without what the poller found out."""
         return WatchedSubreddit(self.name, self.interval_seconds, self.priority, self.paused)
+
+    @property
+    def to_poll(self) -> Subreddit:
+        """What the planner needs of it."""
+        polled_at = self.last_polled_at.timestamp() if self.last_polled_at else None
+        return Subreddit(self.name, self.interval_seconds, self.priority, polled_at)
 
 
 async def active_subreddits(pool: Pool) -> list[SubredditRow]:

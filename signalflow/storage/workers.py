@@ -34,7 +34,7 @@ _FORGET = "DELETE FROM workers WHERE name = $1 AND pid = $2"
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerRow:
     """A worker as it last reported. `heartbeat_age`: seconds since then, by the database's clock."""
 
     name: str
@@ -75,10 +75,10 @@ async def leader_cannot_poll(pool: Pool) -> bool:
         return bool(await reading.fetchval(_LEADER_CANNOT_POLL, SILENT_AFTER))
 
 
-async def live_workers(pool: Pool, within: timedelta = SILENT_AFTER) -> list[Worker]:
+async def live_workers(pool: Pool, within: timedelta = SILENT_AFTER) -> list[WorkerRow]:
     """The workers that reported within this time, by name."""
     async with connection(pool) as reading:
-        return [Worker(*row) for row in await reading.fetch(_LIVE, within)]
+        return [WorkerRow(*row) for row in await reading.fetch(_LIVE, within)]
 
 
 async def forget_worker(pool: Pool, *, name: str, pid: int) -> None:

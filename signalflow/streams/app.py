@@ -56,8 +56,7 @@ AppT = TypeVar("AppT", bound=Application)
 
 def source_topics(settings: Settings) -> frozenset[str]:
     """The topics that agents read."""
-    names = TopicNames.of(settings)
-    return frozenset({names.posts_raw, names.posts_enriched, names.posts_dlq})
+    return frozenset(TopicNames.of(settings).consumed)
 
 
 def queue_runs(settings: Settings) -> int:

@@ -25,7 +25,7 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, Message
 from mode.utils.futures import notify
 
 from signalflow.domain.backoff import WHILE_AWAY
@@ -45,7 +45,7 @@ OFFSET_CHECK_SECONDS = 1.0
 FETCH_WAIT_MS = 250
 
 
-def first_offset(message: Any) -> int:
+def first_offset(message: Message) -> int:
     """The offset of the first record in a message. The message is a run or a single record."""
     return int(message.value[0].offset) if isinstance(message.value, list) else int(message.offset)
 
@@ -136,7 +136,7 @@ class Consumer(driver.Consumer):
         self._expected.clear()
         self._seek_attempts.clear()
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """The messages of one fetch, except those out of their partition's sequence.
 
         Raises Fatal when the fetch loop has ended.
@@ -247,7 +247,7 @@ class Consumer(driver.Consumer):
 
     # --- acknowledging and committing
 
-    def ack(self, message: Any) -> bool:
+    def ack(self, message: Message) -> bool:
         """Acknowledge a message; a run acknowledges every record in it."""
         if not isinstance(message.value, list):
             return bool(super().ack(message))
@@ -265,7 +265,7 @@ class Consumer(driver.Consumer):
         notify(self._waiting_for_ack)
         return True
 
-    def give_back(self, message: Any) -> None:
+    def give_back(self, message: Message) -> None:
         """Stop waiting for a message that will not be acknowledged, so that rebalances and stops do not hang."""
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)

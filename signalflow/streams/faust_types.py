@@ -1,4 +1,4 @@
-"""The parts of Faust that the batch loop uses, as protocols, because Faust's own classes are not typed."""
+"""The parts of Faust that this project uses, as protocols: Faust declares what travels in them as Any."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
@@ -23,6 +23,30 @@ class RunMessage(Protocol):
     def generation_id(self) -> int: ...
     @property
     def value(self) -> list[KafkaRecord]: ...
+
+
+class ChangelogMessage(Protocol):
+    """A record of a changelog, as Faust's recovery delivers it. `timestamp` is in seconds since the epoch."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> float: ...
+    @property
+    def generation_id(self) -> int: ...
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class ChangelogEvent(Protocol):
+    """An event of a recovery."""
+
+    @property
+    def message(self) -> ChangelogMessage: ...
 
 
 class RunEvent(Protocol):

@@ -19,6 +19,7 @@ from signalflow.fail_points import reach
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Span
 from signalflow.kafka.reader import read_range
 from signalflow.metrics import CHANGELOG_JUMPS
+from signalflow.streams.faust_types import ChangelogEvent, ChangelogMessage
 
 log = structlog.get_logger()
 
@@ -131,11 +132,13 @@ class StateTable(faust.Table):
             # The offset stays behind, so the next batch or the next recovery reads this range again.
             log.warning("changelog_jump_left_open", topic=topic, partition=partition, error=str(error))
             return
-        values = self.read(partition, list({record.key for record in records}))
+        # The application writes no record without a key; there is no state that another program's could change.
+        keyed = [(record.key, record) for record in records if record.key is not None]
+        values = self.read(partition, list({key for key, _ in keyed}))
         in_log: State = {}
-        for record in records:
-            values[record.key] = self._merged(values[record.key], record.value, record.timestamp)
-            in_log[record.key] = record.value
+        for key, record in keyed:
+            values[key] = self._merged(values[key], record.value, record.timestamp)
+            in_log[key] = record.value
         unions = {key: value for key, value in values.items() if value != in_log[key]}
         # Wait for the confirmation before the offset advances: otherwise a send that failed would not be repeated.
         written = await self._send(producer, {partition: unions})
@@ -144,14 +147,14 @@ class StateTable(faust.Table):
 
     # --- recovery
 
-    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+    def apply_changelog_batch(self, batch: Iterable[ChangelogEvent]) -> None:
         """Apply changelog records in a recovery. States of one key are merged; the last record does not simply win.
 
         A worker that seemed dead may have written late. Records fetched under an earlier assignment are ignored:
         records before them may have been dropped, and the offset must not pass dropped records. The recovery of the new
         assignment reads all of them again.
         """
-        by_partition: dict[int, list[Any]] = {}
+        by_partition: dict[int, list[ChangelogMessage]] = {}
         generation = self.app.consumer_generation_id
         for event in batch:
             if event.message.generation_id == generation:
@@ -164,7 +167,7 @@ class StateTable(faust.Table):
             self._crash = asyncio.ensure_future(self.app.crash(error))
             raise
 
-    def _recover(self, partition: int, messages: Sequence[Any]) -> None:
+    def _recover(self, partition: int, messages: Sequence[ChangelogMessage]) -> None:
         values = self.read(partition, list({message.key for message in messages}))
         for message in messages:
             values[message.key] = self._merged(values[message.key], message.value, int(message.timestamp * 1000))

@@ -7,7 +7,7 @@ tables.
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -24,7 +24,7 @@ from signalflow.verify.hourly import HourlyCheck, hour_of
 from signalflow.verify.report import Report
 from signalflow.verify.spool import HistoryRow
 
-Connection = Any
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Progress = Callable[[int], None]
 
 ROWS_AT_ONCE = 2_000
@@ -81,7 +81,7 @@ async def compare_in(
     `now` decides what retention has dropped; None means the server's clock.
     """
     report = Report(records=expected.records, records_due=expected.records_due, start=expected.start)
-    mode, history_from = await connection.fetchrow(_SCHEMA)
+    ((mode, history_from),) = await connection.fetch(_SCHEMA)
     if mode == "timescaledb":
         moment = now or await connection.fetchval("SELECT now()")
         # TimescaleDB drops a chunk of one day some time after all of the day is too old.
@@ -89,7 +89,7 @@ async def compare_in(
     await _compare_posts(connection, expected, report, progress)
     await _compare_history(connection, expected, report, history_from, mode == "native", progress)
     report.gaps_open = await connection.fetchval(_GAPS_OPEN)
-    report.dead_letter_states = dict(await connection.fetch(_STATES))
+    report.dead_letter_states = {state: letters for state, letters in await connection.fetch(_STATES)}  # noqa: C416 (typed)
     return report
 
 

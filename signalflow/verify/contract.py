@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Protocol
+from typing import Any
+
+from signalflow.kafka.reader import KafkaRecord
 
 BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 # The history table refuses what is older than Reddit. Backfilled posts leave no history, so they may be.
@@ -30,18 +32,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
 # Longer numbers fit no field, and Python refuses to convert very many digits.
 _MOST_DIGITS = 40
-
-
-class RawRecord(Protocol):
-    """A record as a consumer returns it. `timestamp` is the brokers' time in milliseconds since 1970."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Any
 
 
 class RefusedRecordError(ValueError):
@@ -77,7 +67,7 @@ class Observed:
     body_given: bool
 
 
-def observed(record: RawRecord) -> Observed:
+def observed(record: KafkaRecord) -> Observed:
     """The observation in a record. Raises RefusedRecordError when the record must become a dead letter."""
     if record.value is None:
         raise RefusedRecordError("value", "none")

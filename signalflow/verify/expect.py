@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from signalflow.kafka.reader import KafkaRecord
 from signalflow.verify.contract import (
     BACKFILL,
     REDDIT_OPENED,
     Observed,
-    RawRecord,
     RefusedRecordError,
     attempt_of,
     observed,
@@ -130,7 +130,7 @@ EVERYTHING = Scope()
 
 
 def expected(
-    records: Iterable[RawRecord],
+    records: Iterable[KafkaRecord],
     rules: Rules = Rules(),  # noqa: B008, frozen
     scope: Scope = EVERYTHING,
 ) -> Expected:
@@ -163,7 +163,7 @@ class Oracle:
         self._reached: dict[int, datetime] = {}
         self.expected = Expected(start=scope.start)
 
-    def take(self, record: RawRecord) -> None:
+    def take(self, record: KafkaRecord) -> None:
         """Take one record."""
         out, partition, offset = self.expected, record.partition, record.offset
         out.records += 1
@@ -196,7 +196,7 @@ class Oracle:
         first = self._scope.history_from
         return first is not None and seen.mode != BACKFILL and seen.observed_at < first + _DROPPED_MEANWHILE
 
-    def _take(self, record: RawRecord, seen: Observed, stored: bool, counted: bool, *, stored_at_all: bool) -> None:
+    def _take(self, record: KafkaRecord, seen: Observed, stored: bool, counted: bool, *, stored_at_all: bool) -> None:
         post = self.expected.posts.get(seen.id)
         if post is None:
             post = self.expected.posts[seen.id] = ExpectedPost()
@@ -218,7 +218,7 @@ class Oracle:
         post.row = row
 
     def _velocity(
-        self, record: RawRecord, seen: Observed, post: ExpectedPost
+        self, record: KafkaRecord, seen: Observed, post: ExpectedPost
     ) -> tuple[tuple[float, float] | None, bool]:
         """Score and comments per second, or None when unknown; and whether the log that was read makes this certain."""
         if seen.mode == BACKFILL or seen.created_utc + self._lifetime <= seen.observed_at:

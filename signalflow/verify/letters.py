@@ -7,7 +7,7 @@ from hashlib import md5
 from typing import Any
 from uuid import UUID
 
-from signalflow.verify.contract import RawRecord
+from signalflow.kafka.reader import KafkaRecord
 from signalflow.verify.expect import Expected, digest
 from signalflow.verify.report import TableReport
 
@@ -54,7 +54,7 @@ class Letters:
     by_record: dict[Key, Letter] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
-    def take(self, record: RawRecord) -> None:
+    def take(self, record: KafkaRecord) -> None:
         """Take one record of the dead-letter topic."""
         try:
             letter = _letter(record, self.raw_topic)
@@ -68,7 +68,7 @@ class Letters:
         return {letter.raw_record: letter.stage for letter in self.by_record.values() if letter.raw_record is not None}
 
 
-def _letter(record: RawRecord, raw_topic: str) -> Letter:
+def _letter(record: KafkaRecord, raw_topic: str) -> Letter:
     headers = [(name, bytes(value or b"")) for name, value in record.headers or ()]
     names = [name for name, _ in headers]
     begin = len(names) - 1 - names[::-1].index(_FIRST_OF_OURS)

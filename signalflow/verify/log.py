@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from signalflow.kafka.reader import Offsets, Record, group_offsets, open_reader
+from signalflow.kafka.reader import KafkaRecord, Offsets, group_offsets, open_reader
 from signalflow.settings import Settings
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,7 +47,7 @@ class Extent:
     start: datetime | None
 
 
-class Log:
+class TopicLog:
     """One Kafka, read from outside.
 
     Every method raises Retryable when Kafka does not answer, and Fatal when it refuses the connection settings or the
@@ -82,7 +82,7 @@ class Log:
         async for records in self.records(enriched, Extent(begins, up_to, None, None)):
             for record in records:
                 with suppress(ValueError, KeyError, TypeError):
-                    source = int(json.loads(record.value)["source"]["offset"])
+                    source = int(json.loads(record.value or b"")["source"]["offset"])
                     after[record.partition] = max(after[record.partition], source + 1)
         return after
 
@@ -100,7 +100,7 @@ class Log:
                 counted = ends | {p: record.offset for p, record in (await reader.first_since(until)).items()}
         return Extent(begins, ends, counted, start)
 
-    async def records(self, topic: str, extent: Extent) -> AsyncIterator[list[Record]]:
+    async def records(self, topic: str, extent: Extent) -> AsyncIterator[list[KafkaRecord]]:
         """The records of an extent in lists. Each partition's records come in offset order."""
         async with open_reader(self._settings, topic) as reader:
             async for records in reader.stretch(extent.begins, extent.ends, at_once=RECORDS_AT_ONCE):

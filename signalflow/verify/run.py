@@ -8,17 +8,17 @@ the log.
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 import asyncpg
 
 from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.verify.compare import compare_in, snapshot
 from signalflow.verify.expect import Oracle, Scope
 from signalflow.verify.figures import Rules
 from signalflow.verify.letters import Letters, compare_events, compare_letters
-from signalflow.verify.log import Log
+from signalflow.verify.log import TopicLog
 from signalflow.verify.report import Report
 
 _HISTORY_FROM = "SELECT history_from FROM schema_info"
@@ -39,8 +39,20 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
+class Topics(Protocol):
+    """The names of the topics that are compared with the tables."""
+
+    @property
+    def posts_raw(self) -> str: ...
+    @property
+    def posts_enriched(self) -> str: ...
+    @property
+    def posts_dlq(self) -> str: ...
+
+
 async def verify(
     settings: Settings,
+    topics: Topics,
     *,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -50,17 +62,16 @@ async def verify(
 
     Raises Retryable when Kafka or the database does not answer, Fatal when a topic or the schema is missing.
     """
-    names = TopicNames.of(settings)
-    log = Log(settings, settings.app_id)
-    committed = await log.committed(names.posts_raw, names.posts_enriched, names.posts_dlq)
+    log = TopicLog(settings, settings.app_id)
+    committed = await log.committed(topics.posts_raw, topics.posts_enriched, topics.posts_dlq)
     try:
         async with snapshot(settings.database_url.get_secret_value()) as connection:
-            letters = Letters(names.posts_raw)
-            dead = await log.extent(names.posts_dlq)
-            async for records in log.records(names.posts_dlq, dead):
+            letters = Letters(topics.posts_raw)
+            dead = await log.extent(topics.posts_dlq)
+            async for records in log.records(topics.posts_dlq, dead):
                 for record in records:
                     letters.take(record)
-            extent = await log.extent(names.posts_raw, since, until)
+            extent = await log.extent(topics.posts_raw, since, until)
             oracle = Oracle(
                 rules_of(settings),
                 Scope(
@@ -74,7 +85,7 @@ async def verify(
             )
             try:
                 total = sum(end - extent.begins[partition] for partition, end in extent.ends.items())
-                async for records in log.records(names.posts_raw, extent):
+                async for records in log.records(topics.posts_raw, extent):
                     for record in records:
                         oracle.take(record)
                     progress("records", len(records), total)
@@ -89,7 +100,7 @@ async def verify(
             report.dead_letters = compare_letters(oracle.expected, letters)
             if committed.letters is not None:
                 report.dlq_events = await compare_events(
-                    connection, letters, names.posts_dlq, committed.letters, dead.start is None
+                    connection, letters, topics.posts_dlq, committed.letters, dead.start is None
                 )
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
         raise Fatal("the database has no schema that this version knows: run `signalflow migrate`") from error

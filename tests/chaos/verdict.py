@@ -11,7 +11,7 @@ import orjson
 from signalflow.errors import SignalflowError
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.verify.log import Log
+from signalflow.verify.log import TopicLog
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.chaos import poison
@@ -116,7 +116,7 @@ def _always_visible(post: dict[str, Any]) -> bool:
 
 async def still(settings: Settings) -> list[str]:
     """Wait until nothing new is published and everything is committed. Returns what is not, in words."""
-    names, log = TopicNames.of(settings), Log(settings, settings.app_id)
+    names, log = TopicNames.of(settings), TopicLog(settings, settings.app_id)
     last: dict[str, Any] = {"ends": None, "at": 0.0, "lag": "unknown"}
 
     async def settled() -> bool:
@@ -151,7 +151,7 @@ async def still(settings: Settings) -> list[str]:
 async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list[str]) -> Verdict:
     """Compare everything, after the run has come to rest."""
     settings, names = run.cluster.settings, TopicNames.of(run.cluster.settings)
-    report = await verify(settings)
+    report = await verify(settings, TopicNames.of(settings))
     raw = await read_topic(settings, names.posts_raw)
     enriched = await read_topic(settings, names.posts_enriched)
     letters = await read_topic(settings, names.posts_dlq)

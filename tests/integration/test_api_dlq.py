@@ -22,7 +22,7 @@ from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import recent_replays
-from signalflow.storage.dead_letters import Filter, NewLetter, letters_page, store_letters
+from signalflow.storage.dead_letters import LetterFilter, NewLetter, letters_page, store_letters
 from tests.api_clients import bearer, test_secret
 from tests.integration.workers import read_topic
 from web.app import create_api
@@ -291,7 +291,7 @@ async def test_what_was_resolved_long_ago_costs_those_nothing_who_look_for_what_
     await database_pool.execute("VACUUM ANALYZE dlq_events")
     for state in ("dead", "replayed", "dead_again"):
         before = await rows_read(database_pool)
-        wanted = Filter(state=state)  # type: ignore[arg-type]
+        wanted = LetterFilter(state=state)  # type: ignore[arg-type]
         found = await letters_page(database_pool, wanted, before=None, limit=50, value_bytes=1)
         assert len(found) == (state == "dead")
         assert await rows_read(database_pool) - before < 100, state

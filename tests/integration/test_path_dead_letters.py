@@ -19,7 +19,7 @@ from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage import dead_letters
-from signalflow.storage.dead_letters import Filter
+from signalflow.storage.dead_letters import LetterFilter
 from tests.integration.workers import WorkerProcess, eventually, fetch_all, observation, produce, read_topic
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
@@ -56,7 +56,7 @@ async def letters(settings: Settings) -> list[asyncpg.Record]:
 
 
 async def states(pool: asyncpg.Pool) -> dict[int, str]:
-    page = await dead_letters.letters_page(pool, Filter(), before=None, limit=100, value_bytes=1)
+    page = await dead_letters.letters_page(pool, LetterFilter(), before=None, limit=100, value_bytes=1)
     return {letter.id: letter.state for letter in page}
 
 

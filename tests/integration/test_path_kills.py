@@ -62,7 +62,7 @@ async def test_records_that_a_commit_has_passed_survive_a_kill_at_that_moment(
         await eventually(lambda: all_is_committed(settings), 30, worker.tail)
     finally:
         worker.ensure_stopped()
-    report = await verify(settings)
+    report = await verify(settings, TopicNames.of(settings))
     assert {name: table.examples for name, table in report.tables.items() if table.differences} == {}
     assert report.posts.found == POSTS
     assert report.dead_letters is not None
@@ -97,5 +97,5 @@ async def test_a_state_that_is_missing_in_the_changelog_misleads_no_other_worker
         first.ensure_stopped()
         second.ensure_stopped()
     assert await count(settings, "post_metrics_history") == 3 * POSTS
-    report = await verify(settings)
+    report = await verify(settings, TopicNames.of(settings))
     assert {name: table.examples for name, table in report.tables.items() if table.differences} == {}

@@ -188,7 +188,7 @@ async def settled(settings: Settings, worker: WorkerProcess, records: int, dead:
     """Wait until all records are committed, and therefore due."""
 
     async def all_due() -> bool:
-        report = await verify(settings)
+        report = await verify(settings, TopicNames.of(settings))
         events = report.dlq_events
         return report.records_due == records and (not dead or (events is not None and events.expected == dead))
 
@@ -203,7 +203,7 @@ async def test_an_intact_pipeline_has_no_differences_and_every_damage_is_found(
     records = POSTS * MOMENTS + 2
     await settled(settings, worker, records, 2)
     await refreshed(settings)
-    report = await verify(settings)
+    report = await verify(settings, TopicNames.of(settings))
     assert report.clean, report
     assert (report.records, report.posts.found, report.history.found) == (records, POSTS, POSTS * MOMENTS)
     assert (report.history.expected, report.posts.expected) == (POSTS * MOMENTS, POSTS)
@@ -217,9 +217,9 @@ async def test_an_intact_pipeline_has_no_differences_and_every_damage_is_found(
     for what, (statement, found) in DAMAGES.items():
         before = await backup(database)
         assert (await database.execute(statement, moment)).endswith(" 1"), what
-        assert differences(await verify(settings)) == found, what
+        assert differences(await verify(settings, TopicNames.of(settings))) == found, what
         await restore(database, before)
-    assert (await verify(settings)).clean
+    assert (await verify(settings, TopicNames.of(settings))).clean
 
     ok = command(settings, "--json")
     assert ok.returncode == 0, ok.stderr
@@ -249,7 +249,7 @@ async def test_while_records_are_on_their_way_nothing_is_taken_for_lost(
     loading = asyncio.create_task(load())
     reports: list[Report] = []
     while not loading.done() or reports[-1].records_due < reports[-1].records:
-        reports.append(await verify(settings))
+        reports.append(await verify(settings, TopicNames.of(settings)))
         assert reports[-1].clean, reports[-1]
         assert len(reports) < 200, worker.tail()
     await loading
@@ -272,12 +272,12 @@ async def test_with_a_part_of_the_log_only_what_it_tells_is_compared(
     await produce(settings, [*later, observation("new", now + timedelta(minutes=2), created_at=now, score=1)])
     await settled(settings, worker, 36)
 
-    part = await verify(settings, since=middle)
+    part = await verify(settings, TopicNames.of(settings), since=middle)
     assert part.clean, part
     assert (part.records, part.posts.expected, part.history.expected) == (16, 6, 16)
     # The velocity of the first observation of each post depends on records that were not read.
     assert part.history.unchecked == 5 + 1
-    until = await verify(settings, until=middle)
+    until = await verify(settings, TopicNames.of(settings), until=middle)
     assert until.clean, until
     assert until.records_due == 20
 
@@ -286,8 +286,10 @@ async def test_with_a_part_of_the_log_only_what_it_tells_is_compared(
         now + timedelta(minutes=10),
     )
     await database.execute("DELETE FROM post_metrics_history WHERE post_id = 'v4' AND observed_at = $1", START)
-    assert differences(await verify(settings, since=middle)) == {("post_metrics_history", "wrong")}
-    assert differences(await verify(settings)) == {
+    assert differences(await verify(settings, TopicNames.of(settings), since=middle)) == {
+        ("post_metrics_history", "wrong")
+    }
+    assert differences(await verify(settings, TopicNames.of(settings))) == {
         ("post_metrics_history", "wrong"),
         ("post_metrics_history", "missing"),
     }

@@ -10,7 +10,6 @@ from fastapi import Depends, Request
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.storage.read_router import ReadRouter
-from web.auth.accounts import Accounts
 from web.cache import AnswerCache
 from web.live.hub import Hub
 from web.services import Services, services_of
@@ -36,10 +35,6 @@ async def _readiness_pool(services: ServicesOf) -> Pool:
     return services.readiness_pool
 
 
-async def _accounts(services: ServicesOf) -> Accounts:
-    return services.accounts
-
-
 async def _reads(services: ServicesOf) -> ReadRouter:
     return services.reads
 
@@ -63,7 +58,6 @@ async def _workers(services: ServicesOf) -> WorkerClient:
 SettingsOf = Annotated[Settings, Depends(_settings)]
 PoolOf = Annotated[Pool, Depends(_pool)]
 ReadinessPoolOf = Annotated[Pool, Depends(_readiness_pool)]
-AccountsOf = Annotated[Accounts, Depends(_accounts)]
 ReadsOf = Annotated[ReadRouter, Depends(_reads)]
 CacheOf = Annotated[AnswerCache, Depends(_cache)]
 BriefCacheOf = Annotated[AnswerCache, Depends(_brief_cache)]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from web.live.matching import Matcher
-from web.live.records import Backlog, Newest, Record
+from web.live.records import Backlog, LiveRecord, Newest
 
 # How many posts the process remembers with their newest observation: more than are observed within an hour.
 REMEMBERED_POSTS = 50_000
@@ -76,12 +76,12 @@ class Group:
         client.skipped += self.skipped - skipped
         client.coalesced += self.coalesced - coalesced
 
-    def newest_matching(self, fresh: list[Record]) -> list[Record]:
+    def newest_matching(self, fresh: list[LiveRecord]) -> list[LiveRecord]:
         """The newest matching record of each post, in the order of the log.
 
         All others count as skipped or coalesced.
         """
-        newest: dict[str, Record] = {}
+        newest: dict[str, LiveRecord] = {}
         matching = 0
         for record in fresh:
             if self.matches(record):

@@ -17,10 +17,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from web.live.clients import REMEMBERED_POSTS, Client, Group, Limits
-from web.live.frames import Outgoing, frame_with_token, posts_frame
+from web.live.frames import OutgoingFrame, frame_with_token, posts_frame
 from web.live.matching import Matcher
 from web.live.protocol import Filter, Heartbeat, Reset, ResetReason
-from web.live.records import Backlog, Newest, Record, Tail
+from web.live.records import Backlog, LiveRecord, Newest, Tail
 from web.live.token import encode_token
 
 # Once a tick has this many posts, the next ones wait in Kafka: at five ticks a second, 2,500 posts a second.
@@ -34,7 +34,7 @@ MOST_HEARTBEATS_A_TICK = 50
 class TickResult(NamedTuple):
     """Frames to deliver, and clients to drop because they are too slow."""
 
-    frames: list[tuple[Client, Outgoing]]
+    frames: list[tuple[Client, OutgoingFrame]]
     slow: list[Client]
 
 
@@ -52,12 +52,12 @@ class Fanout:
         self.newest = Newest(REMEMBERED_POSTS)
         self._limits = limits
         self._tail = Tail(self.read, tail_records)
-        self._fresh: list[Record] = []
+        self._fresh: list[LiveRecord] = []
         self._groups: dict[object, Group] = {}
 
     # --- records
 
-    def take(self, partition: int, offset: int, record: Record | None) -> None:
+    def take(self, partition: int, offset: int, record: LiveRecord | None) -> None:
         """Add the next record of a partition; None for a record that no client gets."""
         self.read[partition] = offset + 1
         if record is not None and not self.newest.is_stale(record):
@@ -116,7 +116,7 @@ class Fanout:
             if waiting is not None:
                 client.skipped += waiting.keep(client.group.matches)
 
-    def offer_missed(self, client: Client, records: Iterable[Record], offsets: Sequence[int]) -> None:
+    def offer_missed(self, client: Client, records: Iterable[LiveRecord], offsets: Sequence[int]) -> None:
         """Records that a client missed, read from Kafka up to these offsets."""
         assert client.resumed_to is not None
         for record in records:
@@ -134,7 +134,7 @@ class Fanout:
         for record in held.drain():
             client.backlog.add(record)
 
-    def heartbeat(self, client: Client) -> Outgoing:
+    def heartbeat(self, client: Client) -> OutgoingFrame:
         """A heartbeat with the counters of this client."""
         return frame_with_token(
             Heartbeat(
@@ -151,7 +151,7 @@ class Fanout:
         for client in self.clients:
             client.heartbeat_due = 0.0
 
-    def reset(self, client: Client, reason: ResetReason) -> Outgoing:
+    def reset(self, client: Client, reason: ResetReason) -> OutgoingFrame:
         """The frame that tells a client that records which it missed cannot be sent."""
         return frame_with_token(Reset(id=self._token_of(client), reason=reason))
 
@@ -164,13 +164,13 @@ class Fanout:
         """
         fresh, self._fresh = self._fresh, []
         self.told = self.read.copy()
-        frames: list[tuple[Client, Outgoing]] = []
+        frames: list[tuple[Client, OutgoingFrame]] = []
         slow: list[Client] = []
         beats = 0
         token = encode_token(self.topic, self.told) if fresh else ""
         for group in self._groups.values():
             batch = group.newest_matching(fresh)
-            shared: Outgoing | None = None
+            shared: OutgoingFrame | None = None
             is_shareable = bool(batch) and sum(record.size for record in batch) <= MOST_BYTES_A_FRAME
             for client in group.members:
                 frame = None
@@ -190,7 +190,7 @@ class Fanout:
                     slow.append(client)
         return TickResult(frames, slow)
 
-    def _own_frame(self, client: Client, batch: list[Record]) -> Outgoing | None:
+    def _own_frame(self, client: Client, batch: list[LiveRecord]) -> OutgoingFrame | None:
         """A frame for this client alone, if it is ready and records wait. The other records keep waiting."""
         waiting = client.backlog if client.held is None else client.held
         for record in batch:
@@ -208,7 +208,7 @@ class Fanout:
         offsets = self.told if client.resumed_to is None else client.resumed_to
         return encode_token(self.topic, client.backlog.low_water(offsets))
 
-    def _offer(self, client: Client, records: Iterable[Record]) -> None:
+    def _offer(self, client: Client, records: Iterable[LiveRecord]) -> None:
         for record in records:
             if client.group.matches(record):
                 client.backlog.add(record)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from web.live.clients import Client
-from web.live.frames import Outgoing
+from web.live.frames import OutgoingFrame
 from web.live.protocol import ErrorCode
 
 
@@ -23,18 +23,18 @@ class FrameQueue:
     def __init__(self, client: Client, on_ready: Callable[[Client], None]) -> None:
         self.client = client
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        self._frames: deque[Outgoing] = deque()
+        self._frames: deque[OutgoingFrame] = deque()
         self._delivered = asyncio.Event()
         self._accepted = asyncio.Event()
         self._on_ready = on_ready
 
-    def deliver(self, frame: Outgoing) -> None:
+    def deliver(self, frame: OutgoingFrame) -> None:
         """Add a frame. The hub delivers posts only to a client that is ready, so the queue stays short."""
         self.client.ready = False
         self._frames.append(frame)
         self._delivered.set()
 
-    async def next(self) -> Outgoing:
+    async def next(self) -> OutgoingFrame:
         """The next frame. Each call means that the client has accepted the frame before."""
         self._accepted.set()
         while not self._frames:

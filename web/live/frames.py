@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from web.live.protocol import Error, ErrorCode, Heartbeat, Reset, encode_frame
-from web.live.records import Record
+from web.live.records import LiveRecord
 
 
-class Outgoing:
+class OutgoingFrame:
     """One frame: its JSON, its resume token if it has one, and the number of posts in it."""
 
     def __init__(self, text: str, token: str | None = None, posts: int = 0) -> None:
@@ -22,17 +22,17 @@ class Outgoing:
         return f"{id_}data: {self.text}\n\n".encode()
 
 
-def posts_frame(records: Sequence[Record], token: str) -> Outgoing:
+def posts_frame(records: Sequence[LiveRecord], token: str) -> OutgoingFrame:
     """A frame of these records, put together from their JSON."""
     posts = ",".join([record.text for record in records])
-    return Outgoing(f'{{"type":"posts","id":"{token}","posts":[{posts}]}}', token, len(records))
+    return OutgoingFrame(f'{{"type":"posts","id":"{token}","posts":[{posts}]}}', token, len(records))
 
 
-def frame_with_token(frame: Heartbeat | Reset) -> Outgoing:
+def frame_with_token(frame: Heartbeat | Reset) -> OutgoingFrame:
     """The frame of a heartbeat, or of the message that missed records cannot be sent."""
-    return Outgoing(encode_frame(frame).decode(), frame.id)
+    return OutgoingFrame(encode_frame(frame).decode(), frame.id)
 
 
-def error_frame(code: ErrorCode, message: str) -> Outgoing:
+def error_frame(code: ErrorCode, message: str) -> OutgoingFrame:
     """The frame that tells why a message was refused, or why the connection ends."""
-    return Outgoing(encode_frame(Error(code=code, message=message)).decode())
+    return OutgoingFrame(encode_frame(Error(code=code, message=message)).decode())

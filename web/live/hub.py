@@ -17,10 +17,10 @@ from web.live.admission import Admission, NotAdmitted
 from web.live.clients import Client, Limits
 from web.live.fanout import MOST_POSTS_A_FRAME, Fanout
 from web.live.frame_queue import Ending, FrameQueue
-from web.live.kafka_log import Log, open_log, topic_id
+from web.live.kafka_log import EnrichedLog, open_log, topic_id
 from web.live.protocol import Filter
 from web.live.resume import Resumes, decoded
-from web.live.token import Token
+from web.live.token import ResumeToken
 
 log = structlog.get_logger()
 
@@ -88,7 +88,7 @@ class Hub:
         return self._admission.admitted(user)
 
     @asynccontextmanager
-    async def joined(self, wanted: Filter, since: Token | None) -> AsyncIterator[FrameQueue]:
+    async def joined(self, wanted: Filter, since: ResumeToken | None) -> AsyncIterator[FrameQueue]:
         """The frames of an admitted client. The first is a heartbeat, or a reset when it cannot resume from `since`."""
         assert self._fanout is not None
         reason = None if since is None else await self._resumes.obstacle(self._fanout, since, self._next_tick)
@@ -142,7 +142,7 @@ class Hub:
             failures += 1
             await asyncio.sleep(WHILE_AWAY.after(failures))
 
-    async def _adopt(self, opened: Log) -> Fanout:
+    async def _adopt(self, opened: EnrichedLog) -> Fanout:
         """Go on from the offsets that were read. In a log without them, begin with a new fan-out at the end."""
         fanout = self._fanout
         if fanout is not None and opened.topic == fanout.topic and opened.has(fanout.read):
@@ -161,7 +161,7 @@ class Hub:
         self._fanout = fanout
         return fanout
 
-    async def _follow(self, opened: Log, fanout: Fanout) -> None:
+    async def _follow(self, opened: EnrichedLog, fanout: Fanout) -> None:
         """Read records as they come. Raises Retryable when the brokers do not answer."""
         heard = self._now()
         while True:
@@ -177,7 +177,7 @@ class Hub:
                     raise Retryable("there are records that the consumer does not get")
                 heard = self._now()
 
-    async def _take(self, opened: Log, fanout: Fanout, most: int) -> int:
+    async def _take(self, opened: EnrichedLog, fanout: Fanout, most: int) -> int:
         """Read records into the fan-out; returns how many."""
         records = await opened.read(most)
         for record in records:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.reader import Offsets, Record, TopicReader, open_reader
+from signalflow.kafka.reader import KafkaRecord, Offsets, TopicReader, open_reader
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
@@ -16,7 +16,7 @@ OPEN_SECONDS = 10.0
 READ_MS = 500
 
 
-class Log:
+class EnrichedLog:
     """An open log. `first` and `end`: by partition, the first offset and the next to be written when it was opened."""
 
     def __init__(self, topic: UUID, reader: TopicReader, first: list[int], end: list[int]) -> None:
@@ -45,7 +45,7 @@ class Log:
         except TimeoutError as error:
             raise Retryable("the brokers do not say where the log ends") from error
 
-    async def read(self, most: int) -> list[Record]:
+    async def read(self, most: int) -> list[KafkaRecord]:
         """The next records, by offset within a partition; none when nothing came for READ_MS.
 
         Raises OffsetGone. Brokers that are away are no error: nothing comes.
@@ -58,7 +58,7 @@ def _in_order(offsets: Offsets) -> list[int]:
 
 
 @asynccontextmanager
-async def open_log(settings: Settings) -> AsyncIterator[Log]:
+async def open_log(settings: Settings) -> AsyncIterator[EnrichedLog]:
     """The enriched topic.
 
     Raises Retryable when Kafka is away, goes away inside the block, or has no such topic; Fatal when it refuses the
@@ -72,7 +72,7 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
             first, end = _in_order(await reader.begins()), _in_order(await reader.ends())
         if len(end) != settings.topic_partitions:
             raise Fatal(f"topic {topic} has {len(end)} partitions, the settings say {settings.topic_partitions}")
-        yield Log(id_, reader, first, end)
+        yield EnrichedLog(id_, reader, first, end)
 
 
 async def topic_id(settings: Settings) -> UUID:

@@ -3,7 +3,7 @@
 import re
 
 from web.live.protocol import Filter
-from web.live.records import Record
+from web.live.records import LiveRecord
 
 
 class Matcher:
@@ -23,7 +23,7 @@ class Matcher:
         alternatives = "|".join(sorted(map(re.escape, keywords), key=len, reverse=True))
         self._keywords = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)") if keywords else None
 
-    def __call__(self, record: Record) -> bool:
+    def __call__(self, record: LiveRecord) -> bool:
         post = record.post
         return (
             (not self._ids or post.id in self._ids)

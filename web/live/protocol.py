@@ -86,8 +86,6 @@ class Error(Struct, kw_only=True, frozen=True, tag_field="type", tag="error"):
     message: str
 
 
-Frame = Posts | Heartbeat | Reset | Error
-
 Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,32}\Z")]
 Keyword = Annotated[str, Meta(min_length=1, max_length=100)]
 

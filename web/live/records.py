@@ -11,7 +11,7 @@ from web.live.protocol import LivePost, encode_frame
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class LiveRecord:
     """An observation as clients get it, with its partition and offset, and with the values that filters compare.
 
     `subreddit` is in lower case. `words` holds the title and the keywords, case-folded, one per line. `text` is the
@@ -37,7 +37,7 @@ class Record:
         return self.post.observed_at
 
 
-def live_record(partition: int, offset: int, value: bytes) -> Record | None:
+def live_record(partition: int, offset: int, value: bytes) -> LiveRecord | None:
     """The record as clients get it; None for a backfill and for a late observation, which are no news.
 
     Raises Invalid when it cannot be decoded.
@@ -48,7 +48,7 @@ def live_record(partition: int, offset: int, value: bytes) -> Record | None:
     post = LivePost.of(enriched)
     words = "\n".join(" ".join(text.casefold().split()) for text in (post.title, *post.nlp.keywords))
     encoded = encode_frame(post)
-    return Record(partition, offset, post, post.subreddit.lower(), words, encoded.decode(), len(encoded))
+    return LiveRecord(partition, offset, post, post.subreddit.lower(), words, encoded.decode(), len(encoded))
 
 
 class Newest:
@@ -58,12 +58,12 @@ class Newest:
         self._most = most
         self._of: dict[str, tuple[int, datetime]] = {}
 
-    def is_stale(self, record: Record) -> bool:
+    def is_stale(self, record: LiveRecord) -> bool:
         """Whether an observation of the post that is at least as new precedes this record in the log."""
         known = self._of.get(record.id)
         return known is not None and known[0] < record.offset and known[1] >= record.observed_at
 
-    def note(self, record: Record) -> None:
+    def note(self, record: LiveRecord) -> None:
         """Remember a record that is not stale."""
         self._of.pop(record.id, None)
         self._of[record.id] = record.offset, record.observed_at
@@ -75,13 +75,13 @@ class Backlog:
     """Records that wait for one client: the newest of each post, in each partition by offset."""
 
     def __init__(self) -> None:
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, LiveRecord] = {}
         self.coalesced = 0
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: LiveRecord) -> None:
         """Append a record. It replaces an older record of the same post."""
         known = self._records.get(record.id)
         if known is not None:
@@ -92,9 +92,9 @@ class Backlog:
             del self._records[record.id]
         self._records[record.id] = record
 
-    def take(self, most: int, most_bytes: int) -> list[Record]:
+    def take(self, most: int, most_bytes: int) -> list[LiveRecord]:
         """Remove and return the first records: one at least, otherwise `most` and `most_bytes` at most."""
-        taken: list[Record] = []
+        taken: list[LiveRecord] = []
         for record in islice(self._records.values(), most):
             most_bytes -= record.size
             if taken and most_bytes < 0:
@@ -104,12 +104,12 @@ class Backlog:
             del self._records[record.id]
         return taken
 
-    def drain(self) -> list[Record]:
+    def drain(self) -> list[LiveRecord]:
         """Remove and return all records."""
         drained, self._records = list(self._records.values()), {}
         return drained
 
-    def keep(self, matches: Callable[[Record], bool]) -> int:
+    def keep(self, matches: Callable[[LiveRecord], bool]) -> int:
         """Remove the records that do not match; returns their number."""
         before = len(self._records)
         self._records = {id_: record for id_, record in self._records.items() if matches(record)}
@@ -128,11 +128,11 @@ class Tail:
 
     def __init__(self, offsets: list[int], most: int) -> None:
         self._most = max(most // len(offsets), 1)
-        self._records: list[deque[Record]] = [deque() for _ in offsets]
+        self._records: list[deque[LiveRecord]] = [deque() for _ in offsets]
         # The tail has all records from these offsets on.
         self.start = offsets.copy()
 
-    def add(self, record: Record) -> None:
+    def add(self, record: LiveRecord) -> None:
         """Append the next record of its partition."""
         records = self._records[record.partition]
         if len(records) >= self._most:
@@ -143,7 +143,7 @@ class Tail:
         """Whether the tail still has all records from these offsets on."""
         return all(offset >= start for offset, start in zip(since, self.start, strict=True))
 
-    def between(self, since: Sequence[int], until: Sequence[int]) -> Iterator[Record]:
+    def between(self, since: Sequence[int], until: Sequence[int]) -> Iterator[LiveRecord]:
         """The records from `since` to before `until`, in each partition by offset."""
         for records, first, end in zip(self._records, since, until, strict=True):
             yield from (record for record in records if first <= record.offset < end)

@@ -15,8 +15,8 @@ from web.live.fanout import MOST_POSTS_A_FRAME, Fanout
 from web.live.frame_queue import FrameQueue
 from web.live.kafka_log import open_log
 from web.live.protocol import ResetReason
-from web.live.records import Record, live_record
-from web.live.token import Token
+from web.live.records import LiveRecord, live_record
+from web.live.token import ResumeToken
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class TopicRecreated(OffsetGone):
 class MissedRecords(NamedTuple):
     """Some of the records that a client missed, and the next offsets that will be read."""
 
-    records: list[Record]
+    records: list[LiveRecord]
     offsets: list[int]
 
 
@@ -47,7 +47,7 @@ class Resumes:
         self._at_once = asyncio.Semaphore(RESUMES_AT_ONCE)
 
     async def obstacle(
-        self, fanout: Fanout, since: Token, next_tick: Callable[[], Awaitable[None]]
+        self, fanout: Fanout, since: ResumeToken, next_tick: Callable[[], Awaitable[None]]
     ) -> ResetReason | None:
         """Why a client cannot resume from its token; None when it can, as far as can be told without Kafka."""
         if since.topic != fanout.topic or len(since.offsets) != len(fanout.told):
@@ -132,7 +132,7 @@ async def missed_records(
             yield MissedRecords(found, [min(offset, end) for offset, end in zip(offsets, until, strict=True)])
 
 
-def decoded(partition: int, offset: int, value: bytes | None) -> Record | None:
+def decoded(partition: int, offset: int, value: bytes | None) -> LiveRecord | None:
     """As `live_record`, but a record that cannot be decoded is logged, and no client gets it."""
     try:
         return None if value is None else live_record(partition, offset, value)

@@ -18,7 +18,7 @@ _LARGEST_OFFSET = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Token:
+class ResumeToken:
     """Where a client resumes. `offsets` has the next offset of each partition."""
 
     topic: UUID
@@ -37,7 +37,7 @@ def encode_token(topic: UUID, offsets: Sequence[int]) -> str:
     return base64.urlsafe_b64encode(plain).rstrip(b"=").decode()
 
 
-def decode_token(text: str) -> Token:
+def decode_token(text: str) -> ResumeToken:
     """The token that was encoded. Raises Invalid for any other text."""
     malformed = Invalid("not a resume token of this API", "since")
     if len(text) > MOST_CHARACTERS:
@@ -55,7 +55,7 @@ def decode_token(text: str) -> Token:
         if not byte & 0x80:
             offsets.append(value)
             value = shift = 0
-    token = Token(UUID(bytes=plain[1:_HEAD]), tuple(offsets))
+    token = ResumeToken(UUID(bytes=plain[1:_HEAD]), tuple(offsets))
     # A token has only one text: it is not cut off, has no padding inside, and no number has more bytes than it needs.
     if shift or max(offsets) > _LARGEST_OFFSET or encode_token(token.topic, token.offsets) != text:
         raise malformed

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from signalflow.storage.workers import Worker
+from signalflow.storage.workers import WorkerRow
 from web.api.operations import schemas
 from web.api.operations.collect import flow, shown, spent
 from web.worker_client import Scraped
@@ -37,7 +37,7 @@ signalflow_visible_seconds_sum 50.0
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def worker(**changes: Any) -> Worker:
+def worker(**changes: Any) -> WorkerRow:
     """A running worker with a fresh heartbeat."""
     fields = {
         "name": "worker-1",
@@ -50,7 +50,7 @@ def worker(**changes: Any) -> Worker:
         "heartbeat_at": NOW,
         "heartbeat_age": 1.0,
     }
-    return Worker(**{**fields, **changes})
+    return WorkerRow(**{**fields, **changes})
 
 
 def scrape(moment: float, enrich: float, **changes: Any) -> Scrape:

@@ -11,7 +11,7 @@ from signalflow.domain.words import LetterState, Stage
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import recent_replays
 from signalflow.storage.dead_letters import (
-    Filter,
+    LetterFilter,
     StoredLetter,
     find_letter,
     letter_counts,
@@ -79,7 +79,7 @@ async def list_letters(
 
     The pages that `next` leads to repeat no letter, and have every letter that existed at the first page.
     """
-    wanted = Filter(topic, stage, error_type, since, until, state)
+    wanted = LetterFilter(topic, stage, error_type, since, until, state)
     found = await letters_page(pool, wanted, before=_before(cursor), limit=page_size + 1, value_bytes=PREVIEW_BYTES)
     page = found[:page_size]
     following = str(page[-1].id) if len(found) > page_size else None

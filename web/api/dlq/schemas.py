@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from signalflow.dead_letters.replay import ReplayReport
 from signalflow.domain.words import LetterState, ReplayPolicy, Stage
 from signalflow.storage.dead_letter_replays import ReplayRecord
-from signalflow.storage.dead_letters import Filter, LetterCount, StoredLetter
+from signalflow.storage.dead_letters import LetterCount, LetterFilter, StoredLetter
 
 Encoding = Literal["text", "base64"]
 # Longer keys and header values are cut, because they are only shown.
@@ -165,9 +165,9 @@ class Chosen(BaseModel):
     since: AwareDatetime | None = Field(None, description="Failed at this time or later.")
     until: AwareDatetime | None = Field(None, description="Failed before this time.")
 
-    def as_filter(self) -> Filter:
+    def as_filter(self) -> LetterFilter:
         """The same for the storage."""
-        return Filter(self.topic, self.stage, self.error_type, self.since, self.until)
+        return LetterFilter(self.topic, self.stage, self.error_type, self.since, self.until)
 
 
 class ReplayMany(BaseModel):

@@ -8,10 +8,10 @@ from web.access import Principal, is_within, principal_of
 from web.api.live.transport import say_goodbye, send_frames
 from web.live.admission import NotAdmitted
 from web.live.frame_queue import Ending
-from web.live.frames import Outgoing, error_frame
+from web.live.frames import OutgoingFrame, error_frame
 from web.live.hub import Hub
 from web.live.protocol import Filter
-from web.live.token import Token
+from web.live.token import ResumeToken
 from web.problems import RETRY_LATER, refusal
 from web.services import services_of
 
@@ -30,7 +30,7 @@ class EventStream(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, request: Request, principal: Principal, wanted: Filter, since: Token | None) -> None:
+    def __init__(self, request: Request, principal: Principal, wanted: Filter, since: ResumeToken | None) -> None:
         super().__init__(headers=HEADERS)
         # A response without an end has no length.
         del self.headers["content-length"]
@@ -50,7 +50,7 @@ class EventStream(Response):
         async def body(content: bytes, *, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": content, "more_body": more})
 
-        async def send_frame(frame: Outgoing) -> None:
+        async def send_frame(frame: OutgoingFrame) -> None:
             await body(frame.event)
 
         async def disconnected() -> None:

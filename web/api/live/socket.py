@@ -9,10 +9,10 @@ from signalflow.errors import Invalid
 from web.access import SUBPROTOCOL, principal_of_socket
 from web.api.live.transport import say_goodbye, send_frames
 from web.live.frame_queue import Ending, FrameQueue
-from web.live.frames import Outgoing, error_frame
+from web.live.frames import OutgoingFrame, error_frame
 from web.live.hub import Hub
 from web.live.protocol import ErrorCode, Filter, decode_filter
-from web.live.token import Token
+from web.live.token import ResumeToken
 
 # RFC 6455 and the IANA registry: policy violation, service restart, try again later.
 CLOSE_CODES: dict[ErrorCode, int] = {"invalid": 1008, "flood": 1008, "expired": 1008, "restart": 1012, "slow": 1013}
@@ -23,11 +23,11 @@ BURST = 20
 MESSAGES_PER_SECOND = 2.0
 
 
-async def serve_socket(websocket: WebSocket, hub: Hub, wanted: Filter, since: Token | None) -> None:
+async def serve_socket(websocket: WebSocket, hub: Hub, wanted: Filter, since: ResumeToken | None) -> None:
     """Accept the socket, and serve it until it ends."""
     await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
 
-    async def send(frame: Outgoing) -> None:
+    async def send(frame: OutgoingFrame) -> None:
         await websocket.send({"type": "websocket.send", "text": frame.text})
 
     async def is_allowed() -> bool:
@@ -42,7 +42,7 @@ async def serve_socket(websocket: WebSocket, hub: Hub, wanted: Filter, since: To
         return
 
 
-async def _close(websocket: WebSocket, send: Callable[[Outgoing], Awaitable[None]], ending: Ending) -> None:
+async def _close(websocket: WebSocket, send: Callable[[OutgoingFrame], Awaitable[None]], ending: Ending) -> None:
     await send(error_frame(ending.code, ending.message))
     await websocket.close(CLOSE_CODES[ending.code], ending.code)
 

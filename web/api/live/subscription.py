@@ -11,7 +11,7 @@ from signalflow.settings import Settings
 from web.access import is_same_origin
 from web.api.live.schemas import ecma
 from web.live.protocol import Filter
-from web.live.token import MOST_CHARACTERS, Token, decode_token
+from web.live.token import MOST_CHARACTERS, ResumeToken, decode_token
 
 LISTS = ("subreddits", "keywords", "ids")
 SINGLE = ("trending", "min_score")
@@ -30,7 +30,7 @@ def filter_in(query: QueryParams) -> Filter:
         raise Invalid(str(error), named) from error
 
 
-def resume_token(connection: HTTPConnection) -> Token | None:
+def resume_token(connection: HTTPConnection) -> ResumeToken | None:
     """Where the client resumes.
 
     The header, which a reconnecting browser sends, is newer than the query. Raises Invalid.

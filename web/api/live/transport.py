@@ -6,14 +6,14 @@ from typing import Any
 
 from signalflow.errors import Retryable
 from web.live.frame_queue import Ending, FrameQueue
-from web.live.frames import Outgoing
+from web.live.frames import OutgoingFrame
 
 # A connection may outlive the token, session or key that opened it by this long.
 RECHECK_SECONDS = 15.0
 # A client that takes no frame within this time does not get the reason why its connection ends.
 GOODBYE_SECONDS = 1.0
 
-Send = Callable[[Outgoing], Awaitable[None]]
+Send = Callable[[OutgoingFrame], Awaitable[None]]
 
 
 async def send_frames(

@@ -15,7 +15,7 @@ from signalflow.settings import Settings
 from signalflow.storage.dead_letters import letter_counts
 from signalflow.storage.overview import database_status, first_open_gaps
 from signalflow.storage.pool import Pool
-from signalflow.storage.workers import Worker, live_workers
+from signalflow.storage.workers import WorkerRow, live_workers
 from web.api.operations import schemas
 from web.services import Services
 from web.worker_client import Scraped
@@ -37,7 +37,7 @@ async def collect(services: Services) -> schemas.Operations:
     pool = services.pool
     (workers, scrapes), letters, gaps, database, kafka = await asyncio.gather(
         _workers(services),
-        _part(lambda: _dead_letters(pool), schemas.DeadLetters),
+        _part(lambda: _dead_letters(pool), schemas.DeadLettersPart),
         _part(lambda: _gaps(pool), schemas.Gaps),
         _part(lambda: _database(pool), schemas.Database),
         _part(lambda: _kafka(services.settings), schemas.Kafka),
@@ -56,7 +56,7 @@ async def collect(services: Services) -> schemas.Operations:
 
 
 async def _workers(services: Services) -> tuple[schemas.Workers, Scrapes]:
-    seen: list[Worker] = []
+    seen: list[WorkerRow] = []
 
     async def rows() -> schemas.Workers:
         seen.extend(await live_workers(services.pool, SEEN_WITHIN))
@@ -73,14 +73,14 @@ async def _workers(services: Services) -> tuple[schemas.Workers, Scrapes]:
     return workers, scrapes
 
 
-async def _dead_letters(pool: Pool) -> schemas.DeadLetters:
+async def _dead_letters(pool: Pool) -> schemas.DeadLettersPart:
     counts: Counter[str] = Counter()
     oldest = []
     for count in await letter_counts(pool):
         counts[count.state] += count.letters
         if count.state == "dead":
             oldest.append(count.oldest)
-    return schemas.DeadLetters(available=True, counts=dict(counts), oldest_dead=min(oldest, default=None))
+    return schemas.DeadLettersPart(available=True, counts=dict(counts), oldest_dead=min(oldest, default=None))
 
 
 async def _gaps(pool: Pool) -> schemas.Gaps:
@@ -126,7 +126,7 @@ async def _part(ask: Callable[[], Awaitable[P]], kind: type[P]) -> P:
         return kind(available=False, reason=f"no answer within {PART_SECONDS:g} s")
 
 
-def shown(worker: Worker, scraped: Scraped) -> schemas.WorkerOut:
+def shown(worker: WorkerRow, scraped: Scraped) -> schemas.WorkerOut:
     """The worker as the API shows it."""
     now, before = scraped
     if isinstance(now, Scrape):

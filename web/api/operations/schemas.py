@@ -69,7 +69,7 @@ class Budget(Part):
     requests_total: dict[str, float] = Field({}, description="Requests since the worker started, by outcome.")
 
 
-class DeadLetters(Part):
+class DeadLettersPart(Part):
     """Dead letters by state."""
 
     counts: dict[str, int] = Field(
@@ -121,7 +121,7 @@ class Operations(BaseModel):
     workers: Workers
     flow: Flow
     budget: Budget
-    dead_letters: DeadLetters
+    dead_letters: DeadLettersPart
     gaps: Gaps
     database: Database
     kafka: Kafka

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from signalflow.events import Enriched, Source, TextFeatures, encode
-from web.live.records import Record, live_record
+from web.live.records import LiveRecord, live_record
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def enriched(post_id: str = "abc", seconds: float = 0, **fields: object) -> Enri
     return Enriched(**(values | fields))  # type: ignore[arg-type]
 
 
-def record(partition: int, offset: int, post_id: str = "abc", seconds: float = 0, **fields: object) -> Record:
+def record(partition: int, offset: int, post_id: str = "abc", seconds: float = 0, **fields: object) -> LiveRecord:
     """The record of an observation, with its partition and offset."""
     made = live_record(partition, offset, encode(enriched(post_id, seconds, **fields)))
     assert made is not None

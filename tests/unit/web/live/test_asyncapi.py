@@ -15,7 +15,7 @@ from tests.unit.web.live.records import EPOCH, enriched, record
 from web.api.live.asyncapi import document
 from web.live.clients import Limits
 from web.live.fanout import Fanout
-from web.live.frames import Outgoing, error_frame
+from web.live.frames import OutgoingFrame, error_frame
 from web.live.protocol import Filter, encode_frame
 
 DOCUMENT = document(Settings(topic_prefix="here-"))
@@ -26,7 +26,7 @@ def validator(name: str) -> Any:
     return jsonschema_rs.validator_for(payload | {"components": DOCUMENT["components"]}, validate_formats=True)
 
 
-def frames() -> dict[str, Outgoing]:
+def frames() -> dict[str, OutgoingFrame]:
     state = Fanout(UUID(int=1), [0], Limits(10, 10, 10), 10)
     client = state.join(Filter(), 0.0)
     client.ready = True

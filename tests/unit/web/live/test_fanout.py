@@ -15,10 +15,10 @@ from tests.unit.web.live.records import EPOCH, enriched, record
 from web.live import fanout as module
 from web.live.clients import Client, Limits
 from web.live.fanout import Fanout
-from web.live.frames import Outgoing
+from web.live.frames import OutgoingFrame
 from web.live.matching import Matcher
 from web.live.protocol import Filter
-from web.live.records import Backlog, Newest, Record, live_record
+from web.live.records import Backlog, LiveRecord, Newest, live_record
 from web.live.token import decode_token
 
 TOPIC = UUID(int=7)
@@ -35,16 +35,16 @@ def ready(state: Fanout, filter_: Filter | None = None, since: list[int] | None 
     return client
 
 
-def posts(frame: Outgoing) -> list[dict[str, Any]]:
+def posts(frame: OutgoingFrame) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(frame.text)["posts"]
     return found
 
 
-def frames_of(state: Fanout, client: Client, now: float = 1.0) -> list[Outgoing]:
+def frames_of(state: Fanout, client: Client, now: float = 1.0) -> list[OutgoingFrame]:
     return [frame for receiver, frame in state.tick(now).frames if receiver is client]
 
 
-def take(state: Fanout, *records: Record) -> None:
+def take(state: Fanout, *records: LiveRecord) -> None:
     for each in records:
         state.take(each.partition, each.offset, each)
 
@@ -232,7 +232,7 @@ class Reader:
     token: tuple[int, ...] | None = None
     begin: tuple[int, ...] = ()
     until: list[int] = field(default_factory=list)
-    queue: list[Outgoing] = field(default_factory=list)
+    queue: list[OutgoingFrame] = field(default_factory=list)
     seen: dict[str, datetime] = field(default_factory=dict)
     seen_here: dict[str, datetime] = field(default_factory=dict)
 
@@ -241,7 +241,7 @@ class World:
     """A log, a process that fans it out, and readers that come and go. `strict`: no observation was redelivered."""
 
     def __init__(self, filters: list[Filter], tail: int) -> None:
-        self.log: list[list[Record]] = [[] for _ in range(PARTITIONS)]
+        self.log: list[list[LiveRecord]] = [[] for _ in range(PARTITIONS)]
         self.state = Fanout(TOPIC, [0] * PARTITIONS, Limits(10**6, 10**6, 10**6), tail)
         self.readers = [Reader(filter_) for filter_ in filters]
         self.strict = True
@@ -428,7 +428,7 @@ def test_a_backlog_leaves_in_the_order_of_offsets_and_keeps_the_newest(
     for offset, (post_id, seconds) in enumerate(observed):
         backlog.add(record(0, offset, post_id, seconds))
     newest = {post_id: max(s for other, s in observed if other == post_id) for post_id, _ in observed}
-    taken: list[Record] = []
+    taken: list[LiveRecord] = []
     while backlog:
         low = backlog.low_water([len(observed)])
         taken += backlog.take(most, 10**6)

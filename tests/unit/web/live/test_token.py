@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signalflow.errors import Invalid
-from web.live.token import Token, decode_token, encode_token
+from web.live.token import ResumeToken, decode_token, encode_token
 
 TOPIC = UUID("12345678-1234-5678-1234-567812345678")
 OFFSETS = st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=64)
@@ -16,7 +16,7 @@ OFFSETS = st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=64)
 
 @given(st.uuids(), OFFSETS)
 def test_a_token_decodes_to_the_offsets_it_was_made_of(topic: UUID, offsets: list[int]) -> None:
-    assert decode_token(encode_token(topic, offsets)) == Token(topic, tuple(offsets))
+    assert decode_token(encode_token(topic, offsets)) == ResumeToken(topic, tuple(offsets))
 
 
 @given(st.uuids(), OFFSETS, st.data())
