@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
+from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 from signalflow.settings import Settings
 from tests.waiting import until
@@ -26,7 +27,7 @@ async def test_each_reason_for_a_stale_stream_is_logged_once(monkeypatch: pytest
         yield
 
     monkeypatch.setattr("web.live.hub.open_log", failing)
-    monkeypatch.setattr("web.live.hub.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("web.live.hub.WHILE_AWAY", Backoff(first=0, most=0))
     with capture_logs() as logged:
         async with Hub(Settings()).running():
             await until(lambda: not failures, "all failures")
