@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Literal
 
 import structlog
@@ -85,7 +84,7 @@ async def plan(pool: Pool, settings: Settings, request: ReplayRequest) -> list[i
         pool,
         request.wanted,
         only=request.only,
-        topics=TopicNames.of(settings).replayable,
+        topics=TopicNames.of(settings).next_topic,
         max_attempts=settings.dlq_max_attempts,
         limit=request.most,
     )
@@ -217,9 +216,9 @@ async def settle(pool: Pool, settings: Settings) -> None:
     those ends.
     """
     names = TopicNames.of(settings)
-    next_topic = dict(pairwise(names.consumed))
+    next_topic = names.next_topic
     # A letter passes each topic at most once.
-    for _ in names.consumed:
+    for _ in range(len(next_topic) + 1):
         watched = await watched_partitions(pool)
         if not watched:
             return

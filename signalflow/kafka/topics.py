@@ -47,14 +47,17 @@ class TopicNames:
         )
 
     @property
-    def consumed(self) -> tuple[str, ...]:
-        """The topics that agents read, in the order in which a record passes them."""
-        return self.posts_raw, self.posts_enriched, self.posts_dlq
+    def next_topic(self) -> dict[str, str]:
+        """The topics to which dead letters are sent back, each with the topic in which its agent's results appear."""
+        return {
+            self.posts_raw: self.posts_enriched,
+            self.posts_enriched: self.posts_dlq,
+        }
 
     @property
-    def replayable(self) -> tuple[str, ...]:
-        """The topics to which dead letters are sent back: those whose agents send dead letters."""
-        return tuple(topic for topic in self.consumed if topic != self.posts_dlq)
+    def consumed(self) -> frozenset[str]:
+        """The topics that agents read."""
+        return frozenset({*self.next_topic, self.posts_dlq})
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:

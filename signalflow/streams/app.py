@@ -56,7 +56,7 @@ AppT = TypeVar("AppT", bound=Application)
 
 def source_topics(settings: Settings) -> frozenset[str]:
     """The topics that agents read."""
-    return frozenset(TopicNames.of(settings).consumed)
+    return TopicNames.of(settings).consumed
 
 
 def queue_runs(settings: Settings) -> int:
