@@ -11,9 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from signalflow.clock import utcnow
+from signalflow.domain.words import KeyScope, Role
 from signalflow.storage.accounts import disable_user
-from signalflow.storage.api_keys import Scope, add_key, identity_of_key, key_prefix, list_keys, new_key, revoke_key
-from signalflow.storage.sessions import Role
+from signalflow.storage.api_keys import add_key, identity_of_key, key_prefix, list_keys, new_key, revoke_key
 from tests.api_clients import bearer
 from tests.integration.accounts_api import authorized, client_of, make_user, running, settings_of
 from web.services import services_of
@@ -33,7 +33,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-async def make_key(pool: asyncpg.Pool, role: Role, *scopes: Scope, days: float = 1) -> str:
+async def make_key(pool: asyncpg.Pool, role: Role, *scopes: KeyScope, days: float = 1) -> str:
     key, now = new_key(), utcnow()
     await add_key(
         pool,
@@ -68,7 +68,7 @@ ASKED = {
     ],
 )
 async def test_a_key_can_do_what_its_scopes_and_its_users_role_both_allow(
-    client: httpx.AsyncClient, database_pool: asyncpg.Pool, role: Role, scopes: tuple[Scope, ...], allowed: set[str]
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool, role: Role, scopes: tuple[KeyScope, ...], allowed: set[str]
 ) -> None:
     headers = authorized(await make_key(database_pool, role, *scopes))
     answers = {name: (await client.request(*asked, headers=headers)).status_code for name, asked in ASKED.items()}
