@@ -17,8 +17,8 @@ BATCH = 100
 SHORTEST_REPEAT = 180.0
 # A post whose score no longer changes reaches the value 1 after half a day (720 minutes): it may have been deleted.
 FLOOR_PER_MINUTE = 1.0 / 720.0
-# Change of the score per minute that is expected of a young post, whatever its velocity. It fades with the age
-# of the post and with each refresh.
+# Change of the score per minute that every young post may begin to show. It fades with the age of the post and with
+# each refresh.
 PRIOR_PER_MINUTE = 0.1
 PRIOR_AGE_MINUTES = 120.0
 # Factor by which the threshold rises or falls after a batch.

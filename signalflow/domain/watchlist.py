@@ -100,7 +100,7 @@ class Group:
     def rate_upper(self) -> float:
         """Upper bound of new posts per second: the estimate plus two standard deviations.
 
-        The deviation is that of a Poisson count over the estimate's time constant.
+        The standard deviation is computed for a Poisson count over the time constant of the estimate.
         """
         return self.rate + 2.0 * math.sqrt(self.rate / RATE_MEMORY_UP)
 

@@ -136,7 +136,7 @@ class Hub:
             except (Retryable, Fatal) as error:
                 self._stay_stale(error)
             except Exception as error:
-                # Whatever it was: without this task the stream would be silent for ever.
+                # Go on after any error: without this task the stream would be silent for ever.
                 log.exception("live_reader_failed")
                 self._stay_stale(error)
             failures += 1

@@ -11,7 +11,7 @@ NO_CONTENT_HEADERS = ("content-length", "content-type")
 class HeadAsGet:
     """ASGI middleware: HEAD is routed as GET, and its body is dropped.
 
-    Outside of compression, so the headers are those of GET.
+    Outside of compression, so the headers are the same as for GET.
 
     HEAD is not allowed on the paths `but`, where GET changes something.
     """

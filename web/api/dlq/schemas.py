@@ -77,7 +77,7 @@ class LetterOut(BaseModel):
     reason: str | None
     key: Bytes | None
     value: Bytes | None
-    headers: list[HeaderOut] = Field(description="Those of the original record.")
+    headers: list[HeaderOut] = Field(description="Headers of the original record.")
 
     @classmethod
     def of(cls, letter: StoredLetter) -> "LetterOut":
