@@ -19,12 +19,11 @@ from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.limit import OpenOffsets
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.admin import create_topics
+from signalflow.kafka.admin import prepare_topics
 from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.kafka.producer import ConfirmedProducer
 from signalflow.kafka.publisher import Publisher
-from signalflow.kafka.topic_ids import topic_ids as topic_ids_of
-from signalflow.kafka.topics import TopicNames, topic_specs
+from signalflow.kafka.topics import TopicNames
 from signalflow.logs import configure_logging
 from signalflow.settings import Settings, get_settings
 from signalflow.storage.dead_letters import open_offsets
@@ -77,8 +76,9 @@ class Worker(Application):
         await super().on_start()
 
     async def _make_ready(self) -> None:
-        settings, name = self.settings, self.workspace.name
+        name = self.workspace.name
         topic_ids = await self._once_kafka_answers(self._prepare_topics)
+        settings = self.settings
         pool = await create_pool(settings, application_name=f"signalflow {name}")
         await _check_schema_if_reachable(pool)
         producer = ConfirmedProducer(settings, f"{settings.app_id}-{name}")
@@ -96,15 +96,23 @@ class Worker(Application):
         )
 
     async def _prepare_topics(self) -> dict[str, UUID]:
-        """Create missing topics, and make local state fit them; returns the topics' ids.
+        """Create missing topics, check their properties, and make local state fit them; returns the topics' ids.
 
-        Raises Retryable while Kafka is away.
+        Raises Fatal when a topic breaks a promise, Retryable while Kafka is away.
         """
-        created = await create_topics(self.settings)
-        if created:
-            log.info("topics_created", topics=created)
+        prepared = await prepare_topics(self.settings)
+        if prepared.created:
+            log.info("topics_created", topics=prepared.created)
+        for difference in prepared.warnings:
+            log.warning("topic_differs", topic=difference.topic, difference=str(difference), change=difference.change)
+        count = prepared.topics[TopicNames.of(self.settings).posts_raw].partitions
+        if count != self.settings.topic_partitions:
+            log.warning("more_partitions_than_set", partitions=count, setting=self.settings.topic_partitions)
+            self.use_partitions(count)
+        if prepared.extended:
+            log.warning("partitions_added", topics=prepared.extended, partitions=count)
         await fit_to_changelog(self.settings, self.workspace)
-        return await topic_ids_of(self.settings, (spec.name for spec in topic_specs(self.settings)))
+        return {name: topic.id for name, topic in prepared.topics.items()}
 
     async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Do this work. Try again while Kafka is away: nobody may be there to restart the worker."""

@@ -46,7 +46,7 @@ class Settings(DatabaseSettings, KafkaSettings):
         12,
         ge=1,
         le=512,
-        description="Partitions of every topic but the leader's, which has one; as many workers can share the load.",
+        description="Partitions of new topics, except the leader's, which has one; as many workers can share the load.",
     )
     topic_replication: int = Field(
         1, ge=1, le=9, description="Replication factor of every topic; 3 in production (min ISR 2)."

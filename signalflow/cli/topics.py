@@ -1,12 +1,17 @@
-"""`signalflow topics`: create the topics, or show them."""
+"""`signalflow topics`: create the topics, show them, check their properties, or change them."""
 
 import asyncio
 import json
 import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from signalflow.cli.options import JsonFlag
+
+if TYPE_CHECKING:
+    from signalflow.kafka.topic_check import Difference
 
 
 def _quiet() -> None:
@@ -16,10 +21,22 @@ def _quiet() -> None:
     quiet_libraries(logging.CRITICAL)
 
 
+def _described(difference: "Difference") -> str:
+    """One line: what is different, what to do, and which promise it breaks."""
+    todo = "change it by hand" if difference.change == "by hand" else "`signalflow topics apply` changes it"
+    return f"{difference}; {todo}" + (f"; it breaks a promise: {difference.breaks}" if difference.breaks else "")
+
+
+def _as_data(found: list["Difference"]) -> list[dict[str, Any]]:
+    return [asdict(difference) for difference in found]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     topics = typer.Typer(
-        no_args_is_help=True, help="Create the topics on Kafka, or show what is there.", callback=_quiet
+        no_args_is_help=True,
+        help="Create the topics on Kafka, show what is there, or make it what it must be.",
+        callback=_quiet,
     )
 
     @topics.command()
@@ -50,6 +67,38 @@ def register(app: typer.Typer) -> None:
             for row in rows:
                 print(f"{row['topic']:45} {row['partitions'] or 'missing'}")
         if len(found) < len(rows):
+            raise typer.Exit(1)
+
+    @topics.command()
+    def check(as_json: JsonFlag = False) -> None:
+        """Compare the topics' properties with what they must be; change nothing. Exit status 1 when they differ."""
+        from signalflow.cli.installation import installation_settings
+        from signalflow.kafka.admin import check_topics
+
+        found = asyncio.run(check_topics(installation_settings()))
+        if as_json:
+            print(json.dumps({"differences": _as_data(found)}))
+        else:
+            print("\n".join(map(_described, found)) or "all topics are as they must be")
+        if found:
+            raise typer.Exit(1)
+
+    @topics.command()
+    def apply(as_json: JsonFlag = False) -> None:
+        """Create missing topics, add missing partitions, set properties. Exit status 1 when something is left to do.
+
+        A key whose partition changes has no known velocity until its second observation.
+        """
+        from signalflow.cli.installation import installation_settings
+        from signalflow.kafka.admin import apply_topics
+
+        changed, left = asyncio.run(apply_topics(installation_settings()))
+        if as_json:
+            print(json.dumps({"changed": _as_data(changed), "left": _as_data(left)}))
+        else:
+            lines = [f"changed: {difference}" for difference in changed] + [_described(item) for item in left]
+            print("\n".join(lines) or "all topics are as they must be")
+        if left:
             raise typer.Exit(1)
 
     app.add_typer(topics, name="topics")

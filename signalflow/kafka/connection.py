@@ -5,7 +5,10 @@ import ssl
 from typing import Any
 
 from signalflow.errors import Fatal
+from signalflow.kafka.no_topic_creation import create_no_topics
 from signalflow.settings import Settings
+
+create_no_topics()
 
 # aiokafka logs every request at DEBUG, also the request that carries the password.
 logging.getLogger("aiokafka.conn").addFilter(lambda record: record.levelno > logging.DEBUG)

@@ -1,15 +1,19 @@
-"""The ids that brokers give to topics. A topic that is deleted and created again has another id under the same name.
+"""What brokers know of a topic: its id, its partitions and their copies.
+
+A topic that is deleted and created again has another id under the same name.
 
 aiokafka 0.14 speaks the metadata request up to version 5; ids came with version 10 (KIP-516, Kafka 2.8). This module
 implements version 12 (https://kafka.apache.org/protocol#The_Messages_Metadata) with aiokafka's types.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 from uuid import UUID
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -115,14 +119,40 @@ def substitute_id(topic: str) -> UUID:
     return UUID(bytes=hashlib.md5(topic.encode(), usedforsecurity=False).digest())
 
 
+@dataclass(frozen=True)
+class FoundTopic:
+    """A topic on the brokers. `copies`: how many replicas each partition has; the fewest, where partitions differ."""
+
+    id: UUID
+    partitions: int
+    copies: int
+
+
 async def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, UUID]:
-    """The ids of the topics that exist, by name.
+    """The ids of the topics that exist, by name. Raises like `found_topics`."""
+    return {name: found.id for name, found in (await found_topics(settings, names)).items()}
+
+
+async def found_topics(settings: Settings, names: Iterable[str]) -> dict[str, FoundTopic]:
+    """The topics that exist, by name. Asking creates none.
 
     Raises Retryable when Kafka is away or older than 3.1, Fatal when it refuses the connection settings.
     """
     async with admin_client(settings) as admin:
-        try:
-            answer = await admin._send_request(_MetadataRequest(list(names)))
-        except NotImplementedError as error:
-            raise Retryable(f"Kafka at {settings.kafka} is older than 3.1 and tells no topic ids") from error
-    return {topic: topic_id for code, topic, topic_id, *_ in answer.topics if code == 0}
+        return await describe(admin, names)
+
+
+async def describe(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, FoundTopic]:
+    """`found_topics` with a client that is connected. Raises Retryable when Kafka is older than 3.1."""
+    try:
+        answer = await admin._send_request(_MetadataRequest(list(names)))
+    except NotImplementedError as error:
+        raise Retryable("Kafka is older than 3.1 and tells no topic ids") from error
+    return {
+        topic: _found(topic_id, partitions) for code, topic, topic_id, _, partitions, *_ in answer.topics if not code
+    }
+
+
+def _found(topic_id: UUID, partitions: Sequence[tuple[Any, ...]]) -> FoundTopic:
+    """A topic of the metadata response. The replicas are the fifth field of a partition."""
+    return FoundTopic(topic_id, len(partitions), min((len(partition[4]) for partition in partitions), default=0))

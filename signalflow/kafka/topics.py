@@ -1,6 +1,7 @@
 """The names of all topics, and their properties."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from signalflow.settings import Settings
 
@@ -12,14 +13,22 @@ _HOUR_MS = 3600 * 1000
 MAX_MESSAGE_BYTES = 1 << 20
 
 
+Role = Literal["source", "changelog", "other"]
+
+
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic as it must be on the brokers."""
+    """A topic as it must be on the brokers.
+
+    Agents read a `source`, and a table is restored from a `changelog`. Topics of these two roles share their partition
+    numbers: what concerns one key is in partitions of one number.
+    """
 
     name: str
     partitions: int
     replication: int
     config: dict[str, str] = field(default_factory=dict)
+    role: Role = "other"
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,15 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     Topics that agents read are never compacted: the contiguity guard needs offsets without holes.
     """
 
-    def topic(name: str, partitions: int = settings.topic_partitions, **config: int | str) -> TopicSpec:
+    def topic(
+        name: str, role: Role = "other", partitions: int = settings.topic_partitions, **config: int | str
+    ) -> TopicSpec:
         merged = {
             "min.insync.replicas": settings.min_insync_replicas,
             "max.message.bytes": MAX_MESSAGE_BYTES,
             "cleanup.policy": "delete",
             "retention.ms": 3 * _DAY_MS,
+            "retention.bytes": -1,
             # The brokers' time: producers' clocks may be wrong, and times in the log are compared.
             "message.timestamp.type": "LogAppendTime",
         } | {key.replace("_", "."): value for key, value in config.items()}
@@ -80,17 +92,19 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             partitions,
             settings.topic_replication,
             {key: str(value) for key, value in merged.items()},
+            role,
         )
 
     names = TopicNames.of(settings)
     return [
-        topic(names.posts_raw),
+        topic(names.posts_raw, "source"),
         topic(names.comments_raw),
-        topic(names.posts_enriched),
+        topic(names.posts_enriched, "source"),
         # A dead letter holds the whole record that failed and headers that say why; twice the size is always enough.
-        topic(names.posts_dlq, max_message_bytes=2 * MAX_MESSAGE_BYTES, retention_ms=14 * _DAY_MS),
+        topic(names.posts_dlq, "source", max_message_bytes=2 * MAX_MESSAGE_BYTES, retention_ms=14 * _DAY_MS),
         topic(
             names.post_state_changelog,
+            "changelog",
             cleanup_policy="compact",
             retention_ms=-1,
             # Recovery merges what two workers wrote to one key, so compaction must leave both writes for a while.

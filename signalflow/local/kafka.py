@@ -57,7 +57,8 @@ class EmbeddedKafka:
 
     `broker_ports` has one port a broker (one or three), `controller_ports` as many. `relayed`, if given, has for each
     broker the port of a second listener, and the port of the proxy that clients of this listener are sent to.
-    `security`, for a cluster of one broker, adds listeners with TLS or SASL.
+    `security`, for a cluster of one broker, adds listeners with TLS or SASL. `options` are properties of the brokers
+    that replace ours.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class EmbeddedKafka:
         controller_ports: Sequence[int],
         relayed: Sequence[tuple[int, int]] = (),
         security: Security | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         if len(broker_ports) not in (1, 3) or len(controller_ports) != len(broker_ports):
             raise ValueError("a local cluster has one broker or three, each with a controller port")
@@ -77,6 +79,7 @@ class EmbeddedKafka:
         self.controller_ports = tuple(controller_ports)
         self.relayed = tuple(relayed)
         self._security = security or Security({}, {}, ())
+        self._options = dict(options or {})
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._preparing = Lock()
 
@@ -265,6 +268,7 @@ class EmbeddedKafka:
             "log.index.size.max.bytes": 1 << 20,
         }
         options |= self._security.options
+        options |= self._options
         return "".join(f"{name}={value}\n" for name, value in options.items())
 
 

@@ -46,6 +46,13 @@ class Application(faust.App):
         )
         return transport
 
+    def use_partitions(self, count: int) -> None:
+        """Take this number of partitions for that of the topics that share their partition numbers."""
+        self.settings = self.settings.model_copy(update={"topic_partitions": count})
+        self.conf.topic_partitions, self.conf.stream_buffer_maxsize = count, queue_runs(self.settings)
+        for table in self.tables.values():
+            table.partitions = table.changelog_topic.partitions = count
+
     async def on_started(self) -> None:
         quiet_libraries()
         await super().on_started()

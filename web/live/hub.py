@@ -17,7 +17,7 @@ from web.live.admission import Admission, NotAdmitted
 from web.live.clients import Client, Limits
 from web.live.fanout import MOST_POSTS_A_FRAME, Fanout
 from web.live.frame_queue import Ending, FrameQueue
-from web.live.kafka_log import EnrichedLog, open_log, topic_id
+from web.live.kafka_log import EnrichedLog, open_log, topic_now
 from web.live.protocol import Filter
 from web.live.resume import Resumes, decoded
 from web.live.token import ResumeToken
@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 # After this long without a record, the hub asks the brokers whether they are there and still have the same topic.
 PROBE_SECONDS = 2.0
+# While records come, it asks this often whether the topic is the same and has no more partitions.
+TOPIC_CHECK_SECONDS = 30.0
 # Without news the hub ticks this often: for heartbeats, and to find clients that stall.
 IDLE_SECONDS = 0.25
 # Clients get this long to read why their connection ends.
@@ -163,19 +165,29 @@ class Hub:
 
     async def _follow(self, opened: EnrichedLog, fanout: Fanout) -> None:
         """Read records as they come. Raises Retryable when the brokers do not answer."""
-        heard = self._now()
+        heard = checked = self._now()
         while True:
             while not fanout.room:
                 await self._next_tick()
+            if self._now() - checked > TOPIC_CHECK_SECONDS:
+                await self._check_topic(fanout)
+                checked = self._now()
             if await self._take(opened, fanout, fanout.room):
                 heard = self._now()
                 self._news.set()
             elif self._now() - heard > PROBE_SECONDS:
-                if await topic_id(self._settings) != fanout.topic:
-                    raise OffsetGone("the topic was made anew")
+                await self._check_topic(fanout)
                 if await opened.ends() != fanout.read and not await self._take(opened, fanout, fanout.room):
                     raise Retryable("there are records that the consumer does not get")
                 heard = self._now()
+
+    async def _check_topic(self, fanout: Fanout) -> None:
+        """Raises OffsetGone when the topic is another one or has more partitions, Retryable without an answer."""
+        topic = await topic_now(self._settings)
+        if topic.id != fanout.topic:
+            raise OffsetGone("the topic was made anew")
+        if topic.partitions != len(fanout.read):
+            raise OffsetGone(f"the topic has {topic.partitions} partitions now")
 
     async def _take(self, opened: EnrichedLog, fanout: Fanout, most: int) -> int:
         """Read records into the fan-out; returns how many."""

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from signalflow.errors import Fatal, Retryable
+from signalflow.errors import Retryable
 from signalflow.kafka.reader import KafkaRecord, Offsets, TopicReader, open_reader
-from signalflow.kafka.topic_ids import topic_ids
+from signalflow.kafka.topic_ids import FoundTopic, found_topics
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 
@@ -26,8 +26,10 @@ class EnrichedLog:
         self._reader = reader
 
     def has(self, offsets: Sequence[int]) -> bool:
-        """Whether reading can go on from these offsets, one of each partition."""
-        return all(first <= offset <= end for first, offset, end in zip(self.first, offsets, self.end, strict=True))
+        """Whether reading can go on from these offsets, one of each partition, and no partition was added."""
+        return len(offsets) == len(self.end) and all(
+            first <= offset <= end for first, offset, end in zip(self.first, offsets, self.end, strict=True)
+        )
 
     def seek(self, offsets: Sequence[int]) -> None:
         """Read from these offsets on, one of each partition."""
@@ -62,27 +64,25 @@ async def open_log(settings: Settings) -> AsyncIterator[EnrichedLog]:
     """The enriched topic.
 
     Raises Retryable when Kafka is away, goes away inside the block, or has no such topic; Fatal when it refuses the
-    connection settings, or the topic has another number of partitions than the settings say.
+    connection settings.
     """
     topic = TopicNames.of(settings).posts_enriched
-    id_ = await topic_id(settings)
+    id_ = (await topic_now(settings)).id
     # Metadata are refreshed every 30 s, so that a partition that moved to another broker is found soon.
     async with open_reader(settings, topic, client_id="signalflow-live", metadata_max_age_ms=30_000) as reader:
         async with asyncio.timeout(OPEN_SECONDS):
             first, end = _in_order(await reader.begins()), _in_order(await reader.ends())
-        if len(end) != settings.topic_partitions:
-            raise Fatal(f"topic {topic} has {len(end)} partitions, the settings say {settings.topic_partitions}")
         yield EnrichedLog(id_, reader, first, end)
 
 
-async def topic_id(settings: Settings) -> UUID:
-    """The id of the enriched topic. Raises Retryable when Kafka is away, or has no such topic."""
+async def topic_now(settings: Settings) -> FoundTopic:
+    """The enriched topic as the brokers have it. Raises Retryable when Kafka is away, or has no such topic."""
     topic = TopicNames.of(settings).posts_enriched
     try:
         async with asyncio.timeout(OPEN_SECONDS):
-            ids = await topic_ids(settings, [topic])
+            found = await found_topics(settings, [topic])
     except TimeoutError as error:
         raise Retryable(f"Kafka at {settings.kafka} does not answer") from error
-    if topic not in ids:
+    if topic not in found:
         raise Retryable(f"there is no topic {topic} yet")
-    return ids[topic]
+    return found[topic]

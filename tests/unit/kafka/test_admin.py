@@ -22,7 +22,7 @@ class _GoesAway:
     async def start(self) -> None:
         """A broker answers."""
 
-    async def describe_topics(self, names: list[str]) -> Any:
+    async def _send_request(self, request: Any) -> Any:
         """And is gone."""
         raise NodeNotReadyError("Attempt to send a request to node which is not ready")
 

@@ -1,0 +1,86 @@
+"""How topics on the brokers differ from what they must be."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from signalflow.errors import Fatal
+from signalflow.kafka.topic_check import Difference, check_partitions, differences
+from signalflow.kafka.topic_ids import FoundTopic
+from signalflow.kafka.topics import TopicSpec, topic_specs
+from signalflow.settings import Settings
+
+THREE_COPIES = Settings(topic_partitions=12, topic_replication=3)
+SPECS = topic_specs(THREE_COPIES)
+AS_SPECIFIED = {spec.name: FoundTopic(UUID(int=1), spec.partitions, spec.replication) for spec in SPECS}
+CONFIGS = {spec.name: dict(spec.config) for spec in SPECS}
+RAW = SPECS[0]
+LEADER = SPECS[-1]
+
+
+def with_config(spec: TopicSpec, **changed: str) -> list[Difference]:
+    """The differences when one topic has other properties than specified."""
+    other = {name.replace("_", "."): value for name, value in changed.items()}
+    return differences(SPECS, AS_SPECIFIED, CONFIGS | {spec.name: CONFIGS[spec.name] | other}, 12)
+
+
+def test_topics_as_specified_do_not_differ() -> None:
+    assert differences(SPECS, AS_SPECIFIED, CONFIGS, 12) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("retention_ms", "-1"),
+        ("retention_ms", "999999999999"),
+        ("max_message_bytes", "99999999"),
+        ("min_insync_replicas", "3"),
+    ],
+)
+def test_more_than_specified_is_no_difference(name: str, value: str) -> None:
+    assert with_config(RAW, **{name: value}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("retention_ms", "1000"), ("retention_bytes", "1000"), ("min_insync_replicas", "1")]
+)
+def test_less_than_specified_is_a_difference_that_breaks_no_promise(name: str, value: str) -> None:
+    (difference,) = with_config(RAW, **{name: value})
+    assert (difference.property, difference.found) == (name.replace("_", "."), value)
+    assert (difference.change, difference.breaks) == ("set", "")
+
+
+def test_a_topic_is_never_set_to_more_in_sync_replicas_than_it_has_copies() -> None:
+    one_copy = AS_SPECIFIED | {RAW.name: replace(AS_SPECIFIED[RAW.name], copies=1)}
+    found = differences(SPECS, one_copy, CONFIGS, 12)
+    assert [(difference.property, difference.wanted, difference.change) for difference in found] == [
+        ("copies", "3", "by hand"),
+        ("min.insync.replicas", "1", "set"),
+    ]
+    assert found[1].breaks, "no record could be written"
+
+
+@pytest.mark.parametrize("name", ["cleanup_policy", "message_timestamp_type", "max_message_bytes"])
+def test_what_nobody_reads_breaks_no_promise(name: str) -> None:
+    value = {"cleanup_policy": "compact", "message_timestamp_type": "CreateTime", "max_message_bytes": "1"}[name]
+    assert [difference.breaks for difference in with_config(LEADER, **{name: value})] == [""]
+    assert all(difference.breaks for difference in with_config(RAW, **{name: value}))
+
+
+def test_the_topic_with_most_partitions_decides_for_those_that_share_their_numbers() -> None:
+    grown = AS_SPECIFIED | {RAW.name: replace(AS_SPECIFIED[RAW.name], partitions=16)}
+    check_partitions(SPECS, grown, 12)
+    found = differences(SPECS, grown, CONFIGS, 12)
+    assert {(difference.topic, difference.wanted) for difference in found} == {
+        (spec.name, "16") for spec in SPECS if spec.role != "other" and spec is not RAW
+    }
+    assert {difference.change for difference in found} == {"add partitions"}
+
+
+def test_fewer_partitions_than_the_setting_are_refused_with_both_remedies() -> None:
+    fewer = {name: replace(topic, partitions=min(topic.partitions, 4)) for name, topic in AS_SPECIFIED.items()}
+    with pytest.raises(Fatal, match=r"SIGNALFLOW_TOPIC_PARTITIONS=4.*signalflow topics apply"):
+        check_partitions(SPECS, fewer, 12)
+    check_partitions(SPECS, fewer, 4)
+    check_partitions(SPECS, {}, 12)
