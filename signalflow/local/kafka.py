@@ -118,7 +118,7 @@ class EmbeddedKafka:
             cluster_id = self._cluster_id()
         self._end_orphan(node)
         write_private(self._properties(node), self._configuration(node))
-        if not (self._storage(node) / "meta.properties").exists():
+        if not (self.storage(node) / "meta.properties").exists():
             self._format(node, cluster_id)
 
     def launch(self, node: int) -> Launch:
@@ -176,7 +176,8 @@ class EmbeddedKafka:
 
     # --- storage
 
-    def _storage(self, node: int) -> Path:
+    def storage(self, node: int) -> Path:
+        """The directory of a broker's log."""
         return self.data_dir / f"broker-{node}"
 
     def _properties(self, node: int) -> Path:
@@ -253,7 +254,7 @@ class EmbeddedKafka:
             "listener.security.protocol.map": ",".join(
                 f"{name}:{name if name in self._security.listeners else 'PLAINTEXT'}" for name in listening
             ),
-            "log.dirs": str(self._storage(node)),
+            "log.dirs": str(self.storage(node)),
             # A misspelt name must fail instead of making a topic with defaults.
             "auto.create.topics.enable": "false",
             "default.replication.factor": count,

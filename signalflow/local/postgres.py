@@ -53,7 +53,7 @@ class EmbeddedPostgres:
         self.log = self.data_dir / "postgres.log"
         self._options = dict(options or {})
         self._account = _unprivileged_account() if os.geteuid() == 0 else None
-        self._cluster = self.data_dir / "cluster"
+        self.cluster = self.data_dir / "cluster"
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = DATABASE) -> str:
@@ -70,7 +70,7 @@ class EmbeddedPostgres:
 
         Raises Fatal with the error output of PostgreSQL's programs.
         """
-        if self._cluster.exists():
+        if self.cluster.exists():
             self._end_orphans()
         else:
             self._create_cluster()
@@ -80,9 +80,9 @@ class EmbeddedPostgres:
         options = {"port": str(self.port), "listen_addresses": ports.LOOPBACK, "unix_socket_directories": ""}
         settings = [part for name, value in (options | self._options).items() for part in ("-c", f"{name}={value}")]
         return Launch(
-            argv=[str(self._binaries() / "postgres"), "-D", self._seen_by_server(self._cluster), *settings],
+            argv=[str(self._binaries() / "postgres"), "-D", self._seen_by_server(self.cluster), *settings],
             env=_environment(),
-            cwd=self._cluster,
+            cwd=self.cluster,
             account=self._account,
             # PostgreSQL's "fast" shutdown: it ends the sessions, then writes a checkpoint.
             stop_signal=signal.SIGINT,
@@ -138,7 +138,7 @@ class EmbeddedPostgres:
         statements = f"ALTER ROLE {ROLE} PASSWORD '{password}'\nCREATE DATABASE {DATABASE}\n"
         self._run(half_made, "postgres", "--single", "-D", directory, "postgres", text=statements)
         (half_made / "pg_hba.conf").write_text(_HBA)
-        half_made.rename(self._cluster)
+        half_made.rename(self.cluster)
 
     def _password(self) -> str:
         """The superuser's password, chosen at the first call."""
@@ -176,14 +176,14 @@ class EmbeddedPostgres:
             if not psutil.wait_procs(orphans, timeout=_SECONDS_TO_STOP / 2)[1]:
                 break
         # If another process had the recorded process id by now, PostgreSQL would refuse to start.
-        (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+        (self.cluster / "postmaster.pid").unlink(missing_ok=True)
 
     def _running_on_cluster(self) -> list[psutil.Process]:
         """The server processes of this cluster. They are the ones that have it as their working directory."""
         found = []
         for process in psutil.process_iter(["name"]):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                if process.info["name"] == "postgres" and Path(process.cwd()) == self._cluster:
+                if process.info["name"] == "postgres" and Path(process.cwd()) == self.cluster:
                     found.append(process)
         return found
 

@@ -1,6 +1,6 @@
 """All kinds of faults, one module per family."""
 
-from tests.chaos.faults import brokers, database, fail_points, links, reddit, workers
+from tests.chaos.faults import brokers, copies, database, fail_points, links, reddit, workers
 from tests.chaos.faults.base import Fault
 
 ALL: tuple[Fault, ...] = (
@@ -8,6 +8,7 @@ ALL: tuple[Fault, ...] = (
     *fail_points.FAULTS,
     *brokers.FAULTS,
     *database.FAULTS,
+    *copies.FAULTS,
     *links.FAULTS,
     *reddit.FAULTS,
 )
