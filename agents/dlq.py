@@ -14,7 +14,7 @@ from signalflow.dead_letters.replay import settle
 from signalflow.errors import Invalid
 from signalflow.events import ORIGIN_HEADER
 from signalflow.fail_points import reach
-from signalflow.kafka.records import KafkaRecord
+from signalflow.kafka.records import KafkaRecord, Unreadable, check_readable
 from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import DEAD_LETTERS_STORED
 from signalflow.settings import Settings
@@ -59,8 +59,9 @@ class DlqHandler:
     def _letter(self, record: KafkaRecord) -> NewLetter:
         headers = [(name, bytes(value or b"")) for name, value in record.headers]
         try:
+            check_readable(record)
             letter = parse_dead_letter(record.key, record.value, headers)
-        except MalformedDeadLetter as error:
+        except (MalformedDeadLetter, Unreadable) as error:
             log.warning("malformed_dead_letter", partition=record.partition, offset=record.offset, error=str(error))
             return NewLetter(self._dead_letters.letter(record, error, "decode"), whole=False, previous=None)
         return NewLetter(letter, whole=is_whole(letter), previous=origin_of(letter.headers))

@@ -10,7 +10,7 @@ from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid
 from signalflow.events import DeadLetter, Enriched, decode_enriched
 from signalflow.fail_points import reach
-from signalflow.kafka.records import KafkaRecord
+from signalflow.kafka.records import KafkaRecord, check_readable
 from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.settings import Settings
@@ -45,6 +45,7 @@ class SinkHandler:
         for records in batch.partitions.values():
             for record in records:
                 try:
+                    check_readable(record)
                     flush.rows.append(decode_enriched(record.value or b""))
                     flush.records.append(record)
                 except Invalid as error:

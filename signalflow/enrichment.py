@@ -8,7 +8,7 @@ from signalflow.domain.observations import UNKNOWN, Observation, PostState, Step
 from signalflow.domain.trending import TrendingRule, trending
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, Envelope, Source, TextFeatures, decode_envelope
-from signalflow.kafka.records import KafkaRecord
+from signalflow.kafka.records import KafkaRecord, check_readable
 from signalflow.settings import Settings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,6 +43,7 @@ def trending_rule(settings: Settings) -> TrendingRule:
 
 def validated(record: KafkaRecord) -> Envelope:
     """Decode a record of the raw topic. Raises Invalid that names the field: not decodable, wrong key, absurd times."""
+    check_readable(record)
     if record.value is None:
         raise Invalid("the record has no value", field="value")
     envelope = decode_envelope(record.value)

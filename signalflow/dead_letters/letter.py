@@ -10,7 +10,7 @@ from signalflow.domain.words import Stage
 from signalflow.errors import Invalid
 from signalflow.events import DeadLetter, attempt_of, lineage
 from signalflow.kafka.producer import Outgoing
-from signalflow.kafka.records import KafkaRecord
+from signalflow.kafka.records import KafkaRecord, UnreadableRecord
 from signalflow.kafka.topic_ids import substitute_id
 
 # The topic takes 2 MiB. Limits of topics count compressed bytes, so a record may be larger than its topic's limit.
@@ -21,6 +21,7 @@ MOST_KEY_BYTES = 100_000
 MOST_LINK_BYTES = 100
 TRUNCATED = "dlq_truncated"
 HEADERS_DROPPED = "dlq_headers_dropped"
+UNREADABLE = "dlq_unreadable"
 # The first header that `DeadLetter.dlq_headers` adds. The headers of dead letters follow the original ones.
 _FIRST_DLQ_HEADER = "dlq_topic"
 _MOST_OFFSET = 2**63 - 1
@@ -41,8 +42,13 @@ def letter_of(
     now: datetime,
     topic_ids: Mapping[str, UUID] = NO_IDS,
 ) -> DeadLetter:
-    """The dead letter of a record: key, value and headers as they are, and why the record failed."""
+    """The dead letter of a record: key, value and headers as they are, and why the record failed.
+
+    The value of a record that the client could not decode is not its producer's. The header `dlq_unreadable` says so.
+    """
     headers = tuple((name, bytes(value or b"")) for name, value in record.headers)
+    if isinstance(record, UnreadableRecord):
+        headers = ((UNREADABLE, b"these bytes are not decoded"),)
     return DeadLetter(
         topic=record.topic,
         partition=record.partition,
@@ -127,5 +133,5 @@ def _integer(text: str, lowest: int, highest: int) -> int:
 
 
 def is_whole(letter: DeadLetter) -> bool:
-    """Whether nothing was cut from the record."""
-    return not any(name in (TRUNCATED, HEADERS_DROPPED) for name, _ in letter.headers)
+    """Whether the letter has all of the record, as its producer sent it."""
+    return not any(name in (TRUNCATED, HEADERS_DROPPED, UNREADABLE) for name, _ in letter.headers)

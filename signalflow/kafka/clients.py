@@ -9,9 +9,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from signalflow.kafka.connection import REQUEST_TIMEOUT_MS, connection_options
+from signalflow.kafka.every_offset import ISOLATION, deliver_every_offset
 from signalflow.kafka.failures import explained
 from signalflow.kafka.stopping import stop_consumer
 from signalflow.settings import Settings
+
+_READING = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "none",
+    "request_timeout_ms": REQUEST_TIMEOUT_MS,
+    "isolation_level": ISOLATION,
+}
 
 
 @asynccontextmanager
@@ -35,14 +43,13 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
 async def consumer_without_group(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer that joins no group and commits nothing. `options` are options of AIOKafkaConsumer.
 
-    Raises like `admin_client`.
+    It reads like the workers' consumer: every offset, and no record of a transaction that is not committed. Raises like
+    `admin_client`.
     """
+    deliver_every_offset()
     consumer = AIOKafkaConsumer(
         **connection_options(settings),
-        **(
-            {"enable_auto_commit": False, "auto_offset_reset": "none", "request_timeout_ms": REQUEST_TIMEOUT_MS}
-            | options
-        ),
+        **(_READING | options),
     )
     try:
         await consumer.start()

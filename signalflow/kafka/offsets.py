@@ -22,7 +22,10 @@ async def committed_offsets(settings: Settings, partitions: Collection[Partition
 
 
 async def end_offsets(settings: Settings, partitions: Collection[Partition]) -> dict[Partition, int]:
-    """The offset that the next record of each partition gets. Raises like `committed_offsets`."""
-    async with consumer_without_group(settings) as consumer:
+    """The offset that the next record of each partition gets. Raises like `committed_offsets`.
+
+    Records of open transactions, which nobody may read yet, are before it.
+    """
+    async with consumer_without_group(settings, isolation_level="read_uncommitted") as consumer:
         found = await consumer.end_offsets([TopicPartition(*partition) for partition in partitions])
     return {(tp.topic, tp.partition): end for tp, end in found.items()}

@@ -11,6 +11,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.clients import admin_client, consumer_without_group
+from signalflow.kafka.records import EmptyOffset, UnreadableRecord
 from signalflow.kafka.records import KafkaRecord as KafkaRecord
 from signalflow.settings import Settings
 
@@ -88,6 +89,7 @@ class TopicReader:
     async def read(self, most: int, wait_ms: int) -> list[KafkaRecord]:
         """The next records, in offset order within a partition; none when nothing came in `wait_ms`. Raises OffsetGone.
 
+        Every offset is there; what is no record has no value, or one that nobody can decode.
         While the brokers are away nothing comes, and no error is raised.
         """
         try:
@@ -108,7 +110,11 @@ class TopicReader:
         silent_polls = 0
         while open_ends:
             records = await self.read(at_once, _POLL_MS)
-            wanted = [record for record in records if record.offset < ends[record.partition]]
+            wanted = [
+                record
+                for record in records
+                if record.offset < ends[record.partition] and not isinstance(record, EmptyOffset)
+            ]
             if wanted:
                 yield wanted
             for partition, offset in (await self.offsets()).items():
@@ -137,6 +143,7 @@ async def open_reader(settings: Settings, topic: str, **options: Any) -> AsyncIt
 async def read_range(settings: Settings, topic: str, partition: int, first: int, last: int) -> list[KafkaRecord]:
     """The records of one partition from offset `first` to `last`, both included; compaction may have removed some.
 
+    Records that cannot be decoded are left out.
     Raises Retryable when the brokers are away, refuse, or do not deliver in time.
     """
     records: list[KafkaRecord] = []
@@ -146,7 +153,7 @@ async def read_range(settings: Settings, topic: str, partition: int, first: int,
             open_reader(settings, topic, auto_offset_reset="earliest") as reader,
         ):
             async for some in reader.stretch({partition: first}, {partition: last + 1}, at_once=last - first + 1):
-                records += some
+                records += [record for record in some if not isinstance(record, UnreadableRecord)]
     except (Fatal, Retryable, TimeoutError) as error:
         reason = str(error) or type(error).__name__
         raise Retryable(f"reading {topic}[{partition}] {first}..{last} failed: {reason}") from error

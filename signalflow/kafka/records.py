@@ -1,7 +1,10 @@
 """What the rest of the project needs of a Kafka record, whichever client read it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+from signalflow.errors import Invalid
 
 
 class KafkaRecord(Protocol):
@@ -27,3 +30,43 @@ class KafkaRecord(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Offset:
+    """An offset, in the form of a record."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyOffset(_Offset):
+    """An offset without a record for readers: the end of a transaction, or a record of an aborted one."""
+
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRecord(_Offset):
+    """A record that the client cannot decode. `value` is what bytes there are, as they stand in the log."""
+
+    value: bytes
+    reason: str
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Unreadable(Invalid):
+    """A record cannot be decoded by the client: it is damaged, or packed by a codec that nobody knows."""
+
+
+def check_readable(record: KafkaRecord) -> None:
+    """Raises Unreadable for a record that the client could not decode."""
+    if isinstance(record, UnreadableRecord):
+        raise Unreadable(record.reason)

@@ -21,7 +21,7 @@ import structlog
 from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
-from signalflow.kafka.records import KafkaRecord
+from signalflow.kafka.records import EmptyOffset, KafkaRecord
 from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, RECORDS, UNIT_SECONDS
 from signalflow.streams.contiguity import ContiguityGuard
 from signalflow.streams.faust_types import RunEvent, RunStream, StreamApp
@@ -49,7 +49,7 @@ class Gathering:
 
 
 class Batch:
-    """Records of one generation of the assignment, by partition, in offset order."""
+    """Records of one generation of the assignment, by partition, in offset order; without empty offsets."""
 
     def __init__(self, events: list[RunEvent]) -> None:
         self.events = events
@@ -57,7 +57,9 @@ class Batch:
         self.generation: int = events[0].message.generation_id
         self.partitions: dict[int, list[KafkaRecord]] = {}
         for event in events:
-            self.partitions.setdefault(event.message.partition, []).extend(event.message.value)
+            self.partitions.setdefault(event.message.partition, []).extend(
+                record for record in event.message.value if not isinstance(record, EmptyOffset)
+            )
 
     def __len__(self) -> int:
         return sum(len(records) for records in self.partitions.values())
@@ -214,7 +216,8 @@ class _BatchLoop(Generic[WorkT]):
                 for event in events:
                     self._guard.admit(event.message)
             batch = Batch(events)
-            await _commit_until_done(self._handler, await self._handler.prepare(batch), owned, self._name)
+            if len(batch):
+                await _commit_until_done(self._handler, await self._handler.prepare(batch), owned, self._name)
         except GiveBack:
             self._give_back(events)
             self._given_up_generation = owned.generation

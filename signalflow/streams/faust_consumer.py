@@ -30,6 +30,7 @@ from mode.utils.futures import notify
 
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal
+from signalflow.kafka.every_offset import ISOLATION, deliver_every_offset
 from signalflow.kafka.stopping import stop_consumer
 from signalflow.metrics import EXPIRED_BY_RETENTION
 
@@ -72,8 +73,10 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         return bool(fetcher and fetcher._fetch_task.done())
 
     def _create_worker_consumer(self, transport: Any) -> Any:
+        deliver_every_offset()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._isolation_level = ISOLATION
         return consumer
 
 

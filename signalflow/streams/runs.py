@@ -11,8 +11,9 @@ from typing import Any
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
-from signalflow.kafka.records import KafkaRecord
+from signalflow.kafka.records import EmptyOffset, KafkaRecord, UnreadableRecord
 
+_NO_RECORDS = (EmptyOffset, UnreadableRecord)
 RUN_RECORDS = 500
 # A queue holds a fixed number of runs, so a run is bounded in bytes too.
 RUN_BYTES = 1 << 20
@@ -68,7 +69,8 @@ def split_into_runs(
 def run_scheduler(topics: frozenset[str]) -> type[DefaultSchedulingStrategy]:
     """A scheduler that delivers these topics in runs, and other topics record by record.
 
-    The other topics are changelogs, whose single records Faust's recovery expects.
+    The other topics are changelogs, whose single records Faust's recovery expects. An offset without a readable record
+    is left out of them: their offsets have holes anyway.
     """
 
     class RunScheduler(DefaultSchedulingStrategy):
@@ -79,7 +81,7 @@ def run_scheduler(topics: frozenset[str]) -> type[DefaultSchedulingStrategy]:
                     for run in split_into_runs(of_partition):
                         yield tp, Run(run)
                 else:
-                    single[tp] = of_partition
+                    single[tp] = [record for record in of_partition if not isinstance(record, _NO_RECORDS)]
             if single:
                 yield from super().iterate(single)
 

@@ -13,7 +13,7 @@ from signalflow.verify.report import TableReport
 
 # The original headers come first and may have any name. The headers of the dead letter follow, and this is their first.
 _FIRST_OF_OURS = "dlq_topic"
-_NOT_WHOLE = frozenset({"dlq_truncated", "dlq_headers_dropped"})
+_NOT_WHOLE = frozenset({"dlq_truncated", "dlq_headers_dropped", "dlq_unreadable"})
 _IN_DOUBT = frozenset({"write", "decode"})
 _EVENTS = """
 SELECT topic_id, source_partition, source_offset, attempt, source_topic, original_key, original_value FROM dlq_events
@@ -48,14 +48,21 @@ class Letter:
 
 @dataclass
 class Letters:
-    """All dead letters of a topic. A letter that was sent several times is kept once."""
+    """All dead letters of a topic. A letter that was sent several times is kept once.
+
+    `strays`: how many records of other programs are in the topic. They are no dead letters and tell nothing.
+    """
 
     raw_topic: str
     by_record: dict[Key, Letter] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
+    strays: int = 0
 
     def take(self, record: KafkaRecord) -> None:
         """Take one record of the dead-letter topic."""
+        if not any(name == _FIRST_OF_OURS for name, _ in record.headers or ()):
+            self.strays += 1
+            return
         try:
             letter = _letter(record, self.raw_topic)
         except (KeyError, ValueError) as error:
@@ -106,6 +113,8 @@ def _source(value: bytes | None, raw_topic: str) -> PartitionOffset | None:
 def compare_letters(expected: Expected, letters: Letters) -> TableReport:
     """Compare the dead-letter topic with the records of the log that must be dead letters."""
     report = TableReport(expected=sum(letter.due for letter in expected.letters.values()))
+    report.found += letters.strays
+    report.unchecked += letters.strays
     for what in letters.unreadable:
         report.found += 1
         report.note("wrong", what)

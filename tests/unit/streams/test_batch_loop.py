@@ -8,6 +8,7 @@ import pytest
 from faust.types import TP
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.records import EmptyOffset
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from tests.unit.streams.fakes import FakeApp, FakeStream
 from tests.waiting import until
@@ -61,6 +62,19 @@ async def test_runs_are_acknowledged_in_order_after_their_commit() -> None:
         await until(lambda: len(stream.acked) == 10)
     assert stream.acked == list(range(10))
     assert [offset for work in handler.committed for offset in work] == list(range(10))
+
+
+async def test_offsets_without_a_record_are_acknowledged_and_no_handler_sees_them() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    event = stream.push(0, 2)
+    event.message.value[1] = EmptyOffset("raw", 0, 1, 0, 0)  # type: ignore[call-overload]
+    async with running(app, stream, handler):
+        await until(lambda: stream.acked == [0, 1, 2])
+        assert handler.committed == [[0, 2]]
+        stream.push(3, 3).message.value[0] = EmptyOffset("raw", 0, 3, 0, 0)  # type: ignore[call-overload]
+        await until(lambda: stream.acked == [0, 1, 2, 3])
+    assert handler.committed == [[0, 2]], "a batch without records costs no commit"
 
 
 async def test_nothing_is_acknowledged_before_the_commit_has_returned() -> None:

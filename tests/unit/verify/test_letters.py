@@ -68,8 +68,14 @@ def test_a_dead_letter_that_is_not_the_record_that_failed_is_wrong(changed: dict
 
 
 def test_a_dead_letter_without_its_origin_or_reason_is_wrong() -> None:
-    for name in ("topic", "offset", "error", "worker"):
+    for name in ("offset", "error", "worker"):
         assert found(letter(**{name: None})) == (1, 1, 0, 1), name
+
+
+def test_a_record_of_another_program_among_the_dead_letters_is_neither_wrong_nor_missing() -> None:
+    stray = letter(topic=None)
+    assert found(letter(), stray) == (1, 0, 0, 0)
+    assert found(stray) == (1, 1, 0, 0)
 
 
 def test_a_cut_dead_letter_says_so_and_its_bytes_are_not_compared() -> None:

@@ -1,0 +1,187 @@
+"""Records of other programs on the topics of agents: each harms no other, whatever client wrote it."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from signalflow.events import encode
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.offsets import end_offsets
+from signalflow.kafka.producer import partition_for
+from signalflow.kafka.topics import TopicNames
+from signalflow.local.kafka import EmbeddedKafka
+from signalflow.settings import Settings
+from signalflow.verify.run import verify
+from tests import foreign
+from tests.foreign import Foreign
+from tests.integration.workers import WorkerProcess, committed, eventually, fetch_all, observation, produce
+from web.live.hub import Hub
+
+START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+GOOD = [f"g{number}" for number in range(40)]
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> TopicNames:
+    await create_topics(settings)
+    return TopicNames.of(settings)
+
+
+@pytest.fixture
+async def worker(settings: Settings, topics: TopicNames, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
+    process = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
+    process.start()
+    try:
+        await process.ready()
+        yield process
+    finally:
+        process.ensure_stopped()
+
+
+def of_posts(settings: Settings, posts: Iterable[str], *headers: tuple[str, bytes]) -> list[Foreign]:
+    """Valid records of the raw topic."""
+    return [
+        Foreign(
+            post.encode(),
+            encode(observation(post, START, created_at=START)),
+            partition_for(post.encode(), settings.topic_partitions),
+            headers,
+        )
+        for post in posts
+    ]
+
+
+async def all_is_processed(settings: Settings, topics: TopicNames, worker: WorkerProcess) -> None:
+    """Publish good posts, and wait until everything is committed to the end of every topic."""
+    await produce(settings, [observation(post, START, created_at=START) for post in GOOD])
+
+    async def is_committed() -> bool:
+        assert worker.poll() is None, worker.tail()
+        partitions = range(settings.topic_partitions)
+        for topic in (topics.posts_raw, topics.posts_enriched, topics.posts_dlq):
+            ends = await end_offsets(settings, [(topic, partition) for partition in partitions])
+            done = await committed(settings, topic)
+            if any(done.get(partition, 0) != ends[topic, partition] for partition in partitions):
+                return False
+        return True
+
+    await eventually(is_committed, 40, worker.tail)
+    assert await stored(settings, GOOD) == set(GOOD)
+
+
+async def stored(settings: Settings, posts: Iterable[str]) -> set[str]:
+    rows = await fetch_all(settings, "SELECT id FROM posts WHERE id = ANY ($1)", list(posts))
+    return {row["id"] for row in rows}
+
+
+async def letters(settings: Settings) -> list[asyncpg.Record]:
+    return await fetch_all(settings, "SELECT * FROM dlq_events ORDER BY source_topic, source_partition, source_offset")
+
+
+async def is_verified(settings: Settings) -> None:
+    report = await verify(settings, TopicNames.of(settings))
+    assert not any(table.differences for table in report.tables.values()), report
+
+
+@pytest.mark.parametrize("codec", foreign.CODECS)
+async def test_records_packed_by_any_codec_are_stored(
+    codec: str, settings: Settings, worker: WorkerProcess, topics: TopicNames
+) -> None:
+    packed = [f"p{number}" for number in range(20)]
+    foreign.produce(settings, topics.posts_raw, of_posts(settings, packed), codec=codec)
+    await all_is_processed(settings, topics, worker)
+    assert await stored(settings, packed) == set(packed)
+    assert await letters(settings) == []
+    await is_verified(settings)
+
+
+async def test_header_names_that_are_not_utf_8_stop_no_topic_and_no_live_stream(
+    settings: Settings, worker: WorkerProcess, topics: TopicNames
+) -> None:
+    odd = [f"h{number}" for number in range(3)]
+    records = of_posts(settings, odd, ("caf\xe9", b"1"))
+    await foreign.produce_in_latin1(settings, topics.posts_raw, records)
+    for topic in (topics.posts_enriched, topics.posts_dlq):
+        await foreign.produce_in_latin1(settings, topic, [Foreign(b"x", b"no record of ours", 0, [("caf\xe9", b"1")])])
+    hub = Hub(settings)
+    async with hub.running():
+        await all_is_processed(settings, topics, worker)
+        await eventually(lambda: hub.stale_since is None, 20)
+    assert await stored(settings, odd) == set(odd)
+    found = await letters(settings)
+    assert [letter["source_topic"] for letter in found] == [topics.posts_dlq, topics.posts_enriched]
+    assert [json.loads(letter["original_headers"])[0][0] for letter in found] == ["caf\\xe9"] * 2, "readable"
+    await is_verified(settings)
+
+
+@pytest.mark.parametrize("when", ["before the worker reads", "while the worker reads"])
+async def test_transactions_are_no_holes_and_aborted_ones_leave_nothing(
+    when: str, settings: Settings, worker: WorkerProcess, topics: TopicNames
+) -> None:
+    if when == "before the worker reads":
+        assert worker.stop() == 0
+    kept, aborted = [f"k{number}" for number in range(20)], [f"a{number}" for number in range(20)]
+    for half in (slice(0, 10), slice(10, 20)):
+        foreign.transaction(settings, topics.posts_raw, of_posts(settings, kept[half]), name="t1", commit=True)
+        foreign.transaction(settings, topics.posts_raw, of_posts(settings, aborted[half]), name="t2", commit=False)
+    for topic in (topics.posts_enriched, topics.posts_dlq):
+        foreign.transaction(settings, topic, [Foreign(b"x", b"no record of ours")], name=f"{topic}1", commit=True)
+        foreign.transaction(settings, topic, [Foreign(b"x", b"nor is this")], name=f"{topic}2", commit=False)
+    if when == "before the worker reads":
+        worker.start()
+        await worker.ready()
+    hub = Hub(settings)
+    async with hub.running():
+        await all_is_processed(settings, topics, worker)
+        await eventually(lambda: hub.stale_since is None, 20)
+    assert await stored(settings, kept + aborted) == set(kept)
+    assert [letter["original_value"] for letter in await letters(settings)] == [b"no record of ours"] * 2
+    assert await worker.metric("signalflow_offset_holes") == 0
+    # The ends of transactions are the last records of the log now: the commit passes them, and nobody waits for more.
+    foreign.transaction(settings, topics.posts_raw, of_posts(settings, aborted[:1]), name="t3", commit=False)
+    await all_is_processed(settings, topics, worker)
+    await is_verified(settings)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [(foreign.damage, "checksum"), (foreign.name_unknown_codec, "nobody knows the codec 7")],
+)
+@pytest.mark.parametrize("topic", ["posts_raw", "posts_enriched", "posts_dlq"])
+async def test_a_batch_that_cannot_be_decoded_is_set_aside_and_the_records_around_it_are_processed(
+    topic: str,
+    spoil: Callable[[Path, bytes], None],
+    reason: str,
+    settings: Settings,
+    worker: WorkerProcess,
+    topics: TopicNames,
+    kafka_server: EmbeddedKafka,
+) -> None:
+    name = getattr(topics, topic)
+    # Written while the worker is away: it must not read the batch before it is spoilt.
+    assert worker.stop() == 0
+    before, after = of_posts(settings, ["b1"])[0], of_posts(settings, ["b2"])[0]
+    foreign.produce(settings, topics.posts_raw, [before._replace(partition=0)])
+    foreign.produce(settings, name, [Foreign(b"s", f"spoilt {number}".encode()) for number in range(3)])
+    foreign.produce(settings, topics.posts_raw, [after._replace(partition=0)])
+    (log,) = kafka_server.data_dir.glob(f"broker-*/{name}-0/00000000000000000000.log")
+    spoil(log, b"spoilt 1")
+    worker.start()
+    await worker.ready()
+    hub = Hub(settings)
+    async with hub.running():
+        await all_is_processed(settings, topics, worker)
+        await eventually(lambda: hub.stale_since is None, 20)
+    assert await stored(settings, ["b1", "b2"]) == {"b1", "b2"}
+    found = await letters(settings)
+    assert [letter["source_topic"] for letter in found] == [name] * 3
+    first = 1 if topic == "posts_raw" else 0
+    assert [letter["source_offset"] for letter in found] == [first, first + 1, first + 2]
+    assert all(reason in letter["error"] and not letter["whole"] for letter in found), "with its reason, never replayed"
+    assert b"spoilt 0" in found[0]["original_value"], "what bytes there are"
+    assert worker.log.read_text(errors="replace").count("Traceback") == 0
+    await is_verified(settings)
