@@ -1,5 +1,6 @@
 """The dlq agent writes dead letters to the database and acknowledges them after the commit. It also settles replays."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -11,6 +12,7 @@ from agents.resources import ResourcesOf
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.letter import MalformedDeadLetter, is_whole, parse_dead_letter
 from signalflow.dead_letters.replay import settle
+from signalflow.domain.piece_size import PieceSize
 from signalflow.errors import Invalid
 from signalflow.events import ORIGIN_HEADER
 from signalflow.fail_points import reach
@@ -19,7 +21,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import DEAD_LETTERS_STORED
 from signalflow.settings import Settings
 from signalflow.storage.dead_letters import NewLetter, store_letters
-from signalflow.storage.pool import Pool
+from signalflow.storage.pool import Pool, TookTooLong
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from signalflow.streams.faust_types import RunStream
@@ -47,10 +49,14 @@ def origin_of(headers: Sequence[tuple[str, bytes]]) -> tuple[int, UUID] | None:
 
 
 class DlqHandler:
-    """Stores batches of dead letters in one transaction each."""
+    """Stores batches of dead letters, in one transaction each as long as the database is quick enough.
 
-    def __init__(self, pool: Pool, dead_letters: DeadLetters) -> None:
+    `timeout`: seconds that a statement may take.
+    """
+
+    def __init__(self, pool: Pool, dead_letters: DeadLetters, timeout: float) -> None:
         self._pool, self._dead_letters = pool, dead_letters
+        self._pieces = PieceSize(timeout)
 
     async def prepare(self, batch: Batch) -> list[NewLetter]:
         """The letters of a batch. A record that holds no dead letter becomes one itself, so that its bytes are kept."""
@@ -67,19 +73,32 @@ class DlqHandler:
         return NewLetter(letter, whole=is_whole(letter), previous=origin_of(letter.headers))
 
     async def commit(self, work: list[NewLetter], owned: Ownership) -> None:
-        """Write the letters to the database.
+        """Write the letters to the database, and take those that are done out of `work`.
 
         A letter that the database refuses stays in the topic and is logged with its offset: it must not stop the
-        others.
+        others. Raises Retryable also when the letters took too long; the next call writes fewer at once.
         """
+        while work:
+            piece, started = work[: self._pieces.size], time.monotonic()
+            try:
+                outcomes = await self._store(piece)
+            except TookTooLong:
+                self._pieces.took_too_long(len(piece))
+                raise
+            self._pieces.took(len(piece), time.monotonic() - started)
+            del work[: len(piece)]
+            for outcome, letters in outcomes.items():
+                DEAD_LETTERS_STORED.labels(outcome=outcome).inc(letters)
+
+    async def _store(self, letters: Sequence[NewLetter]) -> Counter[str]:
+        """Store letters; returns how many had which outcome."""
         try:
-            outcomes = Counter(new=await store_letters(self._pool, work))
+            outcomes = Counter(new=await store_letters(self._pool, letters))
         except Invalid:
-            outcomes = Counter([await self._store_alone(new) for new in work])
-        outcomes["known"] = len(work) - outcomes["new"] - outcomes["refused"]
+            outcomes = Counter([await self._store_alone(new) for new in letters])
+        outcomes["known"] = len(letters) - outcomes["new"] - outcomes["refused"]
         reach("dlq.after_commit")
-        for outcome, letters in outcomes.items():
-            DEAD_LETTERS_STORED.labels(outcome=outcome).inc(letters)
+        return outcomes
 
     async def _store_alone(self, new: NewLetter) -> str:
         """Store one letter; returns the outcome that the metric counts."""

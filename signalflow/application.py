@@ -91,8 +91,8 @@ class Worker(Application):
             producer=producer,
             publisher=Publisher(publishing, TopicNames.of(settings).posts_raw),
             enrich=EnrichHandler(settings, self.table, producer, dead_letters, self.watermarks),
-            sink=SinkHandler(pool, dead_letters),
-            dlq=DlqHandler(pool, dead_letters),
+            sink=SinkHandler(pool, dead_letters, settings.database_timeout),
+            dlq=DlqHandler(pool, dead_letters, settings.database_timeout),
         )
 
     async def _prepare_topics(self) -> dict[str, UUID]:

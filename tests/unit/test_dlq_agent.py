@@ -38,7 +38,7 @@ def counted(outcome: str) -> float:
 @pytest.fixture
 def handler() -> DlqHandler:
     dead_letters = DeadLetters(Settings(), None, "w1", topic_ids={"dlq": UUID(int=9)})  # type: ignore[arg-type]
-    return DlqHandler(None, dead_letters)  # type: ignore[arg-type]
+    return DlqHandler(None, dead_letters, 10.0)  # type: ignore[arg-type]
 
 
 async def test_a_record_that_is_no_dead_letter_is_kept_as_it_is_and_never_replayed(handler: DlqHandler) -> None:

@@ -55,7 +55,7 @@ def dlq() -> Dlq:
 
 @pytest.fixture
 def handler(dlq: Dlq) -> SinkHandler:
-    return SinkHandler(None, DeadLetters(Settings(), dlq, "w1"))  # type: ignore[arg-type]
+    return SinkHandler(None, DeadLetters(Settings(), dlq, "w1"), 10.0)  # type: ignore[arg-type]
 
 
 OWNED = Ownership(FakeApp(), 1)
