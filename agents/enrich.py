@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import mode
 import structlog
@@ -81,6 +82,7 @@ class EnrichHandler:
         watermarks: Watermarks,
     ) -> None:
         self._enricher = Enricher(settings)
+        self._most_ahead = timedelta(minutes=settings.observed_ahead_minutes)
         self._enriched_topic = TopicNames.of(settings).posts_enriched
         self._table, self._producer, self._dead_letters = table, producer, dead_letters
         self._watermarks = watermarks
@@ -103,7 +105,7 @@ class EnrichHandler:
         return work
 
     def _enrich(self, unit: Unit, states: States, record: KafkaRecord) -> None:
-        envelope = validated(record)
+        envelope = validated(record, self._most_ahead)
         key = envelope.payload.id.encode()
         source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
         try:

@@ -13,11 +13,8 @@ from signalflow.settings import Settings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-# Clocks of well-kept machines differ by seconds; one day also lets a simulator run ahead. Without a bound, one absurd
-# time would make every later observation of its post late. Times are compared with times in the log, never with a
-# clock, so that a second reading of the log decides the same.
-MOST_AHEAD = timedelta(days=1)
-MOST_AHEAD_US = MOST_AHEAD // MICROSECOND
+# Posts of a wrong clock are stored, but not with a creation time that no clock explains.
+CREATED_AHEAD = timedelta(days=1)
 
 
 def microseconds(time: datetime) -> int:
@@ -41,8 +38,13 @@ def trending_rule(settings: Settings) -> TrendingRule:
     )
 
 
-def validated(record: KafkaRecord) -> Envelope:
-    """Decode a record of the raw topic. Raises Invalid that names the field: not decodable, wrong key, absurd times."""
+def validated(record: KafkaRecord, most_ahead: timedelta) -> Envelope:
+    """Decode a record of the raw topic. Raises Invalid that names the field: not decodable, wrong key, absurd times.
+
+    An observation that is more than `most_ahead` later than its record is refused: it would make all observations of
+    its post late until then. Clocks of well-kept machines differ by seconds. Times are compared with times in the log,
+    never with a clock, so that a second reading of the log decides the same.
+    """
     check_readable(record)
     if record.value is None:
         raise Invalid("the record has no value", field="value")
@@ -50,13 +52,17 @@ def validated(record: KafkaRecord) -> Envelope:
     post, observed_at = envelope.payload, envelope.metadata.observed_at
     if record.key != post.id.encode():
         raise Invalid(f"the key is not the id of the post {post.id}", field="key")
-    if microseconds(observed_at) > record.timestamp * 1000 + MOST_AHEAD_US:
-        raise Invalid("observed_at is more than a day later than the record", field="metadata.observed_at")
+    if microseconds(observed_at) > record.timestamp * 1000 + most_ahead // MICROSECOND:
+        raise Invalid(
+            f"observed_at {observed_at.isoformat()} is more than {most_ahead} later than the record "
+            "(SIGNALFLOW_OBSERVED_AHEAD_MINUTES)",
+            field="metadata.observed_at",
+        )
     if observed_at < EPOCH or post.created_utc < EPOCH:
         raise Invalid(
             "a time before 1970", field="metadata.observed_at" if observed_at < EPOCH else "payload.created_utc"
         )
-    if post.created_utc > observed_at + MOST_AHEAD:
+    if post.created_utc > observed_at + CREATED_AHEAD:
         raise Invalid("created_utc is more than a day later than observed_at", field="payload.created_utc")
     return envelope
 

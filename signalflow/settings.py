@@ -81,6 +81,13 @@ class Settings(DatabaseSettings, KafkaSettings):
     enrich_gather_seconds: float = Field(
         0.05, ge=0, le=10, description="Longest wait for more records after the first."
     )
+    observed_ahead_minutes: float = Field(
+        10.0,
+        gt=0,
+        le=527_040,
+        description="Minutes that an observation may be later than Kafka got its record; a later one is a dead letter. "
+        "A simulator whose clock runs ahead needs more.",
+    )
     trending_velocity_high: float = Field(
         50.0, gt=0, description="Score per second that adds 0.4 to the trending score."
     )

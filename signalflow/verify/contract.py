@@ -67,7 +67,7 @@ class Observed:
     body_given: bool
 
 
-def observed(record: KafkaRecord) -> Observed:
+def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
     """The observation in a record. Raises RefusedRecordError when the record must become a dead letter."""
     if record.value is None:
         raise RefusedRecordError("value", "none")
@@ -76,8 +76,8 @@ def observed(record: KafkaRecord) -> Observed:
     at, created = metadata["observed_at"], post["created_utc"]
     if record.key != post["id"].encode():
         raise RefusedRecordError("key", "not the post's id")
-    if at - BEGIN > timedelta(milliseconds=record.timestamp) + ONE_DAY:
-        raise RefusedRecordError("metadata.observed_at", "more than a day after the record")
+    if at - BEGIN > timedelta(milliseconds=record.timestamp) + most_ahead:
+        raise RefusedRecordError("metadata.observed_at", "too long after the record")
     if at < BEGIN or created < BEGIN:
         raise RefusedRecordError("metadata.observed_at" if at < BEGIN else "payload.created_utc", "before 1970")
     if created - at > ONE_DAY:

@@ -159,6 +159,7 @@ class Oracle:
     def __init__(self, rules: Rules, scope: Scope) -> None:
         self._rules, self._scope = rules, scope
         self._lifetime = timedelta(hours=rules.state_hours)
+        self._most_ahead = timedelta(minutes=rules.ahead_minutes)
         self._certain_after = None if scope.start is None else scope.start + CLOCKS_AGREE
         self._reached: dict[int, datetime] = {}
         self.expected = Expected(start=scope.start)
@@ -173,7 +174,7 @@ class Oracle:
         stored = _below(self._scope.stored, partition, offset)
         out.records_due += stored and counted
         try:
-            seen = observed(record)
+            seen = observed(record, self._most_ahead)
             if seen.mode != BACKFILL and seen.observed_at < REDDIT_OPENED:
                 raise RefusedRecordError("metadata.observed_at", "before there was Reddit", "write")
         except RefusedRecordError as refused:

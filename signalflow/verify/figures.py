@@ -10,7 +10,10 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 @dataclass(frozen=True)
 class Rules:
-    """The settings that the numbers depend on. Velocities are in score per second."""
+    """The settings that the numbers depend on. Velocities are in score per second.
+
+    `ahead_minutes`: how much later than its record an observation may be.
+    """
 
     velocity_high: float = 50.0
     velocity_low: float = 10.0
@@ -18,6 +21,7 @@ class Rules:
     comments: int = 100
     threshold: float = 0.5
     state_hours: float = 48.0
+    ahead_minutes: float = 10.0
 
 
 def per_second(before: int, after: int, since: datetime, until: datetime) -> float:

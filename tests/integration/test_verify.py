@@ -267,7 +267,7 @@ async def test_with_a_part_of_the_log_only_what_it_tells_is_compared(
     await settled(settings, worker, 20)
     raw = await read_topic(settings, TopicNames.of(settings).posts_raw)
     middle = datetime.fromtimestamp(max(record.timestamp for record in raw) / 1000 + 0.001, UTC)
-    later = [observation(f"v{n}", now + timedelta(minutes=5 * k), created_at=START, score=10 + n * k, comments=k)
+    later = [observation(f"v{n}", now + timedelta(minutes=3 * k), created_at=START, score=10 + n * k, comments=k)
              for n in range(5) for k in (1, 2, 3)]  # fmt: skip
     await produce(settings, [*later, observation("new", now + timedelta(minutes=2), created_at=now, score=1)])
     await settled(settings, worker, 36)
@@ -283,7 +283,7 @@ async def test_with_a_part_of_the_log_only_what_it_tells_is_compared(
 
     await database.execute(
         "UPDATE post_metrics_history SET score_velocity = 7 WHERE post_id = 'v2' AND observed_at = $1",
-        now + timedelta(minutes=10),
+        now + timedelta(minutes=6),
     )
     await database.execute("DELETE FROM post_metrics_history WHERE post_id = 'v4' AND observed_at = $1", START)
     assert differences(await verify(settings, TopicNames.of(settings), since=middle)) == {

@@ -12,7 +12,7 @@ from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.observations import Observation, PostState
 from signalflow.enrichment import microseconds, validated
 from signalflow.errors import Invalid
-from signalflow.events import Envelope, Metadata, Post, encode
+from signalflow.events import Envelope, Metadata, Post, decode_enriched, encode
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.batch_loop import Batch
@@ -21,6 +21,7 @@ from tables.post_state import PostStateCodec, encode_state
 from tests.unit.streams.fakes import FakeEvent, FakeMessage, Record
 
 NOW = datetime(2026, 1, 3, tzinfo=UTC)
+MINUTES = timedelta(minutes=Settings().observed_ahead_minutes)
 ENRICHED = TopicNames.of(Settings()).posts_enriched
 
 
@@ -58,18 +59,28 @@ def batch(*records: Record) -> Batch:
 @pytest.mark.parametrize("timestamp", [2**62, 253402300799999])
 def test_a_record_timestamp_that_no_datetime_holds_does_not_stop_the_agent(timestamp: int) -> None:
     # Brokers before 4.0 take any timestamp.
-    assert validated(raw("a1", NOW, timestamp)).payload.id == "a1"
+    assert validated(raw("a1", NOW, timestamp), MINUTES).payload.id == "a1"
 
 
-def test_an_observation_from_the_day_after_tomorrow_is_invalid() -> None:
-    with pytest.raises(Invalid, match="later than the record"):
-        validated(raw("a1", NOW + timedelta(hours=25)))
+def test_an_observation_minutes_ahead_of_its_record_is_invalid_and_one_that_is_as_early_as_can_be_is_not() -> None:
+    assert validated(raw("a1", NOW + MINUTES), MINUTES).payload.id == "a1"
+    with pytest.raises(Invalid, match="later than the record") as refused:
+        validated(raw("a1", NOW + MINUTES + timedelta(microseconds=1)), MINUTES)
+    assert refused.value.field == "metadata.observed_at"
 
 
-async def test_one_observation_from_tomorrow_does_not_expire_the_states_of_today(
+async def test_an_observation_hours_ahead_does_not_make_the_observations_after_it_late(handler: EnrichHandler) -> None:
+    ahead, then = raw("a1", NOW + timedelta(hours=20)), raw("a1", NOW, offset=1)
+    work = await handler.prepare(batch(ahead, then))
+    assert [letter.offset for letter in work.letters] == [0]
+    [enriched] = work.unit.outputs[ENRICHED][0]
+    assert not decode_enriched(enriched.value or b"").late
+
+
+async def test_one_observation_ahead_of_its_time_does_not_expire_the_states_of_today(
     handler: EnrichHandler, watermarks: Watermarks
 ) -> None:
-    await handler.prepare(batch(raw("a1", NOW + timedelta(hours=23))))
+    await handler.prepare(batch(raw("a1", NOW + MINUTES)))
     followed = microseconds(NOW - timedelta(hours=30))  # state is kept for 48 h
     state = encode_state(PostState(followed, followed, (Observation(followed, 1, 1),)))
     codec = PostStateCodec(Settings().post_state_hours)
