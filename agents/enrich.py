@@ -1,7 +1,7 @@
 """The enrich agent: raw observations in, enriched records and post states out, bad records to the dead-letter topic."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -115,7 +115,8 @@ class EnrichHandler:
         except Exception as error:
             log.exception("enrich_defect", topic=record.topic, partition=record.partition, offset=record.offset)
             raise Defect(f"{type(error).__name__}: {error}") from error
-        unit.emit(self._enriched_topic, record.partition, Outgoing(key, encode(enriched), lineage(record.headers)))
+        output = Outgoing(key, encode(enriched), lineage(record.headers))
+        unit.emit(self._enriched_topic, record.partition, output, record)
         if state is not None:
             states.put(key, state)
             # The watermark never passes the record's own timestamp: otherwise one observation from tomorrow would
@@ -125,13 +126,17 @@ class EnrichHandler:
     async def commit(self, work: EnrichWork, owned: Ownership) -> None:
         """Write dead letters, outputs, changelog and RocksDB, in this order, each confirmed before the next.
 
+        A record whose output the brokers refuse becomes a dead letter too.
         Raises Fatal before any of them when the dead letters exceed their limit.
         """
         if work.letters:
             owned.check()
             await self._dead_letters.send(work.letters)
             work.letters = []
-        await write_unit(work.unit, self._producer, self._table, owned)
+        await write_unit(work.unit, self._producer, self._table, owned, self._set_aside)
+
+    async def _set_aside(self, refused: Sequence[tuple[KafkaRecord, Invalid]]) -> None:
+        await self._dead_letters.send([self._dead_letters.letter(record, error, "enrich") for record, error in refused])
 
 
 def register(app: Application, settings: Settings, handler_of: Callable[[], EnrichHandler]) -> None:

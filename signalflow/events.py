@@ -211,11 +211,20 @@ class DeadLetter:
 # The headers that a replay adds to a record. Agents copy them to what they make from it.
 ATTEMPT_HEADER = "attempt"
 ORIGIN_HEADER = "dlq_of"
+_LINKS = (ATTEMPT_HEADER, ORIGIN_HEADER)
+
+
+# A replay writes short headers. Longer ones are of another program, and a record that is made from their record could
+# become too large for its topic.
+MOST_LINK_BYTES = 100
 
 
 def lineage(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
     """The headers that link a replayed record to its dead letter; none for a record that was not replayed."""
-    return [(name, value or b"") for name, value in headers if name in (ATTEMPT_HEADER, ORIGIN_HEADER)]
+    if not any(name in _LINKS for name, _ in headers):
+        return []
+    links = {name: value or b"" for name, value in reversed(headers) if name in _LINKS}
+    return [(name, links[name]) for name in _LINKS if name in links and len(links[name]) <= MOST_LINK_BYTES]
 
 
 def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:

@@ -39,7 +39,9 @@ class Latin1(str):
 
 def produce(settings: Settings, topic: str, records: Iterable[Foreign], *, codec: str = "none") -> None:
     """Send records by librdkafka, in few batches, and wait until the brokers have them."""
-    producer = Producer({"bootstrap.servers": settings.kafka, "compression.type": codec, "linger.ms": 50})
+    # The brokers limit what is packed; librdkafka would limit what is not.
+    options = {"compression.type": codec, "linger.ms": 50, "message.max.bytes": 16 << 20}
+    producer = Producer({"bootstrap.servers": settings.kafka} | options)
     _send(producer, topic, records)
     assert producer.flush(SECONDS) == 0
 

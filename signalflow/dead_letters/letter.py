@@ -17,8 +17,8 @@ from signalflow.kafka.topic_ids import substitute_id
 MOST_VALUE_BYTES = 1_500_000
 MOST_HEADER_BYTES = 100_000
 MOST_KEY_BYTES = 100_000
-# The headers that link a replayed record to its dead letter are short, unless another program wrote them.
-MOST_LINK_BYTES = 100
+# Lengths up to 1 MiB take three bytes.
+MOST_LENGTH_BYTES = 3
 TRUNCATED = "dlq_truncated"
 HEADERS_DROPPED = "dlq_headers_dropped"
 UNREADABLE = "dlq_unreadable"
@@ -66,20 +66,27 @@ def letter_of(
     )
 
 
-def record_of(letter: DeadLetter) -> Outgoing:
+def record_of(letter: DeadLetter, most_bytes: int = MOST_VALUE_BYTES) -> Outgoing:
     """The record for the dead-letter topic: original key, value and headers, followed by the headers `dlq_...`.
 
     A record that the topic would refuse is cut, so that the worker can go on. The header `dlq_truncated` then gives the
-    original size of key and value in bytes, and `dlq_headers_dropped` the number of original headers.
+    original size of key and value in bytes, and `dlq_headers_dropped` the number of original headers. `most_bytes`:
+    none of the three keeps more.
     """
     key, value, headers = letter.key, letter.value, list(letter.headers)
-    if sum(len(name) + len(content) for name, content in headers) > MOST_HEADER_BYTES:
-        links = [(name, content) for name, content in lineage(headers)[:2] if len(content) <= MOST_LINK_BYTES]
-        headers = [*links, (HEADERS_DROPPED, str(len(headers)).encode())]
-    if len(key or b"") > MOST_KEY_BYTES or len(value or b"") > MOST_VALUE_BYTES:
+    most_of_key = min(MOST_KEY_BYTES, most_bytes)
+    if sum(map(_size_of_header, headers)) > min(MOST_HEADER_BYTES, most_bytes):
+        headers = [*lineage(headers), (HEADERS_DROPPED, str(len(headers)).encode())]
+    if len(key or b"") > most_of_key or len(value or b"") > most_bytes:
         headers.append((TRUNCATED, str(len(key or b"") + len(value or b"")).encode()))
-        key, value = key and key[:MOST_KEY_BYTES], value and value[:MOST_VALUE_BYTES]
+        key, value = key and key[:most_of_key], value and value[:most_bytes]
     return Outgoing(key, value, [*headers, *letter.dlq_headers()])
+
+
+def _size_of_header(header: tuple[str, bytes]) -> int:
+    """The bytes of a header in a record, with its two lengths."""
+    name, content = header
+    return len(name.encode()) + len(content) + 2 * MOST_LENGTH_BYTES
 
 
 def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> DeadLetter:

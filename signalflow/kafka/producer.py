@@ -7,11 +7,19 @@ depends on goes through this producer.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import (
+    BrokerResponseError,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    kafka_errors,
+)
 from aiokafka.partitioner import murmur2
 from aiokafka.structs import RecordMetadata
 
@@ -30,6 +38,28 @@ BATCH_BYTES = 512 << 10
 CONFIRM_SECONDS = 15.0
 
 
+class InvalidRecordError(BrokerResponseError):
+    """Kafka's INVALID_RECORD. aiokafka does not know it: it would be an UnknownError, as a broker's own failure is."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+
+
+kafka_errors[InvalidRecordError.errno] = InvalidRecordError
+# Trying again does not help.
+REFUSALS = (
+    MessageSizeTooLargeError,
+    RecordTooLargeError,
+    RecordListTooLargeError,
+    InvalidTimestampError,
+    InvalidRecordError,
+)
+
+
+class Refused(Invalid):
+    """The topic does not take a record: it is too large, or the topic's settings forbid what is in it."""
+
+
 class Outgoing(NamedTuple):
     """A record to be sent. A value of None is a tombstone."""
 
@@ -44,6 +74,45 @@ class Span(NamedTuple):
     first: int
     last: int
     start: int
+
+
+class RefusedRecord(NamedTuple):
+    """A record that its topic does not take: its partition, its place among the records of the partition, and why."""
+
+    partition: int
+    place: int
+    error: Invalid
+
+
+class Sender(Protocol):
+    """What sends records: a ConfirmedProducer."""
+
+    async def send(self, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]) -> object: ...
+
+
+async def send_or_reject(
+    sender: Sender, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]
+) -> list[RefusedRecord]:
+    """Send all records that the topic takes, in order within a partition, and return the others.
+
+    Raises Retryable when the brokers are away; then send all of them again.
+    """
+    places = [(partition, index) for partition, records in by_partition.items() for index in range(len(records))]
+
+    async def send(some: Sequence[tuple[int, int]]) -> list[RefusedRecord]:
+        batches: dict[int, list[Outgoing]] = {}
+        for partition, index in some:
+            batches.setdefault(partition, []).append(by_partition[partition][index])
+        try:
+            await sender.send(topic, batches)
+        except Invalid as error:
+            if len(some) == 1:
+                return [RefusedRecord(*some[0], error)]
+            middle = len(some) // 2
+            return [*await send(some[:middle]), *await send(some[middle:])]
+        return []
+
+    return await send(places)
 
 
 def partition_for(key: bytes, partitions: int) -> int:
@@ -68,7 +137,7 @@ class ConfirmedProducer:
         """Send records, in order within a partition; return when all are confirmed.
 
         Raises Retryable when the brokers are away or refuse for now. Any part may have been written then, so send it
-        all again. Raises Invalid when a record is larger than the topic allows.
+        all again. Raises Refused when the topic does not take one of them, because of its size or its content.
         """
         producer = None
         try:
@@ -83,9 +152,9 @@ class ConfirmedProducer:
                         raise Retryable(f"{topic}[{partition}]: the broker has the batch already, at an unknown offset")
                     spans.setdefault(partition, []).append(Span(first, first + count - 1, start))
             return spans
-        except (MessageSizeTooLargeError, RecordTooLargeError) as error:
+        except REFUSALS as error:
             await self._discard(producer)
-            raise Invalid(f"{topic} does not take a record of this size: {error}") from error
+            raise Refused(f"{topic} does not take the record: {type(error).__name__}: {error}") from error
         except (KafkaError, OSError, TimeoutError) as error:
             await self._discard(producer)
             raise Retryable(f"sending to {topic} failed: {type(error).__name__}: {error}") from error

@@ -5,32 +5,43 @@ In the opposite order a redelivery would meet a state that already includes it. 
 is away, the same unit is written again.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from signalflow.errors import Invalid
 from signalflow.fail_points import reach
-from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, send_or_reject
+from signalflow.kafka.records import KafkaRecord
 from signalflow.streams.batch_loop import Ownership
 from signalflow.streams.state_table import State, StateTable
+
+SetAside = Callable[[Sequence[tuple[KafkaRecord, Invalid]]], Awaitable[None]]
 
 
 @dataclass
 class Unit:
     """What one batch changes: output records by topic and partition, and states by partition.
 
-    Topics are written in the order in which they were first emitted to.
+    Topics are written in the order in which they were first emitted to. `sources`: the input record of each output, in
+    the same places. `refused`: inputs whose outputs no topic takes, until they are set aside.
     """
 
     outputs: dict[str, dict[int, list[Outgoing]]] = field(default_factory=dict)
     states: dict[int, State] = field(default_factory=dict)
     confirmed: set[str] = field(default_factory=set)
+    sources: dict[str, dict[int, list[KafkaRecord]]] = field(default_factory=dict)
+    refused: list[tuple[KafkaRecord, Invalid]] = field(default_factory=list)
 
-    def emit(self, topic: str, partition: int, record: Outgoing) -> None:
-        """Add an output."""
+    def emit(self, topic: str, partition: int, record: Outgoing, source: KafkaRecord) -> None:
+        """Add an output that was made from the record `source`."""
         self.outputs.setdefault(topic, {}).setdefault(partition, []).append(record)
+        self.sources.setdefault(topic, {}).setdefault(partition, []).append(source)
 
 
-async def write_unit(unit: Unit, producer: ConfirmedProducer, table: StateTable, owned: Ownership) -> None:
-    """Make a unit durable.
+async def write_unit(
+    unit: Unit, producer: ConfirmedProducer, table: StateTable, owned: Ownership, set_aside: SetAside
+) -> None:
+    """Make a unit durable. Inputs whose outputs are refused are set aside before the state is written.
 
     Raises Retryable when the brokers are away: call again with the same unit. Confirmed outputs are not sent twice.
     Raises GiveBack (through `owned`) before any write that follows a change of the generation.
@@ -39,7 +50,12 @@ async def write_unit(unit: Unit, producer: ConfirmedProducer, table: StateTable,
     for topic, batches in unit.outputs.items():
         if topic not in unit.confirmed:
             owned.check()
-            await producer.send(topic, batches)
+            refused = await send_or_reject(producer, topic, batches)
+            unit.refused += [(unit.sources[topic][each.partition][each.place], each.error) for each in refused]
             unit.confirmed.add(topic)
             reach("enrich.after_outputs")
+    if unit.refused:
+        owned.check()
+        await set_aside(unit.refused)
+        unit.refused = []
     await table.write(producer, unit.states, owned.check)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from msgspec.structs import replace
 
 from signalflow.events import encode
 from signalflow.kafka.admin import create_topics
+from signalflow.kafka.clients import admin_client
 from signalflow.kafka.offsets import end_offsets
 from signalflow.kafka.producer import partition_for
 from signalflow.kafka.topics import TopicNames
@@ -116,6 +119,32 @@ async def test_header_names_that_are_not_utf_8_stop_no_topic_and_no_live_stream(
     assert [letter["source_topic"] for letter in found] == [topics.posts_dlq, topics.posts_enriched]
     assert [json.loads(letter["original_headers"])[0][0] for letter in found] == ["caf\\xe9"] * 2, "readable"
     await is_verified(settings)
+
+
+async def test_headers_of_another_program_are_not_copied_and_an_output_that_is_refused_sets_its_record_aside(
+    settings: Settings, worker: WorkerProcess, topics: TopicNames
+) -> None:
+    fits = (1 << 20) - 4_096
+    odd = of_posts(settings, ["o1", "o2"], ("dlq_of", b"x" * fits), ("attempt", b"x"))
+    links = of_posts(settings, ["o3"], *((("attempt", b"1"),) * 50_000))
+    foreign.produce(settings, topics.posts_raw, [*odd, *links], codec="zstd")
+    await all_is_processed(settings, topics, worker)
+    assert await stored(settings, ["o1", "o2", "o3"]) == {"o1", "o2", "o3"}
+    assert await letters(settings) == []
+    # Somebody gives the enriched topic and the dead-letter topic less than their inputs may have.
+    async with admin_client(settings) as admin:
+        for topic in (topics.posts_enriched, topics.posts_dlq):
+            resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": "40000"})
+            await admin.alter_configs([resource])
+    long = observation("long", START, created_at=START)
+    long = replace(long, payload=replace(long.payload, body="b" * 70_000))
+    await produce(settings, [*(observation(f"n{n}", START, created_at=START) for n in range(20)), long])
+    await all_is_processed(settings, topics, worker)
+    assert await stored(settings, ["long", *(f"n{n}" for n in range(20))]) == {f"n{n}" for n in range(20)}
+    (letter,) = await letters(settings)
+    assert (letter["original_key"], letter["source_topic"], letter["stage"]) == (b"long", topics.posts_raw, "enrich")
+    assert "MessageSizeTooLargeError" in letter["error"]
+    assert not letter["whole"], "the dead-letter topic takes a part of it"
 
 
 @pytest.mark.parametrize("when", ["before the worker reads", "while the worker reads"])

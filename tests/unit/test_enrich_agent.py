@@ -117,6 +117,8 @@ async def test_dead_letters_of_invalid_records_name_the_field(handler: EnrichHan
 async def test_a_replayed_record_stays_linked_to_the_dead_letter_it_was(handler: EnrichHandler) -> None:
     link = (("attempt", b"2"), ("dlq_of", b"7:token"))
     first, again = raw("a1", NOW), raw("b1", NOW, offset=1)._replace(headers=(("mode", b"new"), *link))
-    work = await handler.prepare(batch(first, again))
+    foreign = raw("c1", NOW, offset=2)._replace(headers=(("dlq_of", b"x" * (1 << 20)), *link, ("attempt", b"9" * 101)))
+    many = raw("d1", NOW, offset=3)._replace(headers=(link[0],) * 100_000)
+    work = await handler.prepare(batch(first, again, foreign, many))
     enriched = work.unit.outputs[ENRICHED][0]
-    assert [tuple(record.headers) for record in enriched] == [(), link]
+    assert [tuple(record.headers) for record in enriched] == [(), link, link[:1], link[:1]]

@@ -52,16 +52,20 @@ DEFECTS = (
     Defect(
         "the sink does not wait for its dead letters",
         "signalflow/dead_letters/dead_letters.py",
-        "        await self._producer.send(self.topic, batches)\n",
-        "        " + LATER.format(send="self._producer.send(*send)", arguments="self.topic, batches"),
+        "        for refused in await send_or_reject(self._producer, self.topic, batches):\n",
+        "        "
+        + LATER.format(send="send_or_reject(*send)", arguments="self._producer, self.topic, batches")
+        + "        for refused in ():\n",
         (f"{SINK}::test_a_flush_is_not_done_before_its_dead_letters_are_confirmed",),
         (f"{KILLS}::test_records_that_a_commit_has_passed_survive_a_kill_at_that_moment",),
     ),
     Defect(
         "the unit of work does not wait for its outputs and dead letters",
         "signalflow/streams/unit_of_work.py",
-        "            await producer.send(topic, batches)\n",
-        "            " + LATER.format(send="producer.send(*send)", arguments="topic, batches"),
+        "            refused = await send_or_reject(producer, topic, batches)\n",
+        "            "
+        + LATER.format(send="send_or_reject(*send)", arguments="producer, topic, batches")
+        + "            refused = []\n",
         (
             f"{UNIT}::test_outputs_and_dead_letters_come_before_the_state",
             f"{UNIT}::test_without_confirmed_outputs_no_state_is_written_and_a_retry_sends_only_what_is_missing",

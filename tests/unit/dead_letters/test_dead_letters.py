@@ -9,7 +9,7 @@ from agents.enrich import EnrichHandler, EnrichWork
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Fatal, Invalid, Retryable
 from signalflow.events import DeadLetter
-from signalflow.kafka.producer import Outgoing
+from signalflow.kafka.producer import Outgoing, Refused
 from signalflow.metrics import REGISTRY
 from signalflow.settings import Settings
 from signalflow.streams.batch_loop import GiveBack, Ownership
@@ -23,10 +23,14 @@ class Brokers:
     def __init__(self) -> None:
         self.confirmed: list[tuple[str, int, int]] = []
         self.away: set[str] = set()
+        self.most_bytes = 1 << 21
 
     async def send(self, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]) -> dict[int, Any]:
         if topic in self.away:
             raise Retryable("brokers away")
+        records = [record for some in by_partition.values() for record in some]
+        if any(len(record.value or b"") > self.most_bytes for record in records):
+            raise Refused("too large")
         self.confirmed += [(topic, partition, len(records)) for partition, records in by_partition.items()]
         return {}
 
@@ -77,6 +81,18 @@ async def test_a_letter_counts_when_the_brokers_have_confirmed_it_and_not_before
 async def test_each_letter_goes_to_the_partition_of_its_record(dead_letters: DeadLetters, brokers: Brokers) -> None:
     await dead_letters.send([*letters(dead_letters, 0, 2), *letters(dead_letters, 7, partition=3)])
     assert brokers.confirmed == [(dead_letters.topic, 0, 2), (dead_letters.topic, 3, 1)]
+
+
+async def test_a_letter_that_the_brokers_refuse_is_cut_and_the_others_are_sent_whole(
+    dead_letters: DeadLetters, brokers: Brokers
+) -> None:
+    brokers.most_bytes = 100_000
+    large = dead_letters.letter(Record(2, value=b"v" * 400_000), Invalid("bad"), "validate")
+    await dead_letters.send([*letters(dead_letters, 0), large, *letters(dead_letters, 4)])
+    assert sum(records for _, _, records in brokers.confirmed) == 3
+    brokers.most_bytes = -1
+    with pytest.raises(Fatal, match="takes no dead letter"):
+        await dead_letters.send(letters(dead_letters, 6))
 
 
 async def test_letters_over_the_limit_are_neither_sent_nor_counted(dead_letters: DeadLetters, brokers: Brokers) -> None:

@@ -48,6 +48,18 @@ def test_a_record_that_the_dead_letter_topic_would_refuse_is_cut_and_says_so(key
     assert (letter.value is None) is (value is None)
 
 
+@pytest.mark.parametrize("most_bytes", [300_000, 5_000, 0])
+@pytest.mark.parametrize("headers", [(("h", b"v" * 90_000),), (("", b""),) * 90_000, (("ü" * 30_000, b""),)])
+def test_a_letter_can_be_cut_until_it_fits(most_bytes: int, headers: tuple[tuple[str, bytes], ...]) -> None:
+    record = Record(0, key=b"k" * 200_000, value=b"v" * 1_000_000, headers=(*headers, ("attempt", b"2")))
+    whole = letter_of(record, Invalid("bad"), stage="validate", worker="w1", now=NOW)
+    cut = record_of(whole, most_bytes)
+    names = sum(len(name.encode()) + len(value) + 2 for name, value in cut.headers)
+    assert len(cut.key or b"") + len(cut.value or b"") + names < 3 * most_bytes + 1_000
+    letter = parse_dead_letter(cut.key, cut.value, cut.headers)
+    assert (letter.offset, letter.attempt, is_whole(letter)) == (0, 2, False)
+
+
 HOSTILE_HEADERS = (("dlq_topic", b"elsewhere"), ("dlq_topic_id", b"x"), ("trace", b"\xff"), ("dlq_topic", b""))
 
 

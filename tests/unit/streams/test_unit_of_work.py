@@ -1,19 +1,21 @@
 """The unit of work keeps its order, and a send ends only when the brokers have confirmed it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError, kafka_errors
 
-from signalflow.errors import Retryable
+from signalflow.errors import Invalid, Retryable
 from signalflow.kafka import producer as producer_module
-from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Refused, partition_for
+from signalflow.kafka.records import KafkaRecord
 from signalflow.settings import Settings
 from signalflow.streams.batch_loop import GiveBack, Ownership
 from signalflow.streams.unit_of_work import Unit, write_unit
-from tests.unit.streams.fakes import FakeApp
+from tests.unit.streams.fakes import FakeApp, Record
 
 
 class FakeProducer:
@@ -22,10 +24,14 @@ class FakeProducer:
     def __init__(self, journal: list[str]) -> None:
         self.journal = journal
         self.failing: set[str] = set()
+        self.sent: list[bytes | None] = []
 
     async def send(self, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]) -> dict[int, Any]:
         if topic in self.failing:
             raise Retryable("away")
+        if any(record.value == b"large" for records in by_partition.values() for record in records):
+            raise Refused("too large")
+        self.sent += [record.value for records in by_partition.values() for record in records]
         self.journal.append(topic)
         return {}
 
@@ -41,14 +47,18 @@ class FakeTable:
 
 def make_unit() -> Unit:
     unit = Unit(states={0: {b"k": b"v"}})
-    unit.emit("enriched", 0, Outgoing(b"k", b"v"))
-    unit.emit("dlq", 0, Outgoing(b"k", b"v"))
+    unit.emit("enriched", 0, Outgoing(b"k", b"v"), Record(0))
+    unit.emit("dlq", 0, Outgoing(b"k", b"v"), Record(0))
     return unit
+
+
+async def nothing(refused: object) -> None:
+    raise AssertionError(f"set aside: {refused}")
 
 
 async def test_outputs_and_dead_letters_come_before_the_state() -> None:
     journal: list[str] = []
-    await write_unit(make_unit(), FakeProducer(journal), FakeTable(journal), Ownership(FakeApp(), 1))  # type: ignore[arg-type]
+    await write_unit(make_unit(), FakeProducer(journal), FakeTable(journal), Ownership(FakeApp(), 1), nothing)  # type: ignore[arg-type]
     assert journal == ["enriched", "dlq", "state"]
 
 
@@ -57,11 +67,36 @@ async def test_without_confirmed_outputs_no_state_is_written_and_a_retry_sends_o
     producer, table, unit = FakeProducer(journal), FakeTable(journal), make_unit()
     producer.failing = {"dlq"}
     with pytest.raises(Retryable):
-        await write_unit(unit, producer, table, Ownership(FakeApp(), 1))  # type: ignore[arg-type]
+        await write_unit(unit, producer, table, Ownership(FakeApp(), 1), nothing)  # type: ignore[arg-type]
     assert journal == ["enriched"]
     producer.failing = set()
-    await write_unit(unit, producer, table, Ownership(FakeApp(), 1))  # type: ignore[arg-type]
+    await write_unit(unit, producer, table, Ownership(FakeApp(), 1), nothing)  # type: ignore[arg-type]
     assert journal == ["enriched", "dlq", "state"]
+
+
+async def test_an_output_that_the_brokers_refuse_costs_its_input_alone_which_is_set_aside_before_the_state() -> None:
+    journal: list[str] = []
+    aside: list[int] = []
+    producer, unit = FakeProducer(journal), Unit()
+    for offset in range(7):
+        value = b"large" if offset in (2, 6) else b"%d" % offset
+        unit.emit("enriched", offset % 2, Outgoing(b"k", value), Record(offset, partition=offset % 2))
+    away = True
+
+    async def set_aside(refused: Sequence[tuple[KafkaRecord, Invalid]]) -> None:
+        if away:
+            raise Retryable("away")
+        aside.extend(record.offset for record, _ in refused)
+        journal.append("aside")
+
+    for attempt in range(2):
+        away = attempt == 0
+        with contextlib.suppress(Retryable):
+            await write_unit(unit, producer, FakeTable(journal), Ownership(FakeApp(), 1), set_aside)  # type: ignore[arg-type]
+    assert producer.sent == [b"0", b"4", b"1", b"3", b"5"], "in order within a partition, and once"
+    assert aside == [2, 6]
+    assert journal[-2:] == ["aside", "state"]
+    assert journal.count("state") == 1
 
 
 async def test_a_batch_of_an_earlier_generation_writes_nothing() -> None:
@@ -69,7 +104,7 @@ async def test_a_batch_of_an_earlier_generation_writes_nothing() -> None:
     app = FakeApp()
     app.consumer_generation_id = 2
     with pytest.raises(GiveBack):
-        await write_unit(make_unit(), FakeProducer(journal), FakeTable(journal), Ownership(app, 1))  # type: ignore[arg-type]
+        await write_unit(make_unit(), FakeProducer(journal), FakeTable(journal), Ownership(app, 1), nothing)  # type: ignore[arg-type]
     assert journal == []
 
 
@@ -164,6 +199,20 @@ async def test_a_failed_send_is_retryable_and_the_producer_is_replaced(kafka: ty
             await asyncio.sleep(0)
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)
+
+
+@pytest.mark.parametrize("error", [MessageSizeTooLargeError, kafka_errors[87], RecordListTooLargeError])
+async def test_a_record_that_the_topic_does_not_take_is_not_sent_again_and_again(
+    error: type[Exception], kafka: type[FakeKafka]
+) -> None:
+    producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
+    sending = asyncio.create_task(producer.send("topic", {0: [Outgoing(b"k", b"v")]}))
+    async with asyncio.timeout(5):
+        while not kafka.instances or not kafka.instances[0].pending:
+            await asyncio.sleep(0)
+    kafka.instances[0].pending[0][2].set_exception(error())
+    with pytest.raises(Refused):
+        await sending
 
 
 async def test_a_send_that_no_broker_confirms_ends_as_retryable(
