@@ -1,33 +1,46 @@
-"""Records that no producer should send: some of each kind by hand, and thousands of valid ones changed at random."""
+"""Records that no producer should send: some of each kind by hand, and thousands of valid ones changed at random.
+
+Some come from another client, packed by every codec, in transactions, and with odd headers, on every topic of agents.
+"""
 
 import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 # A poisoned record is recognised by this header, wherever it ends up.
 HEADER = "chaos"
-Expectation = Literal["dead", "stored", "either"]
+Expectation = Literal["dead", "stored", "either", "nowhere"]
+Topic = Literal["posts_raw", "posts_enriched", "posts_dlq"]
+TOPICS: tuple[Topic, ...] = get_args(Topic)
+# How a record gets into its topic: by the harness's own producer, or as another program writes it.
+Way = Literal["own", "gzip", "snappy", "lz4", "zstd", "committed", "aborted", "latin-1"]
 # The topic's limit counts the whole batch; this is just below it.
 JUST_BELOW_LIMIT = (1 << 20) - 4_096
 
 
 @dataclass(frozen=True)
 class Poison:
-    """A record, and what must become of it: "dead" (a dead letter), "stored", or for random changes "either"."""
+    """A record, and what must become of it: "dead" (a dead letter), "stored", or for random changes "either".
+
+    "nowhere": it is part of an aborted transaction.
+    """
 
     number: int
     kind: str
     key: bytes | None
     value: bytes | None
     expected: Expectation
+    topic: Topic = "posts_raw"
+    way: Way = "own"
+    more_headers: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def headers(self) -> tuple[tuple[str, bytes], ...]:
-        """Headers that the dead letter must keep as they are; one of them is not UTF-8."""
-        return ((HEADER, f"{self.kind}:{self.number}".encode()), ("odd", b"\xff\x00\xfe"))
+        """Headers that the dead letter must keep as they are; one of them has a value that is not UTF-8."""
+        return ((HEADER, f"{self.kind}:{self.number}".encode()), ("odd", b"\xff\x00\xfe"), *self.more_headers)
 
 
 Document = dict[str, Any]
@@ -48,6 +61,11 @@ def _envelope(**fields: Any) -> Change:
 
 def _without(part: str, name: str) -> Change:
     return lambda document: document[part].pop(name)
+
+
+def _hours_ahead(document: Document) -> None:
+    observed = datetime.fromisoformat(document["metadata"]["observed_at"]) + timedelta(hours=20)
+    document["metadata"]["observed_at"] = observed.isoformat()
 
 
 def _before_reddit(document: Document) -> None:
@@ -86,6 +104,7 @@ CHANGES: dict[str, list[tuple[Change, Expectation]]] = {
         (_metadata(observed_at="2026-02-30T00:00:00Z"), "dead"),
         (_metadata(observed_at="0000-00-00T00:00:00Z"), "dead"),
         (_metadata(observed_at="2026-01-01T00:00:00"), "dead"),
+        (_hours_ahead, "dead"),
         # Only the table rejects a time before Reddit existed.
         (_before_reddit, "dead"),
         (_payload(created_utc="9998-01-01T00:00:00Z"), "dead"),
@@ -181,6 +200,22 @@ def by_hand(first: int) -> Iterator[Poison]:
     for key in (None, b"", b"another"):
         yield Poison(number, "wrong key", key, _bytes(valid(number, now)), "dead")
         number += 1
+
+
+def foreign(first: int) -> Iterator[Poison]:
+    """Records of another client on every topic: valid ones for the raw topic, and none of ours for the others."""
+    number, now = first, datetime.now(UTC)
+    ways: tuple[Way, ...] = get_args(Way)
+    for topic in TOPICS:
+        for way in ways[1:]:
+            value = _bytes(valid(number, now)) if topic == "posts_raw" else b"no record of ours"
+            expected: Expectation = "nowhere" if way == "aborted" else "stored" if topic == "posts_raw" else "dead"
+            odd = (("caf\xe9", b"1"),) if way == "latin-1" else ()
+            yield Poison(number, f"foreign, {way}", f"z{number}".encode(), value, expected, topic, way, odd)
+            number += 1
+    large = (("dlq_of", b"x" * JUST_BELOW_LIMIT), *((("attempt", b"1"),) * 10_000))
+    value = _bytes(valid(number, now))
+    yield Poison(number, "headers of 1 MiB", f"z{number}".encode(), value, "stored", "posts_raw", "zstd", large)
 
 
 def for_every_stage(first: int) -> Iterator[Poison]:

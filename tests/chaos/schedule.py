@@ -9,15 +9,20 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import get_args
 
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
 from msgspec.structs import asdict, replace
 
 from signalflow.events import Envelope, Post
-from signalflow.kafka.producer import ConfirmedProducer
+from signalflow.kafka.producer import ConfirmedProducer, partition_for
 from signalflow.kafka.publisher import Publisher
 from signalflow.kafka.topics import TopicNames
+from signalflow.settings import Settings
+from tests import foreign
 from tests.chaos import poison
 from tests.chaos.faults import ALL
 from tests.chaos.faults.base import Fault, Injection, Lane, Run
+from tests.foreign import Foreign
 from tests.integration.workers import observation
 
 # A run of this length injects each fault as often as its `share` says; a shorter one proportionally less, but at least
@@ -102,9 +107,40 @@ async def poisoner(run: Run, minutes: float, share: float) -> None:
                 rounds += 1
                 run.poison(list(poison.by_hand(len(run.poisons))))
                 await _too_large(run, publisher)
+                await _foreign(run, rounds)
             await asyncio.sleep(POISON_SECONDS)
     finally:
         await publisher.close()
+
+
+async def _foreign(run: Run, round_: int) -> None:
+    """Send the records of another client, those of each topic and way together, until the brokers have them."""
+    settings, names = run.cluster.settings, TopicNames.of(run.cluster.settings)
+    records = list(poison.foreign(len(run.poisons)))
+    run.poisons += records
+    for (topic, way), some in groupby(records, key=lambda each: (each.topic, each.way)):
+        sent = [
+            Foreign(each.key, each.value, partition_for(each.key or b"", settings.topic_partitions), each.headers)
+            for each in some
+        ]
+        while True:
+            try:
+                await _send_as(settings, getattr(names, topic), way, sent, f"chaos-{topic}-{way}-{round_}")
+            except (KafkaException, KafkaError, AssertionError):
+                # Brokers are killed too. What a transaction that failed left in the log is not committed.
+                await asyncio.sleep(POISON_SECONDS)
+            else:
+                break
+
+
+async def _send_as(settings: Settings, topic: str, way: poison.Way, records: list[Foreign], name: str) -> None:
+    if way == "latin-1":
+        await foreign.produce_in_latin1(settings, topic, records)
+    elif way in ("committed", "aborted"):
+        commit = way == "committed"
+        await asyncio.to_thread(foreign.transaction, settings, topic, records, name=name, commit=commit)
+    else:
+        await asyncio.to_thread(foreign.produce, settings, topic, records, codec=way)
 
 
 async def _too_large(run: Run, publisher: Publisher) -> None:

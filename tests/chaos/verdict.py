@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,8 @@ from tests.integration.workers import fetch_all, read_topic
 LAG_SECONDS = 240.0
 SETTLE_SECONDS = 120.0
 STILL_SECONDS = 3.0
+# Topic, partition and offset.
+Place = tuple[str, int, int]
 
 
 @dataclass
@@ -155,7 +158,7 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
     raw = await read_topic(settings, names.posts_raw)
     enriched = await read_topic(settings, names.posts_enriched)
     letters = await read_topic(settings, names.posts_dlq)
-    in_log = {(record.key, _observed_at(record.value)) for record in raw if _kind(record) is None}
+    in_log = {(record.key, _observed_at(record.value)) for record in raw if _mark(record) is None}
     not_in_log = [f"{post} {at}" for post, at in run.load.confirmed if (post.encode(), at) not in in_log]
     unsettled = list(unsettled)
     if report.records_due != report.records:
@@ -166,9 +169,9 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
         not_in_log,
         never_stored,
         visible,
-        _poison(run, raw, enriched, letters, await _letter_rows(settings)),
+        _poison(run, names, raw, enriched, letters, await _letter_rows(settings)),
         sorted(record.timestamp / 1000 for record in raw),
-        _repeats(enriched),
+        _repeats([record for record in enriched if _mark(record) is None]),
     )
 
 
@@ -176,7 +179,7 @@ def _observed_at(value: bytes) -> datetime | None:
     return datetime.fromisoformat(orjson.loads(value)["metadata"]["observed_at"]).astimezone(UTC)
 
 
-def _kind(record: Any) -> str | None:
+def _mark(record: Any) -> str | None:
     """The kind and number of a poisoned record; None for other records."""
     return next((value.decode() for name, value in record.headers if name == poison.HEADER), None)
 
@@ -197,35 +200,36 @@ def _repeats(enriched: list[Any]) -> list[float]:
     return sorted(repeats)
 
 
-async def _letter_rows(settings: Settings) -> Counter[tuple[int, int]]:
+async def _letter_rows(settings: Settings) -> Counter[Place]:
     rows = await fetch_all(
-        settings,
-        "SELECT source_partition, source_offset FROM dlq_events WHERE source_topic = $1 AND attempt = 1",
-        TopicNames.of(settings).posts_raw,
+        settings, "SELECT source_topic, source_partition, source_offset FROM dlq_events WHERE attempt = 1"
     )
-    return Counter((row["source_partition"], row["source_offset"]) for row in rows)
+    return Counter((row["source_topic"], row["source_partition"], row["source_offset"]) for row in rows)
 
 
 def _poison(
-    run: Run, raw: list[Any], enriched: list[Any], letters: list[Any], rows: Counter[tuple[int, int]]
+    run: Run, names: TopicNames, raw: list[Any], enriched: list[Any], letters: list[Any], rows: Counter[Place]
 ) -> dict[str, PoisonVerdict]:
     """Whether each poisoned record became a complete dead letter or was stored, as its kind says, and never both."""
     expected = {f"{each.kind}:{each.number}": each for each in run.poisons}
     verdicts: dict[str, PoisonVerdict] = {kind: PoisonVerdict() for kind in dict.fromkeys(p.kind for p in run.poisons)}
-    stored = {_source(record) for record in enriched}
-    dead = {
-        _source_of_letter(letter): letter for letter in letters if _header(letter, "dlq_topic") == raw[0].topic.encode()
-    }
-    refused_late = {_source(letter) for letter in letters if _header(letter, "dlq_topic") != raw[0].topic.encode()}
-    met = set()
+    stored = {_source(record) for record in enriched if _mark(record) is None}
+    ours = [letter for letter in letters if _header(letter, "dlq_topic")]
+    dead = {_source_of_letter(letter): letter for letter in ours if _from(letter, names.posts_raw)}
+    refused_late = {_source(letter) for letter in ours if not _from(letter, names.posts_raw) and _mark(letter) is None}
+    met = _foreign(expected, verdicts, names, enriched, letters, rows)
     for record in raw:
-        mark = _kind(record)
+        mark = _mark(record)
         if mark is None:
             continue
         met.add(mark)
         wanted, place = expected[mark], (record.partition, record.offset)
         verdict = verdicts[wanted.kind]
         verdict.sent += 1
+        if wanted.expected == "nowhere":
+            verdict.wrong += 1
+            verdict.examples.append(f"{mark} at {place}: in the log, though its transaction was aborted")
+            continue
         letter = dead.get(place)
         is_dead = letter is not None or place in refused_late
         if not is_dead and (place not in stored or wanted.expected == "dead"):
@@ -242,14 +246,49 @@ def _poison(
         ):
             verdict.wrong += 1
             verdict.examples.append(f"{mark} at {place}: not the original bytes")
-        elif letter is not None and rows[place] != 1:
-            verdict.lost += rows[place] == 0
-            verdict.duplicated += rows[place] > 1
-            verdict.examples.append(f"{mark} at {place}: {rows[place]} rows in dlq_events")
+        elif letter is not None:
+            _judge_rows(verdict, mark, rows[names.posts_raw, *place])
     for mark in expected.keys() - met:
-        verdicts[expected[mark].kind].lost += 1
-        verdicts[expected[mark].kind].examples.append(f"{mark}: not in the log")
+        if expected[mark].expected != "nowhere":
+            verdicts[expected[mark].kind].lost += 1
+            verdicts[expected[mark].kind].examples.append(f"{mark}: not in the log")
     return verdicts
+
+
+def _foreign(
+    expected: Mapping[str, poison.Poison],
+    verdicts: Mapping[str, PoisonVerdict],
+    names: TopicNames,
+    enriched: list[Any],
+    letters: list[Any],
+    rows: Counter[Place],
+) -> set[str]:
+    """Judge the records of other programs on the topics behind the raw one. Returns the marks that were met."""
+    met = set()
+    strays = [record for record in enriched if _mark(record) is not None]
+    strays += [record for record in letters if _mark(record) is not None and not _header(record, "dlq_topic")]
+    for record in strays:
+        mark = _mark(record) or ""
+        met.add(mark)
+        verdict = verdicts[expected[mark].kind]
+        verdict.sent += 1
+        if expected[mark].expected == "nowhere":
+            verdict.wrong += 1
+            verdict.examples.append(f"{mark}: in {record.topic}, though its transaction was aborted")
+        else:
+            _judge_rows(verdict, mark, rows[record.topic, record.partition, record.offset])
+    return met
+
+
+def _judge_rows(verdict: PoisonVerdict, mark: str, rows: int) -> None:
+    if rows != 1:
+        verdict.lost += rows == 0
+        verdict.duplicated += rows > 1
+        verdict.examples.append(f"{mark}: {rows} rows in dlq_events")
+
+
+def _from(letter: Any, topic: str) -> bool:
+    return _header(letter, "dlq_topic") == topic.encode()
 
 
 def _header(record: Any, name: str) -> bytes:

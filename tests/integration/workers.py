@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from signalflow.events import Envelope, Metadata, Post, encode
 from signalflow.kafka.connection import connection_options
+from signalflow.kafka.records import EmptyOffset
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
@@ -188,8 +189,10 @@ async def produce(settings: Settings, envelopes: Iterable[Envelope]) -> None:
 
 
 async def read_topic(settings: Settings, topic: str) -> list[Any]:
-    """All records of a topic at this moment, in offset order by partition."""
-    async with AIOKafkaConsumer(**connection_options(settings), auto_offset_reset="earliest") as consumer:
+    """All records of a topic at this moment, in offset order by partition; none of an aborted transaction."""
+    async with AIOKafkaConsumer(
+        **connection_options(settings), auto_offset_reset="earliest", isolation_level="read_committed"
+    ) as consumer:
         partitions = [TopicPartition(topic, partition) for partition in range(settings.topic_partitions)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
@@ -197,7 +200,7 @@ async def read_topic(settings: Settings, topic: str) -> list[Any]:
         for tp, end in ends.items():
             while await consumer.position(tp) < end:
                 records += (await consumer.getmany(tp, timeout_ms=500)).get(tp, [])
-        return records
+        return [record for record in records if not isinstance(record, EmptyOffset)]
 
 
 async def committed(settings: Settings, topic: str) -> dict[int, int]:
