@@ -34,13 +34,23 @@ class KafkaRecord(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Offset:
-    """An offset, in the form of a record."""
+    """An offset, in the form of a record, with the attributes that Faust asks every record for."""
 
     topic: str
     partition: int
     offset: int
     timestamp: int
     timestamp_type: int
+
+    @property
+    def checksum(self) -> None: ...
+    @property
+    def serialized_key_size(self) -> int:
+        return -1
+
+    @property
+    def serialized_value_size(self) -> int:
+        return -1
 
 
 @dataclass(frozen=True, slots=True)

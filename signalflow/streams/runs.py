@@ -11,9 +11,8 @@ from typing import Any
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
-from signalflow.kafka.records import EmptyOffset, KafkaRecord, UnreadableRecord
+from signalflow.kafka.records import KafkaRecord
 
-_NO_RECORDS = (EmptyOffset, UnreadableRecord)
 RUN_RECORDS = 500
 # A queue holds a fixed number of runs, so a run is bounded in bytes too.
 RUN_BYTES = 1 << 20
@@ -69,8 +68,7 @@ def split_into_runs(
 def run_scheduler(topics: frozenset[str]) -> type[DefaultSchedulingStrategy]:
     """A scheduler that delivers these topics in runs, and other topics record by record.
 
-    The other topics are changelogs, whose single records Faust's recovery expects. An offset without a readable record
-    is left out of them: their offsets have holes anyway.
+    The other topics are changelogs, whose single records Faust's recovery expects.
     """
 
     class RunScheduler(DefaultSchedulingStrategy):
@@ -81,7 +79,7 @@ def run_scheduler(topics: frozenset[str]) -> type[DefaultSchedulingStrategy]:
                     for run in split_into_runs(of_partition):
                         yield tp, Run(run)
                 else:
-                    single[tp] = [record for record in of_partition if not isinstance(record, _NO_RECORDS)]
+                    single[tp] = of_partition
             if single:
                 yield from super().iterate(single)
 

@@ -168,9 +168,12 @@ class StateTable(faust.Table):
             raise
 
     def _recover(self, partition: int, messages: Sequence[ChangelogMessage]) -> None:
-        values = self.read(partition, list({message.key for message in messages}))
-        for message in messages:
-            values[message.key] = self._merged(values[message.key], message.value, int(message.timestamp * 1000))
+        # An offset without a state has no key: the end of a transaction, or a record that cannot be decoded. Faust must
+        # get it nevertheless, because a recovery ends with the last offset of the changelog.
+        states = [(message.key, message) for message in messages if message.key is not None]
+        values = self.read(partition, list({key for key, _ in states}))
+        for key, message in states:
+            values[key] = self._merged(values[key], message.value, int(message.timestamp * 1000))
         self._put(partition, values, max(message.offset for message in messages))
 
     def _merged(self, mine: bytes | None, theirs: bytes | None, timestamp_ms: int) -> bytes | None:

@@ -1,6 +1,7 @@
 """Records of other programs on the topics of agents: each harms no other, whatever client wrote it."""
 
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -172,6 +173,21 @@ async def test_transactions_are_no_holes_and_aborted_ones_leave_nothing(
     assert await worker.metric("signalflow_offset_holes") == 0
     # The ends of transactions are the last records of the log now: the commit passes them, and nobody waits for more.
     foreign.transaction(settings, topics.posts_raw, of_posts(settings, aborted[:1]), name="t3", commit=False)
+    await all_is_processed(settings, topics, worker)
+    await is_verified(settings)
+
+
+async def test_a_changelog_that_ends_with_records_of_another_program_is_recovered(
+    settings: Settings, worker: WorkerProcess, topics: TopicNames
+) -> None:
+    await all_is_processed(settings, topics, worker)
+    assert worker.stop() == 0
+    for partition in range(settings.topic_partitions):
+        strange = [Foreign(b"x", b"no state", partition)]
+        foreign.transaction(settings, topics.post_state_changelog, strange, name="t1", commit=partition % 2 == 0)
+    shutil.rmtree(settings.state_dir)
+    worker.start()
+    await worker.ready()
     await all_is_processed(settings, topics, worker)
     await is_verified(settings)
 
