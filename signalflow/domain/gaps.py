@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from signalflow.domain.backoff import Backoff
 from signalflow.domain.known import HORIZON, Seen
 from signalflow.domain.overlap import MAX_GAP_PAGES, PROOF, Anchor, Gap
 from signalflow.domain.watchlist import RETRY_UNAVAILABLE
@@ -13,6 +14,8 @@ from signalflow.domain.watchlist import RETRY_UNAVAILABLE
 Outcome = Literal["proven", "split", "unreachable", "given_up"]
 # A page of a gap that failed or could not be published is fetched again after this many seconds.
 PAGE_RETRY = 5.0
+# The longest wait, in seconds, between two readings of a gap that end with an empty page.
+LONGEST_PAGE_RETRY = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class GapChange:
     - proven: its pages reached the anchor, or the end of the listing.
     - split: each of its subreddits has a gap of its own now.
     - unreachable: Reddit refuses the listing.
-    - given_up: ten pages of one subreddit did not reach the anchor, or it is no longer watched. Posts may be missing.
+    - given_up: ten pages of one subreddit did not reach the anchor, its pages were empty for 48 h, or it is no longer
+      watched. Posts may be missing.
     """
 
     kind: Literal["open", "advance", "close"]
@@ -109,20 +113,32 @@ class OpenGaps:
 
     def read(self, gap: Gap, items: Sequence[Seen], after: str | None, now: float) -> None:
         """A page of the gap was published in full: close the gap, go on, or after ten pages split it by subreddit."""
-        # An empty page is not the end of a listing: the post `after` may have been deleted, or Reddit is at fault.
-        gap.not_before = now if items else now + PAGE_RETRY
-        if gap.read(items):
+        gap.not_before = now
+        if not items:
+            self._read_nothing(gap, now)
+        elif gap.read(items):
             self.close(gap, "proven")
-        elif items and after is None:
+        elif after is None:
             self.close(gap, "proven" if gap.pages < MAX_GAP_PAGES else "given_up")
         elif gap.pages < MAX_GAP_PAGES:
-            # After an empty page `after` is None: begin at the top again.
             gap.after = after
             self._advance(gap)
         elif len(gap.subreddits) > 1:
             self.split(gap, now)
         else:
             self.close(gap, "given_up")
+
+    def _read_nothing(self, gap: Gap, now: float) -> None:
+        """A page of the gap is empty: read it anew from the top, later after each empty page, until it is too old.
+
+        An empty page is not the end of a listing: the post `after` may have been deleted, or Reddit is at fault.
+        """
+        if now - gap.opened_at > HORIZON:
+            self.close(gap, "given_up")
+            return
+        gap.begin_anew()
+        gap.not_before = now + Backoff(PAGE_RETRY, LONGEST_PAGE_RETRY).after(gap.empty_pages)
+        self._advance(gap)
 
     def refused(self, gap: Gap, now: float) -> None:
         """Reddit refuses the gap's listing: read each subreddit by itself.

@@ -86,7 +86,7 @@ class Gap:
 
     `record` is the id of its row in the ledger, None until the row is written; no page of the gap is fetched before.
     `after` is the fullname that its next page follows, None for the first page of the listing. `has_upper_end` is False
-    until the page above the gap was published in full.
+    until the page above the gap was published in full. `empty_pages` counts pages without a post, which say nothing.
     """
 
     subreddits: tuple[str, ...]
@@ -97,6 +97,7 @@ class Gap:
     record: int | None = None
     has_upper_end: bool = True
     not_before: float = -math.inf
+    empty_pages: int = 0
     proofs: list[Proof] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,6 +112,15 @@ class Gap:
     def anchor_ids(self) -> list[str]:
         """The ids of all anchors, sorted."""
         return sorted({id_ for anchor in self.anchors for id_ in anchor.ids})
+
+    def begin_anew(self) -> None:
+        """Read the gap from the top of the listing again, after an empty page.
+
+        What was read so far counts no more: the same posts, seen twice, would count as proof twice.
+        """
+        self.empty_pages += 1
+        self.after, self.pages = None, 0
+        self.proofs = [Proof(anchor) for anchor in self.anchors]
 
     def read(self, items: Sequence[Seen]) -> bool:
         """Count a page that was published in full; returns whether all anchors are reached now."""

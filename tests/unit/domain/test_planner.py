@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signalflow.domain.fetches import GapFetch, ListingFetch
-from signalflow.domain.gaps import GapRecord
-from signalflow.domain.known import HORIZON
+from signalflow.domain.gaps import LONGEST_PAGE_RETRY, GapRecord
+from signalflow.domain.known import HORIZON, Seen
+from signalflow.domain.overlap import Anchor, Gap
 from signalflow.domain.planner import Planner
 from signalflow.domain.watchlist import RETRY_UNAVAILABLE, Subreddit
 from tests.unit.domain.listing_world import START, Harness, World, fast, harness, known
@@ -141,6 +142,51 @@ def test_an_empty_answer_does_not_close_a_gap() -> None:
     )
     assert sorted(run.new_ids()) == sorted(hole)
     assert not planner.gaps
+
+
+def with_an_open_gap() -> tuple[Harness, list[str]]:
+    """A planner with a gap of 40 posts that is recorded, and none of whose pages was read."""
+    run = harness(page_size=10)
+    run.world.add(10)
+    run.run(10)
+    flood = run.world.add(45)
+    while not run.planner.gaps:
+        run.run(1)
+    return run, flood
+
+
+@pytest.mark.parametrize("minutes", [1, 120])
+def test_no_number_of_empty_answers_gives_a_gap_up(minutes: int) -> None:
+    run, flood = with_an_open_gap()
+    run.world.empty_answers = 10**6
+    run.run(minutes * 60)
+    assert len([fetch for fetch in run.fetches if isinstance(fetch, GapFetch)]) >= 4
+    assert run.gaps.count("open") == 1
+    assert run.planner.gaps
+    run.world.empty_answers = 0
+    run.run(LONGEST_PAGE_RETRY + 60)
+    assert set(run.new_ids()).issuperset(flood)
+    assert run.gaps[-1] == "close proven"
+
+
+def test_a_gap_whose_pages_are_empty_is_asked_for_less_and_less_and_given_up_for_its_age() -> None:
+    run, _ = with_an_open_gap()
+    run.world.empty_answers = 10**6
+    run.run(3600)
+    fetches = len([fetch for fetch in run.fetches if isinstance(fetch, GapFetch)])
+    assert fetches <= 20
+    run.world.now += HORIZON
+    run.run(LONGEST_PAGE_RETRY + 60)
+    assert run.gaps[-1] == "close given_up"
+
+
+def test_posts_that_were_read_twice_because_of_an_empty_page_are_no_proof() -> None:
+    old = [Seen(f"p{n}", "a", START, 1, 0) for n in range(5)]
+    gap = Gap(("a",), (Anchor(frozenset(post.id for post in old), START),), START)
+    assert not gap.read(old[:2])
+    gap.begin_anew()
+    assert not gap.read(old[:2])
+    assert gap.read(old[2:])
 
 
 def test_an_empty_answer_sets_no_anchor_and_opens_no_gap() -> None:
