@@ -1,6 +1,6 @@
 """The parts of the database that the poller uses: gaps, configuration and known posts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from signalflow.clock import utcnow
@@ -55,6 +55,6 @@ class DatabaseSources:
         for name, state in states.items():
             await subreddits.mark_state(self._pool_of(), name, state, utcnow())
 
-    async def known_posts(self, since: datetime) -> Sequence[StoredPost]:
+    async def known_posts(self, since: datetime, names: Iterable[str] | None = None) -> Sequence[StoredPost]:
         """See KnownSource."""
-        return await known.known_posts(self._pool_of(), since)
+        return await known.known_posts(self._pool_of(), since, names)

@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol, TypeVar
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.known import HORIZON, Decision, KnownPost, Seen, next_checkpoint
 from signalflow.domain.overlap import Anchor, Gap, proves
+from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.watchlist import Group, Watchlist
 from signalflow.domain.words import ObservationMode
@@ -222,6 +223,52 @@ class GapFetch(Fetch):
 
     def refused(self, now: float) -> None:
         self.gaps.refused(self.gap, now)
+
+
+@dataclass(slots=True, eq=False)
+class ReappearanceFetch(Fetch):
+    """The newest page of one subreddit that the listing of its group had left out, or that was quiet."""
+
+    kind = "reappearance"
+
+    name: str
+    anchor: Anchor
+    reappearances: Reappearances
+    gaps: OpenGaps
+    gap: Gap | None = None
+
+    @property
+    def request(self) -> Request:
+        return ListingRequest((self.name,))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def new_since(self, now: float) -> float:
+        return _new_since((self.anchor,), now)
+
+    def check_overlap(self, items: Sequence[Seen], *, is_whole: bool, now: float) -> bool:
+        is_proven = bool(items) and proves((self.anchor,), items, is_whole=is_whole)
+        if not is_proven:
+            self.gap = self.gaps.open((self.name,), (self.anchor,), now, has_upper_end=False)
+        return is_proven
+
+    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
+        if not is_complete:
+            self.failed(now)
+        elif self.gap is not None:
+            self.gaps.set_upper_end(self.gap, findings.after)
+        return False
+
+    def failed(self, now: float) -> None:
+        if self.gap is not None:
+            self.gaps.set_upper_end(self.gap, None)
+        else:
+            self.reappearances.put_back(self.name, self.anchor)
+
+    def refused(self, now: float) -> None:
+        self.gaps.refused(self.gaps.open((self.name,), (self.anchor,), now, has_upper_end=True), now)
 
 
 @dataclass(slots=True, eq=False)

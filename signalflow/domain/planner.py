@@ -10,9 +10,10 @@ Pure: no I/O, and the caller passes the time in, in seconds of one steady clock.
    unconfirmed one is published again when it is seen again.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 
-from signalflow.domain.fetches import Fetch, Findings, GapFetch, ListingFetch, RefreshFetch
+from signalflow.domain.fetches import Fetch, Findings, GapFetch, ListingFetch, ReappearanceFetch, RefreshFetch
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.known import (
     HORIZON,
@@ -27,6 +28,8 @@ from signalflow.domain.known import (
     note_published,
     text_changed,
 )
+from signalflow.domain.overlap import Anchor
+from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.takeover import Takeover
 from signalflow.domain.watchlist import Subreddit, Watchlist
@@ -48,6 +51,7 @@ class Planner:
         self.watchlist = Watchlist(listing_per_minute)
         self.posts: dict[str, KnownPost] = {}
         self.gaps = OpenGaps(self._subreddit_of)
+        self._reappearances = Reappearances()
         self._queue = RefreshQueue(refresh_ids_per_minute)
         self._swept_at = 0.0
         self._is_gap_turn = False
@@ -56,26 +60,50 @@ class Planner:
         self, subreddits: Iterable[Subreddit], known: Iterable[StoredPost], gaps: Iterable[GapRecord], now: float
     ) -> None:
         """Begin, or take over from an earlier poller, with the posts that the database knows and the open gaps."""
-        watched, known_posts = list(subreddits), list(known)
-        for post in known_posts:
-            # Posts older than the horizon are needed after a long standstill, to tell which posts are new.
-            record = self.posts[post.id] = from_database(post)
-            record.subreddit = post.subreddit.lower()
-            if now - post.created < HORIZON:
-                self._queue.put(record, now)
-        self.watchlist.configure(watched, now)
-        takeover = Takeover(watched, known_posts)
-        lagging = [name for group in self.watchlist.groups for name in takeover.lagging(group.names)]
-        if lagging:
-            self.watchlist.poll_alone({name: takeover.anchors([name]) for name in lagging}, now)
-        for group in self.watchlist.groups:
-            group.anchors = takeover.anchors(group.names)
+        self.configure(subreddits, now, known)
         self.gaps.resume(gaps, self.watchlist.__contains__)
         self._swept_at = now
 
-    def configure(self, subreddits: Iterable[Subreddit], now: float) -> bool:
-        """Watch exactly these subreddits from now on; returns whether anything changed. Known posts stay known."""
-        return self.watchlist.configure(subreddits, now)
+    def arriving(self, subreddits: Iterable[Subreddit]) -> list[Subreddit]:
+        """Those that are not watched yet: added, or resumed after a pause."""
+        return [subreddit for subreddit in subreddits if subreddit.name.lower() not in self.watchlist]
+
+    def configure(self, subreddits: Iterable[Subreddit], now: float, known: Iterable[StoredPost] = ()) -> bool:
+        """Watch exactly these subreddits from now on; returns whether anything changed. Known posts stay known.
+
+        `known`: the posts of arriving subreddits that the database knows. Each of them is taken over: its first page
+        must reach back to its last poll, however long ago that was. Where its group has others already, it is first
+        polled alone, because that page of theirs would not reach so far.
+        """
+        watched, known_posts = list(subreddits), list(known)
+        arriving = self.arriving(watched)
+        self._remember(known_posts, now)
+        if not self.watchlist.configure(watched, now):
+            return False
+        takeover = Takeover(arriving, known_posts)
+        names = {subreddit.name.lower() for subreddit in arriving}
+        new_groups = [group for group in self.watchlist.groups if names.issuperset(group.names)]
+        alone = [name for group in new_groups for name in takeover.lagging(group.names)]
+        for group in self.watchlist.groups:
+            if group not in new_groups:
+                alone += [name for name in group.names if name in names and takeover.anchors([name])]
+        if alone:
+            self.watchlist.poll_alone({name: takeover.anchors([name]) for name in alone}, now)
+        for group in self.watchlist.groups:
+            if names.issuperset(group.names):
+                group.anchors = takeover.anchors(group.names)
+        return True
+
+    def _remember(self, known_posts: Iterable[StoredPost], now: float) -> None:
+        for post in known_posts:
+            if post.id in self.posts:
+                continue
+            # Posts older than the horizon are needed after a long standstill, to tell which posts are new.
+            record = self.posts[post.id] = from_database(post)
+            record.subreddit = post.subreddit.lower()
+            self._reappearances.note(record.subreddit, post.created)
+            if now - post.created < HORIZON:
+                self._queue.put(record, now)
 
     def next(self, now: float, spacing: float) -> Fetch | None:
         """The fetch to make now, or None.
@@ -95,11 +123,17 @@ class Planner:
         if self.watchlist.next_due() - now < spacing and not is_refresh_overdue:
             return None
         gap = self.gaps.next(now)
-        if self._queue.ready(now) and not (gap and self._is_gap_turn):
+        reappeared = self._reappeared()
+        if self._queue.ready(now) and not ((gap or reappeared) and self._is_gap_turn):
             ids = self._queue.take(self.posts, now, lambda known: known.subreddit in self.watchlist)
             if ids:
                 self._is_gap_turn = True
+                if reappeared:
+                    self._reappearances.put_back(*reappeared)
                 return self.fetch_of(ids)
+        if reappeared:
+            self._is_gap_turn = False
+            return ReappearanceFetch(*reappeared, self._reappearances, self.gaps)
         if gap is None:
             return None
         self._is_gap_turn = False
@@ -112,7 +146,8 @@ class Planner:
 
     def wake(self, now: float) -> float:
         """Seconds until `next` should be called again after it returned None."""
-        return max(min(self.watchlist.next_due(), self._queue.next_at, self.gaps.wake()) - now, IDLE_STEP)
+        reappeared = now if self._reappearances else math.inf
+        return max(min(self.watchlist.next_due(), self._queue.next_at, self.gaps.wake(), reappeared) - now, IDLE_STEP)
 
     def judge(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
         """Decide what of an answer to publish, and open a gap if posts may be missing.
@@ -143,7 +178,23 @@ class Planner:
                     self._queue.put(known, now)
             elif is_sent:
                 note_published(self.posts[item.id], item, now)
+        self._note_appearances(findings, confirmed)
         return findings.fetch.confirm(findings, new=new, is_complete=is_complete, now=now)
+
+    def _reappeared(self) -> tuple[str, Anchor] | None:
+        while (taken := self._reappearances.take()) and taken[0] not in self.watchlist:
+            pass
+        return taken
+
+    def _note_appearances(self, findings: Findings, confirmed: Sequence[bool]) -> None:
+        decided = zip(findings.decisions, confirmed, strict=True)
+        new = [findings.items[decision.item] for decision, is_sent in decided if decision.is_new and is_sent]
+        # Below a page that is not proven a gap is open, and its pages are read down to the page before.
+        if isinstance(findings.fetch, ListingFetch) and len(findings.fetch.names) > 1 and findings.is_proven:
+            is_whole = findings.after is None
+            self._reappearances.read_page(findings.items, new, self.posts.values(), is_whole=is_whole)
+        for item in new:
+            self._reappearances.note(item.subreddit.lower(), item.created)
 
     def _subreddit_of(self, id_: str) -> str | None:
         known = self.posts.get(id_)

@@ -17,6 +17,7 @@ from signalflow.domain.budget import Budget
 from signalflow.domain.fetches import Fetch, Findings
 from signalflow.domain.known import HORIZON, StoredPost
 from signalflow.domain.planner import Planner
+from signalflow.domain.watchlist import Subreddit
 from signalflow.errors import SignalflowError
 from signalflow.events import Post
 from signalflow.metrics import (
@@ -136,6 +137,15 @@ class Poller:
             days *= 2.0
         return known
 
+    async def _known_posts_of(self, arriving: Sequence[Subreddit]) -> Sequence[StoredPost]:
+        """The posts of added or resumed subreddits, from two days before their last polls on."""
+        if not arriving:
+            return ()
+        now = self._reddit_clock.now()
+        polls = (subreddit.polled_at for subreddit in arriving if subreddit.polled_at is not None)
+        since = max(min(polls, default=now) - HORIZON, now - OLDEST_DAYS * 86400.0)
+        return await self._known.known_posts(moment(since), [subreddit.name.lower() for subreddit in arriving])
+
     async def _step(self) -> float:
         """Make at most one request; returns the seconds to sleep until the next step."""
         wait = self.budget.wait(steady())
@@ -232,7 +242,8 @@ class Poller:
         """
         await asyncio.sleep(self._settings.config_refresh_seconds)
         subreddits = await self._config.subreddits()
-        if self.planner.configure(subreddits, self._reddit_clock.now()):
+        known = await self._known_posts_of(self.planner.arriving(subreddits))
+        if self.planner.configure(subreddits, self._reddit_clock.now(), known):
             log.info("config_changed", subreddits=len(subreddits))
         # A successor begins from the reported polls. So they are reported only when every gap is recorded.
         await self._reports.send(with_polls=self.planner.gaps.is_recorded)

@@ -1,6 +1,6 @@
 """The protocols through which the poller uses the rest of the application. It knows neither Kafka nor the database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -60,6 +60,9 @@ class ConfigSource(Protocol):
 class KnownSource(Protocol):
     """Gives the posts that the database knows."""
 
-    async def known_posts(self, since: datetime) -> Sequence[StoredPost]:
-        """The posts created at or after `since`, with epoch seconds. Raises Retryable while the database is away."""
+    async def known_posts(self, since: datetime, names: Iterable[str] | None = None) -> Sequence[StoredPost]:
+        """The posts created at or after `since`, with epoch seconds, of all subreddits or of these.
+
+        Raises Retryable while the database is away.
+        """
         ...

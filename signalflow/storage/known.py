@@ -1,5 +1,6 @@
 """Reads what a poller takes over from the database: the known posts with their newest observation."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from signalflow.domain.known import StoredPost
@@ -8,14 +9,17 @@ from signalflow.storage.pool import Pool, connection
 _KNOWN = """
 SELECT id, subreddit, created_utc, last_polled_at, current_score, current_comments, score_velocity,
        removed_by, edited_at
-FROM posts WHERE created_utc >= $1
+FROM posts WHERE created_utc >= $1 AND ($2::text[] IS NULL OR lower(subreddit) = ANY ($2))
 """
 
 
-async def known_posts(pool: Pool, since: datetime) -> list[StoredPost]:
-    """All posts created at or after `since`, in any order. Raises Retryable when the database is away."""
+async def known_posts(pool: Pool, since: datetime, names: Iterable[str] | None = None) -> list[StoredPost]:
+    """The posts created at or after `since`, of all subreddits or of these, in any order.
+
+    Raises Retryable when the database is away.
+    """
     async with connection(pool) as reading:
-        rows = await reading.fetch(_KNOWN, since)
+        rows = await reading.fetch(_KNOWN, since, None if names is None else [name.lower() for name in names])
     return [
         StoredPost(
             id=row["id"],

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,9 +96,13 @@ class World:
         self.states |= states
         self.polled |= polled
 
-    async def known_posts(self, since: datetime) -> Sequence[StoredPost]:
+    async def known_posts(self, since: datetime, names: Iterable[str] | None = None) -> Sequence[StoredPost]:
         self._needs_database()
-        return self.known
+        return [
+            post
+            for post in self.known
+            if post.created >= since.timestamp() and (names is None or post.subreddit.lower() in names)
+        ]
 
     def ids(self, mode: str) -> list[str]:
         return [envelope.payload.id for envelope in self.published if envelope.mode == mode]

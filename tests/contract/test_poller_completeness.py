@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -165,3 +166,23 @@ async def test_a_successor_with_a_wrong_clock_never_takes_a_gap_for_proven(world
         await until(lambda: set(world.ids("new")).issuperset(flood), "all of the flood")
         await until(lambda: world.outcomes.get(1) == "proven", "the gap to be closed")
     assert abs(world.opened_since[0] - (now - 300 - UNSETTLED)) < 5, "the ledger is of Reddit's time"
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_a_resumed_subreddit_had_meanwhile_is_read_back(world: World) -> None:
+    """A page of the whole group shows the newest 100 posts, and most of those of the pause lie below them."""
+    async with running(world) as run:
+        await begin(run)
+        await finds(run)
+        await until(lambda: "python" in world.polled, "a report of a poll")
+        watched = world.configured
+        world.configured = [subreddit for subreddit in watched if subreddit.name != "python"]
+        await until(lambda: "python" not in run.poller.planner.watchlist, "the pause")
+        meanwhile = await run.add("python", 60)
+        await run.add("funny", 90)
+        await finds(run, "funny")
+        assert not set(meanwhile).intersection(world.ids("new"))
+        paused_at = world.polled["python"].timestamp()
+        world.configured = [replace(sub, polled_at=paused_at) if sub.name == "python" else sub for sub in watched]
+        await until(lambda: set(world.ids("new")).issuperset(meanwhile), "all of the pause")
+    assert max(Counter(world.ids("new")).values()) == 1

@@ -30,6 +30,8 @@ class World:
     now: float = START
     posts: list[Seen] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    # Left out of combined listings without a word, as Reddit does with private and banned subreddits.
+    hidden: set[str] = field(default_factory=set)
     empty_answers: int = 0
     made: int = 0
 
@@ -54,7 +56,8 @@ class World:
         if self.empty_answers > 0:
             self.empty_answers -= 1
             return [], None
-        listed = [post for post in self.posts if post.subreddit in request.names]
+        shown = set(request.names) - (self.hidden if len(request.names) > 1 else set())
+        listed = [post for post in self.posts if post.subreddit in shown]
         if request.after:
             position = next((i for i, post in enumerate(listed) if f"t3_{post.id}" == request.after), None)
             listed = [] if position is None else listed[position + 1 :]
@@ -90,7 +93,7 @@ class Harness:
         self.fetches.append(fetch)
         if not works(fetch):
             fetch.failed(self.world.now)
-        elif self.world.refused & set(fetch.names):
+        elif self.world.refused & set(fetch.names) or fetch.names in {(name,) for name in self.world.hidden}:
             fetch.refused(self.world.now)
         else:
             self._take(fetch, sent)

@@ -11,6 +11,7 @@ The model is that of reddit.com as far as it is published:
 import math
 import random
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -138,7 +139,7 @@ def make_model(seed: int) -> Model:
 class Report:
     """What a day of polling cost and found. Delays in seconds."""
 
-    requests: dict[str, int]
+    requests: Counter[str]
     refreshed_ids: int
     published: int
     discovery: list[float]
@@ -162,7 +163,7 @@ def run_day(
             post.found_at = -1.0
         if post.passed_bar_at() < DAY:
             post.bar_seen_at = post.bar_seen_in_listing_at = -1.0
-    requests = {"listing": 0, "gap": 0, "refresh": 0}
+    requests: Counter[str] = Counter()
     refreshed = published = gaps = 0
     last_start, closest = -math.inf, math.inf
     while now < 2 * DAY:

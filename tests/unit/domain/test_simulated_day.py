@@ -34,6 +34,7 @@ def test_a_day_of_115_subreddits_is_complete_quick_and_within_budget() -> None:
     assert median(report.discovery) <= 3.5
     assert percentile(report.discovery, 0.99) <= 30
     assert report.requests["listing"] <= 20 * 1440
+    assert report.requests["reappearance"] <= 2 * 1440
     assert sum(report.requests.values()) <= 60 * 1440
     assert report.closest_starts >= 1.0 - 1e-6
     assert len(report.notice) > 200
