@@ -13,8 +13,10 @@ PUBLISHED_LIMIT = 1000.0
 PUBLISHED_WINDOW = 600.0
 # A higher target leaves no room for requests that are not counted here: tokens, and repeats after a revoked token.
 MAX_PER_MINUTE = 95.0
-# No limit of Reddit lasts longer than its window. An hour is generous, and no wrong number can stop polling for days.
-LONGEST_WAIT = 3600.0
+# A wait that Reddit names is kept whole. A longer one than a day is taken for a wrong number, and cut to a day.
+LONGEST_WAIT = 86_400.0
+# A window that is said to last longer than an hour is taken for a wrong number: Reddit's has 600 s.
+LONGEST_WINDOW = 3600.0
 SHORTEST_WAIT = 1.0
 # Waits after 429s that name no time: at most one window.
 UNNAMED_WAITS = Backoff(first=10.0, most=PUBLISHED_WINDOW)
@@ -32,6 +34,24 @@ class RateLimit:
 
 
 UNKNOWN_LIMIT = RateLimit()
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What a poller must know of the requests before it. Times are in seconds from the moment of the handover.
+
+    `blocked_for`: no request may start that long. `last_start_ago`: inf when there was no request. `window_remaining`
+    and `window_ends_in` are None when Reddit's window is not known. `limits_in_a_row` counts the last 429s.
+    """
+
+    blocked_for: float = 0.0
+    last_start_ago: float = math.inf
+    window_remaining: float | None = None
+    window_ends_in: float | None = None
+    limits_in_a_row: int = 0
+
+
+NO_REQUESTS = Handover()
 
 
 @dataclass
@@ -78,6 +98,24 @@ class Budget:
             return self._spacing
         return max(self._spacing, (window.ends_at - now) / max(window.remaining, 1.0))
 
+    def hand_over(self, now: float) -> Handover:
+        """What a successor must know."""
+        window = self._window if self._window is not None and self._window.ends_at > now else None
+        return Handover(
+            blocked_for=max(self._blocked_until - now, 0.0),
+            last_start_ago=max(now - self._last_start, 0.0),
+            window_remaining=window.remaining if window else None,
+            window_ends_in=window.ends_at - now if window else None,
+            limits_in_a_row=self._limits_in_a_row,
+        )
+
+    def take_over(self, before: Handover, now: float) -> None:
+        """Go on where the requests of another poller stopped. What this budget knows itself stays valid."""
+        self._block(now + min(before.blocked_for, LONGEST_WAIT))
+        self._last_start = max(self._last_start, now - before.last_start_ago)
+        self._limits_in_a_row = max(self._limits_in_a_row, before.limits_in_a_row)
+        self._read_window(now, RateLimit(remaining=before.window_remaining, reset=before.window_ends_in))
+
     def wait(self, now: float) -> float:
         """Seconds until a request may start: 0 when it may start now, inf while as many are in flight as allowed."""
         if self._in_flight >= self._max_in_flight:
@@ -105,7 +143,7 @@ class Budget:
         self._read_window(now, limit)
 
     def rate_limited(self, now: float, retry_after: float | None = None, limit: RateLimit = UNKNOWN_LIMIT) -> float:
-        """A 429: no request starts for max(Retry-After, reset) seconds, at least 1 s, at most 1 h. Returns that wait.
+        """A 429: no request starts for max(Retry-After, reset) seconds, at least 1 s, at most a day. Returns that wait.
 
         When the answer names neither: until the end of the window if that is known to be used up, otherwise for a
         backoff that doubles with each 429 in a row.
@@ -131,7 +169,7 @@ class Budget:
         left, ends_in = limit.remaining, limit.reset
         if left is None and limit.used is not None:
             left = max(PUBLISHED_LIMIT - limit.used, 0.0)
-        if left is None or ends_in is None or ends_in > LONGEST_WAIT:
+        if left is None or ends_in is None or ends_in > LONGEST_WINDOW:
             return
         self._window = _Window(remaining=left, ends_at=now + ends_in)
         if left < 1:

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from signalflow.domain.budget import RateLimit
+from signalflow.domain.budget import LONGEST_WAIT, RateLimit
 from signalflow.errors import Invalid
 from signalflow.events import Post
 from signalflow.reddit.protocol import Page, Unavailable
@@ -22,8 +22,6 @@ log = structlog.get_logger()
 # The Date header has whole seconds, and an answer takes part of a second. A larger difference means that the local
 # clock is wrong.
 CLOCK_TOLERANCE = timedelta(seconds=2)
-# Reddit's window has 600 s. A wait of more than an hour is a mistake.
-MAX_WAIT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds of Retry-After, at most MAX_WAIT_SECONDS; None when it is absent or cannot be read.
+        """Seconds of Retry-After, at most LONGEST_WAIT; None when it is absent or cannot be read.
 
         The header holds a number or an HTTP date.
         """
@@ -57,7 +55,7 @@ class Answer:
         seconds = _number(text)
         if seconds is None and (date := _http_date(text)) is not None:
             seconds = max((date - self.observed_at).total_seconds(), 0.0)
-        return None if seconds is None else min(seconds, MAX_WAIT_SECONDS)
+        return None if seconds is None else min(seconds, LONGEST_WAIT)
 
 
 class _ListingData(Struct):

@@ -4,18 +4,19 @@ It never ends by itself: whatever fails is logged, counted and tried again. One 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from uuid import uuid4
 
 import structlog
 
-from signalflow.clock import utcnow
+from signalflow.clock import steady, utcnow
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.budget import Budget
 from signalflow.domain.fetches import Fetch, Findings
 from signalflow.domain.known import HORIZON, StoredPost
+from signalflow.domain.lease import may_start
 from signalflow.domain.planner import Planner
 from signalflow.domain.watchlist import Subreddit
 from signalflow.errors import SignalflowError
@@ -29,7 +30,7 @@ from signalflow.metrics import (
 )
 from signalflow.reddit.gap_writer import GapWriter
 from signalflow.reddit.observations import envelope, seen
-from signalflow.reddit.ports import ConfigSource, GapLedger, KnownSource, PostPublisher
+from signalflow.reddit.ports import ConfigSource, GapLedger, KnownSource, Permit, PostPublisher
 from signalflow.reddit.protocol import (
     Page,
     RateLimited,
@@ -38,7 +39,7 @@ from signalflow.reddit.protocol import (
     Unauthorized,
     Unavailable,
 )
-from signalflow.reddit.reddit_clock import RedditClock, moment, steady
+from signalflow.reddit.reddit_clock import RedditClock, moment
 from signalflow.reddit.reports import Reports
 from signalflow.settings import Settings
 
@@ -69,13 +70,15 @@ class Poller:
         ledger: GapLedger,
         config: ConfigSource,
         known: KnownSource,
+        budget: Budget,
+        permit: Permit,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self._settings = settings
         self._client, self._publisher, self._ledger = client, publisher, ledger
         self._config, self._known = config, known
         self._clock = clock
-        self.budget = Budget(settings.requests_per_minute)
+        self.budget, self._permit = budget, permit
         self.planner = Planner(
             listing_per_minute=settings.listing_requests_per_minute,
             refresh_ids_per_minute=settings.refresh_ids_per_minute,
@@ -122,7 +125,8 @@ class Poller:
     async def _learn_time(self) -> None:
         """Set the clock from any answer of Reddit. With a wrong clock a page could seem to overlap when it does not."""
         while True:
-            await asyncio.sleep(self.budget.wait(steady()))
+            while (wait := self._wait()) > 0:
+                await asyncio.sleep(wait)
             page = await self._fetch(self.planner.fetch_of([ANY_ID]))
             if page is not None:
                 self._reddit_clock.set(page.observed_at)
@@ -148,9 +152,9 @@ class Poller:
 
     async def _step(self) -> float:
         """Make at most one request; returns the seconds to sleep until the next step."""
-        wait = self.budget.wait(steady())
+        wait = self._wait()
         if wait > 0:
-            return min(wait, LONGEST_SLEEP)
+            return wait
         now = self._reddit_clock.now()
         fetch = self.planner.next(now, self.budget.spacing(steady()))
         if fetch is None:
@@ -171,7 +175,7 @@ class Poller:
         self._count_start()
         outcome = "broken"
         try:
-            page = await fetch.request.ask(self._client)
+            page = await self._while_permitted(fetch.request.ask(self._client))
             self.budget.succeeded(steady(), page.rate_limit)
             outcome = "ok"
             return page
@@ -180,6 +184,7 @@ class Poller:
             wait = self.budget.rate_limited(steady(), error.retry_after, error.rate_limit)
             fetch.failed(self._reddit_clock.now())
             log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
+            await self._permit.record()
         except SubredditUnavailable as error:
             outcome = "refused"
             self.budget.refused(steady())
@@ -191,14 +196,42 @@ class Poller:
             self.budget.broke(steady())
             fetch.failed(self._reddit_clock.now())
             log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
+        except asyncio.CancelledError:
+            # This process stops polling: that is no reason for the next poller to wait.
+            outcome = "cancelled"
+            self.budget.refused(steady())
+            fetch.failed(self._reddit_clock.now())
+            raise
         finally:
             if outcome == "broken":
-                # The request was cancelled, or the client raised an error that its contract does not name. The budget
-                # must not count it as in flight for ever, and the fetch must be made again.
+                # The client raised an error that its contract does not name. The budget must not count the request as
+                # in flight for ever, and the fetch must be made again.
                 self.budget.broke(steady())
                 fetch.failed(self._reddit_clock.now())
             REDDIT_REQUESTS.labels(kind=fetch.kind, outcome=outcome).inc()
         return None
+
+    def _wait(self) -> float:
+        """Seconds until a request may start, at most LONGEST_SLEEP; 0 when it may start now."""
+        now = steady()
+        if not may_start(self._permit.until(), now):
+            return LONGEST_SLEEP
+        return min(self.budget.wait(now), LONGEST_SLEEP)
+
+    async def _while_permitted(self, request: Coroutine[None, None, Page]) -> Page:
+        """The answer to a request. It is broken off when the permit ends, since another worker may poll then."""
+        task = asyncio.create_task(request)
+        try:
+            while not task.done():
+                left = self._permit.until() - steady()
+                if left <= 0:
+                    raise Unavailable("no answer before the permit to poll ended")
+                await asyncio.wait({task}, timeout=left)
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
 
     async def _take(self, fetch: Fetch, page: Page) -> None:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""

@@ -66,3 +66,15 @@ class KnownSource(Protocol):
         Raises Retryable while the database is away.
         """
         ...
+
+
+class Permit(Protocol):
+    """The right of this process to ask Reddit. It ends unless it is renewed."""
+
+    def until(self) -> float:
+        """When, by `clock.steady`, the last answer must have come; it may move on meanwhile. -inf without the right."""
+        ...
+
+    async def record(self) -> None:
+        """Record at once how the budget stands, so that a successor knows. While the database is away, do nothing."""
+        ...

@@ -1,8 +1,9 @@
 """Reddit's clock, as its answers show it. Posts have Reddit's times, and this machine's wall clock may be wrong."""
 
-import asyncio
 import math
 from datetime import UTC, datetime
+
+from signalflow.clock import steady
 
 # In seconds. A smaller difference between the clocks is ignored: an answer needs some time to arrive. A larger one is
 # corrected by this much per answer.
@@ -10,7 +11,7 @@ CLOCK_STEP = 2.0
 
 
 class RedditClock:
-    """Reddit's time in epoch seconds, kept by the monotonic clock of the event loop. Not valid before `set`."""
+    """Reddit's time in epoch seconds, kept by this process's steady clock. Not valid before `set`."""
 
     def __init__(self) -> None:
         self._minus_steady = 0.0
@@ -28,11 +29,6 @@ class RedditClock:
         ahead = answered_at.timestamp() - self.now()
         if abs(ahead) > CLOCK_STEP:
             self._minus_steady += math.copysign(CLOCK_STEP, ahead)
-
-
-def steady() -> float:
-    """Seconds of the event loop's monotonic clock."""
-    return asyncio.get_running_loop().time()
 
 
 def moment(epoch_seconds: float) -> datetime:

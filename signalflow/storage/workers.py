@@ -30,6 +30,9 @@ _LEADER_CANNOT_POLL = """
 SELECT coalesce(bool_or(is_leader) AND NOT bool_or(is_leader AND can_poll), false) FROM workers
 WHERE heartbeat_at > now() - $1::interval
 """
+_ANOTHER_LEADS = """
+SELECT EXISTS (SELECT FROM workers WHERE is_leader AND name <> $1 AND heartbeat_at > now() - $2::interval)
+"""
 _FORGET = "DELETE FROM workers WHERE name = $1 AND pid = $2"
 
 
@@ -73,6 +76,12 @@ async def leader_cannot_poll(pool: Pool) -> bool:
     """Whether there is a leader that is not silent and says that it cannot poll."""
     async with connection(pool) as reading:
         return bool(await reading.fetchval(_LEADER_CANNOT_POLL, SILENT_AFTER))
+
+
+async def another_leads(pool: Pool, name: str) -> bool:
+    """Whether a worker with another name than this, which is not silent, says that it leads."""
+    async with connection(pool) as reading:
+        return bool(await reading.fetchval(_ANOTHER_LEADS, name, SILENT_AFTER))
 
 
 async def live_workers(pool: Pool, within: timedelta = SILENT_AFTER) -> list[WorkerRow]:

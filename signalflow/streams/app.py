@@ -1,5 +1,6 @@
 """The Faust application: the only place that configures Faust. The guarantees depend on these settings."""
 
+import math
 from typing import Any, TypeVar
 
 import faust
@@ -52,6 +53,12 @@ class Application(faust.App):
         self.conf.topic_partitions, self.conf.stream_buffer_maxsize = count, queue_runs(self.settings)
         for table in self.tables.values():
             table.partitions = table.changelog_topic.partitions = count
+
+    def leads_until(self) -> float:
+        """Until when, by `clock.steady`, this worker is surely the group's only leader; -inf when it may not be."""
+        if self.rebalancing or not self.is_leader():
+            return -math.inf
+        return self.consumer.member_until()  # type: ignore[no-any-return]
 
     async def on_started(self) -> None:
         quiet_libraries()

@@ -17,6 +17,7 @@ Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md). The defect
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import count
@@ -28,6 +29,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from mode.utils.futures import notify
 
+from signalflow.clock import steady
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal
 from signalflow.kafka.every_offset import ISOLATION, deliver_every_offset
@@ -52,11 +54,15 @@ def first_offset(message: Message) -> int:
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    # When the last heartbeat that the group's coordinator answered was sent, by `clock.steady`.
+    heartbeat_at = -math.inf
+
     async def on_start(self) -> None:
         """Wait for brokers that went away after the topics were created. Faust would end the worker instead."""
         for failures in count(1):
             try:
                 await super().on_start()
+                self._note_heartbeats()
                 return
             except KafkaError as error:
                 if self.app.should_stop:
@@ -65,6 +71,22 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
                 log.warning("kafka_away_at_start", error=str(error), retry_in=wait)
                 await stop_consumer(self._consumer)
                 await asyncio.sleep(wait)
+
+    def _note_heartbeats(self) -> None:
+        """Note when each heartbeat that succeeds was sent. aiokafka keeps that to itself."""
+        coordinator = self._consumer._coordinator
+        if coordinator is None:
+            return
+        send = coordinator._do_heartbeat
+
+        async def do_heartbeat() -> bool:
+            sent_at = steady()
+            is_member = bool(await send())
+            if is_member:
+                self.heartbeat_at = sent_at
+            return is_member
+
+        coordinator._do_heartbeat = do_heartbeat
 
     @property
     def has_ended(self) -> bool:
@@ -101,6 +123,15 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def member_until(self) -> float:
+        """Until when, by `clock.steady`, this worker is surely a member of its group; -inf before its first heartbeat.
+
+        The coordinator gives a member up when it hears nothing for the session timeout, or when the member does not
+        join a new generation within the rebalance timeout.
+        """
+        conf = self.app.conf
+        return float(self._thread.heartbeat_at + min(conf.broker_session_timeout, conf.broker_rebalance_timeout))
 
     # --- the offset that each partition reads next
 

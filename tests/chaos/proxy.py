@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from signalflow.local.ports import LOOPBACK
@@ -38,7 +39,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._links: set[_Connection] = set()
         self._delay = 0.0
-        self._is_cut = False
+        self._is_cut: Callable[[int], bool] = _no_client
         self._flows = asyncio.Event()
         self._flows.set()
 
@@ -66,11 +67,15 @@ class Proxy:
         """Pass nothing on until `heal`. Connections stay open, and new ones are accepted."""
         self._flows.clear()
 
-    def cut(self) -> None:
-        """Reset all connections, and every new one until `heal`."""
-        self._is_cut = True
+    def cut(self, is_meant: Callable[[int], bool] = lambda port: True) -> None:
+        """Reset all connections, and every new one until `heal`; if given, only those of clients that are meant.
+
+        `is_meant` is told the port from which a client connects.
+        """
+        self._is_cut = is_meant
         for link in list(self._links):
-            link.reset()
+            if is_meant(_port_of(link.client)):
+                link.reset()
 
     def half_open(self) -> None:
         """Reset all connections to the server, and leave those to clients open but silent for good. New ones work."""
@@ -80,11 +85,11 @@ class Proxy:
 
     def heal(self) -> None:
         """End the fault. Connections that were lost stay lost."""
-        self._delay, self._is_cut = 0.0, False
+        self._delay, self._is_cut = 0.0, _no_client
         self._flows.set()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_cut:
+        if self._is_cut(_port_of(writer)):
             _reset(writer)
             return
         await self._flows.wait()
@@ -117,6 +122,15 @@ class Proxy:
                 if not link.is_dead:
                     writer.write(chunk)
                     await writer.drain()
+
+
+def _no_client(port: int) -> bool:
+    return False
+
+
+def _port_of(client: asyncio.StreamWriter) -> int:
+    address = client.get_extra_info("peername")
+    return int(address[1]) if address else 0
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

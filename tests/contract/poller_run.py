@@ -1,6 +1,7 @@
 """A poller with the real client and a simulator, at a pace for tests. What else the poller needs is faked."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -54,6 +55,9 @@ class World:
     polled: dict[str, datetime] = field(default_factory=dict)
     reports: int = 0
     database_refusals: int = 0
+    # The permit to poll: when it ends, by the steady clock, and how often the budget was recorded.
+    permitted_until: float = math.inf
+    budgets_recorded: int = 0
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -104,6 +108,12 @@ class World:
             if post.created >= since.timestamp() and (names is None or post.subreddit.lower() in names)
         ]
 
+    def until(self) -> float:
+        return self.permitted_until
+
+    async def record(self) -> None:
+        self.budgets_recorded += 1
+
     def ids(self, mode: str) -> list[str]:
         return [envelope.payload.id for envelope in self.published if envelope.mode == mode]
 
@@ -129,6 +139,23 @@ class Run:
         return [entry for entry in self.simulator.simulator.entries if entry.path.startswith(prefix)]
 
 
+def poller_of(
+    settings: Settings, client: AsyncprawClient, world: World, clock: Callable[[], datetime] = utcnow
+) -> Poller:
+    """A poller to which this world is everything but Reddit."""
+    return Poller(
+        settings,
+        client=client,
+        publisher=world,
+        ledger=world,
+        config=world,
+        known=world,
+        budget=budget.Budget(60 / SPACING),
+        permit=world,
+        clock=clock,
+    )
+
+
 @asynccontextmanager
 async def running(
     world: World, *, clock: Callable[[], datetime] = utcnow, activity: float = 0.05, timeout: float = 16.0
@@ -149,8 +176,7 @@ async def running(
         }
     )
     client = AsyncprawClient.of(settings, clock)
-    poller = Poller(settings, client=client, publisher=world, ledger=world, config=world, known=world, clock=clock)
-    poller.budget = budget.Budget(60 / SPACING)
+    poller = poller_of(settings, client, world, clock)
     task = asyncio.create_task(poller.run())
     try:
         async with httpx.AsyncClient() as http:

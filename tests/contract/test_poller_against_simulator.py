@@ -11,7 +11,8 @@ import httpx
 import pytest
 from msgspec import UNSET
 
-from signalflow.clock import utcnow
+from signalflow.clock import steady, utcnow
+from signalflow.domain.lease import REQUEST_MARGIN, may_start
 from signalflow.domain.watchlist import Subreddit
 from tests.contract.poller_run import BREAKER_SECONDS, PUBLISH_SPACING, SPACING, World, begin, finds, running
 from tests.waiting import until
@@ -150,6 +151,35 @@ async def test_a_429_stops_every_kind_of_request_until_the_time_it_names(world: 
         await finds(run)
         after = [entry.real for entry in run.requests() if entry.real > refused and not entry.path.startswith("/__")]
     assert after[0] - refused >= 1.0
+    assert world.budgets_recorded == 1, "a successor must know of the wait at once"
+
+
+@pytest.mark.usefixtures("quick")
+async def test_without_a_permit_nothing_is_asked_and_with_a_new_one_polling_goes_on(world: World) -> None:
+    async with running(world) as run:
+        await begin(run)
+        world.permitted_until = steady() + REQUEST_MARGIN + 0.5
+        await until(lambda: not may_start(world.permitted_until, steady()), "the end of the permit")
+        # What was answered before the end may still be on its way through the poller.
+        ended = time.time()
+        await until(lambda: steady() > world.permitted_until + 1.0, "a second without a permit")
+        late = [entry.path for entry in run.requests() if entry.real > ended and not entry.path.startswith("/__")]
+        assert late == []
+        world.permitted_until = math.inf
+        await finds(run)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_request_that_is_not_answered_when_the_permit_ends_is_broken_off(world: World) -> None:
+    async with running(world) as run:
+        await begin(run)
+        world.permitted_until = steady() + REQUEST_MARGIN + 1.0
+        await run.control(path="/r/", delay=60)
+        await until(lambda: run.poller.budget.in_flight == 1 and not run.simulator.simulator.faults, "a slow answer")
+        await until(lambda: run.poller.budget.in_flight == 0, "the request to be broken off", REQUEST_MARGIN + 3.0)
+        assert world.permitted_until - 0.1 <= steady() < world.permitted_until + 0.5
+        world.permitted_until = math.inf
+        await finds(run)
 
 
 @pytest.mark.usefixtures("quick")

@@ -9,17 +9,16 @@ from datetime import timedelta
 import pytest
 
 from signalflow.clock import utcnow
-from signalflow.domain import budget
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import UNSETTLED
 from signalflow.domain.watchlist import Subreddit
-from signalflow.reddit.poller import Poller
+from signalflow.reddit.client import AsyncprawClient
 from tests.contract.poller_run import (
     NAMES,
-    SPACING,
     World,
     begin,
     finds,
+    poller_of,
     running,
 )
 from tests.waiting import until
@@ -131,15 +130,8 @@ async def test_a_warm_start_publishes_no_known_post_as_new(world: World) -> None
                     post.id, post.subreddit, post.created_utc.timestamp(), at, post.score, post.num_comments, False
                 )
             )
-        poller = Poller(
-            run.poller._settings,
-            client=run.poller._client,
-            publisher=successor,
-            ledger=successor,
-            config=successor,
-            known=successor,
-        )
-        poller.budget = budget.Budget(60 / SPACING)
+        assert isinstance(run.poller._client, AsyncprawClient)
+        poller = poller_of(run.poller._settings, run.poller._client, successor)
         task = asyncio.create_task(poller.run())
         await until(lambda: bool(successor.ids("refresh")), "the successor's first observations")
         missing = await run.add("python", 3)

@@ -169,10 +169,10 @@ DEFECTS = (
     ),
     Defect(
         "two leaders poll at once",
-        "agents/ingest.py",
-        '            return "held" if await self._lock.acquire() else "taken"\n',
-        '            return "held" if await self._lock.acquire() else "held"\n',
-        (),
+        "signalflow/domain/lease.py",
+        '        return "refused"\n',
+        '        return "taken_over"\n',
+        ("tests/unit/domain/test_lease.py::test_a_lease_has_one_holder_until_it_ends",),
         (
             "tests/integration/test_ingest_leadership.py::test_of_two_that_believe_to_lead_one_polls_and_the_other_takes_over",
         ),

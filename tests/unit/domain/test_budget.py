@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signalflow.domain.budget import BREAKER_SECONDS, LONGEST_WAIT, Budget, RateLimit
+from signalflow.domain.budget import BREAKER_SECONDS, LONGEST_WAIT, LONGEST_WINDOW, Budget, RateLimit
 from signalflow.reddit.answers import Answer
 
 NONSENSE = ["", "soon", "-1", "nan", "inf", "1e999", "2 s", "\x00"]
@@ -60,6 +60,7 @@ def test_no_second_request_starts_while_one_is_in_flight() -> None:
         (2, None, 2.0),
         (2, 576, 576.0),
         (600, 30, 600.0),
+        (7200, None, 7200.0),
         (None, 30, 30.0),
         (0, None, 1.0),
         (9_999_999, None, LONGEST_WAIT),
@@ -122,7 +123,7 @@ def test_a_5xx_opens_the_breaker_for_30_seconds() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 3), headers), max_size=25))
 @settings(max_examples=60)
-def test_whatever_the_headers_say_pacing_holds_and_polling_goes_on_within_an_hour(
+def test_whatever_the_headers_say_pacing_holds_and_polling_goes_on_within_a_day(
     script: list[tuple[float, int, dict[str, str]]],
 ) -> None:
     budget, now, previous = Budget(60), 0.0, -math.inf
@@ -145,6 +146,48 @@ def test_whatever_the_headers_say_pacing_holds_and_polling_goes_on_within_an_hou
             budget.broke(now)
         else:
             budget.refused(now, answer.rate_limit)
+
+
+def test_a_window_of_more_than_an_hour_is_a_wrong_number() -> None:
+    budget = Budget(60)
+    budget.start(0.0)
+    budget.succeeded(0.0, RateLimit(remaining=1, reset=LONGEST_WINDOW + 1))
+    assert budget.wait(0.0) == 1.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 900), st.integers(0, 3), headers), max_size=12), st.floats(0, 1000))
+@settings(max_examples=60)
+def test_a_budget_that_was_handed_over_lets_a_request_start_no_earlier_than_the_first_would(
+    script: list[tuple[float, int, dict[str, str]]], pause: float
+) -> None:
+    first, now = Budget(30), 0.0
+    for idle, kind, given_headers in script:
+        answer = Answer(200, given_headers, NOON)
+        now = start_when_allowed(first, now + idle)
+        if kind == 0:
+            first.succeeded(now, answer.rate_limit)
+        elif kind == 1:
+            first.rate_limited(now, answer.retry_after, answer.rate_limit)
+        elif kind == 2:
+            first.broke(now)
+        else:
+            first.refused(now, answer.rate_limit)
+    second, elsewhere = Budget(30), 5000.0
+    second.take_over(first.hand_over(now + pause), elsewhere)
+    assert second.wait(elsewhere) >= first.wait(now + pause) - 1e-6
+    assert second.spacing(elsewhere) >= first.spacing(now + pause) - 1e-6
+
+
+def test_the_backoff_of_429s_without_a_time_goes_on_after_a_handover() -> None:
+    first, now = Budget(60), 0.0
+    for _ in range(3):
+        now = start_when_allowed(first, now)
+        first.rate_limited(now)
+    second = Budget(60)
+    second.take_over(first.hand_over(now), 0.0)
+    assert second.wait(0.0) == 40
+    second.start(40.0)
+    assert second.rate_limited(40.0) == 80
 
 
 @pytest.mark.parametrize("value", NONSENSE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import aiokafka
 import pytest
 from faust.transport.drivers import aiokafka as driver
 
+from signalflow.clock import steady
 from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal
 from signalflow.kafka.topics import topic_specs
@@ -124,3 +126,43 @@ async def test_aiokafka_keeps_its_fetch_task_in_the_attributes_that_the_consumer
     source = inspect.getsource(aiokafka.consumer.fetcher.Fetcher)
     assert "self._fetch_task = create_task(self._fetch_requests_routine())" in source
     assert "self._fetcher = Fetcher(" in inspect.getsource(aiokafka.AIOKafkaConsumer)
+
+
+async def test_a_worker_surely_leads_only_for_as_long_as_its_last_answered_heartbeat_lasts(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[bool] = [False]
+
+    class Coordinator:
+        async def _do_heartbeat(self) -> bool:
+            return answers[0]
+
+    class WithCoordinator:
+        _coordinator: Any = Coordinator()
+
+    create_post_state(app, app.settings)
+    monkeypatch.setattr(type(app), "is_leader", lambda _: True)
+    app.rebalancing = False
+    consumer = app.consumer
+    thread = consumer._thread = consumer._new_consumer_thread()
+    thread._consumer = WithCoordinator()
+    thread._note_heartbeats()
+    beat = thread._consumer._coordinator._do_heartbeat
+    assert not await beat()
+    assert app.leads_until() == -math.inf, "no heartbeat was answered yet"
+    answers[0] = True
+    before = steady()
+    assert await beat()
+    answers[0] = False
+    assert not await beat()
+    lasts = min(app.settings.broker_session_timeout, app.settings.broker_rebalance_timeout)
+    assert before <= app.leads_until() - lasts <= steady()
+    app.rebalancing = True
+    assert app.leads_until() == -math.inf, "another worker may become leader"
+
+
+async def test_aiokafka_sends_heartbeats_through_the_method_that_the_consumer_replaces(app: Application) -> None:
+    """The names belong to aiokafka 0.14."""
+    source = inspect.getsource(aiokafka.consumer.group_coordinator.GroupCoordinator)
+    assert "success = await self._do_heartbeat()" in source
+    assert "self._coordinator = GroupCoordinator(" in inspect.getsource(aiokafka.AIOKafkaConsumer)
