@@ -9,6 +9,9 @@ UNIT = "tests/unit/streams/test_unit_of_work.py"
 SINK = "tests/unit/test_sink_agent.py"
 OUTAGE = "tests/integration/test_path_outage.py"
 KILLS = "tests/integration/test_path_kills.py"
+EVERY_OFFSET = "tests/unit/kafka/test_every_offset.py"
+FOREIGN = "tests/integration/test_foreign_records.py"
+SLOW = "tests/integration/test_storage_slow.py"
 
 # The send starts 10 s later, longer than a commit takes: a test has time to kill the worker between commit and send.
 LATER = (
@@ -175,6 +178,76 @@ DEFECTS = (
         ("tests/unit/domain/test_lease.py::test_a_lease_has_one_holder_until_it_ends",),
         (
             "tests/integration/test_ingest_leadership.py::test_of_two_that_believe_to_lead_one_polls_and_the_other_takes_over",
+        ),
+    ),
+    Defect(
+        "the ends of transactions are not delivered",
+        "signalflow/kafka/every_offset.py",
+        "                    yield EmptyOffset(self._tp.topic, self._tp.partition, offset, batch.max_timestamp, 0)\n",
+        "",
+        (f"{EVERY_OFFSET}::test_transactions_leave_no_hole_and_aborted_records_are_not_delivered",),
+        (f"{FOREIGN}::test_transactions_are_no_holes_and_aborted_ones_leave_nothing",),
+    ),
+    Defect(
+        "records of aborted transactions are read",
+        "signalflow/kafka/every_offset.py",
+        'ISOLATION = "read_committed"\n',
+        'ISOLATION = "read_uncommitted"\n',
+        (),
+        (f"{FOREIGN}::test_transactions_are_no_holes_and_aborted_ones_leave_nothing",),
+    ),
+    Defect(
+        "a batch with a wrong checksum is given up at once",
+        "signalflow/kafka/every_offset.py",
+        "        self._damaged.add(place)\n",
+        "        return False\n",
+        (f"{EVERY_OFFSET}::test_a_damaged_batch_is_fetched_again_before_its_records_are_given_up",),
+    ),
+    Defect(
+        "headers of another program are copied to the enriched record",
+        "signalflow/events.py",
+        "if name in links and len(links[name]) <= MOST_LINK_BYTES]",
+        "if name in links]",
+        ("tests/unit/test_enrich_agent.py::test_a_replayed_record_stays_linked_to_the_dead_letter_it_was",),
+        (
+            f"{FOREIGN}::test_headers_of_another_program_are_not_copied_and_an_output_that_is_refused_sets_its_record_aside",
+        ),
+    ),
+    Defect(
+        "an output that is refused costs its whole unit",
+        "signalflow/kafka/producer.py",
+        "            if len(some) == 1:\n",
+        "            if True:\n",
+        (
+            f"{UNIT}::test_an_output_that_the_brokers_refuse_costs_its_input_alone_which_is_set_aside_before_the_state",
+            "tests/unit/dead_letters/test_dead_letters.py"
+            "::test_a_letter_that_the_brokers_refuse_is_cut_and_the_others_are_sent_whole",
+        ),
+    ),
+    Defect(
+        "a flush that runs out of time is tried again as a whole",
+        "signalflow/domain/piece_size.py",
+        "        self.size = max(size // 2, 1)\n",
+        "        self.size = _EVERYTHING\n",
+        ("tests/unit/domain/test_piece_size.py::test_a_flush_of_2000_rows_is_stored_however_slow_its_rows_are",),
+        (f"{SLOW}::test_a_flush_that_runs_out_of_time_is_stored_in_smaller_pieces_that_grow_again",),
+    ),
+    Defect(
+        "rows are set aside because the database is slow",
+        "agents/sink.py",
+        "work.timeouts < TIMEOUTS_OF_ONE_ROW or not await self._stores_others(work)",
+        "work.timeouts < TIMEOUTS_OF_ONE_ROW",
+        (),
+        (f"{SLOW}::test_while_the_database_stores_no_row_in_time_none_is_set_aside",),
+    ),
+    Defect(
+        "an observation may be a day ahead of its record",
+        "agents/enrich.py",
+        "timedelta(minutes=settings.observed_ahead_minutes)",
+        "timedelta(days=1)",
+        (
+            "tests/unit/test_enrich_agent.py"
+            "::test_an_observation_hours_ahead_does_not_make_the_observations_after_it_late",
         ),
     ),
 )
