@@ -57,6 +57,8 @@ def split_into_runs(
     start, size = 0, 0
     for index, record in enumerate(records):
         length = len(record.value or b"") + len(record.key or b"")
+        for name, content in record.headers:
+            length += len(name) + len(content or b"")
         if index > start and (size + length > max_bytes or index - start >= max_records):
             yield records[start:index]
             start, size = index, 0
