@@ -45,6 +45,8 @@ Place = tuple[str, int, int]
 # Base offset and length stand before every batch; the magic byte, which is the version of the format, follows them.
 _LENGTH_AT, _OVERHEAD, _MAGIC_AT = 8, 12, 16
 _MAGIC_OF_BATCHES = 2
+# By version of the format.
+_LEAST_BYTES = (26, 34, 61)
 # Damaged batches that were fetched once. More than a few at the same time mean that the brokers' disk is at fault.
 _MOST_DAMAGED = 1_000
 _CODECS = {
@@ -102,6 +104,10 @@ class EveryOffset(PartitionRecords):
         while self._records.has_next():
             raw: memoryview = self._records.next_batch()
             magic = raw[_MAGIC_AT]
+            if len(raw) < _LEAST_BYTES[min(magic, _MAGIC_OF_BATCHES)]:
+                # aiokafka's decoders would read beyond its end.
+                yield from self._pieces(raw, self.next_fetch_offset + 1, "its batch is shorter than its header")
+                continue
             batch = DefaultRecordBatch(raw) if magic >= _MAGIC_OF_BATCHES else LegacyRecordBatch(raw, magic)
             if self._check_crcs and not batch.validate_crc():
                 if self._is_fetched_again(_first_offset(raw)):

@@ -145,6 +145,18 @@ def test_a_batch_whose_damaged_header_claims_more_offsets_ends_where_the_next_on
     assert shown(partition.fetch()) == [reason, reason, b"c"]
 
 
+@pytest.mark.parametrize("magic", [0, 1, 2])
+def test_a_batch_that_is_shorter_than_its_header_is_not_given_to_a_decoder(magic: int) -> None:
+    short = bytearray(batch(0, values(b"a"))[:25])
+    struct.pack_into(">i", short, 8, len(short) - 12)
+    short[16] = magic
+    fetched = FetchedBatches(bytes(short) + batch(1, values(b"b")))
+    records = list(EveryOffset(TP, fetched, (), 0, None, None, True, READ_COMMITTED, damaged=set()))
+    first, second = shown(records)
+    assert "shorter than its header" in first
+    assert second == b"b"
+
+
 def test_a_codec_that_nobody_knows_costs_its_batch_alone() -> None:
     strange = sealed(bytearray(batch(1, values(b"b", b"c"), flags=7)))
     delivered = Partition(batch(0, values(b"a")), strange, batch(3, values(b"d"))).fetch()
