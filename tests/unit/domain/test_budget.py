@@ -194,3 +194,125 @@ def test_the_backoff_of_429s_without_a_time_goes_on_after_a_handover() -> None:
 def test_nonsense_in_a_header_is_unknown(value: str) -> None:
     answer = Answer(429, {"Retry-After": value, "x-ratelimit-reset": value, "x-ratelimit-used": value}, NOON)
     assert (answer.retry_after, answer.rate_limit) == (None, RateLimit())
+
+
+def test_every_target_up_to_95_a_minute_is_allowed() -> None:
+    for per_minute in (0.01, 95):
+        assert Budget(per_minute).wait(0.0) == 0.0
+    with pytest.raises(ValueError, match="95"):
+        Budget(95.01)
+
+
+def test_as_many_requests_as_allowed_are_in_flight_and_each_end_makes_room_for_one() -> None:
+    budget, now = Budget(60, max_in_flight=4), 0.0
+    for in_flight in range(1, 5):
+        now = start_when_allowed(budget, now)
+        assert budget.in_flight == in_flight
+    for end in (budget.succeeded, budget.refused, budget.rate_limited, budget.broke):
+        assert budget.wait(now + 10) == math.inf
+        end(now)
+        assert budget.in_flight == 3
+        assert budget.wait(now + 10_000) == 0.0
+        now = start_when_allowed(budget, now + 10_000)
+
+
+def test_a_request_may_start_a_rounding_error_too_early_and_no_earlier() -> None:
+    budget = Budget(60, max_in_flight=3)
+    budget.start(0.0)
+    with pytest.raises(ValueError, match="above the budget"):
+        budget.start(1 - 1e-5)
+    budget.start(1 - 1e-7)
+    assert budget.in_flight == 2
+
+
+def test_only_a_success_ends_a_row_of_429s() -> None:
+    budget, now, waits = Budget(60), 0.0, []
+    for end in (budget.refused, budget.broke, budget.succeeded, budget.refused):
+        now = start_when_allowed(budget, now)
+        waits.append(budget.rate_limited(now))
+        now = start_when_allowed(budget, now)
+        end(now)
+    assert waits == [10, 20, 40, 10]
+
+
+@pytest.mark.parametrize("ends", ["succeeded", "refused", "rate_limited"])
+def test_every_answer_tells_how_the_window_stands(ends: str) -> None:
+    budget = Budget(60)
+    budget.start(0.0)
+    limit = RateLimit(remaining=10, reset=300)
+    if ends == "rate_limited":
+        budget.rate_limited(0.0, 1.0, limit)
+    else:
+        getattr(budget, ends)(0.0, limit)
+    assert budget.spacing(100.0) == pytest.approx(20.0)
+    assert budget.spacing(299.5) == 1.0, "never faster than the target"
+    assert budget.spacing(300.0) == 1.0, "the window has ended"
+
+
+def test_a_window_with_room_does_not_make_requests_faster() -> None:
+    budget = Budget(60)
+    budget.start(0.0)
+    budget.succeeded(0.0, RateLimit(remaining=900, reset=300))
+    assert budget.spacing(1.0) == 1.0
+
+
+def test_used_counts_against_a_thousand_and_never_below_nothing() -> None:
+    for used, spacing in ((400, 1.0), (700, 2.0), (998, 300.0), (1200, 600.0)):
+        budget = Budget(60)
+        budget.start(0.0)
+        budget.succeeded(0.0, RateLimit(used=used, reset=600))
+        assert budget.spacing(0.0) == pytest.approx(spacing)
+    assert budget.wait(0.0) == 600.0, "a used-up window blocks until its end"
+
+
+def test_what_is_said_to_remain_counts_more_than_what_is_said_to_be_used() -> None:
+    budget = Budget(60)
+    budget.start(0.0)
+    budget.succeeded(0.0, RateLimit(used=1000, remaining=100, reset=300))
+    assert budget.wait(0.0) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("limit", [RateLimit(remaining=0), RateLimit(reset=300), RateLimit(remaining=0, reset=3601)])
+def test_a_window_that_is_not_told_whole_or_lasts_too_long_is_not_known(limit: RateLimit) -> None:
+    budget = Budget(60)
+    budget.start(0.0)
+    budget.succeeded(0.0, limit)
+    assert budget.wait(0.0) == 1.0
+    assert budget.blocked_until == -math.inf
+
+
+@pytest.mark.parametrize(("remaining", "wait"), [(0, 3600.0), (0.99, 3600.0), (1, 3600.0), (2, 1800.0)])
+def test_a_window_of_an_hour_is_still_believed(remaining: float, wait: float) -> None:
+    budget = Budget(60)
+    budget.start(0.0)
+    budget.succeeded(0.0, RateLimit(remaining=remaining, reset=3600))
+    assert budget.wait(0.0) == wait
+    assert (budget.blocked_until == 3600.0) is (remaining < 1)
+
+
+def test_a_used_up_window_that_ends_now_blocks_for_a_second() -> None:
+    budget = Budget(95)
+    budget.start(0.0)
+    budget.succeeded(10.0, RateLimit(remaining=0, reset=0))
+    assert budget.blocked_until == 11.0
+
+
+@pytest.mark.parametrize(("remaining", "at", "expected"), [(0.5, 100.0, 200.0), (1, 100.0, 10.0), (0.5, 300.0, 10.0)])
+def test_a_429_that_names_no_time_waits_for_the_end_of_a_window_that_is_used_up(
+    remaining: float, at: float, expected: float
+) -> None:
+    budget = Budget(60, max_in_flight=2)
+    budget.start(0.0)
+    budget.start(1.0)
+    budget.succeeded(0.0, RateLimit(remaining=remaining, reset=300))
+    assert budget.rate_limited(at) == expected
+
+
+def test_a_429_never_shortens_a_wait_that_holds() -> None:
+    budget = Budget(60, max_in_flight=2)
+    budget.start(0.0)
+    budget.start(1.0)
+    budget.rate_limited(1.0, 600)
+    budget.rate_limited(1.0, 5)
+    assert budget.blocked_until == 601.0
+    assert budget.wait(1.0) == 600.0

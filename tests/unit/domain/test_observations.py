@@ -115,3 +115,65 @@ def test_a_state_expires_48_hours_after_the_creation_of_its_post() -> None:
     hours = 3_600 * SECOND
     assert not expired(0, 48 * hours - 1, 48 * hours)
     assert expired(0, 48 * hours, 48 * hours)
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6))
+def test_two_states_of_a_post_keep_the_earlier_creation_and_the_earlier_first_look(one: int, other: int) -> None:
+    """Creation and first look are told apart: each comes from either state."""
+    first = PostState(one, other + 5 * SECOND, (Observation(10 * SECOND, 1, 0),))
+    second = PostState(other, one + 5 * SECOND, (Observation(20 * SECOND, 2, 0),))
+    for merged in (merge(first, second), merge(second, first)):
+        assert (merged.created_us, merged.first_seen_us) == (min(one, other), min(one, other) + 5 * SECOND)
+        assert merged.ring == (*first.ring, *second.ring)
+
+
+def test_merged_states_keep_the_newest_observations_of_both() -> None:
+    even, odd = (
+        PostState(0, 0, tuple(Observation(n * SECOND, n, 0) for n in range(first, 2 * RING_SIZE, 2)))
+        for first in (0, 1)
+    )
+    assert [each.score for each in merge(even, odd).ring] == list(range(RING_SIZE, 2 * RING_SIZE))
+
+
+def test_the_first_observation_begins_the_state() -> None:
+    first = Observation(100 * SECOND, 10, 3)
+    step = observe(None, 40 * SECOND, first)
+    assert step.state == PostState(40 * SECOND, 100 * SECOND, (first,))
+    assert (step.velocity, step.late) == (UNKNOWN, False)
+
+
+def test_later_observations_leave_creation_and_first_look_as_they_are() -> None:
+    state = PostState(40 * SECOND, 50 * SECOND, (Observation(100 * SECOND, 10, 3),))
+    for at, is_late in ((160, False), (160, False), (130, True)):
+        step = observe(state, 99 * SECOND, Observation(at * SECOND, 70, 9))
+        assert (step.state.created_us, step.state.first_seen_us, step.late) == (40 * SECOND, 50 * SECOND, is_late)
+        state = step.state
+    assert [each.observed_us for each in state.ring] == [100 * SECOND, 160 * SECOND]
+
+
+def test_the_ring_forgets_its_oldest_observation_when_it_is_full() -> None:
+    log = [Observation(n * 60 * SECOND, n, 0) for n in range(RING_SIZE + 1)]
+    state, _ = observe_all(log)
+    assert state is not None
+    assert state.ring == tuple(log[1:])
+    assert observe(state, 0, log[0]).late, "what was forgotten cannot be told from a late observation"
+
+
+def test_a_redelivered_observation_is_compared_with_the_one_right_before_it() -> None:
+    state, _ = observe_all([Observation(n * 60 * SECOND, score, n) for n, score in enumerate([0, 60, 300, 300])])
+    step = observe(state, 0, Observation(120 * SECOND, 300, 2))
+    assert step.velocity == Velocity(4.0, 1 / 60)
+    assert (step.state, step.late) == (state, False)
+    assert observe(state, 0, Observation(0, 0, 0)).velocity == UNKNOWN
+
+
+def test_a_distance_of_a_second_or_more_is_divided_by_as_it_is() -> None:
+    assert velocity(Observation(0, 10, 4), Observation(SECOND, 15, 2)) == Velocity(5.0, -2.0)
+    assert velocity(Observation(0, 10, 4), Observation(1_500_000, 16, 7)) == Velocity(4.0, 2.0)
+    assert velocity(None, Observation(0, 10, 4)) == UNKNOWN
+
+
+def test_a_state_expires_by_the_creation_of_its_post() -> None:
+    assert not expired(10, 109, 100)
+    assert expired(10, 110, 100)
+    assert expired(10, 111, 100)

@@ -180,3 +180,55 @@ def test_the_metadata_of_a_commit_is_read_back() -> None:
 @pytest.mark.parametrize("other", ["", "anything", "topic=x record=1", f"topic={OLD} record=x", "NoMetadata"])
 def test_other_metadata_tells_nothing(other: str) -> None:
     assert Position.of_commit(7, other) == Position(7)
+
+
+@pytest.mark.parametrize(
+    ("offset", "timestamp", "seen", "is_proven"),
+    [
+        # Nothing can be told by times: no time is known, or the log has no record right before the position.
+        (15, None, {}, True),
+        (10, 50, {}, True),
+        (21, 50, {}, True),
+        (20, 50, {"since": Found(19, 50)}, True),
+        (11, 50, {"since": Found(10, 50)}, True),
+        (15, 50, {"since": Found(14, 50), "after": Found(15, 51)}, True),
+        # The record with the position's time is missing, has another time, or comes at the position or later.
+        (15, 50, {}, False),
+        (15, 50, {"since": Found(14, 51)}, False),
+        (15, 50, {"since": Found(15, 50)}, False),
+        # A later time stands before the position.
+        (15, 50, {"since": Found(13, 50), "after": Found(14, 51)}, False),
+    ],
+)
+def test_times_prove_a_log_whose_records_before_the_position_end_with_its_time(
+    offset: int, timestamp: int | None, seen: dict[str, Found], is_proven: bool
+) -> None:
+    assert proven_by_times(Position(offset, OLD, timestamp), PartitionLog(OLD, start=10, end=20, **seen)) is is_proven
+
+
+def test_a_cut_is_read_again_from_the_first_later_time_that_is_before_the_position() -> None:
+    position = Position(15, OLD, 50)
+    cut = {"since": Found(12, 51), "before": 60}
+    assert start_of(position, PartitionLog(OLD, 10, 20, after=Found(12, 51), **cut)) == Start(12, Break.LOG_CUT)
+    assert start_of(position, PartitionLog(OLD, 10, 20, after=Found(14, 51), **cut)) == Start(14, Break.LOG_CUT)
+    # The brokers answered before retention removed records.
+    assert start_of(position, PartitionLog(OLD, 13, 20, after=Found(12, 51), **cut)) == Start(13, Break.LOG_CUT)
+    # A later time at the position or behind it tells nothing about the records before it.
+    assert start_of(position, PartitionLog(OLD, 10, 20, after=Found(15, 51), before=60)) == Start(10, Break.LOG_CUT)
+
+
+def test_a_cut_without_a_later_time_is_read_from_the_end_only_if_the_log_is_shorter() -> None:
+    for end, start in ((14, 14), (15, 10), (16, 10)):
+        assert start_of(Position(15, OLD, 50), PartitionLog(OLD, 10, end, before=60)) == Start(start, Break.LOG_CUT)
+
+
+def test_the_time_of_the_record_before_the_position_proves_the_log_where_times_do_not() -> None:
+    position = Position(15, OLD, 50)
+    behind = {"since": Found(12, 51), "after": Found(12, 51)}
+    assert start_of(position, PartitionLog(OLD, 10, 20, **behind, before=50)) == Start(15)
+    assert start_of(position, PartitionLog(OLD, 10, 14, **behind, before=50)) == Start(12, Break.LOG_CUT)
+
+
+def test_a_commit_that_names_no_topic_is_compared_by_its_offset() -> None:
+    assert start_of(Position(15), PartitionLog(NEW, 10, 20)) == Start(15)
+    assert start_of(Position(10), PartitionLog(NEW, 10, 20)) == Start(10)

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.web.live.fanouts import TOPIC, fanout, frames_of, posts, ready, take
 from tests.unit.web.live.records import EPOCH, enriched, record
 from web.live import fanout as module
 from web.live.clients import Client, Limits
@@ -20,33 +20,6 @@ from web.live.matching import Matcher
 from web.live.protocol import Filter
 from web.live.records import Backlog, LiveRecord, Newest, live_record
 from web.live.token import decode_token
-
-TOPIC = UUID(int=7)
-LIMITS = Limits(waiting_posts=50, stall_seconds=10, heartbeat_seconds=15)
-
-
-def fanout(partitions: int = 1, tail: int = 100, limits: Limits = LIMITS) -> Fanout:
-    return Fanout(TOPIC, [0] * partitions, limits, tail)
-
-
-def ready(state: Fanout, filter_: Filter | None = None, since: list[int] | None = None) -> Client:
-    client = state.join(filter_ or Filter(), 0.0, since)
-    client.ready = True
-    return client
-
-
-def posts(frame: OutgoingFrame) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(frame.text)["posts"]
-    return found
-
-
-def frames_of(state: Fanout, client: Client, now: float = 1.0) -> list[OutgoingFrame]:
-    return [frame for receiver, frame in state.tick(now).frames if receiver is client]
-
-
-def take(state: Fanout, *records: LiveRecord) -> None:
-    for each in records:
-        state.take(each.partition, each.offset, each)
 
 
 def test_clients_with_equal_filters_share_one_text() -> None:

@@ -1,0 +1,205 @@
+"""The open gaps: which page is read next and when, how a gap ends, and what the ledger is told."""
+
+import math
+
+import pytest
+
+from signalflow.domain.gaps import PAGE_RETRY, GapRecord, OpenGaps
+from signalflow.domain.known import HORIZON, Seen
+from signalflow.domain.overlap import Anchor, Gap
+from signalflow.domain.watchlist import RETRY_UNAVAILABLE
+
+NOW = 1_000_000.0
+ANCHOR = Anchor(frozenset({"a1", "a2", "a3", "b1", "b2"}), NOW - 900)
+SUBREDDITS = {"a1": "a", "a2": "a", "a3": "a", "b1": "b", "b2": "b"}
+
+
+def page(*ids: str) -> list[Seen]:
+    """Posts that are newer than every anchor of these tests."""
+    return [Seen(id_, "a", NOW - 10, 1, 0) for id_ in ids]
+
+
+def write_ledger(gaps: OpenGaps) -> list[tuple[str, Gap, str | None]]:
+    """Record every change; returns what they told. The rows have the ids 1, 2, 3 and so on."""
+    told = []
+    while change := gaps.change:
+        told.append((change.kind, change.gap, change.outcome))
+        gaps.recorded(len(told))
+    return told
+
+
+def opened(*subreddits: str, at: float = NOW, anchors: tuple[Anchor, ...] = (ANCHOR,)) -> tuple[OpenGaps, Gap]:
+    """One gap that the ledger has recorded."""
+    gaps = OpenGaps(SUBREDDITS.get)
+    gap = gaps.open(subreddits or ("a",), anchors, at, has_upper_end=True)
+    write_ledger(gaps)
+    return gaps, gap
+
+
+def test_without_gaps_nothing_is_due() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    assert (len(gaps), gaps.next(NOW), gaps.wake(), gaps.change, gaps.is_recorded) == (0, None, math.inf, None, True)
+
+
+def test_a_gap_is_due_once_it_is_recorded_and_the_page_above_it_was_published() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    gap = gaps.open(("a",), [ANCHOR], NOW, has_upper_end=False)
+    assert not gaps.is_recorded
+    gaps.set_upper_end(gap, "t3_x")
+    assert (gaps.next(NOW), gaps.wake()) == (None, math.inf), "the ledger does not have it"
+
+    gaps = OpenGaps(SUBREDDITS.get)
+    gap = gaps.open(("a",), [ANCHOR], NOW, has_upper_end=False)
+    write_ledger(gaps)
+    assert gaps.is_recorded
+    assert (gaps.next(NOW), gaps.wake()) == (None, math.inf), "the page above it was not published"
+    gaps.set_upper_end(gap, "t3_x")
+    assert gaps.next(NOW) is gap
+    assert gaps.wake() <= NOW
+    assert gap.after == "t3_x"
+
+
+def test_a_page_that_failed_is_due_again_after_five_seconds() -> None:
+    gaps, gap = opened()
+    gaps.postpone(gap, NOW)
+    assert (PAGE_RETRY, gaps.wake()) == (5.0, NOW + 5.0)
+    assert gaps.next(NOW + 4.9) is None
+    assert gaps.next(NOW + 5.0) is gap
+
+
+def test_the_oldest_gap_that_may_be_read_comes_first() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    first, second = (gaps.open((name,), [ANCHOR], NOW, has_upper_end=True) for name in "ab")
+    write_ledger(gaps)
+    assert gaps.next(NOW) is first
+    gaps.postpone(first, NOW)
+    assert gaps.next(NOW) is second
+    gaps.postpone(second, NOW - 3)
+    assert gaps.wake() == NOW + 2.0, "the wake is that of the gap that is due first"
+    assert gaps.next(NOW + 2.0) is second
+
+
+def test_a_page_that_does_not_reach_the_anchor_is_followed_by_the_next_page_at_once() -> None:
+    gaps, gap = opened()
+    gap.not_before = NOW + 60
+    gaps.read(gap, page("n1", "a1", "a2"), "t3_below", NOW + 1)
+    assert gaps.next(NOW + 1) is gap
+    assert (gap.after, gap.pages) == ("t3_below", 1)
+    assert write_ledger(gaps) == [("advance", gap, None)]
+
+
+def test_three_ids_of_the_anchor_on_two_pages_close_a_gap() -> None:
+    gaps, gap = opened()
+    gaps.read(gap, page("n1", "a1", "a2"), "t3_a2", NOW)
+    gaps.read(gap, page("a3"), "t3_a3", NOW)
+    assert write_ledger(gaps)[-1] == ("close", gap, "proven")
+    assert (len(gaps), gaps.wake()) == (0, math.inf)
+
+
+@pytest.mark.parametrize(("pages_before", "outcome"), [(0, "proven"), (8, "proven"), (9, "given_up")])
+def test_the_end_of_the_listing_closes_a_gap_unless_it_is_reddits_limit_of_ten_pages(
+    pages_before: int, outcome: str
+) -> None:
+    gaps, gap = opened()
+    for _ in range(pages_before):
+        gaps.read(gap, page("n1"), "t3_n1", NOW)
+    gaps.read(gap, page("n2"), None, NOW)
+    assert write_ledger(gaps)[-1] == ("close", gap, outcome)
+
+
+def test_an_empty_page_closes_nothing_and_the_gap_is_read_from_the_top_again_later() -> None:
+    gaps, gap = opened()
+    gaps.read(gap, page("n1"), "t3_n1", NOW)
+    gaps.read(gap, [], None, NOW)
+    assert gap.after is None
+    assert gaps.wake() == NOW + 5.0
+    assert write_ledger(gaps) == [("advance", gap, None)]
+    assert gaps.next(NOW + 5.0) is gap
+
+
+@pytest.mark.parametrize(("subreddits", "outcome"), [(("a",), "given_up"), (("a", "b"), "split")])
+def test_after_ten_pages_one_subreddit_is_given_up_and_several_go_on_by_themselves(
+    subreddits: tuple[str, ...], outcome: str
+) -> None:
+    gaps, gap = opened(*subreddits)
+    for number in range(10):
+        assert gaps.next(NOW) is gap, number
+        gaps.read(gap, page("n1"), "t3_n1", NOW)
+    assert write_ledger(gaps)[-1] == ("close", gap, outcome)
+    part = gaps.next(NOW)
+    assert part is not gap
+    assert part is None or (len(gaps), part.opened_at) == (2, NOW)
+
+
+def test_each_part_of_a_split_gap_must_reach_its_own_posts_or_posts_as_old() -> None:
+    gaps, gap = opened("a", "b")
+    gaps.split(gap, NOW + 7)
+    (kind_a, part_a, _), (kind_b, part_b, _), last = write_ledger(gaps)
+    assert (kind_a, kind_b, last) == ("open", "open", ("close", gap, "split")), "the parts are recorded before the end"
+    assert (part_a.subreddits, part_b.subreddits) == (("a",), ("b",))
+    assert part_a.anchors == (Anchor(frozenset({"a1", "a2", "a3"}), ANCHOR.since),)
+    assert part_b.anchors == (Anchor(frozenset(), ANCHOR.since),), "two ids prove nothing"
+    assert (part_a.opened_at, part_b.opened_at) == (NOW + 7, NOW + 7)
+    assert (part_a.after, gaps.next(NOW)) == (None, part_a)
+
+
+def test_a_refused_gap_of_several_subreddits_is_read_one_by_one() -> None:
+    gaps, gap = opened("a", "b")
+    gaps.refused(gap, NOW + 7)
+    assert [change[0] for change in write_ledger(gaps)] == ["open", "open", "close"]
+    part = gaps.next(NOW + 7)
+    assert part is not None
+    assert (len(gaps), part.opened_at) == (2, NOW + 7)
+
+
+def test_a_refused_gap_of_one_subreddit_is_tried_hourly_for_two_days() -> None:
+    gaps, gap = opened("a", at=NOW)
+    gaps.refused(gap, NOW + HORIZON)
+    assert write_ledger(gaps) == []
+    assert gaps.wake() == NOW + HORIZON + RETRY_UNAVAILABLE
+    assert RETRY_UNAVAILABLE == 3600.0
+    gaps.refused(gap, NOW + HORIZON + 0.1)
+    assert write_ledger(gaps) == [("close", gap, "unreachable")]
+
+
+def test_a_successor_goes_on_with_a_gap_where_the_ledger_has_it() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    record = GapRecord(7, ("a", "gone"), ("a1", "a2", "a3"), NOW - 900, NOW - 290, "t3_x", 4)
+    gaps.resume([record], {"a"}.__contains__)
+    gap = gaps.next(NOW)
+    assert gap is not None
+    assert (gap.subreddits, gap.after, gap.pages, gap.opened_at, gap.record) == (("a",), "t3_x", 4, NOW - 290, 7)
+    assert gap.anchors == (Anchor(frozenset({"a1", "a2", "a3"}), NOW - 900),)
+    assert gaps.change is None
+
+
+def test_a_gap_of_subreddits_that_are_no_longer_watched_is_given_up_and_the_others_go_on() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    records = [GapRecord(number, (name,), (), NOW - 900, NOW) for number, name in enumerate(["gone", "a"])]
+    gaps.resume(records, {"a"}.__contains__)
+    ((kind, gap, outcome),) = write_ledger(gaps)
+    assert (kind, gap.record, outcome) == ("close", 0, "given_up")
+    resumed = gaps.next(NOW)
+    assert resumed is not None
+    assert (len(gaps), resumed.record) == (1, 1)
+
+
+def test_the_ledger_is_told_the_place_of_a_gap_once_however_far_it_moved_meanwhile() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    first = gaps.open(("a",), [ANCHOR], NOW, has_upper_end=False)
+    gaps.set_upper_end(first, "t3_x")
+    assert write_ledger(gaps) == [("open", first, None)], "the row is written with the place that the gap has by then"
+    second = gaps.open(("b",), [ANCHOR], NOW, has_upper_end=True)
+    write_ledger(gaps)
+    for gap, count in ((first, 2), (second, 2), (first, 1)):
+        for _ in range(count):
+            gaps.read(gap, page("n1"), "t3_n1", NOW)
+    assert write_ledger(gaps) == [("advance", first, None), ("advance", second, None), ("advance", first, None)]
+
+
+def test_only_the_row_of_a_new_gap_sets_its_record() -> None:
+    gaps, gap = opened()
+    assert gap.record == 1
+    gaps.read(gap, page("n1"), "t3_n1", NOW)
+    gaps.recorded(None)
+    assert gap.record == 1
