@@ -64,14 +64,24 @@ class PostRow(NamedTuple):
 
 
 @dataclass(slots=True)
+class ExpectedState:
+    """What one partition knows of a post, which velocity needs."""
+
+    newest: tuple[datetime, int, int] | None = None
+    created: datetime | None = None
+    uncertain: bool = False
+
+
+@dataclass(slots=True)
 class ExpectedPost:
-    """A post: its row, earlier rows that it may have until newer records are stored, and what velocity needs."""
+    """A post: its row, earlier rows that it may have until newer records are stored, and its states by partition.
+
+    A post has a state in more than one partition when partitions were added to the topic.
+    """
 
     row: PostRow | None = None
     not_stored_yet: list[PostRow | None] = field(default_factory=list)
-    newest: tuple[datetime, int, int] | None = None
-    state_created: datetime | None = None
-    state_uncertain: bool = False
+    states: dict[int, ExpectedState] = field(default_factory=dict)
     unsure: bool = False
 
 
@@ -225,24 +235,25 @@ class Oracle:
         if seen.mode == BACKFILL or seen.created_utc + self._lifetime <= seen.observed_at:
             return None, True
         reached = self._reached.get(record.partition, _BEGIN)
-        if post.state_created is not None and post.state_created + self._lifetime + _KEPT_LONGER <= reached:
+        state = post.states.setdefault(record.partition, ExpectedState())
+        if state.created is not None and state.created + self._lifetime + _KEPT_LONGER <= reached:
             # This record is more than an hour late. Whether the state was removed before it depends on a timer.
-            post.state_uncertain = True
-        post.state_created = min(post.state_created or seen.created_utc, seen.created_utc)
-        before, post.newest = post.newest, (seen.observed_at, seen.score, seen.num_comments)
-        known = not post.state_uncertain and (
+            state.uncertain = True
+        state.created = min(state.created or seen.created_utc, seen.created_utc)
+        before, state.newest = state.newest, (seen.observed_at, seen.score, seen.num_comments)
+        known = not state.uncertain and (
             self._certain_after is None or (before is not None and before[0] > self._certain_after)
         )
         velocity = None
         if before is not None and before[0] >= seen.observed_at:
-            post.newest = before
+            state.newest = before
         elif before is not None:
             velocity = (
                 per_second(before[1], seen.score, before[0], seen.observed_at),
                 per_second(before[2], seen.num_comments, before[0], seen.observed_at),
             )
         appended = _BEGIN + timedelta(milliseconds=record.timestamp)
-        self._reached[record.partition] = max(reached, min(post.newest[0], appended))
+        self._reached[record.partition] = max(reached, min(state.newest[0], appended))
         return velocity, known
 
     def _row(

@@ -200,3 +200,12 @@ def test_from_the_middle_of_a_log_only_what_it_tells_is_compared() -> None:
         "first_seen_at",
     ]
     assert columns_that_differ(row, stored, None) == ["first_seen_at", "text_observed_at", "body"]
+
+
+def test_a_post_whose_partition_changed_has_no_velocity_until_its_second_observation_there() -> None:
+    topic = Topic()
+    for second in (0, 60, 120, 180):
+        topic.see(second, score=second)
+    for record in topic.records[2:]:
+        record.partition, record.offset = 5, record.offset - 2
+    assert velocities(topic.expected()) == {0: (None, None), 60: (1, 0), 120: (None, None), 180: (1, 0)}
