@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from agents import dlq, enrich, expire, heartbeat, ingest, jobs, lag, sink
+from agents import dlq, enrich, expire, heartbeat, ingest, jobs, lag, sink, topics
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler
@@ -19,7 +19,6 @@ from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.limit import OpenOffsets
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal, Retryable
-from signalflow.kafka.admin import prepare_topics
 from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.kafka.producer import ConfirmedProducer
 from signalflow.kafka.publisher import Publisher
@@ -31,8 +30,9 @@ from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.state_table import StateTable
+from signalflow.streams.topic_watch import TopicWatch
 from signalflow.streams.watermarks import Watermarks
-from signalflow.streams.workspace import claim_workspace, fit_to_changelog
+from signalflow.streams.workspace import claim_workspace
 from tables.post_state import create_post_state
 from web.worker import views
 
@@ -61,6 +61,7 @@ class Worker(Application):
     resources: Resources
     table: StateTable
     watermarks: Watermarks
+    topic_watch: TopicWatch
 
     async def on_start(self) -> None:
         """Wait for Kafka, then check what must hold before the first record: topics, local state, schema.
@@ -77,8 +78,8 @@ class Worker(Application):
 
     async def _make_ready(self) -> None:
         name = self.workspace.name
-        topic_ids = await self._once_kafka_answers(self._prepare_topics)
-        settings = self.settings
+        await self._once_kafka_answers(self.topic_watch.make_ready)
+        settings, topic_ids = self.settings, self.topic_watch.ids
         pool = await create_pool(settings, application_name=f"signalflow {name}")
         await _check_schema_if_reachable(pool)
         producer = ConfirmedProducer(settings, f"{settings.app_id}-{name}")
@@ -94,25 +95,6 @@ class Worker(Application):
             sink=SinkHandler(pool, dead_letters, settings.database_timeout),
             dlq=DlqHandler(pool, dead_letters, settings.database_timeout),
         )
-
-    async def _prepare_topics(self) -> dict[str, UUID]:
-        """Create missing topics, check their properties, and make local state fit them; returns the topics' ids.
-
-        Raises Fatal when a topic breaks a promise, Retryable while Kafka is away.
-        """
-        prepared = await prepare_topics(self.settings)
-        if prepared.created:
-            log.info("topics_created", topics=prepared.created)
-        for difference in prepared.warnings:
-            log.warning("topic_differs", topic=difference.topic, difference=str(difference), change=difference.change)
-        count = prepared.topics[TopicNames.of(self.settings).posts_raw].partitions
-        if count != self.settings.topic_partitions:
-            log.warning("more_partitions_than_set", partitions=count, setting=self.settings.topic_partitions)
-            self.use_partitions(count)
-        if prepared.extended:
-            log.warning("partitions_added", topics=prepared.extended, partitions=count)
-        await fit_to_changelog(self.settings, self.workspace)
-        return {name: topic.id for name, topic in prepared.topics.items()}
 
     async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Do this work. Try again while Kafka is away: nobody may be there to restart the worker."""
@@ -209,6 +191,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     survive_closed_connections()
     app = create_faust_app(Worker, settings, claim_workspace(settings))
     app.table, app.watermarks = create_post_state(app, settings), Watermarks()
+    app.topic_watch = TopicWatch(app)
 
     def resources() -> Resources:
         return app.resources
@@ -220,6 +203,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     is_polling = ingest.register(app, settings, resources)
     heartbeat.register(app, resources, is_polling, can_poll=ingest.why_it_cannot_poll(settings) is None)
     lag.register(app)
+    topics.register(app, app.topic_watch)
     jobs.register(app, settings, resources)
     views.register(app, app.table)
     return app

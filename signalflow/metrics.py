@@ -84,6 +84,23 @@ CONSUMER_LAG = Gauge(
     ["topic"],
     registry=REGISTRY,
 )
+PARTITIONS_UNREAD = Gauge(
+    "signalflow_partitions_unread",
+    "Partitions on the brokers that no worker is assigned, as the group's coordinator says; the same on every worker.",
+    ["topic"],
+    registry=REGISTRY,
+)
+TOPICS_MADE_ANEW = Counter(
+    "signalflow_topics_made_anew",
+    "Topics that were deleted and made anew under this worker.",
+    ["topic"],
+    registry=REGISTRY,
+)
+LOCAL_STATE_WIPED = Counter(
+    "signalflow_local_state_wiped",
+    "Stores of this worker that did not fit their changelog or could not be read, and were restored from it.",
+    registry=REGISTRY,
+)
 RECORDS_HELD = Gauge(
     "signalflow_records_held",
     "Records that this worker has read and not committed yet; its queues bound them.",

@@ -51,6 +51,12 @@ class Settings(DatabaseSettings, KafkaSettings):
     topic_replication: int = Field(
         1, ge=1, le=9, description="Replication factor of every topic; 3 in production (min ISR 2)."
     )
+    topic_check_seconds: float = Field(
+        60.0,
+        ge=1,
+        le=600,
+        description="Seconds between checks of the topics: partitions that were added, topics that were made anew.",
+    )
     broker_session_timeout: Seconds = Field(
         10.0, description="Seconds until a silent worker's partitions move to another."
     )

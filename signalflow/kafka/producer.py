@@ -6,7 +6,7 @@ depends on goes through this producer.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -36,6 +36,10 @@ Headers = Sequence[tuple[str, bytes]]
 BATCH_BYTES = 512 << 10
 # Longest wait for a confirmation, in seconds; longer than the brokers need to elect a new leader of a partition.
 CONFIRM_SECONDS = 15.0
+
+
+# Keys go to partitions that were added once the metadata show them.
+METADATA_MS = 60_000
 
 
 class InvalidRecordError(BrokerResponseError):
@@ -188,6 +192,7 @@ class ConfirmedProducer:
                     max_batch_size=BATCH_BYTES,
                     max_request_size=4 << 20,
                     request_timeout_ms=REQUEST_TIMEOUT_MS,
+                    metadata_max_age_ms=METADATA_MS,
                 )
                 try:
                     async with asyncio.timeout(REQUEST_TIMEOUT_MS / 1000):
@@ -207,6 +212,7 @@ class ConfirmedProducer:
     ) -> list[tuple[int, int, int, Awaitable[RecordMetadata]]]:
         """Hand batches to aiokafka. Per batch: (partition, index of its first record, number of records, future)."""
         pending = []
+        await self._check_partitions(producer, topic, by_partition)
         for partition, records in by_partition.items():
             start = 0
             while start < len(records):
@@ -225,6 +231,18 @@ class ConfirmedProducer:
                 pending.append((partition, start, end - start, future))
                 start = end
         return pending
+
+    @staticmethod
+    async def _check_partitions(producer: AIOKafkaProducer, topic: str, partitions: Iterable[int]) -> None:
+        """Raises Retryable when the topic lacks one of these partitions, where aiokafka raises AssertionError.
+
+        A partition that was added lately is not in the metadata yet, so they are refreshed first.
+        """
+        if not set(partitions) <= await producer.partitions_for(topic):
+            await producer.client.force_metadata_update()
+            missing = set(partitions) - await producer.partitions_for(topic)
+            if missing:
+                raise Retryable(f"{topic} has no partition {min(missing)} yet")
 
     async def _discard(self, producer: AIOKafkaProducer | None) -> None:
         # The producer that failed may have been replaced already; its successor must stay.

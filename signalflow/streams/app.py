@@ -1,16 +1,19 @@
 """The Faust application: the only place that configures Faust. The guarantees depend on these settings."""
 
 import math
+import warnings
 from typing import Any, TypeVar
 
 import faust
 from faust.app.base import BootStrategy
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
+from faust.exceptions import AlreadyConfiguredWarning
 
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.logs import quiet_libraries
 from signalflow.settings import Settings
+from signalflow.streams.assignor import SharedCountAssignor
 from signalflow.streams.faust_consumer import consumer_class
 from signalflow.streams.recovery import SuspendingTableManager
 from signalflow.streams.routing import TableRouter
@@ -50,9 +53,15 @@ class Application(faust.App):
     def use_partitions(self, count: int) -> None:
         """Take this number of partitions for that of the topics that share their partition numbers."""
         self.settings = self.settings.model_copy(update={"topic_partitions": count})
-        self.conf.topic_partitions, self.conf.stream_buffer_maxsize = count, queue_runs(self.settings)
+        with warnings.catch_warnings():
+            # Faust warns because topics and tables were made before. Below, they get the number too.
+            warnings.simplefilter("ignore", AlreadyConfiguredWarning)
+            self.conf.topic_partitions, self.conf.stream_buffer_maxsize = count, queue_runs(self.settings)
         for table in self.tables.values():
             table.partitions = table.changelog_topic.partitions = count
+        for channel in self.topics:
+            # More partitions of one worker may add runs before it pauses them.
+            channel.queue._maxsize = queue_runs(self.settings)
 
     def leads_until(self) -> float:
         """Until when, by `clock.steady`, this worker is surely the group's only leader; -inf when it may not be."""
@@ -123,6 +132,9 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
         broker_commit_livelock_soft_timeout=NEVER_SECONDS,
         stream_processing_timeout=NEVER_SECONDS,
         consumer_auto_offset_reset="earliest",
+        # The consumer joins its group again when its metadata show more partitions.
+        consumer_metadata_max_age_ms=int(settings.topic_check_seconds * 1000),
+        PartitionAssignor=SharedCountAssignor,
         producer_request_timeout=60.0,
         web_host=host,
         web_bind=host,

@@ -94,6 +94,10 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = self._consumer and self._consumer._fetcher
         return bool(fetcher and fetcher._fetch_task.done())
 
+    async def rejoin(self) -> None:
+        """Join the group again, as if its members had changed."""
+        self._ensure_consumer()._coordinator.request_rejoin()
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         deliver_every_offset()
         consumer = super()._create_worker_consumer(transport)
@@ -132,6 +136,10 @@ class Consumer(driver.Consumer):
         """
         conf = self.app.conf
         return float(self._thread.heartbeat_at + min(conf.broker_session_timeout, conf.broker_rebalance_timeout))
+
+    async def rejoin(self) -> None:
+        """Join the group again: a new generation begins, with a recovery and a seek."""
+        await self._thread.call_thread(self._thread.rejoin)
 
     # --- the offset that each partition reads next
 

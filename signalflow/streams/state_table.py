@@ -20,6 +20,7 @@ from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Span
 from signalflow.kafka.reader import read_range
 from signalflow.metrics import CHANGELOG_JUMPS
 from signalflow.streams.faust_types import ChangelogEvent, ChangelogMessage
+from signalflow.streams.local_state import is_damage
 
 log = structlog.get_logger()
 
@@ -50,9 +51,17 @@ class StateTable(faust.Table):
     # --- reading
 
     def read(self, partition: int, keys: Sequence[bytes]) -> State:
-        """The values of these keys in one partition; None where there is none."""
+        """The values of these keys in one partition; None where there is none. Raises Fatal when a file is damaged."""
         keys = list(keys)
-        return dict(zip(keys, self.data._db_for_partition(partition).get(keys), strict=True)) if keys else {}
+        if not keys:
+            return {}
+        try:
+            return dict(zip(keys, self.data._db_for_partition(partition).get(keys), strict=True))
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            path = self.data.partition_path(partition)
+            raise Fatal(f"{path} cannot be read; start again, it is restored from its changelog: {error}") from error
 
     def offset_reached(self, partition: int) -> int:
         """The changelog offset up to which the local state is complete; -1 at the beginning."""

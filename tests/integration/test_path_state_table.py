@@ -15,7 +15,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.state_table import StateTable
-from signalflow.streams.workspace import Workspace, claim_workspace, fit_to_changelog
+from signalflow.streams.workspace import Workspace, claim_workspace
 from tables.post_state import create_post_state, decode_state, encode_state
 
 HOUR = 3_600_000_000
@@ -117,21 +117,6 @@ async def test_expired_keys_are_found_and_bounded(table: StateTable, producer: C
     await table.write(producer, {3: states})
     assert sorted(table.expired_keys(3, NOW + 51 * HOUR, 100)) == [b"k0", b"k1", b"k2", b"k3"]
     assert len(table.expired_keys(3, NOW + 90 * HOUR, 5)) == 5
-
-
-async def test_local_state_ahead_of_its_changelog_is_wiped(
-    settings: Settings, workspace: Workspace, producer: ConfirmedProducer
-) -> None:
-    assert not await fit_to_changelog(settings, workspace)
-    table = create_post_state(create_faust_app(Application, settings, workspace), settings)
-    await table.write(producer, {0: {b"a": state(1)}})
-    table.data._dbs.clear()
-    assert not await fit_to_changelog(settings, workspace), "it fits"
-    ahead = create_post_state(create_faust_app(Application, settings, workspace), settings)
-    ahead._put(0, {b"x": state(1)}, 500)
-    ahead.data._dbs.clear()
-    assert await fit_to_changelog(settings, workspace)
-    assert not list((workspace.path / "data").rglob("*.db"))
 
 
 def test_two_workers_never_share_a_directory(settings: Settings, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ KILLS = "tests/integration/test_path_kills.py"
 EVERY_OFFSET = "tests/unit/kafka/test_every_offset.py"
 FOREIGN = "tests/integration/test_foreign_records.py"
 SLOW = "tests/integration/test_storage_slow.py"
+LOCAL = "tests/unit/streams/test_local_state.py"
+CHANGES = "tests/integration/test_topics_change.py"
 
 # The send starts 10 s later, longer than a commit takes: a test has time to kill the worker between commit and send.
 LATER = (
@@ -249,5 +251,39 @@ DEFECTS = (
             "tests/unit/test_enrich_agent.py"
             "::test_an_observation_hours_ahead_does_not_make_the_observations_after_it_late",
         ),
+    ),
+    Defect(
+        "a client that asks about a topic lets the broker create it",
+        "signalflow/kafka/no_topic_creation.py",
+        "allow_auto_topic_creation: bool = False",
+        "allow_auto_topic_creation: bool = True",
+        (),
+        ("tests/integration/test_topics_of_others.py::test_no_client_creates_a_topic_by_asking_about_it",),
+    ),
+    Defect(
+        "a damaged store is opened",
+        "signalflow/streams/local_state.py",
+        "            if damage:\n",
+        "            if damage and not partition:\n",
+        (f"{LOCAL}::test_a_store_with_one_damaged_block_is_wiped_and_the_others_stay",),
+        (f"{CHANGES}::test_a_local_store_that_cannot_be_read_is_restored_from_the_changelog",),
+    ),
+    Defect(
+        "local state of another changelog stays",
+        "signalflow/streams/local_state.py",
+        "        if recorded is not None and recorded != identity:\n",
+        "        if recorded is not None and recorded == identity + 'x':\n",
+        (f"{LOCAL}::test_all_stores_of_another_changelog_are_wiped_also_those_that_are_not_assigned",),
+        (
+            f"{CHANGES}::test_state_of_a_changelog_that_was_made_anew_gives_no_velocities",
+            f"{CHANGES}::test_a_changelog_that_was_made_anew_under_a_running_worker_empties_its_state",
+        ),
+    ),
+    Defect(
+        "topics that share their partition numbers are assigned by their own numbers",
+        "signalflow/streams/assignor.py",
+        "set(range(min(len(partitions), self._fewest)))",
+        "partitions",
+        ("tests/unit/streams/test_assignor.py::test_partitions_that_one_topic_has_before_the_others_wait_for_them",),
     ),
 )

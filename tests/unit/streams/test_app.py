@@ -17,7 +17,7 @@ from signalflow.kafka.topics import topic_specs
 from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.settings import Settings
 from signalflow.streams import faust_consumer as consuming
-from signalflow.streams.app import Application, create_faust_app
+from signalflow.streams.app import Application, create_faust_app, raw_bytes_topic
 from signalflow.streams.workspace import claim_workspace
 from tables.post_state import create_post_state
 
@@ -166,3 +166,13 @@ async def test_aiokafka_sends_heartbeats_through_the_method_that_the_consumer_re
     source = inspect.getsource(aiokafka.consumer.group_coordinator.GroupCoordinator)
     assert "success = await self._do_heartbeat()" in source
     assert "self._coordinator = GroupCoordinator(" in inspect.getsource(aiokafka.AIOKafkaConsumer)
+
+
+async def test_a_worker_that_takes_more_partitions_has_them_everywhere(app: Application) -> None:
+    table = create_post_state(app, app.settings)
+    topic = raw_bytes_topic(app, "raw")
+    app.topics.add(topic)
+    before = topic.queue.maxsize
+    app.use_partitions(24)
+    assert (app.settings.topic_partitions, app.conf.topic_partitions, table.partitions) == (24, 24, 24)
+    assert topic.queue.maxsize == app.conf.stream_buffer_maxsize == 2 * before, "room for the runs of all partitions"

@@ -116,6 +116,8 @@ class FakeKafka:
     def __init__(self, **options: Any) -> None:
         self.options, self.stopped = options, False
         self.pending: list[tuple[int, int, asyncio.Future[Any]]] = []
+        self.known, self.on_brokers = {0, 1, 2}, {0, 1, 2, 3}
+        self.client = self
         type(self).instances.append(self)
 
     async def start(self) -> None: ...
@@ -133,7 +135,14 @@ class FakeKafka:
 
         return Batch()
 
+    async def partitions_for(self, topic: str) -> set[int]:
+        return self.known
+
+    async def force_metadata_update(self) -> None:
+        self.known = self.on_brokers
+
     async def send_batch(self, batch: list[Any], topic: str, partition: int) -> asyncio.Future[Any]:
+        assert partition in self.known, "Unrecognized partition"
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.pending.append((partition, len(batch), future))
         return future
@@ -231,3 +240,15 @@ def test_a_key_gets_the_partition_that_every_other_kafka_client_chooses() -> Non
     assert partition_for(b"21", 1 << 30) == (-973932308 & 0x7FFFFFFF) % (1 << 30)
     assert partition_for(b"foobar", 1 << 30) == (-790332482 & 0x7FFFFFFF) % (1 << 30)
     assert partition_for(b"abc", 12) == (479470107 & 0x7FFFFFFF) % 12
+
+
+async def test_a_partition_that_was_added_lately_is_sent_to_once_the_brokers_know_it(kafka: type[FakeKafka]) -> None:
+    producer = ConfirmedProducer(Settings(), "test")
+    sending = asyncio.create_task(producer.send("topic", {3: [Outgoing(b"k", b"v")]}))
+    async with asyncio.timeout(5):
+        while not kafka.instances or not kafka.instances[0].pending:
+            await asyncio.sleep(0)
+    kafka.instances[0].pending[0][2].set_result(Confirmation(0))
+    assert list(await sending) == [3]
+    with pytest.raises(Retryable, match="topic has no partition 4 yet"):
+        await producer.send("topic", {4: [Outgoing(b"k", b"v")]})

@@ -11,6 +11,7 @@ from typing import TypeVar
 from signalflow.clock import utcnow
 from signalflow.errors import SignalflowError
 from signalflow.kafka.cluster_health import cluster_health
+from signalflow.kafka.group_members import unread_partitions
 from signalflow.settings import Settings
 from signalflow.storage.dead_letters import letter_counts
 from signalflow.storage.overview import database_status, first_open_gaps
@@ -106,13 +107,14 @@ async def _database(pool: Pool) -> schemas.Database:
 
 async def _kafka(settings: Settings) -> schemas.Kafka:
     begun = monotonic()
-    health = await cluster_health(settings)
+    health, unread = await asyncio.gather(cluster_health(settings), unread_partitions(settings))
     return schemas.Kafka(
         available=True,
         milliseconds=(monotonic() - begun) * 1000,
         brokers=health.brokers,
         topics_missing=health.topics_missing,
         replicas_out_of_sync=health.replicas_out_of_sync,
+        partitions_unread=None if unread is None else {topic: len(which) for topic, which in unread.items()},
     )
 
 

@@ -111,6 +111,11 @@ class Kafka(Part):
     brokers: int | None = Field(None, description="Number of brokers that answer.")
     topics_missing: list[str] = Field([], description="Topics of this installation that do not exist.")
     replicas_out_of_sync: int | None = Field(None, description="Replicas of its partitions that are not in sync.")
+    partitions_unread: dict[str, int] | None = Field(
+        None,
+        description="Partitions that no worker reads, by topic; null while workers join or leave.",
+        examples=[{"reddit.posts.raw": 0}],
+    )
 
 
 class Operations(BaseModel):

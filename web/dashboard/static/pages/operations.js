@@ -171,6 +171,9 @@ function healthList({ database, kafka, workers, budget }) {
   const milliseconds = (part) => `${decimal(part.milliseconds)} ms`;
   const copies = kafka.replicas_out_of_sync ? `, ${plural(kafka.replicas_out_of_sync, "copy", "copies")} behind` : "";
   const missing = kafka.topics_missing?.length ? `, missing: ${kafka.topics_missing.join(", ")}` : "";
+  const unreadCount = total(kafka.partitions_unread ?? {});
+  const unread = unreadCount ? `, ${plural(unreadCount, "partition", "partitions")} that no worker reads` : "";
+  const troubles = `${copies}${missing}${unread}`;
   const brokers = plural(kafka.brokers, "broker", "brokers");
   const megabytes = short((database.size_bytes ?? 0) / 1e6);
   const running = workers.items.filter(({ status }) => status === "running").length;
@@ -184,7 +187,7 @@ function healthList({ database, kafka, workers, budget }) {
       { class: "health" },
       healthRow("API", { available: true }, "answers"),
       healthRow("Database", database, `${milliseconds(database)}, ${database.mode}, ${megabytes} MB`),
-      healthRow("Kafka", kafka, `${milliseconds(kafka)}, ${brokers}${copies}${missing}`, !copies && !missing),
+      healthRow("Kafka", kafka, `${milliseconds(kafka)}, ${brokers}${troubles}`, !troubles),
       healthRow("Workers", workers, `${count(running)} of ${count(all)} running`, running > 0 && running === all),
       healthRow("Polling", budget, `${count(budget.used)} requests a minute`),
     ),
