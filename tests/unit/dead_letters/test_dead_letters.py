@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agents.enrich import EnrichHandler, EnrichWork
 from signalflow.dead_letters.dead_letters import DeadLetters
@@ -128,3 +129,17 @@ async def test_a_retry_of_the_batch_sends_and_counts_its_letters_once(
 
 def enrich_handler(dead_letters: DeadLetters, brokers: Brokers, table: Table) -> EnrichHandler:
     return EnrichHandler(Settings(), table, brokers, dead_letters, Watermarks())  # type: ignore[arg-type]
+
+
+async def test_a_dead_letter_is_logged_with_its_place_and_reason_and_without_its_content(
+    dead_letters: DeadLetters,
+) -> None:
+    with capture_logs() as logged:
+        await dead_letters.send(letters(dead_letters, 7, partition=3))
+    place = {"topic": "raw", "partition": 3, "offset": 7}
+    assert logged == [{"event": "dead_letter", "log_level": "warning", **place, "error": "bad"}]
+
+
+def test_dead_letters_go_to_the_topic_of_the_settings(brokers: Brokers) -> None:
+    made = DeadLetters(Settings(topic_prefix="blue-"), brokers, "w1")  # type: ignore[arg-type]
+    assert made.topic == "blue-" + DeadLetters(Settings(), brokers, "w1").topic  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import pytest
 
 from signalflow.dead_letters.letter import MalformedDeadLetter, is_whole, letter_of, parse_dead_letter, record_of
 from signalflow.errors import Invalid
+from signalflow.events import DeadLetter
 from signalflow.kafka.producer import Outgoing
 from tests.unit.streams.fakes import Record
 
@@ -107,3 +108,94 @@ def test_a_letter_without_its_original_headers_keeps_its_link_and_is_not_whole()
     assert letter.attempt == 4
     assert set(link) <= set(letter.headers)
     assert not is_whole(letter)
+
+
+# The sizes that the dead-letter topic keeps uncut, from its documentation. A header counts six bytes besides its own.
+@pytest.mark.parametrize(
+    ("key", "value", "cut"), [(100_000, 1_500_000, False), (100_001, 1, True), (1, 1_500_001, True)]
+)
+def test_a_record_of_exactly_the_size_that_fits_is_not_cut(key: int, value: int, cut: bool) -> None:
+    letter = set_aside(Record(0, key=b"k" * key, value=b"v" * value))
+    assert (len(letter.key or b""), len(letter.value or b"")) == (min(key, 100_000), min(value, 1_500_000))
+    assert ("dlq_truncated" in dict(letter.headers)) is cut
+
+
+@pytest.mark.parametrize(("content", "kept"), [(99_993, True), (99_994, False)])
+def test_headers_of_exactly_the_size_that_fits_are_kept_and_otherwise_counted(content: int, kept: bool) -> None:
+    headers = dict(set_aside(Record(0, headers=(("h", b"v" * content),))).headers)
+    assert (len(headers.get("h", b"")), headers.get("dlq_headers_dropped")) == ((content, None) if kept else (0, b"1"))
+
+
+def read_back(**changes: bytes) -> DeadLetter:
+    """The dead letter that is read from a record whose headers `dlq_...` were changed."""
+    outgoing = set_aside(Record(7, partition=3))
+    headers = [(name, changes.get(name.removeprefix("dlq_"), value)) for name, value in outgoing.headers]
+    return parse_dead_letter(outgoing.key, outgoing.value, headers)
+
+
+def test_a_dead_letter_is_read_back_with_its_key_its_worker_and_the_type_of_its_error() -> None:
+    letter = read_back()
+    assert (letter.key, letter.value, letter.worker, letter.error_type) == (b"k", b"v", "w1", "Invalid")
+
+
+def test_a_letter_without_a_topic_id_gets_the_one_that_stands_for_its_topic() -> None:
+    outgoing = set_aside(Record(7))
+    older = [pair for pair in outgoing.headers if pair[0] != "dlq_topic_id"]
+    # md5sum of the three letters "raw"
+    assert parse_dead_letter(None, b"v", older).topic_id == UUID("bdd166af3a63f7be696dd17a218a6ffb")
+
+
+@pytest.mark.parametrize(
+    ("header", "largest", "beyond"),
+    [
+        ("topic", b"t" * 249, b"t" * 250),
+        ("partition", b"2147483647", b"2147483648"),
+        ("offset", b"9223372036854775807", b"9223372036854775808"),
+        ("attempt", b"2147483647", b"2147483648"),
+        ("offset", b"0" * 18 + b"7", b"0" * 19 + b"7"),
+    ],
+)
+def test_what_kafka_and_the_database_can_hold_is_accepted_and_more_is_not(
+    header: str, largest: bytes, beyond: bytes
+) -> None:
+    assert str(getattr(read_back(**{header: largest}), header)) in (largest.decode(), "7")
+    with pytest.raises(MalformedDeadLetter, match=r"a header is wrong: '.* is not "):
+        read_back(**{header: beyond})
+
+
+def test_a_topic_may_have_a_name_of_one_letter() -> None:
+    assert read_back(topic=b"t").topic == "t"
+
+
+def test_a_number_that_is_only_nearly_one_is_refused() -> None:
+    with pytest.raises(MalformedDeadLetter):
+        read_back(offset=b" 7")
+
+
+def test_texts_of_a_letter_that_another_program_wrote_are_cut_and_need_not_be_utf_8() -> None:
+    letter = read_back(error=b"caf\xe9", error_type=b"t" * 300, worker=b"w" * 300)
+    assert letter.error == "caf\ufffd"
+    assert (len(letter.error_type), len(letter.worker)) == (200, 200)
+
+
+@pytest.mark.parametrize("header", ["topic", "stage", "failed_at", "error_type", "worker", "attempt"])
+def test_a_malformed_letter_says_which_header_is_missing(header: str) -> None:
+    outgoing = set_aside(Record(7))
+    headers = [pair for pair in outgoing.headers if pair[0] != f"dlq_{header}"]
+    with pytest.raises(MalformedDeadLetter, match=f"^no header dlq_{header}$") as refused:
+        parse_dead_letter(None, None, headers)
+    assert refused.value.field == f"dlq_{header}"
+
+
+@pytest.mark.parametrize(
+    ("header", "content", "said"),
+    [
+        ("stage", b"s" * 300, "'s{80}' is not the name of a stage"),
+        ("topic", b"t" * 300, "'t{80}' is not the name of a topic"),
+        ("offset", b"o" * 300, "'o{80}' is not an integer from 0 to 9223372036854775807"),
+        ("failed_at", b"2026-01-03T00:00:00", "failed_at has no time zone"),
+    ],
+)
+def test_a_malformed_letter_quotes_the_beginning_of_what_is_wrong(header: str, content: bytes, said: str) -> None:
+    with pytest.raises(MalformedDeadLetter, match=f"^a header is wrong: {said}$"):
+        read_back(**{header: content})

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError, kafka_errors
 
+from signalflow import fail_points
 from signalflow.errors import Invalid, Retryable
 from signalflow.kafka import producer as producer_module
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Refused, partition_for
@@ -42,6 +44,7 @@ class FakeTable:
 
     async def write(self, producer: Any, states: Any, check: Callable[[], None]) -> None:
         check()
+        self.written = (producer, states)
         self.journal.append("state")
 
 
@@ -97,6 +100,50 @@ async def test_an_output_that_the_brokers_refuse_costs_its_input_alone_which_is_
     assert aside == [2, 6]
     assert journal[-2:] == ["aside", "state"]
     assert journal.count("state") == 1
+
+
+async def test_the_states_of_a_unit_go_to_the_table_with_the_producer_of_its_changelog() -> None:
+    journal: list[str] = []
+    producer, table, unit = FakeProducer(journal), FakeTable(journal), make_unit()
+    await write_unit(unit, producer, table, Ownership(FakeApp(), 1), nothing)  # type: ignore[arg-type]
+    assert table.written == (producer, {0: {b"k": b"v"}})
+
+
+@pytest.mark.parametrize(
+    ("point", "done"),
+    [
+        ("enrich.before_outputs", []),
+        ("enrich.after_outputs:1", ["enriched"]),
+        ("enrich.after_outputs:2", ["enriched", "dlq"]),
+    ],
+)
+async def test_the_fault_suite_kills_between_the_steps_that_the_fail_points_name(
+    point: str, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal: list[str] = []
+    at_death: list[list[str]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: at_death.append(list(journal)))
+    fail_points.arm(point)
+    try:
+        await write_unit(make_unit(), FakeProducer(journal), FakeTable(journal), Ownership(FakeApp(), 1), nothing)  # type: ignore[arg-type]
+    finally:
+        fail_points.arm("")
+    assert at_death == [done]
+
+
+async def test_an_assignment_that_ends_while_outputs_are_sent_leaves_the_refused_inputs_to_the_next_owner() -> None:
+    journal: list[str] = []
+    app, unit = FakeApp(), Unit()
+    unit.emit("enriched", 0, Outgoing(b"k", b"large"), Record(0))
+
+    class Slow(FakeProducer):
+        async def send(self, topic: str, by_partition: Mapping[int, Sequence[Outgoing]]) -> dict[int, Any]:
+            app.consumer_generation_id = 2
+            return await super().send(topic, by_partition)
+
+    with pytest.raises(GiveBack):
+        await write_unit(unit, Slow(journal), FakeTable(journal), Ownership(app, 1), nothing)  # type: ignore[arg-type]
+    assert journal == []
 
 
 async def test_a_batch_of_an_earlier_generation_writes_nothing() -> None:
