@@ -9,6 +9,7 @@ import mode
 import structlog
 
 from agents.resources import ResourcesOf
+from agents.stored import StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.letter import MalformedDeadLetter, is_whole, parse_dead_letter
 from signalflow.dead_letters.replay import settle
@@ -20,10 +21,12 @@ from signalflow.kafka.records import KafkaRecord, Unreadable, check_readable
 from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import DEAD_LETTERS_STORED
 from signalflow.settings import Settings
-from signalflow.storage.dead_letters import NewLetter, store_letters
+from signalflow.storage.dead_letters import NewLetter, is_stored, store_letters
 from signalflow.storage.pool import Pool, TookTooLong
+from signalflow.storage.positions import Progress
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
+from signalflow.streams.brokers import Brokers
 from signalflow.streams.faust_types import RunStream
 from signalflow.streams.timers import guarded
 
@@ -32,6 +35,8 @@ log = structlog.get_logger()
 # A letter may hold 1.5 MB, so a statement takes few of them. Nobody minds a delay of half a second.
 GATHERING = Gathering(due_records=20, most_records=20, seconds=0.5)
 SETTLE_EVERY_SECONDS = 2.0
+LetterRecord = tuple[KafkaRecord, NewLetter]
+"""A record of the dead-letter topic, and the letter in it."""
 _MOST_ID = 2**63 - 1
 
 
@@ -54,13 +59,17 @@ class DlqHandler:
     `timeout`: seconds that a statement may take.
     """
 
-    def __init__(self, pool: Pool, dead_letters: DeadLetters, timeout: float) -> None:
+    def __init__(self, pool: Pool, dead_letters: DeadLetters, brokers: Brokers, timeout: float) -> None:
         self._pool, self._dead_letters = pool, dead_letters
         self._pieces = PieceSize(timeout)
+        self.stored = StoredTopic(pool, brokers, dead_letters.topic, self._newest_is_stored)
 
-    async def prepare(self, batch: Batch) -> list[NewLetter]:
+    async def prepare(self, batch: Batch) -> list[LetterRecord]:
         """The letters of a batch. A record that holds no dead letter becomes one itself, so that its bytes are kept."""
-        return [self._letter(record) for records in batch.partitions.values() for record in records]
+        return [(record, self._letter(record)) for records in batch.partitions.values() for record in records]
+
+    async def _newest_is_stored(self, pool: Pool, records: Sequence[KafkaRecord]) -> bool:
+        return await is_stored(pool, self._letter(records[-1]).letter)
 
     def _letter(self, record: KafkaRecord) -> NewLetter:
         headers = [(name, bytes(value or b"")) for name, value in record.headers]
@@ -72,40 +81,52 @@ class DlqHandler:
             return NewLetter(self._dead_letters.letter(record, error, "decode"), whole=False, previous=None)
         return NewLetter(letter, whole=is_whole(letter), previous=origin_of(letter.headers))
 
-    async def commit(self, work: list[NewLetter], owned: Ownership) -> None:
+    async def commit(self, work: list[LetterRecord], owned: Ownership) -> None:
         """Write the letters to the database, and take those that are done out of `work`.
 
         A letter that the database refuses stays in the topic and is logged with its offset: it must not stop the
-        others. Raises Retryable also when the letters took too long; the next call writes fewer at once.
+        others. Raises Retryable also when the letters took too long; the next call writes fewer at once. Raises Rewind
+        when the database lacks what was stored before.
         """
-        while work:
-            piece, started = work[: self._pieces.size], time.monotonic()
-            try:
-                outcomes = await self._store(piece)
-            except TookTooLong:
-                self._pieces.took_too_long(len(piece))
-                raise
-            self._pieces.took(len(piece), time.monotonic() - started)
-            del work[: len(piece)]
-            for outcome, letters in outcomes.items():
-                DEAD_LETTERS_STORED.labels(outcome=outcome).inc(letters)
+        async with self.stored.progress(owned, {record.partition for record, _ in work}) as progress:
+            while work:
+                piece, started = work[: self._pieces.size], time.monotonic()
+                try:
+                    outcomes = await self._store(piece, progress)
+                except TookTooLong:
+                    self._pieces.took_too_long(len(piece))
+                    raise
+                self._pieces.took(len(piece), time.monotonic() - started)
+                del work[: len(piece)]
+                for outcome, letters in outcomes.items():
+                    DEAD_LETTERS_STORED.labels(outcome=outcome).inc(letters)
 
-    async def _store(self, letters: Sequence[NewLetter]) -> Counter[str]:
+    async def _store(self, letters: Sequence[LetterRecord], progress: Progress | None) -> Counter[str]:
         """Store letters; returns how many had which outcome."""
         try:
-            outcomes = Counter(new=await store_letters(self._pool, letters))
+            outcomes = Counter(new=await self._store_at_once(letters, progress))
         except Invalid:
-            outcomes = Counter([await self._store_alone(new) for new in letters])
+            outcomes = Counter([await self._store_alone(new, progress) for new in letters])
         outcomes["known"] = len(letters) - outcomes["new"] - outcomes["refused"]
         reach("dlq.after_commit")
         return outcomes
 
-    async def _store_alone(self, new: NewLetter) -> str:
+    async def _store_at_once(
+        self, work: Sequence[LetterRecord], progress: Progress | None, *, refused: bool = False
+    ) -> int:
+        """Store letters, or only that they were refused; returns how many were new."""
+        advances = progress.advances([record for record, _ in work]) if progress else None
+        stored = await store_letters(self._pool, [] if refused else [new for _, new in work], advances)
+        if progress and advances:
+            progress.stored(advances)
+        return stored
+
+    async def _store_alone(self, new: LetterRecord, progress: Progress | None) -> str:
         """Store one letter; returns the outcome that the metric counts."""
         try:
-            return "new" if await store_letters(self._pool, [new]) else "known"
+            return "new" if await self._store_at_once([new], progress) else "known"
         except Invalid as error:
-            letter = new.letter
+            letter = new[1].letter
             log.error(
                 "dead_letter_refused",
                 topic=letter.topic,
@@ -113,6 +134,7 @@ class DlqHandler:
                 offset=letter.offset,
                 error=str(error),
             )
+            await self._store_at_once([new], progress, refused=True)
             return "refused"
 
 

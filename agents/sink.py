@@ -6,10 +6,12 @@ while the database stores other rows, is set aside. While it stores none, the si
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import mode
 
+from agents.stored import StoredTopic
 from signalflow.clock import utcnow
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.piece_size import PieceSize
@@ -21,7 +23,8 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool, TookTooLong
-from signalflow.storage.writer import Rejected, write_batch, write_or_reject
+from signalflow.storage.positions import Progress
+from signalflow.storage.writer import Rejected, is_stored, write_batch, write_or_reject
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from signalflow.streams.faust_types import RunStream
@@ -40,7 +43,8 @@ class TooSlow(Invalid):
 class Flush:
     """Rows to store with the records they came from, and the dead letters of records that could not be decoded.
 
-    `done`: so many rows are stored or set aside. `timeouts`: how often the next row reached the timeout alone.
+    `done`: so many rows are stored or set aside. `timeouts`: how often the next row reached the timeout alone. `lasts`:
+    the last record of each partition, whether it could be decoded or not.
     """
 
     rows: list[Enriched] = field(default_factory=list)
@@ -48,6 +52,7 @@ class Flush:
     undecodable: list[DeadLetter] = field(default_factory=list)
     done: int = 0
     timeouts: int = 0
+    lasts: list[KafkaRecord] = field(default_factory=list)
 
 
 class SinkHandler:
@@ -56,14 +61,14 @@ class SinkHandler:
     `timeout`: seconds that a statement may take.
     """
 
-    def __init__(self, pool: Pool, dead_letters: DeadLetters, timeout: float) -> None:
-        self._pool, self._dead_letters = pool, dead_letters
+    def __init__(self, pool: Pool, dead_letters: DeadLetters, stored: StoredTopic, timeout: float) -> None:
+        self._pool, self._dead_letters, self.stored = pool, dead_letters, stored
         self._pieces = PieceSize(timeout)
         self._stored_last: Enriched | None = None
 
     async def prepare(self, batch: Batch) -> Flush:
         """Decode; a record that cannot be decoded becomes a dead letter."""
-        flush = Flush()
+        flush = Flush(lasts=[records[-1] for records in batch.partitions.values() if records])
         for records in batch.partitions.values():
             for record in records:
                 try:
@@ -78,25 +83,28 @@ class SinkHandler:
         """Write the rows to the database.
 
         Rows that it refuses, and records that could not be decoded, become dead letters, sent and confirmed. Raises
-        Retryable also for a piece that took too long; the next call goes on with a smaller one.
+        Retryable also for a piece that took too long; the next call goes on with a smaller one. Raises Rewind when the
+        database lacks what was stored before.
         """
         await self._set_aside(work.undecodable)
         work.undecodable = []
-        while work.done < len(work.rows):
-            begin, end = work.done, min(work.done + self._pieces.size, len(work.rows))
-            piece = work.rows[begin:end]
-            rejected = await self._store(work, piece)
-            await self._set_aside(
-                [self._dead_letters.letter(work.records[begin + row.index], row.error, "write") for row in rejected]
-            )
-            self._count(piece, len(rejected))
-            work.done, work.timeouts = end, 0
+        async with self.stored.progress(owned, [last.partition for last in work.lasts]) as progress:
+            while work.done < len(work.rows):
+                begin, end = work.done, min(work.done + self._pieces.size, len(work.rows))
+                rejected = await self._store(work, end, progress)
+                await self._set_aside(
+                    [self._dead_letters.letter(work.records[begin + row.index], row.error, "write") for row in rejected]
+                )
+                self._count(work.rows[begin:end], len(rejected))
+                work.done, work.timeouts = end, 0
+            if progress and (rest := [last for last in work.lasts if progress.expected[last.partition] <= last.offset]):
+                await write_batch(self._pool, [], progress.advances(rest))
 
-    async def _store(self, work: Flush, piece: Sequence[Enriched]) -> list[Rejected]:
+    async def _store(self, work: Flush, end: int, progress: Progress | None) -> list[Rejected]:
         """Store the next rows; returns those that are set aside. Raises TookTooLong when a smaller piece may do."""
-        started = time.monotonic()
+        piece, records, started = work.rows[work.done : end], work.records[work.done : end], time.monotonic()
         try:
-            rejected = await write_or_reject(self._pool, piece)
+            rejected = await write_or_reject(self._pool, piece, records, progress)
         except TookTooLong as error:
             self._pieces.took_too_long(len(piece))
             work.timeouts += len(piece) == 1
@@ -132,6 +140,14 @@ class SinkHandler:
         now = utcnow()
         for row in rows[:: max(len(rows) // MOST_TIMED_ROWS, 1)]:
             VISIBLE_SECONDS.observe(max((now - row.emitted_at).total_seconds(), 0.0))
+
+
+async def newest_is_stored(pool: Pool, records: Sequence[KafkaRecord]) -> bool:
+    """Whether the newest of these enriched records that can be decoded is in the tables."""
+    for record in reversed(records):
+        with suppress(Invalid):
+            return await is_stored(pool, decode_enriched(record.value or b""))
+    return False
 
 
 def register(app: Application, settings: Settings, handler_of: Callable[[], SinkHandler]) -> None:

@@ -10,10 +10,11 @@ from uuid import UUID
 
 import structlog
 
-from agents import dlq, enrich, expire, heartbeat, ingest, jobs, lag, sink, topics
+from agents import dlq, enrich, expire, heartbeat, ingest, jobs, lag, positions, sink, topics
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
-from agents.sink import SinkHandler
+from agents.sink import SinkHandler, newest_is_stored
+from agents.stored import StoredTopic
 from signalflow import clock, fail_points
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.limit import OpenOffsets
@@ -29,6 +30,7 @@ from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
 from signalflow.streams.app import Application, create_faust_app
+from signalflow.streams.brokers import KafkaBrokers
 from signalflow.streams.state_table import StateTable
 from signalflow.streams.topic_watch import TopicWatch
 from signalflow.streams.watermarks import Watermarks
@@ -92,8 +94,13 @@ class Worker(Application):
             producer=producer,
             publisher=Publisher(publishing, TopicNames.of(settings).posts_raw),
             enrich=EnrichHandler(settings, self.table, producer, dead_letters, self.watermarks),
-            sink=SinkHandler(pool, dead_letters, settings.database_timeout),
-            dlq=DlqHandler(pool, dead_letters, settings.database_timeout),
+            sink=SinkHandler(
+                pool,
+                dead_letters,
+                StoredTopic(pool, KafkaBrokers(settings), TopicNames.of(settings).posts_enriched, newest_is_stored),
+                settings.database_timeout,
+            ),
+            dlq=DlqHandler(pool, dead_letters, KafkaBrokers(settings), settings.database_timeout),
         )
 
     async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
@@ -204,6 +211,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     heartbeat.register(app, resources, is_polling, can_poll=ingest.why_it_cannot_poll(settings) is None)
     lag.register(app)
     topics.register(app, app.topic_watch)
+    positions.register(app, settings, resources, lambda: [resources().sink.stored, resources().dlq.stored])
     jobs.register(app, settings, resources)
     views.register(app, app.table)
     return app

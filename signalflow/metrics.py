@@ -55,6 +55,12 @@ EXPIRED_BY_RETENTION = Counter(
     ["topic"],
     registry=REGISTRY,
 )
+REWINDS = Counter(
+    "signalflow_rewinds",
+    "Partitions that were read again from an earlier offset, because a log or the database was not what it was.",
+    ["topic", "reason"],
+    registry=REGISTRY,
+)
 GIVEN_BACK = Counter(
     "signalflow_records_given_back",
     "Records given back unprocessed at a rebalance or a stop.",
@@ -99,6 +105,24 @@ TOPICS_MADE_ANEW = Counter(
 LOCAL_STATE_WIPED = Counter(
     "signalflow_local_state_wiped",
     "Stores of this worker that did not fit their changelog or could not be read, and were restored from it.",
+    registry=REGISTRY,
+)
+COMMITS_BEYOND_END = Gauge(
+    "signalflow_commits_beyond_end",
+    "Records by which commits are beyond the end of the log, for the partitions of this worker.",
+    ["topic"],
+    registry=REGISTRY,
+)
+PARTITIONS_STANDING_STILL = Gauge(
+    "signalflow_partitions_standing_still",
+    "Partitions that this worker has and does not read.",
+    ["topic"],
+    registry=REGISTRY,
+)
+OLDEST_UNPROCESSED = Gauge(
+    "signalflow_oldest_unprocessed_seconds",
+    "Age of the oldest record that is not committed yet, for the partitions of this worker; 0 without one.",
+    ["topic"],
     registry=REGISTRY,
 )
 RECORDS_HELD = Gauge(

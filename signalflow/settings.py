@@ -68,6 +68,9 @@ class Settings(DatabaseSettings, KafkaSettings):
         20.0, description="Seconds a worker may take to finish its batch at a rebalance."
     )
     broker_commit_interval: Seconds = Field(1.0, description="Seconds between offset commits.")
+    position_check_seconds: Seconds = Field(
+        60.0, description="Seconds between comparisons of logs and tables with what was committed."
+    )
     worker_web_host: str = Field("127.0.0.1", description="Address the worker's web views bind to and are reached at.")
     worker_web_port: int = Field(
         6066,

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from prometheus_client.parser import text_string_to_metric_families
 
 LAG = "signalflow_consumer_lag"
+BEYOND_END = "signalflow_commits_beyond_end"
+STANDING_STILL = "signalflow_partitions_standing_still"
+OLDEST = "signalflow_oldest_unprocessed_seconds"
+REWINDS = "signalflow_rewinds_total"
 RECORDS = "signalflow_records_total"
 BUDGET_USED = "signalflow_reddit_requests_last_minute"
 REQUESTS = "signalflow_reddit_requests_total"
@@ -14,7 +18,12 @@ VISIBLE = "signalflow_visible_seconds"
 
 @dataclass(frozen=True)
 class Scrape:
-    """The metrics at one `moment` (monotonic seconds): lag by topic, records by agent, requests by outcome."""
+    """The metrics at one `moment` (monotonic seconds): lag by topic, records by agent, requests by outcome.
+
+    `oldest`: seconds since the oldest unprocessed record was published. `beyond_end`: records by which commits are
+    beyond the end of the log. `standing_still`: partitions that are not read. `rewinds`: partitions that were read
+    again.
+    """
 
     moment: float
     lag: dict[str, int]
@@ -23,6 +32,10 @@ class Scrape:
     budget_used: float
     visible_count: float
     visible_sum: float
+    oldest: float = 0.0
+    beyond_end: int = 0
+    standing_still: int = 0
+    rewinds: int = 0
 
 
 def parsed(text: str, moment: float) -> Scrape:
@@ -40,6 +53,10 @@ def parsed(text: str, moment: float) -> Scrape:
         budget_used=sum(found[BUDGET_USED].values()),
         visible_count=sum(found[f"{VISIBLE}_count"].values()),
         visible_sum=sum(found[f"{VISIBLE}_sum"].values()),
+        oldest=max(found[OLDEST].values(), default=0.0),
+        beyond_end=int(sum(found[BEYOND_END].values())),
+        standing_still=int(sum(found[STANDING_STILL].values())),
+        rewinds=int(sum(found[REWINDS].values())),
     )
 
 

@@ -5,13 +5,15 @@ import json
 import logging
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
 from signalflow.cli.options import JsonFlag, parse_time
 
 if TYPE_CHECKING:
+    from signalflow.kafka.topics import TopicNames
+    from signalflow.settings import Settings
     from signalflow.verify.report import Report
 
 DIFFERENCES = 1
@@ -36,12 +38,18 @@ def verify(
         datetime | None,
         typer.Option(parser=parse_time, metavar="TIME", help="Check only records that the brokers got before."),
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Say which records would be written again for what is missing.")
+    ] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="With --repair: write them again. Running workers then store them.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Did we lose anything? Compute from the topics what the tables must hold, and compare every row.
 
-    Workers may keep running. Exit status: 0 nothing is missing, extra or wrong; 1 something is; 2 wrong usage; 3 it
-    could not be checked.
+    Workers may keep running. A repair changes and removes no row: it sends records again whose rows are missing.
+    Exit status: 0 nothing is missing, extra or wrong; 1 something is; 2 wrong usage; 3 it could not be checked.
     """
     from signalflow.cli.installation import installation_settings
     from signalflow.errors import SignalflowError
@@ -51,18 +59,51 @@ def verify(
 
     if since and until and since >= until:
         raise typer.BadParameter("--since must be earlier than --until")
+    if apply and not repair:
+        raise typer.BadParameter("--apply needs --repair")
     # Kafka's client logs each attempt to connect; our error says it in one sentence.
     quiet_libraries(logging.CRITICAL)
     settings = installation_settings()
     try:
         with _Bar() as bar:
             report = asyncio.run(run(settings, TopicNames.of(settings), since=since, until=until, progress=bar.advance))
+        told = asyncio.run(_repair(settings, TopicNames.of(settings), report, apply=apply)) if repair else None
     except SignalflowError as error:
         print(f"not checked: {error}", file=sys.stderr)
         raise typer.Exit(NOT_CHECKED) from error
-    print(json.dumps(report.as_dict()) if as_json else _text(report))
+    if as_json:
+        print(json.dumps(report.as_dict() | ({"repair": told} if told else {})))
+    else:
+        print("\n".join([_text(report), *(_repair_text(told) if told else ())]))
     if not report.clean:
         raise typer.Exit(DIFFERENCES)
+
+
+class _Told(TypedDict):
+    """What a repair does. `records`: how many are written again, by topic; `applied`: whether they were."""
+
+    applied: bool
+    records: dict[str, int]
+    in_no_topic: list[str]
+
+
+async def _repair(settings: "Settings", topics: "TopicNames", report: "Report", *, apply: bool) -> _Told:
+    from signalflow.verify import repair
+
+    planned = await repair.plan(settings, topics, report.missing)
+    if apply:
+        await repair.apply(settings, planned)
+    gone = [f"{post_id} at {at.isoformat()}" for post_id, at in sorted(planned.in_no_topic)]
+    return {"applied": apply, "records": planned.counts, "in_no_topic": gone}
+
+
+def _repair_text(told: _Told) -> list[str]:
+    done = "written again" if told["applied"] else "would be written again (give --apply to do it)"
+    lines = [f"{done}: {records} records of {topic}" for topic, records in told["records"].items()]
+    lines += [f"in no topic any more: {observation}" for observation in told["in_no_topic"]]
+    if told["applied"] and told["records"]:
+        lines.append("workers store them now; run `signalflow verify` again in a minute")
+    return lines or ["nothing to write again"]
 
 
 class _Bar:
@@ -105,6 +146,7 @@ def _text(report: "Report") -> str:
             f"{table.duplicated:9}{table.wrong:7}{table.unchecked:11}"
         )
         lines += [f"    {example}" for example in table.examples]
+    lines += [f"log broken: {told}" for told in report.breaks]
     states = ", ".join(f"{count} {state}" for state, count in report.dead_letter_states.items()) or "none"
     lines.append(f"dead letters stored: {states}; gaps open: {report.gaps_open}")
     lines.append("nothing is missing or wrong" if report.clean else f"{report.differences} differences")

@@ -19,6 +19,7 @@ from signalflow.errors import Invalid
 from signalflow.events import DeadLetter, storable
 from signalflow.storage import audit
 from signalflow.storage.pool import Pool, connection, transaction
+from signalflow.storage.positions import Advances, advance
 
 # `replayed`: the record was sent back to its topic. `dead_again`: after that it failed again, and `next_id` is the id
 # of the new letter.
@@ -57,6 +58,9 @@ _OPEN_OFFSETS = """
 SELECT source_offset FROM dlq_events
 WHERE topic_id = $1 AND source_partition = $2 AND source_offset >= $3 AND source_offset < $4
     AND attempt = 1 AND state = 'dead'
+"""
+_IS_STORED = """
+SELECT EXISTS (SELECT FROM dlq_events WHERE topic_id = $1 AND source_partition = $2 AND source_offset = $3)
 """
 _SHOWN_STATE = "CASE WHEN d.state = 'replayed' AND n.id IS NOT NULL THEN 'dead_again' ELSE d.state END"
 _FROM = "FROM dlq_events AS d LEFT JOIN dlq_events AS n ON n.previous_id = d.id"
@@ -174,15 +178,18 @@ def decoded_headers(text: str) -> list[tuple[str, bytes]]:
     return [(name, base64.b64decode(value)) for name, value in json.loads(text)]
 
 
-async def store_letters(pool: Pool, letters: Sequence[NewLetter]) -> int:
+async def store_letters(pool: Pool, letters: Sequence[NewLetter], advances: Advances | None = None) -> int:
     """Store dead letters and link them to their earlier attempts. Returns how many were new: redelivery adds none.
 
-    Raises Retryable, Invalid or Fatal.
+    The same transaction advances the positions of the records that the letters come from. Raises Retryable, Invalid,
+    StoredBehind or Fatal.
     """
-    if not letters:
+    if not letters and advances is None:
         return 0
     plain = [new.letter for new in letters]
     async with transaction(pool) as storing:
+        if advances is not None:
+            await advance(storing, advances)
         stored = await storing.fetch(
             _STORE,
             [letter.topic_id for letter in plain],
@@ -206,6 +213,12 @@ async def store_letters(pool: Pool, letters: Sequence[NewLetter]) -> int:
         if failed_again:
             await storing.execute(_FAILED_AGAIN, failed_again, utcnow())
     return len(stored)
+
+
+async def is_stored(pool: Pool, letter: DeadLetter) -> bool:
+    """Whether there is a dead letter of the same record."""
+    async with connection(pool) as reading:
+        return bool(await reading.fetchval(_IS_STORED, letter.topic_id, letter.partition, letter.offset))
 
 
 async def open_offsets(pool: Pool, topic_id: UUID, partition: int, first: int, end: int) -> list[int]:

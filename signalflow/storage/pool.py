@@ -64,6 +64,8 @@ def session_settings(timeout: float, application_name: str) -> dict[str, str]:
         "idle_in_transaction_session_timeout": milliseconds,
         "timezone": "UTC",
         "jit": "off",
+        # What the server acknowledged must survive its crash, whatever its own setting or the role's says.
+        "synchronous_commit": "on",
         # Plans for arrays need the arrays' real lengths: the generic plan assumes ten elements and joins batches by
         # nested loops.
         "plan_cache_mode": "force_custom_plan",
@@ -86,7 +88,19 @@ async def create_pool(settings: Settings, *, application_name: str) -> Pool:
         # There are few statements, and they never change: preparing them again every five minutes has no use.
         max_cached_statement_lifetime=0,
         server_settings=session_settings(timeout, application_name),
+        init=_check_durability,
     )
+
+
+async def _check_durability(connected: "Connection | asyncpg.Connection[asyncpg.Record]") -> None:
+    """Raises Fatal when the session's setting for commits did not arrive: poolers may drop what a session asks for."""
+    found = await connected.fetchval("SHOW synchronous_commit")
+    if found in ("off", "local"):
+        raise Fatal(
+            f"the database's sessions have synchronous_commit={found} although they ask for on: a crash would lose "
+            "rows that count as stored. Let the pooler pass it on, or set it for the role: "
+            "ALTER ROLE ... SET synchronous_commit = on"
+        )
 
 
 @asynccontextmanager

@@ -19,7 +19,8 @@ from signalflow.events import Enriched
 from signalflow.fail_points import reach
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Arrays, Column, Guard, arrays_of
 from signalflow.storage.partitions import HISTORY_TABLE, make_partitions_of_observations, refuse_other_days
-from signalflow.storage.pool import Pool, transaction
+from signalflow.storage.pool import Pool, connection, transaction
+from signalflow.storage.positions import Advances, LogRecord, Progress, advance
 
 # Parameters are arrays sorted by id, one element per post. All writers therefore lock posts in the same order and
 # cannot deadlock. The writer that has locked a post is the only one that writes its history and features.
@@ -114,52 +115,79 @@ class _Columns:
     history: list[list[Any]]
 
 
-async def write_batch(pool: Pool, rows: Sequence[Enriched]) -> None:
+async def write_batch(pool: Pool, rows: Sequence[Enriched], advances: Advances | None = None) -> None:
     """Store observations, given in log order, in one transaction. Backfilled posts leave no history.
 
-    Raises Retryable (try the same rows again), Invalid (the values of at least one row are refused) or Fatal.
+    The same transaction advances the positions of the records that the rows come from. Raises Retryable (try the same
+    rows again), Invalid (the values of at least one row are refused), StoredBehind or Fatal.
     """
-    if not rows:
+    if not rows and advances is None:
         return
     columns = _columns(rows)
     try:
-        await _store(pool, columns)
+        await _store(pool, columns, advances)
     except Invalid as error:
         if not _lacks_partition(error):
             raise
         await make_partitions_of_observations(pool, columns.history[1])
-        await _store(pool, columns)
+        await _store(pool, columns, advances)
 
 
-async def write_or_reject(pool: Pool, rows: Sequence[Enriched]) -> list[Rejected]:
+async def write_or_reject(
+    pool: Pool,
+    rows: Sequence[Enriched],
+    records: Sequence[LogRecord] = (),
+    progress: Progress | None = None,
+) -> list[Rejected]:
     """Store all rows that the database accepts, and return the others.
 
-    After Retryable or Fatal the same rows may be given again.
+    `records` are those that the rows come from, one a row; `progress` is advanced as they are stored. After Retryable,
+    StoredBehind or Fatal the same rows may be given again.
     """
-    return await _write_or_reject(pool, rows, 0)
+    return await _write_or_reject(pool, rows, records, progress, 0)
 
 
-async def _write_or_reject(pool: Pool, rows: Sequence[Enriched], start: int) -> list[Rejected]:
+async def _write_or_reject(
+    pool: Pool, rows: Sequence[Enriched], records: Sequence[LogRecord], progress: Progress | None, start: int
+) -> list[Rejected]:
+    advances = progress.advances(records) if progress else None
     try:
-        await write_batch(pool, rows)
+        await write_batch(pool, rows, advances)
     except Invalid as error:
         if len(rows) == 1:
             return [Rejected(start, error)]
         middle = len(rows) // 2
         # In sequence, because the first of two observations of the same moment must be stored first.
-        rejected = await _write_or_reject(pool, rows[:middle], start)
-        return rejected + await _write_or_reject(pool, rows[middle:], start + middle)
+        rejected = await _write_or_reject(pool, rows[:middle], records[:middle], progress, start)
+        return rejected + await _write_or_reject(pool, rows[middle:], records[middle:], progress, start + middle)
+    if progress and advances:
+        progress.stored(advances)
     return []
 
 
-async def _store(pool: Pool, columns: _Columns) -> None:
+async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> None:
     async with transaction(pool) as storing:
-        await storing.execute(STORE_POSTS.sql, *columns.posts)
+        if advances is not None:
+            await advance(storing, advances)
+        if columns.posts[0]:
+            await storing.execute(STORE_POSTS.sql, *columns.posts)
         if columns.history[0]:
             await storing.execute(STORE_HISTORY.sql, *columns.history)
             await refuse_other_days(storing, columns.history[1])
         reach("sink.before_commit")
     reach("sink.after_commit")
+
+
+_IS_STORED = """
+SELECT EXISTS (SELECT FROM post_metrics_history WHERE post_id = $1 AND observed_at = $2)
+    OR EXISTS (SELECT FROM posts WHERE id = $1 AND last_polled_at >= $2)
+"""
+
+
+async def is_stored(pool: Pool, row: Enriched) -> bool:
+    """Whether an observation is in the history, or its post holds it or a newer one."""
+    async with connection(pool) as reading:
+        return bool(await reading.fetchval(_IS_STORED, row.id, row.observed_at))
 
 
 def _lacks_partition(error: Invalid) -> bool:

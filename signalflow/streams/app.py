@@ -14,6 +14,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.logs import quiet_libraries
 from signalflow.settings import Settings
 from signalflow.streams.assignor import SharedCountAssignor
+from signalflow.streams.brokers import KafkaBrokers
 from signalflow.streams.faust_consumer import consumer_class
 from signalflow.streams.recovery import SuspendingTableManager
 from signalflow.streams.routing import TableRouter
@@ -46,6 +47,7 @@ class Application(faust.App):
         transport = super()._new_transport()
         transport.Consumer = consumer_class(
             source_topics(self.settings),
+            KafkaBrokers(self.settings),
             require_contiguous=self.settings.contiguity_guard,
         )
         return transport

@@ -13,16 +13,20 @@ over the events that were given back.
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+from uuid import UUID
 
 import structlog
+from faust.types import TP
 
 from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
 from signalflow.kafka.records import EmptyOffset, KafkaRecord
 from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, RECORDS, UNIT_SECONDS
+from signalflow.streams.brokers import AWAY
 from signalflow.streams.contiguity import ContiguityGuard
 from signalflow.streams.faust_types import RunEvent, RunStream, StreamApp
 
@@ -81,7 +85,8 @@ class Handler(Protocol[WorkT]):
     async def commit(self, work: WorkT, owned: "Ownership") -> None:
         """Make the work durable. Raises Retryable to be called again with the same work, Fatal to stop the worker.
 
-        Calls `owned.check()` before each write that must not happen once another worker owns the partitions.
+        Raises Rewind when earlier records must be read again; nothing of this work counts as done then. Calls
+        `owned.check()` before each write that must not happen once another worker owns the partitions.
         """
         ...
 
@@ -90,16 +95,34 @@ class GiveBack(Exception):
     """The partitions are no longer ours: leave the batch to the next owner."""
 
 
+class Rewind(Exception):
+    """What the batch is written to lacks earlier records: read partitions of its topic again from these offsets."""
+
+    def __init__(self, offsets: Mapping[int, int], reason: str) -> None:
+        super().__init__(f"{reason}: {dict(offsets)}")
+        self.offsets, self.reason = offsets, reason
+
+
 class Ownership:
     """Whether the generation that a batch belongs to is still the current one."""
 
     def __init__(self, app: StreamApp, generation: int) -> None:
         self._app = app
         self.generation = generation
+        # As they were when the batch was taken up. A rewind during the batch is not for its records.
+        self._start_offsets: dict[TP, int] = dict(app.consumer.start_offsets)
 
     def draining(self) -> bool:
         """Whether a rebalance or a shutdown waits for this batch."""
         return bool(self._app.should_stop) or not self._app.flow_control.is_active()
+
+    def topic_id(self, topic: str) -> UUID | None:
+        """The id of a source topic; None when it is not known."""
+        return self._app.consumer.topic_id(topic)
+
+    def start_offset(self, tp: TP) -> int:
+        """The first offset that was read of a partition since its assignment, or since its last rewind."""
+        return self._start_offsets.get(tp, 0)
 
     def check(self) -> None:
         """Raises GiveBack when another generation of the assignment has begun."""
@@ -195,38 +218,63 @@ class _BatchLoop(Generic[WorkT]):
         return events
 
     def _keep_ours(self, events: list[RunEvent]) -> list[RunEvent]:
-        """The events of the current generation, and none when the flow has stopped; the others are given back."""
+        """The events of this generation whose partition was not rewound since; none when the flow has stopped.
+
+        The others are given back.
+        """
         generation = self._app.consumer_generation_id
         if Ownership(self._app, generation).draining():
             self._given_up_generation = generation
         if self._given_up_generation >= generation:
             self._give_back(events)
             return []
-        ours = [event for event in events if event.message.generation_id == generation]
-        if len(ours) != len(events):
-            self._give_back([event for event in events if event.message.generation_id != generation])
+        ours: list[RunEvent] = []
+        others: list[RunEvent] = []
+        for event in events:
+            of_now = event.message.generation_id == generation and not self._app.consumer.is_stale(event.message)
+            (ours if of_now else others).append(event)
+        if others:
+            self._give_back(others)
         return ours
 
     async def _process(self, events: list[RunEvent]) -> None:
         """Prepare, commit and acknowledge one batch."""
         started = time.monotonic()
         owned = Ownership(self._app, self._app.consumer_generation_id)
+        batch = Batch(events)
         try:
             if self._guard is not None:
                 for event in events:
                     self._guard.admit(event.message)
-            batch = Batch(events)
             if len(batch):
                 await _commit_until_done(self._handler, await self._handler.prepare(batch), owned, self._name)
         except GiveBack:
             self._give_back(events)
             self._given_up_generation = owned.generation
             return
+        except Rewind as rewind:
+            self._give_back(events)
+            await self._rewind(batch, rewind)
+            return
         for event in events:
             await self._stream.ack(event)
         reach(f"{self._name}.after_ack")
         RECORDS.labels(agent=self._name).inc(len(batch))
         UNIT_SECONDS.labels(agent=self._name).observe(time.monotonic() - started)
+
+    async def _rewind(self, batch: Batch, rewind: Rewind) -> None:
+        """Read partitions of a batch again: those that must go back, and the others from where the batch began."""
+        begins: dict[int, int] = {}
+        for event in batch.events:
+            begins.setdefault(event.message.partition, event.message.value[0].offset)
+        offsets = {TP(batch.topic, partition): offset for partition, offset in {**begins, **rewind.offsets}.items()}
+        while True:
+            try:
+                await self._app.consumer.rewind(offsets, rewind.reason)
+                return
+            except AWAY as error:
+                log.warning("rewind_failed", agent=self._name, error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(COMMIT_BACKOFF.most)
 
     def _give_back(self, events: list[RunEvent]) -> None:
         """Leave events unacknowledged and stop waiting for them: their offsets stay uncommitted, so they come again."""
@@ -278,7 +326,7 @@ async def _commit_once(handler: Handler[WorkT], work: WorkT, owned: Ownership) -
     finally:
         if not task.done():
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Retryable, GiveBack):
+            with contextlib.suppress(asyncio.CancelledError, Retryable, GiveBack, Rewind):
                 await task
     task.result()
 

@@ -14,27 +14,30 @@ Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md). The defect
   their states are lost. Here a fetch during which a seek happened is dropped and repeated.
 * Faust may commit past records that were never acknowledged, when nothing was committed before or when exactly one
   record is missing (FS#606). Here a commit ends before the first record that is not acknowledged.
+* Faust takes a committed offset on trust. When the log is shorter than the commit, it waits for that offset and drops
+  all records below it. Here each commit names topic and timestamp (signalflow/domain/positions.py), and the log is
+  compared with it at each assignment, after each reset of the client and once a minute. A partition whose log is not
+  the one that was consumed is rewound.
 """
 
-import asyncio
-import math
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
-from itertools import count
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import structlog
-from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from mode.utils.futures import notify
 
-from signalflow.clock import steady
-from signalflow.domain.backoff import WHILE_AWAY
+from signalflow.domain.positions import Break, PartitionLog, Position, Start, proven_by_times, start_of
 from signalflow.errors import Fatal
-from signalflow.kafka.every_offset import ISOLATION, deliver_every_offset
-from signalflow.kafka.stopping import stop_consumer
-from signalflow.metrics import EXPIRED_BY_RETENTION
+from signalflow.metrics import EXPIRED_BY_RETENTION, REWINDS
+from signalflow.streams.brokers import AWAY, Brokers
+from signalflow.streams.consumed import Consumed, Rewinds
+from signalflow.streams.consumer_thread import ConsumerThread
 
 log = structlog.get_logger()
 
@@ -43,9 +46,6 @@ log = structlog.get_logger()
 MAX_SEEKS_TO_ONE_OFFSET = 3
 # Seconds between checks of the fetch offset, for partitions whose log has records that were not delivered.
 OFFSET_CHECK_SECONDS = 1.0
-# How long a broker holds a fetch that finds nothing. Other requests on the connection wait behind it, and a rebalance
-# sends several requests for offsets, one after the other. Faust's own value is 1.5 s.
-FETCH_WAIT_MS = 250
 
 
 def first_offset(message: Message) -> int:
@@ -53,57 +53,29 @@ def first_offset(message: Message) -> int:
     return int(message.value[0].offset) if isinstance(message.value, list) else int(message.offset)
 
 
-class _ConsumerThread(driver.AIOKafkaConsumerThread):
-    # When the last heartbeat that the group's coordinator answered was sent, by `clock.steady`.
-    heartbeat_at = -math.inf
+@dataclass(frozen=True, slots=True)
+class LogBreak:
+    """A log that was not the one that was consumed: committed up to an offset, and read on at another one."""
 
-    async def on_start(self) -> None:
-        """Wait for brokers that went away after the topics were created. Faust would end the worker instead."""
-        for failures in count(1):
-            try:
-                await super().on_start()
-                self._note_heartbeats()
-                return
-            except KafkaError as error:
-                if self.app.should_stop:
-                    raise
-                wait = WHILE_AWAY.after(failures)
-                log.warning("kafka_away_at_start", error=str(error), retry_in=wait)
-                await stop_consumer(self._consumer)
-                await asyncio.sleep(wait)
+    tp: TP
+    reason: str
+    committed: int
+    going_on_at: int
 
-    def _note_heartbeats(self) -> None:
-        """Note when each heartbeat that succeeds was sent. aiokafka keeps that to itself."""
-        coordinator = self._consumer._coordinator
-        if coordinator is None:
-            return
-        send = coordinator._do_heartbeat
 
-        async def do_heartbeat() -> bool:
-            sent_at = steady()
-            is_member = bool(await send())
-            if is_member:
-                self.heartbeat_at = sent_at
-            return is_member
+class _NoReadOffsets(defaultdict[TP, int | None]):
+    """Faust's note of what it read last, which never holds anything for source partitions.
 
-        coordinator._do_heartbeat = do_heartbeat
+    Faust drops a record below its note, and a note that is written after a rewind would make it drop the records that
+    the rewind asked for. `getmany` itself drops what was delivered already.
+    """
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether aiokafka's fetch loop has ended: an error that it does not expect ends it silently."""
-        fetcher = self._consumer and self._consumer._fetcher
-        return bool(fetcher and fetcher._fetch_task.done())
+    def __init__(self, source_topics: frozenset[str]) -> None:
+        super().__init__(lambda: None)
+        self._source_topics = source_topics
 
-    async def rejoin(self) -> None:
-        """Join the group again, as if its members had changed."""
-        self._ensure_consumer()._coordinator.request_rejoin()
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        deliver_every_offset()
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        consumer._isolation_level = ISOLATION
-        return consumer
+    def __getitem__(self, tp: TP) -> int | None:
+        return None if tp.topic in self._source_topics else super().__getitem__(tp)
 
 
 class Consumer(driver.Consumer):
@@ -112,6 +84,7 @@ class Consumer(driver.Consumer):
     # Set by the subclass that `consumer_class` makes.
     source_topics: frozenset[str] = frozenset()
     require_contiguous = True
+    brokers: Brokers
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -120,13 +93,20 @@ class Consumer(driver.Consumer):
         # By partition, how many seeks to the expected offset have not yet brought the record at that offset.
         self._seek_attempts: dict[TP, int] = {}
         self._offsets_checked_at = 0.0
+        self._start_tried_at = 0.0
         # By changelog partition: the number of recovery's seeks and the offset of the last one, now and at the start of
         # the fetch under way.
         self._changelog_seeks: dict[TP, tuple[int, int]] = {}
         self._seeks_at_fetch: dict[TP, tuple[int, int]] = {}
+        if self.require_contiguous:
+            self._read_offset = _NoReadOffsets(self.source_topics)
+        self._consumed = Consumed()
+        self._rewinds = Rewinds()
+        # Breaks that are not recorded in the database yet.
+        self.breaks: list[LogBreak] = []
 
-    def _new_consumer_thread(self) -> _ConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def member_until(self) -> float:
         """Until when, by `clock.steady`, this worker is surely a member of its group; -inf before its first heartbeat.
@@ -144,26 +124,133 @@ class Consumer(driver.Consumer):
     # --- the offset that each partition reads next
 
     async def perform_seek(self) -> None:
-        """Seek every source partition to its committed offset or to the start of its log; expect that offset next."""
+        """Begin to read every source partition. What fails is tried again after the next fetch."""
         self._forget_expected_offsets()
-        await super().perform_seek()
-        await self._seek_to_start({tp for tp in self.assignment() if tp.topic in self.source_topics})
+        try:
+            await self._start({tp for tp in self.assignment() if tp.topic in self.source_topics})
+        except AWAY as error:
+            log.warning("seek_failed", error=f"{type(error).__name__}: {error}")
 
-    async def _seek_to_start(self, partitions: Iterable[TP]) -> None:
-        partitions = set(partitions)
+    async def _start(self, partitions: Collection[TP]) -> None:
+        """Begin to read partitions where the group left them, or where their logs make it necessary."""
         if not partitions:
             return
-        earliest = await self.earliest_offsets(*partitions)
-        targets: dict[TP, int] = {}
-        for tp in partitions:
-            start = max(earliest.get(tp) or 0, 0)
-            committed = self._committed_offset[tp]
-            if committed is not None and committed < start:
-                self._report_expired(tp, start - committed)
-            targets[tp] = start if committed is None else max(committed, start)
+        ids = await self.brokers.topic_ids({tp.topic for tp in partitions})
+        committed = await self._thread.committed_positions(partitions)
+        logs = await self._logs({tp: committed.get(tp, Position(0)) for tp in partitions if tp.topic in ids}, ids)
+        starts: dict[TP, Start] = {}
+        for tp, log_now in logs.items():
+            position = committed.get(tp)
+            starts[tp] = Start(log_now.start) if position is None else start_of(position, log_now)
+            if position is not None:
+                self._report(tp, position, log_now, starts[tp])
+        targets = {tp: start.offset for tp, start in starts.items()}
         await self._seek_in_thread(targets)
-        self.start_offsets.update(targets)
-        self._expected.update(targets)
+        self._consumed.note_topics(ids)
+        for tp, start in starts.items():
+            position = Position(start.offset) if start.broken else committed.get(tp)
+            self._committed_offset[tp] = None if position is None else position.offset
+            self._consumed.begin(tp, position)
+            self._read_from(tp, start.offset)
+        await self._commit_positions({tp for tp, start in starts.items() if start.broken})
+
+    def _read_from(self, tp: TP, offset: int) -> None:
+        self._read_offset[tp] = offset or None
+        self.start_offsets[tp] = self._expected[tp] = offset
+
+    async def _commit_positions(self, partitions: Collection[TP]) -> None:
+        """Commit what memory says of these partitions, also when it is lower than what is committed."""
+        if partitions:
+            await self._thread.commit({tp: self.committed_upto(tp) for tp in partitions})
+
+    async def _logs(self, positions: Mapping[TP, Position], ids: Mapping[str, UUID]) -> dict[TP, PartitionLog]:
+        """What the brokers say about these positions."""
+        if not positions:
+            return {}
+        # The ends are asked for last: a record that is found by its time lies below them.
+        timestamps = {tp: at.timestamp for tp, at in positions.items() if at.timestamp is not None}
+        since = await self._thread.first_at(timestamps)
+        after = await self._thread.first_at({tp: timestamp + 1 for tp, timestamp in timestamps.items()})
+        begins, ends = await self.earliest_offsets(*positions), await self.highwaters(*positions)
+        logs: dict[TP, PartitionLog] = {}
+        for tp, position in positions.items():
+            found = PartitionLog(ids[tp.topic], begins[tp], ends[tp], since.get(tp), after.get(tp))
+            if not proven_by_times(position, found):
+                found = replace(found, before=await self.brokers.timestamp_at(tp, position.offset - 1))
+            logs[tp] = found
+        return logs
+
+    def _report(self, tp: TP, position: Position, log_now: PartitionLog, start: Start) -> None:
+        """Count and log that a partition is not read where it was left, unless it is."""
+        if start.broken:
+            self._report_rewind(tp, start.broken, position.offset, start.offset, log=f"{log_now.start}..{log_now.end}")
+        elif start.offset > position.offset:
+            self._report_expired(tp, start.offset - position.offset)
+
+    def _report_rewind(self, tp: TP, reason: str, committed: int, going_on_at: int, **more: object) -> None:
+        REWINDS.labels(topic=tp.topic, reason=reason).inc()
+        if isinstance(reason, Break):
+            self.breaks.append(LogBreak(tp, reason.value, committed, going_on_at))
+        log.error(
+            "partition_rewound",
+            topic=tp.topic, partition=tp.partition, reason=reason, committed=committed, going_on_at=going_on_at, **more,
+        )  # fmt: skip
+
+    async def check_positions(self, partitions: Iterable[TP] | None = None) -> None:
+        """Compare the logs of partitions (None: of all that are read) with their positions; rewind where they differ.
+
+        Raises one of AWAY when the brokers do not answer.
+        """
+        checked = self._expected.keys() if partitions is None else partitions
+        positions = {tp: self.position_at(tp, self.committed_upto(tp)) for tp in checked if tp in self._expected}
+        ids = await self.brokers.topic_ids({tp.topic for tp in positions})
+        positions = {tp: position for tp, position in positions.items() if tp.topic in ids}
+        logs = await self._logs(positions, ids)
+        starts = {tp: start_of(positions[tp], log_now) for tp, log_now in logs.items()}
+        # What was committed meanwhile is looked at next time.
+        unchanged = {tp for tp in starts if self.position_at(tp, self.committed_upto(tp)) == positions[tp]}
+        self._consumed.note_topics(ids)
+        for tp, start in starts.items():
+            if start.broken and tp in unchanged:
+                await self.rewind({tp: start.offset}, start.broken)
+
+    async def rewind(self, offsets: Mapping[TP, int], reason: str) -> None:
+        """Read partitions again from these offsets, which are lower than what was delivered.
+
+        Messages that were delivered before are stale from now on: they are neither processed nor committed.
+        """
+        while self._commit_fut is not None:
+            # A commit under way would put its offsets back into our memory.
+            await self.maybe_wait_for_commit_to_finish()
+        ours = {tp: offset for tp, offset in offsets.items() if tp in self._expected}
+        for tp, offset in ours.items():
+            self._report_rewind(tp, reason, self.committed_upto(tp), offset)
+            self._rewinds.note_rewind(tp)
+            self._acked.pop(tp, None)
+            self._acked_index.pop(tp, None)
+            self._seek_attempts.pop(tp, None)
+            self._consumed.begin(tp)
+            self._committed_offset[tp] = offset
+            self._read_from(tp, offset)
+        if ours:
+            await self._seek_in_thread(ours)
+            await self._commit_positions(ours)
+
+    def is_stale(self, message: Any) -> bool:
+        """Whether the message's partition was rewound after the message was delivered."""
+        return self._rewinds.is_stale(message)
+
+    def started(self) -> frozenset[TP]:
+        """The source partitions that are read now."""
+        return frozenset(self._expected)
+
+    def topic_id(self, topic: str) -> UUID | None:
+        """The id of a source topic; None before the first assignment."""
+        return self._consumed.topic_id(topic)
+
+    def position_at(self, tp: TP, offset: int) -> Position:
+        """The position at an offset that was committed, or may be."""
+        return self._consumed.position(tp, offset)
 
     async def _seek_in_thread(self, targets: Mapping[TP, int]) -> None:
         """Seek in the consumer's thread. Faust's `seek` runs in our thread and drops records that the fetcher reads."""
@@ -184,6 +271,7 @@ class Consumer(driver.Consumer):
         Raises Fatal when the fetch loop has ended.
         """
         out_of_sequence: dict[TP, int] = {}
+        reset: set[TP] = set()
         overtaken_by_seek: set[TP] = set()
         async for tp, message in super().getmany(timeout):
             if tp.topic not in self.source_topics or not self.require_contiguous:
@@ -195,11 +283,17 @@ class Consumer(driver.Consumer):
             expected = self._expected.get(tp)
             if expected is None or tp in out_of_sequence:
                 continue
+            if message.offset < expected:
+                # It was in memory when a seek happened, or aiokafka went back to the start of the log because the log
+                # had no record at the fetch offset.
+                reset.add(tp)
+                continue
             if first_offset(message) > expected and self._seek_attempts.get(tp, 0) < MAX_SEEKS_TO_ONE_OFFSET:
                 out_of_sequence[tp] = expected
                 continue
             self._seek_attempts.pop(tp, None)
-            self._expected[tp] = max(expected, message.offset + 1)
+            self._expected[tp] = message.offset + 1
+            self._rewinds.note_delivery(tp, message)
             yield tp, message
         if self._thread.has_ended and not self.app.should_stop:
             raise Fatal("the consumer fetches no more: its loop ended with the error above; start the worker again")
@@ -210,7 +304,7 @@ class Consumer(driver.Consumer):
             still_ours = overtaken_by_seek & self.assignment()
             await self.seek_wait({tp: self._changelog_seeks[tp][1] for tp in still_ours})
         if self.flow_active and not self.app.rebalancing:
-            await self._restore_sequence(out_of_sequence)
+            await self._restore_sequence(out_of_sequence, reset)
             await self._fetch_dropped_records_again()
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
@@ -224,22 +318,28 @@ class Consumer(driver.Consumer):
         self._seeks_at_fetch = dict(self._changelog_seeks)
         return await super()._getmany(active_partitions, timeout)
 
-    async def _restore_sequence(self, out_of_sequence: dict[TP, int]) -> None:
-        """Seek partitions that delivered a higher offset than expected; seek all of them when one expects none yet.
+    async def _restore_sequence(self, out_of_sequence: Mapping[TP, int], reset: Collection[TP]) -> None:
+        """Seek partitions that delivered a higher offset than expected, and those that expect none yet.
 
-        A seek that fails is tried again at the next fetch.
+        Compare the logs of partitions that delivered lower offsets with their positions. What fails is tried again
+        after a later fetch.
         """
         try:
-            if self.require_contiguous and any(
-                tp.topic in self.source_topics and tp not in self._expected for tp in self._get_active_partitions()
-            ):
-                # The seek at the end of a rebalance timed out or failed. Faust does not repeat it.
-                await self.perform_seek()
-                return
+            active = {tp for tp in self._get_active_partitions() if tp.topic in self.source_topics}
+            if self.require_contiguous and (not_started := active - self._expected.keys()):
+                # The seek at the end of a rebalance timed out or failed, or the topic was away.
+                await self._start_again(not_started)
             for tp, expected in out_of_sequence.items():
                 await self._seek_to_expected(tp, expected)
-        except (KafkaError, TimeoutError) as error:
+            if reset:
+                await self.check_positions(reset)
+        except AWAY as error:
             log.warning("seek_failed", error=f"{type(error).__name__}: {error}")
+
+    async def _start_again(self, partitions: Collection[TP]) -> None:
+        if time.monotonic() - self._start_tried_at >= OFFSET_CHECK_SECONDS:
+            self._start_tried_at = time.monotonic()
+            await self._start(partitions)
 
     async def _fetch_dropped_records_again(self) -> None:
         """Seek partitions whose fetch offset is higher than their expected offset.
@@ -258,7 +358,7 @@ class Consumer(driver.Consumer):
                 position = await self.position(tp)
                 if position is not None and position > expected and self._expected.get(tp) == expected:
                     await self._seek_to_expected(tp, expected)
-        except (KafkaError, TimeoutError) as error:
+        except AWAY as error:
             log.warning("position_unknown", error=f"{type(error).__name__}: {error}")
 
     async def _seek_to_expected(self, tp: TP, expected: int) -> None:
@@ -297,6 +397,9 @@ class Consumer(driver.Consumer):
             return False
         message.acked = True
         self._unacked_messages.discard(message)
+        if self.is_stale(message):
+            notify(self._waiting_for_ack)
+            return False
         tp = message.tp
         committed, index = self._committed_offset[tp], self._acked_index[tp]
         floor = -1 if committed is None else committed
@@ -304,6 +407,7 @@ class Consumer(driver.Consumer):
         index.update(offsets)
         self._acked[tp].extend(offsets)
         self._n_acked += len(offsets)
+        self._consumed.acknowledge(tp, message.offset + 1, message.value[-1].timestamp)
         notify(self._waiting_for_ack)
         return True
 
@@ -329,7 +433,17 @@ class Consumer(driver.Consumer):
             upto = max(upto, offset + 1)
         self._acked_index[tp].difference_update(acked[:taken])
         del acked[:taken]
+        self._consumed.pass_over(tp, begin, upto)
         return upto if upto > begin else None
+
+    async def oldest_unprocessed(self, partitions: Collection[TP]) -> dict[TP, int]:
+        """By partition, the timestamp of the first record that is not committed yet, in milliseconds.
+
+        Records of the same millisecond as the last committed one are passed over.
+        """
+        committed = {tp: self.position_at(tp, self.committed_upto(tp)).timestamp for tp in partitions}
+        found = await self._thread.first_at({tp: 0 if at is None else at + 1 for tp, at in committed.items()})
+        return {tp: record.timestamp for tp, record in found.items() if record is not None}
 
     def committed_upto(self, tp: TP) -> int:
         """The offset that a restart would read next."""
@@ -342,11 +456,13 @@ class Consumer(driver.Consumer):
         return 0 if expected is None else max(expected - self.committed_upto(tp), 0)
 
 
-def consumer_class(source_topics: frozenset[str], *, require_contiguous: bool) -> type[Consumer]:
-    """A consumer class for these source topics.
+def consumer_class(source_topics: frozenset[str], brokers: Brokers, *, require_contiguous: bool) -> type[Consumer]:
+    """A consumer class for these source topics, which asks `brokers` what Faust's client does not know.
 
     Without `require_contiguous` the consumer accepts skipped offsets and commits past them, as Faust does.
     """
     return type(
-        "SignalflowConsumer", (Consumer,), {"source_topics": source_topics, "require_contiguous": require_contiguous}
+        "SignalflowConsumer",
+        (Consumer,),
+        {"source_topics": source_topics, "require_contiguous": require_contiguous, "brokers": brokers},
     )

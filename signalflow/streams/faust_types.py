@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
+from uuid import UUID
 
 from faust.types import TP
 
@@ -88,6 +89,18 @@ class RunConsumer(Protocol):
 
     def give_back(self, message: RunMessage) -> None:
         """Stop waiting for a message that will not be acknowledged."""
+        ...
+
+    def topic_id(self, topic: str) -> UUID | None:
+        """The id of a source topic; None before the first assignment."""
+        ...
+
+    def is_stale(self, message: RunMessage) -> bool:
+        """Whether the message's partition was rewound after the message was delivered."""
+        ...
+
+    async def rewind(self, offsets: Mapping[TP, int], reason: str) -> None:
+        """Read partitions again from these offsets."""
         ...
 
 

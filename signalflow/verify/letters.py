@@ -9,7 +9,7 @@ from uuid import UUID
 
 from signalflow.kafka.reader import KafkaRecord
 from signalflow.verify.expect import Expected, digest
-from signalflow.verify.report import TableReport
+from signalflow.verify.report import Missing, TableReport
 
 # The original headers come first and may have any name. The headers of the dead letter follow, and this is their first.
 _FIRST_OF_OURS = "dlq_topic"
@@ -149,12 +149,13 @@ def _was_read(expected: Expected, record: PartitionOffset) -> bool:
 
 
 async def compare_events(
-    connection: Any, letters: Letters, topic: str, committed: Mapping[int, int], all_kept: bool
+    connection: Any, letters: Letters, topic: str, committed: Mapping[int, int], all_kept: bool, missing: Missing
 ) -> TableReport:
     """Compare table dlq_events with the dead-letter topic: letters below the committed offsets must be stored.
 
     `all_kept`: the topic still has all its records, so the table may hold no other letters. A record of the topic that
-    is no dead letter is stored under the name of the dead-letter topic itself; it is not compared.
+    is no dead letter is stored under the name of the dead-letter topic itself; it is not compared. `missing` gets the
+    records of letters that are not stored.
     """
     known = letters.by_record
     due = {key for key, letter in known.items() if letter.dlq_record[1] < committed.get(letter.dlq_record[0], 0)}
@@ -177,6 +178,7 @@ async def compare_events(
         found.add(key)
     for key in sorted(due - found):
         report.note("missing", _named(known[key].topic, key))
+        missing.letters.add(known[key].dlq_record)
     return report
 
 

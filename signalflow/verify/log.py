@@ -1,10 +1,9 @@
 """Reads topics as an observer: it joins no consumer group and commits nothing.
 
-While the pipeline runs, the committed offsets say which raw records must be in the tables. The sink has stored the
-enriched records below its committed offset, and their `source` names the raw records. Each worker writes its outputs in
-the order of the raw topic, from a committed offset on. The greatest source below the sink's offset therefore covers all
-raw records before it. When the sink has committed all enriched records, the committed offset of the raw topic is the
-answer.
+While the pipeline runs, the table stored_positions says in the same snapshot as the rows how far the enriched topic is
+stored, and the `source` of enriched records names the raw records. Each worker writes its outputs in the order of the
+raw topic, from a committed offset on. The greatest source below the stored position therefore covers all raw records
+before it. When all enriched records are stored, the committed offset of the raw topic is the answer.
 """
 
 import json
@@ -24,13 +23,15 @@ _LAST_RECORDS = 1_000
 
 @dataclass(frozen=True)
 class Committed:
-    """Offsets by partition. Raw records below `enriched` have been processed; those below `stored` are in the tables.
+    """Offsets by partition. Raw records below `enriched` have been processed, with outputs below `enriched_ends`.
 
-    Dead letters below `letters` are in dlq_events. None: no agent reads the dead-letter topic.
+    Enriched records below `written` are in the tables, dead letters below `letters` in dlq_events. None: no agent reads
+    the dead-letter topic.
     """
 
     enriched: Offsets
-    stored: Offsets
+    enriched_ends: Offsets
+    written: Offsets
     letters: Offsets | None
 
 
@@ -64,12 +65,20 @@ class TopicLog:
             ends = await reader.ends()
         # Read after the ends, so that it may cover all that was enriched when the raw offsets were committed.
         written = await group_offsets(self._settings, self._group)
-        up_to = {partition: written.get((enriched, partition), 0) for partition in ends}
-        behind = {partition: offset for partition, offset in up_to.items() if offset < ends[partition]}
-        stored = await self._after_sources(enriched, behind)
-        stored |= {partition: decided.get((raw, partition), 0) for partition in ends.keys() - behind.keys()}
         letters = {partition: offset for (topic, partition), offset in written.items() if topic == dlq}
-        return Committed({p: decided.get((raw, p), 0) for p in stored}, stored, letters or None)
+        return Committed(
+            enriched={partition: decided.get((raw, partition), 0) for partition in ends},
+            enriched_ends=ends,
+            written={partition: written.get((enriched, partition), 0) for partition in ends},
+            letters=letters or None,
+        )
+
+    async def stored(self, enriched: str, committed: Committed, up_to: Offsets) -> Offsets:
+        """Raw records below these offsets are in the tables, when the enriched records below `up_to` are."""
+        ends = committed.enriched_ends
+        behind = {p: offset for p in ends if (offset := up_to.get(p, 0)) < ends[p]}
+        stored = await self._after_sources(enriched, behind)
+        return stored | {p: offset for p, offset in committed.enriched.items() if p not in behind}
 
     async def _after_sources(self, enriched: str, up_to: Offsets) -> Offsets:
         """The raw offset after the greatest source of the last enriched records below `up_to`; 0 without records."""

@@ -7,6 +7,18 @@ from typing import Any
 
 MOST_EXAMPLES = 5
 
+Observation = tuple[str, datetime]
+"""Id of a post, and when it was observed."""
+
+
+@dataclass
+class Missing:
+    """What is missing: posts, rows of the history, and the records of dead letters, by partition and offset."""
+
+    posts: set[str] = field(default_factory=set)
+    observations: set[Observation] = field(default_factory=set)
+    letters: set[tuple[int, int]] = field(default_factory=set)
+
 
 @dataclass
 class TableReport:
@@ -41,6 +53,7 @@ class Report:
     """The comparison of all tables with the log.
 
     `records` were read, and the effect of `records_due` of them must be stored. `start`: the log was read from then on.
+    `breaks`: what logs are known to have lost. `missing`: all that is missing, for a repair.
     """
 
     records: int = 0
@@ -54,6 +67,8 @@ class Report:
     dlq_events: TableReport | None = None
     dead_letter_states: dict[str, int] = field(default_factory=dict)
     gaps_open: int = 0
+    breaks: list[str] = field(default_factory=list)
+    missing: Missing = field(default_factory=Missing)
 
     @property
     def tables(self) -> Mapping[str, TableReport]:
@@ -91,4 +106,5 @@ class Report:
             "tables": {name: asdict(table) for name, table in self.tables.items()},
             "dead_letter_states": self.dead_letter_states,
             "gaps_open": self.gaps_open,
+            "breaks": self.breaks,
         }

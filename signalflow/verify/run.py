@@ -1,9 +1,9 @@
 """Did we lose anything? Compares the topics with the tables, whether the pipeline runs or not.
 
 The order ensures that no record is taken for lost while it is being processed. The committed offsets of the group come
-first. The snapshot of the database, taken next, holds at least what was committed. The ends of the topics, read last,
-hold at least what the snapshot shows. A row that is due must be there; a row that is not due yet must be explained by
-the log.
+first. The snapshot of the database, taken next, says itself how far the topics are stored. The ends of the topics, read
+last, hold at least what the snapshot shows. A row that is due must be there; a row that is not due yet must be
+explained by the log.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,18 @@ from typing import Protocol
 import asyncpg
 
 from signalflow.errors import Fatal, Retryable
+from signalflow.kafka.reader import Offsets
+from signalflow.kafka.topic_ids import topic_ids
 from signalflow.settings import Settings
-from signalflow.verify.compare import compare_in, snapshot
+from signalflow.verify.compare import Connection, compare_in, snapshot, stored_positions
 from signalflow.verify.expect import Oracle, Scope
 from signalflow.verify.figures import Rules
 from signalflow.verify.letters import Letters, compare_events, compare_letters
-from signalflow.verify.log import TopicLog
+from signalflow.verify.log import Committed, TopicLog
 from signalflow.verify.report import Report
 
+# Rows and velocities from before may rest on records that the log has lost.
+_LAST_BREAK = "SELECT max(noticed_at) FROM log_breaks WHERE topic = $1"
 _HISTORY_FROM = "SELECT history_from FROM schema_info"
 
 # Called with what is being read, how much more of it was read, and how much there is in all (None: unknown).
@@ -51,6 +55,29 @@ class Topics(Protocol):
     def posts_dlq(self) -> str: ...
 
 
+class OtherTopicsError(Fatal):
+    """The tables were filled from other topics than those of this Kafka."""
+
+
+async def _written(settings: Settings, connection: Connection, enriched: str, committed: Committed) -> Offsets:
+    """Enriched records below these offsets are in the snapshot.
+
+    A database without positions was last written by a version that had none: what its group committed counts. Raises
+    OtherTopicsError.
+    """
+    positions = await stored_positions(connection)
+    if not positions:
+        return committed.written
+    topic_id = (await topic_ids(settings, [enriched])).get(enriched)
+    written = {position.partition: position.next_offset for position in positions if position.topic_id == topic_id}
+    if not written:
+        raise OtherTopicsError(
+            f"these topics are not of this database: it was filled from a topic with another id than {enriched} at "
+            f"{settings.kafka}. Is this the Kafka that it was filled from?"
+        )
+    return written
+
+
 async def verify(
     settings: Settings,
     topics: Topics,
@@ -72,14 +99,18 @@ async def verify(
             async for records in log.records(topics.posts_dlq, dead):
                 for record in records:
                     letters.take(record)
+            written = await _written(settings, connection, topics.posts_enriched, committed)
             extent = await log.extent(topics.posts_raw, since, until)
+            broken = await connection.fetchval(_LAST_BREAK, topics.posts_raw)
+            start = max((moment for moment in (extent.start, broken) if moment is not None), default=None)
+            stored = await log.stored(topics.posts_enriched, committed, written)
             oracle = Oracle(
                 rules_of(settings),
                 Scope(
-                    committed.stored,
+                    stored,
                     committed.enriched,
                     extent.counted,
-                    extent.start,
+                    start,
                     letters.set_aside(),
                     await connection.fetchval(_HISTORY_FROM),
                 ),
@@ -101,7 +132,7 @@ async def verify(
             report.dead_letters = compare_letters(oracle.expected, letters)
             if committed.letters is not None:
                 report.dlq_events = await compare_events(
-                    connection, letters, topics.posts_dlq, committed.letters, dead.start is None
+                    connection, letters, topics.posts_dlq, committed.letters, dead.start is None, report.missing
                 )
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
         raise Fatal("the database has no schema that this version knows: run `signalflow migrate`") from error

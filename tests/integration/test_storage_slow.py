@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from agents.dlq import DlqHandler
-from agents.sink import SinkHandler
+from agents.sink import SinkHandler, newest_is_stored
+from agents.stored import StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid
 from signalflow.events import encode
@@ -58,7 +59,9 @@ def letters() -> Letters:
 
 @pytest.fixture
 def sink(pool: Pool, letters: Letters, database_url: str) -> SinkHandler:
-    return SinkHandler(pool, DeadLetters(settings_of(database_url), letters, "w1"), TIMEOUT)  # type: ignore[arg-type]
+    stored = StoredTopic(pool, None, "enriched", newest_is_stored)  # type: ignore[arg-type]
+    dead_letters = DeadLetters(settings_of(database_url), letters, "w1")  # type: ignore[arg-type]
+    return SinkHandler(pool, dead_letters, stored, TIMEOUT)
 
 
 def batch(values: Sequence[bytes]) -> Batch:
@@ -130,7 +133,7 @@ async def test_dead_letters_that_run_out_of_time_are_stored_in_smaller_pieces(
 ) -> None:
     await database.execute(SLOW.format(table="dlq_events", seconds=0.08))
     dead_letters = DeadLetters(settings_of(database_url), Letters(), "w1")  # type: ignore[arg-type]
-    handler = DlqHandler(pool, dead_letters, TIMEOUT)
+    handler = DlqHandler(pool, dead_letters, None, TIMEOUT)  # type: ignore[arg-type]
     made = [
         dead_letters.letter(Record(n, timestamp=int(NOON.timestamp())), Invalid("bad"), "validate") for n in range(20)
     ]

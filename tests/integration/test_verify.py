@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from signalflow.errors import Fatal
 from signalflow.events import Envelope
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
@@ -249,6 +250,8 @@ async def test_while_records_are_on_their_way_nothing_is_taken_for_lost(
     loading = asyncio.create_task(load())
     reports: list[Report] = []
     while not loading.done() or reports[-1].records_due < reports[-1].records:
+        part = await verify(settings, TopicNames.of(settings), since=datetime.now(UTC) - timedelta(seconds=1))
+        assert part.clean, part
         reports.append(await verify(settings, TopicNames.of(settings)))
         assert reports[-1].clean, reports[-1]
         assert len(reports) < 200, worker.tail()
@@ -257,6 +260,49 @@ async def test_while_records_are_on_their_way_nothing_is_taken_for_lost(
     assert any(0 < report.records_due < report.records for report in reports), (
         "never looked while records were on their way"
     )
+
+
+async def test_a_repair_brings_back_what_is_missing_and_without_apply_only_tells_it(
+    settings: Settings, worker: WorkerProcess, database: asyncpg.Connection
+) -> None:
+    await produce(settings, [each for n in range(POSTS) for each in observations(n, MOMENTS)])
+    await poison(settings)
+    await settled(settings, worker, POSTS * MOMENTS + 2, 2)
+    await database.execute("DELETE FROM post_metrics_history WHERE post_id IN ('v7', 'v8') AND observed_at > $1", START)
+    await database.execute("DELETE FROM posts WHERE id = 'v9'")
+    await database.execute("DELETE FROM post_nlp_features WHERE post_id = 'v9'")
+    await database.execute("DELETE FROM dlq_events WHERE original_key = 'x1'")
+    names = TopicNames.of(settings)
+    planned = {names.posts_enriched: 3 * MOMENTS - 2, names.posts_dlq: 1}
+    dry = command(settings, "--repair", "--json")
+    assert (dry.returncode, json.loads(dry.stdout)["repair"]["records"]) == (1, planned), dry.stderr
+    again = command(settings, "--repair")
+    assert again.returncode == 1
+    assert "give --apply" in again.stdout
+    assert command(settings, "--apply").returncode == 2
+    done = command(settings, "--repair", "--apply", "--json")
+    assert json.loads(done.stdout)["repair"] == {"applied": True, "records": planned, "in_no_topic": []}
+
+    async def is_clean() -> bool:
+        await refreshed(settings)
+        return (await verify(settings, names)).clean
+
+    await eventually(is_clean, 30, worker.tail)
+    assert command(settings, "--repair").stdout.endswith("nothing to write again\n")
+
+
+async def test_topics_that_the_database_was_not_filled_from_are_named_and_nothing_is_called_wrong(
+    settings: Settings, worker: WorkerProcess, database: asyncpg.Connection
+) -> None:
+    """As after a restore of the database beside another Kafka."""
+    await produce(settings, [o for n in range(10) for o in observations(n, 2)])
+    await settled(settings, worker, 20)
+    # A running worker would find from the rows that the database is the one that it wrote.
+    assert worker.stop() == 0
+    await database.execute("UPDATE stored_positions SET topic_id = gen_random_uuid()")
+    with pytest.raises(Fatal, match="not of this database"):
+        await verify(settings, TopicNames.of(settings))
+    assert command(settings).returncode == 3
 
 
 async def test_with_a_part_of_the_log_only_what_it_tells_is_compared(

@@ -38,13 +38,13 @@ def counted(outcome: str) -> float:
 @pytest.fixture
 def handler() -> DlqHandler:
     dead_letters = DeadLetters(Settings(), None, "w1", topic_ids={"dlq": UUID(int=9)})  # type: ignore[arg-type]
-    return DlqHandler(None, dead_letters, 10.0)  # type: ignore[arg-type]
+    return DlqHandler(None, dead_letters, None, 10.0)  # type: ignore[arg-type]
 
 
 async def test_a_record_that_is_no_dead_letter_is_kept_as_it_is_and_never_replayed(handler: DlqHandler) -> None:
     good = on_topic(0, Record(4, headers=(("dlq_of", f"12:{TOKEN}".encode()),)))
     stray = Record(1, topic="dlq", partition=0, key=None, value=b"\x00what", headers=(("dlq_topic", b"raw"),))
-    first, second = await handler.prepare(batch(good, stray))
+    (_, first), (_, second) = await handler.prepare(batch(good, stray))
     assert (first.letter.topic, first.letter.offset, first.previous, first.whole) == ("raw", 4, (12, TOKEN), True)
     assert (second.letter.topic, second.letter.offset, second.letter.topic_id) == ("dlq", 1, UUID(int=9))
     assert (second.letter.value, second.letter.error_type, second.whole) == (b"\x00what", "MalformedDeadLetter", False)
@@ -56,7 +56,7 @@ async def test_a_letter_that_the_database_refuses_does_not_keep_others_from_bein
     stored: list[int] = []
     before = {outcome: counted(outcome) for outcome in ("new", "known", "refused")}
 
-    async def store(pool: Any, letters: list[NewLetter]) -> int:
+    async def store(pool: Any, letters: list[NewLetter], advances: Any) -> int:
         if any(new.letter.offset == 2 for new in letters):
             raise Invalid("refused")
         stored.extend(new.letter.offset for new in letters)
@@ -73,7 +73,7 @@ async def test_a_letter_that_the_database_refuses_does_not_keep_others_from_bein
 async def test_a_commit_raises_retryable_while_the_database_is_away(
     handler: DlqHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(pool: Any, letters: list[NewLetter]) -> int:
+    async def away(pool: Any, letters: list[NewLetter], advances: Any) -> int:
         raise Retryable("database away")
 
     monkeypatch.setattr(dlq, "store_letters", away)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agents import sink
-from agents.sink import SinkHandler
+from agents.sink import SinkHandler, newest_is_stored
+from agents.stored import StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched, Source, TextFeatures, encode
@@ -55,7 +56,8 @@ def dlq() -> Dlq:
 
 @pytest.fixture
 def handler(dlq: Dlq) -> SinkHandler:
-    return SinkHandler(None, DeadLetters(Settings(), dlq, "w1"), 10.0)  # type: ignore[arg-type]
+    stored = StoredTopic(None, None, "enriched", newest_is_stored)  # type: ignore[arg-type]
+    return SinkHandler(None, DeadLetters(Settings(), dlq, "w1"), stored, 10.0)  # type: ignore[arg-type]
 
 
 OWNED = Ownership(FakeApp(), 1)
@@ -66,7 +68,7 @@ async def test_a_flush_is_not_done_before_the_transaction_has_committed(
 ) -> None:
     committed = asyncio.Event()
 
-    async def slow(pool: Any, rows: Any) -> list[Rejected]:
+    async def slow(*args: Any) -> list[Rejected]:
         await committed.wait()
         return []
 
@@ -82,7 +84,7 @@ async def test_a_flush_is_not_done_before_the_transaction_has_committed(
 async def test_only_the_row_that_the_database_refuses_becomes_a_dead_letter(
     handler: SinkHandler, dlq: Dlq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse_second(pool: Any, rows: Any) -> list[Rejected]:
+    async def refuse_second(*args: Any) -> list[Rejected]:
         return [Rejected(1, Invalid("value out of range"))]
 
     monkeypatch.setattr(sink, "write_or_reject", refuse_second)
@@ -97,7 +99,7 @@ async def test_only_the_row_that_the_database_refuses_becomes_a_dead_letter(
 async def test_a_flush_is_not_done_before_its_dead_letters_are_confirmed(
     handler: SinkHandler, dlq: Dlq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fine(pool: Any, rows: Any) -> list[Rejected]:
+    async def fine(*args: Any) -> list[Rejected]:
         return []
 
     monkeypatch.setattr(sink, "write_or_reject", fine)

@@ -41,10 +41,8 @@ DEFECTS = (
     Defect(
         "a batch is acknowledged before its commit",
         "signalflow/streams/batch_loop.py",
-        "            batch = Batch(events)\n",
-        "            batch = Batch(events)\n"
-        "            for event in events:\n"
-        "                await self._stream.ack(event)\n",
+        "        batch = Batch(events)\n",
+        "        batch = Batch(events)\n        for event in events:\n            await self._stream.ack(event)\n",
         (
             f"{CONSUME}::test_nothing_is_acknowledged_before_the_commit_has_returned",
             f"{CONSUME}::test_a_fatal_error_acknowledges_nothing_and_gives_every_message_back",
@@ -117,9 +115,42 @@ DEFECTS = (
     Defect(
         "records of an earlier generation are processed",
         "signalflow/streams/batch_loop.py",
-        "        ours = [event for event in events if event.message.generation_id == generation]\n",
-        "        ours = list(events)\n",
+        "event.message.generation_id == generation and not",
+        "not",
         (f"{CONSUME}::test_records_of_an_earlier_generation_are_given_back",),
+    ),
+    Defect(
+        "records that were delivered before a rewind are processed",
+        "signalflow/streams/batch_loop.py",
+        " and not self._app.consumer.is_stale(event.message)",
+        "",
+        (f"{CONSUME}::test_records_that_were_delivered_before_a_rewind_are_given_back",),
+    ),
+    Defect(
+        "a log that was cut and grew past the commit is taken for intact",
+        "signalflow/streams/faust_consumer.py",
+        "else start_of(position, log_now)",
+        "else Start(max(position.offset, log_now.start))",
+        (),
+        ("tests/integration/test_path_positions.py::test_commits_beyond_the_end_of_a_log_cost_no_record",),
+    ),
+    Defect(
+        "rows are written to a database that lacks the rows before",
+        "signalflow/storage/positions.py",
+        " AND p.next_offset >= a.expected\n",
+        "\n",
+        (),
+        (
+            "tests/integration/test_storage_positions.py::"
+            "test_what_the_database_lacks_is_not_passed_over_and_the_rows_are_not_stored",
+        ),
+    ),
+    Defect(
+        "a rewind during a batch is taken for the batch's own beginning",
+        "signalflow/streams/batch_loop.py",
+        "        return self._start_offsets.get(tp, 0)\n",
+        "        return self._app.consumer.start_offsets.get(tp, 0)\n",
+        ("tests/unit/test_stored_topic.py::test_a_batch_from_before_a_rewind_cannot_pass_over_what_is_read_again",),
     ),
     Defect(
         "wait_empty still waits for messages that were given back",

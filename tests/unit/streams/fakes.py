@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from faust.types import TP
 from mode.utils.queues import FlowControlEvent
@@ -56,9 +57,21 @@ class FakeEvent:
 class FakeConsumer:
     start_offsets: dict[TP, int] = field(default_factory=dict)
     unacked: set[FakeMessage] = field(default_factory=set)
+    topic_ids: dict[str, UUID] = field(default_factory=dict)
+    stale: set[FakeMessage] = field(default_factory=set)
+    rewound: list[tuple[dict[TP, int], str]] = field(default_factory=list)
 
     def give_back(self, message: FakeMessage) -> None:
         self.unacked.discard(message)
+
+    def topic_id(self, topic: str) -> UUID | None:
+        return self.topic_ids.get(topic)
+
+    def is_stale(self, message: FakeMessage) -> bool:
+        return message in self.stale
+
+    async def rewind(self, offsets: dict[TP, int], reason: str) -> None:
+        self.rewound.append((offsets, reason))
 
 
 class FakeApp:

@@ -16,7 +16,7 @@ from signalflow.errors import Fatal
 from signalflow.kafka.topics import topic_specs
 from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.settings import Settings
-from signalflow.streams import faust_consumer as consuming
+from signalflow.streams import consumer_thread as consuming
 from signalflow.streams.app import Application, create_faust_app, raw_bytes_topic
 from signalflow.streams.workspace import claim_workspace
 from tables.post_state import create_post_state

@@ -9,7 +9,7 @@ from faust.types import TP
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.records import EmptyOffset
-from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
+from signalflow.streams.batch_loop import Batch, Gathering, Ownership, Rewind, run_batch_loop
 from tests.unit.streams.fakes import FakeApp, FakeStream
 from tests.waiting import until
 
@@ -281,3 +281,59 @@ async def test_records_that_retention_removed_and_reported_are_no_hole() -> None
         app.consumer.start_offsets[TP("raw", 0)] = 8
         stream.push(8, 9)
         await until(lambda: 9 in stream.acked)
+
+
+async def test_a_handler_that_lacks_earlier_records_gets_its_whole_batch_again() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    rewinds = iter([Rewind({0: 2}, "test")])
+    handler.fail = lambda: next(rewinds, None)
+    stream.push(5, 9)
+    stream.push(7, 9, partition=1)
+    async with running(app, stream, handler):
+        await until(lambda: bool(app.consumer.rewound))
+        assert stream.acked == []
+        assert not app.consumer.unacked, "a rebalance would wait for these for ever"
+        app.consumer.start_offsets |= {TP("raw", 0): 2, TP("raw", 1): 7}
+        stream.push(2, 9)
+        stream.push(7, 9, partition=1)
+        await until(lambda: len(stream.acked) == 11)
+    # The other partition's records of the batch were not written either.
+    assert app.consumer.rewound == [({TP("raw", 0): 2, TP("raw", 1): 7}, "test")]
+
+
+async def test_records_that_were_delivered_before_a_rewind_are_given_back() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    stale = stream.push(5, 9)
+    app.consumer.stale.add(stale.message)
+    stream.push(2, 9)
+    async with running(app, stream, handler):
+        await until(lambda: 9 in stream.acked)
+    assert stream.acked == list(range(2, 10))
+    assert not app.consumer.unacked
+
+
+async def test_a_hole_after_a_rewind_stops_the_worker_too() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    stream.push(0, 9)
+    async with running(app, stream, handler) as task:
+        await until(lambda: 9 in stream.acked)
+        app.consumer.start_offsets[TP("raw", 0)] = 2
+        stream.push(4, 9)
+        with pytest.raises(Fatal, match="expected offset 2, but got 4"):
+            await asyncio.wait_for(task, DEADLINE)
+
+
+async def test_a_partition_of_a_batch_that_held_no_record_is_read_again_too() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    rewinds = iter([Rewind({0: 2}, "test")])
+    handler.fail = lambda: next(rewinds, None)
+    stream.push(5, 9)
+    empty = stream.push(7, 7, partition=1)
+    empty.message.value = [EmptyOffset("raw", 1, 7, 0, 1)]
+    async with running(app, stream, handler):
+        await until(lambda: bool(app.consumer.rewound))
+    assert app.consumer.rewound == [({TP("raw", 0): 2, TP("raw", 1): 7}, "test")]

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import faust
 import pytest
@@ -15,6 +16,7 @@ from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from signalflow.domain.positions import Found, Position
 from signalflow.streams.faust_consumer import Consumer, consumer_class
 from signalflow.streams.recovery import SuspendingRecovery
 from signalflow.streams.runs import Run
@@ -115,6 +117,22 @@ async def test_a_recovery_step_that_times_out_restarts_the_recovery(
         waiter.cancel()
 
 
+TOPIC_ID = UUID(int=1)
+
+
+def timestamp_of(offset: int) -> int:
+    """The timestamp of the record at an offset, in a log that was never cut."""
+    return 1_000 + 10 * offset
+
+
+class BrokersOfOneTopic:
+    async def topic_ids(self, names: Any) -> dict[str, UUID]:
+        return {"raw": TOPIC_ID}
+
+    async def timestamp_at(self, tp: TP, offset: int) -> int | None:
+        return None
+
+
 class Log:
     """A partition on a broker, and the fetch offset of a consumer in it."""
 
@@ -124,6 +142,11 @@ class Log:
 
     def seek(self, offset: int) -> None:
         self.position = offset
+
+    def first_at(self, timestamp: int) -> Found | None:
+        """The first record at a time or later."""
+        found = (Found(n, timestamp_of(n)) for n in range(self.length) if timestamp_of(n) >= timestamp)
+        return next(found, None)
 
     def fetch(self) -> list[int]:
         """Records that were in memory before a seek come first, then the records from the fetch offset on."""
@@ -139,7 +162,7 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
 
     async def getmany(active_partitions: Any, timeout: float) -> dict[TP, list[Record]]:
         await asyncio.sleep(0)
-        records = [Record(offset) for offset in log.fetch()]
+        records = [Record(offset, timestamp=timestamp_of(offset)) for offset in log.fetch()]
         return {TP0: records} if records else {}
 
     async def seek_to_committed() -> dict[TP, int]:
@@ -148,6 +171,9 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
 
     async def earliest_offsets(*tps: TP) -> dict[TP, int]:
         return dict.fromkeys(tps, 0)
+
+    async def highwaters(*tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, log.length)
 
     async def position(tp: TP) -> int:
         return log.position
@@ -160,6 +186,16 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
                 log.seek(offset)
                 consumer._read_offset[tp] = offset or None
 
+        async def committed_positions(self, partitions: Any) -> dict[TP, Position]:
+            return {TP0: Position(log.committed, TOPIC_ID, timestamp_of(log.committed - 1))}
+
+        async def first_at(self, timestamps: dict[TP, int]) -> dict[TP, Found | None]:
+            return {tp: log.first_at(timestamp) for tp, timestamp in timestamps.items()}
+
+        async def commit(self, offsets: dict[TP, int]) -> bool:
+            log.committed = offsets[TP0]
+            return True
+
     async def seek_in_the_wrong_thread(tp: TP, offset: int) -> None:
         raise AssertionError("Faust's seek drops records that the fetcher is reading")
 
@@ -168,6 +204,7 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
         "_getmany": getmany,
         "seek_to_committed": seek_to_committed,
         "earliest_offsets": earliest_offsets,
+        "highwaters": highwaters,
         "_seek": seek_in_the_wrong_thread,
         "assignment": lambda: {TP0},
         "highwater": lambda tp: log.length,
@@ -240,7 +277,7 @@ def make_rig(app: faust.App, kind: type[Any], monkeypatch: pytest.MonkeyPatch, l
     return Rig(consumer, log, delivered)
 
 
-CURED = consumer_class(frozenset({"raw"}), require_contiguous=True)
+CURED = consumer_class(frozenset({"raw"}), BrokersOfOneTopic(), require_contiguous=True)
 
 
 @pytest.mark.parametrize(("kind", "complete"), [(CURED, True), (driver.Consumer, False)])
@@ -381,6 +418,74 @@ async def test_dropped_records_are_fetched_again_without_waiting_for_a_new_recor
         pass  # records that were fetched and dropped
     await drained(consumer, delivered, upto=59)
     assert delivered == list(range(10, 60))
+
+
+async def test_after_a_rewind_all_is_delivered_again_and_nothing_from_before_is_committed(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=60, committed=10)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
+    await consumer.perform_seek()
+    before = consumer._to_message(TP0, Run([Record(offset) for offset in range(10, 20)]))
+    await drained(consumer, delivered, upto=59)
+    delivered.clear()
+    await consumer.rewind({TP0: 5}, "test")
+    assert log.committed == 5
+    assert consumer.is_stale(before)
+    assert not consumer.ack(before)
+    assert consumer._new_offset(TP0) is None
+    log.in_memory.append(list(range(50, 60)))  # fetched before the rewind
+    await drained(consumer, delivered, upto=59)
+    assert delivered == list(range(5, 60))
+
+
+async def test_a_message_that_is_delivered_after_a_rewind_counts(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=20, committed=20)
+    consumer = rig.consumer
+    await consumer.perform_seek()
+    await consumer.rewind({TP0: 10}, "test")
+    messages: list[Any] = []
+
+    async def keep(message: Any) -> None:
+        messages.append(message)
+        rig.delivered.append(message.offset)
+
+    consumer.callback = keep
+    await drained(consumer, rig.delivered, upto=19)
+    (message,) = messages
+    assert not consumer.is_stale(message)
+    assert consumer.ack(message)
+    assert consumer._new_offset(TP0) == 20
+    assert consumer.position_at(TP0, 20) == Position(20, TOPIC_ID, timestamp_of(19))
+
+
+async def test_a_log_that_was_cut_is_read_from_the_cut_at_the_next_check(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=60, committed=60)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
+    await consumer.perform_seek()
+    log.length = 40
+    await consumer.check_positions()
+    assert (log.committed, log.position) == (40, 40)
+    log.length = 50
+    await drained(consumer, delivered, upto=49)
+    assert delivered == list(range(40, 50))
+
+
+async def test_records_below_the_expected_offset_are_not_delivered_and_the_log_is_looked_at(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client goes back to the start of the log when the log has no record at the fetch offset."""
+    rig = make_rig(app, CURED, monkeypatch, length=60, committed=60)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
+    await consumer.perform_seek()
+    log.length, log.position = 45, 0
+    log.in_memory.append(list(range(10)))
+    await drained(consumer, delivered, upto=44)
+    assert (delivered, log.committed) == ([], 45)
 
 
 CHANGELOG = TP("changelog", 0)

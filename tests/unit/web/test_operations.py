@@ -24,6 +24,17 @@ signalflow_reddit_requests_last_minute 22.0
 # TYPE signalflow_records_total counter
 signalflow_records_total{agent="enrich"} 1000.0
 signalflow_records_total{agent="sink"} 900.0
+# TYPE signalflow_commits_beyond_end gauge
+signalflow_commits_beyond_end{topic="reddit.posts.enriched"} 30.0
+signalflow_commits_beyond_end{topic="reddit.posts.raw"} 4.0
+# TYPE signalflow_oldest_unprocessed_seconds gauge
+signalflow_oldest_unprocessed_seconds{topic="reddit.posts.enriched"} 2.5
+signalflow_oldest_unprocessed_seconds{topic="reddit.posts.raw"} 1.5
+# TYPE signalflow_partitions_standing_still gauge
+signalflow_partitions_standing_still{topic="reddit.posts.raw"} 1.0
+# TYPE signalflow_rewinds counter
+signalflow_rewinds_total{reason="log_cut",topic="reddit.posts.raw"} 2.0
+signalflow_rewinds_total{reason="database_behind",topic="reddit.posts.raw"} 1.0
 # HELP signalflow_consumer_lag Records not committed yet.
 # TYPE signalflow_consumer_lag gauge
 signalflow_consumer_lag{topic="reddit.posts.enriched"} 9.0
@@ -71,6 +82,7 @@ def test_metrics_are_read_by_their_labels() -> None:
     assert found.records == {"enrich": 1000.0, "sink": 900.0}
     assert found.requests == {"ok": 383.0, "429": 2.0}
     assert found.budget_used == 22.0
+    assert (found.beyond_end, found.oldest, found.standing_still, found.rewinds) == (34, 2.5, 1, 3)
     assert (found.visible_count, found.visible_sum) == (100.0, 50.0)
 
 
@@ -104,6 +116,16 @@ def test_lag_and_throughput_are_the_sum_of_all_workers() -> None:
     assert added.lag == {"reddit.posts.raw": 10}
     assert added.records_per_second == {"enrich": 25.0}
     assert added.complete
+
+
+def test_what_does_not_fit_the_log_is_shown_for_all_workers() -> None:
+    items = [
+        shown(worker(name="a"), Scraped(scrape(2.0, 0, oldest=3.0, beyond_end=30, standing_still=1, rewinds=2), None)),
+        shown(worker(name="b"), Scraped(scrape(2.0, 0, oldest=7.0, beyond_end=4), None)),
+    ]
+    added = flow(schemas.Workers(available=True, items=items))
+    assert (added.oldest_unprocessed_seconds, added.commits_beyond_end) == (7.0, 34)
+    assert (added.partitions_standing_still, added.rewinds) == (1, 2)
 
 
 def test_a_lag_without_one_of_the_living_workers_is_called_incomplete() -> None:

@@ -135,6 +135,10 @@ def shown(worker: WorkerRow, scraped: Scraped) -> schemas.WorkerOut:
         metrics = schemas.WorkerMetrics(
             available=True,
             lag=now.lag,
+            oldest_unprocessed_seconds=now.oldest,
+            commits_beyond_end=now.beyond_end,
+            partitions_standing_still=now.standing_still,
+            rewinds=now.rewinds,
             records_per_second=rates(before, now),
             records_total=now.records,
             visible_seconds=visible_seconds(before, now),
@@ -174,6 +178,10 @@ def flow(workers: schemas.Workers) -> schemas.Flow:
         available=True,
         complete=len(asked) == len(living),
         lag=dict(lag),
+        oldest_unprocessed_seconds=max(metrics.oldest_unprocessed_seconds for metrics in asked),
+        commits_beyond_end=sum(metrics.commits_beyond_end for metrics in asked),
+        partitions_standing_still=sum(metrics.partitions_standing_still for metrics in asked),
+        rewinds=sum(metrics.rewinds for metrics in asked),
         records_per_second=_added(measured) if measured else None,
         visible_seconds=sum(visible) / len(visible) if visible else None,
     )

@@ -19,6 +19,21 @@ class WorkerMetrics(Part):
     lag: dict[str, int] = Field(
         {}, description="Records not committed yet, by topic.", examples=[{"reddit.posts.raw": 0}]
     )
+    oldest_unprocessed_seconds: float = Field(
+        0.0, description="Age of the oldest record that is not committed yet; 0 without one.", examples=[0.4]
+    )
+    commits_beyond_end: int = Field(
+        0, description="Records by which commits are beyond the end of the log: a broker lost records.", examples=[0]
+    )
+    partitions_standing_still: int = Field(
+        0, description="Partitions that have a worker, which does not read them.", examples=[0]
+    )
+    rewinds: int = Field(
+        0,
+        description="Partitions that were read again since the worker started, because a log or the database had lost "
+        "records.",
+        examples=[0],
+    )
     records_per_second: dict[str, float] | None = Field(
         None, description="Records per second, by agent.", examples=[{"enrich": 12.5}]
     )
@@ -54,6 +69,21 @@ class Flow(Part):
 
     complete: bool = False
     lag: dict[str, int] = Field({}, description="Records not committed yet, by topic.")
+    oldest_unprocessed_seconds: float = Field(
+        0.0, description="Age of the oldest record that is not committed yet; 0 without one.", examples=[0.4]
+    )
+    commits_beyond_end: int = Field(
+        0, description="Records by which commits are beyond the end of the log: a broker lost records.", examples=[0]
+    )
+    partitions_standing_still: int = Field(
+        0, description="Partitions that have a worker, which does not read them.", examples=[0]
+    )
+    rewinds: int = Field(
+        0,
+        description="Partitions that were read again since the workers started, because a log or the database had lost "
+        "records.",
+        examples=[0],
+    )
     records_per_second: dict[str, float] | None = Field(
         None, description="Records per second, by agent; null at the first scrape."
     )

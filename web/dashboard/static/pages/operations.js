@@ -118,11 +118,17 @@ function operationFigures() {
   return { element: strip.element, show };
 }
 
-function lagNote({ lag, complete }) {
+function lagNote(flow) {
   const shortName = (topic) => topic.split(".").slice(-2).join(".");
-  const behind = Object.entries(lag).filter(([, records]) => records > 0);
+  const behind = Object.entries(flow.lag).filter(([, records]) => records > 0);
   const topics = behind.sort().map(([topic, records]) => `${shortName(topic)} ${short(records)}`);
-  return (topics.join(", ") || "records not committed yet") + (complete ? "" : " (not all workers answer)");
+  const age = flow.oldest_unprocessed_seconds;
+  const notes = [topics.join(", ") || "records not committed yet"];
+  if (topics.length && age > 0) notes.push(`the oldest ${duration(age)} old`);
+  if (flow.commits_beyond_end) notes.push(`commits are ${count(flow.commits_beyond_end)} beyond the log`);
+  if (flow.partitions_standing_still) notes.push(`standing still: ${count(flow.partitions_standing_still)} partitions`);
+  if (flow.rewinds) notes.push(`read again after a loss: ${count(flow.rewinds)} partitions`);
+  return notes.join("; ") + (flow.complete ? "" : " (not all workers answer)");
 }
 
 const unavailable = (part) => h("div", { class: "notice warn inside" }, h("strong", {}, "Not available"), part.reason);

@@ -1,0 +1,79 @@
+"""A timer that compares logs and tables with what was committed: servers that were restored tell nobody."""
+
+from collections.abc import Callable, Sequence
+
+from faust.types import TP
+
+from agents.resources import ResourcesOf
+from agents.stored import REASON, StoredTopic
+from signalflow.clock import steady
+from signalflow.errors import Retryable
+from signalflow.settings import Settings
+from signalflow.storage.pool import Pool
+from signalflow.storage.positions import Progress, note_break
+from signalflow.streams.app import Application
+from signalflow.streams.brokers import AWAY
+from signalflow.streams.timers import guarded
+
+EVERY_SECONDS = 2.0
+
+
+def register(
+    app: Application, settings: Settings, resources: ResourcesOf, stored: Callable[[], Sequence[StoredTopic]]
+) -> None:
+    """Add the timer to the app. `stored()` gives what is compared with the database once the worker runs.
+
+    It compares once after each assignment, and then every `position_check_seconds`.
+    """
+    compared_at, generation = -settings.position_check_seconds, -1
+
+    @app.timer(interval=min(EVERY_SECONDS, settings.position_check_seconds), name="positions")
+    @guarded("positions")
+    async def positions() -> None:
+        nonlocal compared_at, generation
+        if app.rebalancing or app.in_recovery:
+            return
+        await record_breaks(app, resources().pool)
+        now, of_now = steady(), app.consumer_generation_id
+        if generation == of_now and now - compared_at < settings.position_check_seconds:
+            return
+        try:
+            await app.consumer.check_positions()
+        except AWAY as error:
+            raise Retryable(f"brokers: {type(error).__name__}: {error}") from error
+        for topic in stored():
+            await compare_with_database(app, topic)
+        compared_at, generation = now, of_now
+
+
+async def record_breaks(app: Application, pool: Pool) -> None:
+    """Record breaks of logs in the database. Raises Retryable while it is away; what is not recorded yet stays."""
+    breaks = app.consumer.breaks
+    while breaks:
+        found = breaks[0]
+        await note_break(
+            pool,
+            topic=found.tp.topic,
+            partition=found.tp.partition,
+            reason=found.reason,
+            committed=found.committed,
+            going_on_at=found.going_on_at,
+        )
+        breaks.remove(found)
+
+
+async def compare_with_database(app: Application, stored: StoredTopic) -> None:
+    """Rewind the partitions whose committed records the database lacks, also when no new record comes.
+
+    Raises Retryable when Kafka or the database is away.
+    """
+    consumer = app.consumer
+    topic_id = consumer.topic_id(stored.topic)
+    if topic_id is None:
+        return
+    # The database is asked later, so it is behind only when it has lost what was committed.
+    committed = {tp.partition: consumer.committed_upto(tp) for tp in consumer.started() if tp.topic == stored.topic}
+    missing = await stored.missing(Progress(topic_id, committed))
+    if missing:
+        stored.forget(missing)
+        await consumer.rewind({TP(stored.topic, partition): offset for partition, offset in missing.items()}, REASON)

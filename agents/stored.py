@@ -1,0 +1,104 @@
+"""How far a topic is stored: what this worker wrote, compared with what the database says, and what to do then."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+from faust.types import TP
+
+from signalflow.errors import Retryable
+from signalflow.kafka.records import KafkaRecord
+from signalflow.storage.pool import Pool
+from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, stored_offsets
+from signalflow.streams.batch_loop import Ownership, Rewind
+from signalflow.streams.brokers import Brokers
+
+log = structlog.get_logger()
+
+# Of so many records before a commit, the newest that can be stored tells whether the database has them.
+RECORDS_TO_LOOK_AT = 100
+REASON = "database_behind"
+
+IsStored = Callable[[Pool, Sequence[KafkaRecord]], Awaitable[bool]]
+"""Whether the newest of these records that can be stored is in the database."""
+
+
+class StoredTopic:
+    """What this worker has stored of one topic, and whether the database still has it."""
+
+    def __init__(self, pool: Pool, brokers: Brokers, topic: str, is_stored: IsStored) -> None:
+        self._pool, self._brokers, self._is_stored = pool, brokers, is_stored
+        self.topic = topic
+        # Of the current generation, by partition: the start offset that counted, and the offset that is stored next.
+        self._generation = -1
+        self._starts: dict[int, int] = {}
+        self._expected: dict[int, int] = {}
+
+    @asynccontextmanager
+    async def progress(self, owned: Ownership, partitions: Iterable[int]) -> AsyncIterator[Progress | None]:
+        """What the database must have stored before these partitions are written; None without brokers, in tests.
+
+        What the block stores is remembered. When the database is behind, the block ends with Rewind, or with Retryable
+        after its positions were set to what is true.
+        """
+        topic_id = owned.topic_id(self.topic)
+        if topic_id is None:
+            yield None
+            return
+        if owned.generation != self._generation:
+            self._generation = owned.generation
+            self.forget(list(self._starts))
+        for partition in partitions:
+            start = owned.start_offset(TP(self.topic, partition))
+            if self._starts.get(partition) != start:
+                self._starts[partition] = self._expected[partition] = start
+        progress = Progress(topic_id, self._expected)
+        try:
+            yield progress
+        except StoredBehind as error:
+            missing = await self.missing(progress)
+            if missing:
+                self.forget(missing)
+                raise Rewind(missing, REASON) from error
+            raise Retryable(f"{error}: its positions were set anew") from error
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Forget what was stored of partitions that are read again."""
+        for partition in partitions:
+            self._starts.pop(partition, None)
+            self._expected.pop(partition, None)
+
+    async def missing(self, progress: Progress) -> Mapping[int, int]:
+        """By partition, the first record that the log has and the database lacks. Raises Retryable.
+
+        What neither has any more counts as stored from now on.
+        """
+        stored = await stored_offsets(self._pool, progress.topic_id)
+        found: dict[int, int] = {}
+        for partition, expected in list(progress.expected.items()):
+            tp = TP(self.topic, partition)
+            begin = stored.get(partition)
+            if begin is None:
+                begin = expected if await self._has_what_was_stored(tp, expected) else 0
+            elif begin >= expected:
+                continue
+            first = await self._brokers.first_record(tp, begin, expected)
+            if first is not None:
+                found[partition] = first
+            below = expected if first is None else first
+            if below > begin:
+                log.error(
+                    "records_of_the_database_are_gone", topic=tp.topic, partition=partition, first=begin, end=below
+                )
+            if below > stored.get(partition, -1):
+                await count_as_stored(self._pool, progress.topic_id, partition, below)
+        return found
+
+    async def _has_what_was_stored(self, tp: TP, expected: int) -> bool:
+        """Whether the database has the last record that was stored, although it has no position of the partition.
+
+        It has when its schema had no positions until now. A database that is new, or that was restored from a copy
+        without positions, lacks it.
+        """
+        records = await self._brokers.records_below(tp, expected, RECORDS_TO_LOOK_AT)
+        return bool(records) and await self._is_stored(self._pool, records)

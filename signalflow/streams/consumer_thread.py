@@ -1,0 +1,125 @@
+"""The thread in which Faust's consumer talks to the brokers, with what Faust's own thread does not ask them."""
+
+import asyncio
+import math
+import time
+from collections.abc import Collection, Mapping
+from itertools import count
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from signalflow.clock import steady
+from signalflow.domain.backoff import WHILE_AWAY
+from signalflow.domain.positions import Found, Position
+from signalflow.kafka.every_offset import ISOLATION, deliver_every_offset
+from signalflow.kafka.stopping import stop_consumer
+
+log = structlog.get_logger()
+
+# How long a broker holds a fetch that finds nothing. Other requests on the connection wait behind it, and a rebalance
+# sends several requests for offsets, one after the other. Faust's own value is 1.5 s.
+FETCH_WAIT_MS = 250
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    # When the last heartbeat that the group's coordinator answered was sent, by `clock.steady`.
+    heartbeat_at = -math.inf
+
+    async def on_start(self) -> None:
+        """Wait for brokers that went away after the topics were created. Faust would end the worker instead."""
+        for failures in count(1):
+            try:
+                await super().on_start()
+                self._note_heartbeats()
+                return
+            except KafkaError as error:
+                if self.app.should_stop:
+                    raise
+                wait = WHILE_AWAY.after(failures)
+                log.warning("kafka_away_at_start", error=str(error), retry_in=wait)
+                await stop_consumer(self._consumer)
+                await asyncio.sleep(wait)
+
+    def _note_heartbeats(self) -> None:
+        """Note when each heartbeat that succeeds was sent. aiokafka keeps that to itself."""
+        coordinator = self._consumer._coordinator
+        if coordinator is None:
+            return
+        send = coordinator._do_heartbeat
+
+        async def do_heartbeat() -> bool:
+            sent_at = steady()
+            is_member = bool(await send())
+            if is_member:
+                self.heartbeat_at = sent_at
+            return is_member
+
+        coordinator._do_heartbeat = do_heartbeat
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether aiokafka's fetch loop has ended: an error that it does not expect ends it silently."""
+        fetcher = self._consumer and self._consumer._fetcher
+        return bool(fetcher and fetcher._fetch_task.done())
+
+    async def rejoin(self) -> None:
+        """Join the group again, as if its members had changed."""
+        self._ensure_consumer()._coordinator.request_rejoin()
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        deliver_every_offset()
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._isolation_level = ISOLATION
+        return consumer
+
+    async def committed_positions(self, partitions: Collection[TP]) -> dict[TP, Position]:
+        """What the group committed in these partitions; a partition without a commit is left out."""
+        return await self.call_thread(self._committed_positions, partitions)  # type: ignore[no-any-return]
+
+    async def _committed_positions(self, partitions: Collection[TP]) -> dict[TP, Position]:
+        coordinator = self._ensure_consumer()._coordinator
+        found = await coordinator.fetch_committed_offsets([TopicPartition(*tp) for tp in partitions])
+        return {TP(*tp): Position.of_commit(commit.offset, commit.metadata) for tp, commit in found.items()}
+
+    async def first_at(self, timestamps: Mapping[TP, int]) -> dict[TP, Found | None]:
+        """By partition, the first record whose timestamp is this one or later."""
+        return await self.call_thread(self._first_at, timestamps)  # type: ignore[no-any-return]
+
+    async def _first_at(self, timestamps: Mapping[TP, int]) -> dict[TP, Found | None]:
+        if not timestamps:
+            return {}
+        asked = {TopicPartition(*tp): timestamp for tp, timestamp in timestamps.items()}
+        found = await self._ensure_consumer().offsets_for_times(asked)
+        return {TP(*tp): None if record is None else Found(*record) for tp, record in found.items()}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """As in Faust, but a commit carries the position's metadata."""
+        assigned = self.assignment()
+        commits = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, self.consumer.position_at(tp, offset).metadata())
+            for tp, offset in offsets.items()
+            if tp in assigned
+        }
+        self.tp_last_committed_at.update(dict.fromkeys(offsets, time.monotonic()))
+        try:
+            await self._ensure_consumer().commit(commits)
+        except CommitFailedError as error:
+            if "already rebalanced" in str(error):
+                return False
+            await self._end_after(error)
+        except Exception as error:  # noqa: BLE001 - as in Faust, whatever it is ends the worker
+            await self._end_after(error)
+        else:
+            return True
+        return False
+
+    async def _end_after(self, error: Exception) -> None:
+        log.error("commit_failed_for_good", error=f"{type(error).__name__}: {error}")
+        await self.crash(error)

@@ -1,0 +1,212 @@
+"""A database that went back to an earlier copy of itself gets what it lacks from the topics, by itself."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from pydantic import SecretStr
+
+from signalflow.errors import Fatal
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.connection import connection_options
+from signalflow.kafka.topics import TopicNames
+from signalflow.local.ports import free_ports
+from signalflow.local.postgres import EmbeddedPostgres
+from signalflow.settings import Settings
+from signalflow.storage import pool as pools
+from signalflow.storage.migrate import upgrade
+from signalflow.storage.pool import create_pool
+from signalflow.storage.writer import write_batch
+from signalflow.verify.run import verify
+from tests.integration.storage_rows import observation as row
+from tests.integration.test_path_positions import publish, stored, wait_until_committed, wait_until_stored
+from tests.integration.test_storage_errors import stored as can_store
+from tests.integration.workers import WorkerProcess, count, eventually, fetch_all
+from tests.waiting import until
+
+SOON, NEVER = "1", "3600"
+
+
+class Database:
+    """A PostgreSQL that is put back to an earlier copy of its directory."""
+
+    def __init__(self, server: EmbeddedPostgres, copy: Path) -> None:
+        self._server, self._copy = server, copy
+
+    def copy(self) -> None:
+        self._server.stop()
+        _copy(self._server.data_dir, self._copy)
+        self._server.start()
+
+    def put_back(self) -> None:
+        self._server.stop()
+        shutil.rmtree(self._server.data_dir)
+        _copy(self._copy, self._server.data_dir)
+        self._server.start()
+
+
+def _copy(directory: Path, to: Path) -> None:
+    """Copy a directory with its owners: the server may run under another account."""
+    subprocess.run(["cp", "-a", str(directory), str(to)], check=True)
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path / "postgres", free_ports(1)[0])
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def own_settings(settings: Settings, own_postgres: EmbeddedPostgres) -> Settings:
+    await upgrade(own_postgres.url())
+    return settings.model_copy(update={"database_url": SecretStr(own_postgres.url()), "topic_partitions": 2})
+
+
+@pytest.fixture
+async def worker(
+    own_settings: Settings, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[WorkerProcess]:
+    """A ready worker with a database of its own. The parameter: seconds between its comparisons with the database."""
+    await create_topics(own_settings)
+    process = WorkerProcess(
+        own_settings,
+        "w1",
+        tmp_path,
+        SIGNALFLOW_SINK_MAX_SECONDS="0.2",
+        SIGNALFLOW_POSITION_CHECK_SECONDS=getattr(request, "param", SOON),
+    )
+    process.start()
+    try:
+        await process.ready()
+        yield process
+    finally:
+        process.ensure_stopped()
+
+
+async def all_stored(settings: Settings, worker: WorkerProcess, posts: set[str]) -> None:
+    """Wait until these posts are stored and the sink has committed them."""
+    await wait_until_stored(settings, worker, posts)
+    await wait_until_committed(settings, worker, TopicNames.of(settings).posts_enriched, len(posts))
+
+
+async def set_aside(settings: Settings, worker: WorkerProcess, letters: int) -> None:
+    """Publish records that become dead letters, and wait until these are stored."""
+    topic = TopicNames.of(settings).posts_raw
+    async with AIOKafkaProducer(**connection_options(settings)) as producer:
+        for number in range(letters):
+            await producer.send_and_wait(topic, b"not json", key=b"bad%d" % number)
+
+    await eventually(lambda: letters_are_stored(settings, letters), 30, worker.tail)
+
+
+async def letters_are_stored(settings: Settings, letters: int) -> bool:
+    return await count(settings, "dlq_events") == letters
+
+
+async def is_clean(settings: Settings) -> bool:
+    return (await verify(settings, TopicNames.of(settings))).clean
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["under a running worker", "between stop and start"])
+async def test_a_database_that_went_back_gets_what_it_lacks_also_when_no_new_record_comes(
+    own_settings: Settings, own_postgres: EmbeddedPostgres, worker: WorkerProcess, tmp_path: Path, running: bool
+) -> None:
+    database = Database(own_postgres, tmp_path / "copy")
+    kept = await publish(own_settings, "kept", 30)
+    await all_stored(own_settings, worker, kept)
+    await asyncio.to_thread(database.copy)
+    lost = await publish(own_settings, "lost", 50)
+    await set_aside(own_settings, worker, 5)
+    await all_stored(own_settings, worker, kept | lost)
+    if not running:
+        assert worker.stop() == 0
+    await asyncio.to_thread(database.put_back)
+    if running:
+        assert worker.poll() is None, worker.tail()
+    else:
+        assert await stored(own_settings) == kept
+        worker.start()
+        await worker.ready()
+    await wait_until_stored(own_settings, worker, lost)
+    await eventually(lambda: letters_are_stored(own_settings, 5), 30, worker.tail)
+    assert await worker.metric("signalflow_rewinds_total", 'reason="database_behind"') > 0
+    await eventually(lambda: is_clean(own_settings), 30, worker.tail)
+
+
+@pytest.mark.parametrize("worker", [NEVER], indirect=True)
+async def test_a_write_to_a_database_that_went_back_is_refused_until_it_has_what_came_before(
+    own_settings: Settings, own_postgres: EmbeddedPostgres, worker: WorkerProcess, tmp_path: Path
+) -> None:
+    database = Database(own_postgres, tmp_path / "copy")
+    kept = await publish(own_settings, "kept", 30)
+    await all_stored(own_settings, worker, kept)
+    await asyncio.to_thread(database.copy)
+    lost = await publish(own_settings, "lost", 50)
+    await all_stored(own_settings, worker, kept | lost)
+    await asyncio.to_thread(database.put_back)
+    new = await publish(own_settings, "new", 40)
+    await wait_until_stored(own_settings, worker, lost | new)
+    await eventually(lambda: is_clean(own_settings), 30, worker.tail)
+
+
+@pytest.mark.parametrize("database", ["new and empty", "of a version without positions"])
+async def test_without_positions_the_content_tells_whether_a_database_is_the_one_that_was_written(
+    own_settings: Settings, worker: WorkerProcess, database: str
+) -> None:
+    posts = await publish(own_settings, "a", 60)
+    await all_stored(own_settings, worker, posts)
+    assert worker.stop() == 0
+    await fetch_all(own_settings, "DELETE FROM stored_positions")
+    if database == "new and empty":
+        await fetch_all(own_settings, "TRUNCATE posts, post_metrics_history, post_nlp_features, rollup_touched")
+    worker.start()
+    await worker.ready()
+    new = await publish(own_settings, "b", 20)
+    await wait_until_stored(own_settings, worker, posts | new)
+    rewinds = await worker.metric("signalflow_rewinds_total", 'reason="database_behind"')
+    assert (rewinds > 0) is (database == "new and empty")
+    ends = await fetch_all(own_settings, "SELECT sum(next_offset) FROM stored_positions")
+    assert ends[0][0] >= 80
+
+
+async def test_rows_that_count_as_stored_survive_a_crash_of_a_server_that_commits_asynchronously(
+    tmp_path: Path,
+) -> None:
+    options = {"synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "0"}
+    server = EmbeddedPostgres(tmp_path / "postgres", free_ports(1)[0], options)
+    await asyncio.to_thread(server.start)
+    try:
+        await upgrade(server.url())
+        pool = await create_pool(Settings(database_url=SecretStr(server.url())), application_name="test")
+        for number in range(40):
+            await write_batch(pool, [row(f"a{number}", 0)])
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGQUIT)
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.start)
+        await until(lambda: can_store(pool, [row("b", 0)]))
+        async with pool.acquire() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM posts WHERE id <> 'b'") == 40
+        pool.terminate()
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_sessions_whose_commits_would_not_wait_are_refused(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a pooler that does not pass the setting on."""
+    asked = pools.session_settings
+    monkeypatch.setattr(pools, "session_settings", lambda *given: asked(*given) | {"synchronous_commit": "off"})
+    pool = await create_pool(Settings(database_url=SecretStr(database_url)), application_name="test")
+    with pytest.raises(Fatal, match="synchronous_commit=off"):
+        await write_batch(pool, [row("a", 0)])
+    pool.terminate()

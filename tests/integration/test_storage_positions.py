@@ -1,0 +1,90 @@
+"""How far a topic is stored moves with the rows, and refuses to pass over what the database lacks."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from signalflow.storage.pool import Pool
+from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, stored_offsets
+from signalflow.storage.writer import is_stored, write_batch, write_or_reject
+from tests.integration.storage_rows import column, observation
+
+TOPIC = UUID(int=7)
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Record(NamedTuple):
+    partition: int
+    offset: int
+    timestamp: int
+
+
+def records(first: int, end: int, partition: int = 0, later: int = 0) -> list[Record]:
+    """Records whose times grow by a second an offset; `later`: all of them came so many seconds later."""
+    return [
+        Record(partition, offset, int((BEGIN + timedelta(seconds=offset + later)).timestamp() * 1000))
+        for offset in range(first, end)
+    ]
+
+
+@pytest.fixture
+async def pool(database_pool: Pool) -> Pool:
+    await count_as_stored(database_pool, TOPIC, 0, 10)
+    return database_pool
+
+
+async def store(pool: Pool, expected: int, *ranges: list[Record]) -> None:
+    progress = Progress(TOPIC, {0: expected, 1: 0})
+    for each in ranges:
+        await write_batch(pool, [], progress.advances(each))
+
+
+async def test_a_position_advances_with_the_rows_of_its_transaction(pool: asyncpg.Pool) -> None:
+    progress = Progress(TOPIC, {0: 10})
+    rows, taken = [observation("a"), observation("b")], records(10, 12)
+    assert await write_or_reject(pool, rows, taken, progress) == []
+    assert await stored_offsets(pool, TOPIC) == {0: 12}
+    assert progress.expected == {0: 12}
+
+
+async def test_what_the_database_lacks_is_not_passed_over_and_the_rows_are_not_stored(pool: asyncpg.Pool) -> None:
+    progress = Progress(TOPIC, {0: 20})
+    with pytest.raises(StoredBehind):
+        await write_or_reject(pool, [observation("a")], records(20, 21), progress)
+    assert await column(pool, "posts", "id") == []
+    assert await stored_offsets(pool, TOPIC) == {0: 10}
+
+
+async def test_a_partition_without_a_position_is_not_written(pool: asyncpg.Pool) -> None:
+    with pytest.raises(StoredBehind, match="1"):
+        await store(pool, 10, records(0, 1, partition=1))
+
+
+async def test_a_repetition_does_not_move_a_position_back(pool: asyncpg.Pool) -> None:
+    await store(pool, 10, records(10, 30), records(15, 20))
+    assert await stored_offsets(pool, TOPIC) == {0: 30}
+
+
+async def test_records_that_took_the_place_of_lost_ones_move_it_back(pool: asyncpg.Pool) -> None:
+    await store(pool, 10, records(10, 30))
+    await store(pool, 20, records(20, 25, later=3600))
+    assert await stored_offsets(pool, TOPIC) == {0: 25}
+
+
+async def test_a_poison_row_is_passed_over_by_the_rows_after_it(pool: asyncpg.Pool) -> None:
+    rows = [observation("a"), observation("b", current_comments=-1), observation("c")]
+    progress = Progress(TOPIC, {0: 10})
+    rejected = await write_or_reject(pool, rows, records(10, 13), progress)
+    assert [each.index for each in rejected] == [1]
+    assert await column(pool, "posts", "id") == ["a", "c"]
+    assert await stored_offsets(pool, TOPIC) == {0: 13}
+
+
+async def test_a_row_is_stored_when_history_or_post_hold_it(pool: asyncpg.Pool) -> None:
+    await write_batch(pool, [observation("a", 10)])
+    assert await is_stored(pool, observation("a", 10))
+    assert not await is_stored(pool, observation("a", 20))
+    assert not await is_stored(pool, observation("b", 10))

@@ -1,0 +1,154 @@
+"""What a worker does when the database says something else than the worker remembers."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from faust.types import TP
+
+from agents import stored
+from agents.stored import StoredTopic
+from signalflow.errors import Retryable
+from signalflow.storage.positions import StoredBehind
+from signalflow.streams.batch_loop import Ownership, Rewind
+from tests.unit.streams.fakes import FakeApp, Record
+
+TOPIC_ID = UUID(int=7)
+TP0 = TP("enriched", 0)
+
+
+class Brokers:
+    """A partition that still has the records from `start` on."""
+
+    start = 0
+
+    async def log_start(self, tp: TP) -> int:
+        return self.start
+
+    async def first_record(self, tp: TP, offset: int, below: int) -> int | None:
+        first = max(self.start, offset)
+        return first if first < below else None
+
+    async def records_below(self, tp: TP, offset: int, most: int) -> Sequence[Record]:
+        return [Record(n) for n in range(max(self.start, offset - most), offset)]
+
+
+class Database:
+    """Stored offsets, and whether the rows of the last committed records are there."""
+
+    def __init__(self, **offsets: int) -> None:
+        self.offsets = {int(name[1:]): offset for name, offset in offsets.items()}
+        self.has_rows = False
+
+    async def stored_offsets(self, pool: Any, topic_id: UUID) -> dict[int, int]:
+        return dict(self.offsets)
+
+    async def count_as_stored(self, pool: Any, topic_id: UUID, partition: int, below: int) -> None:
+        self.offsets[partition] = max(below, self.offsets.get(partition, 0))
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Database:
+    database = Database()
+    monkeypatch.setattr(stored, "stored_offsets", database.stored_offsets)
+    monkeypatch.setattr(stored, "count_as_stored", database.count_as_stored)
+    return database
+
+
+@pytest.fixture
+def app() -> FakeApp:
+    app = FakeApp()
+    app.consumer.topic_ids["enriched"] = TOPIC_ID
+    app.consumer.start_offsets[TP0] = 100
+    return app
+
+
+@pytest.fixture
+def brokers() -> Brokers:
+    return Brokers()
+
+
+@pytest.fixture
+def topic(brokers: Brokers, database: Database) -> StoredTopic:
+    async def is_stored(pool: Any, records: Sequence[Any]) -> bool:
+        return database.has_rows
+
+    return StoredTopic(None, brokers, "enriched", is_stored)  # type: ignore[arg-type]
+
+
+async def write(topic: StoredTopic, app: FakeApp, end: int, database: Database, owned: Ownership | None = None) -> None:
+    """Write up to an offset, as the database would take it. `owned`: of a batch that was begun earlier."""
+    async with topic.progress(owned or Ownership(app, app.consumer_generation_id), [0]) as progress:
+        assert progress is not None
+        if database.offsets.get(0, -1) < progress.expected[0]:
+            raise StoredBehind([0])
+        progress.expected[0] = database.offsets[0] = end
+
+
+async def test_the_first_write_needs_what_was_committed_and_the_next_what_was_written(
+    topic: StoredTopic, app: FakeApp, database: Database
+) -> None:
+    database.offsets[0] = 100
+    await write(topic, app, 120, database)
+    database.offsets[0] = 110
+    with pytest.raises(Rewind) as rewind:
+        await write(topic, app, 130, database)
+    assert rewind.value.offsets == {0: 110}
+
+
+async def test_after_a_rewind_the_database_needs_only_what_was_rewound_to(
+    topic: StoredTopic, app: FakeApp, database: Database
+) -> None:
+    database.offsets[0] = 0
+    with pytest.raises(Rewind):
+        await write(topic, app, 120, database)
+    app.consumer.start_offsets[TP0] = 0
+    await write(topic, app, 50, database)
+    assert database.offsets == {0: 50}
+
+
+async def test_a_batch_from_before_a_rewind_cannot_pass_over_what_is_read_again(
+    topic: StoredTopic, app: FakeApp, database: Database
+) -> None:
+    database.offsets[0] = 40
+    begun = Ownership(app, app.consumer_generation_id)
+    app.consumer.start_offsets[TP0] = 40
+    with pytest.raises(Rewind):
+        await write(topic, app, 120, database, begun)
+    assert database.offsets == {0: 40}
+
+
+async def test_what_neither_log_nor_database_has_is_passed_over_once(
+    topic: StoredTopic, app: FakeApp, brokers: Brokers, database: Database
+) -> None:
+    database.offsets[0], brokers.start = 40, 100
+    with pytest.raises(Retryable):
+        await write(topic, app, 120, database)
+    await write(topic, app, 120, database)
+    database.offsets[0], brokers.start = 40, 60
+    with pytest.raises(Rewind) as rewind:
+        await write(topic, app, 130, database)
+    assert rewind.value.offsets == {0: 60}
+    assert database.offsets == {0: 60}
+
+
+@pytest.mark.parametrize(("has_rows", "rewound"), [(True, False), (False, True)])
+async def test_without_a_position_the_rows_tell_where_the_database_is(
+    topic: StoredTopic, app: FakeApp, database: Database, has_rows: bool, rewound: bool
+) -> None:
+    database.has_rows = has_rows
+    with pytest.raises(Rewind if rewound else Retryable):
+        await write(topic, app, 120, database)
+    assert database.offsets == {0: 0 if rewound else 100}
+
+
+async def test_another_generation_needs_what_its_assignment_began_with(
+    topic: StoredTopic, app: FakeApp, database: Database
+) -> None:
+    database.offsets[0] = 100
+    await write(topic, app, 120, database)
+    app.consumer_generation_id += 1
+    database.offsets[0] = 110
+    await write(topic, app, 130, database)
+    assert database.offsets == {0: 130}
