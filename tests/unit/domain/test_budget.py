@@ -262,7 +262,7 @@ def test_used_counts_against_a_thousand_and_never_below_nothing() -> None:
         budget.start(0.0)
         budget.succeeded(0.0, RateLimit(used=used, reset=600))
         assert budget.spacing(0.0) == pytest.approx(spacing)
-    assert budget.wait(0.0) == 600.0, "a used-up window blocks until its end"
+    assert budget.blocked_until == 600.0, "a used-up window blocks until its end"
 
 
 def test_what_is_said_to_remain_counts_more_than_what_is_said_to_be_used() -> None:

@@ -1,12 +1,27 @@
-"""A new kind of request is one more class: planner and poller use only the methods of `Fetch`."""
+"""The kinds of requests. A new kind is one more class: planner and poller use only the methods of `Fetch`."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from signalflow.domain.fetches import Fetch, Findings, ListingRequest, PostsRequest, Request
-from signalflow.domain.known import Seen
+import pytest
+
+from signalflow.domain.fetches import (
+    Fetch,
+    Findings,
+    GapFetch,
+    ListingFetch,
+    ListingRequest,
+    PostsRequest,
+    RefreshFetch,
+    Request,
+)
+from signalflow.domain.gaps import OpenGaps
+from signalflow.domain.known import HORIZON, Seen, first_seen
+from signalflow.domain.overlap import Anchor
 from signalflow.domain.planner import Planner
+from signalflow.domain.refresh import RefreshQueue
+from signalflow.domain.watchlist import Watchlist
 from tests.unit.domain.listing_world import START, fast
 
 
@@ -63,3 +78,183 @@ def test_a_hot_listing_needs_nothing_of_the_planner() -> None:
     assert judged(START) == []
     item = item._replace(score=500)
     assert judged(START + 60) == ["hot"]
+
+
+# --- listings
+
+
+def listing(*names: str, page_before: Sequence[Seen] = ()) -> ListingFetch:
+    """A fetch of a group's newest page. `page_before` was answered 30 s before START."""
+    watch = Watchlist(20)
+    watch.configure(fast(*(names or ("a",))), START)
+    (group,) = watch.groups
+    if page_before:
+        group.anchors = (Anchor.of_page(page_before, START - 30),)
+    return ListingFetch(group, watch, OpenGaps({}.get))
+
+
+def page(*ids: str) -> list[Seen]:
+    return [Seen(id_, "a", START - 60, 1, 0, None, 1) for id_ in ids]
+
+
+def confirm(fetch: Fetch, items: Sequence[Seen], *, after: str | None = None, is_complete: bool = True) -> bool:
+    """Judge an answer at START and record that its posts were published a second later."""
+    findings = Findings(fetch, items, after, START)
+    findings.is_proven = fetch.check_overlap(items, is_whole=after is None, now=START)
+    return fetch.confirm(findings, new=len(items), is_complete=is_complete, now=START + 1)
+
+
+KNOWN = page("k1", "k2", "k3")
+
+
+def test_a_page_that_overlaps_is_the_anchor_of_the_next_one() -> None:
+    fetch = listing(page_before=KNOWN)
+    shown = [*page("n1"), *KNOWN]
+    assert confirm(fetch, shown, after="t3_k3")
+    assert fetch.group.anchors == (Anchor.of_page(shown, START),)
+    assert (len(fetch.gaps), fetch.group.is_answered) == (0, True)
+
+
+def test_a_page_without_overlap_opens_a_gap_that_begins_below_it() -> None:
+    fetch = listing("a", "b", page_before=KNOWN)
+    before = fetch.group.anchors
+    assert confirm(fetch, page("n1", "n2"), after="t3_n2")
+    fetch.gaps.recorded(1)
+    gap = fetch.gaps.next(START)
+    assert gap is not None
+    assert (gap.subreddits, gap.anchors, gap.after, gap.opened_at) == (("a", "b"), before, "t3_n2", START)
+    assert (fetch.group.gap, fetch.group.anchors) == (None, (Anchor.of_page(page("n1", "n2"), START),))
+
+
+def test_a_page_that_was_not_published_in_full_is_no_anchor_and_its_gap_waits_for_the_next() -> None:
+    fetch = listing(page_before=KNOWN)
+    before = fetch.group.anchors
+    assert not confirm(fetch, page("n1", "n2"), after="t3_n2", is_complete=False)
+    gap = fetch.group.gap
+    assert gap is not None
+    fetch.gaps.recorded(1)
+    assert (fetch.gaps.next(START), fetch.group.anchors, fetch.group.is_answered) == (None, before, False)
+    assert confirm(fetch, page("m1", "n1", "n2"), after="t3_n2")
+    assert (fetch.gaps.next(START), gap.after, len(fetch.gaps)) == (gap, "t3_n2", 1), "still the same gap"
+
+
+def test_a_gap_is_closed_when_the_next_page_proves_that_nothing_is_missing() -> None:
+    fetch = listing(page_before=KNOWN)
+    confirm(fetch, page("n1"), is_complete=False)
+    assert confirm(fetch, [*page("n1"), *KNOWN])
+    changes = []
+    while change := fetch.gaps.change:
+        changes.append((change.kind, change.outcome))
+        fetch.gaps.recorded(1)
+    assert (changes, fetch.group.gap) == ([("open", None), ("close", "proven")], None)
+
+
+def test_an_empty_page_replaces_no_anchor_and_a_new_listing_gets_its_first_one() -> None:
+    fetch = listing(page_before=KNOWN)
+    before = fetch.group.anchors
+    assert not confirm(fetch, [])
+    assert (fetch.group.anchors, len(fetch.gaps), fetch.group.is_answered) == (before, 0, True)
+    fresh = listing()
+    assert not confirm(fresh, [])
+    assert fresh.group.anchors == (Anchor(frozenset(), START - 120),)
+
+
+def test_the_gap_of_a_group_that_was_dissolved_while_its_page_was_in_flight_is_handed_on() -> None:
+    fetch = listing(page_before=KNOWN)
+    watch = fetch.watchlist
+    watch.configure(fast("a", "b"), START)
+    confirm(fetch, page("n1"), after="t3_n1")
+    assert [gap.subreddits for gap in watch.detached_gaps] == [("a",)]
+    assert fetch.group.gap is None
+    (present,) = watch.groups
+    present.gap = fetch.gaps.open(present.names, (), START, has_upper_end=False)
+    confirm(ListingFetch(present, watch, fetch.gaps), page("n1"), is_complete=False)
+    assert len(watch.detached_gaps) == 1
+
+
+def test_new_posts_and_overflows_count_for_the_rate_of_the_group() -> None:
+    fetch = listing(page_before=KNOWN)
+    fetch.group.count(0, START - 99, overflowed=False)
+    confirm(fetch, page(*(f"n{number}" for number in range(50))), after="t3_n49")
+    assert fetch.group.rate == 0.5
+
+
+def test_a_failed_listing_is_repeated_and_a_refused_group_is_halved() -> None:
+    fetch = listing("a", "b")
+    fetch.failed(START)
+    assert (fetch.group.failures, fetch.group.due) == (1, START + fetch.group.interval)
+    fetch.refused(START)
+    assert [group.names for group in fetch.watchlist.groups] == [("a",), ("b",)]
+    assert [group.due for group in fetch.watchlist.groups] == [START, START]
+
+
+@pytest.mark.parametrize(("since", "expected"), [(START - 60, START - HORIZON), (START - 9e5, START - 9e5)])
+def test_posts_are_new_for_48_hours_or_since_an_older_anchor(since: float, expected: float) -> None:
+    fetch = listing()
+    assert fetch.new_since(START) == START - HORIZON
+    fetch.group.anchors = (Anchor(frozenset(), since), Anchor(frozenset(), START))
+    assert fetch.new_since(START) == expected
+    gap = fetch.gaps.open(("a",), fetch.group.anchors, START, has_upper_end=True)
+    assert GapFetch(gap, fetch.gaps).new_since(START) == expected
+
+
+# --- gaps
+
+
+def open_gap() -> GapFetch:
+    gaps = OpenGaps({}.get)
+    gap = gaps.open(("a",), (Anchor.of_page(KNOWN, START - 30),), START, has_upper_end=True)
+    gaps.recorded(1)
+    return GapFetch(gap, gaps)
+
+
+def test_a_page_of_a_gap_is_followed_by_the_next_and_ends_no_listing() -> None:
+    fetch = open_gap()
+    assert not confirm(fetch, page("n1"), after="t3_n1")
+    assert (fetch.gap.after, fetch.gap.pages, fetch.gap.not_before) == ("t3_n1", 1, START + 1)
+
+
+def test_a_page_of_a_gap_that_failed_or_was_not_published_in_full_is_requested_again_later() -> None:
+    fetch = open_gap()
+    assert not confirm(fetch, page("n1"), after="t3_n1", is_complete=False)
+    assert (fetch.gap.pages, fetch.gap.after, fetch.gap.not_before) == (0, None, START + 6)
+    fetch.failed(START + 10)
+    assert fetch.gap.not_before == START + 15
+    fetch.refused(START + 20)
+    assert fetch.gap.not_before == START + 3620
+
+
+# --- refreshes
+
+
+def refresh(*ids: str) -> RefreshFetch:
+    posts = {id_: first_seen(Seen(id_, "a", START - 1800, 1, 0), START - 300) for id_ in ("p1", "p2")}
+    return RefreshFetch(ids, posts, RefreshQueue(6000))
+
+
+def test_a_refresh_counts_for_every_post_and_one_that_reddit_leaves_out_waits_for_its_next_checkpoint() -> None:
+    fetch = refresh("p1", "p2", "forgotten")
+    shown, left_out = fetch.posts["p1"], fetch.posts["p2"]
+    assert not confirm(fetch, [Seen("p1", "a", START - 1800, 1, 0)])
+    assert (shown.refreshes, left_out.refreshes) == (1, 1)
+    assert (shown.seen_at, shown.checkpoint) == (START - 300, START)
+    assert (left_out.seen_at, left_out.checkpoint) == (START + 1, START + 5400)
+    assert fetch.queue.take(dict(fetch.posts), START + 1, lambda known: True) == ["p1"]
+    assert left_out.due > START + 1
+
+
+def test_the_posts_of_a_failed_refresh_wait_again() -> None:
+    fetch = refresh("p1", "p2", "forgotten")
+    fetch.failed(START)
+    assert fetch.queue.take(dict(fetch.posts), START, lambda known: True) == ["p1", "p2"]
+    assert [known.refreshes for known in fetch.posts.values()] == [0, 0]
+
+
+def test_a_refresh_discovers_no_post() -> None:
+    assert refresh("p1").new_since(START) == math.inf
+
+
+def test_a_kind_of_request_that_reddit_refuses_is_repeated_as_after_a_failure() -> None:
+    fetch = refresh("p1")
+    fetch.refused(START)
+    assert fetch.queue.take(dict(fetch.posts), START, lambda known: True) == ["p1"]

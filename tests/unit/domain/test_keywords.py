@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import runpy
 import time
 from importlib.resources import files
@@ -12,8 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signalflow.domain import keywords as module
 from signalflow.domain.features import text_features
-from signalflow.domain.keywords import LONGEST_PHRASE, MOST_KEYWORDS, Frequencies, frozen_frequencies, keywords, terms
+from signalflow.domain.keywords import (
+    LONGEST_PHRASE,
+    MOST_KEYWORDS,
+    Frequencies,
+    frozen_frequencies,
+    keywords,
+    parse_frequencies,
+    terms,
+)
 
 ORIGIN = "titles of umbrae/reddit-top-2.5-million, January to August 2013, ODC PDDL 1.0; counts only"
 SHIPPED = files("signalflow.domain").joinpath("document_frequencies.tsv.gz")
@@ -123,3 +133,110 @@ def test_features_are_those_of_sentiment_and_keywords() -> None:
     assert features.keywords[0] == "kubernetes 1.31"
     assert features.topic_cluster is None
     assert text_features("Kubernetes 1.31 is GREAT!") is features
+
+
+# --- the rules, with frequencies of the tests' own
+
+# Each of the words that are not listed counts as one title of 10,000.
+COUNTS = {"game": 900, "budget": 80, "amber": 20, "cooks": 19, "owl": 4, "7": 300, "1.31": 2, "x": 50, "new-ish": 150}
+FREQUENCIES = Frequencies(10_000, COUNTS)
+WORDS = [*COUNTS, "zebra", "c++", "b52"]
+# What may stand between two words, and whether a phrase may go across it. A stop word has no weight, and no capital.
+BETWEEN = {" ": True, ", ": False, " (": False, " the ": False}
+
+
+def best_phrases(words: list[tuple[str, bool, str]]) -> list[str]:
+    """By the description alone: every phrase of up to three neighbours, the heaviest first, none across another.
+
+    Each word has its text, whether it begins with a capital, and what separates it from the next one.
+    """
+    capitals = sum(is_capital and text[0].isalpha() for text, is_capital, _ in words)
+    small = len(words) - capitals + sum(between == " the " for _, _, between in words[:-1])
+    weights = []
+    for index, (text, is_capital, _) in enumerate(words):
+        has_digit = any(character.isdigit() for character in text)
+        is_name = is_capital and text[0].isalpha() and index > 0 and capitals <= small
+        rarity = math.log(10_000 / COUNTS.get(text, 1))
+        weights.append(rarity * (1.25 if has_digit or is_name else 1) + math.log(0.01))
+    # A number is no keyword by itself, nor is a single letter.
+    tells = [len(text) > 1 and not text.replace(".", "").isdigit() for text, _, _ in words]
+    phrases = [
+        (-sum(weights[start:end]), start, end)
+        for start in range(len(words))
+        for end in range(start + 1, min(start + 3, len(words)) + 1)
+        if all(BETWEEN[between] for _, _, between in words[start : end - 1]) and (tells[start] or tells[end - 1])
+    ]
+    chosen: list[str] = []
+    taken: set[int] = set()
+    for weight, start, end in sorted(phrases):
+        if weight >= 0 and chosen:
+            break
+        phrase = " ".join(text for text, _, _ in words[start:end])
+        if taken.isdisjoint(range(start, end)) and phrase not in chosen and len(chosen) < 5:
+            chosen.append(phrase)
+            taken.update(range(start, end))
+    return chosen
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.sampled_from(WORDS), st.booleans(), st.sampled_from(sorted(BETWEEN))), max_size=14))
+def test_keywords_are_the_heaviest_phrases_that_do_not_overlap(words: list[tuple[str, bool, str]]) -> None:
+    title = "".join(
+        (text.capitalize() if is_capital else text) + (between if index < len(words) - 1 else "")
+        for index, (text, is_capital, between) in enumerate(words)
+    )
+    assert keywords(title, FREQUENCIES) == best_phrases(words)
+
+
+def test_a_common_word_is_no_keyword_beside_a_better_one() -> None:
+    """`new-ish` is in 1.5 of 100 titles."""
+    assert keywords("owl, new-ish", FREQUENCIES) == ["owl"]
+    assert keywords("new-ish", FREQUENCIES) == ["new-ish"]
+
+
+@pytest.mark.parametrize(("length", "is_word"), [(40, True), (41, False)])
+def test_a_word_of_more_than_40_characters_is_left_out(length: int, is_word: bool) -> None:
+    word = "q" * length
+    assert keywords(f"an {word}", FREQUENCIES) == list(terms(word)) == ([word] if is_word else [])
+
+
+def test_a_curly_apostrophe_is_an_apostrophe() -> None:
+    assert list(terms("Hollande’s plan isn’t an O’Neill")) == ["hollande", "plan", "o'neill"]
+    assert keywords("it isn’t", FREQUENCIES) == []
+
+
+def test_words_after_the_eightieth_do_not_count() -> None:
+    assert keywords("x " * 79 + "zebra", FREQUENCIES)[0] == "x x zebra"
+    assert keywords("x " * 80 + "zebra", FREQUENCIES) == []
+
+
+@pytest.mark.parametrize("title", ["the 'owl' zebra", "the owl! zebra", "the (owl) zebra", "the owl... zebra"])
+def test_punctuation_on_either_side_of_a_word_ends_a_phrase(title: str) -> None:
+    assert set(keywords(title, FREQUENCIES)) == {"owl", "zebra"}
+
+
+def test_several_words_between_two_spaces_all_count_in_what_most_words_begin_with() -> None:
+    frequencies = Frequencies(10_000, {"amber": 20, "cooks": 19})
+    assert keywords("so Amber/Amber/Amber, cooks, cooks, a", frequencies) == ["amber", "cooks"]
+    assert keywords("so Amber/Amber/Amber, cooks, a", frequencies) == ["amber", "cooks"]
+    assert keywords("so Amber/Amber/Amber/Amber, cooks, a", frequencies) == ["cooks", "amber"]
+    assert keywords("so cooks/cooks/cooks/a, Amber Amber Amber", frequencies)[0].startswith("amber")
+
+
+def test_a_file_of_frequencies_has_remarks_a_number_of_titles_and_counts() -> None:
+    text = "# titles: of somewhere\n#documents: 42\nowl\t3\n# done\nc#\t7\n"
+    assert parse_frequencies(text) == Frequencies(42, {"owl": 3, "c#": 7})
+
+
+def test_the_cache_of_words_is_bounded_and_keeps_what_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_RECENT_TOKENS", 3)
+    tokens = module._Tokens(FREQUENCIES)
+    first = [tokens[word] for word in ("a1", "a2", "a3")]
+    assert len(tokens) == 3
+    tokens["a4"]
+    assert len(tokens) == 1
+    assert tokens["a2"] is first[1], "it was found in the older half"
+    assert set(tokens) == {"a4", "a2"}
+    assert tokens["q" * 41] is not tokens["q" * 41]
+    assert tokens["q" * 40] is tokens["q" * 40]
+    assert len(tokens) == 3

@@ -140,6 +140,13 @@ def test_a_group_is_polled_before_55_posts_are_expected_and_within_its_shortest_
     group.rate = 500.0
     watch.succeeded(group, NOW)
     assert group.interval == 1.0
+    watch = watchlist(Subreddit("s", 600, "slow"), per_minute=1)
+    (group,) = watch.groups
+    assert group.interval == 360
+    group.rate = 0.5
+    watch.succeeded(group, NOW)
+    # 0.5 + 2 * sqrt(0.5 / 200) = 0.6 a second
+    assert group.interval == pytest.approx(55 / 0.6)
 
 
 # --- which group comes next
