@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.web.live.fanouts import fanout, frames_of, posts, ready, take
-from tests.unit.web.live.records import record
+from tests.unit.web.live.records import EPOCH, record
 from web.live import fanout as module
 from web.live.clients import Client, Limits
 from web.live.fanout import MOST_HEARTBEATS_A_TICK, MOST_POSTS_A_FRAME, Fanout
@@ -311,3 +311,41 @@ def test_a_reset_tells_its_reason_and_where_the_stream_goes_on() -> None:
     state.tick(1.0)
     told = json.loads(state.reset(ready(state), "expired").text)
     assert (told["type"], told["reason"], decode_token(told["id"]).offsets) == ("reset", "expired", (1,))
+
+
+def test_a_missed_record_is_stale_by_what_the_process_knows_or_by_what_the_client_was_offered() -> None:
+    for since, newer_seconds, offered in ((1, None, []), (0, 9, [0])):
+        state = fanout(tail=1)
+        log = [record(0, 0, "a", 5), record(0, 1, "a", 3)]
+        take(state, *log, record(0, 2, "x"))
+        if newer_seconds is not None:
+            # The process remembers only the newest record, which comes after the redelivered one.
+            take(state, record(0, 3, "a", newer_seconds))
+        take(state, record(0, 4, "y"), record(0, 5, "z"))
+        state.tick(1.0)
+        client = ready(state, since=[since])
+        state.offer_missed(client, log[since:], [2])
+        assert [each.offset for each in client.backlog.drain()] == offered
+
+
+def test_what_was_replaced_before_a_client_had_resumed_stays_counted() -> None:
+    state = fanout(tail=1)
+    take(state, record(0, 0, "a"), record(0, 1, "b"))
+    state.tick(1.0)
+    client = resuming(state)
+    take(state, record(0, 2, "c", 1), record(0, 3, "c", 2))
+    state.tick(2.0)
+    state.change(client, Filter(min_score=1))
+    take(state, record(0, 4, "c", 3))
+    state.tick(3.0)
+    assert counters(state, client) == (0, 0, 2), "one within a tick, one while it waited"
+    state.finish_resuming(client)
+    assert counters(state, client) == (0, 0, 2)
+
+
+def test_a_heartbeat_tells_since_when_kafka_is_away() -> None:
+    state = fanout()
+    client = ready(state)
+    assert beat(state, client)["stale_since"] is None
+    state.stale_since = EPOCH
+    assert beat(state, client)["stale_since"] == "2026-01-01T00:00:00Z"
