@@ -140,7 +140,7 @@ def test_features_are_those_of_sentiment_and_keywords() -> None:
 # Each of the words that are not listed counts as one title of 10,000.
 COUNTS = {"game": 900, "budget": 80, "amber": 20, "cooks": 19, "owl": 4, "7": 300, "1.31": 2, "x": 50, "new-ish": 150}
 FREQUENCIES = Frequencies(10_000, COUNTS)
-WORDS = [*COUNTS, "zebra", "c++", "b52"]
+WORDS = [*COUNTS, "zebra", "c++", "b52", "ox"]
 # What may stand between two words, and whether a phrase may go across it. A stop word has no weight, and no capital.
 BETWEEN = {" ": True, ", ": False, " (": False, " the ": False}
 
@@ -198,6 +198,12 @@ def test_a_common_word_is_no_keyword_beside_a_better_one() -> None:
 def test_a_word_of_more_than_40_characters_is_left_out(length: int, is_word: bool) -> None:
     word = "q" * length
     assert keywords(f"an {word}", FREQUENCIES) == list(terms(word)) == ([word] if is_word else [])
+
+
+@pytest.mark.parametrize("title", ["the q", "the 7", "the 1.31", "the q 7"])
+def test_a_single_letter_and_a_number_are_no_keywords_by_themselves(title: str) -> None:
+    assert keywords(title, FREQUENCIES) == []
+    assert keywords(f"{title}, an ox", FREQUENCIES) == ["ox"]
 
 
 def test_a_curly_apostrophe_is_an_apostrophe() -> None:
