@@ -250,8 +250,16 @@ def test_the_posts_of_a_failed_refresh_wait_again() -> None:
     assert [known.refreshes for known in fetch.posts.values()] == [0, 0]
 
 
-def test_a_refresh_discovers_no_post() -> None:
+def test_every_refresh_of_a_post_counts() -> None:
+    fetch = refresh("p1")
+    for _ in range(2):
+        confirm(fetch, [])
+    assert fetch.posts["p1"].refreshes == 2
+
+
+def test_a_refresh_discovers_no_post_and_opens_no_gap() -> None:
     assert refresh("p1").new_since(START) == math.inf
+    assert refresh("p1").check_overlap([], is_whole=False, now=START)
 
 
 def test_a_kind_of_request_that_reddit_refuses_is_repeated_as_after_a_failure() -> None:
