@@ -91,6 +91,7 @@ async def test_a_letter_that_the_brokers_refuse_is_cut_and_the_others_are_sent_w
     large = dead_letters.letter(Record(2, value=b"v" * 400_000), Invalid("bad"), "validate")
     await dead_letters.send([*letters(dead_letters, 0), large, *letters(dead_letters, 4)])
     assert sum(records for _, _, records in brokers.confirmed) == 3
+    assert {topic for topic, _, _ in brokers.confirmed} == {dead_letters.topic}
     brokers.most_bytes = -1
     with pytest.raises(Fatal, match="takes no dead letter"):
         await dead_letters.send(letters(dead_letters, 6))

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 from faust.types import TP
+from structlog.testing import capture_logs
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.records import EmptyOffset
-from signalflow.streams.batch_loop import Batch, Gathering, Ownership, Rewind, run_batch_loop
+from signalflow.metrics import REGISTRY
+from signalflow.streams.batch_loop import COMMIT_BACKOFF, Batch, Gathering, Ownership, Rewind, run_batch_loop
 from tests.unit.streams.fakes import FakeApp, FakeStream
 from tests.waiting import until
 
@@ -337,3 +339,76 @@ async def test_a_partition_of_a_batch_that_held_no_record_is_read_again_too() ->
     async with running(app, stream, handler):
         await until(lambda: bool(app.consumer.rewound))
     assert app.consumer.rewound == [({TP("raw", 0): 2, TP("raw", 1): 7}, "test")]
+
+
+def counted(metric: str) -> float:
+    return REGISTRY.get_sample_value(f"signalflow_{metric}", {"agent": "test"}) or 0.0
+
+
+def test_a_batch_keeps_the_partitions_apart_and_each_in_order() -> None:
+    stream = FakeStream(FakeApp())
+    events = [stream.push(0, 1), stream.push(7, 7, partition=3), stream.push(2, 2)]
+    batch = Batch(events)
+    assert {p: [record.offset for record in records] for p, records in batch.partitions.items()} == {
+        0: [0, 1, 2],
+        3: [7],
+    }
+    assert (len(batch), batch.topic, batch.generation, batch.events) == (4, "raw", 1, events)
+    assert (len(Batch(events[:1])), Batch(events[:1]).topic, Batch(events[:1]).generation) == (2, "raw", 1)
+
+
+@pytest.mark.parametrize(
+    ("stops", "flows", "draining"),
+    [(False, True, False), (True, True, True), (False, False, True), (True, False, True)],
+)
+def test_a_stop_and_a_rebalance_both_wait_for_the_batch(stops: bool, flows: bool, draining: bool) -> None:
+    app = FakeApp()
+    app.should_stop = stops
+    if not flows:
+        app.flow_control.suspend()
+    assert Ownership(app, 1).draining() is draining
+
+
+async def test_without_the_guard_skipped_offsets_are_processed() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    stream.push(0, 4)
+    stream.push(6, 9)
+    async with running(app, stream, handler, guard=False):
+        await until(lambda: 9 in stream.acked)
+
+
+async def test_acknowledged_and_returned_records_and_repeated_commits_are_counted() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    before = [counted(name) for name in ("records_total", "records_given_back_total", "commit_retries_total")]
+    failures = iter([Retryable("away")])
+    handler.fail = lambda: next(failures, None)
+    app.consumer_generation_id = 2
+    stream.push(0, 2, generation=1)
+    stream.push(0, 4, generation=2)
+    with capture_logs() as logged:
+        async with running(app, stream, handler):
+            await until(lambda: len(stream.acked) == 5)
+    after = [counted(name) for name in ("records_total", "records_given_back_total", "commit_retries_total")]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [5, 3, 1]
+    [failed] = logged
+    assert (failed["event"], failed["agent"], failed["error"]) == ("commit_failed", "test", "away")
+    assert 0 < failed["retry_in"] <= COMMIT_BACKOFF.most
+
+
+async def test_a_stream_that_ends_by_itself_stops_the_worker_and_one_that_ends_with_it_does_not() -> None:
+    class Ended(FakeStream):
+        async def events(self):  # type: ignore[no-untyped-def]
+            return
+            yield
+
+    app, handler = FakeApp(), Recorder()
+    async with running(app, Ended(app), handler) as task:
+        with pytest.raises(Fatal, match=r"^the stream ended by itself$"):
+            await asyncio.wait_for(task, DEADLINE)
+    app = FakeApp()
+    app.should_stop = True
+    async with running(app, Ended(app), handler) as task:
+        done, _ = await asyncio.wait({task}, timeout=0.05)
+        assert not done, "the supervisor ends it"

@@ -1,18 +1,23 @@
 """The decisions of the state table, on a dictionary (test_path_state_table.py uses a real RocksDB)."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from signalflow.domain.observations import Observation, PostState
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.producer import Span
+from signalflow.metrics import REGISTRY
 from signalflow.settings import Settings
 from signalflow.streams import state_table as state_table_module
+from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.state_table import StateTable
-from tables.post_state import PostStateCodec, encode_state
+from signalflow.streams.workspace import claim_workspace
+from tables.post_state import PostStateCodec, create_post_state, encode_state
 from tests.unit.streams.fakes import Record
 
 RING = [Observation(t * 1_000_000, t, 0) for t in range(1, 4)]
@@ -135,3 +140,132 @@ async def test_a_state_of_an_unknown_version_stops_the_worker_instead_of_blockin
     await asyncio.sleep(0)
     app: Any = table.app
     assert [type(error) for error in app.crashed] == [Fatal]
+
+
+@pytest.fixture
+def log_of_others(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
+    """What stands in the changelog between the local state and our own record."""
+    records: list[Record] = []
+
+    async def read_range(settings: Settings, topic: str, partition: int, first: int, last: int) -> list[Record]:
+        assert (settings, topic, partition) == (Jumped.settings, "log", 0)
+        return [record for record in records if first <= record.offset <= last]
+
+    monkeypatch.setattr(state_table_module, "read_range", read_range)
+    return records
+
+
+class Jumped(Changelog):
+    """A changelog in which another worker wrote offset 10, so that our next record has offset 11."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = 11
+        self.sent: list[tuple[str, dict[int, list[tuple[bytes | None, bytes | None]]]]] = []
+
+    async def send(self, topic: str, batches: Any) -> Any:
+        self.sent.append((topic, {p: [(each.key, each.value) for each in some] for p, some in batches.items()}))
+        [(partition, records)] = batches.items()
+        first, self.end = self.end, self.end + len(records)
+        return {partition: [Span(first, self.end - 1, 0)]}
+
+
+async def test_a_jump_is_merged_written_back_and_closed(
+    table: StateTable, database: dict[bytes, bytes], log_of_others: list[Record]
+) -> None:
+    """The other worker knew one observation that we did not; compaction keeps only the last record of the key."""
+    others = encode_state(PostState(0, 0, (Observation(9_000_000, 9, 0),)))
+    union = PostStateCodec(48).merge(MINE, others)
+    log_of_others += [Record(10, key=b"k", value=others), Record(11, key=b"k", value=MINE), Record(99, key=b"x")]
+    changelog, before = Jumped(), REGISTRY.get_sample_value("signalflow_changelog_jumps_total") or 0.0
+    with capture_logs() as logged:
+        await table.write(changelog, {0: {b"k": MINE}})  # type: ignore[arg-type]
+    assert changelog.sent == [("log", {0: [(b"k", MINE)]}), ("log", {0: [(b"k", union)]})]
+    assert (database[b"k"], int(database[b"offset"])) == (union, 12)
+    assert REGISTRY.get_sample_value("signalflow_changelog_jumps_total") == before + 1
+    place = {"topic": "log", "partition": 0, "first": 10, "upto": 11}
+    assert logged == [{"event": "changelog_jump", "log_level": "warning", **place}]
+
+
+async def test_a_jump_over_records_that_change_nothing_writes_nothing_back(
+    table: StateTable, database: dict[bytes, bytes], log_of_others: list[Record]
+) -> None:
+    log_of_others += [Record(10, key=None, value=b"no state"), Record(11, key=b"k", value=MINE)]
+    changelog = Jumped()
+    await table.write(changelog, {0: {b"k": MINE}})  # type: ignore[arg-type]
+    assert len(changelog.sent) == 1
+    assert (database[b"k"], int(database[b"offset"])) == (MINE, 11)
+
+
+async def test_a_jump_that_cannot_be_read_stays_open_for_the_next_batch(
+    table: StateTable, database: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*args: Any) -> list[Any]:
+        raise Retryable("brokers away")
+
+    monkeypatch.setattr(state_table_module, "read_range", away)
+    with capture_logs() as logged:
+        await table.write(Jumped(), {0: {b"k": THEIRS}})  # type: ignore[arg-type]
+    assert (database[b"k"], int(database[b"offset"])) == (THEIRS, 9)
+    assert logged[1:] == [
+        {
+            "event": "changelog_jump_left_open",
+            "log_level": "warning",
+            "topic": "log",
+            "partition": 0,
+            "error": "brokers away",
+        }
+    ]
+
+
+async def test_records_without_a_break_close_no_jump(table: StateTable, database: dict[bytes, bytes]) -> None:
+    await table.write(Changelog(), {0: {b"k": THEIRS, b"other": MINE}})  # type: ignore[arg-type]
+    assert (database[b"other"], int(database[b"offset"])) == (MINE, 11)
+
+
+async def test_a_batch_that_changes_no_state_sends_nothing(table: StateTable, database: dict[bytes, bytes]) -> None:
+    changelog = Changelog()
+    await table.write(changelog, {0: {}})  # type: ignore[arg-type]
+    assert changelog.before == []
+    assert int(database[b"offset"]) == 9
+
+
+def test_a_tombstone_removes_only_a_state_that_had_expired_when_it_was_written(table: StateTable) -> None:
+    """The post was created at the epoch, and its state is kept for 48 hours."""
+    expires_ms = 48 * 3_600_000
+    assert table._merged(MINE, None, expires_ms - 1_000) == MINE
+    assert table._merged(MINE, None, expires_ms + 1_000) is None
+    assert table._merged(None, None, 0) is None
+    assert table._merged(None, THEIRS, 0) == THEIRS
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> StateTable:
+    """A table with a real RocksDB, whose brokers are away."""
+    settings = Settings(kafka="127.0.0.1:9", state_dir=tmp_path, worker_name="w1")
+    return create_post_state(create_faust_app(Application, settings, claim_workspace(settings)), settings)
+
+
+async def test_what_is_put_is_read_by_partition_and_none_is_a_deletion(stored: StateTable) -> None:
+    assert (stored.offset_reached(0), stored.read(0, [])) == (-1, {})
+    stored._put(0, {b"a": MINE, b"b": THEIRS}, 7)
+    stored._put(1, {b"a": THEIRS}, 3)
+    assert stored.read(0, [b"b", b"a", b"c"]) == {b"a": MINE, b"b": THEIRS, b"c": None}
+    assert (stored.offset_reached(0), stored.offset_reached(1)) == (7, 3)
+    stored._put(0, {b"a": None}, 8)
+    assert stored.read(0, [b"a", b"b"]) == {b"a": None, b"b": THEIRS}
+    stored._put(0, {b"d": MINE}, -1)
+    assert stored.offset_reached(0) == 8, "nothing of the changelog is known yet"
+    stored._put(1, {}, 0)
+    assert stored.offset_reached(1) == 0
+
+
+async def test_expired_states_are_found_up_to_the_limit_and_in_their_partition(stored: StateTable) -> None:
+    young = encode_state(PostState(10**15, 0, ()))
+    stored._put(0, {b"a": MINE, b"b": young, b"c": MINE, b"d": MINE}, 5)
+    stored._put(1, {b"e": MINE}, 5)
+    now_us = 10**15
+    assert stored.expired_keys(0, now_us, 10) == [b"a", b"c", b"d"]
+    assert stored.expired_keys(0, now_us, 2) == [b"a", b"c"]
+    assert stored.expired_keys(1, now_us, 10) == [b"e"]
+    assert stored.expired_keys(0, 0, 10) == []
