@@ -53,7 +53,7 @@ status: $(STAMP) ## Show what runs, and where
 test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (at most 12 minutes)
 	$(BIN)/pytest $(SPREAD) $(PYTEST_FLAGS)
 
-test-unit: $(STAMP) ## The unit tests, without any server (under 30 s)
+test-unit: $(STAMP) ## The unit tests, without any server (about a minute)
 	$(BIN)/pytest tests/unit -m "$(UNIT_MARKERS)" $(PYTEST_FLAGS)
 
 lint: $(STAMP) $(BIOME) ## ruff, ruff format, mypy --strict, import-linter; biome for JavaScript and CSS

@@ -138,7 +138,7 @@ def test_every_field_and_parameter_of_the_reading_endpoints_is_described() -> No
         for path in document["paths"]
         if path.split("/")[1] == "api" and path.split("/")[2] in ("posts", "stats", "keywords", "tables")
     ]
-    assert len(reading) == 6
+    assert len(reading) >= 6
     undescribed = [
         f"{path} {parameter['name']}"
         for path in reading

@@ -1,5 +1,6 @@
 """A field of a post that one place has and another lacks is listed here, or it was forgotten."""
 
+from datetime import UTC, datetime
 from types import NoneType
 from typing import Any, get_args
 
@@ -7,13 +8,38 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from signalflow.events import Enriched, TextFeatures
+from signalflow.enrichment import Enricher
+from signalflow.events import Enriched, Envelope, Metadata, Post, Source, TextFeatures
+from signalflow.settings import Settings
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Column, Guard
+from signalflow.verify.contract import Observed
+from signalflow.verify.expect import PostRow
 from web.api.posts.schemas import Nlp, Observation, PostDetail, PostOut
 from web.live.protocol import LivePost
 
 # What only the pipeline needs: how an observation came, and from which record.
 OF_THE_PIPELINE = {"emitted_at", "late", "mode", "source"}
+# A value of each field of a post that is not the field's default.
+A_POST: dict[str, Any] = {
+    "id": "abc",
+    "subreddit": "python",
+    "author": "someone",
+    "title": "A title",
+    "created_utc": datetime(2026, 1, 1, tzinfo=UTC),
+    "score": 7,
+    "num_comments": 3,
+    "upvote_ratio": 0.75,
+    "url": "https://example.org/",
+    "permalink": "/r/python/comments/abc/",
+    "flair": "News",
+    "over_18": True,
+    "is_self": True,
+    "edited_at": datetime(2026, 1, 1, 1, tzinfo=UTC),
+    "removed_by": "moderator",
+    "body": "A text",
+}
+# The enriched record has these under other names, which say of which moment they are.
+RENAMED = {"score": "current_score", "num_comments": "current_comments", "upvote_ratio": "current_ratio"}
 # What the database computes when it is asked.
 COMPUTED = {"engagement_score", "age_minutes", "momentum"}
 
@@ -21,6 +47,29 @@ COMPUTED = {"engagement_score", "age_minutes", "momentum"}
 def attributes_of(columns: tuple[Column, ...]) -> set[str]:
     """What these columns take from an observation."""
     return {column.attribute or column.name for column in columns}
+
+
+def test_every_field_of_a_post_reaches_the_enriched_record() -> None:
+    assert A_POST.keys() == set(Post.__struct_fields__), "give the new field a value that is not its default"
+    seen_at = datetime(2026, 1, 1, 2, tzinfo=UTC)
+    envelope = Envelope(
+        entity_type="reddit_submission",
+        source="test",
+        mode="new",
+        emitted_at=seen_at,
+        payload=Post(**A_POST),
+        metadata=Metadata(subreddit="python", observed_at=seen_at),
+    )
+    enriched, _ = Enricher(Settings()).enrich(envelope, Source(topic="t", partition=0, offset=0), lambda: None)
+    found = {name: getattr(enriched, RENAMED.get(name, name)) for name in A_POST}
+    assert found == A_POST
+
+
+def test_the_oracle_reads_every_field_of_a_post_and_expects_every_column() -> None:
+    read = set(Observed.__dataclass_fields__)
+    assert set(Post.__struct_fields__) <= read, "signalflow/verify/contract.py"
+    expected = {"id", *PostRow._fields} - {"velocity_known"}
+    assert expected == {column.name for column in POSTS}, "signalflow/verify/expect.py"
 
 
 def test_every_field_of_an_observation_is_stored() -> None:
