@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from aiokafka.admin import NewPartitions
 from aiokafka.errors import for_code
 
@@ -28,8 +29,9 @@ VELOCITY = 7 / 60
 OTHERS = [f"u{n}" for n in range(400)]
 
 
-def a_worker(settings: Settings, name: str, log_dir: Path) -> WorkerProcess:
-    return WorkerProcess(settings, name, log_dir, SIGNALFLOW_SINK_MAX_SECONDS="0.2", SIGNALFLOW_TOPIC_CHECK_SECONDS="1")
+def a_worker(settings: Settings, name: str, log_dir: Path, **environment: str) -> WorkerProcess:
+    quick = {"SIGNALFLOW_SINK_MAX_SECONDS": "0.2", "SIGNALFLOW_TOPIC_CHECK_SECONDS": "1"}
+    return WorkerProcess(settings, name, log_dir, **quick | environment)
 
 
 async def observe(settings: Settings, moment: int, posts: Sequence[str] = POSTS) -> None:
@@ -221,3 +223,24 @@ async def test_a_local_store_that_cannot_be_read_is_restored_from_the_changelog(
         worker.ensure_stopped()
     assert set((await velocities(settings, 2)).values()) == {VELOCITY}
     await no_differences(settings)
+
+
+@pytest.mark.parametrize("topic", ["posts_raw", "posts_enriched"])
+async def test_a_topic_that_was_made_anew_under_a_running_worker_is_read_from_its_beginning(
+    settings: Settings, tmp_path: Path, topic: str
+) -> None:
+    await create_topics(settings)
+    worker = a_worker(settings, "w1", tmp_path, SIGNALFLOW_POSITION_CHECK_SECONDS="1")
+    try:
+        worker.start()
+        await worker.ready()
+        await observe(settings, 0)
+        await eventually(lambda: stored(settings, 100), 30, worker.tail)
+        await eventually(lambda: all_is_committed(settings), 30, worker.tail)
+        await make_anew(settings, getattr(TopicNames.of(settings), topic))
+        await observe(settings, 1)
+        await eventually(lambda: stored(settings, 200), 60, worker.tail)
+        assert worker.poll() is None
+        assert "topic_made_anew" in worker.tail(400)
+    finally:
+        worker.ensure_stopped()
