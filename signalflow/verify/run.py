@@ -59,23 +59,24 @@ class OtherTopicsError(Fatal):
     """The tables were filled from other topics than those of this Kafka."""
 
 
-async def _written(settings: Settings, connection: Connection, enriched: str, committed: Committed) -> Offsets:
+async def _written(settings: Settings, connection: Connection, topics: Topics, committed: Committed) -> Offsets:
     """Enriched records below these offsets are in the snapshot.
 
-    A database without positions was last written by a version that had none: what its group committed counts. Raises
-    OtherTopicsError.
+    While a database has no position of the enriched topic, what the group committed counts: nothing was written yet, or
+    by a version that had no positions. Raises OtherTopicsError when it has positions of other topics alone.
     """
     positions = await stored_positions(connection)
-    if not positions:
-        return committed.written
-    topic_id = (await topic_ids(settings, [enriched])).get(enriched)
-    written = {position.partition: position.next_offset for position in positions if position.topic_id == topic_id}
-    if not written:
+    ids = await topic_ids(settings, [topics.posts_enriched, topics.posts_dlq])
+    enriched = ids.get(topics.posts_enriched)
+    written = {position.partition: position.next_offset for position in positions if position.topic_id == enriched}
+    if written:
+        return written
+    if any(position.topic_id not in ids.values() for position in positions):
         raise OtherTopicsError(
-            f"these topics are not of this database: it was filled from a topic with another id than {enriched} at "
+            f"these topics are not of this database: it was filled from topics with other ids than those at "
             f"{settings.kafka}. Is this the Kafka that it was filled from?"
         )
-    return written
+    return committed.written
 
 
 async def verify(
@@ -99,7 +100,7 @@ async def verify(
             async for records in log.records(topics.posts_dlq, dead):
                 for record in records:
                     letters.take(record)
-            written = await _written(settings, connection, topics.posts_enriched, committed)
+            written = await _written(settings, connection, topics, committed)
             extent = await log.extent(topics.posts_raw, since, until)
             broken = await connection.fetchval(_LAST_BREAK, topics.posts_raw)
             start = max((moment for moment in (extent.start, broken) if moment is not None), default=None)
