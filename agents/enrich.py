@@ -109,7 +109,7 @@ class EnrichHandler:
         key = envelope.payload.id.encode()
         source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
         try:
-            enriched, state = self._enricher.enrich(envelope, source, lambda: states.get(key))
+            enriched, state = self._enricher.enrich(envelope, source, record.timestamp * 1000, lambda: states.get(key))
         except SignalflowError:
             raise
         except Exception as error:

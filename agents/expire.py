@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from agents.resources import ResourcesOf
+from signalflow.enrichment import LATEST_US
 from signalflow.streams.app import Application
 from signalflow.streams.batch_loop import GiveBack, Ownership
 from signalflow.streams.state_table import StateTable
@@ -14,8 +15,9 @@ from signalflow.streams.watermarks import Watermarks
 log = structlog.get_logger()
 
 EVERY_SECONDS = 300.0
-# An observation may come an hour late; the state of its post must still be there.
-SLACK_US = 3_600_000_000
+# No record needs a state after LATEST_US. One hour more, because brokers' clocks differ: a record may be appended with
+# an earlier time than the one before.
+SLACK_US = LATEST_US + 3_600_000_000
 MOST_KEYS = 2_000
 
 

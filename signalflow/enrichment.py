@@ -15,6 +15,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 # Posts of a wrong clock are stored, but not with a creation time that no clock explains.
 CREATED_AHEAD = timedelta(days=1)
+# A post's state is used for so much longer than it is kept, by the times at which the brokers appended the records: an
+# observation may come late. Later ones do without the state, whether it is still there or not.
+LATEST_US = 3_600_000_000
 
 
 def microseconds(time: datetime) -> int:
@@ -75,17 +78,19 @@ class Enricher:
         self._lifetime_us = int(settings.post_state_hours * 3_600_000_000)
 
     def enrich(
-        self, envelope: Envelope, source: Source, known: Callable[[], PostState | None]
+        self, envelope: Envelope, source: Source, appended_us: int, known: Callable[[], PostState | None]
     ) -> tuple[Enriched, PostState | None]:
         """The enriched record, and the post's new state; None when the state does not change.
 
-        `known` gives the state before this observation. It is not called for posts that bypass the table: backfilled
-        posts, and posts older than states are kept.
+        `appended_us` is the time of the record in the log. `known` gives the state before this observation. It is not
+        called for posts that bypass the table: backfilled posts, posts older than states are kept, and those that were
+        so old more than LATEST_US before the record was appended.
         """
         post, observed_at = envelope.payload, envelope.metadata.observed_at
         created_us, observed_us = microseconds(post.created_utc), microseconds(observed_at)
         step: Step | None = None
-        if envelope.mode != "backfill" and not expired(created_us, observed_us, self._lifetime_us):
+        followed_at = max(observed_us, appended_us - LATEST_US)
+        if envelope.mode != "backfill" and not expired(created_us, followed_at, self._lifetime_us):
             step = observe(known(), created_us, Observation(observed_us, post.score, post.num_comments))
         velocity = step.velocity if step else UNKNOWN
         features = text_features(post.title)

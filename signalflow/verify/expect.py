@@ -2,9 +2,10 @@
 
 Velocity is the difference to the newest earlier observation that the log had of the post before this record. An
 observation that is older than that one is late and has no velocity. Backfilled posts have none, nor have posts that are
-older than their state is kept. The history keeps the first record of each moment. In `posts` the numbers follow the
-newest observation, the body follows the newest observation that carried it, and first_seen_at is the earliest moment.
-Of observations at the same moment the first in the log counts.
+older than their state is kept, when they were observed or an hour before the log got the record. The history keeps the
+first record of each moment. In `posts` the numbers follow the newest observation, the body follows the newest
+observation that carried it, and first_seen_at is the earliest moment. Of observations at the same moment the first in
+the log counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,8 +27,10 @@ from signalflow.verify.figures import Rules, per_second, sentiment, trending
 from signalflow.verify.spool import HistoryRow, Spool
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+# A record that the log got this long after the end of a state's life does without the state.
+_LATEST = timedelta(hours=1)
 # A state may be removed once the log of its partition is this far past the end of its life.
-_KEPT_LONGER = timedelta(hours=1)
+_KEPT_LONGER = timedelta(hours=2)
 # Retention may drop one more day while the topics are read.
 _DROPPED_MEANWHILE = timedelta(days=1)
 # When reading begins in the middle of a log, an observation this much later than that moment is newer than all that was
@@ -232,12 +235,13 @@ class Oracle:
         self, record: KafkaRecord, seen: Observed, post: ExpectedPost
     ) -> tuple[tuple[float, float] | None, bool]:
         """Score and comments per second, or None when unknown; and whether the log that was read makes this certain."""
-        if seen.mode == BACKFILL or seen.created_utc + self._lifetime <= seen.observed_at:
+        appended = _BEGIN + timedelta(milliseconds=record.timestamp)
+        if seen.mode == BACKFILL or seen.created_utc + self._lifetime <= max(seen.observed_at, appended - _LATEST):
             return None, True
         reached = self._reached.get(record.partition, _BEGIN)
         state = post.states.setdefault(record.partition, ExpectedState())
         if state.created is not None and state.created + self._lifetime + _KEPT_LONGER <= reached:
-            # This record is more than an hour late. Whether the state was removed before it depends on a timer.
+            # The log goes back in time by more than an hour. Whether the state was removed before depends on a timer.
             state.uncertain = True
         state.created = min(state.created or seen.created_utc, seen.created_utc)
         before, state.newest = state.newest, (seen.observed_at, seen.score, seen.num_comments)
@@ -252,7 +256,6 @@ class Oracle:
                 per_second(before[1], seen.score, before[0], seen.observed_at),
                 per_second(before[2], seen.num_comments, before[0], seen.observed_at),
             )
-        appended = _BEGIN + timedelta(milliseconds=record.timestamp)
         self._reached[record.partition] = max(reached, min(state.newest[0], appended))
         return velocity, known
 

@@ -41,7 +41,9 @@ class Bare:
             envelope = decode_envelope(record.value)
             post_id = envelope.payload.id
             source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
-            row, state = self._enricher.enrich(envelope, source, lambda post_id=post_id: self._states.get(post_id))
+            row, state = self._enricher.enrich(
+                envelope, source, record.timestamp * 1000, lambda post_id=post_id: self._states.get(post_id)
+            )
             if state is not None:
                 self._states[post_id] = state
             rows.append(row)

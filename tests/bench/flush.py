@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from signalflow.clock import utcnow
-from signalflow.enrichment import Enricher
+from signalflow.enrichment import Enricher, microseconds
 from signalflow.events import Enriched, Source
 from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
@@ -27,7 +27,8 @@ async def flushes(stack: Stack) -> dict[str, Any]:
 
     def row(index: int, round_: int) -> Enriched:
         source = Source(topic="bench", partition=0, offset=0)
-        return enricher.enrich(load.envelope(index, round_), source, lambda: None)[0]
+        envelope = load.envelope(index, round_)
+        return enricher.enrich(envelope, source, microseconds(envelope.metadata.observed_at), lambda: None)[0]
 
     pool = await create_pool(settings, application_name="bench")
     try:

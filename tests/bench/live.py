@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from signalflow.clock import utcnow
-from signalflow.enrichment import Enricher
+from signalflow.enrichment import Enricher, microseconds
 from signalflow.events import Enriched, Source, encode
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
@@ -96,7 +96,10 @@ def _observations(settings: Settings) -> list[Enriched]:
     load = Load(POSTS, utcnow() - timedelta(hours=1))
     source = Source(topic="bench", partition=0, offset=0)
     return [
-        replace(enricher.enrich(envelope, source, lambda: None)[0], late=False) for envelope in load.envelopes(POSTS)
+        replace(
+            enricher.enrich(envelope, source, microseconds(envelope.metadata.observed_at), lambda: None)[0], late=False
+        )
+        for envelope in load.envelopes(POSTS)
     ]
 
 

@@ -89,6 +89,16 @@ async def test_one_observation_ahead_of_its_time_does_not_expire_the_states_of_t
     assert not codec.expired(state, reached - SLACK_US)
 
 
+@pytest.mark.parametrize(("created", "kept"), [(timedelta(hours=49, seconds=-1), True), (timedelta(hours=49), False)])
+async def test_a_post_does_without_its_state_an_hour_after_the_state_may_be_removed(
+    handler: EnrichHandler, created: timedelta, kept: bool
+) -> None:
+    # Observed when it was created, and appended now: the log decides, and no timer.
+    work = await handler.prepare(batch(raw("a1", NOW - created)))
+    assert bool(work.unit.states[0]) is kept
+    assert len(work.unit.outputs[ENRICHED][0]) == 1
+
+
 async def test_a_defect_of_the_code_sets_one_record_aside_and_the_others_go_on(
     handler: EnrichHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,12 +118,29 @@ def test_a_post_older_than_its_state_has_no_velocity() -> None:
     assert velocities(topic.expected()) == {2 * day - 1: (None, None), 2 * day: (None, None)}
 
 
-def test_a_velocity_that_depends_on_when_the_state_was_removed_is_not_compared() -> None:
+@pytest.mark.parametrize(("late", "velocity"), [(3600 - 1, 1.0), (3600, None), (90_000, None)])
+def test_an_observation_more_than_an_hour_late_has_no_velocity_whenever_its_state_is_removed(
+    late: int, velocity: float | None
+) -> None:
     topic = Topic()
     two_days = 2 * 86_400
     topic.see(two_days - 100, 1)
-    topic.see(two_days + 3601, 1, post="b", created=NOON + timedelta(days=1))
-    topic.see(two_days - 50, 51, appended=two_days + 3602)
+    topic.see(two_days + 2, 1, post="b", created=NOON + timedelta(days=1), appended=two_days + late)
+    topic.see(two_days - 50, 51, appended=two_days + late)
+    rows = only(topic.expected())
+    assert [(row.post_id, row.score_velocity, row.velocity_known) for row in rows] == [
+        ("a", None, True),
+        ("a", velocity, True),
+        ("b", None, True),
+    ]
+
+
+def test_where_the_log_goes_back_in_time_a_velocity_that_depends_on_a_timer_is_not_compared() -> None:
+    topic = Topic()
+    two_days = 2 * 86_400
+    topic.see(two_days - 100, 1)
+    topic.see(two_days + 7201, 1, post="b", created=NOON + timedelta(days=1))
+    topic.see(two_days - 50, 51, appended=two_days)
     rows = only(topic.expected())
     assert [(row.post_id, row.velocity_known) for row in rows] == [("a", True), ("a", False), ("b", True)]
 
