@@ -148,4 +148,9 @@ LIVE_POSTS_SENT = Counter("signalflow_live_posts_sent", "Observations sent, summ
 LIVE_ENDED = Counter(
     "signalflow_live_ended", "Live connections that this process ended, by reason.", ["code"], registry=REGISTRY
 )
+LIVE_LAG = Gauge(
+    "signalflow_live_lag",
+    "Enriched records that the live stream of this process has not read yet, when it last asked the brokers.",
+    registry=REGISTRY,
+)
 LIVE_STALE = Gauge("signalflow_live_stale", "1 while the live stream cannot read Kafka.", registry=REGISTRY)

@@ -19,6 +19,7 @@ from signalflow.events import TextFeatures
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
+from signalflow.metrics import REGISTRY
 from signalflow.settings import Settings
 from tests.api_clients import bearer, test_secret
 from tests.chaos.proxy import Proxy
@@ -27,6 +28,7 @@ from tests.live_client import Api, event_stream, frame, live_api, posts_until, p
 from tests.unit.web.live.records import enriched
 from web.api.live import transport
 from web.live import resume
+from web.live.fanout import Fanout
 from web.live.token import encode_token
 from web.services import services_of
 
@@ -111,6 +113,24 @@ async def test_filters_hold_at_connect_and_when_changed_on_the_socket(api: Api) 
         await publish(api.settings, [enriched("r2", subreddit="Rust"), enriched("p2", current_score=5)])
         posts, _ = await posts_until(socket, "p2")
         assert [post["id"] for post in posts] == ["p2"]
+
+
+async def test_records_that_the_stream_has_not_read_are_its_lag(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lag() -> float | None:
+        return REGISTRY.get_sample_value("signalflow_live_lag")
+
+    def no_room(fanout: Fanout) -> int:
+        asked.append(fanout)
+        return 0
+
+    asked: list[Fanout] = []
+    with monkeypatch.context() as full:
+        full.setattr("web.live.hub.LAG_SECONDS", 0.05)
+        full.setattr(Fanout, "room", property(no_room))
+        await eventually(lambda: asked, 10)
+        await publish(api.settings, [enriched(f"p{number}", number) for number in range(5)])
+        await eventually(lambda: lag() == 5, 10)
+    await eventually(lambda: lag() == 0, 20)
 
 
 async def test_a_client_that_resumes_gets_what_it_missed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

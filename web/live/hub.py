@@ -11,7 +11,7 @@ from signalflow.clock import utcnow
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.reader import OffsetGone
-from signalflow.metrics import LIVE_ENDED, LIVE_POSTS_SENT, LIVE_RECORDS, LIVE_STALE
+from signalflow.metrics import LIVE_ENDED, LIVE_LAG, LIVE_POSTS_SENT, LIVE_RECORDS, LIVE_STALE
 from signalflow.settings import Settings
 from web.live.admission import Admission, NotAdmitted
 from web.live.clients import Client, Limits
@@ -28,6 +28,8 @@ log = structlog.get_logger()
 PROBE_SECONDS = 2.0
 # While records come, it asks this often whether the topic is the same and has no more partitions.
 TOPIC_CHECK_SECONDS = 30.0
+# How often the lag is measured, while reading and while there is no room to read.
+LAG_SECONDS = 2.0
 # Without news the hub ticks this often: for heartbeats, and to find clients that stall.
 IDLE_SECONDS = 0.25
 # Clients get this long to read why their connection ends.
@@ -165,14 +167,17 @@ class Hub:
 
     async def _follow(self, opened: EnrichedLog, fanout: Fanout) -> None:
         """Read records as they come. Raises Retryable when the brokers do not answer."""
-        heard = checked = self._now()
+        heard = checked = measured = self._now()
         while True:
-            while not fanout.room:
-                await self._next_tick()
+            if self._now() - measured > LAG_SECONDS:
+                LIVE_LAG.set(sum(await opened.ends()) - sum(fanout.read))
+                measured = self._now()
             if self._now() - checked > TOPIC_CHECK_SECONDS:
                 await self._check_topic(fanout)
                 checked = self._now()
-            if await self._take(opened, fanout, fanout.room):
+            if not fanout.room:
+                await self._next_tick()
+            elif await self._take(opened, fanout, fanout.room):
                 heard = self._now()
                 self._news.set()
             elif self._now() - heard > PROBE_SECONDS:
