@@ -1,16 +1,14 @@
-"""The leader's periodic work on the database: partitions ahead of time, hourly rollup, retention.
-
-In TimescaleDB mode the database's own policies do this, and the functions called here do nothing.
-"""
+"""The leader's periodic work on the database. Each job has its own timer, so that none waits for another."""
 
 from agents.resources import ResourcesOf
 from signalflow.settings import Settings
-from signalflow.storage.jobs import drop_old, ensure_partitions, refresh_touched
+from signalflow.storage.jobs import compress_old, drop_old, ensure_partitions, refresh_touched
 from signalflow.storage.partitions import database_time
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
 
 ROLLUP_EVERY_SECONDS = 60.0
+PARTITIONS_EVERY_SECONDS = 60.0
 RETENTION_EVERY_SECONDS = 3600.0
 DAYS_AHEAD = 3
 
@@ -18,13 +16,22 @@ DAYS_AHEAD = 3
 def register(app: Application, settings: Settings, resources: ResourcesOf) -> None:
     """Add the timers to the app."""
 
+    @app.timer(interval=PARTITIONS_EVERY_SECONDS, on_leader=True, name="partitions")
+    @guarded("partitions")
+    async def partitions() -> None:
+        await ensure_partitions(resources().pool, await database_time(resources().pool), DAYS_AHEAD)
+
     @app.timer(interval=ROLLUP_EVERY_SECONDS, on_leader=True, name="rollup")
     @guarded("rollup")
     async def rollup() -> None:
-        await ensure_partitions(resources().pool, await database_time(resources().pool), DAYS_AHEAD)
         await refresh_touched(resources().pool)
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="retention")
     @guarded("retention")
     async def retention() -> None:
         await drop_old(resources().pool, await database_time(resources().pool), settings.history_retention_days)
+
+    @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="compression")
+    @guarded("compression")
+    async def compression() -> None:
+        await compress_old(resources().pool, await database_time(resources().pool))

@@ -1,6 +1,7 @@
 """Fixtures of all tests: one real Kafka and one real PostgreSQL per run, a database and topics per test."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from signalflow.domain.words import SchemaMode
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
@@ -27,6 +29,10 @@ hypothesis.settings.load_profile("any-machine")
 
 T = TypeVar("T")
 TEMPLATE = "signalflow_template"
+# A server with TimescaleDB, for the tests marked `by_mode`; without one they run in native mode alone.
+TIMESCALE_DSN = os.environ.get("SIGNALFLOW_TEST_TIMESCALE_DSN", "")
+# TimescaleDB's scheduler connects to each database now and then, and then it cannot be copied.
+COPY_SECONDS = 30.0
 # These tests do not crash the server, and without fsync they run much faster.
 UNSAFE_BUT_FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
 
@@ -36,6 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"postgres_server", "kafka_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests marked `by_mode` in both modes where there is a server with TimescaleDB."""
+    by_mode = metafunc.definition.get_closest_marker("by_mode") and "database_mode" in metafunc.fixturenames
+    if TIMESCALE_DSN and by_mode:
+        metafunc.parametrize("database_mode", ["native", "timescaledb"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -102,25 +115,75 @@ def migrated_template(postgres_server: EmbeddedPostgres) -> str:
     return TEMPLATE
 
 
+class TimescaleServer:
+    """The server of SIGNALFLOW_TEST_TIMESCALE_DSN."""
+
+    def url(self, database: str) -> str:
+        return TIMESCALE_DSN if database == "postgres" else f"{TIMESCALE_DSN.rpartition('/')[0]}/{database}"
+
+
+@pytest.fixture(scope="session")
+def timescale_template() -> Iterator[str]:
+    """The name of a database like `migrated_template` on the server with TimescaleDB."""
+    server, name = TimescaleServer(), f"{TEMPLATE}_{uuid.uuid4().hex[:12]}"
+    run_sync(_execute(server.url("postgres"), f"CREATE DATABASE {name}"))
+    run_sync(upgrade(server.url(name)))
+    run_sync(_execute(server.url("postgres"), f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+    yield name
+    run_sync(_execute(server.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _copy(admin_url: str, template: str, name: str) -> None:
+    connection = await asyncpg.connect(admin_url)
+    try:
+        async with asyncio.timeout(COPY_SECONDS):
+            while True:
+                try:
+                    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+                except asyncpg.ObjectInUseError:
+                    await asyncio.sleep(0.1)
+                else:
+                    return
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
-def make_database(postgres_server: EmbeddedPostgres) -> Iterator[Callable[..., str]]:
+def database_mode(request: pytest.FixtureRequest) -> SchemaMode:
+    """The mode of this test's databases."""
+    mode: SchemaMode = getattr(request, "param", "native")
+    return mode
+
+
+@pytest.fixture
+def database_server(postgres_server: EmbeddedPostgres, database_mode: SchemaMode) -> EmbeddedPostgres | TimescaleServer:
+    """The server of this test's databases."""
+    return TimescaleServer() if database_mode == "timescaledb" else postgres_server
+
+
+@pytest.fixture
+def make_database(database_server: EmbeddedPostgres | TimescaleServer) -> Iterator[Callable[..., str]]:
     """Makes databases and returns their URLs: `make_database()` an empty one, `make_database(template)` a copy."""
     made: list[str] = []
 
     def make(template: str = "template1") -> str:
         name = f"test_{uuid.uuid4().hex[:12]}"
-        run_sync(_execute(postgres_server.url("postgres"), f"CREATE DATABASE {name} TEMPLATE {template}"))
+        run_sync(_copy(database_server.url("postgres"), template, name))
         made.append(name)
-        return postgres_server.url(name)
+        return database_server.url(name)
 
     yield make
     for name in made:
-        run_sync(_execute(postgres_server.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)"))
+        run_sync(_execute(database_server.url("postgres"), f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
-def database_url(make_database: Callable[..., str], migrated_template: str) -> str:
+def database_url(
+    make_database: Callable[..., str], migrated_template: str, database_mode: SchemaMode, request: pytest.FixtureRequest
+) -> str:
     """The URL of a fresh database with the current schema."""
+    if database_mode == "timescaledb":
+        return make_database(request.getfixturevalue("timescale_template"))
     return make_database(migrated_template)
 
 

@@ -61,6 +61,20 @@ CREATE TABLE post_nlp_features (
     keywords jsonb NOT NULL CHECK (jsonb_typeof(keywords) = 'array'),
     topic_cluster text
 )""",
+    """
+CREATE TABLE post_metrics_hourly (
+    post_id text COLLATE "C" NOT NULL,
+    bucket timestamptz NOT NULL,
+    observations bigint NOT NULL,
+    min_score integer NOT NULL,
+    max_score integer NOT NULL,
+    avg_score double precision NOT NULL,
+    max_comments integer NOT NULL,
+    max_score_velocity double precision,
+    max_comment_velocity double precision,
+    PRIMARY KEY (post_id, bucket)
+)""",
+    "CREATE INDEX post_metrics_hourly_bucket ON post_metrics_hourly (bucket)",
     # Hours of the history that got rows since the last rollup. Hours are only inserted, so no writer waits for another.
     "CREATE TABLE rollup_touched (bucket timestamptz NOT NULL)",
     """
@@ -144,20 +158,6 @@ NATIVE = (
     HISTORY.format(
         primary_key=",\n    PRIMARY KEY (post_id, observed_at)", partitioning=" PARTITION BY RANGE (observed_at)"
     ),
-    """
-CREATE TABLE post_metrics_hourly (
-    post_id text COLLATE "C" NOT NULL,
-    bucket timestamptz NOT NULL,
-    observations bigint NOT NULL,
-    min_score integer NOT NULL,
-    max_score integer NOT NULL,
-    avg_score double precision NOT NULL,
-    max_comments integer NOT NULL,
-    max_score_velocity double precision,
-    max_comment_velocity double precision,
-    PRIMARY KEY (post_id, bucket)
-)""",
-    "CREATE INDEX post_metrics_hourly_bucket ON post_metrics_hourly (bucket)",
 )
 
 TIMESCALEDB = (
@@ -167,27 +167,6 @@ TIMESCALEDB = (
 SELECT create_hypertable('post_metrics_history', 'observed_at',
     chunk_time_interval => interval '1 day', create_default_indexes => false)""",
     "CREATE UNIQUE INDEX post_metrics_history_pkey ON post_metrics_history (post_id, observed_at)",
-    # The same expressions and names as in signalflow/storage/jobs.py. Only WITH NO DATA works inside a transaction; the
-    # policy fills the view.
-    """
-CREATE MATERIALIZED VIEW post_metrics_hourly WITH (timescaledb.continuous) AS
-SELECT post_id, time_bucket(interval '1 hour', observed_at) AS bucket,
-    count(*) AS observations,
-    min(score) AS min_score,
-    max(score) AS max_score,
-    avg(score)::double precision AS avg_score,
-    max(num_comments) AS max_comments,
-    max(score_velocity) AS max_score_velocity,
-    max(comment_velocity) AS max_comment_velocity
-FROM post_metrics_history GROUP BY post_id, time_bucket(interval '1 hour', observed_at) WITH NO DATA""",
-    "ALTER MATERIALIZED VIEW post_metrics_hourly SET (timescaledb.materialized_only = false)",
-    # The refreshed window is much younger than what retention drops: a refresh of a dropped range would delete its
-    # rollup.
-    """
-SELECT add_continuous_aggregate_policy('post_metrics_hourly', start_offset => interval '3 days',
-    end_offset => interval '1 hour', schedule_interval => interval '30 minutes', if_not_exists => true)""",
-    "SELECT add_retention_policy('post_metrics_history', interval '90 days', if_not_exists => true)",
-    "SELECT add_retention_policy('post_metrics_hourly', interval '730 days', if_not_exists => true)",
 )
 
 

@@ -1,29 +1,32 @@
-"""Upkeep of the time series: partitions for the coming days, retention, the hourly rollup.
+"""Upkeep of the time series: partitions for the coming days, the hourly rollup, retention, compression.
 
-The leader calls these at intervals. In timescaledb mode TimescaleDB's own policies do the work, and these functions
-only make the policies agree with the settings. Two processes may run any of them at the same time.
+The leader calls these at intervals, in both modes. Two processes may run any of them at the same time. Each raises
+Retryable when the history needs TimescaleDB and the server does not load it.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from signalflow.storage.advisory_locks import LOCK_SPACE, ROLLUP_LOCK
-from signalflow.storage.partitions import day_of, drop_partitions_before, make_partitions
-from signalflow.storage.pool import CLIENT_GRACE_SECONDS, Pool, connection, transaction
+from signalflow.storage.advisory_locks import LOCK_SPACE, rollup_lock
+from signalflow.storage.partitions import day_of, drop_days_before, make_partitions, start_of
+from signalflow.storage.pool import CLIENT_GRACE_SECONDS, Connection, Pool, TookTooLong, connection, transaction
 from signalflow.storage.schema import schema_mode
 
 HOUR = timedelta(hours=1)
-# The rollup is small beside the history. The policy of timescaledb mode has the same figure (migrations, 0001).
+# The rollup is small beside the history.
 ROLLUP_RETENTION = timedelta(days=730)
-# Recomputing one hour reads the partition of its day, which may take longer than any flush of the sink.
+# A day gets few late observations after a week. Inserts into a compressed day cost more.
+COMPRESS_AFTER = timedelta(days=7)
+# Recomputing one hour reads the partition of its day, and compressing rewrites it. Both may take longer than any flush
+# of the sink.
 REFRESH_SECONDS = 120
 
-_LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, {ROLLUP_LOCK})"
+_LOCK = "SELECT pg_advisory_xact_lock($1, $2)"
 _TOUCHED = "SELECT DISTINCT bucket FROM rollup_touched ORDER BY bucket"
+_TOUCHED_BEFORE = "SELECT DISTINCT bucket FROM rollup_touched WHERE bucket < $1 ORDER BY bucket"
 _UNTOUCH = "DELETE FROM rollup_touched WHERE bucket = $1"
-_UNTOUCH_ALL = "DELETE FROM rollup_touched"
 _DROP_ROLLUP = "DELETE FROM post_metrics_hourly WHERE bucket < $1"
-# Hours whose rows retention has dropped keep their rollup: a dropped day gets no partition again, so no late row can
-# replace the rollup of all its rows.
+# Hours of dropped days keep their rollup: rows that are left of such a day must not replace the rollup of all its rows.
 _RECOMPUTE = """
 INSERT INTO post_metrics_hourly AS h
     (post_id, bucket, observations, min_score, max_score, avg_score, max_comments,
@@ -32,6 +35,7 @@ SELECT post_id, $1::timestamptz, count(*), min(score), max(score), avg(score)::d
     max(score_velocity), max(comment_velocity)
 FROM post_metrics_history
 WHERE observed_at >= $1 AND observed_at < $1::timestamptz + interval '1 hour'
+    AND $1 >= (SELECT history_from FROM schema_info)
 GROUP BY post_id
 ON CONFLICT (post_id, bucket) DO UPDATE SET
     observations = EXCLUDED.observations, min_score = EXCLUDED.min_score, max_score = EXCLUDED.max_score,
@@ -42,18 +46,23 @@ WHERE (h.observations, h.min_score, h.max_score, h.avg_score,
     IS DISTINCT FROM (EXCLUDED.observations, EXCLUDED.min_score, EXCLUDED.max_score, EXCLUDED.avg_score,
         EXCLUDED.max_comments, EXCLUDED.max_score_velocity, EXCLUDED.max_comment_velocity)
 """
-_POLICY_AGE = """
-SELECT (config ->> 'drop_after')::interval FROM timescaledb_information.jobs
-WHERE proc_name = 'policy_retention' AND hypertable_name = 'post_metrics_history'
+# The oldest chunk that is old enough. Only TimescaleDB's own licence has compression.
+_COMPRESS = """
+SELECT compress_chunk(chunk) FROM (
+    SELECT format('%I.%I', c.chunk_schema, c.chunk_name)::regclass AS chunk
+    FROM timescaledb_information.chunks AS c
+    JOIN timescaledb_information.hypertables AS h USING (hypertable_schema, hypertable_name)
+    WHERE hypertable_name = 'post_metrics_history' AND h.compression_enabled AND NOT c.is_compressed
+        AND c.range_end <= $1 AND current_setting('timescaledb.license', true) = 'timescale'
+    ORDER BY c.range_start LIMIT 1
+) AS oldest
 """
-_REMOVE_POLICY = "SELECT remove_retention_policy('post_metrics_history', if_exists => true)"
-_ADD_POLICY = "SELECT add_retention_policy('post_metrics_history', $1::interval)"
 
 
 async def ensure_partitions(pool: Pool, now: datetime, days_ahead: int) -> int:
     """Make the missing partitions from yesterday (late observations) to `days_ahead` days from now.
 
-    Returns how many.
+    Returns how many. A hypertable makes its chunks itself.
     """
     if await schema_mode(pool) == "timescaledb":
         return 0
@@ -64,39 +73,41 @@ async def ensure_partitions(pool: Pool, now: datetime, days_ahead: int) -> int:
 async def drop_old(pool: Pool, now: datetime, days: int) -> int:
     """Drop history older than `days` whole days, and rollup older than two years.
 
-    Returns the number of dropped partitions. The rollup is brought up to date first. Raises Retryable when writers held
-    the table for too long.
+    Returns the number of dropped days. Their rollup is brought up to date first. A day that has an hour whose rollup
+    takes too long is kept until the next call, with the days after it; then TookTooLong is raised at the end. Raises
+    Retryable when writers held the table for too long.
     """
-    if await schema_mode(pool) == "timescaledb":
-        await _align_policy(pool, timedelta(days=days))
-        return 0
-    await refresh_touched(pool)
-    dropped = await drop_partitions_before(pool, day_of(now - timedelta(days=days)))
+    mode = await schema_mode(pool)
+    limit = start_of(day_of(now - timedelta(days=days)))
+    async with connection(pool) as reading:
+        waiting = [row["bucket"] for row in await reading.fetch(_TOUCHED_BEFORE, limit)]
+    slow = await _recompute_each(pool, waiting)
+    dropped = await drop_days_before(pool, limit, mode)
     async with connection(pool) as deleting:
         await deleting.execute(_DROP_ROLLUP, now - ROLLUP_RETENTION)
-    return len(dropped)
+    if slow:
+        raise slow
+    return dropped
 
 
 async def refresh_touched(pool: Pool) -> int:
     """Recompute the hours that got rows since the last call, however late the rows were. Returns how many hours.
 
-    The list of these hours is written in the transaction of their rows, so no row is missed.
+    The list of these hours is written in the transaction of their rows, so no row is missed. An hour that takes too
+    long stays on the list and holds up no other; then TookTooLong is raised at the end.
     """
-    if await schema_mode(pool) == "timescaledb":
-        async with connection(pool) as clearing:
-            await clearing.execute(_UNTOUCH_ALL)
-        return 0
+    await schema_mode(pool)
     async with connection(pool) as reading:
         buckets = [row["bucket"] for row in await reading.fetch(_TOUCHED)]
-    for bucket in buckets:
-        await _recompute(pool, bucket)
+    slow = await _recompute_each(pool, buckets)
+    if slow:
+        raise slow
     return len(buckets)
 
 
 async def refresh_rollup(pool: Pool, start: datetime, end: datetime) -> int:
     """Recompute every hour that overlaps [start, end), whether it got rows or not. Returns how many hours."""
-    if await schema_mode(pool) == "timescaledb":
-        return 0
+    await schema_mode(pool)
     bucket = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     hours = 0
     while bucket < end:
@@ -106,17 +117,46 @@ async def refresh_rollup(pool: Pool, start: datetime, end: datetime) -> int:
     return hours
 
 
+async def compress_old(pool: Pool, now: datetime) -> int:
+    """Compress the chunks that are older than COMPRESS_AFTER, oldest first. Returns how many.
+
+    There is nothing to compress in native mode, and with the Apache edition of TimescaleDB.
+    """
+    if await schema_mode(pool) == "native":
+        return 0
+    compressed = 0
+    while await _compress_oldest(pool, now - COMPRESS_AFTER):
+        compressed += 1
+    return compressed
+
+
+async def _compress_oldest(pool: Pool, before: datetime) -> bool:
+    async with transaction(pool) as compressing:
+        await _take_long(compressing)
+        found = await compressing.fetchval(_COMPRESS, before, timeout=REFRESH_SECONDS + CLIENT_GRACE_SECONDS)
+        return found is not None
+
+
+async def _recompute_each(pool: Pool, buckets: Iterable[datetime]) -> TookTooLong | None:
+    """Recompute these hours. An hour that takes too long holds up no other; returns the first such error."""
+    first: TookTooLong | None = None
+    for bucket in buckets:
+        try:
+            await _recompute(pool, bucket)
+        except TookTooLong as error:
+            first = first or error
+    return first
+
+
 async def _recompute(pool: Pool, bucket: datetime) -> None:
     async with transaction(pool) as refreshing:
-        await refreshing.execute(_LOCK)
-        await refreshing.execute(f"SET LOCAL statement_timeout = '{REFRESH_SECONDS}s'")
+        await _take_long(refreshing)
+        await refreshing.execute(_LOCK, LOCK_SPACE, rollup_lock(bucket), timeout=REFRESH_SECONDS + CLIENT_GRACE_SECONDS)
         # The list first, then the rows: an entry was committed with its rows, so the next statement sees them.
         await refreshing.execute(_UNTOUCH, bucket)
         await refreshing.execute(_RECOMPUTE, bucket, timeout=REFRESH_SECONDS + CLIENT_GRACE_SECONDS)
 
 
-async def _align_policy(pool: Pool, age: timedelta) -> None:
-    async with transaction(pool) as aligning:
-        if await aligning.fetchval(_POLICY_AGE) != age:
-            await aligning.execute(_REMOVE_POLICY)
-            await aligning.execute(_ADD_POLICY, age)
+async def _take_long(working: Connection) -> None:
+    """Let each statement of this transaction take REFRESH_SECONDS, with its waits for locks."""
+    await working.execute(f"SET LOCAL statement_timeout = '{REFRESH_SECONDS}s'; SET LOCAL lock_timeout = 0")

@@ -14,9 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from signalflow.domain.words import SchemaMode
+from signalflow.errors import Retryable
 from signalflow.storage.advisory_locks import LOCK_SPACE, MIGRATION_LOCK
 from signalflow.storage.pool import DATABASE_ERRORS, session_settings, translated
-from signalflow.storage.schema import MODE, REVISION, VERSION_TABLE_EXISTS, SchemaStatus, status_of
+from signalflow.storage.schema import (
+    MODE,
+    NOT_LOADED,
+    REVISION,
+    TIMESCALEDB_IS_LOADED,
+    VERSION_TABLE_EXISTS,
+    SchemaStatus,
+    status_of,
+)
 
 # A revision may rewrite a table. The time includes waiting for a run that another process has begun.
 MIGRATION_SECONDS = 600.0
@@ -33,11 +42,13 @@ def _config(**attributes: object) -> Config:
 async def upgrade(database_url: str, *, mode: SchemaMode | None = None) -> SchemaStatus:
     """Bring the schema to the newest revision. `mode` forces the mode of a new schema.
 
-    Raises Retryable when the database is away or another run takes too long, Fatal when the schema is newer than this
-    code.
+    Raises Retryable when the database is away, does not load TimescaleDB though the schema needs it, or another run
+    takes too long; Fatal when the schema is newer than this code, or the database cannot have the mode.
     """
     async with _migration_connection(database_url) as migrating:
-        await _status(migrating)  # Refuses an unknown revision before anything is changed.
+        found = await _status(migrating)  # Refuses an unknown revision before anything is changed.
+        if found.mode == "timescaledb" and not (await migrating.execute(text(TIMESCALEDB_IS_LOADED))).scalar_one():
+            raise Retryable(NOT_LOADED)
         await migrating.run_sync(_run, mode)
         return await _status(migrating)
 

@@ -1,8 +1,9 @@
-"""Daily partitions of post_metrics_history in native mode: made, listed, dropped. Days are UTC."""
+"""The days of post_metrics_history: partitions in native mode, chunks in TimescaleDB mode. Days are UTC."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
+from signalflow.domain.words import SchemaMode
 from signalflow.errors import Invalid
 from signalflow.storage.advisory_locks import LOCK_SPACE, PARTITION_LOCK
 from signalflow.storage.pool import Connection, Pool, connection, transaction
@@ -10,7 +11,7 @@ from signalflow.storage.pool import Connection, Pool, connection, transaction
 HISTORY_TABLE = "post_metrics_history"
 # Observations are made in the present. A clock may be wrong by hours, but hardly by days.
 MAX_DAYS_AHEAD = 2
-# Dropping locks the parent table exclusively. While it waits for earlier writers, later writers wait behind it.
+# Dropping locks the table exclusively. While it waits for earlier writers, later writers wait behind it.
 DROP_LOCK_MILLISECONDS = 2000
 
 _LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, {PARTITION_LOCK})"
@@ -21,6 +22,12 @@ _PARTITIONS = f"""
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = '{HISTORY_TABLE}'::regclass AND c.relname ~ '^{HISTORY_TABLE}_p[0-9]{{8}}$' ORDER BY 1
 """  # noqa: S608, constants
+_CHUNKS_BEFORE = f"""
+SELECT chunk_name FROM timescaledb_information.chunks WHERE hypertable_name = '{HISTORY_TABLE}' AND range_end <= $1
+"""  # noqa: S608, constant
+_DROP_CHUNKS = f"SELECT drop_chunks('{HISTORY_TABLE}', older_than => $1::timestamptz)"
+_LOCK_OUT_WRITERS = f"LOCK TABLE ONLY {HISTORY_TABLE} IN ACCESS EXCLUSIVE MODE"
+_FIRST_WAITING = "SELECT min(bucket) FROM rollup_touched WHERE bucket < $1"
 _FORGET_BEFORE = "UPDATE schema_info SET history_from = GREATEST(history_from, $1)"
 
 
@@ -70,18 +77,39 @@ async def refuse_other_days(asking: Connection, observed_at: Sequence[datetime])
             raise Invalid(f"observed_at is of {day}; history is kept from {first} to {last}", field="observed_at")
 
 
-async def drop_partitions_before(pool: Pool, limit: date) -> list[date]:
-    """Drop the partitions of all days before `limit`, which are never made again. Returns their days."""
+async def drop_days_before(pool: Pool, limit: datetime, mode: SchemaMode) -> int:
+    """Drop the partitions or chunks of all days before `limit`, the start of a day. They are never made again.
+
+    Returns how many days. The first day with an hour whose rollup waits to be computed is kept, with those after it.
+    """
     async with transaction(pool) as dropping:
         await dropping.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MILLISECONDS}")
         await dropping.execute(_LOCK)
-        names = [row["relname"] for row in await dropping.fetch(_PARTITIONS)]
-        dropped = [day for day in map(_day_of_name, names) if day < limit]
-        for day in dropped:
-            await dropping.execute(f"DROP TABLE {_name(day)}")
-        if dropped:
-            await dropping.execute(_FORGET_BEFORE, start_of(limit))
-        return dropped
+        if not await _days_before(dropping, limit, mode):
+            return 0
+        # From here on no writer adds a row, or an hour to the list.
+        await dropping.execute(_LOCK_OUT_WRITERS)
+        waiting = await dropping.fetchval(_FIRST_WAITING, limit)
+        if waiting is not None:
+            limit = start_of(day_of(waiting))
+        days = await _days_before(dropping, limit, mode)
+        if not days:
+            return 0
+        if mode == "timescaledb":
+            await dropping.execute(_DROP_CHUNKS, limit)
+        else:
+            for name in days:
+                await dropping.execute(f"DROP TABLE {name}")
+        await dropping.execute(_FORGET_BEFORE, limit)
+        return len(days)
+
+
+async def _days_before(asking: Connection, limit: datetime, mode: SchemaMode) -> list[str]:
+    """The names of the partitions or chunks whose rows are all older than `limit`."""
+    if mode == "timescaledb":
+        return [row["chunk_name"] for row in await asking.fetch(_CHUNKS_BEFORE, limit)]
+    names = [row["relname"] for row in await asking.fetch(_PARTITIONS)]
+    return [name for name in names if start_of(_day_of_name(name)) < limit]
 
 
 async def _make(making: Connection, day: date) -> bool:

@@ -8,12 +8,18 @@ from functools import lru_cache
 from importlib.resources import files
 
 from signalflow.domain.words import SchemaMode
-from signalflow.errors import Fatal
+from signalflow.errors import Fatal, Retryable
 from signalflow.storage.pool import Pool, connection
 
 VERSION_TABLE_EXISTS = "SELECT to_regclass('alembic_version') IS NOT NULL"
 REVISION = "SELECT version_num FROM alembic_version"
 MODE = "SELECT mode FROM schema_info"
+# The settings of a library are in pg_settings only where it is loaded, and every role may read this.
+TIMESCALEDB_IS_LOADED = "SELECT EXISTS (SELECT FROM pg_settings WHERE starts_with(name, 'timescaledb.'))"
+NOT_LOADED = (
+    "the history of this database needs TimescaleDB, which the server does not load: set shared_preload_libraries to "
+    "timescaledb"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ def status_of(revision: str | None, mode: SchemaMode | None) -> SchemaStatus:
 async def check_schema(pool: Pool) -> SchemaMode:
     """The mode of the schema.
 
-    Raises Fatal when the schema is missing, older or newer than this code: writes would fail or do harm.
+    Raises Fatal when the schema is missing, older or newer than this code: writes would fail or do harm. Raises
+    Retryable when the server does not load TimescaleDB and the schema needs it.
     """
     async with connection(pool) as reading:
         exists = await reading.fetchval(VERSION_TABLE_EXISTS)
@@ -63,7 +70,13 @@ async def check_schema(pool: Pool) -> SchemaMode:
 
 
 async def schema_mode(pool: Pool) -> SchemaMode:
-    """The mode that the first revision recorded."""
+    """The mode that the first revision recorded.
+
+    Raises Retryable when the server does not load TimescaleDB and the schema needs it: compressed rows would be
+    invisible, and new ones lost once it is loaded again.
+    """
     async with connection(pool) as reading:
         recorded: SchemaMode = await reading.fetchval(MODE)
+        if recorded == "timescaledb" and not await reading.fetchval(TIMESCALEDB_IS_LOADED):
+            raise Retryable(NOT_LOADED)
     return recorded

@@ -61,7 +61,7 @@ class Report:
     start: datetime | None = None
     posts: TableReport = field(default_factory=TableReport)
     history: TableReport = field(default_factory=TableReport)
-    hourly: TableReport | None = None
+    hourly: TableReport = field(default_factory=TableReport)
     features: TableReport = field(default_factory=TableReport)
     dead_letters: TableReport | None = None
     dlq_events: TableReport | None = None

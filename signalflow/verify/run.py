@@ -125,7 +125,6 @@ async def verify(
                 report = await compare_in(
                     connection,
                     oracle.expected,
-                    retention_days=settings.history_retention_days,
                     progress=lambda rows: progress("rows", rows, None),
                 )
             finally:

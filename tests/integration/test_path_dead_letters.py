@@ -22,6 +22,8 @@ from signalflow.storage import dead_letters
 from signalflow.storage.dead_letters import LetterFilter
 from tests.integration.workers import WorkerProcess, eventually, fetch_all, observation, produce, read_topic
 
+pytestmark = pytest.mark.by_mode
+
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 BAD_TITLE = "the database refuses this"
 REFUSE = f"ALTER TABLE posts ADD CONSTRAINT refused CHECK (title <> '{BAD_TITLE}')"

@@ -21,6 +21,8 @@ from signalflow.settings import Settings
 from signalflow.verify import compare, expected
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce, read_topic
 
+pytestmark = pytest.mark.by_mode
+
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 
 

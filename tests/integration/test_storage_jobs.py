@@ -1,6 +1,8 @@
 """Partitions for the coming days, retention, and the hourly rollup, compared with a computation in plain Python."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -9,15 +11,20 @@ import pytest
 
 from agents import jobs
 from signalflow import clock
+from signalflow.domain.words import SchemaMode
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched
 from signalflow.settings import Settings
+from signalflow.storage import jobs as storage_jobs
 from signalflow.storage.jobs import drop_old, ensure_partitions, refresh_rollup, refresh_touched
-from signalflow.storage.pool import Pool
+from signalflow.storage.pool import Pool, TookTooLong
+from signalflow.storage.schema import schema_mode
 from signalflow.storage.writer import STORE_HISTORY, write_batch, write_or_reject
 from tests.integration.storage_oracle import Oracle
 from tests.integration.storage_rows import NOON, column, contents, observation
 from tests.waiting import until
+
+pytestmark = pytest.mark.by_mode
 
 DAY = 86_400
 
@@ -36,13 +43,26 @@ def random_log(random: Random, size: int) -> list[Enriched]:
     ]
 
 
-async def partitions(pool: Pool) -> list[str]:
-    """The days that have a partition, as YYYYMMDD."""
-    rows = await pool.fetch(
-        "SELECT inhrelid::regclass::text AS name FROM pg_inherits"
-        " WHERE inhparent = 'post_metrics_history'::regclass ORDER BY 1"
-    )
+async def stored_days(pool: Pool) -> list[str]:
+    """The days that have a partition or a chunk, as YYYYMMDD."""
+    if await schema_mode(pool) == "timescaledb":
+        rows = await pool.fetch(
+            "SELECT to_char(range_start AT TIME ZONE 'UTC', 'YYYYMMDD') AS name FROM timescaledb_information.chunks"
+            " WHERE hypertable_name = 'post_metrics_history' ORDER BY 1"
+        )
+    else:
+        rows = await pool.fetch(
+            "SELECT inhrelid::regclass::text AS name FROM pg_inherits"
+            " WHERE inhparent = 'post_metrics_history'::regclass ORDER BY 1"
+        )
     return [row["name"][-8:] for row in rows]
+
+
+@pytest.fixture
+def _partitions(database_mode: SchemaMode) -> None:
+    """Skips where history has no partitions."""
+    if database_mode != "native":
+        pytest.skip("a hypertable makes its chunks itself")
 
 
 def days(first: int, last: int) -> list[str]:
@@ -50,10 +70,11 @@ def days(first: int, last: int) -> list[str]:
     return [f"{NOON + timedelta(days=n):%Y%m%d}" for n in range(first, last + 1)]
 
 
+@pytest.mark.usefixtures("_partitions")
 async def test_partitions_are_made_ahead_and_once(pool: Pool) -> None:
     made = await asyncio.gather(*(ensure_partitions(pool, NOON, 3) for _ in range(4)))
     assert sum(made) == 5
-    assert await partitions(pool) == days(-1, 3)
+    assert await stored_days(pool) == days(-1, 3)
     assert await ensure_partitions(pool, NOON, 3) == 0
 
 
@@ -74,8 +95,8 @@ async def test_a_leader_whose_clock_is_wrong_drops_no_history_and_refuses_none(p
     await write_batch(pool, [observation("a", observed_at=now)])
     clock.set_wrong(days * DAY)
     try:
-        for name in ("rollup", "retention"):
-            await timers.by_name[name]()
+        for tick in timers.by_name.values():
+            await tick()
         await write_batch(pool, [observation("a", observed_at=now + timedelta(days=2))])
     finally:
         clock.set_wrong(0)
@@ -83,6 +104,7 @@ async def test_a_leader_whose_clock_is_wrong_drops_no_history_and_refuses_none(p
     assert await column(pool, "post_metrics_history", "post_id") == ["a", "a", "b"]
 
 
+@pytest.mark.usefixtures("_partitions")
 async def test_a_partition_can_be_made_while_a_writer_holds_the_table(pool: Pool) -> None:
     await write_batch(pool, [observation("a", 0)])
     async with pool.acquire() as writing, writing.transaction():
@@ -94,8 +116,10 @@ async def test_retention_drops_whole_days_and_keeps_the_rollup(pool: Pool) -> No
     log = [observation("a", -DAY * n, current_score=n) for n in range(5)]
     await write_batch(pool, log)
     assert await drop_old(pool, NOON, 2) == 2
-    assert await partitions(pool) == days(-2, 0)
+    assert await stored_days(pool) == days(-2, 0)
     assert await column(pool, "post_metrics_history", "score") == [2, 1, 0]
+    assert await column(pool, "post_metrics_hourly", "max_score") == [4, 3]
+    assert await refresh_touched(pool) == 3
     assert await column(pool, "post_metrics_hourly", "max_score") == [4, 3, 2, 1, 0]
     assert await drop_old(pool, NOON, 2) == 0
 
@@ -132,6 +156,48 @@ async def test_retention_gives_way_to_a_writer_that_takes_long(pool: Pool) -> No
         with pytest.raises(Retryable, match="55P03"):
             await drop_old(pool, NOON, 2)
     assert await drop_old(pool, NOON, 2) == 1
+
+
+@asynccontextmanager
+async def slow_hour(pool: Pool, monkeypatch: pytest.MonkeyPatch, bucket: datetime) -> AsyncIterator[None]:
+    """Inside, the rollup of this hour cannot be recomputed in time. It must have a row."""
+    monkeypatch.setattr(storage_jobs, "REFRESH_SECONDS", 1)
+    async with pool.acquire() as holding, holding.transaction():
+        assert (
+            await holding.execute("UPDATE post_metrics_hourly SET min_score = 0 WHERE bucket = $1", bucket) > "UPDATE 0"
+        )
+        yield
+
+
+async def test_a_slow_hour_holds_up_neither_other_hours_nor_retention(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write_batch(pool, [observation("a", -DAY * n, current_score=n) for n in range(5)])
+    await refresh_touched(pool)
+    late = [observation("a", 1 - DAY * n, current_score=10 + n) for n in range(5)]
+    await write_batch(pool, late)
+    async with slow_hour(pool, monkeypatch, NOON - timedelta(days=1)):
+        assert await drop_old(pool, NOON, 2) == 2
+        with pytest.raises(TookTooLong):
+            await refresh_touched(pool)
+        assert await column(pool, "post_metrics_hourly", "max_score") == [14, 13, 12, 1, 10]
+    assert await refresh_touched(pool) == 1
+    assert await column(pool, "post_metrics_hourly", "max_score") == [14, 13, 12, 11, 10]
+
+
+async def test_a_day_whose_rollup_cannot_be_computed_is_kept_and_older_days_are_dropped(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write_batch(pool, [observation("a", -DAY * n, current_score=n) for n in range(5)])
+    await refresh_touched(pool)
+    await write_batch(pool, [observation("a", 1 - DAY * 3, current_score=13)])
+    async with slow_hour(pool, monkeypatch, NOON - timedelta(days=3)):
+        with pytest.raises(TookTooLong):
+            await drop_old(pool, NOON, 1)
+        assert await column(pool, "post_metrics_history", "score") == [3, 13, 2, 1, 0]
+    assert await drop_old(pool, NOON, 1) == 2
+    assert await column(pool, "post_metrics_history", "score") == [1, 0]
+    assert await column(pool, "post_metrics_hourly", "max_score") == [4, 13, 2, 1, 0]
 
 
 @pytest.mark.parametrize("whole_window", [True, False], ids=["window", "touched hours"])

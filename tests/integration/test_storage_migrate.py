@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -10,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from signalflow.cli.migrate import register
+from signalflow.domain.words import SchemaMode
 from signalflow.errors import Fatal, Retryable
 from signalflow.local.ports import free_ports
 from signalflow.settings import get_settings
@@ -17,6 +20,8 @@ from signalflow.storage.migrate import sql, status, upgrade
 from signalflow.storage.schema import check_schema, known_revisions
 from tests.integration.storage_rows import pool_of
 from tests.waiting import until
+
+pytestmark = pytest.mark.by_mode
 
 
 async def execute(url: str, *statements: str) -> None:
@@ -41,12 +46,12 @@ async def structure(url: str) -> list[tuple[str, ...]]:
     return [tuple(row) for row in rows]
 
 
-async def test_a_second_run_changes_nothing(database_url: str) -> None:
+async def test_a_second_run_changes_nothing(database_url: str, database_mode: SchemaMode) -> None:
     first, before = await status(database_url), await structure(database_url)
     assert await upgrade(database_url) == first
     assert await structure(database_url) == before
     assert first.revision == first.head
-    assert first.mode == "native"
+    assert first.mode == database_mode
 
 
 async def test_two_runs_at_once_make_one_schema(make_database: Callable[..., str]) -> None:
@@ -87,9 +92,9 @@ async def test_a_database_without_a_schema_stops_the_start(make_database: Callab
             await check_schema(pool)
 
 
-async def test_the_start_learns_the_recorded_mode(database_url: str) -> None:
+async def test_the_start_learns_the_recorded_mode(database_url: str, database_mode: SchemaMode) -> None:
     async with await pool_of(database_url) as pool:
-        assert await check_schema(pool) == "native"
+        assert await check_schema(pool) == database_mode
 
 
 async def test_a_database_that_is_away_is_retryable() -> None:
@@ -98,10 +103,10 @@ async def test_a_database_that_is_away_is_retryable() -> None:
 
 
 async def test_the_printed_statements_make_the_same_schema(
-    make_database: Callable[..., str], database_url: str
+    make_database: Callable[..., str], database_url: str, database_mode: SchemaMode
 ) -> None:
     printed = make_database()
-    await execute(printed, sql("native"))
+    await execute(printed, sql(database_mode))
     assert await structure(printed) == await structure(database_url)
     assert await status(printed) == await status(database_url)
 
@@ -135,14 +140,42 @@ def run_cli(
 
 
 def test_the_command_migrates_and_its_exit_status_says_whether_the_schema_is_current(
-    run_cli: Callable[..., tuple[int, str]],
+    run_cli: Callable[..., tuple[int, str]], database_mode: SchemaMode
 ) -> None:
     code, output = run_cli("--status", "--json")
     revisions = list(known_revisions())
     assert (code, json.loads(output)["pending"]) == (1, revisions)
     code, output = run_cli()
-    assert (code, output) == (0, f"schema {revisions[-1]} (native), current\n")
+    assert (code, output) == (0, f"schema {revisions[-1]} ({database_mode}), current\n")
     assert run_cli("--status")[0] == 0
     assert "CREATE TABLE posts" in run_cli("--sql")[1]
     assert "create_hypertable" in run_cli("--sql", "--mode", "timescaledb")[1]
     assert run_cli("--sql", "--status")[0] == 2
+
+
+@pytest.fixture
+async def ordinary_role(database_server: Any) -> AsyncIterator[str]:
+    """A role that may log in with the password `secret`. It outlives the databases that the test makes after it."""
+    name = f"owner_{uuid.uuid4().hex[:12]}"
+    await execute(database_server.url("postgres"), f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    yield name
+    await execute(database_server.url("postgres"), f"DROP ROLE {name}")
+
+
+async def test_an_ordinary_owner_migrates_and_a_mode_that_is_given_is_kept_or_refused_with_the_other(
+    ordinary_role: str, make_database: Callable[..., str], database_mode: SchemaMode
+) -> None:
+    owned = []
+    for _ in range(2):
+        url = make_database()
+        await execute(
+            url,
+            f"ALTER DATABASE {url.rpartition('/')[2]} OWNER TO {ordinary_role}",
+            f"ALTER SCHEMA public OWNER TO {ordinary_role}",
+        )
+        owned.append(f"postgresql://{ordinary_role}:secret@{url.rpartition('@')[2]}")
+    if database_mode == "native":
+        with pytest.raises(Fatal, match="choose --mode native"):
+            await upgrade(owned[0], mode="timescaledb")
+    assert (await upgrade(owned[0])).mode == database_mode
+    assert (await upgrade(owned[1], mode="native")).mode == "native"

@@ -1,81 +1,160 @@
-"""The same tables in timescaledb mode, on the server SIGNALFLOW_TEST_TIMESCALE_DSN, which has TimescaleDB preloaded."""
+"""What only TimescaleDB mode has, on the server of SIGNALFLOW_TEST_TIMESCALE_DSN, which loads TimescaleDB.
+
+The suites marked `by_mode` run in this mode too where that server is given.
+"""
 
 import os
-import uuid
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
-import asyncpg
 import pytest
+from alembic import command
 
-from signalflow.clock import utcnow
-from signalflow.storage.jobs import drop_old, ensure_partitions, refresh_rollup, refresh_touched
+from signalflow.domain.words import SchemaMode
+from signalflow.events import Enriched
+from signalflow.storage import migrate
+from signalflow.storage.jobs import compress_old, drop_old, refresh_touched
 from signalflow.storage.migrate import upgrade
 from signalflow.storage.pool import Pool
 from signalflow.storage.schema import check_schema
-from signalflow.storage.writer import write_batch
+from signalflow.storage.writer import write_batch, write_or_reject
 from tests.integration.storage_oracle import Oracle
 from tests.integration.storage_rows import NOON, column, contents, observation, pool_of
 
-DSN = os.environ.get("SIGNALFLOW_TEST_TIMESCALE_DSN", "")
+TIMESCALE_DSN = os.environ.get("SIGNALFLOW_TEST_TIMESCALE_DSN", "")
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(not DSN, reason="SIGNALFLOW_TEST_TIMESCALE_DSN names no server with TimescaleDB"),
+    pytest.mark.skipif(not TIMESCALE_DSN, reason="SIGNALFLOW_TEST_TIMESCALE_DSN names no server with TimescaleDB"),
 ]
+DAY = 86_400
+
+# The rollup of the schema before revision 0010, with its policies.
+AN_AGGREGATE = (
+    "DROP TABLE post_metrics_hourly",
+    """
+CREATE MATERIALIZED VIEW post_metrics_hourly WITH (timescaledb.continuous) AS
+SELECT post_id, time_bucket(interval '1 hour', observed_at) AS bucket, count(*) AS observations,
+    min(score) AS min_score, max(score) AS max_score, avg(score)::double precision AS avg_score,
+    max(num_comments) AS max_comments, max(score_velocity) AS max_score_velocity,
+    max(comment_velocity) AS max_comment_velocity
+FROM post_metrics_history GROUP BY post_id, time_bucket(interval '1 hour', observed_at) WITH NO DATA""",
+    "ALTER MATERIALIZED VIEW post_metrics_hourly SET (timescaledb.materialized_only = false)",
+    """
+SELECT add_continuous_aggregate_policy('post_metrics_hourly', start_offset => interval '3 days',
+    end_offset => interval '1 hour', schedule_interval => interval '30 minutes')""",
+    "SELECT add_retention_policy('post_metrics_history', interval '90 days')",
+    "SELECT add_retention_policy('post_metrics_hourly', interval '730 days')",
+)
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[Pool]:
-    """A pool on a fresh database of that server with the current schema."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    admin = await asyncpg.connect(DSN)
-    await admin.execute(f"CREATE DATABASE {name}")
-    try:
-        url = f"{DSN.rpartition('/')[0]}/{name}"
-        await upgrade(url)
-        async with await pool_of(url) as made:
-            yield made
-    finally:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
+def database_mode() -> SchemaMode:
+    """All databases of this module are on the server with TimescaleDB."""
+    return "timescaledb"
 
 
-async def test_the_mode_is_chosen_and_recorded(pool: Pool) -> None:
+async def jobs(pool: Pool) -> list[str]:
+    """The background jobs of this database; TimescaleDB's own have numbers below 1000."""
+    found = await pool.fetch("SELECT proc_name FROM timescaledb_information.jobs WHERE job_id >= 1000")
+    return [row["proc_name"] for row in found]
+
+
+async def has_licence(pool: Pool) -> bool:
+    """Whether the server has what the Apache edition lacks: aggregates, policies, compression."""
+    return bool(await pool.fetchval("SELECT current_setting('timescaledb.license') = 'timescale'"))
+
+
+async def test_history_is_a_hypertable_and_no_background_job_is_needed(pool: Pool) -> None:
     assert await check_schema(pool) == "timescaledb"
     hypertables = await pool.fetch("SELECT hypertable_name FROM timescaledb_information.hypertables")
-    assert "post_metrics_history" in [row["hypertable_name"] for row in hypertables]
+    assert [row["hypertable_name"] for row in hypertables] == ["post_metrics_history"]
+    assert await jobs(pool) == []
 
 
-async def test_redelivered_batches_are_stored_once(pool: Pool) -> None:
-    for _ in range(2):
-        await write_batch(pool, [observation("a", 0), observation("a", 10), observation("b", 0)])
-    assert await column(pool, "posts", "id") == ["a", "b"]
-    assert len(await column(pool, "post_metrics_history", "post_id")) == 3
-
-
-async def test_the_rollup_equals_a_recomputation_and_shows_fresh_rows(pool: Pool) -> None:
+async def test_a_hundred_days_at_once_and_days_that_come_late_are_in_the_rollup_whatever_is_kept(pool: Pool) -> None:
     oracle = Oracle()
-    for n in range(200):
-        row = observation(f"p{n % 7}", n * 100, current_score=n, current_comments=n % 13, score_velocity=n / 8)
-        oracle.apply(row)
-        await write_batch(pool, [row])
-    assert await contents(pool, "post_metrics_hourly") == oracle.hourly()
-    await pool.execute(
-        "CALL refresh_continuous_aggregate('post_metrics_hourly', $1::timestamptz, $2::timestamptz)", NOON, utcnow()
+    for days in (range(0, 100, 2), range(1, 100, 2)):
+        log = [observation("a", 60 - DAY * n, current_score=n) for n in days]
+        for row in log:
+            oracle.apply(row)
+        await write_batch(pool, log)
+        await refresh_touched(pool)
+    for kept in (90, 2, 1):
+        await drop_old(pool, NOON, kept)
+        assert await contents(pool, "post_metrics_hourly") == oracle.hourly()
+        assert len(await column(pool, "post_metrics_history", "score")) == kept + 1
+
+
+async def test_a_late_observation_makes_no_chunk_of_a_dropped_day(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", -DAY * n, current_score=n) for n in range(5)])
+    assert await drop_old(pool, NOON, 2) == 2
+    chunks = "SELECT count(*) FROM timescaledb_information.chunks"
+    before = await pool.fetchval(chunks)
+    late = [observation("a", 9 - DAY * 4, current_score=100), observation("a", -DAY * 9000)]
+    assert [rejection.index for rejection in await write_or_reject(pool, late)] == [0, 1]
+    assert await pool.fetchval(chunks) == before
+    await refresh_touched(pool)
+    assert await column(pool, "post_metrics_hourly", "max_score") == [4, 3, 2, 1, 0]
+
+
+async def test_days_older_than_a_week_are_compressed_and_still_take_late_and_repeated_observations(pool: Pool) -> None:
+    log = [observation("a", -DAY * n, current_score=n) for n in range(12)]
+    await write_batch(pool, log)
+    assert await compress_old(pool, NOON) == (4 if await has_licence(pool) else 0)
+    assert await compress_old(pool, NOON) == 0
+    await write_batch(pool, [*log, observation("a", 60 - DAY * 10, current_score=100)])
+    await refresh_touched(pool)
+    assert len(await column(pool, "post_metrics_history", "score")) == 13
+    assert await column(pool, "post_metrics_hourly", "max_score") == [11, 100, *range(9, -1, -1)]
+    assert await drop_old(pool, NOON, 8) == 3
+
+
+async def store(pool: Pool, log: list[Enriched]) -> None:
+    """Write history as any version of the schema has it."""
+    rows = [(row.id, row.observed_at, row.current_score, row.current_comments) for row in log]
+    await pool.executemany(
+        "INSERT INTO post_metrics_history (post_id, observed_at, score, num_comments) VALUES ($1, $2, $3, $4)", rows
     )
-    assert await contents(pool, "post_metrics_hourly") == oracle.hourly()
 
 
-async def test_the_policies_do_the_jobs_and_retention_follows_the_setting(pool: Pool) -> None:
-    assert await ensure_partitions(pool, NOON, 3) == 0
-    assert await refresh_rollup(pool, NOON, NOON + timedelta(hours=1)) == 0
-    await write_batch(pool, [observation("a", 0)])
-    assert await refresh_touched(pool) == 0
-    assert await column(pool, "rollup_touched", "bucket") == []
-    for days in (90, 30):
-        await drop_old(pool, NOON, days)
-        ages = await pool.fetch(
-            "SELECT (config ->> 'drop_after')::interval AS age FROM timescaledb_information.jobs"
-            " WHERE proc_name = 'policy_retention' AND hypertable_name = 'post_metrics_history'"
+async def to_revision(url: str, revision: str) -> None:
+    """Migrate an empty database to a revision that is not the newest."""
+    async with migrate._migration_connection(url) as migrating:
+        await migrating.run_sync(
+            lambda connection: command.upgrade(migrate._config(connection=connection, mode="timescaledb"), revision)
         )
-        assert [row["age"] for row in ages] == [timedelta(days=days)]
+
+
+async def test_an_aggregate_becomes_the_table_and_keeps_every_hour(make_database: Callable[..., str]) -> None:
+    url = make_database()
+    await to_revision(url, "0009")
+    log: list[Enriched] = [
+        observation("a", second - DAY * days, current_score=days + second)
+        for days in (100, 60, 5, 0)
+        for second in (0, 4000)
+    ]
+    oracle = Oracle()
+    for row in log:
+        oracle.apply(row)
+    async with await pool_of(url) as pool:
+        if not await has_licence(pool):
+            pytest.skip("the Apache edition has no continuous aggregates")
+        for statement in AN_AGGREGATE:
+            await pool.execute(statement)
+        await store(pool, log[:2])
+        refresh = "CALL refresh_continuous_aggregate('post_metrics_hourly', $1::timestamptz, $2::timestamptz)"
+        await pool.execute(refresh, NOON - timedelta(days=101), NOON - timedelta(days=99))
+        await pool.execute("SELECT drop_chunks('post_metrics_history', $1::timestamptz)", NOON - timedelta(days=90))
+        await store(pool, log[2:])
+        # Moves the watermark: what is older and was never refreshed is hidden.
+        await pool.execute(refresh, NOON - timedelta(days=2), NOON + timedelta(hours=1))
+        assert await contents(pool, "post_metrics_hourly") != oracle.hourly()
+    await upgrade(url)
+    async with await pool_of(url) as pool:
+        assert await contents(pool, "post_metrics_hourly") == oracle.hourly()
+        assert await jobs(pool) == []
+        first: datetime = await pool.fetchval("SELECT history_from FROM schema_info")
+        assert first.date() == (NOON - timedelta(days=99)).date()
+        await write_batch(pool, [observation("a", 60, current_score=7)])
+        await refresh_touched(pool)
+        assert (await contents(pool, "post_metrics_hourly"))[-2]["observations"] == 2
