@@ -60,18 +60,15 @@ async def make_partitions_of_observations(pool: Pool, observed_at: Sequence[date
     """Make the partitions that these observations need. Raises Invalid for a day that history does not keep."""
     async with transaction(pool) as making:
         await making.execute(_LOCK)
-        await refuse_other_days(making, observed_at)
+        [kept] = await making.fetch(_KEPT)
+        refuse_other_days(observed_at, kept["history_from"], kept["now"])
         for day in sorted({day_of(moment) for moment in observed_at}):
             await _make(making, day)
 
 
-async def refuse_other_days(asking: Connection, observed_at: Sequence[datetime]) -> None:
-    """Raise Invalid when one of these moments is of a day that history does not keep: dropped, or too far ahead.
-
-    Called after the insert of these rows, in its transaction, it also sees a day that was dropped just before.
-    """
-    [kept] = await asking.fetch(_KEPT)
-    first, last = day_of(kept["history_from"]), day_of(kept["now"]) + timedelta(days=MAX_DAYS_AHEAD)
+def refuse_other_days(observed_at: Sequence[datetime], history_from: datetime, now: datetime) -> None:
+    """Raise Invalid when one of these moments is of a day that history does not keep: dropped, or too far ahead."""
+    first, last = day_of(history_from), day_of(now) + timedelta(days=MAX_DAYS_AHEAD)
     for day in (day_of(min(observed_at)), day_of(max(observed_at))):
         if not first <= day <= last:
             raise Invalid(f"observed_at is of {day}; history is kept from {first} to {last}", field="observed_at")

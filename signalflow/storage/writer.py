@@ -52,8 +52,10 @@ WITH stored AS (
     SELECT * FROM unnest({parameters})
     ON CONFLICT (post_id, observed_at) DO NOTHING
     RETURNING observed_at
+), touched AS (
+    INSERT INTO rollup_touched (bucket) SELECT DISTINCT date_trunc('hour', observed_at, 'UTC') FROM stored
 )
-INSERT INTO rollup_touched (bucket) SELECT DISTINCT date_trunc('hour', observed_at, 'UTC') FROM stored
+SELECT history_from, now() AS now FROM schema_info
 """
 
 
@@ -172,8 +174,8 @@ async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> No
         if columns.posts[0]:
             await storing.execute(STORE_POSTS.sql, *columns.posts)
         if columns.history[0]:
-            await storing.execute(STORE_HISTORY.sql, *columns.history)
-            await refuse_other_days(storing, columns.history[1])
+            [kept] = await storing.fetch(STORE_HISTORY.sql, *columns.history)
+            refuse_other_days(columns.history[1], kept["history_from"], kept["now"])
         reach("sink.before_commit")
     reach("sink.after_commit")
 

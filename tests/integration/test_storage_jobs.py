@@ -149,6 +149,19 @@ async def test_a_day_that_history_does_not_keep_is_refused_even_where_there_is_r
     assert await column(pool, "posts", "id") == await column(pool, "post_metrics_history", "post_id") == ["near"]
 
 
+async def test_a_writer_that_waited_for_retention_sees_which_days_were_dropped(pool: Pool) -> None:
+    # The chunk or partition is still there: only the check can refuse the row.
+    await write_batch(pool, [observation("a", -DAY * 4)])
+    async with pool.acquire() as dropping, dropping.transaction():
+        await dropping.execute("LOCK TABLE ONLY post_metrics_history IN ACCESS EXCLUSIVE MODE")
+        writing = asyncio.create_task(write_or_reject(pool, [observation("b", -DAY * 4)]))
+        await until(lambda: dropping.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        await dropping.execute("UPDATE schema_info SET history_from = $1", NOON - timedelta(days=2))
+    [rejection] = await writing
+    assert rejection.error.field == "observed_at"
+    assert await column(pool, "post_metrics_history", "post_id") == ["a"]
+
+
 async def test_retention_gives_way_to_a_writer_that_takes_long(pool: Pool) -> None:
     await write_batch(pool, [observation("a", -DAY * 4)])
     async with pool.acquire() as writing, writing.transaction():
