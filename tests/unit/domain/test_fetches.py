@@ -149,6 +149,17 @@ def test_a_gap_is_closed_when_the_next_page_proves_that_nothing_is_missing() -> 
     assert (changes, fetch.group.gap) == ([("open", None), ("close", "proven")], None)
 
 
+@pytest.mark.parametrize(("after", "gaps"), [(None, 0), ("t3_k2", 1)])
+def test_a_quiet_listing_proves_an_anchor_of_two_posts_only_if_it_ends_with_the_page(
+    after: str | None, gaps: int
+) -> None:
+    fetch = listing()
+    # Its posts are younger than the time until which the page before is complete.
+    fetch.group.anchors = (Anchor(frozenset({"k1", "k2"}), START - 600),)
+    confirm(fetch, [*page("n1"), *KNOWN[:2]], after=after)
+    assert len(fetch.gaps) == gaps
+
+
 def test_an_empty_page_replaces_no_anchor_and_a_new_listing_gets_its_first_one() -> None:
     fetch = listing(page_before=KNOWN)
     before = fetch.group.anchors

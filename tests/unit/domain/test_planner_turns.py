@@ -266,3 +266,29 @@ def test_a_successor_goes_on_with_the_open_gaps_of_what_is_watched(is_watched: b
     made = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
     made.start(fast("a" if is_watched else "b"), [], [OPEN_GAP], START)
     assert len(made.gaps) == is_watched
+
+
+def test_the_rate_of_a_group_counts_each_new_post_that_was_confirmed_once() -> None:
+    made = planner()
+    (group,) = made.watchlist.groups
+    answer(made, listing(made, START + 3), now=START + 3)
+    items = [seen(f"p{number}", created=START + 10) for number in range(61)]
+    findings = made.judge(listing(made, START + 33), items, None, START + 33)
+    made.confirm(findings, [*[True] * 60, False], START + 33)
+    # 2 posts a second for 30 seconds, of which 1 - exp(-30/200) counts.
+    assert group.rate == pytest.approx(0.2785840, abs=1e-6)
+
+
+def test_an_answer_of_the_brokers_for_another_number_of_posts_is_a_fault() -> None:
+    made = planner()
+    findings = made.judge(listing(made, START + 3), [seen("p1"), seen("p2")], None, START + 3)
+    with pytest.raises(ValueError, match="shorter"):
+        made.confirm(findings, [True], START + 3)
+
+
+@pytest.mark.parametrize(("after", "gaps"), [(None, 0), ("t3_k2", 1)])
+def test_a_quiet_listing_that_ends_with_its_page_proves_an_anchor_of_two_posts(after: str | None, gaps: int) -> None:
+    made = planner()
+    made.watchlist.groups[0].anchors = (Anchor(frozenset({"k1", "k2"}), START - 600),)
+    answer(made, listing(made, START + 3), seen("n1"), seen("k1"), seen("k2"), now=START + 3, after=after)
+    assert len(made.gaps) == gaps
