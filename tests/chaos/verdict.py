@@ -138,7 +138,7 @@ async def still(settings: Settings) -> list[str]:
         letters = {p: e for p, e in ends[names.posts_dlq].items() if e}
         behind = {
             "enriched": {p: e - committed.enriched.get(p, 0) for p, e in raw.items()},
-            "stored": {p: e - committed.stored.get(p, 0) for p, e in raw.items()},
+            "stored": {p: e - committed.written.get(p, 0) for p, e in committed.enriched_ends.items()},
             "letters": {p: e - (committed.letters or {}).get(p, 0) for p, e in letters.items()},
         }
         last.update(lag={what: sum(lags.values()) for what, lags in behind.items()})
