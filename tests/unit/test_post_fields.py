@@ -60,7 +60,9 @@ def test_every_field_of_a_post_reaches_the_enriched_record() -> None:
         payload=Post(**A_POST),
         metadata=Metadata(subreddit="python", observed_at=seen_at),
     )
-    enriched, _ = Enricher(Settings()).enrich(envelope, Source(topic="t", partition=0, offset=0), lambda: None)
+    appended_us = int(seen_at.timestamp() * 1_000_000)
+    source = Source(topic="t", partition=0, offset=0)
+    enriched, _ = Enricher(Settings()).enrich(envelope, source, appended_us, lambda: None)
     found = {name: getattr(enriched, RENAMED.get(name, name)) for name in A_POST}
     assert found == A_POST
 
