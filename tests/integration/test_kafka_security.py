@@ -256,7 +256,7 @@ async def test_a_worker_stores_a_post_and_shows_its_password_nowhere(
         arguments = psutil.Process(worker.pid).cmdline()
         await produce(secured, [observation("post1", NOW, created_at=NOW - timedelta(minutes=1))])
         await eventually(lambda: has(secured, "posts", 1), 30, worker.tail)
-        assert (await verify(secured)).clean
+        assert (await verify(secured, TopicNames.of(secured))).clean
     assert MARKER not in worker.log.read_text()
     assert MARKER not in str(arguments)
 
