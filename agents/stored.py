@@ -79,10 +79,10 @@ class StoredTopic:
             tp = TP(self.topic, partition)
             begin = stored.get(partition)
             if begin is None:
-                begin = expected if await self._has_what_was_stored(tp, expected) else 0
+                begin = expected if expected == 0 or await self._has_what_was_stored(tp, expected) else 0
             elif begin >= expected:
                 continue
-            first = await self._brokers.first_record(tp, begin, expected)
+            first = await self._brokers.first_record(tp, begin, expected) if begin < expected else None
             if first is not None:
                 found[partition] = first
             below = expected if first is None else first

@@ -221,9 +221,10 @@ MOST_LINK_BYTES = 100
 
 def lineage(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
     """The headers that link a replayed record to its dead letter; none for a record that was not replayed."""
-    if not any(name in _LINKS for name, _ in headers):
-        return []
-    links = {name: value or b"" for name, value in reversed(headers) if name in _LINKS}
+    links: dict[str, bytes] = {}
+    for name, value in headers:
+        if name in _LINKS:
+            links.setdefault(name, value or b"")
     return [(name, links[name]) for name in _LINKS if name in links and len(links[name]) <= MOST_LINK_BYTES]
 
 

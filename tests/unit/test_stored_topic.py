@@ -21,16 +21,20 @@ TP0 = TP("enriched", 0)
 class Brokers:
     """A partition that still has the records from `start` on."""
 
-    start = 0
+    def __init__(self) -> None:
+        self.start = 0
+        self.requests: list[str] = []
 
     async def log_start(self, tp: TP) -> int:
         return self.start
 
     async def first_record(self, tp: TP, offset: int, below: int) -> int | None:
+        self.requests.append("first_record")
         first = max(self.start, offset)
         return first if first < below else None
 
     async def records_below(self, tp: TP, offset: int, most: int) -> Sequence[Record]:
+        self.requests.append("records_below")
         return [Record(n) for n in range(max(self.start, offset - most), offset)]
 
 
@@ -95,6 +99,16 @@ async def test_the_first_write_needs_what_was_committed_and_the_next_what_was_wr
     with pytest.raises(Rewind) as rewind:
         await write(topic, app, 130, database)
     assert rewind.value.offsets == {0: 110}
+
+
+async def test_partitions_of_which_nothing_was_committed_cost_the_brokers_no_request(
+    topic: StoredTopic, app: FakeApp, brokers: Brokers, database: Database
+) -> None:
+    app.consumer.start_offsets[TP0] = 0
+    with pytest.raises(Retryable):
+        await write(topic, app, 20, database)
+    await write(topic, app, 20, database)
+    assert (database.offsets, brokers.requests) == ({0: 20}, [])
 
 
 async def test_after_a_rewind_the_database_needs_only_what_was_rewound_to(
