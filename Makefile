@@ -20,7 +20,7 @@ TEST_PROCESSES ?= 2
 SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 UNIT_MARKERS := not integration and not chaos and not slow
 
-.PHONY: help up down status test test-unit lint format lock bench chaos clean-data
+.PHONY: help up down status test test-unit lint format lock bench chaos mutants clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ lock: $(STAMP) ## Resolve pyproject.toml to requirements.lock, without any index
 
 chaos: $(STAMP) ## Inject every fault of a seed and compare every row, 16 minutes (SEED=1 MINUTES=12 ONLY=broker JSON=file)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only "$(ONLY)") $(if $(JSON),--json $(JSON))
+
+# The tests run in a copy of the checkout, so they are told where the data beside the checkout is.
+mutants: $(STAMP) ## Change one value or operator at a time; the fast tests must fail, an hour (ONLY=signalflow.domain.refresh)
+	@export SIGNALFLOW_TEST_DATA=$${SIGNALFLOW_TEST_DATA:-$(abspath ../shared/data)}; $(BIN)/python scripts/mutants.py $(ONLY)
 
 bench: $(STAMP) ## Measure; prints JSON
 	@$(BIN)/python -m tests.bench
