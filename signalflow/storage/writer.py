@@ -84,7 +84,8 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
     return Statement(sql, arrays_of([*posts, *features]))
 
 
-def _history_statement(columns: Sequence[Column]) -> Statement:
+def history_statement(columns: Sequence[Column]) -> Statement:
+    """The statement that stores history with these columns."""
     sql = _STORE_HISTORY.format(columns=_listed("{}", columns), parameters=_parameters(columns))
     return Statement(sql, arrays_of(columns))
 
@@ -98,7 +99,7 @@ def _listed(pattern: str, columns: Sequence[Column]) -> str:
 
 
 STORE_POSTS = posts_statement(POSTS, FEATURES)
-STORE_HISTORY = _history_statement(HISTORY)
+STORE_HISTORY = history_statement(HISTORY)
 
 
 @dataclass(frozen=True, slots=True)

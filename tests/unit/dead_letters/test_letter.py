@@ -9,6 +9,7 @@ from signalflow.dead_letters.letter import MalformedDeadLetter, is_whole, letter
 from signalflow.errors import Invalid
 from signalflow.events import DeadLetter
 from signalflow.kafka.producer import Outgoing
+from signalflow.kafka.records import UnreadableRecord
 from tests.unit.streams.fakes import Record
 
 NOW = datetime(2026, 1, 3, tzinfo=UTC)
@@ -108,6 +109,13 @@ def test_a_letter_without_its_original_headers_keeps_its_link_and_is_not_whole()
     assert letter.attempt == 4
     assert set(link) <= set(letter.headers)
     assert not is_whole(letter)
+
+
+def test_the_letter_of_an_unreadable_record_keeps_its_bytes_and_says_that_they_are_not_decoded() -> None:
+    record = UnreadableRecord("raw", 3, 7, 0, 0, value=b"\x28\xb5\x2f\xfd", reason="packed with zstd")
+    letter = letter_of(record, Invalid("packed with zstd"), stage="validate", worker="w1", now=NOW)
+    assert (letter.value, letter.attempt, is_whole(letter)) == (b"\x28\xb5\x2f\xfd", 1, False)
+    assert letter.headers == (("dlq_unreadable", b"these bytes are not decoded"),)
 
 
 # The sizes that the dead-letter topic keeps uncut, from its documentation. A header counts six bytes besides its own.

@@ -1,8 +1,10 @@
 """What the writer decides before it asks the database: order, merging, history, and the search for refused rows."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -13,8 +15,10 @@ from msgspec.structs import replace
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched
 from signalflow.storage import writer
-from signalflow.storage.columns import FEATURES, HISTORY, POSTS
-from signalflow.storage.writer import write_or_reject
+from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Column, Guard, arrays_of
+from signalflow.storage.positions import Advances, Progress
+from signalflow.storage.writer import history_statement, posts_statement, write_or_reject
+from tests.unit.streams.fakes import Record
 from tests.unit.test_sink_agent import NOW, row
 
 POOL: Any = None
@@ -47,6 +51,7 @@ class Database:
         self.refused = refused
         self.tried: list[list[str]] = []
         self.stored: list[str] = []
+        self.advances: list[Advances | None] = []
         monkeypatch.setattr(writer, "write_batch", self.write)
 
     async def write(self, pool: Any, rows: Sequence[Enriched], advances: Any) -> None:
@@ -56,6 +61,7 @@ class Database:
         if set(ids) & self.refused:
             raise Invalid(f"refused: {sorted(set(ids) & self.refused)}")
         self.stored += ids
+        self.advances.append(advances)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
@@ -84,6 +90,19 @@ async def test_a_database_that_is_away_rejects_nothing(monkeypatch: pytest.Monke
     monkeypatch.setattr(writer, "write_batch", away)
     with pytest.raises(Retryable):
         await write_or_reject(POOL, [row("a"), row("b")])
+
+
+async def test_progress_notes_only_what_the_database_stored_each_piece_with_its_own_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = Database(monkeypatch, {"p0", "p2"})
+    records = [Record(offset, partition=offset % 2) for offset in range(4)]
+    progress = Progress(UUID(int=7), {0: 0, 1: 1})
+    rejected = await write_or_reject("the pool", [row(f"p{n}") for n in range(4)], records, progress)  # type: ignore[arg-type]
+    assert [each.index for each in rejected] == [0, 2]
+    advances = [each.of_partitions for each in database.advances if each]
+    assert [[(each.partition, each.next_offset) for each in some] for some in advances] == [[(1, 2)], [(1, 4)]]
+    assert progress.expected == {0: 0, 1: 4}, "of partition 0 nothing was stored"
 
 
 async def test_no_rows_need_no_database() -> None:
@@ -135,6 +154,66 @@ def test_the_history_has_every_observation_in_log_order_and_none_of_a_backfill()
             seen("a", 3, current_score=3, mode="backfill")]  # fmt: skip
     assert history(rows) == [("a", 9), ("b", 2), ("b", 1)]
     assert posts(rows).keys() == {"a", "b"}, "a backfilled post is stored"
+
+
+KEY, TEXT = Column("id", "text"), Column("body", "text", guard=Guard.TEXT)
+SCORE, LABEL = Column("score", "int", "current_score"), Column("label", "text", "nlp.sentiment_label")
+WORDS = Column("words", "jsonb", "nlp.keywords")
+
+
+def test_the_statement_for_posts_names_each_column_where_it_belongs() -> None:
+    """PostgreSQL runs it in tests/integration/test_storage_merge.py; this is the text for three columns of posts."""
+    sql, _ = posts_statement([KEY, TEXT, SCORE], [LABEL, WORDS])
+    newer = "EXCLUDED.last_polled_at > p.last_polled_at"
+    newer_text = "EXCLUDED.text_observed_at > COALESCE(p.text_observed_at, '-infinity')"
+    assert " ".join(line.strip() for line in sql.splitlines() if not line.startswith("--")).strip() == (
+        "WITH input AS MATERIALIZED ( "
+        "SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::jsonb[]) "
+        "AS t (id, body, score, label, words) ), "
+        "stored AS ( INSERT INTO posts AS p (id, body, score) SELECT id, body, score FROM input "
+        "ON CONFLICT (id) DO UPDATE SET "
+        f"body = CASE WHEN {newer_text} THEN EXCLUDED.body ELSE p.body END, "
+        f"score = CASE WHEN {newer} THEN EXCLUDED.score ELSE p.score END "
+        f"WHERE {newer} OR {newer_text} OR EXCLUDED.first_seen_at < p.first_seen_at "
+        "RETURNING id, title ) "
+        "INSERT INTO post_nlp_features AS n (post_id, title, label, words) "
+        "SELECT id, title, label, words FROM input JOIN stored USING (id, title) "
+        "WHERE NOT EXISTS ( SELECT FROM post_nlp_features AS o WHERE o.post_id = input.id "
+        "AND (o.title, o.label, o.words) IS NOT DISTINCT FROM (input.title, input.label, input.words) ) "
+        "ON CONFLICT (post_id) DO UPDATE SET title = EXCLUDED.title, label = EXCLUDED.label, words = EXCLUDED.words"
+    )
+
+
+def test_the_statement_for_the_history_names_each_column_where_it_belongs() -> None:
+    sql, arrays = history_statement([KEY, SCORE])
+    assert "INSERT INTO post_metrics_history (id, score)" in sql
+    assert "SELECT * FROM unnest($1::text[], $2::int[])" in sql
+    assert arrays([seen("a", 0, current_score=5)], (), ()) == [["a"], [5]]
+
+
+def test_each_column_follows_the_observations_of_its_guard() -> None:
+    """In the order of the statement's parameters; JSON as text, and null where no observation carried a body."""
+    seen_at = Column("first_seen_at", "timestamptz", guard=Guard.FIRST)
+    _, arrays = posts_statement([KEY, TEXT, SCORE, seen_at], [LABEL, WORDS])
+    newest = [seen("a", 9, current_score=9), seen("b", 9, current_score=8)]
+    first = [seen("a", 0, first_seen_at=NOW), seen("b", 0, first_seen_at=NOW + timedelta(1))]
+    label, keywords = newest[0].nlp.sentiment_label, newest[0].nlp.keywords
+    assert arrays(newest, [seen("a", 1, body="text"), None], first) == [
+        ["a", "b"],
+        ["text", None],
+        [9, 8],
+        [NOW, NOW + timedelta(1)],
+        [label, label],
+        [json.dumps(keywords, separators=(",", ":"))] * 2,
+    ]
+
+
+def test_a_value_that_json_cannot_hold_is_refused_with_its_column() -> None:
+    odd = seen("a", 0)
+    odd = replace(odd, nlp=replace(odd.nlp, keywords=["\ud800"]))
+    with pytest.raises(Invalid, match="surrogates") as refused:
+        arrays_of([WORDS])([odd], (), ())
+    assert refused.value.field == "words"
 
 
 def violation(table: str, constraint: str | None) -> Invalid:

@@ -9,17 +9,25 @@ from typing import Any
 import aiokafka
 import pytest
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from yarl import URL
 
 from signalflow.clock import steady
 from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal
-from signalflow.kafka.topics import topic_specs
+from signalflow.kafka.producer import partition_for
+from signalflow.kafka.topics import TopicNames, topic_specs
 from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.settings import Settings
 from signalflow.streams import consumer_thread as consuming
 from signalflow.streams.app import Application, create_faust_app, raw_bytes_topic
+from signalflow.streams.assignor import SharedCountAssignor
+from signalflow.streams.recovery import SuspendingTableManager
+from signalflow.streams.routing import TableRouter
+from signalflow.streams.state_table import StateTable
 from signalflow.streams.workspace import claim_workspace
 from tables.post_state import create_post_state
+from tests.unit.streams.fakes import Record
 
 
 @pytest.fixture
@@ -53,6 +61,25 @@ async def test_routing_a_key_that_no_worker_has_raises_key_error(app: Applicatio
         app.router.key_store("post_state", "abc")
 
 
+async def test_a_key_is_routed_to_the_worker_that_has_its_partition(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_post_state(app, app.settings)
+    topic = app.tables["post_state"].changelog_topic.get_topic_name()
+    partition = partition_for(b"abc", app.settings.topic_partitions)
+    owners = {"http://w1:1": {topic: [partition + 1]}, "http://w2:1": {}, "http://w3:1": {topic: [partition]}}
+
+    def table_metadata(self: object, name: str) -> dict[str, dict[str, list[int]]]:
+        assert name == topic
+        return owners
+
+    monkeypatch.setattr(type(app.router._assignor), "table_metadata", table_metadata)
+    assert app.router.key_store("post_state", "abc") == URL("http://w3:1")
+    owners.clear()
+    with pytest.raises(KeyError, match="abc"):
+        app.router.key_store("post_state", "abc")
+
+
 async def test_a_fetch_that_finds_nothing_does_not_hold_up_a_rebalance_for_long(app: Application) -> None:
     create_post_state(app, app.settings)
     thread = app.consumer._new_consumer_thread()
@@ -77,6 +104,94 @@ async def test_a_worker_whose_brokers_go_away_while_it_connects_waits_for_them(
     thread = app.consumer._new_consumer_thread()
     await thread.on_start()
     assert len(tries) == 3
+
+
+async def test_faust_gets_the_settings_of_the_worker(tmp_path: Path) -> None:
+    settings = Settings(
+        kafka="one:9092, two:9093",
+        app_id="signalflow-blue",
+        topic_prefix="blue-",
+        state_dir=tmp_path,
+        topic_partitions=6,
+        topic_replication=3,
+        topic_check_seconds=90,
+        worker_web_host="localhost",
+        worker_web_port=7001,
+        broker_session_timeout=21,
+        broker_heartbeat_interval=2,
+        broker_rebalance_timeout=22,
+        broker_commit_interval=3,
+    )
+    claim_workspace(settings)
+    workspace = claim_workspace(settings)
+    app = create_faust_app(Application, settings, workspace)
+    conf = app.conf
+    assert (app.settings, app.workspace, conf.id) == (settings, workspace, "signalflow-blue")
+    assert [(url.scheme, url.host, url.port) for url in conf.broker] == [("kafka", "one", 9092), ("kafka", "two", 9093)]
+    assert conf.datadir == tmp_path / "workers" / "worker-2" / "data"
+    assert (conf.topic_partitions, conf.topic_replication_factor) == (6, 3)
+    # Two thousand records of a fetch are four runs, from each of six partitions, and five times that.
+    assert (conf.broker_max_poll_records, conf.stream_buffer_maxsize) == (2_000, 120)
+    assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (21, 2)
+    assert (conf.broker_rebalance_timeout, conf.broker_request_timeout, conf.broker_commit_interval) == (22, 42, 3)
+    assert conf.consumer_metadata_max_age_ms == 90_000
+    # The second worker on this machine has the next port.
+    assert (conf.web_host, conf.web_bind, conf.web_port) == ("localhost", "localhost", 7002)
+    assert str(conf.canonical_url) == "http://localhost:7002"
+    topic = raw_bytes_topic(app, "raw")
+    assert (topic.topics, topic.partitions, topic.key_type, topic.value_type) == (("raw",), 6, bytes, bytes)
+    assert topic.value_serializer == "raw"
+
+
+async def test_a_request_to_the_brokers_may_take_half_a_minute_whatever_the_session_lasts(app: Application) -> None:
+    assert app.conf.broker_request_timeout == 30
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        # A worker that has never committed begins with the first record.
+        ("consumer_auto_offset_reset", "earliest"),
+        # A record counts as consumed when the agent has dealt with it, and its outputs are confirmed before that.
+        ("stream_wait_empty", True),
+        ("stream_publish_on_commit", False),
+        # Topics are made before the worker starts.
+        ("topic_allow_declare", False),
+        # The state of a partition is on one worker.
+        ("table_standby_replicas", 0),
+        ("store", URL("rocksdb://")),
+        # Faust's own pages show tables to everybody.
+        ("web_tables_enabled", False),
+        ("web_in_thread", False),
+        ("Table", StateTable),
+        ("Router", TableRouter),
+        ("PartitionAssignor", SharedCountAssignor),
+        ("TableManager", SuspendingTableManager),
+    ],
+)
+async def test_the_guarantees_rest_on_these_settings_of_faust(app: Application, setting: str, value: object) -> None:
+    assert getattr(app.conf, setting) == value
+
+
+async def test_only_the_topics_that_agents_read_come_in_runs(app: Application) -> None:
+    scheduler = app.conf.ConsumerScheduler()
+    raw, changelog = TP(TopicNames.of(app.settings).posts_raw, 0), TP("changelog", 0)
+    records = [Record(0), Record(1)]
+    assert [value.value for _, value in scheduler.iterate({raw: records})] == [records]
+    assert [value for _, value in scheduler.iterate({changelog: records})] == records
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+async def test_the_consumer_is_made_for_the_settings(tmp_path: Path, guarded: bool) -> None:
+    settings = Settings(
+        kafka=f"{LOOPBACK}:9", state_dir=tmp_path, worker_name="w1", topic_prefix="blue-", contiguity_guard=guarded
+    )
+    app = create_faust_app(Application, settings, claim_workspace(settings))
+    create_post_state(app, settings)
+    consumer: Any = app.consumer
+    assert consumer.source_topics == TopicNames.of(settings).consumed
+    assert consumer.require_contiguous is guarded
+    assert consumer.brokers._settings is settings
 
 
 async def test_faust_starts_no_producer(app: Application) -> None:

@@ -40,13 +40,16 @@ def test_source_topics_come_in_runs_and_changelogs_record_by_record() -> None:
     ("most", "most_bytes", "lengths"),
     [
         (4, 1000, [4, 4, 2]),  # the number of records is the bound
-        (10, 60, [3, 3, 3, 1]),  # 20 bytes each, key and value: three fit exactly
+        (10, 60, [3, 3, 3, 1]),  # 20 bytes each, key, value and two headers: three fit exactly
         (10, 59, [2, 2, 2, 2, 2]),
         (10, 1, [1] * 10),  # a record larger than the bound travels alone
     ],
 )
-def test_a_run_is_as_long_as_both_bounds_allow_and_keys_count(most: int, most_bytes: int, lengths: list[int]) -> None:
-    records = [Record(offset, key=b"k" * 5, value=b"v" * 15) for offset in range(10)]
+def test_a_run_is_as_long_as_both_bounds_allow_and_keys_and_headers_count(
+    most: int, most_bytes: int, lengths: list[int]
+) -> None:
+    headers = (("h", b"xy"), ("", b"xy"))
+    records = [Record(offset, key=b"k" * 5, value=b"v" * 10, headers=headers) for offset in range(10)]
     assert [len(run) for run in split_into_runs(records, most, most_bytes)] == lengths
 
 

@@ -47,10 +47,20 @@ def table(database: dict[bytes, Any], monkeypatch: pytest.MonkeyPatch) -> StateT
     made.app = App()
     topic = SimpleNamespace(get_topic_name=lambda: "log")
     monkeypatch.setattr(StateTable, "changelog_topic", topic)
-    monkeypatch.setattr(StateTable, "offset_reached", lambda self, p: int(database[b"offset"]))
-    monkeypatch.setattr(StateTable, "read", lambda self, p, keys: {key: database.get(key) for key in keys})
+
+    def offset_reached(self: Any, partition: int) -> int:
+        assert partition == 0
+        return int(database[b"offset"])
+
+    def read(self: Any, partition: int, keys: Any) -> dict[bytes, bytes | None]:
+        assert partition == 0
+        return {key: database.get(key) for key in keys}
+
+    monkeypatch.setattr(StateTable, "offset_reached", offset_reached)
+    monkeypatch.setattr(StateTable, "read", read)
 
     def put(self: Any, partition: int, values: Any, offset: int) -> None:
+        assert partition == 0
         database.update(values)
         database[b"offset"] = str(offset).encode()
 
@@ -118,8 +128,13 @@ async def test_local_state_is_never_ahead_of_its_changelog(table: StateTable, da
     assert changelog.before == [{b"k": MINE, b"offset": b"9"}]
 
 
-def changelog_message(offset: int, value: bytes, generation: int = App.consumer_generation_id) -> Any:
-    return SimpleNamespace(partition=0, offset=offset, key=b"k", value=value, timestamp=0.0, generation_id=generation)
+def changelog_message(
+    offset: int, value: bytes | None, generation: int = App.consumer_generation_id, timestamp: float = 0.0
+) -> Any:
+    """A record of the changelog as Faust delivers it; its timestamp is in seconds."""
+    message = SimpleNamespace(partition=0, offset=offset, key=b"k", value=value, generation_id=generation)
+    message.timestamp = timestamp
+    return message
 
 
 def test_a_changelog_record_of_an_earlier_assignment_does_not_advance_the_offset(
@@ -237,6 +252,28 @@ def test_a_tombstone_removes_only_a_state_that_had_expired_when_it_was_written(t
     assert table._merged(MINE, None, expires_ms + 1_000) is None
     assert table._merged(None, None, 0) is None
     assert table._merged(None, THEIRS, 0) == THEIRS
+
+
+# MINE is of a post that was created at the epoch, and is kept for 48 hours.
+KEPT_SECONDS = 48 * 3600
+
+
+@pytest.mark.parametrize(("second", "left"), [(KEPT_SECONDS - 1, MINE), (KEPT_SECONDS + 1, None)])
+def test_a_recovery_compares_a_tombstone_with_the_time_at_which_it_was_written(
+    table: StateTable, database: dict[bytes, bytes], second: int, left: bytes | None
+) -> None:
+    message = changelog_message(10, None, timestamp=float(second))
+    table.apply_changelog_batch([SimpleNamespace(message=message)])
+    assert database[b"k"] == left
+
+
+@pytest.mark.parametrize(("second", "left"), [(KEPT_SECONDS - 1, MINE), (KEPT_SECONDS + 1, None)])
+async def test_a_jump_compares_a_tombstone_with_the_time_at_which_it_was_written(
+    table: StateTable, database: dict[bytes, bytes], log_of_others: list[Record], second: int, left: bytes | None
+) -> None:
+    log_of_others += [Record(10, key=b"k", value=None, timestamp=second * 1000)]
+    await table.write(Jumped(), {0: {b"other": MINE}})  # type: ignore[arg-type]
+    assert database[b"k"] == left
 
 
 @pytest.fixture

@@ -102,6 +102,18 @@ async def test_an_output_that_the_brokers_refuse_costs_its_input_alone_which_is_
     assert journal.count("state") == 1
 
 
+async def test_inputs_that_several_topics_refuse_are_all_set_aside() -> None:
+    unit, aside = Unit(), []
+    unit.emit("enriched", 0, Outgoing(b"k", b"large"), Record(3))
+    unit.emit("dlq", 0, Outgoing(b"k", b"large"), Record(5))
+
+    async def set_aside(refused: Sequence[tuple[KafkaRecord, Invalid]]) -> None:
+        aside.extend((record.offset, str(error)) for record, error in refused)
+
+    await write_unit(unit, FakeProducer([]), FakeTable([]), Ownership(FakeApp(), 1), set_aside)  # type: ignore[arg-type]
+    assert aside == [(3, "too large"), (5, "too large")]
+
+
 async def test_the_states_of_a_unit_go_to_the_table_with_the_producer_of_its_changelog() -> None:
     journal: list[str] = []
     producer, table, unit = FakeProducer(journal), FakeTable(journal), make_unit()
