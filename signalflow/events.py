@@ -12,12 +12,13 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from signalflow.domain.subreddits import NAME_PATTERN
 from signalflow.domain.words import ObservationMode, SentimentLabel, Stage
 from signalflow.errors import Invalid
 
 # Reddit's ids are base 36 and grow; 13 digits hold any 64-bit number.
 PostId = Annotated[str, Meta(pattern=r"\A[0-9a-z]{1,13}\Z")]
-SubredditName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_]{1,32}\Z|\Au_[A-Za-z0-9_-]{1,30}\Z")]
+SubredditName = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 
     from signalflow.reddit.backfill import FileOutcome
 
+# Opening it by this name reads a redirected file from its start, also a second time.
+STANDARD_INPUT = Path("/dev/stdin")
+
+
+def parse_path(text: str) -> Path:
+    """The path of a file or pipe; `-` is standard input. Raises typer.BadParameter when there is none."""
+    path = STANDARD_INPUT if text == "-" else Path(text)
+    if not path.exists():
+        raise typer.BadParameter(f"{text} does not exist")
+    if path.is_dir():
+        raise typer.BadParameter(f"{text} is a directory")
+    return path
+
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
@@ -30,7 +43,9 @@ def ingest_file(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...", exists=True, dir_okay=False, readable=True, help="NDJSON files, plain or gzip."
+            metavar="PATH...",
+            parser=parse_path,
+            help="Files of posts; - for standard input, which needs --observed-at.",
         ),
     ],
     observed_at: Annotated[
@@ -43,10 +58,14 @@ def ingest_file(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Publish the posts of NDJSON files as backfill. Each line is one submission, with the field names of Reddit's API.
+    """Publish the posts of files as backfill: JSON with the field names of Reddit's API.
 
-    Each line needs id, subreddit, title, created_utc, score, num_comments, over_18 and is_self. Invalid lines are
-    counted and skipped. Publishing a file again changes nothing. Exit status 1 when no line of any file was valid.
+    A file has one post a line, or an array of posts, or it is a saved answer of the API. It may be packed with gzip,
+    Zstandard, bzip2 or xz, and be UTF-8, UTF-16 or UTF-32: its first bytes tell.
+
+    A post needs id, subreddit, title, created_utc, score, num_comments, over_18 and is_self. Numbers and flags may be
+    texts or 12.0 for 12, times may be ISO 8601. Invalid posts are counted and skipped. Publishing a file again changes
+    nothing. Exit status 1 when no post of any file was valid, or a file could not be read to its end.
     """
     started = time.monotonic()
     outcomes = asyncio.run(_publish(paths, observed_at))
@@ -55,7 +74,7 @@ def ingest_file(
         print(json.dumps(summary))
     else:
         _print(summary)
-    if summary["lines"] and not summary["published"]:
+    if (summary["lines"] and not summary["published"]) or not all(file["read_to_end"] for file in summary["files"]):
         raise typer.Exit(1)
 
 
@@ -79,7 +98,8 @@ async def _publish(paths: list[Path], observed_at: datetime | None) -> list["Fil
     try:
         with _progress() as bar:
             for path in paths:
-                task = bar.add_task(path.name, total=passes * path.stat().st_size)
+                # A pipe has no size; its bar only shows that something happens.
+                task = bar.add_task(path.name, total=passes * path.stat().st_size or None)
                 outcomes.append(
                     await publish_file(
                         path,
@@ -116,6 +136,7 @@ def _summary(outcomes: list["FileOutcome"], seconds: float) -> dict[str, Any]:
             "lines": outcome.tally.lines,
             "published": outcome.published,
             "rejected": outcome.tally.rejected,
+            "read_to_end": outcome.tally.read_to_end,
             "reasons": [
                 {"line": reason.line, "field": reason.field, "reason": reason.reason}
                 for reason in outcome.tally.reasons

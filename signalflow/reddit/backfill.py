@@ -10,7 +10,9 @@ from typing import Protocol
 
 from signalflow.clock import utcnow
 from signalflow.domain.backoff import WHILE_AWAY
+from signalflow.errors import Invalid
 from signalflow.events import Envelope
+from signalflow.reddit.file_bytes import can_be_read_twice
 from signalflow.reddit.files import Progress, Tally, backfill_envelope, newest_created, posts_in
 
 # Enough posts to fill a record batch of each partition; 1,000 posts with text are about 1.5 MB.
@@ -48,10 +50,17 @@ async def publish_file(
     Without `observed_at` the file is read twice. The first pass finds the newest creation time, which becomes the time
     of observation, so the same file gives the same observations whenever it is published. `progress` gets the number of
     bytes read, over all passes. `on_retry` gets the number of envelopes that are sent again. Raises Invalid when the
-    file is damaged. Without `observed_at` nothing is published then; otherwise the lines before the damage are.
+    file is damaged, or is a pipe and `observed_at` is not given. Without `observed_at` nothing is published then;
+    otherwise the lines before the damage are.
     """
     first_pass = 0
     if observed_at is None:
+        if not can_be_read_twice(path):
+            raise Invalid(
+                f"{path} can be read only once, so the time of the newest post is not known beforehand: "
+                "give --observed-at",
+                field="observed_at",
+            )
         observed_at = newest_created(path, utcnow(), progress)
         first_pass = path.stat().st_size
     tally = Tally()

@@ -1,6 +1,5 @@
 """Reads events.Post from Reddit's JSON. The fields that we need are validated, all others are ignored."""
 
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -45,30 +44,12 @@ class RawPost(Struct, kw_only=True):
     selftext: Body | None = None
 
 
-_line_decoder = msgspec.json.Decoder(RawPost)
-
-
 def post_of(data: object, observed_at: datetime) -> Post:
     """The post in a t3's data (the parsed JSON). Raises Invalid, which names the field at fault but never its text."""
     try:
         raw = msgspec.convert(data, RawPost)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
-    return _post(raw, observed_at)
-
-
-def post_of_line(line: bytes, observed_at: datetime) -> Post:
-    """The post in one line of NDJSON. Raises Invalid as `post_of` does, and for a line that is not JSON."""
-    try:
-        raw = _line_decoder.decode(line)
-    except msgspec.ValidationError as error:
-        raise _invalid(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # msgspec refuses lone surrogates, which Reddit's JSON may contain. Python's own parser accepts them.
-        try:
-            return post_of(json.loads(line), observed_at)
-        except (ValueError, RecursionError) as error:
-            raise Invalid("not a JSON object") from error
     return _post(raw, observed_at)
 
 

@@ -26,7 +26,7 @@ _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):?(\d\d))", re.ASCII
 )
 _ID = re.compile(r"[0-9a-z]{1,13}")
-_SUBREDDIT = re.compile(r"[A-Za-z0-9_]{1,32}|u_[A-Za-z0-9_-]{1,30}")
+_SUBREDDIT = re.compile(r"\w{1,32}|u_[\w-]{1,30}|t:\w{1,30}|[Rr]eddit\.com", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Bytes that are not UTF-8 are read as surrogates. In fields that are ignored they do no harm.
 _ESCAPED_BYTES = re.compile("[\udc80-\udcff]")

@@ -53,7 +53,7 @@ async def nothing_else(parameters: Annotated[Parameters, Query()]) -> None:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_:.-]{1,32}$")]
 Window = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}[hd]$"), AfterValidator(_checked_window)]
 PostId = Annotated[
     str,

@@ -86,7 +86,7 @@ class Error(Struct, kw_only=True, frozen=True, tag_field="type", tag="error"):
     message: str
 
 
-Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,32}\Z")]
+Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_:.-]{1,32}\Z")]
 Keyword = Annotated[str, Meta(min_length=1, max_length=100)]
 
 

@@ -1,6 +1,8 @@
 """`signalflow ingest file`: its help, wrong input, and the summary at the end."""
 
 import json
+import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from signalflow.cli import ingest
+from signalflow.errors import Invalid
 from signalflow.events import Envelope
 from signalflow.kafka import admin, publisher
 from tests.unit.reddit.test_files import line, write
@@ -79,6 +82,58 @@ def test_a_file_without_a_valid_line_fails(app: typer.Typer, published: list[Env
     assert CliRunner().invoke(app, ["ingest", "file", str(write(tmp_path / "f", b"x", b"y"))]).exit_code == 1
     assert CliRunner().invoke(app, ["ingest", "file", str(write(tmp_path / "empty"))]).exit_code == 0
     assert published == []
+
+
+def test_a_document_that_is_cut_is_published_up_to_the_cut_and_the_command_fails(
+    app: typer.Typer, published: list[Envelope], tmp_path: Path
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"[" + line("a1") + b",\n" + line("a2")[:-9])
+    result = CliRunner().invoke(app, ["ingest", "file", str(path)])
+    assert result.exit_code == 1
+    assert [envelope.payload.id for envelope in published] == ["a1"]
+    assert "line 2: line: the file ends within this value" in result.stdout
+
+
+def _pipe(tmp_path: Path) -> tuple[Path, threading.Thread]:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(line("a1") + b"\n" + line("a2")), daemon=True)
+    writer.start()
+    return pipe, writer
+
+
+def test_a_pipe_is_read_once_with_a_time_of_observation(
+    app: typer.Typer, published: list[Envelope], tmp_path: Path
+) -> None:
+    pipe, writer = _pipe(tmp_path)
+    result = CliRunner().invoke(app, ["ingest", "file", str(pipe), "--observed-at", "2020-01-01"])
+    assert result.exit_code == 0, result.output
+    writer.join(10)
+    assert [envelope.payload.id for envelope in published] == ["a1", "a2"]
+
+
+def test_a_pipe_without_a_time_of_observation_is_refused_unread(
+    app: typer.Typer, published: list[Envelope], tmp_path: Path
+) -> None:
+    pipe, _ = _pipe(tmp_path)
+    result = CliRunner().invoke(app, ["ingest", "file", str(pipe)])
+    assert isinstance(result.exception, Invalid)
+    assert "can be read only once" in str(result.exception)
+    assert "--observed-at" in str(result.exception)
+    assert published == []
+    pipe.read_bytes()  # ends the writer
+
+
+def test_a_dash_is_standard_input(
+    app: typer.Typer, published: list[Envelope], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, writer = _pipe(tmp_path)
+    monkeypatch.setattr(ingest, "STANDARD_INPUT", pipe)
+    result = CliRunner().invoke(app, ["ingest", "file", "-", "--observed-at", "2020-01-01"])
+    assert result.exit_code == 0, result.output
+    writer.join(10)
+    assert len(published) == 2
 
 
 def test_an_observation_time_without_an_offset_is_utc(

@@ -15,7 +15,8 @@ from signalflow.errors import Invalid
 from signalflow.events import Envelope
 from signalflow.reddit import backfill
 from signalflow.reddit.backfill import publish_file
-from signalflow.reddit.files import MAX_LINE_BYTES, Tally, newest_created, posts_in
+from signalflow.reddit.file_values import MAX_LINE_BYTES
+from signalflow.reddit.files import Tally, newest_created, posts_in
 
 OBSERVED = datetime(2013, 6, 1, tzinfo=UTC)
 

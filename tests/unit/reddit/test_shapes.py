@@ -1,6 +1,5 @@
 """From Reddit's JSON to Post. Expected values come from Reddit's documented fields and lines of the public data set."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 from signalflow.errors import Invalid
 from signalflow.events import Envelope, Metadata, decode_envelope, encode
-from signalflow.reddit.shapes import post_of, post_of_line, safe_id
+from signalflow.reddit.shapes import post_of, safe_id
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -126,22 +125,6 @@ def test_a_refusal_never_quotes_the_post() -> None:
             post_of(raw(**changes), NOW)
         assert secret not in str(refused.value)
         assert safe_id(raw(**changes)) in {"abc123", None}
-
-
-def test_a_line_and_its_parsed_form_give_the_same_post() -> None:
-    data = raw(title="Ünïcode \U0001f600")
-    assert post_of_line(json.dumps(data).encode(), NOW) == post_of(data, NOW)
-
-
-def test_a_lone_surrogate_in_a_line_is_replaced_not_refused() -> None:
-    line = json.dumps(raw(title="TITLE")).replace("TITLE", "half \\ud83d emoji").encode()
-    assert post_of_line(line, NOW).title == "half \ufffd emoji"
-
-
-@pytest.mark.parametrize("line", [b"{", b"", b"nonsense", b"[1]", b"\xff\xfe", b'"text"', b"[" * 100_000])
-def test_a_line_that_is_no_json_object_is_refused(line: bytes) -> None:
-    with pytest.raises(Invalid):
-        post_of_line(line, NOW)
 
 
 def test_whatever_passes_survives_the_wire() -> None:

@@ -50,7 +50,7 @@ const namesOf = (text) =>
   text
     .split(/[\s,]+/)
     .map((name) => name.replace(/^\/?r\//i, ""))
-    .filter((name) => /^[A-Za-z0-9_-]{1,32}$/.test(name));
+    .filter((name) => /^[A-Za-z0-9_:.-]{1,32}$/.test(name));
 
 /** A form that shows a state and calls `changed` with the new state, while typing after a pause. */
 export function filterForm(state, changed) {

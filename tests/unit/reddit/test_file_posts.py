@@ -1,0 +1,195 @@
+"""Posts as archives, exports and data frames write them: each is read as the API would have sent it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from signalflow.errors import Invalid
+from signalflow.events import Post
+from signalflow.reddit.file_posts import items_of, post_of_item
+
+OBSERVED = datetime(2026, 1, 1, tzinfo=UTC)
+NAN = float("nan")
+CREATED = datetime(2024, 1, 1, 0, 0, 1, tzinfo=UTC)  # date -ud @1704067201
+
+
+def item(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "abc123", "subreddit": "harborcats", "title": "A title", "created_utc": 1704067201, "score": 7,
+        "num_comments": 2, "over_18": False, "is_self": True, "author": "mira", "upvote_ratio": 0.9,
+        "url": "https://example.org/", "permalink": "/r/harborcats/comments/abc123/x/", "edited": False,
+    } | changes  # fmt: skip
+
+
+def read(**changes: Any) -> Post:
+    return post_of_item(item(**changes), OBSERVED)
+
+
+@pytest.mark.parametrize(
+    "created",
+    [
+        "1704067201", "1704067201.0", 1704067201.0, "2024-01-01T00:00:01Z", "2024-01-01 00:00:01", "1.704067201e9",
+        "2024-01-01T01:00:01+01:00", "2024-01-01 00:00:01 UTC", 1704067201000, "1704067201000", 1704067201000000,
+        1704067201000000000,
+    ],
+)  # fmt: skip
+def test_a_creation_time_is_read_however_it_is_written(created: object) -> None:
+    assert read(created_utc=created).created_utc == CREATED
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "expected"),
+    [
+        ({"score": "12"}, "score", 12),
+        ({"score": 12.0}, "score", 12),
+        ({"score": "-3.0"}, "score", -3),
+        ({"num_comments": 3.0}, "num_comments", 3),
+        ({"over_18": 1.0}, "over_18", True),
+        ({"over_18": "False"}, "over_18", False),
+        ({"is_self": 0}, "is_self", False),
+        ({"upvote_ratio": NAN}, "upvote_ratio", None),
+        ({"upvote_ratio": "0.87"}, "upvote_ratio", 0.87),
+        ({"upvote_ratio": 1.01}, "upvote_ratio", None),
+        ({"upvote_ratio": "unknown"}, "upvote_ratio", None),
+        ({"author": NAN}, "author", None),
+        ({"author": "[deleted]"}, "author", None),
+        ({"author": 12345}, "author", "12345"),
+        ({"link_flair_text": NAN}, "flair", None),
+        ({"link_flair_text": {"text": "x"}}, "flair", None),
+        ({"url": NAN}, "url", None),
+        ({"edited": None}, "edited_at", None),
+        ({"edited": NAN}, "edited_at", None),
+        ({"edited": 0.0}, "edited_at", None),
+        ({"edited": "1704067201"}, "edited_at", CREATED),
+        ({"edited": "no time"}, "edited_at", None),
+        ({"title": 1984}, "title", "1984"),
+        ({"title": "nul\0 byte"}, "title", "nul byte"),
+        ({"title": "half \ud83d emoji"}, "title", "half \ufffd emoji"),
+        ({"permalink": "https://www.reddit.com/r/x/comments/abc123/x/"}, "permalink", "/r/x/comments/abc123/x/"),
+        ({"permalink": "https://notreddit.com/r/x/"}, "permalink", "https://notreddit.com/r/x/"),
+    ],
+)
+def test_values_of_other_types_are_read_and_what_is_missing_is_unknown(
+    changes: dict[str, object], field: str, expected: object
+) -> None:
+    assert getattr(read(**changes), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"score": True}, "score"),
+        ({"score": "many"}, "score"),
+        ({"score": 3.5}, "score"),
+        ({"score": 1e300}, "score"),
+        ({"num_comments": NAN}, "num_comments"),
+        ({"num_comments": -1}, "num_comments"),
+        ({"over_18": "perhaps"}, "over_18"),
+        ({"over_18": NAN}, "over_18"),
+        ({"is_self": 2}, "is_self"),
+        ({"title": NAN}, "title"),
+        ({"created_utc": "yesterday"}, "created_utc"),
+        ({"created_utc": NAN}, "created_utc"),
+        ({"created_utc": float("inf")}, "created_utc"),
+        ({"created_utc": 0}, "created_utc"),
+        ({"created_utc": "9999-12-31T23:59:59-23:00"}, "created_utc"),
+        ({"id": "ABC"}, "id"),
+        ({"id": "t1_abc"}, "id"),
+        ({"id": None}, "id"),
+        ({"subreddit": "two words"}, "subreddit"),
+        ({"subreddit": "a.b"}, "subreddit"),
+        ({"subreddit": None}, "subreddit"),
+    ],
+)
+def test_what_is_required_is_never_guessed(changes: dict[str, object], field: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read(**changes)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("reddit.com", "reddit.com"), ("t:quietdays", "t:quietdays"), ("u_some-one", "u_some-one"), ("de", "de"),
+        ("r/harborcats", "harborcats"), ("/r/HarborCats", "HarborCats"), ("u/some-one", "u_some-one"),
+        ("/user/mira", "u_mira"), ("r/reddit.com", "reddit.com"),
+    ],
+)  # fmt: skip
+def test_every_name_that_reddit_had_is_a_subreddit(written: str, name: str) -> None:
+    assert read(subreddit=written).subreddit == name
+
+
+@pytest.mark.parametrize("written", [{"id": "t3_abc123"}, {"id": None, "name": "t3_abc123"}, {"id": "abc123"}])
+def test_an_id_is_read_with_and_without_its_type(written: dict[str, object]) -> None:
+    assert read(**written).id == "abc123"
+
+
+@pytest.mark.parametrize(
+    ("escaped", "text"),
+    [
+        ("Salt &amp; Vinegar &lt;3: Bram&#39;s", "Salt & Vinegar <3: Bram's"),
+        ("&amp;lt; stays an entity", "&lt; stays an entity"),
+        ("AT&T; and R&D; and &nosuch;", "AT&T; and R&D; and &nosuch;"),
+        ("caf&eacute; &#x1F600;", "café \U0001f600"),
+        ("a &amp b &copy c", "a &amp b &copy c"),
+        ("a NUL &#0; in it", "a NUL \ufffd in it"),
+    ],
+)
+def test_entities_are_unescaped_once(escaped: str, text: str) -> None:
+    post = read(title=escaped, selftext=escaped, link_flair_text=escaped)
+    assert (post.title, post.body, post.flair) == (text, text, text)
+
+
+def test_an_address_keeps_its_parameters() -> None:
+    assert read(url="https://example.org/?a=1&amp;b=2").url == "https://example.org/?a=1&b=2"
+    assert read(url="https://example.org/?a=1&copy=2&lt=3").url == "https://example.org/?a=1&copy=2&lt=3"
+
+
+def listing(*children: object) -> dict[str, object]:
+    return {"kind": "Listing", "data": {"after": None, "children": list(children)}}
+
+
+WRAPPED = {"kind": "t3", "data": item()}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        item(), WRAPPED, [WRAPPED], listing(WRAPPED), [listing(WRAPPED), listing()], {"data": [item()]},
+        {"data": WRAPPED["data"]}, {"data": {"children": [WRAPPED]}}, {"data": [item()], "error": None},
+    ],
+)  # fmt: skip
+def test_wrappers_of_the_api_and_of_archives_are_taken_off(value: object) -> None:
+    assert [post_of_item(found, OBSERVED).id for found in items_of(value)] == ["abc123"]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"kind": "t1", "data": {"body": "x"}}, "a comment, not a post"),
+        ({"kind": "t5", "data": {"display_name": "x"}}, "a subreddit, not a post"),
+        ({"kind": "more", "data": {"children": ["a", "b"]}}, "a list of further comments, not a post"),
+        ({"id": "x", "link_id": "t3_x", "body": "b"}, "a comment, not a post"),
+        ("text", "not a JSON object"),
+        (None, "not a JSON object"),
+    ],
+)
+def test_what_is_no_post_is_named(value: object, reason: str) -> None:
+    (found,) = items_of(value)
+    with pytest.raises(Invalid, match=reason):
+        post_of_item(found, OBSERVED)
+
+
+def test_a_comment_page_gives_its_post_and_names_its_comments() -> None:
+    found = list(items_of([listing(WRAPPED), listing({"kind": "t1", "data": {}}, {"kind": "more", "data": {}})]))
+    assert [entry.get("kind") for entry in found if isinstance(entry, dict)] == [None, "t1", "more"]
+
+
+def test_deep_nesting_ends() -> None:
+    value: object = item()
+    for _ in range(500):
+        value = [value]
+    (found,) = items_of(value)
+    with pytest.raises(Invalid):
+        post_of_item(found, OBSERVED)
