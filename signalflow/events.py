@@ -73,12 +73,12 @@ class Envelope(Struct, kw_only=True, frozen=True):
     schema_version: Literal[1] = 1
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Kafka headers of this envelope."""
+        """Kafka headers of this envelope. The subreddit is in lower case: Reddit ignores the case of a name."""
         return [
             ("entity_type", self.entity_type.encode()),
             ("mode", self.mode.encode()),
             ("schema_version", str(self.schema_version).encode()),
-            ("subreddit", self.payload.subreddit.encode()),
+            ("subreddit", self.payload.subreddit.lower().encode()),
         ]
 
 

@@ -9,7 +9,7 @@ _STATS = """
 WITH w AS MATERIALIZED (
     SELECT p.id, p.subreddit, p.author, p.created_utc, p.current_score AS score, p.current_comments AS comments,
         p.current_score + 2::bigint * p.current_comments AS engagement, p.score_velocity AS velocity, p.is_trending,
-        n.sentiment_score AS sentiment, n.sentiment_label AS label, n.keywords
+        n.sentiment_score AS sentiment, n.sentiment_label AS label, n.keywords, p.last_polled_at AS observed_at
     FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
     WHERE p.created_utc >= $1 AND p.created_utc < $2
 ), ranked AS (
@@ -33,11 +33,19 @@ WITH w AS MATERIALIZED (
     SELECT author, count(*) AS posts, sum(score)::bigint AS total_score, sum(comments)::bigint AS total_comments,
         sum(engagement)::bigint AS engagement_score
     FROM w WHERE author IS NOT NULL GROUP BY author ORDER BY engagement_score DESC, author LIMIT 10
+), spellings AS (
+    SELECT subreddit, max(observed_at) AS observed_at, count(*) AS posts,
+        count(*) FILTER (WHERE is_trending) AS trending, sum(score) AS score, sum(comments) AS comments,
+        sum(sentiment) AS sentiment, count(sentiment) AS scored
+    FROM w GROUP BY subreddit
 ), subreddits AS (
-    SELECT subreddit, count(*) AS posts, count(*) FILTER (WHERE is_trending) AS trending,
+    -- Reddit ignores the case of a name. Shown is the spelling of the newest observation.
+    SELECT (array_agg(subreddit ORDER BY observed_at DESC, subreddit))[1] AS subreddit,
+        sum(posts)::bigint AS posts, sum(trending)::bigint AS trending,
         sum(score)::bigint AS total_score, sum(comments)::bigint AS total_comments,
-        avg(score)::float8 AS average_score, avg(sentiment) AS average_sentiment
-    FROM w GROUP BY subreddit ORDER BY posts DESC, subreddit LIMIT 200
+        (sum(score) / sum(posts))::float8 AS average_score,
+        sum(sentiment) / NULLIF(sum(scored), 0)::float8 AS average_sentiment
+    FROM spellings GROUP BY lower(subreddit) ORDER BY posts DESC, lower(subreddit) LIMIT 200
 ), hours AS (
     SELECT date_trunc('hour', created_utc, 'UTC') AS hour, count(*) AS posts,
         count(*) FILTER (WHERE is_trending) AS trending, sum(score)::bigint AS total_score,
@@ -74,7 +82,7 @@ WITH w AS MATERIALIZED (
 SELECT json_build_object(
     'start', $1::timestamptz, 'end', $2::timestamptz, 'computed_at', $3::timestamptz,
     'overview', (SELECT json_build_object(
-        'posts', count(*), 'authors', count(DISTINCT author), 'subreddits', count(DISTINCT subreddit),
+        'posts', count(*), 'authors', count(DISTINCT author), 'subreddits', count(DISTINCT lower(subreddit)),
         'trending', count(*) FILTER (WHERE is_trending),
         'total_score', COALESCE(sum(score), 0), 'total_comments', COALESCE(sum(comments), 0),
         'average_score', avg(score)::float8, 'average_comments', avg(comments)::float8,
@@ -107,7 +115,7 @@ WITH w AS MATERIALIZED (
     SELECT keyword, count(*) FILTER (WHERE is_new) AS posts, count(*) FILTER (WHERE NOT is_new) AS posts_before
     FROM w GROUP BY keyword HAVING bool_or(is_new) ORDER BY posts DESC, keyword LIMIT $4
 )
-SELECT c.keyword, c.posts, c.posts_before, count(DISTINCT w.subreddit) AS subreddits,
+SELECT c.keyword, c.posts, c.posts_before, count(DISTINCT lower(w.subreddit)) AS subreddits,
     sum(w.current_score)::bigint AS total_score, sum(w.current_comments)::bigint AS total_comments,
     avg(w.sentiment_score) AS average_sentiment
 FROM counted AS c JOIN w ON w.keyword = c.keyword AND w.is_new

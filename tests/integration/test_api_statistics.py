@@ -67,6 +67,34 @@ async def test_statistics_have_every_part_and_no_made_up_zero(database_url: str,
     assert empty["top_posts"] == []
 
 
+async def test_spellings_of_one_name_are_one_subreddit_shown_as_it_was_seen_last(
+    database_url: str, client: httpx.AsyncClient
+) -> None:
+    now = utcnow()
+    spelled = [("a", "harborcats", 5, 10), ("b", "HarborCats", 1, 20), ("c", "HARBORCATS", 3, 60), ("d", "rust", 2, 7)]
+    await store(
+        database_url,
+        *(
+            {
+                "id": name, "subreddit": subreddit, "created_utc": now - timedelta(hours=6), "current_score": score,
+                "observed_at": now - timedelta(hours=age), "nlp": features(0.5 if name == "a" else -0.1, "ferry"),
+            }
+            for name, subreddit, age, score in spelled
+        ),
+    )  # fmt: skip
+    stats = (await client.get("/api/stats", params={"window": "24h"})).json()
+    assert stats["overview"]["subreddits"] == 2
+    cats, rust = stats["subreddits"]
+    assert (cats["subreddit"], cats["posts"], cats["total_score"], cats["average_score"]) == ("HarborCats", 3, 90, 30.0)
+    assert cats["average_sentiment"] == pytest.approx(0.1)
+    assert (rust["subreddit"], rust["posts"]) == ("rust", 1)
+    (ferry,) = (await client.get("/api/keywords/", params={"window": "24h"})).json()["items"]
+    assert (ferry["posts"], ferry["subreddits"]) == (4, 2)
+    for written in ("harborcats", "HARBORcats"):
+        posts = (await client.get("/api/posts", params={"subreddit": written})).json()["items"]
+        assert {post["id"] for post in posts} == {"a", "b", "c"}
+
+
 async def test_keywords_are_counted_with_the_window_before(database_url: str, client: httpx.AsyncClient) -> None:
     now = utcnow()
     rows = [("a", 1, 10), ("b", 2, 20), ("c", 30, 5), ("d", 100, 1)]
