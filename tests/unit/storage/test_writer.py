@@ -232,3 +232,53 @@ def test_only_a_row_of_the_history_without_a_partition_makes_one() -> None:
     other = Invalid("22003")
     other.__cause__ = asyncpg.NumericValueOutOfRangeError("too large")
     assert not writer._lacks_partition(other)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "made"), [(violation("post_metrics_history", None), True), (Invalid("22003"), False)]
+)
+async def test_a_batch_that_lacks_a_partition_is_stored_once_more_when_it_is_made(
+    refusal: Invalid, made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [seen("b", 5), seen("a", 3)]
+    done: list[tuple[str, Any]] = []
+    refusals = iter([refusal])
+
+    async def store(pool: Any, columns: Any, advances: Any) -> None:
+        assert (pool, advances) == ("the pool", "the advances")
+        done.append(("store", columns))
+        if error := next(refusals, None):
+            raise error
+
+    async def make_partitions(pool: Any, moments: Any) -> None:
+        assert pool == "the pool"
+        done.append(("make", moments))
+
+    monkeypatch.setattr(writer, "_store", store)
+    monkeypatch.setattr(writer, "make_partitions_of_observations", make_partitions)
+    given: Any = ("the pool", rows, "the advances")
+    if made:
+        await writer.write_batch(*given)
+    else:
+        with pytest.raises(Invalid, match="22003"):
+            await writer.write_batch(*given)
+    stored = ("store", writer._columns(rows))
+    moments = [NOW + timedelta(minutes=3), NOW + timedelta(minutes=5)]
+    assert done == ([stored, ("make", moments), stored] if made else [stored])
+
+
+async def test_a_batch_without_rows_asks_the_database_only_to_advance_positions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stored: list[Any] = []
+
+    async def store(pool: Any, columns: Any, advances: Any) -> None:
+        stored.append(advances)
+
+    monkeypatch.setattr(writer, "_store", store)
+    await writer.write_batch(POOL, [])
+    assert stored == []
+    some = Advances(UUID(int=7), [])
+    await writer.write_batch(POOL, [], some)
+    await writer.write_batch(POOL, [seen("a", 0)])
+    assert stored == [some, None]

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiokafka
@@ -13,7 +14,6 @@ from faust.types import TP
 from yarl import URL
 
 from signalflow.clock import steady
-from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal
 from signalflow.kafka.producer import partition_for
 from signalflow.kafka.topics import TopicNames, topic_specs
@@ -87,10 +87,21 @@ async def test_a_fetch_that_finds_nothing_does_not_hold_up_a_rebalance_for_long(
     assert consumer._fetch_max_wait_ms <= 500
 
 
+async def test_the_consumer_reads_no_record_of_an_aborted_transaction(app: Application) -> None:
+    create_post_state(app, app.settings)
+    consumer = app.consumer._new_consumer_thread()._create_worker_consumer(app.transport)
+    assert consumer._isolation_level == "read_committed"
+
+
 async def test_a_worker_whose_brokers_go_away_while_it_connects_waits_for_them(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[str] = []
+    failures: list[int] = []
+
+    def after(failed: int) -> float:
+        failures.append(failed)
+        return 0.0
 
     async def start(thread: Any) -> None:
         tries.append("")
@@ -98,12 +109,12 @@ async def test_a_worker_whose_brokers_go_away_while_it_connects_waits_for_them(
         if len(tries) < 3:
             await thread._consumer.start()
 
-    monkeypatch.setattr(consuming, "WHILE_AWAY", Backoff(first=0, most=0))
+    monkeypatch.setattr(consuming, "WHILE_AWAY", SimpleNamespace(after=after))
     monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", start)
     create_post_state(app, app.settings)
     thread = app.consumer._new_consumer_thread()
     await thread.on_start()
-    assert len(tries) == 3
+    assert (len(tries), failures) == (3, [1, 2])
 
 
 async def test_faust_gets_the_settings_of_the_worker(tmp_path: Path) -> None:

@@ -106,6 +106,22 @@ def test_while_a_topic_is_missing_the_others_are_assigned(app: Application, name
     assert together(assigned(members, counts(names), names), names) == {0, 1, 2, 3}
 
 
+def test_while_all_topics_are_missing_nothing_of_them_is_assigned(app: Application, names: TopicNames) -> None:
+    members = anew(app, SharedCountAssignor)
+    assigned(members, counts(names), names)
+    assert together(assigned(members, {names.leader: 1}, names), names) == set()
+
+
+def test_an_assignment_begins_with_what_each_worker_has(app: Application, names: TopicNames) -> None:
+    """It has the states of these partitions on its disk."""
+    members = anew(app, SharedCountAssignor)
+    has = assigned(members, counts(names), names)
+    for member, assignor in members.items():
+        metadata = assignor.metadata({names.posts_raw, names.post_state_changelog})
+        begins_with = members[MEMBERS[0]]._get_client_metadata(metadata).assignment.actives
+        assert {topic: set(partitions) for topic, partitions in begins_with.items()} == has[member]
+
+
 def test_the_unmodified_assignor_parts_a_table_from_its_records(app: Application, names: TopicNames) -> None:
     members = anew(app, PartitionAssignor)
     assigned(members, counts(names), names)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import faust
 import pytest
-from faust.tables.recovery import Recovery
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -115,6 +115,22 @@ async def test_a_recovery_step_that_times_out_restarts_the_recovery(
     finally:
         task.cancel()
         waiter.cancel()
+
+
+async def test_a_recovery_that_is_stopped_does_not_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stopped(self: Recovery, coro: Any, timeout: Any = None) -> None:
+        raise ServiceStopped
+
+    monkeypatch.setattr(Recovery, "_wait", stopped)
+    app = make_app()
+    recovery = SuspendingRecovery(app, app.tables)
+    recovery.signal_recovery_start.clear()
+    with pytest.raises(RebalanceAgain):
+        await recovery._wait(None)
+    assert recovery.signal_recovery_start.is_set()
+    recovery._stopped.set()
+    with pytest.raises(ServiceStopped):
+        await recovery._wait(None)
 
 
 TOPIC_ID = UUID(int=1)

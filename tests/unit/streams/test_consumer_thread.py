@@ -1,0 +1,121 @@
+"""What the consumer's thread tells and asks aiokafka: commits with their positions, heartbeats, records by time."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError
+from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
+from faust.types import TP
+
+from signalflow.domain.positions import Found, Position
+from signalflow.settings import Settings
+from signalflow.streams.app import Application, create_faust_app
+from signalflow.streams.consumer_thread import ConsumerThread
+from signalflow.streams.workspace import claim_workspace
+from tables.post_state import create_post_state
+
+TP0, TP1 = TP("raw", 0), TP("raw", 1)
+TOPIC_ID = UUID(int=7)
+METADATA = f"topic={TOPIC_ID} record=5000"
+
+
+class Coordinator:
+    """The part of aiokafka that talks to the group's coordinator."""
+
+    def __init__(self) -> None:
+        self.rejoins = 0
+        self.commits: dict[TopicPartition, OffsetAndMetadata] = {}
+
+    async def fetch_committed_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Any]:
+        return {tp: self.commits[tp] for tp in partitions if tp in self.commits}
+
+    def request_rejoin(self) -> None:
+        self.rejoins += 1
+
+
+class Client:
+    """aiokafka's consumer, which has partition 0."""
+
+    def __init__(self) -> None:
+        self._coordinator = Coordinator()
+        self.failure: Exception | None = None
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition("raw", 0)}
+
+    async def commit(self, commits: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        if self.failure:
+            raise self.failure
+        self._coordinator.commits.update(commits)
+
+    async def offsets_for_times(self, asked: Mapping[TopicPartition, int]) -> dict[TopicPartition, Any]:
+        assert asked, "aiokafka refuses to ask for nothing"
+        return {tp: None if timestamp > 5_000 else OffsetAndTimestamp(49, 5_000) for tp, timestamp in asked.items()}
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def thread(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ConsumerThread:
+    settings = Settings(state_dir=tmp_path, worker_name="w1")
+    app = create_faust_app(Application, settings, claim_workspace(settings))
+    create_post_state(app, settings)
+    made: ConsumerThread = app.consumer._new_consumer_thread()
+    made._consumer = client
+    app.consumer._consumed.note_topics({"raw": TOPIC_ID})
+    app.consumer._consumed.acknowledge(TP0, 50, 5_000)
+    return made
+
+
+async def test_a_commit_carries_the_position_and_leaves_out_partitions_that_the_worker_lost(
+    thread: ConsumerThread, client: Client
+) -> None:
+    assert await thread._commit({TP0: 50, TP1: 60})
+    assert client._coordinator.commits == {TopicPartition("raw", 0): OffsetAndMetadata(50, METADATA)}
+    assert await thread._committed_positions([TP0, TP1]) == {TP0: Position(50, TOPIC_ID, 5_000)}
+    # Faust reads here when each partition was committed.
+    assert thread.tp_last_committed_at.keys() >= {TP0, TP1}
+
+
+@pytest.mark.parametrize(
+    ("failure", "ends"),
+    [
+        (CommitFailedError("Commit cannot be completed since the group has already rebalanced"), False),
+        (CommitFailedError("unknown member"), True),
+        (ValueError("whatever"), True),
+    ],
+)
+async def test_a_commit_that_fails_for_another_reason_than_a_rebalance_ends_the_worker(
+    thread: ConsumerThread, client: Client, failure: Exception, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[BaseException] = []
+
+    async def crash(error: BaseException) -> None:
+        ended.append(error)
+
+    monkeypatch.setattr(thread, "crash", crash)
+    client.failure = failure
+    assert not await thread._commit({TP0: 50})
+    assert ended == ([failure] if ends else [])
+
+
+async def test_records_are_found_by_their_time_and_none_later_than_the_last(thread: ConsumerThread) -> None:
+    assert await thread._first_at({TP0: 5_000, TP1: 5_001}) == {TP0: Found(49, 5_000), TP1: None}
+    assert await thread._first_at({}) == {}
+
+
+async def test_a_worker_joins_its_group_again_when_it_is_told_to(thread: ConsumerThread, client: Client) -> None:
+    await thread.rejoin()
+    assert client._coordinator.rejoins == 1
+
+
+async def test_a_consumer_without_a_group_has_no_heartbeats_to_note(thread: ConsumerThread, client: Client) -> None:
+    client._coordinator = None  # type: ignore[assignment]
+    thread._note_heartbeats()
