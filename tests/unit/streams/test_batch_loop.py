@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import pytest
 from faust.types import TP
 from structlog.testing import capture_logs
 
+from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.records import EmptyOffset
 from signalflow.metrics import REGISTRY
+from signalflow.streams import batch_loop
 from signalflow.streams.batch_loop import COMMIT_BACKOFF, Batch, Gathering, Ownership, Rewind, run_batch_loop
 from tests.unit.streams.fakes import FakeApp, FakeStream
 from tests.waiting import until
@@ -302,6 +305,38 @@ async def test_a_handler_that_lacks_earlier_records_gets_its_whole_batch_again()
         await until(lambda: len(stream.acked) == 11)
     # The other partition's records of the batch were not written either.
     assert app.consumer.rewound == [({TP("raw", 0): 2, TP("raw", 1): 7}, "test")]
+
+
+async def test_a_rewind_is_tried_until_kafka_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    answers: list[Exception | None] = [Retryable("away"), None]
+    rewinds = iter([Rewind({0: 2}, "test")])
+    handler.fail = lambda: next(rewinds, None)
+    rewound: list[dict[TP, int]] = []
+
+    async def rewind(offsets: dict[TP, int], reason: str) -> None:
+        if answer := answers.pop(0):
+            raise answer
+        rewound.append(offsets)
+
+    monkeypatch.setattr(app.consumer, "rewind", rewind)
+    monkeypatch.setattr(batch_loop, "COMMIT_BACKOFF", Backoff(first=0, most=0))
+    stream.push(5, 6)
+    with capture_logs() as logged:
+        async with running(app, stream, handler):
+            await until(lambda: bool(rewound))
+    assert rewound == [{TP("raw", 0): 2}]
+    assert [each["event"] for each in logged] == ["rewind_failed"]
+
+
+def test_what_a_batch_may_rest_on_is_asked_of_the_consumer() -> None:
+    app = FakeApp()
+    app.consumer.topic_ids["raw"] = UUID(int=7)
+    app.consumer.start_offsets[TP("raw", 0)] = 40
+    owned = Ownership(app, 1)
+    assert (owned.topic_id("raw"), owned.topic_id("other")) == (UUID(int=7), None)
+    assert (owned.start_offset(TP("raw", 0)), owned.start_offset(TP("raw", 1))) == (40, 0)
 
 
 async def test_records_that_were_delivered_before_a_rewind_are_given_back() -> None:

@@ -43,9 +43,9 @@ def app(tmp_path: Path) -> Application:
 
 
 @pytest.fixture
-def state(monkeypatch: pytest.MonkeyPatch) -> State:
+def state(app: Application, monkeypatch: pytest.MonkeyPatch) -> State:
     made = State()
-    monkeypatch.setattr(recovery_module, "local_states", lambda app: [("log", made)])
+    monkeypatch.setattr(recovery_module, "local_states", {app: [("log", made)]}.__getitem__)
     return made
 
 
