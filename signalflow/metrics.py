@@ -26,6 +26,16 @@ DISCOVERY_SECONDS = Histogram(
 LISTING_GAPS = Counter(
     "signalflow_listing_gaps", "Stretches of a listing that could not be proven complete at once.", registry=REGISTRY
 )
+SUBREDDITS_SET_ASIDE = Gauge(
+    "signalflow_subreddits_set_aside",
+    "Subreddits whose listings Reddit refuses or does not answer; each is tried again by itself.",
+    registry=REGISTRY,
+)
+POSTS_SET_ASIDE = Gauge(
+    "signalflow_posts_set_aside",
+    "Posts that are not refreshed, because Reddit answers no request that names them.",
+    registry=REGISTRY,
+)
 IS_POLLER = Gauge("signalflow_is_poller", "1 on the worker that polls Reddit.", registry=REGISTRY)
 
 # --- streams: the unit of work

@@ -1,4 +1,4 @@
-"""When a request to Reddit may start: even pacing, waits after a 429, and a breaker after a 5xx.
+"""When a request to Reddit may start: even pacing, waits after a 429, and a breaker while Reddit is away.
 
 Pure: the caller passes the time in, in seconds of any steady clock.
 """
@@ -21,6 +21,9 @@ SHORTEST_WAIT = 1.0
 # Waits after 429s that name no time: at most one window.
 UNNAMED_WAITS = Backoff(first=10.0, most=PUBLISHED_WINDOW)
 BREAKER_SECONDS = 30.0
+# Waits after failures in a row, from the second one on. A single failure may be the fault of what the request named,
+# and makes no other request wait.
+FAILURE_WAITS = Backoff(first=2.0, most=BREAKER_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,8 @@ class Budget:
     """The gate that every request of a client id passes.
 
     `wait` returns the seconds until a request may start. The caller reports the start with `start`, and the end with
-    exactly one of `succeeded`, `refused` (a 4xx other than 429), `rate_limited` and `broke`. Requests start at least
-    60 / `per_minute` seconds apart, so a backlog causes no burst.
+    exactly one of `succeeded`, `refused` (a 4xx other than 429), `rate_limited`, `failed` and `broke`. Requests start
+    at least 60 / `per_minute` seconds apart, so a backlog causes no burst.
     """
 
     def __init__(self, per_minute: float, max_in_flight: int = 1) -> None:
@@ -80,6 +83,7 @@ class Budget:
         self._blocked_until = -math.inf
         self._window: _Window | None = None
         self._limits_in_a_row = 0
+        self._failures_in_a_row = 0
 
     @property
     def in_flight(self) -> int:
@@ -134,12 +138,13 @@ class Budget:
     def succeeded(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
         """The request was answered."""
         self._in_flight -= 1
-        self._limits_in_a_row = 0
+        self._limits_in_a_row = self._failures_in_a_row = 0
         self._read_window(now, limit)
 
     def refused(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
-        """The request was refused for another reason than its rate (401, 403, 404): there is nothing to wait for."""
+        """The request was refused for another reason than its rate (403, 404): there is nothing to wait for."""
         self._in_flight -= 1
+        self._failures_in_a_row = 0
         self._read_window(now, limit)
 
     def rate_limited(self, now: float, retry_after: float | None = None, limit: RateLimit = UNKNOWN_LIMIT) -> float:
@@ -160,9 +165,21 @@ class Budget:
         self._block(now + wait)
         return wait
 
-    def broke(self, now: float) -> None:
-        """A 5xx, a timeout or an unreadable answer: no request starts for 30 s. The planner repeats what was due."""
+    def failed(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
+        """A 5xx, a timeout or an unusable answer: Reddit is away, or something that the request names is the reason.
+
+        After the first failure in a row other requests may start. The waits after the next ones double up to 30 s.
+        """
         self._in_flight -= 1
+        self._failures_in_a_row += 1
+        self._read_window(now, limit)
+        if self._failures_in_a_row > 1:
+            self._block(now + FAILURE_WAITS.after(self._failures_in_a_row - 1))
+
+    def broke(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
+        """Reddit was not reached, or accepts no token: no request starts for 30 s. The planner repeats what was due."""
+        self._in_flight -= 1
+        self._read_window(now, limit)
         self._block(now + BREAKER_SECONDS)
 
     def _read_window(self, now: float, limit: RateLimit) -> None:

@@ -14,6 +14,7 @@ from signalflow.domain.known import HORIZON, Decision, KnownPost, Seen, next_che
 from signalflow.domain.overlap import Anchor, Gap, proves
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
+from signalflow.domain.suspicion import Kind, LastAnswers
 from signalflow.domain.watchlist import Group, Watchlist
 from signalflow.domain.words import ObservationMode
 
@@ -76,6 +77,8 @@ class Fetch(ABC):
     shows_discovery_delay: ClassVar[bool] = False
     # Whether the request is made to observe posts that are known already. A listing shows known posts at no extra cost.
     is_refresh: ClassVar[bool] = False
+    # What is requested, as far as it matters for the question whether Reddit answers other requests.
+    request_kind: ClassVar[Kind] = "listing"
 
     @property
     @abstractmethod
@@ -112,7 +115,15 @@ class Fetch(ABC):
 
     @abstractmethod
     def failed(self, now: float) -> None:
-        """There was no answer, and the names are not the reason: the same request is made again later."""
+        """There was no answer, and what the request names is not the reason: the same request is made again later."""
+
+    def unanswered(self, now: float) -> bool:
+        """There was no usable answer, and what the request names may be the reason.
+
+        Returns whether its only name is the reason, as far as the answers to other requests show.
+        """
+        self.failed(now)
+        return False
 
     def refused(self, now: float) -> None:
         """Reddit refused the request because of one of its names."""
@@ -187,6 +198,9 @@ class ListingFetch(Fetch):
     def failed(self, now: float) -> None:
         self.watchlist.failed(self.group, now)
 
+    def unanswered(self, now: float) -> bool:
+        return self.watchlist.unanswered(self.group, now)
+
     def refused(self, now: float) -> None:
         self.watchlist.refused(self.group, now)
 
@@ -199,6 +213,7 @@ class GapFetch(Fetch):
 
     gap: Gap
     gaps: OpenGaps
+    answers: LastAnswers
 
     @property
     def request(self) -> Request:
@@ -220,6 +235,10 @@ class GapFetch(Fetch):
 
     def failed(self, now: float) -> None:
         self.gaps.postpone(self.gap, now)
+
+    def unanswered(self, now: float) -> bool:
+        self.gaps.failed(self.gap, self.answers, now)
+        return False
 
     def refused(self, now: float) -> None:
         self.gaps.refused(self.gap, now)
@@ -277,6 +296,7 @@ class RefreshFetch(Fetch):
 
     kind = "refresh"
     is_refresh = True
+    request_kind = "posts"
 
     ids: tuple[str, ...]
     posts: Mapping[str, KnownPost]
@@ -291,6 +311,7 @@ class RefreshFetch(Fetch):
 
     def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
         shown = {item.id for item in findings.items}
+        self.queue.answered(self.ids, now)
         for post in self._known():
             post.refreshes += 1
             if post.id not in shown:
@@ -301,8 +322,15 @@ class RefreshFetch(Fetch):
         return False
 
     def failed(self, now: float) -> None:
-        for post in self._known():
-            self.queue.put(post, now)
+        if not self.queue.failed(self.ids, now):
+            for post in self._known():
+                self.queue.put(post, now)
+
+    def unanswered(self, now: float) -> bool:
+        # A request that is made only to learn Reddit's time names no known post.
+        if self._known():
+            self.queue.unanswered(self.ids, now)
+        return False
 
     def _known(self) -> list[KnownPost]:
         return [self.posts[id_] for id_ in self.ids if id_ in self.posts]

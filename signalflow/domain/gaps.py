@@ -9,6 +9,7 @@ from typing import Literal
 from signalflow.domain.backoff import Backoff
 from signalflow.domain.known import HORIZON, Seen
 from signalflow.domain.overlap import MAX_GAP_PAGES, PROOF, Anchor, Gap
+from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import RETRY_UNAVAILABLE
 
 Outcome = Literal["proven", "split", "unreachable", "given_up"]
@@ -111,9 +112,22 @@ class OpenGaps:
         """A page of the gap could not be fetched or published: it is fetched again later."""
         gap.not_before = now + PAGE_RETRY
 
+    def failed(self, gap: Gap, answers: LastAnswers, now: float) -> None:
+        """A page of the gap had no answer: fetch it again later, and later after each failure.
+
+        If one of several subreddits seems to be the reason, read each by itself.
+        """
+        failed_before, gap.failed_at = gap.failed_at, now
+        gap.failures += 1
+        is_suspected = answers.cast_suspicion("listing", gap.failures, failed_before)
+        if is_suspected and (len(gap.subreddits) > 1 or now - gap.opened_at > HORIZON):
+            self.refused(gap, now)
+        else:
+            gap.not_before = now + Backoff(PAGE_RETRY, LONGEST_PAGE_RETRY).after(gap.failures)
+
     def read(self, gap: Gap, items: Sequence[Seen], after: str | None, now: float) -> None:
         """A page of the gap was published in full: close the gap, go on, or after ten pages split it by subreddit."""
-        gap.not_before = now
+        gap.not_before, gap.failures, gap.failed_at = now, 0, math.inf
         if not items:
             self._read_nothing(gap, now)
         elif gap.read(items):

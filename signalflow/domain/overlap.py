@@ -87,6 +87,7 @@ class Gap:
     `record` is the id of its row in the ledger, None until the row is written; no page of the gap is fetched before.
     `after` is the fullname that its next page follows, None for the first page of the listing. `has_upper_end` is False
     until the page above the gap was published in full. `empty_pages` counts pages without a post, which say nothing.
+    `failures` counts requests in a row that had no answer; the last one failed at `failed_at`.
     """
 
     subreddits: tuple[str, ...]
@@ -98,6 +99,8 @@ class Gap:
     has_upper_end: bool = True
     not_before: float = -math.inf
     empty_pages: int = 0
+    failures: int = 0
+    failed_at: float = math.inf
     proofs: list[Proof] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,8 +3,8 @@
 Pure: no I/O, and the caller passes the time in, in seconds of one steady clock. One round goes like this:
 
 1. `next` returns a fetch, and the caller makes the request.
-2. `judge` decides what of the answer to publish. If there was no answer, the caller calls the fetch's `failed` or
-   `refused` instead, and the round ends.
+2. `judge` decides what of the answer to publish. If there was no answer, the caller calls the fetch's `failed`,
+   `unanswered` or `refused` instead, and the round ends.
 3. If `gaps.change` is not None, the caller records it in the gap ledger before it publishes.
 4. The caller publishes, and passes what the brokers confirmed to `confirm`. Only confirmed posts count as known, so an
    unconfirmed one is published again when it is seen again.
@@ -31,6 +31,7 @@ from signalflow.domain.known import (
 from signalflow.domain.overlap import Anchor
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
+from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.takeover import Takeover
 from signalflow.domain.watchlist import Subreddit, Watchlist
 
@@ -48,11 +49,12 @@ class Planner:
     """What is known about subreddits, posts and gaps, and the order of fetches that follows from it."""
 
     def __init__(self, *, listing_per_minute: float, refresh_ids_per_minute: float) -> None:
-        self.watchlist = Watchlist(listing_per_minute)
+        self._answers = LastAnswers()
+        self.watchlist = Watchlist(listing_per_minute, self._answers)
         self.posts: dict[str, KnownPost] = {}
         self.gaps = OpenGaps(self._subreddit_of)
         self._reappearances = Reappearances()
-        self._queue = RefreshQueue(refresh_ids_per_minute)
+        self._queue = RefreshQueue(refresh_ids_per_minute, self._answers)
         self._swept_at = 0.0
         self._is_gap_turn = False
 
@@ -138,7 +140,12 @@ class Planner:
             return None
         self._is_gap_turn = False
         gap.not_before = now + GAP_PAGE_TIMEOUT
-        return GapFetch(gap, self.gaps)
+        return GapFetch(gap, self.gaps, self._answers)
+
+    @property
+    def posts_set_aside(self) -> frozenset[str]:
+        """The posts whose requests Reddit does not answer, though it answers others. Listings may still show them."""
+        return self._queue.set_aside
 
     def fetch_of(self, ids: Iterable[str]) -> RefreshFetch:
         """The fetch that observes these posts, by id."""
@@ -147,13 +154,14 @@ class Planner:
     def wake(self, now: float) -> float:
         """Seconds until `next` should be called again after it returned None."""
         reappeared = now if self._reappearances else math.inf
-        return max(min(self.watchlist.next_due(), self._queue.next_at, self.gaps.wake(), reappeared) - now, IDLE_STEP)
+        return max(min(self.watchlist.next_due(), self._queue.wake_at(), self.gaps.wake(), reappeared) - now, IDLE_STEP)
 
     def judge(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
         """Decide what of an answer to publish, and open a gap if posts may be missing.
 
         Then `gaps.change` must be recorded before the posts are published.
         """
+        self._answers.note(fetch.request_kind, now)
         findings = Findings(fetch, items, after, now)
         self._decide(findings, now)
         findings.is_proven = fetch.check_overlap(items, is_whole=after is None, now=now)

@@ -9,7 +9,9 @@ import heapq
 import math
 from collections.abc import Callable
 
+from signalflow.domain.batches import UnansweredBatches
 from signalflow.domain.known import KnownPost
+from signalflow.domain.suspicion import LastAnswers
 
 # /api/info ignores every id when more are asked for.
 BATCH = 100
@@ -42,10 +44,12 @@ def value_per_minute(known: KnownPost, now: float) -> float:
 class RefreshQueue:
     """The order in which known posts are refreshed.
 
-    `take` returns at most `ids_per_minute` ids a minute, in batches of up to 100. With 0 nothing is refreshed.
+    `take` returns at most `ids_per_minute` ids a minute, in batches of up to 100. With 0 nothing is refreshed. Batches
+    that had no answer come again in between, as soon as they are due.
     """
 
-    def __init__(self, ids_per_minute: float) -> None:
+    def __init__(self, ids_per_minute: float, answers: LastAnswers | None = None) -> None:
+        self._unanswered = UnansweredBatches(answers or LastAnswers())
         self._every = 60.0 * BATCH / ids_per_minute if ids_per_minute > 0 else math.inf
         self._threshold = 0.5
         self._by_due: list[tuple[float, str]] = []
@@ -67,23 +71,49 @@ class RefreshQueue:
             known.due = due
             heapq.heappush(self._by_due, (due, known.id))
 
+    @property
+    def set_aside(self) -> frozenset[str]:
+        """The posts whose requests Reddit does not answer, though it answers others."""
+        return self._unanswered.set_aside
+
     def ready(self, now: float) -> bool:
-        """Whether `ids_per_minute` allows a batch now."""
-        return now >= self.next_at
+        """Whether a batch may be taken now."""
+        return now >= self.wake_at()
+
+    def wake_at(self) -> float:
+        """When `ids_per_minute` allows the next batch, or a batch that had no answer is due."""
+        return min(self.next_at, self._unanswered.next_due())
+
+    def answered(self, ids: tuple[str, ...], now: float) -> None:
+        """Reddit answered a request of these ids."""
+        self._unanswered.answered(ids, now)
+
+    def unanswered(self, ids: tuple[str, ...], now: float) -> None:
+        """A request had no answer, and one of its ids may be the reason: they are asked again without a `put`."""
+        self._unanswered.unanswered(ids, now)
+
+    def failed(self, ids: tuple[str, ...], now: float) -> bool:
+        """A request had no answer for another reason. Returns whether the ids are asked again without a `put`."""
+        return self._unanswered.failed(ids, now)
 
     def take(self, posts: dict[str, KnownPost], now: float, wanted: Callable[[KnownPost], bool]) -> list[str]:
         """Up to 100 ids to refresh now. Posts that are not `wanted` are refreshed at their checkpoints only.
 
-        The caller must `put` every id back.
+        The caller must `put` every id back, or pass them to `unanswered`.
         """
-        chosen = self._take_checkpoints(posts, now)
+        again = self._unanswered.take(posts, now)
+        if again:
+            return list(again)
+        # A post that is asked again in its own batch would make this one fail as well.
+        elsewhere = self._unanswered.ids
+        chosen = self._take_checkpoints(posts, now, elsewhere)
         taken = set(chosen)
         heap = self._by_due
         postponed: list[tuple[float, str]] = []
         while heap and len(chosen) < BATCH:
             due, id_ = heapq.heappop(heap)
             known = posts.get(id_)
-            if known is None or due != known.due or id_ in taken:
+            if known is None or due != known.due or id_ in taken or id_ in elsewhere:
                 continue
             if not wanted(known):
                 known.due = math.inf
@@ -111,7 +141,7 @@ class RefreshQueue:
             self.next_at = scheduled if scheduled > now else now + self._every
         return chosen
 
-    def _take_checkpoints(self, posts: dict[str, KnownPost], now: float) -> list[str]:
+    def _take_checkpoints(self, posts: dict[str, KnownPost], now: float, elsewhere: frozenset[str]) -> list[str]:
         chosen: list[str] = []
         heap = self._by_checkpoint
         while heap and heap[0][0] <= now and len(chosen) < BATCH:
@@ -120,6 +150,8 @@ class RefreshQueue:
             if known is None:
                 continue
             known.checkpoint_queued = False
+            if id_ in elsewhere:
+                continue
             if known.checkpoint > now:
                 # A listing showed the post after this checkpoint already.
                 self._queue_checkpoint(known)

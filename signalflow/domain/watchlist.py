@@ -1,8 +1,9 @@
 """Which subreddits share a listing request, and how often each group of them is polled. Pure.
 
-Subreddits of one priority form a group, or several if there are many. Reddit refuses a combined listing if it refuses
-one of its subreddits. Then the group is halved, again and again, until that subreddit is alone. It is excluded and
-tried again every hour, and the others form groups again.
+Subreddits of one priority form a group, or several if there are many. Reddit may refuse a combined listing because of
+one of its subreddits, or fail to answer it for as long as it names that subreddit. Then the group is halved, again and
+again, until that subreddit is alone. It is excluded and tried again, later after each try, and the others form groups
+again.
 """
 
 import math
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from signalflow.domain.backoff import Backoff
 from signalflow.domain.overlap import Anchor, Gap
 from signalflow.domain.subreddits import PRIORITIES, Priority
+from signalflow.domain.suspicion import FAILURES_BESIDE_OTHER_KIND, LastAnswers
 
 # Seconds between two polls of a group of this priority, with three groups at 20 listing requests a minute (12 + 6 + 2).
 POLL_SECONDS: dict[Priority, float] = {"fast": 5.0, "medium": 10.0, "slow": 30.0}
@@ -25,8 +27,12 @@ MAX_EXPECTED_NEW = 55.0
 # Time constants of the rate estimate, in seconds: it follows a rise three times faster than a fall. New posts are
 # counted over at least 30 s (a bin), so that single posts do not look like a rise.
 RATE_MEMORY_UP, RATE_MEMORY_DOWN, RATE_BIN = 200.0, 600.0, 30.0
-# Seconds until a subreddit that Reddit refuses is tried again.
+# Seconds until a group that Reddit refuses only as a whole is tried again.
 RETRY_UNAVAILABLE = 3600.0
+# Waits until an excluded subreddit is tried again, by its tries in a row that did not succeed.
+EXCLUSIONS = Backoff(first=60.0, most=RETRY_UNAVAILABLE)
+# Waits until halves of a group that had no answer are polled together again, by how often that was tried of late.
+REUNIONS = Backoff(first=60.0, most=RETRY_UNAVAILABLE)
 # Longest wait in seconds until a failed poll of a group is tried again.
 LONGEST_RETRY = 60.0
 # The same wait when Reddit refuses every subreddit: then the subreddits are hardly the reason, so it is shorter.
@@ -57,9 +63,11 @@ class Group:
     """Subreddits that share one listing request. A page is proven complete when it reaches all `anchors`.
 
     `max_interval` is the shortest `interval_seconds` of its members, and an upper bound of `interval`. `is_temporary`:
-    the group is half of a refused group, or an excluded subreddit that is tried again. `is_answered`: Reddit has
-    answered its listing at least once. `gap` is a gap whose upper end is unknown: the next page that is published in
-    full sets it, or proves that nothing is missing. `rate` is in posts per second.
+    the group is half of a halved group, or an excluded subreddit that is tried again. `is_answered`: Reddit has
+    answered its listing at least once. `failures` counts polls in a row that had no answer; the last one, of this group
+    or of the one that it is half of, was at `failed_at`. `is_refused`: Reddit refused the group that it is half of.
+    `gap` is a gap whose upper end is unknown: the next page that is published in full sets it, or proves that nothing
+    is missing. `rate` is in posts per second.
     """
 
     priority: Priority
@@ -72,7 +80,9 @@ class Group:
     bin_start: float = -math.inf
     bin_count: int = 0
     failures: int = 0
+    failed_at: float = math.inf
     is_temporary: bool = False
+    is_refused: bool = False
     is_answered: bool = False
     gap: Gap | None = None
     interval: float = 0.0
@@ -107,10 +117,15 @@ class Group:
 
 @dataclass(slots=True)
 class _Excluded:
-    """A subreddit outside of the groups. It is polled alone from `retry_at` on, and joins them when it is answered."""
+    """A subreddit outside of the groups. It is polled alone from `retry_at` on, and joins them when it is answered.
+
+    `tries` counts the polls in a row that excluded it, the last one at `failed_at`; 0: it only has to catch up.
+    """
 
     retry_at: float
     anchors: tuple[Anchor, ...]
+    tries: int = 0
+    failed_at: float = math.inf
 
 
 def split_names(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -127,11 +142,14 @@ def split_names(names: Sequence[str]) -> list[tuple[str, ...]]:
 class Watchlist:
     """The groups and their timetable. Names are lower case."""
 
-    def __init__(self, listing_per_minute: float) -> None:
+    def __init__(self, listing_per_minute: float, answers: LastAnswers | None = None) -> None:
         self._per_minute = listing_per_minute
+        self._answers = answers or LastAnswers()
         self._wanted: dict[str, Subreddit] = {}
         self._excluded: dict[str, _Excluded] = {}
         self._merge_at = math.inf
+        self._reunions = 0
+        self._reunited_at = -math.inf
         self._has_exclusion_changed = False
         self.groups: list[Group] = []
         # Gaps whose group was dissolved before the page above them was published in full.
@@ -141,6 +159,11 @@ class Watchlist:
     def excluded(self) -> frozenset[str]:
         """Subreddits outside of the groups: Reddit refuses their listing, or it must first catch up with the others."""
         return frozenset(self._excluded)
+
+    @property
+    def set_aside(self) -> frozenset[str]:
+        """Subreddits whose listings Reddit refuses or does not answer."""
+        return frozenset(name for name, excluded in self._excluded.items() if excluded.tries)
 
     def __contains__(self, name: str) -> bool:
         return name in self._wanted
@@ -181,23 +204,46 @@ class Watchlist:
 
     def succeeded(self, group: Group, now: float) -> None:
         """The group's listing was answered."""
-        group.failures, group.is_answered = 0, True
+        group.failures, group.failed_at, group.is_answered = 0, math.inf, True
         for name in group.names:
             if self._excluded.pop(name, None):
                 self._has_exclusion_changed = True
+        for other in self.groups:
+            if other.failures:
+                # Reddit answers listings: the next failure of this one shows that its names are the reason.
+                other.due = min(other.due, now)
         self._set_intervals()
         self._consider_merging(now)
 
     def failed(self, group: Group, now: float) -> None:
-        """The group's poll failed, and its names are not the reason: try it again soon, and later after each failure.
+        """The group's poll had no answer, for a reason that has nothing to do with its names.
 
-        The growing wait lets the other groups come first.
+        It is tried again soon, and later after each failure. The growing wait lets the other groups come first.
         """
         group.failures += 1
+        group.failed_at = now
         group.due = now + Backoff(group.interval, LONGEST_RETRY).after(group.failures)
+
+    def unanswered(self, group: Group, now: float) -> bool:
+        """The group's poll had no answer (5xx, timeout, unusable answer), and one of its names may be the reason.
+
+        If other requests were answered since it failed before, the group is halved, or its only subreddit excluded.
+        Returns whether its only subreddit is the reason, as far as the answers to other requests show.
+        """
+        failed_before = group.failed_at
+        self.failed(group, now)
+        is_suspected = self._answers.cast_suspicion("listing", group.failures, failed_before)
+        is_alone = len(group.names) == 1
+        # When Reddit answers no listing at all, excluding every subreddit would only delay the end of the outage.
+        if self._answers.convict("listing", failed_before) if is_alone else is_suspected:
+            self._set_aside(group, now, is_refused=False)
+        return is_suspected and is_alone
 
     def refused(self, group: Group, now: float) -> None:
         """Reddit refuses the group's listing (403, 404, redirect): halve the group, or exclude its only subreddit."""
+        self._set_aside(group, now, is_refused=True)
+
+    def _set_aside(self, group: Group, now: float, *, is_refused: bool) -> None:
         if group not in self.groups:
             return
         self.groups.remove(group)
@@ -209,7 +255,9 @@ class Watchlist:
             middle = len(group.names) // 2
             for names in (group.names[:middle], group.names[middle:]):
                 half = self._group_from(group.priority, names, [group], now)
-                half.is_temporary = True
+                half.is_temporary, half.is_refused = True, is_refused
+                if not is_refused:
+                    half.due, half.failed_at, half.failures = now, now, FAILURES_BESIDE_OTHER_KIND - 1
                 self.groups.append(half)
         self._set_intervals()
         self._consider_merging(now)
@@ -220,7 +268,9 @@ class Watchlist:
             group.gap = None
 
     def _exclude(self, group: Group, now: float) -> None:
-        self._excluded[group.names[0]] = _Excluded(now + RETRY_UNAVAILABLE, group.anchors)
+        before = self._excluded.get(group.names[0])
+        tries = before.tries + 1 if before else 1
+        self._excluded[group.names[0]] = _Excluded(now + EXCLUSIONS.after(tries), group.anchors, tries, now)
         self._has_exclusion_changed = True
         if not self.groups:
             for excluded in self._excluded.values():
@@ -230,19 +280,28 @@ class Watchlist:
         """Once Reddit has answered every temporary group, plan to form the usual groups again.
 
         Do it at once if an exclusion began or ended. Otherwise Reddit would refuse the same group again: wait an hour.
+        After a group that only had no answer wait a minute, or longer if it had none again soon.
         """
         temporary = [group for group in self.groups if group.is_temporary]
         is_split = bool(temporary) or self._has_exclusion_changed
-        if self._merge_at == math.inf and is_split and all(group.is_answered for group in temporary):
-            self._merge_at = now if self._has_exclusion_changed else now + RETRY_UNAVAILABLE
+        if self._merge_at < math.inf or not is_split or not all(group.is_answered for group in temporary):
+            return
+        if self._has_exclusion_changed:
+            self._merge_at = now
+        elif any(group.is_refused for group in temporary):
+            self._merge_at = now + RETRY_UNAVAILABLE
+        else:
+            self._reunions = self._reunions + 1 if now - self._reunited_at < 2 * RETRY_UNAVAILABLE else 1
+            self._merge_at = self._reunited_at = now + REUNIONS.after(self._reunions)
 
     def _retry_excluded(self, now: float) -> None:
         for name, excluded in self._excluded.items():
             if excluded.retry_at <= now:
-                excluded.retry_at = now + RETRY_UNAVAILABLE
+                # Its answer decides when, and whether, it is tried again.
+                excluded.retry_at = math.inf
                 subreddit = self._wanted[name]
                 probe = Group(subreddit.polling_priority, (name,), subreddit.interval_seconds, now, excluded.anchors)
-                probe.is_temporary = True
+                probe.is_temporary, probe.failed_at = True, excluded.failed_at
                 self.groups.append(probe)
                 self._set_intervals()
 

@@ -76,7 +76,7 @@ def page_of(payload: object, answer: Answer) -> Page:
     try:
         listing = msgspec.convert(payload, _Listing).data
     except msgspec.ValidationError as error:
-        raise Unavailable(f"the answer is not a listing: {error}") from error
+        raise Unavailable(f"the answer is not a listing: {error}", "unusable_answer", answer.rate_limit) from error
     observed_at = answer.observed_at
     posts: list[Post] = []
     for child in listing.children:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from aiohttp import ClientConnectorError
 from asyncprawcore.exceptions import AsyncPrawcoreException, OAuthException, RequestException
 
 from signalflow.clock import utcnow
@@ -20,7 +21,7 @@ from signalflow.reddit.protocol import (
     Unauthorized,
     Unavailable,
 )
-from signalflow.reddit.transport import ObservingRequestor, PlainReddit, Refused
+from signalflow.reddit.transport import BadTokenAnswer, Exchange, ObservingRequestor, PlainReddit, Refused
 from signalflow.settings import Settings
 
 SIMULATOR_CREDENTIAL = "simulator"
@@ -78,37 +79,47 @@ class AsyncprawClient:
         params: dict[str, str | int] = {"limit": limit}
         if after is not None:
             params["after"] = after
-        try:
-            return page_of(*await self._reddit.exchange(f"/r/{'+'.join(names)}/{sort}", params))
-        except AsyncPrawcoreException as error:
-            raise translated(error, names=len(names)) from error
+        return await self._page(f"/r/{'+'.join(names)}/{sort}", params, names=len(names))
 
     async def info(self, ids: Sequence[str]) -> Page:
         """See RedditClient. Raises Invalid unless there are 1 to MAX_IDS ids: Reddit would answer without any post."""
         if not 1 <= len(ids) <= MAX_IDS:
             raise Invalid(f"{len(ids)} ids in one request; Reddit answers 1 to {MAX_IDS}", field="ids")
+        return await self._page("/api/info", {"id": ",".join(f"t3_{id_}" for id_ in ids)})
+
+    async def _page(self, path: str, params: dict[str, str | int], names: int = 0) -> Page:
+        exchange = Exchange()
         try:
-            return page_of(*await self._reddit.exchange("/api/info", {"id": ",".join(f"t3_{id_}" for id_ in ids)}))
+            return page_of(*await self._reddit.exchange(path, params, exchange))
         except AsyncPrawcoreException as error:
-            raise translated(error) from error
+            raise translated(error, exchange, names) from error
 
     async def close(self) -> None:
         """See RedditClient."""
         await self._reddit.close()
 
 
-def translated(error: AsyncPrawcoreException, names: int = 0) -> SignalflowError:
+def translated(error: AsyncPrawcoreException, exchange: Exchange, names: int = 0) -> SignalflowError:
     """Our error for one of asyncprawcore. `names` is the number of subreddits in a listing, 0 for other requests."""
     if isinstance(error, Refused):
         return _of_status(error, names)
     if isinstance(error, OAuthException):
         return Unauthorized(f"the token endpoint refused the credentials: {_word(error.error)}")
-    if isinstance(error, RequestException):
-        # A timeout, a refused or broken connection, or HTML with 200. The cause's message may contain the URL, so only
-        # its type is named.
-        return Unavailable(f"no answer: {type(error.original_exception).__name__}")
-    # Truncated JSON (BadJSON) and an unusable token (BadTokenAnswer).
-    return Unavailable(f"unusable answer: {type(error).__name__}: {error}")
+    if isinstance(error, BadTokenAnswer):
+        return Unavailable(f"unusable answer: {type(error).__name__}: {error}")
+    if exchange.answer is not None:
+        # Truncated JSON, HTML with 200, or a connection that broke within the body.
+        return Unavailable(f"unusable answer: {_kind(error)}", "unusable_answer", exchange.answer.rate_limit)
+    # A timeout, or a connection that was refused or broke. Without a token, or without a connection, the request never
+    # reached Reddit, and what it names cannot be the reason.
+    cause = error.original_exception if isinstance(error, RequestException) else error
+    is_sent = exchange.token is not None and not isinstance(cause, ClientConnectorError)
+    return Unavailable(f"no answer: {_kind(error)}", "no_answer" if is_sent else None)
+
+
+def _kind(error: AsyncPrawcoreException) -> str:
+    """The type of an error, or of its cause. Their messages may contain the URL."""
+    return type(error.original_exception if isinstance(error, RequestException) else error).__name__
 
 
 def _of_status(refused: Refused, names: int) -> SignalflowError:
@@ -117,10 +128,14 @@ def _of_status(refused: Refused, names: int) -> SignalflowError:
     if status == 429:
         return RateLimited(f"{place} answered 429", answer.retry_after, answer.rate_limit)
     if status == 401 or (status == 403 and refused.at_token_endpoint):
-        return Unauthorized(f"{place} refused the {'credentials' if refused.at_token_endpoint else 'token'} ({status})")
-    if names and not refused.at_token_endpoint and (reason := _fault_of_a_name(answer, refused.body)):
-        return SubredditUnavailable(f"a listing of {names} subreddits answered {status}: {reason}", reason)
-    return Unavailable(f"{place} answered {status}")
+        thing = "credentials" if refused.at_token_endpoint else "token"
+        return Unauthorized(f"{place} refused the {thing} ({status})", answer.rate_limit)
+    if refused.at_token_endpoint:
+        return Unavailable(f"{place} answered {status}", None, answer.rate_limit)
+    if names and (reason := _fault_of_a_name(answer, refused.body)):
+        message = f"a listing of {names} subreddits answered {status}: {reason}"
+        return SubredditUnavailable(message, reason, answer.rate_limit)
+    return Unavailable(f"{place} answered {status}", f"status_{status}", answer.rate_limit)
 
 
 def _fault_of_a_name(answer: Answer, body: bytes) -> str | None:

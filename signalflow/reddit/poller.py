@@ -25,8 +25,10 @@ from signalflow.metrics import (
     DISCOVERY_SECONDS,
     POSTS_DISCOVERED,
     POSTS_REFRESHED,
+    POSTS_SET_ASIDE,
     REDDIT_BUDGET_USED,
     REDDIT_REQUESTS,
+    SUBREDDITS_SET_ASIDE,
 )
 from signalflow.reddit.gap_writer import GapWriter
 from signalflow.reddit.observations import envelope, seen
@@ -95,10 +97,15 @@ class Poller:
     async def run(self) -> None:
         """Take over from the poller before, then poll until cancelled."""
         await self._take_over()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_for_ever(self._step))
-            group.create_task(_for_ever(self._gap_writer.step))
-            group.create_task(_for_ever(self._exchange_config))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_for_ever(self._step))
+                group.create_task(_for_ever(self._gap_writer.step))
+                group.create_task(_for_ever(self._exchange_config))
+        finally:
+            # The next poller, perhaps in another process, counts anew.
+            SUBREDDITS_SET_ASIDE.set(0)
+            POSTS_SET_ASIDE.set(0)
 
     async def _take_over(self) -> None:
         """Read subreddits, known posts and open gaps.
@@ -187,15 +194,18 @@ class Poller:
             await self._permit.record()
         except SubredditUnavailable as error:
             outcome = "refused"
-            self.budget.refused(steady())
+            self.budget.refused(steady(), error.rate_limit)
             fetch.refused(self._reddit_clock.now())
             self._reports.refused(fetch.names, error.reason)
             log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[:1], reason=error.reason)
-        except (Unavailable, Unauthorized) as error:
-            outcome = "unauthorized" if isinstance(error, Unauthorized) else "unavailable"
-            self.budget.broke(steady())
+        except Unauthorized as error:
+            outcome = "unauthorized"
+            self.budget.broke(steady(), error.rate_limit)
             fetch.failed(self._reddit_clock.now())
             log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
+        except Unavailable as error:
+            outcome = "unavailable"
+            self._unavailable(fetch, error)
         except asyncio.CancelledError:
             # This process stops polling: that is no reason for the next poller to wait.
             outcome = "cancelled"
@@ -209,7 +219,23 @@ class Poller:
                 self.budget.broke(steady())
                 fetch.failed(self._reddit_clock.now())
             REDDIT_REQUESTS.labels(kind=fetch.kind, outcome=outcome).inc()
+            SUBREDDITS_SET_ASIDE.set(len(self.planner.watchlist.set_aside))
+            POSTS_SET_ASIDE.set(len(self.planner.posts_set_aside))
         return None
+
+    def _unavailable(self, fetch: Fetch, error: Unavailable) -> None:
+        now = self._reddit_clock.now()
+        if error.reason is None:
+            self.budget.broke(steady(), error.rate_limit)
+            fetch.failed(now)
+        else:
+            self.budget.failed(steady(), error.rate_limit)
+            aside = self.planner.posts_set_aside
+            if fetch.unanswered(now):
+                self._reports.refused(fetch.names, error.reason)
+            for id_ in self.planner.posts_set_aside - aside:
+                log.warning("post_set_aside", id=id_, reason=error.reason)
+        log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
 
     def _wait(self) -> float:
         """Seconds until a request may start, at most LONGEST_SLEEP; 0 when it may start now."""

@@ -37,11 +37,24 @@ class RateLimited(Retryable):
 
 
 class Unavailable(Retryable):
-    """No usable answer: 5xx, timeout, refused or broken connection, truncated JSON, HTML with 200."""
+    """No usable answer: 5xx, timeout, refused or broken connection, redirect, truncated JSON, HTML with 200.
+
+    `reason` is a word for it if one of the names or ids of the request may be the reason (status_500, no_answer,
+    unusable_answer); None if they cannot be, because Reddit was not reached or gave no token.
+    """
+
+    def __init__(self, message: str, reason: str | None = None, rate_limit: RateLimit = UNKNOWN_LIMIT) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.rate_limit = rate_limit
 
 
 class Unauthorized(Retryable):
     """Reddit refused the credentials or a fresh token. Retryable, because an operator can mend that at Reddit."""
+
+    def __init__(self, message: str, rate_limit: RateLimit = UNKNOWN_LIMIT) -> None:
+        super().__init__(message)
+        self.rate_limit = rate_limit
 
 
 class SubredditUnavailable(Invalid):
@@ -51,9 +64,10 @@ class SubredditUnavailable(Invalid):
     it gave one (private, banned, quarantined, gated), otherwise ours (unknown, not_found, forbidden, legal, too_long).
     """
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: str, rate_limit: RateLimit = UNKNOWN_LIMIT) -> None:
         super().__init__(message, field="subreddit")
         self.reason = reason
+        self.rate_limit = rate_limit
 
 
 class RedditClient(Protocol):

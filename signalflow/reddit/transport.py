@@ -194,13 +194,16 @@ class PlainReddit(asyncpraw.Reddit):
         self.authorizer = SharedTokenAuthorizer(authenticator=authenticator)
         self._core = self._read_only_core = _PlainSession(authorizer=self.authorizer)
 
-    async def exchange(self, path: str, params: dict[str, str | int]) -> tuple[object, Answer]:
+    async def exchange(
+        self, path: str, params: dict[str, str | int], exchange: Exchange | None = None
+    ) -> tuple[object, Answer]:
         """GET a path; returns the parsed JSON and the answer. Raises AsyncPrawcoreException.
 
+        `exchange` gets the answer also when it cannot be used: its headers count nevertheless.
         When Reddit refuses the token, because it has revoked it, a new one is fetched and the call is repeated once.
         The caller does not count the repeat, but x-ratelimit-used does, and the budget follows that.
         """
-        exchange = Exchange()
+        exchange = exchange or Exchange()
         _exchange.set(exchange)
         try:
             payload = await self.request(method="GET", path=path, params=params)

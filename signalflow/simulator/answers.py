@@ -77,8 +77,13 @@ def uri_too_long() -> Answer:
 
 def search_redirect(name: str) -> Answer:
     """302 to the search, as Reddit answers for a subreddit that does not exist."""
-    answer = html_answer(302, "Found")
-    answer.headers["Location"] = f"/subreddits/search?q={name}"
+    return redirect(302, f"/subreddits/search?q={name}")
+
+
+def redirect(status: int, location: str) -> Answer:
+    """A redirect to some other place."""
+    answer = html_answer(status, "Found")
+    answer.headers["Location"] = location
     return answer
 
 

@@ -3,17 +3,21 @@
 import math
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from signalflow.errors import Invalid
 from signalflow.simulator.answers import (
     Answer,
     html_answer,
+    redirect,
     refused,
     server_error,
     too_many_plain,
     too_many_with_wait,
     unauthorized,
 )
+
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(slots=True)
@@ -23,6 +27,8 @@ class Fault:
     path: str = "/"
     contains: str = ""
     """Hits only requests whose path and query contain this."""
+    member: str = ""
+    """Hits only listings that name this subreddit, or requests by id that name this fullname."""
     count: int = 1
     status: int | None = None
     delay: float = 0.0
@@ -75,6 +81,8 @@ def _page(status: int, content_type: str | None) -> Answer:
         return refused(404, "banned")
     if status >= 500:
         return server_error(status)
+    if status in REDIRECTS:
+        return redirect(status, "https://www.reddit.com/")
     return Answer(b"{}", status) if status < 400 else html_answer(status, str(status))
 
 
@@ -101,7 +109,9 @@ class Faults:
     def take(self, path: str, path_qs: str) -> Fault | None:
         """The fault that hits a request, now counted; None when there is none."""
         for fault in self._faults:
-            if fault.count and path.startswith(fault.path) and fault.contains in path_qs:
+            if not fault.count or not path.startswith(fault.path) or fault.contains not in path_qs:
+                continue
+            if not fault.member or fault.member.lower() in _members(path, path_qs):
                 fault.count -= 1 if fault.count > 0 else 0
                 if not fault.count:
                     self._faults.remove(fault)
@@ -116,9 +126,18 @@ class Faults:
         return len(self._faults)
 
 
+def _members(path: str, path_qs: str) -> set[str]:
+    """What a request names, in lower case: the subreddits of its path, and the fullnames of its query."""
+    parts = path.split("/")
+    names = parts[2].split("+") if len(parts) > 2 and parts[1] == "r" else []
+    ids = [id_ for value in parse_qs(urlsplit(path_qs).query).get("id", ()) for id_ in value.split(",")]
+    return {name.lower() for name in (*names, *ids)}
+
+
 _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "path": (str,),
     "contains": (str,),
+    "member": (str,),
     "count": (int,),
     "status": (int,),
     "delay": (int, float),

@@ -19,6 +19,7 @@ from tests.contract.conftest import settings_for
 from tests.contract.reddit_servers import EMPTY_LISTING, RedditServer, Script, says, serve
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+USED_UP = {"x-ratelimit-remaining": "0.0", "x-ratelimit-reset": "185"}
 LIMITS = {"x-ratelimit-used": "5", "x-ratelimit-remaining": "995.0", "x-ratelimit-reset": "576"}
 
 
@@ -76,14 +77,43 @@ UNAVAILABLE = {
 
 
 @pytest.mark.parametrize("answer", UNAVAILABLE.values(), ids=UNAVAILABLE.keys())
-async def test_an_unusable_answer_is_retryable_and_costs_one_request(
+async def test_an_unusable_answer_is_retryable_costs_one_request_and_may_be_the_fault_of_a_name(
     client: AsyncprawClient, script: Script, server: RedditServer, answer: Any
 ) -> None:
     script.api.append(answer)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as error:
         await client.listing(["python"])
+    assert error.value.reason
     assert len(server.api_calls) == 1
     assert (await client.listing(["python"])).posts == (), "the client must work again after the failure"
+
+
+UNUSABLE = {
+    "an empty body": says(200, text="", content_type="application/json", headers=USED_UP),
+    "HTML with 200": says(200, text="<html>we are down</html>", headers=USED_UP),
+    "JSON that is no listing": says(200, {}, USED_UP),
+    "a 500": says(500, text="<html>oops</html>", headers=USED_UP),
+    "a redirect": says(302, headers={"Location": "https://www.reddit.com/login/"} | USED_UP),
+    "a private subreddit": says(403, {"reason": "private"}, USED_UP),
+}
+
+
+@pytest.mark.parametrize("answer", UNUSABLE.values(), ids=UNUSABLE.keys())
+async def test_the_limits_of_an_answer_that_cannot_be_used_are_read(
+    client: AsyncprawClient, script: Script, answer: Any
+) -> None:
+    script.api.append(answer)
+    with pytest.raises((Unavailable, SubredditUnavailable)) as error:
+        await client.listing(["python"])
+    assert error.value.rate_limit == RateLimit(None, 0.0, 185.0)
+
+
+@pytest.mark.parametrize("token", [says(500), says(200, {}), says(200, text="<html>down</html>")])
+async def test_without_a_token_no_name_is_the_reason(client: AsyncprawClient, script: Script, token: Any) -> None:
+    script.token.append(token)
+    with pytest.raises(Unavailable) as error:
+        await client.listing(["python"])
+    assert error.value.reason is None
 
 
 @pytest.mark.parametrize("status", [403, 404, 302, 414])
@@ -121,16 +151,18 @@ async def test_a_connection_reset_within_the_body_is_retryable(client: Asyncpraw
         return response
 
     script.api.append(reset)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as error:
         await client.listing(["python"])
+    assert error.value.reason == "unusable_answer"
 
 
 async def test_a_refused_connection_is_retryable() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         client = AsyncprawClient.of(settings_for(f"http://127.0.0.1:{taken.getsockname()[1]}"))
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as error:
             await client.listing(["python"])
+        assert error.value.reason is None, "Reddit was not reached: no name is the reason"
         await client.close()
 
 

@@ -118,6 +118,22 @@ async def test_the_log_tells_every_request_but_its_own() -> None:
     assert none["requests"] == cleared["requests"] == []
 
 
+@pytest.mark.parametrize(
+    ("member", "hit", "spared"),
+    [
+        ("python", "/r/funny+Python/new", "/r/pythontips+funny/new"),
+        ("t3_abc", "/api/info?id=t3_x,t3_abc", "/api/info?id=t3_abcd"),
+        ("t3_abc", "/api/info?id=t3_abc%2Ct3_x", "/r/t3/new?after=t3_abc"),
+    ],
+)
+async def test_a_fault_with_a_member_hits_the_requests_that_name_it(member: str, hit: str, spared: str) -> None:
+    async with simulated() as client:
+        await client.ctl(path="/", member=member, count=-1, status=502)
+        statuses = [(await client.get(path))[0] for path in (hit, spared, hit)]
+    assert statuses[0] == statuses[2] == 502
+    assert statuses[1] != 502
+
+
 async def test_added_posts_are_the_newest_in_the_order_of_their_ids() -> None:
     async with simulated() as client:
         added = (await client.ctl(add="python", k=50, title="A planted title", rise=1000, tau=10, talk=20))["added"]

@@ -30,6 +30,8 @@ class World:
     now: float = START
     posts: list[Seen] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    # Subreddits and posts: no request that names one of them has a usable answer.
+    broken: set[str] = field(default_factory=set)
     # Left out of combined listings without a word, as Reddit does with private and banned subreddits.
     hidden: set[str] = field(default_factory=set)
     empty_answers: int = 0
@@ -65,6 +67,12 @@ class World:
         return page, f"t3_{page[-1].id}" if len(listed) > self.page_size else None
 
 
+def named(fetch: Fetch) -> tuple[str, ...]:
+    """The posts or subreddits that a fetch names."""
+    request = fetch.request
+    return request.ids if isinstance(request, PostsRequest) else fetch.names
+
+
 @dataclass
 class Harness:
     """Runs the planner against a world. `published` has (id, is_new, with_body) of every confirmed envelope."""
@@ -74,6 +82,8 @@ class Harness:
     published: list[tuple[str, bool, bool]] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    # Subreddits that are the reason why their listings had no answer.
+    blamed: set[str] = field(default_factory=set)
     is_ledger_away: bool = False
     # For every answer to a listing, whether a successor may begin from it.
     may_begin: list[bool] = field(default_factory=list)
@@ -93,6 +103,9 @@ class Harness:
         self.fetches.append(fetch)
         if not works(fetch):
             fetch.failed(self.world.now)
+        elif self.world.broken.intersection(named(fetch)):
+            if fetch.unanswered(self.world.now):
+                self.blamed |= set(fetch.names)
         elif self.world.refused & set(fetch.names) or fetch.names in {(name,) for name in self.world.hidden}:
             fetch.refused(self.world.now)
         else:

@@ -21,6 +21,7 @@ from signalflow.domain.known import HORIZON, Seen, first_seen
 from signalflow.domain.overlap import Anchor
 from signalflow.domain.planner import Planner
 from signalflow.domain.refresh import RefreshQueue
+from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import Watchlist
 from tests.unit.domain.listing_world import START, fast
 
@@ -206,7 +207,7 @@ def test_posts_are_new_for_48_hours_or_since_an_older_anchor(since: float, expec
     fetch.group.anchors = (Anchor(frozenset(), since), Anchor(frozenset(), START))
     assert fetch.new_since(START) == expected
     gap = fetch.gaps.open(("a",), fetch.group.anchors, START, has_upper_end=True)
-    assert GapFetch(gap, fetch.gaps).new_since(START) == expected
+    assert GapFetch(gap, fetch.gaps, LastAnswers()).new_since(START) == expected
 
 
 # --- gaps
@@ -216,7 +217,7 @@ def open_gap() -> GapFetch:
     gaps = OpenGaps({}.get)
     gap = gaps.open(("a",), (Anchor.of_page(KNOWN, START - 30),), START, has_upper_end=True)
     gaps.recorded(1)
-    return GapFetch(gap, gaps)
+    return GapFetch(gap, gaps, LastAnswers())
 
 
 def test_a_page_of_a_gap_is_followed_by_the_next_and_ends_no_listing() -> None:

@@ -1,6 +1,7 @@
 """Which subreddits the planner polls together, how often, and what a refusal or a new configuration changes."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -24,13 +25,18 @@ def test_one_bad_subreddit_is_found_and_the_rest_goes_on() -> None:
     assert set(run.new_ids()).issuperset(posts)
 
 
-def test_a_refused_subreddit_is_tried_again_hourly_and_comes_back() -> None:
+def test_a_refused_subreddit_is_tried_again_later_after_each_try_and_comes_back() -> None:
     run = harness(fast("a", "b", "c"))
     run.world.refused = {"b"}
-    run.run(30)
-    probes = [fetch for fetch in run.fetches if fetch.names == ("b",)]
-    run.run(RETRY_UNAVAILABLE + 10)
-    assert len([fetch for fetch in run.fetches if fetch.names == ("b",)]) == len(probes) + 1
+    probes = []
+    end = run.world.now + 2.2 * RETRY_UNAVAILABLE
+    while run.world.now < end:
+        fetch = run.round()
+        if fetch and fetch.names == ("b",):
+            probes.append(run.world.now)
+        run.world.now += 1.0
+    waits = [after - before for before, after in pairwise(probes)]
+    assert waits == pytest.approx([60, 120, 240, 480, 960, 1920, 3600], abs=4)
     run.world.refused = set()
     posts = run.world.add(2, "b")
     run.run(RETRY_UNAVAILABLE + 10)
@@ -45,8 +51,8 @@ def test_a_quiet_subreddit_comes_back_without_a_gap_in_a_busy_group() -> None:
     run.world.add(10, "a", age=10)
     run.run(10)
     run.world.refused = {"b"}
-    for second in range(int(RETRY_UNAVAILABLE) + 120):
-        if second == 60:
+    for second in range(240):
+        if second == 40:
             run.world.refused = set()
         if second % 10 == 0:
             run.world.add(1, "a")

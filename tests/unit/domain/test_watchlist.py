@@ -315,13 +315,13 @@ def test_a_refusal_before_the_merge_puts_it_off() -> None:
     assert sorted(names_of(watch)) == [("a",), ("b",), ("c",)]
 
 
-def test_a_refused_subreddit_is_left_out_for_an_hour_and_the_others_are_polled_together_at_once() -> None:
+def test_a_refused_subreddit_is_left_out_for_a_minute_and_the_others_are_polled_together_at_once() -> None:
     watch = watchlist(*fast("a", "b", "c", "d"))
     poll(watch, NOW, refused="c")
     assert names_of(watch) == [("a", "b", "d")]
     assert watch.excluded == {"c"}
-    assert poll(watch, NOW + RETRY_UNAVAILABLE - 1) == [("a", "b", "d")]
-    assert ("c",) in poll(watch, NOW + RETRY_UNAVAILABLE)
+    assert poll(watch, NOW + 59) == [("a", "b", "d")]
+    assert ("c",) in poll(watch, NOW + 60)
     assert watch.excluded == frozenset()
 
 
@@ -329,8 +329,8 @@ def test_a_refused_subreddit_keeps_what_its_next_page_must_reach() -> None:
     watch = watchlist(*fast("a"), Subreddit("m", 180, "medium"))
     watch.groups[0].anchors = (ANCHOR,)
     watch.refused(watch.groups[0], NOW)
-    poll(watch, NOW + RETRY_UNAVAILABLE - 1)
-    probe = watch.due(NOW + RETRY_UNAVAILABLE)
+    poll(watch, NOW + 59)
+    probe = watch.due(NOW + 60)
     assert probe is not None
     assert (probe.names, probe.anchors) == (("a",), (ANCHOR,))
 
@@ -338,12 +338,16 @@ def test_a_refused_subreddit_keeps_what_its_next_page_must_reach() -> None:
 def test_when_no_group_is_left_everything_is_tried_again_within_a_minute() -> None:
     watch = watchlist(*fast("a", "b"))
     poll(watch, NOW, refused="a")
-    watch.refused(watch.groups[0], NOW + 10)
-    assert watch.due(NOW + 10) is None
-    assert watch.due(NOW + 69) is None
-    assert watch.groups == []
-    watch.due(NOW + 70)
-    assert sorted(names_of(watch)) == [("a",), ("b",)]
+    now = NOW + 10
+    watch.refused(watch.groups[0], now)
+    for _ in range(5):
+        assert watch.groups == []
+        assert watch.due(now + 49) is None
+        watch.due(now + 60)
+        assert sorted(names_of(watch)) == [("a",), ("b",)]
+        now += 60
+        for group in list(watch.groups):
+            watch.refused(group, now)
 
 
 def test_the_gap_of_a_group_that_is_dissolved_is_kept() -> None:
