@@ -26,6 +26,12 @@ DISCOVERY_SECONDS = Histogram(
 LISTING_GAPS = Counter(
     "signalflow_listing_gaps", "Stretches of a listing that could not be proven complete at once.", registry=REGISTRY
 )
+REDDIT_ITEMS_REJECTED = Counter(
+    "signalflow_reddit_items_rejected",
+    "Items of Reddit's answers that were left out: the field at fault, kind, promoted or not_asked. Each counts once.",
+    ["reason"],
+    registry=REGISTRY,
+)
 SUBREDDITS_SET_ASIDE = Gauge(
     "signalflow_subreddits_set_aside",
     "Subreddits whose listings Reddit refuses or does not answer; each is tried again by itself.",

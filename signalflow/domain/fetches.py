@@ -90,6 +90,10 @@ class Fetch(ABC):
         """The subreddits whose listing is requested; none for a fetch by id."""
         return ()
 
+    def asked_for(self, id_: str, subreddit: str) -> bool:
+        """Whether a post of this subreddit (in lower case) belongs into the answer."""
+        return not self.names or subreddit in self.names
+
     def mode(self, *, is_new: bool) -> ObservationMode:
         """How an observation from this answer is marked."""
         return "new" if is_new else self.mode_of_known
@@ -305,6 +309,9 @@ class RefreshFetch(Fetch):
     @property
     def request(self) -> Request:
         return PostsRequest(self.ids)
+
+    def asked_for(self, id_: str, subreddit: str) -> bool:
+        return id_ in self.ids
 
     def new_since(self, now: float) -> float:
         return math.inf

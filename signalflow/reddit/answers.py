@@ -8,16 +8,13 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from signalflow.domain.budget import LONGEST_WAIT, RateLimit
 from signalflow.errors import Invalid
 from signalflow.events import Post
-from signalflow.reddit.protocol import Page, Unavailable
+from signalflow.reddit.protocol import Page, Rejection, Unavailable
 from signalflow.reddit.shapes import post_of, safe_id
-
-log = structlog.get_logger()
 
 # The Date header has whole seconds, and an answer takes part of a second. A larger difference means that the local
 # clock is wrong.
@@ -69,7 +66,7 @@ class _Listing(Struct, tag_field="kind", tag="Listing"):
 
 
 def page_of(payload: object, answer: Answer) -> Page:
-    """The page in a listing. An item that does not validate is counted, logged and left out.
+    """The page in a listing. Advertisements and items that do not validate are left out.
 
     Raises Unavailable when the payload is not a listing.
     """
@@ -79,20 +76,23 @@ def page_of(payload: object, answer: Answer) -> Page:
         raise Unavailable(f"the answer is not a listing: {error}", "unusable_answer", answer.rate_limit) from error
     observed_at = answer.observed_at
     posts: list[Post] = []
+    rejections: list[Rejection] = []
     for child in listing.children:
         data = child.get("data") if isinstance(child, dict) else None
         try:
-            if data is None or child.get("kind") != "t3":
+            if not isinstance(data, dict) or child.get("kind") != "t3":
                 raise Invalid("not a post", field="kind")
+            if data.get("promoted") is True:
+                raise Invalid("an advertisement", field="promoted")
             posts.append(post_of(data, observed_at))
         except Invalid as error:
-            log.warning("reddit_item_rejected", id=safe_id(data), field=error.field, reason=str(error))
+            rejections.append(Rejection(safe_id(data) or hash(repr(child)), error.field or "item", str(error)))
     return Page(
         posts=tuple(posts),
         after=listing.after,
         observed_at=observed_at,
         rate_limit=answer.rate_limit,
-        rejected=len(listing.children) - len(posts),
+        rejections=tuple(rejections),
     )
 
 

@@ -37,11 +37,13 @@ from signalflow.reddit.protocol import (
     Page,
     RateLimited,
     RedditClient,
+    Rejection,
     SubredditUnavailable,
     Unauthorized,
     Unavailable,
 )
 from signalflow.reddit.reddit_clock import RedditClock, moment
+from signalflow.reddit.rejections import Rejections
 from signalflow.reddit.reports import Reports
 from signalflow.settings import Settings
 
@@ -55,9 +57,6 @@ OLDEST_DAYS = 60.0
 LEDGER_PATIENCE = 2.0
 # The id in a request that is made only to learn Reddit's time. It does not matter whether there is such a post.
 ANY_ID = "1"
-# The Date header has whole seconds, and a clock that is off by 2 s is not corrected. A post that seems to be created
-# later than that is invalid.
-FUTURE_TOLERANCE = timedelta(seconds=5)
 
 
 class Poller:
@@ -87,6 +86,7 @@ class Poller:
         )
         self._gap_writer = GapWriter(self.planner.gaps, ledger)
         self._reports = Reports(config)
+        self._rejections = Rejections()
         self._reddit_clock = RedditClock()
         self._started_at = clock()
         # When the requests of the last minute started.
@@ -262,9 +262,13 @@ class Poller:
     async def _take(self, fetch: Fetch, page: Page) -> None:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
         self._reddit_clock.follow(page.observed_at)
-        posts = [post for post in page.posts if post.created_utc <= page.observed_at + FUTURE_TOLERANCE]
-        if len(posts) < len(page.posts):
-            log.warning("posts_from_the_future", count=len(page.posts) - len(posts), kind=fetch.kind)
+        posts = [post for post in page.posts if fetch.asked_for(post.id, post.subreddit.lower())]
+        self._rejections.note(page.rejections)
+        self._rejections.note(
+            Rejection(post.id, "not_asked", "the request did not ask for it")
+            for post in page.posts
+            if not fetch.asked_for(post.id, post.subreddit.lower())
+        )
         findings = self.planner.judge(fetch, [seen(post) for post in posts], page.after, self._reddit_clock.now())
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publish(fetch, findings, posts, page.observed_at)

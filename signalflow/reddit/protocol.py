@@ -14,18 +14,31 @@ MAX_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """An item of an answer that is left out.
+
+    `reason` is the field at fault, `kind` for something that is no post, `promoted` for an advertisement, `not_asked`
+    for a post that the request did not ask for. `key` is the item's id, or a number that is the same for equal items.
+    """
+
+    key: str | int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """The posts of one answer, in its order.
 
     `after` is the fullname that the request for the next page needs, None on the last page. `observed_at` is the moment
-    the answer arrived. `rejected` counts items that did not validate; they are logged and left out.
+    the answer arrived. `rejections` are the items that were left out.
     """
 
     posts: tuple[Post, ...]
     after: str | None
     observed_at: datetime
     rate_limit: RateLimit
-    rejected: int = 0
+    rejections: tuple[Rejection, ...] = ()
 
 
 class RateLimited(Retryable):

@@ -1,4 +1,7 @@
-"""Reads events.Post from Reddit's JSON. The fields that we need are validated, all others are ignored."""
+"""Reads events.Post from Reddit's JSON. The fields that we need are validated, all others are ignored.
+
+A value that makes no sense costs the post only if the post is nothing without it; an optional one is unknown then.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import fields
 
 from signalflow.errors import Invalid
 from signalflow.events import Body, Count, Int32, Post, PostId, Ratio, Short, SubredditName, Title, Url, storable
@@ -39,18 +43,40 @@ class RawPost(Struct, kw_only=True):
     url: Url | None = None
     permalink: Short | None = None
     link_flair_text: Short | None = None
-    edited: bool | _Seconds = False
+    edited: bool | _Seconds | None = False
     removed_by_category: Short | None = None
     selftext: Body | None = None
 
 
+_OPTIONAL = frozenset(field.name for field in fields(RawPost) if not field.required)
+_WHOLE_NUMBERS = frozenset({"score", "num_comments"})
+
+
 def post_of(data: object, observed_at: datetime) -> Post:
     """The post in a t3's data (the parsed JSON). Raises Invalid, which names the field at fault but never its text."""
-    try:
-        raw = msgspec.convert(data, RawPost)
-    except msgspec.ValidationError as error:
-        raise _invalid(error) from error
-    return _post(raw, observed_at)
+    return _post(_raw(data), observed_at)
+
+
+def _raw(data: object) -> RawPost:
+    for _ in RawPost.__struct_fields__:
+        try:
+            return msgspec.convert(data, RawPost)
+        except msgspec.ValidationError as error:
+            invalid = _invalid(error)
+            if not isinstance(data, dict) or not (understood := _understood(data, invalid.field)):
+                raise invalid from error
+            data = data | understood
+    raise Invalid("no field of the post can be read")
+
+
+def _understood(data: dict[object, object], name: str | None) -> dict[str, object]:
+    """What the field can be taken for, although its value is not valid; empty when the post cannot be read."""
+    value = data.get(name)
+    if name in _OPTIONAL:
+        return {name: None}
+    if name in _WHOLE_NUMBERS and isinstance(value, float) and value.is_integer():
+        return {name: int(value)}
+    return {}
 
 
 def safe_id(data: object) -> str | None:
@@ -70,7 +96,8 @@ def _post(raw: RawPost, observed_at: datetime) -> Post:
         ahead = (created_utc - observed_at).total_seconds()
         raise Invalid(f"created_utc is {ahead:.0f} s after the observation", field="created_utc")
     # For edits before 2012 Reddit sends only `true`: the time is unknown.
-    edited_at = None if isinstance(raw.edited, bool) else datetime.fromtimestamp(raw.edited, UTC)
+    edited = raw.edited
+    edited_at = None if edited is None or isinstance(edited, bool) else datetime.fromtimestamp(edited, UTC)
     return Post(
         id=raw.id,
         subreddit=raw.subreddit,

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import orjson
+
 from signalflow.errors import Invalid
 from signalflow.simulator.answers import (
     Answer,
@@ -39,6 +41,10 @@ class Fault:
     """Send half of the right answer."""
     html: bool = False
     """Send a page of HTML with status 200 (or `status`)."""
+    patch: dict[str, Any] = field(default_factory=dict)
+    """Fields that each item of the listing gets; with a fullname as `member` only that item."""
+    insert: list[dict[str, Any]] = field(default_factory=list)
+    """Items at the top of the listing."""
     headers: dict[str, str] = field(default_factory=dict)
     body: str | None = None
     ct: str | None = None
@@ -61,6 +67,8 @@ class Fault:
 
     def change(self, answer: Answer) -> Answer:
         """The answer with the fault's headers and content type, cut, and with or without rate-limit headers."""
+        if self.patch or self.insert:
+            self._change_items(answer)
         answer.content_type = self.ct or answer.content_type
         answer.headers |= self.headers
         if self.truncate:
@@ -68,6 +76,17 @@ class Fault:
         if self.rl is not None:
             answer.limits = self.rl
         return answer
+
+    def _change_items(self, answer: Answer) -> None:
+        listing = orjson.loads(answer.body)
+        children = listing.get("data", {}).get("children")
+        if children is None:
+            return
+        for child in children:
+            if self.member in ("", child["data"].get("name")) or not self.member.startswith("t3_"):
+                child["data"] |= self.patch
+        listing["data"]["children"] = [*self.insert, *children]
+        answer.body = orjson.dumps(listing)
 
 
 def _page(status: int, content_type: str | None) -> Answer:
@@ -144,6 +163,8 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "drop": (bool,),
     "truncate": (bool,),
     "html": (bool,),
+    "patch": (dict,),
+    "insert": (list,),
     "headers": (dict,),
     "body": (str,),
     "ct": (str,),

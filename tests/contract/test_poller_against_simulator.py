@@ -14,6 +14,7 @@ from msgspec import UNSET
 from signalflow.clock import steady, utcnow
 from signalflow.domain.lease import REQUEST_MARGIN, may_start
 from signalflow.domain.watchlist import Subreddit
+from signalflow.metrics import REGISTRY
 from tests.contract.poller_run import BREAKER_SECONDS, PUBLISH_SPACING, SPACING, World, begin, finds, running
 from tests.waiting import until
 
@@ -308,16 +309,89 @@ async def test_a_wrong_local_clock_does_not_date_observations(world: World, hour
         assert abs((envelope.metadata.observed_at - datetime.now(UTC)).total_seconds()) < 120
 
 
+ODD_VALUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a ratio above 1": ({"upvote_ratio": 1.01}, {"upvote_ratio": None}),
+    "edited null": ({"edited": None}, {"edited_at": None}),
+    "a score with a point": ({"score": 3.0}, {"score": 3}),
+    "all of them": (
+        {"upvote_ratio": -1, "edited": "", "score": -2.0, "num_comments": 3.0},
+        {"upvote_ratio": None, "edited_at": None, "score": -2, "num_comments": 3},
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", list(ODD_VALUES))
+@pytest.mark.usefixtures("quick")
+async def test_a_post_with_an_odd_value_is_published(world: World, odd: str) -> None:
+    patch, expected = ODD_VALUES[odd]
+    async with running(world) as run:
+        await begin(run)
+        await run.control(path="/", patch=patch, count=-1)
+        (added,) = await run.add("python")
+        await until(lambda: added in world.ids("new"), "the post")
+    post = next(envelope.payload for envelope in world.published if envelope.payload.id == added)
+    assert {name: getattr(post, name) for name in expected} == expected
+
+
+def rejected(reason: str) -> float:
+    return REGISTRY.get_sample_value("signalflow_reddit_items_rejected_total", {"reason": reason}) or 0.0
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("field", "value"), [("title", None), ("num_comments", -1), ("score", 3.5)])
+async def test_a_post_without_a_required_value_is_rejected_and_counts_once(
+    world: World, field: str, value: object
+) -> None:
+    bad = {"kind": "t3", "data": stranger() | {field: value}}
+    async with running(world) as run:
+        await begin(run)
+        before, polls = rejected(field), len(run.requests("/r/"))
+        await run.control(path="/r/", insert=[bad], count=-1)
+        await until(lambda: len(run.requests("/r/")) >= polls + 5, "some polls")
+        await finds(run)
+    assert "zzzz" not in world.ids("new")
+    assert rejected(field) - before == 1
+
+
+STRANGERS: dict[str, dict[str, Any]] = {
+    "promoted": {"subreddit": "python", "promoted": True},
+    "not_asked": {"subreddit": "u_seller"},
+    "kind": {"subreddit": "python", "kind": "t1"},
+}
+
+
+@pytest.mark.parametrize("reason", list(STRANGERS))
+@pytest.mark.usefixtures("quick")
+async def test_what_nobody_asked_for_is_left_out_and_counts_once(world: World, reason: str) -> None:
+    data = stranger() | STRANGERS[reason]
+    item = {"kind": data.pop("kind", "t3"), "data": data}
+    async with running(world) as run:
+        await begin(run)
+        before, polls = rejected(reason), len(run.requests("/r/"))
+        await run.control(path="/", insert=[item], count=-1)
+        await until(lambda: len(run.requests("/r/")) >= polls + 5, "some polls")
+        await finds(run)
+        await finds(run, "askscience")
+    assert "zzzz" not in {envelope.payload.id for envelope in world.published}
+    assert rejected(reason) - before == 1
+    assert not world.opened, "what was not asked for opens no gap"
+
+
+def stranger() -> dict[str, Any]:
+    """A valid post that nobody has made."""
+    return {
+        "id": "zzzz", "name": "t3_zzzz", "subreddit": "funny", "author": "a", "title": "t", "score": 1, "ups": 1,
+        "num_comments": 0, "created_utc": math.floor(time.time()) - 5.0, "edited": False, "over_18": False,
+        "is_self": True, "selftext": "", "url": "https://example.org/", "permalink": "/r/funny/comments/zzzz/t/",
+        "upvote_ratio": 1.0, "link_flair_text": None, "removed_by_category": None, "downs": 0,
+    }  # fmt: skip
+
+
 @pytest.mark.usefixtures("quick")
 async def test_a_post_from_the_future_is_not_published(world: World) -> None:
     async with running(world) as run:
         await begin(run)
-        wrong = {
-            "id": "zzzz", "name": "t3_zzzz", "subreddit": "funny", "author": "a", "title": "t", "score": 1, "ups": 1,
-            "num_comments": 0, "created_utc": math.floor(time.time()) + 3600.0, "edited": False, "over_18": False,
-            "is_self": True, "selftext": "", "url": "https://example.org/", "permalink": "/r/funny/comments/zzzz/t/",
-            "upvote_ratio": 1.0, "link_flair_text": None, "removed_by_category": None, "downs": 0,
-        }  # fmt: skip
+        wrong = stranger() | {"created_utc": math.floor(time.time()) + 3600.0}
         listing = {
             "kind": "Listing",
             "data": {"after": None, "before": None, "dist": 1, "children": [{"kind": "t3", "data": wrong}]},

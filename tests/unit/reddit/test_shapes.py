@@ -76,20 +76,78 @@ def test_odd_but_legal_values_are_understood(changes: dict[str, Any], field: str
         ({"title": "x" * 601}, "title"),
         ({"score": "12"}, "score"),
         ({"score": 2**31}, "score"),
+        ({"score": 3.5}, "score"),
+        ({"score": None}, "score"),
+        ({"num_comments": 2.5}, "num_comments"),
         ({"num_comments": -1}, "num_comments"),
-        ({"upvote_ratio": 1.01}, "upvote_ratio"),
+        ({"num_comments": -2.0}, "num_comments"),
+        ({"num_comments": None}, "num_comments"),
         ({"created_utc": 0}, "created_utc"),
         ({"created_utc": float("nan")}, "created_utc"),
         ({"created_utc": 1767268740000.0}, "created_utc"),
         ({"created_utc": (NOW + timedelta(seconds=4)).timestamp()}, "created_utc"),
-        ({"edited": "yes"}, "edited"),
         ({"over_18": 1}, "over_18"),
+        ({"upvote_ratio": 1.01, "edited": "yes", "title": None}, "title"),
     ],
 )
 def test_a_malformed_field_is_refused_by_name(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as refused:
         post_of(raw(**changes), NOW)
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"upvote_ratio": 1.01}, "upvote_ratio"),
+        ({"upvote_ratio": -0.2}, "upvote_ratio"),
+        ({"upvote_ratio": float("nan")}, "upvote_ratio"),
+        ({"upvote_ratio": "0.9"}, "upvote_ratio"),
+        ({"edited": None}, "edited_at"),
+        ({"edited": "yes"}, "edited_at"),
+        ({"edited": -5.0}, "edited_at"),
+        ({"author": {"name": "someone"}}, "author"),
+        ({"url": "x" * 100_000}, "url"),
+        ({"link_flair_text": 7}, "flair"),
+        ({"removed_by_category": True}, "removed_by"),
+    ],
+)
+def test_an_optional_value_that_makes_no_sense_is_unknown_and_the_post_is_kept(
+    changes: dict[str, Any], field: str
+) -> None:
+    post = post_of(raw(**changes), NOW)
+    assert getattr(post, field) is None
+    assert (post.id, post.title, post.score, post.num_comments) == ("abc123", "A title", 100, 5)
+
+
+def test_all_optional_values_may_make_no_sense_at_once() -> None:
+    names = (
+        "upvote_ratio",
+        "edited",
+        "author",
+        "url",
+        "permalink",
+        "link_flair_text",
+        "removed_by_category",
+        "selftext",
+    )
+    senseless: dict[str, object] = {name: ["?"] for name in names}
+    post = post_of(raw(**senseless), NOW)
+    assert (post.upvote_ratio, post.edited_at, post.author, post.url, post.permalink) == (None,) * 5
+    assert (post.flair, post.removed_by, post.body) == (None,) * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "score", "comments"),
+    [
+        ({"score": 3.0}, 3, 5),
+        ({"score": -3.0, "num_comments": 12.0}, -3, 12),
+    ],
+)
+def test_a_whole_float_is_a_number(changes: dict[str, Any], score: int, comments: int) -> None:
+    post = post_of(raw(**changes), NOW)
+    assert (post.score, post.num_comments) == (score, comments)
+    assert type(post.score) is type(post.num_comments) is int
 
 
 @pytest.mark.parametrize(
@@ -117,7 +175,7 @@ def test_a_refusal_never_quotes_the_post() -> None:
     secret = "hunter2"
     for changes in (
         {"title": [secret]},
-        {"author": {"x": secret}},
+        {"author": {"x": secret}, "title": 3},
         {"subreddit": f"{secret} x"},
         {"id": f"{secret} x"},
     ):
