@@ -14,6 +14,7 @@ from signalflow.domain.known import HORIZON, Decision, KnownPost, Seen, next_che
 from signalflow.domain.overlap import Anchor, Gap, proves
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
+from signalflow.domain.silence import Silences
 from signalflow.domain.suspicion import Kind, LastAnswers
 from signalflow.domain.watchlist import Group, Watchlist
 from signalflow.domain.words import ObservationMode
@@ -292,6 +293,47 @@ class ReappearanceFetch(Fetch):
 
     def refused(self, now: float) -> None:
         self.gaps.refused(self.gaps.open((self.name,), (self.anchor,), now, has_upper_end=True), now)
+
+
+@dataclass(slots=True, eq=False)
+class SilenceFetch(Fetch):
+    """The newest page of one subreddit of which combined listings show nothing: can it be read at all?"""
+
+    kind = "silence"
+
+    name: str
+    silences: Silences
+    answers: LastAnswers
+
+    @property
+    def request(self) -> Request:
+        return ListingRequest((self.name,))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def new_since(self, now: float) -> float:
+        return _new_since((), now)
+
+    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
+        if is_complete:
+            self.silences.answered(self.name)
+        else:
+            self.failed(now)
+        return False
+
+    def failed(self, now: float) -> None:
+        self.silences.failed(self.name, now)
+
+    def unanswered(self, now: float) -> bool:
+        is_reason = self.answers.convict("listing", self.silences.failed(self.name, now))
+        if is_reason:
+            self.silences.refused(self.name, now)
+        return is_reason
+
+    def refused(self, now: float) -> None:
+        self.silences.refused(self.name, now)
 
 
 @dataclass(slots=True, eq=False)

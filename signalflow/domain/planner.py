@@ -13,7 +13,15 @@ Pure: no I/O, and the caller passes the time in, in seconds of one steady clock.
 import math
 from collections.abc import Iterable, Sequence
 
-from signalflow.domain.fetches import Fetch, Findings, GapFetch, ListingFetch, ReappearanceFetch, RefreshFetch
+from signalflow.domain.fetches import (
+    Fetch,
+    Findings,
+    GapFetch,
+    ListingFetch,
+    ReappearanceFetch,
+    RefreshFetch,
+    SilenceFetch,
+)
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.known import (
     HORIZON,
@@ -31,6 +39,7 @@ from signalflow.domain.known import (
 from signalflow.domain.overlap import Anchor
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
+from signalflow.domain.silence import Silences
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.takeover import Takeover
 from signalflow.domain.watchlist import Subreddit, Watchlist
@@ -54,6 +63,7 @@ class Planner:
         self.posts: dict[str, KnownPost] = {}
         self.gaps = OpenGaps(self._subreddit_of)
         self._reappearances = Reappearances()
+        self._silences = Silences()
         self._queue = RefreshQueue(refresh_ids_per_minute, self._answers)
         self._swept_at = 0.0
         self._is_gap_turn = False
@@ -137,10 +147,15 @@ class Planner:
             self._is_gap_turn = False
             return ReappearanceFetch(*reappeared, self._reappearances, self.gaps)
         if gap is None:
-            return None
+            return self._silence_fetch(now)
         self._is_gap_turn = False
         gap.not_before = now + GAP_PAGE_TIMEOUT
         return GapFetch(gap, self.gaps, self._answers)
+
+    @property
+    def subreddits_set_aside(self) -> frozenset[str]:
+        """The subreddits that Reddit refuses, or does not answer for, though it answers others."""
+        return self.watchlist.set_aside | self._silences.refused_names
 
     @property
     def posts_set_aside(self) -> frozenset[str]:
@@ -154,7 +169,8 @@ class Planner:
     def wake(self, now: float) -> float:
         """Seconds until `next` should be called again after it returned None."""
         reappeared = now if self._reappearances else math.inf
-        return max(min(self.watchlist.next_due(), self._queue.wake_at(), self.gaps.wake(), reappeared) - now, IDLE_STEP)
+        turns = (self.watchlist.next_due(), self._queue.wake_at(), self.gaps.wake(), reappeared)
+        return max(min(*turns, self._silences.next_due()) - now, IDLE_STEP)
 
     def judge(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
         """Decide what of an answer to publish, and open a gap if posts may be missing.
@@ -194,6 +210,11 @@ class Planner:
             pass
         return taken
 
+    def _silence_fetch(self, now: float) -> SilenceFetch | None:
+        set_aside = self.watchlist.excluded
+        name = self._silences.take(lambda name: name in self.watchlist and name not in set_aside, now)
+        return None if name is None else SilenceFetch(name, self._silences, self._answers)
+
     def _note_appearances(self, findings: Findings, confirmed: Sequence[bool]) -> None:
         decided = zip(findings.decisions, confirmed, strict=True)
         new = [findings.items[decision.item] for decision, is_sent in decided if decision.is_new and is_sent]
@@ -201,6 +222,11 @@ class Planner:
         if isinstance(findings.fetch, ListingFetch) and len(findings.fetch.names) > 1 and findings.is_proven:
             is_whole = findings.after is None
             self._reappearances.read_page(findings.items, new, self.posts.values(), is_whole=is_whole)
+        if isinstance(findings.fetch, ListingFetch) and len(findings.fetch.names) > 1 and findings.items:
+            names, shown = findings.fetch.names, {item.subreddit.lower() for item in findings.items}
+            bottom = -math.inf if findings.after is None else min(item.created for item in findings.items)
+            missing = self._reappearances.missing(names, shown, bottom)
+            self._silences.read_page(names, shown, missing, findings.seen_at)
         for item in new:
             self._reappearances.note(item.subreddit.lower(), item.created)
 

@@ -45,6 +45,10 @@ class Reappearances:
         if absent:
             self._waiting |= self._anchors(absent, {item.id for item in arrived}, known)
 
+    def missing(self, names: Iterable[str], shown: set[str], bottom: float) -> set[str]:
+        """Those of `names` that have a post younger than the bottom of the page, which shows none of theirs."""
+        return {name for name in names if name not in shown and self._newest.get(name, -math.inf) > bottom}
+
     def take(self) -> tuple[str, Anchor] | None:
         """A subreddit to read by itself, and what its page must reach; None when there is none."""
         return self._waiting.popitem() if self._waiting else None

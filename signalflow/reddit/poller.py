@@ -219,7 +219,7 @@ class Poller:
                 self.budget.broke(steady())
                 fetch.failed(self._reddit_clock.now())
             REDDIT_REQUESTS.labels(kind=fetch.kind, outcome=outcome).inc()
-            SUBREDDITS_SET_ASIDE.set(len(self.planner.watchlist.set_aside))
+            SUBREDDITS_SET_ASIDE.set(len(self.planner.subreddits_set_aside))
             POSTS_SET_ASIDE.set(len(self.planner.posts_set_aside))
         return None
 
