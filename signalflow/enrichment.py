@@ -75,6 +75,7 @@ class Enricher:
 
     def __init__(self, settings: Settings) -> None:
         self._rule = trending_rule(settings)
+        self._fold_apostrophes = settings.fold_apostrophes
         self._lifetime_us = int(settings.post_state_hours * 3_600_000_000)
 
     def enrich(
@@ -93,7 +94,7 @@ class Enricher:
         if envelope.mode != "backfill" and not expired(created_us, followed_at, self._lifetime_us):
             step = observe(known(), created_us, Observation(observed_us, post.score, post.num_comments))
         velocity = step.velocity if step else UNKNOWN
-        features = text_features(post.title)
+        features = text_features(post.title, self._fold_apostrophes)
         trend = trending(
             self._rule, velocity=velocity.score, sentiment=features.sentiment_score, comments=post.num_comments
         )
@@ -124,6 +125,7 @@ class Enricher:
             nlp=TextFeatures(
                 sentiment_score=features.sentiment_score,
                 sentiment_label=features.sentiment_label,
+                sentiment_basis=features.sentiment_basis,
                 keywords=features.keywords,
                 topic_cluster=features.topic_cluster,
             ),

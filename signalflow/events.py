@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from signalflow.domain.subreddits import NAME_PATTERN
-from signalflow.domain.words import ObservationMode, SentimentLabel, Stage
+from signalflow.domain.words import ObservationMode, SentimentBasis, SentimentLabel, Stage
 from signalflow.errors import Invalid
 
 # Reddit's ids are base 36 and grow; 13 digits hold any 64-bit number.
@@ -83,12 +83,16 @@ class Envelope(Struct, kw_only=True, frozen=True):
 
 
 class TextFeatures(Struct, kw_only=True, frozen=True):
-    """What the title says: sentiment in -1..1, its label, keywords best first, topic cluster when one is known."""
+    """What the title says: sentiment in -1..1, its label, keywords best first, topic cluster when one is known.
 
-    sentiment_score: float
-    sentiment_label: SentimentLabel
+    Score and label are None for a title that is not English, which `sentiment_basis` says.
+    """
+
+    sentiment_score: float | None
+    sentiment_label: SentimentLabel | None
     keywords: list[str]
     topic_cluster: str | None = None
+    sentiment_basis: SentimentBasis = "as_written"
 
 
 class Source(Struct, kw_only=True, frozen=True):

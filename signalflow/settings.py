@@ -106,6 +106,10 @@ class Settings(DatabaseSettings, KafkaSettings):
     trending_sentiment: float = Field(0.5, ge=0, le=1, description="Absolute sentiment above which 0.2 is added.")
     trending_comments: int = Field(100, ge=0, description="Comments above which 0.2 is added.")
     trending_threshold: float = Field(0.5, ge=0, le=1, description="Trending score from which a post is trending.")
+    fold_apostrophes: bool = Field(
+        True,
+        description="Score a title with typographic apostrophes (isn’t) as if they were plain; VADER knows only those.",
+    )
     post_state_hours: float = Field(
         48.0, gt=0, description="Hours after its creation for which a post's state is kept."
     )

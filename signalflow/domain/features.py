@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from signalflow.domain.keywords import keywords
+from signalflow.domain.language import is_english
 from signalflow.domain.sentiment import label, polarity_scores
-from signalflow.domain.words import SentimentLabel
+from signalflow.domain.words import SentimentBasis, SentimentLabel
 
 # Posts are refreshed for two days, in which 115 subreddits bring about 50,000 titles. An entry takes about 1 kB, so the
 # cache takes 64 MB at most.
@@ -16,18 +17,26 @@ MOST_CACHED_TITLES = 65_536
 class Features:
     """Compound sentiment in -1..1 as VADER rounds it (4 digits), its label, keywords best first, and the topic cluster.
 
-    The topic cluster is None when it is unknown. All callers that ask for the same title share the list of keywords:
-    do not change it.
+    Score and label are None for a title that is not English, which `sentiment_basis` says. The topic cluster is None
+    when it is unknown. All callers that ask for the same title share the list of keywords: do not change it.
     """
 
-    sentiment_score: float
-    sentiment_label: SentimentLabel
+    sentiment_score: float | None
+    sentiment_label: SentimentLabel | None
+    sentiment_basis: SentimentBasis
     keywords: list[str]
     topic_cluster: str | None = None
 
 
 @lru_cache(maxsize=MOST_CACHED_TITLES)
-def text_features(title: str) -> Features:
-    """The features of a title. The same title gives the same features in every process."""
-    compound = polarity_scores(title)["compound"]
-    return Features(compound, label(compound), keywords(title))
+def text_features(title: str, fold_apostrophes: bool = True) -> Features:
+    """The features of a title. The same title gives the same features in every process.
+
+    VADER knows "isn't" with a plain apostrophe only. `fold_apostrophes` shows it a typographic one as such.
+    """
+    if not is_english(title):
+        return Features(None, None, "not_english", keywords(title))
+    scored = title.replace("’", "'") if fold_apostrophes else title
+    compound = polarity_scores(scored)["compound"]
+    basis: SentimentBasis = "as_written" if scored == title else "folded_apostrophes"
+    return Features(compound, label(compound), basis, keywords(title))

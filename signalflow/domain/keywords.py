@@ -33,6 +33,13 @@ EMPHASIS = 1.25
 
 # A word begins with a letter or digit, may contain single apostrophes, hyphens and dots, and may end as "C++" and "F#".
 _WORD = re.compile(r"[^\W_]\w*(?:['’.\-]\w+)*(?:\+\+|#)?")
+# Where a web address begins. One without this has a path, as "example.org/maps"; "Amazon.com" is a name.
+_ADDRESS = re.compile(r"https?://|www\.", re.IGNORECASE)
+_HOST = re.compile(r"[^\w]*[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
+# The longest name of a host in the Domain Name System.
+_LONGEST_HOST = 253
+# What stands for an address: it is no word, and no phrase goes across it.
+_NO_WORD = "|"
 _DIGIT = re.compile(r"\d")
 _STOP_WORD_LIST = """
     a about after again all also am an and any anybody anyone anything are aren't arent around as ask at away back be
@@ -88,6 +95,20 @@ def terms(title: str) -> Iterator[str]:
         word = _term(match[0])
         if word not in _STOP_WORDS and len(word) <= LONGEST_WORD:
             yield word
+
+
+def _without_addresses(title: str) -> str:
+    if "/" not in title and "www." not in title.lower():
+        return title
+    return " ".join(map(_without_address, title.split()))
+
+
+def _without_address(token: str) -> str:
+    """The text between two spaces, up to where a web address begins."""
+    if begin := _ADDRESS.search(token):
+        return f"{token[: begin.start()]} {_NO_WORD}"
+    host, slash, _ = token.partition("/")
+    return _NO_WORD if slash and len(host) <= _LONGEST_HOST and _HOST.fullmatch(host) else token
 
 
 def _term(word: str) -> str:
@@ -192,6 +213,7 @@ def keywords(title: str, frequencies: Frequencies | None = None) -> list[str]:
 
 def _weighed(title: str, tokens: _Tokens) -> list[_Term | None]:
     """The first 80 words of a title as terms, and None where a phrase must end."""
+    title = _without_addresses(title)
     # A word and what separates it from the next word take at least two characters.
     if len(title) >= 2 * MOST_WORDS:
         title = _first_words(title)

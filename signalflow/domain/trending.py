@@ -33,15 +33,15 @@ class Trending:
     is_trending: bool
 
 
-def trending(rule: TrendingRule, *, velocity: float | None, sentiment: float, comments: int) -> Trending:
-    """The score of one observation. An unknown velocity adds nothing."""
+def trending(rule: TrendingRule, *, velocity: float | None, sentiment: float | None, comments: int) -> Trending:
+    """The score of one observation. What is unknown adds nothing."""
     tenths = 0
     if velocity is not None:
         if velocity > rule.velocity_high:
             tenths += FAST_TENTHS
         elif velocity > rule.velocity_low:
             tenths += RISING_TENTHS
-    if abs(sentiment) > rule.sentiment:
+    if sentiment is not None and abs(sentiment) > rule.sentiment:
         tenths += STRONG_SENTIMENT_TENTHS
     if comments > rule.comments:
         tenths += DISCUSSED_TENTHS

@@ -11,6 +11,9 @@ Role = Literal["reader", "operator", "admin"]
 # What an API key may do.
 KeyScope = Literal["read", "dlq", "config", "admin"]
 
+# What a sentiment score was computed from: the text, or the text with typographic apostrophes (’) replaced by plain
+# ones. A text that is not English has no score.
+SentimentBasis = Literal["as_written", "folded_apostrophes", "not_english"]
 # The step at which a record failed.
 Stage = Literal["decode", "validate", "enrich", "write"]
 # What became of a dead letter.

@@ -79,6 +79,7 @@ POSTS = (
 FEATURES = (
     Column("sentiment_score", "float8", "nlp.sentiment_score"),
     Column("sentiment_label", "text", "nlp.sentiment_label"),
+    Column("sentiment_basis", "text", "nlp.sentiment_basis"),
     Column("keywords", "jsonb", "nlp.keywords"),
     Column("topic_cluster", "text", "nlp.topic_cluster"),
 )

@@ -8,13 +8,14 @@ docs/decisions/reading.md says why nothing weaker is enough.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from signalflow.storage.columns import FEATURES, POSTS, Guard
 from signalflow.storage.post_orders import AGE_MINUTES, ENGAGEMENT, MOMENTUM, ORDERS, OrderName
 from signalflow.storage.read_router import POSITION, ReadRouter, Row
+from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, spaced
 
 _COLUMNS = ", ".join(f"p.{column.name}" for column in POSTS if column.guard is not Guard.TEXT)
 _COLUMNS += ", p.last_polled_at AS observed_at"
@@ -35,11 +36,15 @@ FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id WHERE p.id 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Posts that meet every given filter. Names are case-insensitive. `words` has the syntax of a web search."""
+    """Posts that meet every given filter. Names are case-insensitive.
+
+    `words` of title or body have the syntax of a web search; `search` says how they are looked up.
+    """
 
     subreddits: tuple[str, ...] = ()
     author: str | None = None
     words: str | None = None
+    search: SearchMode = "english"
     keyword: str | None = None
     min_score: int | None = None
     trending: bool | None = None
@@ -63,10 +68,11 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The rows of a page, and where the next page begins; None after the last one."""
+    """The rows of a page, where the next page begins (None after the last one), and how words were looked up."""
 
     rows: Sequence[Row]
     next: Cursor | None
+    search: SearchMode | None
 
 
 async def page_of_posts(
@@ -84,6 +90,10 @@ async def page_of_posts(
     Raises Retryable or Fatal.
     """
     as_of = after.as_of if after else now
+    search: SearchMode | None = None
+    if filters.words is not None:
+        search = await search_mode(reads, filters.words)
+        filters = replace(filters, search=search)
     statement, parameters = page_statement(order, filters, limit=limit, as_of=as_of, window=window, after=after)
     if after is not None:
         rows = await reads.fetch(statement, *parameters, position=after.position)
@@ -93,7 +103,7 @@ async def page_of_posts(
             rows = await reads.fetch(statement, *parameters, from_primary=True)
     # The statement asks for one row more, which shows whether there is a next page.
     if len(rows) <= limit:
-        return Page(rows, None)
+        return Page(rows, None, search)
     last, key = rows[limit - 1], ORDERS[order].key
     return Page(
         rows[:limit],
@@ -104,6 +114,7 @@ async def page_of_posts(
             position=after.position if after else last["position"],
             snapshot=after.snapshot if after else last["snapshot"],
         ),
+        search,
     )
 
 
@@ -179,8 +190,21 @@ def _conditions(filters: Filters, bound: Callable[[object], str]) -> tuple[list[
     if filters.keyword is not None:
         features.append(f"n.keywords @> jsonb_build_array({bound(filters.keyword.lower())}::text)")
     if filters.words is not None:
-        features.append(f"n.title_words @@ websearch_to_tsquery('english', {bound(filters.words)})")
+        post.append(_search(filters.search, filters.words, bound))
     return post, features
+
+
+def _search(mode: SearchMode, words: str, bound: Callable[[object], str]) -> str:
+    if mode == "substring":
+        return f"""p.id IN (
+    SELECT id FROM (
+        SELECT id, title, body FROM posts WHERE created_utc <= $2
+        ORDER BY created_utc DESC, id DESC LIMIT {MOST_SEARCHED_POSTS}
+    ) AS newest WHERE strpos(lower(concat_ws(chr(10), title, body)), lower({bound(words.strip())})) > 0
+)"""  # noqa: S608, a number and the number of a parameter
+    return f"""p.id IN (
+    SELECT post_id FROM post_words WHERE words @@ websearch_to_tsquery('pg_catalog.{mode}', {bound(spaced(words))})
+)"""  # noqa: S608, a constant and the number of a parameter
 
 
 def _is_exact(row: Row) -> bool:

@@ -22,7 +22,7 @@ from signalflow.verify.expect import (
     possible_rows,
     same_number,
 )
-from signalflow.verify.figures import sentiment
+from signalflow.verify.figures import is_english, sentiment
 from signalflow.verify.hourly import HourlyCheck, hour_of
 from signalflow.verify.report import Report
 from signalflow.verify.spool import HistoryRow
@@ -34,7 +34,7 @@ ROWS_AT_ONCE = 2_000
 _ALL = datetime(1, 1, 2, tzinfo=UTC)
 _POST_COLUMNS = ", ".join(f"p.{name}" for name in ("id", *PostRow._fields) if name != "velocity_known")
 _POSTS = f"""
-SELECT {_POST_COLUMNS}, n.post_id IS NOT NULL AS has_features, n.sentiment_score, n.sentiment_label
+SELECT {_POST_COLUMNS}, n.post_id IS NOT NULL AS has_features, n.sentiment_score, n.sentiment_label, n.sentiment_basis
 FROM posts p LEFT JOIN post_nlp_features n ON n.post_id = p.id
 WHERE p.last_polled_at >= $1 ORDER BY p.id
 """  # noqa: S608, names of columns
@@ -178,7 +178,11 @@ def _compare_features(row: Any, report: Report) -> None:
         table.note("missing", row["id"])
         return
     table.found += 1
-    score, label = sentiment(row["title"])
+    # What was stored with another setting, or before there was one, says what it was computed from.
+    basis = row["sentiment_basis"]
+    if basis == "not_english" and is_english(row["title"]):
+        basis = "as_written"
+    score, label = sentiment(row["title"], basis)
     if not same_number(row["sentiment_score"], score) or row["sentiment_label"] != label:
         table.note(
             "wrong", f"{row['id']}: sentiment {row['sentiment_score']} {row['sentiment_label']}, is {score} {label}"

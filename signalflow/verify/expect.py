@@ -23,7 +23,7 @@ from signalflow.verify.contract import (
     attempt_of,
     observed,
 )
-from signalflow.verify.figures import Rules, per_second, sentiment, trending
+from signalflow.verify.figures import Rules, per_second, sentiment, sentiment_basis, trending
 from signalflow.verify.spool import HistoryRow, Spool
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
@@ -271,7 +271,8 @@ class Oracle:
         if old is not None and at <= old.last_polled_at:
             row = old if at >= old.first_seen_at else old._replace(first_seen_at=at)
         else:
-            compound, _ = sentiment(seen.title)
+            basis = sentiment_basis(seen.title, self._rules.fold_apostrophes)
+            compound, _ = sentiment(seen.title, basis)
             trend, is_trending = trending(self._rules, score_velocity, compound, seen.num_comments)
             row = PostRow(
                 seen.subreddit, seen.author, seen.title, seen.url, seen.permalink, seen.flair, seen.over_18,

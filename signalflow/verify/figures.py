@@ -1,9 +1,12 @@
 """The computed numbers of an observation, by their definitions: velocity, sentiment, trending."""
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from importlib.resources import files
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
@@ -21,6 +24,7 @@ class Rules:
     comments: int = 100
     threshold: float = 0.5
     state_hours: float = 48.0
+    fold_apostrophes: bool = True
     ahead_minutes: float = 10.0
 
 
@@ -34,17 +38,50 @@ def _stock() -> SentimentIntensityAnalyzer:
     return SentimentIntensityAnalyzer()
 
 
+@lru_cache(maxsize=1)
+def _small_words() -> dict[str, set[str]]:
+    text = files("signalflow.data").joinpath("function_words.txt").read_text(encoding="utf-8")
+    found = re.findall(r"^(\w+): (.*)$", text, re.MULTILINE)
+    return {language: set(words.split()) for language, words in found}
+
+
 @lru_cache(maxsize=65_536)
-def sentiment(title: str) -> tuple[float, str]:
-    """Compound score and label, from the original library and its authors' threshold (0.05)."""
-    compound = float(_stock().polarity_scores(title)["compound"])
+def is_english(title: str) -> bool:
+    """Whether most letters are Latin and no other language has two of its small words and twice those of English."""
+    latin = sum(1 for char in title if char.isalpha() and ord(char) < 0x250)
+    if latin < sum(map(str.isalpha, title)) - latin:
+        return False
+    plain = title.lower().replace("\u2019", "'")
+    counts = Counter(re.findall(r"(?:(?!\d|_)\w)+(?:'(?:(?!\d|_)\w)+)?", plain))
+    shares = {name: [counts[word] for word in counts.keys() & words] for name, words in _small_words().items()}
+    english = sum(shares.pop("english"))
+    return not any(len(share) > 1 and sum(share) > 2 * english for share in shares.values())
+
+
+@lru_cache(maxsize=65_536)
+def sentiment(title: str, basis: str) -> tuple[float | None, str | None]:
+    """Compound score and label, from the original library and its authors' threshold (0.05).
+
+    Both are None for the basis `not_english`.
+    """
+    if basis == "not_english":
+        return None, None
+    scored = title.replace("\u2019", "'") if basis == "folded_apostrophes" else title
+    compound = float(_stock().polarity_scores(scored)["compound"])
     return compound, "positive" if compound >= 0.05 else "negative" if compound <= -0.05 else "neutral"
 
 
-def trending(rules: Rules, velocity: float | None, feeling: float, comments: int) -> tuple[float, bool]:
+def sentiment_basis(title: str, fold_apostrophes: bool) -> str:
+    """What the sentiment of a title is computed from, with this setting."""
+    if not is_english(title):
+        return "not_english"
+    return "folded_apostrophes" if fold_apostrophes and "\u2019" in title else "as_written"
+
+
+def trending(rules: Rules, velocity: float | None, feeling: float | None, comments: int) -> tuple[float, bool]:
     """The trending score in decimal arithmetic, and whether it reaches the threshold."""
     score = Decimal(0)
     if velocity is not None and velocity > rules.velocity_low:
         score += Decimal("0.4") if velocity > rules.velocity_high else Decimal("0.2")
-    score += Decimal("0.2") * ((abs(feeling) > rules.sentiment) + (comments > rules.comments))
+    score += Decimal("0.2") * ((abs(feeling or 0.0) > rules.sentiment) + (comments > rules.comments))
     return float(score), score >= Decimal(str(rules.threshold))

@@ -40,6 +40,7 @@ def rules_of(settings: Settings) -> Rules:
         comments=settings.trending_comments,
         threshold=settings.trending_threshold,
         state_hours=settings.post_state_hours,
+        fold_apostrophes=settings.fold_apostrophes,
         ahead_minutes=settings.observed_ahead_minutes,
     )
 

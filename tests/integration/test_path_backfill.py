@@ -53,7 +53,8 @@ async def test_all_real_posts_are_stored_once_with_stock_sentiment_and_loading_t
             row["id"]: row
             for row in await fetch_all(
                 settings,
-                "SELECT p.id, p.title, f.sentiment_score FROM posts p JOIN post_nlp_features f ON f.post_id = p.id",
+                "SELECT p.id, p.title, f.sentiment_score, f.sentiment_basis "
+                "FROM posts p JOIN post_nlp_features f ON f.post_id = p.id",
             )
         }
         assert len(rows) == POSTS
@@ -66,7 +67,10 @@ async def test_all_real_posts_are_stored_once_with_stock_sentiment_and_loading_t
                 assert post["id"] in rows
                 if number % 10 == 0:  # stock VADER needs 40 us a title
                     # The data set has its texts escaped for HTML, as Reddit's API gave them then.
-                    expected = stock.polarity_scores(html.unescape(post["title"]))["compound"]
+                    title = html.unescape(post["title"])
+                    basis = "folded_apostrophes" if "’" in title else "as_written"
+                    assert rows[post["id"]]["sentiment_basis"] == basis, post["id"]
+                    expected = stock.polarity_scores(title.replace("’", "'"))["compound"]
                     assert rows[post["id"]]["sentiment_score"] == pytest.approx(expected), post["id"]
 
         ingest_file(settings, path)

@@ -96,7 +96,7 @@ async def test_orders_that_change_with_the_clock_read_their_window_only(pool: Po
     [
         (Filters(subreddits=("Subreddit7",)), "posts_of_subreddit"),
         (Filters(author="Author11"), "posts_of_author"),
-        (Filters(words='"post 11111"'), "post_nlp_features_words"),
+        (Filters(words='"post 11111"'), "post_words_words"),
         (Filters(keyword="no such keyword"), "post_nlp_features_keywords"),
         (Filters(trending=True), "posts_trending"),
     ],

@@ -57,6 +57,60 @@ async def test_every_filter_gives_what_it_says_and_leaves_out_the_rest(
     assert await ids(client, subreddit="rust", min_score=2) == []
 
 
+TEXTS: dict[str, tuple[str, str | None]] = {
+    "band": ("The Who and the The", None),
+    "station": ("高山の小さな駅で猫を見つけた", None),
+    "body": ("A plain title", "The ferry leaves at noon. 渡し船は正午に出る"),
+    "german": ("Warum ist der Fluss so kalt und wo ist die Brücke", None),
+    "thai": ("แมวนอนบนเก้าอี้", None),
+    "korean": ("서울에서 고양이를 보았다", None),
+    "languages": ("C++ or C# or .NET for the timetable", None),
+    "rocket": ("To the moon 🚀🚀", None),
+}
+
+
+@pytest.mark.parametrize(
+    ("q", "found", "search"),
+    [
+        ("the who", ["band"], "simple"),
+        ('"the who"', ["band"], "simple"),
+        ('"who the"', [], "simple"),
+        ("what was", [], "simple"),
+        ("猫", ["station"], "english"),
+        ("猫 駅", ["station"], "english"),
+        ("小さな駅", ["station"], "english"),
+        ("駅小", [], "english"),
+        ("-猫 駅", [], "english"),
+        ('"駅で猫"', ["station"], "english"),
+        ("正午", ["body"], "english"),
+        ("แมว", ["thai"], "english"),
+        ("고양이", ["korean"], "english"),
+        ("ferries", ["body"], "english"),
+        ("plain ferry", ["body"], "english"),
+        ("Brücke", ["german"], "english"),
+        ("++ or", ["languages"], "simple"),
+        ("++", ["languages"], "substring"),
+        ("%", [], "substring"),
+    ],
+)
+async def test_words_are_found_in_titles_and_bodies_of_any_script_and_the_answer_says_how(
+    database_url: str, client: httpx.AsyncClient, q: str, found: list[str], search: str
+) -> None:
+    await store(database_url, *({"id": name, "title": title, "body": body} for name, (title, body) in TEXTS.items()))
+    answer = (await client.get("/api/posts/", params={"q": q})).json()
+    assert ([post["id"] for post in answer["items"]], answer["search"]) == (found, search)
+
+
+async def test_an_emoji_is_found(database_url: str, client: httpx.AsyncClient) -> None:
+    """Whether it is a word depends on the locale of the database; it is found either way."""
+    await store(database_url, {"id": "a", "title": "To the moon 🚀🚀"}, {"id": "b", "title": "To the moon"})
+    assert await ids(client, q="🚀") == ["a"]
+
+
+async def test_an_answer_without_a_search_names_none(database_url: str, client: httpx.AsyncClient) -> None:
+    assert (await client.get("/api/posts/")).json()["search"] is None
+
+
 async def test_filters_and_order_together_keep_their_pages(database_url: str, client: httpx.AsyncClient) -> None:
     await store(database_url, *({"id": f"p{n}", "current_score": n, "over_18": n % 2 == 0} for n in range(9)))
     parameters: dict[str, Any] = {"order": "score", "over_18": "true", "page_size": 2}

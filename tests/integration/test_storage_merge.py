@@ -1,5 +1,6 @@
 """Any split of a log into batches, and any redelivery, gives the same tables as single observations in order."""
 
+import random
 from datetime import timedelta
 from typing import Any
 
@@ -135,19 +136,43 @@ async def test_an_empty_batch_needs_no_database(pool: Pool) -> None:
     assert await write_or_reject(pool, []) == []
 
 
-async def test_refreshes_leave_the_words_of_a_title_alone(pool: Pool) -> None:
-    """Otherwise the index would get every word of the title again."""
-    for n in range(40):
+async def test_refreshes_leave_the_words_of_a_post_alone(pool: Pool) -> None:
+    """Otherwise the indexes would get every word of title and body again."""
+    await write_batch(pool, [observation(name, 0, body="a long text") for name in "abcd"])
+    for n in range(1, 40):
         await write_batch(pool, [observation(name, n, current_score=n, score_velocity=n / 2) for name in "abcd"])
     await pool.execute("SELECT pg_stat_force_next_flush()")
-    [(updates,)] = await pool.fetch("SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'post_nlp_features'")
-    assert updates == 0
+    written = "SELECT sum(n_tup_upd) FROM pg_stat_user_tables WHERE relname IN ('post_nlp_features', 'post_words')"
+    assert await pool.fetchval(written) == 0
 
 
 async def test_a_changed_title_is_found_by_its_new_words(pool: Pool) -> None:
     await write_batch(pool, [observation("a", 0, title="rocket launches")])
-    # The same length, so features_of gives the same features.
     await write_batch(pool, [observation("a", 1, title="planet launches")])
-    found = "SELECT post_id FROM post_nlp_features WHERE title_words @@ websearch_to_tsquery('english', $1)"
+    found = "SELECT post_id FROM post_words WHERE words @@ websearch_to_tsquery('english', $1)"
     assert await pool.fetch(found, "rocket") == []
     assert len(await pool.fetch(found, "planets launched")) == 1
+
+
+async def test_a_changed_body_is_found_by_its_new_words(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0, title="a title", body="cheese from the valley")])
+    await write_batch(pool, [observation("a", 10, title="a title", body="bread from the valley")])
+    await write_batch(pool, [observation("a", 5, title="a title", body="wine from the valley")])
+    found = "SELECT post_id FROM post_words WHERE words @@ websearch_to_tsquery('english', $1)"
+    for word, times in (("cheese", 0), ("wine", 0), ("bread", 1), ("title", 1)):
+        assert len(await pool.fetch(found, word)) == times, word
+
+
+async def test_the_longest_text_is_stored(pool: Pool) -> None:
+    """The words of a post must not pass PostgreSQL's limit of a text vector, or the post could not be stored."""
+    rng = random.Random(1)
+    hostile = [
+        " ".join(map(str, range(100_000)))[:80_000],
+        "".join(chr(rng.randrange(0x20000, 0x2A6DF)) for _ in range(80_000)),
+        " ".join(chr(rng.randrange(0x4E00, 0x9FFF)) + chr(0x1F600 + n % 80) for n in range(26_000)),
+        "é" * 80_000,
+        "x/" * 40_000,
+    ]
+    for number, body in enumerate(hostile):
+        await write_batch(pool, [observation(f"p{number}", 0, title="猫" * 600, body=body)])
+    assert await pool.fetchval("SELECT count(*) FROM post_words") == len(hostile)

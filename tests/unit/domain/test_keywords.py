@@ -24,6 +24,7 @@ from signalflow.domain.keywords import (
     parse_frequencies,
     terms,
 )
+from signalflow.domain.sentiment import polarity_scores
 
 ORIGIN = "titles of umbrae/reddit-top-2.5-million, January to August 2013, ODC PDDL 1.0; counts only"
 SHIPPED = files("signalflow.domain").joinpath("document_frequencies.tsv.gz")
@@ -124,6 +125,67 @@ def test_a_term_counts_once_a_title(tmp_path: Path) -> None:
 
 def test_terms_leave_stop_words_out() -> None:
     assert list(terms("The cat's out of the bag, isn't it")) == ["cat", "bag"]
+
+
+@pytest.mark.parametrize(
+    ("title", "without_address"),
+    [
+        ("Map of the valley https://www.example.org/maps/valley-2.html", "Map of the valley |"),
+        ("www.example.org has a map of the valley", "| has a map of the valley"),
+        ("The ferry, see example.org/ferry/timetable.html", "The ferry, see |"),
+        ("[OC](https://example.org/a/x) A nice bridge", "[OC]( | A nice bridge"),
+        ("HTTP://EXAMPLE.ORG", "|"),
+    ],
+)
+def test_web_addresses_give_no_keywords(title: str, without_address: str) -> None:
+    found = keywords(title)
+    assert found == keywords(without_address)
+    assert not any(word in phrase for phrase in found for word in ("http", "www", "example", "html"))
+
+
+@pytest.mark.parametrize(
+    ("title", "keyword"),
+    [("Amazon.com opens a store", "amazon.com opens"), ("Node.js 25", "node.js 25"), ("AC/DC concert", "dc concert")],
+)
+def test_names_with_a_dot_or_slash_are_no_addresses(title: str, keyword: str) -> None:
+    assert keyword in keywords(title)
+
+
+@pytest.mark.parametrize("title", ["a." * 20_000 + "/", "a-" * 20_000 + "./", "ab." * 13_000 + "1/"])
+def test_what_nearly_is_an_address_takes_linear_time(title: str) -> None:
+    started = time.process_time()
+    keywords(title)
+    assert time.process_time() - started < 1.0
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("This isn’t good and I don’t like it", "This isn't good and I don't like it"),
+        ("It’s GREAT, you can’t lose", "It's GREAT, you can't lose"),
+        ("Couldn’t be happier", "Couldn't be happier"),
+    ],
+)
+def test_typographic_apostrophes_are_scored_as_plain_ones(written: str, plain: str) -> None:
+    folded, as_written = text_features(written), text_features(written, False)
+    assert folded.sentiment_score == text_features(plain).sentiment_score == polarity_scores(plain)["compound"]
+    assert as_written.sentiment_score == polarity_scores(written)["compound"]
+    assert (folded.sentiment_basis, as_written.sentiment_basis) == ("folded_apostrophes", "as_written")
+    assert text_features(plain).sentiment_basis == "as_written"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "高山の小さな駅で猫を見つけた",
+        "Warum ist der Fluss so kalt und wo ist die Brücke",
+        "Где мой кот?",
+        "Pourquoi est-ce que le ciel est bleu et pas vert",
+    ],
+)
+def test_a_title_that_is_not_english_has_no_sentiment(title: str) -> None:
+    features = text_features(title)
+    assert (features.sentiment_score, features.sentiment_label, features.sentiment_basis) == (None, None, "not_english")
 
 
 def test_features_are_those_of_sentiment_and_keywords() -> None:

@@ -64,7 +64,7 @@ async def _page(reads: ReadRouter, parameters: PostListParameters) -> bytes:
         after=after,
     )
     following = page.next and encode_cursor(page.next, order, walk)
-    return json_bytes({"items": [post_of(row) for row in page.rows], "next": following})
+    return json_bytes({"items": [post_of(row) for row in page.rows], "next": following, "search": page.search})
 
 
 @router.get(

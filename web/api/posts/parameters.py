@@ -40,7 +40,8 @@ class PostListParameters(Parameters):
         None,
         min_length=1,
         max_length=200,
-        description='Words of the title, in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`.',
+        description='Words of title or body, in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`. '
+        "`search` of the answer says how they were looked up.",
     )
     keyword: Text | None = Field(
         None, min_length=1, max_length=200, description="With exactly this keyword (`nlp.keywords`)."

@@ -5,18 +5,24 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from signalflow.domain.words import SentimentLabel
+from signalflow.domain.words import SentimentBasis, SentimentLabel
+from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode
 
 Velocity = Annotated[float | None, Field(examples=[1.25])]
 _MOMENT = "2026-01-01T12:00:00.031Z"
 
 
 class Nlp(BaseModel):
-    """What the title says. Scores are null, and keywords empty, until the features are stored."""
+    """What the title says. All is null, and keywords are empty, until the features are stored."""
 
     sentiment_score: float | None = Field(description="VADER's compound score of the title, -1 to 1.", examples=[0.729])
     sentiment_label: SentimentLabel | None = Field(
         description="`positive` from 0.05, `negative` from -0.05.", examples=["positive"]
+    )
+    sentiment_basis: SentimentBasis | None = Field(
+        description="What was scored: the title `as_written`, or with `folded_apostrophes` (’ as '). `not_english`: "
+        "VADER knows English only, so score and label are null.",
+        examples=["as_written"],
     )
     keywords: list[str] = Field(
         description="Phrases of the title that say most, best first.", examples=[["stable diffusion 3"]]
@@ -75,6 +81,12 @@ class PostPage(BaseModel):
     next: str | None = Field(
         description="`cursor` of the next page, with the same order and filters; null on the last page.",
         examples=["eyJvIjoibmV3ZXN0In0"],
+    )
+    search: SearchMode | None = Field(
+        description="How `q` was looked up: `english`, in any form of its words; `simple`, as written, because English "
+        "leaves out all of its words; `substring`, as a piece of text, because it has no word. A piece of text is "
+        f"looked for in the newest {MOST_SEARCHED_POSTS:,} posts. Null without `q`.",
+        examples=[None],
     )
 
 

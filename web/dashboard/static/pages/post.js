@@ -115,7 +115,7 @@ function postFigures(rule) {
   return { element: strip.element, show };
 }
 
-function titleCard({ nlp: { sentiment_score: score, sentiment_label: label, keywords } }) {
+function titleCard({ nlp: { sentiment_score: score, sentiment_label: label, sentiment_basis: basis, keywords } }) {
   const mark = h("span");
   mark.style.left = `${((score ?? 0) + 1) * 50}%`;
   const sentiment = h(
@@ -125,7 +125,11 @@ function titleCard({ nlp: { sentiment_score: score, sentiment_label: label, keyw
     h("div", { class: "gauge", "aria-hidden": "true" }, mark),
     h("span", { class: "mono" }, decimal(score)),
   );
-  const missing = h("p", { class: "quiet" }, "Not worked out yet: it comes with the next flush to the database.");
+  const why =
+    basis === "not_english"
+      ? "No sentiment: the title does not seem to be English."
+      : "Not worked out yet: it comes with the next flush to the database.";
+  const missing = h("p", { class: "quiet" }, why);
   return card(
     { title: "What the title says" },
     h("div", { class: "body stack" }, score === null ? missing : sentiment, keywordList(keywords, { class: "chips" })),

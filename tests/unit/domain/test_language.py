@@ -1,0 +1,58 @@
+"""Which titles get a sentiment score: English ones, and those that nothing shows to be in another language."""
+
+import gzip
+import html
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signalflow.domain.language import function_words, is_english
+from signalflow.verify import figures
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "The ferry is late again", "Los Angeles is burning", "Les Misérables is great", "Tour de France results", "",
+        "C++ or C# or .NET for the timetable", "🚀🚀🚀", "[ Removed by Reddit ]", "2024", "naïve café owner",
+        "TIL that El Niño and La Niña are linked", "Ich bin ein Berliner: what did he mean by that?", "OK",
+        "My cat is called 猫",
+    ],
+)  # fmt: skip
+def test_english_titles_keep_their_score(title: str) -> None:
+    assert is_english(title)
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Warum ist der Fluss so kalt und wo ist die Brücke", "¿Dónde está el gato negro de mi hermana?",
+        "Pourquoi le ciel est-il bleu et pas vert ?", "Il treno non è in orario", "O gato não está em casa",
+        "Waarom is het water niet warm?", "Varför är vattnet inte varmt",
+        "Dlaczego woda nie jest ciepła, czy tak się nie da",
+        "Bu köprü ne kadar eski ve neden kapalı", "Где мой кот", "قطتي تحب السمك",
+        "我的猫喜欢鱼", "고양이가 자고 있다",
+    ],
+)  # fmt: skip
+def test_titles_of_other_languages_are_recognised(title: str) -> None:
+    assert not is_english(title)
+
+
+def test_of_42000_real_english_titles_nearly_none_is_taken_for_another_language(shared_data: Path) -> None:
+    with gzip.open(shared_data / "real_posts_2013.ndjson.gz", "rt", encoding="utf-8") as lines:
+        titles = [html.unescape(json.loads(line)["title"]) for line in lines]
+    others = [title for title in titles if not is_english(title)]
+    assert len(titles) == 42_283
+    assert len(others) <= 5, others
+
+
+_SMALL = st.sampled_from(sorted(word for words in function_words().values() for word in words))
+_WORDS = st.lists(_SMALL | st.text(max_size=6) | st.sampled_from(["猫", "Ferry", "’s", "don’t", "ñ"]), max_size=12)
+
+
+@given(_WORDS.map(" ".join))
+def test_the_oracle_decides_the_same(title: str) -> None:
+    assert figures.is_english(title) == is_english(title)
