@@ -50,6 +50,8 @@ SWEEP_EVERY = 600.0
 REFRESH_PATIENCE = 60.0
 # The same page of a gap is not fetched again within this many seconds, unless its answer comes before.
 GAP_PAGE_TIMEOUT = 60.0
+# The id in a request that is made only to learn whether Reddit answers, or its time. There need be no such post.
+ANY_ID = "1"
 # Shortest wait between two calls of `next`, in seconds.
 IDLE_STEP = 0.05
 
@@ -66,6 +68,7 @@ class Planner:
         self._silences = Silences()
         self._queue = RefreshQueue(refresh_ids_per_minute, self._answers)
         self._swept_at = 0.0
+        self._probed_at = -math.inf
         self._is_gap_turn = False
 
     def start(
@@ -127,6 +130,10 @@ class Planner:
         while self.watchlist.detached_gaps:
             # The group was dissolved before its page was published in full: read the gap from the top of the listing.
             self.gaps.set_upper_end(self.watchlist.detached_gaps.pop(), None)
+        if self.watchlist.in_doubt_since() > self._probed_at:
+            # Every group may have a subreddit that breaks its listing. Then nothing else shows that Reddit answers.
+            self._probed_at = now
+            return self.fetch_of([ANY_ID])
         is_refresh_overdue = now - self._queue.next_at > REFRESH_PATIENCE and self._queue.next_at > 0
         group = self.watchlist.due(now)
         if group is not None and not is_refresh_overdue:

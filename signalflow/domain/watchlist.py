@@ -191,12 +191,18 @@ class Watchlist:
         self._retry_excluded(now)
         if now >= self._merge_at:
             self._regroup(now)
+        self._join_answered(now)
         late = [group for group in self.groups if group.due <= now]
         return max(late, key=lambda group: (now - group.due) / group.interval, default=None)
 
     def next_due(self) -> float:
         """When the next group is due; inf without groups."""
         return min((group.due for group in self.groups), default=math.inf)
+
+    def in_doubt_since(self) -> float:
+        """The last failure after which only another answer of Reddit can show whose fault it is; -inf without one."""
+        doubtful = (group.failed_at for group in self.groups if group.failures >= FAILURES_BESIDE_OTHER_KIND - 1)
+        return max((at for at in doubtful if not self._answers.came_since(at)), default=-math.inf)
 
     def started(self, group: Group, now: float) -> None:
         """A poll of the group starts: the next one is due an interval later."""
@@ -293,6 +299,22 @@ class Watchlist:
         else:
             self._reunions = self._reunions + 1 if now - self._reunited_at < 2 * RETRY_UNAVAILABLE else 1
             self._merge_at = self._reunited_at = now + REUNIONS.after(self._reunions)
+
+    def _join_answered(self, now: float) -> None:
+        """While other halves are suspected, poll those that Reddit has answered together: each costs a request.
+
+        Halves that were all answered stay apart for a while: perhaps Reddit does not answer all their names at once.
+        """
+        for priority in POLL_SECONDS:
+            halves = [g for g in self.groups if g.priority == priority and g.is_temporary and not g.is_refused]
+            answered = [g for g in halves if g.is_answered and g.gap is None and not self._excluded.keys() & g.names]
+            names = sorted(name for group in answered for name in group.names)
+            if len(answered) < 2 or all(group.is_answered for group in halves) or len(split_names(names)) > 1:
+                continue
+            joined = self._group_from(priority, tuple(names), answered, now)
+            joined.is_temporary = joined.is_answered = True
+            self.groups = [group for group in self.groups if group not in answered] + [joined]
+            self._set_intervals()
 
     def _retry_excluded(self, now: float) -> None:
         for name, excluded in self._excluded.items():

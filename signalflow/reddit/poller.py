@@ -17,7 +17,7 @@ from signalflow.domain.budget import Budget
 from signalflow.domain.fetches import Fetch, Findings
 from signalflow.domain.known import HORIZON, StoredPost
 from signalflow.domain.lease import may_start
-from signalflow.domain.planner import Planner
+from signalflow.domain.planner import ANY_ID, Planner
 from signalflow.domain.watchlist import Subreddit
 from signalflow.errors import SignalflowError
 from signalflow.events import Post
@@ -55,8 +55,6 @@ LONGEST_SLEEP = 1.0
 OLDEST_DAYS = 60.0
 # Publishing waits this many seconds for the ledger to record a gap. Then polling goes on; only the gap's pages wait.
 LEDGER_PATIENCE = 2.0
-# The id in a request that is made only to learn Reddit's time. It does not matter whether there is such a post.
-ANY_ID = "1"
 
 
 class Poller:

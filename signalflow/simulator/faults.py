@@ -67,7 +67,7 @@ class Fault:
 
     def change(self, answer: Answer) -> Answer:
         """The answer with the fault's headers and content type, cut, and with or without rate-limit headers."""
-        if self.patch or self.insert:
+        if (self.patch or self.insert) and answer.status == 200:
             self._change_items(answer)
         answer.content_type = self.ct or answer.content_type
         answer.headers |= self.headers

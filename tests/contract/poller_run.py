@@ -140,9 +140,13 @@ class Run:
 
 
 def poller_of(
-    settings: Settings, client: AsyncprawClient, world: World, clock: Callable[[], datetime] = utcnow
+    settings: Settings,
+    client: AsyncprawClient,
+    world: World,
+    clock: Callable[[], datetime] = utcnow,
+    pace: float = SPACING,
 ) -> Poller:
-    """A poller to which this world is everything but Reddit."""
+    """A poller to which this world is everything but Reddit. Its requests start at least `pace` seconds apart."""
     return Poller(
         settings,
         client=client,
@@ -150,7 +154,7 @@ def poller_of(
         ledger=world,
         config=world,
         known=world,
-        budget=budget.Budget(60 / SPACING),
+        budget=budget.Budget(60 / pace),
         permit=world,
         clock=clock,
     )

@@ -6,6 +6,7 @@ import pytest
 
 from signalflow.domain.budget import Budget, RateLimit
 from signalflow.domain.fetches import RefreshFetch
+from signalflow.domain.planner import ANY_ID
 from signalflow.domain.watchlist import Subreddit
 from tests.unit.domain.listing_world import Harness, fast, harness
 
@@ -62,8 +63,27 @@ def test_the_only_group_with_a_broken_subreddit_is_halved_as_well() -> None:
     assert set(run.new_ids()).issuperset(posts)
 
 
+def test_when_every_group_has_a_broken_subreddit_from_the_first_poll_on_all_are_found() -> None:
+    run = harness([*fast(*NAMES), Subreddit("m1", 180, "medium"), Subreddit("m2", 180, "medium")])
+    run.world.broken = {"s3", "s4", "s20", "m2"}
+    run.run(240)
+    assert run.planner.watchlist.set_aside == run.world.broken
+    posts = run.world.add(3, "s5") + run.world.add(3, "m1")
+    run.run(20)
+    assert set(run.new_ids()).issuperset(posts)
+
+
+def test_in_an_outage_of_posts_by_id_listings_are_not_displaced_by_probes() -> None:
+    run = watching(ANY_ID)
+    run.world.broken = {"s3", ANY_ID}
+    posts = run.world.add(3, "s5")
+    run.run(300)
+    assert run.planner.watchlist.set_aside == {"s3"}
+    assert set(run.new_ids()).issuperset(posts)
+
+
 def test_in_an_outage_of_everything_no_group_is_halved_and_afterwards_all_go_on() -> None:
-    run = watching(*NAMES, "slow")
+    run = watching(*NAMES, "slow", ANY_ID)
     before = [group.names for group in run.planner.watchlist.groups]
     run.run(1800)
     assert [group.names for group in run.planner.watchlist.groups] == before
@@ -194,6 +214,7 @@ def test_a_post_that_was_set_aside_is_asked_again_later_after_each_try_and_comes
 def test_when_no_request_by_id_is_answered_no_post_is_set_aside() -> None:
     run, _ = refreshing(0)
     run.world.broken = set(run.planner.posts)
+    run.world.broken.add(ANY_ID)
     run.run(900)
     assert run.planner.posts_set_aside == frozenset()
     asked = [fetch for fetch in run.fetches if isinstance(fetch, RefreshFetch)]
