@@ -11,6 +11,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.clients import admin_client, consumer_without_group
+from signalflow.kafka.group_errors import raising_group_errors
 from signalflow.kafka.records import EmptyOffset, UnreadableRecord
 from signalflow.kafka.records import KafkaRecord as KafkaRecord
 from signalflow.settings import Settings
@@ -163,5 +164,6 @@ async def read_range(settings: Settings, topic: str, partition: int, first: int,
 async def group_offsets(settings: Settings, group: str) -> dict[tuple[str, int], int]:
     """The committed offsets of a consumer group, by topic and partition. Raises like `open_reader`."""
     async with admin_client(settings) as admin:
+        admin._send_request = raising_group_errors(admin._send_request)
         found = await admin.list_consumer_group_offsets(group)
     return {(tp.topic, tp.partition): meta.offset for tp, meta in found.items() if meta.offset >= 0}

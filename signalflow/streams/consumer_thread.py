@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError, NotCoordinatorForGroupError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -18,6 +18,7 @@ from signalflow.clock import steady
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.positions import Found, Position
 from signalflow.kafka.every_offset import ISOLATION, deliver_every_offset
+from signalflow.kafka.group_errors import raising_group_errors
 from signalflow.kafka.stopping import stop_consumer
 
 log = structlog.get_logger()
@@ -37,6 +38,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             try:
                 await super().on_start()
                 self._note_heartbeats()
+                self._raise_group_errors()
                 return
             except KafkaError as error:
                 if self.app.should_stop:
@@ -61,6 +63,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return is_member
 
         coordinator._do_heartbeat = do_heartbeat
+
+    def _raise_group_errors(self) -> None:
+        """Never take a group whose coordinator is not ready for a group that committed nothing."""
+        coordinator = self._consumer._coordinator
+        if coordinator is None:
+            return
+        send = raising_group_errors(coordinator._send_req)
+
+        async def send_req(request: object) -> object:
+            try:
+                return await send(request)
+            except NotCoordinatorForGroupError:
+                # aiokafka asks again after the error, and must ask the new coordinator then.
+                coordinator.coordinator_dead()
+                raise
+
+        coordinator._send_req = send_req
 
     @property
     def has_ended(self) -> bool:

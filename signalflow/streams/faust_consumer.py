@@ -21,7 +21,7 @@ Verified with faust-streaming 0.15.3 (docs/decisions/faust-cures.md). The defect
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -90,6 +90,8 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.start_offsets: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
+        # How often reading a partition began: at an assignment, or at a rewind.
+        self._beginnings: Counter[TP] = Counter()
         # By partition, how many seeks to the expected offset have not yet brought the record at that offset.
         self._seek_attempts: dict[TP, int] = {}
         self._offsets_checked_at = 0.0
@@ -157,6 +159,7 @@ class Consumer(driver.Consumer):
     def _read_from(self, tp: TP, offset: int) -> None:
         self._read_offset[tp] = offset or None
         self.start_offsets[tp] = self._expected[tp] = offset
+        self._beginnings[tp] += 1
 
     async def _commit_positions(self, partitions: Collection[TP]) -> None:
         """Commit what memory says of these partitions, also when it is lower than what is committed."""
@@ -203,28 +206,29 @@ class Consumer(driver.Consumer):
         """
         checked = self._expected.keys() if partitions is None else partitions
         positions = {tp: self.position_at(tp, self.committed_upto(tp)) for tp in checked if tp in self._expected}
+        beginnings = {tp: self._beginnings[tp] for tp in positions}
         ids = await self.brokers.topic_ids({tp.topic for tp in positions})
-        positions = {tp: position for tp, position in positions.items() if tp.topic in ids}
-        logs = await self._logs(positions, ids)
-        starts = {tp: start_of(positions[tp], log_now) for tp, log_now in logs.items()}
-        # What was committed meanwhile is looked at next time.
-        unchanged = {tp for tp in starts if self.position_at(tp, self.committed_upto(tp)) == positions[tp]}
+        logs = await self._logs({tp: position for tp, position in positions.items() if tp.topic in ids}, ids)
         self._consumed.note_topics(ids)
-        for tp, start in starts.items():
-            if start.broken and tp in unchanged:
-                await self.rewind({tp: start.offset}, start.broken)
+        for tp, log_now in logs.items():
+            start = start_of(positions[tp], log_now)
+            # A position that was committed meanwhile proves nothing: it is one of the log after the cut. Where reading
+            # has begun anew meanwhile, the log was compared then.
+            if start.broken and self._beginnings[tp] == beginnings[tp]:
+                await self.rewind({tp: start.offset}, start.broken, committed=positions[tp].offset)
 
-    async def rewind(self, offsets: Mapping[TP, int], reason: str) -> None:
+    async def rewind(self, offsets: Mapping[TP, int], reason: str, *, committed: int | None = None) -> None:
         """Read partitions again from these offsets, which are lower than what was delivered.
 
         Messages that were delivered before are stale from now on: they are neither processed nor committed.
+        `committed`: the offset to report as committed, where a later one has been committed since.
         """
         while self._commit_fut is not None:
             # A commit under way would put its offsets back into our memory.
             await self.maybe_wait_for_commit_to_finish()
         ours = {tp: offset for tp, offset in offsets.items() if tp in self._expected}
         for tp, offset in ours.items():
-            self._report_rewind(tp, reason, self.committed_upto(tp), offset)
+            self._report_rewind(tp, reason, self.committed_upto(tp) if committed is None else committed, offset)
             self._rewinds.note_rewind(tp)
             self._acked.pop(tp, None)
             self._acked_index.pop(tp, None)
@@ -235,6 +239,9 @@ class Consumer(driver.Consumer):
         if ours:
             await self._seek_in_thread(ours)
             await self._commit_positions(ours)
+
+    async def verify_all_partitions_active(self) -> None:
+        """Do nothing: Faust's check warns falsely of idle topics, and fails while aiokafka looks for a fetch offset."""
 
     def is_stale(self, message: Any) -> bool:
         """Whether the message's partition was rewound after the message was delivered."""
@@ -271,7 +278,7 @@ class Consumer(driver.Consumer):
         Raises Fatal when the fetch loop has ended.
         """
         out_of_sequence: dict[TP, int] = {}
-        reset: set[TP] = set()
+        reset: dict[TP, int] = {}
         overtaken_by_seek: set[TP] = set()
         async for tp, message in super().getmany(timeout):
             if tp.topic not in self.source_topics or not self.require_contiguous:
@@ -281,14 +288,15 @@ class Consumer(driver.Consumer):
                     yield tp, message
                 continue
             expected = self._expected.get(tp)
-            if expected is None or tp in out_of_sequence:
+            if expected is None or tp in out_of_sequence or tp in reset:
                 continue
-            if message.offset < expected:
+            first = first_offset(message)
+            if first < expected:
                 # It was in memory when a seek happened, or aiokafka went back to the start of the log because the log
-                # had no record at the fetch offset.
-                reset.add(tp)
+                # had no record at the fetch offset. The records after the expected offset are fetched again.
+                reset[tp] = expected
                 continue
-            if first_offset(message) > expected and self._seek_attempts.get(tp, 0) < MAX_SEEKS_TO_ONE_OFFSET:
+            if first > expected and self._seek_attempts.get(tp, 0) < MAX_SEEKS_TO_ONE_OFFSET:
                 out_of_sequence[tp] = expected
                 continue
             self._seek_attempts.pop(tp, None)
@@ -318,7 +326,7 @@ class Consumer(driver.Consumer):
         self._seeks_at_fetch = dict(self._changelog_seeks)
         return await super()._getmany(active_partitions, timeout)
 
-    async def _restore_sequence(self, out_of_sequence: Mapping[TP, int], reset: Collection[TP]) -> None:
+    async def _restore_sequence(self, out_of_sequence: Mapping[TP, int], reset: Mapping[TP, int]) -> None:
         """Seek partitions that delivered a higher offset than expected, and those that expect none yet.
 
         Compare the logs of partitions that delivered lower offsets with their positions. What fails is tried again
@@ -333,6 +341,9 @@ class Consumer(driver.Consumer):
                 await self._seek_to_expected(tp, expected)
             if reset:
                 await self.check_positions(reset)
+            for tp, expected in reset.items():
+                if (await self.position(tp) or 0) != expected:
+                    await self._seek_to_expected(tp, expected)
         except AWAY as error:
             log.warning("seek_failed", error=f"{type(error).__name__}: {error}")
 

@@ -1,6 +1,7 @@
 """What Faust does by itself with the application's settings."""
 
 import asyncio
+import contextlib
 import inspect
 import math
 from pathlib import Path
@@ -9,11 +10,16 @@ from typing import Any
 
 import aiokafka
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import NotCoordinatorForGroupError
+from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
 
 from signalflow.clock import steady
+from signalflow.domain.positions import Position
 from signalflow.errors import Fatal
 from signalflow.kafka.producer import partition_for
 from signalflow.kafka.topics import TopicNames, topic_specs
@@ -203,6 +209,50 @@ async def test_the_consumer_is_made_for_the_settings(tmp_path: Path, guarded: bo
     assert consumer.source_topics == TopicNames.of(settings).consumed
     assert consumer.require_contiguous is guarded
     assert consumer.brokers._settings is settings
+
+
+async def test_a_coordinator_that_moved_is_looked_for_and_asked_for_the_commits(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken for a group that committed nothing, it would begin with the start of every log, and tell nobody."""
+
+    class Coordinator:
+        asked = lookups = 0
+
+        async def _send_req(self, request: Any) -> Any:
+            self.asked += 1
+            if self.asked == 1:
+                return OffsetFetchResponse_v3(0, [], NotCoordinatorForGroupError.errno)
+            return OffsetFetchResponse_v3(0, [("raw", [(0, 60, "", 0)])], 0)
+
+        def coordinator_dead(self) -> None:
+            self.lookups += 1
+
+        async def _do_heartbeat(self) -> bool:
+            return True
+
+        async def fetch_committed_offsets(self, partitions: list[Any]) -> dict[Any, OffsetAndMetadata]:
+            request = OffsetFetchRequest("signalflow", [("raw", [0])])
+            with contextlib.suppress(NotCoordinatorForGroupError):
+                await self._send_req(request)
+            answer = await self._send_req(request)
+            return {
+                TopicPartition(topic, partition): OffsetAndMetadata(offset, metadata)
+                for topic, partitions in answer.topics
+                for partition, offset, metadata, _ in partitions
+            }
+
+    coordinator = Coordinator()
+
+    async def start(thread: Any) -> None:
+        thread._consumer = SimpleNamespace(_coordinator=coordinator)
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", start)
+    create_post_state(app, app.settings)
+    thread = app.consumer._new_consumer_thread()
+    await thread.on_start()
+    assert await thread._committed_positions([TP("raw", 0)]) == {TP("raw", 0): Position(60)}
+    assert coordinator.lookups == 1
 
 
 async def test_faust_starts_no_producer(app: Application) -> None:

@@ -5,6 +5,7 @@ repaired the defect, and our replacement can be removed.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from signalflow.domain.positions import Found, Position
+from signalflow.metrics import REWINDS
 from signalflow.streams.faust_consumer import Consumer, consumer_class
 from signalflow.streams.recovery import SuspendingRecovery
 from signalflow.streams.runs import Run
@@ -502,6 +504,99 @@ async def test_records_below_the_expected_offset_are_not_delivered_and_the_log_i
     log.in_memory.append(list(range(10)))
     await drained(consumer, delivered, upto=44)
     assert (delivered, log.committed) == ([], 45)
+
+
+def cut_and_grown(log: Log, cut: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the records from the offset `cut` on be other ones, which came later."""
+
+    def first_at(timestamp: int) -> Found | None:
+        times = [timestamp_of(n) if n < cut else 1_000_000 + n for n in range(length)]
+        return next((Found(n, at) for n, at in enumerate(times) if at >= timestamp), None)
+
+    log.length = length
+    monkeypatch.setattr(log, "first_at", first_at)
+
+
+def cuts_counted() -> float:
+    return float(REWINDS.labels(topic="raw", reason="log_cut")._value.get())
+
+
+async def test_a_run_that_begins_below_the_expected_offset_and_ends_above_it_shows_that_the_log_was_cut(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client went back to the start of a log that had become shorter and has grown since."""
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
+    await consumer.perform_seek()
+    before = cuts_counted()
+    cut_and_grown(log, cut=9, length=70, monkeypatch=monkeypatch)
+    log.in_memory.append(list(range(70)))
+    log.position = 70
+    await drained(consumer, delivered, upto=69)
+    assert cuts_counted() == before + 1
+    assert delivered == list(range(9, 70))
+
+
+async def test_after_a_reset_of_an_intact_log_no_record_is_missing_or_repeated(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=70, committed=28)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
+    await consumer.perform_seek()
+    before = cuts_counted()
+    log.in_memory.append(list(range(40)))
+    log.position = 40
+    await drained(consumer, delivered, upto=69)
+    assert cuts_counted() == before
+    assert delivered == list(range(28, 70))
+
+
+async def test_a_commit_during_the_comparison_does_not_hide_that_the_log_was_cut(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
+    consumer, log = rig.consumer, rig.log
+    await consumer.perform_seek()
+    before = cuts_counted()
+    cut_and_grown(log, cut=9, length=70, monkeypatch=monkeypatch)
+
+    async def commit_meanwhile(*tps: TP) -> dict[TP, int]:
+        consumer._committed_offset[TP0] = 70
+        return dict.fromkeys(tps, log.length)
+
+    monkeypatch.setattr(consumer, "highwaters", commit_meanwhile)
+    await consumer.check_positions()
+    assert cuts_counted() == before + 1
+    assert (log.committed, log.position) == (9, 9)
+    assert [(each.committed, each.going_on_at) for each in consumer.breaks] == [(28, 9)]
+
+
+async def test_a_cut_that_two_comparisons_find_at_once_counts_once(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
+    consumer, log = rig.consumer, rig.log
+    await consumer.perform_seek()
+    before = cuts_counted()
+    cut_and_grown(log, cut=9, length=70, monkeypatch=monkeypatch)
+    await asyncio.gather(consumer.check_positions(), consumer.check_positions({TP0}))
+    assert cuts_counted() == before + 1
+
+
+@pytest.mark.parametrize(("kind", "survives"), [(CURED, True), (driver.Consumer, False)])
+async def test_an_unknown_fetch_offset_does_not_end_the_worker(
+    app: faust.App, kind: type[Any], survives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While aiokafka looks for a new fetch offset, Faust's check of idle topics meets an assertion."""
+    consumer = make_rig(app, kind, monkeypatch, length=60, committed=10).consumer
+
+    class Unknown:
+        def verify_event_path(self, now: float, tp: TP) -> None:
+            raise AssertionError
+
+    consumer._thread = Unknown()
+    with contextlib.nullcontext() if survives else pytest.raises(AssertionError):
+        await consumer.verify_all_partitions_active()
 
 
 CHANGELOG = TP("changelog", 0)
