@@ -48,9 +48,7 @@ def register(
 
 async def record_breaks(app: Application, pool: Pool) -> None:
     """Record breaks of logs in the database. Raises Retryable while it is away; what is not recorded yet stays."""
-    breaks = app.consumer.breaks
-    while breaks:
-        found = breaks[0]
+    for found in app.consumer.unrecorded_breaks():
         await note_break(
             pool,
             topic=found.tp.topic,
@@ -59,7 +57,7 @@ async def record_breaks(app: Application, pool: Pool) -> None:
             committed=found.committed,
             going_on_at=found.going_on_at,
         )
-        breaks.remove(found)
+        await app.consumer.note_recorded(found)
 
 
 async def compare_with_database(app: Application, stored: StoredTopic) -> None:

@@ -48,7 +48,7 @@ class Application(faust.App):
         transport.Consumer = consumer_class(
             source_topics(self.settings),
             KafkaBrokers(self.settings),
-            require_contiguous=self.settings.contiguity_guard,
+            contiguity_guard=self.settings.contiguity_guard,
         )
         return transport
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.client import ConnectionGroup
 from aiokafka.errors import CommitFailedError, KafkaError, NotCoordinatorForGroupError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
@@ -86,6 +87,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Whether aiokafka's fetch loop has ended: an error that it does not expect ends it silently."""
         fetcher = self._consumer and self._consumer._fetcher
         return bool(fetcher and fetcher._fetch_task.done())
+
+    def connection_of(self, tp: TP) -> object | None:
+        """The connection over which a partition is fetched now; None while there is none."""
+        client = self._ensure_consumer()._client
+        leader = client.cluster.leader_for_partition(TopicPartition(*tp))
+        connection: object | None = client._conns.get((leader, ConnectionGroup.DEFAULT))
+        return connection
 
     async def rejoin(self) -> None:
         """Join the group again, as if its members had changed."""

@@ -100,8 +100,8 @@ DEFECTS = (
     ),
     Defect(
         "the commit gap (FS#606): Faust computes what may be committed",
-        "signalflow/streams/faust_consumer.py",
-        "        if tp not in self.start_offsets or not self.require_contiguous:\n",
+        "signalflow/streams/consumer_commits.py",
+        "        if tp not in self.start_offsets or not self.contiguity_guard:\n",
         "        if True:\n",
         (f"{RACES}::test_a_commit_never_passes_a_record_that_was_not_acknowledged",),
     ),
@@ -128,7 +128,7 @@ DEFECTS = (
     ),
     Defect(
         "a log that was cut and grew past the commit is taken for intact",
-        "signalflow/streams/faust_consumer.py",
+        "signalflow/streams/consumer_positions.py",
         "else start_of(position, log_now)",
         "else Start(max(position.offset, log_now.start))",
         (),

@@ -11,6 +11,7 @@ from typing import Any
 import aiokafka
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.client import ConnectionGroup
 from aiokafka.errors import NotCoordinatorForGroupError
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 from aiokafka.structs import OffsetAndMetadata
@@ -207,7 +208,7 @@ async def test_the_consumer_is_made_for_the_settings(tmp_path: Path, guarded: bo
     create_post_state(app, settings)
     consumer: Any = app.consumer
     assert consumer.source_topics == TopicNames.of(settings).consumed
-    assert consumer.require_contiguous is guarded
+    assert consumer.contiguity_guard is guarded
     assert consumer.brokers._settings is settings
 
 
@@ -253,6 +254,22 @@ async def test_a_coordinator_that_moved_is_looked_for_and_asked_for_the_commits(
     await thread.on_start()
     assert await thread._committed_positions([TP("raw", 0)]) == {TP("raw", 0): Position(60)}
     assert coordinator.lookups == 1
+
+
+async def test_the_connection_of_a_partition_is_the_connection_to_its_leader(app: Application) -> None:
+    create_post_state(app, app.settings)
+    thread = app.consumer._new_consumer_thread()
+    raw = TopicPartition("raw", 0)
+    leaders, connections = (
+        {raw: 1},
+        {(1, ConnectionGroup.DEFAULT): "to 1", (1, ConnectionGroup.COORDINATION): "of the group"},
+    )
+    cluster = SimpleNamespace(leader_for_partition=leaders.get)
+    thread._consumer = SimpleNamespace(_client=SimpleNamespace(cluster=cluster, _conns=connections))
+    assert thread.connection_of(TP("raw", 0)) == "to 1"
+    leaders[raw] = 2
+    assert thread.connection_of(TP("raw", 0)) is None, "there is no connection to the new leader yet"
+    assert thread.connection_of(TP("raw", 1)) is None, "nobody leads it"
 
 
 async def test_faust_starts_no_producer(app: Application) -> None:

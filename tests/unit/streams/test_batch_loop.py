@@ -50,7 +50,7 @@ class Recorder:
 async def running(
     app: FakeApp, stream: FakeStream, handler: Recorder, gathering: Gathering = SOON, guard: bool = True
 ) -> AsyncIterator["asyncio.Task[None]"]:
-    task = asyncio.create_task(run_batch_loop(app, stream, handler, gathering, name="test", guard=guard))
+    task = asyncio.create_task(run_batch_loop(app, stream, handler, gathering, name="test", contiguity_guard=guard))
     try:
         yield task
     finally:

@@ -44,7 +44,7 @@ def make_consumer(app: faust.App) -> Any:
 
 
 async def by_our_loop(app: faust.App, stream: Any) -> None:
-    await run_batch_loop(app, stream, Failing(), Gathering(10, 10, 0.01), name="test", guard=False)
+    await run_batch_loop(app, stream, Failing(), Gathering(10, 10, 0.01), name="test", contiguity_guard=False)
 
 
 async def by_faust(app: faust.App, stream: Any) -> None:

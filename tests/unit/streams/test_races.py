@@ -18,6 +18,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from signalflow.domain.positions import Found, Position
+from signalflow.errors import Retryable
 from signalflow.metrics import REWINDS
 from signalflow.streams.faust_consumer import Consumer, consumer_class
 from signalflow.streams.recovery import SuspendingRecovery
@@ -157,13 +158,24 @@ class Log:
     def __init__(self, length: int, committed: int) -> None:
         self.length, self.committed, self.position = length, committed, committed
         self.in_memory: list[list[int]] = []
+        # The connection over which it is read.
+        self.connection: object | None = "the first connection"
+        # The log was cut: from this offset on there are other records, which came later.
+        self.cut: int | None = None
+
+    def timestamp_of(self, offset: int) -> int:
+        return timestamp_of(offset) if self.cut is None or offset < self.cut else 1_000_000 + offset
+
+    def cut_and_grow(self, cut: int, length: int) -> None:
+        """Lose the records from an offset on, and get other ones."""
+        self.cut, self.length = cut, length
 
     def seek(self, offset: int) -> None:
         self.position = offset
 
     def first_at(self, timestamp: int) -> Found | None:
         """The first record at a time or later."""
-        found = (Found(n, timestamp_of(n)) for n in range(self.length) if timestamp_of(n) >= timestamp)
+        found = (Found(n, self.timestamp_of(n)) for n in range(self.length) if self.timestamp_of(n) >= timestamp)
         return next(found, None)
 
     def fetch(self) -> list[int]:
@@ -178,26 +190,29 @@ class Log:
 def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the consumer's thread by a log."""
 
-    async def getmany(active_partitions: Any, timeout: float) -> dict[TP, list[Record]]:
-        await asyncio.sleep(0)
-        records = [Record(offset, timestamp=timestamp_of(offset)) for offset in log.fetch()]
-        return {TP0: records} if records else {}
-
     async def seek_to_committed() -> dict[TP, int]:
         log.seek(log.committed)
         return {TP0: log.committed}
-
-    async def earliest_offsets(*tps: TP) -> dict[TP, int]:
-        return dict.fromkeys(tps, 0)
-
-    async def highwaters(*tps: TP) -> dict[TP, int]:
-        return dict.fromkeys(tps, log.length)
 
     async def position(tp: TP) -> int:
         return log.position
 
     class Thread:
         has_ended = False
+
+        async def getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[Record]]:
+            await asyncio.sleep(0)
+            records = [Record(offset, timestamp=log.timestamp_of(offset)) for offset in log.fetch()]
+            return {TP0: records} if records else {}
+
+        async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
+            return dict.fromkeys(tps, 0)
+
+        async def highwaters(self, *tps: TP) -> dict[TP, int]:
+            return dict.fromkeys(tps, log.length)
+
+        def connection_of(self, tp: TP) -> object:
+            return log.connection
 
         async def seek_wait(self, partitions: dict[TP, int]) -> None:
             for tp, offset in partitions.items():
@@ -219,10 +234,7 @@ def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> No
 
     consumer._thread = Thread()
     for name, replacement in {
-        "_getmany": getmany,
         "seek_to_committed": seek_to_committed,
-        "earliest_offsets": earliest_offsets,
-        "highwaters": highwaters,
         "_seek": seek_in_the_wrong_thread,
         "assignment": lambda: {TP0},
         "highwater": lambda tp: log.length,
@@ -295,7 +307,7 @@ def make_rig(app: faust.App, kind: type[Any], monkeypatch: pytest.MonkeyPatch, l
     return Rig(consumer, log, delivered)
 
 
-CURED = consumer_class(frozenset({"raw"}), BrokersOfOneTopic(), require_contiguous=True)
+CURED = consumer_class(frozenset({"raw"}), BrokersOfOneTopic(), contiguity_guard=True)
 
 
 @pytest.mark.parametrize(("kind", "complete"), [(CURED, True), (driver.Consumer, False)])
@@ -411,7 +423,7 @@ async def test_a_rebalance_cancels_a_seek_to_the_expected_offset(
     gate.set()
     await going
     assert sought == []
-    assert consumer._expected == {}
+    assert consumer.started() == frozenset()
 
 
 async def test_an_idle_partition_whose_seek_failed_seeks_again_without_a_new_record(
@@ -487,6 +499,8 @@ async def test_a_log_that_was_cut_is_read_from_the_cut_at_the_next_check(
     await consumer.perform_seek()
     log.length = 40
     await consumer.check_positions()
+    for found in consumer.unrecorded_breaks():
+        await consumer.note_recorded(found)
     assert (log.committed, log.position) == (40, 40)
     log.length = 50
     await drained(consumer, delivered, upto=49)
@@ -503,18 +517,8 @@ async def test_records_below_the_expected_offset_are_not_delivered_and_the_log_i
     log.length, log.position = 45, 0
     log.in_memory.append(list(range(10)))
     await drained(consumer, delivered, upto=44)
-    assert (delivered, log.committed) == ([], 45)
-
-
-def cut_and_grown(log: Log, cut: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the records from the offset `cut` on be other ones, which came later."""
-
-    def first_at(timestamp: int) -> Found | None:
-        times = [timestamp_of(n) if n < cut else 1_000_000 + n for n in range(length)]
-        return next((Found(n, at) for n, at in enumerate(times) if at >= timestamp), None)
-
-    log.length = length
-    monkeypatch.setattr(log, "first_at", first_at)
+    assert (delivered, log.position) == ([], 45)
+    assert [(each.committed, each.going_on_at) for each in consumer.unrecorded_breaks()] == [(60, 45)]
 
 
 def cuts_counted() -> float:
@@ -529,7 +533,7 @@ async def test_a_run_that_begins_below_the_expected_offset_and_ends_above_it_sho
     consumer, log, delivered = rig.consumer, rig.log, rig.delivered
     await consumer.perform_seek()
     before = cuts_counted()
-    cut_and_grown(log, cut=9, length=70, monkeypatch=monkeypatch)
+    log.cut_and_grow(9, 70)
     log.in_memory.append(list(range(70)))
     log.position = 70
     await drained(consumer, delivered, upto=69)
@@ -558,17 +562,102 @@ async def test_a_commit_during_the_comparison_does_not_hide_that_the_log_was_cut
     consumer, log = rig.consumer, rig.log
     await consumer.perform_seek()
     before = cuts_counted()
-    cut_and_grown(log, cut=9, length=70, monkeypatch=monkeypatch)
+    log.cut_and_grow(9, 70)
 
     async def commit_meanwhile(*tps: TP) -> dict[TP, int]:
         consumer._committed_offset[TP0] = 70
         return dict.fromkeys(tps, log.length)
 
-    monkeypatch.setattr(consumer, "highwaters", commit_meanwhile)
+    monkeypatch.setattr(consumer._thread, "highwaters", commit_meanwhile)
     await consumer.check_positions()
     assert cuts_counted() == before + 1
-    assert (log.committed, log.position) == (9, 9)
-    assert [(each.committed, each.going_on_at) for each in consumer.breaks] == [(28, 9)]
+    assert log.position == 9
+    assert [(each.committed, each.going_on_at) for each in consumer.unrecorded_breaks()] == [(28, 9)]
+
+
+async def test_nothing_is_committed_in_a_partition_before_its_break_is_recorded(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies before leaves the commit from before the break, and the next one finds the break again."""
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
+    consumer, log = rig.consumer, rig.log
+    await consumer.perform_seek()
+    log.cut_and_grow(9, 70)
+    await consumer.check_positions()
+    message = consumer._to_message(
+        TP0, Run([Record(offset, timestamp=timestamp_of(offset)) for offset in range(9, 20)])
+    )
+    consumer._rewinds.note_delivery(TP0, message)
+    consumer.track_message(message)
+    assert consumer.ack(message)
+    assert (log.committed, consumer._new_offset(TP0)) == (28, None)
+    (found,) = consumer.unrecorded_breaks()
+    await consumer.note_recorded(found)
+    assert (log.committed, consumer._new_offset(TP0)) == (9, 20)
+
+
+async def test_a_break_that_the_dead_worker_did_not_record_is_found_by_the_next_one(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
+    rig.log.cut_and_grow(9, 70)
+    await rig.consumer.perform_seek()
+    assert (rig.log.committed, rig.log.position) == (28, 9)
+    await rig.consumer.perform_seek()
+    (found,) = rig.consumer.unrecorded_breaks()
+    assert (found.committed, found.going_on_at) == (28, 9), "once, however often it is found"
+
+
+async def test_a_log_that_grew_past_the_fetch_offset_while_the_connection_was_away_is_read_from_the_cut(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first commit after it would be one of the new log, and hide the cut from every later comparison."""
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=20)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
+    await consumer.perform_seek()
+    await drained(consumer, delivered, upto=27)
+    delivered.clear()
+    log.cut_and_grow(24, 70)
+    log.connection = "another connection"
+    await drained(consumer, delivered, upto=69)
+    assert delivered == list(range(20, 70)), "from the commit on, which the cut does not reach"
+    assert [(each.committed, each.going_on_at) for each in consumer.unrecorded_breaks()] == [(28, 20)]
+
+
+async def test_while_the_logs_cannot_be_compared_nothing_is_delivered_over_a_new_connection(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signalflow.streams.faust_consumer.OFFSET_CHECK_SECONDS", 0.0)
+    rig = make_rig(app, CURED, monkeypatch, length=70, committed=20)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
+    await consumer.perform_seek()
+    failures = iter([Retryable("away"), Retryable("away")])
+
+    async def topic_ids(names: Any) -> dict[str, UUID]:
+        for failure in failures:
+            assert delivered == []
+            raise failure
+        return {"raw": TOPIC_ID}
+
+    monkeypatch.setattr(consumer.brokers, "topic_ids", topic_ids)
+    log.connection = "another connection"
+    await drained(consumer, delivered, upto=69)
+    assert delivered == list(range(20, 70))
+    assert next(failures, None) is None
+
+
+async def test_the_logs_are_not_compared_again_while_the_connection_stays(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=70, committed=20)
+    await rig.consumer.perform_seek()
+
+    async def topic_ids(names: Any) -> dict[str, UUID]:
+        raise AssertionError
+
+    monkeypatch.setattr(rig.consumer.brokers, "topic_ids", topic_ids)
+    await drained(rig.consumer, rig.delivered, upto=69)
+    assert rig.delivered == list(range(20, 70))
 
 
 async def test_a_cut_that_two_comparisons_find_at_once_counts_once(
@@ -578,8 +667,16 @@ async def test_a_cut_that_two_comparisons_find_at_once_counts_once(
     consumer, log = rig.consumer, rig.log
     await consumer.perform_seek()
     before = cuts_counted()
-    cut_and_grown(log, cut=9, length=70, monkeypatch=monkeypatch)
-    await asyncio.gather(consumer.check_positions(), consumer.check_positions({TP0}))
+    log.cut_and_grow(9, 70)
+    both_have_begun = asyncio.Barrier(2)
+
+    async def first_at(timestamps: dict[TP, int]) -> dict[TP, Found | None]:
+        await both_have_begun.wait()
+        return {tp: log.first_at(timestamp) for tp, timestamp in timestamps.items()}
+
+    monkeypatch.setattr(consumer._thread, "first_at", first_at)
+    async with asyncio.timeout(5):
+        await asyncio.gather(consumer.check_positions(), consumer.check_positions({TP0}))
     assert cuts_counted() == before + 1
 
 

@@ -1,0 +1,159 @@
+"""Where a consumer begins to read its partitions, and where it reads them again."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import structlog
+from faust.types import TP
+
+from signalflow.domain.positions import Break, PartitionLog, Position, Start, start_of
+from signalflow.streams.breaks import report_expired
+from signalflow.streams.brokers import AWAY
+from signalflow.streams.consumer_commits import CommittingConsumer
+from signalflow.streams.log_comparison import logs_at
+
+log = structlog.get_logger()
+
+
+class PositionedConsumer(CommittingConsumer):
+    """A consumer that compares the logs of its partitions with its positions, and rewinds where they differ."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # By partition: the connection over which it was fetched when its log was last compared with its position.
+        self._connections: dict[TP, object] = {}
+
+    async def rejoin(self) -> None:
+        """Join the group again: a new generation begins, with a recovery and a seek."""
+        await self._thread.call_thread(self._thread.rejoin)
+
+    async def perform_seek(self) -> None:
+        """Begin to read every source partition. What fails is tried again after the next fetch."""
+        self._sequence.forget()
+        try:
+            await self._start({tp for tp in self.assignment() if tp.topic in self.source_topics})
+        except AWAY as error:
+            log.warning("seek_failed", error=f"{type(error).__name__}: {error}")
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Deliver nothing until the next seek has set the first offset of each partition."""
+        self._sequence.forget()
+        await super().on_partitions_revoked(revoked)
+
+    async def _start(self, partitions: Collection[TP]) -> None:
+        """Begin to read partitions where the group left them, or where their logs make it necessary."""
+        if not partitions:
+            return
+        self._connections.update({tp: self._thread.connection_of(tp) for tp in partitions})
+        ids = await self.brokers.topic_ids({tp.topic for tp in partitions})
+        committed = await self._thread.committed_positions(partitions)
+        known = {tp: committed.get(tp, Position(0)) for tp in partitions if tp.topic in ids}
+        logs = await logs_at(self._thread, self.brokers, known, ids)
+        starts: dict[TP, Start] = {}
+        for tp, log_now in logs.items():
+            position = committed.get(tp)
+            starts[tp] = Start(log_now.start) if position is None else start_of(position, log_now)
+            if position is not None:
+                self._report(tp, position, log_now, starts[tp])
+        await self._seek_in_thread({tp: start.offset for tp, start in starts.items()})
+        self._consumed.note_topics(ids)
+        for tp, start in starts.items():
+            position = Position(start.offset) if start.broken else committed.get(tp)
+            self._committed_offset[tp] = None if position is None else position.offset
+            self._consumed.begin(tp, position)
+            self._read_from(tp, start.offset)
+
+    def _read_from(self, tp: TP, offset: int) -> None:
+        self._read_offset[tp] = offset or None
+        self._sequence.begin(tp, offset, self.position_at(tp, offset).timestamp)
+
+    def _report(self, tp: TP, position: Position, log_now: PartitionLog, start: Start) -> None:
+        """Report that a partition is not read where it was left, unless it is."""
+        if start.broken:
+            between = f"{log_now.start}..{log_now.end}"
+            self._breaks.report_rewind(tp, start.broken, position.offset, start.offset, log=between)
+        elif start.offset > position.offset:
+            report_expired(tp, start.offset - position.offset)
+
+    async def check_positions(self, partitions: Iterable[TP] | None = None) -> None:
+        """Compare the logs of partitions (None: of all that are read) with their positions; rewind where they differ.
+
+        Raises one of AWAY when the brokers do not answer.
+        """
+        checked = self.started() if partitions is None else self.started().intersection(partitions)
+        await self._compare({tp: self.position_at(tp, self.committed_upto(tp)) for tp in checked})
+
+    async def unproven(self, fetched: Iterable[TP]) -> Collection[TP]:
+        """Compare the logs of partitions that were fetched over another connection than before; rewind as needed.
+
+        A log loses records only when its broker is started again or another one leads, and both end the connection.
+        When the log has grown past the fetch offset by then, nothing else tells it before the next commit hides it.
+        Returns the partitions whose logs could not be compared: what was fetched of them must not be delivered.
+        """
+        connections = {tp: self._thread.connection_of(tp) for tp in self.started().intersection(fetched)}
+        changed = {
+            tp: connection
+            for tp, connection in connections.items()
+            if connection is None or connection is not self._connections.get(tp)
+        }
+        if not changed:
+            return ()
+        delivered: dict[TP, Position] = {}
+        for tp in changed:
+            # What was delivered reaches further than what was committed, and a cut between the two counts as well.
+            expected = self._sequence.expected(tp)
+            if expected is not None:
+                delivered[tp] = Position(expected, self.topic_id(tp.topic), self._sequence.time_before(tp))
+        try:
+            await self._compare(delivered)
+        except AWAY as error:
+            log.warning("fetch_dropped", error=f"{type(error).__name__}: {error}")
+            return changed.keys()
+        self._connections.update(changed)
+        return ()
+
+    async def _compare(self, positions: Mapping[TP, Position]) -> None:
+        """Compare logs with these positions, and rewind where they differ."""
+        beginnings = {tp: self._sequence.beginning(tp) for tp in positions}
+        ids = await self.brokers.topic_ids({tp.topic for tp in positions})
+        known = {tp: position for tp, position in positions.items() if tp.topic in ids}
+        logs = await logs_at(self._thread, self.brokers, known, ids)
+        self._consumed.note_topics(ids)
+        for tp, log_now in logs.items():
+            start = start_of(positions[tp], log_now)
+            # A position that was committed meanwhile proves nothing: it is one of the log after the cut. Where reading
+            # has begun anew meanwhile, the log was compared then.
+            if not start.broken or self._sequence.beginning(tp) != beginnings[tp]:
+                continue
+            going_on_at = start.offset
+            if start.broken is Break.LOG_CUT:
+                # What was delivered and not committed is read again, too.
+                going_on_at = max(min(start.offset, self.committed_upto(tp)), log_now.start)
+            await self.rewind({tp: going_on_at}, start.broken, committed=positions[tp].offset)
+
+    async def rewind(self, offsets: Mapping[TP, int], reason: str, *, committed: int | None = None) -> None:
+        """Read partitions again from these offsets, which are lower than what was delivered.
+
+        Messages that were delivered before are stale from now on: they are neither processed nor committed.
+        `committed`: the offset to report as the one that was reached, where it is not what is committed now.
+        """
+        while self._commit_fut is not None:
+            # A commit under way would put its offsets back into our memory.
+            await self.maybe_wait_for_commit_to_finish()
+        ours = {tp: offset for tp, offset in offsets.items() if tp in self.started()}
+        for tp, offset in ours.items():
+            reached = self.committed_upto(tp) if committed is None else committed
+            self._breaks.report_rewind(tp, reason, reached, offset)
+            self._rewinds.note_rewind(tp)
+            self._acked.pop(tp, None)
+            self._acked_index.pop(tp, None)
+            self._consumed.begin(tp)
+            self._committed_offset[tp] = offset
+            self._read_from(tp, offset)
+        if ours:
+            await self._seek_in_thread(ours)
+            await self._commit_positions(ours)
+
+    async def _seek_in_thread(self, targets: Mapping[TP, int]) -> None:
+        """Seek in the consumer's thread. Faust's `seek` runs in our thread and drops records that the fetcher reads."""
+        await super().seek_wait(targets)

@@ -1,0 +1,34 @@
+"""What the brokers say about positions in their logs."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import UUID
+
+from faust.types import TP
+
+from signalflow.domain.positions import PartitionLog, Position, proven_by_times
+from signalflow.streams.brokers import Brokers
+from signalflow.streams.consumer_thread import ConsumerThread
+
+
+async def logs_at(
+    thread: ConsumerThread, brokers: Brokers, positions: Mapping[TP, Position], ids: Mapping[str, UUID]
+) -> dict[TP, PartitionLog]:
+    """The logs of partitions, as far as their positions need it. `ids`: the ids that their topics have now.
+
+    Raises one of AWAY when the brokers do not answer.
+    """
+    if not positions:
+        return {}
+    # The ends are asked for last: a record that is found by its time lies below them.
+    timestamps = {tp: at.timestamp for tp, at in positions.items() if at.timestamp is not None}
+    since = await thread.first_at(timestamps)
+    after = await thread.first_at({tp: timestamp + 1 for tp, timestamp in timestamps.items()})
+    begins, ends = await thread.earliest_offsets(*positions), await thread.highwaters(*positions)
+    logs: dict[TP, PartitionLog] = {}
+    for tp, position in positions.items():
+        found = PartitionLog(ids[tp.topic], begins[tp], ends[tp], since.get(tp), after.get(tp))
+        if not proven_by_times(position, found):
+            found = replace(found, before=await brokers.timestamp_at(tp, position.offset - 1))
+        logs[tp] = found
+    return logs
