@@ -8,6 +8,7 @@ from agents.resources import ResourcesOf
 from agents.stored import REASON, StoredTopic
 from signalflow.clock import steady
 from signalflow.errors import Retryable
+from signalflow.fail_points import reach
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.storage.positions import Progress, note_break
@@ -49,6 +50,7 @@ def register(
 async def record_breaks(app: Application, pool: Pool) -> None:
     """Record breaks of logs in the database. Raises Retryable while it is away; what is not recorded yet stays."""
     for found in app.consumer.unrecorded_breaks():
+        reach("positions.before_record")
         await note_break(
             pool,
             topic=found.tp.topic,

@@ -131,6 +131,70 @@ async def worker(own_settings: Settings, tmp_path: Path) -> AsyncIterator[Worker
         process.ensure_stopped()
 
 
+async def with_a_cut_raw_log(settings: Settings, broker: Broker, worker: WorkerProcess) -> set[str]:
+    """Stop the worker after 60 posts, take 40 of them away from the raw log, and add 120. Returns those 120."""
+    topic = TopicNames.of(settings).posts_raw
+    kept = await publish(settings, "kept", 20)
+    await wait_until_stored(settings, worker, kept)
+    broker.copy(topic)
+    gone = await publish(settings, "gone", 40)
+    await wait_until_stored(settings, worker, gone)
+    await wait_until_committed(settings, worker, topic, 60)
+    assert worker.stop() == 0
+    broker.put_back(topic)
+    return await publish(settings, "new", 120)
+
+
+async def wait_until_nothing_is_called_wrong(settings: Settings, worker: WorkerProcess) -> None:
+    async def nothing_is() -> bool:
+        # What was stored of the lost records stays. The break is recorded a moment after it was noticed.
+        return (await verify(settings, TopicNames.of(settings))).clean
+
+    await eventually(nothing_is, 15, worker.tail)
+
+
+async def test_a_break_that_a_worker_could_not_record_before_it_died_is_recorded_by_the_next(
+    own_settings: Settings, own_kafka: EmbeddedKafka, worker: WorkerProcess, tmp_path: Path
+) -> None:
+    new = await with_a_cut_raw_log(own_settings, Broker(own_kafka, tmp_path / "copies"), worker)
+    worker.start(SIGNALFLOW_FAIL_POINT="positions.before_record")
+    await eventually(lambda: worker.poll() is not None, 60, worker.tail)
+    assert await count(own_settings, "log_breaks") == 0
+    worker.start()
+    await worker.ready()
+    await wait_until_stored(own_settings, worker, new)
+    await wait_until_committed(own_settings, worker, TopicNames.of(own_settings).posts_raw, 20 + 120)
+    assert await count(own_settings, "log_breaks") == own_settings.topic_partitions
+    await wait_until_nothing_is_called_wrong(own_settings, worker)
+
+
+async def test_the_first_velocity_after_a_cut_is_the_difference_of_two_stored_observations(
+    own_settings: Settings, own_kafka: EmbeddedKafka, worker: WorkerProcess, tmp_path: Path
+) -> None:
+    """The state of a post outlives the record that it was made of. So does the row of that record."""
+    new = await with_a_cut_raw_log(own_settings, Broker(own_kafka, tmp_path / "copies"), worker)
+    later = START + timedelta(minutes=10)
+    await produce(own_settings, [observation(f"gone{n}", later, created_at=START, score=6) for n in range(40)])
+    worker.start()
+    await worker.ready()
+    await wait_until_stored(own_settings, worker, new)
+
+    async def are_stored() -> bool:
+        return await count(own_settings, "post_metrics_history") == 20 + 2 * 40 + 120
+
+    await eventually(are_stored, 30, worker.tail)
+    found = await fetch_all(
+        own_settings,
+        "SELECT later.score_velocity, (later.score - first.score) / 10.0::float8 AS a_minute"
+        " FROM post_metrics_history first JOIN post_metrics_history later USING (post_id)"
+        " WHERE first.observed_at = $1 AND later.observed_at = $2",
+        START,
+        later,
+    )
+    assert [tuple(row) for row in found] == [(0.5, 0.5)] * 40
+    await wait_until_nothing_is_called_wrong(own_settings, worker)
+
+
 TOPICS: dict[str, Callable[[TopicNames], str]] = {
     "raw": lambda names: names.posts_raw,
     "enriched": lambda names: names.posts_enriched,
@@ -165,11 +229,6 @@ async def test_a_log_that_was_cut_and_grew_past_the_commit_is_read_from_the_cut(
     assert await count(own_settings, "posts") == 180
     assert await worker.metric("signalflow_rewinds_total", 'reason="log_cut"') > 0
     await wait_until_committed(own_settings, worker, topic, 20 + 120)
-
-    async def nothing_is_called_wrong() -> bool:
-        # What was stored of the lost records stays. The break is recorded a moment after it was noticed.
-        return (await verify(own_settings, TopicNames.of(own_settings))).clean
-
-    await eventually(nothing_is_called_wrong, 15, worker.tail)
+    await wait_until_nothing_is_called_wrong(own_settings, worker)
     found = await fetch_all(own_settings, "SELECT DISTINCT topic, reason FROM log_breaks")
     assert [tuple(each) for each in found] == [(topic, "log_cut")]

@@ -49,7 +49,9 @@ def _dead(worker: WorkerProcess, fail_point: str, poisoned: Run | None) -> bool:
     return worker.poll() == -signal.SIGKILL
 
 
+# Only a worker that finds a broken log gets there. tests/integration/test_path_positions.py breaks one.
+NOT_REACHED_BY_RECORDS = frozenset({"positions.before_record"})
 FAULTS = tuple(
     Fault(KIND.format(name), "second workers", 2, partial(die_at, name), in_short_form=name == "enrich.after_changelog")
-    for name in sorted(NAMES)
+    for name in sorted(NAMES - NOT_REACHED_BY_RECORDS)
 )
