@@ -6,15 +6,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import NewPartitions
 from aiokafka.errors import for_code
 
 from signalflow.kafka.admin import create_topics, topic_partitions
 from signalflow.kafka.clients import admin_client
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.group_members import unread_partitions
 from signalflow.kafka.producer import partition_for
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from signalflow.streams.app import Application, create_faust_app
+from signalflow.streams.workspace import claim_workspace
 from signalflow.verify.run import verify
 from tests.api_clients import bearer
 from tests.integration.test_api_operations import operations
@@ -52,6 +56,37 @@ async def velocities(settings: Settings, moment: int) -> dict[str, float | None]
         START + timedelta(minutes=moment),
     )
     return {row["post_id"]: row["score_velocity"] for row in rows}
+
+
+async def test_a_worker_that_joins_its_group_again_gets_a_new_generation_and_reads_on(
+    settings: Settings, tmp_path: Path
+) -> None:
+    await create_topics(settings)
+    topic = TopicNames.of(settings).posts_raw
+    app = create_faust_app(Application, settings, claim_workspace(settings))
+    thread = app.consumer._new_consumer_thread()
+    async with AIOKafkaConsumer(
+        topic, **connection_options(settings), group_id=settings.app_id, auto_offset_reset="earliest"
+    ) as consumer:
+        thread._consumer = consumer
+        await observe(settings, 0)
+        before = await generation_that_reads(consumer, len(POSTS))
+        await thread.rejoin()
+
+        async def has_joined() -> bool:
+            return consumer._coordinator.generation > before and len(consumer.assignment()) == settings.topic_partitions
+
+        await eventually(has_joined, 30)
+        await observe(settings, 1)
+        assert await generation_that_reads(consumer, len(POSTS)) > before
+
+
+async def generation_that_reads(consumer: AIOKafkaConsumer, records: int) -> int:
+    """Read so many records; returns the generation of the group that the consumer is in then."""
+    async with asyncio.timeout(30):
+        while records > 0:
+            records -= sum(map(len, (await consumer.getmany(timeout_ms=500)).values()))
+    return int(consumer._coordinator.generation)
 
 
 async def make_anew(settings: Settings, topic: str) -> None:
