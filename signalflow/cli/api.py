@@ -1,5 +1,6 @@
 """`signalflow api`: the HTTP API and its page."""
 
+import asyncio
 import socket
 from typing import Annotated
 
@@ -20,10 +21,11 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Serve the API and its pages until stopped.
 
-        It also starts while the database is away, and answers 503 until then.
+        It also starts while the database is away, and answers 503 until then. A pooler that cannot work is refused.
         """
         from signalflow.logs import configure_logging
         from signalflow.settings import get_settings
+        from signalflow.storage.pool import refuse_unusable_pooler
         from web.app import create_api
         from web.server import ApiServer, drop_what_nobody_reads
 
@@ -32,6 +34,7 @@ def register(app: typer.Typer) -> None:
         configure_logging(settings)
         bound = bound_socket(host, settings.api_port if port is None else port)
         drop_what_nobody_reads(bound)
+        asyncio.run(refuse_unusable_pooler(settings))
         name, number = bound.getsockname()[:2]
         server = ApiServer(
             create_api(settings.model_copy(update={"api_host": host, "api_port": number})),

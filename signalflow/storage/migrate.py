@@ -17,6 +17,7 @@ from signalflow.domain.words import SchemaMode
 from signalflow.errors import Retryable
 from signalflow.storage.advisory_locks import LOCK_SPACE, MIGRATION_LOCK
 from signalflow.storage.pool import DATABASE_ERRORS, session_settings, translated
+from signalflow.storage.poolers import refuse_shared_session
 from signalflow.storage.schema import (
     MODE,
     NOT_LOADED,
@@ -83,11 +84,17 @@ def _run(migrating: Connection, mode: SchemaMode | None) -> None:
 @asynccontextmanager
 async def _plain_connection(database_url: str) -> AsyncIterator[AsyncConnection]:
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(
+        connected = await asyncpg.connect(
             database_url,
             timeout=CONNECT_SECONDS,
             server_settings=session_settings(MIGRATION_SECONDS, "signalflow migrate"),
         )
+        try:
+            await refuse_shared_session(connected, database_url)
+        except BaseException:
+            connected.terminate()
+            raise
+        return connected
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     try:

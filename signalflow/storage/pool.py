@@ -11,6 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from signalflow.errors import Fatal, Invalid, Retryable, SignalflowError
 from signalflow.settings import Settings
+from signalflow.storage.poolers import AnyConnection, UnusablePooler, refuse_shared_session, unusable_pooler
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -20,6 +21,8 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 CLIENT_GRACE_SECONDS = 2.0
 # Longest wait for a free connection of the pool, and for giving it back.
 ACQUIRE_SECONDS = 15.0
+# A start does not wait longer for a database that does not answer. The pooler may take this long to be found out.
+START_SECONDS = 5.0
 
 # 08 connection, 40 rollback (deadlock, serialization), 53 resources (disk full, too many connections), 57 operator
 # (shutdown, statement timeout); 25006 a read-only server (failover), 25P03 and 25P04 a transaction that a stopped
@@ -79,8 +82,14 @@ def session_settings(timeout: float, application_name: str) -> dict[str, str]:
 async def create_pool(settings: Settings, *, application_name: str) -> Pool:
     """A pool that connects when first used, so that a server that is away stops nothing before."""
     timeout = settings.database_timeout
+    url = settings.database_url.get_secret_value()
+
+    async def check(connected: AnyConnection) -> None:
+        await refuse_shared_session(connected, url)
+        await _check_durability(connected)
+
     return await asyncpg.create_pool(
-        settings.database_url.get_secret_value(),
+        url,
         min_size=0,
         max_size=settings.database_pool_size,
         timeout=timeout,
@@ -88,11 +97,11 @@ async def create_pool(settings: Settings, *, application_name: str) -> Pool:
         # There are few statements, and they never change: preparing them again every five minutes has no use.
         max_cached_statement_lifetime=0,
         server_settings=session_settings(timeout, application_name),
-        init=_check_durability,
+        init=check,
     )
 
 
-async def _check_durability(connected: "Connection | asyncpg.Connection[asyncpg.Record]") -> None:
+async def _check_durability(connected: AnyConnection) -> None:
     """Raises Fatal when the session's setting for commits did not arrive: poolers may drop what a session asks for."""
     found = await connected.fetchval("SHOW synchronous_commit")
     if found in ("off", "local"):
@@ -101,6 +110,20 @@ async def _check_durability(connected: "Connection | asyncpg.Connection[asyncpg.
             "rows that count as stored. Let the pooler pass it on, or set it for the role: "
             "ALTER ROLE ... SET synchronous_commit = on"
         )
+
+
+async def refuse_unusable_pooler(settings: Settings) -> None:
+    """Raises UnusablePooler when the database is behind one. Says nothing of a database that is away."""
+    pool = await create_pool(settings, application_name="signalflow start")
+    try:
+        async with asyncio.timeout(START_SECONDS), connection(pool):
+            pass
+    except UnusablePooler:
+        raise
+    except (SignalflowError, TimeoutError):
+        pass  # Whoever uses the database says so.
+    finally:
+        pool.terminate()
 
 
 @asynccontextmanager
@@ -157,6 +180,9 @@ def translated(error: BaseException) -> SignalflowError:
 
 
 def _by_sqlstate(error: asyncpg.PostgresError) -> SignalflowError:
+    pooler = unusable_pooler(error)
+    if pooler is not None:
+        return pooler
     state = str(getattr(error, "sqlstate", None) or "")
     # When asyncpg itself refuses a value, its message shows the value; the cause has the same reason without it.
     reason = error.__cause__ or (error.args[0] if error.args else "")
