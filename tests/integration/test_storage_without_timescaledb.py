@@ -17,6 +17,7 @@ from signalflow.storage.schema import check_schema
 from signalflow.storage.writer import write_or_reject
 from signalflow.verify import compare, expected
 from tests.integration.storage_rows import NOON, observation, pool_of
+from web.worker.views import database_is_usable
 
 OF_THE_EXTENSION = re.compile(r"CREATE EXTENSION [^;]*;|SELECT create_hypertable\([^;]*;")
 
@@ -45,6 +46,11 @@ async def test_the_start_and_a_migration_are_refused_until_the_library_is_loaded
         await check_schema(restored_pool)
     with pytest.raises(Retryable, match="shared_preload_libraries"):
         await upgrade(restored)
+
+
+async def test_a_worker_is_not_ready(restored_pool: Pool, database_pool: Pool) -> None:
+    assert await database_is_usable(database_pool)
+    assert not await database_is_usable(restored_pool)
 
 
 async def test_each_write_is_refused_and_none_becomes_a_dead_letter(restored_pool: Pool) -> None:

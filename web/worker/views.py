@@ -12,7 +12,8 @@ from signalflow.enrichment import from_microseconds
 from signalflow.errors import SignalflowError
 from signalflow.kafka.producer import partition_for
 from signalflow.metrics import REGISTRY
-from signalflow.storage.pool import connection
+from signalflow.storage.pool import Pool
+from signalflow.storage.schema import schema_mode
 from signalflow.streams.app import Application, source_topics
 from signalflow.streams.state_table import StateTable
 from tables.post_state import decode_state
@@ -35,18 +36,23 @@ async def readiness(app: Application) -> dict[str, Any]:
     """The conditions under which this worker processes records; `ready` says whether all hold."""
     assigned = [tp for tp in app.consumer.assignment() if tp.topic in source_topics(app.settings)]
     recovered = bool(app.tables.actives_ready) and not app.rebalancing and not app.in_recovery
-    try:
-        async with asyncio.timeout(DATABASE_SECONDS), connection(app.resources.pool) as database:
-            await database.fetchval("SELECT 1")
-        reachable = True
-    except (SignalflowError, TimeoutError):
-        reachable = False
+    usable = await database_is_usable(app.resources.pool)
     return {
-        "ready": recovered and reachable,
+        "ready": recovered and usable,
         "assigned_partitions": len(assigned),
         "recovered": recovered,
-        "database": reachable,
+        "database": usable,
     }
+
+
+async def database_is_usable(pool: Pool) -> bool:
+    """Whether the database answers in time, and its server loads TimescaleDB if the history needs it."""
+    try:
+        async with asyncio.timeout(DATABASE_SECONDS):
+            await schema_mode(pool)
+    except (SignalflowError, TimeoutError):
+        return False
+    return True
 
 
 def described_state(post_id: str, value: bytes) -> dict[str, Any]:
