@@ -3,14 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from typing import Any
 from uuid import UUID
 
 from signalflow.kafka.reader import KafkaRecord
-from signalflow.verify.expect import Expected, digest
+from signalflow.verify.expect import CLOCKS_AGREE, Expected, digest
 from signalflow.verify.report import Missing, TableReport
 
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 # The original headers come first and may have any name. The headers of the dead letter follow, and this is their first.
 _FIRST_OF_OURS = "dlq_topic"
 _NOT_WHOLE = frozenset({"dlq_truncated", "dlq_headers_dropped", "dlq_unreadable"})
@@ -28,9 +30,11 @@ Key = tuple[str, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter. `raw_record`: the raw record that failed, None when the letter does not tell.
+    """One dead letter. `raw_record`: the raw record that failed, None when the letter does not tell, or when the raw
+    topic was made anew since and has it no more.
 
-    `dlq_record`: its own record in the dead-letter topic.
+    `in_doubt`: it may be of a record that the raw log had before it was broken. `dlq_record`: its own record in the
+    dead-letter topic.
     """
 
     key: Key
@@ -40,6 +44,7 @@ class Letter:
     attempt: int
     stage: str
     raw_record: PartitionOffset | None
+    in_doubt: bool
     whole: bool
     digest: bytes
     contents: bytes
@@ -50,10 +55,15 @@ class Letter:
 class Letters:
     """All dead letters of a topic. A letter that was sent several times is kept once.
 
+    `raw_id`: the id of the raw topic (None: every letter is of this topic). `broken`: when its log was last found
+    broken. A new log gives its records the offsets of lost ones.
+
     `strays`: how many records of other programs are in the topic. They are no dead letters and tell nothing.
     """
 
     raw_topic: str
+    raw_id: UUID | None = None
+    broken: datetime | None = None
     by_record: dict[Key, Letter] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
     strays: int = 0
@@ -64,7 +74,7 @@ class Letters:
             self.strays += 1
             return
         try:
-            letter = _letter(record, self.raw_topic)
+            letter = _letter(record, self)
         except (KeyError, ValueError) as error:
             self.unreadable.append(f"offset {record.offset} of partition {record.partition}: {type(error).__name__}")
             return
@@ -72,10 +82,12 @@ class Letters:
 
     def set_aside(self) -> Mapping[PartitionOffset, str]:
         """The raw records that have a dead letter, and the stage at which each failed."""
-        return {letter.raw_record: letter.stage for letter in self.by_record.values() if letter.raw_record is not None}
+        # A letter that is surely of this log counts more than one in doubt.
+        in_order = sorted(self.by_record.values(), key=lambda letter: not letter.in_doubt)
+        return {letter.raw_record: letter.stage for letter in in_order if letter.raw_record is not None}
 
 
-def _letter(record: KafkaRecord, raw_topic: str) -> Letter:
+def _letter(record: KafkaRecord, letters: Letters) -> Letter:
     headers = [(name, bytes(value or b"")) for name, value in record.headers or ()]
     names = [name for name, _ in headers]
     begin = len(names) - 1 - names[::-1].index(_FIRST_OF_OURS)
@@ -86,6 +98,14 @@ def _letter(record: KafkaRecord, raw_topic: str) -> Letter:
     # Letters of a version without topic ids are stored under the hash of the topic's name.
     topic_id = ours.get("dlq_topic_id") or str(UUID(md5(topic.encode(), usedforsecurity=False).hexdigest()))
     attempt = int(ours["dlq_attempt"])
+    raw_record: PartitionOffset | None
+    if topic != letters.raw_topic:
+        raw_record, certain = _source(record.value, letters.raw_topic), False
+    else:
+        certain = "dlq_topic_id" in ours
+        of_another_topic = certain and letters.raw_id is not None and topic_id != str(letters.raw_id)
+        raw_record = None if of_another_topic else (partition, offset)
+    at = _BEGIN + timedelta(milliseconds=record.timestamp)
     return Letter(
         key=(topic_id, partition, offset, attempt),
         topic=topic,
@@ -93,7 +113,8 @@ def _letter(record: KafkaRecord, raw_topic: str) -> Letter:
         offset=offset,
         attempt=attempt,
         stage=ours["dlq_stage"],
-        raw_record=(partition, offset) if topic == raw_topic else _source(record.value, raw_topic),
+        raw_record=raw_record,
+        in_doubt=not certain and letters.broken is not None and at <= letters.broken + CLOCKS_AGREE,
         whole=_NOT_WHOLE.isdisjoint(names),
         digest=digest(record.key, record.value, original),
         contents=digest(record.key, record.value, ()),
@@ -106,7 +127,7 @@ def _source(value: bytes | None, raw_topic: str) -> PartitionOffset | None:
     try:
         source = json.loads(value or b"")["source"]
         return (int(source["partition"]), int(source["offset"])) if source["topic"] == raw_topic else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -125,6 +146,9 @@ def compare_letters(expected: Expected, letters: Letters) -> TableReport:
             report.unchecked += 1
             continue
         refused.add(letter.raw_record)
+        if letter.in_doubt:
+            report.unchecked += 1
+            continue
         name = f"{letter.topic} partition {letter.partition} offset {letter.offset}"
         wanted = expected.letters.get(letter.raw_record)
         if wanted is None and letter.stage == "write" and letter.raw_record in expected.may_be_refused:

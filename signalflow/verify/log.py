@@ -10,10 +10,11 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from signalflow.kafka.reader import KafkaRecord, Offsets, group_offsets, open_reader
 from signalflow.settings import Settings
+from signalflow.verify.expect import CLOCKS_AGREE
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 RECORDS_AT_ONCE = 5_000
@@ -73,15 +74,23 @@ class TopicLog:
             letters=letters or None,
         )
 
-    async def stored(self, enriched: str, committed: Committed, up_to: Offsets) -> Offsets:
-        """Raw records below these offsets are in the tables, when the enriched records below `up_to` are."""
+    async def stored(
+        self, enriched: str, committed: Committed, up_to: Offsets, broken: datetime | None = None
+    ) -> Offsets:
+        """Raw records below these offsets are in the tables, when the enriched records below `up_to` are.
+
+        `broken`: when the raw log was last found broken; the sources of older records are not in it.
+        """
         ends = committed.enriched_ends
         behind = {p: offset for p in ends if (offset := up_to.get(p, 0)) < ends[p]}
-        stored = await self._after_sources(enriched, behind)
+        stored = await self._after_sources(enriched, behind, _BEGIN if broken is None else broken + CLOCKS_AGREE)
         return stored | {p: offset for p, offset in committed.enriched.items() if p not in behind}
 
-    async def _after_sources(self, enriched: str, up_to: Offsets) -> Offsets:
-        """The raw offset after the greatest source of the last enriched records below `up_to`; 0 without records."""
+    async def _after_sources(self, enriched: str, up_to: Offsets, since: datetime) -> Offsets:
+        """The raw offset after the greatest source of the last enriched records below `up_to`; 0 without records.
+
+        Records that the brokers got before `since` do not count.
+        """
         after = dict.fromkeys(up_to, 0)
         if not up_to:
             return after
@@ -90,7 +99,9 @@ class TopicLog:
         begins = {partition: max(found[partition], end - _LAST_RECORDS) for partition, end in up_to.items()}
         async for records in self.records(enriched, Extent(begins, up_to, None, None)):
             for record in records:
-                with suppress(ValueError, KeyError, TypeError):
+                if _BEGIN + timedelta(milliseconds=record.timestamp) < since:
+                    continue
+                with suppress(ValueError, KeyError, TypeError, RecursionError):
                     source = int(json.loads(record.value or b"")["source"]["offset"])
                     after[record.partition] = max(after[record.partition], source + 1)
         return after

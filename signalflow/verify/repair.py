@@ -87,7 +87,7 @@ async def _records(log: TopicLog, topic: str) -> AsyncIterator[KafkaRecord]:
 
 
 def _enriched_row(record: KafkaRecord) -> Observation | None:
-    with suppress(ValueError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
         row = json.loads(record.value or b"")
         return str(row["id"]), datetime.fromisoformat(row["observed_at"]).astimezone(UTC)
     return None

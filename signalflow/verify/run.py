@@ -6,9 +6,10 @@ last, hold at least what the snapshot shows. A row that is due must be there; a 
 explained by the log.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 import asyncpg
 
@@ -60,19 +61,21 @@ class OtherTopicsError(Fatal):
     """The tables were filled from other topics than those of this Kafka."""
 
 
-async def _written(settings: Settings, connection: Connection, topics: Topics, committed: Committed) -> Offsets:
+async def _written(
+    settings: Settings, connection: Connection, ids: Mapping[str, UUID], topics: Topics, committed: Committed
+) -> Offsets:
     """Enriched records below these offsets are in the snapshot.
 
     While a database has no position of the enriched topic, what the group committed counts: nothing was written yet, or
     by a version that had no positions. Raises OtherTopicsError when it has positions of other topics alone.
     """
     positions = await stored_positions(connection)
-    ids = await topic_ids(settings, [topics.posts_enriched, topics.posts_dlq])
     enriched = ids.get(topics.posts_enriched)
     written = {position.partition: position.next_offset for position in positions if position.topic_id == enriched}
     if written:
         return written
-    if any(position.topic_id not in ids.values() for position in positions):
+    known = {enriched, ids.get(topics.posts_dlq)}
+    if any(position.topic_id not in known for position in positions):
         raise OtherTopicsError(
             f"these topics are not of this database: it was filled from topics with other ids than those at "
             f"{settings.kafka}. Is this the Kafka that it was filled from?"
@@ -96,16 +99,17 @@ async def verify(
     committed = await log.committed(topics.posts_raw, topics.posts_enriched, topics.posts_dlq)
     try:
         async with snapshot(settings.database_url.get_secret_value()) as connection:
-            letters = Letters(topics.posts_raw)
+            ids = await topic_ids(settings, [topics.posts_raw, topics.posts_enriched, topics.posts_dlq])
+            broken = await connection.fetchval(_LAST_BREAK, topics.posts_raw)
+            letters = Letters(topics.posts_raw, ids.get(topics.posts_raw), broken)
             dead = await log.extent(topics.posts_dlq)
             async for records in log.records(topics.posts_dlq, dead):
                 for record in records:
                     letters.take(record)
-            written = await _written(settings, connection, topics, committed)
+            written = await _written(settings, connection, ids, topics, committed)
             extent = await log.extent(topics.posts_raw, since, until)
-            broken = await connection.fetchval(_LAST_BREAK, topics.posts_raw)
             start = max((moment for moment in (extent.start, broken) if moment is not None), default=None)
-            stored = await log.stored(topics.posts_enriched, committed, written)
+            stored = await log.stored(topics.posts_enriched, committed, written, broken)
             oracle = Oracle(
                 rules_of(settings),
                 Scope(

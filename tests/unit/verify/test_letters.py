@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -30,9 +31,9 @@ def letter(offset: int = 7, *, key: bytes | None = b"k", value: bytes | None = b
     return record(0, key, value, headers, topic="dlq")
 
 
-def found(*dead: Any, enriched_up_to: int = 99) -> tuple[int, int, int, int]:
+def found(*dead: Any, enriched_up_to: int = 99, broken: datetime | None = None) -> tuple[int, int, int, int]:
     """The numbers expected, missing, extra and wrong, for a log with one bad record at offset 7."""
-    letters = Letters("raw")
+    letters = Letters("raw", UUID(int=1), broken)
     for each in dead:
         letters.take(each)
     log = expected([record(7, *BAD)], scope=Scope(enriched={3: enriched_up_to}, set_aside=letters.set_aside()))
@@ -43,6 +44,24 @@ def found(*dead: Any, enriched_up_to: int = 99) -> tuple[int, int, int, int]:
 
 def test_a_dead_letter_that_came_twice_is_one() -> None:
     assert found(letter(), letter()) == (1, 0, 0, 0)
+
+
+def test_a_letter_of_the_topic_that_was_deleted_says_nothing_about_the_new_record_at_its_offset() -> None:
+    former = letter(topic_id="00000000-0000-0000-0000-000000000002", attempt="1")
+    assert found(former) == (1, 1, 0, 0)
+    assert found(former, letter()) == (1, 0, 0, 0)
+
+
+def test_a_row_that_was_refused_before_the_log_was_broken_is_not_compared_with_the_new_record_at_its_offset() -> None:
+    row = json.dumps({"source": {"topic": "raw", "partition": 3, "offset": 7}}).encode()
+    refused = letter(topic="enriched", stage="write", value=row, offset=40)
+    assert found(letter(), refused) == (1, 0, 0, 1)
+    assert found(letter(), refused, broken=datetime(2030, 1, 1, tzinfo=UTC)) == (1, 0, 0, 0)
+
+
+def test_a_letter_whose_value_is_nested_too_deeply_is_compared_like_any_other() -> None:
+    assert found(letter(value=b"[" * 20_000)) == (1, 0, 0, 1), "not the record that failed"
+    assert found(letter(), letter(topic="enriched", value=b"[" * 20_000, offset=40)) == (1, 0, 0, 0)
 
 
 def test_a_bad_record_without_a_dead_letter_is_missing_once_the_group_has_passed_it() -> None:
