@@ -1,7 +1,6 @@
 """Reads from a real streaming replica, which is used only while its lag is small."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
@@ -18,43 +17,17 @@ from signalflow.storage.writer import write_batch
 from tests.integration.storage_rows import observation, pool_of
 from tests.integration.test_post_list_walk import NOW, WINDOW
 from tests.integration.workers import eventually
+from tests.replica import REPLICATION_RULE, Replica
 
 MAX_LAG = 1.0
 ON_REPLICA = "SELECT pg_is_in_recovery() AS replica"
-
-
-class Replica(EmbeddedPostgres):
-    """A streaming replica of another server. It replicates with an account and has the password of the primary."""
-
-    def follow(self, primary: EmbeddedPostgres) -> None:
-        """Copy the primary's cluster."""
-        self.data_dir.mkdir(parents=True, mode=0o700)
-        (self.data_dir / "password").write_text((primary.data_dir / "password").read_text())
-        copy = self.data_dir / "cluster"
-        copy.mkdir(mode=0o700)
-        if self._account is not None:
-            os.chown(copy, self._account.uid, self._account.gid)
-        source = primary.url("postgres")
-        # A fast checkpoint, since a spread one takes minutes.
-        self._run(
-            copy,
-            "pg_basebackup",
-            "-d",
-            source,
-            "-D",
-            self._seen_by_server(copy),
-            "-R",
-            "-X",
-            "stream",
-            "--checkpoint=fast",
-        )
 
 
 @pytest.fixture(scope="module")
 def replica(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     rules = postgres_server.data_dir / "cluster" / "pg_hba.conf"
     before = rules.read_text()
-    rules.write_text(before + "host replication all 127.0.0.1/32 scram-sha-256\n")
+    rules.write_text(before + REPLICATION_RULE)
     asyncio.run(_execute(postgres_server.url("postgres"), "SELECT pg_reload_conf()"))
     server = Replica(
         tmp_path_factory.mktemp("replica") / "data",
