@@ -41,6 +41,8 @@ WORKER_ENVIRONMENT = {
     "SIGNALFLOW_BROKER_SESSION_TIMEOUT": "6",
     "SIGNALFLOW_BROKER_HEARTBEAT_INTERVAL": "1.0",
     "SIGNALFLOW_DATABASE_TIMEOUT": "4",
+    "SIGNALFLOW_POSITION_CHECK_SECONDS": "3",
+    "SIGNALFLOW_TOPIC_CHECK_SECONDS": "3",
     "SIGNALFLOW_SINK_MAX_SECONDS": "0.3",
     "SIGNALFLOW_POLL_ENABLED": "true",
     "SIGNALFLOW_REDDIT_TIMEOUT": "4",
@@ -65,6 +67,8 @@ class Cluster:
     database_links: dict[str, Proxy]
     reddit_link: Proxy
     workers: dict[str, WorkerProcess]
+    going_back: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a log or the database goes back or begins anew: what both lose at once is in no promise."""
     busy: dict[str, asyncio.Lock] = field(default_factory=dict)
     """One lock per worker. A fault holds it, so that two faults never hit one worker at once."""
     down: set[str] = field(default_factory=set)

@@ -46,8 +46,11 @@ class Load:
     disordered: dict[str, list[Identity]] = field(default_factory=lambda: {kind: [] for kind in DISORDER})
     extra: deque[tuple[bytes, Outgoing]] = field(default_factory=deque)
     """Records of others (poison) that are sent with the next tick, each with the key that chooses its partition."""
+    sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while records are under way, so that its owner knows that all records are either confirmed or not sent."""
 
     def __post_init__(self) -> None:
+        self.partitions = self.settings.topic_partitions
         self._start = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
         self._moments: dict[str, int] = {}
         self._scores: dict[str, int] = {}
@@ -61,7 +64,8 @@ class Load:
             began = time.monotonic()
             batch = self._batch(max(int(self.per_second * TICK_SECONDS), 1))
             batch += self.probes.take(datetime.now(UTC))
-            await self._publish(batch)
+            async with self.sending:
+                await self._publish(batch)
             await asyncio.sleep(max(0.0, TICK_SECONDS - (time.monotonic() - began)))
 
     async def _publish(self, envelopes: Sequence[Envelope]) -> None:
@@ -70,7 +74,7 @@ class Load:
             records.append(self.extra.popleft())
         batches: dict[int, list[Outgoing]] = {}
         for routing_key, record in records:
-            batches.setdefault(partition_for(routing_key, self.settings.topic_partitions), []).append(record)
+            batches.setdefault(partition_for(routing_key, self.partitions), []).append(record)
         while True:
             try:
                 await self._producer.send(self._topic, batches)

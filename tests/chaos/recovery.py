@@ -61,11 +61,15 @@ class Probes:
 
     def __init__(self, partitions: int) -> None:
         self.load, self.reddit = Seen(), Seen()
-        self._ids = _probe_ids(partitions)
-        self._partition_of = {post_id: partition for partition, ids in self._ids.items() for post_id in ids}
+        self.spread(partitions)
         self._turn = count()
         self._created = datetime.now(UTC)
         self._from_reddit: object = None
+
+    def spread(self, partitions: int) -> None:
+        """From now on the raw topic has so many partitions."""
+        self._ids = _probe_ids(partitions)
+        self._partition_of = {post_id: partition for partition, ids in self._ids.items() for post_id in ids}
 
     def take(self, now: datetime) -> list[Envelope]:
         """The next probe of every partition."""
@@ -89,10 +93,11 @@ class Probes:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        rows = await connection.fetch(_NEWEST, list(self._partition_of))
-        newest = dict.fromkeys(self._ids, 0.0)
+        partition_of = self._partition_of
+        rows = await connection.fetch(_NEWEST, list(partition_of))
+        newest = dict.fromkeys(partition_of.values(), 0.0)
         for row in rows:
-            partition = self._partition_of[row["id"]]
+            partition = partition_of[row["id"]]
             newest[partition] = max(newest[partition], row["last_polled_at"].timestamp())
         from_reddit = await connection.fetchrow(_FROM_REDDIT)
         now = time.time()

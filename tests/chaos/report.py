@@ -31,7 +31,11 @@ class Row:
 
 @dataclass
 class Summary:
-    """A run in numbers. `goals`: by kind, the seconds that recovery took after faults that were alone, and the goal."""
+    """A run in numbers. `goals`: by kind, the seconds that recovery took after faults that were alone, and the goal.
+
+    `lost_with_a_log`: confirmed observations that only a deleted topic held; the workers reported its end. `breaks`:
+    what they reported, with the offsets.
+    """
 
     seed: int
     minutes: float
@@ -41,6 +45,7 @@ class Summary:
     duplicated: int
     wrong: int
     redeliveries: int
+    lost_with_a_log: int
     rows: list[Row]
     goals: dict[str, dict[str, Any]]
     findings: list[str]
@@ -48,6 +53,7 @@ class Summary:
     no_time_for: list[str]
     ended_by_themselves: list[str]
     tables: dict[str, Any] = field(default_factory=dict)
+    breaks: list[str] = field(default_factory=list)
     injections: list[dict[str, Any]] = field(default_factory=list)
     """All faults in order: seconds from the start, seconds until its cause was gone and until records flowed again."""
 
@@ -88,6 +94,7 @@ def summary(seed: int, minutes: float, run: Run, verdict: Verdict, no_time_for: 
         duplicated=verdict.duplicated + poison_twice,
         wrong=verdict.wrong + poison_wrong,
         redeliveries=len(verdict.repeats),
+        lost_with_a_log=verdict.lost_with_a_log,
         rows=rows,
         goals=_goals(run),
         findings=run.failures + verdict.findings,
@@ -95,6 +102,7 @@ def summary(seed: int, minutes: float, run: Run, verdict: Verdict, no_time_for: 
         no_time_for=no_time_for,
         ended_by_themselves=run.cluster.ended,
         tables=verdict.report.as_dict(),
+        breaks=verdict.report.breaks,
         injections=[_as_row(run, each) for each in sorted(run.journal, key=lambda each: each.at)],
     )
 
@@ -171,6 +179,11 @@ def text(result: Summary) -> str:
         f"\nseed {result.seed}, {result.minutes} min: {result.records} records, {result.visible_posts} visible posts; "
         f"lost {result.lost}, duplicated {result.duplicated}, wrong {result.wrong}; redeliveries {result.redeliveries}"
     )
+    if result.breaks or result.lost_with_a_log:
+        lines.append(
+            f"{result.lost_with_a_log} observations were lost with a deleted topic; {len(result.breaks)} breaks of logs"
+            " are reported, with their offsets"
+        )
     for kind, goal in result.goals.items():
         met = "met" if goal["met"] else "NOT MET"
         lines.append(f"goal {met}: records flow {goal['limit']:.0f} s after {kind}: {goal['seconds']}")

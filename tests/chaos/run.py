@@ -39,7 +39,7 @@ async def run_seed(
     say: Callable[[str], None] = lambda text: None,
 ) -> report.Summary:
     """Run one seed. Everything that it leaves behind is in `directory`."""
-    _quiet(directory)
+    quiet(directory)
     rnd = random.Random(seed)
     began = time.monotonic()
     async with running_cluster(directory, rnd, ACTIVITY) as cluster:
@@ -50,8 +50,8 @@ async def run_seed(
         lanes = schedule.plan(seed, minutes, only, short=short)
         share = min(minutes / schedule.FULL_MINUTES, 1.0)
         database = cluster.settings.database_url.get_secret_value()
-        async with _beside(probes.watch(database)):
-            async with _beside(load.run(), cluster.watch(), _progress(run, say)):
+        async with beside(probes.watch(database)):
+            async with beside(load.run(), cluster.watch(), _progress(run, say)):
                 await run.flowing()
                 since = time.time() + WARM_UP_SECONDS
                 async with asyncio.TaskGroup() as group:
@@ -64,8 +64,8 @@ async def run_seed(
             say("every post of Reddit is stored; waiting until all is committed")
             await load.close()
             await cluster.reddit.stop()
-            async with _beside(cluster.watch()):
-                unsettled = await verdict.still(cluster.settings)
+            async with beside(cluster.watch()):
+                unsettled = await verdict.still(run.settings)
             found = await verdict.judge(run, visible, never_stored, unsettled)
             await _tell_stories(run, found, directory)
         return report.summary(seed, (time.monotonic() - began) / 60, run, found, no_time_for)
@@ -76,10 +76,10 @@ async def _tell_stories(run: Run, found: verdict.Verdict, directory: Path) -> No
     examples = [text for table in (found.report.posts, found.report.history) for text in table.examples]
     names = {match[1] for text in examples if (match := re.match(r"\w+: \W*([0-9a-z]+)", text))}
     for post_id in sorted(names)[:MOST_STORIES]:
-        (directory / f"post-{post_id}.txt").write_text(await story_of(run.cluster.settings, post_id))
+        (directory / f"post-{post_id}.txt").write_text(await story_of(run.settings, post_id))
 
 
-def _quiet(directory: Path) -> None:
+def quiet(directory: Path) -> None:
     """Send the log of the harness's own clients to a file: they report servers that faults have stopped on purpose."""
     for name in ("aiokafka", "aiokafka.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -111,7 +111,7 @@ async def _progress(run: Run, say: Callable[[str], None]) -> None:
 
 
 @asynccontextmanager
-async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run endless coroutines during the block. If one fails, the block ends with its error."""
     block = asyncio.current_task()
     assert block is not None

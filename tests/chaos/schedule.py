@@ -120,7 +120,7 @@ async def _foreign(run: Run, round_: int) -> None:
     run.poisons += records
     for (topic, way), some in groupby(records, key=lambda each: (each.topic, each.way)):
         sent = [
-            Foreign(each.key, each.value, partition_for(each.key or b"", settings.topic_partitions), each.headers)
+            Foreign(each.key, each.value, partition_for(each.key or b"", run.load.partitions), each.headers)
             for each in some
         ]
         while True:

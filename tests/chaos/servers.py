@@ -2,23 +2,40 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from signalflow.local.ports import LOOPBACK, answers
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.local.process import Launch, spawn
 from tests.integration.workers import eventually
+from tests.replica import REPLICATION_RULE, Replica
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
 # Faults kill the server and not the machine, so what it wrote stays in the page cache, and fsync is not needed.
 OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_connections": "120", "shared_buffers": "64MB"}
+
+
+def copy_directory(directory: Path, copy: Path) -> None:
+    """Copy a server's directory."""
+    # PostgreSQL's directory belongs to an account of its own, which shutil would not keep.
+    subprocess.run(["cp", "-a", directory, copy], check=True)
+
+
+def put_back(directory: Path, copy: Path) -> None:
+    """Replace a stopped server's directory by a copy, which is gone afterwards."""
+    shutil.rmtree(directory)
+    copy.rename(directory)
 
 
 class Database:
@@ -27,10 +44,14 @@ class Database:
     def __init__(self, directory: Path, port: int) -> None:
         self.server = EmbeddedPostgres(directory, port, OPTIONS)
         self._process: subprocess.Popen[bytes] | None = None
+        self._follower: tuple[Replica, subprocess.Popen[bytes]] | None = None
 
     async def start(self) -> None:
         """Start, and wait until it accepts sessions."""
         await asyncio.to_thread(self.server.prepare)
+        rules = self.server.cluster / "pg_hba.conf"
+        if REPLICATION_RULE not in rules.read_text():
+            rules.write_text(rules.read_text() + REPLICATION_RULE)
         # Started from the main thread, because the kernel ends the server when the thread that started it ends.
         self._process = spawn(self.server.launch(), self.server.log)
         await eventually(lambda: asyncio.to_thread(self.server.ready), START_SECONDS, self.server.log.read_text)
@@ -39,8 +60,67 @@ class Database:
         """An immediate shutdown without a checkpoint; the next start recovers from the write-ahead log."""
         await self._end(signal.SIGQUIT)
 
+    async def kill(self) -> None:
+        """SIGKILL to all processes of the server at once, as a power cut."""
+        with self._suspended() as processes:
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        await self._end(signal.SIGKILL)
+
+    async def copy(self, to: Path) -> None:
+        """What the server has written until one moment; it goes on afterwards."""
+        with self._suspended():
+            await asyncio.to_thread(copy_directory, self.server.cluster, to)
+
+    async def put_back(self, copy: Path) -> None:
+        """Replace the directory of the stopped server by a copy."""
+        await asyncio.to_thread(put_back, self.server.cluster, copy)
+
+    @contextmanager
+    def _suspended(self) -> Iterator[list[psutil.Process]]:
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        # The server first, so that it starts no more.
+        server.suspend()
+        processes = [server, *server.children()]
+        try:
+            for process in processes[1:]:
+                with suppress(psutil.NoSuchProcess):
+                    process.suspend()
+            yield processes
+        finally:
+            for process in reversed(processes):
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
+
+    async def follower(self, directory: Path, own_port: int, primary_port: int) -> Replica:
+        """Start a streaming replica that reaches this server by `primary_port`."""
+        replica = Replica(directory, own_port, OPTIONS)
+        await asyncio.to_thread(replica.follow, self.server, primary_port)
+        await asyncio.to_thread(replica.prepare)
+        self._follower = replica, spawn(replica.launch(), replica.log)
+        await eventually(lambda: asyncio.to_thread(replica.ready), START_SECONDS, replica.log.read_text)
+        return replica
+
+    async def replace_by(self, replica: Replica) -> None:
+        """Let a replica take the place and the address of this server, which has stopped. It is still a standby."""
+        await self.end_follower()
+        await self.put_back(replica.cluster)
+        await self.start()
+
+    async def end_follower(self) -> None:
+        """Stop the replica, if there is one."""
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            replica, process = follower
+            process.send_signal(signal.SIGINT)
+            await asyncio.to_thread(process.wait, START_SECONDS)
+            await asyncio.to_thread(replica.clean)
+
     async def stop(self) -> None:
         """A fast shutdown at the end of a run."""
+        await self.end_follower()
         await self._end(signal.SIGINT)
         await asyncio.to_thread(self.server.clean)
 

@@ -4,18 +4,21 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from signalflow.kafka.producer import partition_for
 from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.settings import Settings
 from tests.chaos import schedule
 from tests.chaos.faults import ALL
 from tests.chaos.faults.base import Gate
 from tests.chaos.proxy import Proxy
-from tests.chaos.recovery import Seen
+from tests.chaos.recovery import Probes, Seen
+from tests.chaos.verdict import unnoticed
 from tests.integration.workers import WorkerProcess
 
 # The least number of injections of each kind over three seeds that the project requires.
@@ -32,6 +35,12 @@ LEAST = {
     "a statement timeout": 10,
     "a full disk": 10,
     "wall clock of a worker wrong by an hour": 10,
+    "the database goes back to a copy": 6,
+    "a standby is promoted": 6,
+    "a power cut of the database": 6,
+    "a broker goes back to a copy": 6,
+    "partitions added": 6,
+    "the raw topic is made anew": 6,
 }
 LEAST_BY_FAMILY = {"killed at ": 5, "Reddit: ": 10}
 LINKS = ("worker - database", "workers - broker", "poller - Reddit")
@@ -92,6 +101,19 @@ async def test_a_fault_that_must_be_alone_waits_for_others_and_new_ones_wait_for
     release.set()
     await asyncio.gather(first, lonely, second)
     assert order == ["first", "alone", "second"]
+
+
+def test_a_log_that_began_anew_must_be_noticed_before_it_does_so_again() -> None:
+    assert unnoticed([], []) == []
+    assert unnoticed([100.0, 200.0], [102.0, 203.0]) == []
+    assert unnoticed([100.0, 200.0], [204.0]) == [100.0]
+    assert unnoticed([100.0, 200.0], [105.0]) == [200.0]
+
+
+def test_probes_go_through_partitions_that_were_added() -> None:
+    probes, now = Probes(3), datetime.now(UTC)
+    probes.spread(5)
+    assert {partition_for(probe.payload.id.encode(), 5) for probe in probes.take(now)} == set(range(5))
 
 
 @asynccontextmanager

@@ -2,27 +2,32 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from signalflow.errors import SignalflowError
+from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.verify.log import TopicLog
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.chaos import poison
-from tests.chaos.faults.base import Run
+from tests.chaos.faults.base import Run, stored_observations
 from tests.chaos.waiting import happens
 from tests.integration.workers import fetch_all, read_topic
 
 LAG_SECONDS = 240.0
 SETTLE_SECONDS = 120.0
 STILL_SECONDS = 3.0
+# The workers may notice a new topic before the harness does.
+NOTICED_EARLIER_SECONDS = 30.0
 # Topic, partition and offset.
 Place = tuple[str, int, int]
 
@@ -40,11 +45,17 @@ class PoisonVerdict:
 
 @dataclass
 class Verdict:
-    """All findings. `raw_times`, `repeats`: when raw and repeated enriched records were appended, in epoch seconds."""
+    """All findings. `raw_times`, `repeats`: when raw and repeated enriched records were appended, in epoch seconds.
+
+    `disappeared`: rows that were stored before the raw log began anew, and are no longer. `lost_with_a_log`: how many
+    confirmed observations only that log held.
+    """
 
     report: Report
     unsettled: list[str]
     not_in_log: list[str]
+    disappeared: list[str]
+    lost_with_a_log: int
     never_stored: list[str]
     visible: int
     poison: dict[str, PoisonVerdict]
@@ -55,7 +66,8 @@ class Verdict:
     def lost(self) -> int:
         """The number of rows and records that are missing."""
         tables = self.report.tables.values()
-        return sum(table.missing for table in tables) + len(self.not_in_log) + len(self.never_stored)
+        missing = sum(table.missing for table in tables)
+        return missing + len(self.not_in_log) + len(self.never_stored) + len(self.disappeared)
 
     @property
     def duplicated(self) -> int:
@@ -72,6 +84,7 @@ class Verdict:
         """All that is wrong, in words."""
         found = [f"{name}: {text}" for name, table in self.report.tables.items() for text in table.examples]
         found += [f"confirmed, and not in the log: {text}" for text in self.not_in_log[:5]]
+        found += [f"stored before the log began anew, and gone: {text}" for text in self.disappeared[:5]]
         found += [f"visible, and in no table or gap: {text}" for text in self.never_stored[:5]]
         found += [f"poison, {kind}: {text}" for kind, each in self.poison.items() for text in each.examples[:5]]
         return self.unsettled + found
@@ -105,6 +118,8 @@ async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
         f"{post['id']} in {post['subreddit']}"
         for post in state["missing"]
         if not any(post["subreddit"].lower() in names and post["created"] > begin for names, begin in covered)
+        # The poller does not publish again what was confirmed before the raw log began anew.
+        and not any(post["created"] <= at for at in run.lost_with_a_log.at)
     ]
 
 
@@ -153,8 +168,10 @@ async def still(settings: Settings) -> list[str]:
 
 async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list[str]) -> Verdict:
     """Compare everything, after the run has come to rest."""
-    settings, names = run.cluster.settings, TopicNames.of(run.cluster.settings)
+    settings, names = run.settings, TopicNames.of(run.settings)
     report = await verify(settings, TopicNames.of(settings))
+    stored = await stored_observations(settings)
+    ids = await topic_ids(settings, [names.posts_raw, names.posts_enriched, names.posts_dlq])
     raw = await read_topic(settings, names.posts_raw)
     enriched = await read_topic(settings, names.posts_enriched)
     letters = await read_topic(settings, names.posts_dlq)
@@ -163,13 +180,17 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
     unsettled = list(unsettled)
     if report.records_due != report.records:
         unsettled.append(f"of {report.records} records only {report.records_due} are due")
+    unsettled += await _not_reported(run, names.posts_raw)
+    lost = run.lost_with_a_log
     return Verdict(
         report,
         unsettled,
         not_in_log,
+        sorted(f"{post} at {at}" for post, at in lost.stored - stored),
+        len({each for each in lost.sent if each not in stored}),
         never_stored,
         visible,
-        _poison(run, names, raw, enriched, letters, await _letter_rows(settings)),
+        _poison(run, names, ids[names.posts_raw], raw, enriched, letters, await _letter_rows(settings, ids)),
         sorted(record.timestamp / 1000 for record in raw),
         _repeats([record for record in enriched if _mark(record) is None]),
     )
@@ -200,23 +221,67 @@ def _repeats(enriched: list[Any]) -> list[float]:
     return sorted(repeats)
 
 
-async def _letter_rows(settings: Settings) -> Counter[Place]:
+async def _not_reported(run: Run, topic: str) -> list[str]:
+    """What the workers must have recorded about the raw log, and have not."""
     rows = await fetch_all(
-        settings, "SELECT source_topic, source_partition, source_offset FROM dlq_events WHERE attempt = 1"
+        run.settings,
+        "SELECT noticed_at FROM log_breaks WHERE topic = $1 AND reason = 'topic_made_anew' ORDER BY noticed_at",
+        topic,
+    )
+    noticed = [row["noticed_at"].timestamp() for row in rows]
+    return [
+        f"the raw log began anew at {at - run.began:.0f} s, and log_breaks does not say so"
+        for at in unnoticed(run.lost_with_a_log.at, noticed)
+    ]
+
+
+def unnoticed(happened: Sequence[float], noticed: Sequence[float]) -> list[float]:
+    """The times, in order, at which something happened that nobody noticed before it happened again."""
+    return [
+        at
+        for at, following in pairwise([*happened, float("inf")])
+        if not any(at - NOTICED_EARLIER_SECONDS < moment < following for moment in noticed)
+    ]
+
+
+async def _letter_rows(settings: Settings, ids: Mapping[str, UUID]) -> Counter[Place]:
+    rows = await fetch_all(
+        settings,
+        "SELECT source_topic, source_partition, source_offset FROM dlq_events"
+        " WHERE attempt = 1 AND topic_id = ANY ($1::uuid[])",
+        list(ids.values()),
     )
     return Counter((row["source_topic"], row["source_partition"], row["source_offset"]) for row in rows)
 
 
 def _poison(
-    run: Run, names: TopicNames, raw: list[Any], enriched: list[Any], letters: list[Any], rows: Counter[Place]
+    run: Run,
+    names: TopicNames,
+    raw_id: UUID,
+    raw: list[Any],
+    enriched: list[Any],
+    letters: list[Any],
+    rows: Counter[Place],
 ) -> dict[str, PoisonVerdict]:
-    """Whether each poisoned record became a complete dead letter or was stored, as its kind says, and never both."""
+    """Whether each poisoned record became a complete dead letter or was stored, as its kind says, and never both.
+
+    When the raw topic was made anew, records of both have the same places. A letter names its topic by id; otherwise
+    what came of a record is later than the record.
+    """
     expected = {f"{each.kind}:{each.number}": each for each in run.poisons}
     verdicts: dict[str, PoisonVerdict] = {kind: PoisonVerdict() for kind in dict.fromkeys(p.kind for p in run.poisons)}
-    stored = {_source(record) for record in enriched if _mark(record) is None}
+    stored = {_source(record): record.timestamp for record in enriched if _mark(record) is None}
     ours = [letter for letter in letters if _header(letter, "dlq_topic")]
-    dead = {_source_of_letter(letter): letter for letter in ours if _from(letter, names.posts_raw)}
-    refused_late = {_source(letter) for letter in ours if not _from(letter, names.posts_raw) and _mark(letter) is None}
+    dead = {
+        _source_of_letter(letter): letter
+        for letter in ours
+        if _from(letter, names.posts_raw) and _header(letter, "dlq_topic_id") == str(raw_id).encode()
+    }
+    refused_late = {
+        _source(letter): letter.timestamp
+        for letter in ours
+        if not _from(letter, names.posts_raw) and _mark(letter) is None
+    }
     met = _foreign(expected, verdicts, names, enriched, letters, rows)
     for record in raw:
         mark = _mark(record)
@@ -231,12 +296,13 @@ def _poison(
             verdict.examples.append(f"{mark} at {place}: in the log, though its transaction was aborted")
             continue
         letter = dead.get(place)
-        is_dead = letter is not None or place in refused_late
-        if not is_dead and (place not in stored or wanted.expected == "dead"):
-            verdict.lost += place not in stored
-            verdict.wrong += place in stored
-            verdict.examples.append(f"{mark} at {place}: {'stored' if place in stored else 'nowhere'}")
-        elif is_dead and (wanted.expected == "stored" or (letter is not None and place in stored)):
+        is_stored = stored.get(place, 0) >= record.timestamp
+        is_dead = letter is not None or refused_late.get(place, 0) >= record.timestamp
+        if not is_dead and (not is_stored or wanted.expected == "dead"):
+            verdict.lost += not is_stored
+            verdict.wrong += is_stored
+            verdict.examples.append(f"{mark} at {place}: {'stored' if is_stored else 'nowhere'}")
+        elif is_dead and (wanted.expected == "stored" or (letter is not None and is_stored)):
             verdict.wrong += 1
             verdict.examples.append(f"{mark} at {place}: a dead letter, and should be stored")
         elif letter is not None and (letter.key, letter.value, _original(letter)) != (
@@ -249,7 +315,7 @@ def _poison(
         elif letter is not None:
             _judge_rows(verdict, mark, rows[names.posts_raw, *place])
     for mark in expected.keys() - met:
-        if expected[mark].expected != "nowhere":
+        if expected[mark].expected != "nowhere" and expected[mark].number not in run.lost_with_a_log.poisons:
             verdicts[expected[mark].kind].lost += 1
             verdicts[expected[mark].kind].examples.append(f"{mark}: not in the log")
     return verdicts

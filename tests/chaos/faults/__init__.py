@@ -1,6 +1,6 @@
 """All kinds of faults, one module per family."""
 
-from tests.chaos.faults import brokers, copies, database, fail_points, links, reddit, workers
+from tests.chaos.faults import brokers, copies, database, fail_points, links, reddit, topics, workers
 from tests.chaos.faults.base import Fault
 
 ALL: tuple[Fault, ...] = (
@@ -9,6 +9,7 @@ ALL: tuple[Fault, ...] = (
     *brokers.FAULTS,
     *database.FAULTS,
     *copies.FAULTS,
+    *topics.FAULTS,
     *links.FAULTS,
     *reddit.FAULTS,
 )

@@ -9,18 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from signalflow.kafka.producer import Outgoing
+from signalflow.settings import Settings
 from tests.chaos.cluster import Cluster
-from tests.chaos.load import Load
+from tests.chaos.load import Identity, Load
 from tests.chaos.poison import Poison
 from tests.chaos.recovery import Probes, Seen
 from tests.chaos.waiting import happens
+from tests.integration.workers import fetch_all
 
 # The next fault of a lane waits at most so long until records flow again; after a fault that was alone, the second
 # time.
 OVERLAP_SECONDS, PATIENCE_SECONDS = 12.0, 60.0
 # The records that show the recovery from a fault; "none" for a fault that stops no records.
 Flow = Literal["load", "reddit", "none"]
-Lane = Literal["first workers", "second workers", "servers", "reddit"]
+Lane = Literal["first workers", "second workers", "servers", "topics", "reddit"]
 
 
 @dataclass
@@ -33,6 +35,25 @@ class Injection:
     flow: Flow = "load"
     detail: str = ""
     healed: float | None = None
+
+
+@dataclass
+class Lost:
+    """What may be lost because the raw log began anew, at the times `at`.
+
+    `sent`: observations that brokers had confirmed. `poisons`: numbers of poisoned records. `stored`: the observations
+    that were in the tables and must stay.
+    """
+
+    at: list[float] = field(default_factory=list)
+    sent: set[Identity] = field(default_factory=set)
+    stored: set[Identity] = field(default_factory=set)
+    poisons: set[int] = field(default_factory=set)
+
+
+async def stored_observations(settings: Settings) -> set[Identity]:
+    """All observations that the history has."""
+    return {tuple(row) for row in await fetch_all(settings, "SELECT post_id, observed_at FROM post_metrics_history")}
 
 
 class Gate:
@@ -85,6 +106,24 @@ class Run:
     failures: list[str] = field(default_factory=list)
     poisons: list[Poison] = field(default_factory=list)
     began: float = field(default_factory=time.time)
+    lost_with_a_log: Lost = field(default_factory=Lost)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the harness, with the number of partitions that the topics have now."""
+        return self.cluster.settings.model_copy(update={"topic_partitions": self.load.partitions})
+
+    async def remember_what_is_stored(self) -> None:
+        """Every row of the history must stay, whatever happens to the log that it came from."""
+        self.lost_with_a_log.stored |= await stored_observations(self.cluster.settings)
+
+    def raw_log_begins_anew(self) -> None:
+        """No log has the records that were sent until now, except those in the load's queue."""
+        lost, waiting = self.lost_with_a_log, {header for _, each in self.load.extra for _, header in each.headers}
+        lost.sent |= self.load.confirmed
+        self.load.confirmed.clear()
+        lost.poisons |= {p.number for p in self.poisons if p.topic == "posts_raw" and p.headers[0][1] not in waiting}
+        lost.at.append(time.time())
 
     @asynccontextmanager
     async def injecting(

@@ -1,39 +1,91 @@
-"""Servers that go back to an earlier copy of their directory, while everybody else remembers what came after."""
+"""Servers that go back to an earlier state, while everybody else remembers what came after."""
 
 import asyncio
-import shutil
-import subprocess
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from functools import partial
 
+import asyncpg
+
+from signalflow.local.ports import free_ports
 from tests.chaos.faults.base import Fault, Run
+from tests.chaos.proxy import Proxy
+from tests.chaos.servers import copy_directory, put_back
+from tests.chaos.waiting import happens
 
 # Records that flow in between are what the copy lacks.
 BETWEEN_SECONDS = 8.0
+# A standby that is not promoted yet refuses to write; workers meet that for so long.
+READ_ONLY_SECONDS = 1.0
+CATCH_UP_SECONDS = 20.0
+
+_WRITTEN = "SELECT pg_current_wal_lsn() - '0/0'"
+_RECEIVED = "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'"
+_PROMOTE = "SELECT pg_promote(true)"
 
 
-async def _copy(directory: Path, copy: Path) -> None:
-    # PostgreSQL's directory belongs to an account of its own, which shutil would not keep.
-    await asyncio.to_thread(subprocess.run, ["cp", "-a", directory, copy], check=True)
+async def _restored(run: Run) -> None:
+    """The database is restored from a copy that was made while it stood still."""
+    server = run.cluster.database
+    copy = run.cluster.directory / "copy-of-postgres"
+    await server.stop_at_once()
+    await asyncio.to_thread(copy_directory, server.server.cluster, copy)
+    await server.start()
+    await asyncio.sleep(BETWEEN_SECONDS)
+    await server.stop_at_once()
+    await server.put_back(copy)
+    await server.start()
 
 
-async def _put_back(directory: Path, copy: Path) -> None:
-    await asyncio.to_thread(shutil.rmtree, directory)
-    copy.rename(directory)
+async def _without_power(run: Run) -> None:
+    """Power fails: all processes end at once, and the disk has what was on it some seconds ago."""
+    server = run.cluster.database
+    copy = run.cluster.directory / "disk-of-postgres"
+    await server.copy(copy)
+    await asyncio.sleep(BETWEEN_SECONDS)
+    await server.kill()
+    await server.put_back(copy)
+    await server.start()
 
 
-async def database(run: Run) -> None:
-    """The database is restored from a copy, as when a standby takes over that lacked the last seconds."""
-    async with run.gate.together():
-        server = run.cluster.database
-        copy = run.cluster.directory / "copy-of-postgres"
-        async with run.injecting("the database goes back to a copy") as injection:
-            await server.stop_at_once()
-            await _copy(server.server.cluster, copy)
-            await server.start()
-            await asyncio.sleep(BETWEEN_SECONDS)
-            await server.stop_at_once()
-            await _put_back(server.server.cluster, copy)
-            await server.start()
+async def _replaced(run: Run) -> None:
+    """The server dies, and a streaming standby that lacks the last seconds takes its address and is promoted."""
+    server = run.cluster.database
+    link_port, own_port = free_ports(2)
+    link = Proxy(link_port, server.server.port)
+    await link.start()
+    try:
+        standby = await server.follower(run.cluster.directory / f"standby-{own_port}", own_port, link_port)
+        written = await _number(server.server.url(), _WRITTEN)
+
+        async def caught_up() -> bool:
+            return await _number(standby.url(), _RECEIVED) >= written
+
+        assert await happens(caught_up, CATCH_UP_SECONDS), "the standby received nothing"
+        link.cut()
+        await asyncio.sleep(BETWEEN_SECONDS / 2)
+        missing = await _number(server.server.url(), _WRITTEN) - await _number(standby.url(), _RECEIVED)
+        assert missing > 0, "the standby lacked nothing"
+        await server.stop_at_once()
+        await server.replace_by(standby)
+        await asyncio.sleep(READ_ONLY_SECONDS)
+        await _number(server.server.url(), _PROMOTE)
+    finally:
+        await server.end_follower()
+        await link.close()
+
+
+async def _number(url: str, statement: str) -> int:
+    connection = await asyncpg.connect(url, timeout=30)
+    try:
+        return int(await connection.fetchval(statement))
+    finally:
+        await connection.close()
+
+
+async def _goes_back(kind: str, happening: Callable[[Run], Awaitable[None]], run: Run) -> None:
+    async with run.gate.together(), run.cluster.going_back:
+        async with run.injecting(kind) as injection:
+            await happening(run)
         await run.recovered(injection)
 
 
@@ -45,16 +97,22 @@ async def broker(run: Run) -> None:
         directory, copy = kafka.storage(node), run.cluster.directory / "copy-of-a-broker"
         async with run.injecting("a broker goes back to a copy", detail=str(node)) as injection:
             await run.cluster.kill_broker(node)
-            await _copy(directory, copy)
+            await asyncio.to_thread(copy_directory, directory, copy)
             await run.cluster.restart_brokers(node)
             await asyncio.sleep(BETWEEN_SECONDS)
             await run.cluster.kill_broker(node)
-            await _put_back(directory, copy)
+            await asyncio.to_thread(put_back, directory, copy)
             await run.cluster.restart_brokers(node)
         await run.recovered(injection)
 
 
+def _of_database(kind: str, happening: Callable[[Run], Awaitable[None]], *, in_short_form: bool = True) -> Fault:
+    return Fault(kind, "servers", 2, partial(_goes_back, kind, happening), in_short_form)
+
+
 FAULTS = (
-    Fault("the database goes back to a copy", "servers", 2, database),
+    _of_database("the database goes back to a copy", _restored, in_short_form=False),
+    _of_database("a standby is promoted", _replaced),
+    _of_database("a power cut of the database", _without_power, in_short_form=False),
     Fault("a broker goes back to a copy", "servers", 2, broker, in_short_form=False),
 )
