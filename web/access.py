@@ -123,6 +123,13 @@ def is_same_origin(connection: HTTPConnection) -> bool:
     return origin == connection.headers.get("host")
 
 
+def is_opened_by_browser(connection: HTTPConnection) -> bool:
+    """Whether a person opens a page; scripts of pages ask for other types."""
+    headers = connection.headers
+    wants_page = "text/html" in headers.get("accept", "") and "authorization" not in headers
+    return _method(connection) == "GET" and wants_page
+
+
 def is_within(principal: Principal, scope: KeyScope) -> bool:
     """Whether a key was made for this. Scopes limit keys only, not users who sign in."""
     return principal.scopes is None or scope in principal.scopes
@@ -165,7 +172,7 @@ async def _signed_in(connection: HTTPConnection, _: _InDocument) -> Principal:
     is_socket = connection.scope["type"] == "websocket"
     principal = await (principal_of_socket if is_socket else principal_of)(connection)
     if principal is None:
-        if _is_opened_by_browser(connection):
+        if is_opened_by_browser(connection):
             raise SignInNeeded
         raise HTTPException(
             401,
@@ -183,13 +190,6 @@ async def _signed_in(connection: HTTPConnection, _: _InDocument) -> Principal:
                 403, f"A write with a cookie needs the header {CSRF_HEADER}: GET /api/session/ gives it."
             )
     return principal
-
-
-def _is_opened_by_browser(connection: HTTPConnection) -> bool:
-    """Whether a person opens a page; scripts of pages ask for other types."""
-    headers = connection.headers
-    wants_page = "text/html" in headers.get("accept", "") and "authorization" not in headers
-    return _method(connection) == "GET" and wants_page
 
 
 def _method(connection: HTTPConnection) -> str:

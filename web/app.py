@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
+from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from pwdlib import PasswordHash
 from starlette.routing import Route, WebSocketRoute
@@ -14,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from signalflow.domain.words import KeyScope
 from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.settings import Settings
-from web.access import SignInNeeded, redirect_to_sign_in, within
+from web.access import SignInNeeded, is_opened_by_browser, redirect_to_sign_in, within
 from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
 from web.api.dlq.endpoints import router as dlq
@@ -33,14 +34,15 @@ from web.api.subreddits.endpoints import router as subreddits
 from web.api.tables.endpoints import router as tables
 from web.auth.paths import SIGN_IN_LINK
 from web.auth.tokens import Signer
-from web.dashboard.endpoints import mount_static
+from web.dashboard.endpoints import mount_static, not_found
 from web.dashboard.endpoints import router as dashboard
 from web.limiter import Limiter
 from web.middleware.conditional import ConditionalReads, HeadAsGet
 from web.middleware.headers import KnownHosts, SecurityHeaders, allowed_hosts
 from web.middleware.limits import BodyLimit, RateLimits
 from web.middleware.slashes import TrailingSlashes
-from web.problems import documented, handle_problems
+from web.problems import describe_problems, documented, handle_problems, on_http_exception
+from web.request_ids import RequestIds
 from web.services import open_services, set_services
 
 # An answer that fits a packet is not sent faster for being compressed.
@@ -68,6 +70,14 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
 )
 
 
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if self.openapi_schema is None:
+            describe_problems(super().openapi())
+        return super().openapi()
+
+
 def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAPI:
     """The application under these settings. It starts, and answers /health, while the database is away.
 
@@ -83,7 +93,7 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
             set_services(app, services)
             yield
 
-    app = FastAPI(
+    app = _Api(
         title="signalflow",
         version=version("signalflow"),
         description="Posts of Reddit within seconds of their creation, and what is taking off.",
@@ -97,6 +107,7 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
     )
     handle_problems(app)
     app.add_exception_handler(SignInNeeded, redirect_to_sign_in)
+    app.add_exception_handler(HTTPStatus.NOT_FOUND, _nothing_there)
     paths = _include_all(app)
     mount_static(app)
     # The last one added comes first.
@@ -108,7 +119,14 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
     app.add_middleware(TrailingSlashes, registered=paths)
     app.add_middleware(KnownHosts, allowed=allowed_hosts(settings.api_allowed_hosts))
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestIds)
     return app
+
+
+async def _nothing_there(request: Request, error: Exception) -> Response:
+    """A page for a person who follows a link, a problem for a program."""
+    is_page = is_opened_by_browser(request) and not request.url.path.startswith("/api/")
+    return not_found() if is_page else await on_http_exception(request, error)
 
 
 def _include_all(app: FastAPI) -> list[re.Pattern[str]]:

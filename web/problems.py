@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 
 from signalflow.errors import Fatal, Invalid, Retryable
 from signalflow.storage.pool import TookTooLong
+from web import request_ids
+from web.faults import in_words
 
 MEDIA_TYPE = "application/problem+json"
 # The header of every 503 whose cause ends by itself.
@@ -25,7 +27,7 @@ class Fault(BaseModel):
     """One thing that is wrong with a request."""
 
     parameter: str = Field(description="The parameter at fault.", examples=["page_size"])
-    message: str = Field(description="What is wrong with it.", examples=["Input should be less than or equal to 200"])
+    message: str = Field(description="What is wrong with it.", examples=["must be at most 200, not 500"])
 
 
 class Problem(BaseModel):
@@ -35,6 +37,7 @@ class Problem(BaseModel):
     title: str = Field(description="The kind of problem in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What happened this time, and what to do.")
+    request_id: str = Field(description="The id of the request, as in X-Request-Id and in the log of the API.")
     errors: list[Fault] = Field(default=[], description="The parameters at fault, if any.")
 
 
@@ -46,12 +49,30 @@ class InvalidParameter(Exception):
         self.fault = Fault(parameter=parameter, message=message)
 
 
+_REFERENCE = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+
+
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an endpoint that can answer with these problems."""
     return {
-        int(status): {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": status.phrase}
+        int(status): {"content": {MEDIA_TYPE: {"schema": _REFERENCE}}, "description": status.phrase}
         for status in statuses
     }
+
+
+def describe_problems(document: dict[str, Any]) -> None:
+    """Let every error of an OpenAPI document be a problem, also those that FastAPI describes in its own way."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    own = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(own.pop("$defs"))
+    schemas[Problem.__name__] = own
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation.get("responses", {}).items():
+                if int(status) >= HTTPStatus.BAD_REQUEST:
+                    response["content"] = {MEDIA_TYPE: {"schema": _REFERENCE}}
 
 
 # The problems of every read of the database.
@@ -68,7 +89,7 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(Invalid, _on_invalid)
     app.add_exception_handler(Retryable, _on_retryable)
     app.add_exception_handler(Fatal, _on_fatal)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(Exception, _on_fault_of_ours)
 
 
@@ -80,11 +101,19 @@ def _answer(
     faults: Sequence[Fault] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    problem = Problem(type=f"urn:signalflow:{kind}", title=title, status=status, detail=detail, errors=list(faults))
-    content = problem.model_dump(exclude=None if faults else {"errors"})
-    return JSONResponse(
-        content, status, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", **(headers or {})}
+    request_id = request_ids.current()
+    problem = Problem(
+        type=f"urn:signalflow:{kind}",
+        title=title,
+        status=status,
+        detail=detail,
+        request_id=request_id,
+        errors=list(faults),
     )
+    content = problem.model_dump(exclude=None if faults else {"errors"})
+    # The middleware sets the id too, but Starlette sends the answer to an unexpected error past all middleware.
+    fixed = {"Cache-Control": "no-store", request_ids.HEADER: request_id}
+    return JSONResponse(content, status, media_type=MEDIA_TYPE, headers=fixed | dict(headers or {}))
 
 
 def refusal(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -98,11 +127,15 @@ def _invalid_parameters(faults: Sequence[Fault]) -> JSONResponse:
     return _answer(422, "invalid-parameter", "A parameter is invalid", detail, faults)
 
 
+def _named(location: Sequence[str | int]) -> str:
+    """The name of a parameter. The first part of its location says where it stood (query, path, body)."""
+    return ".".join(map(str, location[1:] or location))
+
+
 async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    # The first part of a location says where the parameter stood (query, path); the rest is its name.
     return _invalid_parameters(
-        [Fault(parameter=".".join(map(str, fault["loc"][1:])), message=fault["msg"]) for fault in error.errors()]
+        [Fault(parameter=_named(fault["loc"]), message=in_words(fault)) for fault in error.errors()]
     )
 
 
@@ -143,7 +176,8 @@ async def _on_fatal(request: Request, error: Exception) -> JSONResponse:
     return _answer(500, "database-refused", "The database refused", detail)
 
 
-async def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
+async def on_http_exception(_: Request, error: Exception) -> JSONResponse:
+    """The problem for an HTTPException."""
     assert isinstance(error, HTTPException)
     return refusal(error.status_code, str(error.detail), error.headers)
 

@@ -17,7 +17,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PAGES = ("/?subreddit=science", "/posts/rocket", "/analytics", "/subreddits", "/operations")
+PAGES = ("/?subreddit=science", "/posts/rocket", "/analytics", "/subreddits", "/operations", "/docs")
 # What a page shows once it has its data.
 FILLED = {
     "/?subreddit=science": ".post-row",
@@ -25,6 +25,7 @@ FILLED = {
     "/analytics": ".uplot",
     "/subreddits": "tr[data-name]",
     "/operations": "[data-letter]",
+    "/docs": ".operation",
 }
 
 
@@ -378,3 +379,43 @@ async def test_pages_are_accessible_in_both_themes_and_fit_a_phone_and_a_large_s
             (rule["id"], node["html"], node["failureSummary"]) for rule in found["violations"] for node in rule["nodes"]
         ]
         assert broken == [], f"{path} at {width} in {scheme}"
+
+
+@pytest.mark.parametrize("page_of", ["/", "/analytics", "/subreddits", "/operations"])
+async def test_a_filter_that_a_page_does_not_know_is_named(visit: Visit, page_of: str) -> None:
+    page = await visit(f"{page_of}?autor=somebody")
+    await expect(page.get_by_role("alert")).to_contain_text("Left out: autor")
+    page = await visit(page_of)
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_the_address_filters_by_author_and_days(visit: Visit, installation: Installation) -> None:
+    page = await visit("/?author=NOBODY_AT_ALL")
+    await expect(page.get_by_text("No post matches")).to_be_visible()
+    await expect(page.get_by_label("Author")).to_have_value("NOBODY_AT_ALL")
+    page = await visit("/?created_from=2001-01-01T00:00:00Z&created_to=2001-01-02T00:00:00Z")
+    await expect(page.get_by_text("No post matches")).to_be_visible()
+    page = await visit("/?created_from=2001-01-01T00:00:00Z")
+    await expect(page.locator(".post-row").first).to_be_visible()
+    page = await visit("/?created_from=yesterday")
+    await expect(page.get_by_role("alert")).to_contain_text("created_from: must be a time with a time zone")
+
+
+async def test_the_api_is_described_on_a_page_of_our_own(visit: Visit) -> None:
+    page = await visit("/docs")
+    await expect(page.locator("summary", has_text="GET /api/posts/").first).to_be_visible()
+    await page.get_by_label("Search the API").fill("api keywords")
+    await expect(page.locator(".operation:visible summary", has_text="/api/posts/")).to_have_count(0)
+    entry = page.locator("summary", has_text="GET /api/keywords/")
+    await entry.click()
+    await expect(page.get_by_role("region", name="Parameters of /api/keywords/")).to_contain_text("window")
+
+
+async def test_an_address_that_leads_nowhere_has_a_page(new_context: NewContext) -> None:
+    page = await (await new_context()).new_page()
+    answer = await page.goto("/no-such-page")
+    assert answer is not None
+    assert answer.status == 404
+    await page.get_by_role("link", name="Go to what happens now").click()
+    await expect(page.locator(".post-row").first).to_be_visible()

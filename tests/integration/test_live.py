@@ -32,7 +32,7 @@ from web.live.fanout import Fanout
 from web.live.token import encode_token
 from web.services import services_of
 
-NO_POST = "?ids=zzzzzz"
+NO_POST = "?id=zzzzzz"
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_an_observation_reaches_socket_and_event_stream_under_the_names_of
 
 
 async def test_filters_hold_at_connect_and_when_changed_on_the_socket(api: Api) -> None:
-    async with api.socket("?subreddits=rust") as socket:
+    async with api.socket("?subreddit=rust") as socket:
         await frame(socket, "heartbeat")
         await publish(api.settings, [enriched("p1", subreddit="python"), enriched("r1", subreddit="Rust")])
         posts, _ = await posts_until(socket, "r1")
@@ -153,7 +153,7 @@ async def test_a_client_that_resumes_gets_what_it_missed(api: Api, monkeypatch: 
                 if len(again) >= 40:
                     break
         # Live goes on behind it, in the same connection.
-        async with other.socket(f"?since={token}&ids=b0,c") as socket:
+        async with other.socket(f"?since={token}&id=b0,c") as socket:
             await frame(socket, "posts")
             await publish(other.settings, [enriched("c", 1)])
             await posts_until(socket, "c")

@@ -6,6 +6,9 @@ from typing import Annotated
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from web.faults import MOST_SHOWN
 
 LONGEST_WINDOW = timedelta(days=7)
 _WINDOW = re.compile(r"([1-9][0-9]{0,2})([hd])", re.ASCII)
@@ -47,15 +50,28 @@ def _checked_window(text: str) -> str:
     return text
 
 
+def _shaped(pattern: str, message: str) -> tuple[AfterValidator, FieldInfo]:
+    """What makes a text match a pattern. The document has the pattern, an error has the message."""
+    matches = re.compile(pattern, re.ASCII).fullmatch
+
+    def check(text: str) -> str:
+        if not matches(text):
+            raise ValueError(f"{message}, not {text[:MOST_SHOWN]!r}")
+        return text
+
+    return AfterValidator(check), Field(json_schema_extra={"pattern": pattern})
+
+
 async def nothing_else(parameters: Annotated[Parameters, Query()]) -> None:
     """For endpoints without query parameters: any is refused."""
 
 
 Text = Annotated[str, AfterValidator(_storable)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-SubredditName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_:.-]{1,32}$")]
-Window = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}[hd]$"), AfterValidator(_checked_window)]
+SubredditName = Annotated[str, *_shaped(r"^[A-Za-z0-9_:.-]{1,32}$", "must be a subreddit's name without r/")]
+Window = Annotated[str, AfterValidator(_checked_window), Field(json_schema_extra={"pattern": r"^[1-9][0-9]{0,2}[hd]$"})]
 PostId = Annotated[
     str,
-    Path(pattern=r"^[0-9a-z]{1,13}$", description="Reddit's id of the post, without `t3_`.", examples=["1abc2d"]),
+    *_shaped(r"^[0-9a-z]{1,13}$", "must be Reddit's id of a post without t3_: small letters and digits"),
+    Path(description="Reddit's id of the post, without `t3_`.", examples=["1abc2d"]),
 ]

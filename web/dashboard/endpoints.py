@@ -1,5 +1,6 @@
 """The dashboard's pages: one shell for all of them; its modules fill it from the API. Nothing in it is secret."""
 
+from http import HTTPStatus
 from os import PathLike, stat_result
 from pathlib import Path
 
@@ -29,11 +30,17 @@ def mount_static(app: FastAPI) -> None:
     app.mount("/static", _Static(directory=HERE / "static"), name="static")
 
 
+def not_found() -> FileResponse:
+    """The page for an address that leads nowhere."""
+    return FileResponse(HERE / "not_found.html", HTTPStatus.NOT_FOUND, media_type="text/html", headers=NO_CACHE)
+
+
 @router.get("/")
 @router.get("/posts/{post_id}")
 @router.get("/analytics")
 @router.get("/subreddits")
 @router.get("/operations")
+@router.get("/docs")
 async def page() -> FileResponse:
     """The shell. The browser decides by the address which page it shows."""
     return FileResponse(HERE / "index.html", media_type="text/html", headers=NO_CACHE)

@@ -13,22 +13,32 @@ class Matcher:
     """
 
     def __init__(self, wanted: Filter) -> None:
-        self._subreddits = frozenset(name.lower() for name in wanted.subreddits)
-        self._trending = wanted.trending
-        self._min_score = wanted.min_score
-        self._ids = frozenset(wanted.ids)
-        keywords = frozenset(" ".join(keyword.casefold().split()) for keyword in wanted.keywords)
-        self.key = (self._subreddits, self._trending, self._min_score, keywords, self._ids)
+        keywords = frozenset(" ".join(keyword.casefold().split()) for keyword in wanted.keyword)
+        self._wanted = wanted
+        self._subreddits = frozenset(name.lower() for name in wanted.subreddit)
+        self._author = wanted.author and wanted.author.lower()
+        self._ids = frozenset(wanted.id)
+        self.key = (
+            *(self._subreddits, self._author, keywords, self._ids),
+            *(wanted.min_score, wanted.trending, wanted.over_18, wanted.min_sentiment, wanted.max_sentiment),
+            *(wanted.created_from, wanted.created_to),
+        )
         # Whole words and phrases: "ai" is not in "said".
         alternatives = "|".join(sorted(map(re.escape, keywords), key=len, reverse=True))
         self._keywords = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)") if keywords else None
 
     def __call__(self, record: LiveRecord) -> bool:
-        post = record.post
+        post, wanted = record.post, self._wanted
         return (
             (not self._ids or post.id in self._ids)
-            and (not self._trending or post.is_trending)
-            and (self._min_score is None or post.current_score >= self._min_score)
+            and (wanted.trending is None or post.is_trending == wanted.trending)
+            and (wanted.over_18 is None or post.over_18 == wanted.over_18)
+            and (wanted.min_score is None or post.current_score >= wanted.min_score)
             and (not self._subreddits or record.subreddit in self._subreddits)
+            and (self._author is None or (post.author or "").lower() == self._author)
+            and (wanted.min_sentiment is None or post.nlp.sentiment_score >= wanted.min_sentiment)
+            and (wanted.max_sentiment is None or post.nlp.sentiment_score <= wanted.max_sentiment)
+            and (wanted.created_from is None or post.created_utc >= wanted.created_from)
+            and (wanted.created_to is None or post.created_utc < wanted.created_to)
             and (self._keywords is None or self._keywords.search(record.words) is not None)
         )

@@ -5,14 +5,16 @@ are ISO 8601 in UTC. Velocities are per second, and null when unknown. The `id` 
 back as `?since=` or Last-Event-ID, it brings what came after that frame.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, Int32, PostId, TextFeatures, Time
+from web.faults import MOST_SHOWN
 
 Token = Annotated[str, Meta(description="Resume token: give it back as `since` or Last-Event-ID.", max_length=8192)]
 # Why a client must reload what it shows: records that it missed are gone, or its token belongs to another topic.
@@ -87,32 +89,82 @@ class Error(Struct, kw_only=True, frozen=True, tag_field="type", tag="error"):
 
 
 Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_:.-]{1,32}\Z")]
+Author = Annotated[str, Meta(min_length=1, max_length=64)]
 Keyword = Annotated[str, Meta(min_length=1, max_length=100)]
+Sentiment = Annotated[float, Meta(ge=-1, le=1)]
 
 
 class Filter(Struct, kw_only=True, frozen=True, tag_field="type", tag="filter", forbid_unknown_fields=True):
-    """What a client wants: all conditions must hold; an empty list is no condition.
+    """What a client wants: all conditions must hold; an empty list and null are no condition.
 
-    It replaces the whole earlier filter.
+    The names are those of the REST API. The filter replaces the whole earlier one.
     """
 
-    subreddits: Annotated[list[Name], Meta(max_length=500, description="Any of these, without `r/`, in any case.")] = []
-    trending: Annotated[bool, Meta(description="Only what is trending.")] = False
-    min_score: Annotated[Int32 | None, Meta(description="Lowest score.")] = None
-    keywords: Annotated[
+    subreddit: Annotated[list[Name], Meta(max_length=500, description="Any of these, without `r/`, in any case.")] = []
+    author: Annotated[Author | None, Meta(description="By this author, in any case.")] = None
+    keyword: Annotated[
         list[Keyword],
         Meta(max_length=50, description="Any of these words or phrases, in the title or in the keywords, in any case."),
     ] = []
-    ids: Annotated[list[PostId], Meta(max_length=500, description="Any of these posts.")] = []
+    min_score: Annotated[Int32 | None, Meta(description="With at least this score.")] = None
+    trending: Annotated[bool | None, Meta(description="Only trending posts, or only others.")] = None
+    over_18: Annotated[bool | None, Meta(description="Only posts for adults, or only others.")] = None
+    min_sentiment: Annotated[Sentiment | None, Meta(description="With at least this sentiment score.")] = None
+    max_sentiment: Annotated[Sentiment | None, Meta(description="With at most this sentiment score.")] = None
+    created_from: Annotated[Time | None, Meta(description="Created then or later.")] = None
+    created_to: Annotated[Time | None, Meta(description="Created before.")] = None
+    id: Annotated[list[PostId], Meta(max_length=500, description="Any of these posts.")] = []
 
 
-_filter_decoder = msgspec.json.Decoder(Filter)
+# Clients of earlier versions send the names on the left. These three are lists.
+_FORMER_NAMES = {"subreddits": "subreddit", "keywords": "keyword", "ids": "id"}
+_TIME = "must be a time with a time zone, such as 2026-01-31T12:00:00Z"
+_SWITCH = "must be true or false"
+_SENTIMENT = "must be a number from -1 to 1"
+_DEMANDS = {
+    "subreddit": "must be at most 500 names of subreddits, without r/",
+    "author": "must be a name of 1 to 64 characters",
+    "keyword": "must be at most 50 words or phrases of 1 to 100 characters",
+    "min_score": "must be a whole number of at most 31 bits",
+    "trending": _SWITCH,
+    "over_18": _SWITCH,
+    "min_sentiment": _SENTIMENT,
+    "max_sentiment": _SENTIMENT,
+    "created_from": _TIME,
+    "created_to": _TIME,
+    "id": "must be at most 500 ids of posts, without t3_: small letters and digits",
+}
 encode_frame = msgspec.json.Encoder().encode
 
 
+def is_list(name: str) -> bool:
+    """Whether a condition has several values."""
+    return name in _FORMER_NAMES or name in _FORMER_NAMES.values()
+
+
+def filter_of(fields: Mapping[str, Any], *, are_texts: bool) -> Filter:
+    """The filter with these fields; `are_texts`: as they stand in an address. Raises Invalid, which names the field."""
+    named = {_FORMER_NAMES.get(name, name): value for name, value in fields.items()}
+    unknown = sorted(named.keys() - _DEMANDS.keys())
+    if unknown:
+        raise Invalid(f"is unknown here; a filter has {', '.join(_DEMANDS)}", unknown[0][:MOST_SHOWN])
+    for name, value in named.items():
+        try:
+            msgspec.convert({name: value}, Filter, strict=not are_texts)
+        except msgspec.ValidationError as error:
+            raise Invalid(_DEMANDS[name], name) from error
+    wanted = msgspec.convert(named, Filter, strict=not are_texts)
+    if wanted.created_from and wanted.created_to and wanted.created_to < wanted.created_from:
+        raise Invalid("must not be before created_from", "created_to")
+    return wanted
+
+
 def decode_filter(message: str | bytes) -> Filter:
-    """The filter that a client sent. Raises Invalid with the path of the field at fault."""
+    """The filter that a client sent. Raises Invalid, which names the field at fault."""
     try:
-        return _filter_decoder.decode(message)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        fields = msgspec.json.decode(message)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Invalid(str(error), "filter") from error
+    if not isinstance(fields, dict) or fields.pop("type", None) != "filter":
+        raise Invalid('a message must be an object with the type "filter"', "filter")
+    return filter_of(fields, are_texts=False)

@@ -1,7 +1,6 @@
 """The API without a database: its answers while PostgreSQL is away, and its problems for wrong requests."""
 
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio.to_thread
@@ -14,29 +13,11 @@ from typer.testing import CliRunner
 
 from signalflow.cli.api import register
 from signalflow.errors import SignalflowError
-from signalflow.local.ports import free_ports
 from signalflow.settings import Settings, get_settings
-from tests.api_clients import bearer, test_secret
+from tests.api_clients import test_secret
 from web.app import create_api
 
 PROBLEM = "application/problem+json"
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """A reader's client of an API whose database port is closed."""
-    url = SecretStr(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none")
-    settings = Settings(database_url=url, database_timeout=2, api_secret=SecretStr(test_secret))
-    app = create_api(settings)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
-            base_url="http://api",
-            headers=bearer(settings),
-        ) as client,
-    ):
-        yield client
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/"])
@@ -90,6 +71,32 @@ async def test_other_errors_are_problems_too(client: httpx.AsyncClient, method: 
     assert answer.status_code == status
     assert answer.headers["content-type"] == PROBLEM
     assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "found"),
+    [
+        ("/nothing", "text/html", "There is no such page"),
+        ("/posts/t3_abc/more", "text/html,*/*", "There is no such page"),
+        ("/nothing", "application/json", "urn:signalflow:not-found"),
+        ("/api/nothing/", "text/html", "urn:signalflow:not-found"),
+    ],
+)
+async def test_a_person_gets_a_page_for_an_address_that_leads_nowhere(
+    client: httpx.AsyncClient, path: str, accept: str, found: str
+) -> None:
+    del client.headers["authorization"]
+    answer = await client.get(path, headers={"accept": accept})
+    assert answer.status_code == 404
+    assert found in answer.text
+
+
+async def test_every_answer_and_problem_has_an_id_of_its_own(client: httpx.AsyncClient) -> None:
+    answers = [await client.get(path, headers={"X-Request-Id": "mine"}) for path in ("/health", "/nothing", "/nothing")]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert len(set(ids)) == len(ids)
+    assert "mine" not in ids
+    assert [answer.json()["request_id"] for answer in answers[1:]] == ids[1:]
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/api/posts/", "/static/app.js", "/nothing"])
@@ -185,3 +192,18 @@ def cli() -> typer.Typer:
     app = typer.Typer()
     register(app)
     return app
+
+
+def test_the_document_describes_every_error_as_a_problem(settings: Settings) -> None:
+    document = create_api(settings).openapi()
+    errors = [
+        (path, status, response["content"])
+        for path, item in document["paths"].items()
+        for operation in item.values()
+        for status, response in operation["responses"].items()
+        if int(status) >= 400
+    ]
+    assert len(errors) > 100
+    problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert not [error for error in errors if error[2] != problem]
+    assert not {"HTTPValidationError", "ValidationError"} & document["components"]["schemas"].keys()

@@ -26,7 +26,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.mark.parametrize("path", ["/", "/posts/1abc2d", "/analytics", "/subreddits", "/operations"])
+@pytest.mark.parametrize("path", ["/", "/posts/1abc2d", "/analytics", "/subreddits", "/operations", "/docs"])
 async def test_every_page_has_an_address_that_can_be_opened_directly(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert answer.status_code == 200
@@ -71,7 +71,7 @@ def test_no_module_parses_a_string_as_html_or_code(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_a_module_imports_only_files_of_the_dashboard(path: Path) -> None:
-    for imported in re.findall(r"""(?:from|import\()\s*["']([^"']+)["']""", path.read_text(encoding="utf-8")):
+    for imported in re.findall(r"""(?:\bfrom|\bimport\()\s*["']([^"']+)["']""", path.read_text(encoding="utf-8")):
         assert imported.startswith("."), imported
         assert (path.parent / imported).resolve().is_file(), imported
 

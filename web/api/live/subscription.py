@@ -6,28 +6,25 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 
-from signalflow.errors import Invalid
 from signalflow.settings import Settings
 from web.access import is_same_origin
 from web.api.live.schemas import ecma
-from web.live.protocol import Filter
+from web.live.protocol import Filter, filter_of, is_list
 from web.live.token import MOST_CHARACTERS, ResumeToken, decode_token
 
-LISTS = ("subreddits", "keywords", "ids")
-SINGLE = ("trending", "min_score")
 LAST_EVENT_ID = "Last-Event-ID"
+SINCE = "since"
 
 
 def filter_in(query: QueryParams) -> Filter:
-    """The filter in the query; a list is repeated or has commas (`subreddits=python,rust`). Raises Invalid."""
-    fields: dict[str, Any] = {name: query[name] for name in SINGLE if name in query}
-    for name in LISTS:
-        fields[name] = [part.strip() for given in query.getlist(name) for part in given.split(",") if part.strip()]
-    try:
-        return msgspec.convert(fields, Filter, strict=False)
-    except msgspec.ValidationError as error:
-        named = next((name for name in (*LISTS, *SINGLE) if f"$.{name}" in str(error)), "filter")
-        raise Invalid(str(error), named) from error
+    """The filter in the query; a list is repeated or has commas (`subreddit=python,rust`). Raises Invalid."""
+    lists: dict[str, Any] = {}
+    for name, given in query.multi_items():
+        if is_list(name):
+            lists.setdefault(name, []).extend(part.strip() for part in given.split(",") if part.strip())
+    fields = {**query, **lists}
+    fields.pop(SINCE, None)
+    return filter_of(fields, are_texts=True)
 
 
 def resume_token(connection: HTTPConnection) -> ResumeToken | None:
@@ -35,7 +32,7 @@ def resume_token(connection: HTTPConnection) -> ResumeToken | None:
 
     The header, which a reconnecting browser sends, is newer than the query. Raises Invalid.
     """
-    text = connection.headers.get(LAST_EVENT_ID) or connection.query_params.get("since")
+    text = connection.headers.get(LAST_EVENT_ID) or connection.query_params.get(SINCE)
     return decode_token(text) if text else None
 
 
@@ -65,7 +62,7 @@ def parameters() -> list[dict[str, Any]]:
     return [
         *described,
         {
-            "name": "since",
+            "name": SINCE,
             "in": "query",
             "required": False,
             "description": "Resume token: the id of the last event that was received.",

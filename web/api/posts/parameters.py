@@ -1,6 +1,6 @@
 """The query parameters of posts and of their history."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -62,6 +62,14 @@ class PostListParameters(Parameters):
         order: OrderName | None = info.data.get("order")
         if value is not None and order is not None and not ORDERS[order].is_windowed:
             raise ValueError("only the orders momentum and engagement have a window; use created_from")
+        return value
+
+    @field_validator("created_to")
+    @classmethod
+    def _after_its_begin(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        begin: datetime | None = info.data.get("created_from")
+        if value is not None and begin is not None and value < begin:
+            raise ValueError("must not be before created_from")
         return value
 
     @property

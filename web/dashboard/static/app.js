@@ -4,16 +4,18 @@ import { announce, h, icon, setText, toast } from "./dom.js";
 import { clockTime } from "./format.js";
 import { Live } from "./live.js";
 import { button } from "./parts/form.js";
-import { emptyState, errorNotice } from "./parts/states.js";
+import { emptyState, errorNotice, unknownNotice } from "./parts/states.js";
 import { themeSwitch } from "./parts/theme.js";
 
-// The pages. Each is a module of its name, which exports `mount`; those with a `tab` stand in the bar.
+// The pages. Each is a module of its name, which exports `mount` and, if its address has filters, their `DEFAULTS`.
+// Those with a `tab` stand in the bar.
 const ROUTES = [
   { name: "now", title: "Now", path: /^\/$/, tab: "/" },
   { name: "post", title: "Post", path: /^\/posts\/([0-9a-z]{1,13})\/?$/ },
   { name: "analytics", title: "Analytics", path: /^\/analytics\/?$/, tab: "/analytics" },
   { name: "subreddits", title: "Subreddits", path: /^\/subreddits\/?$/, tab: "/subreddits" },
   { name: "operations", title: "Operations", path: /^\/operations\/?$/, tab: "/operations" },
+  { name: "docs", title: "API", path: /^\/docs\/?$/, tab: "/docs" },
 ];
 
 const live = new Live();
@@ -50,7 +52,7 @@ async function show(moved = false) {
   try {
     const page = await import(`./pages/${route.name}.js`).catch(() => Promise.reject(api.unreachable()));
     if (signal.aborted) return;
-    main.replaceChildren(root);
+    main.replaceChildren(...[unknownNotice(page.DEFAULTS ?? {}), root].filter(Boolean));
     if (moved) {
       scrollTo(0, 0);
       main.focus({ preventScroll: true });

@@ -75,6 +75,7 @@ const PATHS = {
   analytics: "M2.5 2.5v11h11M5.5 11V8M8.5 11V5M11.5 11V6.5",
   subreddits: "M3 4h10M3 8h10M3 12h6",
   operations: "M1.5 8h3l2-5 3 10 2-5h3",
+  docs: "M4 2h6l3 3v9H4ZM6.500 7.500h4M6.500 10.500h4",
   sun: "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6ZM8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1",
   moon: "M13.5 9.5A6 6 0 0 1 6.5 2.500 6 6 0 1 0 13.500 9.500Z",
   system: "M2 3h12v8H2ZM6 14h4M8 11v3",

@@ -10,7 +10,7 @@ const REFUSED_AFTER_TRIES = 2;
 const STORED_AFTER_MS = 10_000;
 const MOST_RECENT = 500;
 // The protocol has no message that stops the posts. No post of Reddit has the id 0, so this filter lets none pass.
-const NO_POSTS = { ids: ["0"] };
+const NO_POSTS = { id: ["0"] };
 
 /**
  * The client of the live stream. Its events:
@@ -50,7 +50,7 @@ export class Live extends EventTarget {
     this.#socket?.close();
   }
 
-  /** Ask the server for the posts that match {subreddits, trending, min_score, keywords, ids}. Ends a pause. */
+  /** Ask the server for the posts that match {subreddit, author, keyword, min_score, trending, id}. Ends a pause. */
   filter(filter) {
     this.#filter = filter;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#sendFilter();

@@ -1,16 +1,24 @@
 // A page's state is in the query string, so that its address can be shared. Defaults are left out of the address.
 
-/** The state in the address, with `defaults` for what is missing. Arrays are repeated parameters, true is "1". */
+/**
+ * The state in the address, with `defaults` for what is missing. Arrays are repeated parameters, true is "1"; the API's
+ * "true" is understood too.
+ */
 export function readState(defaults, search = location.search) {
   const given = new URLSearchParams(search);
   return Object.fromEntries(
     Object.entries(defaults).map(([name, fallback]) => {
       if (!given.has(name)) return [name, fallback];
       if (Array.isArray(fallback)) return [name, given.getAll(name).filter(Boolean)];
-      if (typeof fallback === "boolean") return [name, given.get(name) === "1"];
+      if (typeof fallback === "boolean") return [name, ["1", "true"].includes(given.get(name))];
       return [name, given.get(name)];
     }),
   );
+}
+
+/** The names in the address that a page with these defaults does not know. */
+export function unknownNames(defaults, search = location.search) {
+  return [...new Set(new URLSearchParams(search).keys())].filter((name) => !Object.hasOwn(defaults, name));
 }
 
 /** Put the state into the address, without a new entry in the browser's history. */

@@ -61,7 +61,7 @@ def test_messages_of_the_topics_and_filters_are_as_the_document_says() -> None:
     )
     validator("Envelope").validate(json.loads(encode(envelope)))
     validator("Enriched").validate(json.loads(encode(enriched())))
-    validator("Filter").validate(json.loads(encode_frame(Filter(subreddits=["Python"], ids=["abc"]))))
+    validator("Filter").validate(json.loads(encode_frame(Filter(subreddit=["Python"], id=["abc"]))))
     assert not validator("Filter").is_valid({"type": "filter", "ids": ["ABC"]})
     assert not validator("Filter").is_valid({"type": "filter", "ids": ["abc\n"]})
 

@@ -24,8 +24,8 @@ from web.live.token import decode_token
 
 def test_clients_with_equal_filters_share_one_text() -> None:
     state = fanout()
-    clients = [ready(state, Filter(subreddits=["Python"])), ready(state, Filter(subreddits=["python"]))]
-    other = ready(state, Filter(subreddits=["rust"]))
+    clients = [ready(state, Filter(subreddit=["Python"])), ready(state, Filter(subreddit=["python"]))]
+    other = ready(state, Filter(subreddit=["rust"]))
     take(state, record(0, 0))
     frames = state.tick(1.0).frames
     assert [client for client, _ in frames] == clients
@@ -79,7 +79,7 @@ def test_a_client_that_is_not_ready_gets_the_newest_when_it_is() -> None:
 
 def test_a_client_whose_queue_is_full_or_that_accepts_nothing_is_slow() -> None:
     state = fanout(limits=Limits(waiting_posts=2, stall_seconds=10, heartbeat_seconds=15))
-    stalled, full = ready(state, Filter(ids=["a"])), ready(state)
+    stalled, full = ready(state, Filter(id=["a"])), ready(state)
     take(state, record(0, 0, "a"))
     assert state.tick(1.0).slow == []
     take(state, *(record(0, offset, f"b{offset}") for offset in range(1, 4)))
@@ -116,7 +116,7 @@ def test_heartbeats_come_when_due_and_count_from_the_connection_on() -> None:
 
 def test_a_new_filter_holds_for_what_waits_and_for_what_came_since_the_last_tick() -> None:
     state = fanout()
-    client = ready(state, Filter(subreddits=["python"]))
+    client = ready(state, Filter(subreddit=["python"]))
     client.ready = False
     take(state, record(0, 0, "a", subreddit="python"), record(0, 1, "b", subreddit="python", current_score=9))
     state.tick(1.0)

@@ -9,7 +9,7 @@ import { errorNotice } from "../parts/states.js";
 import { makeSections } from "../parts/statistics.js";
 import { rangeStart, readState, writeState } from "../urlstate.js";
 
-const DEFAULTS = { range: "24h", rank: "engagement", all: false };
+export const DEFAULTS = { range: "24h", rank: "engagement", all: false };
 const RANGES = [
   ["1h", "1 h"],
   ["6h", "6 h"],

@@ -3,13 +3,15 @@ import * as api from "../api.js";
 import { h, icon, toast } from "../dom.js";
 import { count, decimal, plural } from "../format.js";
 import { Latest } from "../latest.js";
-import { apiParameters, DEFAULTS, filterForm, matches } from "../parts/filters.js";
+import { apiParameters, DEFAULTS, filterForm, hasDays, matches } from "../parts/filters.js";
 import { button } from "../parts/form.js";
 import { card, figureStrip, pageHead, quiet } from "../parts/layout.js";
 import { PostList } from "../parts/post_list.js";
 import { Rising } from "../parts/rising.js";
 import { emptyState, errorNotice } from "../parts/states.js";
 import { rangeStart, readState, writeState } from "../urlstate.js";
+
+export { DEFAULTS };
 
 const PAGE_SIZE = 50;
 const CANDIDATES = 100;
@@ -109,7 +111,7 @@ export async function mount(root, { live, signal, about }) {
     // The button that clears the filters leaves the form as it was, so a new form shows the defaults.
     if (isSame(state, DEFAULTS)) showForm();
     if (isOtherChoice) {
-      live.filter({ subreddits: state.subreddit });
+      live.filter({ subreddit: state.subreddit });
       loadRising();
     }
     loadList();
@@ -134,7 +136,7 @@ export async function mount(root, { live, signal, about }) {
   /** Offer the new posts that belong into the list and are not shown yet. Returns whether there were any. */
   function offerNew(candidates) {
     if (state.order !== "newest") return false;
-    const start = rangeStart(state.range);
+    const start = hasDays(state) ? null : rangeStart(state.range);
     const isInRange = ({ created_utc }) => !start || created_utc >= start;
     const fresh = posts.update(candidates).filter((post) => isInRange(post) && matches(post, state));
     if (fresh.length) posts.offer(fresh);
@@ -152,7 +154,7 @@ export async function mount(root, { live, signal, about }) {
   live.addEventListener("reset", reload, { signal });
   live.addEventListener("state", ({ detail }) => hasFailed && detail.state === "live" && reload(), { signal });
   showForm();
-  live.filter(state.subreddit.length ? { subreddits: state.subreddit } : {});
+  live.filter(state.subreddit.length ? { subreddit: state.subreddit } : {});
   const isRead = () => scrollY >= TOP_PX || posts.element.matches(":hover, :focus-within");
   listLoads.repeat(loadList, REFRESH_MS, () => state.order === "newest" || isRead());
   await Promise.all([loadList(), loadRising(), figures.load()]);

@@ -11,7 +11,7 @@ import { emptyState } from "../parts/states.js";
 /** Show the page in `root` until `signal` aborts. The first group of `match`, of the address, is the post's id. */
 export async function mount(root, { live, signal, match, about }) {
   const id = match[1];
-  live.filter({ ids: [id] });
+  live.filter({ id: [id] });
   let post = await knownPost(id, signal);
   if (signal.aborted) return;
   if (!post) {

@@ -20,7 +20,7 @@ import {
 import { tableHead } from "../parts/table.js";
 import { readState, writeState } from "../urlstate.js";
 
-const DEFAULTS = { search: "", status: "", priority: "", sort: "name" };
+export const DEFAULTS = { search: "", status: "", priority: "", sort: "name" };
 const STATUSES = [
   ["", "Any status"],
   ["ok", "OK"],

@@ -7,11 +7,16 @@ export const DEFAULTS = {
   q: "",
   subreddit: [],
   keyword: "",
+  author: "",
   min_score: "",
   sentiment: "",
   trending: false,
   over_18: "",
+  min_sentiment: "",
+  max_sentiment: "",
   range: "24h",
+  created_from: "",
+  created_to: "",
   order: "newest",
 };
 
@@ -78,6 +83,16 @@ export function filterForm(state, changed) {
     name: "subreddit",
   });
   const keyword = h("input", { type: "text", value: state.keyword, maxlength: 100, name: "keyword" });
+  const author = h("input", {
+    type: "text",
+    value: state.author,
+    maxlength: 64,
+    autocapitalize: "none",
+    spellcheck: "false",
+    name: "author",
+  });
+  const firstDay = h("input", { type: "date", value: dayOf(state.created_from), name: "created_from" });
+  const lastDay = h("input", { type: "date", value: dayOf(state.created_to, -1), name: "created_to" });
   const minScore = h("input", {
     type: "number",
     value: state.min_score,
@@ -95,6 +110,9 @@ export function filterForm(state, changed) {
     range: range.value,
     subreddit: namesOf(subreddit.value),
     keyword: keyword.value.trim(),
+    author: author.value.trim().replace(/^\/?u\//i, ""),
+    created_from: firstDay.value === dayOf(state.created_from) ? state.created_from : startOfDay(firstDay.value),
+    created_to: lastDay.value === dayOf(state.created_to, -1) ? state.created_to : startOfDay(lastDay.value, 1),
     min_score: minScore.value.trim(),
     sentiment: sentiment.value,
     over_18: over18.value,
@@ -104,9 +122,14 @@ export function filterForm(state, changed) {
   const extra = [
     state.subreddit.length,
     state.keyword,
+    state.author,
     state.min_score,
     state.sentiment,
+    state.min_sentiment,
+    state.max_sentiment,
     state.over_18,
+    state.created_from,
+    state.created_to,
     state.trending,
   ].filter(Boolean).length;
   const more = h(
@@ -124,6 +147,9 @@ export function filterForm(state, changed) {
       { class: "more-fields" },
       field("Subreddits", subreddit),
       field("Keyword", keyword),
+      field("Author", author),
+      field("From day", firstDay),
+      field("To day", lastDay),
       field("Lowest score", minScore),
       field("Sentiment", sentiment),
       field("18+", over18),
@@ -162,20 +188,43 @@ const WINDOWED = ["momentum", "engagement"];
 
 /** The parameters of the API for a state. A relative time range ends now. */
 export function apiParameters(state) {
-  const [min, max] = SENTIMENT_RANGES[state.sentiment] ?? [null, null];
+  const [min, max] = SENTIMENT_RANGES[state.sentiment] ?? [state.min_sentiment, state.max_sentiment];
   return {
     q: state.q,
     subreddit: state.subreddit,
     keyword: state.keyword,
+    author: state.author,
     min_score: state.min_score,
     min_sentiment: min,
     max_sentiment: max,
     trending: state.trending ? "true" : null,
-    over_18: { 0: "false", 1: "true" }[state.over_18],
+    over_18: { 0: "false", 1: "true" }[state.over_18] ?? state.over_18,
     order: state.order,
-    created_from: rangeStart(state.range),
+    created_from: hasDays(state) ? instant(state.created_from) : rangeStart(state.range),
+    created_to: instant(state.created_to),
     window: WINDOWED.includes(state.order) ? (["7d", "all"].includes(state.range) ? "7d" : "24h") : null,
   };
+}
+
+/** Whether a state has a range of days, which replaces the range that ends now. */
+export const hasDays = ({ created_from, created_to }) => Boolean(created_from || created_to);
+
+// A text that is no time stays as it is: the API says what is wrong with it.
+const instant = (text) => (Number.isNaN(Date.parse(text)) ? text : new Date(text).toISOString());
+
+/** The reader's day of a moment, as a date field shows it; `ms` is added to the moment. Empty without a moment. */
+function dayOf(text, ms = 0) {
+  const moment = new Date(Date.parse(text) + ms);
+  if (Number.isNaN(moment.getTime())) return "";
+  const two = (number) => String(number).padStart(2, "0");
+  return `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`;
+}
+
+/** The moment at which a day of a date field begins for the reader, `days` later; empty without a day. */
+function startOfDay(day, days = 0) {
+  if (!day) return "";
+  const [year, month, date] = day.split("-").map(Number);
+  return new Date(year, month - 1, date + days).toISOString();
 }
 
 const has = (text, part) => text.toLowerCase().includes(part.toLowerCase());
@@ -183,13 +232,20 @@ const has = (text, part) => text.toLowerCase().includes(part.toLowerCase());
 /** Whether a live post matches a state. The API decides the same way, except that it also compares stems of words. */
 export function matches(post, state) {
   const label = post.nlp?.sentiment_label;
+  const sentiment = post.nlp?.sentiment_score ?? Number.NaN;
+  const created = Date.parse(post.created_utc);
   return (
     (state.subreddit.length === 0 ||
       state.subreddit.some((name) => name.toLowerCase() === post.subreddit.toLowerCase())) &&
     (state.min_score === "" || post.current_score >= Number(state.min_score)) &&
     (!state.trending || post.is_trending) &&
+    (state.author === "" || (post.author ?? "").toLowerCase() === state.author.toLowerCase()) &&
     (state.sentiment === "" || label === state.sentiment) &&
-    (state.over_18 === "" || post.over_18 === (state.over_18 === "1")) &&
+    (state.min_sentiment === "" || sentiment >= Number(state.min_sentiment)) &&
+    (state.max_sentiment === "" || sentiment <= Number(state.max_sentiment)) &&
+    (state.over_18 === "" || post.over_18 === ["1", "true"].includes(state.over_18)) &&
+    (state.created_from === "" || created >= Date.parse(state.created_from)) &&
+    (state.created_to === "" || created < Date.parse(state.created_to)) &&
     (state.keyword === "" ||
       (post.nlp?.keywords ?? []).some((word) => word.toLowerCase() === state.keyword.toLowerCase())) &&
     state.q.split(/\s+/).every((word) => has(post.title, word))

@@ -1,5 +1,6 @@
 // What is shown in place of data: when it could not be loaded, and when there is none.
 import { h } from "../dom.js";
+import { unknownNames } from "../urlstate.js";
 
 /** What went wrong and, if `again` is given, a button that calls it. */
 export function errorNotice(error, again) {
@@ -11,6 +12,21 @@ export function errorNotice(error, again) {
     h("strong", {}, title),
     detail,
     again && h("div", {}, h("button", { class: "button small", type: "button", onclick: again }, "Try again")),
+  );
+}
+
+/** Names what the address asks for and the page with these defaults cannot do; null when there is nothing. */
+export function unknownNotice(defaults) {
+  const unknown = unknownNames(defaults);
+  if (!unknown.length) return null;
+  const known = Object.keys(defaults);
+  return h(
+    "div",
+    { class: "notice warn", role: "alert" },
+    h("strong", {}, `Left out: ${unknown.join(", ")}`),
+    known.length
+      ? `The address of this page may have ${known.join(", ")}.`
+      : "The address of this page has no filters.",
   );
 }
 

@@ -1,0 +1,50 @@
+"""What is said of a wrong parameter."""
+
+import re
+from typing import Any
+
+import httpx
+
+from web.faults import in_words
+
+CASES: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("/api/posts/", {"page_size": "500"}, "page_size: must be at most 200, not '500'"),
+    ("/api/posts/", {"page_size": "many"}, "page_size: must be a whole number, not 'many'"),
+    ("/api/posts/", {"min_sentiment": "good"}, "min_sentiment: must be a number, not 'good'"),
+    ("/api/posts/", {"trending": "perhaps"}, "trending: must be true or false, not 'perhaps'"),
+    ("/api/posts/", {"q": "x" * 300}, "q: must have at most 200 characters, not 300"),
+    ("/api/posts/", {"author": ""}, "author: must not be empty"),
+    ("/api/posts/", {"subreddit": ["a"] * 60}, "subreddit: may be given at most 50 times, not 60"),
+    (
+        "/api/posts/",
+        {"subreddit": "r/python"},
+        "subreddit.0: must be a subreddit's name without r/, not 'r/python'",
+    ),
+    ("/api/posts/", {"order": "best"}, "order: must be 'newest'"),
+    ("/api/posts/", {"window": "1y", "order": "momentum"}, "window: must be a number of hours or days"),
+    ("/api/posts/", {"created_from": "yesterday"}, "created_from: must be a time with a time zone, such as 2026-"),
+    ("/api/posts/", {"created_from": "2026-01-31T12:00:00"}, "created_from: must name a time zone"),
+    (
+        "/api/posts/",
+        {"created_from": "2026-01-02T00:00:00Z", "created_to": "2026-01-01T00:00:00Z"},
+        "created_to: must not be before created_from",
+    ),
+    ("/api/posts/", {"autor": "x"}, "autor: is unknown here; GET /docs lists the parameters of each address"),
+    ("/api/posts/t3_ABC/", {}, "id: must be Reddit's id of a post without t3_"),
+    ("/api/stream", {"subreddit": "a b"}, "subreddit: must be at most 500 names of subreddits, without r/"),
+    ("/api/stream", {"q": "mars"}, "q: is unknown here; a filter has subreddit, author, keyword"),
+)
+
+
+async def test_a_message_speaks_of_what_was_given(client: httpx.AsyncClient) -> None:
+    for path, parameters, message in CASES:
+        answer = await client.get(path, params=parameters)
+        assert answer.status_code == 422, message
+        detail = answer.json()["detail"]
+        assert detail.startswith(message)
+        assert not re.search(r"items|pattern|regex|\^|Input", detail)
+
+
+def test_a_long_value_is_cut() -> None:
+    error = {"type": "int_parsing", "input": "9" * 500, "ctx": {}, "msg": ""}
+    assert len(in_words(error)) < 100
