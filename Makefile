@@ -60,6 +60,7 @@ lint: $(STAMP) $(BIOME) ## ruff, ruff format, mypy --strict, import-linter; biom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy examples
 	$(BIN)/lint-imports
 	! test -x $(BIOME) || $(BIOME) check --error-on-warnings
 

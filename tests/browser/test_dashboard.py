@@ -398,8 +398,6 @@ async def test_the_address_filters_by_author_and_days(visit: Visit, installation
     await expect(page.get_by_text("No post matches")).to_be_visible()
     page = await visit("/?created_from=2001-01-01T00:00:00Z")
     await expect(page.locator(".post-row").first).to_be_visible()
-    page = await visit("/?created_from=yesterday")
-    await expect(page.get_by_role("alert")).to_contain_text("created_from: must be a time with a time zone")
 
 
 async def test_the_api_is_described_on_a_page_of_our_own(visit: Visit) -> None:
@@ -410,12 +408,3 @@ async def test_the_api_is_described_on_a_page_of_our_own(visit: Visit) -> None:
     entry = page.locator("summary", has_text="GET /api/keywords/")
     await entry.click()
     await expect(page.get_by_role("region", name="Parameters of /api/keywords/")).to_contain_text("window")
-
-
-async def test_an_address_that_leads_nowhere_has_a_page(new_context: NewContext) -> None:
-    page = await (await new_context()).new_page()
-    answer = await page.goto("/no-such-page")
-    assert answer is not None
-    assert answer.status == 404
-    await page.get_by_role("link", name="Go to what happens now").click()
-    await expect(page.locator(".post-row").first).to_be_visible()

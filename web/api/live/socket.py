@@ -61,7 +61,7 @@ async def _listen(websocket: WebSocket, hub: Hub, queue: FrameQueue) -> Ending |
         try:
             hub.change(queue, _filter_in(message.get("text")))
         except Invalid as error:
-            queue.deliver(error_frame("invalid", str(error)))
+            queue.deliver(error_frame("invalid", f"{error.field}: {error}"))
 
 
 def _filter_in(text: str | None) -> Filter:
