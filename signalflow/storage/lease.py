@@ -1,7 +1,7 @@
 """Table polling_lease: one row that says who polls Reddit, until when, and how the budget stands.
 
-Nothing of it lives in a session, so a connection that breaks costs nothing, and none can keep the lease. Times are those
-of the database: the worker gives and gets seconds from now.
+Nothing of it lives in a session, so a connection that breaks costs nothing, and none can keep the lease. Times are
+the database's: the worker gives and gets seconds from now.
 """
 
 import asyncio
