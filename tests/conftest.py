@@ -23,8 +23,10 @@ from signalflow.storage.migrate import upgrade
 from tests.api_clients import test_secret
 from tests.recorded_data import VARIABLE, recorded_data
 
-# The time that one example takes depends on the machine, not on the code.
-hypothesis.settings.register_profile("any-machine", deadline=None)
+# The time that examples take depends on the machine, not on the code.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any-machine")
 
 T = TypeVar("T")
