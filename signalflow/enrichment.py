@@ -77,6 +77,7 @@ class Enricher:
         self._rule = trending_rule(settings)
         self._fold_apostrophes = settings.fold_apostrophes
         self._lifetime_us = int(settings.post_state_hours * 3_600_000_000)
+        self._window_us = settings.trend_window * 1_000_000
 
     def enrich(
         self, envelope: Envelope, source: Source, appended_us: int, known: Callable[[], PostState | None]
@@ -92,11 +93,12 @@ class Enricher:
         step: Step | None = None
         followed_at = max(observed_us, appended_us - LATEST_US)
         if envelope.mode != "backfill" and not expired(created_us, followed_at, self._lifetime_us):
-            step = observe(known(), created_us, Observation(observed_us, post.score, post.num_comments))
-        velocity = step.velocity if step else UNKNOWN
+            seen = Observation(observed_us, post.score, post.num_comments)
+            step = observe(known(), created_us, seen, self._window_us)
+        velocity, trend_velocity = (step.velocity, step.trend_velocity) if step else (UNKNOWN, None)
         features = text_features(post.title, self._fold_apostrophes)
         trend = trending(
-            self._rule, velocity=velocity.score, sentiment=features.sentiment_score, comments=post.num_comments
+            self._rule, velocity=trend_velocity, sentiment=features.sentiment_score, comments=post.num_comments
         )
         enriched = Enriched(
             id=post.id,
@@ -120,6 +122,7 @@ class Enricher:
             current_ratio=post.upvote_ratio,
             score_velocity=velocity.score,
             comment_velocity=velocity.comments,
+            trend_velocity=trend_velocity,
             trending_score=trend.score,
             is_trending=trend.is_trending,
             nlp=TextFeatures(

@@ -133,6 +133,7 @@ class Enriched(Struct, kw_only=True, frozen=True):
     is_self: bool = False
     edited_at: Time | None = None
     body: str | None | UnsetType = UNSET
+    trend_velocity: float | None = None
 
 
 _envelope_decoder = msgspec.json.Decoder(Envelope)

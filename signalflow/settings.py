@@ -97,11 +97,17 @@ class Settings(DatabaseSettings, KafkaSettings):
         description="Minutes that an observation may be later than Kafka got its record; a later one is a dead letter. "
         "A simulator whose clock runs ahead needs more.",
     )
+    trend_window: int = Field(
+        300,
+        ge=10,
+        le=86_400,
+        description="Seconds, at least, between the two observations of a post that its trend velocity compares.",
+    )
     trending_velocity_high: float = Field(
-        50.0, gt=0, description="Score per second that adds 0.4 to the trending score."
+        50.0, gt=0, description="Trend velocity, in score per second, that adds 0.4 to the trending score."
     )
     trending_velocity_low: float = Field(
-        10.0, gt=0, description="Score per second that adds 0.2 to the trending score."
+        10.0, gt=0, description="Trend velocity, in score per second, that adds 0.2 to the trending score."
     )
     trending_sentiment: float = Field(0.5, ge=0, le=1, description="Absolute sentiment above which 0.2 is added.")
     trending_comments: int = Field(100, ge=0, description="Comments above which 0.2 is added.")

@@ -15,8 +15,9 @@ _HEAD = struct.Struct("<Bqq")
 _OBSERVATION = struct.Struct("<qii")
 
 # Faust's defaults for RocksDB are 2 GiB of cache and 192 MiB of write buffers per partition. Ours come to 18 MiB with
-# 12 partitions: the states of 100,000 posts are 15 MiB, and four times as much memory reads no faster. A larger cache
-# fills for hours and looks like a leak meanwhile: blocks of files that compaction removed stay in it until it is full.
+# 12 partitions: the states of 100,000 posts are 15 to 25 MiB, and four times as much memory reads no faster. A larger
+# cache fills for hours and looks like a leak meanwhile: blocks of files that compaction removed stay in it until it is
+# full.
 ROCKSDB_OPTIONS = {
     "block_cache_size": 1 << 19,
     "write_buffer_size": 1 << 19,
@@ -26,7 +27,7 @@ ROCKSDB_OPTIONS = {
 
 
 def encode_state(state: PostState) -> bytes:
-    """One version byte, two times, then 16 bytes an observation: at most 145 bytes."""
+    """One version byte, two times, then 16 bytes an observation: at most 257 bytes."""
     return _HEAD.pack(VERSION, state.created_us, state.first_seen_us) + b"".join(
         _OBSERVATION.pack(*observation) for observation in state.ring
     )
@@ -47,12 +48,13 @@ def decode_state(value: bytes) -> PostState:
 class PostStateCodec(StateCodec):
     """How post states are merged and when they expire."""
 
-    def __init__(self, lifetime_hours: float) -> None:
-        self.lifetime_us = int(lifetime_hours * 3_600_000_000)
+    def __init__(self, settings: Settings) -> None:
+        self.lifetime_us = int(settings.post_state_hours * 3_600_000_000)
+        self._window_us = settings.trend_window * 1_000_000
 
     def merge(self, one: bytes, other: bytes) -> bytes:
         """The union of two encoded states."""
-        return one if one == other else encode_state(merge(decode_state(one), decode_state(other)))
+        return one if one == other else encode_state(merge(decode_state(one), decode_state(other), self._window_us))
 
     def expired(self, value: bytes, now_us: int) -> bool:
         """Whether the post was created longer ago than its state is kept."""
@@ -69,5 +71,5 @@ def create_post_state(app: faust.App, settings: Settings) -> StateTable:
         options=dict(ROCKSDB_OPTIONS),
         help="Last observations of every post younger than 48 h.",
     )
-    table.codec = PostStateCodec(settings.post_state_hours)
+    table.codec = PostStateCodec(settings)
     return table

@@ -15,7 +15,7 @@ DISCUSSED_TENTHS = 2
 class TrendingRule:
     """The limits. A value counts when it exceeds its limit; a post trends when its score reaches `threshold` (0..1).
 
-    Velocities are score per second.
+    Velocities are trend velocities, in score per second.
     """
 
     velocity_high: float = 50.0
@@ -34,7 +34,7 @@ class Trending:
 
 
 def trending(rule: TrendingRule, *, velocity: float | None, sentiment: float | None, comments: int) -> Trending:
-    """The score of one observation. What is unknown adds nothing."""
+    """The score of one observation. `velocity` is its trend velocity. What is unknown adds nothing."""
     tenths = 0
     if velocity is not None:
         if velocity > rule.velocity_high:

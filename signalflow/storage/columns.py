@@ -71,6 +71,7 @@ POSTS = (
     Column("current_ratio", "float8"),
     Column("score_velocity", "float8"),
     Column("comment_velocity", "float8"),
+    Column("trend_velocity", "float8"),
     Column("trending_score", "float8"),
     Column("is_trending", "bool"),
 )
@@ -93,6 +94,7 @@ HISTORY = (
     Column("upvote_ratio", "float8", "current_ratio"),
     Column("score_velocity", "float8"),
     Column("comment_velocity", "float8"),
+    Column("trend_velocity", "float8"),
 )
 """Table post_metrics_history; its first two columns are the key. A row is never changed."""
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-OrderName = Literal["newest", "score", "comments", "score_velocity", "trending_score", "momentum", "engagement"]
+OrderName = Literal[
+    "newest", "score", "comments", "score_velocity", "trend_velocity", "trending_score", "momentum", "engagement"
+]
 
 # SQL expressions of the post `p`; ages are computed for the instant $2.
 ENGAGEMENT = "(p.current_score + 2::bigint * p.current_comments)"
@@ -24,12 +26,13 @@ class Order:
 
 
 _CREATED = ("p.created_utc", "timestamptz")
-# The indexes have the same expressions (migrations, 0004).
+# The indexes have the same expressions (migrations, 0004 and 0011).
 ORDERS: dict[OrderName, Order] = {
     "newest": Order((_CREATED,), is_fixed=True),
     "score": Order((("p.current_score", "integer"),)),
     "comments": Order((("p.current_comments", "integer"),)),
     "score_velocity": Order((("COALESCE(p.score_velocity, '-infinity'::float8)", "float8"),)),
+    "trend_velocity": Order((("COALESCE(p.trend_velocity, '-infinity'::float8)", "float8"),)),
     "trending_score": Order((("p.trending_score", "float8"), _CREATED)),
     "momentum": Order(((MOMENTUM, "float8"),), is_windowed=True),
     "engagement": Order(((ENGAGEMENT, "bigint"),), is_windowed=True),

@@ -8,7 +8,7 @@ from signalflow.storage.read_router import ReadRouter
 _STATS = """
 WITH w AS MATERIALIZED (
     SELECT p.id, p.subreddit, p.author, p.created_utc, p.current_score AS score, p.current_comments AS comments,
-        p.current_score + 2::bigint * p.current_comments AS engagement, p.score_velocity AS velocity, p.is_trending,
+        p.current_score + 2::bigint * p.current_comments AS engagement, p.trend_velocity AS velocity, p.is_trending,
         n.sentiment_score AS sentiment, n.sentiment_label AS label, n.keywords, p.last_polled_at AS observed_at
     FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
     WHERE p.created_utc >= $1 AND p.created_utc < $2
@@ -25,7 +25,8 @@ WITH w AS MATERIALIZED (
     SELECT r.by, json_agg(json_build_object(
         'id', p.id, 'subreddit', p.subreddit, 'author', p.author, 'title', p.title, 'permalink', p.permalink,
         'created_utc', p.created_utc, 'current_score', p.current_score, 'current_comments', p.current_comments,
-        'score_velocity', p.score_velocity, 'engagement_score', p.current_score + 2::bigint * p.current_comments,
+        'score_velocity', p.score_velocity, 'trend_velocity', p.trend_velocity,
+        'engagement_score', p.current_score + 2::bigint * p.current_comments,
         'age_minutes', GREATEST(EXTRACT(EPOCH FROM $3::timestamptz - p.created_utc)::float8 / 60, 0)
     ) ORDER BY r.place) AS items
     FROM ranked AS r JOIN posts AS p USING (id) GROUP BY r.by

@@ -15,6 +15,7 @@ import asyncpg
 from signalflow.errors import Retryable
 from signalflow.verify.expect import (
     CLOCKS_AGREE,
+    OF_THE_LOG,
     Expected,
     ExpectedPost,
     PostRow,
@@ -32,7 +33,7 @@ Progress = Callable[[int], None]
 
 ROWS_AT_ONCE = 2_000
 _ALL = datetime(1, 1, 2, tzinfo=UTC)
-_POST_COLUMNS = ", ".join(f"p.{name}" for name in ("id", *PostRow._fields) if name != "velocity_known")
+_POST_COLUMNS = ", ".join(f"p.{name}" for name in ("id", *PostRow._fields) if name not in OF_THE_LOG)
 _POSTS = f"""
 SELECT {_POST_COLUMNS}, n.post_id IS NOT NULL AS has_features, n.sentiment_score, n.sentiment_label, n.sentiment_basis
 FROM posts p LEFT JOIN post_nlp_features n ON n.post_id = p.id
@@ -42,7 +43,7 @@ _ORPHANS = (
     "SELECT post_id FROM post_nlp_features n WHERE NOT EXISTS (SELECT FROM posts p WHERE p.id = n.post_id) ORDER BY 1"
 )
 _HISTORY = (
-    "SELECT post_id, observed_at, score, num_comments, upvote_ratio, score_velocity, comment_velocity"
+    "SELECT post_id, observed_at, score, num_comments, upvote_ratio, score_velocity, comment_velocity, trend_velocity"
     " FROM post_metrics_history WHERE observed_at >= $1 ORDER BY post_id, observed_at"
 )
 _HISTORY_FROM = "SELECT history_from FROM schema_info"
@@ -239,8 +240,9 @@ def _compare_row(report: Report, wanted: HistoryRow, row: Any) -> None:
     names = ["score", "num_comments", "upvote_ratio"]
     if wanted.velocity_known:
         names += ["score_velocity", "comment_velocity"]
-    else:
-        table.unchecked += 1
+    if wanted.trend_known:
+        names.append("trend_velocity")
+    table.unchecked += not (wanted.velocity_known and wanted.trend_known)
     differ = [name for name in names if not same_number(row[name], getattr(wanted, name))]
     if differ:
         told = ", ".join(f"{name} {row[name]}, is {getattr(wanted, name)}" for name in differ)

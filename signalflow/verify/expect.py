@@ -2,10 +2,10 @@
 
 Velocity is the difference to the newest earlier observation that the log had of the post before this record. An
 observation that is older than that one is late and has no velocity. Backfilled posts have none, nor have posts that are
-older than their state is kept, when they were observed or an hour before the log got the record. The history keeps the
-first record of each moment. In `posts` the numbers follow the newest observation, the body follows the newest
-observation that carried it, and first_seen_at is the earliest moment. Of observations at the same moment the first in
-the log counts.
+older than their state is kept, when they were observed or an hour before the log got the record.
+The trend velocity (signalflow/verify/trend.py) is unknown for the same observations. The history keeps the first record
+of each moment. In `posts` the numbers follow the newest observation, the body follows the newest observation that
+carried it, and first_seen_at is the earliest moment. Of observations at the same moment the first in the log counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +25,7 @@ from signalflow.verify.contract import (
 )
 from signalflow.verify.figures import Rules, per_second, sentiment, sentiment_basis, trending
 from signalflow.verify.spool import HistoryRow, Spool
+from signalflow.verify.trend import Trend
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 # A record that the log got this long after the end of a state's life does without the state.
@@ -57,6 +58,7 @@ class PostRow(NamedTuple):
     current_ratio: float | None
     score_velocity: float | None
     comment_velocity: float | None
+    trend_velocity: float | None
     trending_score: float
     is_trending: bool
     last_polled_at: datetime
@@ -64,15 +66,31 @@ class PostRow(NamedTuple):
     text_observed_at: datetime | None
     body: bytes | None
     velocity_known: bool
+    trend_known: bool
+
+
+# Fields of PostRow that are no columns: whether the log that was read tells the velocities.
+OF_THE_LOG = ("velocity_known", "trend_known")
+
+
+class Velocities(NamedTuple):
+    """Per second, None when unknown; and whether the log that was read makes each certain."""
+
+    score: float | None = None
+    comments: float | None = None
+    trend: float | None = None
+    known: bool = True
+    trend_known: bool = True
 
 
 @dataclass(slots=True)
 class ExpectedState:
-    """What one partition knows of a post, which velocity needs."""
+    """What one partition knows of a post, which velocities need."""
 
     newest: tuple[datetime, int, int] | None = None
     created: datetime | None = None
     uncertain: bool = False
+    trend: Trend = field(default_factory=Trend)
 
 
 @dataclass(slots=True)
@@ -173,6 +191,7 @@ class Oracle:
         self._rules, self._scope = rules, scope
         self._lifetime = timedelta(hours=rules.state_hours)
         self._most_ahead = timedelta(minutes=rules.ahead_minutes)
+        self._window = timedelta(seconds=rules.trend_window)
         self._certain_after = None if scope.start is None else scope.start + CLOCKS_AGREE
         self._reached: dict[int, datetime] = {}
         self.expected = Expected(start=scope.start)
@@ -214,30 +233,27 @@ class Oracle:
         post = self.expected.posts.get(seen.id)
         if post is None:
             post = self.expected.posts[seen.id] = ExpectedPost()
-        velocity, known = self._velocity(record, seen, post)
-        score_velocity, comment_velocity = velocity or (None, None)
+        velocities = self._velocities(record, seen, post)
         if seen.mode != BACKFILL:
             self.expected.history.add(
                 HistoryRow(
                     seen.id, seen.observed_at, seen.score, seen.num_comments, seen.upvote_ratio,
-                    score_velocity, comment_velocity, stored and counted and stored_at_all, known,
+                    velocities.score, velocities.comments, velocities.trend,
+                    stored and counted and stored_at_all, velocities.known, velocities.trend_known,
                 )
             )  # fmt: skip
         if not stored_at_all:
             # It is a dead letter, and may have been replayed since: its post may show it or not.
             post.unsure = True
-        row = self._row(post.row, seen, score_velocity, comment_velocity, known)
+        row = self._row(post.row, seen, velocities)
         if not stored and row != post.row:
             post.not_stored_yet.append(post.row)
         post.row = row
 
-    def _velocity(
-        self, record: KafkaRecord, seen: Observed, post: ExpectedPost
-    ) -> tuple[tuple[float, float] | None, bool]:
-        """Score and comments per second, or None when unknown; and whether the log that was read makes this certain."""
+    def _velocities(self, record: KafkaRecord, seen: Observed, post: ExpectedPost) -> Velocities:
         appended = _BEGIN + timedelta(milliseconds=record.timestamp)
         if seen.mode == BACKFILL or seen.created_utc + self._lifetime <= max(seen.observed_at, appended - _LATEST):
-            return None, True
+            return Velocities()
         reached = self._reached.get(record.partition, _BEGIN)
         state = post.states.setdefault(record.partition, ExpectedState())
         if state.created is not None and state.created + self._lifetime + _KEPT_LONGER <= reached:
@@ -248,39 +264,39 @@ class Oracle:
         known = not state.uncertain and (
             self._certain_after is None or (before is not None and before[0] > self._certain_after)
         )
-        velocity = None
         if before is not None and before[0] >= seen.observed_at:
             state.newest = before
-        elif before is not None:
-            velocity = (
-                per_second(before[1], seen.score, before[0], seen.observed_at),
-                per_second(before[2], seen.num_comments, before[0], seen.observed_at),
+            velocities = Velocities(known=known, trend_known=known)
+        else:
+            trend, trend_known = state.trend.take(
+                seen.observed_at, seen.score, seen.created_utc, self._window, self._certain_after
+            )
+            velocities = Velocities(
+                score=before and per_second(before[1], seen.score, before[0], seen.observed_at),
+                comments=before and per_second(before[2], seen.num_comments, before[0], seen.observed_at),
+                trend=trend,
+                known=known,
+                trend_known=trend_known and not state.uncertain,
             )
         self._reached[record.partition] = max(reached, min(state.newest[0], appended))
-        return velocity, known
+        return velocities
 
-    def _row(
-        self,
-        old: PostRow | None,
-        seen: Observed,
-        score_velocity: float | None,
-        comment_velocity: float | None,
-        known: bool,
-    ) -> PostRow:
+    def _row(self, old: PostRow | None, seen: Observed, velocities: Velocities) -> PostRow:
         at = seen.observed_at
         if old is not None and at <= old.last_polled_at:
             row = old if at >= old.first_seen_at else old._replace(first_seen_at=at)
         else:
             basis = sentiment_basis(seen.title, self._rules.fold_apostrophes)
             compound, _ = sentiment(seen.title, basis)
-            trend, is_trending = trending(self._rules, score_velocity, compound, seen.num_comments)
+            trend, is_trending = trending(self._rules, velocities.trend, compound, seen.num_comments)
             row = PostRow(
                 seen.subreddit, seen.author, seen.title, seen.url, seen.permalink, seen.flair, seen.over_18,
                 seen.is_self, seen.created_utc, seen.edited_at, seen.removed_by, seen.score, seen.num_comments,
                 seen.upvote_ratio,
-                score_velocity, comment_velocity, trend, is_trending, at,
+                velocities.score, velocities.comments, velocities.trend, trend, is_trending, at,
                 at if old is None else min(old.first_seen_at, at),
-                None if old is None else old.text_observed_at, None if old is None else old.body, known,
+                None if old is None else old.text_observed_at, None if old is None else old.body,
+                velocities.known, velocities.trend_known,
             )  # fmt: skip
         if seen.body_given and (row.text_observed_at is None or at > row.text_observed_at):
             row = row._replace(text_observed_at=at, body=text_digest(seen.body))
@@ -303,14 +319,18 @@ def columns_that_differ(row: PostRow, found: Mapping[str, Any], certain_after: d
     at = row.last_polled_at
     newer_found = certain_after is not None and found["last_polled_at"] > at and at <= certain_after
     wanted: Any
-    for name, wanted in zip(PostRow._fields[:-1], row, strict=False):
+    for name, wanted in zip(PostRow._fields[: -len(OF_THE_LOG)], row, strict=False):
         value = text_digest(found["body"]) if name == "body" else found[name]
         if name == "first_seen_at":
             same = value == wanted or (certain_after is not None and value < wanted)
         elif name in ("text_observed_at", "body"):
             told = certain_after is None or (row.text_observed_at is not None and row.text_observed_at > certain_after)
             same = not told or value == wanted
-        elif newer_found or (not row.velocity_known and name in _FROM_VELOCITY):
+        elif (
+            newer_found
+            or (not row.velocity_known and name in _FROM_VELOCITY)
+            or (not row.trend_known and name in _FROM_TREND)
+        ):
             same = True
         else:
             same = same_number(value, wanted)
@@ -319,7 +339,8 @@ def columns_that_differ(row: PostRow, found: Mapping[str, Any], certain_after: d
     return differ
 
 
-_FROM_VELOCITY = frozenset({"score_velocity", "comment_velocity", "trending_score", "is_trending"})
+_FROM_VELOCITY = frozenset({"score_velocity", "comment_velocity"})
+_FROM_TREND = frozenset({"trend_velocity", "trending_score", "is_trending"})
 _TOLERANCE = 1e-9
 
 

@@ -1,4 +1,4 @@
-"""The computed numbers of an observation, by their definitions: velocity, sentiment, trending."""
+"""The computed numbers of an observation, by their definitions: velocities, sentiment, trending."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 class Rules:
     """The settings that the numbers depend on. Velocities are in score per second.
 
-    `ahead_minutes`: how much later than its record an observation may be.
+    `ahead_minutes`: how much later than its record an observation may be. `trend_window` is in seconds.
     """
 
     velocity_high: float = 50.0
@@ -26,11 +26,18 @@ class Rules:
     state_hours: float = 48.0
     fold_apostrophes: bool = True
     ahead_minutes: float = 10.0
+    trend_window: int = 300
 
 
 def per_second(before: int, after: int, since: datetime, until: datetime) -> float:
     """Change per second. A time of less than a second counts as one second."""
     return (after - before) / max(1.0, (until - since).total_seconds())
+
+
+def without_noise(before: int, after: int) -> int:
+    """The score `after`, or `before` where Reddit's noise explains the difference: 2 points, or 2 % of the larger."""
+    noise = max(Decimal(2), Decimal("0.02") * max(abs(before), abs(after)))
+    return before if abs(after - before) <= noise else after
 
 
 @lru_cache(maxsize=1)

@@ -43,6 +43,7 @@ def rules_of(settings: Settings) -> Rules:
         state_hours=settings.post_state_hours,
         fold_apostrophes=settings.fold_apostrophes,
         ahead_minutes=settings.observed_ahead_minutes,
+        trend_window=settings.trend_window,
     )
 
 

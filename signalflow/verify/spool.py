@@ -15,7 +15,7 @@ _ORDERED = "SELECT * FROM row ORDER BY post_id, at, rowid"
 class HistoryRow(NamedTuple):
     """One history row that the log asks for. `due`: it must be stored by now.
 
-    `velocity_known`: whether the log that was read tells the velocity.
+    `velocity_known`, `trend_known`: whether the log that was read tells the velocities, and the trend velocity.
     """
 
     post_id: str
@@ -25,8 +25,10 @@ class HistoryRow(NamedTuple):
     upvote_ratio: float | None
     score_velocity: float | None
     comment_velocity: float | None
+    trend_velocity: float | None
     due: bool
     velocity_known: bool
+    trend_known: bool
 
 
 class Spool:
@@ -38,7 +40,7 @@ class Spool:
         self._database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;")
         self._database.execute(
             "CREATE TABLE row (post_id TEXT, at INTEGER, score INTEGER, comments INTEGER, ratio REAL,"
-            " sv REAL, cv REAL, due, known)"
+            " sv REAL, cv REAL, tv REAL, due, known, trend_known)"
         )
         self._waiting: list[tuple[object, ...]] = []
         self.earliest: datetime | None = None
@@ -54,11 +56,12 @@ class Spool:
     def __iter__(self) -> Iterator[HistoryRow]:
         self._write()
         last: tuple[str, int] | None = None
-        for post_id, at, score, comments, ratio, sv, cv, due, known in self._database.execute(_ORDERED):
+        for post_id, at, score, comments, ratio, sv, cv, tv, *told in self._database.execute(_ORDERED):
             if (post_id, at) != last:
                 last = post_id, at
                 moment = _BEGIN + at * _MICROSECOND
-                yield HistoryRow(post_id, moment, score, comments, ratio, sv, cv, bool(due), bool(known))
+                due, known, trend_known = map(bool, told)
+                yield HistoryRow(post_id, moment, score, comments, ratio, sv, cv, tv, due, known, trend_known)
 
     def close(self) -> None:
         """Remove the file."""
@@ -66,5 +69,5 @@ class Spool:
         self._file.close()
 
     def _write(self) -> None:
-        self._database.executemany("INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._waiting)
+        self._database.executemany("INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._waiting)
         self._waiting.clear()

@@ -12,7 +12,7 @@ DAYS = 30
 _POSTS = """
 INSERT INTO posts (id, subreddit, author, title, body, url, permalink, flair, over_18, is_self, created_utc,
     first_seen_at, last_polled_at, text_observed_at, edited_at, removed_by, current_score, current_comments,
-    current_ratio, score_velocity, comment_velocity, trending_score, is_trending)
+    current_ratio, score_velocity, comment_velocity, trend_velocity, trending_score, is_trending)
 SELECT lpad(to_hex(n), 7, '0'), 'subreddit' || floor(120 * power(u, 2))::int, 'author' || (hashint4(n) & 65535),
     'Post ' || n || ' about ' || words[1 + (n * 7) % 20] || ', ' || words[1 + (n * 3) % 20] || ' and '
         || words[1 + n / 3 % 20],
@@ -20,7 +20,8 @@ SELECT lpad(to_hex(n), 7, '0'), 'subreddit' || floor(120 * power(u, 2))::int, 'a
     '/r/subreddit/comments/' || to_hex(n) || '/', NULL, n % 50 = 0, n % 2 = 0, at, at + interval '4 s',
     at + interval '2 h', at + interval '4 s', NULL, NULL, score, score / 7, 0.9,
     CASE WHEN n % 30 > 0 THEN score / 7200.0 * v END,
-    CASE WHEN n % 30 > 0 THEN score / 50000.0 * v END, floor(6 * v * v) / 10, v * v > 0.99
+    CASE WHEN n % 30 > 0 THEN score / 50000.0 * v END,
+    CASE WHEN n % 30 > 0 THEN score / 7200.0 * v END, floor(6 * v * v) / 10, v * v > 0.99
 FROM (
     SELECT n, random() AS u, random() AS v, LEAST(floor(power(random(), -1.2)), 200000)::int AS score,
         $3::timestamptz - interval '30 days' * (1 - n::float8 / $4) AS at

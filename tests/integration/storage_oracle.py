@@ -9,7 +9,7 @@ from signalflow.events import Enriched
 CARRIED = (
     "subreddit", "author", "title", "url", "permalink", "flair", "over_18", "is_self", "created_utc", "edited_at",
     "removed_by", "current_score", "current_comments", "current_ratio", "score_velocity", "comment_velocity",
-    "trending_score", "is_trending",
+    "trend_velocity", "trending_score", "is_trending",
 )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ class Oracle:
                 "upvote_ratio": row.current_ratio,
                 "score_velocity": row.score_velocity,
                 "comment_velocity": row.comment_velocity,
+                "trend_velocity": row.trend_velocity,
             }
         post = self.posts.get(row.id)
         if post is None:

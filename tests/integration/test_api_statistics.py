@@ -24,7 +24,7 @@ async def test_statistics_have_every_part_and_no_made_up_zero(database_url: str,
         *(
             {
                 "id": name, "subreddit": subreddit, "author": author, "current_score": score,
-                "current_comments": comments, "score_velocity": velocity, "nlp": features(sentiment, *keywords),
+                "current_comments": comments, "trend_velocity": velocity, "nlp": features(sentiment, *keywords),
                 "is_trending": trending,
                 "created_utc": hour + timedelta(hours=later),
             }

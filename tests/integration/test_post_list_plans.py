@@ -25,6 +25,7 @@ INDEXES: dict[OrderName, str] = {
     "score": "posts_by_score",
     "comments": "posts_by_comments",
     "score_velocity": "posts_by_score_velocity",
+    "trend_velocity": "posts_by_trend_velocity",
     "trending_score": "posts_by_trending_score",
 }
 

@@ -33,6 +33,7 @@ def numbers(rng: random.Random) -> dict[str, Any]:
         "current_score": rng.randint(-3, 12),
         "current_comments": rng.randint(0, 5),
         "score_velocity": rng.choice([None, None, -0.5, 0.0, 0.25, 7.5]),
+        "trend_velocity": rng.choice([None, None, -0.5, 0.0, 0.25, 7.5]),
         "trending_score": rng.choice([0.0, 0.2, 0.4]),
     }
 
@@ -41,12 +42,13 @@ def key_of(order: OrderName, row: dict[str, Any]) -> tuple[Any, ...]:
     """The key by which a row is ordered, computed without the database. The highest comes first."""
     engagement = row["current_score"] + 2 * row["current_comments"]
     minutes = (NOW - row["created_utc"]).total_seconds() / 60
-    velocity = row["score_velocity"]
+    velocity, trend = row["score_velocity"], row["trend_velocity"]
     first: dict[OrderName, tuple[Any, ...]] = {
         "newest": (row["created_utc"],),
         "score": (row["current_score"],),
         "comments": (row["current_comments"],),
         "score_velocity": (velocity is not None, velocity or 0.0),
+        "trend_velocity": (trend is not None, trend or 0.0),
         "trending_score": (row["trending_score"], row["created_utc"]),
         "engagement": (engagement,),
         "momentum": (engagement / (minutes + 1),),

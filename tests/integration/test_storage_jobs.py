@@ -250,7 +250,7 @@ async def test_rows_of_an_open_transaction_are_taken_by_the_next_refresh(pool: P
     async with pool.acquire() as writing:
         transaction = writing.transaction()
         await transaction.start()
-        await writing.execute(STORE_HISTORY.sql, ["b"], [NOON], [7], [0], [None], [None], [None])
+        await writing.execute(STORE_HISTORY.sql, ["b"], [NOON], [7], [0], *[[None]] * 4)
         await refresh_touched(pool)
         assert await column(pool, "post_metrics_hourly", "post_id") == ["a"]
         await transaction.commit()

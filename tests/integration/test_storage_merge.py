@@ -42,6 +42,7 @@ def observations(draw: st.DrawFn) -> Enriched:
         current_ratio=draw(st.sampled_from([None, 0.5, 0.97])),
         score_velocity=draw(velocity),
         comment_velocity=draw(velocity),
+        trend_velocity=draw(velocity),
         is_trending=draw(st.booleans()),
         mode=draw(st.sampled_from(["new", "refresh", "backfill"])),
     )

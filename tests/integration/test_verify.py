@@ -121,6 +121,15 @@ DAMAGES = {
         "UPDATE posts SET comment_velocity = NULL WHERE id = 'v3' AND $1::timestamptz IS NOT NULL",
         {("posts", "wrong")},
     ),
+    "a trend velocity in the history is changed": (
+        "UPDATE post_metrics_history SET trend_velocity = trend_velocity + 0.001"
+        " WHERE post_id = 'v3' AND observed_at = $1",
+        {("post_metrics_history", "wrong")},
+    ),
+    "a trend velocity is made unknown": (
+        "UPDATE posts SET trend_velocity = NULL WHERE id = 'v3' AND $1::timestamptz IS NOT NULL",
+        {("posts", "wrong")},
+    ),
     "a row is added to the history": (
         "INSERT INTO post_metrics_history (post_id, observed_at, score, num_comments)"
         " VALUES ('v3', $1::timestamptz + interval '1 second', 1, 1)",
@@ -323,8 +332,9 @@ async def test_with_a_part_of_the_log_only_what_it_tells_is_compared(
     part = await verify(settings, TopicNames.of(settings), since=middle)
     assert part.clean, part
     assert (part.records, part.posts.expected, part.history.expected) == (16, 6, 16)
-    # The velocity of the first observation of each post depends on records that were not read.
-    assert part.history.unchecked == 5 + 1
+    # The velocity of the first observation of each post depends on records that were not read, and so does the trend
+    # velocity of the second, which is three minutes younger.
+    assert part.history.unchecked == 5 + 1 + 5
     until = await verify(settings, TopicNames.of(settings), until=middle)
     assert until.clean, until
     assert until.records_due == 20

@@ -83,7 +83,7 @@ async def test_one_observation_ahead_of_its_time_does_not_expire_the_states_of_t
     await handler.prepare(batch(raw("a1", NOW + MINUTES)))
     followed = microseconds(NOW - timedelta(hours=30))  # state is kept for 48 h
     state = encode_state(PostState(followed, followed, (Observation(followed, 1, 1),)))
-    codec = PostStateCodec(Settings().post_state_hours)
+    codec = PostStateCodec(Settings())
     reached = watermarks.of(0)
     assert reached is not None
     assert not codec.expired(state, reached - SLACK_US)

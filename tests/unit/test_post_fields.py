@@ -13,7 +13,7 @@ from signalflow.events import Enriched, Envelope, Metadata, Post, Source, TextFe
 from signalflow.settings import Settings
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Column, Guard
 from signalflow.verify.contract import Observed
-from signalflow.verify.expect import PostRow
+from signalflow.verify.expect import OF_THE_LOG, PostRow
 from web.api.posts.schemas import Nlp, Observation, PostDetail, PostOut
 from web.live.protocol import LivePost
 
@@ -70,7 +70,7 @@ def test_every_field_of_a_post_reaches_the_enriched_record() -> None:
 def test_the_oracle_reads_every_field_of_a_post_and_expects_every_column() -> None:
     read = set(Observed.__dataclass_fields__)
     assert set(Post.__struct_fields__) <= read, "signalflow/verify/contract.py"
-    expected = {"id", *PostRow._fields} - {"velocity_known"}
+    expected = {"id", *PostRow._fields} - {*OF_THE_LOG}
     assert expected == {column.name for column in POSTS}, "signalflow/verify/expect.py"
 
 

@@ -31,6 +31,7 @@ def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.Mo
         ("REQUESTS_PER_MINUTE", "96", "requests_per_minute"),
         ("REDDIT_BASE_URL", "http://127.0.0.1:9401/", "reddit_base_url"),
         ("TOPIC_PREFIX", "a b", "topic_prefix"),
+        ("TREND_WINDOW", "9", "trend_window"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(

@@ -45,6 +45,7 @@ class LivePost(Struct, kw_only=True, frozen=True):
     current_ratio: float | None
     score_velocity: float | None
     comment_velocity: float | None
+    trend_velocity: float | None
     trending_score: float
     is_trending: bool
     nlp: TextFeatures

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signalflow.domain.observations import (
+    MOST_KEPT,
     RING_SIZE,
     UNKNOWN,
     Observation,
@@ -17,6 +18,7 @@ from signalflow.domain.observations import (
 from tables.post_state import decode_state, encode_state
 
 SECOND = 1_000_000
+WINDOW = 300 * SECOND
 observations = st.builds(
     Observation, st.integers(0, 40).map(lambda n: n * 30 * SECOND), st.integers(-100, 100_000), st.integers(0, 5_000)
 )
@@ -25,7 +27,7 @@ observations = st.builds(
 def observe_all(log: list[Observation], state: PostState | None = None) -> tuple[PostState | None, list[Velocity]]:
     velocities = []
     for observation in log:
-        step = observe(state, 0, observation)
+        step = observe(state, 0, observation, WINDOW)
         state = step.state
         velocities.append(step.velocity)
     return state, velocities
@@ -49,7 +51,7 @@ def test_a_redelivered_observation_keeps_its_velocity() -> None:
 
 def test_a_late_observation_has_no_velocity_and_leaves_the_ring_alone() -> None:
     state, _ = observe_all([Observation(100 * SECOND, 10, 0), Observation(200 * SECOND, 20, 0)])
-    step = observe(state, 0, Observation(150 * SECOND, 15, 0))
+    step = observe(state, 0, Observation(150 * SECOND, 15, 0), WINDOW)
     assert step.late
     assert step.velocity == UNKNOWN
     assert state is not None
@@ -58,7 +60,7 @@ def test_a_late_observation_has_no_velocity_and_leaves_the_ring_alone() -> None:
 
 def test_an_observation_older_than_the_first_moves_first_seen() -> None:
     state, _ = observe_all([Observation(100 * SECOND, 10, 0)])
-    step = observe(state, 0, Observation(50 * SECOND, 5, 0))
+    step = observe(state, 0, Observation(50 * SECOND, 5, 0), WINDOW)
     assert step.late
     assert step.state.first_seen_us == 50 * SECOND
 
@@ -69,7 +71,7 @@ def test_the_ring_is_ordered_bounded_and_holds_each_moment_once(log: list[Observ
     assert state is not None
     times = [observation.observed_us for observation in state.ring]
     assert times == sorted(set(times))
-    assert 1 <= len(times) <= RING_SIZE
+    assert 1 <= len(times) <= MOST_KEPT
     assert state.first_seen_us == min(observation.observed_us for observation in log)
 
 
@@ -78,7 +80,7 @@ def test_redelivery_of_what_the_ring_covers_changes_nothing(log: list[Observatio
     state, _ = observe_all(log)
     assert state is not None
     for observation in data.draw(st.permutations(state.ring)):
-        assert observe(state, 0, observation).state == state
+        assert observe(state, 0, observation, WINDOW).state == state
 
 
 states = st.lists(observations, min_size=1, max_size=12).map(lambda log: observe_all(log)[0])
@@ -86,10 +88,10 @@ states = st.lists(observations, min_size=1, max_size=12).map(lambda log: observe
 
 @given(states, states, states)
 def test_merging_is_commutative_associative_and_idempotent(one: PostState, two: PostState, three: PostState) -> None:
-    assert merge(one, two) == merge(two, one)
-    assert merge(merge(one, two), three) == merge(one, merge(two, three))
-    assert merge(one, one) == one
-    assert merge(merge(one, two), two) == merge(one, two)
+    assert merge(one, two, WINDOW) == merge(two, one, WINDOW)
+    assert merge(merge(one, two, WINDOW), three, WINDOW) == merge(one, merge(two, three, WINDOW), WINDOW)
+    assert merge(one, one, WINDOW) == one
+    assert merge(merge(one, two, WINDOW), two, WINDOW) == merge(one, two, WINDOW)
 
 
 @given(st.lists(observations, min_size=2, max_size=20), st.data())
@@ -99,7 +101,7 @@ def test_an_older_state_written_late_undoes_nothing(log: list[Observation], data
     newer, _ = observe_all(log)
     assert older is not None
     assert newer is not None
-    merged = merge(newer, older)
+    merged = merge(newer, older, WINDOW)
     assert set(newer.ring[-1:]) <= set(merged.ring)
     assert merged.first_seen_us == newer.first_seen_us
 
@@ -108,7 +110,7 @@ def test_an_older_state_written_late_undoes_nothing(log: list[Observation], data
 def test_states_survive_encoding(state: PostState) -> None:
     encoded = encode_state(state)
     assert decode_state(encoded) == state
-    assert len(encoded) <= 145
+    assert len(encoded) <= 257
 
 
 def test_a_state_expires_48_hours_after_the_creation_of_its_post() -> None:
@@ -122,7 +124,7 @@ def test_two_states_of_a_post_keep_the_earlier_creation_and_the_earlier_first_lo
     """Creation and first look are told apart: each comes from either state."""
     first = PostState(one, other + 5 * SECOND, (Observation(10 * SECOND, 1, 0),))
     second = PostState(other, one + 5 * SECOND, (Observation(20 * SECOND, 2, 0),))
-    for merged in (merge(first, second), merge(second, first)):
+    for merged in (merge(first, second, WINDOW), merge(second, first, WINDOW)):
         assert (merged.created_us, merged.first_seen_us) == (min(one, other), min(one, other) + 5 * SECOND)
         assert merged.ring == (*first.ring, *second.ring)
 
@@ -132,12 +134,12 @@ def test_merged_states_keep_the_newest_observations_of_both() -> None:
         PostState(0, 0, tuple(Observation(n * SECOND, n, 0) for n in range(first, 2 * RING_SIZE, 2)))
         for first in (0, 1)
     )
-    assert [each.score for each in merge(even, odd).ring] == list(range(RING_SIZE, 2 * RING_SIZE))
+    assert [each.score for each in merge(even, odd, WINDOW).ring] == [0, *range(RING_SIZE, 2 * RING_SIZE)]
 
 
 def test_the_first_observation_begins_the_state() -> None:
     first = Observation(100 * SECOND, 10, 3)
-    step = observe(None, 40 * SECOND, first)
+    step = observe(None, 40 * SECOND, first, WINDOW)
     assert step.state == PostState(40 * SECOND, 100 * SECOND, (first,))
     assert (step.velocity, step.late) == (UNKNOWN, False)
 
@@ -145,26 +147,37 @@ def test_the_first_observation_begins_the_state() -> None:
 def test_later_observations_leave_creation_and_first_look_as_they_are() -> None:
     state = PostState(40 * SECOND, 50 * SECOND, (Observation(100 * SECOND, 10, 3),))
     for at, is_late in ((160, False), (160, False), (130, True)):
-        step = observe(state, 99 * SECOND, Observation(at * SECOND, 70, 9))
+        step = observe(state, 99 * SECOND, Observation(at * SECOND, 70, 9), WINDOW)
         assert (step.state.created_us, step.state.first_seen_us, step.late) == (40 * SECOND, 50 * SECOND, is_late)
         state = step.state
     assert [each.observed_us for each in state.ring] == [100 * SECOND, 160 * SECOND]
 
 
-def test_the_ring_forgets_its_oldest_observation_when_it_is_full() -> None:
-    log = [Observation(n * 60 * SECOND, n, 0) for n in range(RING_SIZE + 1)]
+def test_beyond_the_newest_the_ring_keeps_the_first_observation_of_each_minute() -> None:
+    log = [Observation(n * 25 * SECOND, n, 0) for n in range(20)]
     state, _ = observe_all(log)
     assert state is not None
-    assert state.ring == tuple(log[1:])
-    assert observe(state, 0, log[0]).late, "what was forgotten cannot be told from a late observation"
+    # The newest eight begin at 300 s. They need what is at least 300 s older, and the first of the minutes between.
+    minutes = [0, 75, 125, 200, 250]
+    assert [each.observed_us // SECOND for each in state.ring] == [*minutes, *range(300, 500, 25)]
+    for forgotten in (log[0], log[1], log[3]):
+        step = observe(state, 0, forgotten, WINDOW)
+        assert (step.late, step.velocity, step.trend_velocity) == (True, UNKNOWN, None)
+
+
+def test_the_ring_forgets_what_nothing_is_compared_with_any_more() -> None:
+    log = [Observation(n * 300 * SECOND, n, 0) for n in range(RING_SIZE + 3)]
+    state, _ = observe_all(log)
+    assert state is not None
+    assert state.ring == tuple(log[2:])
 
 
 def test_a_redelivered_observation_is_compared_with_the_one_right_before_it() -> None:
     state, _ = observe_all([Observation(n * 60 * SECOND, score, n) for n, score in enumerate([0, 60, 300, 300])])
-    step = observe(state, 0, Observation(120 * SECOND, 300, 2))
+    step = observe(state, 0, Observation(120 * SECOND, 300, 2), WINDOW)
     assert step.velocity == Velocity(4.0, 1 / 60)
     assert (step.state, step.late) == (state, False)
-    assert observe(state, 0, Observation(0, 0, 0)).velocity == UNKNOWN
+    assert observe(state, 0, Observation(0, 0, 0), WINDOW).velocity == UNKNOWN
 
 
 def test_a_distance_of_a_second_or_more_is_divided_by_as_it_is() -> None:

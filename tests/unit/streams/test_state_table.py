@@ -43,7 +43,7 @@ def database() -> dict[bytes, bytes]:
 def table(database: dict[bytes, Any], monkeypatch: pytest.MonkeyPatch) -> StateTable:
     made = StateTable.__new__(StateTable)
     made._write_lock = asyncio.Lock()
-    made.codec = PostStateCodec(48)
+    made.codec = PostStateCodec(Settings())
     made.app = App()
     topic = SimpleNamespace(get_topic_name=lambda: "log")
     monkeypatch.setattr(StateTable, "changelog_topic", topic)
@@ -190,7 +190,7 @@ async def test_a_jump_is_merged_written_back_and_closed(
 ) -> None:
     """The other worker knew one observation that we did not; compaction keeps only the last record of the key."""
     others = encode_state(PostState(0, 0, (Observation(9_000_000, 9, 0),)))
-    union = PostStateCodec(48).merge(MINE, others)
+    union = PostStateCodec(Settings()).merge(MINE, others)
     log_of_others += [Record(10, key=b"k", value=others), Record(11, key=b"k", value=MINE), Record(99, key=b"x")]
     changelog, before = Jumped(), REGISTRY.get_sample_value("signalflow_changelog_jumps_total") or 0.0
     with capture_logs() as logged:

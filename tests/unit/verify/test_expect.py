@@ -142,7 +142,8 @@ def test_where_the_log_goes_back_in_time_a_velocity_that_depends_on_a_timer_is_n
     topic.see(two_days + 7201, 1, post="b", created=NOON + timedelta(days=1))
     topic.see(two_days - 50, 51, appended=two_days)
     rows = only(topic.expected())
-    assert [(row.post_id, row.velocity_known) for row in rows] == [("a", True), ("a", False), ("b", True)]
+    known = [(row.post_id, row.velocity_known, row.trend_known) for row in rows]
+    assert known == [("a", True, True), ("a", False, False), ("b", True, True)]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +166,63 @@ def test_trending_counts_what_exceeds_its_limit(
     row = topic.expected().posts["a"].row
     assert row is not None
     assert (row.trending_score, row.is_trending) == (score, is_trending)
+
+
+def trends(log: Expected) -> dict[float, tuple[float | None, bool]]:
+    return {(row.observed_at - NOON).total_seconds(): (row.trend_velocity, row.trend_known) for row in log.history}
+
+
+def test_the_trend_velocity_is_a_difference_over_five_minutes_without_the_noise_of_votes() -> None:
+    topic = Topic()
+    for second, score in ((600, 1000), (610, 1010), (670, 1500), (660, 0), (899, 1800), (905, 1800), (915, 1020),
+                          (960, 1020), (970, 1900), (980, 2000)):  # fmt: skip
+        topic.see(second, score)
+    assert trends(topic.expected()) == {
+        600: (None, True), 610: (None, True), 670: (None, True), 660: (None, True), 899: (None, True),
+        905: (800 / 305, True), 915: (0.0, True), 960: (0.0, True),
+        970: (400 / 300, True), 980: (500 / 310, True),
+    }  # fmt: skip
+
+
+def test_a_post_first_seen_below_the_age_of_five_minutes_is_compared_with_that_observation() -> None:
+    topic = Topic()
+    for post, first in (("a", 299), ("b", 300)):
+        for second, score in ((first, 10), (first + 10, 20), (first + 100, 110)):
+            topic.see(second, score, post=post)
+    rows = only(topic.expected())
+    assert [(row.post_id, row.trend_velocity) for row in rows] == [
+        ("a", None), ("a", 1.0), ("a", 1.0), ("b", None), ("b", None), ("b", None),
+    ]  # fmt: skip
+
+
+def test_a_jump_between_two_refreshes_is_no_trend() -> None:
+    topic = Topic()
+    for second, score in ((0, 80_000), (300, 80_000), (310, 80_804)):
+        topic.see(second, score, 500, title="This is great, I love it")
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    assert (row.score_velocity, row.trend_velocity) == (80.4, 0.0)
+    assert (row.trending_score, row.is_trending) == (0.4, False)
+
+
+def test_from_the_middle_of_a_log_a_trend_velocity_is_certain_once_its_whole_window_was_read() -> None:
+    topic = Topic()
+    topic.see(100, 10, created=at(-3600))  # an earlier one of this minute, or of the five before, may be missing
+    topic.see(130, 10, created=at(-3600))
+    topic.see(410, 1000, created=at(-3600))
+    topic.see(430, 1000, created=at(-3600))
+    topic.see(200, 10, post="b", created=at(100))
+    topic.see(210, 20, post="b", created=at(100))
+    log = topic.expected(Scope(start=NOON))
+    assert [(row.post_id, row.trend_velocity, row.trend_known) for row in log.history] == [
+        ("a", None, False), ("a", None, False), ("a", 990 / 310, False), ("a", 3.3, True),
+        ("b", None, False), ("b", 1.0, True),
+    ]  # fmt: skip
+    row = log.posts["a"].row
+    assert row is not None
+    wrong = row._asdict() | {"body": None, "trend_velocity": 7.0, "is_trending": True, "score_velocity": 7.0}
+    assert columns_that_differ(row, wrong, at(60)) == ["score_velocity", "trend_velocity", "is_trending"]
+    assert columns_that_differ(row._replace(trend_known=False), wrong, at(60)) == ["score_velocity"]
 
 
 def test_a_record_that_must_be_set_aside_has_no_rows_and_a_dead_letter() -> None:

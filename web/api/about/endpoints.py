@@ -37,6 +37,7 @@ async def about(settings: SettingsOf, _: Reader) -> About:
     rule = TrendingRuleOut(
         velocity_high=settings.trending_velocity_high,
         velocity_low=settings.trending_velocity_low,
+        trend_window=settings.trend_window,
         sentiment=settings.trending_sentiment,
         comments=settings.trending_comments,
         threshold=settings.trending_threshold,

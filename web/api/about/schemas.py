@@ -15,8 +15,11 @@ class TrendingWeights(BaseModel):
 class TrendingRuleOut(BaseModel):
     """When a post is trending. The conditions must be exceeded, the threshold reached."""
 
-    velocity_high: float = Field(description="Score per second.", examples=[50.0])
-    velocity_low: float = Field(description="Score per second.", examples=[10.0])
+    velocity_high: float = Field(description="`trend_velocity`, score per second.", examples=[50.0])
+    velocity_low: float = Field(description="`trend_velocity`, score per second.", examples=[10.0])
+    trend_window: int = Field(
+        description="Seconds, at least, between the two observations that `trend_velocity` compares.", examples=[300]
+    )
     sentiment: float = Field(description="Absolute sentiment of the title, 0 to 1.", examples=[0.5])
     comments: int = Field(description="Number of comments.", examples=[100])
     threshold: float = Field(description="Trending score from which a post is trending.", examples=[0.5])

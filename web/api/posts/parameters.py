@@ -24,7 +24,8 @@ class PostListParameters(Parameters):
     order: OrderName = Field(
         "newest",
         description="Highest first. Ties are ordered by id, in `trending_score` newest first. Unknown velocities come "
-        "last. `momentum` and `engagement` order the posts of a `window`.",
+        "last. `trend_velocity` tells what takes off; `score_velocity` shows the noise of Reddit's votes too. "
+        "`momentum` and `engagement` order the posts of a `window`.",
     )
     window: Window | None = Field(
         None,

@@ -8,6 +8,11 @@ from pydantic import BaseModel, Field
 from signalflow.domain.words import SentimentBasis, SentimentLabel
 from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode
 
+TREND_VELOCITY = (
+    "Score per second since an observation that is `trend_window` seconds older, or somewhat more; since the first one "
+    "of a post that was younger when it was first seen. 0 when the score changed by no more than the noise of Reddit's "
+    "votes, the larger of 2 points and 2 %; null when unknown."
+)
 Velocity = Annotated[float | None, Field(examples=[1.25])]
 _MOMENT = "2026-01-01T12:00:00.031Z"
 
@@ -63,6 +68,7 @@ class PostOut(BaseModel):
     comment_velocity: Velocity = Field(
         description="Comments per second since the observation before; null when unknown."
     )
+    trend_velocity: Velocity = Field(description=TREND_VELOCITY)
     trending_score: float = Field(description="0 to 1, in tenths.", examples=[0.6])
     is_trending: bool = Field(description="Whether the trending score reaches the threshold.")
     engagement_score: int = Field(description="`current_score + 2 * current_comments`.", examples=[1346])
@@ -113,6 +119,7 @@ class Observation(BaseModel):
     comment_velocity: Velocity = Field(
         description="Comments per second since the observation before; null when unknown."
     )
+    trend_velocity: Velocity = Field(description=TREND_VELOCITY)
 
 
 class Hour(BaseModel):

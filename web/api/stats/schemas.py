@@ -41,7 +41,12 @@ class RankedPost(BaseModel):
     )
     current_score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
     current_comments: int = Field(description="Number of comments.", examples=[56])
-    score_velocity: float | None = Field(description="Score per second; null when unknown.", examples=[1.25])
+    score_velocity: float | None = Field(
+        description="Score per second since the observation before; null when unknown.", examples=[1.25]
+    )
+    trend_velocity: float | None = Field(
+        description="Score per second over the trend window; null when unknown.", examples=[1.25]
+    )
     engagement_score: int = Field(description="`current_score + 2 * current_comments`.", examples=[1346])
     age_minutes: float = Field(description="Minutes from creation to `computed_at`, at least 0.", examples=[60.5])
 
@@ -116,7 +121,7 @@ class AgeBin(BaseModel):
 
 
 class VelocityBin(BaseModel):
-    """Posts whose score velocity lies in [lower, upper). A bound that is null does not limit."""
+    """Posts whose trend velocity lies in [lower, upper). A bound that is null does not limit."""
 
     lower: float | None = Field(description="Lower end, score per second; inclusive.", examples=[0.1])
     upper: float | None = Field(description="Upper end, score per second; exclusive.", examples=[1.0])
@@ -144,5 +149,5 @@ class PostStats(BaseModel):
     sentiment: SentimentDistribution = Field(description="The sentiment of the titles.")
     ages: list[AgeBin] = Field(description="Engagement by age, youngest first; at most 168 hours.")
     velocities: list[VelocityBin] = Field(
-        description="Posts by score velocity, slowest first; a post without a known velocity is in no bin."
+        description="Posts by trend velocity, slowest first; a post without a known velocity is in no bin."
     )

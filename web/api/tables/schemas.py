@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class StateObservation(BaseModel):
-    """One of the newest observations of a post."""
+    """One of the observations that the state keeps."""
 
     observed_at: datetime = Field(description="When Reddit's answer arrived.", examples=["2026-01-01T12:00:00.031Z"])
     score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
@@ -23,4 +23,4 @@ class PostState(BaseModel):
     first_seen_at: datetime = Field(
         description="When the post was first observed.", examples=["2026-01-01T11:00:03.214Z"]
     )
-    observations: list[StateObservation] = Field(description="At most the newest 8, oldest first.")
+    observations: list[StateObservation] = Field(description="The newest 8 and some older ones, oldest first.")
