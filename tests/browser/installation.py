@@ -99,7 +99,7 @@ class Installation:
                 observed_at=now - timedelta(minutes=12 - step),
                 current_score=40 * step * step,
                 current_comments=130,
-                score_velocity=1.5 * step,
+                trend_velocity=1.5 * step,
                 is_trending=True,
                 trending_score=0.6,
             )

@@ -94,11 +94,27 @@ async def test_a_new_post_and_newer_numbers_arrive_without_a_reload(visit: Visit
     await expect(row.locator(".score")).to_have_text("1")
     first_seen = utcnow() - timedelta(seconds=20)
     await installation.publish(
-        post("live1", title="Breaking while you look", first_seen_at=first_seen, current_score=1234, score_velocity=7.0)
+        post("live1", title="Breaking while you look", first_seen_at=first_seen, current_score=1234, trend_velocity=7.0)
     )
     await expect(row.locator(".score")).to_have_text("1,234")
     await expect(page.locator(".rising-card", has_text="Breaking while you look")).to_contain_text("+420/min")
     assert await page.evaluate("window.notReloaded")
+
+
+async def test_the_noise_of_votes_neither_ranks_nor_colours_a_post(visit: Visit, installation: Installation) -> None:
+    page = await visit("/?order=score_velocity")
+    await expect(page.get_by_label("Sort by")).to_have_value("trend_velocity")
+    page = await visit("/")
+    title = "Eighty thousand points that stand still"
+    noisy = post("still", title=title, current_score=80_804, score_velocity=80.4, trend_velocity=0.0)
+    await installation.publish(noisy, post("riser", title="One that rises", trend_velocity=0.5, score_velocity=-3.0))
+    riser = page.locator(".rising-card", has_text="One that rises")
+    await expect(riser.locator(".velocity")).to_have_class("velocity up")
+    row = page.locator(".post-row", has_text=title)
+    await expect(row.locator(".score")).to_have_text("80.8k")
+    await expect(row.locator(".velocity")).to_have_text("")
+    await expect(page.locator(".rising-card", has_text=title)).to_have_count(0)
+    await expect((await visit("/posts/rocket")).locator(".figure", has_text="Trend velocity")).to_contain_text("/min")
 
 
 async def test_a_post_that_the_stream_brings_before_the_page_is_loaded_is_shown(
@@ -177,7 +193,7 @@ async def test_a_late_answer_does_not_replace_the_rising_posts_of_the_subreddit_
     new_context: NewContext,
 ) -> None:
     page = await (await new_context()).new_page()
-    of_all = re.compile(r"/api/posts/\?order=score_velocity")
+    of_all = re.compile(r"/api/posts/\?order=trend_velocity")
     slow = HeldBack()
     await page.route(of_all, slow)
     await page.goto("/")

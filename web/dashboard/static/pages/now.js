@@ -23,6 +23,8 @@ const TOP_PX = 100;
 /** Show the page in `root` until `signal` aborts. */
 export async function mount(root, { live, signal, about }) {
   let state = readState(DEFAULTS);
+  // Earlier links ask for this order, which is still the API's. It puts the noise of votes first.
+  if (state.order === "score_velocity") state.order = "trend_velocity";
   // The parameters of the list that is shown, and the cursor of its next page.
   let walk = null;
   let next = null;
@@ -83,7 +85,7 @@ export async function mount(root, { live, signal, about }) {
     const created_from = rangeStart("24h");
     return risingLoads.load({
       ask: () =>
-        api.get("/api/posts/", { subreddit, order: "score_velocity", created_from, page_size: CANDIDATES }, signal),
+        api.get("/api/posts/", { subreddit, order: "trend_velocity", created_from, page_size: CANDIDATES }, signal),
       show: (page) => rising.replace(page.items),
       fail: (error) => rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising))),
     });

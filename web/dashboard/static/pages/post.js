@@ -1,7 +1,7 @@
 // One post: how its score and comments developed, how fast they rise, what its title says.
 import * as api from "../api.js";
 import { h, icon, outward } from "../dom.js";
-import { count, decimal, engagement, percentage, perMinute, when } from "../format.js";
+import { count, decimal, duration, engagement, percentage, perMinute, when } from "../format.js";
 import { historyCards } from "../parts/history.js";
 import { card, figureStrip, quiet } from "../parts/layout.js";
 import { keywordList, subredditLink } from "../parts/links.js";
@@ -92,19 +92,20 @@ function postFigures(rule) {
     score: ["Score"],
     comments: ["Comments"],
     ratio: ["Upvoted"],
-    velocity: ["Score velocity"],
+    velocity: ["Trend velocity"],
     commentVelocity: ["Comment velocity"],
     trending: ["Trending score"],
   });
   function show(post) {
-    const { current_score: score, current_comments: comments, score_velocity: velocity } = post;
-    const since = velocity === null ? "known from the second observation on" : "since the observation before";
+    const { current_score: score, current_comments: comments, trend_velocity: velocity } = post;
+    const window = duration(rule.trend_window);
+    const over = velocity === null ? `known after ${window} of observations` : `of the score, over ${window} or more`;
     const counting = reasons(post, rule).filter(({ weight }) => weight);
     const why = counting.map(({ text, weight }) => `${text} +${weight}`).join(", ");
     strip.set("score", count(score), h("span", {}, "seen ", when(post.observed_at)));
     strip.set("comments", count(comments), `engagement ${count(engagement(score, comments))}`);
     strip.set("ratio", percentage(post.current_ratio));
-    strip.set("velocity", perMinute(velocity), since);
+    strip.set("velocity", perMinute(velocity), over);
     strip.set("commentVelocity", perMinute(post.comment_velocity));
     strip.set(
       "trending",

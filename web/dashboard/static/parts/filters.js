@@ -24,7 +24,7 @@ const ORDERS = [
   ["newest", "Newest"],
   ["score", "Score"],
   ["comments", "Comments"],
-  ["score_velocity", "Velocity"],
+  ["trend_velocity", "Velocity"],
   ["trending_score", "Trending score"],
   ["momentum", "Momentum"],
   ["engagement", "Engagement"],

@@ -12,7 +12,7 @@ const MOST_KEYWORDS = 3;
  */
 export function reasons(post, rule) {
   const found = [];
-  const velocity = post.score_velocity ?? 0;
+  const velocity = post.trend_velocity ?? 0;
   if (velocity > 0) found.push({ text: `${perMinute(velocity)} score`, weight: velocityWeight(velocity, rule) });
   if (post.current_comments > rule.comments)
     found.push({ text: plural(post.current_comments, "comment", "comments"), weight: rule.weights.comments });
@@ -85,9 +85,9 @@ export function postRow(post) {
   function update(fresh) {
     flash(score, short(fresh.current_score));
     score.title = plural(fresh.current_score, "point", "points");
-    setText(velocity, fresh.score_velocity ? perMinute(fresh.score_velocity) : "");
-    velocity.className = `velocity ${sign(fresh.score_velocity)}`;
-    velocity.title = "score a minute, since the observation before";
+    setText(velocity, fresh.trend_velocity ? perMinute(fresh.trend_velocity) : "");
+    velocity.className = `velocity ${sign(fresh.trend_velocity)}`;
+    velocity.title = "score a minute, over the last minutes";
     setText(comments, plural(fresh.current_comments, "comment", "comments"));
     trending.hidden = !fresh.is_trending;
     const label = fresh.nlp?.sentiment_label;
@@ -116,8 +116,8 @@ export function risingCard(post, rule) {
   );
   function update(fresh) {
     flash(score, short(fresh.current_score));
-    setText(velocity, perMinute(fresh.score_velocity));
-    velocity.className = `velocity ${sign(fresh.score_velocity)}`;
+    setText(velocity, perMinute(fresh.trend_velocity));
+    velocity.className = `velocity ${sign(fresh.trend_velocity)}`;
     setText(comments, `${count(fresh.current_comments)} comments`);
     const chips = reasonChips(fresh, rule);
     if (chips.map(textOf).join() !== [...why.children].map(textOf).join()) why.replaceChildren(...chips);

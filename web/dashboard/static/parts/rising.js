@@ -71,14 +71,14 @@ export class Rising {
       return;
     }
     this.#ranked = now;
-    const rises = ({ score_velocity, observed_at, created_utc, removed_by }) =>
-      score_velocity > 0 &&
+    const rises = ({ trend_velocity, observed_at, created_utc, removed_by }) =>
+      trend_velocity > 0 &&
       !removed_by &&
       now - Date.parse(observed_at) < FRESH_MS &&
       now - Date.parse(created_utc) < YOUNG_MS;
     const ranked = [...this.#candidates.values()]
       .filter(rises)
-      .sort((a, b) => b.score_velocity - a.score_velocity || a.id.localeCompare(b.id));
+      .sort((a, b) => b.trend_velocity - a.trend_velocity || a.id.localeCompare(b.id));
     for (const { id } of ranked.slice(MOST_CANDIDATES)) this.#candidates.delete(id);
     for (const [id, post] of this.#candidates) if (!rises(post)) this.#candidates.delete(id);
     this.#show(ranked.slice(0, SHOWN));
@@ -100,7 +100,7 @@ export class Rising {
           {},
           emptyState(
             "Nothing takes off at the moment",
-            "Posts show up here when their score rises between two observations.",
+            "Posts show up here when their score rises by more than the noise of votes.",
           ),
         ),
       );

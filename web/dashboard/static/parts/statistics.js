@@ -53,7 +53,7 @@ export function makeSections(state, set, signal) {
     { class: "grid" },
     wide(section("Timeline", "posts created and their engagement (score + 2 × comments), by hour", timeline.element)),
     section("Age and engagement", "how much engagement posts of an age have", ages.element),
-    section("Velocity", "posts by score a minute", velocities),
+    section("Velocity", "posts by trend velocity, score a minute", velocities),
     section("Sentiment", "of titles, −1 to 1", h("div", { class: "stack" }, sentiment.element, moods)),
     section("Keywords", "in most titles, and against the range before", words),
     wide(card({ title: "Subreddits", beside: quiet("by posts") }, subreddits, h("div", { class: "below" }, more))),
