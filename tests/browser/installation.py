@@ -138,6 +138,12 @@ class Installation:
         finally:
             await producer.stop()
 
+    async def store(self, *posts: Enriched) -> None:
+        """Store observations, as the sink does."""
+        pool = await create_pool(self.settings, application_name="tests")
+        async with pool:
+            await write_batch(pool, posts)
+
     async def rows(self, statement: str, *values: object) -> list[asyncpg.Record]:
         """The rows of a query of the database."""
         connection = await asyncpg.connect(self.settings.database_url.get_secret_value())

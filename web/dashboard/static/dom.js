@@ -44,12 +44,15 @@ export function focusOn(container, name) {
   container.querySelector(`[data-focus="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
 }
 
-/** The address if a link may lead there, which means http(s) or a path of the dashboard; otherwise null. */
-function safeAddress(address) {
+// Reddit gives addresses of its own pages as paths, for example those of crossposts.
+const REDDIT = "https://www.reddit.com";
+
+/** Where an address of a post leads to; null when no link may lead there, because it is not http(s). */
+export function outwardAddress(address) {
   if (typeof address !== "string" || address === "") return null;
   try {
-    const { protocol } = new URL(address, location.origin);
-    return protocol === "http:" || protocol === "https:" ? address : null;
+    const { protocol, href } = new URL(address, REDDIT);
+    return protocol === "http:" || protocol === "https:" ? href : null;
   } catch {
     return null;
   }
@@ -57,7 +60,7 @@ function safeAddress(address) {
 
 /** A link that leaves the dashboard, or plain text when no link may lead to the address. */
 export function outward(address, ...children) {
-  const href = safeAddress(address);
+  const href = outwardAddress(address);
   return href
     ? h("a", { href, rel: "noopener noreferrer nofollow", target: "_blank" }, ...children)
     : h("span", {}, ...children);

@@ -1,12 +1,13 @@
 // One post: how its score and comments developed, how fast they rise, what its title says.
 import * as api from "../api.js";
-import { h, icon, outward } from "../dom.js";
+import { h, icon, outward, outwardAddress } from "../dom.js";
 import { count, decimal, duration, engagement, percentage, perMinute, when } from "../format.js";
 import { historyCards } from "../parts/history.js";
 import { card, figureStrip, quiet } from "../parts/layout.js";
 import { keywordList, subredditLink } from "../parts/links.js";
 import { reasons } from "../parts/post.js";
 import { emptyState } from "../parts/states.js";
+import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
 
 /** Show the page in `root` until `signal` aborts. The first group of `match`, of the address, is the post's id. */
 export async function mount(root, { live, signal, match, about }) {
@@ -19,7 +20,7 @@ export async function mount(root, { live, signal, match, about }) {
     root.append(emptyState("This post is not known", "It was never seen, or its address is not right.", home));
     return;
   }
-  document.title = `${post.title} · signalflow`;
+  document.title = `${titleWithin(post.title)} · signalflow`;
   const figures = postFigures(about.trending_rule);
   const history = historyCards(id, signal);
   figures.show(post);
@@ -55,7 +56,7 @@ async function knownPost(id, signal) {
 
 /** What stands on top. `linkBase` is the address of Reddit, or null when the posts come from the simulator. */
 function postHead(post, linkBase) {
-  const onReddit = linkBase && post.permalink?.startsWith("/r/") ? linkBase + post.permalink : null;
+  const onReddit = linkBase && post.permalink?.startsWith("/") ? linkBase + post.permalink : null;
   const facts = [
     subredditLink(post.subreddit),
     when(post.created_utc),
@@ -73,17 +74,14 @@ function postHead(post, linkBase) {
     "div",
     { class: "post-head" },
     h("p", { class: "facts" }, facts),
-    h("h1", {}, post.title),
+    h("h1", titleAttributes(post.title), titleText(post.title)),
     h("p", { class: "links" }, links),
   );
 }
 
 function hostOf(address) {
-  try {
-    return new URL(address).host;
-  } catch {
-    return address;
-  }
+  const target = outwardAddress(address);
+  return target ? new URL(target).host : address;
 }
 
 /** The figures of a post: {element, show(post)}. `rule` is the API's trending rule. */

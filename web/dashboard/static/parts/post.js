@@ -3,6 +3,7 @@ import { h, setText } from "../dom.js";
 import { count, perMinute, plural, short, when } from "../format.js";
 import { sparkline } from "../spark.js";
 import { keywordList, subredditLink } from "./links.js";
+import { titleLink, titleWithin } from "./title.js";
 
 const MOST_KEYWORDS = 3;
 
@@ -55,7 +56,7 @@ function flash(element, text) {
   if (!fresh && !document.hidden) element.animate?.([{ color: "var(--accent)" }, {}], { duration: 1200 });
 }
 
-const titleLink = ({ id, title }) => h("p", { class: "title" }, h("a", { href: `/posts/${id}` }, title));
+const titleLine = (post) => h("p", { class: "title" }, titleLink(post));
 
 /** A row of the post list: {element, update(post)}. Its height does not depend on the numbers. */
 export function postRow(post) {
@@ -78,7 +79,7 @@ export function postRow(post) {
     "li",
     { class: "post-row", "data-id": post.id },
     h("div", { class: "tally" }, score, velocity),
-    h("div", { class: "what" }, titleLink(post), facts),
+    h("div", { class: "what" }, titleLine(post), facts),
     keywordList((post.nlp?.keywords ?? []).slice(0, MOST_KEYWORDS), { class: "chips keywords" }),
     h("div", { class: "side" }, trending, comments),
   );
@@ -104,12 +105,12 @@ export function risingCard(post, rule) {
   const velocity = h("span", { class: "velocity" });
   const comments = h("span", { class: "quiet" });
   const why = h("ul", { class: "chips why", "aria-label": "Why" });
-  const spark = sparkline(`Score of “${post.title}” over time`);
+  const spark = sparkline(`Score of “${titleWithin(post.title)}” over time`);
   const facts = h("p", { class: "facts" }, subredditLink(post.subreddit), when(post.created_utc), comments);
   const element = h(
     "li",
     { class: "rising-card", "data-id": post.id },
-    h("div", { class: "what" }, titleLink(post), facts),
+    h("div", { class: "what" }, titleLine(post), facts),
     h("div", { class: "numbers" }, score, velocity),
     h("div", { class: "spark-box" }, spark.element),
     why,

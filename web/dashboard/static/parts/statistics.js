@@ -8,6 +8,7 @@ import { card, figureStrip, quiet } from "./layout.js";
 import { keywordPath, subredditLink } from "./links.js";
 import { emptyState } from "./states.js";
 import { table } from "./table.js";
+import { titleLink } from "./title.js";
 
 // Value and text of a way to rank posts, and the list of the statistics that has them.
 const RANKS = [
@@ -90,7 +91,7 @@ const SUBREDDIT_COLUMNS = [
   { label: "Sentiment", number: true, cell: ({ average_sentiment }) => decimal(average_sentiment) },
 ];
 const POST_COLUMNS = [
-  { label: "Post", cell: (post) => [h("a", { href: `/posts/${post.id}` }, post.title), quiet(` r/${post.subreddit}`)] },
+  { label: "Post", cell: (post) => [titleLink(post), quiet(` r/${post.subreddit}`)] },
   { label: "Score", number: true, cell: ({ current_score }) => count(current_score) },
   { label: "Comments", number: true, cell: ({ current_comments }) => count(current_comments) },
   { label: "Engagement", number: true, cell: ({ engagement_score }) => count(engagement_score) },
