@@ -26,7 +26,7 @@ class Order:
 
 
 _CREATED = ("p.created_utc", "timestamptz")
-# The indexes have the same expressions (migrations, 0004 and 0011).
+# The indexes have the same expressions (migrations, 0004 and 0012).
 ORDERS: dict[OrderName, Order] = {
     "newest": Order((_CREATED,), is_fixed=True),
     "score": Order((("p.current_score", "integer"),)),

@@ -36,9 +36,15 @@ class Matcher:
             and (wanted.min_score is None or post.current_score >= wanted.min_score)
             and (not self._subreddits or record.subreddit in self._subreddits)
             and (self._author is None or (post.author or "").lower() == self._author)
-            and (wanted.min_sentiment is None or post.nlp.sentiment_score >= wanted.min_sentiment)
-            and (wanted.max_sentiment is None or post.nlp.sentiment_score <= wanted.max_sentiment)
+            and self._has_sentiment(post.nlp.sentiment_score)
             and (wanted.created_from is None or post.created_utc >= wanted.created_from)
             and (wanted.created_to is None or post.created_utc < wanted.created_to)
             and (self._keywords is None or self._keywords.search(record.words) is not None)
         )
+
+    def _has_sentiment(self, score: float | None) -> bool:
+        """Whether a score is in the wanted range. A title whose sentiment is unknown is in no range."""
+        least, most = self._wanted.min_sentiment, self._wanted.max_sentiment
+        if score is None:
+            return least is None and most is None
+        return (least is None or score >= least) and (most is None or score <= most)
