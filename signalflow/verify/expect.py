@@ -144,13 +144,15 @@ class Scope:
     """How far the pipeline has come when the tables are read, by raw partition (None: all records).
 
     `stored`: records below this offset must be in the tables. `enriched`: records below it have been processed, and the
-    invalid ones must be in the dead-letter topic. `counted`: records below it are checked; later ones only explain rows
+    invalid ones must be in the dead-letter topic. `written`: those that the tables refuse must be there as well. It may
+    be behind `stored`, because the sink sends their letters after it has written the other rows. `counted`: records below it are checked; later ones only explain rows
     that are there already. `start`: see Expected. `set_aside`: valid records that are dead letters nevertheless, as
     (partition, offset) -> stage. `history_from`: the history has dropped its days before this one (None: no day).
     """
 
     stored: Mapping[int, int] | None = None
     enriched: Mapping[int, int] | None = None
+    written: Mapping[int, int] | None = None
     counted: Mapping[int, int] | None = None
     start: datetime | None = None
     set_aside: Mapping[tuple[int, int], str] = field(default_factory=dict)
@@ -210,12 +212,12 @@ class Oracle:
             if seen.mode != BACKFILL and seen.observed_at < REDDIT_OPENED:
                 raise RefusedRecordError("metadata.observed_at", "before there was Reddit", "write")
         except RefusedRecordError as refused:
-            done = stored if refused.stage == "write" else _below(self._scope.enriched, partition, offset)
+            scope = self._scope.written if refused.stage == "write" else self._scope.enriched
             out.letters[partition, offset] = ExpectedLetter(
                 refused.stage,
                 attempt_of(record.headers),
                 digest(record.key, record.value, record.headers),
-                done and counted,
+                _below(scope, partition, offset) and counted,
             )
             return
         if self._was_dropped(seen):

@@ -114,12 +114,13 @@ async def verify(
             oracle = Oracle(
                 rules_of(settings),
                 Scope(
-                    stored,
-                    committed.enriched,
-                    extent.counted,
-                    start,
-                    letters.set_aside(),
-                    await connection.fetchval(_HISTORY_FROM),
+                    stored=stored,
+                    enriched=committed.enriched,
+                    written=await log.stored(topics.posts_enriched, committed, committed.written, broken),
+                    counted=extent.counted,
+                    start=start,
+                    set_aside=letters.set_aside(),
+                    history_from=await connection.fetchval(_HISTORY_FROM),
                 ),
             )
             try:

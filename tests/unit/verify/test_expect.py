@@ -244,6 +244,15 @@ def test_a_record_that_must_be_set_aside_has_no_rows_and_a_dead_letter() -> None
     }
 
 
+def test_the_letter_of_a_row_that_the_tables_refuse_is_due_once_the_sink_has_committed_it() -> None:
+    """The sink stores the rows of a batch, then sends the letters, then commits."""
+    topic = Topic()
+    topic.see(-(2**30), 1, created=at(-(2**30)))  # 1991
+    sending = topic.expected(Scope(stored={0: 1}, enriched={0: 1}, written={0: 0}))
+    committed = topic.expected(Scope(stored={0: 1}, enriched={0: 1}, written={0: 1}))
+    assert [log.letters[0, 0].due for log in (sending, committed)] == [False, True]
+
+
 def test_a_row_is_due_only_when_the_sink_has_passed_it_and_until_then_may_be_older() -> None:
     topic = Topic()
     for moment in range(4):
