@@ -1,7 +1,7 @@
 // The title of a post. Strangers write it, so it may hold anything that Unicode has.
 import { h } from "../dom.js";
 
-// Neither blanks, controls, marks without a letter, nor characters that fonts show as nothing (U+2800 is empty Braille).
+// Neither blanks, controls, marks without a letter, nor characters that fonts show as nothing, as U+2800.
 const VISIBLE = /[^\s\p{Cc}\p{Cf}\p{M}\p{Default_Ignorable_Code_Point}\u2800]/u;
 const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
