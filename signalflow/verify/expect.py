@@ -145,9 +145,10 @@ class Scope:
 
     `stored`: records below this offset must be in the tables. `enriched`: records below it have been processed, and the
     invalid ones must be in the dead-letter topic. `written`: those that the tables refuse must be there as well. It may
-    be behind `stored`, because the sink sends their letters after it has written the other rows. `counted`: records below it are checked; later ones only explain rows
-    that are there already. `start`: see Expected. `set_aside`: valid records that are dead letters nevertheless, as
-    (partition, offset) -> stage. `history_from`: the history has dropped its days before this one (None: no day).
+    be behind `stored`, because the sink sends their letters after it has written the other rows. `counted`: records
+    below it are checked; later ones only explain rows that are there already. `start`: see Expected. `set_aside`: valid
+    records that are dead letters nevertheless, as (partition, offset) -> stage. `history_from`: the history has dropped
+    its days before this one (None: no day).
     """
 
     stored: Mapping[int, int] | None = None
