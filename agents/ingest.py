@@ -1,25 +1,19 @@
 """The ingest agent: one worker, usually Faust's leader, polls Reddit and publishes to the raw topic."""
 
-import asyncio
-import math
 from collections.abc import Callable
 from uuid import uuid4
 
 import structlog
 
-from agents.ingest_sources import DatabaseSources
+from agents.ingest_sources import DatabaseSources, WorkersTable
 from agents.resources import ResourcesOf
-from signalflow.clock import steady
 from signalflow.domain.budget import Budget
-from signalflow.domain.leadership import should_poll
-from signalflow.domain.lease import Claim, HeldLease
-from signalflow.errors import Retryable
-from signalflow.metrics import IS_POLLER
 from signalflow.reddit.client import AsyncprawClient
 from signalflow.reddit.poller import Poller
+from signalflow.reddit.polling import Polling
+from signalflow.reddit.ports import Permit
 from signalflow.settings import Settings
 from signalflow.storage.lease import PollingLease
-from signalflow.storage.workers import another_leads, leader_cannot_poll
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
 
@@ -28,155 +22,38 @@ log = structlog.get_logger()
 EVERY_SECONDS = 2.0
 
 
-class Ingest:
-    """Starts and stops the poller of this worker, as leadership and lease come and go.
+def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_until: Callable[[], float]) -> Polling:
+    """The polling of the worker with this name.
 
-    `leads_until` says until when, by `clock.steady`, this worker is surely the group's leader. The budget outlives the
-    poller: what one poller of this process knows of Reddit's waits, the next one knows too.
+    `leads_until` says until when, by `clock.steady`, this worker is surely the group's leader.
     """
+    sources = DatabaseSources(lambda: resources().pool)
 
-    def __init__(
-        self, settings: Settings, resources: ResourcesOf, *, name: str, leads_until: Callable[[], float]
-    ) -> None:
-        self._settings, self._resources, self._name = settings, resources, name
-        self._leads_until = leads_until
-        # Another process of the same name, such as this worker after a restart, is another holder.
-        self._lease = PollingLease(settings, f"{name} {uuid4().hex[:12]}")
-        self._held = HeldLease()
-        self._budget = Budget(settings.requests_per_minute)
-        self._task: asyncio.Task[None] | None = None
-        # The lease had ended while this worker polled.
-        self._was_interrupted = False
-        self._is_closed = False
-
-    async def tick(self, *, is_leader: bool, is_rebalancing: bool) -> None:
-        """Start or stop polling, as leadership and lease require. If the leader cannot poll, a deputy does."""
-        if self._is_closed:
-            return
-        if self._task is not None and self._task.done():
-            self._report_end(self._task)
-            self._task = None
-        # The lease first: the questions after it share their connections with the sink, and may wait.
-        claim = await self._renew() if self.is_polling() or is_leader else None
-        is_leader = is_leader and not await self._is_superseded()
-        is_deputy = not is_leader and await self._leader_cannot_poll()
-        if claim is None:
-            if not is_deputy:
-                return
-            claim = await self._renew()
-        if self._was_interrupted:
-            log.warning("polling_begins_anew", reason="the lease had ended, and another worker may have polled")
-            await self._stop_polling()
-        is_polling = self.is_polling()
-        wanted = should_poll(
-            is_polling=is_polling,
-            is_leader=is_leader,
-            is_deputy=is_deputy,
-            is_rebalancing=is_rebalancing,
-            claim=claim,
-            may_go_on=steady() < self.until(),
-        )
-        if wanted and not is_polling and not self._is_closed:
-            self._task = asyncio.create_task(self._poll(), name="poller")
-            IS_POLLER.set(1)
-            log.info("polling_begins", as_deputy=is_deputy)
-        elif is_polling and not wanted:
-            log.info("polling_ends", is_leader=is_leader, claim=claim)
-            await self._stop_polling()
-        if not wanted:
-            await self._release()
-
-    def is_polling(self) -> bool:
-        """Whether this worker is polling now."""
-        return self._task is not None
-
-    def until(self) -> float:
-        """See Permit."""
-        return self._held.polls_until(self._leads_until())
-
-    async def record(self) -> None:
-        """See Permit."""
-        await self._renew()
-
-    async def close(self) -> None:
-        """Stop polling for good, and release the lease so that a successor need not wait for its end."""
-        self._is_closed = True
-        await self._stop_polling()
-        await self._release()
-        await self._lease.close()
-
-    async def _renew(self) -> Claim:
-        asked_at = steady()
-        try:
-            claim, stands = await self._lease.renew(self._budget.hand_over(asked_at))
-        except Retryable as error:
-            log.warning("lease_not_renewed", error=str(error))
-            return "unknown"
-        self._held.answered(claim, asked_at)
-        if claim == "taken_over":
-            self._budget.take_over(stands, steady())
-            self._was_interrupted = self.is_polling()
-        return claim
-
-    async def _release(self) -> None:
-        if self._held.until == -math.inf:
-            return
-        self._held.until = -math.inf
-        try:
-            await self._lease.release(self._budget.hand_over(steady()))
-        except Retryable as error:
-            # It ends by itself.
-            log.warning("lease_not_released", error=str(error))
-
-    async def _is_superseded(self) -> bool:
-        """Whether this worker is cut off from Kafka and another one has become leader meanwhile.
-
-        This one would keep the lease, and could publish nothing.
-        """
-        if not self.is_polling() or steady() < self._leads_until():
-            return False
-        try:
-            return await another_leads(self._resources().pool, self._name)
-        except Retryable:
-            return False
-
-    async def _leader_cannot_poll(self) -> bool:
-        try:
-            return await leader_cannot_poll(self._resources().pool)
-        except Retryable:
-            return False
-
-    async def _poll(self) -> None:
-        client = AsyncprawClient.of(self._settings)
-        sources = DatabaseSources(lambda: self._resources().pool)
+    async def poll(budget: Budget, permit: Permit) -> None:
+        client = AsyncprawClient.of(settings)
         poller = Poller(
-            self._settings,
+            settings,
             client=client,
-            publisher=self._resources().publisher,
+            publisher=resources().publisher,
             ledger=sources,
             config=sources,
             known=sources,
-            budget=self._budget,
-            permit=self,
+            budget=budget,
+            permit=permit,
         )
         try:
             await poller.run()
         finally:
             await client.close()
 
-    async def _stop_polling(self) -> None:
-        task, self._task = self._task, None
-        self._was_interrupted = False
-        IS_POLLER.set(0)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
-
-    @staticmethod
-    def _report_end(task: "asyncio.Task[None]") -> None:
-        IS_POLLER.set(0)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("poller_ended", error=str(error), error_type=type(error).__name__, exc_info=error)
+    return Polling(
+        # Another process of the same name, such as this worker after a restart, is another holder.
+        PollingLease(settings, f"{name} {uuid4().hex[:12]}"),
+        WorkersTable(lambda: resources().pool, name),
+        poll,
+        Budget(settings.requests_per_minute),
+        leads_until,
+    )
 
 
 def why_it_cannot_poll(settings: Settings) -> str | None:
@@ -193,20 +70,20 @@ def register(app: Application, settings: Settings, resources: ResourcesOf) -> Ca
 
     Returns a function that says whether this worker polls now.
     """
-    ingest = Ingest(settings, resources, name=app.workspace.name, leads_until=app.leads_until)
+    polling = polling_of(settings, resources, name=app.workspace.name, leads_until=app.leads_until)
     reason = why_it_cannot_poll(settings)
     if reason is not None:
         log.info("polling_off", reason=reason)
-        return ingest.is_polling
+        return polling.is_polling
 
     # On every worker: a worker that stops being leader has to notice it.
     @app.timer(interval=EVERY_SECONDS, name="ingest")
     @guarded("ingest")
     async def tick() -> None:
-        await ingest.tick(is_leader=app.is_leader(), is_rebalancing=app.rebalancing)
+        await polling.tick(is_leader=app.is_leader(), is_rebalancing=app.rebalancing)
 
     async def stop(sender: object = None, **_: object) -> None:
-        await ingest.close()
+        await polling.close()
 
     app.on_before_shutdown.connect(stop, weak=False)
-    return ingest.is_polling
+    return polling.is_polling

@@ -1,4 +1,4 @@
-"""The parts of the database that the poller uses: gaps, configuration and known posts."""
+"""The parts of the database that polling uses: gaps, configuration, known posts and what other workers say."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
 from signalflow.domain.watchlist import Subreddit
-from signalflow.storage import gaps, known, subreddits
+from signalflow.storage import gaps, known, subreddits, workers
 from signalflow.storage.pool import Pool
 
 
@@ -58,3 +58,18 @@ class DatabaseSources:
     async def known_posts(self, since: datetime, names: Iterable[str] | None = None) -> Sequence[StoredPost]:
         """See KnownSource."""
         return await known.known_posts(self._pool_of(), since, names)
+
+
+class WorkersTable:
+    """OtherWorkers of the worker with this name. Everything raises Retryable while the database is away."""
+
+    def __init__(self, pool_of: Callable[[], Pool], name: str) -> None:
+        self._pool_of, self._name = pool_of, name
+
+    async def another_leads(self) -> bool:
+        """See OtherWorkers."""
+        return await workers.another_leads(self._pool_of(), self._name)
+
+    async def leader_cannot_poll(self) -> bool:
+        """See OtherWorkers."""
+        return await workers.leader_cannot_poll(self._pool_of())

@@ -1,11 +1,13 @@
-"""The protocols through which the poller uses the rest of the application. It knows neither Kafka nor the database."""
+"""The protocols through which polling uses the rest of the application. It knows neither Kafka nor the database."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from signalflow.domain.budget import Handover
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
+from signalflow.domain.lease import Claim
 from signalflow.domain.overlap import Gap
 from signalflow.domain.watchlist import Subreddit
 from signalflow.events import Envelope
@@ -77,4 +79,35 @@ class Permit(Protocol):
 
     async def record(self) -> None:
         """Record at once how the budget stands, so that a successor knows. While the database is away, do nothing."""
+        ...
+
+
+class Lease(Protocol):
+    """The lease on polling, as one process asks for it."""
+
+    async def renew(self, handover: Handover) -> tuple[Claim, Handover]:
+        """Take the lease or hold it longer; `handover` is recorded if it was held already.
+
+        Returns what became of it, and what the one who polls now must know. Raises Retryable without an answer.
+        """
+        ...
+
+    async def release(self, handover: Handover) -> None:
+        """End the lease at once if this process holds it. Raises Retryable without an answer."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection. The lease stays as it is."""
+        ...
+
+
+class OtherWorkers(Protocol):
+    """What the other workers say of themselves. Every call raises Retryable while it cannot be read."""
+
+    async def another_leads(self) -> bool:
+        """Whether another worker, which is not silent, says that it leads."""
+        ...
+
+    async def leader_cannot_poll(self) -> bool:
+        """Whether there is a leader that is not silent and says that it cannot poll."""
         ...

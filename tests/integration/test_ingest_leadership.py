@@ -10,11 +10,12 @@ import asyncpg
 import httpx
 import pytest
 
-from agents.ingest import Ingest
+from agents.ingest import polling_of
 from signalflow.clock import steady
 from signalflow.domain.lease import LEASE_SECONDS
 from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.events import Envelope
+from signalflow.reddit.polling import Polling
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
@@ -63,19 +64,19 @@ def settings_of_ingest(database_url: str, simulator: RunningSimulator) -> Settin
 
 
 @pytest.fixture
-async def make_ingest(settings_of_ingest: Settings, database_pool: Pool) -> AsyncIterator[Callable[..., Ingest]]:
+async def make_ingest(settings_of_ingest: Settings, database_pool: Pool) -> AsyncIterator[Callable[..., Polling]]:
     """Makes the ingest agents of workers: `make_ingest(settings, leads_until)`. Surely leading is none of them."""
     await load_defaults(database_pool, [WatchedSubreddit("python", 60, "fast"), WatchedSubreddit("funny", 60, "fast")])
-    made: list[Ingest] = []
+    made: list[Polling] = []
 
     def make(
         settings: Settings = settings_of_ingest,
         leads_until: Callable[[], float] = lambda: -math.inf,
         resources: Resources | None = None,
         name: str = "worker",
-    ) -> Ingest:
+    ) -> Polling:
         shared = resources or Resources(database_pool)
-        made.append(Ingest(settings, lambda: shared, name=name, leads_until=leads_until))
+        made.append(polling_of(settings, lambda: shared, name=name, leads_until=leads_until))
         return made[-1]
 
     yield make
@@ -84,7 +85,7 @@ async def make_ingest(settings_of_ingest: Settings, database_pool: Pool) -> Asyn
 
 
 @pytest.fixture
-def workers(make_ingest: Callable[..., Ingest], database_pool: Pool) -> tuple[Ingest, Ingest, Resources, Resources]:
+def workers(make_ingest: Callable[..., Polling], database_pool: Pool) -> tuple[Polling, Polling, Resources, Resources]:
     shared = Resources(database_pool), Resources(database_pool)
     first = make_ingest(resources=shared[0], name="first")
     second = make_ingest(resources=shared[1], name="second")
@@ -115,7 +116,7 @@ async def recorded_wait(database_url: str) -> bool:
     return bool(waits)
 
 
-async def kill(ingest: Ingest) -> None:
+async def kill(ingest: Polling) -> None:
     """As SIGKILL: the poller ends, and nobody releases the lease."""
     assert ingest._task is not None
     ingest._is_closed = True
@@ -124,12 +125,12 @@ async def kill(ingest: Ingest) -> None:
     await asyncio.wait({ingest._task})
 
 
-async def tick(ingest: Ingest, *, is_leader: bool = True) -> None:
+async def tick(ingest: Polling, *, is_leader: bool = True) -> None:
     await ingest.tick(is_leader=is_leader, is_rebalancing=False)
 
 
 async def test_of_two_that_believe_to_lead_one_polls_and_the_other_takes_over(
-    workers: tuple[Ingest, Ingest, Resources, Resources], database_pool: Pool
+    workers: tuple[Polling, Polling, Resources, Resources], database_pool: Pool
 ) -> None:
     first, second, of_first, of_second = workers
     await tick(first)
@@ -148,7 +149,7 @@ async def test_of_two_that_believe_to_lead_one_polls_and_the_other_takes_over(
 
 
 async def test_a_connection_of_the_lease_that_breaks_stops_nobody(
-    workers: tuple[Ingest, Ingest, Resources, Resources], database_url: str
+    workers: tuple[Polling, Polling, Resources, Resources], database_url: str
 ) -> None:
     first, second, of_first, of_second = workers
     await tick(first)
@@ -169,7 +170,7 @@ async def test_a_connection_of_the_lease_that_breaks_stops_nobody(
 
 
 async def test_a_worker_whose_lease_another_one_has_taken_stops_at_once(
-    workers: tuple[Ingest, Ingest, Resources, Resources], database_url: str
+    workers: tuple[Polling, Polling, Resources, Resources], database_url: str
 ) -> None:
     first, second, of_first, of_second = workers
     await tick(first)
@@ -183,7 +184,7 @@ async def test_a_worker_whose_lease_another_one_has_taken_stops_at_once(
 
 
 async def test_a_worker_that_gets_its_lease_back_after_another_one_had_it_begins_anew(
-    workers: tuple[Ingest, Ingest, Resources, Resources], database_url: str
+    workers: tuple[Polling, Polling, Resources, Resources], database_url: str
 ) -> None:
     first, second, of_first, _ = workers
     await tick(first)
@@ -199,7 +200,7 @@ async def test_a_worker_that_gets_its_lease_back_after_another_one_had_it_begins
 
 @pytest.mark.parametrize("retry_after", [600, 7200])
 async def test_a_wait_that_reddit_names_outlives_killed_leaders(
-    make_ingest: Callable[[], Ingest], simulator: RunningSimulator, database_url: str, retry_after: int
+    make_ingest: Callable[[], Polling], simulator: RunningSimulator, database_url: str, retry_after: int
 ) -> None:
     leader = make_ingest()
     async with httpx.AsyncClient() as http:
@@ -222,7 +223,7 @@ async def test_a_wait_that_reddit_names_outlives_killed_leaders(
 
 
 async def test_successors_of_killed_leaders_stay_within_one_budget(
-    make_ingest: Callable[[], Ingest], simulator: RunningSimulator, database_url: str
+    make_ingest: Callable[[], Polling], simulator: RunningSimulator, database_url: str
 ) -> None:
     for kills in range(3):
         leader = make_ingest()
@@ -238,7 +239,7 @@ async def test_successors_of_killed_leaders_stay_within_one_budget(
 
 
 async def test_while_the_database_is_away_a_leader_polls_as_long_as_it_surely_leads(
-    make_ingest: Callable[..., Ingest], settings_behind: tuple[Door, Settings]
+    make_ingest: Callable[..., Polling], settings_behind: tuple[Door, Settings]
 ) -> None:
     door, through = settings_behind
     leads_until = [-math.inf]
@@ -262,7 +263,7 @@ async def test_while_the_database_is_away_a_leader_polls_as_long_as_it_surely_le
 
 
 async def test_a_leader_that_kafka_has_replaced_hands_over(
-    make_ingest: Callable[..., Ingest], workers: tuple[Ingest, Ingest, Resources, Resources], database_pool: Pool
+    make_ingest: Callable[..., Polling], workers: tuple[Polling, Polling, Resources, Resources], database_pool: Pool
 ) -> None:
     """It is cut off from Kafka: it still believes that it leads, keeps the lease, and could publish nothing."""
     first, second, of_first, of_second = workers
@@ -278,7 +279,7 @@ async def test_a_leader_that_kafka_has_replaced_hands_over(
 
 
 async def test_a_worker_that_stops_releases_the_lease_at_once(
-    workers: tuple[Ingest, Ingest, Resources, Resources],
+    workers: tuple[Polling, Polling, Resources, Resources],
 ) -> None:
     first, second, _, of_second = workers
     await tick(first)
@@ -290,7 +291,7 @@ async def test_a_worker_that_stops_releases_the_lease_at_once(
 
 
 async def test_while_the_leader_cannot_poll_one_of_the_others_does_until_a_leader_can(
-    workers: tuple[Ingest, Ingest, Resources, Resources], database_pool: Pool
+    workers: tuple[Polling, Polling, Resources, Resources], database_pool: Pool
 ) -> None:
     """Once nobody polled, because the leader was a worker without the settings of Reddit."""
     first, second, of_first, of_second = workers

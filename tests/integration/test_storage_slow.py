@@ -97,7 +97,7 @@ async def test_a_flush_that_runs_out_of_time_is_stored_in_smaller_pieces_that_gr
         assert await timeouts(sink, await sink.prepare(of_posts([f"q{number}x{n}" for n in range(400)])), 3) == 0
     before = await database.fetchval("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
     assert before is not None
-    assert sink._pieces.size >= 400
+    assert sink.writer._pieces.size >= 400
 
 
 @pytest.mark.parametrize("neighbours", [["a", "b", "c", "d", "e"], []], ids=["among others", "alone"])

@@ -6,10 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from agents import dlq
-from agents.dlq import DlqHandler, origin_of
+from agents.dlq import DlqHandler
+from signalflow.dead_letters import storing
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.letter import letter_of, record_of
+from signalflow.dead_letters.storing import origin_of
 from signalflow.errors import Invalid, Retryable
 from signalflow.metrics import REGISTRY
 from signalflow.settings import Settings
@@ -62,7 +63,7 @@ async def test_a_letter_that_the_database_refuses_does_not_keep_others_from_bein
         stored.extend(new.letter.offset for new in letters)
         return len(letters)
 
-    monkeypatch.setattr(dlq, "store_letters", store)
+    monkeypatch.setattr(storing, "store_letters", store)
     await handler.commit(await handler.prepare(batch(*(on_topic(n, Record(n)) for n in range(5)))), OWNED)
     assert stored == [0, 1, 3, 4]
     assert counted("new") - before["new"] == 4
@@ -76,7 +77,7 @@ async def test_a_commit_raises_retryable_while_the_database_is_away(
     async def away(pool: Any, letters: list[NewLetter], advances: Any) -> int:
         raise Retryable("database away")
 
-    monkeypatch.setattr(dlq, "store_letters", away)
+    monkeypatch.setattr(storing, "store_letters", away)
     with pytest.raises(Retryable):
         await handler.commit(await handler.prepare(batch(on_topic(0, Record(0)))), OWNED)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from agents import sink
 from agents.sink import SinkHandler, newest_is_stored
 from agents.stored import StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
@@ -15,6 +14,7 @@ from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched, Source, TextFeatures, encode
 from signalflow.kafka.producer import Outgoing
 from signalflow.settings import Settings
+from signalflow.storage import paced_writer
 from signalflow.storage.writer import Rejected
 from signalflow.streams.batch_loop import Batch, Ownership
 from tests.unit.streams.fakes import FakeApp, FakeEvent, FakeMessage, Record
@@ -72,7 +72,7 @@ async def test_a_flush_is_not_done_before_the_transaction_has_committed(
         await committed.wait()
         return []
 
-    monkeypatch.setattr(sink, "write_or_reject", slow)
+    monkeypatch.setattr(paced_writer, "write_or_reject", slow)
     flush = asyncio.create_task(handler.commit(await handler.prepare(batch(encode(row("a")))), OWNED))
     for _ in range(10):
         await asyncio.sleep(0)
@@ -87,7 +87,7 @@ async def test_only_the_row_that_the_database_refuses_becomes_a_dead_letter(
     async def refuse_second(*args: Any) -> list[Rejected]:
         return [Rejected(1, Invalid("value out of range"))]
 
-    monkeypatch.setattr(sink, "write_or_reject", refuse_second)
+    monkeypatch.setattr(paced_writer, "write_or_reject", refuse_second)
     values = [encode(row(post_id)) for post_id in "abc"]
     await handler.commit(await handler.prepare(batch(*values)), OWNED)
     assert [letter.value for letter in dlq.letters] == [values[1]]
@@ -102,7 +102,7 @@ async def test_a_flush_is_not_done_before_its_dead_letters_are_confirmed(
     async def fine(*args: Any) -> list[Rejected]:
         return []
 
-    monkeypatch.setattr(sink, "write_or_reject", fine)
+    monkeypatch.setattr(paced_writer, "write_or_reject", fine)
     dlq.away = True
     work = await handler.prepare(batch(encode(row("a")), b"not json"))
     with pytest.raises(Retryable):

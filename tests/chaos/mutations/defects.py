@@ -267,9 +267,9 @@ DEFECTS = (
     ),
     Defect(
         "rows are set aside because the database is slow",
-        "agents/sink.py",
-        "work.timeouts < TIMEOUTS_OF_ONE_ROW or not await self._stores_others(work)",
-        "work.timeouts < TIMEOUTS_OF_ONE_ROW",
+        "signalflow/storage/paced_writer.py",
+        "self._timeouts >= TIMEOUTS_OF_ONE_ROW and await self._stores_others(rows)",
+        "self._timeouts >= TIMEOUTS_OF_ONE_ROW",
         (),
         (f"{SLOW}::test_while_the_database_stores_no_row_in_time_none_is_set_aside",),
     ),

@@ -1,0 +1,81 @@
+"""Writes rows in pieces that the database stores within its timeout.
+
+Rows that it stores too slowly are written in smaller pieces. A single row that reaches the timeout twice, while the
+database stores other rows, is rejected. While it stores none, the caller waits.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from signalflow.domain.piece_size import PieceSize
+from signalflow.errors import Invalid, Retryable
+from signalflow.events import Enriched
+from signalflow.storage.pool import Pool, TookTooLong
+from signalflow.storage.positions import LogRecord, Progress
+from signalflow.storage.writer import Rejected, write_batch, write_or_reject
+
+# A row that reaches the timeout alone this often, and not with the database as a whole, is rejected.
+TIMEOUTS_OF_ONE_ROW = 2
+
+
+class TooSlow(Invalid):
+    """The database cannot store this one row within its timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the first `count` rows: these are rejected, the others are stored."""
+
+    count: int
+    rejected: list[Rejected]
+
+
+class PacedWriter:
+    """Writes rows as fast as the database stores them. `timeout`: seconds that a statement may take."""
+
+    def __init__(self, pool: Pool, timeout: float) -> None:
+        self._pool = pool
+        self._pieces = PieceSize(timeout)
+        self._stored_last: Enriched | None = None
+        # The row that reached the timeout alone, and how often.
+        self._slow: Enriched | None = None
+        self._timeouts = 0
+
+    async def write(self, rows: Sequence[Enriched], records: Sequence[LogRecord], progress: Progress | None) -> Written:
+        """Write as many of the first rows as the database stores in time, at least one, and advance `progress`.
+
+        `records` are those that the rows come from. Raises Retryable also for a piece that took too long: the next call
+        with the same rows writes fewer.
+        """
+        piece, started = rows[: self._pieces.size], time.monotonic()
+        try:
+            rejected = await write_or_reject(self._pool, piece, records[: len(piece)], progress)
+        except TookTooLong as error:
+            self._pieces.took_too_long(len(piece))
+            if len(piece) > 1 or not await self._is_slow_alone(rows):
+                raise
+            return Written(1, [Rejected(0, TooSlow(f"{error}; the database stores other rows in time"))])
+        self._pieces.took(len(piece), time.monotonic() - started)
+        if len(rejected) < len(piece):
+            refused = {row.index for row in rejected}
+            self._stored_last = next(row for index, row in enumerate(piece) if index not in refused)
+        return Written(len(piece), rejected)
+
+    async def _is_slow_alone(self, rows: Sequence[Enriched]) -> bool:
+        """Count that the first row reached the timeout alone; says whether it does so often, and other rows do not."""
+        self._timeouts = self._timeouts + 1 if rows[0] is self._slow else 1
+        self._slow = rows[0]
+        return self._timeouts >= TIMEOUTS_OF_ONE_ROW and await self._stores_others(rows)
+
+    async def _stores_others(self, rows: Sequence[Enriched]) -> bool:
+        """Whether the database stores the next row of another post, or if there is none, a stored row once more."""
+        others = (row for row in rows[1:] if row.id != rows[0].id)
+        other = next(others, self._stored_last)
+        if other is None:
+            return False
+        try:
+            await write_batch(self._pool, [other])
+        except (Retryable, Invalid):
+            return False
+        return True
