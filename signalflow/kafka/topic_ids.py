@@ -26,7 +26,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from signalflow.errors import Retryable
+from signalflow.errors import Fatal
 from signalflow.kafka.clients import admin_client
 from signalflow.settings import Settings
 
@@ -136,18 +136,24 @@ async def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, UUID]
 async def found_topics(settings: Settings, names: Iterable[str]) -> dict[str, FoundTopic]:
     """The topics that exist, by name. Asking creates none.
 
-    Raises Retryable when Kafka is away or older than 3.1, Fatal when it refuses the connection settings.
+    Raises Retryable when Kafka is away, Fatal when it refuses the connection settings or is older than 3.1.
     """
     async with admin_client(settings) as admin:
         return await describe(admin, names)
 
 
 async def describe(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, FoundTopic]:
-    """`found_topics` with a client that is connected. Raises Retryable when Kafka is older than 3.1."""
+    """`found_topics` with a client that is connected. Raises Fatal when the broker is older than 3.1."""
     try:
         answer = await admin._send_request(_MetadataRequest(list(names)))
     except NotImplementedError as error:
-        raise Retryable("Kafka is older than 3.1 and tells no topic ids") from error
+        # Waiting would not help, and would look like an outage. A rolling upgrade from such a version shows it for a
+        # while, but only to workers that start: none ever ran on the old brokers. Whoever restarts a worker that ended
+        # tries again.
+        raise Fatal(
+            "a broker of SIGNALFLOW_KAFKA is older than Kafka 3.1 and tells no topic ids: signalflow needs Kafka 3.1 "
+            "or newer on all brokers"
+        ) from error
     return {
         topic: _found(topic_id, partitions) for code, topic, topic_id, _, partitions, *_ in answer.topics if not code
     }
