@@ -39,7 +39,7 @@ _ADD_REFRESH = "INSERT INTO refresh_tokens (token_hash, session_id, issued_at) V
 # Locks the token and its session. When two requests bring the same token, the second waits for the first. Then it finds
 # that the token was used.
 _TAKE_REFRESH = """
-SELECT sessions.id, sessions.user_name, refresh_tokens.used_at IS NOT NULL AS used,
+SELECT sessions.id, sessions.user_name, issued_at, used_at,
     sessions.ended_at IS NULL AND sessions.expires_at > $2 AND users.disabled_at IS NULL AS valid
 FROM refresh_tokens
     JOIN sessions ON sessions.id = refresh_tokens.session_id JOIN users ON users.name = sessions.user_name
@@ -75,11 +75,15 @@ class ProvenUser:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The session of a refresh token. `reused`: it was ended just now, because the token had been used before."""
+    """The session of a refresh token.
+
+    `used_at`: when the token had been used before, which ended the session just now; None for a first use.
+    """
 
     session: UUID
     user: str
-    reused: bool
+    issued_at: datetime
+    used_at: datetime | None
 
 
 def token_hash(token: str) -> bytes:
@@ -138,12 +142,12 @@ async def rotate_refresh_token(pool: Pool, old: str, new: str, now: datetime) ->
         row = await writing.fetchrow(_TAKE_REFRESH, token_hash(old), now)
         if row is None or not row["valid"]:
             return None
-        if row["used"]:
+        if row["used_at"] is not None:
             await writing.execute(_END, row["id"], now, "refresh_reused")
         else:
             await writing.execute(_USE_REFRESH, token_hash(old), now)
             await writing.execute(_ADD_REFRESH, token_hash(new), row["id"], now)
-        return Refreshed(row["id"], row["user_name"], row["used"])
+        return Refreshed(row["id"], row["user_name"], row["issued_at"], row["used_at"])
 
 
 async def add_link(pool: Pool, user: str, token: str, now: datetime, expires_at: datetime, *, who: str) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -130,7 +130,9 @@ async def test_reuse_of_a_refresh_token_ends_the_sign_in_with_all_its_tokens_and
 async def test_reuse_of_a_refresh_token_ends_the_sign_in_even_above_the_rate_limit(
     client: httpx.AsyncClient,
 ) -> None:
+    began = utcnow()
     stolen = await sign_in(client)
+    refreshed_from = utcnow()
     following = (await client.post("/api/token/refresh/", json={"refresh": stolen["refresh"]})).json()
     assert await status(client, following["access"]) == 200
     while (await client.post("/api/token/refresh/", json={"refresh": "unknown"})).status_code != 429:
@@ -138,7 +140,10 @@ async def test_reuse_of_a_refresh_token_ends_the_sign_in_even_above_the_rate_lim
     with capture_logs() as logs:
         again = await client.post("/api/token/refresh/", json={"refresh": stolen["refresh"]})
     assert again.status_code == 429
-    assert [line["user"] for line in logs if line["event"] == "refresh_token_reused"] == ["ada"]
+    (told,) = (line for line in logs if line["event"] == "refresh_token_reused")
+    assert told["user"] == "ada"
+    issued, used = (datetime.fromisoformat(told[name]) for name in ("issued_at", "used_at"))
+    assert began <= issued <= refreshed_from <= used <= utcnow()
     assert await status(client, following["access"]) == 401
 
 

@@ -92,10 +92,16 @@ async def refresh(request: Request, response: Response, pool: PoolOf) -> Tokens:
     given = await body_of(request, RefreshToken)
     following = _new_refresh_token()
     refreshed = await rotate_refresh_token(pool, given.refresh, following, utcnow())
-    if refreshed is None or refreshed.reused:
+    if refreshed is None or refreshed.used_at is not None:
         if refreshed is not None:
             accounts_of(request).identities.forget_session(refreshed.session)
-            log.warning("refresh_token_reused", user=refreshed.user, session=str(refreshed.session))
+            log.warning(
+                "refresh_token_reused",
+                user=refreshed.user,
+                session=str(refreshed.session),
+                issued_at=refreshed.issued_at.isoformat(),
+                used_at=refreshed.used_at and refreshed.used_at.isoformat(),
+            )
         # Nobody guesses 256 bits; the limit makes trying slow all the same.
         limiter = services_of(request).limiter
         await limiter.count(request, SIGN_INS_PER_ADDRESS, "sign-in", address_of(request.scope))
