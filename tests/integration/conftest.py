@@ -1,13 +1,18 @@
 """Fixtures of several modules of this folder."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
+from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from tests.integration.posts_api import api_of
 from tests.integration.storage_rows import pool_of
+from tests.integration.workers import WorkerProcess
 
 
 @pytest.fixture
@@ -22,3 +27,22 @@ async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A reader's client of an API on a fresh database."""
     async with api_of(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+async def topics(settings: Settings) -> TopicNames:
+    """The topics, created before any worker starts."""
+    await create_topics(settings)
+    return TopicNames.of(settings)
+
+
+@pytest.fixture
+async def worker(settings: Settings, topics: TopicNames, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
+    """One ready worker with short flush times."""
+    process = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
+    process.start()
+    try:
+        await process.ready()
+        yield process
+    finally:
+        process.ensure_stopped()

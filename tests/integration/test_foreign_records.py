@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from msgspec.structs import replace
 
 from signalflow.events import encode
-from signalflow.kafka.admin import create_topics
 from signalflow.kafka.clients import admin_client
 from signalflow.kafka.offsets import end_offsets
 from signalflow.kafka.producer import partition_for
@@ -27,23 +26,6 @@ from web.live.hub import Hub
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 GOOD = [f"g{number}" for number in range(40)]
-
-
-@pytest.fixture
-async def topics(settings: Settings) -> TopicNames:
-    await create_topics(settings)
-    return TopicNames.of(settings)
-
-
-@pytest.fixture
-async def worker(settings: Settings, topics: TopicNames, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
-    process = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
-    process.start()
-    try:
-        await process.ready()
-        yield process
-    finally:
-        process.ensure_stopped()
 
 
 def of_posts(settings: Settings, posts: Iterable[str], *headers: tuple[str, bytes]) -> list[Foreign]:

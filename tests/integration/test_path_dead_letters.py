@@ -1,6 +1,5 @@
 """Dead letters on real Kafka and PostgreSQL: set aside, stored, replayed, resolved or failed again."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from aiokafka import AIOKafkaProducer
 
 from signalflow.dead_letters.replay import ReplayRequest, dry_run, replay
 from signalflow.events import DeadLetter, encode
-from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.offsets import committed_offsets, end_offsets
 from signalflow.kafka.topic_ids import topic_ids
@@ -28,23 +26,6 @@ START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 BAD_TITLE = "the database refuses this"
 REFUSE = f"ALTER TABLE posts ADD CONSTRAINT refused CHECK (title <> '{BAD_TITLE}')"
 ACCEPT = "ALTER TABLE posts DROP CONSTRAINT refused"
-
-
-@pytest.fixture
-async def topics(settings: Settings) -> TopicNames:
-    await create_topics(settings)
-    return TopicNames.of(settings)
-
-
-@pytest.fixture
-async def worker(settings: Settings, topics: TopicNames, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
-    process = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
-    process.start()
-    try:
-        await process.ready()
-        yield process
-    finally:
-        process.ensure_stopped()
 
 
 async def send(settings: Settings, topic: str, *records: tuple[bytes | None, bytes | None], **headers: bytes) -> None:

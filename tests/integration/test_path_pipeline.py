@@ -4,7 +4,6 @@ import asyncio
 import json
 import random
 import signal
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from signalflow.events import encode
-from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
@@ -24,25 +22,6 @@ from tests.integration.workers import WorkerProcess, count, eventually, fetch_al
 pytestmark = pytest.mark.by_mode
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
-
-
-@pytest.fixture
-async def topics(settings: Settings) -> TopicNames:
-    """The topics, created before any worker starts."""
-    await create_topics(settings)
-    return TopicNames.of(settings)
-
-
-@pytest.fixture
-async def worker(settings: Settings, topics: TopicNames, tmp_path: Path) -> AsyncIterator[WorkerProcess]:
-    """One ready worker with short flush times."""
-    process = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
-    process.start()
-    try:
-        await process.ready()
-        yield process
-    finally:
-        process.ensure_stopped()
 
 
 async def compare_with_log(settings: Settings) -> dict[str, Any]:

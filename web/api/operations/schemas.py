@@ -13,8 +13,8 @@ class Part(BaseModel):
     reason: str | None = Field(None, description="Why it did not answer, and what to do.", examples=[None])
 
 
-class WorkerMetrics(Part):
-    """The metrics of a worker. Rates compare this scrape with the one before, and are null at the first scrape."""
+class Progress(Part):
+    """How far records are read: of one worker, or of all workers together."""
 
     lag: dict[str, int] = Field(
         {}, description="Records not committed yet, by topic.", examples=[{"reddit.posts.raw": 0}]
@@ -30,17 +30,24 @@ class WorkerMetrics(Part):
     )
     rewinds: int = Field(
         0,
-        description="Partitions that were read again since the worker started, because a log or the database had lost "
-        "records.",
+        description="Partitions that were read again since their worker started, because a log or the database had "
+        "lost records.",
         examples=[0],
     )
     records_per_second: dict[str, float] | None = Field(
-        None, description="Records per second, by agent.", examples=[{"enrich": 12.5}]
+        None,
+        description="Records per second, by agent. Compares this scrape with the one before; null at the first.",
+        examples=[{"enrich": 12.5}],
     )
-    records_total: dict[str, float] = Field({}, description="Records since the worker started, by agent.")
     visible_seconds: float | None = Field(
         None, description="Mean time from publication to a committed row.", examples=[0.8]
     )
+
+
+class WorkerMetrics(Progress):
+    """The metrics of a worker."""
+
+    records_total: dict[str, float] = Field({}, description="Records since the worker started, by agent.")
 
 
 class WorkerOut(BaseModel):
@@ -64,30 +71,10 @@ class Workers(Part):
     items: list[WorkerOut] = []
 
 
-class Flow(Part):
+class Flow(Progress):
     """All workers together. `complete` is false when one of them did not answer."""
 
     complete: bool = False
-    lag: dict[str, int] = Field({}, description="Records not committed yet, by topic.")
-    oldest_unprocessed_seconds: float = Field(
-        0.0, description="Age of the oldest record that is not committed yet; 0 without one.", examples=[0.4]
-    )
-    commits_beyond_end: int = Field(
-        0, description="Records by which commits are beyond the end of the log: a broker lost records.", examples=[0]
-    )
-    partitions_standing_still: int = Field(
-        0, description="Partitions that have a worker, which does not read them.", examples=[0]
-    )
-    rewinds: int = Field(
-        0,
-        description="Partitions that were read again since the workers started, because a log or the database had lost "
-        "records.",
-        examples=[0],
-    )
-    records_per_second: dict[str, float] | None = Field(
-        None, description="Records per second, by agent; null at the first scrape."
-    )
-    visible_seconds: float | None = Field(None, description="Mean time from publication to a committed row.")
 
 
 class Budget(Part):
