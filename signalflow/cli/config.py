@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from signalflow.cli.failures import looking
 from signalflow.cli.installation import acting_user, installation_settings
 from signalflow.cli.options import JsonFlag
 from signalflow.clock import utcnow
@@ -48,7 +49,11 @@ Interval = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="Choose the subreddits to watch, and how closely.")
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="Choose the subreddits to watch, and how closely. Exit status: 1 a subreddit is not configured or a "
+        "line of the file is wrong (nothing was changed), 3 the database could not be asked.",
+    )
     for command in (load, add, pause, resume, remove, priority):
         group.command()(command)
     group.command(name="tier", hidden=True)(priority)
@@ -162,7 +167,8 @@ def _with_pool(work: "Callable[[Pool], Awaitable[T]]") -> T:
         finally:
             await pool.close()
 
-    return asyncio.run(run())
+    with looking():
+        return asyncio.run(run())
 
 
 def _row(row: "SubredditRow") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.installation import acting_user, installation_settings
 from signalflow.cli.options import JsonFlag, parse_time
 from signalflow.domain.words import LetterState, ReplayPolicy, Stage
@@ -55,7 +56,7 @@ def list_letters(
     most: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 50,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show dead letters, newest first."""
+    """Show dead letters, newest first. Exit status 3 when the database could not be asked."""
     from signalflow.storage.dead_letters import LetterFilter, letters_page
 
     wanted = LetterFilter(topic, stage, error_type, since, until, state)
@@ -67,7 +68,10 @@ def list_letters(
 
 
 def show(letter_id: LetterId, as_json: JsonFlag = False) -> None:
-    """Show one dead letter with its record. Exit status 1 when it does not exist."""
+    """Show one dead letter with its record.
+
+    Exit status: 1 when it does not exist, 3 when the database could not be asked.
+    """
     letter = _with_pool(lambda pool, _: _existing(pool, letter_id))
     plain = _plain(letter)
     if as_json:
@@ -79,7 +83,10 @@ def show(letter_id: LetterId, as_json: JsonFlag = False) -> None:
 
 
 def stats(as_json: JsonFlag = False) -> None:
-    """Count dead letters by topic, stage, error and state. Exit status 1 when any is open, for use in checks."""
+    """Count dead letters by topic, stage, error and state.
+
+    Exit status, for use in checks: 0 none is open; 1 at least one is; 3 the database could not be asked.
+    """
     from signalflow.storage.dead_letters import letter_counts
 
     counts = _with_pool(lambda pool, _: letter_counts(pool))
@@ -96,7 +103,7 @@ def stats(as_json: JsonFlag = False) -> None:
             table.add_row(*map(escape, where), str(count.letters), _moment(count.oldest), _moment(count.newest))
         Console().print(table if counts else "no dead letters")
     if any(count.state == "dead" for count in counts):
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
 
 
 def replay(
@@ -124,8 +131,8 @@ def replay(
 ) -> None:
     """Send the original records of open dead letters back to their topics. Doing it twice changes nothing.
 
-    Exit status 1 when a record failed again, when the outcome is not known in time, when brokers or database went away,
-    or when ID cannot be replayed.
+    Exit status: 1 when a record failed again, when the outcome is not known in time, when brokers or database went away
+    meanwhile, or when ID cannot be replayed; 3 when the database could not be asked at all.
     """
     from signalflow.dead_letters.replay import ReplayRequest
     from signalflow.storage.dead_letters import LetterFilter
@@ -154,7 +161,7 @@ def replay(
         print(f"{report.outcome}: {report.sent} of {len(report.ids)} sent, {report.skipped} skipped", end="")
         print(f", {report.failed_again} failed again" if policy == "stop" else "")
     if report.outcome not in ("completed", "dry_run") or (letter_id is not None and not report.ids):
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
 
 
 def resolve(
@@ -164,7 +171,7 @@ def resolve(
 ) -> None:
     """Discard a dead letter: mark it as resolved, and never replay it.
 
-    Exit status 1 when it does not exist or is resolved already.
+    Exit status: 1 when it does not exist or is resolved already, 3 when the database could not be asked.
     """
     from signalflow.storage.dead_letters import resolve_letter
 
@@ -178,7 +185,7 @@ def resolve(
     else:
         print(f"{letter_id}: resolved" if done else f"{letter_id}: was resolved already")
     if not done:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
 
 
 async def _existing(pool: "Pool", letter_id: int) -> "StoredLetter":
@@ -224,7 +231,8 @@ def _with_pool(work: "Callable[[Pool, Settings], Awaitable[T]]") -> T:
         finally:
             await pool.close()
 
-    return asyncio.run(run())
+    with looking():
+        return asyncio.run(run())
 
 
 def _plain(letter: "StoredLetter") -> dict[str, Any]:

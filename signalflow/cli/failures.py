@@ -1,28 +1,49 @@
-"""Errors that the user can correct are shown as one line, not as a traceback."""
+"""Errors that the user can correct are shown as one line, not as a traceback. Exit statuses have one meaning each."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import typer
 from pydantic import ValidationError
 
-from signalflow.errors import SignalflowError
+from signalflow.errors import Fatal, Retryable, SignalflowError
 
+FOUND = 1
+WRONG_USE = 2
+# Scripts that alert on what was found must not alert when Kafka or the database only did not answer.
+COULD_NOT_TELL = 3
 INTERRUPTED = 130
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """End the process with a message: status 2 for a wrong setting, 1 for our other errors; Ctrl-C ends it with 130."""
+    """End the process with a message for our errors and for Ctrl-C (status 130).
+
+    Status 2: a setting is wrong. 3: Kafka or the database did not answer. 1: all else.
+    """
     try:
         yield
     except ValidationError as error:
         for problem in error.errors():
             setting = "_".join(str(part) for part in problem["loc"])
             print(f"SIGNALFLOW_{setting.upper()}: {problem['msg']}" if setting else problem["msg"], file=sys.stderr)
-        sys.exit(2)
+        sys.exit(WRONG_USE)
+    except Retryable as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(COULD_NOT_TELL)
     except SignalflowError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(FOUND)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """For commands that look for something: whatever keeps them from looking ends the process with status 3."""
+    try:
+        yield
+    except (Retryable, Fatal) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(COULD_NOT_TELL) from error

@@ -11,7 +11,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Real-time Reddit intelligence: `up` starts everything on this machine, the other commands manage it.",
+    help="Real-time Reddit intelligence: `up` starts everything on this machine, the other commands manage it. "
+    "Exit status: 0 done, 1 failed or something was found, 2 wrong usage or a wrong setting, 3 could not look because "
+    "Kafka or the database did not answer.",
 )
 
 COMMANDS = ("up", "simulator", "api", "migrate", "topics", "config", "ingest", "dlq", "verify", "user", "key")
@@ -23,7 +25,11 @@ def _register() -> None:
 
 
 def main() -> None:
-    """Entry point. Exit status: 0 done, 1 failed (the message says why), 2 wrong usage or a wrong setting."""
+    """Entry point.
+
+    Exit status: 0 done, 1 failed or something was found (the message says which), 2 wrong usage or a wrong setting, 3
+    Kafka or the database did not answer, so nothing is known.
+    """
     with explained():
         _register()
         app()

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.options import JsonFlag
 from signalflow.domain.words import SchemaMode
 
@@ -29,7 +31,8 @@ def migrate(
 ) -> None:
     """Run the migrations that the database lacks. Only one process migrates at a time; others wait.
 
-    Exit status: 0 the schema is current, 1 it is not (--status: revisions are pending; else the message says why).
+    Exit status: 0 the schema is current, 1 it is not (--status: revisions are pending; else the message says why), 3
+    the database did not answer.
     """
     from signalflow.cli.installation import installation_settings
     from signalflow.storage import migrate as schema
@@ -41,11 +44,12 @@ def migrate(
         typer.echo(json.dumps({"sql": statements}) if as_json else statements)
         return
     url = installation_settings().database_url.get_secret_value()
-    found = asyncio.run(schema.status(url) if show_status else schema.upgrade(url, mode=mode))
+    with looking() if show_status else nullcontext():
+        found = asyncio.run(schema.status(url) if show_status else schema.upgrade(url, mode=mode))
     if as_json:
         typer.echo(json.dumps(asdict(found)))
     else:
         pending = f"pending: {', '.join(found.pending)}" if found.pending else "current"
         typer.echo(f"schema {found.revision or 'none'} ({found.mode or 'mode not chosen'}), {pending}")
     if found.pending:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.options import JsonFlag
 
 if TYPE_CHECKING:
@@ -53,13 +54,17 @@ def register(app: typer.Typer) -> None:
 
     @topics.command(name="list")
     def list_topics(as_json: JsonFlag = False) -> None:
-        """Show every topic with its number of partitions. Exit status 1 when a topic is missing."""
+        """Show every topic with its number of partitions.
+
+        Exit status: 0 all exist; 1 one is missing; 3 Kafka could not be asked.
+        """
         from signalflow.cli.installation import installation_settings
         from signalflow.kafka.admin import topic_partitions
         from signalflow.kafka.topics import topic_specs
 
         settings = installation_settings()
-        found = asyncio.run(topic_partitions(settings))
+        with looking():
+            found = asyncio.run(topic_partitions(settings))
         rows = [{"topic": spec.name, "partitions": found.get(spec.name)} for spec in topic_specs(settings)]
         if as_json:
             print(json.dumps(rows))
@@ -67,38 +72,44 @@ def register(app: typer.Typer) -> None:
             for row in rows:
                 print(f"{row['topic']:45} {row['partitions'] or 'missing'}")
         if len(found) < len(rows):
-            raise typer.Exit(1)
+            raise typer.Exit(FOUND)
 
     @topics.command()
     def check(as_json: JsonFlag = False) -> None:
-        """Compare the topics' properties with what they must be; change nothing. Exit status 1 when they differ."""
+        """Compare the topics' properties with what they must be; change nothing.
+
+        Exit status: 0 they are as they must be; 1 they differ; 3 Kafka could not be asked.
+        """
         from signalflow.cli.installation import installation_settings
         from signalflow.kafka.admin import check_topics
 
-        found = asyncio.run(check_topics(installation_settings()))
+        with looking():
+            found = asyncio.run(check_topics(installation_settings()))
         if as_json:
             print(json.dumps({"differences": _as_data(found)}))
         else:
             print("\n".join(map(_described, found)) or "all topics are as they must be")
         if found:
-            raise typer.Exit(1)
+            raise typer.Exit(FOUND)
 
     @topics.command()
     def apply(as_json: JsonFlag = False) -> None:
-        """Create missing topics, add missing partitions, set properties. Exit status 1 when something is left to do.
+        """Create missing topics, add missing partitions, set properties.
 
+        Exit status: 0 nothing is left to do; 1 something is; 3 Kafka could not be asked.
         A key whose partition changes has no known velocity until its second observation.
         """
         from signalflow.cli.installation import installation_settings
         from signalflow.kafka.admin import apply_topics
 
-        changed, left = asyncio.run(apply_topics(installation_settings()))
+        with looking():
+            changed, left = asyncio.run(apply_topics(installation_settings()))
         if as_json:
             print(json.dumps({"changed": _as_data(changed), "left": _as_data(left)}))
         else:
             lines = [f"changed: {difference}" for difference in changed] + [_described(item) for item in left]
             print("\n".join(lines) or "all topics are as they must be")
         if left:
-            raise typer.Exit(1)
+            raise typer.Exit(FOUND)
 
     app.add_typer(topics, name="topics")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.options import JsonFlag
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def up(
     """Start Kafka, PostgreSQL, the simulator of Reddit, workers and the API on this machine; Ctrl-C stops them.
 
     With SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET set, Reddit itself is polled.
-    Exit status: 0 stopped as asked, 1 the stack did not start (the message says why), 2 wrong usage.
+    Exit status: 0 stopped as asked, 1 the stack did not start (the message says why), 2 wrong usage, 3 a given
+    Kafka or database did not answer.
     """
     from signalflow.local.stack import Stack, StackOptions
     from signalflow.local.state import StateDir
@@ -126,12 +128,13 @@ def status(
     state_dir: StateDirOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show what runs, and where. Exit status: 0 a stack runs, 1 no stack runs."""
+    """Show what runs, and where. Exit status: 0 a stack runs, 1 no stack runs, 3 the directory cannot be read."""
     directory = _directory(state_dir)
-    state = directory.running()
+    with looking():
+        state = directory.running()
     if state is None:
         typer.echo(f"nothing runs in {directory.path}: `signalflow up` starts it", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
     if as_json:
         typer.echo(state.status.model_dump_json())
         return

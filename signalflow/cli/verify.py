@@ -3,21 +3,18 @@
 import asyncio
 import json
 import logging
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
+from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.options import JsonFlag, parse_time
 
 if TYPE_CHECKING:
     from signalflow.kafka.topics import TopicNames
     from signalflow.settings import Settings
     from signalflow.verify.report import Report
-
-DIFFERENCES = 1
-NOT_CHECKED = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +49,6 @@ def verify(
     Exit status: 0 nothing is missing, extra or wrong; 1 something is; 2 wrong usage; 3 it could not be checked.
     """
     from signalflow.cli.installation import installation_settings
-    from signalflow.errors import SignalflowError
     from signalflow.kafka.topics import TopicNames
     from signalflow.logs import quiet_libraries
     from signalflow.verify.run import verify as run
@@ -64,19 +60,17 @@ def verify(
     # Kafka's client logs each attempt to connect; our error says it in one sentence.
     quiet_libraries(logging.CRITICAL)
     settings = installation_settings()
-    try:
+    topics = TopicNames.of(settings)
+    with looking():
         with _Bar() as bar:
-            report = asyncio.run(run(settings, TopicNames.of(settings), since=since, until=until, progress=bar.advance))
-        told = asyncio.run(_repair(settings, TopicNames.of(settings), report, apply=apply)) if repair else None
-    except SignalflowError as error:
-        print(f"not checked: {error}", file=sys.stderr)
-        raise typer.Exit(NOT_CHECKED) from error
+            report = asyncio.run(run(settings, topics, since=since, until=until, progress=bar.advance))
+        told = asyncio.run(_repair(settings, topics, report, apply=apply)) if repair else None
     if as_json:
         print(json.dumps(report.as_dict() | ({"repair": told} if told else {})))
     else:
         print("\n".join([_text(report), *(_repair_text(told) if told else ())]))
     if not report.clean:
-        raise typer.Exit(DIFFERENCES)
+        raise typer.Exit(FOUND)
 
 
 class _Told(TypedDict):

@@ -116,11 +116,16 @@ class StateDir:
             self._lock = None
 
     def read(self) -> StackState | None:
-        """The last state that was written, or None. Its supervisor may have ended since."""
+        """The last state that was written, or None. Its supervisor may have ended since.
+
+        Raises Fatal when the directory may not be read.
+        """
         try:
             return StackState.model_validate_json(self._file.read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValidationError):
             return None
+        except OSError as error:
+            raise Fatal(f"{self._file} cannot be read: {error.strerror}; give another with --state-dir") from error
 
     def running(self) -> StackState | None:
         """The state of the stack that runs here now; None when none runs."""

@@ -1,0 +1,88 @@
+"""Exit statuses: a command that could not look does not say that it found something."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from signalflow.cli.failures import explained, looking
+from signalflow.errors import Fatal, Invalid, Retryable, SignalflowError
+from signalflow.settings import Settings
+
+NOBODY = {"SIGNALFLOW_KAFKA": "127.0.0.1:9", "SIGNALFLOW_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/d"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "topics check",
+        "topics list",
+        "topics apply",
+        "dlq list",
+        "dlq stats",
+        "dlq show 1",
+        "dlq resolve 1 --reason spam",
+        "config list",
+        "config pause python",
+        "migrate --status",
+        "user list",
+    ],
+)
+def test_a_command_that_gets_no_answer_ends_with_3_and_one_sentence(command: str) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("signalflow"), *command.split()],
+        env=os.environ | NOBODY,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (3, ""), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.fixture
+def unreadable(tmp_path: Path) -> Path:
+    # root may read everything; a directory in the file's place is readable to nobody.
+    (tmp_path / "state.json").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("readable", "status"), [(True, 1), (False, 3)])
+def test_status_tells_no_stack_from_a_directory_that_cannot_be_read(
+    unreadable: Path, readable: bool, status: int
+) -> None:
+    directory = unreadable / "empty" if readable else unreadable
+    done = subprocess.run(
+        [Path(sys.executable).with_name("signalflow"), "status", "--state-dir", directory],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status
+    assert str(directory) in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(Invalid("no such letter"), 1), (Fatal("would lose data"), 1), (Retryable("away"), 3)]
+)
+def test_an_error_of_a_command_that_does_something(
+    error: SignalflowError, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, explained():
+        raise error
+    assert ended.value.code == status
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
+def test_a_wrong_setting_ends_with_2_also_where_a_command_looks() -> None:
+    with pytest.raises(SystemExit) as ended, explained(), looking():
+        Settings(topic_partitions=0)
+    assert ended.value.code == 2
+
+
+def test_a_server_that_refuses_the_connection_was_not_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, looking():
+        raise Fatal("wrong password")
+    assert ended.value.exit_code == 3
+    assert capsys.readouterr().err == "error: wrong password\n"
