@@ -26,6 +26,12 @@ DISCOVERY_SECONDS = Histogram(
 LISTING_GAPS = Counter(
     "signalflow_listing_gaps", "Stretches of a listing that could not be proven complete at once.", registry=REGISTRY
 )
+REDDIT_UNANSWERED_SINCE = Gauge(
+    "signalflow_reddit_unanswered_since_seconds",
+    "Since when Reddit has answered no request, in epoch seconds, by what it does instead. None while it answers.",
+    ["reason"],
+    registry=REGISTRY,
+)
 REDDIT_ITEMS_REJECTED = Counter(
     "signalflow_reddit_items_rejected",
     "Items of Reddit's answers that were left out: the field at fault, kind, promoted or not_asked. Each counts once.",

@@ -1,7 +1,7 @@
 """Reads the metrics of a worker from the text of its /metrics. Pure."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,6 +14,7 @@ RECORDS = "signalflow_records_total"
 BUDGET_USED = "signalflow_reddit_requests_last_minute"
 REQUESTS = "signalflow_reddit_requests_total"
 VISIBLE = "signalflow_visible_seconds"
+UNANSWERED_SINCE = "signalflow_reddit_unanswered_since_seconds"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Scrape:
 
     `oldest`: seconds since the oldest unprocessed record was published. `beyond_end`: records by which commits are
     beyond the end of the log. `standing_still`: partitions that are not read. `rewinds`: partitions that were read
-    again.
+    again. `unanswered_since`: since when Reddit has answered no request, in epoch seconds, by what it does instead.
     """
 
     moment: float
@@ -36,6 +37,7 @@ class Scrape:
     beyond_end: int = 0
     standing_still: int = 0
     rewinds: int = 0
+    unanswered_since: dict[str, float] = field(default_factory=dict)
 
 
 def parsed(text: str, moment: float) -> Scrape:
@@ -43,7 +45,9 @@ def parsed(text: str, moment: float) -> Scrape:
     found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            label = next((sample.labels[name] for name in ("topic", "agent", "outcome") if name in sample.labels), "")
+            label = next(
+                (sample.labels[name] for name in ("topic", "agent", "outcome", "reason") if name in sample.labels), ""
+            )
             found[sample.name][label] += sample.value
     return Scrape(
         moment=moment,
@@ -57,6 +61,7 @@ def parsed(text: str, moment: float) -> Scrape:
         beyond_end=int(sum(found[BEYOND_END].values())),
         standing_still=int(sum(found[STANDING_STILL].values())),
         rewinds=int(sum(found[REWINDS].values())),
+        unanswered_since=dict(found[UNANSWERED_SINCE]),
     )
 
 

@@ -144,6 +144,20 @@ def status(
         typer.echo(f"{name:14} {value or '-'}")
     for worker in workers:
         typer.echo(f"{'worker':14} {worker['web_url']}  {worker['state']}  pid {worker['pid'] or '-'}")
+    for worker in workers:
+        if trouble := _trouble_with_reddit(worker["web_url"]):
+            typer.echo(f"{'reddit':14} {trouble}")
+
+
+def _trouble_with_reddit(web_url: str) -> str | None:
+    """What this worker says of its requests to Reddit; None while they are answered, or while it does not answer."""
+    import httpx
+
+    try:
+        found = httpx.get(f"{web_url}/ready", timeout=2.0, trust_env=False).json().get("reddit_answers_nothing")
+    except (httpx.HTTPError, ValueError):
+        return None
+    return f"answers nothing since {found['since']} ({found['reason']}): {found['what_to_do']}" if found else None
 
 
 def _directory(given: Path | None) -> "StateDir":

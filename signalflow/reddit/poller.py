@@ -18,6 +18,7 @@ from signalflow.domain.fetches import Fetch, Findings
 from signalflow.domain.known import HORIZON, StoredPost
 from signalflow.domain.lease import may_start
 from signalflow.domain.planner import ANY_ID, Planner
+from signalflow.domain.standstill import Standstill, StandstillWatch, advice
 from signalflow.domain.watchlist import Subreddit
 from signalflow.errors import SignalflowError
 from signalflow.events import Post
@@ -28,6 +29,7 @@ from signalflow.metrics import (
     POSTS_SET_ASIDE,
     REDDIT_BUDGET_USED,
     REDDIT_REQUESTS,
+    REDDIT_UNANSWERED_SINCE,
     SUBREDDITS_SET_ASIDE,
 )
 from signalflow.reddit.gap_writer import GapWriter
@@ -85,6 +87,8 @@ class Poller:
         self._gap_writer = GapWriter(self.planner.gaps, ledger)
         self._reports = Reports(config)
         self._rejections = Rejections()
+        self._watch = StandstillWatch()
+        self._standstill: Standstill | None = None
         self._reddit_clock = RedditClock()
         self._started_at = clock()
         # When the requests of the last minute started.
@@ -104,6 +108,7 @@ class Poller:
             # The next poller, perhaps in another process, counts anew.
             SUBREDDITS_SET_ASIDE.set(0)
             POSTS_SET_ASIDE.set(0)
+            REDDIT_UNANSWERED_SINCE.clear()
 
     async def _take_over(self) -> None:
         """Read subreddits, known posts and open gaps.
@@ -182,22 +187,26 @@ class Poller:
         try:
             page = await self._while_permitted(fetch.request.ask(self._client))
             self.budget.succeeded(steady(), page.rate_limit)
+            self._watch.answered()
             outcome = "ok"
             return page
         except RateLimited as error:
             outcome = "rate_limited"
+            self._watch.failed(outcome, self._clock().timestamp())
             wait = self.budget.rate_limited(steady(), error.retry_after, error.rate_limit)
             fetch.failed(self._reddit_clock.now())
             log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
             await self._permit.record()
         except SubredditUnavailable as error:
             outcome = "refused"
+            self._watch.failed(error.reason, self._clock().timestamp())
             self.budget.refused(steady(), error.rate_limit)
             fetch.refused(self._reddit_clock.now())
             self._reports.refused(fetch.names, error.reason)
             log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[:1], reason=error.reason)
         except Unauthorized as error:
             outcome = "unauthorized"
+            self._watch.failed(outcome, self._clock().timestamp())
             self.budget.broke(steady(), error.rate_limit)
             fetch.failed(self._reddit_clock.now())
             log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
@@ -219,10 +228,24 @@ class Poller:
             REDDIT_REQUESTS.labels(kind=fetch.kind, outcome=outcome).inc()
             SUBREDDITS_SET_ASIDE.set(len(self.planner.subreddits_set_aside))
             POSTS_SET_ASIDE.set(len(self.planner.posts_set_aside))
+            self._tell_standstill()
         return None
+
+    def _tell_standstill(self) -> None:
+        before, self._standstill = self._standstill, self._watch.standstill(self._clock().timestamp())
+        if self._standstill == before:
+            return
+        REDDIT_UNANSWERED_SINCE.clear()
+        if self._standstill is None:
+            log.info("reddit_answers_again")
+            return
+        since, reason = self._standstill.since, self._standstill.reason
+        REDDIT_UNANSWERED_SINCE.labels(reason=reason).set(since)
+        log.error("reddit_answers_nothing", reason=reason, since=moment(since).isoformat(), what_to_do=advice(reason))
 
     def _unavailable(self, fetch: Fetch, error: Unavailable) -> None:
         now = self._reddit_clock.now()
+        self._watch.failed(error.reason or "unreachable", self._clock().timestamp())
         if error.reason is None:
             self.budget.broke(steady(), error.rate_limit)
             fetch.failed(now)

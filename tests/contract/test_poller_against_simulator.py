@@ -309,6 +309,39 @@ async def test_a_wrong_local_clock_does_not_date_observations(world: World, hour
         assert abs((envelope.metadata.observed_at - datetime.now(UTC)).total_seconds()) < 120
 
 
+EVERYTHING: dict[str, tuple[dict[str, Any], str]] = {
+    "a page 403": ({"status": 403, "html": True}, "status_403"),
+    "a 503": ({"status": 503}, "status_503"),
+    "a reset": ({"drop": True}, "no_answer"),
+    "no content": ({"body": ""}, "unusable_answer"),
+}
+
+
+@pytest.mark.parametrize("fault", list(EVERYTHING))
+@pytest.mark.usefixtures("quick")
+async def test_a_page_403_for_everything_is_told_with_its_beginning_and_ends_with_the_first_answer(
+    world: World, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signalflow.domain.standstill.SECONDS", 1.0)
+    details, reason = EVERYTHING[fault]
+
+    def since() -> float | None:
+        return REGISTRY.get_sample_value("signalflow_reddit_unanswered_since_seconds", {"reason": reason})
+
+    async with running(world) as run:
+        await begin(run)
+        assert since() is None
+        began = time.time()
+        for path in ("/r/", "/api/info"):
+            await run.control(path=path, count=-1, **details)
+        await until(lambda: since() is not None, "the standstill to be told")
+        assert began <= (since() or 0.0) <= began + 2.0
+        assert run.poller.planner.watchlist.excluded == frozenset(), "no subreddit is the reason"
+        await run.control(clear=True)
+        await finds(run)
+        assert since() is None
+
+
 ODD_VALUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a ratio above 1": ({"upvote_ratio": 1.01}, {"upvote_ratio": None}),
     "edited null": ({"edited": None}, {"edited_at": None}),

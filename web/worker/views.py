@@ -1,6 +1,7 @@
 """The worker's own web views: liveness, readiness, metrics, and the state of a post."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -8,10 +9,11 @@ from faust.types import TP
 from faust.web import Request, Response, Web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from signalflow.domain.standstill import advice
 from signalflow.enrichment import from_microseconds
 from signalflow.errors import SignalflowError
 from signalflow.kafka.producer import partition_for
-from signalflow.metrics import REGISTRY
+from signalflow.metrics import REDDIT_UNANSWERED_SINCE, REGISTRY
 from signalflow.storage.pool import Pool
 from signalflow.storage.schema import schema_mode
 from signalflow.streams.app import Application, source_topics
@@ -42,6 +44,8 @@ async def readiness(app: Application) -> dict[str, Any]:
         "assigned_partitions": len(assigned),
         "recovered": recovered,
         "database": usable,
+        # Not a condition: a worker that polls in vain processes records as well as others.
+        "reddit_answers_nothing": unanswered(),
     }
 
 
@@ -53,6 +57,14 @@ async def database_is_usable(pool: Pool) -> bool:
     except (SignalflowError, TimeoutError):
         return False
     return True
+
+
+def unanswered() -> dict[str, Any] | None:
+    """Since when Reddit has answered none of this worker's requests, why, and what to do; None while it answers."""
+    for sample in (sample for metric in REDDIT_UNANSWERED_SINCE.collect() for sample in metric.samples):
+        reason, since = sample.labels["reason"], datetime.fromtimestamp(sample.value, UTC)
+        return {"since": since, "reason": reason, "what_to_do": advice(reason)}
+    return None
 
 
 def described_state(post_id: str, value: bytes) -> dict[str, Any]:

@@ -20,6 +20,8 @@ signalflow_reddit_requests_total{kind="refresh",outcome="429"} 2.0
 # HELP signalflow_reddit_requests_last_minute Requests to Reddit in the last 60 s.
 # TYPE signalflow_reddit_requests_last_minute gauge
 signalflow_reddit_requests_last_minute 22.0
+# TYPE signalflow_reddit_unanswered_since_seconds gauge
+signalflow_reddit_unanswered_since_seconds{reason="status_403"} 1767225600.0
 # HELP signalflow_records_total Records.
 # TYPE signalflow_records_total counter
 signalflow_records_total{agent="enrich"} 1000.0
@@ -82,6 +84,7 @@ def test_metrics_are_read_by_their_labels() -> None:
     assert found.records == {"enrich": 1000.0, "sink": 900.0}
     assert found.requests == {"ok": 383.0, "429": 2.0}
     assert found.budget_used == 22.0
+    assert found.unanswered_since == {"status_403": NOW.timestamp()}
     assert (found.beyond_end, found.oldest, found.standing_still, found.rewinds) == (34, 2.5, 1, 3)
     assert (found.visible_count, found.visible_sum) == (100.0, 50.0)
 
@@ -153,3 +156,15 @@ def test_the_budget_is_counted_by_the_poller() -> None:
     nobody = spent(limit, schemas.Workers(available=True, items=items[:1]), {})
     assert not nobody.available
     assert nobody.reason
+
+
+@pytest.mark.parametrize("reason", ["status_403", "no_answer", "unauthorized"])
+def test_the_budget_says_since_when_reddit_answers_nothing_and_what_to_do(reason: str) -> None:
+    poller = shown(worker(is_poller=True), Scraped(scrape(1.0, 10), None))
+    limit, workers = schemas.Budget(available=False, limit=60.0), schemas.Workers(available=True, items=[poller])
+    silent = scrape(2.0, 10, unanswered_since={reason: NOW.timestamp()})
+    budget = spent(limit, workers, {("worker-1", 1): silent})
+    assert (budget.available, budget.unanswered_since, budget.unanswered_reason) == (True, NOW, reason)
+    assert budget.what_to_do
+    well = spent(limit, workers, {("worker-1", 1): scrape(2.0, 10)})
+    assert (well.unanswered_since, well.unanswered_reason, well.what_to_do) == (None, None, None)

@@ -3,12 +3,13 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from time import monotonic
 from typing import TypeVar
 
 from signalflow.clock import utcnow
+from signalflow.domain.standstill import advice
 from signalflow.errors import SignalflowError
 from signalflow.kafka.cluster_health import cluster_health
 from signalflow.kafka.group_members import unread_partitions
@@ -196,6 +197,10 @@ def spent(budget: schemas.Budget, workers: schemas.Workers, scrapes: Scrapes) ->
     scrape = scrapes.get((poller.name, poller.pid))
     if scrape is None:
         return budget.model_copy(update={"poller": poller.name, "reason": poller.metrics.reason})
+    unanswered: dict[str, datetime | str] = {}
+    for why, since in scrape.unanswered_since.items():
+        moment = datetime.fromtimestamp(since, UTC)
+        unanswered = {"unanswered_since": moment, "unanswered_reason": why, "what_to_do": advice(why)}
     return budget.model_copy(
         update={
             "available": True,
@@ -203,6 +208,7 @@ def spent(budget: schemas.Budget, workers: schemas.Workers, scrapes: Scrapes) ->
             "used": scrape.budget_used,
             "requests_total": scrape.requests,
         }
+        | unanswered
     )
 
 

@@ -84,6 +84,13 @@ class Budget(Part):
     used: float | None = Field(None, description="Requests within the last 60 s.", examples=[22])
     limit: float = Field(description="Requests a minute that the settings allow.", examples=[60])
     requests_total: dict[str, float] = Field({}, description="Requests since the worker started, by outcome.")
+    unanswered_since: datetime | None = Field(
+        None, description="Since when Reddit has answered no request; null while it answers.", examples=[None]
+    )
+    unanswered_reason: str | None = Field(
+        None, description="What it does instead, such as `status_403` or `no_answer`.", examples=[None]
+    )
+    what_to_do: str | None = Field(None, description="What an operator can do about it.", examples=[None])
 
 
 class DeadLettersPart(Part):

@@ -195,10 +195,15 @@ function healthList({ database, kafka, workers, budget }) {
       healthRow("Database", database, `${milliseconds(database)}, ${database.mode}, ${megabytes} MB`),
       healthRow("Kafka", kafka, `${milliseconds(kafka)}, ${brokers}${troubles}`, !troubles),
       healthRow("Workers", workers, `${count(running)} of ${count(all)} running`, running > 0 && running === all),
-      healthRow("Polling", budget, `${count(budget.used)} requests a minute`),
+      healthRow("Polling", budget, pollingText(budget), !budget.unanswered_since),
     ),
     newest && h("p", { class: "quiet" }, "Newest observation stored ", when(newest)),
   );
+}
+
+function pollingText({ used, unanswered_since: since, unanswered_reason: reason, what_to_do: advice }) {
+  if (!since) return `${count(used)} requests a minute`;
+  return `Reddit has answered nothing since ${new Date(since).toLocaleString()} (${reason}): ${advice}`;
 }
 
 function healthRow(name, part, text, isWell = true) {

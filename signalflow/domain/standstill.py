@@ -1,0 +1,60 @@
+"""Since when Reddit has answered no request, and what to do about it. Pure."""
+
+from dataclasses import dataclass
+
+# A standstill is told when so many requests in a row failed, over so many seconds. Single failures happen every day.
+REQUESTS = 3
+SECONDS = 30.0
+
+_ADVICE = {
+    "unauthorized": "check SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET, and the app at Reddit",
+    "unreachable": "check the network, the name service and the proxy of the worker that polls",
+    "no_answer": "check the network of the worker that polls, and www.redditstatus.com",
+    "rate_limited": "wait: other programs may use the same client id",
+    "status_403": "Reddit blocks this address or user agent: check SIGNALFLOW_REDDIT_USER_AGENT, and ask Reddit",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """Reddit has answered no request since `since`, in seconds of the caller's clock. `reason` is a word for the last.
+
+    The words are those of `Unavailable.reason` and `SubredditUnavailable.reason`, and unauthorized, unreachable and
+    rate_limited.
+    """
+
+    since: float
+    reason: str
+
+
+def advice(reason: str) -> str:
+    """What an operator can do while Reddit answers every request like this."""
+    if reason.startswith("status_5"):
+        return "Reddit is out of order: see www.redditstatus.com; polling goes on by itself"
+    return _ADVICE.get(reason, "open a listing of a watched subreddit in a browser, and look at the poller's log")
+
+
+class StandstillWatch:
+    """Counts failures in a row."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._since = 0.0
+        self._reason = ""
+
+    def answered(self) -> None:
+        """A request had a usable answer."""
+        self._failures = 0
+
+    def failed(self, reason: str, now: float) -> None:
+        """A request had none: it failed, or was refused."""
+        if not self._failures:
+            self._since = now
+        self._failures += 1
+        self._reason = reason
+
+    def standstill(self, now: float) -> Standstill | None:
+        """The standstill at `now`; None while Reddit answers."""
+        if self._failures < REQUESTS or now - self._since < SECONDS:
+            return None
+        return Standstill(self._since, self._reason)
