@@ -22,6 +22,8 @@ class PositionedConsumer(CommittingConsumer):
         super().__init__(*args, **kwargs)
         # By partition: the connection over which it was fetched when its log was last compared with its position.
         self._connections: dict[TP, object] = {}
+        # Where this worker left a partition that was revoked.
+        self._left_at: dict[TP, Position] = {}
 
     async def rejoin(self) -> None:
         """Join the group again: a new generation begins, with a recovery and a seek."""
@@ -37,6 +39,8 @@ class PositionedConsumer(CommittingConsumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Deliver nothing until the next seek has set the first offset of each partition."""
+        for tp in self.started() & revoked:
+            self._left_at[tp] = self.position_at(tp, self.committed_upto(tp))
         self._sequence.forget()
         await super().on_partitions_revoked(revoked)
 
@@ -46,7 +50,10 @@ class PositionedConsumer(CommittingConsumer):
             return
         self._connections.update({tp: self._thread.connection_of(tp) for tp in partitions})
         ids = await self.brokers.topic_ids({tp.topic for tp in partitions})
-        committed = await self._thread.committed_positions(partitions)
+        # A topic that is deleted takes the group's commits with it. Then what this worker committed tells that it was
+        # made anew.
+        left_at = {tp: self._left_at.pop(tp) for tp in partitions if tp in self._left_at}
+        committed = left_at | await self._thread.committed_positions(partitions)
         known = {tp: committed.get(tp, Position(0)) for tp in partitions if tp.topic in ids}
         logs = await logs_at(self._thread, self.brokers, known, ids)
         starts: dict[TP, Start] = {}
