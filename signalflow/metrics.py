@@ -1,14 +1,29 @@
 """Every metric, declared once. This is the list an operator reads.
 
-Names follow Prometheus: base units, `_total` for counters. The worker's `/metrics` serves all of them from one
-registry.
+Names follow Prometheus: base units, `_total` for counters. Workers and API serve their own at `/metrics`: REGISTRY
+holds those of a worker, API_REGISTRY those of an API process.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from importlib.metadata import version
+from platform import python_version
+from typing import get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from signalflow.domain.words import Stage
 
 # Every counter would have a second time series that says when the process began.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
+API_REGISTRY = CollectorRegistry()
 
 # --- ingest: from Reddit to the raw topic
 REDDIT_REQUESTS = Counter("signalflow_reddit_requests", "Requests to Reddit.", ["kind", "outcome"], registry=REGISTRY)
@@ -164,15 +179,44 @@ VISIBLE_SECONDS = Histogram(
 )
 
 # --- live stream: from the enriched topic to clients
-LIVE_CLIENTS = Gauge("signalflow_live_clients", "Clients of the live stream in this process.", registry=REGISTRY)
-LIVE_RECORDS = Counter("signalflow_live_records", "Observations read for the live stream.", registry=REGISTRY)
-LIVE_POSTS_SENT = Counter("signalflow_live_posts_sent", "Observations sent, summed over clients.", registry=REGISTRY)
+LIVE_CLIENTS = Gauge("signalflow_live_clients", "Clients of the live stream in this process.", registry=API_REGISTRY)
+LIVE_RECORDS = Counter("signalflow_live_records", "Observations read for the live stream.", registry=API_REGISTRY)
+LIVE_POSTS_SENT = Counter(
+    "signalflow_live_posts_sent", "Observations sent, summed over clients.", registry=API_REGISTRY
+)
 LIVE_ENDED = Counter(
-    "signalflow_live_ended", "Live connections that this process ended, by reason.", ["code"], registry=REGISTRY
+    "signalflow_live_ended", "Live connections that this process ended, by reason.", ["code"], registry=API_REGISTRY
 )
 LIVE_LAG = Gauge(
     "signalflow_live_lag",
     "Enriched records that the live stream of this process has not read yet, when it last asked the brokers.",
-    registry=REGISTRY,
+    registry=API_REGISTRY,
 )
-LIVE_STALE = Gauge("signalflow_live_stale", "1 while the live stream cannot read Kafka.", registry=REGISTRY)
+LIVE_STALE = Gauge("signalflow_live_stale", "1 while the live stream cannot read Kafka.", registry=API_REGISTRY)
+
+# --- the API's answers
+HTTP_REQUESTS = Counter(
+    "signalflow_http_requests", "Requests to the API, answered.", ["method", "route", "status"], registry=API_REGISTRY
+)
+HTTP_SECONDS = Histogram(
+    "signalflow_http_seconds",
+    "From a request to the beginning of its response.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=API_REGISTRY,
+)
+
+# --- every process
+for each in (REGISTRY, API_REGISTRY):
+    ProcessCollector(registry=each)
+    Info("signalflow_build", "Versions of this process.", registry=each).info(
+        {"version": version("signalflow"), "python": python_version()}
+    )
+
+# A series that appears with its first event has no increase then, so an alert would miss that event.
+for agent in ("enrich", "sink", "dlq"):
+    RECORDS.labels(agent=agent)
+for stage in get_args(Stage):
+    DEAD_LETTERS.labels(stage=stage)
+for outcome in ("new", "known", "refused"):
+    DEAD_LETTERS_STORED.labels(outcome=outcome)

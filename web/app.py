@@ -40,6 +40,7 @@ from web.limiter import Limiter
 from web.middleware.conditional import ConditionalReads, HeadAsGet
 from web.middleware.headers import KnownHosts, SecurityHeaders, allowed_hosts
 from web.middleware.limits import BodyLimit, RateLimits
+from web.middleware.measured import Measured, RouteFound
 from web.middleware.slashes import TrailingSlashes
 from web.problems import describe_problems, documented, handle_problems, on_http_exception
 from web.request_ids import RequestIds
@@ -111,6 +112,7 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
     paths = _include_all(app)
     mount_static(app)
     # The last one added comes first.
+    app.add_middleware(RouteFound)
     app.add_middleware(ConditionalReads)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)
     app.add_middleware(HeadAsGet, but=frozenset({SIGN_IN_LINK}))
@@ -120,6 +122,7 @@ def create_api(settings: Settings, hasher: PasswordHash | None = None) -> FastAP
     app.add_middleware(KnownHosts, allowed=allowed_hosts(settings.api_allowed_hosts))
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
+    app.add_middleware(Measured)
     return app
 
 

@@ -19,7 +19,7 @@ from signalflow.events import TextFeatures
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
-from signalflow.metrics import REGISTRY
+from signalflow.metrics import API_REGISTRY
 from signalflow.settings import Settings
 from tests.api_clients import bearer, test_secret
 from tests.chaos.proxy import Proxy
@@ -117,7 +117,7 @@ async def test_filters_hold_at_connect_and_when_changed_on_the_socket(api: Api) 
 
 async def test_records_that_the_stream_has_not_read_are_its_lag(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def lag() -> float | None:
-        return REGISTRY.get_sample_value("signalflow_live_lag")
+        return API_REGISTRY.get_sample_value("signalflow_live_lag")
 
     def no_room(fanout: Fanout) -> int:
         asked.append(fanout)

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from signalflow.cli.main import COMMANDS
-from signalflow.metrics import REGISTRY
+from signalflow.metrics import API_REGISTRY, REGISTRY
 from signalflow.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -66,8 +66,9 @@ def test_every_variable_named_is_a_setting(variable: str) -> None:
 
 @pytest.mark.parametrize("metric", in_documents(r"`(signalflow_[a-z_]+)`"))
 def test_every_metric_named_is_counted(metric: str) -> None:
-    shown = {f"{family.name}_total" if family.type == "counter" else family.name for family in REGISTRY.collect()}
-    assert metric in shown
+    families = [*REGISTRY.collect(), *API_REGISTRY.collect()]
+    suffixes = {"counter": "_total", "info": "_info"}
+    assert metric in {family.name + suffixes.get(family.type, "") for family in families}
 
 
 @pytest.mark.parametrize("target", in_documents(r"\bmake ([a-z][a-z-]+)\b(?= *(?:`|UP_FLAGS|#|\n))"))

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from signalflow.metrics import REGISTRY
+from signalflow.metrics import API_REGISTRY
 from web.access import Reader
 from web.api.parameters import nothing_else
 from web.problems import documented
@@ -28,7 +28,7 @@ class Exposition(Response):
     ),
 )
 async def metrics(_: Reader) -> Response:
-    """Includes the live stream (`signalflow_live_*`). Each worker serves its own metrics at its own `/metrics`."""
+    """Requests by route, the live stream, the process. Each worker serves its own metrics at its own `/metrics`."""
     # Set as a header, because Starlette would append the charset to a media type a second time.
     headers = {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
-    return Response(generate_latest(REGISTRY), headers=headers)
+    return Response(generate_latest(API_REGISTRY), headers=headers)
