@@ -11,6 +11,7 @@ import typer
 from signalflow.cli.failures import looking
 from signalflow.cli.installation import acting_user, installation_settings
 from signalflow.cli.options import JsonFlag
+from signalflow.cli.tables import print_whole, whole_table
 from signalflow.clock import utcnow
 from signalflow.domain.subreddits import DEFAULT_PRIORITY, Priority
 from signalflow.errors import Invalid
@@ -194,15 +195,12 @@ def _say_rows(as_json: bool, rows: "list[SubredditRow]") -> None:
 
 
 def _table(rows: "list[SubredditRow]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("subreddit", "priority", "every", "polling", "Reddit says", "last polled", box=None)
+    table = whole_table("subreddit", "priority", "every", "polling", "Reddit says", "last polled")
     for row in rows:
         polled = f"{row.last_polled_at:%Y-%m-%d %H:%M:%S}" if row.last_polled_at else "never"
         polling = "paused" if row.paused else "on"
         table.add_row(row.name, row.priority, f"{row.interval_seconds} s", polling, row.state, polled)
-    Console().print(table)
+    print_whole(table)
 
 
 def _say(as_json: bool, value: dict[str, Any], text: str) -> None:

@@ -12,6 +12,7 @@ import typer
 from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.installation import acting_user, installation_settings
 from signalflow.cli.options import JsonFlag, parse_time
+from signalflow.cli.tables import print_whole, whole_table
 from signalflow.domain.words import LetterState, ReplayPolicy, Stage
 
 if TYPE_CHECKING:
@@ -93,15 +94,13 @@ def stats(as_json: JsonFlag = False) -> None:
     if as_json:
         print(json.dumps([asdict(count) for count in counts], default=str))
     else:
-        from rich.console import Console
         from rich.markup import escape
-        from rich.table import Table
 
-        table = Table("topic", "stage", "error", "state", "letters", "oldest", "newest", box=None)
+        table = whole_table("topic", "stage", "error", "state", "letters", "oldest", "newest")
         for count in counts:
             where = (count.source_topic, count.stage, count.error_type, count.state)
             table.add_row(*map(escape, where), str(count.letters), _moment(count.oldest), _moment(count.newest))
-        Console().print(table if counts else "no dead letters")
+        print_whole(table if counts else "no dead letters")
     if any(count.state == "dead" for count in counts):
         raise typer.Exit(FOUND)
 
@@ -165,25 +164,58 @@ def replay(
 
 
 def resolve(
-    letter_id: LetterId,
-    reason: Annotated[str, typer.Option(help="Why it is discarded; stored with it.")],
+    reason: Annotated[str, typer.Option(help="Why they are discarded; stored with them.")],
+    letter_id: Annotated[
+        int | None,
+        typer.Argument(metavar="[ID]", min=1, max=2**63 - 1, help="Only this dead letter. Default: all that match."),
+    ] = None,
+    topic: Topic = None,
+    stage: StageOption = None,
+    error_type: ErrorType = None,
+    since: Since = None,
+    until: Until = None,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, oldest first.")] = 1000,
+    only_show: Annotated[bool, typer.Option("--dry-run", help="Show what would be discarded; change nothing.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Discard a dead letter: mark it as resolved, and never replay it.
+    """Discard dead letters: mark them as resolved, and never replay them. Give an ID, or a filter for open ones.
 
-    Exit status: 1 when it does not exist or is resolved already, 3 when the database could not be asked.
+    Exit status: 1 when ID does not exist or is resolved already, 3 when the database could not be asked.
     """
+    from signalflow.storage.dead_letters import LetterFilter, resolve_letters
+
+    wanted = LetterFilter(topic, stage, error_type, since, until)
+    if (letter_id is None) == (wanted == LetterFilter()):
+        raise typer.BadParameter(
+            "give either an ID, or at least one of --topic, --stage, --error-type, --since, --until"
+        )
+    if letter_id is not None:
+        _resolve_one(letter_id, reason, only_show=only_show, as_json=as_json)
+        return
+    ids = _with_pool(
+        lambda pool, _: resolve_letters(pool, wanted, by=acting_user(), reason=reason, most=most, dry=only_show)
+    )
+    if as_json:
+        print(json.dumps({"ids": ids, "resolved": 0 if only_show else len(ids)}))
+    else:
+        print(f"{'would discard' if only_show else 'discarded'} {len(ids)}: {', '.join(map(str, ids)) or 'nothing'}")
+
+
+def _resolve_one(letter_id: int, reason: str, *, only_show: bool, as_json: bool) -> None:
     from signalflow.storage.dead_letters import resolve_letter
 
     async def work(pool: "Pool", _: "Settings") -> bool:
-        await _existing(pool, letter_id)
+        letter = await _existing(pool, letter_id)
+        if only_show:
+            return letter.state != "resolved"
         return await resolve_letter(pool, letter_id, by=acting_user(), reason=reason)
 
     done = _with_pool(work)
     if as_json:
-        print(json.dumps({"id": letter_id, "resolved": done}))
+        print(json.dumps({"id": letter_id, "resolved": done and not only_show}))
     else:
-        print(f"{letter_id}: resolved" if done else f"{letter_id}: was resolved already")
+        told = "would be resolved" if only_show else "resolved"
+        print(f"{letter_id}: {told}" if done else f"{letter_id}: was resolved already")
     if not done:
         raise typer.Exit(FOUND)
 
@@ -266,17 +298,15 @@ def _moment(moment: datetime) -> str:
 
 
 def _table(letters: "list[StoredLetter]") -> None:
-    from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table("id", "failed at", "state", "attempt", "stage", "where", "error", box=None)
+    table = whole_table("id", "failed at", "state", "attempt", "stage", "where", "error")
     for letter in letters:
         where = f"{letter.source_topic}[{letter.source_partition}]@{letter.source_offset}"
         error = f"{letter.error_type}: {letter.error}"[:120]
         plain = (str(letter.id), _moment(letter.failed_at), letter.state, str(letter.attempt), letter.stage)
         table.add_row(*plain, escape(where), escape(_printable(error)))
-    Console().print(table if letters else "no dead letters")
+    print_whole(table if letters else "no dead letters")
 
 
 def _printable(text: str) -> str:

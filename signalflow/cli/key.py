@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from signalflow.cli.options import JsonFlag
+from signalflow.cli.tables import print_whole, whole_table
 from signalflow.cli.user import with_pool
 
 if TYPE_CHECKING:
@@ -96,13 +97,10 @@ def revoke(
 
 
 def _table(keys: "list[ApiKey]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("prefix", "user", "label", "scopes", "expires", "last used", "", box=None)
+    table = whole_table("prefix", "user", "label", "scopes", "expires", "last used", "")
     for key in keys:
         expires = f"{key.expires_at:%Y-%m-%d}" if key.expires_at else "never"
         used = f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never"
         state = "revoked" if key.revoked_at else ""
         table.add_row(key.prefix, key.user, key.label, ", ".join(key.scopes), expires, used, state)
-    Console().print(table)
+    print_whole(table)

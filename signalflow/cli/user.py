@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from signalflow.cli.options import JsonFlag
+from signalflow.cli.tables import print_whole, whole_table
 from signalflow.domain.words import Role
 
 if TYPE_CHECKING:
@@ -181,16 +182,13 @@ def _hashed(password: str) -> str:
 
 
 def _table(users: "list[User]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "role", "password", "since", "", box=None)
+    table = whole_table("name", "role", "password", "since", "")
     for user in users:
         state = f"disabled {user.disabled_at:%Y-%m-%d}" if user.disabled_at else ""
         table.add_row(
             user.name, user.role, "yes" if user.has_password else "none", f"{user.created_at:%Y-%m-%d}", state
         )
-    Console().print(table)
+    print_whole(table)
 
 
 def _say(as_json: bool, value: dict[str, Any], text: str) -> None:

@@ -8,14 +8,13 @@ two letters with the same token is not stored.
 
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from signalflow.clock import utcnow
 from signalflow.domain.words import ReplayPolicy
-from signalflow.events import storable
 from signalflow.storage import audit
 from signalflow.storage.dead_letters import MATCHES, LetterFilter, decoded_headers
 from signalflow.storage.pool import Pool, connection, transaction
@@ -109,12 +108,7 @@ async def begin_replay(
     pool: Pool, *, by: str, wanted: LetterFilter, only: int | None, policy: ReplayPolicy, most: int
 ) -> int:
     """Record that a replay begins, and return its id."""
-    given = {
-        name: storable(value) if isinstance(value, str) else value
-        for name, value in asdict(wanted).items()
-        if value is not None
-    }
-    described = json.dumps(given | ({} if only is None else {"id": only}), default=str)
+    described = json.dumps(wanted.described() | ({} if only is None else {"id": only}))
     async with transaction(pool) as writing:
         replay_id = int(await writing.fetchval(_BEGIN, by, described, policy, most))
         details = {"filter": json.loads(described), "policy": policy, "most": most}

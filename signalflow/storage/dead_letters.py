@@ -6,7 +6,7 @@ Their replay is in dead_letter_replays.py.
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -92,6 +92,12 @@ UPDATE dlq_events SET state = 'resolved', resolved_at = $2, resolved_by = $3, re
     watch_topic = NULL, watch_partition = NULL, watch_offset = NULL
 WHERE id = $1 AND state <> 'resolved'
 """
+_OPEN = f"SELECT d.id {_FROM} WHERE {MATCHES} ORDER BY d.id LIMIT $7"
+# Letters that a replay is sending at this moment are left to it.
+_RESOLVE_OPEN = f"""
+UPDATE dlq_events AS r SET state = 'resolved', resolved_at = $8, resolved_by = $9, resolution = $10
+FROM ({_OPEN} FOR NO KEY UPDATE OF d SKIP LOCKED) AS chosen WHERE r.id = chosen.id RETURNING r.id
+"""  # noqa: S608, constants of this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,11 @@ class LetterFilter:
         """$1 to $6 of MATCHES. NUL is replaced, because PostgreSQL refuses it; no column holds NUL."""
         texts = [None if text is None else storable(text) for text in (self.topic, self.stage, self.error_type)]
         return (*texts, self.since, self.until, self.state)
+
+    def described(self) -> dict[str, str]:
+        """What it asks for, as JSON can hold it."""
+        given = ((name, value) for name, value in asdict(self).items() if value is not None)
+        return {name: storable(value) if isinstance(value, str) else str(value) for name, value in given}
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +271,27 @@ async def resolve_letter(pool: Pool, letter_id: int, *, by: str, reason: str) ->
             details = {"reason": storable(reason)}
             await audit.record(writing, who=by, action="dlq.resolve", target=str(letter_id), details=details)
     return done
+
+
+async def resolve_letters(
+    pool: Pool, wanted: LetterFilter, *, by: str, reason: str, most: int, dry: bool = False
+) -> list[int]:
+    """Discard the open letters that match, at most so many, the oldest first. Returns their ids in ascending order.
+
+    `dry` only says which they would be. Raises Invalid without a reason.
+    """
+    if not reason.strip():
+        raise Invalid("say why they are discarded", field="reason")
+    chosen = (*replace(wanted, state="dead").parameters, most)
+    async with transaction(pool) as writing:
+        if dry:
+            return [row["id"] for row in await writing.fetch(_OPEN, *chosen)]
+        rows = await writing.fetch(_RESOLVE_OPEN, *chosen, utcnow(), by, storable(reason))
+        ids = sorted(row["id"] for row in rows)
+        if ids:
+            details = {"reason": storable(reason), "filter": wanted.described(), "ids": ids}
+            await audit.record(writing, who=by, action="dlq.resolve", target=f"{len(ids)} letters", details=details)
+    return ids
 
 
 def _letter(row: asyncpg.Record) -> StoredLetter:

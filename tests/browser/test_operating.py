@@ -106,6 +106,22 @@ async def test_a_discarded_dead_letter_says_who_did_it_and_why(visit: Visit, ins
     assert tuple(stored) == ("resolved", USER, "a test wrote it")
 
 
+async def test_the_dead_letters_of_one_cause_are_discarded_together(visit: Visit, installation: Installation) -> None:
+    page = await visit("/operations")
+    discard = page.get_by_role("button", name="Discard these")
+    await expect(discard).to_be_disabled()
+    await page.locator(".letter-groups button").first.click()
+    await discard.click()
+    dialog = page.get_by_role("dialog", name="Discard all dead letters")
+    await dialog.get_by_label("Reason").fill("a test wrote them")
+    await dialog.get_by_role("button", name="Discard").click()
+    await expect(dialog).to_have_count(0)
+    await expect(page.locator("[data-letter]")).to_have_count(0)
+    stored = await installation.rows("SELECT state, resolved_by FROM dlq_events WHERE resolution = 'a test wrote them'")
+    assert stored
+    assert {tuple(row) for row in stored} == {("resolved", USER)}
+
+
 async def test_a_late_answer_does_not_replace_the_dead_letters_of_the_state_chosen_since(
     new_context: NewContext,
 ) -> None:

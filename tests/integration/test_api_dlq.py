@@ -22,7 +22,7 @@ from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import recent_replays
-from signalflow.storage.dead_letters import LetterFilter, NewLetter, letters_page, store_letters
+from signalflow.storage.dead_letters import LetterFilter, NewLetter, letters_page, resolve_letters, store_letters
 from tests.api_clients import bearer, test_secret
 from tests.integration.workers import read_topic
 from web.app import create_api
@@ -300,6 +300,57 @@ async def test_what_was_resolved_long_ago_costs_those_nothing_who_look_for_what_
     assert await rows_read(database_pool) - before < 100
 
 
+async def test_letters_of_one_cause_are_discarded_at_once_and_no_others(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool, raw: str
+) -> None:
+    wrong = [letter(raw, offset, stage="write") for offset in (1, 2, 3)]
+    await store_letters(database_pool, [*wrong, letter(raw, 4), letter(raw, 5)])
+    given = {"filter": {"stage": "write"}, "reason": "spam"}
+    dry = (await client.post("/dlq/resolve", json=given | {"dry_run": True})).json()
+    assert (len(dry["ids"]), dry["resolved"]) == (3, 0)
+    assert await database_pool.fetchval("SELECT count(*) FROM dlq_events WHERE state <> 'dead'") == 0
+    first = (await client.post("/dlq/resolve/", json=given | {"most": 1})).json()
+    assert first == {"ids": dry["ids"][:1], "resolved": 1}
+    assert (await client.post("/dlq/resolve", json=given)).json() == {"ids": dry["ids"][1:], "resolved": 2}
+    assert (await client.post("/dlq/resolve", json=given)).json() == {"ids": [], "resolved": 0}
+    rows = await database_pool.fetch("SELECT state, resolved_by, resolution FROM dlq_events ORDER BY source_offset")
+    assert [tuple(row) for row in rows[:3]] == [("resolved", "test-operator", "spam")] * 3
+    assert [row["state"] for row in rows[3:]] == ["dead", "dead"]
+    noted = await database_pool.fetch("SELECT target, details::text FROM audit_log ORDER BY id")
+    assert [row["target"] for row in noted] == ["1 letters", "2 letters"]
+    assert json.loads(noted[1]["details"]) == {"reason": "spam", "filter": {"stage": "write"}, "ids": dry["ids"][1:]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"filter": {}, "reason": "all of them"},
+        {"reason": "all of them"},
+        {"filter": {"stage": "write"}, "reason": " "},
+        {"filter": {"stage": "write"}},
+        {"filter": {"cause": "write"}, "reason": "spam"},
+        {"filter": {"stage": "write"}, "reason": "spam", "most": 10_001},
+    ],
+)
+async def test_discarding_without_a_filter_or_a_reason_is_refused(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool, raw: str, body: dict[str, Any]
+) -> None:
+    await store_letters(database_pool, [letter(raw, 1, stage="write")])
+    assert (await client.post("/dlq/resolve", json=body)).status_code == 422
+    assert await database_pool.fetchval("SELECT state FROM dlq_events") == "dead"
+
+
+async def test_a_letter_that_is_being_replayed_is_left_to_its_replay(database_pool: asyncpg.Pool, raw: str) -> None:
+    await store_letters(database_pool, [letter(raw, 1), letter(raw, 2)])
+    wanted = LetterFilter(topic=raw)
+    async with database_pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM dlq_events WHERE source_offset = 1 FOR NO KEY UPDATE")
+        discarded = await resolve_letters(database_pool, wanted, by="me", reason="spam", most=10)
+    rows = await database_pool.fetch("SELECT id, state FROM dlq_events ORDER BY source_offset")
+    assert [row["state"] for row in rows] == ["dead", "resolved"]
+    assert discarded == [rows[1]["id"]]
+
+
 @pytest.fixture
 def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """The commands against this test's servers."""
@@ -335,3 +386,23 @@ async def test_the_commands_list_show_count_replay_and_discard(
     assert (status, sent["sent"], sent["outcome"]) == (0, 2, "completed")
     assert len(await read_topic(settings, raw)) == 2
     assert (await ran("stats"))[0] == 0
+    await store_letters(database_pool, [letter(raw, 4), letter(raw, 5)])
+    assert (await ran("resolve", "--reason", "spam"))[0] == 2
+    assert (await ran("resolve", str(second), "--topic", raw, "--reason", "spam"))[0] == 2
+    status, planned = await ran("resolve", "--topic", raw, "--reason", "spam", "--dry-run", "--json")
+    assert (status, len(planned["ids"]), planned["resolved"]) == (0, 2, 0)
+    assert (await ran("stats"))[0] == 1
+    assert (await ran("resolve", "--topic", raw, "--reason", "spam", "--json")) == (0, planned | {"resolved": 2})
+    assert (await ran("stats"))[0] == 0
+
+
+async def test_topics_and_ids_are_whole_on_a_narrow_terminal(
+    run: Callable[..., Result], database_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = "production-europe-west." + "reddit.posts.raw" * 6
+    await store_letters(database_pool, [letter(topic, 123_456_789)])
+    monkeypatch.setenv("COLUMNS", "40")
+    for command in ("list", "stats"):
+        shown = (await asyncio.to_thread(run, command)).stdout
+        assert topic in shown
+    assert f"{topic}[0]@123456789" in (await asyncio.to_thread(run, "list")).stdout

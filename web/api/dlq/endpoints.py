@@ -17,6 +17,7 @@ from signalflow.storage.dead_letters import (
     letter_counts,
     letters_page,
     resolve_letter,
+    resolve_letters,
 )
 from signalflow.storage.pool import Pool
 from web.access import Operator, Reader
@@ -31,6 +32,8 @@ from web.api.dlq.schemas import (
     ReplayMany,
     ReplayOne,
     ReplayOut,
+    ResolveAnswer,
+    ResolveMany,
     Stats,
 )
 from web.cache import AnswerCache
@@ -139,6 +142,17 @@ async def replay_one(
     if not (await dry_run(pool, settings, request)).ids:
         raise HTTPException(HTTPStatus.CONFLICT, _why_not(letter, settings))
     return await _answer(pool, cache, settings, request, dry=body.dry_run)
+
+
+@router.post("/resolve", summary="Discard dead letters", responses=WRITE_PROBLEMS)
+async def resolve_many(pool: PoolOf, cache: BriefCacheOf, who: Operator, body: ResolveMany) -> ResolveAnswer:
+    """Discard the open letters that match, the oldest first. At least one filter is needed."""
+    wanted = body.filter.as_filter()
+    if wanted == LetterFilter():
+        raise InvalidParameter("filter", "choose letters by topic, stage, error_type, since or until")
+    ids = await resolve_letters(pool, wanted, by=who.name, reason=body.reason, most=body.most, dry=body.dry_run)
+    cache.forget(STATS)
+    return ResolveAnswer(ids=ids, resolved=0 if body.dry_run else len(ids))
 
 
 @router.post(

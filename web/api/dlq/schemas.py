@@ -155,7 +155,7 @@ class Stats(BaseModel):
 
 
 class Chosen(BaseModel):
-    """Which dead letters; what is left out matches any. Only open ones are ever replayed."""
+    """Which dead letters; what is left out matches any. Only open ones are ever replayed or discarded by a filter."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -221,3 +221,18 @@ class Reason(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=1, max_length=1000, pattern=r"\S")
+
+
+class ResolveMany(Reason):
+    """Which open dead letters are discarded, and why."""
+
+    filter: Chosen
+    most: int = Field(1000, ge=1, le=10_000, description="At most so many, the oldest first.")
+    dry_run: bool = Field(False, description="Only say which would be discarded.")
+
+
+class ResolveAnswer(BaseModel):
+    """The letters that were discarded, or with `dry_run` those that would be."""
+
+    ids: list[int]
+    resolved: int = Field(description="How many were discarded: 0 with `dry_run`.")

@@ -39,8 +39,15 @@ export function lettersCard({ signal, mayReplay }) {
     options(STATES, state.letters),
   );
   const replayAll = button("Replay all", "small", replayMany);
+  // Letters are discarded only by a group: nobody means all letters of all causes.
+  const discardAll = button("Discard these", "small plain", discardMany, { disabled: true });
   const element = card(
-    { title: "Dead letters", beside: summary, end: [select, mayReplay && replayAll], region: "letters" },
+    {
+      title: "Dead letters",
+      beside: summary,
+      end: [select, mayReplay && replayAll, mayReplay && discardAll],
+      region: "letters",
+    },
     groups,
     body,
   );
@@ -73,6 +80,7 @@ export function lettersCard({ signal, mayReplay }) {
     const onTheirWay = `${count(number.replayed)} on their way again`;
     setText(summary, `${count(number.dead)} dead, ${onTheirWay}, ${count(number.resolved)} resolved`);
     replayAll.disabled = !number.dead;
+    discardAll.disabled = !number.dead || !state.error;
     const dead = all.filter((group) => group.state === "dead");
     groups.replaceChildren(...dead.slice(0, MOST_GROUPS).map(groupChip));
   }
@@ -160,8 +168,27 @@ export function lettersCard({ signal, mayReplay }) {
     loadAfterReplay();
   }
 
+  function chosenGroup() {
+    return { ...(state.error && { error_type: state.error }), ...(state.stage && { stage: state.stage }) };
+  }
+
+  async function discardMany() {
+    const filter = chosenGroup();
+    const reason = h("input", { name: "reason", required: true, maxlength: 500 });
+    const done = await ask({
+      title: `Discard all dead letters “${state.stage}: ${state.error}”?`,
+      confirm: "Discard",
+      danger: true,
+      fields: [h("p", {}, DISCARD_EXPLAINED), field("Reason", reason)],
+      act: () => api.post("/dlq/resolve", { filter, reason: reason.value }),
+    });
+    if (!done) return;
+    toast(`${plural(done.resolved, "letter is", "letters are")} discarded.`);
+    load();
+  }
+
   async function replayMany() {
-    const filter = { ...(state.error && { error_type: state.error }), ...(state.stage && { stage: state.stage }) };
+    const filter = chosenGroup();
     const what = state.error ? `all dead letters “${state.stage}: ${state.error}”` : "all dead letters";
     const done = await ask({
       title: `Replay ${what}?`,
@@ -197,6 +224,7 @@ export function lettersCard({ signal, mayReplay }) {
   return { element, load };
 }
 
+const DISCARD_EXPLAINED = "None of them will be replayed. The reason and your name stay with each.";
 const REPLAY_EXPLAINED =
   "Their original records are sent back to their topics, the oldest first. " +
   "Records that fail again become dead letters again, with one attempt more.";
