@@ -9,6 +9,11 @@ from pydantic_settings import BaseSettings
 
 Seconds = Annotated[float, Field(gt=0)]
 
+_PASSWORDS = (
+    "in user and password write @ as %40, / as %2F, # as %23, ? as %3F, [ as %5B and % as %25: "
+    "postgresql://user:p%40ss@host:5432/name"
+)
+
 
 class DatabaseSettings(BaseSettings):
     """The primary, the replica, and limits of their use. Raises pydantic.ValidationError for a URL that cannot work."""
@@ -30,9 +35,19 @@ class DatabaseSettings(BaseSettings):
     @field_validator("database_url", "database_replica_url")
     @classmethod
     def _database_url_is_postgres(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        if value.get_secret_value() or info.field_name == "database_url":
-            TypeAdapter(PostgresDsn).validate_python(value.get_secret_value())
-        for name, file in parse_qsl(urlsplit(value.get_secret_value()).query):
+        url = value.get_secret_value()
+        if url or info.field_name == "database_url":
+            try:
+                TypeAdapter(PostgresDsn).validate_python(url)
+                # Clients differ in which of several @ they take for the end of the password.
+                is_clear = urlsplit(url).netloc.count("@") < 2
+            except ValueError:  # pydantic's errors are ValueErrors too
+                if not url.startswith(("postgres://", "postgresql://")):
+                    raise
+                is_clear = False
+            if not is_clear:
+                raise ValueError(f"is no valid URL; {_PASSWORDS}")
+        for name, file in parse_qsl(urlsplit(url).query):
             if name in {"sslrootcert", "sslcert", "sslkey"} and not os.access(file, os.R_OK):
                 raise ValueError(f"{name}={file} cannot be read")
         return value

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from signalflow.domain.words import SchemaMode
-from signalflow.errors import Retryable
+from signalflow.errors import Fatal, Retryable
 from signalflow.storage.advisory_locks import LOCK_SPACE, MIGRATION_LOCK
 from signalflow.storage.pool import DATABASE_ERRORS, session_settings, translated
 from signalflow.storage.poolers import refuse_shared_session
@@ -44,9 +44,15 @@ async def upgrade(database_url: str, *, mode: SchemaMode | None = None) -> Schem
     """Bring the schema to the newest revision. `mode` forces the mode of a new schema.
 
     Raises Retryable when the database is away, does not load TimescaleDB though the schema needs it, or another run
-    takes too long; Fatal when the schema is newer than this code, or the database cannot have the mode.
+    takes too long; Fatal when the schema is newer than this code, or the database cannot have the mode or is not UTF-8.
     """
     async with _migration_connection(database_url) as migrating:
+        encoding = (await migrating.execute(text("SHOW server_encoding"))).scalar_one()
+        if encoding != "UTF8":
+            raise Fatal(
+                f"the database has the encoding {encoding}, which cannot hold every title: make another with "
+                "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+            )
         found = await _status(migrating)  # Refuses an unknown revision before anything is changed.
         if found.mode == "timescaledb" and not (await migrating.execute(text(TIMESCALEDB_IS_LOADED))).scalar_one():
             raise Retryable(NOT_LOADED)

@@ -179,3 +179,19 @@ async def test_an_ordinary_owner_migrates_and_a_mode_that_is_given_is_kept_or_re
             await upgrade(owned[0], mode="timescaledb")
     assert (await upgrade(owned[0])).mode == database_mode
     assert (await upgrade(owned[1], mode="native")).mode == "native"
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "WIN1252"])
+async def test_a_database_that_is_not_utf_8_is_refused_before_anything_is_made(
+    database_server: Any, encoding: str
+) -> None:
+    name = f"not_utf8_{uuid.uuid4().hex[:12]}"
+    url = database_server.url(name)
+    made = f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'"
+    await execute(database_server.url("postgres"), made)
+    try:
+        with pytest.raises(Fatal, match=rf"has the encoding {encoding}.* ENCODING 'UTF8' TEMPLATE template0"):
+            await upgrade(url)
+        assert (await status(url)).revision is None
+    finally:
+        await execute(database_server.url("postgres"), f"DROP DATABASE {name}")
