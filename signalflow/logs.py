@@ -1,11 +1,12 @@
 """Log lines: events with fields, one line per thing that happened; never a secret, never a post's text."""
 
 import logging
+import os
 import sys
 
 import structlog
 
-from signalflow.settings import Settings
+from signalflow.settings import Settings, unknown_variables
 
 # Faust's start-up spinner leaves the root logger at level 10. Every library then builds log records that nobody sees,
 # which costs 20 % of a busy worker.
@@ -42,6 +43,12 @@ def configure_logging(settings: Settings) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def warn_of_unknown_settings() -> None:
+    """Name each variable of the environment that looks like a setting and is none: a misspelt one has no effect."""
+    for name, meant in unknown_variables(os.environ).items():
+        structlog.get_logger().warning("unknown_setting", name=name, **({"did_you_mean": meant} if meant else {}))
 
 
 def quiet_libraries(level: int = logging.WARNING) -> None:

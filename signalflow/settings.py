@@ -4,6 +4,8 @@ Settings are environment variables with the prefix SIGNALFLOW_ (SIGNALFLOW_KAFKA
 `scripts/make_settings_table.py` makes the table in docs/settings.md of their descriptions.
 """
 
+import difflib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -302,3 +304,19 @@ class StateDirSetting(BaseSettings):
 def get_settings() -> Settings:
     """The settings of this process, read from the environment once."""
     return Settings()
+
+
+_PREFIX = "SIGNALFLOW_"
+# The suite's own variables: they choose servers and seeds of tests.
+_OF_TESTS = "SIGNALFLOW_TEST_"
+
+
+def unknown_variables(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """The variables with our prefix that are no setting, each with the setting that was probably meant, or None."""
+    known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    unknown = (name for name in sorted(environment) if name.upper().startswith(_PREFIX))
+    return {
+        name: next(iter(difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)), None)
+        for name in unknown
+        if name.upper() not in known and not name.upper().startswith(_OF_TESTS)
+    }

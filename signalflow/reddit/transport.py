@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 import asyncpraw
-from aiohttp import ClientError, ClientResponse
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from asyncprawcore import ReadOnlyAuthorizer, Requestor, Session, TrustedAuthenticator
 from asyncprawcore.const import ACCESS_TOKEN_PATH, WINDOW_SIZE
 from asyncprawcore.exceptions import AsyncPrawcoreException, ResponseException
@@ -24,6 +24,7 @@ from asyncprawcore.rate_limit import RateLimiter
 from asyncprawcore.sessions import RetryStrategy
 
 from signalflow.metrics import REDDIT_REQUESTS
+from signalflow.proxies import proxy_of
 from signalflow.reddit.answers import Answer
 
 # A token is renewed when nine tenths of its lifetime are over. Otherwise each token would end with a 401.
@@ -64,12 +65,22 @@ _exchange: ContextVar[Exchange] = ContextVar("exchange")
 class ObservingRequestor(Requestor):
     """Keeps the headers and the arrival of each answer, and raises Refused unless its status is 200.
 
-    It uses the timeout of the settings; asyncprawcore passes a constant of 16 s.
+    It uses the timeout of the settings; asyncprawcore passes a constant of 16 s. It uses the proxy that the environment
+    names, if Reddit is not on this machine.
     """
 
     def __init__(self, *, clock: Callable[[], datetime], timeout: float, **kwargs: Any) -> None:
         super().__init__(timeout=timeout, **kwargs)
         self._clock = clock
+
+    async def _ensure_session(self) -> None:
+        session: ClientSession | None = self._http
+        if session is None or session.closed:
+            self._http: ClientSession | None = ClientSession(
+                headers=self.headers,
+                timeout=ClientTimeout(total=None),
+                trust_env=proxy_of(self.oauth_url) is not None,
+            )
 
     @asynccontextmanager
     async def request(

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from signalflow.settings import Settings
+from signalflow.settings import Settings, unknown_variables
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])
@@ -91,3 +91,29 @@ def test_a_certificate_of_the_database_that_is_not_there_is_refused(monkeypatch:
     with pytest.raises(ValidationError, match=r"sslrootcert=/nowhere\.pem cannot be read") as refused:
         Settings()
     assert "hush-hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SIGNALFLOW_KAFKA_SECURTY", "SIGNALFLOW_KAFKA_SECURITY"),
+        ("SIGNALFLOW_DATABSE_URL", "SIGNALFLOW_DATABASE_URL"),
+        ("signalflow_log_levl", "SIGNALFLOW_LOG_LEVEL"),
+        ("SIGNALFLOW_COLOUR", None),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_named_with_what_was_meant(name: str, meant: str | None) -> None:
+    given = {"SIGNALFLOW_KAFKA": "b:1", "signalflow_app_id": "x", "SIGNALFLOW_TEST_SEED": "1", "PATH": "", name: "v"}
+    assert unknown_variables(given) == {name: meant}
+
+
+@pytest.mark.parametrize("password", ["p@ss", "p#ss", "p/ss", "p?ss", "p[ss"])
+def test_a_password_that_is_not_encoded_is_refused_with_how_to_write_it_and_not_shown(password: str) -> None:
+    with pytest.raises(ValidationError, match="write @ as %40, / as %2F, # as %23") as refused:
+        Settings(database_url=f"postgresql://someone:{password}@db:5432/posts")
+    assert password not in str(refused.value)
+
+
+def test_an_encoded_password_is_taken() -> None:
+    url = "postgresql://someone:p%40%23%2Fss@db:5432/posts"
+    assert Settings(database_url=url).database_url.get_secret_value() == url

@@ -1,0 +1,61 @@
+"""The client of Reddit goes through the proxy that the environment names."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from signalflow.reddit.client import AsyncprawClient
+from signalflow.settings import Settings
+
+
+class Proxy:
+    """A proxy that answers each request itself, as Reddit would, and remembers whom it was for."""
+
+    def __init__(self) -> None:
+        self.hosts: list[str] = []
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        self.hosts.append(request.headers["Host"])
+        if request.path.endswith("access_token"):
+            return web.json_response({"access_token": "t", "expires_in": 3600, "scope": "*", "token_type": "bearer"})
+        return web.json_response({"kind": "Listing", "data": {"children": [], "after": None}})
+
+
+@pytest.fixture
+async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
+    made = Proxy()
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", made.answer)
+    async with TestServer(app) as server:
+        monkeypatch.setenv("HTTP_PROXY", str(server.make_url("/")))
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        yield made
+
+
+async def ask(base_url: str) -> None:
+    client = AsyncprawClient.of(Settings(reddit_base_url=base_url, reddit_timeout=2))
+    try:
+        await client.listing(["python"])
+    finally:
+        await client.close()
+
+
+async def test_requests_for_reddit_go_through_the_proxy(proxy: Proxy) -> None:
+    await ask("http://reddit.invalid")
+    assert proxy.hosts == ["reddit.invalid", "reddit.invalid"]
+
+
+async def test_requests_for_hosts_of_no_proxy_do_not(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "reddit.invalid")
+    with pytest.raises(Exception, match="no answer"):
+        await ask("http://reddit.invalid")
+    assert proxy.hosts == []
+
+
+async def test_a_simulator_on_this_machine_is_asked_directly(proxy: Proxy) -> None:
+    with pytest.raises(Exception, match="no answer"):
+        await ask("http://127.0.0.1:9")
+    assert proxy.hosts == []
