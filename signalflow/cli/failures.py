@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import typer
 from pydantic import ValidationError
 
+from signalflow.cli.installation import where_it_looked
 from signalflow.errors import Fatal, Retryable, SignalflowError
 
 FOUND = 1
@@ -30,7 +31,7 @@ def explained() -> Iterator[None]:
             print(f"SIGNALFLOW_{setting.upper()}: {problem['msg']}" if setting else problem["msg"], file=sys.stderr)
         sys.exit(WRONG_USE)
     except Retryable as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{where_it_looked()}", file=sys.stderr)
         sys.exit(COULD_NOT_TELL)
     except SignalflowError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -45,5 +46,5 @@ def looking() -> Iterator[None]:
     try:
         yield
     except (Retryable, Fatal) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{where_it_looked()}", file=sys.stderr)
         raise typer.Exit(COULD_NOT_TELL) from error

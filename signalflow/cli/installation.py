@@ -29,6 +29,22 @@ def installation_settings() -> "Settings":
     return with_addresses_of_stack(settings) or settings
 
 
+def where_it_looked() -> str:
+    """For an error: where a command without an installation in its environment looked for one; else empty.
+
+    Outside of a project's directory the stack of another directory is not found.
+    """
+    from signalflow.settings import get_settings
+
+    settings = get_settings()
+    if settings.model_fields_set & _NAMES_AN_INSTALLATION or installation_settings() is not settings:
+        return ""
+    return (
+        f"; no stack runs in {settings.state_dir.resolve()}, and neither SIGNALFLOW_KAFKA nor SIGNALFLOW_DATABASE_URL "
+        "is set: set them, or SIGNALFLOW_STATE_DIR to the directory of a stack that runs"
+    )
+
+
 def acting_user() -> str:
     """The user who runs this command, as the audit log names users: `cli:` and the account's name."""
     try:

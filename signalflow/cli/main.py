@@ -1,6 +1,7 @@
 """The `signalflow` command: one module per command. Slow imports are inside of functions, so that `--help` is quick."""
 
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
@@ -16,7 +17,26 @@ app = typer.Typer(
     "Kafka or the database did not answer.",
 )
 
-COMMANDS = ("up", "simulator", "api", "migrate", "topics", "config", "ingest", "dlq", "verify", "user", "key")
+COMMANDS = (
+    "up", "logs", "simulator", "api", "migrate", "topics", "config", "ingest", "dlq", "gaps", "verify", "user", "key",
+)  # fmt: skip
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"signalflow {version('signalflow')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of `signalflow` itself."""
 
 
 def _register() -> None:

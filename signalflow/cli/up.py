@@ -1,12 +1,14 @@
 """`signalflow up`, `down` and `status`: the local stack in one command."""
 
 import asyncio
+import json
 import logging
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
     from signalflow.local.parts import Step
     from signalflow.local.stack import Stack
     from signalflow.local.state import StackState, StateDir
+    from signalflow.storage.workers import WorkerRow
 
 # The first start on a machine downloads Kafka.
 _DETACHED_START_SECONDS = 300.0
 _DOWN_SECONDS = 20.0
 _POLL_SECONDS = 0.2
+# `status` does not wait long for a database that does not answer.
+_STATUS_SECONDS = 3.0
 # With this growth a viral post of the simulator gains 50 to 150 points a second, and a new one begins every 75 seconds.
 _DEMO_GROWTH = 12.0
 # For the process that keeps running after --detach: whoever reads a link in its log could sign in. The process that
@@ -111,7 +116,7 @@ def down(state_dir: StateDirOption = None) -> None:
     """Stop the stack of a state directory, and what a killed stack left running there. The data are kept."""
     from rich.console import Console
 
-    directory = _directory(state_dir)
+    directory = state_directory(state_dir)
     running = directory.running()
     if running is not None:
         with Console(stderr=True).status("stopping ..."):
@@ -128,25 +133,45 @@ def status(
     state_dir: StateDirOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show what runs, and where. Exit status: 0 a stack runs, 1 no stack runs, 3 the directory cannot be read."""
-    directory = _directory(state_dir)
+    """Show what runs, and where: every process, also workers that were started by hand.
+
+    Exit status: 0 a stack runs, 1 no stack runs, 3 the directory cannot be read.
+    """
+    directory = state_directory(state_dir)
     with looking():
         state = directory.running()
     if state is None:
         typer.echo(f"nothing runs in {directory.path}: `signalflow up` starts it", err=True)
         raise typer.Exit(FOUND)
+    joined = asyncio.run(_joined_workers(state))
     if as_json:
-        typer.echo(state.status.model_dump_json())
+        shown = state.status.model_dump(mode="json")
+        by_hand = None if joined is None else [asdict(worker) for worker in joined]
+        typer.echo(json.dumps(shown | {"joined": by_hand}, default=str))
         return
-    shown = state.status.model_dump(mode="json")
-    workers = shown.pop("workers")
-    for name, value in shown.items():
-        typer.echo(f"{name:14} {value or '-'}")
-    for worker in workers:
-        typer.echo(f"{'worker':14} {worker['web_url']}  {worker['state']}  pid {worker['pid'] or '-'}")
-    for worker in workers:
-        if trouble := _trouble_with_reddit(worker["web_url"]):
-            typer.echo(f"{'reddit':14} {trouble}")
+    status = state.status
+    places = {
+        "kafka": status.kafka,
+        "database": status.database_url,
+        "api": status.api_url,
+        "simulator": status.simulator_url,
+        "proxy to Reddit": status.proxy,
+        "state directory": status.state_dir,
+    }
+    for name, value in places.items():
+        typer.echo(f"{name:16} {value or '-'}")
+    rows: list[tuple[str, int | None, str, str]] = [(state.supervisor.name, state.supervisor.pid, state.phase, "-")]
+    rows += [(part.name, part.pid, part.state, part.address) for part in status.processes]
+    rows += [(worker.name, worker.pid, f"{worker.state}, joined by hand", worker.web_url) for worker in joined or ()]
+    for name, pid, what, where in rows:
+        typer.echo(f"{name:16} pid {pid or '-':<8} {what:12} {where}")
+    if joined is None:
+        typer.echo("workers that joined by hand are not known: the database does not answer", err=True)
+    for web_url in (worker.web_url for worker in (*status.workers, *(joined or ()))):
+        if trouble := _trouble_with_reddit(web_url):
+            typer.echo(f"{'reddit':16} {trouble}")
+    for unknown, meant in status.unknown_settings.items():
+        typer.echo(f"unknown setting {unknown}" + (f": did you mean {meant}?" if meant else ""), err=True)
 
 
 def _trouble_with_reddit(web_url: str) -> str | None:
@@ -160,7 +185,25 @@ def _trouble_with_reddit(web_url: str) -> str | None:
     return f"answers nothing since {found['since']} ({found['reason']}): {found['what_to_do']}" if found else None
 
 
-def _directory(given: Path | None) -> "StateDir":
+async def _joined_workers(state: "StackState") -> "list[WorkerRow] | None":
+    """The workers that live on this stack's database and were not started by it; None when it cannot be asked."""
+    from signalflow.errors import SignalflowError
+    from signalflow.settings import Settings
+    from signalflow.storage.pool import create_pool
+    from signalflow.storage.workers import live_workers
+
+    settings = Settings(**state.settings)  # type: ignore[arg-type]
+    asked = settings.model_copy(update={"database_timeout": _STATUS_SECONDS})
+    own = {part.pid for part in state.status.processes}
+    try:
+        async with await create_pool(asked, application_name="signalflow status") as pool:
+            return [worker for worker in await live_workers(pool) if worker.pid not in own]
+    except SignalflowError:
+        return None
+
+
+def state_directory(given: Path | None) -> "StateDir":
+    """The state directory that an option names, or else the settings."""
     from signalflow.local.state import StateDir
     from signalflow.settings import StateDirSetting
 
@@ -173,9 +216,10 @@ def _run(stack: "Stack", directory: "StateDir", *, with_link: bool) -> None:
     from signalflow.cli.user import new_link
     from signalflow.local.foreground import ForegroundStack
     from signalflow.local.report import ADMIN, ConsoleReporter
-    from signalflow.logs import configure_logging, quiet_libraries
+    from signalflow.logs import configure_logging, quiet_libraries, warn_of_unknown_settings
 
     configure_logging(stack.settings)
+    warn_of_unknown_settings()
     # Kafka's client logs each attempt to reach a broker that is still starting.
     quiet_libraries(logging.CRITICAL)
     console = Console()

@@ -7,6 +7,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from signalflow.errors import SignalflowError
+from signalflow.local.parts import WITHOUT_CERTIFICATES
 
 _FOUND = "signalflow_posts_discovered_total"
 _REQUESTS = "signalflow_reddit_requests_last_minute"
@@ -88,7 +89,9 @@ class ProgressMeter:
 
     async def _text(self, url: str) -> str | None:
         try:
-            async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+            async with httpx.AsyncClient(
+                timeout=_TIMEOUT_SECONDS, trust_env=False, verify=WITHOUT_CERTIFICATES
+            ) as client:
                 answer = (await client.get(f"{url}/metrics")).raise_for_status()
         except httpx.HTTPError:
             return None

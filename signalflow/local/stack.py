@@ -19,9 +19,10 @@ from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.local.process import Launch
 from signalflow.local.running import installed_program
 from signalflow.local.secret import own_secret
-from signalflow.local.state import StackStatus, WorkerStatus
+from signalflow.local.state import ProcessStatus, StackStatus, WorkerStatus
 from signalflow.local.supervisor import ManagedPart
-from signalflow.settings import Settings
+from signalflow.proxies import proxy_of
+from signalflow.settings import Settings, unknown_variables
 
 DEFAULT_PORT_BASE = 9400
 MAX_WORKERS = 64
@@ -118,6 +119,12 @@ class Stack:
             api_url=self.api_url,
             simulator_url=self.simulator_url,
             workers=[WorkerStatus(pid=worker.pid, web_url=url, state=worker.state) for worker, url in workers],
+            processes=[
+                ProcessStatus(name=name, pid=part.pid, state=part.state, address=part.part.address)
+                for name, part in parts.items()
+            ],
+            proxy=proxy_of(self._overrides()["reddit_base_url"]),
+            unknown_settings=unknown_variables(os.environ),
             state_dir=self.options.state_dir,
         )
 

@@ -49,6 +49,15 @@ class WorkerStatus(BaseModel):
     state: str
 
 
+class ProcessStatus(BaseModel):
+    """One process of the stack."""
+
+    name: str
+    pid: int | None
+    state: str
+    address: str
+
+
 class StackStatus(BaseModel):
     """The answer of `signalflow status --json`."""
 
@@ -58,6 +67,12 @@ class StackStatus(BaseModel):
     api_url: str | None
     simulator_url: str | None
     workers: list[WorkerStatus]
+    processes: list[ProcessStatus] = []
+    """All processes that the supervisor started, the workers too."""
+    proxy: str | None = None
+    """Between the poller and Reddit, without its password; None: none."""
+    unknown_settings: dict[str, str | None] = {}
+    """Variables of the environment that are no settings, each with the setting that was probably meant."""
     state_dir: Path
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import typer
 
 from signalflow.cli.failures import explained, looking
 from signalflow.errors import Fatal, Invalid, Retryable, SignalflowError
-from signalflow.settings import Settings
+from signalflow.settings import Settings, get_settings
 
 NOBODY = {"SIGNALFLOW_KAFKA": "127.0.0.1:9", "SIGNALFLOW_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/d"}
 
@@ -63,9 +64,33 @@ def test_status_tells_no_stack_from_a_directory_that_cannot_be_read(
     assert str(directory) in done.stderr
 
 
+@pytest.fixture
+def named_installation(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in NOBODY.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+def test_without_an_installation_the_message_says_where_it_looked(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SIGNALFLOW_")}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("signalflow"), "config", "list"],
+        env=environment | {"SIGNALFLOW_DATABASE_TIMEOUT": "2"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3
+    assert f"no stack runs in {tmp_path / '.signalflow'}" in done.stderr
+    assert "SIGNALFLOW_STATE_DIR" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(Invalid("no such letter"), 1), (Fatal("would lose data"), 1), (Retryable("away"), 3)]
 )
+@pytest.mark.usefixtures("named_installation")
 def test_an_error_of_a_command_that_does_something(
     error: SignalflowError, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +106,7 @@ def test_a_wrong_setting_ends_with_2_also_where_a_command_looks() -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.usefixtures("named_installation")
 def test_a_server_that_refuses_the_connection_was_not_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended, looking():
         raise Fatal("wrong password")

@@ -80,7 +80,7 @@ def test_two_stacks_a_hundred_ports_apart_share_no_port(tmp_path: Path) -> None:
 
 def test_the_status_shows_no_password(tmp_path: Path) -> None:
     url = "postgresql://someone:hush-hush@host:5432/db?sslmode=verify-full"
-    worker: Any = SimpleNamespace(pid=None, state=PartState.READY)
+    worker: Any = SimpleNamespace(pid=None, state=PartState.READY, part=SimpleNamespace(address="http://127.0.0.1:1"))
     status = stack(tmp_path, database_url=url).status({"worker-1": worker})
     assert status.database_url == url.replace("hush-hush", "***")
     assert "hush-hush" not in status.model_dump_json()
