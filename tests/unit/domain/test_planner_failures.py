@@ -6,9 +6,11 @@ import pytest
 
 from signalflow.domain.budget import Budget, RateLimit
 from signalflow.domain.fetches import RefreshFetch
+from signalflow.domain.known import Seen, first_seen
 from signalflow.domain.planner import ANY_ID
+from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.watchlist import Subreddit
-from tests.unit.domain.listing_world import Harness, fast, harness
+from tests.unit.domain.listing_world import START, Harness, fast, harness
 
 NAMES = [f"s{number}" for number in range(26)]
 
@@ -252,3 +254,22 @@ def test_the_limits_of_an_answer_that_cannot_be_used_count(ends: str) -> None:
     budget.start(0.0)
     getattr(budget, ends)(0.0, RateLimit(remaining=0.0, reset=185.0))
     assert budget.wait(0.0) == 185.0
+
+
+def test_at_a_faster_pace_a_first_failure_costs_no_wait_either() -> None:
+    budget = Budget(95)
+    budget.start(0.0)
+    budget.failed(0.0)
+    assert budget.wait(0.0) == pytest.approx(60 / 95)
+
+
+def test_a_post_whose_batch_waits_comes_in_no_other_batch_although_a_listing_shows_a_new_score() -> None:
+    queue = RefreshQueue(6000)
+    posts = {id_: first_seen(Seen(id_, "a", START - 900, 1, 0), START - 600) for id_ in ("p1", "p2")}
+    for known in posts.values():
+        queue.put(known, START)
+    queue.unanswered(("p1",), START)
+    posts["p1"].score_velocity = 5.0
+    queue.score_changed(posts["p1"], START)
+    assert queue.take(posts, START + 1, lambda known: True) == ["p2"]
+    assert queue.take(posts, START + 5, lambda known: True) == ["p1"], "its own batch"
