@@ -92,7 +92,12 @@ class Enricher:
         created_us, observed_us = microseconds(post.created_utc), microseconds(observed_at)
         step: Step | None = None
         followed_at = max(observed_us, appended_us - LATEST_US)
-        if envelope.mode != "backfill" and not expired(created_us, followed_at, self._lifetime_us):
+        # Only a backfilled post may have no score (decode_envelope).
+        if (
+            envelope.mode != "backfill"
+            and post.score is not None
+            and not expired(created_us, followed_at, self._lifetime_us)
+        ):
             seen = Observation(observed_us, post.score, post.num_comments)
             step = observe(known(), created_us, seen, self._window_us)
         velocity, trend_velocity = (step.velocity, step.trend_velocity) if step else (UNKNOWN, None)

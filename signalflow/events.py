@@ -32,14 +32,18 @@ Url = Annotated[str, Meta(max_length=40_000)]
 
 
 class Post(Struct, kw_only=True, frozen=True):
-    """A submission as seen at one moment. `body` is UNSET in a refresh that carries no text (the stored text stays)."""
+    """A submission as seen at one moment.
+
+    `body` is UNSET in a refresh that carries no text (the stored text stays). `score` is None where a file does not
+    tell it; Reddit itself always does.
+    """
 
     id: PostId
     subreddit: SubredditName
     author: Short | None
     title: Title
     created_utc: Time
-    score: Int32
+    score: Int32 | None
     num_comments: Count
     upvote_ratio: Ratio | None = None
     url: Url | None = None
@@ -118,7 +122,7 @@ class Enriched(Struct, kw_only=True, frozen=True):
     first_seen_at: Time
     observed_at: Time
     emitted_at: Time
-    current_score: Int32
+    current_score: Int32 | None
     current_comments: Count
     current_ratio: float | None
     score_velocity: float | None
@@ -157,6 +161,8 @@ def decode_envelope(value: bytes) -> Envelope:
     """Decode and validate a raw record, its text made storable. Raises Invalid with the path of the field at fault."""
     try:
         envelope = _envelope_decoder.decode(value)
+        if envelope.payload.score is None and envelope.mode != "backfill":
+            raise Invalid("only a backfilled post may have no score", field="payload.score")
         if b"\\u0000" in value:
             # JSON can write NUL only in this way. Such records are rare, and only they pay for the conversion.
             envelope = msgspec.convert(_all_storable(msgspec.to_builtins(envelope)), Envelope)

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 from signalflow.domain.subreddits import NAME_PATTERN
 from signalflow.errors import Invalid
-from signalflow.events import Post
-from signalflow.reddit.shapes import EARLIEST_CREATED, LATEST_TIME, post_of
+from signalflow.events import Int32, Post
+from signalflow.reddit.shapes import EARLIEST_CREATED, LATEST_TIME, RawPost, post_of
 
 _OTHER_KINDS = {
     "t1": "a comment",
@@ -38,6 +38,12 @@ _FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0
 _NO_NUMBER = frozenset({"", "nan", "null", "none", "na", "n/a"})
 
 Item = Mapping[str, object]
+
+
+class FilePost(RawPost, kw_only=True):
+    """A post of a file. Archives that were written as posts appeared do not know the score."""
+
+    score: Int32 | None = None  # type: ignore[assignment]
 
 
 def items_of(value: object) -> Iterator[object]:
@@ -78,7 +84,7 @@ def post_of_item(item: object, observed_at: datetime) -> Post:
         raise Invalid(f"{_OTHER_KINDS.get(str(kind), 'something else')}, not a post (kind {str(kind)[:20]!r})", "kind")
     if "title" not in item and ("link_id" in item or "parent_id" in item):
         raise Invalid("a comment, not a post", field="link_id")
-    return post_of(_as_reddit_sends_it(item), observed_at)
+    return post_of(_as_reddit_sends_it(item), observed_at, FilePost)
 
 
 def _as_reddit_sends_it(item: Item) -> dict[str, object]:

@@ -12,6 +12,7 @@ from signalflow.events import Envelope, Metadata, Post
 
 def seen(post: Post) -> Seen:
     """The post as the planner sees it, with a hash instead of its text."""
+    assert post.score is not None, "Reddit's answers tell the score"
     return Seen(
         id=post.id,
         subreddit=post.subreddit,

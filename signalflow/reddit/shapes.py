@@ -52,15 +52,15 @@ _OPTIONAL = frozenset(field.name for field in fields(RawPost) if not field.requi
 _WHOLE_NUMBERS = frozenset({"score", "num_comments"})
 
 
-def post_of(data: object, observed_at: datetime) -> Post:
+def post_of(data: object, observed_at: datetime, shape: type[RawPost] = RawPost) -> Post:
     """The post in a t3's data (the parsed JSON). Raises Invalid, which names the field at fault but never its text."""
-    return _post(_raw(data), observed_at)
+    return _post(_raw(data, shape), observed_at)
 
 
-def _raw(data: object) -> RawPost:
+def _raw(data: object, shape: type[RawPost]) -> RawPost:
     for _ in RawPost.__struct_fields__:
         try:
-            return msgspec.convert(data, RawPost)
+            return msgspec.convert(data, shape)
         except msgspec.ValidationError as error:
             invalid = _invalid(error)
             if not isinstance(data, dict) or not (understood := _understood(data, invalid.field)):

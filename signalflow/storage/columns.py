@@ -40,13 +40,15 @@ class Guard(Enum):
 class Column:
     """A column of a table.
 
-    `attribute` is the path of its value in `Enriched`, if that is not the name of the column.
+    `attribute` is the path of its value in `Enriched`, if that is not the name of the column. With `keeps_known` an
+    unknown value (NULL) replaces no known one.
     """
 
     name: str
     type: str
     attribute: str = ""
     guard: Guard = Guard.NEWEST
+    keeps_known: bool = False
 
 
 POSTS = (
@@ -66,7 +68,7 @@ POSTS = (
     Column("text_observed_at", "timestamptz", "observed_at", Guard.TEXT),
     Column("edited_at", "timestamptz"),
     Column("removed_by", "text"),
-    Column("current_score", "int"),
+    Column("current_score", "int", keeps_known=True),
     Column("current_comments", "int"),
     Column("current_ratio", "float8"),
     Column("score_velocity", "float8"),

@@ -9,7 +9,8 @@ from signalflow.storage.pool import Pool, connection
 _KNOWN = """
 SELECT id, subreddit, created_utc, last_polled_at, current_score, current_comments, score_velocity,
        removed_by, edited_at
-FROM posts WHERE created_utc >= $1 AND ($2::text[] IS NULL OR lower(subreddit) = ANY ($2))
+-- The planner compares scores: it takes a post without one (from a file) for a new one, and so learns its score.
+FROM posts WHERE created_utc >= $1 AND current_score IS NOT NULL AND ($2::text[] IS NULL OR lower(subreddit) = ANY ($2))
 """
 
 

@@ -26,14 +26,14 @@ class Order:
 
 
 _CREATED = ("p.created_utc", "timestamptz")
-# The indexes have the same expressions (migrations, 0004 and 0012).
+# What is unknown comes last. The indexes have the same expressions (migrations, 0004, 0012 and 0013).
 ORDERS: dict[OrderName, Order] = {
     "newest": Order((_CREATED,), is_fixed=True),
-    "score": Order((("p.current_score", "integer"),)),
+    "score": Order((("COALESCE(p.current_score, -2147483648)", "integer"),)),
     "comments": Order((("p.current_comments", "integer"),)),
     "score_velocity": Order((("COALESCE(p.score_velocity, '-infinity'::float8)", "float8"),)),
     "trend_velocity": Order((("COALESCE(p.trend_velocity, '-infinity'::float8)", "float8"),)),
     "trending_score": Order((("p.trending_score", "float8"), _CREATED)),
-    "momentum": Order(((MOMENTUM, "float8"),), is_windowed=True),
-    "engagement": Order(((ENGAGEMENT, "bigint"),), is_windowed=True),
+    "momentum": Order(((f"COALESCE({MOMENTUM}, '-infinity'::float8)", "float8"),), is_windowed=True),
+    "engagement": Order(((f"COALESCE({ENGAGEMENT}, -9223372036854775807)", "bigint"),), is_windowed=True),
 }

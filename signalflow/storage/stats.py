@@ -13,14 +13,14 @@ WITH w AS MATERIALIZED (
     FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
     WHERE p.created_utc >= $1 AND p.created_utc < $2
 ), ranked AS (
-    (SELECT 'score' AS by, id, row_number() OVER (ORDER BY score DESC, id DESC) AS place
-        FROM w ORDER BY score DESC, id DESC LIMIT 10)
+    (SELECT 'score' AS by, id, row_number() OVER (ORDER BY score DESC NULLS LAST, id DESC) AS place
+        FROM w ORDER BY score DESC NULLS LAST, id DESC LIMIT 10)
     UNION ALL
     (SELECT 'comments', id, row_number() OVER (ORDER BY comments DESC, id DESC)
         FROM w ORDER BY comments DESC, id DESC LIMIT 10)
     UNION ALL
-    (SELECT 'engagement', id, row_number() OVER (ORDER BY engagement DESC, id DESC)
-        FROM w ORDER BY engagement DESC, id DESC LIMIT 10)
+    (SELECT 'engagement', id, row_number() OVER (ORDER BY engagement DESC NULLS LAST, id DESC)
+        FROM w ORDER BY engagement DESC NULLS LAST, id DESC LIMIT 10)
 ), posts_ranked AS (
     SELECT r.by, json_agg(json_build_object(
         'id', p.id, 'subreddit', p.subreddit, 'author', p.author, 'title', p.title, 'permalink', p.permalink,
@@ -31,20 +31,21 @@ WITH w AS MATERIALIZED (
     ) ORDER BY r.place) AS items
     FROM ranked AS r JOIN posts AS p USING (id) GROUP BY r.by
 ), authors AS (
-    SELECT author, count(*) AS posts, sum(score)::bigint AS total_score, sum(comments)::bigint AS total_comments,
-        sum(engagement)::bigint AS engagement_score
+    SELECT author, count(*) AS posts, COALESCE(sum(score), 0)::bigint AS total_score,
+        sum(comments)::bigint AS total_comments, COALESCE(sum(engagement), 0)::bigint AS engagement_score
     FROM w WHERE author IS NOT NULL GROUP BY author ORDER BY engagement_score DESC, author LIMIT 10
 ), spellings AS (
     SELECT subreddit, max(observed_at) AS observed_at, count(*) AS posts,
-        count(*) FILTER (WHERE is_trending) AS trending, sum(score) AS score, sum(comments) AS comments,
+        count(*) FILTER (WHERE is_trending) AS trending, sum(score) AS score, count(score) AS with_score,
+        sum(comments) AS comments,
         sum(sentiment) AS sentiment, count(sentiment) AS scored
     FROM w GROUP BY subreddit
 ), subreddits AS (
     -- Reddit ignores the case of a name. Shown is the spelling of the newest observation.
     SELECT (array_agg(subreddit ORDER BY observed_at DESC, subreddit))[1] AS subreddit,
         sum(posts)::bigint AS posts, sum(trending)::bigint AS trending,
-        sum(score)::bigint AS total_score, sum(comments)::bigint AS total_comments,
-        (sum(score) / sum(posts))::float8 AS average_score,
+        COALESCE(sum(score), 0)::bigint AS total_score, sum(comments)::bigint AS total_comments,
+        (sum(score) / NULLIF(sum(with_score), 0))::float8 AS average_score,
         sum(sentiment) / NULLIF(sum(scored), 0)::float8 AS average_sentiment
     FROM spellings GROUP BY lower(subreddit) ORDER BY posts DESC, lower(subreddit) LIMIT 200
 ), hours AS (
@@ -117,7 +118,7 @@ WITH w AS MATERIALIZED (
     FROM w GROUP BY keyword HAVING bool_or(is_new) ORDER BY posts DESC, keyword LIMIT $4
 )
 SELECT c.keyword, c.posts, c.posts_before, count(DISTINCT lower(w.subreddit)) AS subreddits,
-    sum(w.current_score)::bigint AS total_score, sum(w.current_comments)::bigint AS total_comments,
+    COALESCE(sum(w.current_score), 0)::bigint AS total_score, sum(w.current_comments)::bigint AS total_comments,
     avg(w.sentiment_score) AS average_sentiment
 FROM counted AS c JOIN w ON w.keyword = c.keyword AND w.is_new
 GROUP BY c.keyword, c.posts, c.posts_before ORDER BY c.posts DESC, c.keyword

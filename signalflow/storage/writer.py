@@ -8,6 +8,7 @@ features follow the title. The history keeps the first row of each moment.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -72,8 +73,8 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
         parameters=_parameters([*posts, *features]),
         posts=_listed("{}", posts),
         guarded=", ".join(
-            f"{name} = CASE WHEN {guard.value} THEN EXCLUDED.{name} ELSE p.{name} END"
-            for name, guard in ((column.name, column.guard) for column in posts[1:])
+            f"{column.name} = CASE WHEN {column.guard.value} THEN {_new_value(column)} ELSE p.{column.name} END"
+            for column in posts[1:]
         ),
         any_guard=" OR ".join(guard.value for guard in Guard),
         features=_listed("{}", features),
@@ -82,6 +83,11 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
         replaced_features=_listed("{0} = EXCLUDED.{0}", features),
     )
     return Statement(sql, arrays_of([*posts, *features]))
+
+
+def _new_value(column: Column) -> str:
+    """What a stored value is replaced with if the guard allows it."""
+    return f"COALESCE(EXCLUDED.{column.name}, p.{column.name})" if column.keeps_known else f"EXCLUDED.{column.name}"
 
 
 def history_statement(columns: Sequence[Column]) -> Statement:
@@ -102,6 +108,9 @@ STORE_POSTS = posts_statement(POSTS, FEATURES)
 STORE_HISTORY = history_statement(HISTORY)
 
 
+_ID = attrgetter("id")
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A row whose values the database refuses: its index in the given rows, and the reason."""
@@ -112,10 +121,15 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The parameters of both statements."""
+    """The parameters of both statements.
+
+    `more_posts`: an unknown score replaces no known one, whatever the row in the table is. So observations with and
+    without a score are not merged with each other; where they alternate, the statement runs several times.
+    """
 
     posts: list[list[Any]]
     history: list[list[Any]]
+    more_posts: list[list[list[Any]]]
 
 
 async def write_batch(pool: Pool, rows: Sequence[Enriched], advances: Advances | None = None) -> None:
@@ -173,7 +187,8 @@ async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> No
         if advances is not None:
             await advance(storing, advances)
         if columns.posts[0]:
-            await storing.execute(STORE_POSTS.sql, *columns.posts)
+            for posts in (columns.posts, *columns.more_posts):
+                await storing.execute(STORE_POSTS.sql, *posts)
         if columns.history[0]:
             [kept] = await storing.fetch(STORE_HISTORY.sql, *columns.history)
             refuse_other_days(columns.history[1], kept["history_from"], kept["now"])
@@ -207,8 +222,13 @@ def _lacks_partition(error: Invalid) -> bool:
 
 
 def _columns(rows: Sequence[Enriched]) -> _Columns:
-    ordered = sorted(rows, key=attrgetter("id"))  # stable: log order within a post
-    return _Columns(posts=_post_arrays(ordered), history=_history_arrays(ordered))
+    runs = [list(run) for _, run in groupby(rows, key=_has_score)] or [[]]
+    first, *more = (_post_arrays(sorted(run, key=_ID)) for run in runs)  # stable: log order within a post
+    return _Columns(posts=first, history=_history_arrays(sorted(rows, key=_ID)), more_posts=more)
+
+
+def _has_score(row: Enriched) -> bool:
+    return row.current_score is not None
 
 
 def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:

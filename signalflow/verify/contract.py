@@ -2,7 +2,8 @@
 
 The contract in words: the value is one JSON object with the fields of the envelope; other fields are ignored. Strings
 have no lone surrogates, integers are written as integers, and times follow RFC 3339 with an offset. Of a name that
-occurs twice every value must be valid, and the last one counts. NUL in a text becomes U+FFFD.
+occurs twice every value must be valid, and the last one counts. NUL in a text becomes U+FFFD. Only a backfilled post
+may have no score.
 """
 
 import json
@@ -60,7 +61,7 @@ class Observed:
     created_utc: datetime
     edited_at: datetime | None
     removed_by: str | None
-    score: int
+    score: int | None
     num_comments: int
     upvote_ratio: float | None
     body: str | None
@@ -78,6 +79,8 @@ def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
         raise RefusedRecordError("key", "not the post's id")
     if at - BEGIN > timedelta(milliseconds=record.timestamp) + most_ahead:
         raise RefusedRecordError("metadata.observed_at", "too long after the record")
+    if post["score"] is None and envelope["mode"] != BACKFILL:
+        raise RefusedRecordError("payload.score", "unknown, and not backfilled")
     if at < BEGIN or created < BEGIN:
         raise RefusedRecordError("metadata.observed_at" if at < BEGIN else "payload.created_utc", "before 1970")
     if created - at > ONE_DAY:
@@ -234,7 +237,7 @@ _POST: dict[str, tuple[bool, _Check]] = {
     "author": (True, _or_null(_SHORT)),
     "title": (True, _string(600)),
     "created_utc": (True, _time),
-    "score": (True, _integer(-(2**31))),
+    "score": (True, _or_null(_integer(-(2**31)))),
     "num_comments": (True, _integer(0)),
     "upvote_ratio": (False, _or_null(_share)),
     "url": (False, _or_null(_string(40_000))),

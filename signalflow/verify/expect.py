@@ -53,7 +53,7 @@ class PostRow(NamedTuple):
     created_utc: datetime
     edited_at: datetime | None
     removed_by: str | None
-    current_score: int
+    current_score: int | None
     current_comments: int
     current_ratio: float | None
     score_velocity: float | None
@@ -238,6 +238,7 @@ class Oracle:
             post = self.expected.posts[seen.id] = ExpectedPost()
         velocities = self._velocities(record, seen, post)
         if seen.mode != BACKFILL:
+            assert seen.score is not None, "the contract allows an unknown score in a backfill alone"
             self.expected.history.add(
                 HistoryRow(
                     seen.id, seen.observed_at, seen.score, seen.num_comments, seen.upvote_ratio,
@@ -257,6 +258,7 @@ class Oracle:
         appended = _BEGIN + timedelta(milliseconds=record.timestamp)
         if seen.mode == BACKFILL or seen.created_utc + self._lifetime <= max(seen.observed_at, appended - _LATEST):
             return Velocities()
+        assert seen.score is not None
         reached = self._reached.get(record.partition, _BEGIN)
         state = post.states.setdefault(record.partition, ExpectedState())
         if state.created is not None and state.created + self._lifetime + _KEPT_LONGER <= reached:
@@ -294,7 +296,8 @@ class Oracle:
             trend, is_trending = trending(self._rules, velocities.trend, compound, seen.num_comments)
             row = PostRow(
                 seen.subreddit, seen.author, seen.title, seen.url, seen.permalink, seen.flair, seen.over_18,
-                seen.is_self, seen.created_utc, seen.edited_at, seen.removed_by, seen.score, seen.num_comments,
+                seen.is_self, seen.created_utc, seen.edited_at, seen.removed_by,
+                old.current_score if seen.score is None and old is not None else seen.score, seen.num_comments,
                 seen.upvote_ratio,
                 velocities.score, velocities.comments, velocities.trend, trend, is_trending, at,
                 at if old is None else min(old.first_seen_at, at),
@@ -329,6 +332,8 @@ def columns_that_differ(row: PostRow, found: Mapping[str, Any], certain_after: d
         elif name in ("text_observed_at", "body"):
             told = certain_after is None or (row.text_observed_at is not None and row.text_observed_at > certain_after)
             same = not told or value == wanted
+        elif name == "current_score" and wanted is None and certain_after is not None:
+            same = True  # an observation from before the log that was read may have told it
         elif (
             newer_found
             or (not row.velocity_known and name in _FROM_VELOCITY)

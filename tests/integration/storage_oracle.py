@@ -42,8 +42,11 @@ class Oracle:
         post["first_seen_at"] = min(post["first_seen_at"], row.first_seen_at)
         if post["last_polled_at"] is None or row.observed_at > post["last_polled_at"]:
             post["last_polled_at"] = row.observed_at
+            known_score = post.get("current_score")
             for name in CARRIED:
                 post[name] = getattr(row, name)
+            if row.current_score is None:
+                post["current_score"] = known_score
             self.sentiment[row.id] = row.nlp.sentiment_score
         carries_text = isinstance(row.body, str) or row.body is None
         if carries_text and (post["text_observed_at"] is None or row.observed_at > post["text_observed_at"]):

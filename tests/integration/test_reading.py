@@ -101,6 +101,48 @@ async def test_words_are_found_in_titles_and_bodies_of_any_script_and_the_answer
     assert ([post["id"] for post in answer["items"]], answer["search"]) == (found, search)
 
 
+async def test_an_unknown_score_is_null_comes_last_and_passes_no_limit(
+    database_url: str, client: httpx.AsyncClient
+) -> None:
+    await store(
+        database_url,
+        {"id": "low", "current_score": -500},
+        {"id": "none", "current_score": None, "mode": "backfill", "author": "ada"},
+        {"id": "zero", "current_score": 0, "current_comments": 0},
+    )
+    post = (await client.get("/api/posts/none/")).json()
+    assert [post[name] for name in ("current_score", "engagement_score", "momentum")] == [None, None, None]
+    for order in ("score", "engagement", "momentum"):
+        window = {} if order == "score" else {"window": "7d"}
+        assert await ids(client, order=order, **window) == ["zero", "low", "none"], order
+        first = await client.get("/api/posts/", params={"order": order, **window, "page_size": 2})
+        rest = await client.get(
+            "/api/posts/", params={"order": order, **window, "page_size": 2, "cursor": first.json()["next"]}
+        )
+        assert rest.status_code == 200, (order, rest.text)
+        assert [item["id"] for item in rest.json()["items"]] == ["none"], order
+    assert set(await ids(client, min_score=-(2**31))) == {"zero", "low"}
+    stats = (await client.get("/api/stats", params={"window": "7d"})).json()
+    assert (stats["overview"]["posts"], stats["overview"]["average_score"]) == (3, -250.0)
+    assert [item["id"] for item in stats["most_upvoted"]] == ["zero", "low", "none"]
+
+
+async def test_a_score_that_a_file_does_not_tell_replaces_no_number(
+    database_url: str, client: httpx.AsyncClient
+) -> None:
+    unknown = {"current_score": None, "mode": "backfill"}
+    await store(database_url, {"id": "a", "observed_at": BASE, "current_score": 7})
+    await store(database_url, {"id": "a", "observed_at": BASE + timedelta(hours=1), "title": "newer", **unknown})
+    await store(
+        database_url,
+        {"id": "b", "observed_at": BASE, "current_score": 8},
+        {"id": "b", "observed_at": BASE + timedelta(hours=1), "title": "newer", **unknown},
+    )
+    for name, score in (("a", 7), ("b", 8)):
+        post = (await client.get(f"/api/posts/{name}/")).json()
+        assert (post["title"], post["current_score"]) == ("newer", score)
+
+
 async def test_an_emoji_is_found(database_url: str, client: httpx.AsyncClient) -> None:
     """Whether it is a word depends on the locale of the database; it is found either way."""
     await store(database_url, {"id": "a", "title": "To the moon 🚀🚀"}, {"id": "b", "title": "To the moon"})

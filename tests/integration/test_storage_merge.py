@@ -29,6 +29,8 @@ def observations(draw: st.DrawFn) -> Enriched:
     """An observation as the enrich agent could send it. Velocities are exact in floating point."""
     seconds = draw(st.sampled_from(MOMENTS))
     velocity = st.none() | st.integers(-8, 8).map(lambda n: n / 4)
+    mode = draw(st.sampled_from(["new", "refresh", "backfill"]))
+    score = st.integers(-5, 5)
     return observation(
         draw(st.sampled_from("abcd")),
         seconds,
@@ -37,14 +39,14 @@ def observations(draw: st.DrawFn) -> Enriched:
         author=draw(st.sampled_from(["someone", None])),
         removed_by=draw(st.sampled_from([None, "moderator"])),
         first_seen_at=NOON + timedelta(seconds=draw(st.sampled_from(MOMENTS))),
-        current_score=draw(st.integers(-5, 5)),
+        current_score=draw(score | st.none() if mode == "backfill" else score),
         current_comments=draw(st.integers(0, 5)),
         current_ratio=draw(st.sampled_from([None, 0.5, 0.97])),
         score_velocity=draw(velocity),
         comment_velocity=draw(velocity),
         trend_velocity=draw(velocity),
         is_trending=draw(st.booleans()),
-        mode=draw(st.sampled_from(["new", "refresh", "backfill"])),
+        mode=mode,
     )
 
 

@@ -33,7 +33,7 @@ class Matcher:
             (not self._ids or post.id in self._ids)
             and (wanted.trending is None or post.is_trending == wanted.trending)
             and (wanted.over_18 is None or post.over_18 == wanted.over_18)
-            and (wanted.min_score is None or post.current_score >= wanted.min_score)
+            and self._has_score(post.current_score)
             and (not self._subreddits or record.subreddit in self._subreddits)
             and (self._author is None or (post.author or "").lower() == self._author)
             and self._has_sentiment(post.nlp.sentiment_score)
@@ -41,6 +41,11 @@ class Matcher:
             and (wanted.created_to is None or post.created_utc < wanted.created_to)
             and (self._keywords is None or self._keywords.search(record.words) is not None)
         )
+
+    def _has_score(self, score: int | None) -> bool:
+        """Whether a score is as high as wanted. An unknown one is not."""
+        least = self._wanted.min_score
+        return least is None or (score is not None and score >= least)
 
     def _has_sentiment(self, score: float | None) -> bool:
         """Whether a score is in the wanted range. A title whose sentiment is unknown is in no range."""

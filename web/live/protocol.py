@@ -40,7 +40,7 @@ class LivePost(Struct, kw_only=True, frozen=True):
     observed_at: Annotated[Time, Meta(description="When Reddit gave these numbers; of one post it never goes back.")]
     edited_at: Time | None
     removed_by: str | None
-    current_score: int
+    current_score: int | None
     current_comments: int
     current_ratio: float | None
     score_velocity: float | None

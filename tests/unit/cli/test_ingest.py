@@ -65,17 +65,17 @@ def test_wrong_usage_names_the_argument(app: typer.Typer, arguments: list[str], 
 def test_the_summary_counts_lines_and_says_why_some_were_rejected(
     app: typer.Typer, published: list[Envelope], tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "f", line("a1"), line("a2", score=None), line("a3"))
+    path = write(tmp_path / "f", line("a1"), line("a2", num_comments=None), line("a3"))
     result = CliRunner().invoke(app, ["ingest", "file", str(path), "--json"])
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
     assert (summary["lines"], summary["published"], summary["rejected"]) == (3, 2, 1)
     assert [envelope.payload.id for envelope in published] == ["a1", "a3"]
     (reason,) = summary["files"][0]["reasons"]
-    assert (reason["line"], reason["field"]) == (2, "score")
+    assert (reason["line"], reason["field"]) == (2, "num_comments")
     human = CliRunner().invoke(app, ["ingest", "file", str(path)])
     assert "2 published, 1 rejected of 3 lines" in human.stdout
-    assert "line 2: score:" in human.stdout
+    assert "line 2: num_comments:" in human.stdout
 
 
 def test_a_file_without_a_valid_line_fails(app: typer.Typer, published: list[Envelope], tmp_path: Path) -> None:

@@ -43,6 +43,10 @@ def test_a_creation_time_is_read_however_it_is_written(created: object) -> None:
     [
         ({"score": "12"}, "score", 12),
         ({"score": 12.0}, "score", 12),
+        ({"score": None}, "score", None),
+        ({"score": NAN}, "score", None),
+        ({"score": ""}, "score", None),
+        ({"score": 0}, "score", 0),
         ({"score": "-3.0"}, "score", -3),
         ({"num_comments": 3.0}, "num_comments", 3),
         ({"over_18": 1.0}, "over_18", True),

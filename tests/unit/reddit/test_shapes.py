@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from signalflow.errors import Invalid
 from signalflow.events import Envelope, Metadata, decode_envelope, encode
@@ -183,6 +184,23 @@ def test_a_refusal_never_quotes_the_post() -> None:
             post_of(raw(**changes), NOW)
         assert secret not in str(refused.value)
         assert safe_id(raw(**changes)) in {"abc123", None}
+
+
+def test_only_a_backfilled_post_may_have_no_score() -> None:
+    envelope = Envelope(
+        entity_type="reddit_submission",
+        source="file",
+        mode="backfill",
+        emitted_at=NOW,
+        payload=replace(post_of(raw(), NOW), score=None),
+        metadata=Metadata(subreddit="python", observed_at=NOW),
+    )
+    assert decode_envelope(encode(envelope)).payload.score is None
+    with pytest.raises(Invalid) as refused:
+        decode_envelope(encode(replace(envelope, mode="new")))
+    assert refused.value.field == "payload.score"
+    with pytest.raises(Invalid):
+        post_of(raw(score=None), NOW)
 
 
 def test_whatever_passes_survives_the_wire() -> None:

@@ -25,7 +25,7 @@ class Topic:
         self.records: list[Any] = []
 
     def see(
-        self, seconds: float, score: int = 0, comments: int = 0, *, post: str = "a", mode: str = "refresh",
+        self, seconds: float, score: int | None = 0, comments: int = 0, *, post: str = "a", mode: str = "refresh",
         created: datetime = NOON, appended: float | None = None, **more: Any,
     ) -> None:  # fmt: skip
         payload = {
@@ -108,6 +108,19 @@ def test_a_backfilled_post_leaves_no_history_and_fills_only_what_is_empty() -> N
     row = log.posts["a"].row
     assert row is not None
     assert (row.current_score, row.first_seen_at, row.body) == (700, at(-3600), text_digest("archived"))
+
+
+def test_an_unknown_score_of_a_backfill_replaces_no_number_and_elsewhere_is_refused() -> None:
+    topic = Topic()
+    topic.see(0, 100)
+    topic.see(60, None, mode="backfill", title="Newer")
+    log = topic.expected()
+    row = log.posts["a"].row
+    assert row is not None
+    assert (row.title, row.current_score) == ("Newer", 100)
+    assert not log.letters
+    topic.see(120, None)
+    assert len(topic.expected().letters) == 1
 
 
 def test_a_post_older_than_its_state_has_no_velocity() -> None:

@@ -61,7 +61,9 @@ class PostOut(BaseModel):
     removed_by: str | None = Field(
         description="Who removed it, as Reddit puts it; null while it stands.", examples=[None]
     )
-    current_score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
+    current_score: int | None = Field(
+        description="Upvotes minus downvotes; null for a post of a file that does not tell it.", examples=[1234]
+    )
     current_comments: int = Field(description="Number of comments.", examples=[56])
     current_ratio: float | None = Field(description="Share of upvotes, 0 to 1.", examples=[0.97])
     score_velocity: Velocity = Field(description="Score per second since the observation before; null when unknown.")
@@ -71,12 +73,16 @@ class PostOut(BaseModel):
     trend_velocity: Velocity = Field(description=TREND_VELOCITY)
     trending_score: float = Field(description="0 to 1, in tenths.", examples=[0.6])
     is_trending: bool = Field(description="Whether the trending score reaches the threshold.")
-    engagement_score: int = Field(description="`current_score + 2 * current_comments`.", examples=[1346])
+    engagement_score: int | None = Field(
+        description="`current_score + 2 * current_comments`; null without a score.", examples=[1346]
+    )
     age_minutes: float = Field(
         description="Minutes from creation to the instant that the page is computed for; 0 for a post of the future.",
         examples=[60.5],
     )
-    momentum: float = Field(description="`engagement_score / (age_minutes + 1)`.", examples=[21.89])
+    momentum: float | None = Field(
+        description="`engagement_score / (age_minutes + 1)`; null without a score.", examples=[21.89]
+    )
     nlp: Nlp = Field(description="What the title says.")
 
 

@@ -39,7 +39,9 @@ class RankedPost(BaseModel):
     created_utc: datetime = Field(
         description="When the post was created, according to Reddit.", examples=["2026-01-01T11:00:00Z"]
     )
-    current_score: int = Field(description="Upvotes minus downvotes.", examples=[1234])
+    current_score: int | None = Field(
+        description="Upvotes minus downvotes; null for a post of a file that does not tell it.", examples=[1234]
+    )
     current_comments: int = Field(description="Number of comments.", examples=[56])
     score_velocity: float | None = Field(
         description="Score per second since the observation before; null when unknown.", examples=[1.25]
@@ -47,7 +49,9 @@ class RankedPost(BaseModel):
     trend_velocity: float | None = Field(
         description="Score per second over the trend window; null when unknown.", examples=[1.25]
     )
-    engagement_score: int = Field(description="`current_score + 2 * current_comments`.", examples=[1346])
+    engagement_score: int | None = Field(
+        description="`current_score + 2 * current_comments`; null without a score.", examples=[1346]
+    )
     age_minutes: float = Field(description="Minutes from creation to `computed_at`, at least 0.", examples=[60.5])
 
 
@@ -107,7 +111,7 @@ class SentimentDistribution(BaseModel):
     positive: int = Field(description="Posts labelled positive.", examples=[40])
     neutral: int = Field(description="Posts labelled neutral.", examples=[60])
     negative: int = Field(description="Posts labelled negative.", examples=[20])
-    unknown: int = Field(description="Posts whose features are not stored yet.", examples=[0])
+    unknown: int = Field(description="Posts that are not English, or whose features are not stored yet.", examples=[0])
     bins: list[SentimentBin] = Field(description="All 20 bins from -1 to 1, each 0.1 wide; empty bins are included.")
 
 
@@ -116,8 +120,10 @@ class AgeBin(BaseModel):
 
     age_hours: int = Field(description="Whole hours from creation to `computed_at`, at least 0.", examples=[3])
     posts: int = _POSTS
-    average_engagement: float = Field(description="Mean engagement score.", examples=[61.0])
-    highest_engagement: int = Field(description="Highest engagement score.", examples=[1346])
+    average_engagement: float | None = Field(
+        description="Mean engagement score; null when no score is known.", examples=[61.0]
+    )
+    highest_engagement: int | None = Field(description="Highest engagement score; null likewise.", examples=[1346])
 
 
 class VelocityBin(BaseModel):

@@ -34,8 +34,8 @@ export const percentage = (value) => (known(value) ? percent.format(value) : NON
 export const clockTime = (moment) => clock.format(new Date(moment));
 export const absoluteTime = (moment) => absolute.format(new Date(moment));
 
-/** Engagement as the API computes it: a comment counts like two points of score. */
-export const engagement = (score, comments) => score + 2 * comments;
+/** Engagement as the API computes it: a comment counts like two points of score. Unknown without a score. */
+export const engagement = (score, comments) => (known(score) ? score + 2 * comments : null);
 
 /** A velocity, which is a change per second, as change per minute with its sign. */
 export function perMinute(perSecond) {

@@ -65,6 +65,12 @@ def test_a_filter_lets_through_what_meets_all_conditions(filter_: dict[str, Any]
     assert Matcher(Filter(**filter_))(POST) is expected
 
 
+def test_an_unknown_score_passes_no_limit() -> None:
+    unknown = record(0, 0, "abc", current_score=None)
+    assert Matcher(Filter())(unknown)
+    assert not Matcher(Filter(min_score=-(2**31)))(unknown)
+
+
 def test_equal_filters_share_a_group_however_they_are_written() -> None:
     first = Matcher(Filter(subreddit=["Python", "rust"], keyword=["a  B"]))
     second = Matcher(Filter(subreddit=["rust", "python", "rust"], keyword=["A b"]))

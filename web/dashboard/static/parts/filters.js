@@ -237,7 +237,7 @@ export function matches(post, state) {
   return (
     (state.subreddit.length === 0 ||
       state.subreddit.some((name) => name.toLowerCase() === post.subreddit.toLowerCase())) &&
-    (state.min_score === "" || post.current_score >= Number(state.min_score)) &&
+    (state.min_score === "" || (post.current_score !== null && post.current_score >= Number(state.min_score))) &&
     (!state.trending || post.is_trending) &&
     (state.author === "" || (post.author ?? "").toLowerCase() === state.author.toLowerCase()) &&
     (state.sentiment === "" || label === state.sentiment) &&
