@@ -10,8 +10,10 @@ MOST_SHOWN = 40
 
 
 def in_words(error: Mapping[str, Any]) -> str:
-    """The message for one error of pydantic (`ErrorDetails`)."""
-    given, limits = error.get("input"), error.get("ctx", {})
+    """The message for one error of pydantic (`ErrorDetails`): pydantic's own when it hides the input, as of passwords."""
+    if "input" not in error:
+        return str(error["msg"])
+    given, limits = error["input"], error.get("ctx", {})
     match error["type"]:
         case "missing":
             return "is required"

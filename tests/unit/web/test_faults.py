@@ -45,6 +45,10 @@ async def test_a_message_speaks_of_what_was_given(client: httpx.AsyncClient) -> 
         assert not re.search(r"items|pattern|regex|\^|Input", detail)
 
 
+def test_what_was_given_is_not_told_of_a_password() -> None:
+    assert in_words({"type": "string_too_short", "loc": ("password",), "msg": "too short"}) == "too short"
+
+
 def test_a_long_value_is_cut() -> None:
     error = {"type": "int_parsing", "input": "9" * 500, "ctx": {}, "msg": ""}
     assert len(in_words(error)) < 100
