@@ -10,7 +10,7 @@ MOST_SHOWN = 40
 
 
 def in_words(error: Mapping[str, Any]) -> str:
-    """The message for one error of pydantic (`ErrorDetails`): pydantic's own when it hides the input, as of passwords."""
+    """The message for one error of pydantic (`ErrorDetails`): its own one if the input is hidden, as that of a password."""
     if "input" not in error:
         return str(error["msg"])
     given, limits = error["input"], error.get("ctx", {})

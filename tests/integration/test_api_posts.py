@@ -42,7 +42,7 @@ async def test_a_stored_post_comes_back_with_all_its_fields(database_url: str) -
         0.5,
     )
     assert post["comment_velocity"] is None
-    assert set(post["nlp"]) == {"sentiment_score", "sentiment_label", "keywords", "topic_cluster"}
+    assert set(post["nlp"]) == {"sentiment_score", "sentiment_label", "keywords", "topic_cluster", "sentiment_basis"}
     assert post["nlp"]["keywords"] == ["Kubernetes", "1.31", "is", "out"]
     assert datetime.fromisoformat(post["created_utc"]).tzinfo is not None
     assert body["next"] is None
@@ -50,7 +50,7 @@ async def test_a_stored_post_comes_back_with_all_its_fields(database_url: str) -
 
 async def test_an_empty_database_is_an_empty_page(database_url: str) -> None:
     async with api_of(database_url) as client:
-        assert (await client.get("/api/posts/")).json() == {"items": [], "next": None}
+        assert (await client.get("/api/posts/")).json() == {"items": [], "next": None, "search": None}
 
 
 @pytest.mark.parametrize(("stored", "page_size", "expected"), [(4, 2, [2, 2]), (5, 2, [2, 2, 1]), (2, 200, [2])])

@@ -146,7 +146,7 @@ async def test_a_certificate_that_is_not_trusted_is_fatal_and_names_the_setting(
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith("error: ")
     assert named in done.stderr
     assert done.stderr.count("\n") == 1
