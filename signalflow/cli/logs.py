@@ -47,7 +47,8 @@ def logs(
         with looking():
             raise Fatal(f"{error.filename} cannot be read: {error.strerror}") from error
     for part, file in opened.items():
-        for line in deque(file, maxlen=lines):
+        # A line that is still being written is shown whole once it is followed.
+        for line in deque(_whole_lines(file) if follow else file, maxlen=lines):
             print(f"{part:{width}}  {line.rstrip()}")
     while follow:
         for part, file in opened.items():

@@ -185,13 +185,13 @@ async def test_the_first_velocity_after_a_cut_is_the_difference_of_two_stored_ob
     await eventually(are_stored, 30, worker.tail)
     found = await fetch_all(
         own_settings,
-        "SELECT later.score_velocity, (later.score - first.score) / 10.0::float8 AS a_minute"
+        "SELECT later.score_velocity, (later.score - first.score) / 600.0::float8 AS a_second"
         " FROM post_metrics_history first JOIN post_metrics_history later USING (post_id)"
         " WHERE first.observed_at = $1 AND later.observed_at = $2",
         START,
         later,
     )
-    assert [tuple(row) for row in found] == [(0.5, 0.5)] * 40
+    assert [tuple(row) for row in found] == [(5 / 600, 5 / 600)] * 40
     await wait_until_nothing_is_called_wrong(own_settings, worker)
 
 

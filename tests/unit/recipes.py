@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 _REVISION = re.compile(r'(versions/r|revision = ")(\d{4})')
 # What a command may need beside the packages.
 COPIED = (
-    *("signalflow", "agents", "tables", "web", "migrations", "tests", "docs", "scripts"),
+    *("signalflow", "agents", "tables", "web", "migrations", "tests", "docs", "scripts", "examples"),
     *("pyproject.toml", "README.md", "LICENSE", "NOTICE", "Makefile"),
 )
 
