@@ -371,6 +371,26 @@ async def test_a_seek_that_failed_at_the_end_of_a_rebalance_is_repeated(
     assert delivered == list(range(10, 30))
 
 
+async def test_a_topic_made_anew_is_noticed_although_its_commits_were_deleted_with_it(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class MadeAnew(BrokersOfOneTopic):
+        async def topic_ids(self, names: Any) -> dict[str, UUID]:
+            return {"raw": UUID(int=99)}
+
+    async def no_commits(partitions: Any) -> dict[TP, Position]:
+        return {}
+
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
+    await rig.consumer.perform_seek()
+    await rig.consumer.on_partitions_revoked({TP0})
+    monkeypatch.setattr(rig.consumer, "brokers", MadeAnew())
+    monkeypatch.setattr(rig.consumer._thread, "committed_positions", no_commits)
+    await rig.consumer.perform_seek()
+    (found,) = rig.consumer._breaks.unrecorded()
+    assert (found.reason, found.committed, found.going_on_at) == ("topic_made_anew", 28, 0)
+
+
 async def test_a_run_acknowledges_every_record_in_it_once(app: faust.App, monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = make_rig(app, CURED, monkeypatch, length=30, committed=10).consumer
     await consumer.perform_seek()
