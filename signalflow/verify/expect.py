@@ -97,10 +97,12 @@ class ExpectedState:
 class ExpectedPost:
     """A post: its row, earlier rows that it may have until newer records are stored, and its states by partition.
 
-    A post has a state in more than one partition when partitions were added to the topic.
+    A post has a state in more than one partition when partitions were added to the topic. `partition` had the newest
+    observation first.
     """
 
     row: PostRow | None = None
+    partition: int = -1
     not_stored_yet: list[PostRow | None] = field(default_factory=list)
     states: dict[int, ExpectedState] = field(default_factory=dict)
     unsure: bool = False
@@ -243,13 +245,18 @@ class Oracle:
                 HistoryRow(
                     seen.id, seen.observed_at, seen.score, seen.num_comments, seen.upvote_ratio,
                     velocities.score, velocities.comments, velocities.trend,
-                    stored and counted and stored_at_all, velocities.known, velocities.trend_known,
+                    stored and counted and stored_at_all, velocities.known, velocities.trend_known, record.partition,
                 )
             )  # fmt: skip
         if not stored_at_all:
             # It is a dead letter, and may have been replayed since: its post may show it or not.
             post.unsure = True
         row = self._row(post.row, seen, velocities)
+        if post.row is None or seen.observed_at > post.row.last_polled_at:
+            post.partition = record.partition
+        elif row.last_polled_at == seen.observed_at and record.partition != post.partition:
+            # Partitions have no common order: the velocities of either record may have been stored.
+            row = row._replace(velocity_known=False, trend_known=False)
         if not stored and row != post.row:
             post.not_stored_yet.append(post.row)
         post.row = row

@@ -13,7 +13,7 @@ _ORDERED = "SELECT * FROM row ORDER BY post_id, at, rowid"
 
 
 class HistoryRow(NamedTuple):
-    """One history row that the log asks for. `due`: it must be stored by now.
+    """One history row that the log asks for, from a record of this partition. `due`: it must be stored by now.
 
     `velocity_known`, `trend_known`: whether the log that was read tells the velocities, and the trend velocity.
     """
@@ -29,10 +29,15 @@ class HistoryRow(NamedTuple):
     due: bool
     velocity_known: bool
     trend_known: bool
+    partition: int
 
 
 class Spool:
-    """Takes rows in log order. Returns the first row of each (post_id, observed_at), in the order of this key."""
+    """Takes rows in log order. Returns the first row of each (post_id, observed_at), in the order of this key.
+
+    Partitions have no common order. Where two of them hold the same moment of a post (the topic got partitions), either
+    record may have been stored first. Velocities that differ between them are therefore not known.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.NamedTemporaryFile(prefix="verify-", suffix=".sqlite")  # noqa: SIM115, closed by close()
@@ -40,7 +45,7 @@ class Spool:
         self._database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;")
         self._database.execute(
             "CREATE TABLE row (post_id TEXT, at INTEGER, score INTEGER, comments INTEGER, ratio REAL,"
-            " sv REAL, cv REAL, tv REAL, due, known, trend_known)"
+            " sv REAL, cv REAL, tv REAL, due, known, trend_known, partition)"
         )
         self._waiting: list[tuple[object, ...]] = []
         self.earliest: datetime | None = None
@@ -55,13 +60,17 @@ class Spool:
 
     def __iter__(self) -> Iterator[HistoryRow]:
         self._write()
-        last: tuple[str, int] | None = None
-        for post_id, at, score, comments, ratio, sv, cv, tv, *told in self._database.execute(_ORDERED):
-            if (post_id, at) != last:
-                last = post_id, at
-                moment = _BEGIN + at * _MICROSECOND
-                due, known, trend_known = map(bool, told)
-                yield HistoryRow(post_id, moment, score, comments, ratio, sv, cv, tv, due, known, trend_known)
+        first: HistoryRow | None = None
+        for values in self._database.execute(_ORDERED):
+            row = HistoryRow(*values)._replace(observed_at=_BEGIN + values[1] * _MICROSECOND)
+            if first is None or row[:2] != first[:2]:
+                if first is not None:
+                    yield first
+                first = row
+            elif row.partition != first.partition:
+                first = _either(first, row)
+        if first is not None:
+            yield first
 
     def close(self) -> None:
         """Remove the file."""
@@ -69,5 +78,14 @@ class Spool:
         self._file.close()
 
     def _write(self) -> None:
-        self._database.executemany("INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._waiting)
+        self._database.executemany("INSERT INTO row VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._waiting)
         self._waiting.clear()
+
+
+def _either(one: HistoryRow, other: HistoryRow) -> HistoryRow:
+    velocities = (one.score_velocity, one.comment_velocity) == (other.score_velocity, other.comment_velocity)
+    return one._replace(
+        due=one.due or other.due,
+        velocity_known=one.velocity_known and other.velocity_known and velocities,
+        trend_known=one.trend_known and other.trend_known and one.trend_velocity == other.trend_velocity,
+    )

@@ -306,3 +306,25 @@ def test_a_post_whose_partition_changed_has_no_velocity_until_its_second_observa
     for record in topic.records[2:]:
         record.partition, record.offset = 5, record.offset - 2
     assert velocities(topic.expected()) == {0: (None, None), 60: (1, 0), 120: (None, None), 180: (1, 0)}
+
+
+def test_of_one_moment_in_two_partitions_either_velocity_may_be_stored() -> None:
+    topic = Topic()
+    for second in (0, 60, 60):
+        topic.see(second, score=second)
+    topic.records[2].partition, topic.records[2].offset = 5, 0
+    for records in (topic.records, topic.records[2:] + topic.records[:2]):
+        log = expected(records, Rules())
+        assert [(row.velocity_known, row.trend_known) for row in log.history] == [(True, True), (False, False)]
+        (row,) = (row for row in possible_rows(log.posts["a"]) if row is not None)
+        assert (row.last_polled_at, row.velocity_known, row.trend_known) == (at(60), False, False)
+
+
+def test_one_moment_in_two_partitions_is_due_when_either_record_is() -> None:
+    topic = Topic()
+    topic.see(0)
+    topic.see(0)
+    topic.records[1].partition, topic.records[1].offset = 5, 0
+    (row,) = only(topic.expected(Scope(stored={5: 1})))
+    assert row.due
+    assert row.velocity_known
