@@ -100,12 +100,16 @@ class AnswerCache:
         """Compute while holding the lock, and keep the result for all processes."""
         began = time.monotonic()
         answer: Any = None
+        left = 0.0
         try:
-            answer = await compute()
+            # Another process may have finished between the look and the lock.
+            answer = await redis.get(name)
+            if answer is None:
+                answer = await compute()
+                left = seconds - (time.monotonic() - began)
         finally:
             try:
-                left = seconds - (time.monotonic() - began)
-                if answer is not None and left > 0:
+                if left > 0:
                     await redis.set(name, answer, px=int(left * 1000) or 1)
                 await redis.delete(name + ":lock")
             except (RedisError, OSError) as error:

@@ -140,3 +140,29 @@ async def test_processes_share_an_answer_in_redis_and_go_on_without_it() -> None
         assert first == await cache.get("key", 30, compute)
         await cache.close()
     assert computed == 4
+
+
+async def test_an_answer_that_comes_between_the_look_and_the_lock_is_not_computed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    computed = []
+
+    async def compute() -> bytes:
+        computed.append("once")
+        return f"answer {len(computed)}".encode()
+
+    with ValkeyServer(port=free_ports(1)[0]) as server:
+        slow, quick = (AnswerCache(f"redis://127.0.0.1:{server.port}") for _ in range(2))
+        assert slow._redis is not None
+        look = slow._redis.get
+
+        async def look_and_be_overtaken(name: str) -> bytes | None:
+            found = await look(name)
+            await quick.get("key", 30, compute)
+            return found
+
+        monkeypatch.setattr(slow._redis, "get", look_and_be_overtaken)
+        assert await slow.get("key", 30, compute) == b"answer 1"
+        await slow.close()
+        await quick.close()
+    assert computed == ["once"]
