@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -52,12 +51,8 @@ async def records_of(settings: Settings) -> list[tuple[bytes, bytes]]:
         await consumer.stop()
 
 
-def test_all_real_posts_are_in_the_topic_once_within_ten_seconds(
-    app: Typer, settings: Settings, shared_data: Path
-) -> None:
-    started = time.monotonic()
+def test_all_real_posts_are_in_the_topic_once(app: Typer, settings: Settings, shared_data: Path) -> None:
     result = CliRunner().invoke(app, ["ingest", "file", str(shared_data / "real_posts_2013.ndjson.gz"), "--json"])
-    seconds = time.monotonic() - started
     get_settings.cache_clear()
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
@@ -70,4 +65,3 @@ def test_all_real_posts_are_in_the_topic_once_within_ten_seconds(
     assert {(envelope.mode, envelope.source) for envelope in envelopes} == {("backfill", "file")}
     # The newest created_utc of the file, as `date -ud @1377010438` shows it.
     assert {envelope.metadata.observed_at.isoformat() for envelope in envelopes} == {"2013-08-20T14:53:58+00:00"}
-    assert seconds < 10
