@@ -214,6 +214,7 @@ class EmbeddedKafka:
                 capture_output=True,
                 text=True,
                 env=_environment(),
+                cwd=self.data_dir,
                 timeout=_FORMAT_SECONDS,
             )
         finally:
@@ -254,7 +255,9 @@ class EmbeddedKafka:
             "listener.security.protocol.map": ",".join(
                 f"{name}:{name if name in self._security.listeners else 'PLAINTEXT'}" for name in listening
             ),
-            "log.dirs": str(self.storage(node)),
+            # Relative to the working directory of broker and tool, because the path of a state directory cannot stand
+            # here: the value is a list, split at commas, and Kafka reads the file as Latin-1.
+            "log.dirs": self.storage(node).name,
             # A misspelt name must fail instead of making a topic with defaults.
             "auto.create.topics.enable": "false",
             "default.replication.factor": count,

@@ -103,9 +103,12 @@ async def _first(bootstrap: str, topic: str) -> bytes:
         await consumer.stop()
 
 
-async def test_a_broker_keeps_its_records_over_a_restart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("directory", ["#1 of two", "Zustände", "one,two"])
+async def test_a_broker_keeps_its_records_over_a_restart_whatever_its_directory_is_called(
+    tmp_path: Path, directory: str
+) -> None:
     broker, controller = free_ports(2)
-    cluster = EmbeddedKafka(tmp_path / "kafka", [broker], [controller])
+    cluster = EmbeddedKafka(tmp_path / directory / "kafka", [broker], [controller])
     cluster.start()
     try:
         assert await _round_trip(cluster.bootstrap, "numbers", replication=1) == b"kept"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -103,7 +104,8 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     # The shortest that Kafka accepts: after a kill, a new worker waits this long until the old one leaves the group.
     monkeypatch.setenv("SIGNALFLOW_BROKER_SESSION_TIMEOUT", "6")
     monkeypatch.setenv("SIGNALFLOW_BROKER_HEARTBEAT_INTERVAL", "2")
-    made = Stack(tmp_path / "state", free_base())
+    # Each of these characters means something to one of the servers' configurations, or to a shell.
+    made = Stack(tmp_path / "Zustand für A, #1", free_base())
     yield made
     made.run("down")
 
@@ -195,7 +197,7 @@ def test_a_worker_started_with_the_command_that_up_shows_joins_the_stack(stack: 
     started = stack.run("up", "--detach", "--port-base", str(stack.base))
     shown = re.search(r"add a worker: (.+)", started.stdout)
     assert shown, started.stdout
-    assert f"SIGNALFLOW_STATE_DIR={stack.directory}" in shown.group(1)
+    assert f"SIGNALFLOW_STATE_DIR={stack.directory}" in shlex.split(shown.group(1))
 
     log = stack.directory.parent / "worker.log"
     with log.open("w") as output:
