@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ ALL_STATES_SECONDS = 5.0
 MOST_STATE_BYTES = 64 * 1024
 METRICS_SECONDS = 1.5
 MOST_METRICS_BYTES = 2_000_000
+# The API's own readiness waits for this answer, so a worker that hangs may not delay it for long.
+READINESS_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -36,6 +39,18 @@ class _State(msgspec.Struct):
     created_utc: str
     first_seen_at: str
     observations: list[_Observation]
+
+
+class Unanswered(msgspec.Struct):
+    """Since when Reddit has answered no request of the worker that polls, with the reason and what to do."""
+
+    since: datetime
+    reason: str
+    what_to_do: str
+
+
+class _Readiness(msgspec.Struct):
+    reddit_answers_nothing: Unanswered | None = None
 
 
 class Scraped(NamedTuple):
@@ -78,6 +93,18 @@ class WorkerClient:
         except TimeoutError:
             reason = "The workers do not answer in time."
         raise Retryable(reason)
+
+    async def reddit_answers_nothing(self, workers: Sequence[WorkerRow]) -> Unanswered | None:
+        """What the worker of these that polls says of its requests; None while Reddit answers or nobody can tell."""
+        poller = next((worker for worker in workers if worker.is_poller and not worker.is_silent), None)
+        if poller is None or not _is_address(poller.web_url):
+            return None
+        try:
+            answer = await self._client.get(f"{poller.web_url.rstrip('/')}/ready", timeout=READINESS_SECONDS)
+            return msgspec.json.decode(answer.content, type=_Readiness).reddit_answers_nothing
+        except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError) as error:
+            log.info("worker_silent", web_url=poller.web_url, error=type(error).__name__)
+            return None
 
     async def scrape(self, workers: Sequence[WorkerRow]) -> list[Scraped]:
         """The metrics of each of these workers, all asked at once. The next call compares with this one."""

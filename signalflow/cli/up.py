@@ -144,12 +144,15 @@ def status(
         typer.echo(f"nothing runs in {directory.path}: `signalflow up` starts it", err=True)
         raise typer.Exit(FOUND)
     joined = asyncio.run(_joined_workers(state))
-    if as_json:
-        shown = state.status.model_dump(mode="json")
-        by_hand = None if joined is None else [asdict(worker) for worker in joined]
-        typer.echo(json.dumps(shown | {"joined": by_hand}, default=str))
-        return
     status = state.status
+    troubles = map(_trouble_with_reddit, [worker.web_url for worker in (*status.workers, *(joined or ()))])
+    # Only the worker that polls has one.
+    trouble = next(filter(None, troubles), None)
+    if as_json:
+        shown = status.model_dump(mode="json")
+        by_hand = None if joined is None else [asdict(worker) for worker in joined]
+        typer.echo(json.dumps(shown | {"joined": by_hand, "reddit_answers_nothing": trouble}, default=str))
+        return
     places = {
         "kafka": status.kafka,
         "database": status.database_url,
@@ -167,22 +170,27 @@ def status(
         typer.echo(f"{name:16} pid {pid or '-':<8} {what:12} {where}")
     if joined is None:
         typer.echo("workers that joined by hand are not known: the database does not answer", err=True)
-    for web_url in (worker.web_url for worker in (*status.workers, *(joined or ()))):
-        if trouble := _trouble_with_reddit(web_url):
-            typer.echo(f"{'reddit':16} {trouble}")
+    if trouble:
+        since, reason, what_to_do = trouble["since"], trouble["reason"], trouble["what_to_do"]
+        typer.echo(f"{'reddit':16} answers nothing since {since} ({reason}): {what_to_do}")
     for unknown, meant in status.unknown_settings.items():
         typer.echo(f"unknown setting {unknown}" + (f": did you mean {meant}?" if meant else ""), err=True)
 
 
-def _trouble_with_reddit(web_url: str) -> str | None:
-    """What this worker says of its requests to Reddit; None while they are answered, or while it does not answer."""
+def _trouble_with_reddit(web_url: str) -> dict[str, str] | None:
+    """What this worker says of its requests to Reddit: since when none was answered, the reason, and what to do.
+
+    None while they are answered, or while the worker does not answer.
+    """
     import httpx
 
     try:
-        found = httpx.get(f"{web_url}/ready", timeout=2.0, trust_env=False).json().get("reddit_answers_nothing")
+        found: dict[str, str] | None = (
+            httpx.get(f"{web_url}/ready", timeout=2.0, trust_env=False).json().get("reddit_answers_nothing")
+        )
     except (httpx.HTTPError, ValueError):
         return None
-    return f"answers nothing since {found['since']} ({found['reason']}): {found['what_to_do']}" if found else None
+    return found
 
 
 async def _joined_workers(state: "StackState") -> "list[WorkerRow] | None":

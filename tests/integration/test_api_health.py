@@ -5,15 +5,20 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 
+import httpx
 import pytest
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from signalflow.clock import utcnow
 from signalflow.storage.pool import Pool
 from signalflow.storage.schema import check_schema
+from signalflow.storage.workers import heartbeat
 from tests.integration.accounts_api import client_of, running, settings_of
 from tests.integration.posts_api import NO_KAFKA, api_of
 from web.services import services_of
+from web.worker_client import WorkerClient
+
+STANDSTILL = {"since": "2026-01-01T00:00:00Z", "reason": "status_403", "what_to_do": "Ask Reddit."}
 
 
 async def test_ready_needs_the_database_and_its_schema(database_url: str, make_database: Callable[..., str]) -> None:
@@ -29,6 +34,7 @@ async def test_ready_needs_the_database_and_its_schema(database_url: str, make_d
             "schema_fits": True,
             "replica_in_use": None,
             "live_stale_since": None,
+            "reddit_answers_nothing": None,
         }
     async with api_of(make_database()) as client:
         answer = await client.get("/ready")
@@ -39,6 +45,7 @@ async def test_ready_needs_the_database_and_its_schema(database_url: str, make_d
             "schema_fits": False,
             "replica_in_use": None,
             "live_stale_since": None,
+            "reddit_answers_nothing": None,
         }
 
 
@@ -59,6 +66,41 @@ async def test_slow_reads_do_not_make_an_api_unready_and_many_requests_ask_the_d
         answers = await asyncio.gather(*(client.get("/ready") for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(checked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(200, json={"ready": True, "reddit_answers_nothing": STANDSTILL}), STANDSTILL),
+        (httpx.Response(503, json={"ready": False, "reddit_answers_nothing": STANDSTILL}), STANDSTILL),
+        (httpx.Response(200, json={"ready": True, "reddit_answers_nothing": None}), None),
+        (httpx.Response(200, json={"reddit_answers_nothing": {"since": "yesterday"}}), None),
+        (httpx.Response(200, text="<html>"), None),
+        (httpx.ConnectError("gone"), None),
+    ],
+)
+async def test_ready_says_since_when_reddit_answers_nothing_and_stays_ready(
+    database_url: str,
+    pool: Pool,
+    answer: httpx.Response | Exception,
+    said: dict[str, str] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def worker(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(worker)))
+    for name, is_poller in (("first", False), ("polls", True), ("third", False)):
+        await heartbeat(pool, name=name, pid=1, web_url=f"http://{name}:6066", state="running", is_poller=is_poller)
+    async with api_of(database_url, kafka=NO_KAFKA) as client:
+        found = await client.get("/ready")
+    assert (found.status_code, found.json()["reddit_answers_nothing"]) == (200, said)
+    assert asked == ["http://polls:6066/ready"]
 
 
 async def test_metrics_say_what_the_live_stream_does(database_url: str) -> None:

@@ -4,14 +4,17 @@ import asyncio
 from datetime import datetime
 from importlib.metadata import version
 
+import msgspec
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.storage.pool import Pool
 from signalflow.storage.schema import check_schema
-from web.api.dependencies import BriefCacheOf, HubOf, ReadinessPoolOf, ReadsOf
+from signalflow.storage.workers import live_workers
+from web.api.dependencies import BriefCacheOf, HubOf, ReadinessPoolOf, ReadsOf, WorkersOf
 from web.api.parameters import nothing_else
+from web.worker_client import Unanswered, WorkerClient
 
 DATABASE_SECONDS = 2.0
 # Anybody may ask, and is not counted. However many do, the database is asked once in this time.
@@ -28,6 +31,16 @@ class Health(BaseModel):
     version: str = Field(version("signalflow"), description="Version of the program.", examples=["0.1.0"])
 
 
+class Standstill(BaseModel):
+    """Since when Reddit has answered no request, as the worker that polls says."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    since: datetime = Field(description="When the first of the requests without an answer failed.")
+    reason: str = Field(description="What Reddit does instead.", examples=["status_403"])
+    what_to_do: str = Field(description="What an operator can do about it.")
+
+
 class Readiness(BaseModel):
     """What must hold before this process does its work; `ready` is the conjunction of `database` and `schema_fits`."""
 
@@ -40,6 +53,11 @@ class Readiness(BaseModel):
     )
     live_stale_since: datetime | None = Field(
         description="Since when the live stream cannot read Kafka; null while it can. `ready` does not depend on it.",
+        examples=[None],
+    )
+    reddit_answers_nothing: Standstill | None = Field(
+        description="Since when Reddit answers no request; null while it does, or while no worker that polls can be "
+        "asked. `ready` does not depend on it.",
         examples=[None],
     )
 
@@ -55,10 +73,13 @@ async def health() -> Health:
     responses={503: {"model": Readiness, "description": "Not ready"}},
 )
 async def ready(
-    reads: ReadsOf, pool: ReadinessPoolOf, cache: BriefCacheOf, hub: HubOf, response: Response
+    reads: ReadsOf, pool: ReadinessPoolOf, workers: WorkersOf, cache: BriefCacheOf, hub: HubOf, response: Response
 ) -> Readiness:
-    """What is said of the database is at most a second old."""
+    """What is said of the database and of Reddit is at most a second old."""
     found = await cache.get("ready", SHARED_SECONDS, lambda: _database(pool))
+    unanswered = b"null"
+    if found == FITS:
+        unanswered = await cache.get("standstill", SHARED_SECONDS, lambda: _standstill(pool, workers))
     response.headers["Cache-Control"] = "no-store"
     response.status_code = 200 if found == FITS else 503
     return Readiness(
@@ -67,7 +88,17 @@ async def ready(
         schema_fits=found == FITS,
         replica_in_use=reads.replica_in_use,
         live_stale_since=hub.stale_since,
+        reddit_answers_nothing=msgspec.json.decode(unanswered, type=Unanswered | None),
     )
+
+
+async def _standstill(pool: Pool, workers: WorkerClient) -> bytes:
+    try:
+        async with asyncio.timeout(DATABASE_SECONDS):
+            living = await live_workers(pool)
+    except (Retryable, TimeoutError):
+        return b"null"
+    return msgspec.json.encode(await workers.reddit_answers_nothing(living))
 
 
 async def _database(pool: Pool) -> bytes:

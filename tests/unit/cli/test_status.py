@@ -1,0 +1,83 @@
+"""`signalflow status`: what it says of Reddit, as the workers tell it."""
+
+import json
+import os
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from signalflow.cli.up import register
+from signalflow.local.ports import free_ports
+from signalflow.local.state import ProcessId, StackState, StackStatus, StateDir, WorkerStatus
+
+STANDSTILL = {"since": "2026-01-01T00:00:00Z", "reason": "status_403", "what_to_do": "Ask Reddit."}
+
+
+@pytest.fixture
+def worker() -> Iterator[HTTPServer]:
+    """A worker's web views that answer with `server.said`."""
+
+    class Views(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.server.said)  # type: ignore[attr-defined]
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing: the output belongs to the test."""
+
+    server = HTTPServer(("127.0.0.1", 0), Views)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (json.dumps({"ready": True, "reddit_answers_nothing": STANDSTILL}), STANDSTILL),
+        (json.dumps({"ready": True, "reddit_answers_nothing": None}), None),
+        (json.dumps({"ready": True}), None),
+        ("<html>", None),
+    ],
+)
+def test_status_says_since_when_reddit_answers_nothing_as_text_and_as_json(
+    tmp_path: Path, worker: HTTPServer, said: str, found: dict[str, str] | None
+) -> None:
+    worker.said = said.encode()  # type: ignore[attr-defined]
+    (nothing_there,) = free_ports(1)
+    silent, answering = f"http://127.0.0.1:{nothing_there}", f"http://127.0.0.1:{worker.server_port}"
+    status = StackStatus(
+        kafka="127.0.0.1:1",
+        database_url="postgresql://u@127.0.0.1:1/d",
+        api_url=None,
+        simulator_url=None,
+        workers=[WorkerStatus(pid=n, web_url=url, state="ready") for n, url in ((1, silent), (2, answering))],
+        state_dir=tmp_path,
+    )
+    StateDir(tmp_path).write(
+        StackState(
+            supervisor=ProcessId.of("supervisor", os.getpid()),
+            phase="up",
+            children=[],
+            status=status,
+            settings={"database_url": f"postgresql://u@127.0.0.1:{nothing_there}/d"},
+        )
+    )
+    app, run = typer.Typer(), CliRunner()
+    register(app)
+    as_json = run.invoke(app, ["status", "--json", "--state-dir", str(tmp_path)])
+    assert as_json.exit_code == 0, as_json.output
+    assert json.loads(as_json.stdout)["reddit_answers_nothing"] == found
+    as_text = run.invoke(app, ["status", "--state-dir", str(tmp_path)])
+    line = "answers nothing since 2026-01-01T00:00:00Z (status_403): Ask Reddit."
+    assert (line in as_text.stdout) is (found is not None)
