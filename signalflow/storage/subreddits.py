@@ -12,6 +12,8 @@ from signalflow.domain.watchlist import Subreddit
 from signalflow.storage.pool import Connection, Pool, connection
 
 _COLUMNS = "name, interval_seconds, priority, paused, state, checked_at, last_polled_at, changed_by, changed_at"
+# In a shorter time a single post would look like a flood.
+SHORTEST_RATE = timedelta(minutes=5)
 # By code point, as Python sorts. The API cuts pages in this order, and the database's own collation may sort `_`
 # differently.
 BY_NAME = 'ORDER BY lower(name) COLLATE "C"'
@@ -22,9 +24,16 @@ SELECT {_COLUMNS} FROM subreddit_config WHERE removed_at IS NULL AND lower(name)
 # Rows are locked in one order, so two transactions with the same rows cannot deadlock.
 _LOCKED = f"{_NAMED} FOR UPDATE"
 _LISTED = f"SELECT {_COLUMNS} FROM subreddit_config WHERE removed_at IS NULL {BY_NAME}"  # noqa: S608
-# The arrival rate of the last day, to compare the priority with.
+# The arrival rate, to compare the priority with. Reddit's first answers hold posts from before the installation began,
+# and how many depends on the subreddit, so only posts created since the first observation tell a rate. An installation
+# that is older than a day has many old observations, so EXISTS finds one at once.
 _POSTS_PER_HOUR = """
-SELECT lower(subreddit), count(*) / 24.0::double precision FROM posts WHERE created_utc > $1 GROUP BY 1
+WITH watched AS (
+    SELECT CASE WHEN EXISTS (SELECT FROM posts WHERE first_seen_at <= $1) THEN $1
+        ELSE (SELECT min(first_seen_at) FROM posts) END AS since
+)
+SELECT lower(subreddit), count(*) * 3600 / EXTRACT(EPOCH FROM GREATEST($2 - since, $3::interval))::double precision
+FROM posts, watched WHERE created_utc > since GROUP BY lower(subreddit), since
 """
 # A configured or removed subreddit stays as the operator left it.
 _LOAD = """
@@ -89,9 +98,14 @@ async def locked_subreddits(writing: Connection, names: Iterable[str]) -> list[S
 
 
 async def posts_per_hour(pool: Pool, now: datetime) -> dict[str, float]:
-    """Posts per hour of the day before `now`, by subreddit in lower case. Subreddits without posts are left out."""
+    """Posts per hour by subreddit in lower case. Subreddits without posts are left out.
+
+    It is the mean of the day before `now` or, in an installation that is younger than a day, of the time since its
+    first observation.
+    """
     async with connection(pool) as reading:
-        return dict(await reading.fetch(_POSTS_PER_HOUR, now - timedelta(days=1)))  # type: ignore[arg-type]
+        day = now - timedelta(days=1)
+        return dict(await reading.fetch(_POSTS_PER_HOUR, day, now, SHORTEST_RATE))  # type: ignore[arg-type]
 
 
 async def load_defaults(pool: Pool, rows: Iterable[WatchedSubreddit]) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -70,20 +70,37 @@ async def test_the_list_says_what_reddit_says_when_it_was_polled_and_when_it_is_
     assert found["Python"]["changed_by"] is None
 
 
-async def test_posts_per_hour_are_the_mean_of_the_last_day(
-    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+@pytest.mark.parametrize(
+    ("seen_since", "python", "rust"),
+    [
+        # r/Python has 11 posts that are less than 24 hours old, and one that is about 24 hours old.
+        (timedelta(days=3), (round(11 / 24, 2), 0.5), (0.5,)),
+        # The posts of 2 and 4 hours ago, and those of 1 and 3 hours ago.
+        (timedelta(hours=4.5), (round(2 / 4.5, 2),), (round(2 / 4.5, 2),)),
+        (timedelta(hours=1.5), (0,), (round(1 / 1.5, 2),)),
+        # All that is known comes from the first answers, which tell no rate.
+        (timedelta(seconds=10), (0,), (0,)),
+    ],
+)
+async def test_posts_per_hour_are_the_mean_of_the_last_day_or_of_a_young_installations_age(
+    client: httpx.AsyncClient,
+    database_pool: asyncpg.Pool,
+    seen_since: timedelta,
+    python: tuple[float, ...],
+    rust: tuple[float, ...],
 ) -> None:
     await database_pool.execute(
         """
         INSERT INTO posts (id, subreddit, title, over_18, is_self, created_utc, first_seen_at, last_polled_at,
             current_score, current_comments, trending_score, is_trending)
         SELECT 'p' || n, CASE WHEN n % 2 = 0 THEN 'PYTHON' ELSE 'rust' END, 'title', false, false,
-            now() - n * interval '1 hour', now(), now(), 1, 0, 0, false FROM generate_series(1, 48) AS n
-        """
+            now() - n * interval '1 hour', now() - $1::interval, now(), 1, 0, 0, false FROM generate_series(1, 48) AS n
+        """,
+        seen_since,
     )
     found = await listed(client)
-    # 11 of its posts are less than 24 hours old, and one is about 24 hours old.
-    assert found["Python"]["posts_per_hour"] in (round(11 / 24, 2), 0.5)
+    assert found["Python"]["posts_per_hour"] in python
+    assert found["rust"]["posts_per_hour"] in rust
     assert found["golang"]["posts_per_hour"] == 0
 
 

@@ -55,7 +55,9 @@ class SubredditOut(BaseModel):
     checked_at: datetime | None = Field(description="When Reddit gave this answer.")
     last_polled_at: datetime | None = Field(description="When a listing with it was last fetched.")
     next_poll_at: datetime | None = Field(description="It is polled again by then; null while it is paused or refused.")
-    posts_per_hour: float = Field(description="Mean over the last 24 hours.")
+    posts_per_hour: float = Field(
+        description="Mean over the last 24 hours; in an installation that is younger, since its first observation."
+    )
     changed_by: str | None = Field(description="Who changed it last; null when nobody has changed the default.")
     changed_at: datetime | None
     effective_at: datetime | None = Field(description="The poller applies the last change by then.")
