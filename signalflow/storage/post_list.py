@@ -7,15 +7,16 @@ and posts that changed after it are left out, because an earlier page may have h
 docs/decisions/reading.md says why nothing weaker is enough.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from signalflow.storage.columns import FEATURES, POSTS, Guard
+from signalflow.storage.post_filters import Filters, conditions, looked_up
 from signalflow.storage.post_orders import AGE_MINUTES, ENGAGEMENT, MOMENTUM, ORDERS, OrderName
 from signalflow.storage.read_router import POSITION, ReadRouter, Row
-from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, spaced
+from signalflow.storage.search import SearchMode
 
 _COLUMNS = ", ".join(f"p.{column.name}" for column in POSTS if column.guard is not Guard.TEXT)
 _COLUMNS += ", p.last_polled_at AS observed_at"
@@ -32,27 +33,6 @@ _POST = f"""
 SELECT {_COLUMNS}, {_TEXT}, {_COMPUTED}, {_FEATURES}
 FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id WHERE p.id = $1
 """  # noqa: S608, constants
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Posts that meet every given filter. Names are case-insensitive.
-
-    `words` of title or body have the syntax of a web search; `search` says how they are looked up.
-    """
-
-    subreddits: tuple[str, ...] = ()
-    author: str | None = None
-    words: str | None = None
-    search: SearchMode = "english"
-    keyword: str | None = None
-    min_score: int | None = None
-    trending: bool | None = None
-    over_18: bool | None = None
-    min_sentiment: float | None = None
-    max_sentiment: float | None = None
-    created_from: datetime | None = None
-    created_to: datetime | None = None
 
 
 class Cursor(NamedTuple):
@@ -90,10 +70,8 @@ async def page_of_posts(
     Raises Retryable or Fatal.
     """
     as_of = after.as_of if after else now
-    search: SearchMode | None = None
-    if filters.words is not None:
-        search = await search_mode(reads, filters.words)
-        filters = replace(filters, search=search)
+    filters = await looked_up(reads, filters)
+    search = filters.mode
     statement, parameters = page_statement(order, filters, limit=limit, as_of=as_of, window=window, after=after)
     if after is not None:
         rows = await reads.fetch(statement, *parameters, position=after.position)
@@ -135,7 +113,7 @@ def page_statement(
         parameters.append(value)
         return f"${len(parameters)}"
 
-    of_post, of_features = _conditions(filters, bound)
+    of_post, of_features = conditions(filters, bound, until="$2")
     if spec.is_windowed:
         of_post.append(f"p.created_utc > {bound(as_of - window)}")
     keys = [f"{expression} AS key_{number}" for number, (expression, _) in enumerate(spec.key)]
@@ -147,7 +125,7 @@ def page_statement(
             of_post.append(_UNCHANGED.format(snapshot=bound(after.snapshot)))
     # Features are joined to the rows of the page only, unless a filter needs them.
     joined = " JOIN post_nlp_features AS n ON n.post_id = p.id" if of_features else ""
-    conditions = " AND ".join(of_post + of_features) or "true"
+    where = " AND ".join(of_post + of_features) or "true"
     descending = ", ".join(f"{expression} DESC" for expression, _ in spec.key)
     outer = ", ".join(f"key_{number} DESC" for number in range(len(spec.key)))
     first = "" if after else f", {POSITION}, (SELECT pg_current_snapshot()::text) AS snapshot"
@@ -155,56 +133,11 @@ def page_statement(
 SELECT p.*, {_FEATURES}{first}
 FROM (
     SELECT {_COLUMNS}, {_COMPUTED}, {", ".join(keys)}
-    FROM posts AS p{joined} WHERE {conditions}
+    FROM posts AS p{joined} WHERE {where}
     ORDER BY {descending}, p.id DESC LIMIT $1
 ) AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
 ORDER BY {outer}, p.id DESC"""  # noqa: S608, constants and the numbers of parameters
     return statement, parameters
-
-
-def _conditions(filters: Filters, bound: Callable[[object], str]) -> tuple[list[str], list[str]]:
-    """The conditions on the post, and the conditions on its text features."""
-    post: list[str] = []
-    features: list[str] = []
-    if len(filters.subreddits) == 1:
-        # For a single value: with `=` the index also gives the order, with ANY it does not.
-        post.append(f"lower(p.subreddit) = {bound(filters.subreddits[0].lower())}")
-    elif filters.subreddits:
-        post.append(f"lower(p.subreddit) = ANY ({bound([name.lower() for name in filters.subreddits])}::text[])")
-    if filters.author is not None:
-        post.append(f"lower(p.author) = {bound(filters.author.lower())}")
-    if filters.min_score is not None:
-        post.append(f"p.current_score >= {bound(filters.min_score)}")
-    if filters.trending is not None:
-        post.append("p.is_trending" if filters.trending else "NOT p.is_trending")
-    if filters.over_18 is not None:
-        post.append("p.over_18" if filters.over_18 else "NOT p.over_18")
-    if filters.created_from is not None:
-        post.append(f"p.created_utc >= {bound(filters.created_from)}")
-    if filters.created_to is not None:
-        post.append(f"p.created_utc < {bound(filters.created_to)}")
-    if filters.min_sentiment is not None:
-        features.append(f"n.sentiment_score >= {bound(filters.min_sentiment)}")
-    if filters.max_sentiment is not None:
-        features.append(f"n.sentiment_score <= {bound(filters.max_sentiment)}")
-    if filters.keyword is not None:
-        features.append(f"n.keywords @> jsonb_build_array({bound(filters.keyword.lower())}::text)")
-    if filters.words is not None:
-        post.append(_search(filters.search, filters.words, bound))
-    return post, features
-
-
-def _search(mode: SearchMode, words: str, bound: Callable[[object], str]) -> str:
-    if mode == "substring":
-        return f"""p.id IN (
-    SELECT id FROM (
-        SELECT id, title, body FROM posts WHERE created_utc <= $2
-        ORDER BY created_utc DESC, id DESC LIMIT {MOST_SEARCHED_POSTS}
-    ) AS newest WHERE strpos(lower(concat_ws(chr(10), title, body)), lower({bound(words.strip())})) > 0
-)"""  # noqa: S608, a number and the number of a parameter
-    return f"""p.id IN (
-    SELECT post_id FROM post_words WHERE words @@ websearch_to_tsquery('pg_catalog.{mode}', {bound(spaced(words))})
-)"""  # noqa: S608, a constant and the number of a parameter
 
 
 def _is_exact(row: Row) -> bool:

@@ -1,8 +1,12 @@
 """Statistics of the posts created within a window, computed by the database in one statement, as JSON."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from signalflow.domain.general_words import general_words
+from signalflow.storage.post_filters import Filters, conditions, looked_up
 from signalflow.storage.read_router import ReadRouter
+from signalflow.storage.search import SearchMode
 
 # The posts of the window are read once, and every part is computed from these rows.
 _STATS = """
@@ -11,7 +15,7 @@ WITH w AS MATERIALIZED (
         p.current_score + 2::bigint * p.current_comments AS engagement, p.trend_velocity AS velocity, p.is_trending,
         n.sentiment_score AS sentiment, n.sentiment_label AS label, n.keywords, p.last_polled_at AS observed_at
     FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
-    WHERE p.created_utc >= $1 AND p.created_utc < $2
+    WHERE p.created_utc >= $1 AND p.created_utc < $2 AND {conditions}
 ), ranked AS (
     (SELECT 'score' AS by, id, row_number() OVER (ORDER BY score DESC NULLS LAST, id DESC) AS place
         FROM w ORDER BY score DESC NULLS LAST, id DESC LIMIT 10)
@@ -61,7 +65,8 @@ WITH w AS MATERIALIZED (
     ) AS h (hour) LEFT JOIN hours USING (hour) ORDER BY h.hour
 ), keywords AS (
     SELECT keyword, count(*) AS posts, avg(score)::float8 AS average_score, avg(sentiment) AS average_sentiment
-    FROM w, jsonb_array_elements_text(keywords) AS k (keyword) GROUP BY keyword ORDER BY posts DESC, keyword LIMIT 30
+    FROM w, jsonb_array_elements_text(keywords) AS k (keyword)
+    WHERE keyword <> ALL ($4::text[]) GROUP BY keyword ORDER BY posts DESC, keyword LIMIT 30
 ), sentiment_bins AS (
     SELECT (bin - 11) / 10.0::float8 AS lower, (bin - 10) / 10.0::float8 AS upper, COALESCE(posts, 0) AS posts
     FROM generate_series(1, 20) AS b (bin) LEFT JOIN (
@@ -82,7 +87,7 @@ WITH w AS MATERIALIZED (
     ) AS counted USING (bin) ORDER BY bin
 )
 SELECT json_build_object(
-    'start', $1::timestamptz, 'end', $2::timestamptz, 'computed_at', $3::timestamptz,
+    'start', $1::timestamptz, 'end', $2::timestamptz, 'computed_at', $3::timestamptz, 'search', $5::text,
     'overview', (SELECT json_build_object(
         'posts', count(*), 'authors', count(DISTINCT author), 'subreddits', count(DISTINCT lower(subreddit)),
         'trending', count(*) FILTER (WHERE is_trending),
@@ -106,35 +111,63 @@ SELECT json_build_object(
     'velocities', (SELECT json_agg(velocities) FROM velocities)
 )::text AS stats
 """
+# The window is cut into this many parts of equal length, which show how a keyword comes and goes.
+TREND_PARTS = 12
 _KEYWORDS = """
 WITH w AS MATERIALIZED (
-    SELECT k.keyword, p.created_utc >= $1 AS is_new, p.subreddit, p.current_score, p.current_comments, n.sentiment_score
+    SELECT k.keyword, p.created_utc >= $1 AS is_new, p.subreddit, p.current_score, p.current_comments,
+        n.sentiment_score, width_bucket(
+            EXTRACT(EPOCH FROM p.created_utc - $1::timestamptz)::float8,
+            0, EXTRACT(EPOCH FROM $2::timestamptz - $1::timestamptz)::float8, {parts}
+        ) AS part
     FROM posts AS p JOIN post_nlp_features AS n ON n.post_id = p.id,
         jsonb_array_elements_text(n.keywords) AS k (keyword)
     WHERE p.created_utc >= $1::timestamptz - ($2::timestamptz - $1::timestamptz) AND p.created_utc < $2
-    AND (cardinality($3::text[]) = 0 OR lower(p.subreddit) = ANY ($3::text[]))
+        AND k.keyword <> ALL ($4::text[]) AND {conditions}
 ), counted AS (
     SELECT keyword, count(*) FILTER (WHERE is_new) AS posts, count(*) FILTER (WHERE NOT is_new) AS posts_before
-    FROM w GROUP BY keyword HAVING bool_or(is_new) ORDER BY posts DESC, keyword LIMIT $4
+    FROM w GROUP BY keyword HAVING bool_or(is_new) ORDER BY posts DESC, keyword LIMIT $3
 )
-SELECT c.keyword, c.posts, c.posts_before, count(DISTINCT lower(w.subreddit)) AS subreddits,
+SELECT c.keyword, c.posts, c.posts_before, ARRAY[{trend}] AS trend,
+    count(DISTINCT lower(w.subreddit)) AS subreddits,
     COALESCE(sum(w.current_score), 0)::bigint AS total_score, sum(w.current_comments)::bigint AS total_comments,
     avg(w.sentiment_score) AS average_sentiment
 FROM counted AS c JOIN w ON w.keyword = c.keyword AND w.is_new
 GROUP BY c.keyword, c.posts, c.posts_before ORDER BY c.posts DESC, c.keyword
 """
+_TREND = ", ".join(f"count(*) FILTER (WHERE w.part = {part})" for part in range(1, TREND_PARTS + 1))
 
 
-async def stats(reads: ReadRouter, start: datetime, end: datetime, now: datetime) -> bytes:
+async def stats(reads: ReadRouter, start: datetime, end: datetime, filters: Filters, now: datetime) -> bytes:
     """The statistics as JSON (web/api/stats/schemas.py). Raises TookTooLong when the window has too many posts."""
-    (row,) = await reads.fetch(_STATS, start, end, now)
+    filters = await looked_up(reads, filters)
+    parameters: list[object] = [start, end, now, sorted(general_words()), filters.mode]
+    statement = _STATS.replace("{conditions}", _bound_conditions(filters, parameters))
+    (row,) = await reads.fetch(statement, *parameters)
     text: str = row["stats"]
     return text.encode()
 
 
 async def keyword_counts(
-    reads: ReadRouter, start: datetime, end: datetime, subreddits: tuple[str, ...], limit: int
-) -> list[dict[str, object]]:
-    """The keywords with the most posts in the window, and their posts in the window before it."""
-    rows = await reads.fetch(_KEYWORDS, start, end, [name.lower() for name in subreddits], limit)
-    return [dict(row) for row in rows]
+    reads: ReadRouter, start: datetime, end: datetime, filters: Filters, limit: int
+) -> tuple[Sequence[dict[str, object]], SearchMode | None]:
+    """The keywords with the most posts in the window, and how the words of the filters were looked up.
+
+    General words ("far", "read") are no keywords here. Each keyword has its posts in the window before this one, and
+    its posts in each of the window's TREND_PARTS parts.
+    """
+    filters = await looked_up(reads, filters)
+    parameters: list[object] = [start, end, limit, sorted(general_words())]
+    statement = _KEYWORDS.format(conditions=_bound_conditions(filters, parameters), trend=_TREND, parts=TREND_PARTS)
+    return [dict(row) for row in await reads.fetch(statement, *parameters)], filters.mode
+
+
+def _bound_conditions(filters: Filters, parameters: list[object]) -> str:
+    """The conditions of the filters on a window that ends at $2. Their values are added to the parameters."""
+
+    def bound(value: object) -> str:
+        parameters.append(value)
+        return f"${len(parameters)}"
+
+    of_post, of_features = conditions(filters, bound, until="$2")
+    return " AND ".join(of_post + of_features) or "true"

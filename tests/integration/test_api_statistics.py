@@ -1,6 +1,8 @@
 """Statistics and counted keywords over HTTP."""
 
-from datetime import UTC, timedelta
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -114,6 +116,97 @@ async def test_keywords_are_counted_with_the_window_before(database_url: str, cl
     (item,) = body["items"]
     assert item == {
         "keyword": "rocket", "posts": 2, "posts_before": 1, "subreddits": 1, "total_score": 30, "total_comments": 0,
-        "average_sentiment": 0.5,
+        "average_sentiment": 0.5, "trend": [0] * 10 + [1, 1],
     }  # fmt: skip
     assert (await client.get("/api/keywords", params={"subreddit": "rust"})).json()["items"] == []
+
+
+async def test_a_keywords_trend_counts_its_posts_by_time(database_url: str, client: httpx.AsyncClient) -> None:
+    begin = BASE - timedelta(hours=24)
+    hours = (0, 1, 1.5, 11, 23, 23.9)
+    await store(
+        database_url,
+        *(
+            {"id": f"p{n}", "created_utc": begin + timedelta(hours=hour), "nlp": features(0.1, "rocket")}
+            for n, hour in enumerate(hours)
+        ),
+        {"id": "old", "created_utc": begin - timedelta(seconds=1), "nlp": features(0.1, "rocket")},
+        {"id": "new", "created_utc": BASE, "nlp": features(0.1, "rocket")},
+    )
+    span = {"created_from": begin.isoformat(), "created_to": BASE.isoformat()}
+    body = (await client.get("/api/keywords/", params=span)).json()
+    (rocket,) = body["items"]
+    assert rocket["trend"] == [3, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2]
+    assert (rocket["posts"], rocket["posts_before"]) == (6, 1)
+    assert datetime.fromisoformat(body["start"]) == begin
+    assert datetime.fromisoformat(body["end"]) == BASE
+
+
+async def test_words_that_say_nothing_are_not_counted_as_keywords(database_url: str, client: httpx.AsyncClient) -> None:
+    said = ["read", "file", "updated", "far", "file format", "far side", "python"]
+    await store(database_url, {"id": "a", "created_utc": BASE, "nlp": features(0.1, *said)})
+    counted = (await client.get("/api/keywords/", params={"window": "24h"})).json()["items"]
+    assert [one["keyword"] for one in counted] == ["far side", "file format", "python"]
+    stats = (await client.get("/api/stats/", params={"window": "24h"})).json()
+    assert [one["keyword"] for one in stats["keywords"]] == ["far side", "file format", "python"]
+    # Of the post itself they are told.
+    assert (await client.get("/api/posts/a/")).json()["nlp"]["keywords"] == said
+
+
+COUNTED = {
+    "a": ("python", "Ada", 50, 0.6, True, ["rocket"], "A rocket launch"),
+    "b": ("PYTHON", "bob", 5, -0.6, False, ["tea"], "Tea in the morning"),
+    "c": ("rust", "ada", 7, 0.0, False, ["rocket", "tea"], "宇宙開発"),
+}
+
+
+@pytest.mark.parametrize(
+    ("filters", "counted"),
+    [
+        ({"subreddit": "Python"}, "ab"),
+        ({"subreddit": ["rust", "python"]}, "abc"),
+        ({"author": "ADA"}, "ac"),
+        ({"q": "launches or tea"}, "ab"),
+        ({"q": "宇宙"}, "c"),
+        ({"keyword": "rocket"}, "ac"),
+        ({"keyword": "Rocket", "subreddit": "rust"}, "c"),
+        ({"min_score": 6}, "ac"),
+        ({"trending": "false"}, "bc"),
+        ({"over_18": "true"}, ""),
+        ({"min_sentiment": 0.5}, "a"),
+        ({"max_sentiment": -0.1}, "b"),
+    ],
+)
+async def test_the_filters_of_the_post_list_filter_statistics_and_keywords(
+    database_url: str, client: httpx.AsyncClient, filters: dict[str, Any], counted: str
+) -> None:
+    await store(
+        database_url,
+        *(
+            {
+                "id": name, "subreddit": subreddit, "author": author, "current_score": score, "is_trending": trending,
+                "nlp": features(sentiment, *keywords), "title": title, "created_utc": BASE,
+            }
+            for name, (subreddit, author, score, sentiment, trending, keywords, title) in COUNTED.items()
+        ),
+    )  # fmt: skip
+    listed = (await client.get("/api/posts/", params=filters)).json()
+    assert sorted(post["id"] for post in listed["items"]) == list(counted)
+    stats = (await client.get("/api/stats/", params=filters)).json()
+    assert stats["overview"]["posts"] == len(counted)
+    assert sorted(post["id"] for post in stats["top_posts"]) == list(counted)
+    assert sum(hour["posts"] for hour in stats["timeline"]) == len(counted)
+    words = (await client.get("/api/keywords/", params=filters)).json()
+    expected = Counter(word for name in counted for word in COUNTED[name][5])
+    assert {one["keyword"]: one["posts"] for one in words["items"]} == expected
+    assert listed["search"] == stats["search"] == words["search"]
+
+
+async def test_the_window_of_statistics_has_the_names_of_the_filters_and_its_former_ones(
+    database_url: str, client: httpx.AsyncClient
+) -> None:
+    await store(database_url, {"id": "in", "created_utc": BASE}, {"id": "after", "created_utc": BASE + timedelta(1)})
+    begin, end = (BASE - timedelta(days=1)).isoformat(), (BASE + timedelta(hours=1)).isoformat()
+    for names in (("created_from", "created_to"), ("start", "end"), ("created_from", "end")):
+        stats = (await client.get("/api/stats/", params=dict(zip(names, (begin, end), strict=True)))).json()
+        assert [post["id"] for post in stats["top_posts"]] == ["in"], names

@@ -11,7 +11,8 @@ import pytest
 
 from signalflow.clock import utcnow
 from signalflow.storage.pool import Pool
-from signalflow.storage.post_list import Cursor, Filters, page_statement
+from signalflow.storage.post_filters import Filters
+from signalflow.storage.post_list import Cursor, page_statement
 from signalflow.storage.post_orders import ORDERS, OrderName
 from tests.bench.posts import make_posts
 from tests.integration.storage_rows import pool_of

@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from signalflow.storage.pool import Pool
-from signalflow.storage.post_list import Cursor, Filters, page_of_posts
+from signalflow.storage.post_filters import Filters
+from signalflow.storage.post_list import Cursor, page_of_posts
 from signalflow.storage.post_orders import ORDERS, OrderName
 from signalflow.storage.read_router import ReadRouter
 from signalflow.storage.writer import write_batch

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
-from signalflow.storage.post_list import Cursor, Filters, Page, page_of_posts
+from signalflow.storage.post_filters import Filters
+from signalflow.storage.post_list import Cursor, Page, page_of_posts
 from signalflow.storage.post_orders import OrderName
 from signalflow.storage.read_router import ReadRouter, open_read_router
 from signalflow.storage.writer import write_batch

@@ -1,8 +1,11 @@
-"""Keywords of the newest posts."""
+"""Keywords of the posts created within a window."""
 
 from datetime import datetime
 
 from pydantic import BaseModel, Field
+
+from signalflow.storage.search import SearchMode
+from signalflow.storage.stats import TREND_PARTS
 
 
 class Keyword(BaseModel):
@@ -13,17 +16,25 @@ class Keyword(BaseModel):
     posts_before: int = Field(
         description="Posts with this keyword in the preceding window of the same length.", examples=[3]
     )
+    trend: list[int] = Field(
+        description=f"The posts in each of {TREND_PARTS} equal parts of the window, oldest part first.",
+        examples=[[0, 0, 1, 0, 0, 2, 1, 3, 1, 0, 2, 2]],
+    )
     subreddits: int = Field(description="Number of different subreddits of these posts.", examples=[4])
     total_score: int = Field(description="Sum of their current scores.", examples=[4500])
     total_comments: int = Field(description="Sum of their numbers of comments.", examples=[812])
-    average_sentiment: float = Field(description="Mean sentiment of their titles, -1 to 1.", examples=[0.31])
+    average_sentiment: float | None = Field(
+        description="Mean sentiment of their titles, -1 to 1; null when no sentiment is known.", examples=[0.31]
+    )
 
 
 class Keywords(BaseModel):
-    """The keywords of the posts created within a window that ends now."""
+    """The keywords of the posts created within a window."""
 
     start: datetime = Field(description="Start of the window, inclusive.", examples=["2026-01-01T00:00:00Z"])
     end: datetime = Field(
-        description="End of the window, exclusive: when the keywords were computed.", examples=["2026-01-02T00:00:00Z"]
+        description="End of the window, exclusive; when the keywords were computed if none was given.",
+        examples=["2026-01-02T00:00:00Z"],
     )
+    search: SearchMode | None = Field(description="How the words of `q` were looked up; null without `q`.")
     items: list[Keyword] = Field(description="The keywords, most posts first.")

@@ -4,6 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from signalflow.storage.search import SearchMode
+
 _POSTS = Field(description="Number of posts.", examples=[120])
 _AVERAGE_SCORE = Field(description="Mean current score; null without posts.", examples=[37.5])
 _AVERAGE_SENTIMENT = Field(
@@ -142,6 +144,7 @@ class PostStats(BaseModel):
     computed_at: datetime = Field(
         description="When the statistics were computed; answers are cached for 30 s.", examples=["2026-01-02T00:00:00Z"]
     )
+    search: SearchMode | None = Field(description="How the words of `q` were looked up; null without `q`.")
     overview: Overview = Field(description="Totals and means over the window.")
     most_upvoted: list[RankedPost] = Field(description="The 10 posts with the highest score, highest first.")
     most_commented: list[RankedPost] = Field(description="The 10 posts with the most comments, most first.")
@@ -151,7 +154,9 @@ class PostStats(BaseModel):
     timeline: list[TimelineHour] = Field(
         description="Every hour of the window, oldest first; an hour without posts has zeros."
     )
-    keywords: list[KeywordCount] = Field(description="The 30 keywords with the most posts, most first.")
+    keywords: list[KeywordCount] = Field(
+        description="The 30 keywords with the most posts, most first, without general words."
+    )
     sentiment: SentimentDistribution = Field(description="The sentiment of the titles.")
     ages: list[AgeBin] = Field(description="Engagement by age, youngest first; at most 168 hours.")
     velocities: list[VelocityBin] = Field(
