@@ -3,63 +3,28 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import mode
-import structlog
 
 from signalflow.dead_letters.dead_letters import DeadLetters
-from signalflow.domain.observations import PostState
-from signalflow.enrichment import Enricher, validated
-from signalflow.errors import Invalid, SignalflowError
-from signalflow.events import DeadLetter, Source, encode, lineage
-from signalflow.kafka.producer import ConfirmedProducer, Outgoing
+from signalflow.enrichment import Defect, Enricher
+from signalflow.errors import Invalid
+from signalflow.events import DeadLetter
+from signalflow.kafka.producer import ConfirmedProducer
 from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from signalflow.streams.faust_types import RunStream
-from signalflow.streams.state_table import State, StateTable
+from signalflow.streams.state_table import StateTable
 from signalflow.streams.unit_of_work import Unit, write_unit
 from signalflow.streams.watermarks import Watermarks
-from tables.post_state import decode_state, encode_state
-
-log = structlog.get_logger()
+from tables.post_state import BatchStates
 
 # Records computed before other tasks of the event loop get a turn. 1,000 records take 50 ms: too long a wait for the
 # statements of the sink.
 RECORDS_A_TURN = 50
-
-
-class Defect(Invalid):
-    """A defect of this code that one record reveals. The record becomes a dead letter, so that others can go on."""
-
-
-class States:
-    """The states of one partition's batch, decoded when first asked for, and which of them changed."""
-
-    def __init__(self, stored: State) -> None:
-        self._stored = stored
-        self._decoded: dict[bytes, PostState | None] = {}
-        self._changed: set[bytes] = set()
-
-    def get(self, key: bytes) -> PostState | None:
-        """The state of a post after what the batch has done to it so far."""
-        if key not in self._decoded:
-            value = self._stored.get(key)
-            self._decoded[key] = None if value is None else decode_state(value)
-        return self._decoded[key]
-
-    def put(self, key: bytes, state: PostState) -> None:
-        """Set a post's state. The same object as before counts as unchanged."""
-        if state is not self._decoded.get(key):
-            self._decoded[key] = state
-            self._changed.add(key)
-
-    def changes(self) -> State:
-        """The changed states, encoded for the table."""
-        return {key: encode_state(state) for key in sorted(self._changed) if (state := self._decoded[key])}
 
 
 @dataclass
@@ -82,7 +47,6 @@ class EnrichHandler:
         watermarks: Watermarks,
     ) -> None:
         self._enricher = Enricher(settings)
-        self._most_ahead = timedelta(minutes=settings.observed_ahead_minutes)
         self._enriched_topic = TopicNames.of(settings).posts_enriched
         self._table, self._producer, self._dead_letters = table, producer, dead_letters
         self._watermarks = watermarks
@@ -91,37 +55,27 @@ class EnrichHandler:
         """Outputs, states and dead letters of a batch, computed from the log and the table alone."""
         work = EnrichWork()
         for partition, records in batch.partitions.items():
-            states = States(self._table.read(partition, list({record.key for record in records if record.key})))
+            states = BatchStates(self._table.read(partition, list({record.key for record in records if record.key})))
             for index, record in enumerate(records):
                 if index % RECORDS_A_TURN == RECORDS_A_TURN - 1:
                     await asyncio.sleep(0)
-                try:
-                    self._enrich(work.unit, states, record)
-                except Defect as error:
-                    work.letters.append(self._dead_letters.letter(record, error, "enrich"))
-                except Invalid as error:
-                    work.letters.append(self._dead_letters.letter(record, error, "validate"))
+                self._enrich(work, states, record)
             work.unit.states[partition] = states.changes()
         return work
 
-    def _enrich(self, unit: Unit, states: States, record: KafkaRecord) -> None:
-        envelope = validated(record, self._most_ahead)
-        key = envelope.payload.id.encode()
-        source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
+    def _enrich(self, work: EnrichWork, states: BatchStates, record: KafkaRecord) -> None:
         try:
-            enriched, state = self._enricher.enrich(envelope, source, record.timestamp * 1000, lambda: states.get(key))
-        except SignalflowError:
-            raise
-        except Exception as error:
-            log.exception("enrich_defect", topic=record.topic, partition=record.partition, offset=record.offset)
-            raise Defect(f"{type(error).__name__}: {error}") from error
-        output = Outgoing(key, encode(enriched), lineage(record.headers))
-        unit.emit(self._enriched_topic, record.partition, output, record)
-        if state is not None:
-            states.put(key, state)
-            # The watermark never passes the record's own timestamp: otherwise one observation from tomorrow would
-            # expire the states of today.
-            self._watermarks.advance(record.partition, min(state.ring[-1].observed_us, record.timestamp * 1000))
+            result = self._enricher.enrich_record(record, states.get)
+        except Defect as error:
+            work.letters.append(self._dead_letters.letter(record, error, "enrich"))
+            return
+        except Invalid as error:
+            work.letters.append(self._dead_letters.letter(record, error, "validate"))
+            return
+        work.unit.emit(self._enriched_topic, record.partition, result.output, record)
+        if result.state is not None:
+            states.put(result.key, result.state)
+            self._watermarks.advance(record.partition, result.reached_us)
 
     async def commit(self, work: EnrichWork, owned: Ownership) -> None:
         """Write dead letters, outputs, changelog and RocksDB, in this order, each confirmed before the next.

@@ -1,15 +1,21 @@
 """From an observation and what is known of its post to an enriched record. Pure: the same log gives the same bytes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+import structlog
 
 from signalflow.domain.features import text_features
 from signalflow.domain.observations import UNKNOWN, Observation, PostState, Step, expired, observe
 from signalflow.domain.trending import TrendingRule, trending
-from signalflow.errors import Invalid
-from signalflow.events import Enriched, Envelope, Source, TextFeatures, decode_envelope
+from signalflow.errors import Invalid, SignalflowError
+from signalflow.events import Enriched, Envelope, Source, TextFeatures, decode_envelope, encode, lineage
+from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import KafkaRecord, check_readable
 from signalflow.settings import Settings
+
+log = structlog.get_logger()
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -70,14 +76,52 @@ def validated(record: KafkaRecord, most_ahead: timedelta) -> Envelope:
     return envelope
 
 
+class Defect(Invalid):
+    """A defect of this code that one record reveals. The record becomes a dead letter, so that others can go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrichment:
+    """What becomes of a record of the raw topic: the output, and its post's new state; None when it does not change.
+
+    `key` is the post's key in the table. `reached_us`: how far the record takes the watermark, if the state changes.
+    """
+
+    key: bytes
+    output: Outgoing
+    state: PostState | None
+    reached_us: int
+
+
 class Enricher:
-    """Turns envelopes into enriched records."""
+    """Turns records of the raw topic, and envelopes, into enriched records."""
 
     def __init__(self, settings: Settings) -> None:
         self._rule = trending_rule(settings)
+        self._most_ahead = timedelta(minutes=settings.observed_ahead_minutes)
         self._fold_apostrophes = settings.fold_apostrophes
         self._lifetime_us = int(settings.post_state_hours * 3_600_000_000)
         self._window_us = settings.trend_window * 1_000_000
+
+    def enrich_record(self, record: KafkaRecord, known: Callable[[bytes], PostState | None]) -> Enrichment:
+        """Enrich a record. `known` gives the state of the post with a key before this observation.
+
+        Raises Invalid for a record that is not valid, and Defect when this code fails on it.
+        """
+        envelope = validated(record, self._most_ahead)
+        key, appended_us = envelope.payload.id.encode(), record.timestamp * 1000
+        source = Source(topic=record.topic, partition=record.partition, offset=record.offset)
+        try:
+            enriched, state = self.enrich(envelope, source, appended_us, lambda: known(key))
+        except SignalflowError:
+            raise
+        except Exception as error:
+            log.exception("enrich_defect", topic=record.topic, partition=record.partition, offset=record.offset)
+            raise Defect(f"{type(error).__name__}: {error}") from error
+        # The watermark never passes the record's own timestamp: otherwise one observation from tomorrow would expire
+        # the states of today.
+        reached_us = min(state.ring[-1].observed_us, appended_us) if state else appended_us
+        return Enrichment(key, Outgoing(key, encode(enriched), lineage(record.headers)), state, reached_us)
 
     def enrich(
         self, envelope: Envelope, source: Source, appended_us: int, known: Callable[[], PostState | None]

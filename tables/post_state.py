@@ -8,7 +8,7 @@ from signalflow.domain.observations import Observation, PostState, expired, merg
 from signalflow.errors import Fatal
 from signalflow.kafka.topics import POST_STATE_TABLE
 from signalflow.settings import Settings
-from signalflow.streams.state_table import StateCodec, StateTable
+from signalflow.streams.state_table import State, StateCodec, StateTable
 
 VERSION = 1
 _HEAD = struct.Struct("<Bqq")
@@ -59,6 +59,32 @@ class PostStateCodec(StateCodec):
     def expired(self, value: bytes, now_us: int) -> bool:
         """Whether the post was created longer ago than its state is kept."""
         return expired(_HEAD.unpack_from(value)[1], now_us, self.lifetime_us)
+
+
+class BatchStates:
+    """The states of one partition's batch, decoded when first asked for, and which of them changed."""
+
+    def __init__(self, stored: State) -> None:
+        self._stored = stored
+        self._decoded: dict[bytes, PostState | None] = {}
+        self._changed: set[bytes] = set()
+
+    def get(self, key: bytes) -> PostState | None:
+        """The state of a post after what the batch has done to it so far."""
+        if key not in self._decoded:
+            value = self._stored.get(key)
+            self._decoded[key] = None if value is None else decode_state(value)
+        return self._decoded[key]
+
+    def put(self, key: bytes, state: PostState) -> None:
+        """Set a post's state. The same object as before counts as unchanged."""
+        if state is not self._decoded.get(key):
+            self._decoded[key] = state
+            self._changed.add(key)
+
+    def changes(self) -> State:
+        """The changed states, encoded for the table."""
+        return {key: encode_state(state) for key in sorted(self._changed) if (state := self._decoded[key])}
 
 
 def create_post_state(app: faust.App, settings: Settings) -> StateTable:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from agents import enrich
 from agents.enrich import EnrichHandler
 from agents.expire import SLACK_US
 from signalflow.dead_letters.dead_letters import DeadLetters
@@ -17,7 +16,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.batch_loop import Batch
 from signalflow.streams.watermarks import Watermarks
-from tables.post_state import PostStateCodec, encode_state
+from tables.post_state import BatchStates, PostStateCodec, encode_state
 from tests.unit.streams.fakes import FakeEvent, FakeMessage, Record
 
 NOW = datetime(2026, 1, 3, tzinfo=UTC)
@@ -121,7 +120,7 @@ async def test_dead_letters_of_invalid_records_name_the_field(handler: EnrichHan
     [letter] = (await handler.prepare(batch(bad))).letters
     assert "source" in letter.error
     assert letter.stage == "validate"
-    assert enrich.States({}).changes() == {}
+    assert BatchStates({}).changes() == {}
 
 
 async def test_a_replayed_record_stays_linked_to_the_dead_letter_it_was(handler: EnrichHandler) -> None:

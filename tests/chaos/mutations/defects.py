@@ -275,7 +275,7 @@ DEFECTS = (
     ),
     Defect(
         "an observation may be a day ahead of its record",
-        "agents/enrich.py",
+        "signalflow/enrichment.py",
         "timedelta(minutes=settings.observed_ahead_minutes)",
         "timedelta(days=1)",
         (
