@@ -4,147 +4,18 @@ A new kind is a new class here. Planner and poller use only the methods of `Fetc
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, TypeVar
+from dataclasses import dataclass
 
+from signalflow.domain.fetch import Fetch, Findings, ListingRequest, PostsRequest, Request
 from signalflow.domain.gaps import OpenGaps
-from signalflow.domain.known import HORIZON, Decision, KnownPost, Seen, next_checkpoint
+from signalflow.domain.known import HORIZON, KnownPost, Seen, next_checkpoint
 from signalflow.domain.overlap import Anchor, Gap, proves
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.silence import Silences
-from signalflow.domain.suspicion import Kind, LastAnswers
+from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import Group, Watchlist
-from signalflow.domain.words import ObservationMode
-
-PageT = TypeVar("PageT")
-PageT_co = TypeVar("PageT_co", covariant=True)
-
-
-class Client(Protocol[PageT_co]):
-    """What a request needs of a client of Reddit (`signalflow.reddit.protocol.RedditClient`)."""
-
-    async def listing(self, names: Sequence[str], *, sort: str = "new", after: str | None = None) -> PageT_co:
-        """One page of a combined listing."""
-        ...
-
-    async def info(self, ids: Sequence[str]) -> PageT_co:
-        """The posts with these ids."""
-        ...
-
-
-class Request(Protocol):
-    """One request to Reddit."""
-
-    async def ask(self, client: Client[PageT]) -> PageT:
-        """Make the request. Raises what the client raises."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ListingRequest:
-    """One page of the combined listing of these subreddits, below the fullname `after` or from the top."""
-
-    names: tuple[str, ...]
-    after: str | None = None
-    sort: str = "new"
-
-    async def ask(self, client: Client[PageT]) -> PageT:
-        """See Request."""
-        return await client.listing(self.names, sort=self.sort, after=self.after)
-
-
-@dataclass(frozen=True, slots=True)
-class PostsRequest:
-    """The posts with these ids."""
-
-    ids: tuple[str, ...]
-
-    async def ask(self, client: Client[PageT]) -> PageT:
-        """See Request."""
-        return await client.info(self.ids)
-
-
-class Fetch(ABC):
-    """One request to Reddit and the meaning of its answer. Times are seconds of the planner's clock."""
-
-    # The label of this kind in metrics and logs.
-    kind: ClassVar[str]
-    # How an observation of a post that is known already is marked.
-    mode_of_known: ClassVar[ObservationMode] = "refresh"
-    # Whether the age of a new post in the answer measures how quickly polling finds posts.
-    shows_discovery_delay: ClassVar[bool] = False
-    # Whether the request is made to observe posts that are known already. A listing shows known posts at no extra cost.
-    is_refresh: ClassVar[bool] = False
-    # What is requested, as far as it matters for the question whether Reddit answers other requests.
-    request_kind: ClassVar[Kind] = "listing"
-
-    @property
-    @abstractmethod
-    def request(self) -> Request:
-        """What to ask Reddit."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The subreddits whose listing is requested; none for a fetch by id."""
-        return ()
-
-    def asked_for(self, id_: str, subreddit: str) -> bool:
-        """Whether a post of this subreddit (in lower case) belongs into the answer."""
-        return not self.names or subreddit in self.names
-
-    def mode(self, *, is_new: bool) -> ObservationMode:
-        """How an observation from this answer is marked."""
-        return "new" if is_new else self.mode_of_known
-
-    @abstractmethod
-    def new_since(self, now: float) -> float:
-        """A post that is not known counts as new when it was created after this time."""
-
-    def check_overlap(self, items: Sequence[Seen], *, is_whole: bool, now: float) -> bool:
-        """Whether the answer overlaps with what was known, so that no post between can be missing. False opens a gap.
-
-        `is_whole`: the listing ends with this answer.
-        """
-        return True
-
-    @abstractmethod
-    def confirm(self, findings: "Findings", *, new: int, is_complete: bool, now: float) -> bool:
-        """Record the answer after its posts were published.
-
-        `new` is the number of new posts that the brokers confirmed. `is_complete`: they confirmed every new post.
-        Returns whether a successor may begin from this answer: it showed the top of a listing, and is complete.
-        """
-
-    @abstractmethod
-    def failed(self, now: float) -> None:
-        """There was no answer, and what the request names is not the reason: the same request is made again later."""
-
-    def unanswered(self, now: float) -> bool:
-        """There was no usable answer, and what the request names may be the reason.
-
-        Returns whether its only name is the reason, as far as the answers to other requests show.
-        """
-        self.failed(now)
-        return False
-
-    def refused(self, now: float) -> None:
-        """Reddit refused the request because of one of its names."""
-        self.failed(now)
-
-
-@dataclass(slots=True)
-class Findings:
-    """What an answer means: its items, which of them to publish, and whether an overlap proves that none is missing."""
-
-    fetch: Fetch
-    items: Sequence[Seen]
-    after: str | None
-    seen_at: float
-    decisions: list[Decision] = field(default_factory=list)
-    is_proven: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -161,10 +32,6 @@ class ListingFetch(Fetch):
     @property
     def request(self) -> Request:
         return ListingRequest(self.group.names)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.group.names
 
     def new_since(self, now: float) -> float:
         return _new_since(self.group.anchors, now)
@@ -224,10 +91,6 @@ class GapFetch(Fetch):
     def request(self) -> Request:
         return ListingRequest(self.gap.subreddits, self.gap.after)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.gap.subreddits
-
     def new_since(self, now: float) -> float:
         return _new_since(self.gap.anchors, now)
 
@@ -264,10 +127,6 @@ class ReappearanceFetch(Fetch):
     @property
     def request(self) -> Request:
         return ListingRequest((self.name,))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name,)
 
     def new_since(self, now: float) -> float:
         return _new_since((self.anchor,), now)
@@ -308,10 +167,6 @@ class SilenceFetch(Fetch):
     @property
     def request(self) -> Request:
         return ListingRequest((self.name,))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name,)
 
     def new_since(self, now: float) -> float:
         return _new_since((), now)

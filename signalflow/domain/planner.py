@@ -13,15 +13,8 @@ Pure: no I/O, and the caller passes the time in, in seconds of one steady clock.
 import math
 from collections.abc import Iterable, Sequence
 
-from signalflow.domain.fetches import (
-    Fetch,
-    Findings,
-    GapFetch,
-    ListingFetch,
-    ReappearanceFetch,
-    RefreshFetch,
-    SilenceFetch,
-)
+from signalflow.domain.fetch import Fetch, Findings
+from signalflow.domain.fetches import GapFetch, ListingFetch, ReappearanceFetch, RefreshFetch, SilenceFetch
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.known import (
     HORIZON,

@@ -14,7 +14,7 @@ import structlog
 from signalflow.clock import steady, utcnow
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.budget import Budget
-from signalflow.domain.fetches import Fetch, Findings
+from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.known import HORIZON, StoredPost
 from signalflow.domain.lease import may_start
 from signalflow.domain.planner import ANY_ID, Planner

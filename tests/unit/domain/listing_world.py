@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from signalflow.domain.fetches import Fetch, ListingFetch, PostsRequest
+from signalflow.domain.fetch import Fetch, PostsRequest
+from signalflow.domain.fetches import ListingFetch
 from signalflow.domain.known import Seen, StoredPost
 from signalflow.domain.planner import Planner
 from signalflow.domain.watchlist import Subreddit

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from signalflow.domain.budget import Budget, RateLimit
-from signalflow.domain.fetches import Fetch, ListingRequest, PostsRequest, RefreshFetch
+from signalflow.domain.fetch import Fetch, ListingRequest, PostsRequest
+from signalflow.domain.fetches import RefreshFetch
 from signalflow.domain.known import Seen, StoredPost
 from signalflow.domain.planner import Planner
 from signalflow.domain.subreddits import Priority

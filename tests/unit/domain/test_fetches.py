@@ -6,16 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from signalflow.domain.fetches import (
-    Fetch,
-    Findings,
-    GapFetch,
-    ListingFetch,
-    ListingRequest,
-    PostsRequest,
-    RefreshFetch,
-    Request,
-)
+from signalflow.domain.fetch import Fetch, Findings, ListingRequest, PostsRequest, Request
+from signalflow.domain.fetches import GapFetch, ListingFetch, RefreshFetch
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.known import HORIZON, Seen, first_seen
 from signalflow.domain.overlap import Anchor

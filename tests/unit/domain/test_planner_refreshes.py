@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from signalflow.domain.fetches import Fetch, ListingFetch, RefreshFetch
+from signalflow.domain.fetch import Fetch
+from signalflow.domain.fetches import ListingFetch, RefreshFetch
 from signalflow.domain.known import CHECKPOINTS
 from signalflow.domain.planner import Planner
 from tests.unit.domain.listing_world import START, Harness, World, fast, harness, known

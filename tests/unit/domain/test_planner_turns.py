@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from signalflow.domain.fetches import Fetch, GapFetch, ListingFetch, RefreshFetch
+from signalflow.domain.fetch import Fetch
+from signalflow.domain.fetches import GapFetch, ListingFetch, RefreshFetch
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import HORIZON, Decision, Seen, StoredPost
 from signalflow.domain.overlap import Anchor
