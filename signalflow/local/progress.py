@@ -1,10 +1,11 @@
 """What a running stack has done so far, measured by its workers' metrics and the database."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from signalflow.errors import SignalflowError
 from signalflow.local.parts import WITHOUT_CERTIFICATES
@@ -32,24 +33,19 @@ class Progress:
     """The outcomes of requests to Reddit, if there were some since the last measurement and none succeeded."""
 
 
-def outcomes(metrics: str) -> dict[str, float]:
+def outcomes(samples: Iterable[Sample]) -> dict[str, float]:
     """The number of requests to Reddit by outcome, over all kinds but requests for tokens."""
     found: dict[str, float] = {}
-    for family in text_string_to_metric_families(metrics):
-        for sample in family.samples:
-            if sample.name == _OUTCOMES and sample.labels.get("kind") != "token":
-                outcome = sample.labels["outcome"]
-                found[outcome] = found.get(outcome, 0.0) + sample.value
+    for sample in samples:
+        if sample.name == _OUTCOMES and sample.labels.get("kind") != "token":
+            outcome = sample.labels["outcome"]
+            found[outcome] = found.get(outcome, 0.0) + sample.value
     return found
 
 
-def sums(metrics: str) -> dict[str, float]:
-    """The values of a metrics page by sample name, each summed over its labels."""
-    totals: dict[str, float] = {}
-    for family in text_string_to_metric_families(metrics):
-        for sample in family.samples:
-            totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
-    return totals
+def total(samples: Iterable[Sample], name: str) -> float:
+    """The sum of the samples with this name, over all their labels."""
+    return sum(sample.value for sample in samples if sample.name == name)
 
 
 @dataclass
@@ -64,8 +60,8 @@ class ProgressMeter:
 
     async def measure(self) -> Progress:
         """The progress so far. `found` keeps growing when a worker restarts and its counter begins at 0 again."""
-        texts = [text for url in self.worker_urls if (text := await self._text(url)) is not None]
-        metrics = [sums(text) for text in texts]
+        pages = [page for url in self.worker_urls if (page := await self._page(url)) is not None]
+        samples = [sample for page in pages for sample in page]
         try:
             stored = await self.count_posts()
         except SignalflowError:
@@ -73,21 +69,17 @@ class ProgressMeter:
         return Progress(
             found=int(self._found),
             stored=stored,
-            lag=int(sum(values.get(_LAG, 0.0) for values in metrics)) if metrics else None,
-            requests=int(sum(values.get(_REQUESTS, 0.0) for values in metrics)) if metrics else None,
-            trouble=self._trouble(texts),
+            lag=int(total(samples, _LAG)) if pages else None,
+            requests=int(total(samples, _REQUESTS)) if pages else None,
+            trouble=self._trouble(outcomes(samples)),
         )
 
-    def _trouble(self, texts: Sequence[str]) -> str:
-        now: dict[str, float] = {}
-        for text in texts:
-            for outcome, count in outcomes(text).items():
-                now[outcome] = now.get(outcome, 0.0) + count
+    def _trouble(self, now: dict[str, float]) -> str:
         new = {outcome for outcome, count in now.items() if count > self._last_outcomes.get(outcome, 0.0)}
         self._last_outcomes = now
         return "" if "ok" in new else ", ".join(sorted(new))
 
-    async def _text(self, url: str) -> str | None:
+    async def _page(self, url: str) -> list[Sample] | None:
         try:
             async with httpx.AsyncClient(
                 timeout=_TIMEOUT_SECONDS, trust_env=False, verify=WITHOUT_CERTIFICATES
@@ -95,8 +87,9 @@ class ProgressMeter:
                 answer = (await client.get(f"{url}/metrics")).raise_for_status()
         except httpx.HTTPError:
             return None
-        self._count(url, sums(answer.text).get(_FOUND, 0.0))
-        return answer.text
+        samples = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
+        self._count(url, total(samples, _FOUND))
+        return samples
 
     def _count(self, url: str, found: float) -> None:
         last = self._last_found.get(url, 0.0)

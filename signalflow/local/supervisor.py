@@ -15,7 +15,8 @@ from signalflow.local.parts import Part, PartState, Stage, Step
 from signalflow.local.process import Launch, kill_session, spawn, tail
 
 _POLL_SECONDS = 0.2
-_HEALTH_INTERVAL = 2.0
+# A question to each part takes up to 3 ms. Asked every 5 s, all parts together take some thousandths of a core.
+_HEALTH_INTERVAL = 5.0
 _RESTARTS = Backoff(first=1.0, most=30.0)
 # A part that ran this long counts as healthy: after its next failure the backoff is short again.
 _STABLE_SECONDS = 60.0
@@ -111,34 +112,36 @@ class ManagedPart:
         self._launch = self.part.launch()
         process = self.process = spawn(self._launch, self.part.log)
         self._on_change()
+        ended = asyncio.create_task(in_thread(process.wait))
+        try:
+            return await self._until_ready(ended) or await self._watch(ended)
+        finally:
+            ended.cancel()
+
+    async def _until_ready(self, ended: asyncio.Task[int]) -> str | None:
+        """Wait until the part is ready; returns None, or why its start failed."""
         deadline = time.monotonic() + self.part.start_seconds
-        while process.poll() is None:
+        while not ended.done():
             if await self.part.ready():
                 self._set(PartState.READY)
                 self.was_ready.set()
-                return await self._watch(process)
+                return None
             if time.monotonic() > deadline:
                 return f"was not ready within {self.part.start_seconds:.0f} s"
-            await asyncio.sleep(_POLL_SECONDS)
-        return _ending(process)
+            await asyncio.wait({ended}, timeout=_POLL_SECONDS)
+        return _ending(ended.result())
 
-    async def _watch(self, process: subprocess.Popen[bytes]) -> str:
-        """Wait until the process ends or hangs; returns which."""
+    async def _watch(self, ended: asyncio.Task[int]) -> str:
+        """Wait until the process of a ready part ends or hangs; returns which."""
         last_live = time.monotonic()
-        next_check = 0.0
-        while process.poll() is None:
-            await asyncio.sleep(_POLL_SECONDS)
-            now = time.monotonic()
-            if now < next_check:
-                continue
+        while not (await asyncio.wait({ended}, timeout=_HEALTH_INTERVAL))[0]:
             ready = await self.part.ready()
             self._set(PartState.READY if ready else PartState.UNREADY)
             if ready or self.part.live is None or await self.part.live():
                 last_live = time.monotonic()
-            elif now - last_live > self.part.hang_seconds:
+            elif time.monotonic() - last_live > self.part.hang_seconds:
                 return f"did not react for {self.part.hang_seconds:.0f} s"
-            next_check = time.monotonic() + _HEALTH_INTERVAL
-        return _ending(process)
+        return _ending(ended.result())
 
     def _set(self, state: PartState, detail: str = "") -> None:
         if state != self.state:
@@ -244,6 +247,5 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await future
 
 
-def _ending(process: subprocess.Popen[bytes]) -> str:
-    code = process.wait()
-    return f"ended with status {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+def _ending(status: int) -> str:
+    return f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"

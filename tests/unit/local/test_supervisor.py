@@ -28,6 +28,7 @@ class Events:
     def __init__(self) -> None:
         self.states: list[tuple[str, PartState]] = []
         self.failures: list[tuple[str, str, str]] = []
+        self.waits: list[float] = []
         self.steps: list[tuple[str, bool]] = []
 
     def changed(self, part: Part, state: PartState, detail: str = "") -> None:
@@ -35,6 +36,7 @@ class Events:
 
     def failed(self, part: Part, why: str, log_tail: str, next_try: float) -> None:
         self.failures.append((part.name, why, log_tail))
+        self.waits.append(next_try)
 
     def step(self, step: Step, done: bool) -> None:
         self.steps.append((step.name, done))
@@ -92,6 +94,39 @@ async def test_a_part_that_dies_is_reported_with_the_end_of_its_log_and_started_
     )
     await supervisor.stop()
     assert events.failures == [("server", "was ended by SIGKILL", "up")]
+
+
+async def test_a_part_that_ends_again_and_again_waits_longer_each_time(
+    part: Callable[..., Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervising, "_RESTARTS", Backoff(first=0.01, most=0.04))
+    events = Events()
+    short = part("short", "import time; print('up', flush=True); time.sleep(0.2)")
+    supervisor = Supervisor([[short]], events, lambda: None)
+    await supervisor.start()
+    await until(lambda: len(events.waits) >= 4)
+    assert events.waits[:4] == [0.01, 0.02, 0.04, 0.04]
+    # One that ran for long enough is started again at once.
+    monkeypatch.setattr(supervising, "_STABLE_SECONDS", 0.0)
+    seen = len(events.waits)
+    await until(lambda: len(events.waits) > seen)
+    await supervisor.stop()
+    assert events.waits[-1] == 0.01
+
+
+async def test_the_end_of_a_ready_part_is_noticed_between_two_questions_for_its_health(
+    part: Callable[..., Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervising, "_HEALTH_INTERVAL", 3600.0)
+    events = Events()
+    supervisor = Supervisor([[part("server", WELL_BEHAVED)]], events, lambda: None)
+    await supervisor.start()
+    pid = supervisor.parts["server"].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: bool(events.failures))
+    await supervisor.stop()
+    assert events.failures[0][:2] == ("server", "was ended by SIGKILL")
 
 
 async def test_a_part_that_never_starts_ends_the_start_with_the_end_of_its_log(part: Callable[..., Part]) -> None:
