@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 
 import structlog
 
@@ -23,6 +24,21 @@ LIBRARY_LOGGERS = (
 )
 
 
+class PatientLogger(structlog.PrintLogger):
+    """Prints lines, and leaves out those that cannot be written: a full disk must not stop the work that they tell of.
+
+    The handlers of the standard library do the same.
+    """
+
+    def msg(self, message: str) -> None:
+        """Print one line if that is possible."""
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def configure_logging(settings: Settings) -> None:
     """Set up structlog on standard error. Call once a process."""
     level = logging.getLevelNamesMapping()[settings.log_level]
@@ -40,7 +56,7 @@ def configure_logging(settings: Settings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: PatientLogger(sys.stderr),
         cache_logger_on_first_use=True,
     )
 

@@ -1,5 +1,6 @@
 """Errors that the user can correct are shown as one line, not as a traceback. Exit statuses have one meaning each."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from signalflow.cli.installation import where_it_looked
 from signalflow.errors import Fatal, Retryable, SignalflowError
+from signalflow.local.disk import lacks_space
 
 FOUND = 1
 WRONG_USE = 2
@@ -24,7 +26,10 @@ def explained() -> Iterator[None]:
     Status 2: a setting is wrong. 3: Kafka or the database did not answer. 1: all else.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except ValidationError as error:
         for problem in error.errors():
             setting = "_".join(str(part) for part in problem["loc"])
@@ -35,6 +40,13 @@ def explained() -> Iterator[None]:
         sys.exit(COULD_NOT_TELL)
     except SignalflowError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(FOUND)
+    except OSError as error:
+        if not lacks_space(error):
+            raise
+        # What is left of the output would fail once more at the end of the process, with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(FOUND)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 from signalflow.clock import utcnow
+from signalflow.errors import Fatal
 from signalflow.local.parts import Part, Step
 from signalflow.local.progress import ProgressMeter
 from signalflow.local.report import ConsoleReporter
@@ -100,12 +101,17 @@ class ForegroundStack:
     def _write_state(self) -> None:
         parts = self._supervisor.parts
         children = [ProcessId.of(name, part.pid) for name, part in parts.items() if part.pid is not None]
-        self._directory.write(
-            StackState(
-                supervisor=self._myself,
-                phase=self._phase,
-                children=children,
-                status=self._stack.status(parts),
-                settings=self._stack.decided_settings(),
-            )
+        state = StackState(
+            supervisor=self._myself,
+            phase=self._phase,
+            children=children,
+            status=self._stack.status(parts),
+            settings=self._stack.decided_settings(),
         )
+        try:
+            self._directory.write(state)
+        except Fatal as error:
+            if self._phase == "starting":
+                raise
+            # The stack runs as before. Until the state can be written again, `signalflow status` shows an older one.
+            self._reporter.trouble(str(error))

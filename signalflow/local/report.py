@@ -48,8 +48,14 @@ class ConsoleReporter:
 
     def failed(self, part: Part, why: str, log_tail: str, next_try: float) -> None:
         """A part has failed; it is started again in `next_try` seconds."""
-        self.say(f"[red]{part.name} {escape(why)}[/red], starts again in {next_try:.0f} s; the end of {part.log}:")
-        self.say("\n".join(f"  {escape(line)}" for line in log_tail.splitlines()))
+        said = f"; the end of {escape(str(part.log))}:" if log_tail else ""
+        self.say(f"[red]{part.name} {escape(why)}[/red], starts again in {next_try:.0f} s{said}")
+        for line in log_tail.splitlines():
+            self.say(f"  {escape(line)}")
+
+    def trouble(self, what: str) -> None:
+        """Something went wrong that stops no part."""
+        self.say(f"[yellow]{escape(what)}[/yellow]")
 
     def tick(self) -> None:
         """Update the seconds in the table. Call it now and then while the stack starts."""

@@ -148,10 +148,13 @@ class StateDir:
         return state if state is not None and state.supervisor.find() is not None else None
 
     def write(self, state: StackState) -> None:
-        """Replace the state in one step, so that nobody reads half of it."""
+        """Replace the state in one step, so that nobody reads half of it. Raises Fatal when it cannot be written."""
         new = self._file.with_suffix(".new")
-        write_private(new, state.model_dump_json(indent=1))
-        new.replace(self._file)
+        try:
+            write_private(new, state.model_dump_json(indent=1))
+            new.replace(self._file)
+        except OSError as error:
+            raise Fatal(f"{self._file} cannot be written: {error.strerror}") from error
 
     def forget(self) -> None:
         """Remove the state, after everything has stopped."""

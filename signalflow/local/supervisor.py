@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable, SignalflowError
+from signalflow.local.disk import full_disk
 from signalflow.local.parts import Part, PartState, Stage, Step
 from signalflow.local.process import Launch, kill_session, spawn, tail
 
@@ -68,11 +69,17 @@ class ManagedPart:
                 if isinstance(error, Fatal) and not self.was_ready.is_set():
                     raise
                 why = str(error)
+            except OSError as error:
+                why = f"could not be started: {error}"
             self._kill_session()
             self._failures = 1 if time.monotonic() - started > _STABLE_SECONDS else self._failures + 1
             log_tail = tail(self.part.log)
+            if full := full_disk(self.part.log.parent):
+                # What the program wrote when a write failed is long, and says nothing else.
+                why, log_tail = f"{why}; {full}", ""
             if not self.was_ready.is_set() and self._failures >= _ATTEMPTS_AT_START:
-                raise Fatal(f"{self.part.name} does not start: {why}\n{log_tail}\n(the whole log: {self.part.log})")
+                what_it_said = f"\n{log_tail}\n(the whole log: {self.part.log})" if log_tail else ""
+                raise Fatal(f"{self.part.name} does not start: {why}{what_it_said}")
             wait = _RESTARTS.after(self._failures)
             self._set(PartState.RESTARTING)
             self._reporter.failed(self.part, why, log_tail, wait)

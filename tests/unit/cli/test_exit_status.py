@@ -13,6 +13,7 @@ from signalflow.cli.failures import explained, looking
 from signalflow.errors import Fatal, Invalid, Retryable, SignalflowError
 from signalflow.settings import Settings, get_settings
 
+FULL = Path("/dev/full")
 NOBODY = {"SIGNALFLOW_KAFKA": "127.0.0.1:9", "SIGNALFLOW_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/d"}
 
 
@@ -41,6 +42,19 @@ def test_a_command_that_gets_no_answer_ends_with_3_and_one_sentence(command: str
     )
     assert (done.returncode, done.stdout) == (3, ""), done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["--version", "--help", "up --help"])
+def test_output_that_a_full_disk_does_not_take_ends_with_one_sentence(command: str) -> None:
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("signalflow"), *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "error: the output cannot be written: No space left on device\n")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The supervisor, tried on small programs that each misbehave in one way."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -112,6 +113,57 @@ async def test_a_part_that_ends_again_and_again_waits_longer_each_time(
     await until(lambda: len(events.waits) > seen)
     await supervisor.stop()
     assert events.waits[-1] == 0.01
+
+
+async def test_a_part_that_cannot_be_started_again_for_lack_of_space_is_tried_again_and_the_others_go_on(
+    part: Callable[..., Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full: list[OSError] = []
+
+    def prepare() -> None:
+        if full:
+            raise full.pop()
+
+    events = Events()
+    supervisor = Supervisor(
+        [[part("server", WELL_BEHAVED, prepare=prepare), part("other", WELL_BEHAVED)]], events, lambda: None
+    )
+    await supervisor.start()
+    watching = asyncio.create_task(supervisor.watch())
+    server, other = supervisor.parts["server"], supervisor.parts["other"].pid
+    first = server.pid
+    assert first is not None
+    full.append(OSError(errno.ENOSPC, "No space left on device", "/data/server.properties"))
+    monkeypatch.setattr(supervising, "full_disk", lambda _: "the disk of /data is full (0 MB left): free some space")
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: server.state == PartState.READY and server.pid not in (None, first))
+    assert not watching.done()
+    assert supervisor.parts["other"].pid == other
+    watching.cancel()
+    await supervisor.stop()
+    assert events.failures == [
+        ("server", "was ended by SIGKILL; the disk of /data is full (0 MB left): free some space", ""),
+        (
+            "server",
+            "could not be started: [Errno 28] No space left on device: '/data/server.properties'; "
+            "the disk of /data is full (0 MB left): free some space",
+            "",
+        ),
+    ]
+
+
+async def test_a_start_on_a_full_disk_fails_with_one_sentence(
+    part: Callable[..., Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervising, "full_disk", lambda _: "the disk of /data is full (0 MB left): free some space")
+    broken = part("broken", "print('java.io.IOException'); raise SystemExit(1)")
+    supervisor = Supervisor([[broken]], Events(), lambda: None)
+    with pytest.raises(Fatal) as failed:
+        await supervisor.start()
+    await supervisor.stop()
+    assert str(failed.value) == (
+        "broken does not start: ended with status 1; the disk of /data is full (0 MB left): free some space"
+    )
 
 
 async def test_the_end_of_a_ready_part_is_noticed_between_two_questions_for_its_health(
