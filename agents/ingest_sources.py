@@ -7,7 +7,7 @@ from signalflow.clock import utcnow
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from signalflow.storage import gaps, known, subreddits, workers
 from signalflow.storage.pool import Pool
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from signalflow.domain.fetch import Fetch, Findings, ListingRequest, PostsRequest, Request
 from signalflow.domain.gaps import OpenGaps
+from signalflow.domain.groups import Group
 from signalflow.domain.known import HORIZON, KnownPost, Seen, next_checkpoint
 from signalflow.domain.overlap import Anchor, Gap, proves
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.silence import Silences
 from signalflow.domain.suspicion import LastAnswers
-from signalflow.domain.watchlist import Group, Watchlist
+from signalflow.domain.watchlist import Watchlist
 
 
 @dataclass(slots=True, eq=False)

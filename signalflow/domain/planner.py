@@ -33,9 +33,10 @@ from signalflow.domain.overlap import Anchor
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.silence import Silences
+from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.takeover import Takeover
-from signalflow.domain.watchlist import Subreddit, Watchlist
+from signalflow.domain.watchlist import Watchlist
 
 # Old posts are forgotten this often, in seconds.
 SWEEP_EVERY = 600.0

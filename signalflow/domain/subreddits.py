@@ -1,4 +1,4 @@
-"""Which subreddits are watched, and how closely."""
+"""Which subreddits are watched, and how closely. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,6 +11,8 @@ DEFAULT_PRIORITY: Priority = "medium"
 NAME_PATTERN = r"\A(?:[A-Za-z0-9_]{1,32}|u_[A-Za-z0-9_-]{1,30}|[Rr]eddit\.com|t:[A-Za-z0-9_]{1,30})\Z"
 # Seconds that may pass between two looks, unless an operator chooses otherwise.
 USUAL_INTERVALS: dict[Priority, int] = {"fast": 60, "medium": 180, "slow": 600}
+# Seconds between two polls of a group of this priority, with three groups at 20 listing requests a minute (12 + 6 + 2).
+POLL_SECONDS: dict[Priority, float] = {"fast": 5.0, "medium": 10.0, "slow": 30.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +23,22 @@ class WatchedSubreddit:
     interval_seconds: int
     priority: Priority
     paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subreddit:
+    """A subreddit to watch. It is polled at least every `interval_seconds`, and more often where the budget allows.
+
+    `polled_at` is when an earlier poller last polled it with every new post confirmed; None when none has reported it.
+    """
+
+    name: str
+    interval_seconds: float
+    priority: Priority
+    polled_at: float | None = None
+
+    @property
+    def polling_priority(self) -> Priority:
+        """Its priority, or a faster one if its interval requires that."""
+        slower_or_equal = PRIORITIES[: PRIORITIES.index(self.priority) + 1]
+        return next((p for p in reversed(slower_or_equal) if POLL_SECONDS[p] <= self.interval_seconds), "fast")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 
 
 class Takeover:

@@ -7,26 +7,19 @@ again.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from signalflow.domain.backoff import Backoff
+from signalflow.domain.groups import Group, split_names
 from signalflow.domain.overlap import Anchor, Gap
-from signalflow.domain.subreddits import PRIORITIES, Priority
+from signalflow.domain.subreddits import POLL_SECONDS, Priority, Subreddit
 from signalflow.domain.suspicion import FAILURES_BESIDE_OTHER_KIND, LastAnswers
 
-# Seconds between two polls of a group of this priority, with three groups at 20 listing requests a minute (12 + 6 + 2).
-POLL_SECONDS: dict[Priority, float] = {"fast": 5.0, "medium": 10.0, "slow": 30.0}
 SHORTEST_INTERVAL = 1.0
-# Reddit answers 414 (URI too long) somewhere between 468 and 936 names; 80 names and 2 kB keep far from it.
-MAX_NAMES = 80
-MAX_URL_NAMES = 1900
 # A page holds 100 posts. With a mean of 55 new ones the chance of an overflow is 2e-8 (Poisson tail), so a group is
 # polled before 55 are expected.
 MAX_EXPECTED_NEW = 55.0
-# Time constants of the rate estimate, in seconds: it follows a rise three times faster than a fall. New posts are
-# counted over at least 30 s (a bin), so that single posts do not look like a rise.
-RATE_MEMORY_UP, RATE_MEMORY_DOWN, RATE_BIN = 200.0, 600.0, 30.0
 # Seconds until a group that Reddit refuses only as a whole is tried again.
 RETRY_UNAVAILABLE = 3600.0
 # Waits until an excluded subreddit is tried again, by its tries in a row that did not succeed.
@@ -37,82 +30,6 @@ REUNIONS = Backoff(first=60.0, most=RETRY_UNAVAILABLE)
 LONGEST_RETRY = 60.0
 # The same wait when Reddit refuses every subreddit: then the subreddits are hardly the reason, so it is shorter.
 RETRY_WHEN_ALL_GONE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Subreddit:
-    """A subreddit to watch. It is polled at least every `interval_seconds`, and more often where the budget allows.
-
-    `polled_at` is when an earlier poller last polled it with every new post confirmed; None when none has reported it.
-    """
-
-    name: str
-    interval_seconds: float
-    priority: Priority
-    polled_at: float | None = None
-
-    @property
-    def polling_priority(self) -> Priority:
-        """Its priority, or a faster one if its interval requires that."""
-        slower_or_equal = PRIORITIES[: PRIORITIES.index(self.priority) + 1]
-        return next((p for p in reversed(slower_or_equal) if POLL_SECONDS[p] <= self.interval_seconds), "fast")
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """Subreddits that share one listing request. A page is proven complete when it reaches all `anchors`.
-
-    `max_interval` is the shortest `interval_seconds` of its members, and an upper bound of `interval`. `is_temporary`:
-    the group is half of a halved group, or an excluded subreddit that is tried again. `is_answered`: Reddit has
-    answered its listing at least once. `failures` counts polls in a row that had no answer; the last one, of this group
-    or of the one that it is half of, was at `failed_at`. `is_refused`: Reddit refused the group that it is half of.
-    `gap` is a gap whose upper end is unknown: the next page that is published in full sets it, or proves that nothing
-    is missing. `rate` is in posts per second.
-    """
-
-    priority: Priority
-    names: tuple[str, ...]
-    max_interval: float
-    due: float
-    anchors: tuple[Anchor, ...] = ()
-    rate: float = 0.0
-    polled_at: float = -math.inf
-    bin_start: float = -math.inf
-    bin_count: int = 0
-    failures: int = 0
-    failed_at: float = math.inf
-    is_temporary: bool = False
-    is_refused: bool = False
-    is_answered: bool = False
-    gap: Gap | None = None
-    interval: float = 0.0
-
-    def count(self, new: int, now: float, *, overflowed: bool) -> None:
-        """Count `new` posts since the last poll. An overflow raises the rate at once, about halving the interval."""
-        since_poll, self.polled_at = now - self.polled_at, now
-        if self.bin_start == -math.inf:
-            # The first page also shows posts that were created long before polling began.
-            self.bin_start = now
-            return
-        self.bin_count += new
-        elapsed = now - self.bin_start
-        if overflowed and since_poll > 0:
-            self.rate = max(self.rate, new / since_poll)
-        elif elapsed >= RATE_BIN:
-            seen = self.bin_count / elapsed
-            memory = RATE_MEMORY_UP if seen > self.rate else RATE_MEMORY_DOWN
-            self.rate += (seen - self.rate) * (1.0 - math.exp(-elapsed / memory))
-        else:
-            return
-        self.bin_start, self.bin_count = now, 0
-
-    @property
-    def rate_upper(self) -> float:
-        """Upper bound of new posts per second: the estimate plus two standard deviations.
-
-        The standard deviation is computed for a Poisson count over the time constant of the estimate.
-        """
-        return self.rate + 2.0 * math.sqrt(self.rate / RATE_MEMORY_UP)
 
 
 @dataclass(slots=True)
@@ -126,17 +43,6 @@ class _Excluded:
     anchors: tuple[Anchor, ...]
     tries: int = 0
     failed_at: float = math.inf
-
-
-def split_names(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """The names in as few parts of about equal length as possible, each short enough for one URL."""
-    count = max(1, math.ceil(len(names) / MAX_NAMES))
-    while True:
-        size = max(1, math.ceil(len(names) / count))
-        parts = [tuple(names[start : start + size]) for start in range(0, len(names), size)]
-        if all(len("+".join(part)) <= MAX_URL_NAMES for part in parts) or size == 1:
-            return parts
-        count += 1
 
 
 class Watchlist:

@@ -19,7 +19,7 @@ from signalflow.domain.known import HORIZON, StoredPost
 from signalflow.domain.lease import may_start
 from signalflow.domain.planner import ANY_ID, Planner
 from signalflow.domain.standstill import Standstill, StandstillWatch, advice
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import SignalflowError
 from signalflow.events import Post
 from signalflow.metrics import (

@@ -9,7 +9,7 @@ from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.lease import Claim
 from signalflow.domain.overlap import Gap
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from signalflow.events import Envelope
 
 

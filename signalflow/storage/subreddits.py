@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from signalflow.domain.subreddits import Priority, WatchedSubreddit
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Priority, Subreddit, WatchedSubreddit
 from signalflow.storage.pool import Connection, Pool, connection
 
 _COLUMNS = "name, interval_seconds, priority, paused, state, checked_at, last_polled_at, changed_by, changed_at"

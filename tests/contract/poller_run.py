@@ -16,7 +16,7 @@ from signalflow.domain import budget
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import Retryable
 from signalflow.events import Envelope
 from signalflow.reddit.client import AsyncprawClient

@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from signalflow.clock import steady, utcnow
 from signalflow.domain.lease import REQUEST_MARGIN, may_start
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from signalflow.metrics import REGISTRY
 from tests.contract.poller_run import BREAKER_SECONDS, PUBLISH_SPACING, SPACING, World, begin, finds, running
 from tests.waiting import until

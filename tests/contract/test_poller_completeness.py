@@ -11,7 +11,7 @@ import pytest
 from signalflow.clock import utcnow
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import UNSETTLED
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from signalflow.reddit.client import AsyncprawClient
 from tests.contract.poller_run import (
     NAMES,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from signalflow.metrics import REGISTRY
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings

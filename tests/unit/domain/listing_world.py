@@ -7,7 +7,7 @@ from signalflow.domain.fetch import Fetch, PostsRequest
 from signalflow.domain.fetches import ListingFetch
 from signalflow.domain.known import Seen, StoredPost
 from signalflow.domain.planner import Planner
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 
 START = 1_000_000.0
 

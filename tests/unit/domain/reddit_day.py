@@ -20,8 +20,7 @@ from signalflow.domain.fetch import Fetch, ListingRequest, PostsRequest
 from signalflow.domain.fetches import RefreshFetch
 from signalflow.domain.known import Seen, StoredPost
 from signalflow.domain.planner import Planner
-from signalflow.domain.subreddits import Priority
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Priority, Subreddit
 
 DAY = 86400.0
 PRIORITIES: dict[Priority, tuple[int, float, float]] = {

@@ -13,7 +13,8 @@ from signalflow.domain.gaps import LONGEST_PAGE_RETRY, GapRecord
 from signalflow.domain.known import HORIZON, Seen
 from signalflow.domain.overlap import Anchor, Gap
 from signalflow.domain.planner import Planner
-from signalflow.domain.watchlist import RETRY_UNAVAILABLE, Subreddit
+from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.watchlist import RETRY_UNAVAILABLE
 from tests.unit.domain.listing_world import START, Harness, World, fast, harness, known
 
 

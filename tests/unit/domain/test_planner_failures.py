@@ -9,7 +9,7 @@ from signalflow.domain.fetches import RefreshFetch
 from signalflow.domain.known import Seen, first_seen
 from signalflow.domain.planner import ANY_ID
 from signalflow.domain.refresh import RefreshQueue
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from tests.unit.domain.listing_world import START, Harness, fast, harness
 
 NAMES = [f"s{number}" for number in range(26)]

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signalflow.domain.groups import Group, split_names
 from signalflow.domain.planner import Planner
-from signalflow.domain.watchlist import MAX_EXPECTED_NEW, RETRY_UNAVAILABLE, Group, Subreddit, split_names
+from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.watchlist import MAX_EXPECTED_NEW, RETRY_UNAVAILABLE
 from tests.unit.domain.listing_world import START, Harness, World, fast, harness, known
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from signalflow.domain.fetches import SilenceFetch
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from tests.unit.domain.listing_world import Harness, fast, harness
 
 

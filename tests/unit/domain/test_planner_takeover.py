@@ -7,7 +7,8 @@ import pytest
 from signalflow.domain.fetches import ListingFetch, ReappearanceFetch
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.planner import Planner
-from signalflow.domain.watchlist import RETRY_UNAVAILABLE, Subreddit
+from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.watchlist import RETRY_UNAVAILABLE
 from tests.unit.domain.listing_world import START, Harness, World, fast, harness, known
 
 

@@ -11,7 +11,7 @@ from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import HORIZON, Decision, Seen, StoredPost
 from signalflow.domain.overlap import Anchor
 from signalflow.domain.planner import Planner
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from tests.unit.domain.listing_world import START, fast, known
 
 OPEN_GAP = GapRecord(7, ("a",), ("g1", "g2", "g3"), START - 900, START - 290, "t3_x", 1)

@@ -2,8 +2,8 @@
 
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Anchor
+from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.takeover import Takeover
-from signalflow.domain.watchlist import Subreddit
 
 NOW = 1_000_000.0
 

@@ -4,8 +4,10 @@ import math
 
 import pytest
 
+from signalflow.domain.groups import Group, split_names
 from signalflow.domain.overlap import Anchor, Gap
-from signalflow.domain.watchlist import RETRY_UNAVAILABLE, Group, Subreddit, Watchlist, split_names
+from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.watchlist import RETRY_UNAVAILABLE, Watchlist
 from tests.unit.domain.listing_world import fast
 
 NOW = 1_000_000.0

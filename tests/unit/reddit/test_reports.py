@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from signalflow.domain.watchlist import Subreddit
+from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import Retryable
 from signalflow.reddit.reddit_clock import RedditClock
 from signalflow.reddit.reports import Reports
