@@ -4,36 +4,31 @@ It never ends by itself: whatever fails is logged, counted and tried again. One 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
 from itertools import count
-from uuid import uuid4
 
 import structlog
 
 from signalflow.clock import steady, utcnow
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.budget import Budget
-from signalflow.domain.fetch import Fetch, Findings
-from signalflow.domain.known import HORIZON, StoredPost
+from signalflow.domain.fetch import Fetch
 from signalflow.domain.lease import may_start
 from signalflow.domain.planner import ANY_ID, Planner
 from signalflow.domain.standstill import Standstill, StandstillWatch, advice
-from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import SignalflowError
-from signalflow.events import Post
 from signalflow.metrics import (
-    DISCOVERY_SECONDS,
-    POSTS_DISCOVERED,
-    POSTS_REFRESHED,
     POSTS_SET_ASIDE,
     REDDIT_BUDGET_USED,
     REDDIT_REQUESTS,
     REDDIT_UNANSWERED_SINCE,
     SUBREDDITS_SET_ASIDE,
 )
+from signalflow.reddit.findings_publisher import FindingsPublisher
 from signalflow.reddit.gap_writer import GapWriter
-from signalflow.reddit.observations import envelope, seen
+from signalflow.reddit.known_posts import latest_posts, posts_of
+from signalflow.reddit.observations import seen
 from signalflow.reddit.ports import ConfigSource, GapLedger, KnownSource, Permit, PostPublisher
 from signalflow.reddit.protocol import (
     Page,
@@ -53,8 +48,6 @@ log = structlog.get_logger()
 
 # Longest sleep of the loop, in seconds: a changed configuration takes effect within this time.
 LONGEST_SLEEP = 1.0
-# After a longer standstill Reddit's listings no longer reach back to the posts that are known.
-OLDEST_DAYS = 60.0
 # Publishing waits this many seconds for the ledger to record a gap. Then polling goes on; only the gap's pages wait.
 LEDGER_PATIENCE = 2.0
 
@@ -76,7 +69,8 @@ class Poller:
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self._settings = settings
-        self._client, self._publisher, self._ledger = client, publisher, ledger
+        self._client, self._ledger = client, ledger
+        self._publisher = FindingsPublisher(publisher, clock)
         self._config, self._known = config, known
         self._clock = clock
         self.budget, self._permit = budget, permit
@@ -93,8 +87,6 @@ class Poller:
         self._started_at = clock()
         # When the requests of the last minute started.
         self._starts: list[float] = []
-        self._run_id = uuid4().hex[:8]
-        self._polls = 0
 
     async def run(self) -> None:
         """Take over from the poller before, then poll until cancelled."""
@@ -122,7 +114,7 @@ class Poller:
                 if not knows_time:
                     await self._learn_time()
                     knows_time = True
-                known = await self._known_posts()
+                known = await latest_posts(self._known, self._reddit_clock.now())
                 gaps = await self._ledger.open_gaps()
             except SignalflowError as error:
                 log.warning("take_over_waits", error=str(error))
@@ -142,23 +134,6 @@ class Poller:
                 self._reddit_clock.set(page.observed_at)
                 self._started_at = page.observed_at
                 return
-
-    async def _known_posts(self) -> Sequence[StoredPost]:
-        """The posts of the last two days, or of more days if there are none: a gap after a standstill must be seen."""
-        days = HORIZON / 86400.0
-        now = moment(self._reddit_clock.now())
-        while not (known := await self._known.known_posts(now - timedelta(days=days))) and days < OLDEST_DAYS:
-            days *= 2.0
-        return known
-
-    async def _known_posts_of(self, arriving: Sequence[Subreddit]) -> Sequence[StoredPost]:
-        """The posts of added or resumed subreddits, from two days before their last polls on."""
-        if not arriving:
-            return ()
-        now = self._reddit_clock.now()
-        polls = (subreddit.polled_at for subreddit in arriving if subreddit.polled_at is not None)
-        since = max(min(polls, default=now) - HORIZON, now - OLDEST_DAYS * 86400.0)
-        return await self._known.known_posts(moment(since), [subreddit.name.lower() for subreddit in arriving])
 
     async def _step(self) -> float:
         """Make at most one request; returns the seconds to sleep until the next step."""
@@ -292,32 +267,10 @@ class Poller:
         )
         findings = self.planner.judge(fetch, [seen(post) for post in posts], page.after, self._reddit_clock.now())
         await self._gap_writer.flushed(LEDGER_PATIENCE)
-        confirmed = await self._publish(fetch, findings, posts, page.observed_at)
+        confirmed = await self._publisher.publish(findings, posts, page.observed_at, since=self._started_at)
         is_complete = self.planner.confirm(findings, confirmed, self._reddit_clock.now())
         self._reports.answered(fetch.names, posts, page.observed_at, is_complete=is_complete)
         self._gap_writer.wake()
-
-    async def _publish(
-        self, fetch: Fetch, findings: Findings, posts: Sequence[Post], observed_at: datetime
-    ) -> list[bool]:
-        if not findings.decisions:
-            return []
-        self._polls += 1
-        emitted_at, poll_id = self._clock(), f"{self._run_id}-{self._polls}"
-        envelopes = [
-            envelope(posts[item], fetch.mode(is_new=is_new), with_body, observed_at, emitted_at, poll_id)
-            for item, is_new, with_body in findings.decisions
-        ]
-        confirmed = await self._publisher.publish(envelopes)
-        for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
-            if not is_sent:
-                continue
-            (POSTS_DISCOVERED if decision.is_new else POSTS_REFRESHED).inc()
-            created = posts[decision.item].created_utc
-            # A post from before this poller, or from a gap, says nothing about how quickly polling finds posts.
-            if decision.is_new and fetch.shows_discovery_delay and created > self._started_at:
-                DISCOVERY_SECONDS.observe(max((observed_at - created).total_seconds(), 0.0))
-        return confirmed
 
     async def _exchange_config(self) -> float:
         """Read the configured subreddits again every `config_refresh_seconds`, and report on them.
@@ -326,7 +279,7 @@ class Poller:
         """
         await asyncio.sleep(self._settings.config_refresh_seconds)
         subreddits = await self._config.subreddits()
-        known = await self._known_posts_of(self.planner.arriving(subreddits))
+        known = await posts_of(self._known, self.planner.arriving(subreddits), self._reddit_clock.now())
         if self.planner.configure(subreddits, self._reddit_clock.now(), known):
             log.info("config_changed", subreddits=len(subreddits))
         # A successor begins from the reported polls. So they are reported only when every gap is recorded.
