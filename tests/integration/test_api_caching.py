@@ -14,6 +14,7 @@ from tests.api_clients import bearer
 from tests.integration.accounts_api import client_of, running, settings_of
 from tests.integration.posts_api import NO_KAFKA, store
 from tests.integration.test_api_dlq import letter
+from tests.waiting import until
 from web.api.dlq.endpoints import STATS_SECONDS
 from web.cache import AnswerCache
 
@@ -97,7 +98,7 @@ async def test_a_slow_answer_is_computed_once_for_many_requests_and_kept() -> No
         return b"answer"
 
     waiting = [asyncio.create_task(cache.get("key", 30, compute)) for _ in range(20)]
-    await asyncio.sleep(0)
+    await until(lambda: computed == 1)
     # A client that goes away does not cancel the answer of the others.
     waiting.pop(0).cancel()
     released.set()

@@ -3,7 +3,8 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,7 @@ from signalflow.storage.post_orders import ORDERS, OrderName
 from signalflow.storage.read_router import ReadRouter
 from signalflow.storage.writer import write_batch
 from tests.integration.storage_rows import NOON, observation
+from tests.waiting import until
 
 POSTS = 240
 PAGE = 13
@@ -26,6 +28,15 @@ WINDOW = timedelta(hours=24)
 @pytest.fixture
 def router(pool: Pool) -> ReadRouter:
     return ReadRouter(pool, None, 5.0)
+
+
+async def newest_write(pool: Pool) -> datetime | None:
+    newest: datetime | None = await pool.fetchval("SELECT max(last_polled_at) FROM posts")
+    return newest
+
+
+async def is_written_after(pool: Pool, before: datetime | None) -> bool:
+    return await newest_write(pool) != before
 
 
 def numbers(rng: random.Random) -> dict[str, Any]:
@@ -104,10 +115,7 @@ async def test_a_walk_under_concurrent_writes_repeats_no_post_and_loses_no_uncha
     async for page in walk(router, order):
         seen += page
         # Every writer commits some changes before the next page is read.
-        before = await pool.fetchval("SELECT max(last_polled_at) FROM posts")
-        async with asyncio.timeout(20):
-            while await pool.fetchval("SELECT max(last_polled_at) FROM posts") == before:
-                await asyncio.sleep(0.001)
+        await until(partial(is_written_after, pool, await newest_write(pool)), pause=0.001)
     stopped.set()
     assert min(await asyncio.gather(*writers)) > 0
     assert len(seen) == len(set(seen))

@@ -273,7 +273,7 @@ async def test_a_second_ctrl_c_kills_parts_at_once(part: Callable[..., Part]) ->
     supervisor = Supervisor([[part("deaf", IGNORES_SIGTERM, stop_seconds=60.0)]], Events(), lambda: None)
     await supervisor.start()
     stopping = asyncio.create_task(supervisor.stop())
-    await asyncio.sleep(0)
+    await until(lambda: supervisor.parts["deaf"].state == PartState.STOPPING)
     supervisor.kill_now()
     async with asyncio.timeout(3):
         await stopping

@@ -24,6 +24,7 @@ from signalflow.streams.faust_consumer import Consumer, consumer_class
 from signalflow.streams.recovery import SuspendingRecovery
 from signalflow.streams.runs import Run
 from tests.unit.streams.fakes import FakeMessage, Record
+from tests.waiting import until
 
 TP0 = TP("raw", 0)
 
@@ -765,9 +766,7 @@ async def test_recovery_skips_no_record_after_a_changelog_fetch_that_a_seek_over
     monkeypatch.setattr(consumer, "assignment", lambda: {CHANGELOG})
     monkeypatch.setattr(consumer, "highwater", lambda tp: 600)
     draining = asyncio.create_task(drained(consumer, applied, upto=599))
-    async with asyncio.timeout(5):
-        while consumer._thread.in_flight is not None:
-            await asyncio.sleep(0)
+    await until(lambda: consumer._thread.in_flight is None)
     await consumer.seek_wait({CHANGELOG: 300})
     await draining
     assert (applied == list(range(300, 600))) is complete
@@ -786,8 +785,7 @@ async def test_a_rebalance_does_not_wait_for_messages_that_were_given_back(
     for message in messages:
         consumer._unacked_messages.add(message)
     empty = asyncio.create_task(consumer.wait_empty())
-    while consumer._waiting_for_ack is None:
-        await asyncio.sleep(0)
+    await until(lambda: consumer._waiting_for_ack is not None)
     for message in messages:
         consumer.give_back(message)
     # Faust checks again by itself only after a second. `wait_empty` swallows a cancellation, so asyncio.timeout around

@@ -19,6 +19,7 @@ from signalflow.streams.state_table import StateTable
 from signalflow.streams.workspace import claim_workspace
 from tables.post_state import PostStateCodec, create_post_state, encode_state
 from tests.unit.streams.fakes import Record
+from tests.waiting import until
 
 RING = [Observation(t * 1_000_000, t, 0) for t in range(1, 4)]
 MINE, THEIRS = encode_state(PostState(0, 0, tuple(RING))), encode_state(PostState(0, 0, tuple(RING[:1])))
@@ -152,8 +153,8 @@ async def test_a_state_of_an_unknown_version_stops_the_worker_instead_of_blockin
     message = changelog_message(10, b"\x02" + THEIRS[1:])
     with pytest.raises(Fatal, match="version 2"):
         table.apply_changelog_batch([SimpleNamespace(message=message)])
-    await asyncio.sleep(0)
     app: Any = table.app
+    await until(lambda: app.crashed)
     assert [type(error) for error in app.crashed] == [Fatal]
 
 

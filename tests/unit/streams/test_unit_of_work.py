@@ -18,6 +18,7 @@ from signalflow.settings import Settings
 from signalflow.streams.batch_loop import GiveBack, Ownership
 from signalflow.streams.unit_of_work import Unit, write_unit
 from tests.unit.streams.fakes import FakeApp, Record
+from tests.waiting import until
 
 
 class FakeProducer:
@@ -225,9 +226,7 @@ RECORDS = {0: [Outgoing(b"k", b"v")] * 3}
 async def test_a_send_returns_only_when_every_batch_is_confirmed(kafka: type[FakeKafka]) -> None:
     producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
     sending = asyncio.create_task(producer.send("topic", RECORDS))
-    async with asyncio.timeout(5):
-        while not kafka.instances or len(kafka.instances[0].pending) < 2:
-            await asyncio.sleep(0)
+    await until(lambda: kafka.instances and len(kafka.instances[0].pending) == 2)
     first, second = (future for _, _, future in kafka.instances[0].pending)
     first.set_result(Confirmation(100))
     for _ in range(5):
@@ -240,9 +239,7 @@ async def test_a_send_returns_only_when_every_batch_is_confirmed(kafka: type[Fak
 async def test_the_producer_asks_for_all_replicas_and_idempotence(kafka: type[FakeKafka]) -> None:
     producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
     sending = asyncio.create_task(producer.send("topic", RECORDS))
-    async with asyncio.timeout(5):
-        while not kafka.instances:
-            await asyncio.sleep(0)
+    await until(lambda: kafka.instances)
     options = kafka.instances[0].options
     assert options["acks"] == "all"
     assert options["enable_idempotence"] is True
@@ -253,18 +250,14 @@ async def test_the_producer_asks_for_all_replicas_and_idempotence(kafka: type[Fa
 async def test_a_failed_send_is_retryable_and_the_producer_is_replaced(kafka: type[FakeKafka]) -> None:
     producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
     sending = asyncio.create_task(producer.send("topic", RECORDS))
-    async with asyncio.timeout(5):
-        while not kafka.instances or len(kafka.instances[0].pending) < 2:
-            await asyncio.sleep(0)
+    await until(lambda: kafka.instances and len(kafka.instances[0].pending) == 2)
     for _, _, future in kafka.instances[0].pending:
         future.set_exception(KafkaTimeoutError())
     with pytest.raises(Retryable):
         await sending
     assert kafka.instances[0].stopped
     again = asyncio.create_task(producer.send("topic", RECORDS))
-    async with asyncio.timeout(5):
-        while len(kafka.instances) < 2:
-            await asyncio.sleep(0)
+    await until(lambda: len(kafka.instances) == 2)
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)
 
@@ -275,9 +268,7 @@ async def test_a_record_that_the_topic_does_not_take_is_not_sent_again_and_again
 ) -> None:
     producer = ConfirmedProducer(Settings(kafka="127.0.0.1:9"), "test")
     sending = asyncio.create_task(producer.send("topic", {0: [Outgoing(b"k", b"v")]}))
-    async with asyncio.timeout(5):
-        while not kafka.instances or not kafka.instances[0].pending:
-            await asyncio.sleep(0)
+    await until(lambda: kafka.instances and kafka.instances[0].pending)
     kafka.instances[0].pending[0][2].set_exception(error())
     with pytest.raises(Refused):
         await sending
@@ -304,9 +295,7 @@ def test_a_key_gets_the_partition_that_every_other_kafka_client_chooses() -> Non
 async def test_a_partition_that_was_added_lately_is_sent_to_once_the_brokers_know_it(kafka: type[FakeKafka]) -> None:
     producer = ConfirmedProducer(Settings(), "test")
     sending = asyncio.create_task(producer.send("topic", {3: [Outgoing(b"k", b"v")]}))
-    async with asyncio.timeout(5):
-        while not kafka.instances or not kafka.instances[0].pending:
-            await asyncio.sleep(0)
+    await until(lambda: kafka.instances and kafka.instances[0].pending)
     kafka.instances[0].pending[0][2].set_result(Confirmation(0))
     assert list(await sending) == [3]
     with pytest.raises(Retryable, match="topic has no partition 4 yet"):

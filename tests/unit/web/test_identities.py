@@ -7,6 +7,7 @@ import pytest
 
 from signalflow.errors import Retryable
 from signalflow.storage.sessions import SessionIdentity
+from tests.waiting import until
 from web.auth import identities
 from web.auth.identities import Identities
 
@@ -47,9 +48,9 @@ async def test_a_thousand_requests_share_one_lookup_and_a_cancelled_one_cancels_
     database: Database, known: Identities
 ) -> None:
     leaving, *others = [asyncio.create_task(known.of_session(SESSION)) for _ in range(1000)]
-    await asyncio.sleep(0)
+    await until(lambda: database.asked == 1)
     leaving.cancel()
-    await asyncio.sleep(0)
+    await until(leaving.done)
     database.go_on.set()
     assert await asyncio.gather(*others) == [ADA] * 999
     assert database.asked == 1
@@ -59,10 +60,10 @@ async def test_a_session_that_ended_while_it_was_looked_up_is_looked_up_again(
     database: Database, known: Identities
 ) -> None:
     early = asyncio.create_task(known.of_session(SESSION))
-    await asyncio.sleep(0)
+    await until(lambda: database.asked == 1)
     known.forget_session(SESSION)
     late = asyncio.create_task(known.of_session(SESSION))
-    await asyncio.sleep(0)
+    await until(lambda: database.asked == 2)
     known.forget_session(SESSION)
     database.go_on.set()
     await asyncio.gather(early, late)
