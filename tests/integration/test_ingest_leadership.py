@@ -23,6 +23,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import list_subreddits, load_defaults
 from signalflow.storage.workers import heartbeat
 from tests.integration.door import Door, door_to_database
+from tests.integration.polling_lease import pass_time
 from tests.waiting import until
 
 REQUESTS_PER_MINUTE = 60.0
@@ -93,20 +94,20 @@ def workers(make_ingest: Callable[..., Polling], database_pool: Pool) -> tuple[P
 
 
 @pytest.fixture
+async def first_polls(
+    workers: tuple[Polling, Polling, Resources, Resources],
+) -> tuple[Polling, Polling, Resources, Resources]:
+    """The workers, when the first one has published."""
+    first, _, of_first, _ = workers
+    await tick(first)
+    await until(lambda: bool(of_first.published))
+    return workers
+
+
+@pytest.fixture
 async def settings_behind(settings_of_ingest: Settings) -> AsyncIterator[tuple[Door, Settings]]:
     async with door_to_database(settings_of_ingest) as pair:
         yield pair
-
-
-async def pass_time(database_url: str, seconds: float) -> None:
-    """Make all that the lease says this much older."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(
-        "UPDATE polling_lease SET until = until - $1 * interval '1 s', not_before = not_before - $1 * interval '1 s',"
-        " last_request = last_request - $1 * interval '1 s', window_ends = window_ends - $1 * interval '1 s'",
-        seconds,
-    )
-    await connection.close()
 
 
 async def recorded_wait(database_url: str) -> bool:
@@ -149,11 +150,9 @@ async def test_of_two_that_believe_to_lead_one_polls_and_the_other_takes_over(
 
 
 async def test_a_connection_of_the_lease_that_breaks_stops_nobody(
-    workers: tuple[Polling, Polling, Resources, Resources], database_url: str
+    first_polls: tuple[Polling, Polling, Resources, Resources], database_url: str
 ) -> None:
-    first, second, of_first, of_second = workers
-    await tick(first)
-    await until(lambda: bool(of_first.published))
+    first, second, _, of_second = first_polls
     poller = first._task
     connection = await asyncpg.connect(database_url)
     killed = await connection.fetchval(
@@ -170,11 +169,9 @@ async def test_a_connection_of_the_lease_that_breaks_stops_nobody(
 
 
 async def test_a_worker_whose_lease_another_one_has_taken_stops_at_once(
-    workers: tuple[Polling, Polling, Resources, Resources], database_url: str
+    first_polls: tuple[Polling, Polling, Resources, Resources], database_url: str
 ) -> None:
-    first, second, of_first, of_second = workers
-    await tick(first)
-    await until(lambda: bool(of_first.published))
+    first, second, _, of_second = first_polls
     await pass_time(database_url, LEASE_SECONDS)
     await tick(second)
     await tick(first)
@@ -184,11 +181,9 @@ async def test_a_worker_whose_lease_another_one_has_taken_stops_at_once(
 
 
 async def test_a_worker_that_gets_its_lease_back_after_another_one_had_it_begins_anew(
-    workers: tuple[Polling, Polling, Resources, Resources], database_url: str
+    first_polls: tuple[Polling, Polling, Resources, Resources], database_url: str
 ) -> None:
-    first, second, of_first, _ = workers
-    await tick(first)
-    await until(lambda: bool(of_first.published))
+    first, second, _, _ = first_polls
     poller = first._task
     await pass_time(database_url, LEASE_SECONDS)
     await tick(second)
@@ -263,12 +258,10 @@ async def test_while_the_database_is_away_a_leader_polls_as_long_as_it_surely_le
 
 
 async def test_a_leader_that_kafka_has_replaced_hands_over(
-    make_ingest: Callable[..., Polling], workers: tuple[Polling, Polling, Resources, Resources], database_pool: Pool
+    make_ingest: Callable[..., Polling], first_polls: tuple[Polling, Polling, Resources, Resources], database_pool: Pool
 ) -> None:
     """It is cut off from Kafka: it still believes that it leads, keeps the lease, and could publish nothing."""
-    first, second, of_first, of_second = workers
-    await tick(first)
-    await until(lambda: bool(of_first.published))
+    first, second, _, of_second = first_polls
     await tick(first)
     assert first.is_polling(), "Kafka is away for all: nobody else leads"
     await report(database_pool, "second", is_leader=True, can_poll=True)

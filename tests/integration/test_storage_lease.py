@@ -14,6 +14,7 @@ from signalflow.errors import Retryable
 from signalflow.local.ports import free_ports
 from signalflow.storage import lease
 from signalflow.storage.lease import PollingLease
+from tests.integration.polling_lease import pass_time
 from tests.integration.storage_rows import settings_of
 
 NOTHING = Handover()
@@ -35,17 +36,6 @@ async def leases(database_url: str) -> AsyncIterator[Callable[[str], PollingLeas
     yield make
     for one in made:
         await one.close()
-
-
-async def pass_time(database_url: str, seconds: float) -> None:
-    """Make all that the row says this much older."""
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(
-        "UPDATE polling_lease SET until = until - $1 * interval '1 s', not_before = not_before - $1 * interval '1 s',"
-        " last_request = last_request - $1 * interval '1 s', window_ends = window_ends - $1 * interval '1 s'",
-        seconds,
-    )
-    await connection.close()
 
 
 async def test_one_process_holds_the_lease_until_it_ends(

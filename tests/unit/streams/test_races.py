@@ -362,12 +362,15 @@ async def test_a_commit_never_passes_a_record_that_was_not_acknowledged(
         assert consumer._new_offset(TP0) == expected, kind
 
 
+@pytest.mark.parametrize(
+    "left_by_earlier_assignment", [20, 30], ids=["in the log", "at its end, where nothing new comes"]
+)
 async def test_a_seek_that_failed_at_the_end_of_a_rebalance_is_repeated(
-    app: faust.App, monkeypatch: pytest.MonkeyPatch
+    app: faust.App, monkeypatch: pytest.MonkeyPatch, left_by_earlier_assignment: int
 ) -> None:
     rig = make_rig(app, CURED, monkeypatch, length=30, committed=10)
     consumer, log, delivered = rig.consumer, rig.log, rig.delivered
-    log.seek(20)  # the fetch offset that an earlier assignment left; perform_seek never ran
+    log.seek(left_by_earlier_assignment)  # perform_seek never ran
     await drained(consumer, delivered, upto=29)
     assert delivered == list(range(10, 30))
 
@@ -445,16 +448,6 @@ async def test_a_rebalance_cancels_a_seek_to_the_expected_offset(
     await going
     assert sought == []
     assert consumer.started() == frozenset()
-
-
-async def test_an_idle_partition_whose_seek_failed_seeks_again_without_a_new_record(
-    app: faust.App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = make_rig(app, CURED, monkeypatch, length=30, committed=10)
-    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
-    log.seek(30)  # an earlier assignment had read to the end; nothing new comes
-    await drained(consumer, delivered, upto=29)
-    assert delivered == list(range(10, 30))
 
 
 async def test_dropped_records_are_fetched_again_without_waiting_for_a_new_record(
