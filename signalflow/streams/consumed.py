@@ -16,6 +16,8 @@ class Consumed:
     def __init__(self) -> None:
         # By topic: the id that it had when its partitions were looked at last.
         self._topic_ids: dict[str, UUID] = {}
+        # By partition: the id of the topic that was read. It is another one until the partition's own log was compared.
+        self._topics_read: dict[TP, UUID] = {}
         # By partition and next offset: the timestamp of the record before it.
         self._timestamps: dict[TP, dict[int, int]] = {}
 
@@ -27,9 +29,14 @@ class Consumed:
         """Note the ids that topics have now."""
         self._topic_ids.update(ids)
 
-    def begin(self, tp: TP, position: Position | None = None) -> None:
-        """Forget what was noted of a partition; it is read from this position, or from where none is known."""
+    def begin(self, tp: TP, position: Position | None = None, topic_id: UUID | None = None) -> None:
+        """Forget what was noted of a partition; it is read from this position, or from where none is known.
+
+        `topic_id`: the topic that is read from now on; None when it is the same as before.
+        """
         self._timestamps[tp] = {}
+        if topic_id is not None:
+            self._topics_read[tp] = topic_id
         if position is not None and position.timestamp is not None:
             self._timestamps[tp][position.offset] = position.timestamp
 
@@ -45,7 +52,7 @@ class Consumed:
 
     def position(self, tp: TP, offset: int) -> Position:
         """The position at an offset that was committed, or may be."""
-        return Position(offset, self._topic_ids.get(tp.topic), self._timestamps.get(tp, {}).get(offset))
+        return Position(offset, self._topics_read.get(tp), self._timestamps.get(tp, {}).get(offset))
 
 
 class Rewinds:

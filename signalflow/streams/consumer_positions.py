@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+from uuid import UUID
 
 import structlog
 from faust.types import TP
@@ -22,7 +23,8 @@ class PositionedConsumer(CommittingConsumer):
         super().__init__(*args, **kwargs)
         # By partition: the connection over which it was fetched when its log was last compared with its position.
         self._connections: dict[TP, object] = {}
-        # Where this worker left a partition that was revoked.
+        # Where this worker left partitions that were revoked. A topic that is deleted takes the group's commits with
+        # it, and then nothing else tells that it was made anew.
         self._left_at: dict[TP, Position] = {}
 
     async def rejoin(self) -> None:
@@ -50,9 +52,7 @@ class PositionedConsumer(CommittingConsumer):
             return
         self._connections.update({tp: self._thread.connection_of(tp) for tp in partitions})
         ids = await self.brokers.topic_ids({tp.topic for tp in partitions})
-        # A topic that is deleted takes the group's commits with it. Then what this worker committed tells that it was
-        # made anew.
-        left_at = {tp: self._left_at.pop(tp) for tp in partitions if tp in self._left_at}
+        left_at = {tp: self._left_at[tp] for tp in partitions if tp in self._left_at}
         committed = left_at | await self._thread.committed_positions(partitions)
         known = {tp: committed.get(tp, Position(0)) for tp in partitions if tp.topic in ids}
         logs = await logs_at(self._thread, self.brokers, known, ids)
@@ -67,8 +67,10 @@ class PositionedConsumer(CommittingConsumer):
         for tp, start in starts.items():
             position = Position(start.offset) if start.broken else committed.get(tp)
             self._committed_offset[tp] = None if position is None else position.offset
-            self._consumed.begin(tp, position)
+            self._consumed.begin(tp, position, ids[tp.topic])
             self._read_from(tp, start.offset)
+            # Not before: while the topic or the brokers are away, this begins again.
+            self._left_at.pop(tp, None)
 
     def _read_from(self, tp: TP, offset: int) -> None:
         self._read_offset[tp] = offset or None
@@ -87,8 +89,28 @@ class PositionedConsumer(CommittingConsumer):
 
         Raises one of AWAY when the brokers do not answer.
         """
+        if partitions is None:
+            await self._report_left()
         checked = self.started() if partitions is None else self.started().intersection(partitions)
         await self._compare({tp: self.position_at(tp, self.committed_upto(tp)) for tp in checked})
+
+    async def _report_left(self) -> None:
+        """Report the partitions that this worker left to others, and whose topic was made anew since.
+
+        Their new owners find no commit, so they do not know it.
+        """
+        left = {tp: position for tp, position in self._left_at.items() if tp not in self.assignment()}
+        if not left:
+            return
+        ids = await self.brokers.topic_ids({tp.topic for tp in left})
+        for tp, position in left.items():
+            if tp.topic not in ids:
+                continue
+            start = start_of(position, PartitionLog(ids[tp.topic], 0, position.offset))
+            if start.broken is Break.TOPIC_MADE_ANEW:
+                self._breaks.report_rewind(tp, start.broken, position.offset, start.offset)
+            if self._left_at.get(tp) is position:
+                del self._left_at[tp]
 
     async def unproven(self, fetched: Iterable[TP]) -> Collection[TP]:
         """Compare the logs of partitions that were fetched over another connection than before; rewind as needed.
@@ -110,7 +132,8 @@ class PositionedConsumer(CommittingConsumer):
             # What was delivered reaches further than what was committed, and a cut between the two counts as well.
             expected = self._sequence.expected(tp)
             if expected is not None:
-                delivered[tp] = Position(expected, self.topic_id(tp.topic), self._sequence.time_before(tp))
+                read_from = self.position_at(tp, expected).topic_id
+                delivered[tp] = Position(expected, read_from, self._sequence.time_before(tp))
         try:
             await self._compare(delivered)
         except AWAY as error:
@@ -136,13 +159,18 @@ class PositionedConsumer(CommittingConsumer):
             if start.broken is Break.LOG_CUT:
                 # What was delivered and not committed is read again, too.
                 going_on_at = max(min(start.offset, self.committed_upto(tp)), log_now.start)
-            await self.rewind({tp: going_on_at}, start.broken, committed=positions[tp].offset)
+            await self.rewind(
+                {tp: going_on_at}, start.broken, committed=positions[tp].offset, topic_id=log_now.topic_id
+            )
 
-    async def rewind(self, offsets: Mapping[TP, int], reason: str, *, committed: int | None = None) -> None:
+    async def rewind(
+        self, offsets: Mapping[TP, int], reason: str, *, committed: int | None = None, topic_id: UUID | None = None
+    ) -> None:
         """Read partitions again from these offsets, which are lower than what was delivered.
 
         Messages that were delivered before are stale from now on: they are neither processed nor committed.
         `committed`: the offset to report as the one that was reached, where it is not what is committed now.
+        `topic_id`: the topic to read from now on; None when it is the same as before.
         """
         while self._commit_fut is not None:
             # A commit under way would put its offsets back into our memory.
@@ -154,7 +182,7 @@ class PositionedConsumer(CommittingConsumer):
             self._rewinds.note_rewind(tp)
             self._acked.pop(tp, None)
             self._acked_index.pop(tp, None)
-            self._consumed.begin(tp)
+            self._consumed.begin(tp, topic_id=topic_id)
             self._committed_offset[tp] = offset
             self._read_from(tp, offset)
         if ours:

@@ -20,7 +20,9 @@ from signalflow.settings import Settings
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.workspace import claim_workspace
 from signalflow.verify.run import verify
+from tests import foreign
 from tests.api_clients import bearer
+from tests.foreign import Foreign
 from tests.integration.test_api_operations import operations
 from tests.integration.test_path_kills import all_is_committed
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce
@@ -264,18 +266,29 @@ async def test_a_local_store_that_cannot_be_read_is_restored_from_the_changelog(
 async def test_a_topic_that_was_made_anew_under_a_running_worker_is_read_from_its_beginning(
     settings: Settings, tmp_path: Path, topic: str
 ) -> None:
+    names = TopicNames.of(settings)
     await create_topics(settings)
     worker = a_worker(settings, "w1", tmp_path, SIGNALFLOW_POSITION_CHECK_SECONDS="1")
     try:
         worker.start()
         await worker.ready()
+        # Its dead letter is of the deleted topic. The new one has a valid record at its offset.
+        await asyncio.to_thread(foreign.produce, settings, names.posts_raw, [Foreign(b"bad", b"no document")])
         await observe(settings, 0)
         await eventually(lambda: stored(settings, 100), 30, worker.tail)
         await eventually(lambda: all_is_committed(settings), 30, worker.tail)
-        await make_anew(settings, getattr(TopicNames.of(settings), topic))
+        await make_anew(settings, getattr(names, topic))
         await observe(settings, 1)
         await eventually(lambda: stored(settings, 200), 60, worker.tail)
         assert worker.poll() is None
         assert "topic_made_anew" in worker.tail(400)
+
+        async def nothing_is_called_wrong() -> bool:
+            # The break is recorded a moment after it was noticed.
+            return (await verify(settings, names)).clean
+
+        await eventually(nothing_is_called_wrong, 20, worker.tail)
+        breaks = await fetch_all(settings, "SELECT DISTINCT topic, reason FROM log_breaks")
+        assert [tuple(each) for each in breaks] == [(getattr(names, topic), "topic_made_anew")]
     finally:
         worker.ensure_stopped()

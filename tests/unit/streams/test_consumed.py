@@ -27,7 +27,7 @@ def times(consumed: Consumed, tp: TP, *offsets: int) -> list[int | None]:
 
 def test_a_position_has_the_id_of_its_topic_and_the_time_of_the_record_before(consumed: Consumed) -> None:
     assert (consumed.topic_id("raw"), consumed.topic_id("other")) == (TOPIC_ID, None)
-    consumed.begin(TP0, Position(40, TOPIC_ID, 4_000))
+    consumed.begin(TP0, Position(40, TOPIC_ID, 4_000), TOPIC_ID)
     assert consumed.position(TP0, 40) == Position(40, TOPIC_ID, 4_000)
     consumed.acknowledge(TP0, 50, 5_000)
     assert consumed.position(TP0, 50) == Position(50, TOPIC_ID, 5_000)
@@ -46,6 +46,15 @@ def test_a_partition_that_is_read_from_elsewhere_forgets_its_times(consumed: Con
     assert times(consumed, TP0, 50) == [None]
     consumed.begin(TP0, Position(40, TOPIC_ID, None))
     assert times(consumed, TP0, 40) == [None]
+
+
+def test_a_partition_is_of_the_topic_that_it_was_read_from_until_it_begins_in_another(consumed: Consumed) -> None:
+    consumed.begin(TP0, topic_id=TOPIC_ID)
+    consumed.begin(TP1, topic_id=TOPIC_ID)
+    consumed.note_topics({"raw": UUID(int=8)})
+    consumed.begin(TP1, topic_id=UUID(int=8))
+    consumed.begin(TP0)
+    assert [consumed.position(tp, 0).topic_id for tp in (TP0, TP1)] == [TOPIC_ID, UUID(int=8)]
 
 
 def test_times_between_two_offsets_that_may_be_committed_are_forgotten_and_theirs_stay(consumed: Consumed) -> None:

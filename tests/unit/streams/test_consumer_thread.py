@@ -70,7 +70,7 @@ def thread(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     create_post_state(app, settings)
     made: ConsumerThread = app.consumer._new_consumer_thread()
     made._consumer = client
-    app.consumer._consumed.note_topics({"raw": TOPIC_ID})
+    app.consumer._consumed.begin(TP0, topic_id=TOPIC_ID)
     app.consumer._consumed.acknowledge(TP0, 50, 5_000)
     return made
 

@@ -26,7 +26,7 @@ from signalflow.streams.runs import Run
 from tests.unit.streams.fakes import FakeMessage, Record
 from tests.waiting import until
 
-TP0 = TP("raw", 0)
+TP0, TP1 = TP("raw", 0), TP("raw", 1)
 
 
 def make_app() -> faust.App:
@@ -375,24 +375,87 @@ async def test_a_seek_that_failed_at_the_end_of_a_rebalance_is_repeated(
     assert delivered == list(range(10, 30))
 
 
+class BrokersOfANewTopic(BrokersOfOneTopic):
+    """The topic was deleted and made anew. At first it is away, and the brokers are."""
+
+    def __init__(self, *answers: dict[str, UUID] | Exception) -> None:
+        self.answers = list(answers)
+
+    async def topic_ids(self, names: Any) -> dict[str, UUID]:
+        answer = self.answers.pop(0) if self.answers else {"raw": UUID(int=99)}
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def no_commits(partitions: Any) -> dict[TP, Position]:
+    return {}
+
+
+def breaks_of(consumer: Any) -> list[tuple[TP, str, int, int]]:
+    return [(each.tp, each.reason, each.committed, each.going_on_at) for each in consumer.unrecorded_breaks()]
+
+
+@pytest.mark.parametrize("answers", [[], [{}], [Retryable("no broker answers")], [{}, Retryable("away"), {}]])
 async def test_a_topic_made_anew_is_noticed_although_its_commits_were_deleted_with_it(
-    app: faust.App, monkeypatch: pytest.MonkeyPatch
+    app: faust.App, monkeypatch: pytest.MonkeyPatch, answers: list[dict[str, UUID] | Exception]
 ) -> None:
-    class MadeAnew(BrokersOfOneTopic):
-        async def topic_ids(self, names: Any) -> dict[str, UUID]:
-            return {"raw": UUID(int=99)}
-
-    async def no_commits(partitions: Any) -> dict[TP, Position]:
-        return {}
-
     rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
     await rig.consumer.perform_seek()
     await rig.consumer.on_partitions_revoked({TP0})
-    monkeypatch.setattr(rig.consumer, "brokers", MadeAnew())
+    monkeypatch.setattr(rig.consumer, "brokers", BrokersOfANewTopic(*answers))
     monkeypatch.setattr(rig.consumer._thread, "committed_positions", no_commits)
-    await rig.consumer.perform_seek()
-    (found,) = rig.consumer._breaks.unrecorded()
-    assert (found.reason, found.committed, found.going_on_at) == ("topic_made_anew", 28, 0)
+    for _ in range(len(answers) + 1):
+        await rig.consumer.perform_seek()
+    assert breaks_of(rig.consumer) == [(TP0, "topic_made_anew", 28, 0)]
+
+
+@pytest.mark.parametrize("answers", [[], [{}], [Retryable("no broker answers")]])
+async def test_a_topic_made_anew_is_noticed_by_the_worker_that_left_the_partition_to_another(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch, answers: list[dict[str, UUID] | Exception]
+) -> None:
+    """The other one finds no commit: they were deleted with the topic."""
+    consumer = make_rig(app, CURED, monkeypatch, length=28, committed=28).consumer
+    await consumer.perform_seek()
+    await consumer.on_partitions_revoked({TP0})
+    monkeypatch.setattr(consumer, "assignment", set)
+    monkeypatch.setattr(consumer, "brokers", BrokersOfANewTopic(*answers))
+    await consumer.perform_seek()
+    for _ in range(len(answers) + 2):
+        with contextlib.suppress(Retryable):
+            await consumer.check_positions()
+    assert breaks_of(consumer) == [(TP0, "topic_made_anew", 28, 0)]
+
+
+async def test_a_partition_that_was_left_to_another_worker_is_not_reported_when_its_topic_is_made_anew_later(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then the other worker knows more."""
+    consumer = make_rig(app, CURED, monkeypatch, length=28, committed=28).consumer
+    await consumer.perform_seek()
+    await consumer.on_partitions_revoked({TP0})
+    monkeypatch.setattr(consumer, "assignment", set)
+    await consumer.check_positions()
+    monkeypatch.setattr(consumer, "brokers", BrokersOfANewTopic())
+    await consumer.check_positions()
+    assert breaks_of(consumer) == []
+
+
+async def test_a_topic_made_anew_is_noticed_in_each_partition_though_one_is_compared_first(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def committed(partitions: Any) -> dict[TP, Position]:
+        return {tp: Position(28, TOPIC_ID, timestamp_of(27)) for tp in partitions}
+
+    consumer = make_rig(app, CURED, monkeypatch, length=28, committed=28).consumer
+    monkeypatch.setattr(consumer, "assignment", lambda: {TP0, TP1})
+    monkeypatch.setattr(consumer._thread, "committed_positions", committed)
+    await consumer.perform_seek()
+    monkeypatch.setattr(consumer, "brokers", BrokersOfANewTopic())
+    await consumer.check_positions({TP0})
+    assert breaks_of(consumer) == [(TP0, "topic_made_anew", 28, 0)]
+    await consumer.check_positions()
+    assert breaks_of(consumer) == [(TP0, "topic_made_anew", 28, 0), (TP1, "topic_made_anew", 28, 0)]
 
 
 async def test_a_run_acknowledges_every_record_in_it_once(app: faust.App, monkeypatch: pytest.MonkeyPatch) -> None:
