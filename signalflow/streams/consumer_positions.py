@@ -24,7 +24,7 @@ class PositionedConsumer(CommittingConsumer):
         # By partition: the connection over which it was fetched when its log was last compared with its position.
         self._connections: dict[TP, object] = {}
         # Where this worker left partitions that were revoked. A topic that is deleted takes the group's commits with
-        # it, and then nothing else tells that it was made anew.
+        # it, and brokers that lose their last seconds lose commits as well. Then nothing else tells how far was read.
         self._left_at: dict[TP, Position] = {}
 
     async def rejoin(self) -> None:
@@ -54,14 +54,18 @@ class PositionedConsumer(CommittingConsumer):
         ids = await self.brokers.topic_ids({tp.topic for tp in partitions})
         left_at = {tp: self._left_at[tp] for tp in partitions if tp in self._left_at}
         committed = left_at | await self._thread.committed_positions(partitions)
-        known = {tp: committed.get(tp, Position(0)) for tp in partitions if tp.topic in ids}
+        reached = {tp: max(left_at.get(tp, position), position, key=_offset) for tp, position in committed.items()}
+        known = {tp: reached.get(tp, Position(0)) for tp in partitions if tp.topic in ids}
         logs = await logs_at(self._thread, self.brokers, known, ids)
         starts: dict[TP, Start] = {}
         for tp, log_now in logs.items():
-            position = committed.get(tp)
-            starts[tp] = Start(log_now.start) if position is None else start_of(position, log_now)
-            if position is not None:
-                self._report(tp, position, log_now, starts[tp])
+            if tp not in reached:
+                starts[tp] = Start(log_now.start)
+                continue
+            start = start_of(reached[tp], log_now)
+            # What was left tells only whether the log was cut. Another worker may have gone back since.
+            starts[tp] = start._replace(offset=max(min(start.offset, committed[tp].offset), log_now.start))
+            self._report(tp, reached[tp] if start.broken else committed[tp], log_now, starts[tp])
         await self._seek_in_thread({tp: start.offset for tp, start in starts.items()})
         self._consumed.note_topics(ids)
         for tp, start in starts.items():
@@ -95,20 +99,23 @@ class PositionedConsumer(CommittingConsumer):
         await self._compare({tp: self.position_at(tp, self.committed_upto(tp)) for tp in checked})
 
     async def _report_left(self) -> None:
-        """Report the partitions that this worker left to others, and whose topic was made anew since.
+        """Report the partitions that this worker left to others, and whose logs are not those that it read.
 
-        Their new owners find no commit, so they do not know it.
+        Their new owners do not know it when the commits were lost with the records.
         """
         left = {tp: position for tp, position in self._left_at.items() if tp not in self.assignment()}
         if not left:
             return
         ids = await self.brokers.topic_ids({tp.topic for tp in left})
+        # A topic that was made anew may have fewer partitions, and no broker would answer for the others.
+        same = {tp: position for tp, position in left.items() if position.topic_id == ids.get(tp.topic)}
+        logs = await logs_at(self._thread, self.brokers, same, ids)
         for tp, position in left.items():
             if tp.topic not in ids:
                 continue
-            start = start_of(position, PartitionLog(ids[tp.topic], 0, position.offset))
-            if start.broken is Break.TOPIC_MADE_ANEW:
-                self._breaks.report_rewind(tp, start.broken, position.offset, start.offset)
+            log_now = logs.get(tp, PartitionLog(ids[tp.topic], 0, 0))
+            if (start := start_of(position, log_now)).broken:
+                self._report(tp, position, log_now, start)
             if self._left_at.get(tp) is position:
                 del self._left_at[tp]
 
@@ -192,3 +199,7 @@ class PositionedConsumer(CommittingConsumer):
     async def _seek_in_thread(self, targets: Mapping[TP, int]) -> None:
         """Seek in the consumer's thread. Faust's `seek` runs in our thread and drops records that the fetcher reads."""
         await super().seek_wait(targets)
+
+
+def _offset(position: Position) -> int:
+    return position.offset

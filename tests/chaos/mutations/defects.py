@@ -129,8 +129,8 @@ DEFECTS = (
     Defect(
         "a log that was cut and grew past the commit is taken for intact",
         "signalflow/streams/consumer_positions.py",
-        "else start_of(position, log_now)",
-        "else Start(max(position.offset, log_now.start))",
+        "start = start_of(reached[tp], log_now)",
+        "start = Start(max(reached[tp].offset, log_now.start))",
         (),
         ("tests/integration/test_path_positions.py::test_commits_beyond_the_end_of_a_log_cost_no_record",),
     ),

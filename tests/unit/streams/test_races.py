@@ -441,6 +441,39 @@ async def test_a_partition_that_was_left_to_another_worker_is_not_reported_when_
     assert breaks_of(consumer) == []
 
 
+@pytest.mark.parametrize("assigned", [{TP0}, set()])
+async def test_a_log_that_was_cut_is_noticed_although_the_commits_went_with_its_records(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch, assigned: set[TP]
+) -> None:
+    """As when the power of all brokers fails: they come back with the records and the commits of some seconds ago."""
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
+    consumer, log = rig.consumer, rig.log
+    await consumer.perform_seek()
+    await consumer.on_partitions_revoked({TP0})
+    log.cut_and_grow(20, 70)
+    log.committed = 15
+    monkeypatch.setattr(consumer, "assignment", lambda: assigned)
+    await consumer.perform_seek()
+    await consumer.check_positions()
+    going_on_at = 15 if assigned else 20
+    assert breaks_of(consumer) == [(TP0, "log_cut", 28, going_on_at)]
+    if assigned:
+        assert log.position == 15
+
+
+async def test_a_partition_is_read_from_its_commit_though_this_worker_once_read_further(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker went back meanwhile, because the database had lost rows."""
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
+    consumer, log = rig.consumer, rig.log
+    await consumer.perform_seek()
+    await consumer.on_partitions_revoked({TP0})
+    log.committed = 15
+    await consumer.perform_seek()
+    assert (breaks_of(consumer), log.position, consumer.committed_upto(TP0)) == ([], 15, 15)
+
+
 async def test_a_topic_made_anew_is_noticed_in_each_partition_though_one_is_compared_first(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
