@@ -1,5 +1,6 @@
 """The computed numbers of an observation, by their definitions: velocities, sentiment, trending."""
 
+import gzip
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -52,9 +53,21 @@ def _small_words() -> dict[str, set[str]]:
     return {language: set(words.split()) for language, words in found}
 
 
+@lru_cache(maxsize=1)
+def _known_english() -> set[str]:
+    """The words of the file of frequencies and of VADER's lexicon, without the small words of other languages."""
+    packed = files("signalflow.domain").joinpath("document_frequencies.tsv.gz").read_bytes()
+    frequent = re.findall(r"^([^#\t][^\t]*)\t", gzip.decompress(packed).decode(), re.MULTILINE)
+    foreign = set().union(*(words for language, words in _small_words().items() if language != "english"))
+    return {word for word in set(frequent) | set(_stock().lexicon) if word[2:]} - foreign
+
+
 @lru_cache(maxsize=65_536)
 def is_english(title: str) -> bool:
-    """Whether most letters are Latin and no other language has two of its small words and twice those of English."""
+    """Whether most letters are Latin and no other language has two of its small words and twice those of English.
+
+    And whether an English word stands beside the small word of another language or the accent that there may be.
+    """
     latin = sum(1 for char in title if char.isalpha() and ord(char) < 0x250)
     if latin < sum(map(str.isalpha, title)) - latin:
         return False
@@ -62,7 +75,13 @@ def is_english(title: str) -> bool:
     counts = Counter(re.findall(r"(?:(?!\d|_)\w)+(?:'(?:(?!\d|_)\w)+)?", plain))
     shares = {name: [counts[word] for word in counts.keys() & words] for name, words in _small_words().items()}
     english = sum(shares.pop("english"))
-    return not any(len(share) > 1 and sum(share) > 2 * english for share in shares.values())
+    if any(len(share) > 1 and sum(share) > 2 * english for share in shares.values()):
+        return False
+    accent = any(ord(char) > 127 for word in counts for char in word)
+    if english > 0 or not (accent or any(shares.values())):
+        return True
+    nouns = {word.split("'")[0] for word in counts}
+    return bool(_known_english() & (nouns | counts.keys()))
 
 
 @lru_cache(maxsize=65_536)
