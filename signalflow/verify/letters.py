@@ -98,14 +98,16 @@ def _letter(record: KafkaRecord, letters: Letters) -> Letter:
     # Letters of a version without topic ids are stored under the hash of the topic's name.
     topic_id = ours.get("dlq_topic_id") or str(UUID(md5(topic.encode(), usedforsecurity=False).hexdigest()))
     attempt = int(ours["dlq_attempt"])
+    at = _BEGIN + timedelta(milliseconds=record.timestamp)
     raw_record: PartitionOffset | None
     if topic != letters.raw_topic:
-        raw_record, certain = _source(record.value, letters.raw_topic), False
+        raw_record, emitted_at = _source(record.value, letters.raw_topic)
+        # The sink may have come to this record long after the log was broken.
+        at, certain = min(at, emitted_at or at), False
     else:
         certain = "dlq_topic_id" in ours
         of_another_topic = certain and letters.raw_id is not None and topic_id != str(letters.raw_id)
         raw_record = None if of_another_topic else (partition, offset)
-    at = _BEGIN + timedelta(milliseconds=record.timestamp)
     return Letter(
         key=(topic_id, partition, offset, attempt),
         topic=topic,
@@ -122,13 +124,18 @@ def _letter(record: KafkaRecord, letters: Letters) -> Letter:
     )
 
 
-def _source(value: bytes | None, raw_topic: str) -> PartitionOffset | None:
-    """The raw record of an enriched record."""
+def _source(value: bytes | None, raw_topic: str) -> tuple[PartitionOffset | None, datetime | None]:
+    """The raw record of an enriched record, and when it was emitted. What cannot be read is None."""
     try:
-        source = json.loads(value or b"")["source"]
-        return (int(source["partition"]), int(source["offset"])) if source["topic"] == raw_topic else None
+        enriched = json.loads(value or b"")
+        source = enriched["source"]
+        place = (int(source["partition"]), int(source["offset"])) if source["topic"] == raw_topic else None
     except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+        return None, None
+    try:
+        return place, datetime.fromisoformat(enriched["emitted_at"]).astimezone(UTC)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return place, None
 
 
 def compare_letters(expected: Expected, letters: Letters) -> TableReport:

@@ -59,6 +59,16 @@ def test_a_row_that_was_refused_before_the_log_was_broken_is_not_compared_with_t
     assert found(letter(), refused, broken=datetime(2030, 1, 1, tzinfo=UTC)) == (1, 0, 0, 0)
 
 
+@pytest.mark.parametrize(("emitted", "wrong"), [("2026-01-01T11:00:00Z", 0), ("2026-01-01T13:00:00Z", 1)])
+def test_a_row_that_was_emitted_before_the_log_was_broken_may_be_refused_long_afterwards(
+    emitted: str, wrong: int
+) -> None:
+    row = json.dumps({"source": {"topic": "raw", "partition": 3, "offset": 7}, "emitted_at": emitted}).encode()
+    refused = letter(topic="enriched", stage="write", value=row, offset=40)
+    refused.timestamp = int(datetime(2026, 1, 1, 14, tzinfo=UTC).timestamp() * 1000)
+    assert found(letter(), refused, broken=datetime(2026, 1, 1, 12, tzinfo=UTC)) == (1, 0, 0, wrong)
+
+
 def test_a_letter_whose_value_is_nested_too_deeply_is_compared_like_any_other() -> None:
     assert found(letter(value=b"[" * 20_000)) == (1, 0, 0, 1), "not the record that failed"
     assert found(letter(), letter(topic="enriched", value=b"[" * 20_000, offset=40)) == (1, 0, 0, 0)
