@@ -25,6 +25,13 @@ log = structlog.get_logger()
 
 # What RocksDB says of a damaged file, and of one that is missing.
 _DAMAGE = ("Corruption", "No such file")
+# And of a disk without space. It goes on by itself, seconds after there is some again.
+_NO_SPACE = ("No space left on device", "Disk quota exceeded")
+
+
+def lacks_space(error: Exception) -> bool:
+    """Whether RocksDB could not write because its disk is full."""
+    return any(sign in str(error) for sign in _NO_SPACE)
 
 
 def is_damage(error: Exception) -> bool:

@@ -20,7 +20,7 @@ from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Span
 from signalflow.kafka.reader import read_range
 from signalflow.metrics import CHANGELOG_JUMPS
 from signalflow.streams.faust_types import ChangelogEvent, ChangelogMessage
-from signalflow.streams.local_state import is_damage
+from signalflow.streams.local_state import is_damage, lacks_space
 
 log = structlog.get_logger()
 
@@ -88,7 +88,7 @@ class StateTable(faust.Table):
         RocksDB gets one such write per partition.
 
         `check` is called when no other write is under way, and raises when another worker owns the partitions. Raises
-        Retryable when the brokers are away: nothing was applied locally, so write the same again.
+        Retryable when the brokers are away, or the disk of the local state is full: write the same again.
         """
         async with self._write_lock:
             check()
@@ -171,7 +171,7 @@ class StateTable(faust.Table):
         try:
             for partition, messages in by_partition.items():
                 self._recover(partition, messages)
-        except Fatal as error:
+        except (Fatal, Retryable) as error:
             # Faust's recovery only logs an error that is raised here, and would then wait for ever.
             self._crash = asyncio.ensure_future(self.app.crash(error))
             raise
@@ -200,4 +200,9 @@ class StateTable(faust.Table):
                 write.put(key, value)
         if offset >= 0:
             write.put(self.data.offset_key, str(offset).encode())
-        self.data._db_for_partition(partition).write(write)
+        try:
+            self.data._db_for_partition(partition).write(write)
+        except Exception as error:
+            if lacks_space(error):
+                raise Retryable(f"the local state of partition {partition} cannot be written: {error}") from error
+            raise

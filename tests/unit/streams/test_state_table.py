@@ -158,6 +158,20 @@ async def test_a_state_of_an_unknown_version_stops_the_worker_instead_of_blockin
     assert [type(error) for error in app.crashed] == [Fatal]
 
 
+async def test_a_recovery_that_cannot_write_the_local_state_ends_the_worker_instead_of_waiting_for_ever(
+    table: StateTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> None:
+        raise Retryable("the disk is full")
+
+    monkeypatch.setattr(StateTable, "_put", full)
+    with pytest.raises(Retryable):
+        table.apply_changelog_batch([SimpleNamespace(message=changelog_message(10, THEIRS))])
+    app: Any = table.app
+    await until(lambda: app.crashed)
+    assert [type(error) for error in app.crashed] == [Retryable]
+
+
 @pytest.fixture
 def log_of_others(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
     """What stands in the changelog between the local state and our own record."""
@@ -296,6 +310,28 @@ async def test_what_is_put_is_read_by_partition_and_none_is_a_deletion(stored: S
     assert stored.offset_reached(0) == 8, "nothing of the changelog is known yet"
     stored._put(1, {}, 0)
     assert stored.offset_reached(1) == 0
+
+
+# What RocksDB said on a disk that was full, until five seconds after there was room again.
+FULL = "IO error: No space left on device: While appending to file: db/000029.log: No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("said", "raised"), [(FULL, Retryable), ("IO error: Disk quota exceeded", Retryable), ("Corruption: bad", OSError)]
+)
+async def test_a_state_that_the_full_disk_does_not_take_is_written_again(
+    stored: StateTable, monkeypatch: pytest.MonkeyPatch, said: str, raised: type[Exception]
+) -> None:
+    class Full:
+        def write(self, batch: Any) -> None:
+            raise OSError(said)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stored.data, "_db_for_partition", lambda partition: Full())
+        with pytest.raises(raised):
+            stored._put(0, {b"a": MINE}, 7)
+    stored._put(0, {b"a": MINE}, 7)
+    assert (stored.offset_reached(0), stored.read(0, [b"a"])) == (7, {b"a": MINE})
 
 
 async def test_expired_states_are_found_up_to_the_limit_and_in_their_partition(stored: StateTable) -> None:
