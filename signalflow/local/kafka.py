@@ -198,7 +198,7 @@ class EmbeddedKafka:
                 )
             return cluster_id
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        kept.write_text(f"{cluster_id} {len(self.broker_ports)}\n")
+        write_private(kept, f"{cluster_id} {len(self.broker_ports)}\n")
         return cluster_id
 
     def _format(self, node: int, cluster_id: str) -> None:

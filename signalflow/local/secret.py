@@ -15,9 +15,6 @@ def own_secret(state_dir: Path) -> str:
         return path.read_text(encoding="ascii")
     except FileNotFoundError:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # The file gets its name when it is complete, so a process that is killed here leaves no empty secret.
-    new = path.with_suffix(".new")
     secret = secrets.token_urlsafe(48)
-    write_private(new, secret)
-    new.replace(path)
+    write_private(path, secret)
     return secret

@@ -148,11 +148,9 @@ class StateDir:
         return state if state is not None and state.supervisor.find() is not None else None
 
     def write(self, state: StackState) -> None:
-        """Replace the state in one step, so that nobody reads half of it. Raises Fatal when it cannot be written."""
-        new = self._file.with_suffix(".new")
+        """Replace the state. Raises Fatal when it cannot be written."""
         try:
-            write_private(new, state.model_dump_json(indent=1))
-            new.replace(self._file)
+            write_private(self._file, state.model_dump_json(indent=1))
         except OSError as error:
             raise Fatal(f"{self._file} cannot be written: {error.strerror}") from error
 
