@@ -43,6 +43,7 @@ class ForegroundStack:
         self._reporter = make_reporter([item for stage in stages for item in stage])
         self._supervisor = Supervisor(stages, self._reporter, self._write_state)
         self._asked_to_stop = asyncio.Event()
+        self._is_state_written = True
 
     async def until_stopped(self, make_counter: MakeCounter, make_link: MakeLink | None) -> None:
         """Start everything, show progress until a signal comes, stop everything. Raises the error of a failed start."""
@@ -110,8 +111,11 @@ class ForegroundStack:
         )
         try:
             self._directory.write(state)
+            self._is_state_written = True
         except Fatal as error:
             if self._phase == "starting":
                 raise
             # The stack runs as before. Until the state can be written again, `signalflow status` shows an older one.
-            self._reporter.trouble(str(error))
+            if self._is_state_written:
+                self._reporter.trouble(f"{error}; `signalflow status` shows what was before")
+            self._is_state_written = False

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 import typer
 
 from signalflow.cli.failures import explained, looking
 from signalflow.errors import Fatal, Invalid, Retryable, SignalflowError
 from signalflow.settings import Settings, get_settings
+from signalflow.storage.pool import translated
 
 FULL = Path("/dev/full")
 NOBODY = {"SIGNALFLOW_KAFKA": "127.0.0.1:9", "SIGNALFLOW_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/d"}
@@ -102,7 +104,13 @@ def test_without_an_installation_the_message_says_where_it_looked(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(Invalid("no such letter"), 1), (Fatal("would lose data"), 1), (Retryable("away"), 3)]
+    ("error", "status"),
+    [
+        (Invalid("no such letter"), 1),
+        (Fatal("would lose data"), 1),
+        (Retryable("away"), 3),
+        (translated(asyncpg.DiskFullError("could not extend file: No space left on device")), 3),
+    ],
 )
 @pytest.mark.usefixtures("named_installation")
 def test_an_error_of_a_command_that_does_something(
