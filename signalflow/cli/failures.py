@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """End the process with a message for our errors and for Ctrl-C (status 130).
+    """End the process with a message for our errors and for a full disk, and with status 130 for Ctrl-C.
 
     Status 2: a setting is wrong. 3: Kafka or the database did not answer. 1: all else.
     """
@@ -29,7 +29,8 @@ def explained() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except ValidationError as error:
         for problem in error.errors():
             setting = "_".join(str(part) for part in problem["loc"])
@@ -41,15 +42,22 @@ def explained() -> Iterator[None]:
     except SignalflowError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(FOUND)
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(FOUND)
     except OSError as error:
         if not lacks_space(error):
             raise
-        # What is left of the output would fail once more at the end of the process, with a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         print(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(FOUND)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _drop_output() -> None:
+    """Drop what is left of the output: it would fail once more at the end of the process, with a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from signalflow.local.parts import Part, PartState, Stage, Step
 from signalflow.local.process import Launch, kill_session, spawn, tail
 
 _POLL_SECONDS = 0.2
-# A question to each part takes up to 3 ms. Asked every 5 s, all parts together take some thousandths of a core.
+# A question takes some milliseconds. Asked every 5 s, the parts of a usual stack take some thousandths of a core.
 _HEALTH_INTERVAL = 5.0
 _RESTARTS = Backoff(first=1.0, most=30.0)
 # A part that ran this long counts as healthy: after its next failure the backoff is short again.

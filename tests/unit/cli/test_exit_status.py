@@ -59,6 +59,20 @@ def test_output_that_a_full_disk_does_not_take_ends_with_one_sentence(command: s
     assert (done.returncode, done.stderr) == (1, "error: the output cannot be written: No space left on device\n")
 
 
+@pytest.mark.parametrize("command", ["--version", "--help", "up --help"])
+def test_output_that_nobody_reads_any_more_ends_without_a_word(command: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("signalflow"), *command.split()],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 @pytest.fixture
 def unreadable(tmp_path: Path) -> Path:
     # root may read everything; a directory in the file's place is readable to nobody.
