@@ -59,6 +59,10 @@ class DatabaseSources:
         """See KnownSource."""
         return await known.known_posts(self._pool_of(), since, names)
 
+    async def mark_not_shown(self, since: Mapping[str, datetime]) -> None:
+        """See KnownSource."""
+        await known.mark_not_shown(self._pool_of(), since)
+
 
 class WorkersTable:
     """OtherWorkers of the worker with this name. Everything raises Retryable while the database is away."""

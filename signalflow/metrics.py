@@ -63,6 +63,11 @@ POSTS_SET_ASIDE = Gauge(
     "Posts that are not refreshed, because Reddit answers no request that names them.",
     registry=REGISTRY,
 )
+POSTS_NOT_SHOWN = Gauge(
+    "signalflow_posts_not_shown",
+    "Posts of the last two days that Reddit's answers leave out.",
+    registry=REGISTRY,
+)
 IS_POLLER = Gauge("signalflow_is_poller", "1 on the worker that polls Reddit.", registry=REGISTRY)
 
 # --- streams: the unit of work

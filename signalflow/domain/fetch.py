@@ -137,11 +137,15 @@ class Fetch(ABC):
 
 @dataclass(slots=True)
 class Findings:
-    """What an answer means: its items, which of them to publish, and whether an overlap proves that none is missing."""
+    """What an answer means: its items, which of them to publish, and whether an overlap proves that none is missing.
+
+    `rejected` are the keys of items that could not be read.
+    """
 
     fetch: Fetch
     items: Sequence[Seen]
     after: str | None
     seen_at: float
+    rejected: frozenset[str | int] = frozenset()
     decisions: list[Decision] = field(default_factory=list)
     is_proven: bool = True

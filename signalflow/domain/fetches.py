@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from signalflow.domain.fetch import Fetch, Findings, ListingRequest, PostsRequest, Request
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.groups import Group
-from signalflow.domain.known import HORIZON, KnownPost, Seen, next_checkpoint
+from signalflow.domain.known import HORIZON, KnownPost, Seen, note_absence
 from signalflow.domain.overlap import Anchor, Gap, proves
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
@@ -215,14 +215,15 @@ class RefreshFetch(Fetch):
         return math.inf
 
     def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
-        shown = {item.id for item in findings.items}
+        shown = {item.id for item in findings.items} | findings.rejected
         self.queue.answered(self.ids, now)
-        for post in self._known():
+        asked = self._known()
+        # An answer that shows none of the posts of several subreddits is a mistake rather than a ban of all of them.
+        counts = bool(shown) or len({post.subreddit for post in asked}) == 1
+        for post in asked:
             post.refreshes += 1
             if post.id not in shown:
-                # Reddit leaves out ids that it no longer knows. There is nothing to publish; the next request can wait.
-                post.seen_at = now
-                post.checkpoint = next_checkpoint(post.created, now)
+                note_absence(post, now, counts=counts)
             self.queue.put(post, now)
         return False
 

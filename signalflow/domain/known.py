@@ -15,6 +15,8 @@ PUBLISH_SPACING = 5.0
 # Time constant of the smoothed score velocity, in seconds: long enough to average out the noise of single observations,
 # short compared with the hours in which a post rises.
 VELOCITY_MEMORY = 600.0
+# After so many answers in a row that leave it out, a post is no longer shown. Fewer may be mistakes of Reddit.
+MOST_ABSENCES = 3
 
 
 class Seen(NamedTuple):
@@ -48,6 +50,7 @@ class StoredPost(NamedTuple):
     is_unchanged: bool
     score_velocity: float = 0.0
     state: Hashable = None
+    not_shown_since: float | None = None
 
 
 @dataclass(slots=True)
@@ -58,7 +61,8 @@ class KnownPost:
     had the same score and comments as the one before. `seen_at` and `seen_score` come from the newest observation,
     published or not. `score_velocity` is smoothed over the observations until `velocity_at`. `refreshes` counts the
     refresh requests for the post. `due` is the time of the next refresh by its value (see `RefreshQueue`), and
-    `checkpoint` is the time of its next checkpoint.
+    `checkpoint` is the time of its next checkpoint. `absences` counts the answers by id in a row that left the post
+    out, the first of them at `absent_since`.
     """
 
     id: str
@@ -78,6 +82,13 @@ class KnownPost:
     checkpoint: float = math.inf
     checkpoint_queued: bool = False
     due: float = math.inf
+    absences: int = 0
+    absent_since: float = math.inf
+
+    @property
+    def not_shown_since(self) -> float | None:
+        """Since when Reddit no longer shows the post; None while it does, as far as is known."""
+        return self.absent_since if self.absences >= MOST_ABSENCES else None
 
 
 class Decision(NamedTuple):
@@ -130,12 +141,16 @@ def from_database(post: StoredPost) -> KnownPost:
         velocity_at=post.published_at,
         score_velocity=post.score_velocity,
         checkpoint=next_checkpoint(post.created, post.published_at),
+        absences=0 if post.not_shown_since is None else MOST_ABSENCES,
+        absent_since=math.inf if post.not_shown_since is None else post.not_shown_since,
     )
 
 
 def note_observation(known: KnownPost, seen: Seen, now: float) -> bool:
     """Update the last observation and the smoothed score velocity; returns whether the score changed since then."""
     known.seen_at = now
+    if known.not_shown_since is None:
+        known.absences = 0
     change = seen.score - known.seen_score
     if change == 0 and known.score_velocity == 0.0:
         known.velocity_at = now
@@ -151,11 +166,22 @@ def note_observation(known: KnownPost, seen: Seen, now: float) -> bool:
     return change != 0
 
 
+def note_absence(known: KnownPost, now: float, *, counts: bool) -> None:
+    """An answer by id left the post out. `counts`: the answer tells something about the post."""
+    known.seen_at = now
+    known.checkpoint = next_checkpoint(known.created, now)
+    if not counts:
+        return
+    if known.absences == 0:
+        known.absent_since = now
+    known.absences += 1
+
+
 def must_publish(known: KnownPost, seen: Seen, now: float) -> bool:
     """Whether an observation of a known post is published: at most once in 5 s, and only for one of these reasons.
 
-    Something changed since the last published observation; a checkpoint is due; or the last published observation
-    showed a change, so that this one must show that the velocity is 0 again.
+    Something changed since the last published observation; a checkpoint is due; the last published observation showed
+    a change, so that this one must show that the velocity is 0 again; or the post counts as no longer shown.
     """
     if now - known.published_at < PUBLISH_SPACING:
         return False
@@ -164,6 +190,7 @@ def must_publish(known: KnownPost, seen: Seen, now: float) -> bool:
         or seen.score != known.score
         or seen.comments != known.comments
         or now >= known.checkpoint
+        or known.not_shown_since is not None
         or seen.state != known.state
         or text_changed(known, seen)
     )
@@ -178,6 +205,7 @@ def note_published(known: KnownPost, seen: Seen, now: float) -> None:
     """Record that the brokers confirmed a refresh. Later observations are compared with it."""
     known.is_unchanged = seen.score == known.score and seen.comments == known.comments
     known.published_at = now
+    known.absences = 0
     known.score = seen.score
     known.comments = seen.comments
     known.state = seen.state

@@ -11,7 +11,7 @@ Pure: no I/O, and the caller passes the time in, in seconds of one steady clock.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.fetches import GapFetch, ListingFetch, ReappearanceFetch, RefreshFetch, SilenceFetch
@@ -163,6 +163,12 @@ class Planner:
         """The posts whose requests Reddit does not answer, though it answers others. Listings may still show them."""
         return self._queue.set_aside
 
+    @property
+    def not_shown(self) -> dict[str, float]:
+        """The known posts that Reddit no longer shows, with the time of the first answer that left them out."""
+        found = ((known.id, known.not_shown_since) for known in self.posts.values())
+        return {id_: since for id_, since in found if since is not None}
+
     def fetch_of(self, ids: Iterable[str]) -> RefreshFetch:
         """The fetch that observes these posts, by id."""
         return RefreshFetch(tuple(ids), self.posts, self._queue)
@@ -173,13 +179,21 @@ class Planner:
         turns = (self.watchlist.next_due(), self._queue.wake_at(), self.gaps.wake(), reappeared)
         return max(min(*turns, self._silences.next_due()) - now, IDLE_STEP)
 
-    def judge(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
+    def judge(
+        self,
+        fetch: Fetch,
+        items: Sequence[Seen],
+        after: str | None,
+        now: float,
+        rejected: Collection[str | int] = (),
+    ) -> Findings:
         """Decide what of an answer to publish, and open a gap if posts may be missing.
 
+        `rejected` are the keys of items that could not be read: the answer showed them nevertheless.
         Then `gaps.change` must be recorded before the posts are published.
         """
         self._answers.note(fetch.request_kind, now)
-        findings = Findings(fetch, items, after, now)
+        findings = Findings(fetch, items, after, now, frozenset(rejected))
         self._decide(findings, now)
         findings.is_proven = fetch.check_overlap(items, is_whole=after is None, now=now)
         return findings

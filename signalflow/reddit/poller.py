@@ -19,6 +19,7 @@ from signalflow.domain.planner import ANY_ID, Planner
 from signalflow.domain.standstill import Standstill, StandstillWatch, advice
 from signalflow.errors import SignalflowError
 from signalflow.metrics import (
+    POSTS_NOT_SHOWN,
     POSTS_SET_ASIDE,
     REDDIT_BUDGET_USED,
     REDDIT_REQUESTS,
@@ -100,6 +101,7 @@ class Poller:
             # The next poller, perhaps in another process, counts anew.
             SUBREDDITS_SET_ASIDE.set(0)
             POSTS_SET_ASIDE.set(0)
+            POSTS_NOT_SHOWN.set(0)
             REDDIT_UNANSWERED_SINCE.clear()
 
     async def _take_over(self) -> None:
@@ -265,7 +267,13 @@ class Poller:
             for post in page.posts
             if not fetch.asked_for(post.id, post.subreddit.lower())
         )
-        findings = self.planner.judge(fetch, [seen(post) for post in posts], page.after, self._reddit_clock.now())
+        findings = self.planner.judge(
+            fetch,
+            [seen(post) for post in posts],
+            page.after,
+            self._reddit_clock.now(),
+            rejected=[rejection.key for rejection in page.rejections],
+        )
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publisher.publish(findings, posts, page.observed_at, since=self._started_at)
         is_complete = self.planner.confirm(findings, confirmed, self._reddit_clock.now())
@@ -282,9 +290,20 @@ class Poller:
         known = await posts_of(self._known, self.planner.arriving(subreddits), self._reddit_clock.now())
         if self.planner.configure(subreddits, self._reddit_clock.now(), known):
             log.info("config_changed", subreddits=len(subreddits))
+        await self._tell_not_shown()
         # A successor begins from the reported polls. So they are reported only when every gap is recorded.
         await self._reports.send(with_polls=self.planner.gaps.is_recorded)
         return 0.0
+
+    async def _tell_not_shown(self) -> None:
+        """Tell the database which posts Reddit no longer shows.
+
+        All of them each time: a post may be stored later than it is missed.
+        """
+        not_shown = self.planner.not_shown
+        POSTS_NOT_SHOWN.set(len(not_shown))
+        if not_shown:
+            await self._known.mark_not_shown({id_: moment(since) for id_, since in not_shown.items()})
 
     def _count_start(self) -> None:
         now = steady()

@@ -60,12 +60,19 @@ class ConfigSource(Protocol):
 
 
 class KnownSource(Protocol):
-    """Gives the posts that the database knows."""
+    """Gives the posts that the database knows, and is told which of them Reddit no longer shows."""
 
     async def known_posts(self, since: datetime, names: Iterable[str] | None = None) -> Sequence[StoredPost]:
         """The posts created at or after `since`, with epoch seconds, of all subreddits or of these.
 
         Raises Retryable while the database is away.
+        """
+        ...
+
+    async def mark_not_shown(self, since: Mapping[str, datetime]) -> None:
+        """Record since when Reddit no longer shows these posts; a newer observation ends that.
+
+        To repeat it changes nothing. Raises Retryable while the database is away.
         """
         ...
 

@@ -136,7 +136,7 @@ class Api:
         kind, _, thing_id = name.partition("_")
         if kind == "t3":
             post = self._world.post(thing_id, now)
-            return None if post is None else self._post_json(post, now)
+            return None if post is None or post.subreddit.access == "banned" else self._post_json(post, now)
         if kind == "t1":
             comment = self._comment(thing_id, now)
             return None if comment is None else comment_json(comment, now)

@@ -23,6 +23,7 @@ class Filters:
     min_score: int | None = None
     trending: bool | None = None
     over_18: bool | None = None
+    shown: bool | None = None
     min_sentiment: float | None = None
     max_sentiment: float | None = None
     created_from: datetime | None = None
@@ -61,6 +62,8 @@ def conditions(filters: Filters, bound: Callable[[object], str], *, until: str) 
         post.append("p.is_trending" if filters.trending else "NOT p.is_trending")
     if filters.over_18 is not None:
         post.append("p.over_18" if filters.over_18 else "NOT p.over_18")
+    if filters.shown is not None:
+        post.append(f"p.not_shown_since IS {'' if filters.shown else 'NOT '}NULL")
     if filters.created_from is not None:
         post.append(f"p.created_utc >= {bound(filters.created_from)}")
     if filters.created_to is not None:

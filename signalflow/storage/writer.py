@@ -31,7 +31,9 @@ WITH input AS MATERIALIZED (
 ), stored AS (
     INSERT INTO posts AS p ({posts})
     SELECT {posts} FROM input
-    ON CONFLICT (id) DO UPDATE SET {guarded}
+    -- The poller marks a post that Reddit no longer shows; a newer observation shows it again.
+    ON CONFLICT (id) DO UPDATE SET {guarded}, not_shown_since =
+        CASE WHEN EXCLUDED.last_polled_at >= p.not_shown_since THEN NULL ELSE p.not_shown_since END
     WHERE {any_guard}
     RETURNING id, title
 )

@@ -58,6 +58,7 @@ class World:
     # The permit to poll: when it ends, by the steady clock, and how often the budget was recorded.
     permitted_until: float = math.inf
     budgets_recorded: int = 0
+    not_shown: dict[str, datetime] = field(default_factory=dict)
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -107,6 +108,10 @@ class World:
             for post in self.known
             if post.created >= since.timestamp() and (names is None or post.subreddit.lower() in names)
         ]
+
+    async def mark_not_shown(self, since: Mapping[str, datetime]) -> None:
+        self._needs_database()
+        self.not_shown |= since
 
     def until(self) -> float:
         return self.permitted_until

@@ -259,6 +259,30 @@ async def test_one_post_that_breaks_every_batch_is_set_aside_and_the_others_are_
         await until(lambda: not run.poller.planner.posts_set_aside, "the post to be answered again")
 
 
+@pytest.mark.usefixtures("quick")
+async def test_posts_that_vanish_with_a_ban_are_told_as_no_longer_shown_and_published_when_they_come_back(
+    world: World,
+) -> None:
+    async with running(world) as run:
+        await begin(run)
+        gone, others = await run.add("funny", 3), await run.add("python", 3)
+        await until(lambda: set(world.ids("new")).issuperset(gone + others), "the posts")
+        world.is_database_away = True
+        banned_at = utcnow()
+        await run.control(access={"funny": "banned"})
+        await until(lambda: run.poller.planner.not_shown.keys() >= set(gone), "the posts to be missed")
+        assert not world.not_shown
+        world.is_database_away = False
+        await until(lambda: world.not_shown.keys() >= set(gone), "the table to be told once it can be")
+        assert not world.not_shown.keys() & set(others)
+        assert all(banned_at - timedelta(seconds=1) <= world.not_shown[id_] <= utcnow() for id_ in gone)
+        published = len(world.published)
+        await run.control(access={"funny": "public"})
+        await until(lambda: not run.poller.planner.not_shown, "the posts to be shown again")
+        again = {envelope.payload.id: envelope for envelope in world.published[published:]}
+        assert all(again[id_].metadata.observed_at > world.not_shown[id_] for id_ in gone)
+
+
 @pytest.mark.parametrize("access", ["private", "banned", "quarantined", "gated"])
 @pytest.mark.usefixtures("quick")
 async def test_one_bad_subreddit_is_set_aside_and_the_rest_goes_on(world: World, access: str) -> None:

@@ -37,6 +37,7 @@ class Oracle:
         post = self.posts.get(row.id)
         if post is None:
             post = {"id": row.id, "last_polled_at": None, "text_observed_at": None, "body": None}
+            post["not_shown_since"] = None
             post["first_seen_at"] = row.first_seen_at
             self.posts[row.id] = post
         post["first_seen_at"] = min(post["first_seen_at"], row.first_seen_at)

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from signalflow.clock import utcnow
+from signalflow.storage.known import mark_not_shown
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_batch
 from tests.integration.posts_api import api_of, store
@@ -55,6 +56,23 @@ async def test_every_filter_gives_what_it_says_and_leaves_out_the_rest(
     assert set(await ids(client, trending=False)) == set(everything) - {f"is{list(FOUND).index('trending')}"}
     assert set(await ids(client, subreddit=["RUST", "python"])) == set(everything)
     assert await ids(client, subreddit="rust", min_score=2) == []
+
+
+async def test_posts_that_reddit_no_longer_shows_say_since_when_and_can_be_chosen_or_left_out(
+    database_url: str, pool: Pool, client: httpx.AsyncClient
+) -> None:
+    since = BASE + timedelta(hours=1)
+    await store(database_url, *({"id": name, "observed_at": BASE, "first_seen_at": BASE} for name in "abc"))
+    await mark_not_shown(pool, {"b": since})
+    assert [await ids(client, **chosen) for chosen in ({}, {"shown": True}, {"shown": False})] == [
+        ["c", "b", "a"], ["c", "a"], ["b"],
+    ]  # fmt: skip
+    listed = (await client.get("/api/posts/", params={"shown": False})).json()["items"][0]
+    alone = (await client.get("/api/posts/b/")).json()
+    assert [datetime.fromisoformat(post["not_shown_since"]) for post in (listed, alone)] == [since, since]
+    assert (await client.get("/api/posts/a/")).json()["not_shown_since"] is None
+    await store(database_url, {"id": "b", "observed_at": since + timedelta(seconds=1)})
+    assert await ids(client, shown=False) == []
 
 
 TEXTS: dict[str, tuple[str, str | None]] = {

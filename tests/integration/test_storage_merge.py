@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from signalflow.events import Enriched
 from signalflow.storage.jobs import refresh_touched
+from signalflow.storage.known import mark_not_shown
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_batch, write_or_reject
 from tests.integration.storage_oracle import Oracle
@@ -89,6 +90,45 @@ async def test_batches_and_redelivery_give_the_tables_of_single_observations(
         await write_batch(pool, batch)
         await refresh_touched(pool)
     await check_equal(pool, oracle)
+
+
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    delivered=deliveries(), absences=st.dictionaries(st.sampled_from("abcd"), st.sampled_from(MOMENTS)), turn=st.data()
+)
+async def test_a_post_is_no_longer_shown_exactly_while_its_absence_is_newer_than_its_observations(
+    pool: Pool, delivered: tuple[list[Enriched], list[list[Enriched]]], absences: dict[str, float], turn: st.DataObject
+) -> None:
+    """The poller repeats what it misses, so the last time comes after the posts are stored."""
+    log, batches = delivered
+    since = {post_id: NOON + timedelta(seconds=moment) for post_id, moment in absences.items()}
+    await empty(pool, TABLES)
+    for batch in batches:
+        if turn.draw(st.booleans()):
+            await mark_not_shown(pool, since)
+        await write_batch(pool, batch)
+    for _ in range(2):
+        await mark_not_shown(pool, since)
+    newest = {row.id: max(other.observed_at for other in log if other.id == row.id) for row in log}
+    found = {row["id"]: row["not_shown_since"] for row in await contents(pool, "posts")}
+    assert found == {
+        post_id: since[post_id] if post_id in since and since[post_id] > seen_at else None
+        for post_id, seen_at in newest.items()
+    }
+
+
+async def test_an_absence_that_is_told_again_writes_no_row(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0)])
+    since = {"a": NOON + timedelta(seconds=5), "unknown": NOON}
+    versions = []
+    for _ in range(2):
+        await mark_not_shown(pool, since)
+        versions.append(await pool.fetchval("SELECT xmin::text FROM posts WHERE id = 'a'"))
+    assert versions[0] == versions[1]
+    await write_batch(pool, [observation("a", 4)])
+    assert await column(pool, "posts", "not_shown_since") == [since["a"]], "seen before it was missed"
+    await write_batch(pool, [observation("a", 5)])
+    assert await column(pool, "posts", "not_shown_since") == [None]
 
 
 async def test_a_refresh_without_text_keeps_the_body(pool: Pool) -> None:

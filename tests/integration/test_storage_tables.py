@@ -10,7 +10,7 @@ from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.errors import Invalid
 from signalflow.storage.audit import audit_page
 from signalflow.storage.gaps import advance_gap, close_gap, open_gap, open_gaps
-from signalflow.storage.known import known_posts
+from signalflow.storage.known import known_posts, mark_not_shown
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddit_changes import (
     Change,
@@ -131,6 +131,9 @@ async def test_known_posts_carry_their_newest_observation(pool: Pool) -> None:
     seen_at = newest.observed_at.timestamp()
     expected = StoredPost("a", "python", CREATED.timestamp(), seen_at, 7, 2, False, 0.6, ("moderator", None))
     assert await known_posts(pool, CREATED) == [expected]
+    since = newest.observed_at + timedelta(minutes=5)
+    await mark_not_shown(pool, {"a": since})
+    assert await known_posts(pool, CREATED) == [expected._replace(not_shown_since=since.timestamp())]
 
 
 async def test_an_open_gap_can_be_continued(pool: Pool) -> None:

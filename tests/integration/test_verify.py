@@ -141,6 +141,10 @@ DAMAGES = {
         " VALUES ('v3x', 'python', 't', false, false, $1, $1, $1, 1, 1, 0, false)",
         {("posts", "extra"), ("post_nlp_features", "missing")},
     ),
+    "a post is no longer shown since before it was seen": (
+        "UPDATE posts SET not_shown_since = last_polled_at WHERE id = 'v3' AND $1::timestamptz IS NOT NULL",
+        {("posts", "wrong")},
+    ),
     "a title is changed": (
         "UPDATE posts SET title = title || '.' WHERE id = 'v5' AND $1::timestamptz IS NOT NULL", {("posts", "wrong")}),
     "first_seen_at is moved": (

@@ -40,6 +40,8 @@ A_POST: dict[str, Any] = {
 }
 # The enriched record has these under other names, which say of which moment they are.
 RENAMED = {"score": "current_score", "num_comments": "current_comments", "upvote_ratio": "current_ratio"}
+# What the poller tells the database beside the log: the last answers did not show the post.
+OF_THE_POLLER = {"not_shown_since"}
 # What the database computes when it is asked.
 COMPUTED = {"engagement_score", "age_minutes", "momentum"}
 
@@ -87,7 +89,7 @@ def test_the_live_stream_has_every_field_but_the_text() -> None:
 
 def test_the_post_list_has_every_field_of_the_live_stream() -> None:
     listed = set(PostOut.model_fields)
-    assert listed - set(LivePost.__struct_fields__) == {"last_polled_at"} | COMPUTED
+    assert listed - set(LivePost.__struct_fields__) == {"last_polled_at"} | OF_THE_POLLER | COMPUTED
     assert set(LivePost.__struct_fields__) <= listed
     assert set(Nlp.model_fields) == set(TextFeatures.__struct_fields__)
 
@@ -95,7 +97,7 @@ def test_the_post_list_has_every_field_of_the_live_stream() -> None:
 def test_the_api_has_every_column_and_only_one_post_has_the_text() -> None:
     texts = {column.name for column in POSTS if column.guard is Guard.TEXT}
     others = {column.name for column in POSTS} - texts
-    assert set(PostOut.model_fields) == others | {"observed_at", "nlp"} | COMPUTED
+    assert set(PostOut.model_fields) == others | {"observed_at", "nlp"} | OF_THE_POLLER | COMPUTED
     assert set(PostDetail.model_fields) == set(PostOut.model_fields) | texts
     assert set(Observation.model_fields) == {column.name for column in HISTORY} - {"post_id"}
 

@@ -35,6 +35,7 @@ class PostFilters(Parameters):
     min_score: int | None = Field(None, ge=-_INT32, lt=_INT32, description="With at least this score.")
     trending: bool | None = Field(None, description="Only trending posts, or only others.")
     over_18: bool | None = Field(None, description="Only posts for adults, or only others.")
+    shown: bool | None = Field(None, description="Only posts that Reddit still shows, or only others.")
     min_sentiment: float | None = Field(None, ge=-1, le=1, description="With at least this sentiment score.")
     max_sentiment: float | None = Field(None, ge=-1, le=1, description="With at most this sentiment score.")
     created_from: Moment | None = Field(None, description="Created then or later (ISO 8601 with a time zone).")
@@ -59,6 +60,7 @@ class PostFilters(Parameters):
             min_score=self.min_score,
             trending=self.trending,
             over_18=self.over_18,
+            shown=self.shown,
             min_sentiment=self.min_sentiment,
             max_sentiment=self.max_sentiment,
             created_from=self.created_from,

@@ -9,7 +9,7 @@ import pytest
 from signalflow.domain.fetch import Fetch, Findings, ListingRequest, PostsRequest, Request
 from signalflow.domain.fetches import GapFetch, ListingFetch, RefreshFetch
 from signalflow.domain.gaps import OpenGaps
-from signalflow.domain.known import HORIZON, Seen, first_seen
+from signalflow.domain.known import HORIZON, Seen, first_seen, note_observation
 from signalflow.domain.overlap import Anchor
 from signalflow.domain.planner import Planner
 from signalflow.domain.refresh import RefreshQueue
@@ -245,6 +245,47 @@ def test_a_refresh_counts_for_every_post_and_one_that_reddit_leaves_out_waits_fo
     assert (left_out.seen_at, left_out.checkpoint) == (START + 1, START + 5400)
     assert fetch.queue.take(dict(fetch.posts), START + 1, lambda known: True) == ["p1"]
     assert left_out.due > START + 1
+
+
+def test_a_post_that_three_answers_leave_out_is_no_longer_shown_since_the_first_of_them() -> None:
+    fetch = refresh("p1", "p2")
+    gone = fetch.posts["p2"]
+    waits = []
+    for _ in range(9):
+        confirm(fetch, [Seen("p1", "a", START - 1800, 1, 0)])
+        waits.append(gone.due - gone.seen_at)
+        assert (gone.not_shown_since is not None) == (len(waits) >= 3)
+    assert gone.not_shown_since == START + 1
+    # It is asked for again later and later, at last every twelve hours.
+    assert waits == [180, 360, 720, 1440, 2880, 5760, 11_520, 23_040, 43_200]
+    assert fetch.posts["p1"].not_shown_since is None
+
+
+@pytest.mark.parametrize("reads", ["shown", "rejected"])
+def test_a_post_that_is_shown_in_between_counts_anew_but_an_item_that_cannot_be_read_counts_nothing(reads: str) -> None:
+    fetch = refresh("p1", "p2")
+    post, other = fetch.posts["p2"], Seen("p1", "a", START - 1800, 1, 0)
+    for absences in (1, 2):
+        confirm(fetch, [other])
+        assert post.absences == absences
+    if reads == "shown":
+        note_observation(post, Seen("p2", "a", START - 1800, 1, 0), START + 2)
+    else:
+        findings = Findings(fetch, [other], None, START, frozenset({"p2"}))
+        fetch.confirm(findings, new=0, is_complete=True, now=START + 2)
+    confirm(fetch, [other])
+    assert (post.not_shown_since is None) == (reads == "shown")
+    assert post.absences == {"shown": 1, "rejected": 3}[reads]
+
+
+@pytest.mark.parametrize(("subreddits", "counted"), [("aa", 1), ("ab", 0)])
+def test_an_empty_answer_is_a_ban_of_one_subreddit_but_a_mistake_for_several(subreddits: str, counted: int) -> None:
+    fetch = refresh("p1", "p2")
+    for post, name in zip(fetch.posts.values(), subreddits, strict=True):
+        post.subreddit = name
+    confirm(fetch, [])
+    assert [post.absences for post in fetch.posts.values()] == [counted, counted]
+    assert [post.seen_at for post in fetch.posts.values()] == [START + 1, START + 1]
 
 
 def test_the_posts_of_a_failed_refresh_wait_again() -> None:

@@ -81,6 +81,22 @@ def test_a_post_of_the_database_is_known_as_it_was_last_published() -> None:
     )
 
 
+def test_a_post_that_the_database_calls_no_longer_shown_is_published_when_it_is_shown_again() -> None:
+    at, since = CREATED + 2000, CREATED + 2500
+    stored = StoredPost("p1", "Python", CREATED, at, 10, 3, True, 0.25, ("open",), since)
+    post = from_database(stored)
+    assert post.not_shown_since == since
+    now = CREATED + 3000
+    assert not must_publish(from_database(stored._replace(not_shown_since=None)), SEEN, now)
+    note_observation(post, SEEN, now)
+    assert must_publish(post, SEEN, now), "also after an attempt that the brokers did not confirm"
+    note_observation(post, SEEN, now + 60)
+    assert must_publish(post, SEEN, now + 60)
+    note_published(post, SEEN, now + 60)
+    assert (post.not_shown_since, post.absences) == (None, 0)
+    assert not must_publish(post, SEEN, now + 120)
+
+
 # --- the smoothed velocity
 
 

@@ -176,6 +176,16 @@ def test_an_unconfirmed_refresh_is_published_again() -> None:
         assert made.confirm(findings, [False], now), "a refresh that failed leaves no gap"
 
 
+def test_posts_that_are_no_longer_shown_are_told_until_one_is_shown_and_published() -> None:
+    made = planner([busy("p1"), busy("p2"), busy("p3")])
+    for now in (START, START + 180, START + 540):
+        assert made.not_shown == {}
+        answer(made, made.fetch_of(["p1", "p2", "p3"]), seen("p1"), now=now)
+    assert made.not_shown == {"p2": START, "p3": START}
+    answer(made, listing(made, START + 600), seen("p2", score=100), now=START + 600)
+    assert made.not_shown == {"p3": START}
+
+
 def test_a_changed_state_is_published_with_the_body_and_a_first_text_is_taken_as_known() -> None:
     made = planner([known("p1", START - 60)])
     assert answer(made, listing(made, START + 10), seen(), now=START + 10) == []

@@ -166,14 +166,15 @@ def test_the_statement_for_posts_names_each_column_where_it_belongs() -> None:
     sql, _ = posts_statement([KEY, TEXT, SCORE], [LABEL, WORDS])
     newer = "EXCLUDED.last_polled_at > p.last_polled_at"
     newer_text = "EXCLUDED.text_observed_at > COALESCE(p.text_observed_at, '-infinity')"
-    assert " ".join(line.strip() for line in sql.splitlines() if not line.startswith("--")).strip() == (
+    assert " ".join(line.strip() for line in sql.splitlines() if not line.strip().startswith("--")).strip() == (
         "WITH input AS MATERIALIZED ( "
         "SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::jsonb[]) "
         "AS t (id, body, score, label, words) ), "
         "stored AS ( INSERT INTO posts AS p (id, body, score) SELECT id, body, score FROM input "
         "ON CONFLICT (id) DO UPDATE SET "
         f"body = CASE WHEN {newer_text} THEN EXCLUDED.body ELSE p.body END, "
-        f"score = CASE WHEN {newer} THEN EXCLUDED.score ELSE p.score END "
+        f"score = CASE WHEN {newer} THEN EXCLUDED.score ELSE p.score END, not_shown_since = "
+        "CASE WHEN EXCLUDED.last_polled_at >= p.not_shown_since THEN NULL ELSE p.not_shown_since END "
         f"WHERE {newer} OR {newer_text} OR EXCLUDED.first_seen_at < p.first_seen_at "
         "RETURNING id, title ) "
         "INSERT INTO post_nlp_features AS n (post_id, title, label, words) "

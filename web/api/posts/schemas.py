@@ -61,6 +61,10 @@ class PostOut(BaseModel):
     removed_by: str | None = Field(
         description="Who removed it, as Reddit puts it; null while it stands.", examples=[None]
     )
+    not_shown_since: datetime | None = Field(
+        description="Since when Reddit's answers leave it out, as after a ban of its subreddit; null while shown.",
+        examples=[None],
+    )
     current_score: int | None = Field(
         description="Upvotes minus downvotes; null for a post of a file that does not tell it.", examples=[1234]
     )

@@ -5,7 +5,7 @@ import { count, decimal, duration, engagement, percentage, perMinute, when } fro
 import { historyCards } from "../parts/history.js";
 import { card, figureStrip, quiet } from "../parts/layout.js";
 import { keywordList, subredditLink } from "../parts/links.js";
-import { reasons } from "../parts/post.js";
+import { notShownMark, reasons } from "../parts/post.js";
 import { emptyState } from "../parts/states.js";
 import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
 
@@ -63,6 +63,7 @@ function postHead(post, linkBase) {
     post.author && h("span", {}, `u/${post.author}`),
     post.flair && h("span", { class: "chip" }, h("span", {}, post.flair)),
     post.over_18 && h("span", { class: "chip bad" }, "18+"),
+    notShownMark(post),
     post.removed_by && h("span", { class: "chip warn" }, `removed by ${post.removed_by}`),
   ];
   const links = [

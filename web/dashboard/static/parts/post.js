@@ -56,6 +56,14 @@ function flash(element, text) {
   if (!fresh && !document.hidden) element.animate?.([{ color: "var(--accent)" }, {}], { duration: 1200 });
 }
 
+/** The mark of a post that Reddit's answers leave out. Live observations show the post, so they end it. */
+export const notShownMark = ({ not_shown_since: since }) =>
+  h(
+    "span",
+    { class: "chip warn not-shown", hidden: !since, title: "Reddit leaves it out of its answers" },
+    since && ["no longer shown, missed ", when(since)],
+  );
+
 const titleLine = (post) => h("p", { class: "title" }, titleLink(post));
 
 /** A row of the post list: {element, update(post)}. Its height does not depend on the numbers. */
@@ -65,12 +73,14 @@ export function postRow(post) {
   const comments = h("span", { class: "comments" });
   const sentiment = h("span", { class: "sentiment" });
   const trending = h("span", { class: "chip accent", hidden: true }, "trending");
+  const notShown = notShownMark(post);
   const facts = h(
     "p",
     { class: "facts" },
     subredditLink(post.subreddit),
     when(post.created_utc),
     post.over_18 && h("span", { class: "chip bad" }, "18+"),
+    notShown,
     sentiment,
     post.author && h("span", { class: "author" }, `u/${post.author}`),
     post.flair && h("span", { class: "flair" }, post.flair),
@@ -91,6 +101,7 @@ export function postRow(post) {
     velocity.title = "score a minute, over the last minutes";
     setText(comments, plural(fresh.current_comments, "comment", "comments"));
     trending.hidden = !fresh.is_trending;
+    notShown.hidden = !fresh.not_shown_since;
     const label = fresh.nlp?.sentiment_label;
     sentiment.className = `sentiment ${label ?? ""}`;
     setText(sentiment, label && label !== "neutral" ? label : "");

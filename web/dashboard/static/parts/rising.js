@@ -71,9 +71,10 @@ export class Rising {
       return;
     }
     this.#ranked = now;
-    const rises = ({ trend_velocity, observed_at, created_utc, removed_by }) =>
+    const rises = ({ trend_velocity, observed_at, created_utc, removed_by, not_shown_since }) =>
       trend_velocity > 0 &&
       !removed_by &&
+      !not_shown_since &&
       now - Date.parse(observed_at) < FRESH_MS &&
       now - Date.parse(created_utc) < YOUNG_MS;
     const ranked = [...this.#candidates.values()]
