@@ -101,13 +101,14 @@ async def poisoner(run: Run, minutes: float, share: float) -> None:
     try:
         while (passed := time.monotonic() - began) < seconds:
             due = round(wanted * min(passed / seconds, 1.0))
-            mutants = sum(1 for each in run.poisons if each.kind == poison.MUTATED)
-            run.poison([poison.mutated(len(run.poisons) + n, run.rnd) for n in range(max(due - mutants, 0))])
-            if passed >= rounds * seconds / by_hand:
-                rounds += 1
-                run.poison(list(poison.by_hand(len(run.poisons))))
-                await _too_large(run, publisher)
-                await _foreign(run, rounds)
+            async with run.poisoning:
+                mutants = sum(1 for each in run.poisons if each.kind == poison.MUTATED)
+                run.poison([poison.mutated(len(run.poisons) + n, run.rnd) for n in range(max(due - mutants, 0))])
+                if passed >= rounds * seconds / by_hand:
+                    rounds += 1
+                    run.poison(list(poison.by_hand(len(run.poisons))))
+                    await _too_large(run, publisher)
+                    await _foreign(run, rounds)
             await asyncio.sleep(POISON_SECONDS)
     finally:
         await publisher.close()

@@ -41,6 +41,7 @@ LEAST = {
     "a broker goes back to a copy": 6,
     "partitions added": 6,
     "the raw topic is made anew": 6,
+    "the enriched topic is made anew": 6,
 }
 LEAST_BY_FAMILY = {"killed at ": 5, "Reddit: ": 10}
 LINKS = ("worker - database", "workers - broker", "poller - Reddit")

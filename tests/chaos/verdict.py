@@ -173,14 +173,15 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
     stored = await stored_observations(settings)
     ids = await topic_ids(settings, [names.posts_raw, names.posts_enriched, names.posts_dlq])
     raw = await read_topic(settings, names.posts_raw)
-    enriched = await read_topic(settings, names.posts_enriched)
+    enriched = run.stored_with_a_log.enriched + await read_topic(settings, names.posts_enriched)
     letters = await read_topic(settings, names.posts_dlq)
     in_log = {(record.key, _observed_at(record.value)) for record in raw if _mark(record) is None}
     not_in_log = [f"{post} {at}" for post, at in run.load.confirmed if (post.encode(), at) not in in_log]
     unsettled = list(unsettled)
     if report.records_due != report.records:
         unsettled.append(f"of {report.records} records only {report.records_due} are due")
-    unsettled += await _not_reported(run, names.posts_raw)
+    unsettled += await _not_reported(run, names.posts_raw, run.lost_with_a_log.at)
+    unsettled += await _not_reported(run, names.posts_enriched, run.stored_with_a_log.at)
     lost = run.lost_with_a_log
     return Verdict(
         report,
@@ -221,8 +222,8 @@ def _repeats(enriched: list[Any]) -> list[float]:
     return sorted(repeats)
 
 
-async def _not_reported(run: Run, topic: str) -> list[str]:
-    """What the workers must have recorded about the raw log, and have not."""
+async def _not_reported(run: Run, topic: str, anew_at: Sequence[float]) -> list[str]:
+    """What the workers must have recorded about a log that began anew at these times, and have not."""
     rows = await fetch_all(
         run.settings,
         "SELECT noticed_at FROM log_breaks WHERE topic = $1 AND reason = 'topic_made_anew' ORDER BY noticed_at",
@@ -230,8 +231,8 @@ async def _not_reported(run: Run, topic: str) -> list[str]:
     )
     noticed = [row["noticed_at"].timestamp() for row in rows]
     return [
-        f"the raw log began anew at {at - run.began:.0f} s, and log_breaks does not say so"
-        for at in unnoticed(run.lost_with_a_log.at, noticed)
+        f"{topic} began anew at {at - run.began:.0f} s, and log_breaks does not say so"
+        for at in unnoticed(anew_at, noticed)
     ]
 
 

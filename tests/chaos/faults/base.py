@@ -51,6 +51,14 @@ class Lost:
     poisons: set[int] = field(default_factory=set)
 
 
+@dataclass
+class Stored:
+    """What enriched logs held that began anew, at the times `at`: `enriched` are their records, all of them stored."""
+
+    at: list[float] = field(default_factory=list)
+    enriched: list[Any] = field(default_factory=list)
+
+
 async def stored_observations(settings: Settings) -> set[Identity]:
     """All observations that the history has."""
     return {tuple(row) for row in await fetch_all(settings, "SELECT post_id, observed_at FROM post_metrics_history")}
@@ -105,8 +113,12 @@ class Run:
     without_effect: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     poisons: list[Poison] = field(default_factory=list)
+    poisoning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while poison is sent, so that its owner knows that no more is on its way than what the load will send."""
+
     began: float = field(default_factory=time.time)
     lost_with_a_log: Lost = field(default_factory=Lost)
+    stored_with_a_log: Stored = field(default_factory=Stored)
 
     @property
     def settings(self) -> Settings:
@@ -124,6 +136,11 @@ class Run:
         self.load.confirmed.clear()
         lost.poisons |= {p.number for p in self.poisons if p.topic == "posts_raw" and p.headers[0][1] not in waiting}
         lost.at.append(time.time())
+
+    def enriched_log_begins_anew(self) -> None:
+        """What the log held was stored, but nobody looks for what other programs wrote to it."""
+        self.lost_with_a_log.poisons |= {p.number for p in self.poisons if p.topic == "posts_enriched"}
+        self.stored_with_a_log.at.append(time.time())
 
     @asynccontextmanager
     async def injecting(

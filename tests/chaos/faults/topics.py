@@ -5,16 +5,21 @@ import asyncio
 from aiokafka.admin import NewPartitions
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
-from signalflow.errors import Retryable
+from signalflow.errors import Retryable, SignalflowError
 from signalflow.kafka.admin import create_topics, topic_partitions
 from signalflow.kafka.clients import admin_client
 from signalflow.kafka.topics import TopicNames
 from signalflow.storage.pool import DATABASE_ERRORS
+from signalflow.verify.log import TopicLog
+from tests.chaos import poison
 from tests.chaos.faults.base import Fault, Run
 from tests.chaos.waiting import happens
+from tests.integration.workers import read_topic
 
 # Brokers may be down at the same time, because of other faults.
 ADMIN_SECONDS = 60.0
+# Other faults may hold up the workers meanwhile. The load stands still for so long.
+DRAINED_SECONDS = 40.0
 
 
 async def partitions_added(run: Run) -> None:
@@ -44,14 +49,46 @@ async def partitions_added(run: Run) -> None:
 async def raw_made_anew(run: Run) -> None:
     """The raw topic is deleted and created again. What was not stored is lost, and the workers must report that."""
     async with run.gate.together(), run.cluster.going_back:
-        topic = TopicNames.of(run.settings).posts_raw
         # Records that are confirmed meanwhile would be in neither topic.
         async with run.injecting(RAW_MADE_ANEW) as injection, run.load.sending:
             assert await happens(lambda: _remembered(run), ADMIN_SECONDS), "the database did not answer"
-            assert await happens(lambda: _deleted(run, topic), ADMIN_SECONDS), "the brokers did not delete it"
-            assert await happens(lambda: _created(run), ADMIN_SECONDS), "the brokers did not create it"
+            await _make_anew(run, TopicNames.of(run.settings).posts_raw)
             run.raw_log_begins_anew()
         await run.recovered(injection)
+
+
+async def enriched_made_anew(run: Run) -> None:
+    """The enriched topic is deleted and created again, when all that it holds is stored. Nothing may be lost."""
+    async with run.gate.together(), run.cluster.going_back:
+        async with run.injecting(ENRICHED_MADE_ANEW) as injection, run.poisoning, run.load.sending:
+            run.cluster.reddit_link.cut()
+            try:
+                assert await happens(lambda: _all_stored(run), DRAINED_SECONDS), "not all was stored in time"
+                assert await happens(lambda: _enriched_remembered(run), ADMIN_SECONDS), "the brokers did not answer"
+                await _make_anew(run, TopicNames.of(run.settings).posts_enriched)
+                run.enriched_log_begins_anew()
+            finally:
+                run.cluster.reddit_link.heal()
+        await run.recovered(injection)
+
+
+async def _make_anew(run: Run, topic: str) -> None:
+    assert await happens(lambda: _deleted(run, topic), ADMIN_SECONDS), "the brokers did not delete it"
+    assert await happens(lambda: _created(run), ADMIN_SECONDS), "the brokers did not create it"
+
+
+async def _all_stored(run: Run) -> bool:
+    """Whether workers have committed all of the raw and of the enriched topic."""
+    names = TopicNames.of(run.settings)
+    log = TopicLog(run.settings, run.settings.app_id)
+    try:
+        raw = (await log.extent(names.posts_raw)).ends
+        committed = await log.committed(names.posts_raw, names.posts_enriched, names.posts_dlq)
+    except SignalflowError:
+        return False
+    return all(committed.enriched.get(partition, 0) >= end for partition, end in raw.items()) and all(
+        committed.written.get(partition, 0) >= end for partition, end in committed.enriched_ends.items()
+    )
 
 
 async def _remembered(run: Run) -> bool:
@@ -59,6 +96,17 @@ async def _remembered(run: Run) -> bool:
         await run.remember_what_is_stored()
     except DATABASE_ERRORS:
         return False
+    return True
+
+
+async def _enriched_remembered(run: Run) -> bool:
+    try:
+        async with asyncio.timeout(ADMIN_SECONDS / 2):
+            found = await read_topic(run.settings, TopicNames.of(run.settings).posts_enriched)
+    except (KafkaError, TimeoutError):
+        return False
+    # What other programs wrote to the topic cannot be told from what they write to the new one.
+    run.stored_with_a_log.enriched += [each for each in found if poison.HEADER not in dict(each.headers)]
     return True
 
 
@@ -80,8 +128,9 @@ async def _created(run: Run) -> bool:
     return True
 
 
-RAW_MADE_ANEW = "the raw topic is made anew"
+RAW_MADE_ANEW, ENRICHED_MADE_ANEW = "the raw topic is made anew", "the enriched topic is made anew"
 FAULTS = (
     Fault("partitions added", "topics", 2, partitions_added),
     Fault(RAW_MADE_ANEW, "topics", 2, raw_made_anew, in_short_form=False),
+    Fault(ENRICHED_MADE_ANEW, "topics", 2, enriched_made_anew, in_short_form=False),
 )
