@@ -162,7 +162,7 @@ async def test_filters_apply_to_stored_and_live_posts_and_are_in_the_address(
     visit: Visit, installation: Installation
 ) -> None:
     page = await visit("/")
-    await page.get_by_label("Search titles").fill("rocket")
+    await page.get_by_label("Search posts").fill("rocket")
     await expect(page.locator(".post-row")).to_have_count(1)
     await expect(page.locator(".post-row")).to_contain_text("Rocket engines explained")
     await expect(page).to_have_url(re.compile(r"/\?q=rocket$"))
@@ -291,7 +291,7 @@ async def test_a_late_answer_does_not_replace_the_analytics_of_the_range_chosen_
     await page.route(of_a_day, slow)
     await page.goto("/analytics")
     await slow.asked.wait()
-    await page.get_by_role("button", name="1 h", exact=True).click()
+    await page.get_by_label("Time range").select_option("1h")
     posts = page.locator(".figure", has_text="Posts").locator("dd").first
     # p00, p01, p02, rocket and hostile.
     await expect(posts).to_have_text("5")
@@ -414,6 +414,87 @@ async def test_the_address_filters_by_author_and_days(visit: Visit, installation
     await expect(page.get_by_text("No post matches")).to_be_visible()
     page = await visit("/?created_from=2001-01-01T00:00:00Z")
     await expect(page.locator(".post-row").first).to_be_visible()
+
+
+async def test_a_search_filters_every_panel_of_the_page(visit: Visit, installation: Installation) -> None:
+    page = await visit("/?q=plain")
+    count = page.locator(".figure", has_text="Posts, last hour").locator("dd").first
+    # p00, p01 and p02 are plain posts of the last hour; rocket and hostile are not plain.
+    await expect(count).to_have_text("3")
+    await expect(page.get_by_text("Nothing takes off at the moment")).to_be_visible()
+    await installation.publish(
+        post("loud", title="A loud riser", trend_velocity=3.0), post("calm", title="A plain riser", trend_velocity=2.0)
+    )
+    await expect(page.locator(".rising-card", has_text="A plain riser")).to_be_visible()
+    assert await page.locator(".rising-card", has_text="A loud riser").count() == 0
+    page = await visit("/?author=nobody")
+    await expect(page.locator(".figure", has_text="Posts, last hour").locator("dd").first).to_have_text("0")
+    await expect(page.get_by_text("Nothing takes off at the moment")).to_be_visible()
+    page = await visit("/?q=rocket")
+    await expect(page.locator(".rising-card", has_text="Rocket engines explained")).to_be_visible()
+
+
+async def test_the_syntax_of_a_search_is_one_click_away(visit: Visit) -> None:
+    for path in ("/", "/analytics"):
+        page = await visit(path)
+        help_text = page.get_by_text('"rocket launch"')
+        await expect(help_text).to_be_hidden()
+        await page.get_by_label("How to search").click()
+        await expect(help_text).to_be_visible()
+        await expect(page.get_by_text("mars or moon")).to_be_visible()
+        await expect(page.get_by_text("rocket -toy")).to_be_visible()
+
+
+async def test_an_author_is_a_link_to_their_posts(visit: Visit, installation: Installation) -> None:
+    await installation.store(post("of1", title="By somebody else", author="Some_One-Else", minutes=3))
+    for path in ("/", "/posts/of1", "/analytics?author=some_one-else"):
+        page = await visit(path)
+        await page.get_by_role("link", name="u/Some_One-Else").first.click()
+        await expect(page).to_have_url(re.compile(r"/\?author=Some_One-Else$"))
+        await expect(page.locator(".post-row")).to_have_count(1)
+        await expect(page.locator(".post-row")).to_contain_text("By somebody else")
+        await expect(page.get_by_label("Author")).to_have_value("Some_One-Else")
+
+
+async def test_on_a_phone_the_search_comes_first(visit: Visit) -> None:
+    for path in ("/", "/analytics"):
+        page = await visit(path, viewport={"width": 390, "height": 800})
+        await page.locator(".figure").first.wait_for()
+        search = await page.get_by_label("Search posts").bounding_box()
+        first = await page.locator(".figures, .card").first.bounding_box()
+        assert search is not None
+        assert first is not None
+        assert search["y"] + search["height"] <= first["y"], path
+        assert search["y"] < 200, path
+
+
+async def test_a_range_replaces_the_days_and_the_days_replace_a_range(visit: Visit) -> None:
+    page = await visit("/?created_from=2001-01-01T00:00:00Z&created_to=2001-01-02T00:00:00Z")
+    await expect(page.get_by_label("Time range")).to_have_value("days")
+    await page.get_by_label("Time range").select_option("7d")
+    await expect(page).to_have_url(re.compile(r"/\?range=7d$"))
+    await expect(page.locator(".post-row").first).to_be_visible()
+    for path in ("/", "/analytics"):
+        page = await visit(path)
+        await page.get_by_label("Time range").select_option("days")
+        await expect(page.get_by_label("From day")).to_be_focused()
+        await page.get_by_label("From day").fill("2001-01-01")
+        await page.get_by_label("To day").fill("2001-01-02")
+        await expect(page).to_have_url(re.compile("created_from=200[01]-.*created_to=2001-"))
+        await expect(page.get_by_label("Time range")).to_have_value("days")
+        await page.get_by_role("button", name="Clear").click()
+        await expect(page).to_have_url(re.compile(rf"{path}$"))
+        await expect(page.get_by_label("Time range")).to_have_value("24h")
+
+
+async def test_an_emptied_search_keeps_the_focus(visit: Visit) -> None:
+    page = await visit("/")
+    search = page.get_by_label("Search posts")
+    await search.fill("rocket")
+    await expect(page.locator(".post-row")).to_have_count(1)
+    await search.fill("")
+    await expect(page.locator(".post-row").nth(5)).to_be_visible()
+    await expect(search).to_be_focused()
 
 
 async def test_the_api_is_described_on_a_page_of_our_own(visit: Visit) -> None:

@@ -109,3 +109,98 @@ async def test_a_page_that_shows_nothing_live_gets_no_posts_until_another_page_a
     await page.locator(".post-row").first.wait_for()
     await installation.publish(post("seen", title="Somebody looks"))
     await expect(page.locator(".post-row", has_text="Somebody looks")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("formatter", "value", "text"),
+    [
+        ("decimal", -0.001, "0"),
+        ("decimal", -0.01, "-0.01"),
+        ("short", -0.4, "0"),
+        ("count", -0.0, "0"),
+        ("percentage", -0.001, "0%"),
+        ("perMinute", -0.0001, "0/min"),
+        ("perMinute", -0.5, "-30/min"),
+    ],
+)
+async def test_zero_has_no_sign(visit: Visit, formatter: str, value: float, text: str) -> None:
+    page = await visit("/subreddits")
+    script = "async ([name, value]) => (await import('/static/format.js'))[name](value)"
+    # JSON has no minus zero.
+    argument = [formatter, value or 0]
+    assert await page.evaluate(script if value else script.replace("(value)", "(-0)"), argument) == text
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ([100, 4000], [3, 90]),
+        ([-50, 100], [1, 4]),
+        ([-3, -1], [5, 900]),
+        ([-90, 10], [-1, 20]),
+        ([0, 0], [-2, 0]),
+        ([None, None], [0.001, 0.002]),
+    ],
+)
+async def test_both_axes_of_a_chart_have_zero_at_one_height(
+    visit: Visit, left: list[float | None], right: list[float | None]
+) -> None:
+    page = await visit("/subreddits")
+    ranges = await page.evaluate(
+        """async (columns) => {
+            const { commonRange } = await import("/static/parts/axes.js");
+            const range = commonRange(columns);
+            return columns.map(([low, high]) => range(low, high));
+        }""",
+        [left, right],
+    )
+    for (low, high), values in zip(ranges, (left, right), strict=True):
+        assert low <= 0 <= high
+        assert low < high
+        assert all(low <= value <= high for value in values if value is not None)
+    zeros = [-low / (high - low) for low, high in ranges]
+    assert zeros[0] == pytest.approx(zeros[1])
+
+
+@pytest.mark.parametrize(
+    ("formatter", "ticks"),
+    [
+        ("count", [0, 0.5, 1]),
+        ("decimal", [0, 0.001, 0.002]),
+        ("short", [12_310, 12_320, 12_330]),
+        ("count", [0, 10, 20]),
+    ],
+)
+async def test_no_two_ticks_of_an_axis_look_the_same(visit: Visit, formatter: str, ticks: list[float]) -> None:
+    page = await visit("/subreddits")
+    texts = await page.evaluate(
+        """async ([name, ticks]) => {
+            const format = (await import("/static/format.js"))[name];
+            return (await import("/static/parts/axes.js")).tickTexts(ticks, format);
+        }""",
+        [formatter, ticks],
+    )
+    assert len(set(texts)) == len(ticks)
+
+
+@pytest.mark.parametrize(
+    ("search", "title", "is_met"),
+    [
+        ("rocket engines", "Engines of a ROCKET", True),
+        ("rocket engines", "A rocket", False),
+        ('"rocket engines"', "Engines of a rocket", False),
+        ('"rocket engines"', "New rocket engines", True),
+        ("mars or moon", "To the Moon", True),
+        ("red mars or moon", "Mars", False),
+        ("rocket -toy", "A toy rocket", False),
+        ('rocket -"for sale"', "A rocket", True),
+        ("rocket -", "A rocket", True),
+        ("???", "Anything", False),
+        ("???", "What???", True),
+        ("", "Anything", True),
+    ],
+)
+async def test_a_live_post_is_searched_as_the_api_searches(visit: Visit, search: str, title: str, is_met: bool) -> None:
+    page = await visit("/subreddits")
+    script = "async ([title, search]) => (await import('/static/parts/words.js')).meets(title, search)"
+    assert await page.evaluate(script, [title, search]) is is_met

@@ -1,16 +1,18 @@
 // Numbers and times in the reader's own format. The formatters are made once, because making one is slow.
 import { h, setText } from "./dom.js";
 
-const plain = new Intl.NumberFormat();
-const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
-const fine = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
+// A number that is rounded to zero has no sign.
+const signDisplay = "negative";
+const plain = new Intl.NumberFormat(undefined, { signDisplay });
+const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1, signDisplay });
+const fine = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2, signDisplay });
 const signed = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1, signDisplay: "exceptZero" });
 const signedCompact = new Intl.NumberFormat(undefined, {
   notation: "compact",
   maximumFractionDigits: 1,
   signDisplay: "exceptZero",
 });
-const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
+const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0, signDisplay });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "narrow" });
 const absolute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });

@@ -1,22 +1,25 @@
 // What the posts of a time range have in common: when, where, about what, how fast, in which mood.
 import * as api from "../api.js";
 import { h } from "../dom.js";
-import { when } from "../format.js";
+import { absoluteTime, when } from "../format.js";
 import { Latest } from "../latest.js";
-import { segments } from "../parts/form.js";
+import { comparison } from "../parts/comparison.js";
+import { FILTERS, filterForm, filterParameters, hasDays, instant, TIMES } from "../parts/filters.js";
 import { pageHead, quiet } from "../parts/layout.js";
 import { errorNotice } from "../parts/states.js";
 import { makeSections } from "../parts/statistics.js";
 import { rangeStart, readState, writeState } from "../urlstate.js";
 
-export const DEFAULTS = { range: "24h", rank: "engagement", all: false };
+const CHOSEN = { ...FILTERS, ...TIMES };
+export const DEFAULTS = { ...CHOSEN, rank: "engagement", all: false, compare: [], measure: "posts" };
 const RANGES = [
-  ["1h", "1 h"],
-  ["6h", "6 h"],
-  ["24h", "24 h"],
-  ["7d", "7 d"],
-  ["30d", "30 d"],
+  ["1h", "1 hour"],
+  ["6h", "6 hours"],
+  ["24h", "24 hours"],
+  ["7d", "7 days"],
+  ["30d", "30 days"],
 ];
+const CHOICES = { defaults: CHOSEN, ranges: RANGES };
 const REFRESH_MS = 60_000;
 
 /** Show the page in `root` until `signal` aborts. */
@@ -28,34 +31,50 @@ export async function mount(root, { signal, live }) {
   let keywords = null;
   const fresh = quiet();
   const failed = h("div");
-  const sections = makeSections(state, set, signal);
-  const ranges = segments("Time range", RANGES, () => state.range, chooseRange);
-  root.append(pageHead("Analytics", fresh, ranges), failed, sections.element);
+  const formBox = h("div", { class: "filter-box" });
+  const compared = comparison(state, set, signal);
+  const sections = makeSections(state, showAgain, signal, compared.element);
+  root.append(pageHead("Analytics", fresh), formBox, failed, sections.element);
+  showForm();
+
+  function showForm() {
+    const filters = Object.fromEntries(Object.keys(CHOSEN).map((name) => [name, state[name]]));
+    formBox.replaceChildren(filterForm(filters, choose, CHOICES));
+  }
 
   function set(change) {
     Object.assign(state, change);
     writeState(state, DEFAULTS);
+  }
+
+  function showAgain(change) {
+    set(change);
     if (stats) sections.show(stats, keywords);
   }
 
-  function chooseRange(range) {
-    state.range = range;
-    writeState(state, DEFAULTS);
+  function choose(filters, isCleared) {
+    set(filters);
+    if (isCleared) showForm();
     load();
   }
 
   async function load() {
     root.setAttribute("aria-busy", "true");
-    await loads.load({
-      ask: () => statistics(state.range, signal),
-      show(answers) {
-        [stats, keywords] = answers;
-        failed.replaceChildren();
-        fresh.replaceChildren("computed ", when(stats.computed_at));
-        sections.show(stats, keywords);
-      },
-      fail: (error) => failed.replaceChildren(errorNotice(error, load)),
-    });
+    const parameters = { ...filterParameters(state), ...windowParameters(state) };
+    await Promise.all([
+      compared.load(parameters),
+      loads.load({
+        ask: () => statistics(parameters, signal),
+        show(answers) {
+          [stats, keywords] = answers;
+          failed.replaceChildren();
+          const window = `posts created from ${absoluteTime(stats.start)} to ${absoluteTime(stats.end)}, computed `;
+          fresh.replaceChildren(window, when(stats.computed_at));
+          sections.show(stats, keywords);
+        },
+        fail: (error) => failed.replaceChildren(errorNotice(error, load)),
+      }),
+    ]);
     if (!loads.isWaiting) root.removeAttribute("aria-busy");
   }
 
@@ -63,10 +82,21 @@ export async function mount(root, { signal, live }) {
   await load();
 }
 
-/** The statistics of a range and its keywords, or null for the keywords of a range that is too long for them. */
-function statistics(range, signal) {
-  // The server caches a named window for all readers. The longest range has no name, and keywords reach back one week.
-  if (range === "30d") return Promise.all([api.get("/api/stats/", { start: rangeStart(range) }, signal), null]);
-  const window = { window: range };
-  return Promise.all([api.get("/api/stats/", window, signal), api.get("/api/keywords/", window, signal)]);
+/** The API's parameters for the time of a state. The server caches a named window for all readers. */
+function windowParameters(state) {
+  const { range, created_from: first, created_to: last } = state;
+  const created_to = instant(last);
+  if (first) return { created_from: instant(first), created_to };
+  // The longest range has no name.
+  if (range !== "30d") return { window: range, created_to };
+  return { created_from: rangeStart(range, hasDays(state) ? Date.parse(created_to) : Date.now()), created_to };
+}
+
+/** The statistics and the keywords; null for keywords that take too long, because the statistics have a few too. */
+function statistics(parameters, signal) {
+  const orNull = (error) => (error.status === 503 ? null : Promise.reject(error));
+  return Promise.all([
+    api.get("/api/stats/", parameters, signal),
+    api.get("/api/keywords/", parameters, signal).catch(orNull),
+  ]);
 }

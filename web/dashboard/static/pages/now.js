@@ -3,7 +3,16 @@ import * as api from "../api.js";
 import { h, icon, toast } from "../dom.js";
 import { count, decimal, plural } from "../format.js";
 import { Latest } from "../latest.js";
-import { apiParameters, DEFAULTS, filterForm, hasDays, matches } from "../parts/filters.js";
+import {
+  apiParameters,
+  DEFAULTS,
+  filterForm,
+  filterParameters,
+  hasDays,
+  matches,
+  ORDERS,
+  RANGES,
+} from "../parts/filters.js";
 import { button } from "../parts/form.js";
 import { card, figureStrip, pageHead, quiet } from "../parts/layout.js";
 import { PostList } from "../parts/post_list.js";
@@ -19,6 +28,7 @@ const MOST_DISCOVERED = 100;
 // The figures, and a post list in another order than the newest first, are loaded again at this interval.
 const REFRESH_MS = 15_000;
 const TOP_PX = 100;
+const CHOICES = { defaults: DEFAULTS, ranges: RANGES, orders: ORDERS };
 
 /** Show the page in `root` until `signal` aborts. */
 export async function mount(root, { live, signal, about }) {
@@ -36,17 +46,18 @@ export async function mount(root, { live, signal, about }) {
   const rising = new Rising(about.trending_rule, signal);
   const below = h("div", { class: "below" });
   const formBox = h("div", { class: "filter-box" });
-  const figures = liveFigures(signal);
+  const figures = liveFigures(signal, () => filterParameters(state));
   const beside = quiet("fastest score gain of the last half hour");
 
   root.append(
     pageHead("Now", "", button([icon("share"), "Share"], "", copyAddress)),
+    formBox,
     figures.element,
     h(
       "div",
       { class: "columns" },
       card({ title: "Taking off", beside, region: "rising" }, rising.element),
-      card({ title: "Posts", beside: formBox, region: "posts" }, posts.element, below),
+      card({ title: "Posts", region: "posts" }, posts.element, below),
     ),
   );
 
@@ -81,11 +92,9 @@ export async function mount(root, { live, signal, about }) {
   }
 
   function loadRising() {
-    const { subreddit } = state;
-    const created_from = rangeStart("24h");
+    const asked = { order: "trend_velocity", created_from: rangeStart("24h"), page_size: CANDIDATES };
     return risingLoads.load({
-      ask: () =>
-        api.get("/api/posts/", { subreddit, order: "trend_velocity", created_from, page_size: CANDIDATES }, signal),
+      ask: () => api.get("/api/posts/", { ...filterParameters(state), ...asked }, signal),
       show: (page) => rising.replace(page.items),
       fail: (error) => rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising))),
     });
@@ -106,26 +115,27 @@ export async function mount(root, { live, signal, about }) {
 
   const isFiltered = () => !isSame({ ...state, order: "", range: "" }, { ...DEFAULTS, order: "", range: "" });
 
-  function change(fresh) {
-    const isOtherChoice = !isSame(fresh.subreddit, state.subreddit);
+  function change(fresh, isCleared) {
+    const isOtherSubreddit = !isSame(fresh.subreddit, state.subreddit);
+    const isOtherChoice = !isSame(filterParameters(fresh), filterParameters(state));
     state = fresh;
     writeState(state, DEFAULTS);
-    // The button that clears the filters leaves the form as it was, so a new form shows the defaults.
-    if (isSame(state, DEFAULTS)) showForm();
+    if (isCleared) showForm();
+    if (isOtherSubreddit) live.filter({ subreddit: state.subreddit });
     if (isOtherChoice) {
-      live.filter({ subreddit: state.subreddit });
       loadRising();
+      figures.load();
     }
     loadList();
   }
 
   function showForm() {
-    formBox.replaceChildren(filterForm(state, change));
+    formBox.replaceChildren(filterForm(state, change, CHOICES));
   }
 
   /** Take observations from the stream. */
   function take(observed) {
-    rising.take(observed);
+    rising.take(observed.filter((post) => matches(post, { ...state, created_from: "", created_to: "" })));
     for (const post of observed) {
       // Only a discovery is new. A refresh of an older post would jump to the top of the list.
       if (post.first_seen_at === post.observed_at || discovered.has(post.id)) discovered.set(post.id, post);
@@ -178,8 +188,11 @@ async function copyAddress() {
   }
 }
 
-/** The figures of the last hour, which refresh themselves: {element, load(), countArrivals(number)}. */
-function liveFigures(signal) {
+/**
+ * The figures of the last hour, which refresh themselves: {element, load(), countArrivals(number)}. `filters()` are the
+ * API's parameters for the posts that count.
+ */
+function liveFigures(signal, filters) {
   const loads = new Latest(signal);
   const strip = figureStrip({
     posts: ["Posts, last hour", "created"],
@@ -193,7 +206,7 @@ function liveFigures(signal) {
 
   const load = () =>
     loads.load({
-      ask: () => api.get("/api/stats/", { window: "1h" }, signal),
+      ask: () => api.get("/api/stats/", { ...filters(), window: "1h" }, signal),
       show({ overview }) {
         const authors = plural(overview.authors, "author", "authors");
         const subreddits = plural(overview.subreddits, "subreddit", "subreddits");

@@ -4,7 +4,7 @@ import { h, icon, outward, outwardAddress } from "../dom.js";
 import { count, decimal, duration, engagement, percentage, perMinute, when } from "../format.js";
 import { historyCards } from "../parts/history.js";
 import { card, figureStrip, quiet } from "../parts/layout.js";
-import { keywordList, subredditLink } from "../parts/links.js";
+import { authorLink, keywordList, subredditLink } from "../parts/links.js";
 import { notShownMark, reasons } from "../parts/post.js";
 import { emptyState } from "../parts/states.js";
 import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
@@ -60,7 +60,7 @@ function postHead(post, linkBase) {
   const facts = [
     subredditLink(post.subreddit),
     when(post.created_utc),
-    post.author && h("span", {}, `u/${post.author}`),
+    post.author && authorLink(post.author),
     post.flair && h("span", { class: "chip" }, h("span", {}, post.flair)),
     post.over_18 && h("span", { class: "chip bad" }, "18+"),
     notShownMark(post),

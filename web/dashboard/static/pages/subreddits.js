@@ -45,7 +45,7 @@ const COLUMNS = [
   { label: "Subreddit" },
   { label: "Status" },
   { label: "Priority" },
-  { label: "Interval", number: true },
+  { label: "Longest interval", number: true },
   { label: "Posts an hour", number: true },
   { label: "Last polled", number: true },
   { label: "Next", number: true },
@@ -86,7 +86,7 @@ export async function mount(root, { signal, session, live }) {
       { class: "card", "aria-label": "Watched subreddits" },
       h(
         "header",
-        { class: "filters start" },
+        { class: "filters" },
         searchField(),
         select("Status", "status", STATUSES),
         select("Priority", "priority", [["", "Any priority"], ...PRIORITIES]),

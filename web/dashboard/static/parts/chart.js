@@ -1,14 +1,13 @@
 // Charts drawn by uPlot, each with its numbers as a table. Without the library there is only the table.
 import { h, scrollRegion } from "../dom.js";
-import { NONE } from "../format.js";
+import { count, NONE } from "../format.js";
+import { commonRange, distances, tickTexts } from "./axes.js";
 import { table } from "./table.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 // Fewer values than this are marked with points, because they make no visible line.
 const FEW = 4;
-// The distances between ticks of an axis that counts whole numbers.
-const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 const VENDOR = "/static/vendor";
 let library = null;
 
@@ -67,9 +66,9 @@ function optionsOf(plot, { x, series, height }, width) {
     font: "11px system-ui, sans-serif",
   };
   const sides = [...new Set(series.map(({ side }) => side ?? "left"))];
-  // Readers compare bars by their length, and the lines beside them by their height, so both axes begin at zero.
-  const fromZero = { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.05] };
-  const scales = x.step ? Object.fromEntries(sides.map((side) => [side, fromZero])) : {};
+  const ofSide = (side) => series.filter((one) => (one.side ?? "left") === side);
+  const rangeOf = commonRange(sides.map((side) => ofSide(side).flatMap(({ values }) => values)));
+  const scales = Object.fromEntries(sides.map((side) => [side, { range: (_, low, high) => rangeOf(low, high) }]));
   return {
     width,
     height,
@@ -84,17 +83,21 @@ function optionsOf(plot, { x, series, height }, width) {
       {
         ...axis,
         space: 70,
-        ...(x.step === 1 && { incrs: WHOLE }),
+        ...(x.step === 1 && { incrs: distances(count) }),
         values: (_, ticks) => (x.time ? timeTicks(ticks) : ticks.map((tick) => x.format(tick))),
       },
-      ...sides.map((side) => ({
-        ...axis,
-        scale: side,
-        side: side === "left" ? 3 : 1,
-        size: 52,
-        grid: side === "left" ? axis.grid : { show: false },
-        values: (_, ticks) => ticks.map(series.find((one) => (one.side ?? "left") === side).format),
-      })),
+      ...sides.map((side) => {
+        const [{ format }] = ofSide(side);
+        return {
+          ...axis,
+          scale: side,
+          side: side === "left" ? 3 : 1,
+          size: 52,
+          grid: side === "left" ? axis.grid : { show: false },
+          incrs: distances(format),
+          values: (_, ticks) => tickTexts(ticks, format),
+        };
+      }),
     ],
     series: [
       { label: x.label, value: (_, value) => (value === null ? NONE : x.format(value * (x.time ? 1000 : 1))) },

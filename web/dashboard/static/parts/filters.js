@@ -1,9 +1,11 @@
-// The filters of the post list: a form, the API's parameters for it, and the same test for posts that come in live.
+// The filters of posts: a form, the API's parameters for it, and the same test for posts that come in live.
 import { h, icon } from "../dom.js";
 import { rangeStart } from "../urlstate.js";
 import { field, options } from "./form.js";
+import { meets } from "./words.js";
 
-export const DEFAULTS = {
+/** The filters of posts in an address, and their defaults. */
+export const FILTERS = {
   q: "",
   subreddit: [],
   keyword: "",
@@ -14,13 +16,13 @@ export const DEFAULTS = {
   over_18: "",
   min_sentiment: "",
   max_sentiment: "",
-  range: "24h",
-  created_from: "",
-  created_to: "",
-  order: "newest",
 };
+/** The time of the posts: days, or a range that ends now. */
+export const TIMES = { range: "24h", created_from: "", created_to: "" };
 
-const ORDERS = [
+export const DEFAULTS = { ...FILTERS, ...TIMES, order: "newest" };
+
+export const ORDERS = [
   ["newest", "Newest"],
   ["score", "Score"],
   ["comments", "Comments"],
@@ -29,7 +31,7 @@ const ORDERS = [
   ["momentum", "Momentum"],
   ["engagement", "Engagement"],
 ];
-const RANGES = [
+export const RANGES = [
   ["15m", "15 min"],
   ["1h", "1 hour"],
   ["6h", "6 hours"],
@@ -37,6 +39,8 @@ const RANGES = [
   ["7d", "7 days"],
   ["all", "All time"],
 ];
+// The choice of a range that stands for the fields From day and To day.
+const DAYS = "days";
 const SENTIMENTS = [
   ["", "Any"],
   ["positive", "Positive"],
@@ -57,22 +61,53 @@ const namesOf = (text) =>
     .map((name) => name.replace(/^\/?r\//i, ""))
     .filter((name) => /^[A-Za-z0-9_:.-]{1,32}$/.test(name));
 
-/** A form that shows a state and calls `changed` with the new state, while typing after a pause. */
-export function filterForm(state, changed) {
+// An example of each thing that a search can say, and what it finds.
+const SYNTAX = [
+  ["rocket launch", "both words, in any form: also “launches”"],
+  ['"rocket launch"', "the words one after the other"],
+  ["mars or moon", "one of them"],
+  ["rocket -toy", "without a word"],
+];
+
+/** A button that shows what a search can say. */
+const syntaxHelp = () =>
+  h(
+    "details",
+    { class: "syntax" },
+    h("summary", { class: "button icon", "aria-label": "How to search", title: "How to search" }, "?"),
+    h(
+      "div",
+      {},
+      h("p", {}, "A search looks at titles and texts. Capitals do not matter."),
+      h(
+        "dl",
+        {},
+        SYNTAX.map(([example, meaning]) => [h("dt", {}, h("code", {}, example)), h("dd", {}, meaning)]),
+      ),
+    ),
+  );
+
+/**
+ * A form that shows a state and calls `changed(state, isCleared)` with the new state, while typing after a pause. When
+ * everything was cleared, the page must show a new form. The choices are {defaults, ranges, orders}; without
+ * `orders` there is nothing to order.
+ */
+export function filterForm(state, changed, { defaults, ranges, orders }) {
   const search = h("input", {
     type: "search",
     class: "input",
     value: state.q,
-    placeholder: "Words in the title",
-    "aria-label": "Search titles",
+    placeholder: "Words in titles and texts",
+    "aria-label": "Search posts",
     maxlength: 200,
     name: "q",
   });
-  const order = h("select", { class: "input", "aria-label": "Sort by", name: "order" }, options(ORDERS, state.order));
+  const order =
+    orders && h("select", { class: "input", "aria-label": "Sort by", name: "order" }, options(orders, state.order));
   const range = h(
     "select",
     { class: "input", "aria-label": "Time range", name: "range" },
-    options(RANGES, state.range),
+    options([...ranges, [DAYS, "By days"]], hasDays(state) ? DAYS : state.range),
   );
   const subreddit = h("input", {
     type: "text",
@@ -106,8 +141,8 @@ export function filterForm(state, changed) {
   const collect = () => ({
     ...state,
     q: search.value.trim(),
-    order: order.value,
-    range: range.value,
+    ...(order && { order: order.value }),
+    range: range.value === DAYS ? state.range : range.value,
     subreddit: namesOf(subreddit.value),
     keyword: keyword.value.trim(),
     author: author.value.trim().replace(/^\/?u\//i, ""),
@@ -157,7 +192,15 @@ export function filterForm(state, changed) {
       clear,
     ),
   );
-  const form = h("form", { class: "filters", role: "search", "aria-label": "Posts" }, search, range, order, more);
+  const form = h(
+    "form",
+    { class: "filters", role: "search", "aria-label": "Posts" },
+    search,
+    syntaxHelp(),
+    range,
+    order,
+    more,
+  );
   let timer;
   const send = () => {
     clearTimeout(timer);
@@ -168,16 +211,28 @@ export function filterForm(state, changed) {
     clearTimeout(timer);
     timer = setTimeout(send, TYPING_MS);
   });
-  form.addEventListener("change", send);
+  form.addEventListener("change", ({ target }) => {
+    if (target === firstDay || target === lastDay) range.value = firstDay.value || lastDay.value ? DAYS : state.range;
+    if (target === range && range.value === DAYS) leadToDays();
+    else {
+      if (target === range) firstDay.value = lastDay.value = "";
+      send();
+    }
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send();
   });
   form.addEventListener("reset", (event) => {
     event.preventDefault();
-    changed({ ...DEFAULTS });
+    changed({ ...defaults }, true);
   });
   return form;
+
+  function leadToDays() {
+    more.open = true;
+    firstDay.focus();
+  }
 }
 
 // The lowest and highest score of a label, both included. VADER's thresholds are -0.05 and 0.05.
@@ -186,8 +241,8 @@ const SENTIMENT_RANGES = { positive: [0.05, null], negative: [null, -0.05], neut
 // These orders change with the clock. The API computes them only over a window.
 const WINDOWED = ["momentum", "engagement"];
 
-/** The parameters of the API for a state. A relative time range ends now. */
-export function apiParameters(state) {
+/** The API's parameters for the filters of a state, without its time. */
+export function filterParameters(state) {
   const [min, max] = SENTIMENT_RANGES[state.sentiment] ?? [state.min_sentiment, state.max_sentiment];
   return {
     q: state.q,
@@ -199,6 +254,13 @@ export function apiParameters(state) {
     max_sentiment: max,
     trending: state.trending ? "true" : null,
     over_18: { 0: "false", 1: "true" }[state.over_18] ?? state.over_18,
+  };
+}
+
+/** The API's parameters of the post list for a state. A relative time range ends now. */
+export function apiParameters(state) {
+  return {
+    ...filterParameters(state),
     order: state.order,
     created_from: hasDays(state) ? instant(state.created_from) : rangeStart(state.range),
     created_to: instant(state.created_to),
@@ -210,7 +272,7 @@ export function apiParameters(state) {
 export const hasDays = ({ created_from, created_to }) => Boolean(created_from || created_to);
 
 // A text that is no time stays as it is: the API says what is wrong with it.
-const instant = (text) => (Number.isNaN(Date.parse(text)) ? text : new Date(text).toISOString());
+export const instant = (text) => (Number.isNaN(Date.parse(text)) ? text : new Date(text).toISOString());
 
 /** The reader's day of a moment, as a date field shows it; `ms` is added to the moment. Empty without a moment. */
 function dayOf(text, ms = 0) {
@@ -226,8 +288,6 @@ function startOfDay(day, days = 0) {
   const [year, month, date] = day.split("-").map(Number);
   return new Date(year, month - 1, date + days).toISOString();
 }
-
-const has = (text, part) => text.toLowerCase().includes(part.toLowerCase());
 
 /** Whether a live post matches a state. The API decides the same way, except that it also compares stems of words. */
 export function matches(post, state) {
@@ -248,6 +308,6 @@ export function matches(post, state) {
     (state.created_to === "" || created < Date.parse(state.created_to)) &&
     (state.keyword === "" ||
       (post.nlp?.keywords ?? []).some((word) => word.toLowerCase() === state.keyword.toLowerCase())) &&
-    state.q.split(/\s+/).every((word) => has(post.title, word))
+    meets(post.title, state.q)
   );
 }

@@ -2,7 +2,7 @@
 import { h, setText } from "../dom.js";
 import { count, perMinute, plural, short, when } from "../format.js";
 import { sparkline } from "../spark.js";
-import { keywordList, subredditLink } from "./links.js";
+import { authorLink, keywordList, subredditLink } from "./links.js";
 import { titleLink, titleWithin } from "./title.js";
 
 const MOST_KEYWORDS = 3;
@@ -82,7 +82,7 @@ export function postRow(post) {
     post.over_18 && h("span", { class: "chip bad" }, "18+"),
     notShown,
     sentiment,
-    post.author && h("span", { class: "author" }, `u/${post.author}`),
+    post.author && authorLink(post.author),
     post.flair && h("span", { class: "flair" }, post.flair),
   );
   const element = h(

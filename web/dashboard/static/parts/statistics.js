@@ -1,11 +1,12 @@
 // The sections of the analytics page: figures, charts, bars and tables of the API's statistics.
 import { h, scrollRegion, setText } from "../dom.js";
 import { absoluteTime, count, decimal, engagement, plural, short, when } from "../format.js";
+import { sparkline } from "../spark.js";
 import { bars } from "./bars.js";
 import { chart } from "./chart.js";
 import { button, segments } from "./form.js";
 import { card, figureStrip, quiet } from "./layout.js";
-import { keywordPath, subredditLink } from "./links.js";
+import { authorLink, keywordPath, subredditLink } from "./links.js";
 import { emptyState } from "./states.js";
 import { table } from "./table.js";
 import { titleLink } from "./title.js";
@@ -21,9 +22,10 @@ const MOST_KEYWORDS = 14;
 
 /**
  * The sections: {element, show(stats, keywords)}. `state` is the page's {rank, all}: how posts are ranked, and whether
- * all subreddits are shown. `set(change)` must change the state and show the sections again.
+ * all subreddits are shown. `set(change)` must change the state and show the sections again. `compared` is a card that
+ * stands below the timeline.
  */
-export function makeSections(state, set, signal) {
+export function makeSections(state, set, signal, compared) {
   const figures = figureStrip({
     posts: ["Posts"],
     authors: ["Authors", "that Reddit names"],
@@ -53,10 +55,11 @@ export function makeSections(state, set, signal) {
     "div",
     { class: "grid" },
     wide(section("Timeline", "posts created and their engagement (score + 2 × comments), by hour", timeline.element)),
+    wide(compared),
     section("Age and engagement", "how much engagement posts of an age have", ages.element),
     section("Velocity", "posts by trend velocity, score a minute", velocities),
     section("Sentiment", "of titles, −1 to 1", h("div", { class: "stack" }, sentiment.element, moods)),
-    section("Keywords", "in most titles, and against the range before", words),
+    section("Keywords", "in most titles, over the range and against the range before", words),
     wide(card({ title: "Subreddits", beside: quiet("by posts") }, subreddits, h("div", { class: "below" }, more))),
     wide(card({ title: "Posts", end: ranks }, posts)),
     card({ title: "Authors", beside: quiet("by engagement") }, authors),
@@ -70,7 +73,10 @@ export function makeSections(state, set, signal) {
     moods.replaceChildren(bars(moodRows(stats.sentiment)));
     velocities.replaceChildren(barsOrNone(stats.velocities.map(velocityRow)));
     const shownKeywords = keywords?.items.length ? keywords.items : stats.keywords;
-    words.replaceChildren(barsOrNone(shownKeywords.slice(0, MOST_KEYWORDS).map(keywordRow)));
+    // A young installation has no posts of the range before, and everything would be new.
+    const hasBefore = shownKeywords.some(({ posts_before }) => posts_before > 0);
+    const rows = shownKeywords.slice(0, MOST_KEYWORDS).map((keyword) => keywordRow(keyword, hasBefore));
+    words.replaceChildren(barsOrNone(rows));
     const shownSubreddits = state.all ? stats.subreddits : stats.subreddits.slice(0, FEW_SUBREDDITS);
     subreddits.replaceChildren(tableOrNone("posts", SUBREDDIT_COLUMNS, shownSubreddits));
     more.hidden = stats.subreddits.length <= FEW_SUBREDDITS;
@@ -98,7 +104,7 @@ const POST_COLUMNS = [
   { label: "Age", number: true, cell: ({ created_utc }) => when(created_utc) },
 ];
 const AUTHOR_COLUMNS = [
-  { label: "Author", cell: ({ author }) => `u/${author}` },
+  { label: "Author", cell: ({ author }) => authorLink(author) },
   { label: "Posts", number: true, cell: ({ posts }) => count(posts) },
   { label: "Engagement", number: true, cell: ({ engagement_score }) => count(engagement_score) },
 ];
@@ -170,11 +176,14 @@ function velocityRow({ lower, upper, posts }) {
   return { name: `${rate(lower)} to ${rate(upper)}`, value: posts };
 }
 
-/** The comparison with the range before is missing when the keywords come from the statistics. */
-function keywordRow({ keyword, posts, posts_before: before }) {
+/** The trend, and the comparison with the range before, are missing when the keywords come from the statistics. */
+function keywordRow({ keyword, posts, posts_before: before, trend }, hasBefore) {
   const row = { name: keyword, value: posts, href: keywordPath(keyword) };
-  if (before === undefined) return row;
+  if (!trend) return row;
+  const spark = sparkline(`Posts with “${keyword}” over the range`);
+  spark.draw(trend.map((number, part) => [part, number]));
   const title = `${plural(before, "post", "posts")} in the range before`;
   const text = before ? ` ×${decimal(posts / before)}` : " new";
-  return { ...row, note: h("span", { class: posts > before ? "up" : "quiet", title }, text) };
+  const change = hasBefore && h("span", { class: posts > before ? "up" : "quiet", title }, text);
+  return { ...row, note: [h("span", { class: "trend" }, spark.element), change] };
 }

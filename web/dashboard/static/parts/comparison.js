@@ -1,0 +1,177 @@
+// Two to five subreddits, authors, searches or keywords side by side: their posts over time, and their figures.
+import * as api from "../api.js";
+import { h, scrollRegion } from "../dom.js";
+import { absoluteTime, count, decimal, engagement, short } from "../format.js";
+import { Latest } from "../latest.js";
+import { chart } from "./chart.js";
+import { button, field, options, segments } from "./form.js";
+import { card, quiet } from "./layout.js";
+import { emptyState, errorNotice } from "./states.js";
+import { table } from "./table.js";
+
+export const MOST_SUBJECTS = 5;
+const COLOURS = ["accent", "info", "good", "warn", "bad"];
+// A chart of more hours than this shows days.
+const MOST_HOURS = 96;
+// The kinds of subjects: a filter of the API, its text, and how a subject of the kind is shown.
+const KINDS = [
+  ["subreddit", "Subreddit", (value) => `r/${value}`],
+  ["author", "Author", (value) => `u/${value}`],
+  ["q", "Search", (value) => `search ${value}`],
+  ["keyword", "Keyword", (value) => value],
+];
+const MEASURES = [
+  ["posts", "Posts", ({ posts }) => posts, count],
+  ["engagement", "Engagement", (hour) => engagement(hour.total_score, hour.total_comments), short],
+];
+const COLUMNS = [
+  { label: "Compared", cell: ({ subject }) => h("a", { href: `/${api.query(filterOf(subject))}` }, nameOf(subject)) },
+  { label: "Posts", number: true, cell: ({ overview }) => count(overview.posts) },
+  { label: "Authors", number: true, cell: ({ overview }) => count(overview.authors) },
+  { label: "Subreddits", number: true, cell: ({ overview }) => count(overview.subreddits) },
+  { label: "Trending", number: true, cell: ({ overview }) => count(overview.trending) },
+  { label: "Mean score", number: true, cell: ({ overview }) => decimal(overview.average_score) },
+  { label: "Mean comments", number: true, cell: ({ overview }) => decimal(overview.average_comments) },
+  { label: "Sentiment", number: true, cell: ({ overview }) => decimal(overview.average_sentiment) },
+];
+
+/** The kind and the value of a subject, which is written `kind:value`, as `keyword:rocket launch`. */
+function partsOf(subject) {
+  const [kind] = subject.split(":", 1);
+  return [kind, subject.slice(kind.length + 1)];
+}
+
+const isKnown = (subject) => {
+  const [kind, value] = partsOf(subject);
+  return value !== "" && KINDS.some(([name]) => name === kind);
+};
+
+const filterOf = (subject) => Object.fromEntries([partsOf(subject)]);
+
+function nameOf(subject) {
+  const [kind, value] = partsOf(subject);
+  return KINDS.find(([name]) => name === kind)[2](value);
+}
+
+/** The hours of a timeline, or its days in the reader's time when there are too many hours. */
+export function bucketsOf(timeline) {
+  if (timeline.length <= MOST_HOURS) return timeline;
+  const days = new Map();
+  for (const { hour, posts, total_score, total_comments } of timeline) {
+    const day = new Date(hour).setHours(0, 0, 0, 0);
+    const sums = days.get(day) ?? { hour: new Date(day).toISOString(), posts: 0, total_score: 0, total_comments: 0 };
+    sums.posts += posts;
+    sums.total_score += total_score;
+    sums.total_comments += total_comments;
+    days.set(day, sums);
+  }
+  return [...days.values()];
+}
+
+/**
+ * The card that compares: {element, load(parameters)}. `state` is the page's {compare, measure}: the subjects, and what
+ * the chart shows. `set(change)` must change the state. The parameters are of the API's statistics, without subject.
+ */
+export function comparison(state, set, signal) {
+  const loads = new Latest(signal);
+  const plot = chart("Compared over time", signal);
+  const figures = scrollRegion("Comparison");
+  const chosen = h("ul", { class: "chips compared", "aria-label": "Compared" });
+  const body = h("div", { class: "body" });
+  const kind = h("select", { name: "kind" }, options(KINDS, "subreddit"));
+  const value = h("input", { type: "text", maxlength: 200, autocapitalize: "none", spellcheck: "false" });
+  const add = h("button", { class: "button", type: "submit" }, "Compare");
+  const form = h("form", { class: "row compare" }, field("Kind", kind), field("Name or words", value), add);
+  const measures = segments(
+    "Compare by",
+    MEASURES,
+    () => state.measure,
+    (measure) => {
+      set({ measure });
+      show();
+    },
+  );
+  let parameters = null;
+  let answers = [];
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = value.value.trim().replace(/^\/?[ru]\//i, "");
+    if (!text) return;
+    value.value = "";
+    choose([...subjects(), `${kind.value}:${text}`]);
+  });
+
+  /** The subjects of the address: known kinds, each once, no more than can be told apart. */
+  const subjects = () => [...new Set(state.compare)].filter(isKnown).slice(0, MOST_SUBJECTS);
+
+  function choose(compare) {
+    set({ compare: [...new Set(compare)] });
+    load(parameters);
+  }
+
+  function load(asked) {
+    parameters = asked;
+    const wanted = subjects();
+    const ask = (subject) => api.get("/api/stats/", { ...asked, ...filterOf(subject) }, signal);
+    showChosen(wanted);
+    return loads.load({
+      ask: () => Promise.all(wanted.map(ask)),
+      show(found) {
+        answers = found.map((stats, place) => ({ ...stats, subject: wanted[place] }));
+        show();
+      },
+      fail: (error) => body.replaceChildren(errorNotice(error, () => load(parameters))),
+    });
+  }
+
+  function showChosen(wanted) {
+    add.disabled = wanted.length >= MOST_SUBJECTS;
+    chosen.replaceChildren(
+      ...wanted.map((subject, place) =>
+        h(
+          "li",
+          { class: "chip" },
+          h("span", { class: `swatch ${COLOURS[place]}`, "aria-hidden": "true" }),
+          h("span", {}, nameOf(subject)),
+          button("×", "plain small", () => choose(wanted.filter((one) => one !== subject)), {
+            "aria-label": `Leave out ${nameOf(subject)}`,
+          }),
+        ),
+      ),
+    );
+  }
+
+  function show() {
+    if (!answers.length) {
+      body.replaceChildren(
+        emptyState(
+          "Nothing is compared yet",
+          `Choose two to ${MOST_SUBJECTS} subreddits, authors, searches or keywords.`,
+        ),
+      );
+      return;
+    }
+    body.replaceChildren(plot.element);
+    const timelines = answers.map(({ timeline }) => bucketsOf(timeline));
+    const values = [...new Set(timelines.flatMap((hours) => hours.map(({ hour }) => Date.parse(hour))))].sort(
+      (a, b) => a - b,
+    );
+    const [, , measure, format] = MEASURES.find(([name]) => name === state.measure) ?? MEASURES[0];
+    const series = timelines.map((hours, place) => {
+      const known = new Map(hours.map((hour) => [Date.parse(hour.hour), measure(hour)]));
+      const column = values.map((time) => known.get(time) ?? null);
+      return { label: nameOf(answers[place].subject), values: column, colour: COLOURS[place], format };
+    });
+    const label = answers[0].timeline.length > MOST_HOURS ? "Day" : "Hour";
+    plot.show({ height: 240, x: { label, values, time: true, format: absoluteTime }, series });
+    figures.replaceChildren(table(COLUMNS, answers));
+    body.append(figures);
+  }
+
+  const beside = quiet("posts created, over time");
+  return {
+    element: card({ title: "Side by side", beside, end: measures, region: "comparison" }, form, chosen, body),
+    load,
+  };
+}
