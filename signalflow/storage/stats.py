@@ -8,7 +8,8 @@ from signalflow.storage.post_filters import Filters, conditions, looked_up
 from signalflow.storage.read_router import ReadRouter
 from signalflow.storage.search import SearchMode
 
-# The posts of the window are read once, and every part is computed from these rows.
+# The posts of the window are read once, and every part is computed from these rows. General words are a subquery,
+# because a generic plan searches the array of a parameter from its begin for every keyword.
 _STATS = """
 WITH w AS MATERIALIZED (
     SELECT p.id, p.subreddit, p.author, p.created_utc, p.current_score AS score, p.current_comments AS comments,
@@ -66,7 +67,7 @@ WITH w AS MATERIALIZED (
 ), keywords AS (
     SELECT keyword, count(*) AS posts, avg(score)::float8 AS average_score, avg(sentiment) AS average_sentiment
     FROM w, jsonb_array_elements_text(keywords) AS k (keyword)
-    WHERE keyword <> ALL ($4::text[]) GROUP BY keyword ORDER BY posts DESC, keyword LIMIT 30
+    WHERE keyword NOT IN (SELECT unnest($4::text[])) GROUP BY keyword ORDER BY posts DESC, keyword LIMIT 30
 ), sentiment_bins AS (
     SELECT (bin - 11) / 10.0::float8 AS lower, (bin - 10) / 10.0::float8 AS upper, COALESCE(posts, 0) AS posts
     FROM generate_series(1, 20) AS b (bin) LEFT JOIN (
@@ -123,7 +124,7 @@ WITH w AS MATERIALIZED (
     FROM posts AS p JOIN post_nlp_features AS n ON n.post_id = p.id,
         jsonb_array_elements_text(n.keywords) AS k (keyword)
     WHERE p.created_utc >= $1::timestamptz - ($2::timestamptz - $1::timestamptz) AND p.created_utc < $2
-        AND k.keyword <> ALL ($4::text[]) AND {conditions}
+        AND k.keyword NOT IN (SELECT unnest($4::text[])) AND {conditions}
 ), counted AS (
     SELECT keyword, count(*) FILTER (WHERE is_new) AS posts, count(*) FILTER (WHERE NOT is_new) AS posts_before
     FROM w GROUP BY keyword HAVING bool_or(is_new) ORDER BY posts DESC, keyword LIMIT $3
