@@ -86,6 +86,15 @@ async def test_two_to_five_subjects_are_side_by_side(visit: Visit, installation:
     await expect(page).not_to_have_url(re.compile("Bo"))
 
 
+async def test_a_row_of_a_table_is_compared_with_one_click(visit: Visit, installation: Installation) -> None:
+    await installation.store(post("cy1", minutes=5, author="Cy", title="Cy writes", subreddit="golang"))
+    page = await visit("/analytics?author=cy")
+    for name in ("r/golang", "u/Cy"):
+        await page.get_by_role("button", name=f"Compare {name}").click()
+        await expect(compared(page, name).get_by_role("cell").first).to_have_text("1")
+    await expect(page).to_have_url(re.compile("compare=subreddit%3Agolang&compare=author%3ACy$"))
+
+
 async def test_the_filters_of_the_page_hold_for_what_is_compared(visit: Visit) -> None:
     page = await visit("/analytics?subreddit=science&compare=q:plain&compare=q:rocket&compare=subreddit:rust")
     for name, count in (("search plain", "20"), ("search rocket", "1"), ("r/rust", "20")):

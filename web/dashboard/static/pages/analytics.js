@@ -33,7 +33,7 @@ export async function mount(root, { signal, live }) {
   const failed = h("div");
   const formBox = h("div", { class: "filter-box" });
   const compared = comparison(state, set, signal);
-  const sections = makeSections(state, showAgain, signal, compared.element);
+  const sections = makeSections(state, showAgain, signal, compared);
   root.append(pageHead("Analytics", fresh), formBox, failed, sections.element);
   showForm();
 

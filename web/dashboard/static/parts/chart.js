@@ -72,7 +72,7 @@ function optionsOf(plot, { x, series, height }, width) {
   return {
     width,
     height,
-    padding: [10, sides.includes("right") ? 0 : 12, 0, 0],
+    padding: [10, sides.includes("right") ? 0 : 20, 0, 0],
     scales: {
       ...scales,
       x: { time: Boolean(x.time), ...(x.step && { range: (_, low, high) => [low - x.step / 2, high + x.step / 2] }) },

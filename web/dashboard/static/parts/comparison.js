@@ -1,6 +1,6 @@
 // Two to five subreddits, authors, searches or keywords side by side: their posts over time, and their figures.
 import * as api from "../api.js";
-import { h, scrollRegion } from "../dom.js";
+import { h, scrollRegion, toast } from "../dom.js";
 import { absoluteTime, count, decimal, engagement, short } from "../format.js";
 import { Latest } from "../latest.js";
 import { chart } from "./chart.js";
@@ -9,7 +9,7 @@ import { card, quiet } from "./layout.js";
 import { emptyState, errorNotice } from "./states.js";
 import { table } from "./table.js";
 
-export const MOST_SUBJECTS = 5;
+const MOST_SUBJECTS = 5;
 const COLOURS = ["accent", "info", "good", "warn", "bad"];
 // A chart of more hours than this shows days.
 const MOST_HOURS = 96;
@@ -54,7 +54,7 @@ function nameOf(subject) {
 }
 
 /** The hours of a timeline, or its days in the reader's time when there are too many hours. */
-export function bucketsOf(timeline) {
+function bucketsOf(timeline) {
   if (timeline.length <= MOST_HOURS) return timeline;
   const days = new Map();
   for (const { hour, posts, total_score, total_comments } of timeline) {
@@ -69,8 +69,9 @@ export function bucketsOf(timeline) {
 }
 
 /**
- * The card that compares: {element, load(parameters)}. `state` is the page's {compare, measure}: the subjects, and what
- * the chart shows. `set(change)` must change the state. The parameters are of the API's statistics, without subject.
+ * The card that compares: {element, load(parameters), add(kind, value)}. `state` is the page's {compare, measure}: the
+ * subjects, and what the chart shows. `set(change)` must change the state. The parameters are of the API's statistics,
+ * without subject.
  */
 export function comparison(state, set, signal) {
   const loads = new Latest(signal);
@@ -99,8 +100,13 @@ export function comparison(state, set, signal) {
     const text = value.value.trim().replace(/^\/?[ru]\//i, "");
     if (!text) return;
     value.value = "";
-    choose([...subjects(), `${kind.value}:${text}`]);
+    append(kind.value, text);
   });
+
+  function append(kindOfIt, text) {
+    if (subjects().length < MOST_SUBJECTS) choose([...subjects(), `${kindOfIt}:${text}`]);
+    else toast(`${MOST_SUBJECTS} are compared already: leave one out first.`);
+  }
 
   /** The subjects of the address: known kinds, each once, no more than can be told apart. */
   const subjects = () => [...new Set(state.compare)].filter(isKnown).slice(0, MOST_SUBJECTS);
@@ -173,5 +179,9 @@ export function comparison(state, set, signal) {
   return {
     element: card({ title: "Side by side", beside, end: measures, region: "comparison" }, form, chosen, body),
     load,
+    add(kindOfIt, text) {
+      append(kindOfIt, text);
+      body.scrollIntoView({ block: "center" });
+    },
   };
 }

@@ -22,8 +22,8 @@ const MOST_KEYWORDS = 14;
 
 /**
  * The sections: {element, show(stats, keywords)}. `state` is the page's {rank, all}: how posts are ranked, and whether
- * all subreddits are shown. `set(change)` must change the state and show the sections again. `compared` is a card that
- * stands below the timeline.
+ * all subreddits are shown. `set(change)` must change the state and show the sections again. `compared` is the
+ * card that compares; it stands below the timeline, and rows of the tables can be added to it.
  */
 export function makeSections(state, set, signal, compared) {
   const figures = figureStrip({
@@ -55,7 +55,7 @@ export function makeSections(state, set, signal, compared) {
     "div",
     { class: "grid" },
     wide(section("Timeline", "posts created and their engagement (score + 2 × comments), by hour", timeline.element)),
-    wide(compared),
+    wide(compared.element),
     section("Age and engagement", "how much engagement posts of an age have", ages.element),
     section("Velocity", "posts by trend velocity, score a minute", velocities),
     section("Sentiment", "of titles, −1 to 1", h("div", { class: "stack" }, sentiment.element, moods)),
@@ -64,6 +64,16 @@ export function makeSections(state, set, signal, compared) {
     wide(card({ title: "Posts", end: ranks }, posts)),
     card({ title: "Authors", beside: quiet("by engagement") }, authors),
   );
+
+  /** A column with buttons that add the subreddit or the author of a row to the comparison. */
+  const compareColumn = (kind, prefix) => ({
+    label: h("span", { class: "unseen" }, "Compare"),
+    number: true,
+    cell: ({ [kind]: name }) =>
+      button("Compare", "small plain", () => compared.add(kind, name), { "aria-label": `Compare ${prefix}${name}` }),
+  });
+  const subredditColumns = [...SUBREDDIT_COLUMNS, compareColumn("subreddit", "r/")];
+  const authorColumns = [...AUTHOR_COLUMNS, compareColumn("author", "u/")];
 
   function show(stats, keywords) {
     showFigures(figures, stats.overview);
@@ -78,12 +88,12 @@ export function makeSections(state, set, signal, compared) {
     const rows = shownKeywords.slice(0, MOST_KEYWORDS).map((keyword) => keywordRow(keyword, hasBefore));
     words.replaceChildren(barsOrNone(rows));
     const shownSubreddits = state.all ? stats.subreddits : stats.subreddits.slice(0, FEW_SUBREDDITS);
-    subreddits.replaceChildren(tableOrNone("posts", SUBREDDIT_COLUMNS, shownSubreddits));
+    subreddits.replaceChildren(tableOrNone("posts", subredditColumns, shownSubreddits));
     more.hidden = stats.subreddits.length <= FEW_SUBREDDITS;
     setText(more, state.all ? "Fewer" : `All ${count(stats.subreddits.length)}`);
     const list = RANKS.find(([rank]) => rank === state.rank)?.[2] ?? "top_posts";
     posts.replaceChildren(tableOrNone("posts", POST_COLUMNS, stats[list]));
-    authors.replaceChildren(tableOrNone("authors", AUTHOR_COLUMNS, stats.top_authors));
+    authors.replaceChildren(tableOrNone("authors", authorColumns, stats.top_authors));
   }
   return { element: h("div", {}, figures.element, grid), show };
 }
