@@ -1,4 +1,4 @@
-"""What the pages say of a post that Reddit no longer shows."""
+"""What the pages say of a search, and of a post that Reddit no longer shows."""
 
 from datetime import timedelta
 
@@ -13,6 +13,20 @@ from tests.browser.conftest import Visit
 from tests.browser.installation import Installation, post
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/?q=rockets", "in any form of the words"),
+        ("/?q=the+who", "the words as they are written"),
+        ("/?q=%2B%2B", "as a piece of text, among the newest posts"),
+        ("/", ""),
+    ],
+)
+async def test_beside_the_heading_stands_how_a_search_was_looked_up(visit: Visit, address: str, said: str) -> None:
+    page = await visit(address)
+    await expect(page.get_by_role("region", name="Posts").locator("header > .quiet")).to_have_text(said)
 
 
 async def test_a_post_that_is_no_longer_shown_is_marked_until_it_is_observed_again(

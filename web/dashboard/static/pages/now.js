@@ -1,6 +1,6 @@
 // What happens now: the posts that take off, and the post list.
 import * as api from "../api.js";
-import { h, icon, toast } from "../dom.js";
+import { h, icon, setText, toast } from "../dom.js";
 import { count, decimal, plural } from "../format.js";
 import { Latest } from "../latest.js";
 import {
@@ -29,6 +29,12 @@ const MOST_DISCOVERED = 100;
 const REFRESH_MS = 15_000;
 const TOP_PX = 100;
 const CHOICES = { defaults: DEFAULTS, ranges: RANGES, orders: ORDERS };
+// How the API looked up the words of a search.
+const LOOKED_UP = {
+  english: "in any form of the words",
+  simple: "the words as they are written",
+  substring: "as a piece of text, among the newest posts",
+};
 
 /** Show the page in `root` until `signal` aborts. */
 export async function mount(root, { live, signal, about }) {
@@ -47,6 +53,7 @@ export async function mount(root, { live, signal, about }) {
   const below = h("div", { class: "below" });
   const formBox = h("div", { class: "filter-box" });
   const figures = liveFigures(signal, () => filterParameters(state));
+  const lookedUp = quiet();
   const beside = quiet("fastest score gain of the last half hour");
 
   root.append(
@@ -57,7 +64,7 @@ export async function mount(root, { live, signal, about }) {
       "div",
       { class: "columns" },
       card({ title: "Taking off", beside, region: "rising" }, rising.element),
-      card({ title: "Posts", region: "posts" }, posts.element, below),
+      card({ title: "Posts", beside: lookedUp, region: "posts" }, posts.element, below),
     ),
   );
 
@@ -68,6 +75,7 @@ export async function mount(root, { live, signal, about }) {
       show(page) {
         next = page.next;
         hasFailed = false;
+        setText(lookedUp, LOOKED_UP[page.search] ?? "");
         posts.replace(page.items);
         offerNew([...discovered.values()]);
         showBelow();
