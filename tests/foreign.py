@@ -84,11 +84,20 @@ def damage(log: Path, text: bytes) -> None:
 
 def name_unknown_codec(log: Path, text: bytes) -> None:
     """Let the batch that holds `text` name a codec that no client knows. Its checksum is right."""
+    _name_codec(log, text, 7)
+
+
+def claim_zstd(log: Path, text: bytes) -> None:
+    """Let the batch that holds `text`, which is not packed, claim to be packed with zstd. Its checksum is right."""
+    _name_codec(log, text, 4)
+
+
+def _name_codec(log: Path, text: bytes, codec: int) -> None:
     data = bytearray(log.read_bytes())
     begin, wanted = 0, data.index(text)
     while (end := begin + 12 + struct.unpack_from(">i", data, begin + _LENGTH_AT)[0]) <= wanted:
         begin = end
-    data[begin + _ATTRIBUTES_AT + 1] |= 7
+    data[begin + _ATTRIBUTES_AT + 1] |= codec
     crc = calc_crc32c(bytes(data[begin + _ATTRIBUTES_AT : end]))
     struct.pack_into(">I", data, begin + _CRC_AT, crc)
     _overwrite(log, begin + _CRC_AT, bytes(data[begin + _CRC_AT : begin + _ATTRIBUTES_AT + 2]))

@@ -10,7 +10,13 @@ from typing import Any
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.client import ConnectionGroup
-from aiokafka.errors import CommitFailedError, KafkaError, NotCoordinatorForGroupError
+from aiokafka.errors import (
+    CommitFailedError,
+    CorruptRecordException,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    UnknownError,
+)
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -27,6 +33,9 @@ log = structlog.get_logger()
 # How long a broker holds a fetch that finds nothing. Other requests on the connection wait behind it, and a rebalance
 # sends several requests for offsets, one after the other. Faust's own value is 1.5 s.
 FETCH_WAIT_MS = 250
+
+# What a broker answers that has to look into a batch and cannot.
+_DAMAGED = (UnknownError, CorruptRecordException)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -116,14 +125,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return {TP(*tp): Position.of_commit(commit.offset, commit.metadata) for tp, commit in found.items()}
 
     async def first_at(self, timestamps: Mapping[TP, int]) -> dict[TP, Found | None]:
-        """By partition, the first record whose timestamp is this one or later."""
+        """By partition, the first record whose timestamp is this one or later; None when there is no such record.
+
+        A partition is left out when the brokers cannot tell, because a batch of that time is damaged.
+        """
         return await self.call_thread(self._first_at, timestamps)  # type: ignore[no-any-return]
 
     async def _first_at(self, timestamps: Mapping[TP, int]) -> dict[TP, Found | None]:
         if not timestamps:
             return {}
         asked = {TopicPartition(*tp): timestamp for tp, timestamp in timestamps.items()}
-        found = await self._ensure_consumer().offsets_for_times(asked)
+        try:
+            found = await self._ensure_consumer().offsets_for_times(asked)
+        except _DAMAGED:
+            if len(timestamps) == 1:
+                return {}
+            # One partition fails the request for all of them.
+            each = [await self._first_at({tp: timestamp}) for tp, timestamp in timestamps.items()]
+            return {tp: record for answer in each for tp, record in answer.items()}
         return {TP(*tp): None if record is None else Found(*record) for tp, record in found.items()}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

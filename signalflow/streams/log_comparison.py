@@ -27,7 +27,10 @@ async def logs_at(
     begins, ends = await thread.earliest_offsets(*positions), await thread.highwaters(*positions)
     logs: dict[TP, PartitionLog] = {}
     for tp, position in positions.items():
-        found = PartitionLog(ids[tp.topic], begins[tp], ends[tp], since.get(tp), after.get(tp))
+        # One of the two alone proves nothing.
+        told = tp in since and tp in after
+        times = (since[tp], after[tp]) if told else (None, None)
+        found = PartitionLog(ids[tp.topic], begins[tp], ends[tp], *times)
         if not proven_by_times(position, found):
             found = replace(found, before=await brokers.timestamp_at(tp, position.offset - 1))
         logs[tp] = found

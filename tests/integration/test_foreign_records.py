@@ -44,6 +44,12 @@ def of_posts(settings: Settings, posts: Iterable[str], *headers: tuple[str, byte
 async def all_is_processed(settings: Settings, topics: TopicNames, worker: WorkerProcess) -> None:
     """Publish good posts, and wait until everything is committed to the end of every topic."""
     await produce(settings, [observation(post, START, created_at=START) for post in GOOD])
+    await all_is_committed(settings, topics, worker)
+    assert await stored(settings, GOOD) == set(GOOD)
+
+
+async def all_is_committed(settings: Settings, topics: TopicNames, worker: WorkerProcess) -> None:
+    """Wait until everything is committed to the end of every topic."""
 
     async def is_committed() -> bool:
         assert worker.poll() is None, worker.tail()
@@ -56,7 +62,6 @@ async def all_is_processed(settings: Settings, topics: TopicNames, worker: Worke
         return True
 
     await eventually(is_committed, 40, worker.tail)
-    assert await stored(settings, GOOD) == set(GOOD)
 
 
 async def stored(settings: Settings, posts: Iterable[str]) -> set[str]:
@@ -176,7 +181,11 @@ async def test_a_changelog_that_ends_with_records_of_another_program_is_recovere
 
 @pytest.mark.parametrize(
     ("spoil", "reason"),
-    [(foreign.damage, "checksum"), (foreign.name_unknown_codec, "nobody knows the codec 7")],
+    [
+        (foreign.damage, "checksum"),
+        (foreign.name_unknown_codec, "nobody knows the codec 7"),
+        (foreign.claim_zstd, "damaged"),
+    ],
 )
 @pytest.mark.parametrize("topic", ["posts_raw", "posts_enriched", "posts_dlq"])
 async def test_a_batch_that_cannot_be_decoded_is_set_aside_and_the_records_around_it_are_processed(
@@ -211,4 +220,28 @@ async def test_a_batch_that_cannot_be_decoded_is_set_aside_and_the_records_aroun
     assert all(reason in letter["error"] and not letter["whole"] for letter in found), "with its reason, never replayed"
     assert b"spoilt 0" in found[0]["original_value"], "what bytes there are"
     assert worker.log.read_text(errors="replace").count("Traceback") == 0
+    await is_verified(settings)
+
+
+@pytest.mark.parametrize("topic", ["posts_raw", "posts_enriched", "posts_dlq"])
+async def test_a_worker_that_starts_after_a_batch_that_cannot_be_decoded_reads_on(
+    topic: str, settings: Settings, worker: WorkerProcess, topics: TopicNames, kafka_server: EmbeddedKafka
+) -> None:
+    """The brokers cannot look into the batch either, when they are asked for the record at its time."""
+    name = getattr(topics, topic)
+    await all_is_processed(settings, topics, worker)
+    assert worker.stop() == 0
+    foreign.produce(settings, name, [Foreign(b"s", f"spoilt {number}".encode()) for number in range(3)])
+    (log,) = kafka_server.data_dir.glob(f"broker-*/{name}-0/00000000000000000000.log")
+    foreign.claim_zstd(log, b"spoilt 1")
+    for _ in range(2):
+        worker.start()
+        await worker.ready()
+        await all_is_committed(settings, topics, worker)
+        assert worker.stop() == 0
+    worker.start()
+    await worker.ready()
+    foreign.produce(settings, topics.posts_raw, [of_posts(settings, ["b1"])[0]._replace(partition=0)])
+    await all_is_committed(settings, topics, worker)
+    assert await stored(settings, ["b1"]) == {"b1"}
     await is_verified(settings)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, CorruptRecordException, UnknownError
 from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
 from faust.types import TP
 
@@ -111,6 +111,23 @@ async def test_a_commit_that_fails_for_another_reason_than_a_rebalance_ends_the_
 async def test_records_are_found_by_their_time_and_none_later_than_the_last(thread: ConsumerThread) -> None:
     assert await thread._first_at({TP0: 5_000, TP1: 5_001}) == {TP0: Found(49, 5_000), TP1: None}
     assert await thread._first_at({}) == {}
+
+
+@pytest.mark.parametrize("refusal", [UnknownError, CorruptRecordException])
+async def test_a_partition_whose_brokers_cannot_tell_is_left_out_and_the_others_are_told(
+    thread: ConsumerThread, client: Client, monkeypatch: pytest.MonkeyPatch, refusal: type[Exception]
+) -> None:
+    """A broker looks into the batch of a time, and refuses when that is damaged."""
+    offsets_for_times = client.offsets_for_times
+
+    async def refuse(asked: dict[TopicPartition, int]) -> dict[TopicPartition, Any]:
+        if TopicPartition(*TP1) in asked:
+            raise refusal(TP1)
+        return await offsets_for_times(asked)
+
+    monkeypatch.setattr(client, "offsets_for_times", refuse)
+    assert await thread._first_at({TP0: 5_000, TP1: 5_001}) == {TP0: Found(49, 5_000)}
+    assert await thread._first_at({TP1: 5_001}) == {}
 
 
 async def test_a_worker_joins_its_group_again_when_it_is_told_to(thread: ConsumerThread, client: Client) -> None:

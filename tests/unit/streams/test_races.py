@@ -474,6 +474,28 @@ async def test_a_partition_is_read_from_its_commit_though_this_worker_once_read_
     assert (breaks_of(consumer), log.position, consumer.committed_upto(TP0)) == ([], 15, 15)
 
 
+@pytest.mark.parametrize("cut", [None, 20])
+async def test_a_log_is_compared_by_the_record_before_the_position_where_the_brokers_cannot_find_times(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch, cut: int | None
+) -> None:
+    """The batch at that time is damaged. What was found by the other time alone must not count."""
+
+    class BrokersOfADamagedBatch(BrokersOfOneTopic):
+        async def timestamp_at(self, tp: TP, offset: int) -> int | None:
+            return log.timestamp_of(offset)
+
+    async def first_at(timestamps: dict[TP, int]) -> dict[TP, Found | None]:
+        return {tp: Found(0, at) for tp, at in timestamps.items() if at == timestamp_of(27)}
+
+    consumer, log = (rig := make_rig(app, CURED, monkeypatch, length=28, committed=28)).consumer, rig.log
+    if cut is not None:
+        log.cut_and_grow(cut, 70)
+    monkeypatch.setattr(consumer, "brokers", BrokersOfADamagedBatch())
+    monkeypatch.setattr(consumer._thread, "first_at", first_at)
+    await consumer.perform_seek()
+    assert (log.position, breaks_of(consumer)) == ((28, []) if cut is None else (0, [(TP0, "log_cut", 28, 0)]))
+
+
 async def test_a_topic_made_anew_is_noticed_in_each_partition_though_one_is_compared_first(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
