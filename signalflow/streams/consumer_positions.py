@@ -156,8 +156,12 @@ class PositionedConsumer(CommittingConsumer):
         known = {tp: position for tp, position in positions.items() if tp.topic in ids}
         logs = await logs_at(self._thread, self.brokers, known, ids)
         self._consumed.note_topics(ids)
-        for tp, log_now in logs.items():
-            start = start_of(positions[tp], log_now)
+        starts = {tp: start_of(positions[tp], log_now) for tp, log_now in logs.items()}
+        cut = {tp for tp, start in starts.items() if start.broken is Break.LOG_CUT}
+        # Brokers that lose the end of a log may lose outputs and commits as well. Their commit is then the lower one.
+        kept = await self._thread.committed_positions(cut) if cut else {}
+        for tp, start in starts.items():
+            log_now = logs[tp]
             # A position that was committed meanwhile proves nothing: it is one of the log after the cut. Where reading
             # has begun anew meanwhile, the log was compared then.
             if not start.broken or self._sequence.beginning(tp) != beginnings[tp]:
@@ -165,7 +169,10 @@ class PositionedConsumer(CommittingConsumer):
             going_on_at = start.offset
             if start.broken is Break.LOG_CUT:
                 # What was delivered and not committed is read again, too.
-                going_on_at = max(min(start.offset, self.committed_upto(tp)), log_now.start)
+                committed = self.committed_upto(tp)
+                if tp in kept:
+                    committed = min(committed, kept[tp].offset)
+                going_on_at = max(min(start.offset, committed), log_now.start)
             await self.rewind(
                 {tp: going_on_at}, start.broken, committed=positions[tp].offset, topic_id=log_now.topic_id
             )

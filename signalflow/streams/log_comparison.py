@@ -20,11 +20,12 @@ async def logs_at(
     """
     if not positions:
         return {}
-    # The ends are asked for last: a record that is found by its time lies below them.
+    # The ends are asked for first. A record that is appended meanwhile is then found by its time, or lies beyond the
+    # end. Asked for last, the end of a log that was cut would count it among the records that were consumed.
+    begins, ends = await thread.earliest_offsets(*positions), await thread.highwaters(*positions)
     timestamps = {tp: at.timestamp for tp, at in positions.items() if at.timestamp is not None}
     since = await thread.first_at(timestamps)
     after = await thread.first_at({tp: timestamp + 1 for tp, timestamp in timestamps.items()})
-    begins, ends = await thread.earliest_offsets(*positions), await thread.highwaters(*positions)
     logs: dict[TP, PartitionLog] = {}
     for tp, position in positions.items():
         # One of the two alone proves nothing.

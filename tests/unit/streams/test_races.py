@@ -639,6 +639,40 @@ async def test_a_log_that_was_cut_is_read_from_the_cut_at_the_next_check(
     assert delivered == list(range(40, 50))
 
 
+async def test_a_worker_that_kept_its_partition_goes_back_to_the_commit_that_the_brokers_kept(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the power of all brokers fails: the outputs of the last records were lost with their commits."""
+    rig = make_rig(app, CURED, monkeypatch, length=60, committed=60)
+    await rig.consumer.perform_seek()
+    rig.log.length, rig.log.committed = 40, 30
+    await rig.consumer.check_positions()
+    assert (breaks_of(rig.consumer), rig.log.position) == ([(TP0, "log_cut", 60, 30)], 30)
+
+
+@pytest.mark.parametrize("after", ["highwaters", "first_at"])
+async def test_a_record_that_is_appended_while_a_cut_log_is_compared_is_read(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=60, committed=60)
+    await rig.consumer.perform_seek()
+    rig.log.cut_and_grow(40, 40)
+    ask = getattr(rig.consumer._thread, after)
+    asked = 0
+
+    async def ask_and_append(*arguments: Any) -> Any:
+        nonlocal asked
+        answer = await ask(*arguments)
+        asked += 1
+        if asked == {"highwaters": 1, "first_at": 2}[after]:
+            rig.log.length = 41
+        return answer
+
+    monkeypatch.setattr(rig.consumer._thread, after, ask_and_append)
+    await rig.consumer.check_positions()
+    assert (breaks_of(rig.consumer), rig.log.position) == ([(TP0, "log_cut", 60, 40)], 40)
+
+
 async def test_records_below_the_expected_offset_are_not_delivered_and_the_log_is_looked_at(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
