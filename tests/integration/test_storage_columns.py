@@ -37,7 +37,7 @@ async def test_a_new_text_feature_arrives(pool: Pool, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("table", "columns", "by_the_statement"),
     [
-        ("posts", POSTS, set()),
+        ("posts", POSTS, {"not_shown_since"}),
         ("post_nlp_features", FEATURES, {"post_id", "title"}),
         ("post_metrics_history", HISTORY, set()),
     ],
