@@ -120,17 +120,19 @@ class PositionedConsumer(CommittingConsumer):
                 del self._left_at[tp]
 
     async def unproven(self, fetched: Iterable[TP]) -> Collection[TP]:
-        """Compare the logs of partitions that were fetched over another connection than before; rewind as needed.
+        """Compare the logs of partitions that are fetched over another connection than before; rewind as needed.
 
         A log loses records only when its broker is started again or another one leads, and both end the connection.
         When the log has grown past the fetch offset by then, nothing else tells it before the next commit hides it.
         Returns the partitions whose logs could not be compared: what was fetched of them must not be delivered.
         """
-        connections = {tp: self._thread.connection_of(tp) for tp in self.started().intersection(fetched)}
+        came = self.started().intersection(fetched)
+        connections = {tp: self._thread.connection_of(tp) for tp in self.started()}
         changed = {
             tp: connection
             for tp, connection in connections.items()
-            if connection is None or connection is not self._connections.get(tp)
+            # Without a connection only what came over the former one must be held up.
+            if (tp in came if connection is None else connection is not self._connections.get(tp))
         }
         if not changed:
             return ()
@@ -148,6 +150,18 @@ class PositionedConsumer(CommittingConsumer):
             return changed.keys()
         self._connections.update(changed)
         return ()
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """The offset to commit; None until the log was compared over the connection by which it is fetched now.
+
+        Brokers that lost the end of a log lost commits with it. The commit that they kept tells which outputs may be
+        lost, and must not be overwritten.
+        """
+        if tp in self.started():
+            connection = self._thread.connection_of(tp)
+            if connection is None or connection is not self._connections.get(tp):
+                return None
+        return super()._new_offset(tp)
 
     async def _compare(self, positions: Mapping[TP, Position]) -> None:
         """Compare logs with these positions, and rewind where they differ."""

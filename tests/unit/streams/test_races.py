@@ -650,6 +650,32 @@ async def test_a_worker_that_kept_its_partition_goes_back_to_the_commit_that_the
     assert (breaks_of(rig.consumer), rig.log.position) == ([(TP0, "log_cut", 60, 30)], 30)
 
 
+async def test_nothing_is_committed_over_a_new_connection_before_the_logs_are_compared(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the power of all brokers fails, and a commit comes before the next record."""
+    rig = make_rig(app, CURED, monkeypatch, length=60, committed=50)
+    consumer, log, delivered = rig.consumer, rig.log, rig.delivered
+    messages: list[Any] = []
+
+    async def callback(message: Any) -> None:
+        messages.append(message)
+        delivered.extend(record.offset for record in message.value)
+
+    consumer.callback = callback
+    await consumer.perform_seek()
+    await drained(consumer, delivered, upto=59)
+    for message in messages:
+        consumer.ack(message)
+    log.connection = None
+    assert consumer._new_offset(TP0) is None
+    log.length, log.committed, log.connection = 55, 45, "the second connection"
+    assert consumer._new_offset(TP0) is None
+    await drained(consumer, delivered, upto=99)
+    assert (breaks_of(consumer), log.committed) == ([(TP0, "log_cut", 60, 45)], 45)
+    assert delivered == [*range(50, 60), *range(45, 55)]
+
+
 @pytest.mark.parametrize("after", ["highwaters", "first_at"])
 async def test_a_record_that_is_appended_while_a_cut_log_is_compared_is_read(
     app: faust.App, monkeypatch: pytest.MonkeyPatch, after: str
