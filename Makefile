@@ -14,9 +14,9 @@ CHARTS := web/dashboard/static/vendor/uPlot.iife.min.js
 BIOME := $(BIN)/biome
 UP_FLAGS ?=
 PYTEST_FLAGS ?=
-# Two processes, each with servers of its own, since tests mostly wait. The tests of a module share fixtures, so they stay
+# Three processes, each with servers of its own, since tests mostly wait. The tests of a module share fixtures, so they stay
 # in one process.
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 UNIT_MARKERS := not integration and not chaos and not slow
 
@@ -50,7 +50,7 @@ down: $(STAMP) ## Stop what `signalflow up --detach` started
 status: $(STAMP) ## Show what runs, and where
 	@$(BIN)/signalflow status
 
-test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (20 to 25 minutes)
+test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (15 to 20 minutes)
 	$(BIN)/pytest $(SPREAD) $(PYTEST_FLAGS)
 
 test-unit: $(STAMP) ## The unit tests, without any server (about a minute)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.record.util import calc_crc32c
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from signalflow.kafka.connection import connection_options
 from signalflow.settings import Settings
@@ -38,12 +38,11 @@ class Latin1(str):
 
 
 def produce(settings: Settings, topic: str, records: Iterable[Foreign], *, codec: str = "none") -> None:
-    """Send records by librdkafka, in few batches, and wait until the brokers have them."""
+    """Send records by librdkafka, in few batches, and wait until the brokers have them. Raises KafkaException."""
     # The brokers limit what is packed; librdkafka would limit what is not.
     options = {"compression.type": codec, "linger.ms": 50, "message.max.bytes": 16 << 20}
     producer = Producer({"bootstrap.servers": settings.kafka} | options)
     _send(producer, topic, records)
-    assert producer.flush(SECONDS) == 0
 
 
 def transaction(settings: Settings, topic: str, records: Iterable[Foreign], *, name: str, commit: bool) -> None:
@@ -52,7 +51,6 @@ def transaction(settings: Settings, topic: str, records: Iterable[Foreign], *, n
     producer.init_transactions(SECONDS)
     producer.begin_transaction()
     _send(producer, topic, records)
-    assert producer.flush(SECONDS) == 0
     if commit:
         producer.commit_transaction(SECONDS)
     else:
@@ -60,8 +58,19 @@ def transaction(settings: Settings, topic: str, records: Iterable[Foreign], *, n
 
 
 def _send(producer: Producer, topic: str, records: Iterable[Foreign]) -> None:
+    refused: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: object) -> None:
+        if error is not None:
+            refused.append(error)
+
     for record in records:
-        producer.produce(topic, record.value, record.key, record.partition, headers=list(record.headers))
+        headers = list(record.headers)
+        producer.produce(topic, record.value, record.key, record.partition, headers=headers, on_delivery=delivered)
+    # What was refused, as a partition that this client does not know yet, is not in the queue either.
+    assert producer.flush(SECONDS) == 0
+    if refused:
+        raise KafkaException(refused[0])
 
 
 async def produce_in_latin1(settings: Settings, topic: str, records: Iterable[Foreign]) -> None:
