@@ -14,8 +14,8 @@ CHARTS := web/dashboard/static/vendor/uPlot.iife.min.js
 BIOME := $(BIN)/biome
 UP_FLAGS ?=
 PYTEST_FLAGS ?=
-# Three processes, each with servers of its own, since tests mostly wait. The tests of a module share fixtures, so they stay
-# in one process.
+# Three processes, each with servers of its own, since tests mostly wait. The tests of a module share fixtures, so they
+# stay in one process.
 TEST_PROCESSES ?= 3
 SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 UNIT_MARKERS := not integration and not chaos and not slow
