@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 from pydantic import SecretStr
 
 from signalflow.kafka.admin import create_topics
@@ -21,7 +22,7 @@ from signalflow.storage import migrate
 from signalflow.storage.pool import create_pool
 from signalflow.storage.subreddits import load_defaults
 from tests.chaos.proxy import Proxy
-from tests.chaos.servers import Database, Reddit
+from tests.chaos.servers import Database, Reddit, copy_directory
 from tests.chaos.waiting import happens
 from tests.integration.workers import WorkerProcess, eventually
 
@@ -131,6 +132,19 @@ class Cluster:
         """Send SIGKILL to a broker."""
 
         await asyncio.to_thread(self.kafka.kill_broker, node)
+
+    async def copy_brokers(self, to: Path) -> None:
+        """What all brokers have written until one moment, in a directory per node; they go on afterwards."""
+        running = [psutil.Process(process.pid) for process in self.kafka._processes.values()]
+        to.mkdir()
+        try:
+            for process in running:
+                process.suspend()
+            for node in self.kafka.nodes:
+                await asyncio.to_thread(copy_directory, self.kafka.storage(node), to / str(node))
+        finally:
+            for process in running:
+                process.resume()
 
     async def restart_brokers(self, *nodes: int) -> None:
         """Start killed brokers again, and wait until the cluster has all three."""

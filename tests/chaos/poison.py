@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
+from signalflow.kafka.records import UnreadableRecord
+
 # A poisoned record is recognised by this header, wherever it ends up.
 HEADER = "chaos"
 Expectation = Literal["dead", "stored", "either", "nowhere"]
@@ -148,6 +150,8 @@ BYTES: dict[str, list[tuple[Callable[[bytes], bytes | None], Expectation]]] = {
 }
 KINDS = (*CHANGES, *BYTES, "wrong key")
 MUTATED = "mutated records"
+# The keys of batches that a fault damages on the brokers' disks begin with it.
+DAMAGED_KEY = b"damaged "
 
 
 def valid(number: int, now: datetime) -> Document:
@@ -224,6 +228,11 @@ def for_every_stage(first: int) -> Iterator[Poison]:
     _before_reddit(document)
     yield Poison(first, "not JSON", f"z{first}".encode(), b"hello", "dead")
     yield Poison(first + 1, "absurd dates", f"z{first + 1}".encode(), _bytes(document), "dead")
+
+
+def is_damaged(record: Any) -> bool:
+    """Whether the record is of a batch that was damaged, or should have been."""
+    return isinstance(record, UnreadableRecord) or (record.key or b"").startswith(DAMAGED_KEY)
 
 
 VALUES: tuple[Any, ...] = (

@@ -181,7 +181,7 @@ def text(result: Summary) -> str:
     )
     if result.breaks or result.lost_with_a_log:
         lines.append(
-            f"{result.lost_with_a_log} observations were lost with a deleted topic; {len(result.breaks)} breaks of logs"
+            f"{result.lost_with_a_log} observations were lost with a log; {len(result.breaks)} breaks of logs"
             " are reported, with their offsets"
         )
     for kind, goal in result.goals.items():

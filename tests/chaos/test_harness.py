@@ -39,9 +39,11 @@ LEAST = {
     "a standby is promoted": 6,
     "a power cut of the database": 6,
     "a broker goes back to a copy": 6,
+    "a power cut of all brokers": 6,
     "partitions added": 6,
     "the raw topic is made anew": 6,
     "the enriched topic is made anew": 6,
+    "damaged batches on the brokers' disks": 6,
 }
 LEAST_BY_FAMILY = {"killed at ": 5, "Reddit: ": 10}
 LINKS = ("worker - database", "workers - broker", "poller - Reddit")

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 
+from signalflow.domain.positions import Break
 from signalflow.errors import SignalflowError
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
@@ -28,6 +29,7 @@ SETTLE_SECONDS = 120.0
 STILL_SECONDS = 3.0
 # The workers may notice a new topic before the harness does.
 NOTICED_EARLIER_SECONDS = 30.0
+DAMAGED = "damaged batches"
 # Topic, partition and offset.
 Place = tuple[str, int, int]
 
@@ -47,8 +49,8 @@ class PoisonVerdict:
 class Verdict:
     """All findings. `raw_times`, `repeats`: when raw and repeated enriched records were appended, in epoch seconds.
 
-    `disappeared`: rows that were stored before the raw log began anew, and are no longer. `lost_with_a_log`: how many
-    confirmed observations only that log held.
+    `disappeared`: rows that were stored before the raw log began anew or was cut, and are no longer. `lost_with_a_log`:
+    how many confirmed observations only that log held.
     """
 
     report: Report
@@ -84,7 +86,7 @@ class Verdict:
         """All that is wrong, in words."""
         found = [f"{name}: {text}" for name, table in self.report.tables.items() for text in table.examples]
         found += [f"confirmed, and not in the log: {text}" for text in self.not_in_log[:5]]
-        found += [f"stored before the log began anew, and gone: {text}" for text in self.disappeared[:5]]
+        found += [f"stored before the log broke, and gone: {text}" for text in self.disappeared[:5]]
         found += [f"visible, and in no table or gap: {text}" for text in self.never_stored[:5]]
         found += [f"poison, {kind}: {text}" for kind, each in self.poison.items() for text in each.examples[:5]]
         return self.unsettled + found
@@ -118,8 +120,8 @@ async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
         f"{post['id']} in {post['subreddit']}"
         for post in state["missing"]
         if not any(post["subreddit"].lower() in names and post["created"] > begin for names, begin in covered)
-        # The poller does not publish again what was confirmed before the raw log began anew.
-        and not any(post["created"] <= at for at in run.lost_with_a_log.at)
+        # The poller does not publish again what was confirmed before the raw log began anew or was cut.
+        and not any(post["created"] <= at for at in (*run.lost_with_a_log.anew_at, *run.lost_with_a_log.cut_at))
     ]
 
 
@@ -172,17 +174,26 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
     report = await verify(settings, TopicNames.of(settings))
     stored = await stored_observations(settings)
     ids = await topic_ids(settings, [names.posts_raw, names.posts_enriched, names.posts_dlq])
-    raw = await read_topic(settings, names.posts_raw)
-    enriched = run.stored_with_a_log.enriched + await read_topic(settings, names.posts_enriched)
-    letters = await read_topic(settings, names.posts_dlq)
+    raw, raw_damaged = _without_damaged(await read_topic(settings, names.posts_raw))
+    enriched, enriched_damaged = _without_damaged(await read_topic(settings, names.posts_enriched))
+    letters, letters_damaged = _without_damaged(await read_topic(settings, names.posts_dlq))
+    enriched = run.stored_with_a_log.enriched + enriched
+    rows = await _letter_rows(settings, ids)
+    poisons = _poison(run, names, ids[names.posts_raw], raw, enriched, letters, rows)
+    if damaged := raw_damaged + enriched_damaged + letters_damaged:
+        poisons[DAMAGED] = _of_damaged(damaged, rows)
     in_log = {(record.key, _observed_at(record.value)) for record in raw if _mark(record) is None}
     not_in_log = [f"{post} {at}" for post, at in run.load.confirmed if (post.encode(), at) not in in_log]
     unsettled = list(unsettled)
     if report.records_due != report.records:
         unsettled.append(f"of {report.records} records only {report.records_due} are due")
-    unsettled += await _not_reported(run, names.posts_raw, run.lost_with_a_log.at)
-    unsettled += await _not_reported(run, names.posts_enriched, run.stored_with_a_log.at)
     lost = run.lost_with_a_log
+    for topic, reason, times in (
+        (names.posts_raw, Break.TOPIC_MADE_ANEW, lost.anew_at),
+        (names.posts_enriched, Break.TOPIC_MADE_ANEW, run.stored_with_a_log.at),
+        (names.posts_raw, Break.LOG_CUT, lost.cut_at),
+    ):
+        unsettled += await _not_reported(run, topic, reason, times)
     return Verdict(
         report,
         unsettled,
@@ -191,10 +202,24 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
         len({each for each in lost.sent if each not in stored}),
         never_stored,
         visible,
-        _poison(run, names, ids[names.posts_raw], raw, enriched, letters, await _letter_rows(settings, ids)),
+        poisons,
         sorted(record.timestamp / 1000 for record in raw),
         _repeats([record for record in enriched if _mark(record) is None]),
     )
+
+
+def _without_damaged(records: list[Any]) -> tuple[list[Any], list[Place]]:
+    """The records, and apart from them the places of those in damaged batches."""
+    damaged = [(each.topic, each.partition, each.offset) for each in records if poison.is_damaged(each)]
+    return [each for each in records if not poison.is_damaged(each)], damaged
+
+
+def _of_damaged(places: list[Place], rows: Counter[Place]) -> PoisonVerdict:
+    """Every record of a damaged batch must be a dead letter, once."""
+    verdict = PoisonVerdict(len(places))
+    for place in places:
+        _judge_rows(verdict, f"{DAMAGED} at {place}", rows[place])
+    return verdict
 
 
 def _observed_at(value: bytes) -> datetime | None:
@@ -222,17 +247,18 @@ def _repeats(enriched: list[Any]) -> list[float]:
     return sorted(repeats)
 
 
-async def _not_reported(run: Run, topic: str, anew_at: Sequence[float]) -> list[str]:
-    """What the workers must have recorded about a log that began anew at these times, and have not."""
+async def _not_reported(run: Run, topic: str, reason: Break, times: Sequence[float]) -> list[str]:
+    """What the workers must have recorded about a log that broke at these times, and have not."""
     rows = await fetch_all(
         run.settings,
-        "SELECT noticed_at FROM log_breaks WHERE topic = $1 AND reason = 'topic_made_anew' ORDER BY noticed_at",
+        "SELECT noticed_at FROM log_breaks WHERE topic = $1 AND reason = $2 ORDER BY noticed_at",
         topic,
+        reason.value,
     )
     noticed = [row["noticed_at"].timestamp() for row in rows]
     return [
-        f"{topic} began anew at {at - run.began:.0f} s, and log_breaks does not say so"
-        for at in unnoticed(anew_at, noticed)
+        f"{topic} broke at {at - run.began:.0f} s ({reason}), and log_breaks does not say so"
+        for at in unnoticed(times, noticed)
     ]
 
 
@@ -281,7 +307,7 @@ def _poison(
     refused_late = {
         _source(letter): letter.timestamp
         for letter in ours
-        if not _from(letter, names.posts_raw) and _mark(letter) is None
+        if not _from(letter, names.posts_raw) and _mark(letter) is None and not _header(letter, "dlq_unreadable")
     }
     met = _foreign(expected, verdicts, names, enriched, letters, rows)
     for record in raw:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from signalflow.kafka.producer import Outgoing
 from signalflow.settings import Settings
+from signalflow.storage.pool import DATABASE_ERRORS
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import Identity, Load
 from tests.chaos.poison import Poison
@@ -39,13 +40,14 @@ class Injection:
 
 @dataclass
 class Lost:
-    """What may be lost because the raw log began anew, at the times `at`.
+    """What may be lost because the raw log began anew, or lost its last seconds, at these times.
 
     `sent`: observations that brokers had confirmed. `poisons`: numbers of poisoned records. `stored`: the observations
     that were in the tables and must stay.
     """
 
-    at: list[float] = field(default_factory=list)
+    anew_at: list[float] = field(default_factory=list)
+    cut_at: list[float] = field(default_factory=list)
     sent: set[Identity] = field(default_factory=set)
     stored: set[Identity] = field(default_factory=set)
     poisons: set[int] = field(default_factory=set)
@@ -135,7 +137,14 @@ class Run:
         lost.sent |= self.load.confirmed
         self.load.confirmed.clear()
         lost.poisons |= {p.number for p in self.poisons if p.topic == "posts_raw" and p.headers[0][1] not in waiting}
-        lost.at.append(time.time())
+        lost.anew_at.append(time.time())
+
+    def logs_were_cut(self, held: set[Identity]) -> None:
+        """All logs have lost their last seconds, in which nobody sent poison. The raw one held these observations."""
+        lost = self.lost_with_a_log
+        lost.sent |= self.load.confirmed - held
+        self.load.confirmed &= held
+        lost.cut_at.append(time.time())
 
     def enriched_log_begins_anew(self) -> None:
         """What the log held was stored, but nobody looks for what other programs wrote to it."""
@@ -179,6 +188,15 @@ class Run:
     async def flowing(self) -> None:
         """Wait until records arrive in all partitions, for at most PATIENCE_SECONDS."""
         await happens(self.probes.flowing, PATIENCE_SECONDS)
+
+
+async def remembered(run: Run) -> bool:
+    """Remember what is stored; False while the database does not answer."""
+    try:
+        await run.remember_what_is_stored()
+    except DATABASE_ERRORS:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from functools import partial
 import asyncpg
 
 from signalflow.local.ports import free_ports
-from tests.chaos.faults.base import Fault, Run
+from tests.chaos.faults.base import Fault, Run, remembered
 from tests.chaos.proxy import Proxy
 from tests.chaos.servers import copy_directory, put_back
 from tests.chaos.waiting import happens
@@ -106,13 +106,42 @@ async def broker(run: Run) -> None:
         await run.recovered(injection)
 
 
+async def all_brokers_without_power(run: Run) -> None:
+    """Power fails for all brokers: they end at once, and their disks have what was on them some seconds ago.
+
+    What only the lost seconds held is lost, and the workers must report that.
+    """
+    kafka, copy = run.cluster.kafka, run.cluster.directory / "disks-of-the-brokers"
+    # A new record may get the offset of a lost one. If both were poison, they would have one dead letter.
+    async with run.gate.together(), run.cluster.going_back, run.poisoning:
+        async with run.injecting(POWER_CUT) as injection:
+            assert await happens(lambda: not run.load.extra, CATCH_UP_SECONDS), "poison waits to be sent"
+            async with run.load.sending:
+                await run.cluster.copy_brokers(copy)
+                held = set(run.load.confirmed)
+            await asyncio.sleep(BETWEEN_SECONDS)
+            async with run.load.sending:
+                stored = await happens(lambda: remembered(run), CATCH_UP_SECONDS)
+                assert stored, "the database did not answer"
+                for node in kafka.nodes:
+                    await run.cluster.kill_broker(node)
+                for node in kafka.nodes:
+                    await asyncio.to_thread(put_back, kafka.storage(node), copy / str(node))
+                copy.rmdir()
+                await run.cluster.restart_brokers(*kafka.nodes)
+                run.logs_were_cut(held)
+        await run.recovered(injection)
+
+
 def _of_database(kind: str, happening: Callable[[Run], Awaitable[None]], *, in_short_form: bool = True) -> Fault:
     return Fault(kind, "servers", 2, partial(_goes_back, kind, happening), in_short_form)
 
 
+POWER_CUT = "a power cut of all brokers"
 FAULTS = (
     _of_database("the database goes back to a copy", _restored, in_short_form=False),
     _of_database("a standby is promoted", _replaced),
     _of_database("a power cut of the database", _without_power, in_short_form=False),
     Fault("a broker goes back to a copy", "servers", 2, broker, in_short_form=False),
+    Fault(POWER_CUT, "servers", 2, all_brokers_without_power, in_short_form=False),
 )

@@ -1,25 +1,31 @@
 """Topics that somebody changes under running workers: more partitions, or another topic of the same name."""
 
 import asyncio
+import time
+from pathlib import Path
 
 from aiokafka.admin import NewPartitions
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+from confluent_kafka import KafkaException
 
 from signalflow.errors import Retryable, SignalflowError
 from signalflow.kafka.admin import create_topics, topic_partitions
 from signalflow.kafka.clients import admin_client
 from signalflow.kafka.topics import TopicNames
-from signalflow.storage.pool import DATABASE_ERRORS
 from signalflow.verify.log import TopicLog
+from tests import foreign
 from tests.chaos import poison
-from tests.chaos.faults.base import Fault, Run
+from tests.chaos.cluster import PARTITIONS
+from tests.chaos.faults.base import Fault, Run, remembered
 from tests.chaos.waiting import happens
+from tests.foreign import Foreign
 from tests.integration.workers import read_topic
 
 # Brokers may be down at the same time, because of other faults.
 ADMIN_SECONDS = 60.0
 # Other faults may hold up the workers meanwhile. The load stands still for so long.
 DRAINED_SECONDS = 40.0
+BATCH_RECORDS = 3
 
 
 async def partitions_added(run: Run) -> None:
@@ -51,7 +57,7 @@ async def raw_made_anew(run: Run) -> None:
     async with run.gate.together(), run.cluster.going_back:
         # Records that are confirmed meanwhile would be in neither topic.
         async with run.injecting(RAW_MADE_ANEW) as injection, run.load.sending:
-            assert await happens(lambda: _remembered(run), ADMIN_SECONDS), "the database did not answer"
+            assert await happens(lambda: remembered(run), ADMIN_SECONDS), "the database did not answer"
             await _make_anew(run, TopicNames.of(run.settings).posts_raw)
             run.raw_log_begins_anew()
         await run.recovered(injection)
@@ -91,14 +97,6 @@ async def _all_stored(run: Run) -> bool:
     )
 
 
-async def _remembered(run: Run) -> bool:
-    try:
-        await run.remember_what_is_stored()
-    except DATABASE_ERRORS:
-        return False
-    return True
-
-
 async def _enriched_remembered(run: Run) -> bool:
     try:
         async with asyncio.timeout(ADMIN_SECONDS / 2):
@@ -106,8 +104,49 @@ async def _enriched_remembered(run: Run) -> bool:
     except (KafkaError, TimeoutError):
         return False
     # What other programs wrote to the topic cannot be told from what they write to the new one.
-    run.stored_with_a_log.enriched += [each for each in found if poison.HEADER not in dict(each.headers)]
+    run.stored_with_a_log.enriched += [
+        each for each in found if poison.HEADER not in dict(each.headers) and not poison.is_damaged(each)
+    ]
     return True
+
+
+async def batches_damaged(run: Run) -> None:
+    """A batch of each topic claims to be packed with zstd on the disks of all brokers, and is not."""
+    async with run.gate.together(), run.cluster.going_back:
+        texts = {topic: poison.DAMAGED_KEY + f"{time.time_ns()} {topic}".encode() for topic in _of_agents(run)}
+        async with run.injecting(DAMAGED) as injection:
+            # Nobody may read a batch before it is damaged.
+            for link in run.cluster.broker_links:
+                link.cut()
+            try:
+                for topic, text in texts.items():
+                    await _damage_a_batch(run, topic, text)
+            finally:
+                for link in run.cluster.broker_links:
+                    link.heal()
+        await run.recovered(injection)
+
+
+def _of_agents(run: Run) -> tuple[str, str, str]:
+    names = TopicNames.of(run.settings)
+    return names.posts_raw, names.posts_enriched, names.posts_dlq
+
+
+async def _damage_a_batch(run: Run, topic: str, text: bytes) -> None:
+    kafka, partition = run.cluster.kafka, run.rnd.randrange(PARTITIONS)
+    records = [Foreign(text, text, partition)] * BATCH_RECORDS
+    try:
+        await asyncio.to_thread(foreign.produce, run.settings, topic, records)
+    except KafkaException as error:
+        raise AssertionError(f"the brokers did not take a batch: {error}") from error
+
+    def copies() -> list[Path]:
+        logs = [log for node in kafka.nodes for log in (kafka.storage(node) / f"{topic}-{partition}").glob("*.log")]
+        return [log for log in logs if text in log.read_bytes()]
+
+    assert await happens(lambda: len(copies()) == len(kafka.nodes), ADMIN_SECONDS), "not all brokers have the batch"
+    for log in copies():
+        foreign.claim_zstd(log, text)
 
 
 async def _deleted(run: Run, topic: str) -> bool:
@@ -128,9 +167,11 @@ async def _created(run: Run) -> bool:
     return True
 
 
+DAMAGED = "damaged batches on the brokers' disks"
 RAW_MADE_ANEW, ENRICHED_MADE_ANEW = "the raw topic is made anew", "the enriched topic is made anew"
 FAULTS = (
     Fault("partitions added", "topics", 2, partitions_added),
     Fault(RAW_MADE_ANEW, "topics", 2, raw_made_anew, in_short_form=False),
     Fault(ENRICHED_MADE_ANEW, "topics", 2, enriched_made_anew, in_short_form=False),
+    Fault(DAMAGED, "topics", 2, batches_damaged, in_short_form=False),
 )
