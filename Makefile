@@ -50,7 +50,7 @@ down: $(STAMP) ## Stop what `signalflow up --detach` started
 status: $(STAMP) ## Show what runs, and where
 	@$(BIN)/signalflow status
 
-test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (15 to 20 minutes)
+test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (about 20 minutes)
 	$(BIN)/pytest $(SPREAD) $(PYTEST_FLAGS)
 
 test-unit: $(STAMP) ## The unit tests, without any server (about a minute)
