@@ -79,8 +79,14 @@ async def test_a_failed_sign_out_is_told_and_stays_on_the_page(visit: Visit) -> 
     await expect(page.locator(".toast")).to_contain_text("You are still signed in: The API does not answer")
     assert page.url.endswith("/subreddits")
     await page.unroute("**/api/session/")
+
+    async def session_has_ended(route: Route) -> None:
+        # Not before the click: another request of the page would find it out, and lead to the sign-in page by itself.
+        await page.context.clear_cookies()
+        await route.fulfill(status=401)
+
     # It is no failure when the session has already ended elsewhere.
-    await page.context.clear_cookies()
+    await page.route("**/api/session/", session_has_ended)
     await page.get_by_role("button", name="Sign out").click()
     await expect(page).to_have_url(re.compile("/sign-in"))
 
