@@ -3,12 +3,13 @@
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
 import structlog
+from faust.types import TP
 
 from agents import dlq, enrich, expire, heartbeat, ingest, jobs, lag, positions, sink, topics
 from agents.dlq import DlqHandler
@@ -16,7 +17,7 @@ from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler, newest_is_stored
 from agents.stored import StoredTopic
 from signalflow import clock, fail_points
-from signalflow.dead_letters.dead_letters import DeadLetters
+from signalflow.dead_letters.dead_letters import DeadLetters, TopicIdOf
 from signalflow.dead_letters.limit import OpenOffsets
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal, Retryable
@@ -81,14 +82,15 @@ class Worker(Application):
     async def _make_ready(self) -> None:
         name = self.workspace.name
         await self._once_kafka_answers(self.topic_watch.make_ready)
-        settings, topic_ids = self.settings, self.topic_watch.ids
+        settings, topic_id_of, brokers = self.settings, self._topic_id_of, KafkaBrokers(self.settings)
         pool = await create_pool(settings, application_name=f"signalflow {name}")
         await _check_schema_if_reachable(pool)
         producer = ConfirmedProducer(settings, f"{settings.app_id}-{name}")
         publishing = ConfirmedProducer(settings, f"{settings.app_id}-{name}-ingest")
         dead_letters = DeadLetters(
-            settings, producer, name, topic_ids=topic_ids, open_offsets=_open_offsets(pool, topic_ids)
+            settings, producer, name, topic_id_of=topic_id_of, open_offsets=_open_offsets(pool, topic_id_of)
         )
+        enriched = TopicNames.of(settings).posts_enriched
         self.resources = Resources(
             pool=pool,
             producer=producer,
@@ -97,11 +99,15 @@ class Worker(Application):
             sink=SinkHandler(
                 pool,
                 dead_letters,
-                StoredTopic(pool, KafkaBrokers(settings), TopicNames.of(settings).posts_enriched, newest_is_stored),
+                StoredTopic(pool, brokers, enriched, newest_is_stored),
                 settings.database_timeout,
             ),
-            dlq=DlqHandler(pool, dead_letters, KafkaBrokers(settings), settings.database_timeout),
+            dlq=DlqHandler(pool, dead_letters, brokers, settings.database_timeout),
         )
+
+    def _topic_id_of(self, topic: str, partition: int) -> UUID | None:
+        """The id of the topic that this worker reads in a partition. What the watch says may be older or newer."""
+        return self.consumer.position_at(TP(topic, partition), 0).topic_id  # type: ignore[no-any-return]
 
     async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Do this work. Try again while Kafka is away: nobody may be there to restart the worker."""
@@ -147,11 +153,12 @@ def end_process_after(seconds: float) -> None:
     timer.start()
 
 
-def _open_offsets(pool: Pool, topic_ids: Mapping[str, UUID]) -> OpenOffsets:
+def _open_offsets(pool: Pool, topic_id_of: TopicIdOf) -> OpenOffsets:
     """What the dead-letter limit calls for the offsets of earlier letters. The limit itself knows no database."""
 
     async def history(topic: str, partition: int, first: int, end: int) -> list[int]:
-        return await open_offsets(pool, topic_ids[topic], partition, first, end)
+        topic_id = topic_id_of(topic, partition)
+        return [] if topic_id is None else await open_offsets(pool, topic_id, partition, first, end)
 
     return history
 

@@ -1,12 +1,12 @@
 """The one object through which an agent sends dead letters."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 import structlog
 
 from signalflow.clock import utcnow
-from signalflow.dead_letters.letter import NO_IDS, letter_of, record_of
+from signalflow.dead_letters.letter import letter_of, record_of
 from signalflow.dead_letters.limit import DeadLetterLimit, OpenOffsets
 from signalflow.domain.words import Stage
 from signalflow.errors import Fatal, Invalid
@@ -23,6 +23,14 @@ log = structlog.get_logger()
 # after the other.
 SMALLER_BYTES = (300_000, 50_000, 5_000, 0)
 
+# Called with topic and partition: the id of the topic that is read there; None when it is not known. A topic that was
+# deleted and made anew has the same name and the same offsets, and another id.
+TopicIdOf = Callable[[str, int], UUID | None]
+
+
+def _unknown_id(topic: str, partition: int) -> UUID | None:
+    return None
+
 
 async def _no_open_offsets(topic: str, partition: int, first: int, end: int) -> Iterable[int]:
     return ()
@@ -37,16 +45,17 @@ class DeadLetters:
         producer: ConfirmedProducer,
         worker: str,
         *,
-        topic_ids: Mapping[str, UUID] = NO_IDS,
+        topic_id_of: TopicIdOf = _unknown_id,
         open_offsets: OpenOffsets = _no_open_offsets,
     ) -> None:
         self.topic = TopicNames.of(settings).posts_dlq
-        self._producer, self._worker, self._topic_ids = producer, worker, topic_ids
+        self._producer, self._worker, self._topic_id_of = producer, worker, topic_id_of
         self._limit = DeadLetterLimit(settings, open_offsets)
 
     def letter(self, record: KafkaRecord, error: Invalid, stage: Stage) -> DeadLetter:
         """The dead letter of a record that failed with this error. Only makes the value: sends and counts nothing."""
-        return letter_of(record, error, stage=stage, worker=self._worker, now=utcnow(), topic_ids=self._topic_ids)
+        topic_id = self._topic_id_of(record.topic, record.partition)
+        return letter_of(record, error, stage=stage, worker=self._worker, now=utcnow(), topic_id=topic_id)
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
         """Send letters, each to the partition of its record; return when the brokers have confirmed all of them.

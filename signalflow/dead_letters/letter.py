@@ -1,8 +1,7 @@
 """The dead letter: a record that cannot be processed, with its origin and the reason; and its form in the topic."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import get_args
 from uuid import UUID
 
@@ -26,7 +25,6 @@ UNREADABLE = "dlq_unreadable"
 _FIRST_DLQ_HEADER = "dlq_topic"
 _MOST_OFFSET = 2**63 - 1
 _MOST_INT = 2**31 - 1
-NO_IDS: Mapping[str, UUID] = MappingProxyType({})
 
 
 class MalformedDeadLetter(Invalid):
@@ -40,10 +38,11 @@ def letter_of(
     stage: Stage,
     worker: str,
     now: datetime,
-    topic_ids: Mapping[str, UUID] = NO_IDS,
+    topic_id: UUID | None = None,
 ) -> DeadLetter:
     """The dead letter of a record: key, value and headers as they are, and why the record failed.
 
+    `topic_id`: that of the topic from which the record was read; None when it is not known.
     The value of a record that the client could not decode is not its producer's. The header `dlq_unreadable` says so.
     """
     headers = tuple((name, bytes(value or b"")) for name, value in record.headers)
@@ -61,7 +60,7 @@ def letter_of(
         error=str(error),
         worker=worker,
         failed_at=now,
-        topic_id=topic_ids.get(record.topic) or substitute_id(record.topic),
+        topic_id=topic_id or substitute_id(record.topic),
         attempt=attempt_of(headers),
     )
 

@@ -38,7 +38,7 @@ def counted(outcome: str) -> float:
 
 @pytest.fixture
 def handler() -> DlqHandler:
-    dead_letters = DeadLetters(Settings(), None, "w1", topic_ids={"dlq": UUID(int=9)})  # type: ignore[arg-type]
+    dead_letters = DeadLetters(Settings(), None, "w1", topic_id_of=lambda *_: UUID(int=9))  # type: ignore[arg-type]
     return DlqHandler(None, dead_letters, None, 10.0)  # type: ignore[arg-type]
 
 

@@ -19,7 +19,7 @@ TOPIC_ID = UUID(int=7)
 
 def set_aside(record: Record) -> Outgoing:
     """What is sent to the dead-letter topic for this record."""
-    letter = letter_of(record, Invalid("no JSON"), stage="validate", worker="w1", now=NOW, topic_ids={"raw": TOPIC_ID})
+    letter = letter_of(record, Invalid("no JSON"), stage="validate", worker="w1", now=NOW, topic_id=TOPIC_ID)
     return record_of(letter)
 
 
