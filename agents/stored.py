@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 import structlog
 from faust.types import TP
 
+from signalflow.domain.positions import Position, Start
 from signalflow.errors import Retryable
 from signalflow.kafka.records import KafkaRecord
 from signalflow.storage.pool import Pool
-from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, stored_offsets
+from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, set_back, stored_positions
 from signalflow.streams.batch_loop import Ownership, Rewind
 from signalflow.streams.brokers import Brokers
 
@@ -19,6 +20,9 @@ log = structlog.get_logger()
 RECORDS_TO_LOOK_AT = 100
 REASON = "database_behind"
 
+StartsAfter = Callable[[Mapping[TP, Position]], Awaitable[Mapping[TP, Start]]]
+"""Where the logs go on after these positions. Raises Retryable."""
+
 IsStored = Callable[[Pool, Sequence[KafkaRecord]], Awaitable[bool]]
 """Whether the newest of these records that can be stored is in the database."""
 
@@ -26,8 +30,10 @@ IsStored = Callable[[Pool, Sequence[KafkaRecord]], Awaitable[bool]]
 class StoredTopic:
     """What this worker has stored of one topic, and whether the database still has it."""
 
-    def __init__(self, pool: Pool, brokers: Brokers, topic: str, is_stored: IsStored) -> None:
-        self._pool, self._brokers, self._is_stored = pool, brokers, is_stored
+    def __init__(
+        self, pool: Pool, brokers: Brokers, topic: str, is_stored: IsStored, starts_after: StartsAfter
+    ) -> None:
+        self._pool, self._brokers, self._is_stored, self._starts_after = pool, brokers, is_stored, starts_after
         self.topic = topic
         # Of the current generation, by partition: the start offset that counted, and the offset that is stored next.
         self._generation = -1
@@ -73,7 +79,7 @@ class StoredTopic:
 
         What neither has any more counts as stored from now on.
         """
-        stored = await stored_offsets(self._pool, progress.topic_id)
+        stored = await self._stored_in_this_log(progress)
         found: dict[int, int] = {}
         for partition, expected in list(progress.expected.items()):
             tp = TP(self.topic, partition)
@@ -81,6 +87,8 @@ class StoredTopic:
             if begin is None:
                 begin = expected if expected == 0 or await self._has_what_was_stored(tp, expected) else 0
             elif begin >= expected:
+                # What lies between was stored by another worker, or before a repetition.
+                progress.expected[partition] = begin
                 continue
             first = await self._brokers.first_record(tp, begin, expected) if begin < expected else None
             if first is not None:
@@ -93,6 +101,21 @@ class StoredTopic:
             if below > stored.get(partition, -1):
                 await count_as_stored(self._pool, progress.topic_id, partition, below)
         return found
+
+    async def _stored_in_this_log(self, progress: Progress) -> Mapping[int, int]:
+        """By partition, the offset up to which the database has stored the log as it is now.
+
+        A position beyond a cut is set back: other records have the offsets below it by now.
+        """
+        of_topic = await stored_positions(self._pool, progress.topic_id)
+        positions = {TP(self.topic, each): of_topic[each] for each in progress.expected if each in of_topic}
+        starts = await self._starts_after(positions) if positions else {}
+        stored = {tp.partition: position.offset for tp, position in positions.items()}
+        for tp, start in starts.items():
+            if start.broken:
+                await set_back(self._pool, progress.topic_id, tp.partition, stored[tp.partition], start.offset)
+                stored[tp.partition] = start.offset
+        return stored
 
     async def _has_what_was_stored(self, tp: TP, expected: int) -> bool:
         """Whether the database has the last record that was stored, although it has no position of the partition.

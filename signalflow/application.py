@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -20,6 +20,7 @@ from signalflow import clock, fail_points
 from signalflow.dead_letters.dead_letters import DeadLetters, TopicIdOf
 from signalflow.dead_letters.limit import OpenOffsets
 from signalflow.domain.backoff import WHILE_AWAY
+from signalflow.domain.positions import Position, Start
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.kafka.producer import ConfirmedProducer
@@ -99,15 +100,18 @@ class Worker(Application):
             sink=SinkHandler(
                 pool,
                 dead_letters,
-                StoredTopic(pool, brokers, enriched, newest_is_stored),
+                StoredTopic(pool, brokers, enriched, newest_is_stored, self._starts_after),
                 settings.database_timeout,
             ),
-            dlq=DlqHandler(pool, dead_letters, brokers, settings.database_timeout),
+            dlq=DlqHandler(pool, dead_letters, brokers, self._starts_after, settings.database_timeout),
         )
 
     def _topic_id_of(self, topic: str, partition: int) -> UUID | None:
         """The id of the topic that this worker reads in a partition. What the watch says may be older or newer."""
         return self.consumer.position_at(TP(topic, partition), 0).topic_id  # type: ignore[no-any-return]
+
+    async def _starts_after(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
+        return await self.consumer.starts_after(positions)  # type: ignore[no-any-return]
 
     async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Do this work. Try again while Kafka is away: nobody may be there to restart the worker."""

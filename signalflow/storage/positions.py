@@ -15,32 +15,39 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from signalflow.domain.positions import Position
 from signalflow.errors import SignalflowError
 from signalflow.storage.pool import Connection, Pool, connection
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Updates only rows that have what the writer stored before. A position goes back only when the log was cut: then a
-# lower offset has a later record. Otherwise the records are a repetition.
+# Updates only rows that have what the writer stored before. A higher position is that of a repetition, or of a log that
+# was cut since: then a lower offset has a later record, and the position must be set back before anything passes it.
 _ADVANCE = """
 UPDATE stored_positions AS p SET
-    next_offset = CASE WHEN a.next_offset > p.next_offset OR a.begins_at > p.record_at
-        THEN a.next_offset ELSE p.next_offset END,
-    record_at = CASE WHEN a.next_offset > p.next_offset OR a.begins_at > p.record_at
-        THEN a.ends_at ELSE p.record_at END,
+    next_offset = greatest(a.next_offset, p.next_offset),
+    record_at = CASE WHEN a.next_offset > p.next_offset THEN a.ends_at ELSE p.record_at END,
     updated_at = now()
 FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[])
     AS a (partition, expected, next_offset, begins_at, ends_at)
-WHERE p.topic_id = $1 AND p.partition = a.partition AND p.next_offset >= a.expected
+WHERE p.topic_id = $1 AND p.partition = a.partition AND (
+    p.next_offset = a.expected
+    OR p.next_offset > a.expected AND (a.begins_at <= p.record_at OR p.record_at IS NULL)
+)
 RETURNING p.partition
 """
-_OF_TOPIC = "SELECT partition, next_offset FROM stored_positions WHERE topic_id = $1"
+_OF_TOPIC = "SELECT partition, next_offset, record_at FROM stored_positions WHERE topic_id = $1"
 # After this the records below the offset count as stored: they are, or no log has them any more.
 _MOVE_FORWARD = """
 INSERT INTO stored_positions AS p (topic_id, partition, next_offset) VALUES ($1, $2, $3)
 ON CONFLICT (topic_id, partition) DO UPDATE SET
     next_offset = EXCLUDED.next_offset, record_at = NULL, updated_at = now()
 WHERE p.next_offset < EXCLUDED.next_offset
+"""
+# Not when a transaction has advanced the position meanwhile.
+_SET_BACK = """
+UPDATE stored_positions SET next_offset = $4, record_at = NULL, updated_at = now()
+WHERE topic_id = $1 AND partition = $2 AND next_offset = $3
 """
 _NOTE_BREAK = """
 INSERT INTO log_breaks (topic, partition, reason, committed, going_on_at) VALUES ($1, $2, $3, $4, $5)
@@ -73,11 +80,11 @@ class Advances:
 class StoredBehind(SignalflowError):
     """The database has not stored what its writer stored before, or has no position of these partitions.
 
-    Nothing of the transaction is stored.
+    Or its position is one of a log that was cut since. Nothing of the transaction is stored.
     """
 
     def __init__(self, partitions: Sequence[int]) -> None:
-        super().__init__(f"the database is behind what was stored in partitions {list(partitions)}")
+        super().__init__(f"the database has other positions than what was stored in partitions {list(partitions)}")
 
 
 class LogRecord(Protocol):
@@ -144,16 +151,29 @@ async def advance(storing: Connection, advances: Advances) -> None:
         raise StoredBehind([each.partition for each in given if each.partition not in found])
 
 
-async def stored_offsets(pool: Pool, topic_id: UUID) -> Mapping[int, int]:
-    """By partition of a topic, the offset up to which its records are stored."""
+async def stored_positions(pool: Pool, topic_id: UUID) -> Mapping[int, Position]:
+    """By partition of a topic, the position up to which its records are stored."""
     async with connection(pool) as reading:
-        return {row["partition"]: row["next_offset"] for row in await reading.fetch(_OF_TOPIC, topic_id)}
+        return {
+            row["partition"]: Position(row["next_offset"], topic_id, _milliseconds(row["record_at"]))
+            for row in await reading.fetch(_OF_TOPIC, topic_id)
+        }
+
+
+def _milliseconds(at: datetime | None) -> int | None:
+    return None if at is None else (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 async def count_as_stored(pool: Pool, topic_id: UUID, partition: int, below: int) -> None:
     """Let the records below an offset count as stored."""
     async with connection(pool) as writing:
         await writing.execute(_MOVE_FORWARD, topic_id, partition, below)
+
+
+async def set_back(pool: Pool, topic_id: UUID, partition: int, position: int, to: int) -> None:
+    """Set a position back to where the log was cut. Does nothing when it has moved since it was read."""
+    async with connection(pool) as writing:
+        await writing.execute(_SET_BACK, topic_id, partition, position, to)
 
 
 async def note_break(pool: Pool, *, topic: str, partition: int, reason: str, committed: int, going_on_at: int) -> None:

@@ -8,6 +8,7 @@ import structlog
 from faust.types import TP
 
 from signalflow.domain.positions import Break, PartitionLog, Position, Start, start_of
+from signalflow.errors import Retryable
 from signalflow.streams.breaks import report_expired
 from signalflow.streams.brokers import AWAY
 from signalflow.streams.consumer_commits import CommittingConsumer
@@ -87,6 +88,23 @@ class PositionedConsumer(CommittingConsumer):
             self._breaks.report_rewind(tp, start.broken, position.offset, start.offset, log=between)
         elif start.offset > position.offset:
             report_expired(tp, start.offset - position.offset)
+
+    async def starts_after(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
+        """Where the logs go on after positions that are kept elsewhere; report those whose logs were cut since.
+
+        Topics that are not there, or are other ones than those of the positions, are left out. Raises Retryable.
+        """
+        try:
+            ids = await self.brokers.topic_ids({tp.topic for tp in positions})
+            same = {tp: position for tp, position in positions.items() if position.topic_id == ids.get(tp.topic)}
+            logs = await logs_at(self._thread, self.brokers, same, ids)
+        except AWAY as error:
+            raise Retryable(f"brokers: {type(error).__name__}: {error}") from error
+        starts = {tp: start_of(same[tp], log_now) for tp, log_now in logs.items()}
+        for tp, start in starts.items():
+            if start.broken:
+                self._report(tp, same[tp], logs[tp], start)
+        return starts
 
     async def check_positions(self, partitions: Iterable[TP] | None = None) -> None:
         """Compare the logs of partitions (None: of all that are read) with their positions; rewind where they differ.

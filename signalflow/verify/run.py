@@ -25,7 +25,7 @@ from signalflow.verify.log import Committed, TopicLog
 from signalflow.verify.report import Report
 
 # Rows and velocities from before may rest on records that the log has lost.
-_LAST_BREAK = "SELECT max(noticed_at) FROM log_breaks WHERE topic = $1"
+_LAST_BREAK = "SELECT max(noticed_at) FROM log_breaks WHERE topic = ANY($1)"
 _HISTORY_FROM = "SELECT history_from FROM schema_info"
 
 # Called with what is being read, how much more of it was read, and how much there is in all (None: unknown).
@@ -101,7 +101,10 @@ async def verify(
     try:
         async with snapshot(settings.database_url.get_secret_value()) as connection:
             ids = await topic_ids(settings, [topics.posts_raw, topics.posts_enriched, topics.posts_dlq])
-            broken = await connection.fetchval(_LAST_BREAK, topics.posts_raw)
+            broken = await connection.fetchval(_LAST_BREAK, [topics.posts_raw])
+            # Brokers that lost the end of the enriched log may have lost that of the raw log, and the commits with it.
+            # Then nobody knows.
+            either_broken = await connection.fetchval(_LAST_BREAK, [topics.posts_raw, topics.posts_enriched])
             letters = Letters(topics.posts_raw, ids.get(topics.posts_raw), broken)
             dead = await log.extent(topics.posts_dlq)
             async for records in log.records(topics.posts_dlq, dead):
@@ -109,7 +112,7 @@ async def verify(
                     letters.take(record)
             written = await _written(settings, connection, ids, topics, committed)
             extent = await log.extent(topics.posts_raw, since, until)
-            start = max((moment for moment in (extent.start, broken) if moment is not None), default=None)
+            start = max((moment for moment in (extent.start, either_broken) if moment is not None), default=None)
             stored = await log.stored(topics.posts_enriched, committed, written, broken)
             oracle = Oracle(
                 rules_of(settings),

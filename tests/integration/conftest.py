@@ -1,6 +1,6 @@
 """Fixtures of several modules of this folder."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -8,6 +8,9 @@ import pytest
 
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
+from signalflow.local.kafka import EmbeddedKafka
+from signalflow.local.ports import free_ports
+from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from tests.integration.posts_api import api_of
@@ -20,6 +23,25 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     """The application's pool on a fresh database."""
     async with await pool_of(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A Kafka of one broker that the test may stop and damage."""
+    broker, controller = free_ports(2)
+    server = EmbeddedKafka(tmp_path / "kafka", [broker], [controller])
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL that the test may stop and damage."""
+    server = EmbeddedPostgres(tmp_path / "postgres", free_ports(1)[0])
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Logs and tables that are no longer what the commits say: every record that a topic has is stored, by itself."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
-from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
 from signalflow.verify.run import verify
 from tests.integration.workers import WorkerProcess, committed, count, eventually, fetch_all, observation, produce
@@ -88,29 +87,22 @@ class Broker:
     def _logs(self, topic: str) -> list[Path]:
         return sorted((self._server.data_dir / "broker-1").glob(f"{topic}-[0-9]*"))
 
-    def copy(self, topic: str) -> None:
-        """Keep a copy of a topic's logs."""
+    def copy(self, *topics: str) -> None:
+        """Keep a copy of the logs of topics."""
         self._server.stop()
-        for log in self._logs(topic):
-            shutil.copytree(log, self._copies / log.name)
+        for topic in topics:
+            for log in self._logs(topic):
+                shutil.copytree(log, self._copies / log.name)
         self._server.start()
 
-    def put_back(self, topic: str) -> None:
-        """Stop the broker, put the copies of a topic's logs back, start it again."""
+    def put_back(self, *topics: str) -> None:
+        """Stop the broker, put the copies of the logs of topics back, start it again."""
         self._server.stop()
-        for log in self._logs(topic):
-            shutil.rmtree(log)
-            shutil.copytree(self._copies / log.name, log)
+        for topic in topics:
+            for log in self._logs(topic):
+                shutil.rmtree(log)
+                shutil.copytree(self._copies / log.name, log)
         self._server.start()
-
-
-@pytest.fixture
-def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    broker, controller = free_ports(2)
-    server = EmbeddedKafka(tmp_path / "kafka", [broker], [controller])
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

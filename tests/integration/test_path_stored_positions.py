@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from signalflow.errors import Fatal
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
+from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
@@ -25,7 +26,7 @@ from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
 from signalflow.verify.run import verify
 from tests.integration.storage_rows import observation as row
-from tests.integration.test_path_positions import publish, stored, wait_until_committed, wait_until_stored
+from tests.integration.test_path_positions import Broker, publish, stored, wait_until_committed, wait_until_stored
 from tests.integration.test_storage_errors import stored as can_store
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all
 from tests.waiting import until
@@ -54,14 +55,6 @@ class Database:
 def _copy(directory: Path, to: Path) -> None:
     """Copy a directory with its owners: the server may run under another account."""
     subprocess.run(["cp", "-a", str(directory), str(to)], check=True)
-
-
-@pytest.fixture
-def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path / "postgres", free_ports(1)[0])
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -155,6 +148,47 @@ async def test_a_write_to_a_database_that_went_back_is_refused_until_it_has_what
     new = await publish(own_settings, "new", 40)
     await wait_until_stored(own_settings, worker, lost | new)
     await eventually(lambda: is_clean(own_settings), 30, worker.tail)
+
+
+@pytest.mark.parametrize("comparing", [SOON, NEVER], ids=["without a new record", "with a new record"])
+async def test_rows_that_took_the_place_of_lost_ones_survive_a_database_that_goes_back_to_before_they_were_stored(
+    own_settings: Settings, own_kafka: EmbeddedKafka, own_postgres: EmbeddedPostgres, tmp_path: Path, comparing: str
+) -> None:
+    """A power cut takes the end of the logs, and the commits with it: a worker that starts then knows of no cut.
+
+    The position in the database is the only one that was beyond it.
+    """
+    settings = own_settings.model_copy(update={"kafka": own_kafka.bootstrap})
+    names = TopicNames.of(settings)
+    broker, database = Broker(own_kafka, tmp_path / "broker"), Database(own_postgres, tmp_path / "copy")
+    await create_topics(settings)
+    quick = {"SIGNALFLOW_SINK_MAX_SECONDS": "0.2", "SIGNALFLOW_POSITION_CHECK_SECONDS": comparing}
+    first, second = (WorkerProcess(settings, name, tmp_path, **quick) for name in ("w1", "w2"))
+    try:
+        first.start()
+        await first.ready()
+        kept = await publish(settings, "kept", 30)
+        await all_stored(settings, first, kept)
+        logs = (*names.consumed, names.post_state_changelog, "__consumer_offsets")
+        await asyncio.to_thread(broker.copy, *logs)
+        await all_stored(settings, first, kept | await publish(settings, "gone", 60))
+        assert first.stop() == 0
+        await asyncio.to_thread(broker.put_back, *logs)
+        await asyncio.to_thread(database.copy)
+        second.start()
+        await second.ready()
+        new = await publish(settings, "new", 20)
+        await wait_until_stored(settings, second, new)
+        await asyncio.to_thread(database.put_back)
+        if comparing == NEVER:
+            new |= await publish(settings, "more", 20)
+        await wait_until_stored(settings, second, new)
+        await eventually(lambda: is_clean(settings), 30, second.tail)
+        breaks = await fetch_all(settings, "SELECT DISTINCT topic, reason FROM log_breaks")
+        assert [tuple(each) for each in breaks] == [(names.posts_enriched, "log_cut")]
+    finally:
+        first.ensure_stopped()
+        second.ensure_stopped()
 
 
 @pytest.mark.parametrize("database", ["new and empty", "of a version without positions"])

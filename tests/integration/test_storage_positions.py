@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from signalflow.storage.pool import Pool
-from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, stored_offsets
+from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, set_back, stored_positions
 from signalflow.storage.writer import is_stored, write_batch, write_or_reject
 from tests.integration.storage_rows import column, observation
 
@@ -42,11 +42,15 @@ async def store(pool: Pool, expected: int, *ranges: list[Record]) -> None:
         await write_batch(pool, [], progress.advances(each))
 
 
+async def offsets(pool: Pool) -> dict[int, int]:
+    return {partition: position.offset for partition, position in (await stored_positions(pool, TOPIC)).items()}
+
+
 async def test_a_position_advances_with_the_rows_of_its_transaction(pool: asyncpg.Pool) -> None:
     progress = Progress(TOPIC, {0: 10})
     rows, taken = [observation("a"), observation("b")], records(10, 12)
     assert await write_or_reject(pool, rows, taken, progress) == []
-    assert await stored_offsets(pool, TOPIC) == {0: 12}
+    assert await offsets(pool) == {0: 12}
     assert progress.expected == {0: 12}
 
 
@@ -55,7 +59,7 @@ async def test_what_the_database_lacks_is_not_passed_over_and_the_rows_are_not_s
     with pytest.raises(StoredBehind):
         await write_or_reject(pool, [observation("a")], records(20, 21), progress)
     assert await column(pool, "posts", "id") == []
-    assert await stored_offsets(pool, TOPIC) == {0: 10}
+    assert await offsets(pool) == {0: 10}
 
 
 async def test_a_partition_without_a_position_is_not_written(pool: asyncpg.Pool) -> None:
@@ -65,13 +69,30 @@ async def test_a_partition_without_a_position_is_not_written(pool: asyncpg.Pool)
 
 async def test_a_repetition_does_not_move_a_position_back(pool: asyncpg.Pool) -> None:
     await store(pool, 10, records(10, 30), records(15, 20))
-    assert await stored_offsets(pool, TOPIC) == {0: 30}
+    assert await offsets(pool) == {0: 30}
 
 
-async def test_records_that_took_the_place_of_lost_ones_move_it_back(pool: asyncpg.Pool) -> None:
+async def test_records_that_took_the_place_of_lost_ones_wait_until_the_position_is_set_back(pool: asyncpg.Pool) -> None:
     await store(pool, 10, records(10, 30))
+    with pytest.raises(StoredBehind):
+        await store(pool, 20, records(20, 25, later=3600))
+    (position,) = (await stored_positions(pool, TOPIC)).values()
+    assert (position.offset, position.timestamp) == (30, records(29, 30)[0].timestamp)
+    await set_back(pool, TOPIC, 0, 30, 20)
     await store(pool, 20, records(20, 25, later=3600))
-    assert await stored_offsets(pool, TOPIC) == {0: 25}
+    assert await offsets(pool) == {0: 25}
+
+
+async def test_a_position_that_has_moved_since_it_was_read_is_not_set_back(pool: asyncpg.Pool) -> None:
+    await store(pool, 10, records(10, 30))
+    await set_back(pool, TOPIC, 0, 20, 15)
+    assert await offsets(pool) == {0: 30}
+
+
+async def test_a_repetition_that_goes_further_moves_the_position(pool: asyncpg.Pool) -> None:
+    await store(pool, 10, records(10, 30))
+    await store(pool, 15, records(15, 40))
+    assert await offsets(pool) == {0: 40}
 
 
 async def test_a_poison_row_is_passed_over_by_the_rows_after_it(pool: asyncpg.Pool) -> None:
@@ -80,7 +101,7 @@ async def test_a_poison_row_is_passed_over_by_the_rows_after_it(pool: asyncpg.Po
     rejected = await write_or_reject(pool, rows, records(10, 13), progress)
     assert [each.index for each in rejected] == [1]
     assert await column(pool, "posts", "id") == ["a", "c"]
-    assert await stored_offsets(pool, TOPIC) == {0: 13}
+    assert await offsets(pool) == {0: 13}
 
 
 async def test_a_row_is_stored_when_history_or_post_hold_it(pool: asyncpg.Pool) -> None:

@@ -59,7 +59,7 @@ def letters() -> Letters:
 
 @pytest.fixture
 def sink(pool: Pool, letters: Letters, database_url: str) -> SinkHandler:
-    stored = StoredTopic(pool, None, "enriched", newest_is_stored)  # type: ignore[arg-type]
+    stored = StoredTopic(pool, None, "enriched", newest_is_stored, None)  # type: ignore[arg-type]
     dead_letters = DeadLetters(settings_of(database_url), letters, "w1")  # type: ignore[arg-type]
     return SinkHandler(pool, dead_letters, stored, TIMEOUT)
 
@@ -133,7 +133,7 @@ async def test_dead_letters_that_run_out_of_time_are_stored_in_smaller_pieces(
 ) -> None:
     await database.execute(SLOW.format(table="dlq_events", seconds=0.08))
     dead_letters = DeadLetters(settings_of(database_url), Letters(), "w1")  # type: ignore[arg-type]
-    handler = DlqHandler(pool, dead_letters, None, TIMEOUT)  # type: ignore[arg-type]
+    handler = DlqHandler(pool, dead_letters, None, None, TIMEOUT)  # type: ignore[arg-type]
     made = [
         dead_letters.letter(Record(n, timestamp=int(NOON.timestamp())), Invalid("bad"), "validate") for n in range(20)
     ]

@@ -39,7 +39,7 @@ def counted(outcome: str) -> float:
 @pytest.fixture
 def handler() -> DlqHandler:
     dead_letters = DeadLetters(Settings(), None, "w1", topic_id_of=lambda *_: UUID(int=9))  # type: ignore[arg-type]
-    return DlqHandler(None, dead_letters, None, 10.0)  # type: ignore[arg-type]
+    return DlqHandler(None, dead_letters, None, None, 10.0)  # type: ignore[arg-type]
 
 
 async def test_a_record_that_is_no_dead_letter_is_kept_as_it_is_and_never_replayed(handler: DlqHandler) -> None:

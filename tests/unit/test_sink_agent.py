@@ -56,7 +56,7 @@ def dlq() -> Dlq:
 
 @pytest.fixture
 def handler(dlq: Dlq) -> SinkHandler:
-    stored = StoredTopic(None, None, "enriched", newest_is_stored)  # type: ignore[arg-type]
+    stored = StoredTopic(None, None, "enriched", newest_is_stored, None)  # type: ignore[arg-type]
     return SinkHandler(None, DeadLetters(Settings(), dlq, "w1"), stored, 10.0)  # type: ignore[arg-type]
 
 

@@ -1,6 +1,6 @@
 """What a worker does when the database says something else than the worker remembers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +9,9 @@ from faust.types import TP
 
 from agents import stored
 from agents.stored import StoredTopic
+from signalflow.domain.positions import Break, Position, Start
 from signalflow.errors import Retryable
-from signalflow.storage.positions import StoredBehind
+from signalflow.storage.positions import Progress, StoredBehind
 from signalflow.streams.batch_loop import Ownership, Rewind
 from tests.unit.streams.fakes import FakeApp, Record
 
@@ -23,7 +24,18 @@ class Brokers:
 
     def __init__(self) -> None:
         self.start = 0
+        # Where the log was cut; None: it was not.
+        self.cut: int | None = None
         self.requests: list[str] = []
+
+    async def starts_after(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
+        """Positions beyond the cut are broken. Once they are set back, they are those of the log as it is now."""
+        return {
+            tp: Start(position.offset)
+            if self.cut is None or position.offset <= self.cut
+            else Start(self.cut, Break.LOG_CUT)
+            for tp, position in positions.items()
+        }
 
     async def log_start(self, tp: TP) -> int:
         return self.start
@@ -45,8 +57,12 @@ class Database:
         self.offsets = {int(name[1:]): offset for name, offset in offsets.items()}
         self.has_rows = False
 
-    async def stored_offsets(self, pool: Any, topic_id: UUID) -> dict[int, int]:
-        return dict(self.offsets)
+    async def stored_positions(self, pool: Any, topic_id: UUID) -> dict[int, Position]:
+        return {partition: Position(offset, topic_id) for partition, offset in self.offsets.items()}
+
+    async def set_back(self, pool: Any, topic_id: UUID, partition: int, position: int, to: int) -> None:
+        if self.offsets[partition] == position:
+            self.offsets[partition] = to
 
     async def count_as_stored(self, pool: Any, topic_id: UUID, partition: int, below: int) -> None:
         self.offsets[partition] = max(below, self.offsets.get(partition, 0))
@@ -55,7 +71,8 @@ class Database:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     database = Database()
-    monkeypatch.setattr(stored, "stored_offsets", database.stored_offsets)
+    monkeypatch.setattr(stored, "stored_positions", database.stored_positions)
+    monkeypatch.setattr(stored, "set_back", database.set_back)
     monkeypatch.setattr(stored, "count_as_stored", database.count_as_stored)
     return database
 
@@ -78,7 +95,7 @@ def topic(brokers: Brokers, database: Database) -> StoredTopic:
     async def is_stored(pool: Any, records: Sequence[Any]) -> bool:
         return database.has_rows
 
-    return StoredTopic(None, brokers, "enriched", is_stored)  # type: ignore[arg-type]
+    return StoredTopic(None, brokers, "enriched", is_stored, brokers.starts_after)  # type: ignore[arg-type]
 
 
 async def write(topic: StoredTopic, app: FakeApp, end: int, database: Database, owned: Ownership | None = None) -> None:
@@ -166,3 +183,36 @@ async def test_another_generation_needs_what_its_assignment_began_with(
     database.offsets[0] = 110
     await write(topic, app, 130, database)
     assert database.offsets == {0: 130}
+
+
+async def test_a_position_of_a_log_that_was_cut_since_tells_nothing_about_the_records_above_the_cut(
+    topic: StoredTopic, app: FakeApp, brokers: Brokers, database: Database
+) -> None:
+    """The database went back to a copy from before it stored what took the place of the lost records."""
+    database.offsets[0], brokers.cut = 170, 100
+    assert await topic.missing(Progress(TOPIC_ID, {0: 130})) == {0: 100}
+    assert database.offsets == {0: 100}
+
+
+async def test_a_position_beyond_a_cut_is_set_back_before_anything_passes_it(
+    topic: StoredTopic, app: FakeApp, brokers: Brokers, database: Database
+) -> None:
+    database.offsets[0], brokers.cut = 170, 120
+    with pytest.raises(Retryable):
+        async with topic.progress(Ownership(app, app.consumer_generation_id), [0]):
+            # As the database refuses records that are later than its position, at a lower offset.
+            raise StoredBehind([0])
+    assert database.offsets == {0: 120}
+
+
+async def test_a_higher_position_of_the_same_log_counts(
+    topic: StoredTopic, app: FakeApp, brokers: Brokers, database: Database
+) -> None:
+    """A clock that went back gives a repetition later times than what was stored. It would be refused for ever."""
+    database.offsets[0] = 170
+    with pytest.raises(Retryable):
+        async with topic.progress(Ownership(app, app.consumer_generation_id), [0]):
+            raise StoredBehind([0])
+    async with topic.progress(Ownership(app, app.consumer_generation_id), [0]) as progress:
+        assert progress is not None
+        assert progress.expected[0] == 170
