@@ -28,6 +28,17 @@ AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 # The browser also complains about what a test does on purpose: it stops the API, holds a file back, asks for too much.
 EXPECTED = ("ERR_CONNECTION_RE", "ERR_EMPTY_RESPONSE", "ERR_FAILED", "WebSocket", "status of 401", "status of 422")
 
+# Though no window is ever seen, Chromium loads the pages of its address bar for each context. They cost more processor
+# time than the page that is tested.
+ADDRESS_BAR = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup")
+# Only the last list of disabled features counts, so those that Playwright disables in Chromium are repeated.
+WITHOUT = (
+    *ADDRESS_BAR, "AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay", "MediaRouter",
+    "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch",
+    "TcpPortRandomizationWin", "ThirdPartyStoragePartitioning",
+)  # fmt: skip
+
 Visit = Callable[..., Awaitable[Page]]
 NewContext = Callable[..., Awaitable[BrowserContext]]
 
@@ -101,10 +112,9 @@ async def installation(
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     """Chromium without a window. It has no sandbox when root runs it, and sees only our own pages."""
+    arguments = [f"--disable-features={','.join(WITHOUT)}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else []
-        )
+        launched = await playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield launched
         await launched.close()
 
