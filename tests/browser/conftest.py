@@ -6,6 +6,7 @@ import re
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import axe_playwright_python
@@ -134,11 +135,9 @@ async def signed_in(browser: Browser, installation: Installation) -> StorageStat
     return state
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def new_context(
-    browser: Browser, installation: Installation, signed_in: StorageState
-) -> AsyncIterator[NewContext]:
-    """Makes browser contexts that are signed in. The test fails if one of their pages wrote an error or a warning."""
+@asynccontextmanager
+async def contexts(browser: Browser, installation: Installation, signed_in: StorageState) -> AsyncIterator[NewContext]:
+    """Makes contexts that are signed in and closes them. Fails if one of their pages wrote an error or a warning."""
     made: list[BrowserContext] = []
     complaints: list[str] = []
 
@@ -162,6 +161,24 @@ async def new_context(
     for context in made:
         await context.close()
     assert [line for line in complaints if not any(known in line for known in EXPECTED)] == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def new_context(
+    browser: Browser, installation: Installation, signed_in: StorageState
+) -> AsyncIterator[NewContext]:
+    """Makes browser contexts that are signed in. The test fails if one of their pages wrote an error or a warning."""
+    async with contexts(browser, installation, signed_in) as make:
+        yield make
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def modules_page(browser: Browser, installation: Installation, signed_in: StorageState) -> AsyncIterator[Page]:
+    """One page for all tests of a module that only call functions of the dashboard's modules."""
+    async with contexts(browser, installation, signed_in) as make:
+        page = await (await make()).new_page()
+        await page.goto("/subreddits")
+        yield page
 
 
 @pytest_asyncio.fixture(loop_scope="module")

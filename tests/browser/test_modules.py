@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from playwright.async_api import WebSocket, expect
+from playwright.async_api import Page, WebSocket, expect
 
-from tests.browser.conftest import NewContext, Visit
+from tests.browser.conftest import NewContext
 from tests.browser.installation import Installation, post
 from tests.waiting import until
 
@@ -34,24 +34,23 @@ LOADS = """async () => {
 }"""
 
 
-async def noted(visit: Visit, script: str) -> list[str]:
+async def noted(page: Page, script: str) -> list[str]:
     """What the loads of a script have noted."""
-    page = await visit("/subreddits")
     found: list[str] = await page.evaluate(LOADS % script)
     return found
 
 
 @pytest.mark.parametrize("end", ["succeed", "fail"])
-async def test_a_load_that_was_overtaken_changes_nothing(visit: Visit, end: str) -> None:
+async def test_a_load_that_was_overtaken_changes_nothing(modules_page: Page, end: str) -> None:
     script = f"""
         const [older, newer] = [begin("load", "older"), begin("load", "newer")];
         await newer.succeed();
         await older.{end}();
     """
-    assert await noted(visit, script) == ["newer shown"]
+    assert await noted(modules_page, script) == ["newer shown"]
 
 
-async def test_more_of_a_list_is_shown_unless_another_list_was_asked_for(visit: Visit) -> None:
+async def test_more_of_a_list_is_shown_unless_another_list_was_asked_for(modules_page: Page) -> None:
     script = """
         await begin("load", "list").succeed();
         const [more, late] = [begin("more", "more"), begin("more", "late")];
@@ -60,19 +59,21 @@ async def test_more_of_a_list_is_shown_unless_another_list_was_asked_for(visit: 
         await late.succeed();
         await other.fail();
     """
-    assert await noted(visit, script) == ["list shown", "more shown", "other failed"]
+    assert await noted(modules_page, script) == ["list shown", "more shown", "other failed"]
 
 
-async def test_a_page_that_was_left_shows_no_answer(visit: Visit) -> None:
+async def test_a_page_that_was_left_shows_no_answer(modules_page: Page) -> None:
     script = """
         const load = begin("load", "load");
         page.abort();
         await load.fail();
     """
-    assert await noted(visit, script) == []
+    assert await noted(modules_page, script) == []
 
 
-async def test_a_load_is_not_repeated_while_its_answer_is_awaited_or_after_the_page_was_left(visit: Visit) -> None:
+async def test_a_load_is_not_repeated_while_its_answer_is_awaited_or_after_the_page_was_left(
+    modules_page: Page,
+) -> None:
     script = """
         const ticks = (number) => new Promise((resolve) => setTimeout(resolve, 10 * number));
         const load = begin("load", "load");
@@ -85,7 +86,7 @@ async def test_a_load_is_not_repeated_while_its_answer_is_awaited_or_after_the_p
         await ticks(5);
         if (noted.length > before) note("repeated after the page was left");
     """
-    found = await noted(visit, script)
+    found = await noted(modules_page, script)
     assert found[:2] == ["load shown", "repeated"]
     assert set(found[2:]) <= {"repeated"}
 
@@ -123,12 +124,11 @@ async def test_a_page_that_shows_nothing_live_gets_no_posts_until_another_page_a
         ("perMinute", -0.5, "-30/min"),
     ],
 )
-async def test_zero_has_no_sign(visit: Visit, formatter: str, value: float, text: str) -> None:
-    page = await visit("/subreddits")
+async def test_zero_has_no_sign(modules_page: Page, formatter: str, value: float, text: str) -> None:
     script = "async ([name, value]) => (await import('/static/format.js'))[name](value)"
     # JSON has no minus zero.
     argument = [formatter, value or 0]
-    assert await page.evaluate(script if value else script.replace("(value)", "(-0)"), argument) == text
+    assert await modules_page.evaluate(script if value else script.replace("(value)", "(-0)"), argument) == text
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,9 @@ async def test_zero_has_no_sign(visit: Visit, formatter: str, value: float, text
     ],
 )
 async def test_both_axes_of_a_chart_have_zero_at_one_height(
-    visit: Visit, left: list[float | None], right: list[float | None]
+    modules_page: Page, left: list[float | None], right: list[float | None]
 ) -> None:
-    page = await visit("/subreddits")
-    ranges = await page.evaluate(
+    ranges = await modules_page.evaluate(
         """async (columns) => {
             const { commonRange } = await import("/static/parts/axes.js");
             const range = commonRange(columns);
@@ -171,9 +170,8 @@ async def test_both_axes_of_a_chart_have_zero_at_one_height(
         ("count", [0, 10, 20]),
     ],
 )
-async def test_no_two_ticks_of_an_axis_look_the_same(visit: Visit, formatter: str, ticks: list[float]) -> None:
-    page = await visit("/subreddits")
-    texts = await page.evaluate(
+async def test_no_two_ticks_of_an_axis_look_the_same(modules_page: Page, formatter: str, ticks: list[float]) -> None:
+    texts = await modules_page.evaluate(
         """async ([name, ticks]) => {
             const format = (await import("/static/format.js"))[name];
             return (await import("/static/parts/axes.js")).tickTexts(ticks, format);
@@ -200,7 +198,8 @@ async def test_no_two_ticks_of_an_axis_look_the_same(visit: Visit, formatter: st
         ("", "Anything", True),
     ],
 )
-async def test_a_live_post_is_searched_as_the_api_searches(visit: Visit, search: str, title: str, is_met: bool) -> None:
-    page = await visit("/subreddits")
+async def test_a_live_post_is_searched_as_the_api_searches(
+    modules_page: Page, search: str, title: str, is_met: bool
+) -> None:
     script = "async ([title, search]) => (await import('/static/parts/words.js')).meets(title, search)"
-    assert await page.evaluate(script, [title, search]) is is_met
+    assert await modules_page.evaluate(script, [title, search]) is is_met

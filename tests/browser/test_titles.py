@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Page, expect
 
 from signalflow.clock import utcnow
 from tests.browser.conftest import Visit
@@ -11,6 +11,9 @@ from tests.browser.installation import Installation, post
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+WIDTHS = (1280, 390)
+# Nothing is scrolled into view then, so the bar of a phone never covers a row.
+HIGH = 3000
 PLACEHOLDER = "(title without visible characters)"
 INVISIBLE = {
     "zero width": "\u200b\u200b\u2060",
@@ -52,10 +55,9 @@ async def pixels(element: Locator) -> bytes:
         ("", None),
     ],
 )
-async def test_an_address_without_a_host_leads_to_reddit(visit: Visit, address: str, target: str | None) -> None:
-    page = await visit("/subreddits")
+async def test_an_address_without_a_host_leads_to_reddit(modules_page: Page, address: str, target: str | None) -> None:
     link = "async (address) => (await import('/static/dom.js')).outward(address, 'text').getAttribute('href')"
-    assert await page.evaluate(link, address) == target
+    assert await modules_page.evaluate(link, address) == target
 
 
 async def test_a_crosspost_links_to_reddit_and_never_to_our_own_host(visit: Visit, installation: Installation) -> None:
@@ -66,64 +68,103 @@ async def test_a_crosspost_links_to_reddit_and_never_to_our_own_host(visit: Visi
     await expect(link).to_have_attribute("href", "https://www.reddit.com/r/boatyard/comments/zz19ab/an_old_hull/")
 
 
-@pytest.mark.parametrize("kind", INVISIBLE)
-async def test_a_title_that_cannot_be_seen_has_words_in_its_place(
-    visit: Visit, installation: Installation, kind: str
-) -> None:
-    post_id = f"unseen{list(INVISIBLE).index(kind)}"
-    await installation.store(post(post_id, title=INVISIBLE[kind], subreddit="unseen"))
+async def test_a_title_that_cannot_be_seen_has_words_in_its_place(visit: Visit, installation: Installation) -> None:
+    posts = [post(f"unseen{n}", title=title, subreddit="unseen") for n, title in enumerate(INVISIBLE.values())]
+    await installation.store(*posts)
     page = await visit("/?subreddit=unseen")
-    await page.locator(f"[data-id={post_id}]").get_by_role("link", name=PLACEHOLDER).click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text(PLACEHOLDER)
-    await expect(page).to_have_title(f"{PLACEHOLDER} · signalflow")
+    for one, kind in zip(posts, INVISIBLE, strict=True):
+        await page.locator(f"[data-id={one.id}]").get_by_role("link", name=PLACEHOLDER).click()
+        await expect(page.get_by_role("heading", level=1), kind).to_have_text(PLACEHOLDER)
+        await expect(page, kind).to_have_title(f"{PLACEHOLDER} · signalflow")
+        await page.go_back()
 
 
 @pytest.mark.parametrize("title", ["❤️", "é", "e\u0301", "\u202eabc", "猫", "‽", "0"])
-async def test_a_title_that_can_be_seen_is_shown_as_it_is(visit: Visit, title: str) -> None:
-    page = await visit("/subreddits")
+async def test_a_title_that_can_be_seen_is_shown_as_it_is(modules_page: Page, title: str) -> None:
     shown = "async (title) => (await import('/static/parts/title.js')).titleText(title)"
-    assert await page.evaluate(shown, title) == title
+    assert await modules_page.evaluate(shown, title) == title
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("kind", WILD)
-async def test_nothing_that_a_title_holds_leaves_its_place(
-    visit: Visit, installation: Installation, kind: str, width: int
+# Where titles are on the page, and how large they are.
+PLACES = """(titles) => titles.map((title) => {
+    const { x, y, width, height } = title.getBoundingClientRect();
+    return [x + scrollX, y + scrollY, width, height];
+})"""
+# Puts another title of the same height in the place of each.
+DISGUISE = """(titles) => {
+    for (const title of titles) {
+        title.dataset.held = title.textContent;
+        title.style.height = `${title.getBoundingClientRect().height}px`;
+        title.textContent = "Plain";
+    }
+}"""
+PUT_BACK = """(titles) => {
+    for (const title of titles) {
+        title.style.height = "";
+        title.textContent = title.dataset.held;
+    }
+}"""
+
+
+async def changed_by(titles: Locator, around: Locator) -> list[int]:
+    """Which elements around titles tell them apart from plain titles of the same height, by their number.
+
+    The titles must not move. They are put back.
+    """
+    neighbours = await around.all()
+    before, places = [await pixels(one) for one in neighbours], await titles.evaluate_all(PLACES)
+    await titles.evaluate_all(DISGUISE)
+    after = [await pixels(one) for one in neighbours]
+    assert await titles.evaluate_all(PLACES) == places
+    await titles.evaluate_all(PUT_BACK)
+    return [n for n in range(len(neighbours)) if before[n] != after[n]]
+
+
+async def fits(page: Page, width: int) -> bool:
+    return int(await page.evaluate("document.documentElement.scrollWidth")) <= width
+
+
+# A phone shows five posts as rising: two of these, and the plain ones around them.
+@pytest.mark.parametrize("kinds", [list(WILD)[start : start + 2] for start in range(0, len(WILD), 2)], ids=", ".join)
+async def test_nothing_that_a_title_holds_leaves_its_place_in_a_list(
+    visit: Visit, installation: Installation, kinds: list[str]
 ) -> None:
     """The rows around it look the same as around a plain title, and no page becomes wider than its window."""
-    place = list(WILD).index(kind)
-    subreddit, now = f"wild{place}", utcnow()
+    subreddit, now = f"wild{list(WILD).index(kinds[0])}", utcnow()
     seen = {"observed_at": now - timedelta(minutes=1), "first_seen_at": now - timedelta(minutes=2)}
-    titles = ("Above", WILD[kind], "Below")
+    titles = ["Plain", *(title for kind in kinds for title in (WILD[kind], "Plain"))]
     # All of them are "1 hour ago" until the end of the test.
-    above, wild, below = (
-        post(f"wild{place}n{n}", title=title, subreddit=subreddit, minutes=90 + n, trend_velocity=3.0 - n, **seen)
-        for n, title in enumerate(titles)
-    )
-    await installation.store(above, wild, below)
-    page = await visit(f"/?subreddit={subreddit}")
-    await page.set_viewport_size({"width": width, "height": 900})
-    for item in (".post-row", ".rising-card"):
-        around = [page.locator(f"{item}[data-id={one.id}]") for one in (above, below)]
-        title = page.locator(f"{item}[data-id={wild.id}] .title a")
-        await expect(title).to_be_visible()
-        before = [await pixels(one) for one in around]
-        box = await title.bounding_box()
-        # Another title of the same height: what is around must not tell the two apart.
-        await title.evaluate(
-            "(a) => { a.style.height = `${a.getBoundingClientRect().height}px`; a.textContent = 'Plain'; }"
+    await installation.store(
+        *(
+            post(f"{subreddit}n{n}", title=title, subreddit=subreddit, minutes=90 + n, trend_velocity=9.0 - n, **seen)
+            for n, title in enumerate(titles)
         )
-        assert [await pixels(one) for one in around] == before
-        assert await title.bounding_box() == box
-    for address in (f"/?subreddit={subreddit}", f"/posts/{wild.id}", "/analytics"):
-        await page.goto(address)
-        await expect(page.locator("h1")).to_be_visible()
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width, address
-    await page.goto(f"/posts/{wild.id}")
-    heading = page.get_by_role("heading", level=1)
-    below_it = page.locator(".post-head .links")
-    before = [await pixels(below_it)]
-    await heading.evaluate(
-        "(h1) => { h1.style.height = `${h1.getBoundingClientRect().height}px`; h1.textContent = 'Plain'; }"
     )
-    assert [await pixels(below_it)] == before
+    page = await visit(f"/?subreddit={subreddit}")
+    # The last thing that changes the look of a card.
+    await expect(page.locator(".rising-card .spark .line[d]")).to_have_count(len(titles))
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": HIGH})
+        assert await fits(page, width), width
+        for item in (".post-row", ".rising-card"):
+            wild, plain = (page.locator(f"{item}:nth-child({which})") for which in ("even", "odd"))
+            await expect(wild).to_have_count(len(kinds))
+            assert await changed_by(wild.locator(".title a"), plain) == [], (item, width)
+    await page.goto(f"/analytics?subreddit={subreddit}")
+    await expect(page.locator(".posts-table .title-text")).to_have_count(len(titles))
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": HIGH})
+        assert await fits(page, width), width
+
+
+async def test_nothing_that_a_title_holds_leaves_the_head_of_its_page(visit: Visit, installation: Installation) -> None:
+    posts = [post(f"head{n}", title=title) for n, title in enumerate(WILD.values())]
+    await installation.store(*posts)
+    page = await visit("/subreddits")
+    for one, kind in zip(posts, WILD, strict=True):
+        await page.goto(f"/posts/{one.id}")
+        await expect(page.get_by_role("heading", level=1)).to_be_visible()
+        for width in WIDTHS:
+            await page.set_viewport_size({"width": width, "height": HIGH})
+            assert await fits(page, width), (kind, width)
+            assert await changed_by(page.locator("h1"), page.locator(".post-head .links")) == [], (kind, width)
