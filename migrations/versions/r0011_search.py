@@ -15,7 +15,7 @@ depends_on = None
 STATEMENTS: tuple[str, ...] = (
     # Reading all bodies takes longer than a migration usually may. SET LOCAL ends with the revision.
     "SET LOCAL statement_timeout = 0",
-    # The ranges are those of signalflow/storage/search.py.
+    # The ranges are those of signalflow/domain/search.py.
     r"""
 CREATE FUNCTION search_words(title text, body text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
     SELECT to_tsvector('pg_catalog.english'::regconfig, spaced) || to_tsvector('pg_catalog.simple'::regconfig, spaced)

@@ -8,19 +8,14 @@ characters is indexed as a word, and a run of them in a search is a phrase. docs
 import re
 from typing import Literal
 
+from signalflow.domain.search import UNSPACED
 from signalflow.storage.read_router import ReadRouter
 
 SearchMode = Literal["english", "simple", "substring"]
 # A piece of text has no index, so it is looked for in so many of the newest posts: about 0.2 s with bodies of 1 kB.
 MOST_SEARCHED_POSTS = 20_000
 
-# Thai, Lao, Burmese, Khmer, symbols, kana, ideographs, Hangul, emoji. search_words of migration 0011 has the same.
-_UNSPACED = re.compile(
-    "["
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-    "\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003134f"
-    "]+"
-)
+_UNSPACED = re.compile(f"[{UNSPACED}]+")
 _MODES = """
 SELECT numnode(websearch_to_tsquery('pg_catalog.english', $1)) > 0 AS english,
     numnode(websearch_to_tsquery('pg_catalog.simple', $1)) > 0 AS simple

@@ -1,5 +1,6 @@
 """What the pages say of a search, and of a post that Reddit no longer shows."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
 from tests.browser.conftest import Visit
 from tests.browser.installation import Installation, post
+from tests.searches import ONLY_ONE_WAY, SEARCHES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,6 +31,17 @@ async def test_beside_the_heading_stands_how_a_search_was_looked_up(visit: Visit
     await expect(page.get_by_role("region", name="Posts").locator("header > .quiet")).to_have_text(said)
 
 
+async def test_a_live_post_meets_a_search_as_on_the_live_stream(visit: Visit) -> None:
+    page = await visit("/subreddits")
+    script = """async (cases) => {
+        const { meets } = await import("/static/parts/words.js");
+        return cases.map(([search, title]) => meets(title, search));
+    }"""
+    cases = [*SEARCHES, *ONLY_ONE_WAY]
+    found = await page.evaluate(script, [[search, title] for search, title, _ in cases])
+    assert [case for case, is_met in zip(cases, found, strict=True) if case[2] is not is_met] == []
+
+
 async def test_a_post_that_is_no_longer_shown_is_marked_until_it_is_observed_again(
     visit: Visit, installation: Installation
 ) -> None:
@@ -45,6 +58,20 @@ async def test_a_post_that_is_no_longer_shown_is_marked_until_it_is_observed_aga
     await expect(here.locator(".not-shown")).to_be_hidden()
     await expect(page.locator(".rising-card", has_text=titles["here1"])).to_be_visible()
     await expect(page.locator(".rising-card", has_text=titles["gone1"])).to_have_count(0)
+    await page.locator("summary", has_text="Filters").click()
+    await page.get_by_label("On Reddit").select_option("No longer shown")
+    await expect(page).to_have_url(re.compile(r"/\?shown=0$"))
+    await expect(page.locator(".post-row")).to_have_count(1)
+    await expect(gone).to_be_visible()
+    await page.get_by_label("On Reddit").select_option("Only shown")
+    await expect(here).to_be_visible()
+    await expect(gone).to_have_count(0)
+    page = await visit("/?shown=false")
+    gone = page.locator(".post-row", has_text=titles["gone1"])
+    await expect(page.get_by_label("On Reddit")).to_have_value("0")
+    await expect(page.locator(".post-row")).to_have_count(1)
+    await installation.publish(post("alive", title="Just found"))
     await installation.publish(post("gone1", minutes=20, title=titles["gone1"], first_seen_at=seen_at))
     await expect(gone.locator(".not-shown")).to_be_hidden()
+    await expect(page.locator(".post-row")).to_have_count(1)
     await expect((await visit("/posts/gone1")).locator(".post-head .not-shown")).to_be_visible()

@@ -115,6 +115,35 @@ async def test_filters_hold_at_connect_and_when_changed_on_the_socket(api: Api) 
         assert [post["id"] for post in posts] == ["p2"]
 
 
+async def test_a_search_holds_on_socket_and_event_stream_and_a_wrong_one_is_named(api: Api) -> None:
+    phrase = "?q=%22rocket+engines%22"
+    async with api.socket("?q=rocket+-toy&shown=true") as socket, event_stream(api, phrase) as events:
+        await frame(socket, "heartbeat")
+        await anext(events)
+        titles = {"r1": "A toy rocket", "r2": "ROCKETS", "r3": "Rocket engines", "r4": "Mars", "r5": "The moon"}
+        await publish(api.settings, [enriched(id_, title=title) for id_, title in titles.items()])
+        found: set[str] = set()
+        while len(found) < 2:
+            found |= {post["id"] for post in (await frame(socket, "posts"))["posts"]}
+        assert found == {"r2", "r3"}
+        async for _, event in events:
+            if event["type"] == "posts":
+                assert [post["id"] for post in event["posts"]] == ["r3"]
+                break
+        await socket.send('{"type":"filter","q":""}')
+        with pytest.raises(AssertionError, match="q: must be a search"):
+            await frame(socket, "posts")
+        await socket.send('{"type":"filter","q":"mars or moon"}')
+        while (await frame(socket, "heartbeat"))["skipped"] < 3:
+            pass
+        await publish(api.settings, [enriched("m0", title="A rocket"), enriched("m1", title="To Mars")])
+        posts, _ = await posts_until(socket, "m1")
+        assert [post["id"] for post in posts] == ["m1"]
+    async with httpx.AsyncClient(headers=api.headers) as client:
+        problem = (await client.get(f"{api.url}/api/stream", params={"q": "x" * 201})).json()
+        assert (problem["status"], "q: must be a search of 1 to 200" in problem["detail"]) == (422, True)
+
+
 async def test_records_that_the_stream_has_not_read_are_its_lag(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def lag() -> float | None:
         return API_REGISTRY.get_sample_value("signalflow_live_lag")

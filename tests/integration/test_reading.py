@@ -12,6 +12,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_batch
 from tests.integration.posts_api import api_of, store
 from tests.integration.storage_rows import features, observation
+from tests.searches import ONLY_ONE_WAY, SEARCHES
 
 PROBLEM = "application/problem+json"
 
@@ -117,6 +118,17 @@ async def test_words_are_found_in_titles_and_bodies_of_any_script_and_the_answer
     await store(database_url, *({"id": name, "title": title, "body": body} for name, (title, body) in TEXTS.items()))
     answer = (await client.get("/api/posts/", params={"q": q})).json()
     assert ([post["id"] for post in answer["items"]], answer["search"]) == (found, search)
+
+
+async def test_the_post_list_finds_the_titles_that_the_live_stream_finds_but_by_their_stems(
+    database_url: str, client: httpx.AsyncClient
+) -> None:
+    cases = [*SEARCHES, *((search, title, not is_met) for search, title, is_met in ONLY_ONE_WAY)]
+    titles = list(dict.fromkeys(title for _, title, _ in cases))
+    await store(database_url, *({"id": f"t{n}", "title": title} for n, title in enumerate(titles)))
+    found = [f"t{titles.index(title)}" in await ids(client, q=search) for search, title, _ in cases]
+    wrong = [case for case, is_found in zip(cases, found, strict=True) if case[2] is not is_found]
+    assert wrong == []
 
 
 async def test_an_unknown_score_is_null_comes_last_and_passes_no_limit(

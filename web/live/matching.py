@@ -2,6 +2,7 @@
 
 import re
 
+from signalflow.domain.search import Search
 from web.live.protocol import Filter
 from web.live.records import LiveRecord
 
@@ -18,10 +19,12 @@ class Matcher:
         self._subreddits = frozenset(name.lower() for name in wanted.subreddit)
         self._author = wanted.author and wanted.author.lower()
         self._ids = frozenset(wanted.id)
+        self._search = wanted.q and Search(wanted.q)
         self.key = (
             *(self._subreddits, self._author, keywords, self._ids),
             *(wanted.min_score, wanted.trending, wanted.over_18, wanted.min_sentiment, wanted.max_sentiment),
-            *(wanted.created_from, wanted.created_to),
+            *(wanted.created_from, wanted.created_to, wanted.shown),
+            self._search and self._search.key,
         )
         # Whole words and phrases: "ai" is not in "said".
         alternatives = "|".join(sorted(map(re.escape, keywords), key=len, reverse=True))
@@ -31,6 +34,8 @@ class Matcher:
         post, wanted = record.post, self._wanted
         return (
             (not self._ids or post.id in self._ids)
+            # Reddit shows what is observed.
+            and wanted.shown is not False
             and (wanted.trending is None or post.is_trending == wanted.trending)
             and (wanted.over_18 is None or post.over_18 == wanted.over_18)
             and self._has_score(post.current_score)
@@ -40,6 +45,7 @@ class Matcher:
             and (wanted.created_from is None or post.created_utc >= wanted.created_from)
             and (wanted.created_to is None or post.created_utc < wanted.created_to)
             and (self._keywords is None or self._keywords.search(record.words) is not None)
+            and (not self._search or self._search.is_met(post.title, record.title_words))
         )
 
     def _has_score(self, score: int | None) -> bool:

@@ -91,6 +91,7 @@ class Error(Struct, kw_only=True, frozen=True, tag_field="type", tag="error"):
 
 Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_:.-]{1,32}\Z")]
 Author = Annotated[str, Meta(min_length=1, max_length=64)]
+Search = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00]*\Z")]
 Keyword = Annotated[str, Meta(min_length=1, max_length=100)]
 Sentiment = Annotated[float, Meta(ge=-1, le=1)]
 
@@ -103,6 +104,13 @@ class Filter(Struct, kw_only=True, frozen=True, tag_field="type", tag="filter", 
 
     subreddit: Annotated[list[Name], Meta(max_length=500, description="Any of these, without `r/`, in any case.")] = []
     author: Annotated[Author | None, Meta(description="By this author, in any case.")] = None
+    q: Annotated[
+        Search | None,
+        Meta(
+            description="With a title that has these words, or words that begin with them: `rocket launch`, "
+            '`"exact phrase"`, `mars or moon`, `-not`. A word of one or two characters must be a whole word.'
+        ),
+    ] = None
     keyword: Annotated[
         list[Keyword],
         Meta(max_length=50, description="Any of these words or phrases, in the title or in the keywords, in any case."),
@@ -110,6 +118,9 @@ class Filter(Struct, kw_only=True, frozen=True, tag_field="type", tag="filter", 
     min_score: Annotated[Int32 | None, Meta(description="With at least this score.")] = None
     trending: Annotated[bool | None, Meta(description="Only trending posts, or only others.")] = None
     over_18: Annotated[bool | None, Meta(description="Only posts for adults, or only others.")] = None
+    shown: Annotated[
+        bool | None, Meta(description="Only posts that Reddit still shows, which are all that come in live, or none.")
+    ] = None
     min_sentiment: Annotated[Sentiment | None, Meta(description="With at least this sentiment score.")] = None
     max_sentiment: Annotated[Sentiment | None, Meta(description="With at most this sentiment score.")] = None
     created_from: Annotated[Time | None, Meta(description="Created then or later.")] = None
@@ -125,10 +136,12 @@ _SENTIMENT = "must be a number from -1 to 1"
 _DEMANDS = {
     "subreddit": "must be at most 500 names of subreddits, without r/",
     "author": "must be a name of 1 to 64 characters",
+    "q": "must be a search of 1 to 200 characters, none of them NUL",
     "keyword": "must be at most 50 words or phrases of 1 to 100 characters",
     "min_score": "must be a whole number of at most 31 bits",
     "trending": _SWITCH,
     "over_18": _SWITCH,
+    "shown": _SWITCH,
     "min_sentiment": _SENTIMENT,
     "max_sentiment": _SENTIMENT,
     "created_from": _TIME,

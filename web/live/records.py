@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from signalflow.domain.search import words_of
 from signalflow.events import decode_enriched
 from web.live.protocol import LivePost, encode_frame
 
@@ -14,8 +15,9 @@ from web.live.protocol import LivePost, encode_frame
 class LiveRecord:
     """An observation as clients get it, with its partition and offset, and with the values that filters compare.
 
-    `subreddit` is in lower case. `words` holds the title and the keywords, case-folded, one per line. `text` is the
-    post as JSON, and `size` is the length of `text` in bytes of UTF-8.
+    `subreddit` is in lower case. `words` holds the title and the keywords, case-folded, one per line. `title_words` are
+    the words of the title, as a search compares them. `text` is the post as JSON, and `size` is the length of `text` in
+    bytes of UTF-8.
     """
 
     partition: int
@@ -23,6 +25,7 @@ class LiveRecord:
     post: LivePost
     subreddit: str
     words: str
+    title_words: str
     text: str
     size: int
 
@@ -48,7 +51,16 @@ def live_record(partition: int, offset: int, value: bytes) -> LiveRecord | None:
     post = LivePost.of(enriched)
     words = "\n".join(" ".join(text.casefold().split()) for text in (post.title, *post.nlp.keywords))
     encoded = encode_frame(post)
-    return LiveRecord(partition, offset, post, post.subreddit.lower(), words, encoded.decode(), len(encoded))
+    return LiveRecord(
+        partition=partition,
+        offset=offset,
+        post=post,
+        subreddit=post.subreddit.lower(),
+        words=words,
+        title_words=words_of(post.title),
+        text=encoded.decode(),
+        size=len(encoded),
+    )
 
 
 class Newest:

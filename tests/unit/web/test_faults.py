@@ -32,7 +32,8 @@ CASES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("/api/posts/", {"autor": "x"}, "autor: is unknown here; GET /docs lists the parameters of each address"),
     ("/api/posts/t3_ABC/", {}, "id: must be Reddit's id of a post without t3_"),
     ("/api/stream", {"subreddit": "a b"}, "subreddit: must be at most 500 names of subreddits, without r/"),
-    ("/api/stream", {"q": "mars"}, "q: is unknown here; a filter has subreddit, author, keyword"),
+    ("/api/stream", {"window": "24h"}, "window: is unknown here; a filter has subreddit, author, q, keyword"),
+    ("/api/stream", {"q": "x" * 300}, "q: must be a search of 1 to 200 characters"),
 )
 
 

@@ -11,6 +11,7 @@ from signalflow.errors import Invalid
 from signalflow.events import TextFeatures
 from tests.unit.web.live.records import record
 from web.api.live.subscription import filter_in
+from web.api.post_filters import PostFilters
 from web.live.matching import Matcher
 from web.live.protocol import Filter, decode_filter
 
@@ -50,6 +51,12 @@ POST = record(
         ({"trending": False}, True),
         ({"author": "SOMEONE"}, True),
         ({"author": "someone_else"}, False),
+        ({"q": "strasse gpt"}, True),
+        ({"q": "strasse -gpt"}, False),
+        ({"q": "language"}, False),
+        ({"q": "said", "min_score": 11}, False),
+        ({"shown": True}, True),
+        ({"shown": False}, False),
         ({"over_18": False}, True),
         ({"over_18": True}, False),
         ({"min_sentiment": 0.0, "max_sentiment": 0.0}, True),
@@ -76,6 +83,13 @@ def test_equal_filters_share_a_group_however_they_are_written() -> None:
     second = Matcher(Filter(subreddit=["rust", "python", "rust"], keyword=["A b"]))
     assert first.key == second.key
     assert first.key != Matcher(Filter(subreddit=["rust", "python"])).key
+    assert Matcher(Filter(q="Mars or  moon")).key == Matcher(Filter(q="mars or MOON")).key
+    others = (Filter(q="mars"), Filter(q="moon"), Filter(author="mars"), Filter(keyword=["mars"]), Filter(shown=False))
+    assert len({Matcher(other).key for other in others}) == len(others)
+
+
+def test_the_live_stream_has_every_filter_of_the_post_list() -> None:
+    assert set(PostFilters.model_fields) <= set(Filter.__struct_fields__)
 
 
 def test_query_parameters_become_a_filter() -> None:
@@ -97,7 +111,11 @@ def test_the_names_of_earlier_versions_are_understood() -> None:
     ("query", "field"),
     [
         ("autor=x", "autor"),
-        ("q=mars", "q"),
+        ("window=24h", "window"),
+        ("q=", "q"),
+        (f"q={'x' * 201}", "q"),
+        ("q=a%00b", "q"),
+        ("shown=perhaps", "shown"),
         ("author=", "author"),
         ("max_sentiment=2", "max_sentiment"),
         ("created_from=yesterday", "created_from"),

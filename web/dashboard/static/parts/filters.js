@@ -14,6 +14,7 @@ export const FILTERS = {
   sentiment: "",
   trending: false,
   over_18: "",
+  shown: "",
   min_sentiment: "",
   max_sentiment: "",
 };
@@ -51,6 +52,11 @@ const OVER_18 = [
   ["", "Show"],
   ["0", "Hide"],
   ["1", "Only"],
+];
+const SHOWN = [
+  ["", "Any"],
+  ["1", "Only shown"],
+  ["0", "No longer shown"],
 ];
 const TYPING_MS = 350;
 
@@ -136,7 +142,8 @@ export function filterForm(state, changed, { defaults, ranges, orders }) {
     name: "min_score",
   });
   const sentiment = h("select", { name: "sentiment" }, options(SENTIMENTS, state.sentiment));
-  const over18 = h("select", { name: "over_18" }, options(OVER_18, state.over_18));
+  const over18 = h("select", { name: "over_18" }, options(OVER_18, flag(state.over_18)));
+  const shown = h("select", { name: "shown" }, options(SHOWN, flag(state.shown)));
   const trending = h("input", { type: "checkbox", checked: state.trending, name: "trending" });
   const collect = () => ({
     ...state,
@@ -151,6 +158,7 @@ export function filterForm(state, changed, { defaults, ranges, orders }) {
     min_score: minScore.value.trim(),
     sentiment: sentiment.value,
     over_18: over18.value,
+    shown: shown.value,
     trending: trending.checked,
   });
   const clear = h("button", { class: "button small plain", type: "reset" }, "Clear");
@@ -163,6 +171,7 @@ export function filterForm(state, changed, { defaults, ranges, orders }) {
     state.min_sentiment,
     state.max_sentiment,
     state.over_18,
+    state.shown,
     state.created_from,
     state.created_to,
     state.trending,
@@ -188,6 +197,7 @@ export function filterForm(state, changed, { defaults, ranges, orders }) {
       field("Lowest score", minScore),
       field("Sentiment", sentiment),
       field("18+", over18),
+      field("On Reddit", shown),
       h("label", { class: "toggle" }, trending, "Trending only"),
       clear,
     ),
@@ -241,6 +251,14 @@ const SENTIMENT_RANGES = { positive: [0.05, null], negative: [null, -0.05], neut
 // These orders change with the clock. The API computes them only over a window.
 const WINDOWED = ["momentum", "engagement"];
 
+// What a choice of two is in the API.
+const API_FLAGS = { 0: "false", 1: "true" };
+
+/** A choice of two as the form has it: the API's "true" and "false" in an address are understood too. */
+function flag(given) {
+  return { false: "0", true: "1" }[given] ?? given;
+}
+
 /** The API's parameters for the filters of a state, without its time. */
 export function filterParameters(state) {
   const [min, max] = SENTIMENT_RANGES[state.sentiment] ?? [state.min_sentiment, state.max_sentiment];
@@ -253,7 +271,8 @@ export function filterParameters(state) {
     min_sentiment: min,
     max_sentiment: max,
     trending: state.trending ? "true" : null,
-    over_18: { 0: "false", 1: "true" }[state.over_18] ?? state.over_18,
+    over_18: API_FLAGS[state.over_18] ?? state.over_18,
+    shown: API_FLAGS[state.shown] ?? state.shown,
   };
 }
 
@@ -289,7 +308,7 @@ function startOfDay(day, days = 0) {
   return new Date(year, month - 1, date + days).toISOString();
 }
 
-/** Whether a live post matches a state. The API decides the same way, except that it also compares stems of words. */
+/** Whether a live post matches a state. The API decides the same way, except that it searches by stems, and bodies. */
 export function matches(post, state) {
   const label = post.nlp?.sentiment_label;
   const sentiment = post.nlp?.sentiment_score ?? Number.NaN;
@@ -303,7 +322,9 @@ export function matches(post, state) {
     (state.sentiment === "" || label === state.sentiment) &&
     (state.min_sentiment === "" || sentiment >= Number(state.min_sentiment)) &&
     (state.max_sentiment === "" || sentiment <= Number(state.max_sentiment)) &&
-    (state.over_18 === "" || post.over_18 === ["1", "true"].includes(state.over_18)) &&
+    (state.over_18 === "" || post.over_18 === (flag(state.over_18) === "1")) &&
+    // Reddit shows what is observed.
+    flag(state.shown) !== "0" &&
     (state.created_from === "" || created >= Date.parse(state.created_from)) &&
     (state.created_to === "" || created < Date.parse(state.created_to)) &&
     (state.keyword === "" ||

@@ -1,25 +1,40 @@
 // The words of a search, as PostgreSQL's web search reads them: terms, "phrases", `or` between alternatives, -without.
+// signalflow/domain/search.py decides the same way for the live stream, and has the reasons.
 
-/** The alternatives of a search. Each is a list of terms {text, without}, all of which a text must meet. */
+// Scripts without spaces: each character is a word. The ranges are those of signalflow/domain/search.py.
+const UNSPACED =
+  "\\u0e00-\\u0eff\\u1000-\\u109f\\u1780-\\u17ff\\u2600-\\u27bf\\u3005-\\u3007\\u3040-\\u30ff\\u3400-\\u4dbf" +
+  "\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\u{1f000}-\\u{1faff}\\u{20000}-\\u{3134f}";
+const WORD = new RegExp(`[${UNSPACED}]|(?:(?![${UNSPACED}])[\\p{L}\\p{N}_])+`, "gu");
+const SHORTEST_BEGINNING = 3;
+
+const wordsOf = (text) => text.toLowerCase().match(WORD) ?? [];
+
+/** The alternatives of a search. Each is a list of terms {words, without}, all of which a text must meet. */
 function alternativesOf(search) {
   const found = [[]];
-  for (const [, minus, phrase, word] of search.toLowerCase().matchAll(/(-?)(?:"([^"]*)"?|([^\s"]+))/g)) {
-    if (word === "or" && !minus) found.push([]);
+  for (const [, minus, phrase, word] of search.matchAll(/(-?)(?:"([^"]*)"?|([^\s"]+))/g)) {
+    if (word?.toLowerCase() === "or" && !minus) found.push([]);
     else {
-      const text = (phrase ?? word).trim();
-      if (/[\p{L}\p{N}]/u.test(text)) found.at(-1).push({ text, without: minus === "-" });
+      const words = wordsOf(phrase ?? word);
+      if (words.length) found.at(-1).push({ words, without: minus === "-" });
     }
   }
   return found.filter((terms) => terms.length);
 }
 
+const begins = (given, word) => (word.length < SHORTEST_BEGINNING ? given === word : given.startsWith(word));
+
+const hasPhrase = (given, words) =>
+  given.some((_, start) => words.every((word, index) => given[start + index] && begins(given[start + index], word)));
+
 /**
- * Whether a text meets a search. Other than the API, which also compares stems, this looks for pieces of the text; and
- * like the API it takes a search without words for one piece.
+ * Whether a text meets a search: each word must begin a word of the text, a very short one be a word of it. The API
+ * compares stems instead. Like the API this takes a search without words for one piece of the text.
  */
 export function meets(text, search) {
   const alternatives = alternativesOf(search);
-  const lower = text.toLowerCase();
-  if (alternatives.length === 0) return lower.includes(search.trim().toLowerCase());
-  return alternatives.some((terms) => terms.every(({ text: part, without }) => lower.includes(part) !== without));
+  if (alternatives.length === 0) return text.toLowerCase().includes(search.trim().toLowerCase());
+  const given = wordsOf(text);
+  return alternatives.some((terms) => terms.every(({ words, without }) => hasPhrase(given, words) !== without));
 }
