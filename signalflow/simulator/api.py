@@ -1,51 +1,29 @@
 """What each path of Reddit's API answers, as functions of the world, the query and the time. No HTTP here."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
+from collections.abc import Callable, Iterable
 from random import Random
 
 from signalflow.simulator.about import subreddit_json
-from signalflow.simulator.answers import Answer, bad_request, json_answer, not_found, refused, search_redirect
-from signalflow.simulator.comments import (
-    PLACE_DIGITS,
-    Comment,
-    comment_at,
-    comment_data,
-    comment_json,
-    newest_comments,
-)
-from signalflow.simulator.listings import MAX_LIMIT, ListingPage, PageQuery, listing_json, page_of, page_query
+from signalflow.simulator.answers import Answer, bad_request, json_answer, not_found, search_redirect
+from signalflow.simulator.comments import PLACE_DIGITS, Comment, comment_at, comment_data, comment_json
+from signalflow.simulator.listings import MAX_LIMIT, PageQuery, listing_json, page_of, page_query
+from signalflow.simulator.pages import SORTS, Pages, Query, refusal
 from signalflow.simulator.posts import Post, state_of
-from signalflow.simulator.ranking import RANKS, ranked
 from signalflow.simulator.shapes import PostShapes
 from signalflow.simulator.subreddits import Subreddit
 from signalflow.simulator.trees import DEFAULT_COMMENTS, MAX_COMMENTS, depth_of, tree_json
-from signalflow.simulator.world import LISTING_CAP, World
-
-Query = dict[str, str]
-# A ranked listing is computed once in this many seconds, so that its pages fit together.
-RANKING_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """The readable subreddits of a path such as /r/a+b+c."""
-
-    keys: tuple[str, ...]
+from signalflow.simulator.world import World
 
 
 class Api:
-    """The endpoints. `bad_member` is as in Config."""
+    """The endpoints."""
 
-    def __init__(self, world: World, shapes: PostShapes, bad_member: str) -> None:
+    def __init__(self, world: World, shapes: PostShapes, pages: Pages) -> None:
         self._world = world
         self._shapes = shapes
-        self.bad_member = bad_member
-        self._ranking = lru_cache(maxsize=64)(self._rank)
-        sorts = "|".join(("new", *RANKS))
+        self._pages = pages
+        sorts = "|".join(SORTS)
         self._routes: list[tuple[re.Pattern[str], Callable[[re.Match[str], Query, float], Answer]]] = [
             (re.compile(pattern), handler)
             for pattern, handler in (
@@ -73,31 +51,16 @@ class Api:
 
     def _listing(self, match: re.Match[str], query: Query, now: float) -> Answer:
         parts = match.groupdict()
-        group = self._group(parts.get("names") or "all")
-        if isinstance(group, Answer):
-            return group
-        sort = parts.get("sort") or "hot"
-        page = self._page(group, sort, query, now)
+        page = self._pages.posts(parts.get("names") or "all", parts.get("sort") or "hot", query, now)
+        if isinstance(page, Answer):
+            return page
         children = [self._post_json(post, now) for post in page.things]
         return Answer(listing_json(children, len(children), page.after, page.before))
 
-    def _page(self, group: _Group, sort: str, query: Query, now: float) -> ListingPage[Post]:
-        wanted = page_query(query)
-        if sort == "new":
-            return page_of(self._world.newest(group.keys, now), _fullname, wanted)
-        ranked_at = now // RANKING_SECONDS * RANKING_SECONDS
-        ranking = self._ranking(group.keys, sort, query.get("t", "day"), ranked_at)
-        return page_of((post for post in ranking if post.visible_at(now)), _fullname, wanted)
-
-    def _rank(self, keys: tuple[str, ...], sort: str, period: str, ranked_at: float) -> list[Post]:
-        return ranked(self._world.newest(keys, ranked_at), sort, period, ranked_at)[:LISTING_CAP]
-
     def _newest_comments(self, match: re.Match[str], query: Query, now: float) -> Answer:
-        group = self._group(match["names"])
-        if isinstance(group, Answer):
-            return group
-        newest = islice(newest_comments(self._world.newest(group.keys, now), now), LISTING_CAP)
-        page = page_of(newest, lambda comment: comment.name, page_query(query))
+        page = self._pages.comments(match["names"], query, now)
+        if isinstance(page, Answer):
+            return page
         children = [comment_json(comment, now) for comment in page.things]
         return Answer(listing_json(children, len(children), page.after, page.before))
 
@@ -156,21 +119,16 @@ class Api:
         sub = self._world.subreddits.get(match["names"].lower())
         if sub is None:
             return search_redirect(match["names"])
-        group = _single(sub)
-        return group if isinstance(group, Answer) else Answer(subreddit_json(sub))
+        return refusal(sub) or Answer(subreddit_json(sub))
 
     def _popular(self, _match: re.Match[str], query: Query, _now: float) -> Answer:
-        return _subreddit_listing(self._by_size(), page_query(query))
+        return _subreddit_listing(self._pages.by_size(), page_query(query))
 
     def _search(self, _match: re.Match[str], query: Query, _now: float) -> Answer:
         words = query.get("q", "").lower()
         if not words:
             return Answer(b"{}")
-        return _subreddit_listing((sub for sub in self._by_size() if words in sub.key), page_query(query))
-
-    def _by_size(self) -> Iterator[Subreddit]:
-        public = (sub for sub in self._world.subreddits.values() if sub.access == "public")
-        return iter(sorted(public, key=lambda sub: (-sub.subscribers, sub.key)))
+        return _subreddit_listing((sub for sub in self._pages.by_size() if words in sub.key), page_query(query))
 
     def _post_json(self, post: Post, now: float) -> bytes:
         return self._shapes.json(post, state_of(post, now, self._world.parameters.fuzz))
@@ -178,39 +136,6 @@ class Api:
     def _subreddit(self, name: str) -> Subreddit | None:
         sub = self._world.subreddits.get(name.lower())
         return None if sub is None or sub.access == "banned" else sub
-
-    def _group(self, names: str) -> _Group | Answer:
-        """The subreddits of a path, or the error that answers it.
-
-        Unknown and banned members are left out, and so are the posts of private members. If no member is left, the
-        answer is 404. If one is left, the answer is as if it had been asked for alone.
-        """
-        asked = list(dict.fromkeys(name.lower() for name in names.split("+") if name))
-        if asked in (["all"], ["popular"]):
-            return _Group(tuple(key for key, sub in self._world.subreddits.items() if sub.access == "public"))
-        known = [self._world.subreddits[name] for name in asked if name in self._world.subreddits]
-        if len(asked) == 1:
-            return _single(known[0]) if known else search_redirect(asked[0])
-        if self.bad_member == "error":
-            bad = next((sub for sub in known if sub.access != "public"), None)
-            if bad is not None:
-                return _single(bad)
-        members = [sub for sub in known if sub.access != "banned"]
-        if not members:
-            return not_found()
-        if len(members) == 1:
-            return _single(members[0])
-        return _Group(tuple(sub.key for sub in members if sub.access == "public"))
-
-
-def _single(sub: Subreddit) -> _Group | Answer:
-    if sub.access == "public":
-        return _Group((sub.key,))
-    return refused(404 if sub.access == "banned" else 403, sub.access)
-
-
-def _fullname(post: Post) -> str:
-    return f"t3_{post.id}"
 
 
 def _plain_listing(children: list[bytes]) -> Answer:

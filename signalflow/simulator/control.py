@@ -150,7 +150,7 @@ class Control:
     def _set_bad_member(self, body: dict[str, Any]) -> None:
         if body["bad_member"] not in ("drop", "error"):
             raise Invalid("bad_member is drop or error", field="bad_member")
-        self._simulator.api.bad_member = body["bad_member"]
+        self._simulator.pages.bad_member = body["bad_member"]
 
     def _move_clock(self, body: dict[str, Any]) -> None:
         clock = self._simulator.clock

@@ -8,6 +8,7 @@ from signalflow.simulator.config import Config
 from signalflow.simulator.faults import Faults
 from signalflow.simulator.limiter import Limiter
 from signalflow.simulator.oauth import Tokens
+from signalflow.simulator.pages import Pages
 from signalflow.simulator.shapes import PostShapes
 from signalflow.simulator.simclock import SimClock
 from signalflow.simulator.store import Store
@@ -43,7 +44,8 @@ class Simulator:
         self.limiter = Limiter(config.limit, config.window)
         self.tokens = Tokens(config.clients, config.accounts, config.token_seconds)
         self.entries: deque[LoggedRequest] = deque(maxlen=LOG_LENGTH)
-        self.api = Api(world, PostShapes(self.texts.of), config.bad_member)
+        self.pages = Pages(world, config.bad_member)
+        self.api = Api(world, PostShapes(self.texts.of), self.pages)
         self._limits_clock = clock.real if config.limits_clock == "real" else clock.now
 
     def limits_now(self) -> float:
