@@ -36,7 +36,8 @@ def simulator(
 ) -> None:
     """Run a simulated Reddit: OAuth, listings, /api/info, comments, rate limits; /__ctl, /__log and /__truth for tests.
 
-    Clients authenticate with the client id `simulator` and the secret `simulator`. If the data directory holds posts
+    Clients authenticate with the client id `simulator` and the secret `simulator`. Atom feeds (/r/a+b/new/.rss) need
+    neither; an address gets one a minute. If the data directory holds posts
     already, it also decides seed, activity, growth, fuzz and corpus.
     """
     from signalflow.errors import Invalid

@@ -7,6 +7,7 @@ import orjson
 
 JSON = "application/json; charset=UTF-8"
 HTML = "text/html; charset=UTF-8"
+ATOM = "application/atom+xml; charset=UTF-8"
 
 
 @dataclass(slots=True)
@@ -50,6 +51,18 @@ def too_many_with_wait(seconds: float) -> Answer:
 def too_many_plain() -> Answer:
     """429 of the second kind: JSON that does not say how long to wait."""
     answer = json_answer({"message": "Too Many Requests", "error": 429}, 429)
+    answer.limits = False
+    return answer
+
+
+def too_many_by_address() -> Answer:
+    """429 of feeds: HTML with x-ratelimit headers, which alone say how long to wait."""
+    return html_answer(429, "Too Many Requests")
+
+
+def blocked(status: int) -> Answer:
+    """The page that answers an address which Reddit does not want, with status 403, or even 200."""
+    answer = html_answer(status, "whoa there, pardner! Your request has been blocked by network security.")
     answer.limits = False
     return answer
 

@@ -73,6 +73,15 @@ class Config:
     """A client id may make `limit` requests in each window of `window` seconds."""
     limits_clock: Literal["sim", "real"] = "sim"
     """Whether rate limits and token lifetimes follow the simulated or the real clock."""
+    feed_limit: int = 1
+    feed_window: float = 60.0
+    """An address may ask for `feed_limit` feeds in each window of `feed_window` seconds."""
+    personal_feeds: dict[str, str] = field(default_factory=lambda: {"simulator": "simulatorsfeed"})
+    """User names with the secrets of their personal feeds (`?feed=SECRET&user=NAME`)."""
+    personal_feed_limit: int = 10
+    """What a user with a personal feed may ask instead, from all addresses together."""
+    next_links: bool = False
+    """Whether a feed names its next page. Only some of Reddit's feeds do."""
     token_seconds: int = 86_400
     bad_member: Literal["drop", "error"] = "drop"
     """What a private or banned member does to a combined listing: "drop" leaves it out (as in Reddit's code of 2017),
@@ -81,5 +90,7 @@ class Config:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.speed) and 0 <= self.speed <= 100_000):
             raise Invalid(f"speed must be from 0 to 100000, not {self.speed:g}", field="speed")
-        if self.limit < 1 or self.window <= 0 or self.token_seconds < 1:
-            raise Invalid("limit, window and token_seconds must be positive")
+        if min(self.limit, self.feed_limit, self.personal_feed_limit, self.token_seconds) < 1:
+            raise Invalid("limit, feed_limit, personal_feed_limit and token_seconds must be at least 1")
+        if min(self.window, self.feed_window) <= 0:
+            raise Invalid("window and feed_window must be positive")

@@ -39,6 +39,8 @@ class Control:
             "access": self._set_access,
             "limit": self._set_limits,
             "window": self._set_limits,
+            "feed_limit": self._set_feed_limits,
+            "personal_feed_limit": self._set_feed_limits,
             "used": lambda body: simulator.limiter.set_used(int(body["used"]), simulator.limits_now()),
             "bad_member": self._set_bad_member,
             "speed": self._move_clock,
@@ -77,6 +79,8 @@ class Control:
             "faults": len(simulator.faults),
             "limit": simulator.limiter.limit,
             "window": simulator.limiter.window,
+            "feed_limit": simulator.feed_limits.by_address.limit,
+            "personal_feed_limit": simulator.feed_limits.personal.limit,
             "parameters": asdict(simulator.world.parameters),
         }
 
@@ -146,6 +150,14 @@ class Control:
         if limit < 1 or window <= 0:
             raise Invalid("limit and window must be positive")
         limiter.resize(limit, window)
+
+    def _set_feed_limits(self, body: dict[str, Any]) -> None:
+        limits = self._simulator.feed_limits
+        for name, limiter in (("feed_limit", limits.by_address), ("personal_feed_limit", limits.personal)):
+            limit = int(body.get(name, limiter.limit))
+            if limit < 1:
+                raise Invalid(f"{name} must be positive", field=name)
+            limiter.resize(limit, limiter.window)
 
     def _set_bad_member(self, body: dict[str, Any]) -> None:
         if body["bad_member"] not in ("drop", "error"):

@@ -1,6 +1,7 @@
 """Injected faults. Each hits a number of requests whose path has its prefix."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -9,17 +10,26 @@ import orjson
 
 from signalflow.errors import Invalid
 from signalflow.simulator.answers import (
+    JSON,
     Answer,
+    blocked,
     html_answer,
     redirect,
     refused,
     server_error,
+    too_many_by_address,
     too_many_plain,
     too_many_with_wait,
     unauthorized,
 )
 
 REDIRECTS = (301, 302, 303, 307, 308)
+# How Reddit answers an address that it does not want, by the value of `block`.
+BLOCKS: dict[str, Callable[[], Answer]] = {
+    "forbidden": lambda: blocked(403),
+    "page": lambda: blocked(200),
+    "limit": too_many_by_address,
+}
 
 
 @dataclass(slots=True)
@@ -41,8 +51,13 @@ class Fault:
     """Send half of the right answer."""
     html: bool = False
     """Send a page of HTML with status 200 (or `status`)."""
+    block: str = ""
+    """Answer as Reddit answers an address that it blocks: `forbidden` (a page 403), `page` (a page 200), `limit` (429).
+
+    A block of feeds only has `.rss` in `contains`; one that lasts has a `count` of -1.
+    """
     patch: dict[str, Any] = field(default_factory=dict)
-    """Fields that each item of the listing gets; with a fullname as `member` only that item."""
+    """Fields that each item of the listing (in JSON) gets; with a fullname as `member` only that item."""
     insert: list[dict[str, Any]] = field(default_factory=list)
     """Items at the top of the listing."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -54,12 +69,14 @@ class Fault:
     @property
     def replaces_answer(self) -> bool:
         """Whether the fault has an answer of its own."""
-        return self.status is not None or self.body is not None or self.html
+        return self.status is not None or self.body is not None or self.html or bool(self.block)
 
     def answer(self) -> Answer:
         """The fault's own answer: Reddit's page for the status, changed as the fault says."""
         answer = _page(self.status or 200, self.ct)
-        if self.html:
+        if self.block:
+            answer = BLOCKS[self.block]()
+        elif self.html:
             answer = html_answer(self.status or 200, "Our CDN was unable to reach our servers")
         if self.body is not None:
             answer.body = self.body.encode()
@@ -67,7 +84,7 @@ class Fault:
 
     def change(self, answer: Answer) -> Answer:
         """The answer with the fault's headers and content type, cut, and with or without rate-limit headers."""
-        if (self.patch or self.insert) and answer.status == 200:
+        if (self.patch or self.insert) and answer.status == 200 and answer.content_type == JSON:
             self._change_items(answer)
         answer.content_type = self.ct or answer.content_type
         answer.headers |= self.headers
@@ -122,6 +139,8 @@ class Faults:
             raise Invalid("delay must be from 0 to 600 seconds", field="delay")
         if fault.status is not None and not 200 <= fault.status <= 599:
             raise Invalid("status must be from 200 to 599", field="status")
+        if fault.block and fault.block not in BLOCKS:
+            raise Invalid(f"block is one of {', '.join(BLOCKS)}", field="block")
         self._faults.append(fault)
         return fault
 
@@ -163,6 +182,7 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "drop": (bool,),
     "truncate": (bool,),
     "html": (bool,),
+    "block": (str,),
     "patch": (dict,),
     "insert": (list,),
     "headers": (dict,),

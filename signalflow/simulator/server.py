@@ -1,4 +1,4 @@
-"""The simulator over HTTP: log, faults, OAuth and rate limits around the API. It works only while it answers."""
+"""The simulator over HTTP: log, faults, OAuth and rate limits around API and feeds. It works only while it answers."""
 
 import asyncio
 import zlib
@@ -12,6 +12,7 @@ from aiohttp import web
 from signalflow.simulator.answers import (
     Answer,
     not_found,
+    too_many_by_address,
     too_many_plain,
     too_many_with_wait,
     unauthorized,
@@ -20,6 +21,7 @@ from signalflow.simulator.answers import (
 from signalflow.simulator.config import Config
 from signalflow.simulator.control import Control
 from signalflow.simulator.faults import Fault
+from signalflow.simulator.feeds import feed_path
 from signalflow.simulator.limiter import LimitState
 from signalflow.simulator.simclock import SimClock
 from signalflow.simulator.simulator import Simulator
@@ -33,6 +35,7 @@ TOKEN_PATH = "/api/v1/access_token"  # noqa: S105 a path, not a password
 LIBRARY_AGENTS = (
     "aiohttp",
     "curl/",
+    "feedparser",
     "go-http-client",
     "java/",
     "okhttp",
@@ -59,7 +62,7 @@ class Handler:
         path = request.path.rstrip("/") or "/"
         if path.startswith("/__"):
             return _response(await self._control.handle(path, request), None, simulator.clock.now(), request)
-        fault = simulator.faults.take(path, request.path_qs)
+        fault = simulator.faults.take(feed_path(path) or path, request.path_qs)
         if fault is not None and fault.delay:
             await asyncio.sleep(fault.delay)
         if fault is not None and fault.drop:
@@ -76,11 +79,9 @@ class Handler:
         self, path: str, request: web.Request, client: str | None, fault: Fault | None
     ) -> tuple[Answer, LimitState | None]:
         """The answer and, where Reddit would send them, the numbers of the rate limit."""
-        simulator = self._simulator
         if fault is not None and fault.replaces_answer:
             answer = fault.answer()
-            limited = answer.limits
-            return answer, simulator.limiter.take(client or ANONYMOUS, simulator.limits_now()) if limited else None
+            return answer, self._count(path, request, client) if answer.limits else None
         answer, limit = await self._right_answer(path, request, client)
         if fault is not None:
             answer = fault.change(answer)
@@ -99,12 +100,26 @@ class Handler:
         if path == TOKEN_PATH and request.method == "POST":
             form = await _form(request)
             return simulator.tokens.issue(request.headers.get("Authorization"), form, simulator.limits_now()), None
+        feed = feed_path(path)
+        if feed is not None and request.method == "GET":
+            # Nobody needs a token for a feed.
+            limit = self._count(path, request, client)
+            if not limit.allowed:
+                return too_many_by_address(), limit
+            return simulator.feeds.answer(feed, dict(request.query), simulator.clock.now()), limit
         if client is None:
             return unauthorized(), None
-        limit = simulator.limiter.take(client, simulator.limits_now())
+        limit = self._count(path, request, client)
         if not limit.allowed:
             return too_many_with_wait(limit.reset), None
         return await self._from_api(path, request), limit
+
+    def _count(self, path: str, request: web.Request, client: str | None) -> LimitState:
+        """The rate limit after this request: by address and user for a feed, by client id for anything else."""
+        simulator = self._simulator
+        if feed_path(path) is not None:
+            return simulator.feed_limits.take(request.remote or ANONYMOUS, request.query, simulator.limits_now())
+        return simulator.limiter.take(client or ANONYMOUS, simulator.limits_now())
 
     async def _from_api(self, path: str, request: web.Request) -> Answer:
         query = dict(request.query)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from signalflow.simulator.api import Api
 from signalflow.simulator.config import Config
 from signalflow.simulator.faults import Faults
+from signalflow.simulator.feeds import FeedLimits, Feeds
 from signalflow.simulator.limiter import Limiter
 from signalflow.simulator.oauth import Tokens
 from signalflow.simulator.pages import Pages
@@ -42,10 +43,13 @@ class Simulator:
         self.requests = 0
         self.faults = Faults()
         self.limiter = Limiter(config.limit, config.window)
+        self.feed_limits = FeedLimits(config)
         self.tokens = Tokens(config.clients, config.accounts, config.token_seconds)
         self.entries: deque[LoggedRequest] = deque(maxlen=LOG_LENGTH)
         self.pages = Pages(world, config.bad_member)
-        self.api = Api(world, PostShapes(self.texts.of), self.pages)
+        shapes = PostShapes(self.texts.of)
+        self.api = Api(world, shapes, self.pages)
+        self.feeds = Feeds(world, shapes, self.pages, config.next_links)
         self._limits_clock = clock.real if config.limits_clock == "real" else clock.now
 
     def limits_now(self) -> float:
