@@ -133,6 +133,8 @@ class Enricher:
         so old more than LATEST_US before the record was appended.
         """
         post, observed_at = envelope.payload, envelope.metadata.observed_at
+        if post.num_comments is None or post.over_18 is None or post.is_self is None:
+            raise AssertionError("decode_envelope refuses what is unknown")
         created_us, observed_us = microseconds(post.created_utc), microseconds(observed_at)
         step: Step | None = None
         followed_at = max(observed_us, appended_us - LATEST_US)

@@ -35,7 +35,8 @@ class Post(Struct, kw_only=True, frozen=True):
     """A submission as seen at one moment.
 
     `body` is UNSET in a refresh that carries no text (the stored text stays). `score` is None where a file does not
-    tell it; Reddit itself always does.
+    tell it. A feed tells neither `score` nor `num_comments` nor `over_18`, and not always `is_self`; they are None
+    then. Reddit's API tells them all.
     """
 
     id: PostId
@@ -44,13 +45,13 @@ class Post(Struct, kw_only=True, frozen=True):
     title: Title
     created_utc: Time
     score: Int32 | None
-    num_comments: Count
+    num_comments: Count | None
     upvote_ratio: Ratio | None = None
     url: Url | None = None
     permalink: Short | None = None
     flair: Short | None = None
-    over_18: bool = False
-    is_self: bool = False
+    over_18: bool | None = False
+    is_self: bool | None = False
     edited_at: Time | None = None
     removed_by: Short | None = None
     body: Body | None | UnsetType = UNSET
@@ -161,8 +162,12 @@ def decode_envelope(value: bytes) -> Envelope:
     """Decode and validate a raw record, its text made storable. Raises Invalid with the path of the field at fault."""
     try:
         envelope = _envelope_decoder.decode(value)
-        if envelope.payload.score is None and envelope.mode != "backfill":
+        post = envelope.payload
+        if post.score is None and envelope.mode != "backfill":
             raise Invalid("only a backfilled post may have no score", field="payload.score")
+        for name in ("num_comments", "over_18", "is_self"):
+            if getattr(post, name) is None:
+                raise Invalid(f"{name} must be known", field=f"payload.{name}")
         if b"\\u0000" in value:
             # JSON can write NUL only in this way. Such records are rare, and only they pay for the conversion.
             envelope = msgspec.convert(_all_storable(msgspec.to_builtins(envelope)), Envelope)

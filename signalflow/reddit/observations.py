@@ -12,7 +12,8 @@ from signalflow.events import Envelope, Metadata, Post
 
 def seen(post: Post) -> Seen:
     """The post as the planner sees it, with a hash instead of its text."""
-    assert post.score is not None, "Reddit's answers tell the score"
+    assert post.score is not None, "the API tells the score"
+    assert post.num_comments is not None, "the API tells the number of comments"
     return Seen(
         id=post.id,
         subreddit=post.subreddit,

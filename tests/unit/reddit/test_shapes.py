@@ -203,6 +203,21 @@ def test_only_a_backfilled_post_may_have_no_score() -> None:
         post_of(raw(score=None), NOW)
 
 
+@pytest.mark.parametrize("name", ["num_comments", "over_18", "is_self"])
+def test_no_envelope_leaves_unknown_what_the_tables_require(name: str) -> None:
+    envelope = Envelope(
+        entity_type="reddit_submission",
+        source="reddit",
+        mode="new",
+        emitted_at=NOW,
+        payload=replace(post_of(raw(), NOW), **{name: None}),
+        metadata=Metadata(subreddit="python", observed_at=NOW),
+    )
+    with pytest.raises(Invalid) as refused:
+        decode_envelope(encode(envelope))
+    assert refused.value.field == f"payload.{name}"
+
+
 def test_whatever_passes_survives_the_wire() -> None:
     """RawPost must not accept what Envelope refuses: such a post would be published only to become a dead letter."""
     extreme = raw(
