@@ -1,38 +1,41 @@
 """RedditClient over asyncpraw: it validates posts, and translates errors into ours."""
 
-import json
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from aiohttp import ClientConnectorError
 from asyncprawcore.exceptions import AsyncPrawcoreException, OAuthException, RequestException
 
 from signalflow.clock import utcnow
 from signalflow.errors import Invalid, SignalflowError
-from signalflow.reddit.answers import Answer, page_of
+from signalflow.reddit.answers import page_of
 from signalflow.reddit.protocol import (
     MAX_IDS,
     MAX_LIMIT,
+    Capabilities,
     Page,
     RateLimited,
     SubredditUnavailable,
     Unauthorized,
     Unavailable,
 )
+from signalflow.reddit.refusals import fault_of_a_name, joined, word
 from signalflow.reddit.transport import BadTokenAnswer, Exchange, ObservingRequestor, PlainReddit, Refused
 from signalflow.settings import Settings
 
 SIMULATOR_CREDENTIAL = "simulator"
-# The names that may be put into the path of a listing. A slash or a question mark would make it another request.
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
-# The words that fit into the column subreddit_config.state.
-_REASON = re.compile(r"[a-z_]{1,32}")
+CAPABILITIES = Capabilities(
+    page_size=MAX_LIMIT,
+    listings=frozenset({"new", "hot", "rising", "top", "controversial"}),
+    answers_ids=True,
+    tells_numbers=True,
+)
 
 
 class AsyncprawClient:
     """An OAuth client of Reddit or of its simulator. Calls may run concurrently; each makes its request at once."""
+
+    capabilities = CAPABILITIES
 
     def __init__(self, reddit: PlainReddit) -> None:
         self._reddit = reddit
@@ -71,15 +74,10 @@ class AsyncprawClient:
         self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None
     ) -> Page:
         """See RedditClient. Never sends `count`, which would change what `after` means."""
-        if not names:
-            raise Invalid("a listing needs a subreddit", field="names")
-        for name in names:
-            if not _NAME.fullmatch(name):
-                raise SubredditUnavailable(f"{name!r} cannot be the name of a subreddit", "unknown")
         params: dict[str, str | int] = {"limit": limit}
         if after is not None:
             params["after"] = after
-        return await self._page(f"/r/{'+'.join(names)}/{sort}", params, names=len(names))
+        return await self._page(f"/r/{joined(names)}/{sort}", params, names=len(names))
 
     async def info(self, ids: Sequence[str]) -> Page:
         """See RedditClient. Raises Invalid unless there are 1 to MAX_IDS ids: Reddit would answer without any post."""
@@ -104,7 +102,7 @@ def translated(error: AsyncPrawcoreException, exchange: Exchange, names: int = 0
     if isinstance(error, Refused):
         return _of_status(error, names)
     if isinstance(error, OAuthException):
-        return Unauthorized(f"the token endpoint refused the credentials: {_word(error.error)}")
+        return Unauthorized(f"the token endpoint refused the credentials: {word(error.error)}")
     if isinstance(error, BadTokenAnswer):
         return Unavailable(f"unusable answer: {type(error).__name__}: {error}")
     if exchange.answer is not None:
@@ -132,37 +130,7 @@ def _of_status(refused: Refused, names: int) -> SignalflowError:
         return Unauthorized(f"{place} refused the {thing} ({status})", answer.rate_limit)
     if refused.at_token_endpoint:
         return Unavailable(f"{place} answered {status}", None, answer.rate_limit)
-    if names and (reason := _fault_of_a_name(answer, refused.body)):
+    if names and (reason := fault_of_a_name(answer, refused.body)):
         message = f"a listing of {names} subreddits answered {status}: {reason}"
         return SubredditUnavailable(message, reason, answer.rate_limit)
     return Unavailable(f"{place} answered {status}", f"status_{status}", answer.rate_limit)
-
-
-def _fault_of_a_name(answer: Answer, body: bytes) -> str | None:
-    """Why a listing fails because of one of its names; None when the names are not the reason."""
-    if answer.status == 302:
-        # Reddit redirects a request for an unknown subreddit to its search. Other redirects have other reasons.
-        path = urlsplit(answer.headers.get("Location", "")).path
-        return "unknown" if path.startswith("/subreddits/search") else None
-    if answer.status == 414:
-        return "too_long"
-    if answer.status == 451:
-        return "legal"
-    # Reddit refuses a subreddit with JSON. A page in HTML comes from the network's edge, which blocks the client.
-    if answer.status in {403, 404} and not answer.headers.get("Content-Type", "").startswith("text/html"):
-        return _reason(body) or {403: "forbidden", 404: "not_found"}[answer.status]
-    return None
-
-
-def _reason(body: bytes) -> str | None:
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    reason = payload.get("reason") if isinstance(payload, dict) else None
-    return _word(reason) if isinstance(reason, str) else None
-
-
-def _word(text: object) -> str | None:
-    """The text if it is one plain word, which is safe to put into our messages; otherwise None."""
-    return text if isinstance(text, str) and _REASON.fullmatch(text) else None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from signalflow.domain.budget import UNKNOWN_LIMIT, RateLimit
 from signalflow.errors import Invalid, Retryable
@@ -11,6 +11,22 @@ from signalflow.events import Post
 
 MAX_IDS = 100
 MAX_LIMIT = 100
+Block = Literal["forbidden", "page", "limit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a source of posts can do.
+
+    `page_size`: the most posts of a page. `listings`: the sorts that it has. `answers_ids`: whether it can be asked for
+    posts by id. `tells_numbers`: whether a post has its score, number of comments, ratio, flair and age limit; if not,
+    these are None.
+    """
+
+    page_size: int
+    listings: frozenset[str]
+    answers_ids: bool
+    tells_numbers: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,18 @@ class Unavailable(Retryable):
         self.rate_limit = rate_limit
 
 
+class Blocked(Unavailable):
+    """Reddit does not answer this address, whatever it asks for: wait long, and tell the operator.
+
+    `block` says how: `forbidden` (a page 403), `page` (a page instead of the posts, with 200), `limit` (429 again and
+    again, although each wait was kept).
+    """
+
+    def __init__(self, block: Block, message: str, rate_limit: RateLimit = UNKNOWN_LIMIT) -> None:
+        super().__init__(message, None, rate_limit)
+        self.block = block
+
+
 class Unauthorized(Retryable):
     """Reddit refused the credentials or a fresh token. Retryable, because an operator can mend that at Reddit."""
 
@@ -86,8 +114,14 @@ class SubredditUnavailable(Invalid):
 class RedditClient(Protocol):
     """A client that makes one request per call, without retries and without waiting: the caller keeps the budget.
 
-    Raises RateLimited, Unavailable and Unauthorized, for listings also SubredditUnavailable, and nothing else.
+    Raises RateLimited, Unavailable and Unauthorized, for listings also SubredditUnavailable, and nothing else but
+    Invalid for what its capabilities exclude.
     """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What can be asked."""
+        ...
 
     async def listing(
         self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None
