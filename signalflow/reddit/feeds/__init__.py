@@ -1,0 +1,1 @@
+"""Reddit without credentials: its Atom feeds as a second source of posts."""
