@@ -78,14 +78,14 @@ async def is_verified(settings: Settings) -> None:
     assert not any(table.differences for table in report.tables.values()), report
 
 
-@pytest.mark.parametrize("codec", foreign.CODECS)
 async def test_records_packed_by_any_codec_are_stored(
-    codec: str, settings: Settings, worker: WorkerProcess, topics: TopicNames
+    settings: Settings, worker: WorkerProcess, topics: TopicNames
 ) -> None:
-    packed = [f"p{number}" for number in range(20)]
-    foreign.produce(settings, topics.posts_raw, of_posts(settings, packed), codec=codec)
+    packed = {codec: {f"{codec}{number}" for number in range(20)} for codec in foreign.CODECS}
+    for codec, posts in packed.items():
+        foreign.produce(settings, topics.posts_raw, of_posts(settings, posts), codec=codec)
     await all_is_processed(settings, topics, worker)
-    assert await stored(settings, packed) == set(packed)
+    assert {codec: await stored(settings, posts) for codec, posts in packed.items()} == packed
     assert await letters(settings) == []
     await is_verified(settings)
 
@@ -179,61 +179,68 @@ async def test_a_changelog_that_ends_with_records_of_another_program_is_recovere
     await is_verified(settings)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        (foreign.damage, "checksum"),
-        (foreign.name_unknown_codec, "nobody knows the codec 7"),
-        (foreign.claim_zstd, "damaged"),
-    ],
-)
+# What spoils a batch, and the reason that its letters give.
+SPOILT: dict[Callable[[Path, bytes], None], str] = {
+    foreign.damage: "checksum",
+    foreign.name_unknown_codec: "nobody knows the codec 7",
+    foreign.claim_zstd: "damaged",
+}
+
+
+def log_of(kafka_server: EmbeddedKafka, topic: str, partition: int) -> Path:
+    """The only segment of a partition's log."""
+    (log,) = kafka_server.data_dir.glob(f"broker-*/{topic}-{partition}/00000000000000000000.log")
+    return log
+
+
 @pytest.mark.parametrize("topic", ["posts_raw", "posts_enriched", "posts_dlq"])
 async def test_a_batch_that_cannot_be_decoded_is_set_aside_and_the_records_around_it_are_processed(
-    topic: str,
-    spoil: Callable[[Path, bytes], None],
-    reason: str,
-    settings: Settings,
-    worker: WorkerProcess,
-    topics: TopicNames,
-    kafka_server: EmbeddedKafka,
+    topic: str, settings: Settings, worker: WorkerProcess, topics: TopicNames, kafka_server: EmbeddedKafka
 ) -> None:
+    """Each partition has a batch that is spoilt in another way."""
     name = getattr(topics, topic)
-    # Written while the worker is away: it must not read the batch before it is spoilt.
+    # Written while the worker is away: it must not read the batches before they are spoilt.
     assert worker.stop() == 0
-    before, after = of_posts(settings, ["b1"])[0], of_posts(settings, ["b2"])[0]
-    foreign.produce(settings, topics.posts_raw, [before._replace(partition=0)])
-    foreign.produce(settings, name, [Foreign(b"s", f"spoilt {number}".encode()) for number in range(3)])
-    foreign.produce(settings, topics.posts_raw, [after._replace(partition=0)])
-    (log,) = kafka_server.data_dir.glob(f"broker-*/{name}-0/00000000000000000000.log")
-    spoil(log, b"spoilt 1")
+    partitions = range(len(SPOILT))
+    before, after = (of_posts(settings, [f"{prefix}{n}" for n in partitions]) for prefix in ("b", "a"))
+    foreign.produce(settings, topics.posts_raw, [before[n]._replace(partition=n) for n in partitions])
+    spoilt = [Foreign(b"s", f"spoilt {number}".encode(), n) for n in partitions for number in range(3)]
+    foreign.produce(settings, name, spoilt)
+    foreign.produce(settings, topics.posts_raw, [after[n]._replace(partition=n) for n in partitions])
+    for partition, spoil in enumerate(SPOILT):
+        spoil(log_of(kafka_server, name, partition), b"spoilt 1")
     worker.start()
     await worker.ready()
     hub = Hub(settings)
     async with hub.running():
         await all_is_processed(settings, topics, worker)
         await eventually(lambda: hub.stale_since is None, 20)
-    assert await stored(settings, ["b1", "b2"]) == {"b1", "b2"}
+    around = {f"{prefix}{n}" for n in partitions for prefix in ("b", "a")}
+    assert await stored(settings, around) == around
     found = await letters(settings)
-    assert [letter["source_topic"] for letter in found] == [name] * 3
     first = 1 if topic == "posts_raw" else 0
-    assert [letter["source_offset"] for letter in found] == [first, first + 1, first + 2]
-    assert all(reason in letter["error"] and not letter["whole"] for letter in found), "with its reason, never replayed"
-    assert b"spoilt 0" in found[0]["original_value"], "what bytes there are"
+    assert [(letter["source_topic"], letter["source_partition"], letter["source_offset"]) for letter in found] == [
+        (name, partition, first + number) for partition in partitions for number in range(3)
+    ]
+    for partition, reason in enumerate(SPOILT.values()):
+        of_one = [letter for letter in found if letter["source_partition"] == partition]
+        assert all(reason in letter["error"] and not letter["whole"] for letter in of_one), (
+            "with its reason, not replayed"
+        )
+        assert b"spoilt 0" in of_one[0]["original_value"], "what bytes there are"
     assert worker.log.read_text(errors="replace").count("Traceback") == 0
     await is_verified(settings)
 
 
-@pytest.mark.parametrize("topic", ["posts_raw", "posts_enriched", "posts_dlq"])
 async def test_a_worker_that_starts_after_a_batch_that_cannot_be_decoded_reads_on(
-    topic: str, settings: Settings, worker: WorkerProcess, topics: TopicNames, kafka_server: EmbeddedKafka
+    settings: Settings, worker: WorkerProcess, topics: TopicNames, kafka_server: EmbeddedKafka
 ) -> None:
-    """The brokers cannot look into the batch either, when they are asked for the record at its time."""
-    name = getattr(topics, topic)
+    """The brokers cannot look into the batches either, when they are asked for the record at its time."""
     await all_is_processed(settings, topics, worker)
     assert worker.stop() == 0
-    foreign.produce(settings, name, [Foreign(b"s", f"spoilt {number}".encode()) for number in range(3)])
-    (log,) = kafka_server.data_dir.glob(f"broker-*/{name}-0/00000000000000000000.log")
-    foreign.claim_zstd(log, b"spoilt 1")
+    for name in (topics.posts_raw, topics.posts_enriched, topics.posts_dlq):
+        foreign.produce(settings, name, [Foreign(b"s", f"spoilt {number}".encode()) for number in range(3)])
+        foreign.claim_zstd(log_of(kafka_server, name, 0), b"spoilt 1")
     for _ in range(2):
         worker.start()
         await worker.ready()
