@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import structlog
 from faust.types import TP
 
 from agents.resources import ResourcesOf
@@ -9,12 +10,15 @@ from agents.stored import REASON, StoredTopic
 from signalflow.clock import steady
 from signalflow.errors import Retryable
 from signalflow.fail_points import reach
+from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
-from signalflow.storage.positions import Progress, note_break
+from signalflow.storage.positions import Progress, note_break, note_topics
 from signalflow.streams.app import Application
 from signalflow.streams.brokers import AWAY
 from signalflow.streams.timers import guarded
+
+log = structlog.get_logger()
 
 EVERY_SECONDS = 2.0
 
@@ -44,6 +48,9 @@ def register(
             raise Retryable(f"brokers: {type(error).__name__}: {error}") from error
         for topic in stored():
             await compare_with_database(app, topic)
+        # What the comparison found tells more than another id of the topic.
+        await record_breaks(app, resources().pool)
+        await record_topics(app, resources().pool)
         compared_at, generation = now, of_now
 
 
@@ -60,6 +67,21 @@ async def record_breaks(app: Application, pool: Pool) -> None:
             going_on_at=found.going_on_at,
         )
         await app.consumer.note_recorded(found)
+
+
+async def record_topics(app: Application, pool: Pool) -> None:
+    """Record which topics fill the tables, and that some are others than before, if nobody has noticed it.
+
+    Raises Retryable when Kafka or the database is away.
+    """
+    names = TopicNames.of(app.settings)
+    try:
+        # Not as the worker remembers them: one that has not noticed yet would take the new id for the former one.
+        ids = await app.consumer.brokers.topic_ids({*names.consumed, names.post_state_changelog})
+    except AWAY as error:
+        raise Retryable(f"brokers: {type(error).__name__}: {error}") from error
+    for topic in await note_topics(pool, ids):
+        log.error("tables_are_of_another_topic", topic=topic, id=str(ids[topic]))
 
 
 async def compare_with_database(app: Application, stored: StoredTopic) -> None:

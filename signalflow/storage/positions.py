@@ -1,4 +1,4 @@
-"""Tables stored_positions and log_breaks.
+"""Tables stored_positions, log_breaks and topics_read.
 
 stored_positions: how far a topic's partitions are stored, written in the transaction that stores the rows.
 
@@ -7,6 +7,9 @@ what it lacks, at the latest when it is written next.
 
 log_breaks: where a log was found shorter than what was committed, or made anew. Rows and velocities from before may
 rest on records that no topic has any more.
+
+topics_read: the ids of the topics that fill the tables. Another id is the break of a log that nobody may have noticed:
+the topic was made anew while no worker ran, or the database was brought to another Kafka.
 """
 
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -15,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from signalflow.domain.positions import Position
+from signalflow.domain.positions import Break, Position
 from signalflow.errors import SignalflowError
 from signalflow.storage.pool import Connection, Pool, connection
 
@@ -51,6 +54,25 @@ WHERE topic_id = $1 AND partition = $2 AND next_offset = $3
 """
 _NOTE_BREAK = """
 INSERT INTO log_breaks (topic, partition, reason, committed, going_on_at) VALUES ($1, $2, $3, $4, $5)
+"""
+# A break that a consumer noticed since the former id was noted tells the same, and with the offsets. A worker that
+# waited for another one's row lock finds the id unchanged.
+_NOTE_TOPICS = """
+WITH given AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS g (topic, topic_id)),
+changed AS (
+    SELECT topic, r.since FROM given JOIN topics_read r USING (topic) WHERE r.topic_id <> given.topic_id FOR UPDATE OF r
+),
+noted AS (
+    INSERT INTO topics_read AS r (topic, topic_id) SELECT topic, topic_id FROM given ORDER BY topic
+    ON CONFLICT (topic) DO UPDATE SET topic_id = EXCLUDED.topic_id, since = now()
+    WHERE r.topic_id <> EXCLUDED.topic_id
+)
+INSERT INTO log_breaks (topic, reason, going_on_at)
+SELECT topic, $3, 0 FROM changed
+WHERE NOT EXISTS (
+    SELECT FROM log_breaks b WHERE b.topic = changed.topic AND b.reason = $3 AND b.noticed_at >= changed.since
+)
+RETURNING topic
 """
 
 
@@ -174,6 +196,13 @@ async def set_back(pool: Pool, topic_id: UUID, partition: int, position: int, to
     """Set a position back to where the log was cut. Does nothing when it has moved since it was read."""
     async with connection(pool) as writing:
         await writing.execute(_SET_BACK, topic_id, partition, position, to)
+
+
+async def note_topics(pool: Pool, ids: Mapping[str, UUID]) -> Sequence[str]:
+    """Note the ids that topics have now. Record the break of those that were others until now; returns their names."""
+    async with connection(pool) as writing:
+        rows = await writing.fetch(_NOTE_TOPICS, list(ids), list(ids.values()), Break.TOPIC_MADE_ANEW.value)
+    return [topic for (topic,) in rows]
 
 
 async def note_break(pool: Pool, *, topic: str, partition: int, reason: str, committed: int, going_on_at: int) -> None:

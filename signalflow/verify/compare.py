@@ -109,11 +109,13 @@ async def compare_in(connection: Connection, expected: Expected, *, progress: Pr
     return report
 
 
-def _told(topic: str, partition: int, going_on_at: int, committed: int, reason: str, noticed_at: datetime) -> str:
-    return (
-        f"{topic} partition {partition}: {reason}, committed to {committed}, read on at {going_on_at},"
-        f" noticed {noticed_at:%Y-%m-%d %H:%M:%S} UTC"
-    )
+def _told(
+    topic: str, partition: int | None, going_on_at: int, committed: int | None, reason: str, noticed_at: datetime
+) -> str:
+    noticed = f"noticed {noticed_at:%Y-%m-%d %H:%M:%S} UTC"
+    if partition is None or committed is None:
+        return f"{topic}: {reason}, nobody knows how far it was read before, {noticed}"
+    return f"{topic} partition {partition}: {reason}, committed to {committed}, read on at {going_on_at}, {noticed}"
 
 
 def _lowest(expected: Expected) -> datetime:

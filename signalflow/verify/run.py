@@ -56,6 +56,8 @@ class Topics(Protocol):
     def posts_enriched(self) -> str: ...
     @property
     def posts_dlq(self) -> str: ...
+    @property
+    def post_state_changelog(self) -> str: ...
 
 
 class OtherTopicsError(Fatal):
@@ -103,8 +105,9 @@ async def verify(
             ids = await topic_ids(settings, [topics.posts_raw, topics.posts_enriched, topics.posts_dlq])
             broken = await connection.fetchval(_LAST_BREAK, [topics.posts_raw])
             # Brokers that lost the end of the enriched log may have lost that of the raw log, and the commits with it.
-            # Then nobody knows.
-            either_broken = await connection.fetchval(_LAST_BREAK, [topics.posts_raw, topics.posts_enriched])
+            # Then nobody knows. Velocities come from states that only the changelog keeps.
+            logs = [topics.posts_raw, topics.posts_enriched, topics.post_state_changelog]
+            any_broken = await connection.fetchval(_LAST_BREAK, logs)
             letters = Letters(topics.posts_raw, ids.get(topics.posts_raw), broken)
             dead = await log.extent(topics.posts_dlq)
             async for records in log.records(topics.posts_dlq, dead):
@@ -112,7 +115,7 @@ async def verify(
                     letters.take(record)
             written = await _written(settings, connection, ids, topics, committed)
             extent = await log.extent(topics.posts_raw, since, until)
-            start = max((moment for moment in (extent.start, either_broken) if moment is not None), default=None)
+            start = max((moment for moment in (extent.start, any_broken) if moment is not None), default=None)
             stored = await log.stored(topics.posts_enriched, committed, written, broken)
             oracle = Oracle(
                 rules_of(settings),

@@ -106,6 +106,20 @@ async def make_anew(settings: Settings, topic: str) -> None:
     await create_topics(settings)
 
 
+async def topics_are_known(settings: Settings) -> bool:
+    """Whether a worker has noted in the database which topics it reads. It does so some seconds after its start."""
+    return await count(settings, "topics_read") == 4
+
+
+async def nothing_is_called_wrong(settings: Settings, worker: WorkerProcess) -> None:
+    """A break is recorded a moment after it was noticed."""
+
+    async def nothing_is() -> bool:
+        return (await verify(settings, TopicNames.of(settings))).clean
+
+    await eventually(nothing_is, 20, worker.tail)
+
+
 async def no_differences(settings: Settings) -> None:
     report = await verify(settings, TopicNames.of(settings))
     assert {name: table.examples for name, table in report.tables.items() if table.differences} == {}
@@ -188,6 +202,7 @@ async def test_state_of_a_changelog_that_was_made_anew_gives_no_velocities(setti
         await first.ready()
         await observe(settings, 0)
         await eventually(lambda: stored(settings, 100), 30, first.tail)
+        await eventually(lambda: topics_are_known(settings), 30, first.tail)
         assert first.stop() == 0
         await make_anew(settings, TopicNames.of(settings).post_state_changelog)
         # Another worker lets the new changelog grow past the offsets that the first worker remembers.
@@ -204,6 +219,7 @@ async def test_state_of_a_changelog_that_was_made_anew_gives_no_velocities(setti
         await observe(settings, 2)
         await eventually(lambda: stored(settings, 700), 30, first.tail)
         assert set((await velocities(settings, 2)).values()) == {VELOCITY}
+        await nothing_is_called_wrong(settings, first)
     finally:
         first.ensure_stopped()
         second.ensure_stopped()
@@ -221,6 +237,7 @@ async def test_a_changelog_that_was_made_anew_under_a_running_worker_empties_its
         await observe(settings, 0)
         # A record that is delivered again after the state was wiped would be known again.
         await eventually(lambda: all_is_committed(settings), 30, worker.tail)
+        await eventually(lambda: topics_are_known(settings), 30, worker.tail)
         await make_anew(settings, TopicNames.of(settings).post_state_changelog)
         await eventually(lambda: "local_state_wiped" in worker.log.read_text(), 30, worker.tail)
         await worker.ready()
@@ -231,6 +248,7 @@ async def test_a_changelog_that_was_made_anew_under_a_running_worker_empties_its
         await eventually(lambda: stored(settings, 300), 30, worker.tail)
         assert set((await velocities(settings, 2)).values()) == {VELOCITY}
         assert await worker.metric("signalflow_topics_made_anew_total") == 1
+        await nothing_is_called_wrong(settings, worker)
     finally:
         worker.ensure_stopped()
 
@@ -310,12 +328,7 @@ async def test_a_topic_that_was_made_anew_under_a_running_worker_is_read_from_it
         await eventually(lambda: stored(settings, 200), 60, worker.tail)
         assert worker.poll() is None
         assert "topic_made_anew" in worker.tail(400)
-
-        async def nothing_is_called_wrong() -> bool:
-            # The break is recorded a moment after it was noticed.
-            return (await verify(settings, names)).clean
-
-        await eventually(nothing_is_called_wrong, 20, worker.tail)
+        await nothing_is_called_wrong(settings, worker)
         breaks = await fetch_all(settings, "SELECT DISTINCT topic, reason FROM log_breaks")
         assert [tuple(each) for each in breaks] == [(getattr(names, topic), "topic_made_anew")]
     finally:

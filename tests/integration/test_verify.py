@@ -19,11 +19,13 @@ from signalflow.events import Envelope
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
+from signalflow.local.kafka import EmbeddedKafka
 from signalflow.settings import Settings
 from signalflow.storage.jobs import refresh_touched
 from signalflow.storage.pool import create_pool
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
+from tests.integration.test_topics_change import make_anew, topics_are_known
 from tests.integration.workers import WorkerProcess, eventually, observation, produce, read_topic
 
 pytestmark = pytest.mark.by_mode
@@ -318,6 +320,45 @@ async def test_topics_that_the_database_was_not_filled_from_are_named_and_nothin
     with pytest.raises(Fatal, match="not of this database"):
         await verify(settings, TopicNames.of(settings))
     assert command(settings).returncode == 3
+
+
+@pytest.mark.parametrize("how", ["another Kafka", "made anew without a worker"])
+async def test_rows_from_before_the_topics_were_others_are_not_called_wrong_once_a_worker_reads_the_new_ones(
+    settings: Settings, worker: WorkerProcess, tmp_path: Path, own_kafka: EmbeddedKafka, how: str
+) -> None:
+    """No commit is left of the former topics, so no worker notices. The database knows their ids."""
+    await produce(settings, [o for n in range(10) for o in observations(n, 2)])
+    await settled(settings, worker, 20)
+    await eventually(lambda: topics_are_known(settings), 30, worker.tail)
+    assert worker.stop() == 0
+    if how == "another Kafka":
+        settings = settings.model_copy(update={"kafka": own_kafka.bootstrap})
+        await create_topics(settings)
+    else:
+        await make_anew(settings, TopicNames.of(settings).posts_raw)
+    successor = WorkerProcess(settings, "w2", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
+    try:
+        successor.start()
+        await successor.ready()
+        now = datetime.now(UTC)
+        new = [observation(f"new{n}", now, created_at=now, score=1) for n in range(5)]
+        await produce(settings, new)
+
+        names = TopicNames.of(settings)
+
+        async def is_clean() -> bool:
+            if "tables_are_of_another_topic" not in successor.tail(400):
+                return False
+            await refreshed(settings)
+            report = await verify(settings, names)
+            return report.clean and report.records == len(new)
+
+        await eventually(is_clean, 30, successor.tail)
+        breaks = (await verify(settings, names)).breaks
+        assert len(breaks) == (4 if how == "another Kafka" else 1), breaks
+        assert any(each.startswith(f"{names.posts_raw}: topic_made_anew, nobody knows how far") for each in breaks)
+    finally:
+        successor.ensure_stopped()
 
 
 async def test_with_a_part_of_the_log_only_what_it_tells_is_compared(
