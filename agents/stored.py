@@ -58,7 +58,8 @@ class StoredTopic:
             start = owned.start_offset(TP(self.topic, partition))
             if self._starts.get(partition) != start:
                 self._starts[partition] = self._expected[partition] = start
-        progress = Progress(topic_id, self._expected)
+        # A copy: the timer that compares the database may forget partitions while they are written.
+        progress = Progress(topic_id, dict(self._expected))
         try:
             yield progress
         except StoredBehind as error:
@@ -67,6 +68,9 @@ class StoredTopic:
                 self.forget(missing)
                 raise Rewind(missing, REASON) from error
             raise Retryable(f"{error}: its positions were set anew") from error
+        finally:
+            stored = progress.expected.items()
+            self._expected.update({partition: offset for partition, offset in stored if partition in self._starts})
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Forget what was stored of partitions that are read again."""

@@ -185,6 +185,22 @@ async def test_another_generation_needs_what_its_assignment_began_with(
     assert database.offsets == {0: 130}
 
 
+async def test_a_partition_that_is_read_again_while_it_is_written_begins_anew_afterwards(
+    topic: StoredTopic, app: FakeApp, database: Database
+) -> None:
+    """The timer that compares the database with what was committed runs beside the sink."""
+    database.offsets[0] = 100
+    async with topic.progress(Ownership(app, app.consumer_generation_id), [0]) as progress:
+        assert progress is not None
+        topic.forget([0])
+        advances = progress.advances([Record(100, topic="enriched")])
+        progress.stored(advances)
+    app.consumer.start_offsets[TP0] = 40
+    async with topic.progress(Ownership(app, app.consumer_generation_id), [0]) as progress:
+        assert progress is not None
+        assert progress.expected == {0: 40}
+
+
 async def test_a_position_of_a_log_that_was_cut_since_tells_nothing_about_the_records_above_the_cut(
     topic: StoredTopic, app: FakeApp, brokers: Brokers, database: Database
 ) -> None:
