@@ -44,12 +44,15 @@ _POLLED = """
 UPDATE subreddit_config c SET last_polled_at = GREATEST(c.last_polled_at, polled.at)
 FROM unnest($1::text[], $2::timestamptz[]) AS polled (name, at) WHERE lower(c.name) = polled.name
 """
-_CHECKED = "UPDATE subreddit_config SET state = $2, checked_at = $3 WHERE lower(name) = lower($1)"
+# The poller asks a refused subreddit again and again. The time of the first refusal stays.
+_CHECKED = """
+UPDATE subreddit_config SET state = $2, checked_at = $3 WHERE lower(name) = lower($1) AND state <> $2
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class SubredditRow:
-    """A configured subreddit. `state`: unchecked, ok, or the reason why Reddit refused it at `checked_at`."""
+    """A configured subreddit. `state`: unchecked, ok, or why Reddit refuses it, since `checked_at`."""
 
     name: str
     interval_seconds: int
@@ -131,6 +134,9 @@ async def mark_polled(pool: Pool, polled: Mapping[str, datetime]) -> None:
 
 
 async def mark_state(pool: Pool, name: str, state: str, checked_at: datetime) -> None:
-    """Record that Reddit shows a subreddit (`ok`), or why it refuses it (lower-case letters and underscores)."""
+    """Record that Reddit shows a subreddit (`ok`), or why it refuses it (lower-case letters and underscores).
+
+    `checked_at` is kept as the beginning of the state while the state is the same.
+    """
     async with connection(pool) as writing:
         await writing.execute(_CHECKED, name, state, checked_at)

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from signalflow.clock import utcnow
+from signalflow.errors import Retryable
 from signalflow.storage.pool import Pool
 from signalflow.storage.schema import check_schema
 from signalflow.storage.workers import heartbeat
@@ -34,6 +35,7 @@ async def test_ready_needs_the_database_and_its_schema(database_url: str, make_d
             "schema_fits": True,
             "replica_in_use": None,
             "live_stale_since": None,
+            "workers_reading": 0,
             "reddit_answers_nothing": None,
         }
     async with api_of(make_database()) as client:
@@ -45,8 +47,28 @@ async def test_ready_needs_the_database_and_its_schema(database_url: str, make_d
             "schema_fits": False,
             "replica_in_use": None,
             "live_stale_since": None,
+            "workers_reading": None,
             "reddit_answers_nothing": None,
         }
+
+
+async def test_ready_says_how_many_workers_read_as_long_as_the_database_can_tell(
+    database_url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, state in (("reads", "running"), ("silent", "running"), ("restores", "recovering")):
+        await heartbeat(pool, name=name, pid=1, web_url="", state=state, is_poller=False)
+    await pool.execute("UPDATE workers SET heartbeat_at = now() - interval '1 minute' WHERE name = 'silent'")
+    async with api_of(database_url, kafka=NO_KAFKA) as client:
+        answer = await client.get("/ready")
+        assert (answer.status_code, answer.json()["workers_reading"]) == (200, 1)
+
+    async def away(_: Pool) -> str:
+        raise Retryable("the database is away")
+
+    monkeypatch.setattr("web.api.health.endpoints.check_schema", away)
+    async with api_of(database_url, kafka=NO_KAFKA) as client:
+        answer = await client.get("/ready")
+        assert (answer.status_code, answer.json()["workers_reading"]) == (503, None)
 
 
 async def test_slow_reads_do_not_make_an_api_unready_and_many_requests_ask_the_database_once(

@@ -124,6 +124,15 @@ async def test_what_the_poller_found_of_a_subreddit_is_kept(pool: Pool) -> None:
     assert found == [("Python", "unchecked", None, NOON), ("rust", "private", NOON, NOON + timedelta(minutes=1))]
 
 
+async def test_a_state_keeps_its_beginning_until_it_changes(pool: Pool) -> None:
+    await load_defaults(pool, DEFAULTS)
+    begun: list[datetime | None] = []
+    for hour, state in enumerate(("private", "private", "banned", "ok", "ok", "private")):
+        await mark_state(pool, "Rust", state, NOON + timedelta(hours=hour))
+        begun += [row.checked_at for row in await active_subreddits(pool) if row.name == "rust"]
+    assert begun == [NOON + timedelta(hours=hour) for hour in (0, 0, 2, 3, 3, 5)]
+
+
 async def test_known_posts_carry_their_newest_observation(pool: Pool) -> None:
     old = observation("old", 0, created_utc=CREATED - timedelta(days=3))
     newest = observation("a", 10, current_score=7, current_comments=2, score_velocity=0.6, removed_by="moderator")

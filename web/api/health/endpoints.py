@@ -55,11 +55,23 @@ class Readiness(BaseModel):
         description="Since when the live stream cannot read Kafka; null while it can. `ready` does not depend on it.",
         examples=[None],
     )
+    workers_reading: int | None = Field(
+        description="How many workers report that they read; with 0 nothing new is stored. Null while the database "
+        "cannot tell. `ready` does not depend on it.",
+        examples=[1],
+    )
     reddit_answers_nothing: Standstill | None = Field(
         description="Since when Reddit answers no request; null while it does, or while no worker that polls can be "
         "asked. `ready` does not depend on it.",
         examples=[None],
     )
+
+
+class _Workers(msgspec.Struct):
+    """What is known of the workers, as it is cached."""
+
+    reading: int | None = None
+    unanswered: Unanswered | None = None
 
 
 @router.get("/health", summary="Whether this process answers")
@@ -75,11 +87,12 @@ async def health() -> Health:
 async def ready(
     reads: ReadsOf, pool: ReadinessPoolOf, workers: WorkersOf, cache: BriefCacheOf, hub: HubOf, response: Response
 ) -> Readiness:
-    """What is said of the database and of Reddit is at most a second old."""
+    """What is said of the database, the workers and Reddit is at most a second old."""
     found = await cache.get("ready", SHARED_SECONDS, lambda: _database(pool))
-    unanswered = b"null"
+    of_workers = _Workers()
     if found == FITS:
-        unanswered = await cache.get("standstill", SHARED_SECONDS, lambda: _standstill(pool, workers))
+        cached = await cache.get("ready_workers", SHARED_SECONDS, lambda: _workers(pool, workers))
+        of_workers = msgspec.json.decode(cached, type=_Workers)
     response.headers["Cache-Control"] = "no-store"
     response.status_code = 200 if found == FITS else 503
     return Readiness(
@@ -88,17 +101,19 @@ async def ready(
         schema_fits=found == FITS,
         replica_in_use=reads.replica_in_use,
         live_stale_since=hub.stale_since,
-        reddit_answers_nothing=msgspec.json.decode(unanswered, type=Unanswered | None),
+        workers_reading=of_workers.reading,
+        reddit_answers_nothing=of_workers.unanswered,
     )
 
 
-async def _standstill(pool: Pool, workers: WorkerClient) -> bytes:
+async def _workers(pool: Pool, workers: WorkerClient) -> bytes:
     try:
         async with asyncio.timeout(DATABASE_SECONDS):
             living = await live_workers(pool)
     except (Retryable, TimeoutError):
-        return b"null"
-    return msgspec.json.encode(await workers.reddit_answers_nothing(living))
+        return msgspec.json.encode(_Workers())
+    reading = sum(worker.state == "running" for worker in living)
+    return msgspec.json.encode(_Workers(reading, await workers.reddit_answers_nothing(living)))
 
 
 async def _database(pool: Pool) -> bytes:

@@ -52,7 +52,7 @@ class SubredditOut(BaseModel):
         description="`pending` until Reddit has shown it for the first time, `refused` with the reason in `state`."
     )
     state: str = Field(description="`unchecked`, `ok`, or why Reddit refuses it.", examples=["private"])
-    checked_at: datetime | None = Field(description="When Reddit gave this answer.")
+    checked_at: datetime | None = Field(description="Since when `state` is so; null while it is `unchecked`.")
     last_polled_at: datetime | None = Field(description="When a listing with it was last fetched.")
     next_poll_at: datetime | None = Field(description="It is polled again by then; null while it is paused or refused.")
     posts_per_hour: float = Field(

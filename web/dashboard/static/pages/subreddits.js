@@ -266,7 +266,7 @@ export async function mount(root, { signal, session, live }) {
 
 function statusCell({ status, state, checked_at, effective_at }) {
   const isAhead = effective_at && Date.parse(effective_at) > Date.now();
-  const title = checked_at ? `Reddit said so ${checked_at}` : "";
+  const title = checked_at ? `${state} since ${new Date(checked_at).toLocaleString()}` : "";
   return h(
     "td",
     {},
