@@ -1,6 +1,6 @@
 """What the poller and the workers store: configuration, known posts, gaps, heartbeats."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
