@@ -14,6 +14,7 @@ import threading
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -246,3 +247,41 @@ def test_escaped_and_plain_titles_of_a_file_become_the_same(shared_data: Path) -
     escaped, plain = posts_in(path, OBSERVED.replace(year=2026), Tally())
     assert escaped.title == plain.title == "Salt & Vinegar <3 crisps: Bram's review"
     assert escaped.url == "https://example.org/?a=1&b=2"
+
+
+def of_field(shared_data: Path, name: str) -> Path:
+    path = shared_data / "field" / name
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "values"),
+    [
+        ("01_created_utc_text.ndjson", "created_utc", {"caz101": datetime(2024, 1, 1, 0, 0, 1, tzinfo=UTC)}),
+        ("02_reddit_com.ndjson", "subreddit", {"caz201": "reddit.com", "caz202": "t:quietdays"}),
+        ("02_reddit_com.ndjson", "subreddit", {"caz203": "harborcats"}),
+        ("06_nan.ndjson", "upvote_ratio", {"caz601": None, "caz602": 0.9}),
+        ("06_nan.ndjson", "author", {"caz601": "mira_lindqvist", "caz602": None}),
+        ("07_pandas.ndjson", "score", {"caz703": 12}),
+        ("07_pandas.ndjson", "num_comments", {"caz703": 3}),
+        ("07_pandas.ndjson", "edited_at", {"caz701": None}),
+    ],
+)
+def test_files_of_real_situations_give_the_right_values(
+    shared_data: Path, name: str, field: str, values: dict[str, object]
+) -> None:
+    posts = posts_in(of_field(shared_data, name), OBSERVED.replace(year=2026), Tally())
+    assert {post.id: getattr(post, field) for post in posts if post.id in values} == values
+
+
+def test_a_file_of_a_real_situation_is_read_through_a_pipe(shared_data: Path, tmp_path: Path) -> None:
+    path, pipe = of_field(shared_data, "13_plain_for_pipe.ndjson"), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(path.read_bytes()))
+    writer.start()
+    tally = Tally()
+    read = [post.id for post in posts_in(pipe, OBSERVED.replace(year=2026), tally)]
+    writer.join()
+    assert (len(read), read[0], tally.rejected) == (20, "capz00", 0)
