@@ -76,6 +76,8 @@ class Fetch(ABC):
     mode_of_known: ClassVar[ObservationMode] = "refresh"
     # Whether the age of a new post in the answer measures how quickly polling finds posts.
     shows_discovery_delay: ClassVar[bool] = False
+    # Whether the answer shows the newest posts of its subreddits, whichever these are.
+    shows_newest: ClassVar[bool] = False
     # Whether the request is made to observe posts that are known already. A listing shows known posts at no extra cost.
     is_refresh: ClassVar[bool] = False
     # What is requested, as far as it matters for the question whether Reddit answers other requests.

@@ -25,6 +25,7 @@ class ListingFetch(Fetch):
 
     kind = "listing"
     shows_discovery_delay = True
+    shows_newest = True
 
     group: Group
     watchlist: Watchlist

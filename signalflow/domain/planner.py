@@ -233,11 +233,12 @@ class Planner:
     def _note_appearances(self, findings: Findings, confirmed: Sequence[bool]) -> None:
         decided = zip(findings.decisions, confirmed, strict=True)
         new = [findings.items[decision.item] for decision, is_sent in decided if decision.is_new and is_sent]
+        is_combined = findings.fetch.shows_newest and len(findings.fetch.names) > 1
         # Below a page that is not proven a gap is open, and its pages are read down to the page before.
-        if isinstance(findings.fetch, ListingFetch) and len(findings.fetch.names) > 1 and findings.is_proven:
+        if is_combined and findings.is_proven:
             is_whole = findings.after is None
             self._reappearances.read_page(findings.items, new, self.posts.values(), is_whole=is_whole)
-        if isinstance(findings.fetch, ListingFetch) and len(findings.fetch.names) > 1 and findings.items:
+        if is_combined and findings.items:
             names, shown = findings.fetch.names, {item.subreddit.lower() for item in findings.items}
             bottom = -math.inf if findings.after is None else min(item.created for item in findings.items)
             missing = self._reappearances.missing(names, shown, bottom)

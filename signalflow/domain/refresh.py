@@ -9,6 +9,7 @@ import heapq
 import math
 from collections.abc import Callable
 
+from signalflow.domain.backoff import Backoff
 from signalflow.domain.batches import UnansweredBatches
 from signalflow.domain.known import KnownPost
 from signalflow.domain.suspicion import LastAnswers
@@ -19,9 +20,8 @@ BATCH = 100
 SHORTEST_REPEAT = 180.0
 # A post whose score no longer changes reaches the value 1 after half a day (720 minutes): it may have been deleted.
 FLOOR_PER_MINUTE = 1.0 / 720.0
-# A post that an answer left out is asked for again after SHORTEST_REPEAT, and later after each further absence, up to
-# this many seconds: a ban or a mistake of Reddit's may end.
-LONGEST_REPEAT = 12 * 3600.0
+# When a post that answers left out is asked for again: a ban or a mistake of Reddit's may end.
+AFTER_ABSENCES = Backoff(first=SHORTEST_REPEAT, most=12 * 3600.0)
 # Change of the score per minute that every young post may begin to show. It fades with the age of the post and with
 # each refresh.
 PRIOR_PER_MINUTE = 0.1
@@ -169,7 +169,7 @@ class RefreshQueue:
 
     def _due(self, known: KnownPost, now: float) -> float:
         if known.absences:
-            return known.seen_at + min(SHORTEST_REPEAT * 2.0 ** (known.absences - 1), LONGEST_REPEAT)
+            return known.seen_at + AFTER_ABSENCES.after(known.absences)
         minutes = self._threshold / value_per_minute(known, now)
         return known.seen_at + max(minutes * 60.0, SHORTEST_REPEAT)
 

@@ -32,6 +32,8 @@ RETRYABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
 STATEMENT_TIMEOUT = "57014"
 # 22 data exception, 23 integrity constraint violation: the row itself is wrong.
 INVALID_CLASSES = frozenset({"22", "23"})
+# SQLSTATE class of a refused user or password.
+REFUSED_CLASS = "28"
 
 _URLS = "SIGNALFLOW_DATABASE_URL (of a replica, in SIGNALFLOW_DATABASE_REPLICA_URL)"
 _NOT_TRUSTED = f"the database's certificate is not trusted: check host name and sslrootcert in {_URLS}"
@@ -194,4 +196,6 @@ def _by_sqlstate(error: asyncpg.PostgresError) -> SignalflowError:
     if state[:2] in INVALID_CLASSES:
         column = getattr(error, "column_name", None) or getattr(error, "constraint_name", None)
         return Invalid(message, field=column)
+    if state[:2] == REFUSED_CLASS:
+        return Fatal(f"{message}: check user and password in {_URLS}")
     return Fatal(message)

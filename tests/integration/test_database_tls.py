@@ -23,7 +23,7 @@ from signalflow.settings import Settings
 from signalflow.storage.migrate import status, upgrade
 from signalflow.storage.pool import connection, create_pool
 from signalflow.storage.read_router import open_read_router
-from tests.integration.workers import eventually
+from tests.integration.workers import WorkerProcess, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -150,6 +150,22 @@ async def test_a_certificate_that_is_not_trusted_is_fatal_and_names_the_setting(
     assert done.stderr.startswith("error: ")
     assert named in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+async def test_a_worker_ends_with_one_sentence_when_it_does_not_trust_the_certificate(
+    secured: Secured, settings: Settings, tmp_path: Path
+) -> None:
+    wrong = settings.model_copy(update={"database_url": SecretStr(secured.url(ca=secured.stranger))})
+    worker = WorkerProcess(wrong, "w1", tmp_path)
+    worker.start()
+    try:
+        await eventually(lambda: worker.poll() is not None, 30, worker.tail)
+    finally:
+        worker.ensure_stopped()
+    assert worker.poll() == 1
+    (line,) = [line for line in worker.log.read_text().splitlines() if "cannot_start" in line]
+    assert "check host name and sslrootcert in SIGNALFLOW_DATABASE_URL" in line
+    assert "Traceback" not in worker.log.read_text()
 
 
 async def test_a_server_without_tls_is_named(secured: Secured) -> None:

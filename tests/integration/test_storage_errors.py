@@ -198,7 +198,7 @@ async def test_a_missing_table_is_fatal(pool: Pool) -> None:
 async def test_a_refused_password_is_fatal(database_url: str) -> None:
     user, _, rest = database_url.partition("@")
     async with await pool_of(f"{user}wrong@{rest}") as pool:
-        with pytest.raises(Fatal, match="28P01"):
+        with pytest.raises(Fatal, match=r"28P01.*check user and password in SIGNALFLOW_DATABASE_URL"):
             await write_batch(pool, [observation("a")])
 
 
