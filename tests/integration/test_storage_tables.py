@@ -60,10 +60,12 @@ async def test_a_paused_subreddit_is_listed_but_not_polled(pool: Pool) -> None:
 async def test_a_removed_subreddit_can_be_added_again_and_begins_anew(pool: Pool) -> None:
     await load_defaults(pool, DEFAULTS)
     await mark_state(pool, "rust", "private", NOON)
+    await mark_polled(pool, {"rust": NOON})
     await remove_subreddits(pool, ["rust"], by="ann", now=NOON)
     for _ in range(2):
         rows = await add_subreddits(pool, ["Rust"], Change(priority="fast"), by="ann", now=NOON)
         assert [(row.name, row.state, row.changed_by) for row in rows] == [("Rust", "unchecked", "ann")]
+        assert [row.last_polled_at for row in rows] == [NOON]
     assert await active(pool) == [("Python", 60, "fast"), ("Rust", 60, "fast")]
 
 
