@@ -15,6 +15,8 @@ from signalflow.settings import Settings
 
 SECONDS = 30.0
 CODECS = ("gzip", "snappy", "lz4", "zstd")
+# The number of zstd in the message format.
+ZSTD = 4
 # Where a batch has its codec and its checksum, and what the checksum covers (Kafka's message format v2).
 _LENGTH_AT, _CRC_AT, _ATTRIBUTES_AT = 8, 17, 21
 
@@ -98,7 +100,15 @@ def name_unknown_codec(log: Path, text: bytes) -> None:
 
 def claim_zstd(log: Path, text: bytes) -> None:
     """Let the batch that holds `text`, which is not packed, claim to be packed with zstd. Its checksum is right."""
-    _name_codec(log, text, 4)
+    _name_codec(log, text, ZSTD)
+
+
+def last_codec(log: Path) -> int:
+    """The codec that packed the last batch in a broker's log, by its number in the message format; 0: none."""
+    data, begin = log.read_bytes(), 0
+    while (end := begin + 12 + struct.unpack_from(">i", data, begin + _LENGTH_AT)[0]) < len(data):
+        begin = end
+    return data[begin + _ATTRIBUTES_AT + 1] & 7
 
 
 def _name_codec(log: Path, text: bytes, codec: int) -> None:

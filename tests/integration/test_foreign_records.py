@@ -12,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from msgspec.structs import replace
 
 from signalflow.events import encode
+from signalflow.kafka.admin import _set_configs
 from signalflow.kafka.clients import admin_client
 from signalflow.kafka.offsets import end_offsets
 from signalflow.kafka.producer import partition_for
@@ -79,11 +80,23 @@ async def is_verified(settings: Settings) -> None:
 
 
 async def test_records_packed_by_any_codec_are_stored(
-    settings: Settings, worker: WorkerProcess, topics: TopicNames
+    settings: Settings, worker: WorkerProcess, topics: TopicNames, kafka_server: EmbeddedKafka
 ) -> None:
     packed = {codec: {f"{codec}{number}" for number in range(20)} for codec in foreign.CODECS}
     for codec, posts in packed.items():
         foreign.produce(settings, topics.posts_raw, of_posts(settings, posts), codec=codec)
+    await all_is_processed(settings, topics, worker)
+    # From now on the brokers pack what producers did not.
+    async with admin_client(settings) as admin:
+        await _set_configs(admin, {topics.posts_raw: {"compression.type": "zstd"}})
+    packed["by the broker"] = {f"broker{number}" for number in range(20)}
+    records = of_posts(settings, packed["by the broker"])
+
+    def are_packed() -> bool:
+        foreign.produce(settings, topics.posts_raw, records)
+        return foreign.last_codec(log_of(kafka_server, topics.posts_raw, records[0].partition)) == foreign.ZSTD
+
+    await eventually(are_packed, 10)
     await all_is_processed(settings, topics, worker)
     assert {codec: await stored(settings, posts) for codec, posts in packed.items()} == packed
     assert await letters(settings) == []
@@ -119,6 +132,7 @@ async def test_headers_of_another_program_are_not_copied_and_an_output_that_is_r
     await all_is_processed(settings, topics, worker)
     assert await stored(settings, ["o1", "o2", "o3"]) == {"o1", "o2", "o3"}
     assert await letters(settings) == []
+    await is_verified(settings)
     # Somebody gives the enriched topic and the dead-letter topic less than their inputs may have.
     async with admin_client(settings) as admin:
         for topic in (topics.posts_enriched, topics.posts_dlq):
@@ -133,6 +147,9 @@ async def test_headers_of_another_program_are_not_copied_and_an_output_that_is_r
     assert (letter["original_key"], letter["source_topic"], letter["stage"]) == (b"long", topics.posts_raw, "enrich")
     assert "MessageSizeTooLargeError" in letter["error"]
     assert not letter["whole"], "the dead-letter topic takes a part of it"
+    report = await verify(settings, topics)
+    found = {name: (table.differences, table.extra) for name, table in report.tables.items() if table.differences}
+    assert found == {"dead_letters": (1, 1)}, "a letter of a valid record is named, and nothing else is"
 
 
 @pytest.mark.parametrize("when", ["before the worker reads", "while the worker reads"])

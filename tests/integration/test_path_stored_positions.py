@@ -209,6 +209,7 @@ async def test_without_positions_the_content_tells_whether_a_database_is_the_one
     assert (rewinds > 0) is (database == "new and empty")
     ends = await fetch_all(own_settings, "SELECT sum(next_offset) FROM stored_positions")
     assert ends[0][0] >= 80
+    await eventually(lambda: is_clean(own_settings), 30, worker.tail)
 
 
 async def test_rows_that_count_as_stored_survive_a_crash_of_a_server_that_commits_asynchronously(

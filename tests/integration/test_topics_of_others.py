@@ -25,6 +25,7 @@ from signalflow.kafka.topics import TopicNames, topic_specs
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
+from signalflow.verify.run import verify
 from tests.integration.test_path_kills import START
 from tests.integration.workers import WorkerProcess, count, eventually, observation, produce
 
@@ -106,6 +107,8 @@ async def test_three_workers_at_once_start_on_a_broker_that_creates_topics_by_it
             return await count(settings, "posts") == 100
 
         await eventually(all_stored, 30, workers[0].tail)
+        report = await verify(settings, TopicNames.of(settings))
+        assert report.clean, report
     finally:
         for worker in workers:
             worker.ensure_stopped()
