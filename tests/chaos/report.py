@@ -187,8 +187,10 @@ def text(result: Summary) -> str:
     for kind, goal in result.goals.items():
         met = "met" if goal["met"] else "NOT MET"
         lines.append(f"goal {met}: records flow {goal['limit']:.0f} s after {kind}: {goal['seconds']}")
-    for name in ("findings", "without_effect", "no_time_for", "ended_by_themselves"):
+    for name in ("findings", "without_effect", "ended_by_themselves"):
         lines += [f"{name.replace('_', ' ')}: {each}" for each in getattr(result, name)]
+    if result.no_time_for:
+        lines.append(f"not a complete run, there was no time for: {', '.join(dict.fromkeys(result.no_time_for))}")
     return "\n".join(lines)
 
 

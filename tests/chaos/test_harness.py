@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,11 +14,12 @@ import pytest
 from signalflow.kafka.producer import partition_for
 from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.settings import Settings
-from tests.chaos import schedule
+from tests.chaos import report, schedule
 from tests.chaos.faults import ALL
 from tests.chaos.faults.base import Gate
 from tests.chaos.proxy import Proxy
 from tests.chaos.recovery import Probes, Seen
+from tests.chaos.report import Summary
 from tests.chaos.verdict import unnoticed
 from tests.integration.workers import WorkerProcess
 
@@ -111,6 +113,16 @@ def test_a_log_that_began_anew_must_be_noticed_before_it_does_so_again() -> None
     assert unnoticed([100.0, 200.0], [102.0, 203.0]) == []
     assert unnoticed([100.0, 200.0], [204.0]) == [100.0]
     assert unnoticed([100.0, 200.0], [105.0]) == [200.0]
+
+
+def test_a_run_without_time_for_some_kinds_names_them_in_its_last_line() -> None:
+    late = ["all three brokers", "a deadlock", "all three brokers"]
+    ended = Summary(7, 1.0, 9, 9, 0, 0, 0, 0, 0, [], {}, [], [], late, [])
+    last = report.text(ended).splitlines()[-1]
+    assert last == "not a complete run, there was no time for: all three brokers, a deadlock"
+    assert ended.as_dict()["no_time_for"] == late
+    assert (ended.nothing_wrong, ended.goals_met) == (True, True)
+    assert "not a complete run" not in report.text(replace(ended, no_time_for=[]))
 
 
 def test_probes_go_through_partitions_that_were_added() -> None:
