@@ -138,7 +138,7 @@ def main() -> int:
     """Run, print the numbers, write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.verify_runs", description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="repeats the load")
-    parser.add_argument("--runs", type=int, default=100, help="runs of all forms together (default %(default)s)")
+    parser.add_argument("--runs", type=int, default=100, help="runs in all, shared by all forms (default %(default)s)")
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
     given = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix=f"signalflow-verify-{given.seed}-"))
