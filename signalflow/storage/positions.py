@@ -148,8 +148,9 @@ class Progress:
         )
 
     def stored(self, advances: Advances) -> None:
-        """Note that a transaction with these advances was committed."""
-        self.expected.update({each.partition: each.next_offset for each in advances.of_partitions})
+        """Note that a transaction with these advances was committed. A repetition takes back nothing."""
+        for each in advances.of_partitions:
+            self.expected[each.partition] = max(self.expected[each.partition], each.next_offset)
 
 
 def _time(record: LogRecord) -> datetime:
