@@ -15,7 +15,6 @@ from signalflow.kafka.clients import admin_client
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.group_members import unread_partitions
 from signalflow.kafka.producer import partition_for
-from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, create_faust_app
@@ -279,33 +278,6 @@ async def test_a_local_store_that_cannot_be_read_is_restored_from_the_changelog(
         worker.ensure_stopped()
     assert set((await velocities(settings, 2)).values()) == {VELOCITY}
     await no_differences(settings)
-
-
-async def test_a_dead_letter_names_the_topic_that_was_read_although_another_had_its_name_a_moment_ago(
-    settings: Settings, tmp_path: Path
-) -> None:
-    """The consumer notices a topic that was made anew before the check of all topics does, which comes seldom."""
-    raw = TopicNames.of(settings).posts_raw
-    await create_topics(settings)
-    worker = a_worker(
-        settings, "w1", tmp_path, SIGNALFLOW_POSITION_CHECK_SECONDS="1", SIGNALFLOW_TOPIC_CHECK_SECONDS="600"
-    )
-    try:
-        worker.start()
-        await worker.ready()
-        await observe(settings, 0)
-        await eventually(lambda: all_is_committed(settings), 30, worker.tail)
-        await make_anew(settings, raw)
-        await asyncio.to_thread(foreign.produce, settings, raw, [Foreign(b"bad", b"no document")])
-
-        async def a_letter_is_stored() -> bool:
-            return await count(settings, "dlq_events") == 1
-
-        await eventually(a_letter_is_stored, 60, worker.tail)
-        (letter,) = await fetch_all(settings, "SELECT topic_id FROM dlq_events")
-        assert letter["topic_id"] == (await topic_ids(settings, [raw]))[raw]
-    finally:
-        worker.ensure_stopped()
 
 
 @pytest.mark.parametrize("topic", ["posts_raw", "posts_enriched"])

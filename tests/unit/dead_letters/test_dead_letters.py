@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,6 +12,7 @@ from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Fatal, Invalid, Retryable
 from signalflow.events import DeadLetter
 from signalflow.kafka.producer import Outgoing, Refused
+from signalflow.kafka.topic_ids import substitute_id
 from signalflow.metrics import REGISTRY
 from signalflow.settings import Settings
 from signalflow.streams.batch_loop import GiveBack, Ownership
@@ -144,3 +146,11 @@ async def test_a_dead_letter_is_logged_with_its_place_and_reason_and_without_its
 def test_dead_letters_go_to_the_topic_of_the_settings(brokers: Brokers) -> None:
     made = DeadLetters(Settings(topic_prefix="blue-"), brokers, "w1")  # type: ignore[arg-type]
     assert made.topic == "blue-" + DeadLetters(Settings(), brokers, "w1").topic  # type: ignore[arg-type]
+
+
+def test_a_letter_names_the_topic_that_was_read_in_its_partition(brokers: Brokers) -> None:
+    """A worker may have noticed in one partition alone that the topic was made anew."""
+    ids = {0: UUID(int=1), 1: UUID(int=2)}
+    dead_letters = DeadLetters(Settings(), brokers, "w1", topic_id_of=lambda topic, partition: ids.get(partition))  # type: ignore[arg-type]
+    letters = [dead_letters.letter(Record(0, partition=number), Invalid("bad"), "validate") for number in range(3)]
+    assert [letter.topic_id for letter in letters] == [UUID(int=1), UUID(int=2), substitute_id("raw")]
