@@ -30,8 +30,8 @@ class OffsetGone(Retryable):
     """The topic no longer has the offset that was to be read next."""
 
 
-class Found(NamedTuple):
-    """A record that was found by its time: its offset, and when the brokers got it."""
+class TimedOffset(NamedTuple):
+    """The offset of a record, and when the brokers got the record."""
 
     offset: int
     at: datetime
@@ -66,13 +66,13 @@ class TopicReader:
         found = await self._consumer.end_offsets(self._named(await self.partitions()))
         return {tp.partition: offset for tp, offset in found.items()}
 
-    async def first_since(self, moment: datetime) -> dict[int, Found]:
+    async def first_since(self, moment: datetime) -> dict[int, TimedOffset]:
         """By partition, the first record that the brokers got at this moment or later, where there is one."""
         milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)
         asked = dict.fromkeys(self._named(await self.partitions()), milliseconds)
         found = await self._consumer.offsets_for_times(asked)
         return {
-            tp.partition: Found(record.offset, _EPOCH + timedelta(milliseconds=record.timestamp))
+            tp.partition: TimedOffset(record.offset, _EPOCH + timedelta(milliseconds=record.timestamp))
             for tp, record in found.items()
             if record is not None
         }
