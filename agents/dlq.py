@@ -50,9 +50,7 @@ def register(
 
     @app.agent(topic, name="dlq", supervisor_strategy=mode.CrashingSupervisor)
     async def dlq(stream: RunStream) -> None:
-        await run_batch_loop(
-            app, stream, handler_of(), GATHERING, name="dlq", contiguity_guard=settings.contiguity_guard
-        )
+        await run_batch_loop(app, stream, handler_of(), GATHERING, name="dlq")
 
     @app.timer(interval=SETTLE_EVERY_SECONDS, on_leader=True, name="dlq_settle")
     @guarded("dlq_settle")

@@ -100,6 +100,4 @@ def register(app: Application, settings: Settings, handler_of: Callable[[], Enri
 
     @app.agent(topic, name="enrich", supervisor_strategy=mode.CrashingSupervisor)
     async def enrich(stream: RunStream) -> None:
-        await run_batch_loop(
-            app, stream, handler_of(), gathering, name="enrich", contiguity_guard=settings.contiguity_guard
-        )
+        await run_batch_loop(app, stream, handler_of(), gathering, name="enrich")

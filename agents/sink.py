@@ -107,6 +107,4 @@ def register(app: Application, settings: Settings, handler_of: Callable[[], Sink
 
     @app.agent(topic, name="sink", supervisor_strategy=mode.CrashingSupervisor)
     async def sink(stream: RunStream) -> None:
-        await run_batch_loop(
-            app, stream, handler_of(), gathering, name="sink", contiguity_guard=settings.contiguity_guard
-        )
+        await run_batch_loop(app, stream, handler_of(), gathering, name="sink")

@@ -137,14 +137,13 @@ async def run_batch_loop(
     gathering: Gathering,
     *,
     name: str,
-    contiguity_guard: bool = True,
 ) -> None:
     """Take every event of the stream through the handler, for as long as the agent lives.
 
     Raises Fatal when going on would lose records, and any other error that ended the stream. The agent's supervisor
     then stops the worker.
     """
-    await _BatchLoop(app, stream, handler, gathering, name, contiguity_guard).run()
+    await _BatchLoop(app, stream, handler, gathering, name).run()
 
 
 class _BatchLoop(Generic[WorkT]):
@@ -155,10 +154,9 @@ class _BatchLoop(Generic[WorkT]):
         handler: Handler[WorkT],
         gathering: Gathering,
         name: str,
-        contiguity_guard: bool,
     ) -> None:
         self._app, self._stream, self._handler, self._gathering, self._name = app, stream, handler, gathering, name
-        self._guard = ContiguityGuard(app.consumer.start_offsets) if contiguity_guard else None
+        self._guard = ContiguityGuard(app.consumer.start_offsets) if app.consumer.contiguity_guard else None
         self._queue: asyncio.Queue[RunEvent | Exception] = asyncio.Queue(QUEUED_RUNS)
         # Nothing of this generation may be acknowledged any more.
         self._given_up_generation = -1

@@ -83,6 +83,11 @@ class RunConsumer(Protocol):
     """The consumer of a worker, as the batch loop uses it."""
 
     @property
+    def contiguity_guard(self) -> bool:
+        """Whether a skipped offset stops the worker."""
+        ...
+
+    @property
     def start_offsets(self) -> Mapping[TP, int]:
         """By source partition, the first offset that the current assignment reads."""
         ...

@@ -60,6 +60,7 @@ class FakeConsumer:
     topic_ids: dict[str, UUID] = field(default_factory=dict)
     stale: set[FakeMessage] = field(default_factory=set)
     rewound: list[tuple[dict[TP, int], str]] = field(default_factory=list)
+    contiguity_guard: bool = True
 
     def give_back(self, message: FakeMessage) -> None:
         self.unacked.discard(message)

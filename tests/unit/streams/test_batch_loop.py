@@ -48,9 +48,9 @@ class Recorder:
 
 @asynccontextmanager
 async def running(
-    app: FakeApp, stream: FakeStream, handler: Recorder, gathering: Gathering = SOON, guard: bool = True
+    app: FakeApp, stream: FakeStream, handler: Recorder, gathering: Gathering = SOON
 ) -> AsyncIterator["asyncio.Task[None]"]:
-    task = asyncio.create_task(run_batch_loop(app, stream, handler, gathering, name="test", contiguity_guard=guard))
+    task = asyncio.create_task(run_batch_loop(app, stream, handler, gathering, name="test"))
     try:
         yield task
     finally:
@@ -406,10 +406,11 @@ def test_a_stop_and_a_rebalance_both_wait_for_the_batch(stops: bool, flows: bool
 
 async def test_without_the_guard_skipped_offsets_are_processed() -> None:
     app, handler = FakeApp(), Recorder()
+    app.consumer.contiguity_guard = False
     stream = FakeStream(app)
     stream.push(0, 4)
     stream.push(6, 9)
-    async with running(app, stream, handler, guard=False):
+    async with running(app, stream, handler):
         await until(lambda: 9 in stream.acked)
 
 
