@@ -10,7 +10,7 @@ MOST_SHOWN = 40
 
 
 def in_words(error: Mapping[str, Any]) -> str:
-    """The message for one error of pydantic; pydantic's own when it hides the input, as that of a password may be."""
+    """The message for one error of pydantic; pydantic's own when it hides the input, which may be a password."""
     if "input" not in error:
         return str(error["msg"])
     given, limits = error["input"], error.get("ctx", {})

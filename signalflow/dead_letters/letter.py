@@ -42,7 +42,7 @@ def letter_of(
 ) -> DeadLetter:
     """The dead letter of a record: key, value and headers as they are, and why the record failed.
 
-    `topic_id`: that of the topic from which the record was read; None when it is not known.
+    `topic_id`: the id of the topic from which the record was read; None when it is not known.
     The value of a record that the client could not decode is not its producer's. The header `dlq_unreadable` says so.
     """
     headers = tuple((name, bytes(value or b"")) for name, value in record.headers)

@@ -244,7 +244,7 @@ class RefreshFetch(Fetch):
 
 
 def _new_since(anchors: Iterable[Anchor], now: float) -> float:
-    """The creation time after which an unknown post is new: 48 h ago, or that of the oldest anchor if it is older.
+    """The creation time after which an unknown post is new: 48 h ago, or the oldest anchor's `since` if it is older.
 
     An older post was known and is forgotten, or it was created before polling began.
     """

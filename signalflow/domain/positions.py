@@ -5,8 +5,8 @@ restore of a broker, a log may be shorter than what was committed, and new recor
 position therefore also names the topic and the time of the last consumed record.
 
 Pure. Timestamps are the brokers' (LogAppendTime), in milliseconds since 1970. Within a partition they grow, except when
-a new leader's clock is behind that of the one before. Times alone therefore prove that a log is intact, but not that it
-was cut: for that, the last consumed record is looked at.
+a new leader's clock is behind the clock of the leader before. Times alone therefore prove that a log is intact, but not
+that it was cut: for that, the last consumed record is looked at.
 """
 
 import re
@@ -22,7 +22,7 @@ _METADATA = re.compile(r"topic=([0-9a-f-]{36})(?: record=(\d{1,15}))?")
 class Position:
     """How far a partition was consumed.
 
-    `offset`: the next offset to read. `timestamp`: that of the record before it. What is not known is None.
+    `offset`: the next offset to read. `timestamp`: the timestamp of the record before it. What is not known is None.
     """
 
     offset: int
@@ -56,7 +56,7 @@ class PartitionLog:
     """What the brokers say about a partition and a position in it.
 
     `start` and `end`: the first offset, and the offset of the next record. `since` and `after`: the first record whose
-    timestamp is not before that of the position, and the first one whose timestamp is later. `before`: the timestamp of
+    timestamp is not before the position's, and the first one whose timestamp is later. `before`: the timestamp of
     the record just before the position's offset, None when it was not read.
     """
 

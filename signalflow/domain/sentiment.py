@@ -295,7 +295,7 @@ def _shared() -> FastVader:
 
 
 def polarity_scores(text: str) -> dict[str, float]:
-    """`neg`, `neu`, `pos` and `compound` of a text, equal to those of vaderSentiment 3.3.2."""
+    """`neg`, `neu`, `pos` and `compound` of a text, equal to the values of vaderSentiment 3.3.2."""
     return _shared().polarity_scores(text)
 
 

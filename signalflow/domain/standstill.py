@@ -17,10 +17,10 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Standstill:
-    """Reddit has answered no request since `since`, in seconds of the caller's clock. `reason` is a word for the last.
+    """Reddit has answered no request since `since`, in seconds of the caller's clock.
 
-    The words are those of `Unavailable.reason` and `SubredditUnavailable.reason`, and unauthorized, unreachable and
-    rate_limited.
+    `reason` tells why the last request had no answer, in a word: a word of `Unavailable.reason` or of
+    `SubredditUnavailable.reason`, or unauthorized, unreachable or rate_limited.
     """
 
     since: float

@@ -134,7 +134,7 @@ def _broken_promise(spec: TopicSpec, name: str, value: str) -> str:
             return "compaction removes records before an agent has read them" if "compact" in _as_set(value) else ""
         return "states that are needed are deleted, and cannot be restored"
     if name == "message.timestamp.type":
-        return "the times in the log would be those of producers, whose clocks may be wrong"
+        return "the times in the log would come from producers, whose clocks may be wrong"
     if name == "max.message.bytes":
         return "records of the size that we allow would be refused"
     return ""

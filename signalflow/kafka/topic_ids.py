@@ -147,7 +147,7 @@ async def describe(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str
     try:
         answer = await admin._send_request(_MetadataRequest(list(names)))
     except NotImplementedError as error:
-        # Waiting would not help, and would look like an outage. A rolling upgrade from such a version shows it for a
+        # Waiting would not help, and would look like an outage. A rolling upgrade from an older version shows it for a
         # while, but only to workers that start: none ever ran on the old brokers. Whoever restarts a worker that ended
         # tries again.
         raise Fatal(

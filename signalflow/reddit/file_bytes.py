@@ -23,7 +23,7 @@ else:
 CHUNK = 1 << 16
 # Archives of Reddit are packed with `zstd --long=31`. Without this, windows above 2^27 bytes are refused.
 _ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 31}
-# Enough to see each signature; that of a tar archive ends at byte 262.
+# Enough to see each signature; the signature of a tar archive ends at byte 262.
 _START = 512
 
 

@@ -87,7 +87,7 @@ def _value_of(line: bytes) -> object | Invalid:
 
 
 class _Document:
-    """The values of a JSON document: those of the outermost array, or values one after another."""
+    """The values of a JSON document: the elements of its outermost array, or values one after another."""
 
     def __init__(self, line_number: int, start: bytes, rest: BinaryIO) -> None:
         self._line_number = line_number

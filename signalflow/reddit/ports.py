@@ -95,7 +95,7 @@ class Lease(Protocol):
     async def renew(self, handover: Handover) -> tuple[Claim, Handover]:
         """Take the lease or hold it longer; `handover` is recorded if it was held already.
 
-        Returns what became of it, and what the one who polls now must know. Raises Retryable without an answer.
+        Returns what became of it, and what the present poller must know. Raises Retryable without an answer.
         """
         ...
 

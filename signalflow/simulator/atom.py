@@ -21,7 +21,7 @@ Data = Mapping[str, Any]
 def feed_xml(
     title: str, address: str, entries: Iterable[str], updated: float, subreddit: str | None, following: str | None
 ) -> bytes:
-    """A feed. `address` is its path with the query, `following` that of the next page, if the feed names one.
+    """A feed. `address` is its path with the query, `following` the path of the next page, if the feed names one.
 
     Reddit repeats the address with its whole query, so also with the secret of a personal feed.
     """

@@ -113,7 +113,7 @@ async def identity_of_key(pool: Pool, key: str, now: datetime) -> KeyIdentity | 
 
 
 async def list_keys(pool: Pool, user: str | None = None) -> list[ApiKey]:
-    """All keys, or those of one user, oldest first."""
+    """All keys, or the keys of one user, oldest first."""
     async with connection(pool) as reading:
         return [ApiKey(*row) for row in await reading.fetch(_LIST, user)]
 

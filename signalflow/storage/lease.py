@@ -48,7 +48,7 @@ class PollingLease:
     async def renew(self, handover: Handover) -> tuple[Claim, Handover]:
         """Take the lease, or hold it for another LEASE_SECONDS; `handover` is recorded if it was held already.
 
-        Returns what became of it, and what the one who polls now must know. Raises Retryable when the database did not
+        Returns what became of it, and what the present poller must know. Raises Retryable when the database did not
         answer within ANSWER_SECONDS.
         """
         async with self._turn, _in_time(), transaction(await self._opened()) as writing:

@@ -24,8 +24,9 @@ from signalflow.storage.pool import Connection, Pool, connection
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Updates only rows that have what the writer stored before. A higher position is that of a repetition, or of a log that
-# was cut since: then a lower offset has a later record, and the position must be set back before anything passes it.
+# Updates only rows that have what the writer stored before. A higher position comes from a repetition, or from a log
+# that was cut since: then a lower offset has a later record, and the position must be set back before anything passes
+# it.
 _ADVANCE = """
 UPDATE stored_positions AS p SET
     next_offset = greatest(a.next_offset, p.next_offset),

@@ -53,7 +53,7 @@ class Application(faust.App):
         return transport
 
     def use_partitions(self, count: int) -> None:
-        """Take this number of partitions for that of the topics that share their partition numbers."""
+        """Assume that the topics that share their partition numbers have this many partitions."""
         self.settings = self.settings.model_copy(update={"topic_partitions": count})
         with warnings.catch_warnings():
             # Faust warns because topics and tables were made before. Below, they get the number too.

@@ -92,7 +92,7 @@ class PositionedConsumer(CommittingConsumer):
     async def starts_after(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
         """Where the logs go on after positions that are kept elsewhere; report those whose logs were cut since.
 
-        Topics that are not there, or are other ones than those of the positions, are left out. Raises Retryable.
+        Topics that are not there, or have another id than the position, are left out. Raises Retryable.
         """
         try:
             ids = await self.brokers.topic_ids({tp.topic for tp in positions})

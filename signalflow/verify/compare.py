@@ -176,7 +176,7 @@ def _may_be_older(post: ExpectedPost, row: Any, certain_after: datetime | None) 
 
 
 def _compare_features(row: Any, report: Report) -> None:
-    """Compare the text features of a post with those of its stored title.
+    """Compare the text features of a post with the features of its stored title.
 
     The title itself is compared with the post.
     """

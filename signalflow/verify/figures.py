@@ -64,7 +64,7 @@ def _known_english() -> set[str]:
 
 @lru_cache(maxsize=65_536)
 def is_english(title: str) -> bool:
-    """Whether most letters are Latin and no other language has two of its small words and twice those of English.
+    """Whether most letters are Latin and no other language has two of its small words and twice as many as English.
 
     And whether an English word stands beside the small word of another language or the accent that there may be.
     """

@@ -61,7 +61,7 @@ class Topics(Protocol):
 
 
 class OtherTopicsError(Fatal):
-    """The tables were filled from other topics than those of this Kafka."""
+    """The tables were filled from topics with other ids than the topics of this Kafka."""
 
 
 async def _written(
@@ -104,7 +104,7 @@ async def verify(
         async with snapshot(settings.database_url.get_secret_value()) as connection:
             ids = await topic_ids(settings, [topics.posts_raw, topics.posts_enriched, topics.posts_dlq])
             broken = await connection.fetchval(_LAST_BREAK, [topics.posts_raw])
-            # Brokers that lost the end of the enriched log may have lost that of the raw log, and the commits with it.
+            # Brokers that lost the end of the enriched log may have lost the end of the raw log and the commits, too.
             # Then nobody knows. Velocities come from states that only the changelog keeps.
             logs = [topics.posts_raw, topics.posts_enriched, topics.post_state_changelog]
             any_broken = await connection.fetchval(_LAST_BREAK, logs)

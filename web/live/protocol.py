@@ -99,7 +99,7 @@ Sentiment = Annotated[float, Meta(ge=-1, le=1)]
 class Filter(Struct, kw_only=True, frozen=True, tag_field="type", tag="filter", forbid_unknown_fields=True):
     """What a client wants: all conditions must hold; an empty list and null are no condition.
 
-    The names are those of the REST API. The filter replaces the whole earlier one.
+    The REST API has the same names. The filter replaces the whole earlier one.
     """
 
     subreddit: Annotated[list[Name], Meta(max_length=500, description="Any of these, without `r/`, in any case.")] = []

@@ -44,7 +44,7 @@ export function focusOn(container, name) {
   container.querySelector(`[data-focus="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
 }
 
-// Reddit gives addresses of its own pages as paths, for example those of crossposts.
+// Reddit gives addresses of its own pages as paths, for example the addresses of crossposts.
 const REDDIT = "https://www.reddit.com";
 
 /** Where an address of a post leads to; null when no link may lead there, because it is not http(s). */

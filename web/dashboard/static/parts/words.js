@@ -1,7 +1,7 @@
 // The words of a search, as PostgreSQL's web search reads them: terms, "phrases", `or` between alternatives, -without.
 // signalflow/domain/search.py decides the same way for the live stream, and has the reasons.
 
-// Scripts without spaces: each character is a word. The ranges are those of signalflow/domain/search.py.
+// Scripts without spaces: each character is a word. The ranges are the same as in signalflow/domain/search.py.
 const UNSPACED =
   "\\u0e00-\\u0eff\\u1000-\\u109f\\u1780-\\u17ff\\u2600-\\u27bf\\u3005-\\u3007\\u3040-\\u30ff\\u3400-\\u4dbf" +
   "\\u4e00-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\u{1f000}-\\u{1faff}\\u{20000}-\\u{3134f}";
