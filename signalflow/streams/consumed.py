@@ -1,13 +1,13 @@
 """What a consumer remembers of the records that it delivered: the positions of its partitions, and what is stale."""
 
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from faust.types import TP
 
 from signalflow.domain.positions import Position
+from signalflow.streams.faust_types import RunMessage
 
 
 class Consumed:
@@ -62,17 +62,17 @@ class Rewinds:
         # How often a partition was rewound, and by message, how often by then when it was delivered. Messages that were
         # delivered before the first rewind are left out.
         self._rewinds: dict[TP, int] = {}
-        self._at_delivery: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        self._at_delivery: WeakKeyDictionary[RunMessage, int] = WeakKeyDictionary()
 
     def note_rewind(self, tp: TP) -> None:
         """All messages of the partition that were delivered so far are stale."""
         self._rewinds[tp] = self._rewinds.get(tp, 0) + 1
 
-    def note_delivery(self, tp: TP, message: Any) -> None:
+    def note_delivery(self, tp: TP, message: RunMessage) -> None:
         """The message is delivered now."""
         if tp in self._rewinds:
             self._at_delivery[message] = self._rewinds[tp]
 
-    def is_stale(self, message: Any) -> bool:
+    def is_stale(self, message: RunMessage) -> bool:
         """Whether the message's partition was rewound after the message was delivered."""
         return self._rewinds.get(message.tp, 0) != self._at_delivery.get(message, 0)

@@ -14,6 +14,7 @@ from signalflow.streams.breaks import Breaks, LogBreak
 from signalflow.streams.brokers import Brokers
 from signalflow.streams.consumed import Consumed, Rewinds
 from signalflow.streams.consumer_thread import ConsumerThread
+from signalflow.streams.faust_types import RunMessage
 from signalflow.streams.sequence import Sequence
 
 
@@ -65,7 +66,7 @@ class CommittingConsumer(driver.Consumer):
         conf = self.app.conf
         return float(self._thread.heartbeat_at + min(conf.broker_session_timeout, conf.broker_rebalance_timeout))
 
-    def is_stale(self, message: Any) -> bool:
+    def is_stale(self, message: RunMessage) -> bool:
         """Whether the message's partition was rewound after the message was delivered."""
         return self._rewinds.is_stale(message)
 
