@@ -13,7 +13,7 @@ from signalflow.fail_points import reach
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
-from signalflow.storage.positions import Progress, note_break, note_topics
+from signalflow.storage.positions import Progress, note_break, note_read, note_topics, read_positions
 from signalflow.streams.app import Application
 from signalflow.streams.brokers import AWAY
 from signalflow.streams.timers import guarded
@@ -31,6 +31,7 @@ def register(
     It compares once after each assignment, and then every `position_check_seconds`.
     """
     compared_at, generation = -settings.position_check_seconds, -1
+    raw = ReadTopic(TopicNames.of(settings).posts_raw)
 
     @app.timer(interval=min(EVERY_SECONDS, settings.position_check_seconds), name="positions")
     @guarded("positions")
@@ -40,8 +41,12 @@ def register(
             return
         await record_breaks(app, resources().pool)
         now, of_now = steady(), app.consumer_generation_id
-        if generation == of_now and now - compared_at < settings.position_check_seconds:
-            return
+        if generation != of_now or now - compared_at >= settings.position_check_seconds:
+            await compare()
+            compared_at, generation = now, of_now
+        await raw.note(app, resources().pool)
+
+    async def compare() -> None:
         try:
             await app.consumer.check_positions()
         except AWAY as error:
@@ -51,7 +56,49 @@ def register(
         # What the comparison found tells more than another id of the topic.
         await record_breaks(app, resources().pool)
         await record_topics(app, resources().pool)
-        compared_at, generation = now, of_now
+
+
+class ReadTopic:
+    """How far a topic is read whose records no transaction stores: the database notes it while a worker reads.
+
+    Brokers that lose the end of the log may lose the group's commits with it, and the workers that read it may die at
+    the same moment. The database then tells that the log was cut.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        # By partition: the offset that was noted last in this generation.
+        self._generation = -1
+        self._noted: dict[int, int] = {}
+
+    async def note(self, app: Application, pool: Pool) -> None:
+        """Note the positions of this worker's partitions.
+
+        What others have noted, or the database before it went back to a copy, is compared with the logs before.
+        Raises Retryable when Kafka or the database is away; then nothing is noted.
+        """
+        consumer, generation = app.consumer, app.consumer_generation_id
+        topic_id = consumer.topic_id(self._topic)
+        if topic_id is None:
+            return
+        if generation != self._generation:
+            self._generation, self._noted = generation, {}
+        ours = [tp for tp in consumer.started() if tp.topic == self._topic]
+        noted = await read_positions(pool, self._topic, topic_id)
+        unknown = {
+            tp: position
+            for tp in ours
+            if (position := noted.get(tp.partition)) and position.offset != self._noted.get(tp.partition)
+        }
+        if unknown:
+            await consumer.starts_after(unknown)
+            await record_breaks(app, pool)
+        if app.consumer_generation_id != generation:
+            return
+        read = [consumer.position_at(tp, consumer.committed_upto(tp)) for tp in ours]
+        positions = {tp.partition: each for tp, each in zip(ours, read, strict=True) if each.topic_id == topic_id}
+        await note_read(pool, topic_id, positions)
+        self._noted = {partition: each.offset for partition, each in positions.items()}
 
 
 async def record_breaks(app: Application, pool: Pool) -> None:

@@ -3,7 +3,8 @@
 stored_positions: how far a topic's partitions are stored, written in the transaction that stores the rows.
 
 A database that went back to an earlier state (a restored copy, a standby that lacked the last seconds) thereby tells
-what it lacks, at the latest when it is written next.
+what it lacks, at the latest when it is written next. Of the raw topic, which no transaction stores, it has how far the
+topic was read. Brokers that lose the end of that log and the group's commits with it are found out by this alone.
 
 log_breaks: where a log was found shorter than what was committed, or made anew. Rows and velocities from before may
 rest on records that no topic has any more.
@@ -12,11 +13,13 @@ topics_read: the ids of the topics that fill the tables. Another id is the break
 the topic was made anew while no worker ran, or the database was brought to another Kafka.
 """
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
+
+from asyncpg import Record
 
 from signalflow.domain.positions import Break, Position
 from signalflow.errors import SignalflowError
@@ -52,6 +55,21 @@ WHERE p.next_offset < EXCLUDED.next_offset
 _SET_BACK = """
 UPDATE stored_positions SET next_offset = $4, record_at = NULL, updated_at = now()
 WHERE topic_id = $1 AND partition = $2 AND next_offset = $3
+"""
+# A worker writes the partitions that it owns. After a rewind its position is lower than before.
+_NOTE_READ = """
+INSERT INTO stored_positions AS p (topic_id, partition, next_offset, record_at)
+SELECT $1, g.* FROM unnest($2::int[], $3::bigint[], $4::timestamptz[]) AS g (partition, next_offset, record_at)
+ORDER BY partition
+ON CONFLICT (topic_id, partition) DO UPDATE SET
+    next_offset = EXCLUDED.next_offset, record_at = EXCLUDED.record_at, updated_at = now()
+WHERE p.next_offset <> EXCLUDED.next_offset
+"""
+# A break that was recorded since a position was noted tells the same as the position would.
+_READ_UNBROKEN = """
+SELECT partition, next_offset, record_at FROM stored_positions p WHERE topic_id = $1 AND NOT EXISTS (
+    SELECT FROM log_breaks b WHERE b.topic = $2 AND b.partition = p.partition AND b.noticed_at >= p.updated_at
+)
 """
 _NOTE_BREAK = """
 INSERT INTO log_breaks (topic, partition, reason, committed, going_on_at) VALUES ($1, $2, $3, $4, $5)
@@ -155,7 +173,11 @@ class Progress:
 
 
 def _time(record: LogRecord) -> datetime:
-    return _EPOCH + timedelta(milliseconds=record.timestamp)
+    return _at(record.timestamp)
+
+
+def _at(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 async def advance(storing: Connection, advances: Advances) -> None:
@@ -178,10 +200,29 @@ async def advance(storing: Connection, advances: Advances) -> None:
 async def stored_positions(pool: Pool, topic_id: UUID) -> Mapping[int, Position]:
     """By partition of a topic, the position up to which its records are stored."""
     async with connection(pool) as reading:
-        return {
-            row["partition"]: Position(row["next_offset"], topic_id, _milliseconds(row["record_at"]))
-            for row in await reading.fetch(_OF_TOPIC, topic_id)
-        }
+        return _positions(topic_id, await reading.fetch(_OF_TOPIC, topic_id))
+
+
+async def note_read(pool: Pool, topic_id: UUID, positions: Mapping[int, Position]) -> None:
+    """Note how far partitions of a topic were read whose records no transaction stores."""
+    async with connection(pool) as writing:
+        await writing.execute(
+            _NOTE_READ,
+            topic_id,
+            list(positions),
+            [position.offset for position in positions.values()],
+            [None if position.timestamp is None else _at(position.timestamp) for position in positions.values()],
+        )
+
+
+async def read_positions(pool: Pool, topic: str, topic_id: UUID) -> Mapping[int, Position]:
+    """By partition of a topic, how far it was read; without the partitions of which a break was recorded since."""
+    async with connection(pool) as reading:
+        return _positions(topic_id, await reading.fetch(_READ_UNBROKEN, topic_id, topic))
+
+
+def _positions(topic_id: UUID, rows: Iterable[Record]) -> Mapping[int, Position]:
+    return {row["partition"]: Position(row["next_offset"], topic_id, _milliseconds(row["record_at"])) for row in rows}
 
 
 def _milliseconds(at: datetime | None) -> int | None:

@@ -77,8 +77,7 @@ async def _written(
     written = {position.partition: position.next_offset for position in positions if position.topic_id == enriched}
     if written:
         return written
-    known = {enriched, ids.get(topics.posts_dlq)}
-    if any(position.topic_id not in known for position in positions):
+    if any(position.topic_id not in ids.values() for position in positions):
         raise OtherTopicsError(
             f"these topics are not of this database: it was filled from topics with other ids than those at "
             f"{settings.kafka}. Is this the Kafka that it was filled from?"

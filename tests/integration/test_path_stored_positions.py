@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from signalflow.errors import Fatal
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
+from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
@@ -104,6 +105,18 @@ async def letters_are_stored(settings: Settings, letters: int) -> bool:
     return await count(settings, "dlq_events") == letters
 
 
+async def reaches(settings: Settings, topic: str, offsets: int) -> bool:
+    """Whether the database says that the partitions of a topic are stored, or read, up to offsets of this sum."""
+    ids = await topic_ids(settings, [topic])
+    rows = await fetch_all(settings, "SELECT sum(next_offset) FROM stored_positions WHERE topic_id = $1", ids[topic])
+    return int(rows[0][0] or 0) >= offsets
+
+
+async def has_breaks(settings: Settings, expected: set[tuple[str, str]]) -> bool:
+    rows = await fetch_all(settings, "SELECT DISTINCT topic, reason FROM log_breaks")
+    return {tuple(row) for row in rows} == expected
+
+
 async def is_clean(settings: Settings) -> bool:
     return (await verify(settings, TopicNames.of(settings))).clean
 
@@ -156,7 +169,7 @@ async def test_rows_that_took_the_place_of_lost_ones_survive_a_database_that_goe
 ) -> None:
     """A power cut takes the end of the logs, and the commits with it: a worker that starts then knows of no cut.
 
-    The position in the database is the only one that was beyond it.
+    The positions in the database are the only ones that were beyond it: what is stored, and how far raw was read.
     """
     settings = own_settings.model_copy(update={"kafka": own_kafka.bootstrap})
     names = TopicNames.of(settings)
@@ -172,6 +185,7 @@ async def test_rows_that_took_the_place_of_lost_ones_survive_a_database_that_goe
         logs = (*names.consumed, names.post_state_changelog, "__consumer_offsets")
         await asyncio.to_thread(broker.copy, *logs)
         await all_stored(settings, first, kept | await publish(settings, "gone", 60))
+        await eventually(lambda: reaches(settings, names.posts_raw, 90), 30, first.tail)
         assert first.stop() == 0
         await asyncio.to_thread(broker.put_back, *logs)
         await asyncio.to_thread(database.copy)
@@ -184,8 +198,9 @@ async def test_rows_that_took_the_place_of_lost_ones_survive_a_database_that_goe
             new |= await publish(settings, "more", 20)
         await wait_until_stored(settings, second, new)
         await eventually(lambda: is_clean(settings), 30, second.tail)
-        breaks = await fetch_all(settings, "SELECT DISTINCT topic, reason FROM log_breaks")
-        assert [tuple(each) for each in breaks] == [(names.posts_enriched, "log_cut")]
+        # The database noted them before it went back, too.
+        cut = {(names.posts_raw, "log_cut"), (names.posts_enriched, "log_cut")}
+        await eventually(lambda: has_breaks(settings, cut), 30, second.tail)
     finally:
         first.ensure_stopped()
         second.ensure_stopped()
@@ -207,8 +222,7 @@ async def test_without_positions_the_content_tells_whether_a_database_is_the_one
     await wait_until_stored(own_settings, worker, posts | new)
     rewinds = await worker.metric("signalflow_rewinds_total", 'reason="database_behind"')
     assert (rewinds > 0) is (database == "new and empty")
-    ends = await fetch_all(own_settings, "SELECT sum(next_offset) FROM stored_positions")
-    assert ends[0][0] >= 80
+    assert await reaches(own_settings, TopicNames.of(own_settings).posts_enriched, 80)
     await eventually(lambda: is_clean(own_settings), 30, worker.tail)
 
 
