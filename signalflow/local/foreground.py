@@ -46,14 +46,19 @@ class ForegroundStack:
         self._is_state_written = True
 
     async def until_stopped(self, make_counter: MakeCounter, make_link: MakeLink | None) -> None:
-        """Start everything, show progress until a signal comes, stop everything. Raises the error of a failed start."""
+        """Start everything, show progress until a signal comes, stop everything.
+
+        Raises the error of a failed start, unless a signal came before it failed.
+        """
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
         work = asyncio.create_task(self._work(make_counter, make_link))
         asked = asyncio.create_task(self._asked_to_stop.wait())
+        failed = False
         try:
             await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
+            failed = work.done()
         finally:
             self._asked_to_stop.set()
             self._phase = "stopping"
@@ -65,8 +70,10 @@ class ForegroundStack:
             await self._supervisor.stop()
             self._directory.forget()
         self._reporter.stopped()
-        if not work.cancelled():
-            work.result()
+        error = None if work.cancelled() else work.exception()
+        # What is interrupted by the stop may fail in many ways, as a connection to the database does.
+        if failed and error is not None:
+            raise error
 
     async def _work(self, make_counter: MakeCounter, make_link: MakeLink | None) -> None:
         self._write_state()

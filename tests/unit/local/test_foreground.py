@@ -1,6 +1,10 @@
-"""A stack in the foreground goes on when its state cannot be written, and says so once."""
+"""A stack in the foreground goes on when its state cannot be written, and ends without error when it is asked to."""
 
+import asyncio
+import os
 import shutil
+import signal
+from collections.abc import Awaitable, Callable
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -10,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from signalflow.errors import Fatal
+from signalflow.errors import Fatal, Retryable
 from signalflow.local.foreground import ForegroundStack
 from signalflow.local.report import ConsoleReporter
 from signalflow.local.state import StackStatus, StateDir
@@ -49,3 +53,35 @@ def test_a_state_that_cannot_be_written_is_told_once_until_it_can_be_written_aga
 def test_a_start_whose_state_cannot_be_written_fails(foreground: ForegroundStack) -> None:
     with pytest.raises(Fatal, match=r"state\.json cannot be written: No such file or directory"):
         foreground._write_state()
+
+
+async def no_posts() -> Callable[[], Awaitable[int]]:
+    raise AssertionError("the stack was asked to stop before")
+
+
+async def test_a_link_that_fails_because_the_stack_is_asked_to_stop_is_no_failure(
+    foreground: ForegroundStack, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+
+    async def interrupted() -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Retryable("database: the connection was closed") from None
+        raise AssertionError("nobody sets this event")
+
+    await foreground.until_stopped(no_posts, interrupted)
+
+
+async def test_a_link_that_cannot_be_made_is_a_failure_of_the_start(
+    foreground: ForegroundStack, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+
+    async def refused() -> str:
+        raise Fatal("database: no such account")
+
+    with pytest.raises(Fatal, match="no such account"):
+        await foreground.until_stopped(no_posts, refused)
