@@ -133,10 +133,10 @@ def valid_record() -> Any:
     return record(5, b"a", value)
 
 
-def letter_of_the_sink() -> Any:
+def letter_of_the_sink(error_type: str = "Invalid") -> Any:
     """The dead letter of the enriched record that was made of the record at offset 5."""
     enriched = json.dumps({"source": {"topic": "raw", "partition": 3, "offset": 5}}).encode()
-    return letter(901, value=enriched, topic="enriched", stage="write")
+    return letter(901, value=enriched, topic="enriched", stage="write", error_type=error_type)
 
 
 def test_a_valid_record_among_the_dead_letters_is_extra_and_its_rows_are_not_missed() -> None:
@@ -159,6 +159,31 @@ def test_the_sink_may_have_refused_a_valid_record_only_where_history_has_dropped
     letters.take(letter_of_the_sink())
     first = datetime(*history_from, tzinfo=UTC)
     log = expected([valid_record()], scope=Scope(set_aside=letters.set_aside(), history_from=first))
+    report = compare_letters(log, letters)
+    assert (report.differences, report.unchecked) == (extra, 1 - extra)
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("stage", "error_type", "extra"),
+    [
+        ("enrich", "Invalid", 0),
+        ("enrich", "Defect", 1),
+        ("write", "TooSlow", 0),
+        ("write", "Invalid", 1),
+        ("validate", "Invalid", 1),
+    ],
+)
+def test_a_valid_record_may_be_set_aside_for_what_a_server_refused_and_not_for_a_defect_of_ours(
+    stage: str, error_type: str, extra: int
+) -> None:
+    letters, valid = Letters("raw"), valid_record()
+    letters.take(
+        letter_of_the_sink(error_type)
+        if stage == "write"
+        else letter(5, key=valid.key, value=valid.value, original=(), stage=stage, error_type=error_type)
+    )
+    log = expected([valid], scope=Scope(set_aside=letters.set_aside()))
     report = compare_letters(log, letters)
     assert (report.differences, report.unchecked) == (extra, 1 - extra)
     log.close()
