@@ -22,6 +22,7 @@ from tests.chaos.recovery import Probes, Seen
 from tests.chaos.report import Summary
 from tests.chaos.verdict import unnoticed
 from tests.integration.workers import WorkerProcess
+from tests.waiting import until
 
 # The least number of injections of each kind over three seeds that the project requires.
 LEAST = {
@@ -76,8 +77,8 @@ def test_the_short_form_has_every_fault_at_most_once() -> None:
 
 def test_recovery_is_when_a_record_sent_after_the_fault_is_first_seen() -> None:
     seen = Seen()
-    for at, until in ((10.0, 9.5), (11.0, 9.5), (14.0, 12.0), (15.0, 14.5)):
-        seen.add(at, until)
+    for at, sent_until in ((10.0, 9.5), (11.0, 9.5), (14.0, 12.0), (15.0, 14.5)):
+        seen.add(at, sent_until)
     assert seen.recovered_at(9.0) == 10.0
     assert seen.recovered_at(10.2) == 14.0
     assert seen.recovered_at(14.8) is None
@@ -97,11 +98,9 @@ async def test_a_fault_that_must_be_alone_waits_for_others_and_new_ones_wait_for
             order.append("alone")
 
     first = asyncio.create_task(together("first"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await until(lambda: order == ["first"])
     lonely = asyncio.create_task(alone())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await until(lambda: gate._is_alone)
     second = asyncio.create_task(together("second"))
     release.set()
     await asyncio.gather(first, lonely, second)

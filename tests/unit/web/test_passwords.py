@@ -8,6 +8,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from signalflow.errors import Retryable
+from tests.waiting import until
 from web.auth.passwords import MOST_AT_ONCE, MOST_WAITING, Passwords, unfit
 
 # The cheapest parameters that argon2 allows.
@@ -75,7 +76,7 @@ async def test_few_hashes_are_computed_at_once_and_too_many_sign_ins_are_told_to
     passwords = Passwords(PasswordHash((hasher,)))
     stored = hasher.hash(PASSWORD)
     waiting = [asyncio.create_task(passwords.verify(PASSWORD, stored)) for _ in range(MOST_WAITING)]
-    await asyncio.sleep(0)
+    await until(lambda: passwords._waiting == MOST_WAITING)
     with pytest.raises(Retryable, match="too many"):
         await passwords.verify(PASSWORD, stored)
     hasher.go_on.set()
