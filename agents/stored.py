@@ -98,10 +98,10 @@ class StoredTopic:
             if first is not None:
                 found[partition] = first
             below = expected if first is None else first
-            if below > begin:
-                log.error(
-                    "records_of_the_database_are_gone", topic=tp.topic, partition=partition, first=begin, end=below
-                )
+            if below > begin and begin < (start := await self._brokers.log_start(tp)):
+                # From the start of the log on, offsets without a record are marks of transactions.
+                end = min(below, start)
+                log.error("records_of_the_database_are_gone", topic=tp.topic, partition=partition, first=begin, end=end)
             if below > stored.get(partition, -1):
                 await count_as_stored(self._pool, progress.topic_id, partition, below)
         return found

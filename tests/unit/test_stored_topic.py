@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from faust.types import TP
+from structlog.testing import capture_logs
 
 from agents import stored
 from agents.stored import StoredTopic
@@ -24,6 +25,8 @@ class Brokers:
 
     def __init__(self) -> None:
         self.start = 0
+        # From this offset on, no offset has a record.
+        self.marks_from: int | None = None
         # Where the log was cut; None: it was not.
         self.cut: int | None = None
         self.requests: list[str] = []
@@ -43,7 +46,8 @@ class Brokers:
     async def first_record(self, tp: TP, offset: int, below: int) -> int | None:
         self.requests.append("first_record")
         first = max(self.start, offset)
-        return first if first < below else None
+        ends = below if self.marks_from is None else min(below, self.marks_from)
+        return first if first < ends else None
 
     async def records_below(self, tp: TP, offset: int, most: int) -> Sequence[Record]:
         self.requests.append("records_below")
@@ -162,6 +166,17 @@ async def test_what_neither_log_nor_database_has_is_passed_over_once(
         await write(topic, app, 130, database)
     assert rewind.value.offsets == {0: 60}
     assert database.offsets == {0: 60}
+
+
+@pytest.mark.parametrize(("log_start", "gone"), [(0, []), (95, [(90, 95)]), (99, [(90, 99)])])
+async def test_marks_of_transactions_are_no_records_that_are_gone(
+    topic: StoredTopic, brokers: Brokers, database: Database, log_start: int, gone: list[tuple[int, int]]
+) -> None:
+    brokers.start, brokers.marks_from, database.offsets = log_start, 90, {0: 90}
+    with capture_logs() as logs:
+        assert await topic.missing(Progress(TOPIC_ID, {0: 99})) == {}
+    assert [(entry["first"], entry["end"]) for entry in logs] == gone
+    assert database.offsets == {0: 99}
 
 
 @pytest.mark.parametrize(("has_rows", "rewound"), [(True, False), (False, True)])
