@@ -5,7 +5,7 @@ from collections.abc import Callable
 import mode
 
 from agents.resources import ResourcesOf
-from agents.stored import StartsAfter, StoredTopic
+from agents.stored import CheckKeptPositions, StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.replay import settle
 from signalflow.dead_letters.storing import LetterRecord, LetterStore
@@ -27,10 +27,17 @@ class DlqHandler:
     """Stores batches of dead letters. `timeout`: seconds that a statement may take."""
 
     def __init__(
-        self, pool: Pool, dead_letters: DeadLetters, brokers: Brokers, starts_after: StartsAfter, timeout: float
+        self,
+        pool: Pool,
+        dead_letters: DeadLetters,
+        brokers: Brokers,
+        check_kept_positions: CheckKeptPositions,
+        timeout: float,
     ) -> None:
         self._letters = LetterStore(pool, dead_letters, timeout)
-        self.stored = StoredTopic(pool, brokers, dead_letters.topic, self._letters.newest_is_stored, starts_after)
+        self.stored = StoredTopic(
+            pool, brokers, dead_letters.topic, self._letters.newest_is_stored, check_kept_positions
+        )
 
     async def prepare(self, batch: Batch) -> list[LetterRecord]:
         """The letters of a batch."""

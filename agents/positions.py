@@ -91,7 +91,7 @@ class ReadTopic:
             if (position := noted.get(tp.partition)) and position.offset != self._noted.get(tp.partition)
         }
         if unknown:
-            await consumer.starts_after(unknown)
+            await consumer.check_kept_positions(unknown)
             await record_breaks(app, pool)
         if app.consumer_generation_id != generation:
             return

@@ -20,8 +20,8 @@ log = structlog.get_logger()
 RECORDS_TO_LOOK_AT = 100
 REASON = "database_behind"
 
-StartsAfter = Callable[[Mapping[TP, Position]], Awaitable[Mapping[TP, Start]]]
-"""Where the logs go on after these positions. Raises Retryable."""
+CheckKeptPositions = Callable[[Mapping[TP, Position]], Awaitable[Mapping[TP, Start]]]
+"""Where the logs go on after these positions; reports those whose logs were cut since. Raises Retryable."""
 
 IsStored = Callable[[Pool, Sequence[KafkaRecord]], Awaitable[bool]]
 """Whether the newest of these records that can be stored is in the database."""
@@ -31,9 +31,14 @@ class StoredTopic:
     """What this worker has stored of one topic, and whether the database still has it."""
 
     def __init__(
-        self, pool: Pool, brokers: Brokers, topic: str, is_stored: IsStored, starts_after: StartsAfter
+        self, pool: Pool, brokers: Brokers, topic: str, is_stored: IsStored, check_kept_positions: CheckKeptPositions
     ) -> None:
-        self._pool, self._brokers, self._is_stored, self._starts_after = pool, brokers, is_stored, starts_after
+        self._pool, self._brokers, self._is_stored, self._check_kept_positions = (
+            pool,
+            brokers,
+            is_stored,
+            check_kept_positions,
+        )
         self.topic = topic
         # Of the current generation, by partition: the start offset that counted, and the offset that is stored next.
         self._generation = -1
@@ -113,7 +118,7 @@ class StoredTopic:
         """
         of_topic = await stored_positions(self._pool, progress.topic_id)
         positions = {TP(self.topic, each): of_topic[each] for each in progress.expected if each in of_topic}
-        starts = await self._starts_after(positions) if positions else {}
+        starts = await self._check_kept_positions(positions) if positions else {}
         stored = {tp.partition: position.offset for tp, position in positions.items()}
         for tp, start in starts.items():
             if start.broken:

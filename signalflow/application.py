@@ -100,18 +100,18 @@ class Worker(Application):
             sink=SinkHandler(
                 pool,
                 dead_letters,
-                StoredTopic(pool, brokers, enriched, newest_is_stored, self._starts_after),
+                StoredTopic(pool, brokers, enriched, newest_is_stored, self._check_kept_positions),
                 settings.database_timeout,
             ),
-            dlq=DlqHandler(pool, dead_letters, brokers, self._starts_after, settings.database_timeout),
+            dlq=DlqHandler(pool, dead_letters, brokers, self._check_kept_positions, settings.database_timeout),
         )
 
     def _topic_id_of(self, topic: str, partition: int) -> UUID | None:
         """The id of the topic that this worker reads in a partition. What the watch says may be older or newer."""
-        return self.consumer.position_at(TP(topic, partition), 0).topic_id  # type: ignore[no-any-return]
+        return self.consumer.topic_read(TP(topic, partition))  # type: ignore[no-any-return]
 
-    async def _starts_after(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
-        return await self.consumer.starts_after(positions)  # type: ignore[no-any-return]
+    async def _check_kept_positions(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
+        return await self.consumer.check_kept_positions(positions)  # type: ignore[no-any-return]
 
     async def _once_kafka_answers(self, work: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         """Do this work. Try again while Kafka is away: nobody may be there to restart the worker."""

@@ -25,6 +25,10 @@ class Consumed:
         """The id of a topic; None before the first assignment."""
         return self._topic_ids.get(topic)
 
+    def topic_read(self, tp: TP) -> UUID | None:
+        """The id of the topic whose records were read in a partition; None when it was not read yet."""
+        return self._topics_read.get(tp)
+
     def note_topics(self, ids: Mapping[str, UUID]) -> None:
         """Note the ids that topics have now."""
         self._topic_ids.update(ids)

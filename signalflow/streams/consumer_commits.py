@@ -78,6 +78,10 @@ class CommittingConsumer(driver.Consumer):
         """The id of a source topic; None before the first assignment."""
         return self._consumed.topic_id(topic)
 
+    def topic_read(self, tp: TP) -> UUID | None:
+        """The id of the topic that is read in a partition; None before its first assignment."""
+        return self._consumed.topic_read(tp)
+
     def position_at(self, tp: TP, offset: int) -> Position:
         """The position at an offset that was committed, or may be."""
         return self._consumed.position(tp, offset)

@@ -89,7 +89,7 @@ class PositionedConsumer(CommittingConsumer):
         elif start.offset > position.offset:
             report_expired(tp, start.offset - position.offset)
 
-    async def starts_after(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
+    async def check_kept_positions(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
         """Where the logs go on after positions that are kept elsewhere; report those whose logs were cut since.
 
         Topics that are not there, or have another id than the position, are left out. Raises Retryable.

@@ -31,7 +31,7 @@ class Brokers:
         self.cut: int | None = None
         self.requests: list[str] = []
 
-    async def starts_after(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
+    async def check_kept_positions(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
         """Positions beyond the cut are broken. Once they are set back, they are those of the log as it is now."""
         return {
             tp: Start(position.offset)
@@ -99,7 +99,7 @@ def topic(brokers: Brokers, database: Database) -> StoredTopic:
     async def is_stored(pool: Any, records: Sequence[Any]) -> bool:
         return database.has_rows
 
-    return StoredTopic(None, brokers, "enriched", is_stored, brokers.starts_after)  # type: ignore[arg-type]
+    return StoredTopic(None, brokers, "enriched", is_stored, brokers.check_kept_positions)  # type: ignore[arg-type]
 
 
 async def write(topic: StoredTopic, app: FakeApp, end: int, database: Database, owned: Ownership | None = None) -> None:
