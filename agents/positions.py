@@ -53,7 +53,6 @@ def register(
             raise Retryable(f"brokers: {type(error).__name__}: {error}") from error
         for topic in stored():
             await compare_with_database(app, topic)
-        # What the comparison found tells more than another id of the topic.
         await record_breaks(app, resources().pool)
         await record_topics(app, resources().pool)
 
@@ -117,7 +116,7 @@ async def record_breaks(app: Application, pool: Pool) -> None:
 
 
 async def record_topics(app: Application, pool: Pool) -> None:
-    """Record which topics fill the tables, and that some are others than before, if nobody has noticed it.
+    """Record which topics fill the tables, and which of them are others than before.
 
     Raises Retryable when Kafka or the database is away.
     """

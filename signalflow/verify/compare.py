@@ -114,7 +114,7 @@ def _told(
 ) -> str:
     noticed = f"noticed {noticed_at:%Y-%m-%d %H:%M:%S} UTC"
     if partition is None or committed is None:
-        return f"{topic}: {reason}, nobody knows how far it was read before, {noticed}"
+        return f"{topic}: {reason}: another topic than before, {noticed}"
     return f"{topic} partition {partition}: {reason}, committed to {committed}, read on at {going_on_at}, {noticed}"
 
 

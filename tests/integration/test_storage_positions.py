@@ -8,7 +8,15 @@ import asyncpg
 import pytest
 
 from signalflow.storage.pool import Pool
-from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, set_back, stored_positions
+from signalflow.storage.positions import (
+    Progress,
+    StoredBehind,
+    count_as_stored,
+    note_break,
+    note_topics,
+    set_back,
+    stored_positions,
+)
 from signalflow.storage.writer import is_stored, write_batch, write_or_reject
 from tests.integration.storage_rows import column, observation
 
@@ -111,3 +119,11 @@ async def test_a_row_is_stored_when_history_or_post_hold_it(pool: asyncpg.Pool) 
     assert await is_stored(pool, observation("a", 10))
     assert not await is_stored(pool, observation("a", 20))
     assert not await is_stored(pool, observation("b", 10))
+
+
+async def test_each_new_id_of_a_topic_is_a_break_also_when_consumers_recorded_the_one_before(pool: Pool) -> None:
+    assert await note_topics(pool, {"raw": UUID(int=1)}) == []
+    for number in (2, 3):
+        assert await note_topics(pool, {"raw": UUID(int=number)}) == ["raw"]
+        await note_break(pool, topic="raw", partition=0, reason="topic_made_anew", committed=9, going_on_at=0)
+    assert await note_topics(pool, {"raw": UUID(int=3)}) == []
