@@ -156,6 +156,20 @@ async def test_a_429_stops_every_kind_of_request_until_the_time_it_names(world: 
 
 
 @pytest.mark.usefixtures("quick")
+async def test_a_used_up_limit_on_an_unusable_answer_stops_every_kind_of_request_until_its_reset(world: World) -> None:
+    limit = {"x-ratelimit-remaining": "0.0", "x-ratelimit-reset": "1"}
+    async with running(world) as run:
+        await begin(run)
+        await run.control(path="/r/", status=200, body="", rl=False, headers=limit)
+        await until(lambda: not run.simulator.simulator.faults, "the empty body")
+        met = time.time()
+        await finds(run)
+        starts = [entry.real for entry in run.requests() if not entry.path.startswith("/__")]
+    # The empty body is the last answer before the pause, and nothing else makes polling pause so long.
+    assert max(after - before for before, after in pairwise(starts) if after > met) >= 1.0
+
+
+@pytest.mark.usefixtures("quick")
 async def test_without_a_permit_nothing_is_asked_and_with_a_new_one_polling_goes_on(world: World) -> None:
     async with running(world) as run:
         await begin(run)
