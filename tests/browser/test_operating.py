@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Route, expect
 
+from signalflow.clock import utcnow
 from signalflow.kafka.topics import TopicNames
+from signalflow.storage.pool import create_pool
+from signalflow.storage.subreddits import mark_state
 from tests.browser.conftest import HeldBack, NewContext, Visit
 from tests.browser.installation import USER, Installation
 from tests.integration.workers import read_topic
@@ -161,3 +164,58 @@ async def test_a_refreshed_table_keeps_its_focus_and_its_scroll_position_on_a_ph
     await expect(table.locator("tbody tr")).to_have_count(1)
     await expect(table).to_be_focused()
     assert await table.evaluate("region => region.scrollLeft") == 40
+
+
+STANDSTILL = {"since": "2026-01-02T03:04:05Z", "reason": "status_403", "what_to_do": "ask Reddit why"}
+
+
+async def test_each_page_says_while_it_is_live_that_reddit_answers_nothing(new_context: NewContext) -> None:
+    page = await (await new_context(timezone_id="UTC")).new_page()
+    await page.clock.install()
+    answers: list[dict[str, str] | None] = [STANDSTILL]
+
+    async def ready(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(json={**await answer.json(), "reddit_answers_nothing": answers[-1]})
+
+    await page.route("**/ready", ready)
+    await page.goto("/")
+    notice = page.get_by_role("status").filter(has_text="Reddit has answered nothing since")
+    await expect(notice).to_contain_text(re.compile(r"2 Jan 2026, 03:04:05 UTC \(status_403\)"))
+    await expect(notice).to_contain_text("ask Reddit why")
+    await expect(page.locator(".live")).to_have_attribute("data-state", "live")
+    await page.get_by_role("link", name="Subreddits").click()
+    await expect(page.get_by_role("heading", name="Subreddits")).to_be_visible()
+    await expect(notice).to_be_visible()
+    answers.append(None)
+    await page.clock.fast_forward(10_000)
+    await expect(page.get_by_text("Reddit has answered nothing since")).to_be_hidden()
+
+
+async def test_operations_say_since_when_reddit_answers_nothing_and_what_to_do(new_context: NewContext) -> None:
+    page = await (await new_context(timezone_id="UTC")).new_page()
+    unanswered = {f"unanswered_{name}": STANDSTILL[name] for name in ("since", "reason")}
+    budget = {"available": True, "used": 3, "limit": 60, **unanswered, "what_to_do": STANDSTILL["what_to_do"]}
+
+    async def with_a_standstill(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(json={**await answer.json(), "budget": budget})
+
+    await page.route("**/api/operations/", with_a_standstill)
+    await page.goto("/operations")
+    polling = page.locator(".health li", has_text="Polling")
+    await expect(polling.locator(".chip")).to_have_text("look")
+    await expect(polling).to_contain_text("Reddit has answered nothing since 02/01/2026, 03:04:05 (status_403)")
+    await expect(polling).to_contain_text("ask Reddit why")
+
+
+async def test_a_private_subreddit_says_so_and_an_interval_is_called_the_longest(
+    visit: Visit, installation: Installation
+) -> None:
+    pool = await create_pool(installation.settings, application_name="tests")
+    async with pool:
+        await mark_state(pool, "science", "private", utcnow())
+    page = await visit("/subreddits?status=refused")
+    await expect(page.locator("tr[data-name=science] .chip")).to_have_text("private")
+    await expect(page.locator("tr[data-name]")).to_have_count(1)
+    await expect(page.get_by_role("columnheader", name="Longest interval")).to_be_visible()

@@ -1,7 +1,8 @@
 // The start of the dashboard: who is signed in, the bar on top, the live stream, and which page is shown in <main>.
 import * as api from "./api.js";
 import { announce, h, icon, setText, toast } from "./dom.js";
-import { clockTime } from "./format.js";
+import { absoluteTime, clockTime } from "./format.js";
+import { Latest } from "./latest.js";
 import { Live } from "./live.js";
 import { button } from "./parts/form.js";
 import { emptyState, errorNotice, unknownNotice } from "./parts/states.js";
@@ -25,6 +26,7 @@ const context = { live, session: null, about: null };
 let leave = null;
 let shownPath = null;
 let hasFailed = false;
+const READY_MS = 10_000;
 
 /** Show another page of the dashboard without a reload. */
 function navigate(path) {
@@ -84,6 +86,29 @@ function liveState() {
     pill.title = text.textContent;
   });
   return pill;
+}
+
+/** What stands above each page while Reddit answers nothing: the live stream is live then, and brings nothing new. */
+function standstillNotice() {
+  const [title, advice] = [h("strong"), h("span")];
+  const box = h("div", { class: "notice warn" }, title, advice);
+  const notice = h("div", { class: "above", role: "status", hidden: true }, box);
+  const loads = new Latest(new AbortController().signal);
+  const load = () =>
+    loads.load({
+      ask: (signal) => api.get("/ready", {}, signal),
+      show({ reddit_answers_nothing: standstill }) {
+        notice.hidden = !standstill;
+        if (!standstill) return;
+        setText(title, `Reddit has answered nothing since ${absoluteTime(standstill.since)} (${standstill.reason})`);
+        setText(advice, standstill.what_to_do);
+      },
+      // An API that is away or not ready knows nothing of Reddit. The pill and the pages tell of that.
+      fail: () => {},
+    });
+  loads.repeat(load, READY_MS);
+  load();
+  return notice;
 }
 
 function showBar() {
@@ -149,6 +174,7 @@ async function start() {
   }
   api.useCsrfToken(context.session.csrf_token);
   showBar();
+  main.before(standstillNotice());
   document.addEventListener("click", followLink);
   addEventListener("popstate", () => show(location.pathname !== shownPath));
   // A 401 leads to the sign-in page. Any other answer means that the API restarts, and needs nothing.
