@@ -26,7 +26,7 @@ from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.kafka.producer import ConfirmedProducer
 from signalflow.kafka.publisher import Publisher
 from signalflow.kafka.topics import TopicNames
-from signalflow.logs import configure_logging, warn_of_unknown_settings
+from signalflow.logs import configure_logging, warn_of_settings_without_effect
 from signalflow.settings import Settings, get_settings
 from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
@@ -204,7 +204,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     """
     settings = settings or _worker_settings()
     configure_logging(settings)
-    warn_of_unknown_settings()
+    warn_of_settings_without_effect(settings)
     fail_points.arm(settings.fail_point)
     clock.set_wrong(settings.clock_offset_seconds)
     survive_closed_connections()

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import structlog
 
-from signalflow.settings import Settings, unknown_variables
+from signalflow.settings import Settings, unknown_variables, unused_variables
 
 # Faust's start-up spinner leaves the root logger at level 10. Every library then builds log records that nobody sees,
 # which costs 20 % of a busy worker.
@@ -61,10 +61,12 @@ def configure_logging(settings: Settings) -> None:
     )
 
 
-def warn_of_unknown_settings() -> None:
-    """Name each variable of the environment that looks like a setting and is none: a misspelt one has no effect."""
+def warn_of_settings_without_effect(settings: Settings) -> None:
+    """Name each variable of the environment that looks like a setting and is none, and each that is not used."""
     for name, meant in unknown_variables(os.environ).items():
         structlog.get_logger().warning("unknown_setting", name=name, **({"did_you_mean": meant} if meant else {}))
+    for name, reason in unused_variables(os.environ, settings).items():
+        structlog.get_logger().warning("unused_setting", name=name, reason=reason)
 
 
 def quiet_libraries(level: int = logging.WARNING) -> None:

@@ -5,7 +5,7 @@ Settings are environment variables with the prefix SIGNALFLOW_ (SIGNALFLOW_KAFKA
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -320,3 +320,46 @@ def unknown_variables(environment: Mapping[str, str]) -> dict[str, str | None]:
         for name in unknown
         if name.upper() not in known and not name.upper().startswith(_OF_TESTS)
     }
+
+
+# Settings that have no effect beside the others: their names, when that is so, and why. A combination that cannot be
+# meant is refused by `Settings` instead.
+_UNUSED: tuple[tuple[tuple[str, ...], Callable[[Settings], bool], str], ...] = (
+    (
+        ("replica_max_lag",),
+        lambda settings: not settings.database_replica_url.get_secret_value(),
+        "SIGNALFLOW_DATABASE_REPLICA_URL is empty",
+    ),
+    (
+        ("kafka_sasl_mechanism",),
+        lambda settings: not settings.kafka_uses_sasl,
+        "SIGNALFLOW_KAFKA_SECURITY is neither sasl_ssl nor sasl_plaintext",
+    ),
+    (
+        ("kafka_key_password",),
+        lambda settings: settings.kafka_key_file is None,
+        "SIGNALFLOW_KAFKA_KEY_FILE is empty",
+    ),
+    (
+        ("reddit_user_agent",),
+        lambda settings: not settings.reddit_client_id and not settings.reddit_base_url,
+        "SIGNALFLOW_REDDIT_CLIENT_ID is empty, so Reddit is not asked",
+    ),
+    (
+        ("listing_requests_per_minute", "refresh_ids_per_minute"),
+        lambda settings: not settings.poll_enabled,
+        "SIGNALFLOW_POLL_ENABLED is off",
+    ),
+)
+
+
+def unused_variables(environment: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """The variables that are settings and have no effect beside the others, each with the reason."""
+    reasons = {
+        f"{_PREFIX}{field.upper()}": reason
+        for fields, applies, reason in _UNUSED
+        if applies(settings)
+        for field in fields
+    }
+    given = (name for name in sorted(environment) if environment[name])
+    return {name: reasons[name.upper()] for name in given if name.upper() in reasons}

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
         It also starts while the database is away, and answers 503 until then. A pooler that cannot work is refused.
         """
-        from signalflow.logs import configure_logging, warn_of_unknown_settings
+        from signalflow.logs import configure_logging, warn_of_settings_without_effect
         from signalflow.settings import get_settings
         from signalflow.storage.pool import refuse_unusable_pooler
         from web.app import create_api
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
         settings = get_settings()
         host = host or settings.api_host
         configure_logging(settings)
-        warn_of_unknown_settings()
+        warn_of_settings_without_effect(settings)
         bound = bound_socket(host, settings.api_port if port is None else port)
         drop_what_nobody_reads(bound)
         asyncio.run(refuse_unusable_pooler(settings))

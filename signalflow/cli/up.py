@@ -175,6 +175,8 @@ def status(
         typer.echo(f"{'reddit':16} answers nothing since {since} ({reason}): {what_to_do}")
     for unknown, meant in status.unknown_settings.items():
         typer.echo(f"unknown setting {unknown}" + (f": did you mean {meant}?" if meant else ""), err=True)
+    for unused, reason in status.unused_settings.items():
+        typer.echo(f"unused setting {unused}: {reason}", err=True)
 
 
 def _trouble_with_reddit(web_url: str) -> dict[str, str] | None:
@@ -224,10 +226,10 @@ def _run(stack: "Stack", directory: "StateDir", *, with_link: bool) -> None:
     from signalflow.cli.user import new_link
     from signalflow.local.foreground import ForegroundStack
     from signalflow.local.report import ADMIN, ConsoleReporter
-    from signalflow.logs import configure_logging, quiet_libraries, warn_of_unknown_settings
+    from signalflow.logs import configure_logging, quiet_libraries, warn_of_settings_without_effect
 
     configure_logging(stack.settings)
-    warn_of_unknown_settings()
+    warn_of_settings_without_effect(stack.settings)
     # Kafka's client logs each attempt to reach a broker that is still starting.
     quiet_libraries(logging.CRITICAL)
     console = Console()

@@ -22,7 +22,7 @@ from signalflow.local.secret import own_secret
 from signalflow.local.state import ProcessStatus, StackStatus, WorkerStatus
 from signalflow.local.supervisor import ManagedPart
 from signalflow.proxies import proxy_of
-from signalflow.settings import Settings, unknown_variables
+from signalflow.settings import Settings, unknown_variables, unused_variables
 
 DEFAULT_PORT_BASE = 9400
 MAX_WORKERS = 64
@@ -125,6 +125,7 @@ class Stack:
             ],
             proxy=proxy_of(self._overrides()["reddit_base_url"]),
             unknown_settings=unknown_variables(os.environ),
+            unused_settings=unused_variables(os.environ, self.settings),
             state_dir=self.options.state_dir,
         )
 

@@ -73,6 +73,8 @@ class StackStatus(BaseModel):
     """Between the poller and Reddit, without its password; None: none."""
     unknown_settings: dict[str, str | None] = {}
     """Variables of the environment that are no settings, each with the setting that was probably meant."""
+    unused_settings: dict[str, str] = {}
+    """Variables of the environment that have no effect beside the other settings, each with the reason."""
     state_dir: Path
 
 

@@ -128,7 +128,7 @@ def test_up_finds_posts_ctrl_c_ends_all_processes_and_the_next_up_keeps_the_post
     status = json.loads(stack.run("status", "--json").stdout)
     assert set(status) == {
         *("kafka", "database_url", "api_url", "simulator_url", "proxy", "state_dir"),
-        *("workers", "joined", "processes", "unknown_settings", "reddit_answers_nothing"),
+        *("workers", "joined", "processes", "unknown_settings", "unused_settings", "reddit_answers_nothing"),
     }
     assert status["reddit_answers_nothing"] is None
     assert [set(worker) for worker in status["workers"]] == [{"pid", "web_url", "state"}]

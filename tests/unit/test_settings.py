@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from signalflow.settings import Settings, unknown_variables
+from signalflow.settings import Settings, unknown_variables, unused_variables
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])
@@ -105,6 +105,42 @@ def test_a_certificate_of_the_database_that_is_not_there_is_refused(monkeypatch:
 def test_a_variable_that_is_no_setting_is_named_with_what_was_meant(name: str, meant: str | None) -> None:
     given = {"SIGNALFLOW_KAFKA": "b:1", "signalflow_app_id": "x", "SIGNALFLOW_TEST_SEED": "1", "PATH": "", name: "v"}
     assert unknown_variables(given) == {name: meant}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "used_with"),
+    [
+        ("REPLICA_MAX_LAG", "9", {"DATABASE_REPLICA_URL": "postgresql://u@replica/db"}),
+        (
+            "KAFKA_SASL_MECHANISM",
+            "PLAIN",
+            {"KAFKA_SECURITY": "sasl_ssl", "KAFKA_USER": "u", "KAFKA_PASSWORD": "p"},
+        ),
+        (
+            "KAFKA_KEY_PASSWORD",
+            "p",
+            {"KAFKA_SECURITY": "ssl", "KAFKA_CERT_FILE": __file__, "KAFKA_KEY_FILE": __file__},
+        ),
+        ("REDDIT_USER_AGENT", "linux:a:1 (by /u/b)", {"REDDIT_CLIENT_ID": "i", "REDDIT_CLIENT_SECRET": "s"}),
+        ("REDDIT_USER_AGENT", "linux:a:1 (by /u/b)", {"REDDIT_BASE_URL": "http://127.0.0.1:9401"}),
+        ("REFRESH_IDS_PER_MINUTE", "9", {"POLL_ENABLED": "true"}),
+    ],
+)
+def test_a_setting_without_effect_beside_the_others_is_named(
+    name: str, value: str, used_with: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {f"SIGNALFLOW_{name}": value}
+    monkeypatch.setenv("SIGNALFLOW_POLL_ENABLED", "false")
+    monkeypatch.setenv(f"SIGNALFLOW_{name}", value)
+    assert unused_variables(given, Settings()).keys() == given.keys()
+    for other, needed in used_with.items():
+        monkeypatch.setenv(f"SIGNALFLOW_{other}", needed)
+    assert unused_variables(given, Settings()) == {}
+
+
+def test_settings_that_are_used_or_empty_are_not_named_as_unused() -> None:
+    given = {"SIGNALFLOW_REQUESTS_PER_MINUTE": "9", "SIGNALFLOW_KAFKA": "b:1", "SIGNALFLOW_REPLICA_MAX_LAG": ""}
+    assert unused_variables(given, Settings()) == {}
 
 
 @pytest.mark.parametrize("password", ["p@ss", "p#ss", "p/ss", "p?ss", "p[ss"])

@@ -83,7 +83,7 @@ def test_the_version_is_that_of_the_installation() -> None:
     assert result.output.split()[1][0].isdigit()
 
 
-def test_status_lists_every_process_the_proxy_and_unknown_settings_while_the_database_is_away(tmp_path: Path) -> None:
+def test_status_lists_every_process_the_proxy_and_vain_settings_while_the_database_is_away(tmp_path: Path) -> None:
     status = StackStatus(
         kafka="127.0.0.1:9",
         database_url="postgresql://u:***@127.0.0.1:9/d",
@@ -96,6 +96,7 @@ def test_status_lists_every_process_the_proxy_and_unknown_settings_while_the_dat
         ],
         proxy="http://proxy.example:3128",
         unknown_settings={"SIGNALFLOW_KAFKAA": "SIGNALFLOW_KAFKA"},
+        unused_settings={"SIGNALFLOW_REPLICA_MAX_LAG": "there is no replica"},
         state_dir=tmp_path,
     )
     StateDir(tmp_path).write(
@@ -118,4 +119,5 @@ def test_status_lists_every_process_the_proxy_and_unknown_settings_while_the_dat
         assert any(line.split()[:3] == [name, "pid", str(pid)] for line in lines), done.stdout
     assert "proxy to Reddit  http://proxy.example:3128" in lines
     assert "SIGNALFLOW_KAFKAA: did you mean SIGNALFLOW_KAFKA?" in done.stderr
+    assert "unused setting SIGNALFLOW_REPLICA_MAX_LAG: there is no replica" in done.stderr
     assert "joined by hand are not known" in done.stderr
