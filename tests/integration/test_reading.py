@@ -120,6 +120,16 @@ async def test_words_are_found_in_titles_and_bodies_of_any_script_and_the_answer
     assert ([post["id"] for post in answer["items"]], answer["search"]) == (found, search)
 
 
+async def test_what_is_no_word_is_looked_for_in_the_newest_posts_only(
+    database_url: str, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = {"id": "older", "title": "C++ is older", "created_utc": utcnow() - timedelta(hours=2)}
+    await store(database_url, older, {"id": "newer", "title": "C++ is newer", "created_utc": utcnow()})
+    assert set(await ids(client, q="++")) == {"older", "newer"}
+    monkeypatch.setattr("signalflow.storage.post_filters.MOST_SEARCHED_POSTS", 1)
+    assert await ids(client, q="++") == ["newer"]
+
+
 async def test_the_post_list_finds_the_titles_that_the_live_stream_finds_but_by_their_stems(
     database_url: str, client: httpx.AsyncClient
 ) -> None:
