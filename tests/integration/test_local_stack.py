@@ -206,6 +206,10 @@ def test_a_worker_started_with_the_command_that_up_shows_joins_the_stack(stack: 
     try:
         live = "SELECT count(*) FROM workers WHERE heartbeat_at > now() - interval '10 s'"
         assert wait_until(lambda: stack.query(live) == 2, 60, interval=0.5), log.read_text()
+        (joined,) = json.loads(stack.run("status", "--json").stdout)["joined"]
+        assert joined["pid"] == worker.pid
+        listed = [line.split() for line in stack.run("status").stdout.splitlines() if "joined by hand" in line]
+        assert [line[:3] for line in listed] == [[joined["name"], "pid", str(worker.pid)]]
     finally:
         worker.terminate()
         assert worker.wait(20) == 0
