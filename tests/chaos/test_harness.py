@@ -20,7 +20,7 @@ from tests.chaos.faults.base import Gate
 from tests.chaos.proxy import Proxy
 from tests.chaos.recovery import Probes, Seen
 from tests.chaos.report import Summary
-from tests.chaos.verdict import unnoticed
+from tests.chaos.verdict import outlived, unnoticed
 from tests.integration.workers import WorkerProcess
 from tests.waiting import until
 
@@ -112,6 +112,10 @@ def test_a_log_that_began_anew_must_be_noticed_before_it_does_so_again() -> None
     assert unnoticed([100.0, 200.0], [102.0, 203.0]) == []
     assert unnoticed([100.0, 200.0], [204.0]) == [100.0]
     assert unnoticed([100.0, 200.0], [105.0]) == [200.0]
+
+
+def test_a_cut_of_a_log_that_is_made_anew_soon_afterwards_need_not_be_noticed() -> None:
+    assert outlived([100.0, 200.0, 300.0], [130.0, 290.0]) == [200.0, 300.0]
 
 
 def test_a_run_without_time_for_some_kinds_names_them_in_its_last_line() -> None:

@@ -29,6 +29,8 @@ SETTLE_SECONDS = 120.0
 STILL_SECONDS = 3.0
 # The workers may notice a new topic before the harness does.
 NOTICED_EARLIER_SECONDS = 30.0
+# Brokers and workers that were ended together are back by then, and have compared the logs.
+NOTICED_WITHIN_SECONDS = 60.0
 DAMAGED = "damaged batches"
 # Topic, partition and offset.
 Place = tuple[str, int, int]
@@ -191,7 +193,7 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
     for topic, reason, times in (
         (names.posts_raw, Break.TOPIC_MADE_ANEW, lost.anew_at),
         (names.posts_enriched, Break.TOPIC_MADE_ANEW, run.stored_with_a_log.at),
-        (names.posts_raw, Break.LOG_CUT, lost.cut_at),
+        (names.posts_raw, Break.LOG_CUT, outlived(lost.cut_at, lost.anew_at)),
     ):
         unsettled += await _not_reported(run, topic, reason, times)
     return Verdict(
@@ -269,6 +271,11 @@ def unnoticed(happened: Sequence[float], noticed: Sequence[float]) -> list[float
         for at, following in pairwise([*happened, float("inf")])
         if not any(at - NOTICED_EARLIER_SECONDS < moment < following for moment in noticed)
     ]
+
+
+def outlived(cuts: Sequence[float], made_anew: Sequence[float]) -> list[float]:
+    """The times of cuts that workers had time to notice before the log was made anew, which tells more than the cut."""
+    return [cut for cut in cuts if not any(cut < at < cut + NOTICED_WITHIN_SECONDS for at in made_anew)]
 
 
 async def _letter_rows(settings: Settings, ids: Mapping[str, UUID]) -> Counter[Place]:
