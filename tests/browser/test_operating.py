@@ -115,13 +115,16 @@ async def test_the_dead_letters_of_one_cause_are_discarded_together(visit: Visit
     await expect(discard).to_be_disabled()
     await page.locator(".letter-groups button").first.click()
     await discard.click()
-    dialog = page.get_by_role("dialog", name="Discard all dead letters")
+    dialog = page.get_by_role("dialog", name=re.compile(r"Discard \d+ dead letters?"))
+    asked = await dialog.get_by_role("heading").inner_text()
+    assert not await installation.rows("SELECT FROM dlq_events WHERE resolution = 'a question'")
     await dialog.get_by_label("Reason").fill("a test wrote them")
     await dialog.get_by_role("button", name="Discard").click()
     await expect(dialog).to_have_count(0)
     await expect(page.locator("[data-letter]")).to_have_count(0)
     stored = await installation.rows("SELECT state, resolved_by FROM dlq_events WHERE resolution = 'a test wrote them'")
     assert stored
+    assert asked.startswith(f"Discard {len(stored)} dead letter{'' if len(stored) == 1 else 's'} “")
     assert {tuple(row) for row in stored} == {("resolved", USER)}
 
 

@@ -174,9 +174,17 @@ export function lettersCard({ signal, mayReplay }) {
 
   async function discardMany() {
     const filter = chosenGroup();
+    let chosen;
+    try {
+      chosen = await api.post("/dlq/resolve", { filter, reason: "a question", dry_run: true });
+    } catch (error) {
+      toast(`${error.title}: ${error.detail}`);
+      return;
+    }
     const reason = h("input", { name: "reason", required: true, maxlength: 500 });
+    const letters = plural(chosen.ids.length, "dead letter", "dead letters");
     const done = await ask({
-      title: `Discard all dead letters “${state.stage}: ${state.error}”?`,
+      title: `Discard ${letters} “${state.stage}: ${state.error}”?`,
       confirm: "Discard",
       danger: true,
       fields: [h("p", {}, DISCARD_EXPLAINED), field("Reason", reason)],
