@@ -1,5 +1,6 @@
 """The client of Reddit goes through the proxy that the environment names."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -59,3 +60,25 @@ async def test_a_simulator_on_this_machine_is_asked_directly(proxy: Proxy) -> No
     with pytest.raises(Exception, match="no answer"):
         await ask("http://127.0.0.1:9")
     assert proxy.hosts == []
+
+
+@pytest.mark.parametrize(
+    ("avoided", "asked"), [("other.invalid", ["CONNECT reddit.invalid:443 HTTP/1.1"]), ("reddit.invalid", [])]
+)
+async def test_the_proxy_is_asked_for_a_tunnel_to_an_https_address_unless_no_proxy_names_it(
+    monkeypatch: pytest.MonkeyPatch, avoided: str, asked: list[str]
+) -> None:
+    requests: list[str] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append((await reader.readline()).decode().strip())
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.setenv("NO_PROXY", avoided)
+        with pytest.raises(Exception, match="no answer"):
+            await ask("https://reddit.invalid")
+    assert requests[:1] == asked
