@@ -16,6 +16,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.positions import Progress, note_break, note_read, note_topics, read_positions
 from signalflow.streams.app import Application
 from signalflow.streams.brokers import AWAY
+from signalflow.streams.consumer_positions import PositionedConsumer
 from signalflow.streams.timers import guarded
 
 log = structlog.get_logger()
@@ -82,11 +83,10 @@ class ReadTopic:
             return
         if generation != self._generation:
             self._generation, self._noted = generation, {}
-        ours = [tp for tp in consumer.started() if tp.topic == self._topic]
         noted = await read_positions(pool, self._topic, topic_id)
         unknown = {
             tp: position
-            for tp in ours
+            for tp in self._partitions(consumer)
             if (position := noted.get(tp.partition)) and position.offset != self._noted.get(tp.partition)
         }
         if unknown:
@@ -94,10 +94,13 @@ class ReadTopic:
             await record_breaks(app, pool)
         if app.consumer_generation_id != generation:
             return
-        read = [consumer.position_at(tp, consumer.committed_upto(tp)) for tp in ours]
-        positions = {tp.partition: each for tp, each in zip(ours, read, strict=True) if each.topic_id == topic_id}
+        read = [(tp, consumer.position_at(tp, consumer.committed_upto(tp))) for tp in self._partitions(consumer)]
+        positions = {tp.partition: position for tp, position in read if position.topic_id == topic_id}
         await note_read(pool, topic_id, positions)
-        self._noted = {partition: each.offset for partition, each in positions.items()}
+        self._noted = {partition: position.offset for partition, position in positions.items()}
+
+    def _partitions(self, consumer: PositionedConsumer) -> list[TP]:
+        return [tp for tp in consumer.started() if tp.topic == self._topic]
 
 
 async def record_breaks(app: Application, pool: Pool) -> None:
