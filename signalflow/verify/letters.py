@@ -190,9 +190,9 @@ async def compare_events(
 ) -> TableReport:
     """Compare table dlq_events with the dead-letter topic: letters below the committed offsets must be stored.
 
-    `all_kept`: the topic still has all its records, so the table may hold no other letters. A record of the topic that
-    is no dead letter is stored under the name of the dead-letter topic itself; it is not compared. `missing` gets the
-    records of letters that are not stored.
+    `all_kept`: the topic has all records that it ever had, so the table may hold no other letters. A record of the
+    topic that is no dead letter is stored under the name of the dead-letter topic itself; it is not compared. `missing`
+    gets the records of letters that are not stored.
     """
     known = letters.by_record
     due = {key for key, letter in known.items() if letter.dlq_record[1] < committed.get(letter.dlq_record[0], 0)}

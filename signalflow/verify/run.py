@@ -143,8 +143,9 @@ async def verify(
                 oracle.expected.close()
             report.dead_letters = compare_letters(oracle.expected, letters)
             if committed.letters is not None:
+                all_kept = dead.start is None and not await connection.fetchval(_LAST_BREAK, [topics.posts_dlq])
                 report.dlq_events = await compare_events(
-                    connection, letters, topics.posts_dlq, committed.letters, dead.start is None, report.missing
+                    connection, letters, topics.posts_dlq, committed.letters, all_kept, report.missing
                 )
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
         raise Fatal("the database has no schema that this version knows: run `signalflow migrate`") from error
