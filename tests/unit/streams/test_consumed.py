@@ -28,6 +28,7 @@ def times(consumed: Consumed, tp: TP, *offsets: int) -> list[int | None]:
 def test_a_position_has_the_id_of_its_topic_and_the_time_of_the_record_before(consumed: Consumed) -> None:
     assert (consumed.topic_id("raw"), consumed.topic_id("other")) == (TOPIC_ID, None)
     consumed.begin(TP0, Position(40, TOPIC_ID, 4_000), TOPIC_ID)
+    assert (consumed.topic_read(TP0), consumed.topic_read(TP1)) == (TOPIC_ID, None)
     assert consumed.position(TP0, 40) == Position(40, TOPIC_ID, 4_000)
     consumed.acknowledge(TP0, 50, 5_000)
     assert consumed.position(TP0, 50) == Position(50, TOPIC_ID, 5_000)
