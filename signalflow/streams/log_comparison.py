@@ -6,7 +6,8 @@ from uuid import UUID
 
 from faust.types import TP
 
-from signalflow.domain.positions import PartitionLog, Position, proven_by_times
+from signalflow.domain.positions import Break, PartitionLog, Position, proven_by_times, start_of
+from signalflow.errors import Retryable
 from signalflow.streams.brokers import Brokers
 from signalflow.streams.consumer_thread import ConsumerThread
 
@@ -16,7 +17,7 @@ async def logs_at(
 ) -> dict[TP, PartitionLog]:
     """The logs of partitions, as far as their positions need it. `ids`: the ids that their topics have now.
 
-    Raises one of AWAY when the brokers do not answer.
+    Raises one of AWAY when the brokers do not answer, or when a topic has another id by now.
     """
     if not positions:
         return {}
@@ -35,4 +36,9 @@ async def logs_at(
         if not proven_by_times(position, found):
             found = replace(found, before=await brokers.timestamp_at(tp, position.offset - 1))
         logs[tp] = found
+    # The log of a topic that is made anew after its id was asked for looks like a cut one.
+    cut = {tp.topic for tp, log_now in logs.items() if start_of(positions[tp], log_now).broken is Break.LOG_CUT}
+    ids_now = await brokers.topic_ids(cut) if cut else {}
+    if other := [topic for topic in cut if ids_now.get(topic) != ids[topic]]:
+        raise Retryable(f"{', '.join(sorted(other))}: made anew or deleted while its log was looked at")
     return logs

@@ -410,6 +410,22 @@ async def test_a_topic_made_anew_is_noticed_although_its_commits_were_deleted_wi
     assert breaks_of(rig.consumer) == [(TP0, "topic_made_anew", 28, 0)]
 
 
+@pytest.mark.parametrize("kept_elsewhere", [False, True])
+async def test_a_topic_made_anew_after_its_id_was_asked_for_is_not_reported_as_cut(
+    app: faust.App, monkeypatch: pytest.MonkeyPatch, kept_elsewhere: bool
+) -> None:
+    rig = make_rig(app, CURED, monkeypatch, length=28, committed=28)
+    consumer, kept = rig.consumer, {TP0: Position(28, TOPIC_ID, timestamp_of(27))}
+    await consumer.perform_seek()
+    rig.log.length = 0
+    monkeypatch.setattr(consumer, "brokers", BrokersOfANewTopic({"raw": TOPIC_ID}))
+    with pytest.raises(Retryable, match="raw: made anew or deleted"):
+        await (consumer.check_kept_positions(kept) if kept_elsewhere else consumer.check_positions())
+    assert breaks_of(consumer) == []
+    await consumer.check_positions()
+    assert breaks_of(consumer) == [(TP0, "topic_made_anew", 28, 0)]
+
+
 @pytest.mark.parametrize("answers", [[], [{}], [Retryable("no broker answers")]])
 async def test_a_topic_made_anew_is_noticed_by_the_worker_that_left_the_partition_to_another(
     app: faust.App, monkeypatch: pytest.MonkeyPatch, answers: list[dict[str, UUID] | Exception]
