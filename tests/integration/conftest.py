@@ -12,6 +12,8 @@ from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
+from signalflow.simulator.config import Config, Parameters
+from signalflow.simulator.server import RunningSimulator, start
 from signalflow.storage.pool import Pool
 from tests.integration.posts_api import api_of
 from tests.integration.storage_rows import pool_of
@@ -56,6 +58,14 @@ async def topics(settings: Settings) -> TopicNames:
     """The topics, created before any worker starts."""
     await create_topics(settings)
     return TopicNames.of(settings)
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[RunningSimulator]:
+    """A simulated Reddit with many posts, whose scores change fast."""
+    running = await start(Config(Parameters(seed=11, activity=20, growth=40, fuzz=0)))
+    yield running
+    await running.close()
 
 
 @pytest.fixture

@@ -12,14 +12,12 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from signalflow.events import decode_envelope
-from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
-from signalflow.simulator.config import Config, Parameters
-from signalflow.simulator.server import RunningSimulator, start
-from signalflow.storage.pool import create_pool
+from signalflow.simulator.server import RunningSimulator
+from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import load_defaults
 from tests.api_clients import bearer
 from tests.integration.accounts_api import client_of, running, settings_of
@@ -67,22 +65,15 @@ async def make_room(disk: asyncpg.Connection) -> None:
     await disk.execute("DELETE FROM disk_is_full")
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[RunningSimulator]:
-    simulated = await start(Config(Parameters(seed=11, activity=20, growth=40, fuzz=0)))
-    try:
-        yield simulated
-    finally:
-        await simulated.close()
-
-
 async def test_a_worker_polls_and_enriches_on_while_the_databases_disk_is_full_and_stores_all_when_there_is_room(
-    settings: Settings, simulator: RunningSimulator, disk: asyncpg.Connection, tmp_path: Path
+    settings: Settings,
+    topics: TopicNames,
+    pool: Pool,
+    simulator: RunningSimulator,
+    disk: asyncpg.Connection,
+    tmp_path: Path,
 ) -> None:
-    await create_topics(settings)
-    async with await create_pool(settings, application_name="test") as pool:
-        await load_defaults(pool, read_subreddits())
-    names = TopicNames.of(settings)
+    await load_defaults(pool, read_subreddits())
     worker = WorkerProcess(
         settings,
         "w1",
@@ -103,7 +94,7 @@ async def test_a_worker_polls_and_enriches_on_while_the_databases_disk_is_full_a
         stored = await count(settings, "post_metrics_history")
         before = await worker.metric("signalflow_records_total", 'agent="enrich"')
         async with AIOKafkaProducer(**connection_options(settings)) as producer:
-            await producer.send_and_wait(names.posts_raw, b"no envelope", key=b"bad")
+            await producer.send_and_wait(topics.posts_raw, b"no envelope", key=b"bad")
 
         async def goes_on() -> bool:
             enriched = await worker.metric("signalflow_records_total", 'agent="enrich"')
@@ -116,7 +107,7 @@ async def test_a_worker_polls_and_enriches_on_while_the_databases_disk_is_full_a
         assert await count(settings, "post_metrics_history") == stored
         assert await count(settings, "dlq_events") == 0
         await make_room(disk)
-        raw = [record for record in await read_topic(settings, names.posts_raw) if record.key != b"bad"]
+        raw = [record for record in await read_topic(settings, topics.posts_raw) if record.key != b"bad"]
         decoded = [decode_envelope(record.value) for record in raw]
         observed = {(found.payload.id, found.metadata.observed_at) for found in decoded}
 

@@ -1,18 +1,15 @@
 """The whole path from the simulated Reddit into the tables, compared with what really happened there."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
-from signalflow.simulator.config import Config, Parameters
-from signalflow.simulator.server import RunningSimulator, start
-from signalflow.storage.pool import create_pool
+from signalflow.simulator.server import RunningSimulator
+from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import load_defaults
 from signalflow.verify import compare, expected
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, read_topic
@@ -29,27 +26,15 @@ SETTLE_SECONDS = 30.0
 ANSWER_SECONDS = 10.0
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[RunningSimulator]:
-    running = await start(Config(Parameters(seed=11, activity=20, growth=40, fuzz=0)))
-    try:
-        yield running
-    finally:
-        await running.close()
-
-
 def timestamp(at: datetime) -> float:
     return at.timestamp()
 
 
 @pytest.mark.timeout(300)
 async def test_every_visible_post_is_stored_with_the_scores_it_had(
-    settings: Settings, simulator: RunningSimulator, tmp_path: Path
+    settings: Settings, topics: TopicNames, pool: Pool, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
-    await create_topics(settings)
-    pool = await create_pool(settings, application_name="test")
     await load_defaults(pool, read_subreddits())
-    await pool.close()
     worker = WorkerProcess(
         settings,
         "w1",
@@ -75,7 +60,7 @@ async def test_every_visible_post_is_stored_with_the_scores_it_had(
     finally:
         worker.ensure_stopped()
     drain = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.3")
-    raw = await read_topic(settings, TopicNames.of(settings).posts_raw)
+    raw = await read_topic(settings, topics.posts_raw)
     log = expected(raw)
     rows = sum(1 for _ in log.history)
     drain.start()

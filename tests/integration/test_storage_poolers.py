@@ -25,7 +25,6 @@ from signalflow.storage.writer import write_batch
 from tests.api_clients import test_secret
 from tests.integration.storage_rows import observation, pool_of
 from tests.integration.workers import WorkerProcess
-from tests.waiting import until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
@@ -156,15 +155,7 @@ async def test_a_worker_ends_at_its_start_and_says_why(
 ) -> None:
     url = bounced("transaction", **LETS_SETTINGS_PASS)
     worker = WorkerProcess(settings, "worker-1", tmp_path, SIGNALFLOW_DATABASE_URL=url)
-    worker.start()
-    try:
-        await until(lambda: worker.poll() is not None, worker.tail, 45)
-    finally:
-        worker.ensure_stopped()
-    assert worker.poll() == 1
-    (line,) = [line for line in worker.log.read_text().splitlines() if "cannot_start" in line]
-    assert ONE_SENTENCE in line
-    assert "Traceback" not in worker.log.read_text()
+    assert ONE_SENTENCE in await worker.refuses_to_start()
 
 
 @pytest.mark.parametrize("command", ["api --port 0", "migrate", "config list", "dlq stats"])

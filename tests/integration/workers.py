@@ -137,6 +137,19 @@ class WorkerProcess:
             if line.startswith(name) and labels in line and not line.startswith("#")
         )
 
+    async def refuses_to_start(self, seconds: float = 45.0) -> str:
+        """Start the process, which must end by itself with status 1; returns the line of its log that says why."""
+        self.start()
+        try:
+            await eventually(lambda: self.poll() is not None, seconds, self.tail)
+        finally:
+            self.ensure_stopped()
+        log = self.log.read_text()
+        assert self.poll() == 1
+        assert "Traceback" not in log
+        (line,) = [line for line in log.splitlines() if "cannot_start" in line]
+        return line
+
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
