@@ -164,7 +164,6 @@ def replay(
 
 
 def resolve(
-    reason: Annotated[str, typer.Option(help="Why they are discarded; stored with them.")],
     letter_id: Annotated[
         int | None,
         typer.Argument(metavar="[ID]", min=1, max=2**63 - 1, help="Only this dead letter. Default: all that match."),
@@ -174,6 +173,9 @@ def resolve(
     error_type: ErrorType = None,
     since: Since = None,
     until: Until = None,
+    reason: Annotated[
+        str, typer.Option(help="Why they are discarded; stored with them. Only --dry-run needs none.")
+    ] = "",
     most: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, oldest first.")] = 1000,
     only_show: Annotated[bool, typer.Option("--dry-run", help="Show what would be discarded; change nothing.")] = False,
     as_json: JsonFlag = False,
@@ -182,18 +184,24 @@ def resolve(
 
     Exit status: 1 when ID does not exist or is resolved already, 3 when the database could not be asked.
     """
-    from signalflow.storage.dead_letters import LetterFilter, resolve_letters
+    from signalflow.storage.dead_letters import LetterFilter, open_letters, resolve_letters
 
     wanted = LetterFilter(topic, stage, error_type, since, until)
     if (letter_id is None) == (wanted == LetterFilter()):
         raise typer.BadParameter(
             "give either an ID, or at least one of --topic, --stage, --error-type, --since, --until"
         )
+    if not (only_show or reason.strip()):
+        raise typer.BadParameter("say why they are discarded", param_hint="--reason")
     if letter_id is not None:
         _resolve_one(letter_id, reason, only_show=only_show, as_json=as_json)
         return
     ids = _with_pool(
-        lambda pool, _: resolve_letters(pool, wanted, by=acting_user(), reason=reason, most=most, dry=only_show)
+        lambda pool, _: (
+            open_letters(pool, wanted, most=most)
+            if only_show
+            else resolve_letters(pool, wanted, by=acting_user(), reason=reason, most=most)
+        )
     )
     if as_json:
         print(json.dumps({"ids": ids, "resolved": 0 if only_show else len(ids)}))

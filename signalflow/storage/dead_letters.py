@@ -273,25 +273,29 @@ async def resolve_letter(pool: Pool, letter_id: int, *, by: str, reason: str) ->
     return done
 
 
-async def resolve_letters(
-    pool: Pool, wanted: LetterFilter, *, by: str, reason: str, most: int, dry: bool = False
-) -> list[int]:
+async def open_letters(pool: Pool, wanted: LetterFilter, *, most: int) -> list[int]:
+    """The ids of the open letters that match in ascending order: at most so many, the oldest first."""
+    return [row["id"] for row in await pool.fetch(_OPEN, *_open(wanted), most)]
+
+
+async def resolve_letters(pool: Pool, wanted: LetterFilter, *, by: str, reason: str, most: int) -> list[int]:
     """Discard the open letters that match, at most so many, the oldest first. Returns their ids in ascending order.
 
-    `dry` only says which they would be. Raises Invalid without a reason.
+    Raises Invalid without a reason.
     """
     if not reason.strip():
         raise Invalid("say why they are discarded", field="reason")
-    chosen = (*replace(wanted, state="dead").parameters, most)
     async with transaction(pool) as writing:
-        if dry:
-            return [row["id"] for row in await writing.fetch(_OPEN, *chosen)]
-        rows = await writing.fetch(_RESOLVE_OPEN, *chosen, utcnow(), by, storable(reason))
+        rows = await writing.fetch(_RESOLVE_OPEN, *_open(wanted), most, utcnow(), by, storable(reason))
         ids = sorted(row["id"] for row in rows)
         if ids:
             details = {"reason": storable(reason), "filter": wanted.described(), "ids": ids}
             await audit.record(writing, who=by, action="dlq.resolve", target=f"{len(ids)} letters", details=details)
     return ids
+
+
+def _open(wanted: LetterFilter) -> tuple[object, ...]:
+    return replace(wanted, state="dead").parameters
 
 
 def _letter(row: asyncpg.Record) -> StoredLetter:

@@ -65,7 +65,7 @@ async def test_filters_and_days_of_the_analytics_are_in_the_address(visit: Visit
 
 async def test_two_to_five_subjects_are_side_by_side(visit: Visit, installation: Installation) -> None:
     await installation.store(post("bo1", minutes=5, author="Bo", title="Bo writes", nlp=features(0.5, "violin")))
-    page = await visit("/analytics?compare=subreddit:rust")
+    page = await visit("/analytics?compare=subreddit:RUST")
     card = page.get_by_role("region", name="Side by side")
     await expect(compared(page, "r/rust").get_by_role("cell").first).to_have_text("20")
     for kind, name in (("author", "u/Bo"), ("q", "rocket engines"), ("keyword", "violin"), ("subreddit", "r/science")):

@@ -16,6 +16,7 @@ from signalflow.storage.dead_letters import (
     find_letter,
     letter_counts,
     letters_page,
+    open_letters,
     resolve_letter,
     resolve_letters,
 )
@@ -150,9 +151,13 @@ async def resolve_many(pool: PoolOf, cache: BriefCacheOf, who: Operator, body: R
     wanted = body.filter.as_filter()
     if wanted == LetterFilter():
         raise InvalidParameter("filter", "choose letters by topic, stage, error_type, since or until")
-    ids = await resolve_letters(pool, wanted, by=who.name, reason=body.reason, most=body.most, dry=body.dry_run)
+    if body.dry_run:
+        return ResolveAnswer(ids=await open_letters(pool, wanted, most=body.most), resolved=0)
+    if body.reason is None:
+        raise InvalidParameter("reason", "say why they are discarded")
+    ids = await resolve_letters(pool, wanted, by=who.name, reason=body.reason, most=body.most)
     cache.forget(STATS)
-    return ResolveAnswer(ids=ids, resolved=0 if body.dry_run else len(ids))
+    return ResolveAnswer(ids=ids, resolved=len(ids))
 
 
 @router.post(

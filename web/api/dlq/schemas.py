@@ -2,7 +2,7 @@
 
 import base64
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -215,18 +215,24 @@ class ReplayAnswer(BaseModel):
         return cls(**{name: getattr(report, name) for name in cls.model_fields})
 
 
+_Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
+
+
 class Reason(BaseModel):
     """Why a dead letter is discarded."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: str = Field(min_length=1, max_length=1000, pattern=r"\S")
+    reason: _Reason
 
 
-class ResolveMany(Reason):
+class ResolveMany(BaseModel):
     """Which open dead letters are discarded, and why."""
 
+    model_config = ConfigDict(extra="forbid")
+
     filter: Chosen
+    reason: _Reason | None = Field(None, description="Why they are discarded. Only a dry run needs none.")
     most: int = Field(1000, ge=1, le=10_000, description="At most so many, the oldest first.")
     dry_run: bool = Field(False, description="Only say which would be discarded.")
 

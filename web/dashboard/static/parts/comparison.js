@@ -25,7 +25,10 @@ const MEASURES = [
   ["engagement", "Engagement", (hour) => engagement(hour.total_score, hour.total_comments), short],
 ];
 const COLUMNS = [
-  { label: "Compared", cell: ({ subject }) => h("a", { href: `/${api.query(filterOf(subject))}` }, nameOf(subject)) },
+  {
+    label: "Compared",
+    cell: (stats) => h("a", { href: `/${api.query(filterOf(stats.subject))}` }, nameOf(stats.subject, stats)),
+  },
   { label: "Posts", number: true, cell: ({ overview }) => count(overview.posts) },
   { label: "Authors", number: true, cell: ({ overview }) => count(overview.authors) },
   { label: "Subreddits", number: true, cell: ({ overview }) => count(overview.subreddits) },
@@ -48,9 +51,11 @@ const isKnown = (subject) => {
 
 const filterOf = (subject) => Object.fromEntries([partsOf(subject)]);
 
-function nameOf(subject) {
+/** How a subject is shown. The statistics of a subreddit tell its name in Reddit's own spelling. */
+function nameOf(subject, stats) {
   const [kind, value] = partsOf(subject);
-  return KINDS.find(([name]) => name === kind)[2](value);
+  const spelled = kind === "subreddit" ? (stats?.subreddits[0]?.subreddit ?? value) : value;
+  return KINDS.find(([name]) => name === kind)[2](spelled);
 }
 
 /** The hours of a timeline, or its days in the reader's time when there are too many hours. */
@@ -120,31 +125,33 @@ export function comparison(state, set, signal) {
     parameters = asked;
     const wanted = subjects();
     const ask = (subject) => api.get("/api/stats/", { ...asked, ...filterOf(subject) }, signal);
-    showChosen(wanted);
+    showChosen(wanted, []);
     return loads.load({
       ask: () => Promise.all(wanted.map(ask)),
       show(found) {
         answers = found.map((stats, place) => ({ ...stats, subject: wanted[place] }));
+        showChosen(wanted, answers);
         show();
       },
       fail: (error) => body.replaceChildren(errorNotice(error, () => load(parameters))),
     });
   }
 
-  function showChosen(wanted) {
+  function showChosen(wanted, found) {
     add.disabled = wanted.length >= MOST_SUBJECTS;
     chosen.replaceChildren(
-      ...wanted.map((subject, place) =>
-        h(
+      ...wanted.map((subject, place) => {
+        const name = nameOf(subject, found[place]);
+        return h(
           "li",
           { class: "chip" },
           h("span", { class: `swatch ${COLOURS[place]}`, "aria-hidden": "true" }),
-          h("span", {}, nameOf(subject)),
+          h("span", {}, name),
           button("×", "plain small", () => choose(wanted.filter((one) => one !== subject)), {
-            "aria-label": `Leave out ${nameOf(subject)}`,
+            "aria-label": `Leave out ${name}`,
           }),
-        ),
-      ),
+        );
+      }),
     );
   }
 
@@ -167,7 +174,7 @@ export function comparison(state, set, signal) {
     const series = timelines.map((hours, place) => {
       const known = new Map(hours.map((hour) => [Date.parse(hour.hour), measure(hour)]));
       const column = values.map((time) => known.get(time) ?? null);
-      return { label: nameOf(answers[place].subject), values: column, colour: COLOURS[place], format };
+      return { label: nameOf(answers[place].subject, answers[place]), values: column, colour: COLOURS[place], format };
     });
     const label = answers[0].timeline.length > MOST_HOURS ? "Day" : "Hour";
     plot.show({ height: 240, x: { label, values, time: true, format: absoluteTime }, series });

@@ -176,7 +176,7 @@ export function lettersCard({ signal, mayReplay }) {
     const filter = chosenGroup();
     let chosen;
     try {
-      chosen = await api.post("/dlq/resolve", { filter, reason: "a question", dry_run: true });
+      chosen = await api.post("/dlq/resolve", { filter, dry_run: true });
     } catch (error) {
       toast(`${error.title}: ${error.detail}`);
       return;
