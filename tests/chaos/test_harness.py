@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,6 +19,7 @@ from signalflow.settings import Settings
 from tests.chaos import report, schedule
 from tests.chaos.faults import ALL
 from tests.chaos.faults.base import Gate
+from tests.chaos.faults.fail_points import _dead
 from tests.chaos.proxy import Proxy
 from tests.chaos.recovery import Probes, Seen
 from tests.chaos.report import Summary
@@ -105,6 +108,17 @@ async def test_a_fault_that_must_be_alone_waits_for_others_and_new_ones_wait_for
     release.set()
     await asyncio.gather(first, lonely, second)
     assert order == ["first", "alone", "second"]
+
+
+async def test_a_fail_point_sends_no_poison_while_another_fault_forbids_it() -> None:
+    sent: list[Any] = []
+    run: Any = SimpleNamespace(poisons=[], poisoning=asyncio.Lock(), load=SimpleNamespace(extra=[]), poison=sent.extend)
+    worker: Any = SimpleNamespace(poll=lambda: None)
+    async with run.poisoning:
+        assert not _dead(worker, "dlq.after_ack:1", run)
+        assert sent == []
+    assert not _dead(worker, "dlq.after_ack:1", run)
+    assert len(sent) == 2
 
 
 def test_a_log_that_began_anew_must_be_noticed_before_it_does_so_again() -> None:

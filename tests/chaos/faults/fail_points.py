@@ -41,10 +41,13 @@ async def die_at(name: str, run: Run) -> None:
 
 
 def _dead(worker: WorkerProcess, fail_point: str, poisoned: Run | None) -> bool:
-    """Whether the worker died at the fail point. If it ended for another reason, start it again; poison `poisoned`."""
+    """Whether the worker died at the fail point. If it ended for another reason, start it again; poison `poisoned`.
+
+    No poison is sent while another fault forbids it.
+    """
     if worker.poll() is not None and worker.poll() != -signal.SIGKILL:
         worker.start(SIGNALFLOW_FAIL_POINT=fail_point)
-    if poisoned is not None and len(poisoned.load.extra) < MOST_WAITING:
+    if poisoned is not None and not poisoned.poisoning.locked() and len(poisoned.load.extra) < MOST_WAITING:
         poisoned.poison(poison.for_every_stage(len(poisoned.poisons)))
     return worker.poll() == -signal.SIGKILL
 
