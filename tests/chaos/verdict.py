@@ -193,7 +193,7 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
     for topic, reason, times in (
         (names.posts_raw, Break.TOPIC_MADE_ANEW, lost.anew_at),
         (names.posts_enriched, Break.TOPIC_MADE_ANEW, run.stored_with_a_log.at),
-        (names.posts_raw, Break.LOG_CUT, outlived(lost.cut_at, lost.anew_at)),
+        (names.posts_raw, Break.LOG_CUT, outlived(lost.cut_and_read, lost.anew_at)),
     ):
         unsettled += await _not_reported(run, topic, reason, times)
     return Verdict(

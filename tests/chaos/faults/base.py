@@ -42,12 +42,14 @@ class Injection:
 class Lost:
     """What may be lost because the raw log began anew, or lost its last seconds, at these times.
 
+    `cut_and_read`: the times of cuts of which the database tells, because it had noted that lost records were read.
     `sent`: observations that brokers had confirmed. `poisons`: numbers of poisoned records. `stored`: the observations
     that were in the tables and must stay.
     """
 
     anew_at: list[float] = field(default_factory=list)
     cut_at: list[float] = field(default_factory=list)
+    cut_and_read: list[float] = field(default_factory=list)
     sent: set[Identity] = field(default_factory=set)
     stored: set[Identity] = field(default_factory=set)
     poisons: set[int] = field(default_factory=set)
@@ -139,12 +141,17 @@ class Run:
         lost.poisons |= {p.number for p in self.poisons if p.topic == "posts_raw" and p.headers[0][1] not in waiting}
         lost.anew_at.append(time.time())
 
-    def logs_were_cut(self, held: set[Identity]) -> None:
-        """All logs have lost their last seconds, in which nobody sent poison. The raw one held these observations."""
+    def logs_were_cut(self, held: set[Identity], *, was_read: bool) -> None:
+        """All logs have lost their last seconds, in which nobody sent poison. The raw one held these observations.
+
+        `was_read`: whether the database has noted that a worker read some of the lost raw records.
+        """
         lost = self.lost_with_a_log
         lost.sent |= self.load.confirmed - held
         self.load.confirmed &= held
         lost.cut_at.append(time.time())
+        if was_read:
+            lost.cut_and_read.append(lost.cut_at[-1])
 
     def enriched_log_begins_anew(self) -> None:
         """What the log held was stored, but nobody looks for what other programs wrote to it."""

@@ -1,16 +1,21 @@
 """Servers that go back to an earlier state, while everybody else remembers what came after."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import asyncpg
+from asyncpg import Record
 
+from signalflow.kafka.offsets import end_offsets
+from signalflow.kafka.topic_ids import topic_ids
+from signalflow.kafka.topics import TopicNames
 from signalflow.local.ports import free_ports
 from tests.chaos.faults.base import Fault, Run, remembered
 from tests.chaos.proxy import Proxy
 from tests.chaos.servers import copy_directory, put_back
 from tests.chaos.waiting import happens
+from tests.integration.workers import fetch_all
 
 # Records that flow in between are what the copy lacks.
 BETWEEN_SECONDS = 8.0
@@ -21,6 +26,7 @@ CATCH_UP_SECONDS = 20.0
 _WRITTEN = "SELECT pg_current_wal_lsn() - '0/0'"
 _RECEIVED = "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'"
 _PROMOTE = "SELECT pg_promote(true)"
+_NOTED = "SELECT topic_id, partition, next_offset FROM stored_positions"
 
 
 async def _restored(run: Run) -> None:
@@ -89,6 +95,15 @@ async def _goes_back(kind: str, happening: Callable[[Run], Awaitable[None]], run
         await run.recovered(injection)
 
 
+async def _beyond_its_end(run: Run, noted: Sequence[Record]) -> bool:
+    """Whether one of these positions is beyond the end of the raw topic."""
+    raw = TopicNames.of(run.settings).posts_raw
+    topic_id = (await topic_ids(run.settings, [raw]))[raw]
+    positions = {(raw, row["partition"]): row["next_offset"] for row in noted if row["topic_id"] == topic_id}
+    ends = await end_offsets(run.settings, positions)
+    return any(ends[partition] < position for partition, position in positions.items())
+
+
 async def broker(run: Run) -> None:
     """One broker of three is restored from a copy, and must take what it lacks from the others."""
     async with run.gate.together():
@@ -109,7 +124,7 @@ async def broker(run: Run) -> None:
 async def all_brokers_without_power(run: Run) -> None:
     """Power fails for all brokers: they end at once, and their disks have what was on them some seconds ago.
 
-    What only the lost seconds held is lost, and the workers must report that.
+    What only the lost seconds held is lost. The workers must report that if they had read some of it.
     """
     kafka, copy = run.cluster.kafka, run.cluster.directory / "disks-of-the-brokers"
     # A new record may get the offset of a lost one. If both were poison, they would have one dead letter.
@@ -123,13 +138,14 @@ async def all_brokers_without_power(run: Run) -> None:
             async with run.load.sending:
                 stored = await happens(lambda: remembered(run), CATCH_UP_SECONDS)
                 assert stored, "the database did not answer"
+                noted = await fetch_all(run.settings, _NOTED)
                 for node in kafka.nodes:
                     await run.cluster.kill_broker(node)
                 for node in kafka.nodes:
                     await asyncio.to_thread(put_back, kafka.storage(node), copy / str(node))
                 copy.rmdir()
                 await run.cluster.restart_brokers(*kafka.nodes)
-                run.logs_were_cut(held)
+                run.logs_were_cut(held, was_read=await _beyond_its_end(run, noted))
         await run.recovered(injection)
 
 
