@@ -129,19 +129,18 @@ class Enricher:
         """The enriched record, and the post's new state; None when the state does not change.
 
         `appended_us` is the time of the record in the log. `known` gives the state before this observation. It is not
-        called for posts that bypass the table: backfilled posts, posts older than states are kept, and those that were
-        so old more than LATEST_US before the record was appended.
+        called for posts that bypass the table: backfilled posts, posts without numbers, posts older than states are
+        kept, and those that were so old more than LATEST_US before the record was appended.
         """
         post, observed_at = envelope.payload, envelope.metadata.observed_at
-        if post.num_comments is None or post.over_18 is None or post.is_self is None:
-            raise AssertionError("decode_envelope refuses what is unknown")
         created_us, observed_us = microseconds(post.created_utc), microseconds(observed_at)
         step: Step | None = None
         followed_at = max(observed_us, appended_us - LATEST_US)
-        # Only a backfilled post may have no score (decode_envelope).
+        # An observation without numbers says nothing of their change, so it leaves the state as it is.
         if (
             envelope.mode != "backfill"
             and post.score is not None
+            and post.num_comments is not None
             and not expired(created_us, followed_at, self._lifetime_us)
         ):
             seen = Observation(observed_us, post.score, post.num_comments)

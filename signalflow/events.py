@@ -36,7 +36,7 @@ class Post(Struct, kw_only=True, frozen=True):
 
     `body` is UNSET in a refresh that carries no text (the stored text stays). `score` is None where a file does not
     tell it. A feed tells neither `score` nor `num_comments` nor `over_18`, and not always `is_self`; they are None
-    then. Reddit's API tells them all.
+    then. Reddit's API tells them all. Velocities and history need both numbers.
     """
 
     id: PostId
@@ -109,7 +109,10 @@ class Source(Struct, kw_only=True, frozen=True):
 
 
 class Enriched(Struct, kw_only=True, frozen=True):
-    """An enriched observation, with the names that the API uses. Velocities are per second, None when unknown."""
+    """An enriched observation, with the names that the API uses. Velocities are per second, None when unknown.
+
+    What the observation's source does not tell is None (see Post).
+    """
 
     id: PostId
     subreddit: str
@@ -118,13 +121,13 @@ class Enriched(Struct, kw_only=True, frozen=True):
     url: str | None
     permalink: str | None
     flair: str | None
-    over_18: bool
+    over_18: bool | None
     created_utc: Time
     first_seen_at: Time
     observed_at: Time
     emitted_at: Time
     current_score: Int32 | None
-    current_comments: Count
+    current_comments: Count | None
     current_ratio: float | None
     score_velocity: float | None
     comment_velocity: float | None
@@ -135,7 +138,7 @@ class Enriched(Struct, kw_only=True, frozen=True):
     late: bool
     mode: ObservationMode
     source: Source
-    is_self: bool = False
+    is_self: bool | None = False
     edited_at: Time | None = None
     body: str | None | UnsetType = UNSET
     trend_velocity: float | None = None
@@ -162,12 +165,6 @@ def decode_envelope(value: bytes) -> Envelope:
     """Decode and validate a raw record, its text made storable. Raises Invalid with the path of the field at fault."""
     try:
         envelope = _envelope_decoder.decode(value)
-        post = envelope.payload
-        if post.score is None and envelope.mode != "backfill":
-            raise Invalid("only a backfilled post may have no score", field="payload.score")
-        for name in ("num_comments", "over_18", "is_self"):
-            if getattr(post, name) is None:
-                raise Invalid(f"{name} must be known", field=f"payload.{name}")
         if b"\\u0000" in value:
             # JSON can write NUL only in this way. Such records are rare, and only they pay for the conversion.
             envelope = msgspec.convert(_all_storable(msgspec.to_builtins(envelope)), Envelope)

@@ -33,7 +33,7 @@ class Trending:
     is_trending: bool
 
 
-def trending(rule: TrendingRule, *, velocity: float | None, sentiment: float | None, comments: int) -> Trending:
+def trending(rule: TrendingRule, *, velocity: float | None, sentiment: float | None, comments: int | None) -> Trending:
     """The score of one observation. `velocity` is its trend velocity. What is unknown adds nothing."""
     tenths = 0
     if velocity is not None:
@@ -43,7 +43,7 @@ def trending(rule: TrendingRule, *, velocity: float | None, sentiment: float | N
             tenths += RISING_TENTHS
     if sentiment is not None and abs(sentiment) > rule.sentiment:
         tenths += STRONG_SENTIMENT_TENTHS
-    if comments > rule.comments:
+    if comments is not None and comments > rule.comments:
         tenths += DISCUSSED_TENTHS
     score = tenths / 10
     # A quotient of two integers is the float nearest to the decimal, as is the literal of a threshold. So they compare

@@ -16,9 +16,11 @@ from signalflow.errors import Invalid
 from signalflow.events import Enriched
 
 Rows: TypeAlias = Sequence[Enriched]
-# Takes three lists, one for each guard: NEWEST, TEXT, FIRST. A list has one observation per post. Columns with that
-# guard follow it. The list of TEXT has None where no observation of the post carried a body.
-Arrays: TypeAlias = Callable[[Rows, Sequence[Enriched | None], Rows], list[list[Any]]]
+# Takes four lists, one for each guard: NEWEST, NUMBERS, TEXT, FIRST. A list has one observation per post. Columns with
+# that guard follow it. The list of TEXT has None where no observation of the post carried a body.
+Arrays: TypeAlias = Callable[[Rows, Rows, Sequence[Enriched | None], Rows], list[list[Any]]]
+# When the numbers were observed. Rows of versions before revision 0016 have the numbers of the newest observation.
+_NUMBERS_AT = "COALESCE(p.numbers_observed_at, p.last_polled_at)"
 
 
 class Guard(Enum):
@@ -30,6 +32,12 @@ class Guard(Enum):
 
     NEWEST = "EXCLUDED.last_polled_at > p.last_polled_at"
     """The newest observation."""
+    NUMBERS = (
+        "(EXCLUDED.current_score IS NOT NULL, EXCLUDED.current_comments IS NOT NULL, EXCLUDED.is_self IS NOT NULL,"
+        " EXCLUDED.numbers_observed_at) > (p.current_score IS NOT NULL, p.current_comments IS NOT NULL,"
+        f" p.is_self IS NOT NULL, {_NUMBERS_AT})"
+    )
+    """The observation that tells most, and of these the newest: what a source does not tell replaces nothing."""
     TEXT = "EXCLUDED.text_observed_at > COALESCE(p.text_observed_at, '-infinity')"
     """The newest observation that carried a body."""
     FIRST = "EXCLUDED.first_seen_at < p.first_seen_at"
@@ -40,15 +48,20 @@ class Guard(Enum):
 class Column:
     """A column of a table.
 
-    `attribute` is the path of its value in `Enriched`, if that is not the name of the column. With `keeps_known` an
-    unknown value (NULL) replaces no known one.
+    `attribute` is the path of its value in `Enriched`, if that is not the name of the column. `stored` is the SQL of
+    its value in the row `p`, if that is not the value alone.
     """
 
     name: str
     type: str
     attribute: str = ""
     guard: Guard = Guard.NEWEST
-    keeps_known: bool = False
+    stored: str = ""
+
+    @property
+    def value(self) -> str:
+        """The SQL of its value in the row `p`."""
+        return self.stored or f"p.{self.name}"
 
 
 POSTS = (
@@ -57,25 +70,26 @@ POSTS = (
     Column("author", "text"),
     Column("title", "text"),
     Column("body", "text", guard=Guard.TEXT),
-    Column("url", "text"),
+    Column("url", "text", guard=Guard.NUMBERS),
     Column("permalink", "text"),
-    Column("flair", "text"),
-    Column("over_18", "bool"),
-    Column("is_self", "bool"),
+    Column("flair", "text", guard=Guard.NUMBERS),
+    Column("over_18", "bool", guard=Guard.NUMBERS),
+    Column("is_self", "bool", guard=Guard.NUMBERS),
     Column("created_utc", "timestamptz"),
     Column("first_seen_at", "timestamptz", guard=Guard.FIRST),
     Column("last_polled_at", "timestamptz", "observed_at"),
     Column("text_observed_at", "timestamptz", "observed_at", Guard.TEXT),
-    Column("edited_at", "timestamptz"),
-    Column("removed_by", "text"),
-    Column("current_score", "int", keeps_known=True),
-    Column("current_comments", "int"),
-    Column("current_ratio", "float8"),
-    Column("score_velocity", "float8"),
-    Column("comment_velocity", "float8"),
-    Column("trend_velocity", "float8"),
-    Column("trending_score", "float8"),
-    Column("is_trending", "bool"),
+    Column("edited_at", "timestamptz", guard=Guard.NUMBERS),
+    Column("removed_by", "text", guard=Guard.NUMBERS),
+    Column("numbers_observed_at", "timestamptz", "observed_at", Guard.NUMBERS, stored=_NUMBERS_AT),
+    Column("current_score", "int", guard=Guard.NUMBERS),
+    Column("current_comments", "int", guard=Guard.NUMBERS),
+    Column("current_ratio", "float8", guard=Guard.NUMBERS),
+    Column("score_velocity", "float8", guard=Guard.NUMBERS),
+    Column("comment_velocity", "float8", guard=Guard.NUMBERS),
+    Column("trend_velocity", "float8", guard=Guard.NUMBERS),
+    Column("trending_score", "float8", guard=Guard.NUMBERS),
+    Column("is_trending", "bool", guard=Guard.NUMBERS),
 )
 """Table posts; the first column is the key."""
 
@@ -108,8 +122,8 @@ def arrays_of(columns: Sequence[Column]) -> Arrays:
     """
     readers = [(column, attrgetter(column.attribute or column.name)) for column in columns]
 
-    def arrays(newest: Rows, texts: Sequence[Enriched | None], first: Rows) -> list[list[Any]]:
-        followed = {Guard.NEWEST: newest, Guard.TEXT: texts, Guard.FIRST: first}
+    def arrays(newest: Rows, numbers: Rows, texts: Sequence[Enriched | None], first: Rows) -> list[list[Any]]:
+        followed = {Guard.NEWEST: newest, Guard.NUMBERS: numbers, Guard.TEXT: texts, Guard.FIRST: first}
         result = []
         for column, read in readers:
             values = [None if row is None else read(row) for row in followed[column.guard]]

@@ -26,11 +26,11 @@ class Order:
 
 
 _CREATED = ("p.created_utc", "timestamptz")
-# What is unknown comes last. The indexes have the same expressions (migrations, 0004, 0012 and 0013).
+# What is unknown comes last. The indexes have the same expressions (migrations, 0004, 0012, 0013 and 0016).
 ORDERS: dict[OrderName, Order] = {
     "newest": Order((_CREATED,), is_fixed=True),
     "score": Order((("COALESCE(p.current_score, -2147483648)", "integer"),)),
-    "comments": Order((("p.current_comments", "integer"),)),
+    "comments": Order((("COALESCE(p.current_comments, -1)", "integer"),)),
     "score_velocity": Order((("COALESCE(p.score_velocity, '-infinity'::float8)", "float8"),)),
     "trend_velocity": Order((("COALESCE(p.trend_velocity, '-infinity'::float8)", "float8"),)),
     "trending_score": Order((("p.trending_score", "float8"), _CREATED)),

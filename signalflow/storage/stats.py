@@ -21,8 +21,8 @@ WITH w AS MATERIALIZED (
     (SELECT 'score' AS by, id, row_number() OVER (ORDER BY score DESC NULLS LAST, id DESC) AS place
         FROM w ORDER BY score DESC NULLS LAST, id DESC LIMIT 10)
     UNION ALL
-    (SELECT 'comments', id, row_number() OVER (ORDER BY comments DESC, id DESC)
-        FROM w ORDER BY comments DESC, id DESC LIMIT 10)
+    (SELECT 'comments', id, row_number() OVER (ORDER BY comments DESC NULLS LAST, id DESC)
+        FROM w ORDER BY comments DESC NULLS LAST, id DESC LIMIT 10)
     UNION ALL
     (SELECT 'engagement', id, row_number() OVER (ORDER BY engagement DESC NULLS LAST, id DESC)
         FROM w ORDER BY engagement DESC NULLS LAST, id DESC LIMIT 10)
@@ -37,7 +37,7 @@ WITH w AS MATERIALIZED (
     FROM ranked AS r JOIN posts AS p USING (id) GROUP BY r.by
 ), authors AS (
     SELECT author, count(*) AS posts, COALESCE(sum(score), 0)::bigint AS total_score,
-        sum(comments)::bigint AS total_comments, COALESCE(sum(engagement), 0)::bigint AS engagement_score
+        COALESCE(sum(comments), 0)::bigint AS total_comments, COALESCE(sum(engagement), 0)::bigint AS engagement_score
     FROM w WHERE author IS NOT NULL GROUP BY author ORDER BY engagement_score DESC, author LIMIT 10
 ), spellings AS (
     SELECT subreddit, max(observed_at) AS observed_at, count(*) AS posts,
@@ -49,7 +49,7 @@ WITH w AS MATERIALIZED (
     -- Reddit ignores the case of a name. Shown is the spelling of the newest observation.
     SELECT (array_agg(subreddit ORDER BY observed_at DESC, subreddit))[1] AS subreddit,
         sum(posts)::bigint AS posts, sum(trending)::bigint AS trending,
-        COALESCE(sum(score), 0)::bigint AS total_score, sum(comments)::bigint AS total_comments,
+        COALESCE(sum(score), 0)::bigint AS total_score, COALESCE(sum(comments), 0)::bigint AS total_comments,
         (sum(score) / NULLIF(sum(with_score), 0))::float8 AS average_score,
         sum(sentiment) / NULLIF(sum(scored), 0)::float8 AS average_sentiment
     FROM spellings GROUP BY lower(subreddit) ORDER BY posts DESC, lower(subreddit) LIMIT 200
@@ -131,7 +131,8 @@ WITH w AS MATERIALIZED (
 )
 SELECT c.keyword, c.posts, c.posts_before, ARRAY[{trend}] AS trend,
     count(DISTINCT lower(w.subreddit)) AS subreddits,
-    COALESCE(sum(w.current_score), 0)::bigint AS total_score, sum(w.current_comments)::bigint AS total_comments,
+    COALESCE(sum(w.current_score), 0)::bigint AS total_score,
+    COALESCE(sum(w.current_comments), 0)::bigint AS total_comments,
     avg(w.sentiment_score) AS average_sentiment
 FROM counted AS c JOIN w ON w.keyword = c.keyword AND w.is_new
 GROUP BY c.keyword, c.posts, c.posts_before ORDER BY c.posts DESC, c.keyword

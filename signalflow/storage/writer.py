@@ -1,14 +1,15 @@
 """Writes of the sink: posts, their text features and their history, in one transaction.
 
 Redelivery, disorder and any split into batches give the same rows, because every column of a post has a guard
-(columns.py): most columns follow the newest observation, the body follows the newest observation that carried one, and
-first_seen_at follows the earliest. If two observations are of the same moment, the first in log order counts. Text
-features follow the title. The history keeps the first row of each moment.
+(columns.py): author, title and the like follow the newest observation, numbers and flags the newest observation that
+told them, the body the newest observation that carried one, and first_seen_at the earliest. If two observations are of
+the same moment, the first in log order counts. Text features follow the title. The history keeps the first row of each
+moment.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
         parameters=_parameters([*posts, *features]),
         posts=_listed("{}", posts),
         guarded=", ".join(
-            f"{column.name} = CASE WHEN {column.guard.value} THEN {_new_value(column)} ELSE p.{column.name} END"
+            f"{column.name} = CASE WHEN {column.guard.value} THEN EXCLUDED.{column.name} ELSE {column.value} END"
             for column in posts[1:]
         ),
         any_guard=" OR ".join(guard.value for guard in Guard),
@@ -85,11 +86,6 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
         replaced_features=_listed("{0} = EXCLUDED.{0}", features),
     )
     return Statement(sql, arrays_of([*posts, *features]))
-
-
-def _new_value(column: Column) -> str:
-    """What a stored value is replaced with if the guard allows it."""
-    return f"COALESCE(EXCLUDED.{column.name}, p.{column.name})" if column.keeps_known else f"EXCLUDED.{column.name}"
 
 
 def history_statement(columns: Sequence[Column]) -> Statement:
@@ -123,19 +119,16 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The parameters of both statements.
-
-    `more_posts`: an unknown score replaces no known one, whatever the row in the table is. So observations with and
-    without a score are not merged with each other; where they alternate, the statement runs several times.
-    """
+    """The parameters of both statements."""
 
     posts: list[list[Any]]
     history: list[list[Any]]
-    more_posts: list[list[list[Any]]]
 
 
 async def write_batch(pool: Pool, rows: Sequence[Enriched], advances: Advances | None = None) -> None:
-    """Store observations, given in log order, in one transaction. Backfilled posts leave no history.
+    """Store observations, given in log order, in one transaction.
+
+    Backfilled posts leave no history, nor do observations without numbers.
 
     The same transaction advances the positions of the records that the rows come from. Raises Retryable (try the same
     rows again), Invalid (the values of at least one row are refused), StoredBehind or Fatal.
@@ -189,8 +182,7 @@ async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> No
         if advances is not None:
             await advance(storing, advances)
         if columns.posts[0]:
-            for posts in (columns.posts, *columns.more_posts):
-                await storing.execute(STORE_POSTS.sql, *posts)
+            await storing.execute(STORE_POSTS.sql, *columns.posts)
         if columns.history[0]:
             [kept] = await storing.fetch(STORE_HISTORY.sql, *columns.history)
             refuse_other_days(columns.history[1], kept["history_from"], kept["now"])
@@ -224,13 +216,13 @@ def _lacks_partition(error: Invalid) -> bool:
 
 
 def _columns(rows: Sequence[Enriched]) -> _Columns:
-    runs = [list(run) for _, run in groupby(rows, key=_has_score)] or [[]]
-    first, *more = (_post_arrays(sorted(run, key=_ID)) for run in runs)  # stable: log order within a post
-    return _Columns(posts=first, history=_history_arrays(sorted(rows, key=_ID)), more_posts=more)
+    ordered = sorted(rows, key=_ID)  # stable: log order within a post
+    return _Columns(posts=_post_arrays(ordered), history=_history_arrays(ordered))
 
 
-def _has_score(row: Enriched) -> bool:
-    return row.current_score is not None
+def _tells(row: Enriched) -> tuple[bool, bool, bool, datetime]:
+    """What Guard.NUMBERS compares."""
+    return row.current_score is not None, row.current_comments is not None, row.is_self is not None, row.observed_at
 
 
 def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
@@ -239,6 +231,7 @@ def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
     So one batch gives the same rows as several.
     """
     newest: list[Enriched] = []
+    numbers: list[Enriched] = []
     first: list[Enriched] = []
     texts: list[Enriched | None] = []
     current = ""
@@ -246,20 +239,27 @@ def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
         if row.id != current:
             current = row.id
             newest.append(row)
+            numbers.append(row)
             first.append(row)
             texts.append(None if row.body is UNSET else row)
             continue
         if row.observed_at > newest[-1].observed_at:
             newest[-1] = row
+        if _tells(row) > _tells(numbers[-1]):
+            numbers[-1] = row
         if row.first_seen_at < first[-1].first_seen_at:
             first[-1] = row
         text = texts[-1]
         if row.body is not UNSET and (text is None or row.observed_at > text.observed_at):
             texts[-1] = row
-    return STORE_POSTS.arrays(newest, texts, first)
+    return STORE_POSTS.arrays(newest, numbers, texts, first)
 
 
 def _history_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
-    """One element per observation. Backfilled posts leave no history."""
-    seen = [row for row in ordered if row.mode != "backfill"]
-    return STORE_HISTORY.arrays(seen, (), ())
+    """One element per observation that leaves history."""
+    seen = [
+        row
+        for row in ordered
+        if row.mode != "backfill" and row.current_score is not None and row.current_comments is not None
+    ]
+    return STORE_HISTORY.arrays(seen, (), (), ())

@@ -2,8 +2,8 @@
 
 The contract in words: the value is one JSON object with the fields of the envelope; other fields are ignored. Strings
 have no lone surrogates, integers are written as integers, and times follow RFC 3339 with an offset. Of a name that
-occurs twice every value must be valid, and the last one counts. NUL in a text becomes U+FFFD. Only a backfilled post
-may have no score.
+occurs twice every value must be valid, and the last one counts. NUL in a text becomes U+FFFD. What the
+source of a post does not tell, numbers and flags, is null.
 """
 
 import json
@@ -56,13 +56,13 @@ class Observed:
     url: str | None
     permalink: str | None
     flair: str | None
-    over_18: bool
-    is_self: bool
+    over_18: bool | None
+    is_self: bool | None
     created_utc: datetime
     edited_at: datetime | None
     removed_by: str | None
     score: int | None
-    num_comments: int
+    num_comments: int | None
     upvote_ratio: float | None
     body: str | None
     body_given: bool
@@ -79,8 +79,6 @@ def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
         raise RefusedRecordError("key", "not the post's id")
     if at - BEGIN > timedelta(milliseconds=record.timestamp) + most_ahead:
         raise RefusedRecordError("metadata.observed_at", "too long after the record")
-    if post["score"] is None and envelope["mode"] != BACKFILL:
-        raise RefusedRecordError("payload.score", "unknown, and not backfilled")
     if at < BEGIN or created < BEGIN:
         raise RefusedRecordError("metadata.observed_at" if at < BEGIN else "payload.created_utc", "before 1970")
     if created - at > ONE_DAY:
@@ -238,13 +236,13 @@ _POST: dict[str, tuple[bool, _Check]] = {
     "title": (True, _string(600)),
     "created_utc": (True, _time),
     "score": (True, _or_null(_integer(-(2**31)))),
-    "num_comments": (True, _integer(0)),
+    "num_comments": (True, _or_null(_integer(0))),
     "upvote_ratio": (False, _or_null(_share)),
     "url": (False, _or_null(_string(40_000))),
     "permalink": (False, _or_null(_SHORT)),
     "flair": (False, _or_null(_SHORT)),
-    "over_18": (False, _flag),
-    "is_self": (False, _flag),
+    "over_18": (False, _or_null(_flag)),
+    "is_self": (False, _or_null(_flag)),
     "edited_at": (False, _or_null(_time)),
     "removed_by": (False, _or_null(_SHORT)),
     "body": (False, _or_null(_string(80_000))),

@@ -3,9 +3,13 @@
 Velocity is the difference to the newest earlier observation that the log had of the post before this record. An
 observation that is older than that one is late and has no velocity. Backfilled posts have none, nor have posts that are
 older than their state is kept, when they were observed or an hour before the log got the record.
+An observation that lacks the score or the number of comments has none either, and counts for no other velocity.
 The trend velocity (signalflow/verify/trend.py) is unknown for the same observations. The history keeps the first record
-of each moment. In `posts` the numbers follow the newest observation, the body follows the newest observation that
-carried it, and first_seen_at is the earliest moment. Of observations at the same moment the first in the log counts.
+of each moment, of those with both numbers. In `posts` author, title and the like follow the newest observation. What a
+source may not tell (numbers, flags, link) follows together the observation that tells most: the score, or else the
+number of comments, or else whether it is a text post; of several the newest. The body follows the newest observation
+that carried it, and first_seen_at is the earliest moment. Of observations at the same moment the first in the log
+counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,19 +52,20 @@ class PostRow(NamedTuple):
     url: str | None
     permalink: str | None
     flair: str | None
-    over_18: bool
-    is_self: bool
+    over_18: bool | None
+    is_self: bool | None
     created_utc: datetime
     edited_at: datetime | None
     removed_by: str | None
     current_score: int | None
-    current_comments: int
+    current_comments: int | None
     current_ratio: float | None
     score_velocity: float | None
     comment_velocity: float | None
     trend_velocity: float | None
     trending_score: float
     is_trending: bool
+    numbers_observed_at: datetime
     last_polled_at: datetime
     first_seen_at: datetime
     text_observed_at: datetime | None
@@ -71,6 +76,12 @@ class PostRow(NamedTuple):
 
 # Fields of PostRow that are no columns: whether the log that was read tells the velocities.
 OF_THE_LOG = ("velocity_known", "trend_known")
+_OF_THE_NEWEST = ("subreddit", "author", "title", "permalink", "created_utc", "last_polled_at")
+_TOLD_TOGETHER = (
+    "url", "flair", "over_18", "is_self", "edited_at", "removed_by", "current_score", "current_comments",
+    "current_ratio", "score_velocity", "comment_velocity", "trend_velocity", "trending_score", "is_trending",
+    "numbers_observed_at",
+)  # fmt: skip
 
 
 class Velocities(NamedTuple):
@@ -97,8 +108,8 @@ class ExpectedState:
 class ExpectedPost:
     """A post: its row, earlier rows that it may have until newer records are stored, and its states by partition.
 
-    A post has a state in more than one partition when partitions were added to the topic. `partition` had the newest
-    observation first.
+    A post has a state in more than one partition when partitions were added to the topic. `partition` had the
+    observation first that the numbers are from.
     """
 
     row: PostRow | None = None
@@ -212,7 +223,7 @@ class Oracle:
         out.records_due += stored and counted
         try:
             seen = observed(record, self._most_ahead)
-            if seen.mode != BACKFILL and seen.observed_at < REDDIT_OPENED:
+            if _leaves_history(seen) and seen.observed_at < REDDIT_OPENED:
                 raise RefusedRecordError("metadata.observed_at", "before there was Reddit", "write")
         except RefusedRecordError as refused:
             scope = self._scope.written if refused.stage == "write" else self._scope.enriched
@@ -232,15 +243,16 @@ class Oracle:
     def _was_dropped(self, seen: Observed) -> bool:
         """Whether the history may have dropped the observation's day by now."""
         first = self._scope.history_from
-        return first is not None and seen.mode != BACKFILL and seen.observed_at < first + _DROPPED_MEANWHILE
+        return first is not None and _leaves_history(seen) and seen.observed_at < first + _DROPPED_MEANWHILE
 
     def _take(self, record: KafkaRecord, seen: Observed, stored: bool, counted: bool, *, stored_at_all: bool) -> None:
         post = self.expected.posts.get(seen.id)
         if post is None:
             post = self.expected.posts[seen.id] = ExpectedPost()
         velocities = self._velocities(record, seen, post)
-        if seen.mode != BACKFILL:
-            assert seen.score is not None, "the contract allows an unknown score in a backfill alone"
+        if _leaves_history(seen):
+            assert seen.score is not None
+            assert seen.num_comments is not None
             self.expected.history.add(
                 HistoryRow(
                     seen.id, seen.observed_at, seen.score, seen.num_comments, seen.upvote_ratio,
@@ -252,9 +264,9 @@ class Oracle:
             # It is a dead letter, and may have been replayed since: its post may show it or not.
             post.unsure = True
         row = self._row(post.row, seen, velocities)
-        if post.row is None or seen.observed_at > post.row.last_polled_at:
+        if post.row is None or _tells_more(seen, post.row):
             post.partition = record.partition
-        elif row.last_polled_at == seen.observed_at and record.partition != post.partition:
+        elif row.numbers_observed_at == seen.observed_at and record.partition != post.partition:
             # Partitions have no common order: the velocities of either record may have been stored.
             row = row._replace(velocity_known=False, trend_known=False)
         if not stored and row != post.row:
@@ -263,9 +275,10 @@ class Oracle:
 
     def _velocities(self, record: KafkaRecord, seen: Observed, post: ExpectedPost) -> Velocities:
         appended = _BEGIN + timedelta(milliseconds=record.timestamp)
-        if seen.mode == BACKFILL or seen.created_utc + self._lifetime <= max(seen.observed_at, appended - _LATEST):
+        if not _leaves_history(seen) or seen.created_utc + self._lifetime <= max(seen.observed_at, appended - _LATEST):
             return Velocities()
         assert seen.score is not None
+        assert seen.num_comments is not None
         reached = self._reached.get(record.partition, _BEGIN)
         state = post.states.setdefault(record.partition, ExpectedState())
         if state.created is not None and state.created + self._lifetime + _KEPT_LONGER <= reached:
@@ -295,25 +308,45 @@ class Oracle:
 
     def _row(self, old: PostRow | None, seen: Observed, velocities: Velocities) -> PostRow:
         at = seen.observed_at
-        if old is not None and at <= old.last_polled_at:
-            row = old if at >= old.first_seen_at else old._replace(first_seen_at=at)
-        else:
-            basis = sentiment_basis(seen.title, self._rules.fold_apostrophes)
-            compound, _ = sentiment(seen.title, basis)
-            trend, is_trending = trending(self._rules, velocities.trend, compound, seen.num_comments)
-            row = PostRow(
-                seen.subreddit, seen.author, seen.title, seen.url, seen.permalink, seen.flair, seen.over_18,
-                seen.is_self, seen.created_utc, seen.edited_at, seen.removed_by,
-                old.current_score if seen.score is None and old is not None else seen.score, seen.num_comments,
-                seen.upvote_ratio,
-                velocities.score, velocities.comments, velocities.trend, trend, is_trending, at,
-                at if old is None else min(old.first_seen_at, at),
-                None if old is None else old.text_observed_at, None if old is None else old.body,
-                velocities.known, velocities.trend_known,
-            )  # fmt: skip
+        basis = sentiment_basis(seen.title, self._rules.fold_apostrophes)
+        compound, _ = sentiment(seen.title, basis)
+        trend, is_trending = trending(self._rules, velocities.trend, compound, seen.num_comments)
+        row = new = PostRow(
+            seen.subreddit, seen.author, seen.title, seen.url, seen.permalink, seen.flair, seen.over_18,
+            seen.is_self, seen.created_utc, seen.edited_at, seen.removed_by,
+            seen.score, seen.num_comments,
+            seen.upvote_ratio,
+            velocities.score, velocities.comments, velocities.trend, trend, is_trending, at, at, at, None, None,
+            velocities.known, velocities.trend_known,
+        )  # fmt: skip
+        if old is not None:
+            row = old._replace(first_seen_at=min(old.first_seen_at, at))
+            if at > old.last_polled_at:
+                row = _with(row, new, _OF_THE_NEWEST)
+            if _tells_more(seen, old):
+                row = _with(row, new, _TOLD_TOGETHER + OF_THE_LOG)
         if seen.body_given and (row.text_observed_at is None or at > row.text_observed_at):
             row = row._replace(text_observed_at=at, body=text_digest(seen.body))
         return row
+
+
+def _leaves_history(seen: Observed) -> bool:
+    return seen.mode != BACKFILL and seen.score is not None and seen.num_comments is not None
+
+
+def _tells_more(seen: Observed, row: PostRow) -> bool:
+    """Whether the observation gives the post its numbers and flags."""
+    if (seen.score is None) != (row.current_score is None):
+        return seen.score is not None
+    if (seen.num_comments is None) != (row.current_comments is None):
+        return seen.num_comments is not None
+    if (seen.is_self is None) != (row.is_self is None):
+        return seen.is_self is not None
+    return seen.observed_at > row.numbers_observed_at
+
+
+def _with(row: PostRow, other: PostRow, names: Iterable[str]) -> PostRow:
+    return row._replace(**{name: getattr(other, name) for name in names})
 
 
 def _below(ends: Mapping[int, int] | None, partition: int, offset: int) -> bool:
@@ -331,6 +364,10 @@ def columns_that_differ(row: PostRow, found: Mapping[str, Any], certain_after: d
     differ = []
     at = row.last_polled_at
     newer_found = certain_after is not None and found["last_polled_at"] > at and at <= certain_after
+    # An observation from before the log that was read may have told more, or later numbers.
+    told_before = certain_after is not None and (
+        row.current_score is None or found["numbers_observed_at"] > row.numbers_observed_at <= certain_after
+    )
     wanted: Any
     for name, wanted in zip(PostRow._fields[: -len(OF_THE_LOG)], row, strict=False):
         value = text_digest(found["body"]) if name == "body" else found[name]
@@ -339,9 +376,7 @@ def columns_that_differ(row: PostRow, found: Mapping[str, Any], certain_after: d
         elif name in ("text_observed_at", "body"):
             told = certain_after is None or (row.text_observed_at is not None and row.text_observed_at > certain_after)
             same = not told or value == wanted
-        elif name == "current_score" and wanted is None and certain_after is not None:
-            same = True  # an observation from before the log that was read may have told it
-        elif (
+        elif (name in _TOLD_TOGETHER and told_before) or (
             newer_found
             or (not row.velocity_known and name in _FROM_VELOCITY)
             or (not row.trend_known and name in _FROM_TREND)

@@ -104,10 +104,10 @@ def sentiment_basis(title: str, fold_apostrophes: bool) -> str:
     return "folded_apostrophes" if fold_apostrophes and "\u2019" in title else "as_written"
 
 
-def trending(rules: Rules, velocity: float | None, feeling: float | None, comments: int) -> tuple[float, bool]:
+def trending(rules: Rules, velocity: float | None, feeling: float | None, comments: int | None) -> tuple[float, bool]:
     """The trending score in decimal arithmetic, and whether it reaches the threshold."""
     score = Decimal(0)
     if velocity is not None and velocity > rules.velocity_low:
         score += Decimal("0.4") if velocity > rules.velocity_high else Decimal("0.2")
-    score += Decimal("0.2") * ((abs(feeling or 0.0) > rules.sentiment) + (comments > rules.comments))
+    score += Decimal("0.2") * ((abs(feeling or 0.0) > rules.sentiment) + ((comments or 0) > rules.comments))
     return float(score), score >= Decimal(str(rules.threshold))

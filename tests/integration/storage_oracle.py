@@ -7,9 +7,16 @@ from typing import Any
 from signalflow.events import Enriched
 
 CARRIED = (
-    "subreddit", "author", "title", "url", "permalink", "flair", "over_18", "is_self", "created_utc", "edited_at",
-    "removed_by", "current_score", "current_comments", "current_ratio", "score_velocity", "comment_velocity",
-    "trend_velocity", "trending_score", "is_trending",
+    "subreddit",
+    "author",
+    "title",
+    "permalink",
+    "created_utc",
+)
+# Not every source tells these. They come together, from the observation that tells most.
+TOLD_TOGETHER = (
+    "url", "flair", "over_18", "is_self", "edited_at", "removed_by", "current_score", "current_comments",
+    "current_ratio", "score_velocity", "comment_velocity", "trend_velocity", "trending_score", "is_trending",
 )  # fmt: skip
 
 
@@ -20,10 +27,12 @@ class Oracle:
         self.posts: dict[str, dict[str, Any]] = {}
         self.history: dict[tuple[str, datetime], dict[str, Any]] = {}
         self.sentiment: dict[str, float] = {}
+        self._told: dict[str, tuple[list[bool], datetime]] = {}
 
     def apply(self, row: Enriched) -> None:
         """Apply one observation."""
-        if row.mode != "backfill" and (row.id, row.observed_at) not in self.history:
+        told = [value is not None for value in (row.current_score, row.current_comments, row.is_self)]
+        if row.mode != "backfill" and all(told[:2]) and (row.id, row.observed_at) not in self.history:
             self.history[row.id, row.observed_at] = {
                 "post_id": row.id,
                 "observed_at": row.observed_at,
@@ -43,12 +52,14 @@ class Oracle:
         post["first_seen_at"] = min(post["first_seen_at"], row.first_seen_at)
         if post["last_polled_at"] is None or row.observed_at > post["last_polled_at"]:
             post["last_polled_at"] = row.observed_at
-            known_score = post.get("current_score")
             for name in CARRIED:
                 post[name] = getattr(row, name)
-            if row.current_score is None:
-                post["current_score"] = known_score
             self.sentiment[row.id] = row.nlp.sentiment_score
+        if (told, row.observed_at) > self._told.get(row.id, ([], row.observed_at)):
+            self._told[row.id] = told, row.observed_at
+            post["numbers_observed_at"] = row.observed_at
+            for name in TOLD_TOGETHER:
+                post[name] = getattr(row, name)
         carries_text = isinstance(row.body, str) or row.body is None
         if carries_text and (post["text_observed_at"] is None or row.observed_at > post["text_observed_at"]):
             post["body"], post["text_observed_at"] = row.body, row.observed_at

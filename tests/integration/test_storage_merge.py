@@ -31,7 +31,9 @@ def observations(draw: st.DrawFn) -> Enriched:
     seconds = draw(st.sampled_from(MOMENTS))
     velocity = st.none() | st.integers(-8, 8).map(lambda n: n / 4)
     mode = draw(st.sampled_from(["new", "refresh", "backfill"]))
-    score = st.integers(-5, 5)
+    # A feed tells neither number, and not always whether it is a text post; a file may lack the score.
+    tells = draw(st.sampled_from(["all", "all", "feed", "less than a feed"] + ["file"] * (mode == "backfill")))
+    known = tells in ("all", "file")
     return observation(
         draw(st.sampled_from("abcd")),
         seconds,
@@ -40,13 +42,16 @@ def observations(draw: st.DrawFn) -> Enriched:
         author=draw(st.sampled_from(["someone", None])),
         removed_by=draw(st.sampled_from([None, "moderator"])),
         first_seen_at=NOON + timedelta(seconds=draw(st.sampled_from(MOMENTS))),
-        current_score=draw(score | st.none() if mode == "backfill" else score),
-        current_comments=draw(st.integers(0, 5)),
-        current_ratio=draw(st.sampled_from([None, 0.5, 0.97])),
-        score_velocity=draw(velocity),
-        comment_velocity=draw(velocity),
-        trend_velocity=draw(velocity),
-        is_trending=draw(st.booleans()),
+        current_score=draw(st.integers(-5, 5)) if tells == "all" else None,
+        current_comments=draw(st.integers(0, 5)) if known else None,
+        current_ratio=draw(st.sampled_from([None, 0.5, 0.97])) if known else None,
+        over_18=draw(st.booleans()) if known else None,
+        is_self=None if tells == "less than a feed" else draw(st.booleans()),
+        flair=draw(st.sampled_from([None, "News"])) if known else None,
+        score_velocity=draw(velocity) if tells == "all" else None,
+        comment_velocity=draw(velocity) if tells == "all" else None,
+        trend_velocity=draw(velocity) if tells == "all" else None,
+        is_trending=draw(st.booleans()) if tells == "all" else False,
         mode=mode,
     )
 

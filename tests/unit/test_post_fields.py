@@ -89,7 +89,9 @@ def test_the_live_stream_has_every_field_but_the_text() -> None:
 
 def test_the_post_list_has_every_field_of_the_live_stream() -> None:
     listed = set(PostOut.model_fields)
-    assert listed - set(LivePost.__struct_fields__) == {"last_polled_at"} | OF_THE_POLLER | COMPUTED
+    assert (
+        listed - set(LivePost.__struct_fields__) == {"last_polled_at", "numbers_observed_at"} | OF_THE_POLLER | COMPUTED
+    )
     assert set(LivePost.__struct_fields__) <= listed
     assert set(Nlp.model_fields) == set(TextFeatures.__struct_fields__)
 
@@ -106,8 +108,8 @@ def test_the_api_has_every_column_and_only_one_post_has_the_text() -> None:
 def test_null_in_the_api_is_null_in_the_observation(schema: Any, columns: tuple[Column, ...]) -> None:
     of_the_api = {column.name: accepts_null(schema.model_fields[column.name].annotation) for column in columns
                   if column.name in schema.model_fields}  # fmt: skip
-    # Only a backfilled post may have no score, and it leaves no history.
-    nullable = nullable_fields(Enriched) - ({"current_score"} if schema is Observation else set())
+    # An observation without numbers leaves no history.
+    nullable = nullable_fields(Enriched) - ({"current_score", "current_comments"} if schema is Observation else set())
     assert of_the_api == {
         column.name: (column.attribute or column.name) in nullable for column in columns if column.name in of_the_api
     }

@@ -1,8 +1,8 @@
 """The messages of the live stream: frames to a client, and filters from it.
 
 The JSON is the same on the socket and in server-sent events. The fields of a post have the names of the REST API. Times
-are ISO 8601 in UTC. Velocities are per second, and null when unknown. The `id` of a frame is the resume token: sent
-back as `?since=` or Last-Event-ID, it brings what came after that frame.
+are ISO 8601 in UTC. Velocities are per second. What is unknown is null; feeds of Reddit tell no numbers. The `id` of a
+frame is the resume token: sent back as `?since=` or Last-Event-ID, it brings what came after that frame.
 """
 
 from collections.abc import Mapping
@@ -33,15 +33,15 @@ class LivePost(Struct, kw_only=True, frozen=True):
     url: str | None
     permalink: str | None
     flair: str | None
-    over_18: bool
-    is_self: bool
+    over_18: bool | None
+    is_self: bool | None
     created_utc: Time
     first_seen_at: Time
     observed_at: Annotated[Time, Meta(description="When Reddit gave these numbers; of one post it never goes back.")]
     edited_at: Time | None
     removed_by: str | None
     current_score: int | None
-    current_comments: int
+    current_comments: int | None
     current_ratio: float | None
     score_velocity: float | None
     comment_velocity: float | None

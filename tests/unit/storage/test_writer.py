@@ -149,6 +149,16 @@ def test_a_post_was_first_seen_at_the_earliest_of_all_times() -> None:
     assert posts([*rows, seen("b", 0, first_seen_at=NOW)])["a"]["first_seen_at"] == first[1]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_observation_without_numbers_replaces_none_in_either_order(turned: bool) -> None:
+    fed = seen("a", 9, title="newer", current_score=None, current_comments=None, over_18=None, is_self=None)
+    rows = [seen("a", 1, current_score=1, flair="News"), fed]
+    stored = posts(rows[::-1] if turned else rows)["a"]
+    assert (stored["title"], stored["last_polled_at"].minute) == ("newer", 9)
+    assert (stored["current_score"], stored["flair"], stored["numbers_observed_at"].minute) == (1, "News", 1)
+    assert history(rows) == [("a", 1)]
+
+
 def test_the_history_has_every_observation_in_log_order_and_none_of_a_backfill() -> None:
     rows = [seen("b", 2, current_score=2), seen("a", 9, current_score=9), seen("b", 1, current_score=1),
             seen("a", 3, current_score=3, mode="backfill")]  # fmt: skip
@@ -175,7 +185,7 @@ def test_the_statement_for_posts_names_each_column_where_it_belongs() -> None:
         f"body = CASE WHEN {newer_text} THEN EXCLUDED.body ELSE p.body END, "
         f"score = CASE WHEN {newer} THEN EXCLUDED.score ELSE p.score END, not_shown_since = "
         "CASE WHEN EXCLUDED.last_polled_at >= p.not_shown_since THEN NULL ELSE p.not_shown_since END "
-        f"WHERE {newer} OR {newer_text} OR EXCLUDED.first_seen_at < p.first_seen_at "
+        f"WHERE {newer} OR {Guard.NUMBERS.value} OR {newer_text} OR EXCLUDED.first_seen_at < p.first_seen_at "
         "RETURNING id, title ) "
         "INSERT INTO post_nlp_features AS n (post_id, title, label, words) "
         "SELECT id, title, label, words FROM input JOIN stored USING (id, title) "
@@ -189,21 +199,24 @@ def test_the_statement_for_the_history_names_each_column_where_it_belongs() -> N
     sql, arrays = history_statement([KEY, SCORE])
     assert "INSERT INTO post_metrics_history (id, score)" in sql
     assert "SELECT * FROM unnest($1::text[], $2::int[])" in sql
-    assert arrays([seen("a", 0, current_score=5)], (), ()) == [["a"], [5]]
+    assert arrays([seen("a", 0, current_score=5)], (), (), ()) == [["a"], [5]]
 
 
 def test_each_column_follows_the_observations_of_its_guard() -> None:
     """In the order of the statement's parameters; JSON as text, and null where no observation carried a body."""
     seen_at = Column("first_seen_at", "timestamptz", guard=Guard.FIRST)
-    _, arrays = posts_statement([KEY, TEXT, SCORE, seen_at], [LABEL, WORDS])
+    flair = Column("flair", "text", guard=Guard.NUMBERS)
+    _, arrays = posts_statement([KEY, TEXT, SCORE, seen_at, flair], [LABEL, WORDS])
     newest = [seen("a", 9, current_score=9), seen("b", 9, current_score=8)]
     first = [seen("a", 0, first_seen_at=NOW), seen("b", 0, first_seen_at=NOW + timedelta(1))]
     label, keywords = newest[0].nlp.sentiment_label, newest[0].nlp.keywords
-    assert arrays(newest, [seen("a", 1, body="text"), None], first) == [
+    numbers = [seen("a", 2, flair="News"), seen("b", 2, flair="Talk")]
+    assert arrays(newest, numbers, [seen("a", 1, body="text"), None], first) == [
         ["a", "b"],
         ["text", None],
         [9, 8],
         [NOW, NOW + timedelta(1)],
+        ["News", "Talk"],
         [label, label],
         [json.dumps(keywords, separators=(",", ":"))] * 2,
     ]
@@ -213,7 +226,7 @@ def test_a_value_that_json_cannot_hold_is_refused_with_its_column() -> None:
     odd = seen("a", 0)
     odd = replace(odd, nlp=replace(odd.nlp, keywords=["\ud800"]))
     with pytest.raises(Invalid, match="surrogates") as refused:
-        arrays_of([WORDS])([odd], (), ())
+        arrays_of([WORDS])([odd], (), (), ())
     assert refused.value.field == "words"
 
 

@@ -110,7 +110,7 @@ def test_a_backfilled_post_leaves_no_history_and_fills_only_what_is_empty() -> N
     assert (row.current_score, row.first_seen_at, row.body) == (700, at(-3600), text_digest("archived"))
 
 
-def test_an_unknown_score_of_a_backfill_replaces_no_number_and_elsewhere_is_refused() -> None:
+def test_an_observation_without_a_score_replaces_no_number_and_leaves_no_history() -> None:
     topic = Topic()
     topic.see(0, 100)
     topic.see(60, None, mode="backfill", title="Newer")
@@ -118,9 +118,11 @@ def test_an_unknown_score_of_a_backfill_replaces_no_number_and_elsewhere_is_refu
     row = log.posts["a"].row
     assert row is not None
     assert (row.title, row.current_score) == ("Newer", 100)
-    assert not log.letters
     topic.see(120, None)
-    assert len(topic.expected().letters) == 1
+    topic.see(180, 220)
+    log = topic.expected()
+    assert not log.letters
+    assert velocities(log) == {0: (None, None), 180: (120 / 180, 0.0)}
 
 
 def test_a_post_older_than_its_state_has_no_velocity() -> None:

@@ -49,11 +49,15 @@ class PostOut(BaseModel):
         description="Path of its page on Reddit.", examples=["/r/python/comments/1abc2d/stable_diffusion/"]
     )
     flair: str | None = Field(description="Its label within the subreddit.", examples=["News"])
-    over_18: bool = Field(description="Whether Reddit marks it as for adults.")
-    is_self: bool = Field(description="Whether it is a text post.")
+    over_18: bool | None = Field(
+        description="Whether Reddit marks it as for adults; null when no observation told it.", examples=[False]
+    )
+    is_self: bool | None = Field(
+        description="Whether it is a text post; null when no observation told it.", examples=[False]
+    )
     created_utc: datetime = Field(description="Creation, by Reddit.", examples=["2026-01-01T11:00:00Z"])
     first_seen_at: datetime = Field(description="First observation.", examples=["2026-01-01T11:00:03.214Z"])
-    last_polled_at: datetime = Field(description="Newest observation, which the numbers are from.", examples=[_MOMENT])
+    last_polled_at: datetime = Field(description="Newest observation.", examples=[_MOMENT])
     observed_at: datetime = Field(
         description="The same as `last_polled_at`, under the name that the live stream uses.", examples=[_MOMENT]
     )
@@ -66,9 +70,14 @@ class PostOut(BaseModel):
         examples=[None],
     )
     current_score: int | None = Field(
-        description="Upvotes minus downvotes; null for a post of a file that does not tell it.", examples=[1234]
+        description="Upvotes minus downvotes; null when no observation told it, as in feeds.", examples=[1234]
     )
-    current_comments: int = Field(description="Number of comments.", examples=[56])
+    current_comments: int | None = Field(
+        description="Number of comments; null when no observation told it, as in feeds.", examples=[56]
+    )
+    numbers_observed_at: datetime = Field(
+        description="The observation that numbers and flags are from: the newest that told them.", examples=[_MOMENT]
+    )
     current_ratio: float | None = Field(description="Share of upvotes, 0 to 1.", examples=[0.97])
     score_velocity: Velocity = Field(description="Score per second since the observation before; null when unknown.")
     comment_velocity: Velocity = Field(
@@ -78,14 +87,14 @@ class PostOut(BaseModel):
     trending_score: float = Field(description="0 to 1, in tenths.", examples=[0.6])
     is_trending: bool = Field(description="Whether the trending score reaches the threshold.")
     engagement_score: int | None = Field(
-        description="`current_score + 2 * current_comments`; null without a score.", examples=[1346]
+        description="`current_score + 2 * current_comments`; null without these.", examples=[1346]
     )
     age_minutes: float = Field(
         description="Minutes from creation to the instant that the page is computed for; 0 for a post of the future.",
         examples=[60.5],
     )
     momentum: float | None = Field(
-        description="`engagement_score / (age_minutes + 1)`; null without a score.", examples=[21.89]
+        description="`engagement_score / (age_minutes + 1)`; null without these.", examples=[21.89]
     )
     nlp: Nlp = Field(description="What the title says.")
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from signalflow.storage.search import SearchMode
 
 _POSTS = Field(description="Number of posts.", examples=[120])
-_AVERAGE_SCORE = Field(description="Mean current score; null without posts.", examples=[37.5])
+_AVERAGE_SCORE = Field(description="Mean current score; null when no score is known.", examples=[37.5])
 _AVERAGE_SENTIMENT = Field(
     description="Mean sentiment of the titles, -1 to 1; null when no sentiment is known.", examples=[0.12]
 )
@@ -23,10 +23,14 @@ class Overview(BaseModel):
     )
     subreddits: int = Field(description="Number of different subreddits.", examples=[31])
     trending: int = _TRENDING
-    total_score: int = Field(description="Sum of the current scores.", examples=[4500])
-    total_comments: int = Field(description="Sum of the current numbers of comments.", examples=[1200])
+    total_score: int = Field(description="Sum of the current scores, as far as they are known.", examples=[4500])
+    total_comments: int = Field(
+        description="Sum of the current numbers of comments, as far as they are known.", examples=[1200]
+    )
     average_score: float | None = _AVERAGE_SCORE
-    average_comments: float | None = Field(description="Mean number of comments; null without posts.", examples=[10.0])
+    average_comments: float | None = Field(
+        description="Mean number of comments; null when none is known.", examples=[10.0]
+    )
     average_sentiment: float | None = _AVERAGE_SENTIMENT
 
 
@@ -42,9 +46,11 @@ class RankedPost(BaseModel):
         description="When the post was created, according to Reddit.", examples=["2026-01-01T11:00:00Z"]
     )
     current_score: int | None = Field(
-        description="Upvotes minus downvotes; null for a post of a file that does not tell it.", examples=[1234]
+        description="Upvotes minus downvotes; null when no observation told it, as in feeds.", examples=[1234]
     )
-    current_comments: int = Field(description="Number of comments.", examples=[56])
+    current_comments: int | None = Field(
+        description="Number of comments; null when no observation told it, as in feeds.", examples=[56]
+    )
     score_velocity: float | None = Field(
         description="Score per second since the observation before; null when unknown.", examples=[1.25]
     )
@@ -52,7 +58,7 @@ class RankedPost(BaseModel):
         description="Score per second over the trend window; null when unknown.", examples=[1.25]
     )
     engagement_score: int | None = Field(
-        description="`current_score + 2 * current_comments`; null without a score.", examples=[1346]
+        description="`current_score + 2 * current_comments`; null without these.", examples=[1346]
     )
     age_minutes: float = Field(description="Minutes from creation to `computed_at`, at least 0.", examples=[60.5])
 
@@ -62,8 +68,10 @@ class RankedAuthor(BaseModel):
 
     author: str = Field(description="Name without `u/`.", examples=["someuser"])
     posts: int = _POSTS
-    total_score: int = Field(description="Sum of the current scores.", examples=[4500])
-    total_comments: int = Field(description="Sum of the current numbers of comments.", examples=[1200])
+    total_score: int = Field(description="Sum of the current scores, as far as they are known.", examples=[4500])
+    total_comments: int = Field(
+        description="Sum of the current numbers of comments, as far as they are known.", examples=[1200]
+    )
     engagement_score: int = Field(description="`total_score + 2 * total_comments`.", examples=[6900])
 
 
@@ -73,8 +81,10 @@ class SubredditShare(BaseModel):
     subreddit: str = Field(description="Name without `r/`.", examples=["python"])
     posts: int = _POSTS
     trending: int = _TRENDING
-    total_score: int = Field(description="Sum of the current scores.", examples=[4500])
-    total_comments: int = Field(description="Sum of the current numbers of comments.", examples=[1200])
+    total_score: int = Field(description="Sum of the current scores, as far as they are known.", examples=[4500])
+    total_comments: int = Field(
+        description="Sum of the current numbers of comments, as far as they are known.", examples=[1200]
+    )
     average_score: float | None = _AVERAGE_SCORE
     average_sentiment: float | None = _AVERAGE_SENTIMENT
 
@@ -85,8 +95,10 @@ class TimelineHour(BaseModel):
     hour: datetime = Field(description="Start of the hour, UTC.", examples=["2026-01-01T12:00:00Z"])
     posts: int = _POSTS
     trending: int = _TRENDING
-    total_score: int = Field(description="Sum of the current scores.", examples=[4500])
-    total_comments: int = Field(description="Sum of the current numbers of comments.", examples=[1200])
+    total_score: int = Field(description="Sum of the current scores, as far as they are known.", examples=[4500])
+    total_comments: int = Field(
+        description="Sum of the current numbers of comments, as far as they are known.", examples=[1200]
+    )
     average_sentiment: float | None = _AVERAGE_SENTIMENT
 
 

@@ -1,0 +1,31 @@
+"""Feeds tell no numbers: unknown is NULL, never 0. In the order by comments it comes last."""
+
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+STATEMENTS: tuple[str, ...] = (
+    # Building an index reads all posts. SET LOCAL ends with the revision.
+    "SET LOCAL statement_timeout = 0",
+    """
+ALTER TABLE posts
+    ALTER COLUMN current_comments DROP NOT NULL,
+    ALTER COLUMN over_18 DROP NOT NULL,
+    ALTER COLUMN is_self DROP NOT NULL,
+    ADD COLUMN numbers_observed_at timestamptz""",
+    "COMMENT ON COLUMN posts.current_score IS 'NULL: no observation told it, as from a feed'",
+    "COMMENT ON COLUMN posts.current_comments IS 'NULL: no observation told it, as from a feed'",
+    "COMMENT ON COLUMN posts.last_polled_at IS 'observed_at of the newest observation'",
+    "COMMENT ON COLUMN posts.numbers_observed_at IS"
+    " 'observed_at of the observation that numbers and flags are from; NULL: last_polled_at, as in earlier versions'",
+    "DROP INDEX posts_by_comments",
+    "CREATE INDEX posts_by_comments ON posts (COALESCE(current_comments, -1) DESC, id DESC)",
+)
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS:
+        op.execute(statement)
