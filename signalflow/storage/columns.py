@@ -4,7 +4,7 @@ Its statements, their parameters and the post list are made from them. A new fie
 `Enriched`, a migration that adds the column, and a line here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
@@ -15,12 +15,9 @@ import orjson
 from signalflow.errors import Invalid
 from signalflow.events import Enriched
 
-Rows: TypeAlias = Sequence[Enriched]
-# Takes four lists, one for each guard: NEWEST, NUMBERS, TEXT, FIRST. A list has one observation per post. Columns with
-# that guard follow it. The list of TEXT has None where no observation of the post carried a body.
-Arrays: TypeAlias = Callable[[Rows, Rows, Sequence[Enriched | None], Rows], list[list[Any]]]
-# When the numbers were observed. Rows of versions before revision 0016 have the numbers of the newest observation.
-_NUMBERS_AT = "COALESCE(p.numbers_observed_at, p.last_polled_at)"
+# Takes one list for each guard. A list has one observation per post, and columns with that guard follow it. The list of
+# TEXT has None where no observation of the post carried a body.
+Arrays: TypeAlias = Callable[[Mapping["Guard", Sequence[Enriched | None]]], list[list[Any]]]
 
 
 class Guard(Enum):
@@ -32,12 +29,18 @@ class Guard(Enum):
 
     NEWEST = "EXCLUDED.last_polled_at > p.last_polled_at"
     """The newest observation."""
-    NUMBERS = (
-        "(EXCLUDED.current_score IS NOT NULL, EXCLUDED.current_comments IS NOT NULL, EXCLUDED.is_self IS NOT NULL,"
-        " EXCLUDED.numbers_observed_at) > (p.current_score IS NOT NULL, p.current_comments IS NOT NULL,"
-        f" p.is_self IS NOT NULL, {_NUMBERS_AT})"
+    SCORE = (
+        "(EXCLUDED.current_score IS NOT NULL, COALESCE(EXCLUDED.score_observed_at, EXCLUDED.last_polled_at))"
+        " > (p.current_score IS NOT NULL, COALESCE(p.score_observed_at, p.last_polled_at))"
     )
-    """The observation that tells most, and of these the newest: what a source does not tell replaces nothing."""
+    """The newest observation that told a score; without one the newest."""
+    DETAILS = (
+        "(EXCLUDED.current_comments IS NOT NULL, EXCLUDED.is_self IS NOT NULL,"
+        " COALESCE(EXCLUDED.details_observed_at, EXCLUDED.last_polled_at))"
+        " > (p.current_comments IS NOT NULL, p.is_self IS NOT NULL,"
+        " COALESCE(p.details_observed_at, p.last_polled_at))"
+    )
+    """The newest observation that told the number of comments; without one the newest that told the kind of post."""
     TEXT = "EXCLUDED.text_observed_at > COALESCE(p.text_observed_at, '-infinity')"
     """The newest observation that carried a body."""
     FIRST = "EXCLUDED.first_seen_at < p.first_seen_at"
@@ -48,20 +51,19 @@ class Guard(Enum):
 class Column:
     """A column of a table.
 
-    `attribute` is the path of its value in `Enriched`, if that is not the name of the column. `stored` is the SQL of
-    its value in the row `p`, if that is not the value alone.
+    `attribute` is the path of its value in `Enriched`, if that is not the name of the column. NULL stands for the value
+    of the column `same_as`, if there is one.
     """
 
     name: str
     type: str
     attribute: str = ""
     guard: Guard = Guard.NEWEST
-    stored: str = ""
+    same_as: str = ""
 
-    @property
-    def value(self) -> str:
-        """The SQL of its value in the row `p`."""
-        return self.stored or f"p.{self.name}"
+    def value_in(self, row: str) -> str:
+        """The SQL of its value in a row."""
+        return f"COALESCE({row}.{self.name}, {row}.{self.same_as})" if self.same_as else f"{row}.{self.name}"
 
 
 POSTS = (
@@ -70,26 +72,27 @@ POSTS = (
     Column("author", "text"),
     Column("title", "text"),
     Column("body", "text", guard=Guard.TEXT),
-    Column("url", "text", guard=Guard.NUMBERS),
+    Column("url", "text", guard=Guard.DETAILS),
     Column("permalink", "text"),
-    Column("flair", "text", guard=Guard.NUMBERS),
-    Column("over_18", "bool", guard=Guard.NUMBERS),
-    Column("is_self", "bool", guard=Guard.NUMBERS),
+    Column("flair", "text", guard=Guard.DETAILS),
+    Column("over_18", "bool", guard=Guard.DETAILS),
+    Column("is_self", "bool", guard=Guard.DETAILS),
     Column("created_utc", "timestamptz"),
     Column("first_seen_at", "timestamptz", guard=Guard.FIRST),
     Column("last_polled_at", "timestamptz", "observed_at"),
     Column("text_observed_at", "timestamptz", "observed_at", Guard.TEXT),
-    Column("edited_at", "timestamptz", guard=Guard.NUMBERS),
-    Column("removed_by", "text", guard=Guard.NUMBERS),
-    Column("numbers_observed_at", "timestamptz", "observed_at", Guard.NUMBERS, stored=_NUMBERS_AT),
-    Column("current_score", "int", guard=Guard.NUMBERS),
-    Column("current_comments", "int", guard=Guard.NUMBERS),
-    Column("current_ratio", "float8", guard=Guard.NUMBERS),
-    Column("score_velocity", "float8", guard=Guard.NUMBERS),
-    Column("comment_velocity", "float8", guard=Guard.NUMBERS),
-    Column("trend_velocity", "float8", guard=Guard.NUMBERS),
-    Column("trending_score", "float8", guard=Guard.NUMBERS),
-    Column("is_trending", "bool", guard=Guard.NUMBERS),
+    Column("edited_at", "timestamptz", guard=Guard.DETAILS),
+    Column("removed_by", "text", guard=Guard.DETAILS),
+    Column("score_observed_at", "timestamptz", "observed_at", Guard.SCORE, same_as="last_polled_at"),
+    Column("details_observed_at", "timestamptz", "observed_at", Guard.DETAILS, same_as="last_polled_at"),
+    Column("current_score", "int", guard=Guard.SCORE),
+    Column("current_comments", "int", guard=Guard.DETAILS),
+    Column("current_ratio", "float8", guard=Guard.SCORE),
+    Column("score_velocity", "float8", guard=Guard.SCORE),
+    Column("comment_velocity", "float8", guard=Guard.SCORE),
+    Column("trend_velocity", "float8", guard=Guard.SCORE),
+    Column("trending_score", "float8", guard=Guard.SCORE),
+    Column("is_trending", "bool", guard=Guard.SCORE),
 )
 """Table posts; the first column is the key."""
 
@@ -122,8 +125,7 @@ def arrays_of(columns: Sequence[Column]) -> Arrays:
     """
     readers = [(column, attrgetter(column.attribute or column.name)) for column in columns]
 
-    def arrays(newest: Rows, numbers: Rows, texts: Sequence[Enriched | None], first: Rows) -> list[list[Any]]:
-        followed = {Guard.NEWEST: newest, Guard.NUMBERS: numbers, Guard.TEXT: texts, Guard.FIRST: first}
+    def arrays(followed: Mapping[Guard, Sequence[Enriched | None]]) -> list[list[Any]]:
         result = []
         for column, read in readers:
             values = [None if row is None else read(row) for row in followed[column.guard]]

@@ -18,7 +18,7 @@ from signalflow.storage.post_orders import AGE_MINUTES, ENGAGEMENT, MOMENTUM, OR
 from signalflow.storage.read_router import POSITION, ReadRouter, Row
 from signalflow.storage.search import SearchMode
 
-_COLUMNS = ", ".join(f"{column.value} AS {column.name}" for column in POSTS if column.guard is not Guard.TEXT)
+_COLUMNS = ", ".join(f"{column.value_in('p')} AS {column.name}" for column in POSTS if column.guard is not Guard.TEXT)
 _COLUMNS += ", p.last_polled_at AS observed_at, p.not_shown_since"
 _TEXT = ", ".join(f"p.{column.name}" for column in POSTS if column.guard is Guard.TEXT)
 _COMPUTED = f"{ENGAGEMENT} AS engagement_score, {AGE_MINUTES} AS age_minutes, {MOMENTUM} AS momentum"

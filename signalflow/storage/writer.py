@@ -1,10 +1,10 @@
 """Writes of the sink: posts, their text features and their history, in one transaction.
 
 Redelivery, disorder and any split into batches give the same rows, because every column of a post has a guard
-(columns.py): author, title and the like follow the newest observation, numbers and flags the newest observation that
-told them, the body the newest observation that carried one, and first_seen_at the earliest. If two observations are of
-the same moment, the first in log order counts. Text features follow the title. The history keeps the first row of each
-moment.
+(columns.py): author, title and the like follow the newest observation, the score and what is computed with it the
+newest that told a score, comments and flags the newest that told them, the body the newest that carried one, and
+first_seen_at the earliest. If two observations are of the same moment, the first in log order counts. Text features
+follow the title. The history keeps the first row of each moment.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ WITH input AS MATERIALIZED (
     SELECT * FROM unnest({parameters}) AS t ({posts}, {features})
 ), stored AS (
     INSERT INTO posts AS p ({posts})
-    SELECT {posts} FROM input
+    SELECT {inserted} FROM input
     -- The poller marks a post that Reddit no longer shows; a newer observation shows it again.
     ON CONFLICT (id) DO UPDATE SET {guarded}, not_shown_since =
         CASE WHEN EXCLUDED.last_polled_at >= p.not_shown_since THEN NULL ELSE p.not_shown_since END
@@ -75,10 +75,10 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
     sql = _STORE_POSTS.format(
         parameters=_parameters([*posts, *features]),
         posts=_listed("{}", posts),
-        guarded=", ".join(
-            f"{column.name} = CASE WHEN {column.guard.value} THEN EXCLUDED.{column.name} ELSE {column.value} END"
-            for column in posts[1:]
+        inserted=", ".join(
+            f"NULLIF({column.name}, {column.same_as})" if column.same_as else column.name for column in posts
         ),
+        guarded=", ".join(f"{column.name} = {_merged(column)}" for column in posts[1:]),
         any_guard=" OR ".join(guard.value for guard in Guard),
         features=_listed("{}", features),
         old_features=_listed("o.{}", features),
@@ -86,6 +86,12 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
         replaced_features=_listed("{0} = EXCLUDED.{0}", features),
     )
     return Statement(sql, arrays_of([*posts, *features]))
+
+
+def _merged(column: Column) -> str:
+    """The SQL of its value after an update."""
+    value = f"CASE WHEN {column.guard.value} THEN {column.value_in('EXCLUDED')} ELSE {column.value_in('p')} END"
+    return f"NULLIF({value}, GREATEST(EXCLUDED.{column.same_as}, p.{column.same_as}))" if column.same_as else value
 
 
 def history_statement(columns: Sequence[Column]) -> Statement:
@@ -220,9 +226,14 @@ def _columns(rows: Sequence[Enriched]) -> _Columns:
     return _Columns(posts=_post_arrays(ordered), history=_history_arrays(ordered))
 
 
-def _tells(row: Enriched) -> tuple[bool, bool, bool, datetime]:
-    """What Guard.NUMBERS compares."""
-    return row.current_score is not None, row.current_comments is not None, row.is_self is not None, row.observed_at
+def _score(row: Enriched) -> tuple[bool, datetime]:
+    """What Guard.SCORE compares."""
+    return row.current_score is not None, row.observed_at
+
+
+def _details(row: Enriched) -> tuple[bool, bool, datetime]:
+    """What Guard.DETAILS compares."""
+    return row.current_comments is not None, row.is_self is not None, row.observed_at
 
 
 def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
@@ -231,7 +242,8 @@ def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
     So one batch gives the same rows as several.
     """
     newest: list[Enriched] = []
-    numbers: list[Enriched] = []
+    scores: list[Enriched] = []
+    details: list[Enriched] = []
     first: list[Enriched] = []
     texts: list[Enriched | None] = []
     current = ""
@@ -239,20 +251,25 @@ def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
         if row.id != current:
             current = row.id
             newest.append(row)
-            numbers.append(row)
+            scores.append(row)
+            details.append(row)
             first.append(row)
             texts.append(None if row.body is UNSET else row)
             continue
         if row.observed_at > newest[-1].observed_at:
             newest[-1] = row
-        if _tells(row) > _tells(numbers[-1]):
-            numbers[-1] = row
+        if _score(row) > _score(scores[-1]):
+            scores[-1] = row
+        if _details(row) > _details(details[-1]):
+            details[-1] = row
         if row.first_seen_at < first[-1].first_seen_at:
             first[-1] = row
         text = texts[-1]
         if row.body is not UNSET and (text is None or row.observed_at > text.observed_at):
             texts[-1] = row
-    return STORE_POSTS.arrays(newest, numbers, texts, first)
+    return STORE_POSTS.arrays(
+        {Guard.NEWEST: newest, Guard.SCORE: scores, Guard.DETAILS: details, Guard.TEXT: texts, Guard.FIRST: first}
+    )
 
 
 def _history_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
@@ -262,4 +279,4 @@ def _history_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
         for row in ordered
         if row.mode != "backfill" and row.current_score is not None and row.current_comments is not None
     ]
-    return STORE_HISTORY.arrays(seen, (), (), ())
+    return STORE_HISTORY.arrays({Guard.NEWEST: seen})

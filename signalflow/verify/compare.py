@@ -33,13 +33,7 @@ Progress = Callable[[int], None]
 
 ROWS_AT_ONCE = 2_000
 _ALL = datetime(1, 1, 2, tzinfo=UTC)
-# Rows of versions before this column have the numbers of the newest observation.
-_NUMBERS_AT = "COALESCE(p.numbers_observed_at, p.last_polled_at) AS numbers_observed_at"
-_POST_COLUMNS = ", ".join(
-    _NUMBERS_AT if name == "numbers_observed_at" else f"p.{name}"
-    for name in ("id", *PostRow._fields)
-    if name not in OF_THE_LOG
-)
+_POST_COLUMNS = ", ".join(f"p.{name}" for name in ("id", *PostRow._fields) if name not in OF_THE_LOG)
 _POSTS = f"""
 SELECT {_POST_COLUMNS}, p.not_shown_since,
     n.post_id IS NOT NULL AS has_features, n.sentiment_score, n.sentiment_label, n.sentiment_basis

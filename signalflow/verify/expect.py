@@ -5,9 +5,9 @@ observation that is older than that one is late and has no velocity. Backfilled 
 older than their state is kept, when they were observed or an hour before the log got the record.
 An observation that lacks the score or the number of comments has none either, and counts for no other velocity.
 The trend velocity (signalflow/verify/trend.py) is unknown for the same observations. The history keeps the first record
-of each moment, of those with both numbers. In `posts` author, title and the like follow the newest observation. What a
-source may not tell (numbers, flags, link) follows together the observation that tells most: the score, or else the
-number of comments, or else whether it is a text post; of several the newest. The body follows the newest observation
+of each moment, of those with both numbers. In `posts` author, title and the like follow the newest observation. Score,
+ratio and what is computed with them follow the newest that told a score. Comments, flags, flair and link follow the
+newest that told the number of comments, or else whether it is a text post. The body follows the newest observation
 that carried it, and first_seen_at is the earliest moment. Of observations at the same moment the first in the log
 counts.
 """
@@ -65,7 +65,8 @@ class PostRow(NamedTuple):
     trend_velocity: float | None
     trending_score: float
     is_trending: bool
-    numbers_observed_at: datetime
+    score_observed_at: datetime
+    details_observed_at: datetime
     last_polled_at: datetime
     first_seen_at: datetime
     text_observed_at: datetime | None
@@ -77,10 +78,12 @@ class PostRow(NamedTuple):
 # Fields of PostRow that are no columns: whether the log that was read tells the velocities.
 OF_THE_LOG = ("velocity_known", "trend_known")
 _OF_THE_NEWEST = ("subreddit", "author", "title", "permalink", "created_utc", "last_polled_at")
-_TOLD_TOGETHER = (
-    "url", "flair", "over_18", "is_self", "edited_at", "removed_by", "current_score", "current_comments",
-    "current_ratio", "score_velocity", "comment_velocity", "trend_velocity", "trending_score", "is_trending",
-    "numbers_observed_at",
+_OF_THE_SCORE = (
+    "current_score", "current_ratio", "score_velocity", "comment_velocity", "trend_velocity", "trending_score",
+    "is_trending", "score_observed_at",
+)  # fmt: skip
+_OF_THE_DETAILS = (
+    "url", "flair", "over_18", "is_self", "edited_at", "removed_by", "current_comments", "details_observed_at",
 )  # fmt: skip
 
 
@@ -109,7 +112,7 @@ class ExpectedPost:
     """A post: its row, earlier rows that it may have until newer records are stored, and its states by partition.
 
     A post has a state in more than one partition when partitions were added to the topic. `partition` had the
-    observation first that the numbers are from.
+    observation first that the score is from.
     """
 
     row: PostRow | None = None
@@ -264,9 +267,9 @@ class Oracle:
             # It is a dead letter, and may have been replayed since: its post may show it or not.
             post.unsure = True
         row = self._row(post.row, seen, velocities)
-        if post.row is None or _tells_more(seen, post.row):
+        if post.row is None or _gives_score(seen, post.row):
             post.partition = record.partition
-        elif row.numbers_observed_at == seen.observed_at and record.partition != post.partition:
+        elif row.score_observed_at == seen.observed_at and record.partition != post.partition:
             # Partitions have no common order: the velocities of either record may have been stored.
             row = row._replace(velocity_known=False, trend_known=False)
         if not stored and row != post.row:
@@ -316,15 +319,17 @@ class Oracle:
             seen.is_self, seen.created_utc, seen.edited_at, seen.removed_by,
             seen.score, seen.num_comments,
             seen.upvote_ratio,
-            velocities.score, velocities.comments, velocities.trend, trend, is_trending, at, at, at, None, None,
+            velocities.score, velocities.comments, velocities.trend, trend, is_trending, at, at, at, at, None, None,
             velocities.known, velocities.trend_known,
         )  # fmt: skip
         if old is not None:
             row = old._replace(first_seen_at=min(old.first_seen_at, at))
             if at > old.last_polled_at:
                 row = _with(row, new, _OF_THE_NEWEST)
-            if _tells_more(seen, old):
-                row = _with(row, new, _TOLD_TOGETHER + OF_THE_LOG)
+            if _gives_score(seen, old):
+                row = _with(row, new, _OF_THE_SCORE + OF_THE_LOG)
+            if _gives_details(seen, old):
+                row = _with(row, new, _OF_THE_DETAILS)
         if seen.body_given and (row.text_observed_at is None or at > row.text_observed_at):
             row = row._replace(text_observed_at=at, body=text_digest(seen.body))
         return row
@@ -334,15 +339,20 @@ def _leaves_history(seen: Observed) -> bool:
     return seen.mode != BACKFILL and seen.score is not None and seen.num_comments is not None
 
 
-def _tells_more(seen: Observed, row: PostRow) -> bool:
-    """Whether the observation gives the post its numbers and flags."""
+def _gives_score(seen: Observed, row: PostRow) -> bool:
+    """Whether the observation gives the post its score and what is computed with it."""
     if (seen.score is None) != (row.current_score is None):
         return seen.score is not None
+    return seen.observed_at > row.score_observed_at
+
+
+def _gives_details(seen: Observed, row: PostRow) -> bool:
+    """Whether the observation gives the post its number of comments, flags, flair and link."""
     if (seen.num_comments is None) != (row.current_comments is None):
         return seen.num_comments is not None
     if (seen.is_self is None) != (row.is_self is None):
         return seen.is_self is not None
-    return seen.observed_at > row.numbers_observed_at
+    return seen.observed_at > row.details_observed_at
 
 
 def _with(row: PostRow, other: PostRow, names: Iterable[str]) -> PostRow:
@@ -362,31 +372,49 @@ def possible_rows(post: ExpectedPost) -> Iterator[PostRow | None]:
 def columns_that_differ(row: PostRow, found: Mapping[str, Any], certain_after: datetime | None) -> list[str]:
     """Names of the columns whose value is wrong. What the log that was read cannot tell is not compared."""
     differ = []
-    at = row.last_polled_at
-    newer_found = certain_after is not None and found["last_polled_at"] > at and at <= certain_after
-    # An observation from before the log that was read may have told more, or later numbers.
-    told_before = certain_after is not None and (
-        row.current_score is None or found["numbers_observed_at"] > row.numbers_observed_at <= certain_after
-    )
+    not_told = _not_told(row, found, certain_after)
     wanted: Any
     for name, wanted in zip(PostRow._fields[: -len(OF_THE_LOG)], row, strict=False):
         value = text_digest(found["body"]) if name == "body" else found[name]
+        if value is None and name in ("score_observed_at", "details_observed_at"):
+            value = found["last_polled_at"]
         if name == "first_seen_at":
             same = value == wanted or (certain_after is not None and value < wanted)
         elif name in ("text_observed_at", "body"):
             told = certain_after is None or (row.text_observed_at is not None and row.text_observed_at > certain_after)
             same = not told or value == wanted
-        elif (name in _TOLD_TOGETHER and told_before) or (
-            newer_found
-            or (not row.velocity_known and name in _FROM_VELOCITY)
-            or (not row.trend_known and name in _FROM_TREND)
-        ):
+        elif name in not_told:
             same = True
         else:
             same = same_number(value, wanted)
         if not same:
             differ.append(name)
     return differ
+
+
+def _not_told(row: PostRow, found: Mapping[str, Any], certain_after: datetime | None) -> set[str]:
+    """Columns of which the log that was read does not tell the value."""
+    at = row.last_polled_at
+    if certain_after is not None and found["last_polled_at"] > at and at <= certain_after:
+        return set(PostRow._fields)
+    names = set[str]()
+    if not row.velocity_known:
+        names |= _FROM_VELOCITY
+    if not row.trend_known:
+        names |= _FROM_TREND
+    for told, unknown in (
+        (_OF_THE_SCORE, row.current_score is None),
+        (_OF_THE_DETAILS, row.current_comments is None or row.is_self is None),
+    ):
+        expected_at, found_at = getattr(row, told[-1]), found[told[-1]] or found["last_polled_at"]
+        # An observation from before the log that was read may have told more, or told it later.
+        if certain_after is not None and (unknown or found_at > expected_at <= certain_after):
+            names.update(told)
+    if row.score_observed_at < row.details_observed_at == at and found["score_observed_at"] is None:
+        # Versions before revision 0016 gave a post everything that a newer file told, and without a score null for what
+        # is computed with it.
+        names.update(_OF_THE_SCORE)
+    return names
 
 
 _FROM_VELOCITY = frozenset({"score_velocity", "comment_velocity"})

@@ -6,18 +6,13 @@ from typing import Any
 
 from signalflow.events import Enriched
 
-CARRIED = (
-    "subreddit",
-    "author",
-    "title",
-    "permalink",
-    "created_utc",
-)
-# Not every source tells these. They come together, from the observation that tells most.
-TOLD_TOGETHER = (
-    "url", "flair", "over_18", "is_self", "edited_at", "removed_by", "current_score", "current_comments",
-    "current_ratio", "score_velocity", "comment_velocity", "trend_velocity", "trending_score", "is_trending",
+CARRIED = ("subreddit", "author", "title", "permalink", "created_utc")
+# Not every source tells these.
+OF_THE_SCORE = (
+    "current_score", "current_ratio", "score_velocity", "comment_velocity", "trend_velocity", "trending_score",
+    "is_trending",
 )  # fmt: skip
+OF_THE_DETAILS = ("url", "flair", "over_18", "is_self", "edited_at", "removed_by", "current_comments")
 
 
 class Oracle:
@@ -27,12 +22,12 @@ class Oracle:
         self.posts: dict[str, dict[str, Any]] = {}
         self.history: dict[tuple[str, datetime], dict[str, Any]] = {}
         self.sentiment: dict[str, float] = {}
-        self._told: dict[str, tuple[list[bool], datetime]] = {}
+        self._observations: dict[str, list[Enriched]] = {}
 
     def apply(self, row: Enriched) -> None:
         """Apply one observation."""
-        told = [value is not None for value in (row.current_score, row.current_comments, row.is_self)]
-        if row.mode != "backfill" and all(told[:2]) and (row.id, row.observed_at) not in self.history:
+        has_numbers = row.current_score is not None and row.current_comments is not None
+        if row.mode != "backfill" and has_numbers and (row.id, row.observed_at) not in self.history:
             self.history[row.id, row.observed_at] = {
                 "post_id": row.id,
                 "observed_at": row.observed_at,
@@ -55,11 +50,20 @@ class Oracle:
             for name in CARRIED:
                 post[name] = getattr(row, name)
             self.sentiment[row.id] = row.nlp.sentiment_score
-        if (told, row.observed_at) > self._told.get(row.id, ([], row.observed_at)):
-            self._told[row.id] = told, row.observed_at
-            post["numbers_observed_at"] = row.observed_at
-            for name in TOLD_TOGETHER:
-                post[name] = getattr(row, name)
+        seen = self._observations.setdefault(row.id, [])
+        seen.append(row)
+        with_score = [one for one in seen if one.current_score is not None]
+        with_comments = [one for one in seen if one.current_comments is not None]
+        with_kind = [one for one in seen if one.is_self is not None]
+        for names, moment, tellers in (
+            (OF_THE_SCORE, "score_observed_at", with_score or seen),
+            (OF_THE_DETAILS, "details_observed_at", with_comments or with_kind or seen),
+        ):
+            # max gives the first of equals, as the first of a moment counts.
+            teller = max(tellers, key=lambda one: one.observed_at)
+            post[moment] = None if teller.observed_at == post["last_polled_at"] else teller.observed_at
+            for name in names:
+                post[name] = getattr(teller, name)
         carries_text = isinstance(row.body, str) or row.body is None
         if carries_text and (post["text_observed_at"] is None or row.observed_at > post["text_observed_at"]):
             post["body"], post["text_observed_at"] = row.body, row.observed_at

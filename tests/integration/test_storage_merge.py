@@ -32,7 +32,7 @@ def observations(draw: st.DrawFn) -> Enriched:
     velocity = st.none() | st.integers(-8, 8).map(lambda n: n / 4)
     mode = draw(st.sampled_from(["new", "refresh", "backfill"]))
     # A feed tells neither number, and not always whether it is a text post; a file may lack the score.
-    tells = draw(st.sampled_from(["all", "all", "feed", "less than a feed"] + ["file"] * (mode == "backfill")))
+    tells = draw(st.sampled_from(["all", "all", "feed", "less than a feed", "file"]))
     known = tells in ("all", "file")
     return observation(
         draw(st.sampled_from("abcd")),

@@ -155,8 +155,20 @@ def test_an_observation_without_numbers_replaces_none_in_either_order(turned: bo
     rows = [seen("a", 1, current_score=1, flair="News"), fed]
     stored = posts(rows[::-1] if turned else rows)["a"]
     assert (stored["title"], stored["last_polled_at"].minute) == ("newer", 9)
-    assert (stored["current_score"], stored["flair"], stored["numbers_observed_at"].minute) == (1, "News", 1)
+    assert (stored["current_score"], stored["flair"]) == (1, "News")
+    assert (stored["score_observed_at"].minute, stored["details_observed_at"].minute) == (1, 1)
     assert history(rows) == [("a", 1)]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_newer_file_without_scores_gives_comments_and_flags_in_either_order(turned: bool) -> None:
+    told = seen("a", 1, current_score=1, current_comments=1, current_ratio=0.9, score_velocity=0.5, over_18=False)
+    of_file = seen("a", 9, mode="backfill", current_score=None, current_comments=7, over_18=True)
+    rows = [told, of_file]
+    stored = posts(rows[::-1] if turned else rows)["a"]
+    assert (stored["current_comments"], stored["over_18"], stored["details_observed_at"].minute) == (7, True, 9)
+    assert (stored["current_score"], stored["current_ratio"], stored["score_velocity"]) == (1, 0.9, 0.5)
+    assert stored["score_observed_at"].minute == 1
 
 
 def test_the_history_has_every_observation_in_log_order_and_none_of_a_backfill() -> None:
@@ -185,7 +197,8 @@ def test_the_statement_for_posts_names_each_column_where_it_belongs() -> None:
         f"body = CASE WHEN {newer_text} THEN EXCLUDED.body ELSE p.body END, "
         f"score = CASE WHEN {newer} THEN EXCLUDED.score ELSE p.score END, not_shown_since = "
         "CASE WHEN EXCLUDED.last_polled_at >= p.not_shown_since THEN NULL ELSE p.not_shown_since END "
-        f"WHERE {newer} OR {Guard.NUMBERS.value} OR {newer_text} OR EXCLUDED.first_seen_at < p.first_seen_at "
+        f"WHERE {newer} OR {Guard.SCORE.value} OR {Guard.DETAILS.value} OR {newer_text} "
+        "OR EXCLUDED.first_seen_at < p.first_seen_at "
         "RETURNING id, title ) "
         "INSERT INTO post_nlp_features AS n (post_id, title, label, words) "
         "SELECT id, title, label, words FROM input JOIN stored USING (id, title) "
@@ -195,23 +208,38 @@ def test_the_statement_for_posts_names_each_column_where_it_belongs() -> None:
     )
 
 
+def test_a_moment_that_is_the_newest_is_stored_as_null() -> None:
+    sql, _ = posts_statement([KEY, Column("seen_at", "timestamptz", "observed_at", same_as="last_polled_at")], [LABEL])
+    assert "INSERT INTO posts AS p (id, seen_at)\n    SELECT id, NULLIF(seen_at, last_polled_at) FROM input" in sql
+    new, old = (f"COALESCE({row}.seen_at, {row}.last_polled_at)" for row in ("EXCLUDED", "p"))
+    assert (
+        f"seen_at = NULLIF(CASE WHEN {Guard.NEWEST.value} THEN {new} ELSE {old} END, "
+        "GREATEST(EXCLUDED.last_polled_at, p.last_polled_at))"
+    ) in sql
+
+
 def test_the_statement_for_the_history_names_each_column_where_it_belongs() -> None:
     sql, arrays = history_statement([KEY, SCORE])
     assert "INSERT INTO post_metrics_history (id, score)" in sql
     assert "SELECT * FROM unnest($1::text[], $2::int[])" in sql
-    assert arrays([seen("a", 0, current_score=5)], (), (), ()) == [["a"], [5]]
+    assert arrays({Guard.NEWEST: [seen("a", 0, current_score=5)]}) == [["a"], [5]]
 
 
 def test_each_column_follows_the_observations_of_its_guard() -> None:
     """In the order of the statement's parameters; JSON as text, and null where no observation carried a body."""
     seen_at = Column("first_seen_at", "timestamptz", guard=Guard.FIRST)
-    flair = Column("flair", "text", guard=Guard.NUMBERS)
+    flair = Column("flair", "text", guard=Guard.DETAILS)
     _, arrays = posts_statement([KEY, TEXT, SCORE, seen_at, flair], [LABEL, WORDS])
     newest = [seen("a", 9, current_score=9), seen("b", 9, current_score=8)]
     first = [seen("a", 0, first_seen_at=NOW), seen("b", 0, first_seen_at=NOW + timedelta(1))]
     label, keywords = newest[0].nlp.sentiment_label, newest[0].nlp.keywords
-    numbers = [seen("a", 2, flair="News"), seen("b", 2, flair="Talk")]
-    assert arrays(newest, numbers, [seen("a", 1, body="text"), None], first) == [
+    followed = {
+        Guard.NEWEST: newest,
+        Guard.DETAILS: [seen("a", 2, flair="News"), seen("b", 2, flair="Talk")],
+        Guard.TEXT: [seen("a", 1, body="text"), None],
+        Guard.FIRST: first,
+    }
+    assert arrays(followed) == [
         ["a", "b"],
         ["text", None],
         [9, 8],
@@ -226,7 +254,7 @@ def test_a_value_that_json_cannot_hold_is_refused_with_its_column() -> None:
     odd = seen("a", 0)
     odd = replace(odd, nlp=replace(odd.nlp, keywords=["\ud800"]))
     with pytest.raises(Invalid, match="surrogates") as refused:
-        arrays_of([WORDS])([odd], (), (), ())
+        arrays_of([WORDS])({Guard.NEWEST: [odd]})
     assert refused.value.field == "words"
 
 

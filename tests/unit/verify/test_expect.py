@@ -2,13 +2,14 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from signalflow.verify import Rules, Scope, expected
-from signalflow.verify.expect import Expected, columns_that_differ, possible_rows, text_digest
+from signalflow.verify.expect import Expected, PostRow, columns_that_differ, possible_rows, text_digest
 from signalflow.verify.spool import HistoryRow
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -123,6 +124,78 @@ def test_an_observation_without_a_score_replaces_no_number_and_leaves_no_history
     log = topic.expected()
     assert not log.letters
     assert velocities(log) == {0: (None, None), 180: (120 / 180, 0.0)}
+
+
+A_FEED = {"title": "Newest", "num_comments": None, "over_18": None, "is_self": True, "url": "/r/python/a"}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_of_api_file_and_feed_each_column_follows_the_newest_that_told_it(order: tuple[int, ...]) -> None:
+    topic = Topic()
+    for number in order:
+        if number == 0:
+            topic.see(0, 100, 5, over_18=True, flair="News", upvote_ratio=0.9)
+        elif number == 1:
+            topic.see(60, None, 9, mode="backfill", over_18=False, flair="Talk", upvote_ratio=0.1)
+        else:
+            topic.see(120, None, **A_FEED)
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    assert (row.title, row.last_polled_at) == ("Newest", at(120))
+    assert (row.current_comments, row.over_18, row.flair, row.url) == (9, False, "Talk", None)
+    assert (row.current_score, row.current_ratio) == (100, 0.9)
+    assert (row.score_observed_at, row.details_observed_at) == (at(0), at(60))
+
+
+def test_a_feed_alone_tells_its_link_and_the_kind_of_post() -> None:
+    topic = Topic()
+    topic.see(0, None, **A_FEED)
+    topic.see(60, None, **A_FEED | {"is_self": None, "url": None})
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    assert (row.current_score, row.current_comments, row.over_18) == (None, None, None)
+    assert (row.is_self, row.url, row.trending_score) == (True, "/r/python/a", 0.0)
+    assert columns_that_differ(row, stored_as(row), None) == []
+    assert columns_that_differ(row, stored_as(row, current_score=0, over_18=False), None) == [
+        "over_18",
+        "current_score",
+    ]
+
+
+def stored_as(row: PostRow, **changes: Any) -> dict[str, Any]:
+    """The row as the table has it: moments that are the newest are null."""
+    times = {
+        name: None if value == row.last_polled_at else value
+        for name in ("score_observed_at", "details_observed_at")
+        if (value := getattr(row, name))
+    }
+    return row._asdict() | {"body": None} | times | changes
+
+
+def test_a_row_of_the_version_before_may_have_null_velocities_of_a_newer_file() -> None:
+    topic = Topic()
+    topic.see(0, 100)
+    topic.see(60, 160, 10)
+    topic.see(120, None, 12, mode="backfill")
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    assert (row.current_score, row.score_velocity, row.score_observed_at) == (160, 1.0, at(60))
+    earlier = stored_as(row, score_observed_at=None, score_velocity=None, comment_velocity=None)
+    assert columns_that_differ(row, earlier, None) == []
+    assert columns_that_differ(row, earlier | {"current_comments": 10}, None) == ["current_comments"]
+    assert columns_that_differ(row, stored_as(row, score_velocity=None), None) == ["score_velocity"]
+
+
+def test_a_feed_that_takes_the_score_away_is_found() -> None:
+    topic = Topic()
+    topic.see(0, 100)
+    topic.see(60, None, **A_FEED)
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    lost = stored_as(row, score_observed_at=None, details_observed_at=None, current_score=None, current_comments=None)
+    assert set(columns_that_differ(row, lost, None)) == {
+        "current_score", "current_comments", "score_observed_at", "details_observed_at",
+    }  # fmt: skip
 
 
 def test_a_post_older_than_its_state_has_no_velocity() -> None:

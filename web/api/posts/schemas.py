@@ -75,8 +75,15 @@ class PostOut(BaseModel):
     current_comments: int | None = Field(
         description="Number of comments; null when no observation told it, as in feeds.", examples=[56]
     )
-    numbers_observed_at: datetime = Field(
-        description="The observation that numbers and flags are from: the newest that told them.", examples=[_MOMENT]
+    score_observed_at: datetime = Field(
+        description="The observation that score, ratio, velocities and trending score are from: the newest that told "
+        "a score.",
+        examples=[_MOMENT],
+    )
+    details_observed_at: datetime = Field(
+        description="The observation that the number of comments, flags, flair and link are from: the newest that "
+        "told them.",
+        examples=[_MOMENT],
     )
     current_ratio: float | None = Field(description="Share of upvotes, 0 to 1.", examples=[0.97])
     score_velocity: Velocity = Field(description="Score per second since the observation before; null when unknown.")
