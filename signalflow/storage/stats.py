@@ -1,4 +1,8 @@
-"""Statistics of the posts created within a window, computed by the database in one statement, as JSON."""
+"""Statistics of the posts created within a window, computed by the database in one statement, as JSON.
+
+Totals and means are of the numbers that are known. Where there are posts and none is known they are null; without posts
+totals are 0.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -36,9 +40,9 @@ WITH w AS MATERIALIZED (
     ) ORDER BY r.place) AS items
     FROM ranked AS r JOIN posts AS p USING (id) GROUP BY r.by
 ), authors AS (
-    SELECT author, count(*) AS posts, COALESCE(sum(score), 0)::bigint AS total_score,
-        COALESCE(sum(comments), 0)::bigint AS total_comments, COALESCE(sum(engagement), 0)::bigint AS engagement_score
-    FROM w WHERE author IS NOT NULL GROUP BY author ORDER BY engagement_score DESC, author LIMIT 10
+    SELECT author, count(*) AS posts, sum(score)::bigint AS total_score,
+        sum(comments)::bigint AS total_comments, sum(engagement)::bigint AS engagement_score
+    FROM w WHERE author IS NOT NULL GROUP BY author ORDER BY engagement_score DESC NULLS LAST, author LIMIT 10
 ), spellings AS (
     SELECT subreddit, max(observed_at) AS observed_at, count(*) AS posts,
         count(*) FILTER (WHERE is_trending) AS trending, sum(score) AS score, count(score) AS with_score,
@@ -49,7 +53,7 @@ WITH w AS MATERIALIZED (
     -- Reddit ignores the case of a name. Shown is the spelling of the newest observation.
     SELECT (array_agg(subreddit ORDER BY observed_at DESC, subreddit))[1] AS subreddit,
         sum(posts)::bigint AS posts, sum(trending)::bigint AS trending,
-        COALESCE(sum(score), 0)::bigint AS total_score, COALESCE(sum(comments), 0)::bigint AS total_comments,
+        sum(score)::bigint AS total_score, sum(comments)::bigint AS total_comments,
         (sum(score) / NULLIF(sum(with_score), 0))::float8 AS average_score,
         sum(sentiment) / NULLIF(sum(scored), 0)::float8 AS average_sentiment
     FROM spellings GROUP BY lower(subreddit) ORDER BY posts DESC, lower(subreddit) LIMIT 200
@@ -60,7 +64,8 @@ WITH w AS MATERIALIZED (
     FROM w GROUP BY 1
 ), timeline AS (
     SELECT h.hour, COALESCE(posts, 0) AS posts, COALESCE(trending, 0) AS trending,
-        COALESCE(total_score, 0) AS total_score, COALESCE(total_comments, 0) AS total_comments, average_sentiment
+        CASE WHEN posts > 0 THEN total_score ELSE 0 END AS total_score,
+        CASE WHEN posts > 0 THEN total_comments ELSE 0 END AS total_comments, average_sentiment
     FROM generate_series(
         date_trunc('hour', $1::timestamptz, 'UTC'), $2::timestamptz - interval '1 microsecond', interval '1 hour'
     ) AS h (hour) LEFT JOIN hours USING (hour) ORDER BY h.hour
@@ -92,7 +97,8 @@ SELECT json_build_object(
     'overview', (SELECT json_build_object(
         'posts', count(*), 'authors', count(DISTINCT author), 'subreddits', count(DISTINCT lower(subreddit)),
         'trending', count(*) FILTER (WHERE is_trending),
-        'total_score', COALESCE(sum(score), 0), 'total_comments', COALESCE(sum(comments), 0),
+        'total_score', CASE WHEN count(*) > 0 THEN sum(score) ELSE 0 END,
+        'total_comments', CASE WHEN count(*) > 0 THEN sum(comments) ELSE 0 END,
         'average_score', avg(score)::float8, 'average_comments', avg(comments)::float8,
         'average_sentiment', avg(sentiment)
     ) FROM w),
@@ -131,8 +137,7 @@ WITH w AS MATERIALIZED (
 )
 SELECT c.keyword, c.posts, c.posts_before, ARRAY[{trend}] AS trend,
     count(DISTINCT lower(w.subreddit)) AS subreddits,
-    COALESCE(sum(w.current_score), 0)::bigint AS total_score,
-    COALESCE(sum(w.current_comments), 0)::bigint AS total_comments,
+    sum(w.current_score)::bigint AS total_score, sum(w.current_comments)::bigint AS total_comments,
     avg(w.sentiment_score) AS average_sentiment
 FROM counted AS c JOIN w ON w.keyword = c.keyword AND w.is_new
 GROUP BY c.keyword, c.posts, c.posts_before ORDER BY c.posts DESC, c.keyword

@@ -69,6 +69,44 @@ async def test_statistics_have_every_part_and_no_made_up_zero(database_url: str,
     assert empty["top_posts"] == []
 
 
+async def test_posts_without_numbers_have_no_totals_and_change_no_mean(
+    database_url: str, client: httpx.AsyncClient
+) -> None:
+    now = utcnow()
+    feed = {"current_score": None, "current_comments": None, "over_18": None, "trend_velocity": None}
+    rows = [
+        ("a", "cats", "ada", 4, feed), ("b", "cats", "ada", 4, feed), ("c", "rust", "bob", 2, feed),
+        ("d", "rust", "bob", 2, {"current_score": -6, "current_comments": 2}),
+    ]  # fmt: skip
+    await store(
+        database_url,
+        *(
+            {
+                "id": name, "subreddit": subreddit, "author": author, "created_utc": now - timedelta(hours=hours),
+                "nlp": features(0.5, f"about {subreddit}"), **numbers,
+            }
+            for name, subreddit, author, hours, numbers in rows
+        ),
+    )  # fmt: skip
+    stats = (await client.get("/api/stats", params={"window": "24h"})).json()
+    names = ("posts", "total_score", "total_comments", "average_score")
+    found = {one["subreddit"]: tuple(one[name] for name in names) for one in stats["subreddits"]}
+    assert found == {"cats": (2, None, None, None), "rust": (2, -6, 2, -6.0)}
+    assert {one["author"]: one["engagement_score"] for one in stats["top_authors"]} == {"bob": -2, "ada": None}
+    assert [one["author"] for one in stats["top_authors"]] == ["bob", "ada"], "what is unknown comes last"
+    hours = [(one["posts"], one["total_score"], one["total_comments"]) for one in stats["timeline"]]
+    assert sorted(set(hours), key=str) == [(0, 0, 0), (2, -6, 2), (2, None, None)]
+    assert [stats["overview"][name] for name in (*names, "average_comments")] == [4, -6, 2, -6.0, 2.0]
+    for ranking in ("most_upvoted", "most_commented", "top_posts"):
+        assert [post["id"] for post in stats[ranking]] == ["d", "c", "b", "a"], ranking
+    of_cats = (await client.get("/api/stats", params={"window": "24h", "subreddit": "cats"})).json()
+    assert [of_cats["overview"][name] for name in (*names, "average_comments")] == [2, None, None, None, None]
+    assert {one["average_engagement"] for one in of_cats["ages"]} == {None}
+    keywords = (await client.get("/api/keywords/", params={"window": "24h"})).json()["items"]
+    totals = {one["keyword"]: (one["posts"], one["total_score"], one["total_comments"]) for one in keywords}
+    assert totals == {"about cats": (2, None, None), "about rust": (2, -6, 2)}
+
+
 async def test_spellings_of_one_name_are_one_subreddit_shown_as_it_was_seen_last(
     database_url: str, client: httpx.AsyncClient
 ) -> None:

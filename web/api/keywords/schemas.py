@@ -21,8 +21,12 @@ class Keyword(BaseModel):
         examples=[[0, 0, 1, 0, 0, 2, 1, 3, 1, 0, 2, 2]],
     )
     subreddits: int = Field(description="Number of different subreddits of these posts.", examples=[4])
-    total_score: int = Field(description="Sum of their current scores.", examples=[4500])
-    total_comments: int = Field(description="Sum of their numbers of comments.", examples=[812])
+    total_score: int | None = Field(
+        description="Sum of their current scores that are known; null when none is known.", examples=[4500]
+    )
+    total_comments: int | None = Field(
+        description="Sum of their numbers of comments that are known; null when none is known.", examples=[812]
+    )
     average_sentiment: float | None = Field(
         description="Mean sentiment of their titles, -1 to 1; null when no sentiment is known.", examples=[0.31]
     )

@@ -7,6 +7,14 @@ from pydantic import BaseModel, Field
 from signalflow.storage.search import SearchMode
 
 _POSTS = Field(description="Number of posts.", examples=[120])
+_TOTAL_SCORE = Field(
+    description="Sum of the current scores that are known; null when there are posts and no score is known.",
+    examples=[4500],
+)
+_TOTAL_COMMENTS = Field(
+    description="Sum of the current numbers of comments that are known; null when there are posts and none is known.",
+    examples=[1200],
+)
 _AVERAGE_SCORE = Field(description="Mean current score; null when no score is known.", examples=[37.5])
 _AVERAGE_SENTIMENT = Field(
     description="Mean sentiment of the titles, -1 to 1; null when no sentiment is known.", examples=[0.12]
@@ -23,10 +31,8 @@ class Overview(BaseModel):
     )
     subreddits: int = Field(description="Number of different subreddits.", examples=[31])
     trending: int = _TRENDING
-    total_score: int = Field(description="Sum of the current scores, as far as they are known.", examples=[4500])
-    total_comments: int = Field(
-        description="Sum of the current numbers of comments, as far as they are known.", examples=[1200]
-    )
+    total_score: int | None = _TOTAL_SCORE
+    total_comments: int | None = _TOTAL_COMMENTS
     average_score: float | None = _AVERAGE_SCORE
     average_comments: float | None = Field(
         description="Mean number of comments; null when none is known.", examples=[10.0]
@@ -68,11 +74,11 @@ class RankedAuthor(BaseModel):
 
     author: str = Field(description="Name without `u/`.", examples=["someuser"])
     posts: int = _POSTS
-    total_score: int = Field(description="Sum of the current scores, as far as they are known.", examples=[4500])
-    total_comments: int = Field(
-        description="Sum of the current numbers of comments, as far as they are known.", examples=[1200]
+    total_score: int | None = _TOTAL_SCORE
+    total_comments: int | None = _TOTAL_COMMENTS
+    engagement_score: int | None = Field(
+        description="Sum of the engagement scores that are known; null when none is known.", examples=[6900]
     )
-    engagement_score: int = Field(description="`total_score + 2 * total_comments`.", examples=[6900])
 
 
 class SubredditShare(BaseModel):
@@ -81,10 +87,8 @@ class SubredditShare(BaseModel):
     subreddit: str = Field(description="Name without `r/`.", examples=["python"])
     posts: int = _POSTS
     trending: int = _TRENDING
-    total_score: int = Field(description="Sum of the current scores, as far as they are known.", examples=[4500])
-    total_comments: int = Field(
-        description="Sum of the current numbers of comments, as far as they are known.", examples=[1200]
-    )
+    total_score: int | None = _TOTAL_SCORE
+    total_comments: int | None = _TOTAL_COMMENTS
     average_score: float | None = _AVERAGE_SCORE
     average_sentiment: float | None = _AVERAGE_SENTIMENT
 
@@ -95,10 +99,8 @@ class TimelineHour(BaseModel):
     hour: datetime = Field(description="Start of the hour, UTC.", examples=["2026-01-01T12:00:00Z"])
     posts: int = _POSTS
     trending: int = _TRENDING
-    total_score: int = Field(description="Sum of the current scores, as far as they are known.", examples=[4500])
-    total_comments: int = Field(
-        description="Sum of the current numbers of comments, as far as they are known.", examples=[1200]
-    )
+    total_score: int | None = _TOTAL_SCORE
+    total_comments: int | None = _TOTAL_COMMENTS
     average_sentiment: float | None = _AVERAGE_SENTIMENT
 
 
