@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from playwright.async_api import expect
@@ -12,9 +13,16 @@ from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
 from tests.browser.conftest import Visit
 from tests.browser.installation import Installation, post
+from tests.integration.storage_rows import features
 from tests.searches import ONLY_ONE_WAY, SEARCHES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+UNKNOWN = "not known from this source"
+A_FEED: dict[str, Any] = {
+    "current_score": None, "current_comments": None, "current_ratio": None, "over_18": None, "is_self": None,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -75,3 +83,34 @@ async def test_a_post_that_is_no_longer_shown_is_marked_until_it_is_observed_aga
     await expect(gone.locator(".not-shown")).to_be_hidden()
     await expect(page.locator(".post-row")).to_have_count(1)
     await expect((await visit("/posts/gone1")).locator(".post-head .not-shown")).to_be_visible()
+
+
+async def test_numbers_that_a_feed_does_not_tell_are_dashes_and_replace_no_number(
+    visit: Visit, installation: Installation
+) -> None:
+    seen_at = utcnow() - timedelta(minutes=3)
+    both = {"minutes": 5, "title": "Of the API and of a feed", "first_seen_at": seen_at}
+    told = {"current_score": 77, "current_comments": 9, "trend_velocity": 0.5, "nlp": features(0.0)}
+    await installation.store(
+        post("fed1", minutes=4, title="Of a feed alone", **A_FEED),
+        post("both1", observed_at=seen_at, **both, **told),
+    )
+    page = await visit("/")
+    fed, row = (page.locator(".post-row", has_text=title) for title in ("Of a feed alone", both["title"]))
+    await expect(fed.locator(".score")).to_have_text("–")
+    await expect(fed.locator(".score")).to_have_attribute("title", UNKNOWN)
+    await expect(fed.locator(".comments")).to_have_text("– comments")
+    await expect(fed.locator(".comments")).to_have_attribute("title", UNKNOWN)
+    await expect(fed.locator(".velocity")).to_have_class("velocity ")
+    await installation.publish(post("both1", **both, **A_FEED, nlp=features(0.9)))
+    await expect(row.locator(".sentiment")).to_have_text("positive")
+    await expect(row.locator(".score")).to_have_text("77")
+    await expect(row.locator(".comments")).to_have_text("9 comments")
+    await expect(row.locator(".velocity")).to_have_text("+30/min")
+    page = await visit("/posts/fed1")
+    for label in ("Score", "Comments", "Upvoted", "Trending score"):
+        figure = page.locator(".figure").filter(has=page.get_by_text(label, exact=True))
+        await expect(figure.locator("dd")).to_have_text(["–", UNKNOWN])
+    await installation.publish(post("fed1", minutes=4, title="Of a feed alone", first_seen_at=seen_at, current_score=5))
+    score = page.locator(".figure").filter(has=page.get_by_text("Score", exact=True))
+    await expect(score.locator("dd")).to_have_text(["5", re.compile("seen ")])

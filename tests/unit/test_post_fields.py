@@ -1,5 +1,6 @@
 """A field of a post that one place has and another lacks is listed here, or it was forgotten."""
 
+import re
 from datetime import UTC, datetime
 from types import NoneType
 from typing import Any, get_args
@@ -15,6 +16,7 @@ from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Column, Guard
 from signalflow.verify.contract import Observed
 from signalflow.verify.expect import OF_THE_LOG, PostRow
 from web.api.posts.schemas import Nlp, Observation, PostDetail, PostOut
+from web.dashboard import endpoints
 from web.live.protocol import LivePost
 
 # What only the pipeline needs: how an observation came, and from which record.
@@ -85,6 +87,14 @@ def test_every_field_of_an_observation_is_stored() -> None:
 
 def test_the_live_stream_has_every_field_but_the_text() -> None:
     assert set(Enriched.__struct_fields__) - set(LivePost.__struct_fields__) == OF_THE_PIPELINE | {"body"}
+
+
+@pytest.mark.parametrize(("list_", "guard"), [("OF_THE_SCORE", Guard.SCORE), ("OF_THE_DETAILS", Guard.DETAILS)])
+def test_the_dashboard_keeps_what_a_live_observation_does_not_tell(list_: str, guard: Guard) -> None:
+    text = (endpoints.HERE / "static" / "parts" / "observation.js").read_text(encoding="utf-8")
+    (listed,) = re.findall(rf"const {list_} = \[(.*?)\]", text, re.DOTALL)
+    followed = {column.name for column in POSTS if column.guard is guard}
+    assert set(re.findall(r'"(\w+)"', listed)) == followed & set(LivePost.__struct_fields__)
 
 
 def test_the_post_list_has_every_field_of_the_live_stream() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from web.live.matching import Matcher
-from web.live.records import Backlog, LiveRecord, Newest
+from web.live.records import Backlog, LiveRecord, Newest, coalesced
 
 # How many posts the process remembers with their newest observation: more than are observed within an hour.
 REMEMBERED_POSTS = 50_000
@@ -77,7 +77,7 @@ class Group:
         client.coalesced += self.coalesced - coalesced
 
     def newest_matching(self, fresh: list[LiveRecord]) -> list[LiveRecord]:
-        """The newest matching record of each post, in the order of the log.
+        """The newest matching record of each post, in the order of the log, with what only an older one tells.
 
         All others count as skipped or coalesced.
         """
@@ -86,8 +86,8 @@ class Group:
         for record in fresh:
             if self.matches(record):
                 matching += 1
-                newest.pop(record.id, None)
-                newest[record.id] = record
+                older = newest.pop(record.id, None)
+                newest[record.id] = record if older is None else coalesced(older, record)
         self.skipped += len(fresh) - matching
         self.coalesced += matching - len(newest)
         return list(newest.values())

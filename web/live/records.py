@@ -1,14 +1,22 @@
 """An observation on its way to clients: decoded once, serialised once, shared by all."""
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from msgspec.structs import replace
+
 from signalflow.domain.search import words_of
 from signalflow.events import decode_enriched
+from signalflow.storage.columns import POSTS, Guard
 from web.live.protocol import LivePost, encode_frame
+
+_LIVE = frozenset(LivePost.__struct_fields__)
+_OF_THE_SCORE = [column.name for column in POSTS if column.guard is Guard.SCORE and column.name in _LIVE]
+_OF_THE_DETAILS = [column.name for column in POSTS if column.guard is Guard.DETAILS and column.name in _LIVE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,24 @@ def live_record(partition: int, offset: int, value: bytes) -> LiveRecord | None:
     )
 
 
+def coalesced(older: LiveRecord, newer: LiveRecord) -> LiveRecord:
+    """What a client gets of two observations of a post: the newer, with what only the older one tells."""
+    old, new = older.post, newer.post
+    kept: list[str] = []
+    if new.current_score is None and old.current_score is not None:
+        kept += _OF_THE_SCORE
+    if (new.current_comments is not None, new.is_self is not None) < (
+        old.current_comments is not None,
+        old.is_self is not None,
+    ):
+        kept += _OF_THE_DETAILS
+    if not kept:
+        return newer
+    post = replace(new, **{name: getattr(old, name) for name in kept})
+    encoded = encode_frame(post)
+    return dataclasses.replace(newer, post=post, text=encoded.decode(), size=len(encoded))
+
+
 class Newest:
     """The newest observation of each of the last `most` posts: a redelivered older record must not follow it."""
 
@@ -94,7 +120,7 @@ class Backlog:
         return len(self._records)
 
     def add(self, record: LiveRecord) -> None:
-        """Append a record. It replaces an older record of the same post."""
+        """Append a record. It replaces an older record of the same post, but for what only that one tells."""
         known = self._records.get(record.id)
         if known is not None:
             self.coalesced += 1
@@ -102,6 +128,7 @@ class Backlog:
                 return
             # The record moves to the end: in its old place, a frame could take it before records of lower offsets.
             del self._records[record.id]
+            record = coalesced(known, record)
         self._records[record.id] = record
 
     def take(self, most: int, most_bytes: int) -> list[LiveRecord]:

@@ -19,6 +19,8 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 /** What stands in place of a number or a time that is not known. */
 export const NONE = "–";
+/** What that means where the source of a post does not tell a number. */
+export const UNKNOWN = "not known from this source";
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 
 /** A whole number, with all its digits. */
@@ -36,8 +38,12 @@ export const percentage = (value) => (known(value) ? percent.format(value) : NON
 export const clockTime = (moment) => clock.format(new Date(moment));
 export const absoluteTime = (moment) => absolute.format(new Date(moment));
 
-/** Engagement as the API computes it: a comment counts like two points of score. Unknown without a score. */
-export const engagement = (score, comments) => (known(score) ? score + 2 * comments : null);
+/** A number for a cell of a table; what is not known says so on hover. */
+export const orUnknown = (value, format = count) =>
+  known(value) ? format(value) : h("span", { title: UNKNOWN }, NONE);
+
+/** Engagement as the API computes it: a comment counts like two points of score. Unknown without both. */
+export const engagement = (score, comments) => (known(score) && known(comments) ? score + 2 * comments : null);
 
 /** A velocity, which is a change per second, as change per minute with its sign. */
 export function perMinute(perSecond) {

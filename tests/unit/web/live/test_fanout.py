@@ -47,6 +47,36 @@ def test_of_each_post_the_newest_observation_is_sent() -> None:
     assert (beat["sent"], beat["skipped"], beat["coalesced"]) == (2, 0, 1)
 
 
+A_FEED = {"title": "Newer", "current_score": None, "current_comments": None, "over_18": None, "is_self": None}
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_of_two_observations_in_one_frame_the_newer_takes_no_number_away(waits: bool) -> None:
+    state = fanout()
+    client = ready(state)
+    client.ready = not waits
+    take(state, record(0, 0, "a", 0, current_score=7, current_comments=3, over_18=True, score_velocity=0.5))
+    if waits:
+        state.tick(0.5)
+    take(state, record(0, 1, "a", 5, **A_FEED))
+    if waits:
+        state.tick(0.7)
+        client.ready = True
+    (frame,) = frames_of(state, client)
+    (post,) = posts(frame)
+    assert (post["title"], post["observed_at"]) == ("Newer", "2026-01-01T00:00:05Z")
+    assert (post["current_score"], post["current_comments"], post["over_18"], post["score_velocity"]) == (
+        7,
+        3,
+        True,
+        0.5,
+    )
+    client.ready = True
+    take(state, record(0, 2, "a", 6, **A_FEED), record(0, 3, "a", 7, current_score=9))
+    (frame,) = frames_of(state, client, 2.0)
+    assert [(post["title"], post["current_score"]) for post in posts(frame)] == [("A post about something", 9)]
+
+
 def test_a_record_that_was_delivered_twice_is_sent_once_and_never_after_a_newer_one() -> None:
     state = fanout()
     client = ready(state)

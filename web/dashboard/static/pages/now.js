@@ -15,6 +15,7 @@ import {
 } from "../parts/filters.js";
 import { button } from "../parts/form.js";
 import { card, figureStrip, pageHead, quiet } from "../parts/layout.js";
+import { afterObservation } from "../parts/observation.js";
 import { PostList } from "../parts/post_list.js";
 import { Rising } from "../parts/rising.js";
 import { emptyState, errorNotice } from "../parts/states.js";
@@ -146,7 +147,8 @@ export async function mount(root, { live, signal, about }) {
     rising.take(observed.filter((post) => matches(post, { ...state, created_from: "", created_to: "" })));
     for (const post of observed) {
       // Only a discovery is new. A refresh of an older post would jump to the top of the list.
-      if (post.first_seen_at === post.observed_at || discovered.has(post.id)) discovered.set(post.id, post);
+      const known = discovered.get(post.id);
+      if (known || post.first_seen_at === post.observed_at) discovered.set(post.id, afterObservation(known, post));
     }
     while (discovered.size > MOST_DISCOVERED) discovered.delete(discovered.keys().next().value);
     const others = posts.update(observed);

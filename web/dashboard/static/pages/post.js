@@ -1,10 +1,11 @@
 // One post: how its score and comments developed, how fast they rise, what its title says.
 import * as api from "../api.js";
 import { h, icon, outward, outwardAddress } from "../dom.js";
-import { count, decimal, duration, engagement, percentage, perMinute, when } from "../format.js";
+import { count, decimal, duration, engagement, NONE, percentage, perMinute, UNKNOWN, when } from "../format.js";
 import { historyCards } from "../parts/history.js";
 import { card, figureStrip, quiet } from "../parts/layout.js";
 import { authorLink, keywordList, subredditLink } from "../parts/links.js";
+import { afterObservation } from "../parts/observation.js";
 import { notShownMark, reasons } from "../parts/post.js";
 import { emptyState } from "../parts/states.js";
 import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
@@ -34,7 +35,7 @@ export async function mount(root, { live, signal, match, about }) {
     ({ detail }) => {
       const fresh = detail.find((one) => one.id === id);
       if (!fresh) return;
-      post = { ...post, ...fresh };
+      post = afterObservation(post, fresh);
       figures.show(post);
       history.add(fresh);
     },
@@ -98,18 +99,25 @@ function postFigures(rule) {
   function show(post) {
     const { current_score: score, current_comments: comments, trend_velocity: velocity } = post;
     const window = duration(rule.trend_window);
-    const over = velocity === null ? `known after ${window} of observations` : `of the score, over ${window} or more`;
+    const isKnown = score !== null;
+    const later = isKnown ? `known after ${window} of observations` : UNKNOWN;
+    const over = velocity === null ? later : `of the score, over ${window} or more`;
     const counting = reasons(post, rule).filter(({ weight }) => weight);
     const why = counting.map(({ text, weight }) => `${text} +${weight}`).join(", ");
-    strip.set("score", count(score), h("span", {}, "seen ", when(post.observed_at)));
-    strip.set("comments", count(comments), `engagement ${count(engagement(score, comments))}`);
-    strip.set("ratio", percentage(post.current_ratio));
+    strip.set("score", count(score), isKnown ? h("span", {}, "seen ", when(post.score_observed_at)) : UNKNOWN);
+    strip.set(
+      "comments",
+      count(comments),
+      comments === null ? UNKNOWN : `engagement ${count(engagement(score, comments))}`,
+    );
+    strip.set("ratio", percentage(post.current_ratio), isKnown ? "" : UNKNOWN);
     strip.set("velocity", perMinute(velocity), over);
-    strip.set("commentVelocity", perMinute(post.comment_velocity));
+    strip.set("commentVelocity", perMinute(post.comment_velocity), isKnown ? "" : UNKNOWN);
+    const fromWhen = isKnown ? `trending from ${decimal(rule.threshold)}` : UNKNOWN;
     strip.set(
       "trending",
-      decimal(post.trending_score),
-      post.is_trending ? `trending: ${why}` : why || `trending from ${decimal(rule.threshold)}`,
+      isKnown ? decimal(post.trending_score) : NONE,
+      post.is_trending ? `trending: ${why}` : (isKnown && why) || fromWhen,
     );
   }
   return { element: strip.element, show };

@@ -58,6 +58,9 @@ function nameOf(subject, stats) {
   return KINDS.find(([name]) => name === kind)[2](spelled);
 }
 
+/** The sum of two totals; a total is null when there are posts of which no number is known. */
+const sumOfKnown = (one, other) => (one === null || other === null ? (one ?? other) : one + other);
+
 /** The hours of a timeline, or its days in the reader's time when there are too many hours. */
 function bucketsOf(timeline) {
   if (timeline.length <= MOST_HOURS) return timeline;
@@ -65,10 +68,11 @@ function bucketsOf(timeline) {
   for (const { hour, posts, total_score, total_comments } of timeline) {
     const day = new Date(hour).setHours(0, 0, 0, 0);
     const sums = days.get(day) ?? { hour: new Date(day).toISOString(), posts: 0, total_score: 0, total_comments: 0 };
-    sums.posts += posts;
-    sums.total_score += total_score;
-    sums.total_comments += total_comments;
     days.set(day, sums);
+    if (posts === 0) continue;
+    sums.total_score = sums.posts ? sumOfKnown(sums.total_score, total_score) : total_score;
+    sums.total_comments = sums.posts ? sumOfKnown(sums.total_comments, total_comments) : total_comments;
+    sums.posts += posts;
   }
   return [...days.values()];
 }

@@ -93,8 +93,9 @@ export function historyCards(id, signal) {
     });
   }
 
-  /** Add an observation from the stream, unless it is not newer than the last one. */
+  /** Add an observation from the stream, if it has numbers and is newer than the last one. */
   function add(post) {
+    if (post.current_score === null || post.current_comments === null) return;
     const point = pointOf({ ...post, score: post.current_score, num_comments: post.current_comments });
     if (point.time > lastTime(arrived)) arrived.push(point);
     if (shownInterval !== "raw" || state.interval !== "raw" || point.time <= lastTime(points)) return;

@@ -1,8 +1,9 @@
 // How a post looks: as a row of the post list, and as a card among the posts that take off.
 import { h, setText } from "../dom.js";
-import { count, perMinute, plural, short, when } from "../format.js";
+import { count, perMinute, plural, short, UNKNOWN, when } from "../format.js";
 import { sparkline } from "../spark.js";
 import { authorLink, keywordList, subredditLink } from "./links.js";
+import { afterObservation } from "./observation.js";
 import { titleLink, titleWithin } from "./title.js";
 
 const MOST_KEYWORDS = 3;
@@ -66,7 +67,7 @@ export const notShownMark = ({ not_shown_since: since }) =>
 
 const titleLine = (post) => h("p", { class: "title" }, titleLink(post));
 
-/** A row of the post list: {element, update(post)}. Its height does not depend on the numbers. */
+/** A row of the post list: {element, update(observation)}. Its height does not depend on the numbers. */
 export function postRow(post) {
   const score = h("span", { class: "score" });
   const velocity = h("span", { class: "velocity" });
@@ -93,16 +94,19 @@ export function postRow(post) {
     keywordList((post.nlp?.keywords ?? []).slice(0, MOST_KEYWORDS), { class: "chips keywords" }),
     h("div", { class: "side" }, trending, comments),
   );
+  let shown = null;
   function update(fresh) {
-    flash(score, short(fresh.current_score));
-    score.title = plural(fresh.current_score, "point", "points");
-    setText(velocity, fresh.trend_velocity ? perMinute(fresh.trend_velocity) : "");
-    velocity.className = `velocity ${sign(fresh.trend_velocity)}`;
+    shown = afterObservation(shown, fresh);
+    flash(score, short(shown.current_score));
+    score.title = shown.current_score === null ? UNKNOWN : plural(shown.current_score, "point", "points");
+    setText(velocity, shown.trend_velocity ? perMinute(shown.trend_velocity) : "");
+    velocity.className = `velocity ${sign(shown.trend_velocity)}`;
     velocity.title = "score a minute, over the last minutes";
-    setText(comments, plural(fresh.current_comments, "comment", "comments"));
-    trending.hidden = !fresh.is_trending;
-    notShown.hidden = !fresh.not_shown_since;
-    const label = fresh.nlp?.sentiment_label;
+    setText(comments, plural(shown.current_comments, "comment", "comments"));
+    comments.title = shown.current_comments === null ? UNKNOWN : "";
+    trending.hidden = !shown.is_trending;
+    notShown.hidden = !shown.not_shown_since;
+    const label = shown.nlp?.sentiment_label;
     sentiment.className = `sentiment ${label ?? ""}`;
     setText(sentiment, label && label !== "neutral" ? label : "");
   }

@@ -3,6 +3,7 @@
 import { h, setText } from "../dom.js";
 import { plural } from "../format.js";
 import { button } from "./form.js";
+import { afterObservation } from "./observation.js";
 import { postRow } from "./post.js";
 
 // More rows would make scrolling and live updates slow on a phone. The cursor brings back rows that had to go.
@@ -44,7 +45,7 @@ export class PostList {
     return posts.filter((post) => {
       const row = this.#rows.get(post.id);
       row?.update(post);
-      if (this.#waiting.has(post.id)) this.#waiting.set(post.id, post);
+      if (this.#waiting.has(post.id)) this.#wait(post);
       return !row;
     });
   }
@@ -53,10 +54,14 @@ export class PostList {
    * Add new posts, the newest last, at the top: at once, or when the reader asks for them if the list is being read.
    */
   offer(posts) {
-    for (const post of posts) this.#waiting.set(post.id, post);
+    for (const post of posts) this.#wait(post);
     while (this.#waiting.size > MOST_WAITING) this.#waiting.delete(this.#waiting.keys().next().value);
     if (this.#isRead()) this.#showPill();
     else this.#showWaiting();
+  }
+
+  #wait(post) {
+    this.#waiting.set(post.id, afterObservation(this.#waiting.get(post.id), post));
   }
 
   /** Move the posts that wait to the top of the list. */

@@ -1,6 +1,7 @@
 // The posts that take off: those that gain score fastest now, each with a sparkline and the reasons.
 import * as api from "../api.js";
 import { h } from "../dom.js";
+import { afterObservation } from "./observation.js";
 import { risingCard } from "./post.js";
 import { emptyState } from "./states.js";
 
@@ -45,15 +46,16 @@ export class Rising {
    * Take observations of posts, shown or not, and rank the posts again. Older observations than known ones are dropped.
    */
   take(posts) {
-    for (const post of posts) {
-      const known = this.#candidates.get(post.id);
-      if (known && known.observed_at > post.observed_at) continue;
+    for (const fresh of posts) {
+      const known = this.#candidates.get(fresh.id);
+      if (known && known.observed_at > fresh.observed_at) continue;
+      const post = afterObservation(known, fresh);
       this.#candidates.delete(post.id);
       this.#candidates.set(post.id, post);
       const card = this.#cards.get(post.id);
       if (card) {
         card.update(post);
-        this.#addPoint(card, post);
+        if (fresh.current_score !== null) this.#addPoint(card, post);
       }
     }
     this.#rank();
@@ -71,11 +73,11 @@ export class Rising {
       return;
     }
     this.#ranked = now;
-    const rises = ({ trend_velocity, observed_at, created_utc, removed_by, not_shown_since }) =>
+    const rises = ({ trend_velocity, observed_at, score_observed_at, created_utc, removed_by, not_shown_since }) =>
       trend_velocity > 0 &&
       !removed_by &&
       !not_shown_since &&
-      now - Date.parse(observed_at) < FRESH_MS &&
+      now - Date.parse(score_observed_at ?? observed_at) < FRESH_MS &&
       now - Date.parse(created_utc) < YOUNG_MS;
     const ranked = [...this.#candidates.values()]
       .filter(rises)
@@ -119,7 +121,7 @@ export class Rising {
     if (Date.now() - Date.parse(post.first_seen_at) < NEW_MS) {
       card.points = [
         [Date.parse(post.created_utc), 0],
-        [Date.parse(post.observed_at), post.current_score],
+        [Date.parse(post.score_observed_at ?? post.observed_at), post.current_score],
       ];
       card.draw(card.points);
       return;

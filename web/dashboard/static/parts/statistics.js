@@ -1,6 +1,6 @@
 // The sections of the analytics page: figures, charts, bars and tables of the API's statistics.
 import { h, scrollRegion, setText } from "../dom.js";
-import { absoluteTime, count, decimal, engagement, plural, short, when } from "../format.js";
+import { absoluteTime, count, decimal, engagement, orUnknown, plural, short, when } from "../format.js";
 import { sparkline } from "../spark.js";
 import { bars } from "./bars.js";
 import { chart } from "./chart.js";
@@ -102,21 +102,21 @@ const SUBREDDIT_COLUMNS = [
   { label: "Subreddit", cell: ({ subreddit }) => subredditLink(subreddit) },
   { label: "Posts", number: true, cell: ({ posts }) => count(posts) },
   { label: "Trending", number: true, cell: ({ trending }) => count(trending) },
-  { label: "Mean score", number: true, cell: ({ average_score }) => decimal(average_score) },
-  { label: "Comments", number: true, cell: ({ total_comments }) => count(total_comments) },
+  { label: "Mean score", number: true, cell: ({ average_score }) => orUnknown(average_score, decimal) },
+  { label: "Comments", number: true, cell: ({ total_comments }) => orUnknown(total_comments) },
   { label: "Sentiment", number: true, cell: ({ average_sentiment }) => decimal(average_sentiment) },
 ];
 const POST_COLUMNS = [
   { label: "Post", cell: (post) => [titleLink(post), quiet(` r/${post.subreddit}`)] },
-  { label: "Score", number: true, cell: ({ current_score }) => count(current_score) },
-  { label: "Comments", number: true, cell: ({ current_comments }) => count(current_comments) },
-  { label: "Engagement", number: true, cell: ({ engagement_score }) => count(engagement_score) },
+  { label: "Score", number: true, cell: ({ current_score }) => orUnknown(current_score) },
+  { label: "Comments", number: true, cell: ({ current_comments }) => orUnknown(current_comments) },
+  { label: "Engagement", number: true, cell: ({ engagement_score }) => orUnknown(engagement_score) },
   { label: "Age", number: true, cell: ({ created_utc }) => when(created_utc) },
 ];
 const AUTHOR_COLUMNS = [
   { label: "Author", cell: ({ author }) => authorLink(author) },
   { label: "Posts", number: true, cell: ({ posts }) => count(posts) },
-  { label: "Engagement", number: true, cell: ({ engagement_score }) => count(engagement_score) },
+  { label: "Engagement", number: true, cell: ({ engagement_score }) => orUnknown(engagement_score) },
 ];
 
 const tableOrNone = (what, columns, items) =>
