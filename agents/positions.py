@@ -1,6 +1,7 @@
 """A timer that compares logs and tables with what was committed: servers that were restored tell nobody."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID
 
 import structlog
 from faust.types import TP
@@ -8,12 +9,16 @@ from faust.types import TP
 from agents.resources import ResourcesOf
 from agents.stored import REASON, StoredTopic
 from signalflow.clock import steady
+from signalflow.domain.positions import Break, Position
 from signalflow.errors import Retryable
 from signalflow.fail_points import reach
+from signalflow.kafka.producer import Span
+from signalflow.kafka.publisher import Note
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.storage.positions import Progress, note_break, note_read, note_topics, read_positions
+from signalflow.storage.published_positions import note_published, published_positions
 from signalflow.streams.app import Application
 from signalflow.streams.brokers import AWAY
 from signalflow.streams.consumer_positions import PositionedConsumer
@@ -89,8 +94,14 @@ class ReadTopic:
             for tp in self._partitions(consumer)
             if (position := noted.get(tp.partition)) and position.offset != self._noted.get(tp.partition)
         }
-        if unknown:
-            await consumer.check_kept_positions(unknown)
+        published = await published_positions(pool, self._topic, topic_id)
+        unread = {
+            tp: position
+            for tp in self._partitions(consumer)
+            if (position := published.get(tp.partition)) and position.offset > consumer.committed_upto(tp)
+        }
+        for kept in filter(None, (unknown, unread)):
+            await consumer.check_kept_positions(kept)
             await record_breaks(app, pool)
         if app.consumer_generation_id != generation:
             return
@@ -101,6 +112,50 @@ class ReadTopic:
 
     def _partitions(self, consumer: PositionedConsumer) -> list[TP]:
         return [tp for tp in consumer.started() if tp.topic == self._topic]
+
+
+def note_of(app: Application, pool: Pool, topic: str) -> Note:
+    """What notes how far this worker wrote a topic. New records that get offsets of earlier ones tell of a cut."""
+
+    async def note(confirmed: Mapping[int, Sequence[Span]]) -> None:
+        topic_id = app.consumer.topic_id(topic)
+        if topic_id is None:
+            return
+        before = await published_positions(pool, topic, topic_id)
+        for partition, (first, *_) in confirmed.items():
+            known = before.get(partition)
+            if known is not None and takes_the_place(first, known) and await still_has(topic_id):
+                lost = known.offset - first.first
+                log.error("published_records_lost", topic=topic, partition=partition, since=first.first, most=lost)
+                await note_break(
+                    pool,
+                    topic=topic,
+                    partition=partition,
+                    reason=Break.LOG_CUT,
+                    committed=known.offset,
+                    going_on_at=first.first,
+                )
+        ends = {
+            partition: Position(spans[-1].last + 1, topic_id, spans[-1].timestamp)
+            for partition, spans in confirmed.items()
+            if spans[-1].timestamp is not None
+        }
+        await note_published(pool, topic_id, ends)
+
+    async def still_has(topic_id: UUID) -> bool:
+        """Whether the topic was not made anew since this worker learned its id."""
+        try:
+            ids = await app.consumer.brokers.topic_ids({topic})
+        except AWAY as error:
+            raise Retryable(f"brokers: {type(error).__name__}: {error}") from error
+        return bool(ids.get(topic) == topic_id)
+
+    return note
+
+
+def takes_the_place(written: Span, known: Position) -> bool:
+    """Whether these records have the offset of an earlier one. With an earlier time they were only noted late."""
+    return written.first < known.offset and (written.timestamp or 0) > (known.timestamp or 0)
 
 
 async def record_breaks(app: Application, pool: Pool) -> None:

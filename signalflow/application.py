@@ -91,16 +91,16 @@ class Worker(Application):
         dead_letters = DeadLetters(
             settings, producer, name, topic_id_of=topic_id_of, open_offsets=_open_offsets(pool, topic_id_of)
         )
-        enriched = TopicNames.of(settings).posts_enriched
+        names = TopicNames.of(settings)
         self.resources = Resources(
             pool=pool,
             producer=producer,
-            publisher=Publisher(publishing, TopicNames.of(settings).posts_raw),
+            publisher=Publisher(publishing, names.posts_raw, positions.note_of(self, pool, names.posts_raw)),
             enrich=EnrichHandler(settings, self.table, producer, dead_letters, self.watermarks),
             sink=SinkHandler(
                 pool,
                 dead_letters,
-                StoredTopic(pool, brokers, enriched, newest_is_stored, self._check_kept_positions),
+                StoredTopic(pool, brokers, names.posts_enriched, newest_is_stored, self._check_kept_positions),
                 settings.database_timeout,
             ),
             dlq=DlqHandler(pool, dead_letters, brokers, self._check_kept_positions, settings.database_timeout),

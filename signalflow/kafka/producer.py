@@ -73,11 +73,15 @@ class Outgoing(NamedTuple):
 
 
 class Span(NamedTuple):
-    """First and last offset of one confirmed batch, both included, and the index of its first record in the input."""
+    """First and last offset of one confirmed batch, both included, and the index of its first record in the input.
+
+    `timestamp`: when the brokers appended it, in ms since 1970; None where the topic keeps the times of producers.
+    """
 
     first: int
     last: int
     start: int
+    timestamp: int | None = None
 
 
 class RefusedRecord(NamedTuple):
@@ -151,10 +155,11 @@ class ConfirmedProducer:
             # aiokafka itself never gives up a batch of an idempotent producer.
             async with asyncio.timeout(CONFIRM_SECONDS):
                 for partition, start, count, future in pending:
-                    first = (await future).offset
+                    done = await future
+                    first, appended = done.offset, done.timestamp if done.timestamp >= 0 else None
                     if first < 0:
                         raise Retryable(f"{topic}[{partition}]: the broker has the batch already, at an unknown offset")
-                    spans.setdefault(partition, []).append(Span(first, first + count - 1, start))
+                    spans.setdefault(partition, []).append(Span(first, first + count - 1, start, appended))
             return spans
         except REFUSALS as error:
             await self._discard(producer)

@@ -1,22 +1,28 @@
 """Publishes envelopes to the raw topic. Each one is confirmed, or reported as not confirmed."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import structlog
 
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Envelope, encode
-from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
+from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Span, partition_for
 
 log = structlog.get_logger()
 
 
-class Publisher:
-    """Puts envelopes into the raw topic, keyed by the post's id."""
+# Takes what the brokers confirmed, by partition. Raises Retryable when it cannot be noted.
+Note: TypeAlias = Callable[[Mapping[int, Sequence[Span]]], Awaitable[None]]
 
-    def __init__(self, producer: ConfirmedProducer, topic: str) -> None:
+
+class Publisher:
+    """Puts envelopes into the raw topic, keyed by the post's id. `note` is told what the brokers confirmed."""
+
+    def __init__(self, producer: ConfirmedProducer, topic: str, note: Note | None = None) -> None:
         self._producer = producer
         self._topic = topic
+        self._note = note
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
         """Send envelopes; True for each one that the brokers confirmed. In an outage all are False; nothing is raised.
@@ -32,11 +38,21 @@ class Publisher:
                 key = envelope.payload.id.encode()
                 record = Outgoing(key, encode(envelope), envelope.headers())
                 batches.setdefault(partition_for(key, partitions), []).append(record)
-            await self._producer.send(self._topic, batches)
+            confirmed = await self._producer.send(self._topic, batches)
         except (Retryable, Invalid) as error:
             log.warning("publish_failed", records=len(envelopes), error=str(error))
             return [False] * len(envelopes)
+        await self._note_confirmed(confirmed)
         return [True] * len(envelopes)
+
+    async def _note_confirmed(self, confirmed: Mapping[int, Sequence[Span]]) -> None:
+        if self._note is None:
+            return
+        try:
+            await self._note(confirmed)
+        except Retryable as error:
+            # The brokers have the records. If they lose them before anybody reads them, nothing tells it.
+            log.warning("publish_not_noted", partitions=sorted(confirmed), error=str(error))
 
     async def close(self) -> None:
         """Close the producer."""

@@ -66,12 +66,13 @@ ON CONFLICT (topic_id, partition) DO UPDATE SET
     next_offset = EXCLUDED.next_offset, record_at = EXCLUDED.record_at, updated_at = now()
 WHERE p.next_offset <> EXCLUDED.next_offset
 """
-# A break that was recorded since a position was noted tells the same as the position would.
-_READ_UNBROKEN = """
-SELECT partition, next_offset, record_at FROM stored_positions p WHERE topic_id = $1 AND NOT EXISTS (
+# A break that was recorded since a position `p` of the topic $2 was noted tells the same as the position would.
+UNBROKEN = """NOT EXISTS (
     SELECT FROM log_breaks b WHERE b.topic = $2 AND b.partition = p.partition AND b.noticed_at >= p.updated_at
-)
-"""
+)"""
+_READ_UNBROKEN = f"""
+SELECT partition, next_offset, record_at FROM stored_positions p WHERE topic_id = $1 AND {UNBROKEN}
+"""  # noqa: S608, a constant
 _NOTE_BREAK = """
 INSERT INTO log_breaks (topic, partition, reason, committed, going_on_at) VALUES ($1, $2, $3, $4, $5)
 """
@@ -196,28 +197,30 @@ async def advance(storing: Connection, advances: Advances) -> None:
 async def stored_positions(pool: Pool, topic_id: UUID) -> Mapping[int, Position]:
     """By partition of a topic, the position up to which its records are stored."""
     async with connection(pool) as reading:
-        return _positions(topic_id, await reading.fetch(_OF_TOPIC, topic_id))
+        return positions_of(topic_id, await reading.fetch(_OF_TOPIC, topic_id))
 
 
 async def note_read(pool: Pool, topic_id: UUID, positions: Mapping[int, Position]) -> None:
     """Note how far partitions of a topic were read whose records no transaction stores."""
     async with connection(pool) as writing:
-        await writing.execute(
-            _NOTE_READ,
-            topic_id,
-            list(positions),
-            [position.offset for position in positions.values()],
-            [None if position.timestamp is None else _at(position.timestamp) for position in positions.values()],
-        )
+        await writing.execute(_NOTE_READ, topic_id, *columns_of(positions))
 
 
 async def read_positions(pool: Pool, topic: str, topic_id: UUID) -> Mapping[int, Position]:
     """By partition of a topic, how far it was read; without the partitions of which a break was recorded since."""
     async with connection(pool) as reading:
-        return _positions(topic_id, await reading.fetch(_READ_UNBROKEN, topic_id, topic))
+        return positions_of(topic_id, await reading.fetch(_READ_UNBROKEN, topic_id, topic))
 
 
-def _positions(topic_id: UUID, rows: Iterable[Record]) -> Mapping[int, Position]:
+def columns_of(positions: Mapping[int, Position]) -> tuple[list[int], list[int], list[datetime | None]]:
+    """Partitions, offsets and times, as statements take them."""
+    kept = positions.values()
+    times = [None if position.timestamp is None else _at(position.timestamp) for position in kept]
+    return list(positions), [position.offset for position in kept], times
+
+
+def positions_of(topic_id: UUID, rows: Iterable[Record]) -> Mapping[int, Position]:
+    """The positions that rows tell, by partition."""
     return {row["partition"]: Position(row["next_offset"], topic_id, _milliseconds(row["record_at"])) for row in rows}
 
 

@@ -116,11 +116,11 @@ class StateTable(faust.Table):
         """
         reached = self.offset_reached(partition)
         unbroken = True
-        for first, last, _ in spans:
-            if first != reached + 1:
+        for span in spans:
+            if span.first != reached + 1:
                 unbroken = False
                 break
-            reached = last
+            reached = span.last
         self._put(partition, state, reached)
         return unbroken
 

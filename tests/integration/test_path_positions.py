@@ -4,15 +4,23 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.positions import note_of
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
+from signalflow.kafka.producer import ConfirmedProducer
+from signalflow.kafka.publisher import Publisher
+from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.settings import Settings
+from signalflow.storage.pool import Pool
+from signalflow.streams.brokers import KafkaBrokers
 from signalflow.verify.run import verify
 from tests.integration.workers import WorkerProcess, committed, count, eventually, fetch_all, observation, produce
 
@@ -157,6 +165,51 @@ async def test_a_break_that_a_worker_could_not_record_before_it_died_is_recorded
     await wait_until_stored(own_settings, worker, new)
     await wait_until_committed(own_settings, worker, TopicNames.of(own_settings).posts_raw, 20 + 120)
     assert await count(own_settings, "log_breaks") == own_settings.topic_partitions
+    await wait_until_nothing_is_called_wrong(own_settings, worker)
+
+
+@pytest.mark.parametrize("new_ones", [False, True], ids=["nothing new", "new records at their offsets"])
+async def test_a_cut_of_records_that_nobody_had_read_is_recorded(
+    own_settings: Settings, own_kafka: EmbeddedKafka, worker: WorkerProcess, pool: Pool, tmp_path: Path, new_ones: bool
+) -> None:
+    raw = TopicNames.of(own_settings).posts_raw
+    # The poller outlives the workers that read: here it is this process.
+    ids, brokers = await topic_ids(own_settings, [raw]), KafkaBrokers(own_settings)
+    app: Any = SimpleNamespace(consumer=SimpleNamespace(topic_id=ids.get, brokers=brokers))
+    publisher = Publisher(ConfirmedProducer(own_settings, "poller"), raw, note_of(app, pool, raw))
+
+    async def poll(prefix: str, posts: int) -> set[str]:
+        names = [f"{prefix}{number}" for number in range(posts)]
+        found = [observation(name, START, created_at=START) for name in names]
+
+        async def confirmed() -> bool:
+            # The first batch to a broker that has lost the last ones is refused, and the producer replaced.
+            return all(await publisher.publish(found))
+
+        await eventually(confirmed, 30)
+        return set(names)
+
+    try:
+        kept = await poll("kept", 20)
+        await wait_until_stored(own_settings, worker, kept)
+        await wait_until_committed(own_settings, worker, raw, 20)
+        assert worker.stop() == 0
+        broker = Broker(own_kafka, tmp_path / "copies")
+        broker.copy(raw)
+        await poll("gone", 40)
+        broker.put_back(raw)
+        new = await poll("new", 40) if new_ones else set()
+    finally:
+        await publisher.close()
+    worker.start()
+    await worker.ready()
+    await wait_until_stored(own_settings, worker, new)
+
+    async def both_are_recorded() -> bool:
+        rows = await fetch_all(own_settings, "SELECT partition, reason FROM log_breaks WHERE topic = $1", raw)
+        return sorted(tuple(row) for row in rows) == [(0, "log_cut"), (1, "log_cut")]
+
+    await eventually(both_are_recorded, 30, worker.tail)
     await wait_until_nothing_is_called_wrong(own_settings, worker)
 
 
