@@ -1,7 +1,6 @@
 """A timer that compares logs and tables with what was committed: servers that were restored tell nobody."""
 
-from collections.abc import Callable, Mapping, Sequence
-from uuid import UUID
+from collections.abc import Callable, Sequence
 
 import structlog
 from faust.types import TP
@@ -9,16 +8,14 @@ from faust.types import TP
 from agents.resources import ResourcesOf
 from agents.stored import REASON, StoredTopic
 from signalflow.clock import steady
-from signalflow.domain.positions import Break, Position
+from signalflow.domain.positions import Position
 from signalflow.errors import Retryable
 from signalflow.fail_points import reach
-from signalflow.kafka.producer import Span
-from signalflow.kafka.publisher import Note
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.storage.positions import Progress, note_break, note_read, note_topics, read_positions
-from signalflow.storage.published_positions import note_published, published_positions
+from signalflow.storage.published_positions import published_positions
 from signalflow.streams.app import Application
 from signalflow.streams.brokers import AWAY
 from signalflow.streams.consumer_positions import PositionedConsumer
@@ -72,9 +69,9 @@ class ReadTopic:
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
-        # By partition: the offset that was noted last in this generation.
+        # By partition: the position that the database had when it was last noted in this generation.
         self._generation = -1
-        self._noted: dict[int, int] = {}
+        self._noted: dict[int, Position] = {}
 
     async def note(self, app: Application, pool: Pool) -> None:
         """Note the positions of this worker's partitions.
@@ -92,7 +89,7 @@ class ReadTopic:
         unknown = {
             tp: position
             for tp in self._partitions(consumer)
-            if (position := noted.get(tp.partition)) and position.offset != self._noted.get(tp.partition)
+            if (position := noted.get(tp.partition)) and position != self._noted.get(tp.partition)
         }
         published = await published_positions(pool, self._topic, topic_id)
         unread = {
@@ -107,55 +104,23 @@ class ReadTopic:
             return
         read = [(tp, consumer.position_at(tp, consumer.committed_upto(tp))) for tp in self._partitions(consumer)]
         positions = {tp.partition: position for tp, position in read if position.topic_id == topic_id}
-        await note_read(pool, topic_id, positions)
-        self._noted = {partition: position.offset for partition, position in positions.items()}
+        new = {number: position for number, position in positions.items() if _says_more(position, noted.get(number))}
+        if new:
+            await note_read(pool, topic_id, new)
+        self._noted = {number: new.get(number) or noted[number] for number in positions}
 
     def _partitions(self, consumer: PositionedConsumer) -> list[TP]:
         return [tp for tp in consumer.started() if tp.topic == self._topic]
 
 
-def note_of(app: Application, pool: Pool, topic: str) -> Note:
-    """What notes how far this worker wrote a topic. New records that get offsets of earlier ones tell of a cut."""
+def _says_more(position: Position, noted: Position | None) -> bool:
+    """Whether a position says what the database does not have.
 
-    async def note(confirmed: Mapping[int, Sequence[Span]]) -> None:
-        topic_id = app.consumer.topic_id(topic)
-        if topic_id is None:
-            return
-        before = await published_positions(pool, topic, topic_id)
-        for partition, (first, *_) in confirmed.items():
-            known = before.get(partition)
-            if known is not None and takes_the_place(first, known) and await still_has(topic_id):
-                lost = known.offset - first.first
-                log.error("published_records_lost", topic=topic, partition=partition, since=first.first, most=lost)
-                await note_break(
-                    pool,
-                    topic=topic,
-                    partition=partition,
-                    reason=Break.LOG_CUT,
-                    committed=known.offset,
-                    going_on_at=first.first,
-                )
-        ends = {
-            partition: Position(spans[-1].last + 1, topic_id, spans[-1].timestamp)
-            for partition, spans in confirmed.items()
-            if spans[-1].timestamp is not None
-        }
-        await note_published(pool, topic_id, ends)
-
-    async def still_has(topic_id: UUID) -> bool:
-        """Whether the topic was not made anew since this worker learned its id."""
-        try:
-            ids = await app.consumer.brokers.topic_ids({topic})
-        except AWAY as error:
-            raise Retryable(f"brokers: {type(error).__name__}: {error}") from error
-        return bool(ids.get(topic) == topic_id)
-
-    return note
-
-
-def takes_the_place(written: Span, known: Position) -> bool:
-    """Whether these records have the offset of an earlier one. With an earlier time they were only noted late."""
-    return written.first < known.offset and (written.timestamp or 0) > (known.timestamp or 0)
+    The offset may be the same: after a cut, a log may get as many records as it lost.
+    """
+    if noted is None or position.offset != noted.offset:
+        return True
+    return position.timestamp is not None and position.timestamp != noted.timestamp
 
 
 async def record_breaks(app: Application, pool: Pool) -> None:

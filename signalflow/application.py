@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 from faust.types import TP
 
-from agents import dlq, enrich, expire, heartbeat, ingest, jobs, lag, positions, sink, topics
+from agents import dlq, enrich, expire, heartbeat, ingest, jobs, lag, positions, published, sink, topics
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler, newest_is_stored
@@ -95,7 +95,7 @@ class Worker(Application):
         self.resources = Resources(
             pool=pool,
             producer=producer,
-            publisher=Publisher(publishing, names.posts_raw, positions.note_of(self, pool, names.posts_raw)),
+            publisher=Publisher(publishing, names.posts_raw, published.note_of(self, pool, names.posts_raw)),
             enrich=EnrichHandler(settings, self.table, producer, dead_letters, self.watermarks),
             sink=SinkHandler(
                 pool,

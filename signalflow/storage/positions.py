@@ -64,7 +64,6 @@ SELECT $1, g.* FROM unnest($2::int[], $3::bigint[], $4::timestamptz[]) AS g (par
 ORDER BY partition
 ON CONFLICT (topic_id, partition) DO UPDATE SET
     next_offset = EXCLUDED.next_offset, record_at = EXCLUDED.record_at, updated_at = now()
-WHERE p.next_offset <> EXCLUDED.next_offset
 """
 # A break that was recorded since a position `p` of the topic $2 was noted tells the same as the position would.
 UNBROKEN = """NOT EXISTS (
@@ -156,8 +155,8 @@ class Progress:
                     partition,
                     self.expected[partition],
                     lasts[partition].offset + 1,
-                    _time(firsts[partition]),
-                    _time(lasts[partition]),
+                    _at(firsts[partition].timestamp),
+                    _at(lasts[partition].timestamp),
                 )
                 for partition in sorted(lasts)
             ],
@@ -167,10 +166,6 @@ class Progress:
         """Note that a transaction with these advances was committed. A repetition takes back nothing."""
         for each in advances.of_partitions:
             self.expected[each.partition] = max(self.expected[each.partition], each.next_offset)
-
-
-def _time(record: LogRecord) -> datetime:
-    return _at(record.timestamp)
 
 
 def _at(milliseconds: int) -> datetime:

@@ -7,13 +7,16 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from signalflow.domain.positions import Position
 from signalflow.storage.pool import Pool
 from signalflow.storage.positions import (
     Progress,
     StoredBehind,
     count_as_stored,
     note_break,
+    note_read,
     note_topics,
+    read_positions,
     set_back,
     stored_positions,
 )
@@ -127,3 +130,18 @@ async def test_each_new_id_of_a_topic_is_a_break_also_when_consumers_recorded_th
         assert await note_topics(pool, {"raw": UUID(int=number)}) == ["raw"]
         await note_break(pool, topic="raw", partition=0, reason="topic_made_anew", committed=9, going_on_at=0)
     assert await note_topics(pool, {"raw": UUID(int=3)}) == []
+
+
+@pytest.mark.parametrize("milliseconds", [1_767_225_600_123, 1_767_225_600_124], ids=["the same time", "a later time"])
+async def test_a_break_hides_what_was_noted_before_it_and_not_the_same_offset_noted_after_it(
+    pool: Pool, milliseconds: int
+) -> None:
+    raw = UUID(int=8)
+    noted = {0: Position(28, raw, 1_767_225_600_123), 1: Position(5, raw)}
+    await note_read(pool, raw, noted)
+    assert await read_positions(pool, "raw", raw) == noted
+    await note_break(pool, topic="raw", partition=0, reason="log_cut", committed=28, going_on_at=20)
+    assert await read_positions(pool, "raw", raw) == {1: noted[1]}
+    again = {0: Position(28, raw, milliseconds)}
+    await note_read(pool, raw, again)
+    assert await read_positions(pool, "raw", raw) == noted | again

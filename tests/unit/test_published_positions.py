@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from agents.positions import takes_the_place
+from agents.published import takes_the_place
 from signalflow.domain.positions import Position
 from signalflow.kafka.producer import Span
 
