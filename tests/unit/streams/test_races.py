@@ -6,8 +6,6 @@ repaired the defect, and our replacement can be removed.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -20,17 +18,26 @@ from faust.types import TP
 from signalflow.domain.positions import Found, Position
 from signalflow.errors import Retryable
 from signalflow.metrics import REWINDS
-from signalflow.streams.faust_consumer import Consumer, consumer_class
 from signalflow.streams.recovery import SuspendingRecovery
 from signalflow.streams.runs import Run
+from tests.unit.streams.consumer_on_logs import (
+    CURED,
+    TOPIC_ID,
+    TP0,
+    TP1,
+    BrokersOfANewTopic,
+    BrokersOfOneTopic,
+    breaks_of,
+    drained,
+    make_app,
+    make_consumer,
+    make_rig,
+    make_running_app,
+    no_commits,
+    timestamp_of,
+)
 from tests.unit.streams.fakes import FakeMessage, Record
 from tests.waiting import until
-
-TP0, TP1 = TP("raw", 0), TP("raw", 1)
-
-
-def make_app() -> faust.App:
-    return faust.App("races", broker="kafka://127.0.0.1:9", store="memory://", table_standby_replicas=0)
 
 
 class SeekingConsumer:
@@ -137,178 +144,9 @@ async def test_a_recovery_that_is_stopped_does_not_begin_again(monkeypatch: pyte
         await recovery._wait(None)
 
 
-TOPIC_ID = UUID(int=1)
-
-
-def timestamp_of(offset: int) -> int:
-    """The timestamp of the record at an offset, in a log that was never cut."""
-    return 1_000 + 10 * offset
-
-
-class BrokersOfOneTopic:
-    async def topic_ids(self, names: Any) -> dict[str, UUID]:
-        return {"raw": TOPIC_ID}
-
-    async def timestamp_at(self, tp: TP, offset: int) -> int | None:
-        return None
-
-
-class Log:
-    """A partition on a broker, and the fetch offset of a consumer in it."""
-
-    def __init__(self, length: int, committed: int) -> None:
-        self.length, self.committed, self.position = length, committed, committed
-        self.in_memory: list[list[int]] = []
-        # The connection over which it is read.
-        self.connection: object | None = "the first connection"
-        # The log was cut: from this offset on there are other records, which came later.
-        self.cut: int | None = None
-
-    def timestamp_of(self, offset: int) -> int:
-        return timestamp_of(offset) if self.cut is None or offset < self.cut else 1_000_000 + offset
-
-    def cut_and_grow(self, cut: int, length: int) -> None:
-        """Lose the records from an offset on, and get other ones."""
-        self.cut, self.length = cut, length
-
-    def seek(self, offset: int) -> None:
-        self.position = offset
-
-    def first_at(self, timestamp: int) -> Found | None:
-        """The first record at a time or later."""
-        found = (Found(n, self.timestamp_of(n)) for n in range(self.length) if self.timestamp_of(n) >= timestamp)
-        return next(found, None)
-
-    def fetch(self) -> list[int]:
-        """Records that were in memory before a seek come first, then the records from the fetch offset on."""
-        if self.in_memory:
-            return self.in_memory.pop(0)
-        found = list(range(self.position, min(self.position + 10, self.length)))
-        self.position += len(found)
-        return found
-
-
-def fake_io(consumer: Consumer, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace the consumer's thread by a log."""
-
-    async def seek_to_committed() -> dict[TP, int]:
-        log.seek(log.committed)
-        return {TP0: log.committed}
-
-    async def position(tp: TP) -> int:
-        return log.position
-
-    class Thread:
-        has_ended = False
-
-        async def getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[Record]]:
-            await asyncio.sleep(0)
-            records = [Record(offset, timestamp=log.timestamp_of(offset)) for offset in log.fetch()]
-            return {TP0: records} if records else {}
-
-        async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
-            return dict.fromkeys(tps, 0)
-
-        async def highwaters(self, *tps: TP) -> dict[TP, int]:
-            return dict.fromkeys(tps, log.length)
-
-        def connection_of(self, tp: TP) -> object:
-            return log.connection
-
-        async def seek_wait(self, partitions: dict[TP, int]) -> None:
-            for tp, offset in partitions.items():
-                log.seek(offset)
-                consumer._read_offset[tp] = offset or None
-
-        async def committed_positions(self, partitions: Any) -> dict[TP, Position]:
-            return {TP0: Position(log.committed, TOPIC_ID, timestamp_of(log.committed - 1))}
-
-        async def first_at(self, timestamps: dict[TP, int]) -> dict[TP, Found | None]:
-            return {tp: log.first_at(timestamp) for tp, timestamp in timestamps.items()}
-
-        async def commit(self, offsets: dict[TP, int]) -> bool:
-            log.committed = offsets[TP0]
-            return True
-
-    async def seek_in_the_wrong_thread(tp: TP, offset: int) -> None:
-        raise AssertionError("Faust's seek drops records that the fetcher is reading")
-
-    consumer._thread = Thread()
-    for name, replacement in {
-        "seek_to_committed": seek_to_committed,
-        "_seek": seek_in_the_wrong_thread,
-        "assignment": lambda: {TP0},
-        "highwater": lambda tp: log.length,
-        "position": position,
-    }.items():
-        monkeypatch.setattr(consumer, name, replacement)
-
-
-def make_consumer(app: faust.App, kind: type[Any], callback: Callable[[Any], Any]) -> Any:
-    async def nothing(*args: Any, **kwargs: Any) -> None: ...
-
-    consumer = kind(
-        app.transport, callback=callback, on_partitions_revoked=nothing, on_partitions_assigned=nothing, loop=app.loop
-    )
-    app._consumer = consumer
-    app.topics._acking_topics.add("raw")
-    consumer._set_active_tps({TP0})
-    consumer.resume_flow()
-
-    class Runs:
-        def iterate(self, records: dict[TP, list[Record]]) -> Any:
-            return iter([(tp, Run(list(found))) for tp, found in records.items()])
-
-    consumer.scheduler = Runs()
-    return consumer
-
-
-async def drained(consumer: Any, delivered: list[int], upto: int) -> None:
-    """Run Faust's own fetch loop until a record has been delivered, or for a few turns when it never is."""
-
-    class Fetcher:
-        _stopped = asyncio.Event()
-
-    task = asyncio.create_task(consumer._drain_messages(Fetcher()))
-    for _ in range(200):
-        if upto in delivered or task.done():
-            break
-        await asyncio.sleep(0.005)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
 @pytest.fixture
 async def app() -> faust.App:
-    application = make_app()
-    application.loop = asyncio.get_running_loop()
-    application.consumer_generation_id = 1
-    application.flow_control.resume()
-    return application
-
-
-@dataclass
-class Rig:
-    """A consumer on a log, and the offsets that it delivered."""
-
-    consumer: Any
-    log: Log
-    delivered: list[int]
-
-
-def make_rig(app: faust.App, kind: type[Any], monkeypatch: pytest.MonkeyPatch, length: int, committed: int) -> Rig:
-    delivered: list[int] = []
-
-    async def callback(message: Any) -> None:
-        delivered.extend(record.offset for record in message.value)
-
-    log = Log(length, committed)
-    consumer = make_consumer(app, kind, callback)
-    fake_io(consumer, log, monkeypatch)
-    return Rig(consumer, log, delivered)
-
-
-CURED = consumer_class(frozenset({"raw"}), BrokersOfOneTopic(), contiguity_guard=True)
+    return make_running_app()
 
 
 @pytest.mark.parametrize(("kind", "complete"), [(CURED, True), (driver.Consumer, False)])
@@ -373,27 +211,6 @@ async def test_a_seek_that_failed_at_the_end_of_a_rebalance_is_repeated(
     log.seek(left_by_earlier_assignment)  # perform_seek never ran
     await drained(consumer, delivered, upto=29)
     assert delivered == list(range(10, 30))
-
-
-class BrokersOfANewTopic(BrokersOfOneTopic):
-    """The topic was deleted and made anew. At first it is away, and the brokers are."""
-
-    def __init__(self, *answers: dict[str, UUID] | Exception) -> None:
-        self.answers = list(answers)
-
-    async def topic_ids(self, names: Any) -> dict[str, UUID]:
-        answer = self.answers.pop(0) if self.answers else {"raw": UUID(int=99)}
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-async def no_commits(partitions: Any) -> dict[TP, Position]:
-    return {}
-
-
-def breaks_of(consumer: Any) -> list[tuple[TP, str, int, int]]:
-    return [(each.tp, each.reason, each.committed, each.going_on_at) for each in consumer.unrecorded_breaks()]
 
 
 @pytest.mark.parametrize("answers", [[], [{}], [Retryable("no broker answers")], [{}, Retryable("away"), {}]])
@@ -515,12 +332,7 @@ async def test_a_log_is_compared_by_the_record_before_the_position_where_the_bro
 async def test_a_topic_made_anew_is_noticed_in_each_partition_though_one_is_compared_first(
     app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def committed(partitions: Any) -> dict[TP, Position]:
-        return {tp: Position(28, TOPIC_ID, timestamp_of(27)) for tp in partitions}
-
-    consumer = make_rig(app, CURED, monkeypatch, length=28, committed=28).consumer
-    monkeypatch.setattr(consumer, "assignment", lambda: {TP0, TP1})
-    monkeypatch.setattr(consumer._thread, "committed_positions", committed)
+    consumer = make_rig(app, CURED, monkeypatch, length=28, committed=28, partitions=[TP0, TP1]).consumer
     await consumer.perform_seek()
     monkeypatch.setattr(consumer, "brokers", BrokersOfANewTopic())
     await consumer.check_positions({TP0})
