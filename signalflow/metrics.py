@@ -99,7 +99,7 @@ EXPIRED_BY_RETENTION = Counter(
 )
 REWINDS = Counter(
     "signalflow_rewinds",
-    "Partitions that were read again from an earlier offset, because a log or the database was not what it was.",
+    "Breaks of logs that were found, and partitions that were read again because the database lacked rows.",
     ["topic", "reason"],
     registry=REGISTRY,
 )

@@ -1,5 +1,6 @@
 """What a consumer reports when a partition is not read on where it was left."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -45,6 +46,15 @@ class Breaks:
 
     def report_rewind(self, tp: TP, reason: str, committed: int, going_on_at: int, **more: object) -> None:
         """Count and log that a partition is read again, and keep a break of its log until it is recorded."""
+        self._report("partition_rewound", tp, reason, committed, going_on_at, more)
+
+    def report_break(self, tp: TP, reason: Break, committed: int, going_on_at: int, **more: object) -> None:
+        """Do the same for a break that was found by a position from which this worker does not read."""
+        self._report("log_break_found", tp, reason, committed, going_on_at, more)
+
+    def _report(
+        self, event: str, tp: TP, reason: str, committed: int, going_on_at: int, more: Mapping[str, object]
+    ) -> None:
         REWINDS.labels(topic=tp.topic, reason=reason).inc()
         if isinstance(reason, Break):
             found = LogBreak(tp, reason.value, committed, going_on_at)
@@ -52,7 +62,7 @@ class Breaks:
             if found not in self._unrecorded:
                 self._unrecorded.append(found)
         log.error(
-            "partition_rewound",
+            event,
             topic=tp.topic, partition=tp.partition, reason=reason, committed=committed, going_on_at=going_on_at, **more,
         )  # fmt: skip
 

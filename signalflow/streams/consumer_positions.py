@@ -84,10 +84,16 @@ class PositionedConsumer(CommittingConsumer):
     def _report(self, tp: TP, position: Position, log_now: PartitionLog, start: Start) -> None:
         """Report that a partition is not read where it was left, unless it is."""
         if start.broken:
-            between = f"{log_now.start}..{log_now.end}"
-            self._breaks.report_rewind(tp, start.broken, position.offset, start.offset, log=between)
+            self._breaks.report_rewind(tp, start.broken, position.offset, start.offset, log=_extent(log_now))
         elif start.offset > position.offset:
             report_expired(tp, start.offset - position.offset)
+
+    def _report_break(self, tp: TP, position: Position, log_now: PartitionLog) -> Start:
+        """Where the log goes on after a position from which this worker does not read. Report a break of the log."""
+        start = start_of(position, log_now)
+        if start.broken:
+            self._breaks.report_break(tp, start.broken, position.offset, start.offset, log=_extent(log_now))
+        return start
 
     async def check_kept_positions(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
         """Where the logs go on after positions that are kept elsewhere; report those whose logs were cut since.
@@ -100,11 +106,7 @@ class PositionedConsumer(CommittingConsumer):
             logs = await logs_at(self._thread, self.brokers, same, ids)
         except AWAY as error:
             raise Retryable(f"brokers: {type(error).__name__}: {error}") from error
-        starts = {tp: start_of(same[tp], log_now) for tp, log_now in logs.items()}
-        for tp, start in starts.items():
-            if start.broken:
-                self._report(tp, same[tp], logs[tp], start)
-        return starts
+        return {tp: self._report_break(tp, same[tp], log_now) for tp, log_now in logs.items()}
 
     async def check_positions(self, partitions: Iterable[TP] | None = None) -> None:
         """Compare the logs of partitions (None: of all that are read) with their positions; rewind where they differ.
@@ -131,9 +133,7 @@ class PositionedConsumer(CommittingConsumer):
         for tp, position in left.items():
             if tp.topic not in ids:
                 continue
-            log_now = logs.get(tp, PartitionLog(ids[tp.topic], 0, 0))
-            if (start := start_of(position, log_now)).broken:
-                self._report(tp, position, log_now, start)
+            self._report_break(tp, position, logs.get(tp, PartitionLog(ids[tp.topic], 0, 0)))
             if self._left_at.get(tp) is position:
                 del self._left_at[tp]
 
@@ -242,3 +242,7 @@ class PositionedConsumer(CommittingConsumer):
 
 def _offset(position: Position) -> int:
     return position.offset
+
+
+def _extent(log_now: PartitionLog) -> str:
+    return f"{log_now.start}..{log_now.end}"
