@@ -21,10 +21,11 @@ TP0 = TP("enriched", 0)
 
 
 class Brokers:
-    """A partition that still has the records from `start` on."""
+    """Partitions that still have the records from `start` on; some of them from another offset on."""
 
     def __init__(self) -> None:
         self.start = 0
+        self.starts: dict[int, int] = {}
         # From this offset on, no offset has a record.
         self.marks_from: int | None = None
         # Where the log was cut; None: it was not.
@@ -33,6 +34,7 @@ class Brokers:
 
     async def check_kept_positions(self, positions: Mapping[TP, Position]) -> Mapping[TP, Start]:
         """Positions beyond the cut are broken. Once they are set back, they are those of the log as it is now."""
+        assert {tp.topic for tp in positions} == {"enriched"}
         return {
             tp: Start(position.offset)
             if self.cut is None or position.offset <= self.cut
@@ -41,17 +43,18 @@ class Brokers:
         }
 
     async def log_start(self, tp: TP) -> int:
-        return self.start
+        assert tp.topic == "enriched"
+        return self.starts.get(tp.partition, self.start)
 
     async def first_record(self, tp: TP, offset: int, below: int) -> int | None:
         self.requests.append("first_record")
-        first = max(self.start, offset)
+        first = max(await self.log_start(tp), offset)
         ends = below if self.marks_from is None else min(below, self.marks_from)
         return first if first < ends else None
 
     async def records_below(self, tp: TP, offset: int, most: int) -> Sequence[Record]:
         self.requests.append("records_below")
-        return [Record(n) for n in range(max(self.start, offset - most), offset)]
+        return [Record(n) for n in range(max(await self.log_start(tp), offset - most), offset)]
 
 
 class Database:
@@ -62,13 +65,16 @@ class Database:
         self.has_rows = False
 
     async def stored_positions(self, pool: Any, topic_id: UUID) -> dict[int, Position]:
+        assert (pool, topic_id) == ("the pool", TOPIC_ID)
         return {partition: Position(offset, topic_id) for partition, offset in self.offsets.items()}
 
     async def set_back(self, pool: Any, topic_id: UUID, partition: int, position: int, to: int) -> None:
+        assert (pool, topic_id) == ("the pool", TOPIC_ID)
         if self.offsets[partition] == position:
             self.offsets[partition] = to
 
     async def count_as_stored(self, pool: Any, topic_id: UUID, partition: int, below: int) -> None:
+        assert (pool, topic_id) == ("the pool", TOPIC_ID)
         self.offsets[partition] = max(below, self.offsets.get(partition, 0))
 
 
@@ -97,9 +103,11 @@ def brokers() -> Brokers:
 @pytest.fixture
 def topic(brokers: Brokers, database: Database) -> StoredTopic:
     async def is_stored(pool: Any, records: Sequence[Any]) -> bool:
+        assert pool == "the pool"
+        assert records
         return database.has_rows
 
-    return StoredTopic(None, brokers, "enriched", is_stored, brokers.check_kept_positions)  # type: ignore[arg-type]
+    return StoredTopic("the pool", brokers, "enriched", is_stored, brokers.check_kept_positions)  # type: ignore[arg-type]
 
 
 async def write(topic: StoredTopic, app: FakeApp, end: int, database: Database, owned: Ownership | None = None) -> None:
@@ -168,7 +176,7 @@ async def test_what_neither_log_nor_database_has_is_passed_over_once(
     assert database.offsets == {0: 60}
 
 
-@pytest.mark.parametrize(("log_start", "gone"), [(0, []), (95, [(90, 95)]), (99, [(90, 99)])])
+@pytest.mark.parametrize(("log_start", "gone"), [(0, []), (90, []), (95, [(90, 95)]), (99, [(90, 99)])])
 async def test_marks_of_transactions_are_no_records_that_are_gone(
     topic: StoredTopic, brokers: Brokers, database: Database, log_start: int, gone: list[tuple[int, int]]
 ) -> None:
@@ -253,3 +261,24 @@ async def test_a_higher_position_of_the_same_log_counts(
     async with topic.progress(Ownership(app, app.consumer_generation_id), [0]) as progress:
         assert progress is not None
         assert progress.expected[0] == 170
+
+
+async def test_each_partition_that_the_database_lacks_is_found_whatever_the_others_say(
+    topic: StoredTopic, brokers: Brokers, database: Database
+) -> None:
+    database.offsets, brokers.starts = {0: 120, 1: 40, 2: 100, 3: 99}, {1: 60}
+    progress = Progress(TOPIC_ID, {0: 100, 1: 100, 2: 100, 3: 100})
+    assert await topic.missing(progress) == {1: 60, 3: 99}
+    assert progress.expected == {0: 120, 1: 100, 2: 100, 3: 100}
+    assert database.offsets == {0: 120, 1: 60, 2: 100, 3: 99}
+
+
+async def test_a_partition_that_is_read_again_by_others_is_not_needed_of_the_database_any_more(
+    topic: StoredTopic, app: FakeApp, database: Database
+) -> None:
+    database.offsets[0] = 100
+    await write(topic, app, 120, database)
+    topic.forget([0, 5])
+    async with topic.progress(Ownership(app, app.consumer_generation_id), [1]) as progress:
+        assert progress is not None
+        assert progress.expected == {1: 0}
