@@ -163,6 +163,59 @@ async def test_a_write_to_a_database_that_went_back_is_refused_until_it_has_what
     await eventually(lambda: is_clean(own_settings), 30, worker.tail)
 
 
+async def offsets_read(settings: Settings) -> dict[int, int]:
+    """By partition of the raw topic, up to where the database says that it was read."""
+    topic = TopicNames.of(settings).posts_raw
+    ids = await topic_ids(settings, [topic])
+    rows = await fetch_all(
+        settings, "SELECT partition, next_offset FROM stored_positions WHERE topic_id = $1", ids[topic]
+    )
+    return {row["partition"]: row["next_offset"] for row in rows}
+
+
+async def test_a_cut_raw_log_is_recorded_although_its_workers_died_and_its_commits_were_lost(
+    own_settings: Settings, own_kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    """A power cut takes the end of the logs, the commits with it, and the worker at the same moment.
+
+    The brokers' commits then fit their logs: only the database knows that the raw log was read further.
+    """
+    settings = own_settings.model_copy(update={"kafka": own_kafka.bootstrap})
+    names, broker = TopicNames.of(settings), Broker(own_kafka, tmp_path / "broker")
+    await create_topics(settings)
+    first, second = (
+        WorkerProcess(settings, name, tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2") for name in ("w1", "w2")
+    )
+    try:
+        first.start()
+        await first.ready()
+        await all_stored(settings, first, await publish(settings, "kept", 30))
+        await eventually(lambda: reaches(settings, names.posts_raw, 30), 30, first.tail)
+        cut_at = await offsets_read(settings)
+        logs = (*names.consumed, names.post_state_changelog, "__consumer_offsets")
+        await asyncio.to_thread(broker.copy, *logs)
+        await wait_until_stored(settings, first, await publish(settings, "gone", 60))
+        await eventually(lambda: reaches(settings, names.posts_raw, 90), 30, first.tail)
+        read = await offsets_read(settings)
+        first.kill()
+        await asyncio.to_thread(broker.put_back, *logs)
+        second.start()
+        await second.ready()
+        cut = {(names.posts_raw, "log_cut"), (names.posts_enriched, "log_cut")}
+        await eventually(lambda: has_breaks(settings, cut), 30, second.tail)
+        rows = await fetch_all(
+            settings,
+            "SELECT partition, committed, going_on_at FROM log_breaks WHERE topic = $1 ORDER BY partition",
+            names.posts_raw,
+        )
+        assert [tuple(row) for row in rows] == [(number, read[number], cut_at[number]) for number in sorted(read)]
+        await wait_until_stored(settings, second, await publish(settings, "new", 20))
+        await eventually(lambda: is_clean(settings), 30, second.tail)
+    finally:
+        first.ensure_stopped()
+        second.ensure_stopped()
+
+
 @pytest.mark.parametrize("comparing", [SOON, NEVER], ids=["without a new record", "with a new record"])
 async def test_rows_that_took_the_place_of_lost_ones_survive_a_database_that_goes_back_to_before_they_were_stored(
     own_settings: Settings, own_kafka: EmbeddedKafka, own_postgres: EmbeddedPostgres, tmp_path: Path, comparing: str
