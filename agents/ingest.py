@@ -8,10 +8,10 @@ import structlog
 from agents.ingest_sources import DatabaseSources, WorkersTable
 from agents.resources import ResourcesOf
 from signalflow.domain.budget import Budget
-from signalflow.reddit.client import AsyncprawClient
 from signalflow.reddit.poller import Poller
 from signalflow.reddit.polling import Polling
 from signalflow.reddit.ports import Permit
+from signalflow.reddit.sources import budget_of, client_of, why_no_source
 from signalflow.settings import Settings
 from signalflow.storage.lease import PollingLease
 from signalflow.streams.app import Application
@@ -30,7 +30,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
     sources = DatabaseSources(lambda: resources().pool)
 
     async def poll(budget: Budget, permit: Permit) -> None:
-        client = AsyncprawClient.of(settings)
+        client = client_of(settings)
         poller = Poller(
             settings,
             client=client,
@@ -51,7 +51,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
         PollingLease(settings, f"{name} {uuid4().hex[:12]}"),
         WorkersTable(lambda: resources().pool, name),
         poll,
-        Budget(settings.requests_per_minute),
+        budget_of(settings),
         leads_until,
     )
 
@@ -60,9 +60,7 @@ def why_it_cannot_poll(settings: Settings) -> str | None:
     """What keeps a worker with these settings from polling; None when nothing does."""
     if not settings.poll_enabled:
         return "SIGNALFLOW_POLL_ENABLED is off"
-    if not (settings.reddit_client_id or settings.reddit_base_url):
-        return "neither SIGNALFLOW_REDDIT_CLIENT_ID nor SIGNALFLOW_REDDIT_BASE_URL is set"
-    return None
+    return why_no_source(settings)
 
 
 def register(app: Application, settings: Settings, resources: ResourcesOf) -> Callable[[], bool]:

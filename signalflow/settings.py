@@ -16,11 +16,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from signalflow import fail_points
 from signalflow.database_settings import DatabaseSettings, Seconds
 from signalflow.kafka_settings import KafkaSettings
+from signalflow.reddit_settings import RedditSettings
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class Settings(DatabaseSettings, KafkaSettings):
+class Settings(RedditSettings, DatabaseSettings, KafkaSettings):
     """All settings with their defaults. A value out of range raises pydantic.ValidationError, which names it."""
 
     model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -146,33 +147,6 @@ class Settings(DatabaseSettings, KafkaSettings):
         1000, ge=1, le=100_000, description="How many of the last records of a partition the share is taken of."
     )
 
-    # --- Reddit
-    reddit_client_id: str = Field(
-        "",
-        description="OAuth client id; empty: `signalflow up` starts its simulator, a worker by itself does not poll.",
-    )
-    reddit_client_secret: SecretStr = Field(SecretStr(""), description="OAuth client secret.")
-    reddit_base_url: str = Field(
-        "", description="Another API for Reddit, such as the simulator; empty: Reddit itself, if there is a client id."
-    )
-    reddit_user_agent: str = Field(
-        "linux:signalflow:0.1.0 (by /u/signalflow_operator)",
-        min_length=7,
-        description="`<platform>:<app ID>:<version> (by /u/<user>)`.",
-    )
-    reddit_timeout: Seconds = Field(16.0, description="Seconds one request to Reddit may take.")
-    poll_enabled: bool = Field(
-        True, description="Whether workers poll Reddit; if not, they only process what is in Kafka."
-    )
-    requests_per_minute: float = Field(60.0, gt=0, le=95, description="Budget for all requests to Reddit.")
-    listing_requests_per_minute: float = Field(
-        20.0, gt=0, le=95, description="Part of the budget for discovery, which finds new posts."
-    )
-    refresh_ids_per_minute: float = Field(
-        210.0, ge=0, description="Known posts refreshed per minute, in requests of 100."
-    )
-    config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="Seconds between reads of subreddit_config.")
-
     # --- cache of the API
     redis_url: SecretStr = Field(
         SecretStr(""),
@@ -251,15 +225,6 @@ class Settings(DatabaseSettings, KafkaSettings):
             TypeAdapter(RedisDsn).validate_python(value.get_secret_value())
         return value
 
-    @field_validator("reddit_base_url")
-    @classmethod
-    def _base_url_is_bare(cls, value: str) -> str:
-        if value and (not value.startswith(("http://", "https://")) or value.count("/") != 2):
-            raise ValueError(
-                "must be http(s)://host[:port] without a path or a trailing slash (asyncpraw concatenates)"
-            )
-        return value
-
     @field_validator("fail_point")
     @classmethod
     def _fail_point_exists(cls, value: str) -> str:
@@ -280,10 +245,6 @@ class Settings(DatabaseSettings, KafkaSettings):
     def _consistent(self) -> "Settings":
         if self.trending_velocity_low > self.trending_velocity_high:
             raise ValueError("trending_velocity_low must not exceed trending_velocity_high")
-        if self.listing_requests_per_minute > self.requests_per_minute:
-            raise ValueError("listing_requests_per_minute must not exceed requests_per_minute")
-        if bool(self.reddit_client_id) != bool(self.reddit_client_secret.get_secret_value()):
-            raise ValueError("reddit_client_id and reddit_client_secret must be set together")
         return self
 
     @property
@@ -343,7 +304,24 @@ _UNUSED: tuple[tuple[tuple[str, ...], Callable[[Settings], bool], str], ...] = (
     (
         ("reddit_user_agent",),
         lambda settings: not settings.reddit_client_id and not settings.reddit_base_url,
-        "SIGNALFLOW_REDDIT_CLIENT_ID is empty, so Reddit is not asked",
+        "SIGNALFLOW_REDDIT_CLIENT_ID is empty, so Reddit's API is not asked",
+    ),
+    (
+        ("reddit_contact", "reddit_feed"),
+        lambda settings: settings.reddit_source != "feeds",
+        "SIGNALFLOW_REDDIT_SOURCE is not feeds",
+    ),
+    (
+        (
+            "reddit_client_id",
+            "reddit_client_secret",
+            "reddit_user_agent",
+            "requests_per_minute",
+            "listing_requests_per_minute",
+            "refresh_ids_per_minute",
+        ),
+        lambda settings: settings.reddit_source == "feeds",
+        "SIGNALFLOW_REDDIT_SOURCE is feeds",
     ),
     (
         ("listing_requests_per_minute", "refresh_ids_per_minute"),

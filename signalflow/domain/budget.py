@@ -11,6 +11,8 @@ from signalflow.domain.backoff import Backoff
 # Reddit counts 1,000 requests per client id in a fixed window of 600 s (100 a minute).
 PUBLISHED_LIMIT = 1000.0
 PUBLISHED_WINDOW = 600.0
+# Of a window only the rest is told. It is taken to last so long at least, in seconds.
+SHORTEST_WINDOW = 60.0
 # A higher target leaves no room for requests that are not counted here: tokens, and repeats after a revoked token.
 MAX_PER_MINUTE = 95.0
 # A wait that Reddit names is kept whole. A longer one than a day is taken for a wrong number, and cut to a day.
@@ -71,12 +73,15 @@ class Budget:
     `wait` returns the seconds until a request may start. The caller reports the start with `start`, and the end with
     exactly one of `succeeded`, `refused` (a 4xx other than 429), `rate_limited`, `failed` and `broke`. Requests start
     at least 60 / `per_minute` seconds apart, so a backlog causes no burst.
+
+    `learns`: `per_minute` is only what to begin with; then requests are as frequent as the answers allow.
     """
 
-    def __init__(self, per_minute: float, max_in_flight: int = 1) -> None:
+    def __init__(self, per_minute: float, max_in_flight: int = 1, *, learns: bool = False) -> None:
         if not 0 < per_minute <= MAX_PER_MINUTE:
             raise ValueError(f"per_minute must be in (0, {MAX_PER_MINUTE:g}]")
         self._spacing = 60.0 / per_minute
+        self._learns = learns
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._last_start = -math.inf
@@ -84,6 +89,11 @@ class Budget:
         self._window: _Window | None = None
         self._limits_in_a_row = 0
         self._failures_in_a_row = 0
+
+    @property
+    def per_minute(self) -> float:
+        """The target, or what the answers so far allow."""
+        return 60.0 / self._spacing
 
     @property
     def in_flight(self) -> int:
@@ -140,6 +150,8 @@ class Budget:
         self._in_flight -= 1
         self._limits_in_a_row = self._failures_in_a_row = 0
         self._read_window(now, limit)
+        if self._learns:
+            self._learn(limit)
 
     def refused(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
         """The request was refused for another reason than its rate (403, 404): there is nothing to wait for."""
@@ -184,6 +196,9 @@ class Budget:
 
     def _read_window(self, now: float, limit: RateLimit) -> None:
         left, ends_in = limit.remaining, limit.reset
+        if self._learns and ends_in is not None:
+            # The header has whole seconds. Where a request more is one too many, a fraction too early is refused.
+            ends_in += SHORTEST_WAIT
         if left is None and limit.used is not None:
             left = max(PUBLISHED_LIMIT - limit.used, 0.0)
         if left is None or ends_in is None or ends_in > LONGEST_WINDOW:
@@ -191,6 +206,14 @@ class Budget:
         self._window = _Window(remaining=left, ends_at=now + ends_in)
         if left < 1:
             self._block(now + max(ends_in, SHORTEST_WAIT))
+
+    def _learn(self, limit: RateLimit) -> None:
+        """Take the pace from an answer that was no refusal: refusals may count as used, so they tell too much."""
+        if limit.used is None or limit.remaining is None or limit.reset is None or limit.reset > LONGEST_WINDOW:
+            return
+        allowed = limit.used + limit.remaining
+        if allowed >= 1:
+            self._spacing = max(max(limit.reset, SHORTEST_WINDOW) / allowed, 60.0 / MAX_PER_MINUTE)
 
     def _block(self, until: float) -> None:
         self._blocked_until = max(self._blocked_until, until)

@@ -44,8 +44,9 @@ class AsyncprawClient:
     def of(cls, settings: Settings, clock: Callable[[], datetime] = utcnow) -> "AsyncprawClient":
         """The client that the settings describe. It connects at its first call. Raises Invalid without credentials."""
         client_id, secret = settings.reddit_client_id, settings.reddit_client_secret.get_secret_value()
-        if settings.reddit_base_url and not client_id:
-            client_id = secret = SIMULATOR_CREDENTIAL
+        if settings.reddit_source == "simulator" or (settings.reddit_base_url and not client_id):
+            # Reddit's own credentials are not for a simulator.
+            client_id = secret = SIMULATOR_CREDENTIAL if settings.reddit_base_url else ""
         if not client_id:
             raise Invalid(
                 "no Reddit to poll: set SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET, or "

@@ -20,13 +20,14 @@ class Capabilities:
 
     `page_size`: the most posts of a page. `listings`: the sorts that it has. `answers_ids`: whether it can be asked for
     posts by id. `tells_numbers`: whether a post has its score, number of comments, ratio, flair and age limit; if not,
-    these are None.
+    these are None. `per_minute`: how often it may be asked before its answers tell; None: as the settings say.
     """
 
     page_size: int
     listings: frozenset[str]
     answers_ids: bool
     tells_numbers: bool
+    per_minute: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from signalflow.errors import Invalid
 from signalflow.reddit.feeds import client as feed_client
 from signalflow.reddit.feeds.blocks import BLOCKED_AFTER
 from signalflow.reddit.feeds.client import FeedClient
-from signalflow.reddit.feeds.personal import PersonalFeed
 from signalflow.reddit.protocol import Blocked, RateLimited, SubredditUnavailable, Unavailable
+from signalflow.reddit_settings import PersonalFeed
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
 from tests.contract.reddit_servers import Handler, says, serve

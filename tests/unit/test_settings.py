@@ -32,6 +32,9 @@ def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.Mo
         ("REDDIT_BASE_URL", "http://127.0.0.1:9401/", "reddit_base_url"),
         ("TOPIC_PREFIX", "a b", "topic_prefix"),
         ("TREND_WINDOW", "9", "trend_window"),
+        ("REDDIT_SOURCE", "rss", "reddit_source"),
+        ("REDDIT_CONTACT", "you@example.org\nCookie: a", "reddit_contact"),
+        ("REDDIT_FEED", "https://www.reddit.com/.rss", "reddit_feed"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(
@@ -50,6 +53,39 @@ def test_credentials_are_set_together_and_never_shown(monkeypatch: pytest.Monkey
     assert "must be set together" in str(refused.value)
     monkeypatch.setenv("SIGNALFLOW_REDDIT_CLIENT_ID", "some-id")
     assert "hush-hush" not in repr(Settings())
+
+
+@pytest.mark.parametrize(
+    ("source", "named"), [("feeds", "SIGNALFLOW_REDDIT_CONTACT"), ("api", "SIGNALFLOW_REDDIT_CLIENT_ID")]
+)
+def test_a_source_without_what_it_needs_is_refused_with_the_remedy(
+    source: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNALFLOW_REDDIT_SOURCE", source)
+    with pytest.raises(ValidationError, match=rf"needs {named}.*: set"):
+        Settings()
+
+
+def test_the_secret_of_a_personal_feed_is_shown_neither_in_settings_nor_in_a_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SIGNALFLOW_REDDIT_FEED", "https://www.reddit.com/.rss?feed=hushhush&user=ada")
+    settings = Settings(reddit_source="feeds", reddit_contact="you@example.org")
+    assert settings.personal_feed is not None
+    assert settings.personal_feed.params() == {"feed": "hushhush", "user": "ada"}
+    assert "hushhush" not in f"{settings!r} {settings.personal_feed!r} {settings.model_dump_json()}"
+    monkeypatch.setenv("SIGNALFLOW_REDDIT_FEED", "https://www.reddit.com/.rss?feed=hushhush")
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert "?feed=SECRET&user=NAME" in str(refused.value)
+    assert "hushhush" not in str(refused.value)
+
+
+def test_feeds_name_the_settings_of_the_api_as_unused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNALFLOW_REDDIT_SOURCE", "feeds")
+    monkeypatch.setenv("SIGNALFLOW_REDDIT_CONTACT", "you@example.org")
+    given = {"SIGNALFLOW_REQUESTS_PER_MINUTE": "9", "SIGNALFLOW_REDDIT_CONTACT": "you@example.org"}
+    assert unused_variables(given, Settings()).keys() == {"SIGNALFLOW_REQUESTS_PER_MINUTE"}
 
 
 USER = {"KAFKA_USER": "someone", "KAFKA_PASSWORD": "hush-hush"}
@@ -123,6 +159,8 @@ def test_a_variable_that_is_no_setting_is_named_with_what_was_meant(name: str, m
         ),
         ("REDDIT_USER_AGENT", "linux:a:1 (by /u/b)", {"REDDIT_CLIENT_ID": "i", "REDDIT_CLIENT_SECRET": "s"}),
         ("REDDIT_USER_AGENT", "linux:a:1 (by /u/b)", {"REDDIT_BASE_URL": "http://127.0.0.1:9401"}),
+        ("REDDIT_CONTACT", "you@example.org", {"REDDIT_SOURCE": "feeds"}),
+        ("REDDIT_FEED", "feed=a&user=b", {"REDDIT_SOURCE": "feeds", "REDDIT_CONTACT": "you@example.org"}),
         ("REFRESH_IDS_PER_MINUTE", "9", {"POLL_ENABLED": "true"}),
     ],
 )

@@ -1,6 +1,5 @@
 """RedditClient over Reddit's Atom feeds, which need no credentials."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -13,7 +12,6 @@ from signalflow.proxies import proxy_of
 from signalflow.reddit.answers import Answer
 from signalflow.reddit.feeds.blocks import Refusals, block_of
 from signalflow.reddit.feeds.entries import MAX_FEED_BYTES
-from signalflow.reddit.feeds.personal import PersonalFeed
 from signalflow.reddit.feeds.posts import page_of_feed
 from signalflow.reddit.protocol import (
     MAX_LIMIT,
@@ -25,17 +23,25 @@ from signalflow.reddit.protocol import (
     Unavailable,
 )
 from signalflow.reddit.refusals import fault_of_a_name, joined
+from signalflow.reddit_settings import CONTACT, PersonalFeed
+from signalflow.settings import Settings
 
 REDDIT = "https://www.reddit.com"
-CAPABILITIES = Capabilities(
-    page_size=MAX_LIMIT,
-    listings=frozenset({"new", "hot", "rising", "top"}),
-    answers_ids=False,
-    tells_numbers=False,
-)
-# One line of visible ASCII: it becomes part of a header.
-_CONTACT = re.compile(r"[\x21-\x7e][\x20-\x7e]{1,198}[\x21-\x7e]")
+LISTINGS = frozenset({"new", "hot", "rising", "top"})
+# What Reddit allows an address, and a reader with a personal feed, in a minute. Answers tell when that has changed.
+PER_MINUTE, PERSONAL_PER_MINUTE = 1.0, 10.0
 _CHUNK = 2**16
+
+
+def capabilities_of(personal: PersonalFeed | None) -> Capabilities:
+    """What feeds can do, for a reader with or without a personal feed."""
+    return Capabilities(
+        page_size=MAX_LIMIT,
+        listings=LISTINGS,
+        answers_ids=False,
+        tells_numbers=False,
+        per_minute=PER_MINUTE if personal is None else PERSONAL_PER_MINUTE,
+    )
 
 
 class FeedClient:
@@ -43,8 +49,6 @@ class FeedClient:
 
     A personal feed lifts the limit by address; its secret is in no error. Raises Invalid for a contact that is none.
     """
-
-    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -55,10 +59,11 @@ class FeedClient:
         timeout: float = 16.0,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
-        if not _CONTACT.fullmatch(contact):
+        if not CONTACT.fullmatch(contact):
             raise Invalid("feeds need a contact for the user agent, such as a mail address", field="contact")
         # Reddit refuses the names of libraries at once.
         self._user_agent = f"linux:signalflow:{version('signalflow')} (by {contact})"
+        self.capabilities = capabilities_of(personal)
         self._personal = personal
         self._base = base_url or REDDIT
         self._timeout = timeout
@@ -66,11 +71,22 @@ class FeedClient:
         self._opened: ClientSession | None = None
         self._refusals = Refusals()
 
+    @classmethod
+    def of(cls, settings: Settings, clock: Callable[[], datetime] = utcnow) -> "FeedClient":
+        """The client that the settings describe. Raises Invalid without a contact."""
+        return cls(
+            settings.reddit_contact,
+            personal=settings.personal_feed,
+            base_url=settings.reddit_base_url,
+            timeout=settings.reddit_timeout,
+            clock=clock,
+        )
+
     async def listing(
         self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None
     ) -> Page:
         """See RedditClient."""
-        if sort not in CAPABILITIES.listings:
+        if sort not in LISTINGS:
             raise Invalid(f"feeds have no listing {sort!r}", field="sort")
         params = {"limit": str(limit)}
         if after is not None:

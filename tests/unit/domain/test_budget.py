@@ -316,3 +316,63 @@ def test_a_429_never_shortens_a_wait_that_holds() -> None:
     budget.rate_limited(1.0, 5)
     assert budget.blocked_until == 601.0
     assert budget.wait(1.0) == 600.0
+
+
+def answered(budget: Budget, now: float, limit: RateLimit) -> float:
+    """One request as soon as it may start, answered at once; returns its start."""
+    at = start_when_allowed(budget, now)
+    budget.succeeded(at, limit)
+    return at
+
+
+def test_a_budget_that_learns_asks_as_often_as_answers_allow() -> None:
+    budget = Budget(1, learns=True)
+    first = answered(budget, 1000.0, RateLimit(used=1, remaining=9, reset=50))
+    assert budget.per_minute == pytest.approx(10)
+    second = answered(budget, first, RateLimit(used=2, remaining=98, reset=600))
+    assert second - first == pytest.approx(6), "ten in a window, which is taken to last a minute"
+    assert budget.per_minute == pytest.approx(10), "100 in ten minutes"
+    third = answered(budget, second, RateLimit(used=1, remaining=0, reset=42))
+    assert budget.per_minute == pytest.approx(1), "one in a window"
+    assert budget.wait(third) == pytest.approx(60)
+
+
+def test_a_budget_that_learns_waits_a_second_more_because_headers_have_whole_seconds() -> None:
+    budget = Budget(10, learns=True)
+    at = answered(budget, 1000.0, RateLimit(used=10, remaining=0, reset=7))
+    assert budget.wait(at) == pytest.approx(8)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        RateLimit(),
+        RateLimit(used=1, reset=60),
+        RateLimit(used=1, remaining=99),
+        RateLimit(used=0, remaining=0, reset=60),
+        RateLimit(used=1, remaining=99, reset=3601),
+    ],
+)
+def test_what_is_not_told_whole_changes_no_pace(limit: RateLimit) -> None:
+    budget = Budget(1, learns=True)
+    answered(budget, 1000.0, limit)
+    assert budget.per_minute == 1
+
+
+def test_a_refusal_changes_no_pace_because_refused_requests_count_as_used() -> None:
+    budget = Budget(1, learns=True)
+    budget.start(1000.0)
+    budget.rate_limited(1000.0, None, RateLimit(used=5, remaining=0, reset=30))
+    assert budget.per_minute == 1
+
+
+def test_however_much_is_allowed_the_pace_stays_within_what_we_ask_at_most() -> None:
+    budget = Budget(1, learns=True)
+    answered(budget, 1000.0, RateLimit(used=1, remaining=1e6, reset=60))
+    assert budget.per_minute == 95
+
+
+def test_the_settings_of_the_api_hold_whatever_answers_allow() -> None:
+    budget = Budget(1)
+    answered(budget, 1000.0, RateLimit(used=1, remaining=99, reset=60))
+    assert budget.per_minute == 1

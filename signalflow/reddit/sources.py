@@ -1,0 +1,36 @@
+"""The source of posts that the settings choose: its client, and how often it may be asked."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from signalflow.clock import utcnow
+from signalflow.domain.budget import Budget
+from signalflow.reddit.client import AsyncprawClient
+from signalflow.reddit.feeds.client import FeedClient, capabilities_of
+from signalflow.reddit.protocol import RedditClient
+from signalflow.settings import Settings
+
+
+def client_of(settings: Settings, clock: Callable[[], datetime] = utcnow) -> RedditClient:
+    """The client of the source. Raises Invalid when the settings lack what it needs."""
+    return FeedClient.of(settings, clock) if settings.reddit_source == "feeds" else AsyncprawClient.of(settings, clock)
+
+
+def budget_of(settings: Settings) -> Budget:
+    """The budget of the source. What the settings allow is for the API; feeds say themselves what they allow."""
+    at_first = capabilities_of(settings.personal_feed).per_minute if settings.reddit_source == "feeds" else None
+    return Budget(settings.requests_per_minute) if at_first is None else Budget(at_first, learns=True)
+
+
+def why_no_source(settings: Settings) -> str | None:
+    """Why these settings name no Reddit to poll; None when they name one."""
+    if settings.reddit_source == "feeds" or settings.reddit_base_url:
+        return None
+    if settings.reddit_source == "simulator":
+        return "SIGNALFLOW_REDDIT_SOURCE is simulator, but SIGNALFLOW_REDDIT_BASE_URL does not say where it is"
+    if settings.reddit_client_id:
+        return None
+    return (
+        "neither SIGNALFLOW_REDDIT_CLIENT_ID nor SIGNALFLOW_REDDIT_BASE_URL is set, and SIGNALFLOW_REDDIT_SOURCE is "
+        "not feeds"
+    )
