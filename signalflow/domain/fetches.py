@@ -243,6 +243,31 @@ class RefreshFetch(Fetch):
         return [self.posts[id_] for id_ in self.ids if id_ in self.posts]
 
 
+@dataclass(slots=True, eq=False)
+class ProbeFetch(Fetch):
+    """A listing that exists on every Reddit, requested only to learn whether Reddit answers, or its time."""
+
+    kind = "probe"
+
+    @property
+    def request(self) -> Request:
+        return ListingRequest(("popular",))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """None: nobody watches this listing."""
+        return ()
+
+    def new_since(self, now: float) -> float:
+        return math.inf
+
+    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
+        return False
+
+    def failed(self, now: float) -> None:
+        """Nothing waits for it."""
+
+
 def _new_since(anchors: Iterable[Anchor], now: float) -> float:
     """The creation time after which an unknown post is new: 48 h ago, or the oldest anchor's `since` if it is older.
 

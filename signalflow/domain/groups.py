@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from signalflow.domain.overlap import Anchor, Gap
 from signalflow.domain.subreddits import Priority
 
-# Reddit answers 414 (URI too long) somewhere between 468 and 936 names; 80 names and 2 kB keep far from it.
-MAX_NAMES = 80
+# Reddit answers 414 (URI too long) somewhere between 468 and 936 names; 120 names and 2 kB keep far from it. The 115
+# default subreddits fit into one request.
+MAX_NAMES = 120
 MAX_URL_NAMES = 1900
 # Time constants of the rate estimate, in seconds: it follows a rise three times faster than a fall. New posts are
 # counted over at least 30 s (a bin), so that single posts do not look like a rise.
@@ -24,7 +25,7 @@ class Group:
     answered its listing at least once. `failures` counts polls in a row that had no answer; the last one, of this group
     or of the one that it is half of, was at `failed_at`. `is_refused`: Reddit refused the group that it is half of.
     `gap` is a gap whose upper end is unknown: the next page that is published in full sets it, or proves that nothing
-    is missing. `rate` is in posts per second.
+    is missing. `rate` is in posts per second; `latest_rate` is that of the last poll alone, inf if it overflowed.
     """
 
     priority: Priority
@@ -33,6 +34,7 @@ class Group:
     due: float
     anchors: tuple[Anchor, ...] = ()
     rate: float = 0.0
+    latest_rate: float = math.inf
     polled_at: float = -math.inf
     bin_start: float = -math.inf
     bin_count: int = 0
@@ -47,6 +49,7 @@ class Group:
     def count(self, new: int, now: float, *, overflowed: bool) -> None:
         """Count `new` posts since the last poll. An overflow raises the rate at once, about halving the interval."""
         since_poll, self.polled_at = now - self.polled_at, now
+        self.latest_rate = math.inf if overflowed or since_poll <= 0 else new / since_poll
         if self.bin_start == -math.inf:
             # The first page also shows posts that were created long before polling began.
             self.bin_start = now

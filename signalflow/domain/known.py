@@ -22,14 +22,15 @@ MOST_ABSENCES = 3
 class Seen(NamedTuple):
     """A post as an answer shows it. Times in seconds of the planner's clock.
 
-    `state` and `text` stand for what else can change; they are only compared.
+    `state` and `text` stand for what else can change; they are only compared. What the source does not tell is None,
+    and no change.
     """
 
     id: str
     subreddit: str
     created: float
-    score: int
-    comments: int
+    score: int | None
+    comments: int | None
     state: Hashable = None
     text: int | None = None
 
@@ -38,15 +39,15 @@ class StoredPost(NamedTuple):
     """A post as the database has it when a poller starts.
 
     `is_unchanged`: its newest observation had the same score as the one before. `score_velocity` is 0 where it is
-    unknown.
+    unknown. `score` and `comments` are None where no observation told them.
     """
 
     id: str
     subreddit: str
     created: float
     published_at: float
-    score: int
-    comments: int
+    score: int | None
+    comments: int | None
     is_unchanged: bool
     score_velocity: float = 0.0
     state: Hashable = None
@@ -57,11 +58,11 @@ class StoredPost(NamedTuple):
 class KnownPost:
     """A post that was published. Times are in seconds of the planner's clock.
 
-    `score`, `comments`, `state` and `text` come from the newest published observation. `is_unchanged`: that observation
-    had the same score and comments as the one before. `seen_at` and `seen_score` come from the newest observation,
-    published or not. `score_velocity` is smoothed over the observations until `velocity_at`. `refreshes` counts the
-    refresh requests for the post. `due` is the time of the next refresh by its value (see `RefreshQueue`), and
-    `checkpoint` is the time of its next checkpoint. `absences` counts the answers by id in a row that left the post
+    `score`, `comments`, `state` and `text` come from the newest published observation that told them. `is_unchanged`:
+    that observation had the same score and comments as the one before. `seen_at` and `seen_score` come from the newest
+    observation, published or not. `score_velocity` is smoothed over the observations until `velocity_at`. `refreshes`
+    counts the refresh requests for the post. `due` is the time of the next refresh by its value (see `RefreshQueue`),
+    and `checkpoint` is the time of its next checkpoint. `absences` counts the answers by id in a row that left the post
     out, the first of them at `absent_since`.
     """
 
@@ -69,13 +70,13 @@ class KnownPost:
     subreddit: str
     created: float
     published_at: float
-    score: int
-    comments: int
+    score: int | None
+    comments: int | None
     state: Hashable
     text: int | None
     is_unchanged: bool
     seen_at: float
-    seen_score: int
+    seen_score: int | None
     velocity_at: float
     score_velocity: float = 0.0
     refreshes: int = 0
@@ -106,7 +107,10 @@ def next_checkpoint(created: float, at: float) -> float:
 
 
 def first_seen(seen: Seen, now: float) -> KnownPost:
-    """A post that was just published for the first time. Its velocity is unknown, so it does not count as unchanged."""
+    """A post that was just published for the first time.
+
+    Its velocity is unknown, so it does not count as unchanged, unless its source tells no score: then it has none.
+    """
     return KnownPost(
         id=seen.id,
         subreddit=seen.subreddit,
@@ -116,7 +120,7 @@ def first_seen(seen: Seen, now: float) -> KnownPost:
         comments=seen.comments,
         state=seen.state,
         text=seen.text,
-        is_unchanged=False,
+        is_unchanged=seen.score is None,
         seen_at=now,
         seen_score=seen.score,
         velocity_at=now,
@@ -151,6 +155,11 @@ def note_observation(known: KnownPost, seen: Seen, now: float) -> bool:
     known.seen_at = now
     if known.not_shown_since is None:
         known.absences = 0
+    if seen.score is None:
+        return False
+    if known.seen_score is None:
+        known.seen_score, known.velocity_at = seen.score, now
+        return False
     change = seen.score - known.seen_score
     if change == 0 and known.score_velocity == 0.0:
         known.velocity_at = now
@@ -186,14 +195,24 @@ def must_publish(known: KnownPost, seen: Seen, now: float) -> bool:
     if now - known.published_at < PUBLISH_SPACING:
         return False
     return (
-        not known.is_unchanged
-        or seen.score != known.score
-        or seen.comments != known.comments
+        _numbers_changed(known, seen)
         or now >= known.checkpoint
         or known.not_shown_since is not None
-        or seen.state != known.state
+        or state_changed(known, seen)
         or text_changed(known, seen)
     )
+
+
+def _numbers_changed(known: KnownPost, seen: Seen) -> bool:
+    """Whether numbers differ from the published ones, or must show that they no longer change."""
+    if seen.score is None:
+        return False
+    return not known.is_unchanged or seen.score != known.score or seen.comments != known.comments
+
+
+def state_changed(known: KnownPost, seen: Seen) -> bool:
+    """Whether the state differs from the published one."""
+    return seen.state is not None and seen.state != known.state
 
 
 def text_changed(known: KnownPost, seen: Seen) -> bool:
@@ -203,12 +222,13 @@ def text_changed(known: KnownPost, seen: Seen) -> bool:
 
 def note_published(known: KnownPost, seen: Seen, now: float) -> None:
     """Record that the brokers confirmed a refresh. Later observations are compared with it."""
-    known.is_unchanged = seen.score == known.score and seen.comments == known.comments
+    if seen.score is not None:
+        known.is_unchanged = seen.score == known.score and seen.comments == known.comments
+        known.score, known.comments = seen.score, seen.comments
     known.published_at = now
     known.absences = 0
-    known.score = seen.score
-    known.comments = seen.comments
-    known.state = seen.state
+    if seen.state is not None:
+        known.state = seen.state
     if seen.text is not None:
         known.text = seen.text
     if now >= known.checkpoint:

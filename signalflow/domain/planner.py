@@ -14,8 +14,9 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 
 from signalflow.domain.fetch import Fetch, Findings
-from signalflow.domain.fetches import GapFetch, ListingFetch, ReappearanceFetch, RefreshFetch, SilenceFetch
+from signalflow.domain.fetches import GapFetch, ListingFetch, ProbeFetch, ReappearanceFetch, RefreshFetch, SilenceFetch
 from signalflow.domain.gaps import GapRecord, OpenGaps
+from signalflow.domain.groups import Group
 from signalflow.domain.known import (
     HORIZON,
     Decision,
@@ -27,9 +28,10 @@ from signalflow.domain.known import (
     must_publish,
     note_observation,
     note_published,
+    state_changed,
     text_changed,
 )
-from signalflow.domain.overlap import Anchor
+from signalflow.domain.overlap import Anchor, Gap
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.silence import Silences
@@ -46,24 +48,45 @@ REFRESH_PATIENCE = 60.0
 GAP_PAGE_TIMEOUT = 60.0
 # The id in a request that is made only to learn whether Reddit answers, or its time. There need be no such post.
 ANY_ID = "1"
+# When a request takes so many seconds of the budget, listings leave no time for other fetches. Then these get single
+# turns of a listing: the page of a gap every second one, a silent subreddit every tenth.
+SCARCE_SPACING = 30.0
+TURNS_BETWEEN_SILENCES = 10
+# So many new posts may be expected on the next page of the listing. If a page overflows all the same (with a mean of
+# 70, one in 1,000), the gap that it leaves is read like others.
+MAX_EXPECTED_AFTER_A_TURN = 70.0
+# What listings take of a source that has nothing else to ask for but gaps and silent subreddits. Where few requests
+# are allowed, one a minute at least: single turns are enough for the others.
+LISTING_SHARE = 0.4
 # Shortest wait between two calls of `next`, in seconds.
 IDLE_STEP = 0.05
 
 
-class Planner:
-    """What is known about subreddits, posts and gaps, and the order of fetches that follows from it."""
+def listing_share(per_minute: float) -> float:
+    """How many of `per_minute` requests are for listings, where posts are not refreshed by id."""
+    return max(per_minute * LISTING_SHARE, min(per_minute, 1.0))
 
-    def __init__(self, *, listing_per_minute: float, refresh_ids_per_minute: float) -> None:
+
+class Planner:
+    """What is known about subreddits, posts and gaps, and the order of fetches that follows from it.
+
+    `answers_ids`: Reddit can be asked for posts by id. If not, posts are not refreshed, and a subreddit that listings
+    show again is not read by itself.
+    """
+
+    def __init__(self, *, listing_per_minute: float, refresh_ids_per_minute: float, answers_ids: bool = True) -> None:
+        self._answers_ids = answers_ids
         self._answers = LastAnswers()
         self.watchlist = Watchlist(listing_per_minute, self._answers)
         self.posts: dict[str, KnownPost] = {}
         self.gaps = OpenGaps(self._subreddit_of)
         self._reappearances = Reappearances()
         self._silences = Silences()
-        self._queue = RefreshQueue(refresh_ids_per_minute, self._answers)
+        self._queue = RefreshQueue(refresh_ids_per_minute if answers_ids else 0.0, self._answers)
         self._swept_at = 0.0
         self._probed_at = -math.inf
         self._is_gap_turn = False
+        self._gave_gap_turn_at = self._gave_silence_turn_at = -math.inf
 
     def start(
         self, subreddits: Iterable[Subreddit], known: Iterable[StoredPost], gaps: Iterable[GapRecord], now: float
@@ -72,6 +95,10 @@ class Planner:
         self.configure(subreddits, now, known)
         self.gaps.resume(gaps, self.watchlist.__contains__)
         self._swept_at = now
+
+    def set_listing_pace(self, per_minute: float, now: float) -> None:
+        """So many listings a minute are allowed from now on."""
+        self.watchlist.set_pace(per_minute, now)
 
     def arriving(self, subreddits: Iterable[Subreddit]) -> list[Subreddit]:
         """Those that are not watched yet: added, or resumed after a pause."""
@@ -127,10 +154,12 @@ class Planner:
         if self.watchlist.in_doubt_since() > self._probed_at:
             # Every group may have a subreddit that breaks its listing. Then nothing else shows that Reddit answers.
             self._probed_at = now
-            return self.fetch_of([ANY_ID])
+            return self.probe()
         is_refresh_overdue = now - self._queue.next_at > REFRESH_PATIENCE and self._queue.next_at > 0
         group = self.watchlist.due(now)
         if group is not None and not is_refresh_overdue:
+            if spacing >= SCARCE_SPACING and (other := self._instead_of(group, now, spacing)) is not None:
+                return other
             self.watchlist.started(group, now)
             return ListingFetch(group, self.watchlist, self.gaps)
         if self.watchlist.next_due() - now < spacing and not is_refresh_overdue:
@@ -150,8 +179,7 @@ class Planner:
         if gap is None:
             return self._silence_fetch(now)
         self._is_gap_turn = False
-        gap.not_before = now + GAP_PAGE_TIMEOUT
-        return GapFetch(gap, self.gaps, self._answers)
+        return self._gap_fetch(gap, now)
 
     @property
     def subreddits_set_aside(self) -> frozenset[str]:
@@ -172,6 +200,10 @@ class Planner:
     def fetch_of(self, ids: Iterable[str]) -> RefreshFetch:
         """The fetch that observes these posts, by id."""
         return RefreshFetch(tuple(ids), self.posts, self._queue)
+
+    def probe(self) -> Fetch:
+        """A fetch that is made only to learn whether Reddit answers, or its time."""
+        return self.fetch_of([ANY_ID]) if self._answers_ids else ProbeFetch()
 
     def wake(self, now: float) -> float:
         """Seconds until `next` should be called again after it returned None."""
@@ -225,6 +257,25 @@ class Planner:
             pass
         return taken
 
+    def _instead_of(self, group: Group, now: float, spacing: float) -> Fetch | None:
+        """What may take this turn of the group, if its next page will probably reach back to the last one even so."""
+        if group.latest_rate * (now + spacing - group.polled_at) > MAX_EXPECTED_AFTER_A_TURN:
+            return None
+        gap = self.gaps.next(now)
+        if gap is not None and group.polled_at > self._gave_gap_turn_at:
+            self._gave_gap_turn_at = now
+            return self._gap_fetch(gap, now)
+        if now - self._gave_silence_turn_at < TURNS_BETWEEN_SILENCES * spacing:
+            return None
+        silence = self._silence_fetch(now)
+        if silence is not None:
+            self._gave_silence_turn_at = now
+        return silence
+
+    def _gap_fetch(self, gap: Gap, now: float) -> GapFetch:
+        gap.not_before = now + GAP_PAGE_TIMEOUT
+        return GapFetch(gap, self.gaps, self._answers)
+
     def _silence_fetch(self, now: float) -> SilenceFetch | None:
         set_aside = self.watchlist.excluded
         name = self._silences.take(lambda name: name in self.watchlist and name not in set_aside, now)
@@ -235,7 +286,7 @@ class Planner:
         new = [findings.items[decision.item] for decision, is_sent in decided if decision.is_new and is_sent]
         is_combined = findings.fetch.shows_newest and len(findings.fetch.names) > 1
         # Below a page that is not proven a gap is open, and its pages are read down to the page before.
-        if is_combined and findings.is_proven:
+        if is_combined and findings.is_proven and self._answers_ids:
             is_whole = findings.after is None
             self._reappearances.read_page(findings.items, new, self.posts.values(), is_whole=is_whole)
         if is_combined and findings.items:
@@ -265,7 +316,7 @@ class Planner:
                 self._queue.score_changed(known, now)
             if must_publish(known, item, now) and item.id not in decided:
                 decided.add(item.id)
-                with_body = item.state != known.state or text_changed(known, item)
+                with_body = state_changed(known, item) or text_changed(known, item)
                 findings.decisions.append(Decision(index, is_new=False, with_body=with_body))
             elif known.text is None:
                 known.text = item.text

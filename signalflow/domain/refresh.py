@@ -40,7 +40,7 @@ def value_per_minute(known: KnownPost, now: float) -> float:
     """
     age_minutes = max(now - known.created, 0.0) / 60.0
     prior = PRIOR_PER_MINUTE * math.exp(-age_minutes / PRIOR_AGE_MINUTES) / (1 + known.refreshes)
-    noise = 2.0 + math.sqrt(max(known.seen_score, 0))
+    noise = 2.0 + math.sqrt(max(known.seen_score or 0, 0))
     return (abs(known.score_velocity) * 60.0 + prior) / noise + FLOOR_PER_MINUTE
 
 
@@ -57,7 +57,7 @@ class RefreshQueue:
         self._threshold = 0.5
         self._by_due: list[tuple[float, str]] = []
         self._by_checkpoint: list[tuple[float, str]] = []
-        self.next_at = -math.inf
+        self.next_at = -math.inf if ids_per_minute > 0 else math.inf
 
     def put(self, known: KnownPost, now: float) -> None:
         """A post waits for its next refresh: it is new, or it was taken and its refresh succeeded or failed."""

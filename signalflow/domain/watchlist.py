@@ -1,9 +1,9 @@
 """Which subreddits share a listing request, and how often each group of them is polled. Pure.
 
-Subreddits of one priority form a group, or several if there are many. Reddit may refuse a combined listing because of
-one of its subreddits, or fail to answer it for as long as it names that subreddit. Then the group is halved, again and
-again, until that subreddit is alone. It is excluded and tried again, later after each try, and the others form groups
-again.
+Subreddits of one priority form a group, or several if there are many. If few requests are allowed, all priorities share
+a group, because one request serves all of them. Reddit may refuse a combined listing because of one of its subreddits,
+or fail to answer it for as long as it names that subreddit. Then the group is halved, again and again, until that
+subreddit is alone. It is excluded and tried again, later after each try, and the others form groups again.
 """
 
 import math
@@ -22,6 +22,8 @@ SHORTEST_INTERVAL = 1.0
 MAX_EXPECTED_NEW = 55.0
 # Seconds until a group that Reddit refuses only as a whole is tried again.
 RETRY_UNAVAILABLE = 3600.0
+# With fewer listings a minute than this, the fast group alone would take more than all.
+COMBINED_BELOW = 60.0 / POLL_SECONDS["fast"]
 # Waits until an excluded subreddit is tried again, by its tries in a row that did not succeed.
 EXCLUSIONS = Backoff(first=60.0, most=RETRY_UNAVAILABLE)
 # Waits until halves of a group that had no answer are polled together again, by how often that was tried of late.
@@ -86,6 +88,21 @@ class Watchlist:
         self._excluded = {name: excluded for name, excluded in self._excluded.items() if name in wanted}
         self._regroup(now)
         return True
+
+    def set_pace(self, per_minute: float, now: float) -> None:
+        """So many listings a minute are allowed from now on."""
+        if per_minute == self._per_minute:
+            return
+        was_combined = self._is_combined
+        self._per_minute = per_minute
+        if self._is_combined != was_combined:
+            self._regroup(now)
+        else:
+            self._set_intervals()
+
+    @property
+    def _is_combined(self) -> bool:
+        return self._per_minute < COMBINED_BELOW
 
     def poll_alone(self, anchors: Mapping[str, tuple[Anchor, ...]], now: float) -> None:
         """Poll each of these subreddits alone, with its own anchors, until it is answered. Then it joins the others."""
@@ -228,7 +245,7 @@ class Watchlist:
                 # Its answer decides when, and whether, it is tried again.
                 excluded.retry_at = math.inf
                 subreddit = self._wanted[name]
-                probe = Group(subreddit.polling_priority, (name,), subreddit.interval_seconds, now, excluded.anchors)
+                probe = Group(self._priority_of(name), (name,), subreddit.interval_seconds, now, excluded.anchors)
                 probe.is_temporary, probe.failed_at = True, excluded.failed_at
                 self.groups.append(probe)
                 self._set_intervals()
@@ -244,12 +261,13 @@ class Watchlist:
         self._merge_at, self._has_exclusion_changed = math.inf, False
         self.groups = []
         for priority in POLL_SECONDS:
-            names = sorted(
-                n for n, sub in self._wanted.items() if sub.polling_priority == priority and n not in self._excluded
-            )
+            names = sorted(n for n in self._wanted if self._priority_of(n) == priority and n not in self._excluded)
             self.groups += [self._group_from(priority, part, old, now) for part in split_names(names)]
         self._set_intervals()
         self._stagger(now)
+
+    def _priority_of(self, name: str) -> Priority:
+        return "fast" if self._is_combined else self._wanted[name].polling_priority
 
     def _group_from(self, priority: Priority, names: tuple[str, ...], sources: Iterable[Group], now: float) -> Group:
         group = Group(priority, names, min(self._wanted[name].interval_seconds for name in names), now)

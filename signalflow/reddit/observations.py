@@ -11,16 +11,17 @@ from signalflow.events import Envelope, Metadata, Post
 
 
 def seen(post: Post) -> Seen:
-    """The post as the planner sees it, with a hash instead of its text."""
-    assert post.score is not None, "the API tells the score"
-    assert post.num_comments is not None, "the API tells the number of comments"
+    """The post as the planner sees it, with a hash instead of its text.
+
+    A source that tells no score does not tell either whether a post was removed or edited.
+    """
     return Seen(
         id=post.id,
         subreddit=post.subreddit,
         created=post.created_utc.timestamp(),
         score=post.score,
         comments=post.num_comments,
-        state=(post.removed_by, post.edited_at),
+        state=None if post.score is None else (post.removed_by, post.edited_at),
         text=None if post.body is UNSET else hash(post.body),
     )
 

@@ -15,7 +15,7 @@ from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.budget import Budget
 from signalflow.domain.fetch import Fetch
 from signalflow.domain.lease import may_start
-from signalflow.domain.planner import ANY_ID, Planner
+from signalflow.domain.planner import Planner, listing_share
 from signalflow.domain.standstill import Standstill, StandstillWatch, advice
 from signalflow.errors import SignalflowError
 from signalflow.metrics import (
@@ -75,9 +75,11 @@ class Poller:
         self._config, self._known = config, known
         self._clock = clock
         self.budget, self._permit = budget, permit
+        self._can = client.capabilities
         self.planner = Planner(
-            listing_per_minute=settings.listing_requests_per_minute,
+            listing_per_minute=self._listings_per_minute(),
             refresh_ids_per_minute=settings.refresh_ids_per_minute,
+            answers_ids=self._can.answers_ids,
         )
         self._gap_writer = GapWriter(self.planner.gaps, ledger)
         self._reports = Reports(config)
@@ -128,10 +130,11 @@ class Poller:
 
     async def _learn_time(self) -> None:
         """Set the clock from any answer of Reddit. With a wrong clock a page could seem to overlap when it does not."""
+        probe = self.planner.probe()
         while True:
             while (wait := self._wait()) > 0:
                 await asyncio.sleep(wait)
-            page = await self._fetch(self.planner.fetch_of([ANY_ID]))
+            page = await self._fetch(probe)
             if page is not None:
                 self._reddit_clock.set(page.observed_at)
                 self._started_at = page.observed_at
@@ -143,6 +146,9 @@ class Poller:
         if wait > 0:
             return wait
         now = self._reddit_clock.now()
+        if self._can.per_minute is not None:
+            # Each answer may have told another pace.
+            self.planner.set_listing_pace(self._listings_per_minute(), now)
         fetch = self.planner.next(now, self.budget.spacing(steady()))
         if fetch is None:
             return min(self.planner.wake(now), LONGEST_SLEEP)
@@ -304,6 +310,12 @@ class Poller:
         POSTS_NOT_SHOWN.set(len(not_shown))
         if not_shown:
             await self._known.mark_not_shown({id_: moment(since) for id_, since in not_shown.items()})
+
+    def _listings_per_minute(self) -> float:
+        """The settings say it for a source that needs a budget; the pace of another one is its own."""
+        if self._can.per_minute is None:
+            return self._settings.listing_requests_per_minute
+        return listing_share(self.budget.per_minute)
 
     def _count_start(self) -> None:
         now = steady()

@@ -9,8 +9,7 @@ from signalflow.storage.pool import Pool, connection
 _KNOWN = """
 SELECT id, subreddit, created_utc, last_polled_at, current_score, current_comments, score_velocity,
        removed_by, edited_at, not_shown_since
--- The planner compares scores: it takes a post without one (from a file) for a new one, and so learns its score.
-FROM posts WHERE created_utc >= $1 AND current_score IS NOT NULL AND ($2::text[] IS NULL OR lower(subreddit) = ANY ($2))
+FROM posts WHERE created_utc >= $1 AND ($2::text[] IS NULL OR lower(subreddit) = ANY ($2))
 """
 # Posts are locked in the order of their ids, as by the sink, so that the two cannot deadlock. The sink sets the column
 # to NULL with a newer observation. So whichever of the two writes first, the newer of absence and observation counts.
@@ -40,7 +39,8 @@ async def known_posts(pool: Pool, since: datetime, names: Iterable[str] | None =
             published_at=row["last_polled_at"].timestamp(),
             score=row["current_score"],
             comments=row["current_comments"],
-            is_unchanged=row["score_velocity"] == 0,
+            # Without a score (of a feed or a file) there is no change that an observation has yet to show.
+            is_unchanged=row["current_score"] is None or row["score_velocity"] == 0,
             score_velocity=row["score_velocity"] or 0.0,
             state=(row["removed_by"], row["edited_at"]),
             not_shown_since=row["not_shown_since"].timestamp() if row["not_shown_since"] else None,

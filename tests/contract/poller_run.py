@@ -19,8 +19,9 @@ from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import Retryable
 from signalflow.events import Envelope
-from signalflow.reddit.client import AsyncprawClient
 from signalflow.reddit.poller import Poller
+from signalflow.reddit.protocol import RedditClient
+from signalflow.reddit.sources import client_of
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
@@ -146,7 +147,7 @@ class Run:
 
 def poller_of(
     settings: Settings,
-    client: AsyncprawClient,
+    client: RedditClient,
     world: World,
     clock: Callable[[], datetime] = utcnow,
     pace: float = SPACING,
@@ -167,16 +168,28 @@ def poller_of(
 
 @asynccontextmanager
 async def running(
-    world: World, *, clock: Callable[[], datetime] = utcnow, activity: float = 0.05, timeout: float = 16.0
+    world: World,
+    *,
+    clock: Callable[[], datetime] = utcnow,
+    activity: float = 0.05,
+    timeout: float = 16.0,
+    source: str = "simulator",
 ) -> AsyncIterator[Run]:
     """A simulator and a poller that polls it, both stopped at the end. The poller must still run then."""
     simulator = await start(
         Config(
-            Parameters(seed=5, activity=activity, stories_per_hour=0, burst_probability=0, life=0, fuzz=0), limit=10**6
+            Parameters(seed=5, activity=activity, stories_per_hour=0, burst_probability=0, life=0, fuzz=0),
+            limit=10**6,
+            feed_limit=10**6,
         )
     )
     settings = Settings(
-        reddit_base_url=simulator.url, requests_per_minute=95, config_refresh_seconds=0.2, reddit_timeout=timeout
+        reddit_source=source,  # type: ignore[arg-type]
+        reddit_contact="operator@example.org",
+        reddit_base_url=simulator.url,
+        requests_per_minute=95,
+        config_refresh_seconds=0.2,
+        reddit_timeout=timeout,
     ).model_copy(
         # More than Reddit would allow, which validation would refuse.
         update={
@@ -184,7 +197,7 @@ async def running(
             "refresh_ids_per_minute": REFRESH_IDS_PER_MINUTE,
         }
     )
-    client = AsyncprawClient.of(settings, clock)
+    client = client_of(settings, clock)
     poller = poller_of(settings, client, world, clock)
     task = asyncio.create_task(poller.run())
     try:

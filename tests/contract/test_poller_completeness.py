@@ -12,7 +12,6 @@ from signalflow.clock import utcnow
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import UNSETTLED
 from signalflow.domain.subreddits import Subreddit
-from signalflow.reddit.client import AsyncprawClient
 from tests.contract.poller_run import (
     NAMES,
     World,
@@ -162,7 +161,6 @@ async def test_a_warm_start_publishes_no_known_post_as_new(world: World) -> None
                     post.id, post.subreddit, post.created_utc.timestamp(), at, post.score, post.num_comments, False
                 )
             )
-        assert isinstance(run.poller._client, AsyncprawClient)
         poller = poller_of(run.poller._settings, run.poller._client, successor)
         task = asyncio.create_task(poller.run())
         await until(lambda: bool(successor.ids("refresh")), "the successor's first observations")

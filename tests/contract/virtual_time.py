@@ -17,8 +17,12 @@ from yarl import URL
 
 from signalflow.reddit.answers import Answer
 from signalflow.reddit.client import AsyncprawClient
+from signalflow.reddit.feeds.client import FeedClient
 from signalflow.reddit.transport import Exchange, PlainReddit, Refused
+from signalflow.reddit_settings import PersonalFeed
+from signalflow.simulator.answers import too_many_by_address
 from signalflow.simulator.config import Config
+from signalflow.simulator.feeds import feed_path
 from signalflow.simulator.simclock import Anchor, SimClock
 from signalflow.simulator.simulator import Simulator
 from signalflow.simulator.store import Store
@@ -117,6 +121,31 @@ class NoNetwork:
 def client_of(simulator: Simulator, timeout: float) -> AsyncprawClient:
     """The real client, which reads and translates what the simulator answers."""
     return AsyncprawClient(cast(PlainReddit, NoNetwork(simulator, timeout)))
+
+
+class FeedsWithoutNetwork(FeedClient):
+    """The real client of feeds, but a request is a function call, which takes `latency` seconds of virtual time."""
+
+    def __init__(self, simulator: Simulator, personal: PersonalFeed | None = None, latency: float = 0.2) -> None:
+        super().__init__("operator@example.org", personal=personal, clock=utc)
+        self._simulator, self._latency = simulator, latency
+
+    async def _get(self, path: str, params: Mapping[str, str]) -> tuple[Answer, bytes]:
+        await asyncio.sleep(self._latency)
+        simulator, at = self._simulator, feed_path(path)
+        assert at is not None
+        query = dict(params) | ({} if self._personal is None else self._personal.params())
+        fault = simulator.faults.take(at, f"{path}?{urlencode(params)}")
+        limit = simulator.feed_limits.take(CLIENT, query, now())
+        if fault is not None and fault.replaces_answer:
+            said = fault.answer()
+        else:
+            said = simulator.feeds.answer(at, dict(params), now()) if limit.allowed else too_many_by_address()
+        simulator.log_request("GET", f"{path}?{urlencode(params)}", "", CLIENT, said.status)
+        headers = {"Content-Type": said.content_type, "Date": formatdate(now(), usegmt=True)}
+        if said.limits:
+            headers |= limit.headers()
+        return Answer(said.status, headers | said.headers, utc()), said.body
 
 
 def fields_of(post: Mapping[str, Any]) -> dict[str, Any]:

@@ -147,6 +147,14 @@ async def test_known_posts_carry_their_newest_observation(pool: Pool) -> None:
     assert await known_posts(pool, CREATED) == [expected._replace(not_shown_since=since.timestamp())]
 
 
+async def test_a_post_without_a_score_is_known_and_nothing_of_it_changes(pool: Pool) -> None:
+    seen = observation("a", 0, mode="backfill", current_score=None, score_velocity=None)
+    await write_batch(pool, [seen])
+    at = seen.observed_at.timestamp()
+    expected = StoredPost("a", "python", CREATED.timestamp(), at, None, seen.current_comments, True, 0.0, (None, None))
+    assert await known_posts(pool, CREATED) == [expected]
+
+
 async def test_an_open_gap_can_be_continued(pool: Pool) -> None:
     opening: dict[str, Any] = {
         "subreddits": ["python", "rust"],

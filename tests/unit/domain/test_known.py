@@ -97,6 +97,39 @@ def test_a_post_that_the_database_calls_no_longer_shown_is_published_when_it_is_
     assert not must_publish(post, SEEN, now + 120)
 
 
+# --- what a source does not tell
+
+
+UNTOLD = Seen("p1", "Python", CREATED, None, None, None, 77)
+
+
+def test_an_observation_without_numbers_is_no_change_and_takes_none_away() -> None:
+    post = known(at=0)
+    now = CREATED + 600
+    assert not note_observation(post, UNTOLD, now)
+    assert post.seen_at == now
+    assert (post.seen_score, post.score_velocity) == (10, 0.0)
+    assert not must_publish(post, UNTOLD, now), "it cannot show that the score stands still"
+    edited = UNTOLD._replace(text=78)
+    assert must_publish(post, edited, now)
+    note_published(post, edited, now)
+    assert (post.score, post.comments, post.state, post.text) == (10, 3, ("open",), 78)
+    assert must_publish(post, SEEN._replace(text=78), now + 60), "this is still to be shown"
+
+
+def test_a_post_without_numbers_is_published_once_and_again_when_its_numbers_are_seen() -> None:
+    post = first_seen(UNTOLD, CREATED + 60)
+    assert not must_publish(post, UNTOLD, CREATED + 120)
+    now = CREATED + 180
+    assert not note_observation(post, SEEN, now), "nothing is known of a change"
+    assert must_publish(post, SEEN, now)
+    note_published(post, SEEN, now)
+    assert (post.score, post.comments, post.state) == (10, 3, ("open",))
+    note_observation(post, SEEN._replace(score=70), now + 60)
+    # 1 a second, of which 1 - exp(-60/600) counts
+    assert post.score_velocity == pytest.approx(0.0951626, abs=1e-6)
+
+
 # --- the smoothed velocity
 
 

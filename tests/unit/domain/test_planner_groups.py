@@ -202,11 +202,11 @@ def test_interval_seconds_is_an_upper_bound_even_with_little_budget() -> None:
 
 
 @given(st.integers(0, 400), st.integers(1, 32))
-def test_no_listing_names_more_than_80_subreddits_or_two_kilobytes(count: int, length: int) -> None:
+def test_no_listing_names_more_than_120_subreddits_or_two_kilobytes(count: int, length: int) -> None:
     names = [f"{number:0{length}d}" for number in range(count)]
     runs = split_names(names)
     assert [name for run in runs for name in run] == names
-    assert all(0 < len(run) <= 80 and len("+".join(run)) < 2000 for run in runs)
+    assert all(0 < len(run) <= 120 and len("+".join(run)) < 2000 for run in runs)
 
 
 @pytest.mark.parametrize("per_minute", [10, 60, 600, 3000])

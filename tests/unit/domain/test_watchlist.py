@@ -88,8 +88,8 @@ def test_two_answers_at_one_moment_are_no_infinite_rate() -> None:
 # --- parts of a listing
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (80, [80]), (81, [41, 40]), (161, [54, 54, 53])])
-def test_subreddits_are_divided_into_equal_parts_of_at_most_80(count: int, sizes: list[int]) -> None:
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (120, [120]), (121, [61, 60]), (241, [81, 81, 79])])
+def test_subreddits_are_divided_into_equal_parts_of_at_most_120(count: int, sizes: list[int]) -> None:
     assert [len(part) for part in split_names([f"s{number}" for number in range(count)])] == sizes
 
 
@@ -142,13 +142,33 @@ def test_a_group_is_polled_before_55_posts_are_expected_and_within_its_shortest_
     group.rate = 500.0
     watch.succeeded(group, NOW)
     assert group.interval == 1.0
-    watch = watchlist(Subreddit("s", 600, "slow"), per_minute=1)
+    watch = watchlist(Subreddit("s", 600, "slow"), per_minute=15)
     (group,) = watch.groups
-    assert group.interval == 360
-    group.rate = 0.5
+    assert group.interval == 24
+    group.rate = 8.0
     watch.succeeded(group, NOW)
-    # 0.5 + 2 * sqrt(0.5 / 200) = 0.6 a second
-    assert group.interval == pytest.approx(55 / 0.6)
+    # 8 + 2 * sqrt(8 / 200) = 8.4 a second
+    assert group.interval == pytest.approx(55 / 8.4)
+
+
+def test_few_listings_a_minute_serve_all_priorities_at_once() -> None:
+    names = [*fast("a"), Subreddit("m", 180, "medium"), Subreddit("s", 600, "slow")]
+    watch = watchlist(*names, per_minute=1)
+    assert [(group.names, group.interval) for group in watch.groups] == [(("a", "m", "s"), 60)]
+    # Two groups share what is allowed.
+    watch = watchlist(*(Subreddit(f"s{number}", 600, "slow") for number in range(121)), per_minute=1)
+    assert [(len(group.names), group.interval) for group in watch.groups] == [(61, 120), (60, 120)]
+
+
+def test_another_pace_changes_intervals_and_perhaps_groups() -> None:
+    watch = watchlist(*fast("a"), Subreddit("s", 600, "slow"), per_minute=1)
+    poll(watch, NOW)
+    watch.set_pace(4, NOW)
+    assert [(group.names, group.interval) for group in watch.groups] == [(("a", "s"), 15)]
+    watch.set_pace(20, NOW)
+    assert names_of(watch) == [("a",), ("s",)]
+    watch.set_pace(4, NOW)
+    assert names_of(watch) == [("a", "s")]
 
 
 # --- which group comes next
