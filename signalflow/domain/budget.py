@@ -23,6 +23,9 @@ SHORTEST_WAIT = 1.0
 # Waits after 429s that name no time: at most one window.
 UNNAMED_WAITS = Backoff(first=10.0, most=PUBLISHED_WINDOW)
 BREAKER_SECONDS = 30.0
+# Waits after answers in a row that show that Reddit blocks this address. One page may be a slip, so the first wait is
+# short; a lasting block must not be tested again and again.
+BLOCK_WAITS = Backoff(first=120.0, most=3600.0)
 # Waits after failures in a row, from the second one on. A single failure may be the fault of what the request named,
 # and makes no other request wait.
 FAILURE_WAITS = Backoff(first=2.0, most=BREAKER_SECONDS)
@@ -42,11 +45,24 @@ UNKNOWN_LIMIT = RateLimit()
 
 
 @dataclass(frozen=True, slots=True)
+class AddressBlock:
+    """Reddit does not answer this address.
+
+    `how` is a word for it. `began_ago`: seconds since the first answer that showed it, of `answers` in a row.
+    """
+
+    how: str
+    began_ago: float
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Handover:
     """What a poller must know of the requests before it. Times are in seconds from the moment of the handover.
 
     `blocked_for`: no request may start that long. `last_start_ago`: inf when there was no request. `window_remaining`
     and `window_ends_in` are None when Reddit's window is not known. `limits_in_a_row` counts the last 429s.
+    `address_block` is None unless Reddit blocks this address.
     """
 
     blocked_for: float = 0.0
@@ -54,6 +70,7 @@ class Handover:
     window_remaining: float | None = None
     window_ends_in: float | None = None
     limits_in_a_row: int = 0
+    address_block: AddressBlock | None = None
 
 
 NO_REQUESTS = Handover()
@@ -71,8 +88,8 @@ class Budget:
     """The gate that every request of a client id passes.
 
     `wait` returns the seconds until a request may start. The caller reports the start with `start`, and the end with
-    exactly one of `succeeded`, `refused` (a 4xx other than 429), `rate_limited`, `failed` and `broke`. Requests start
-    at least 60 / `per_minute` seconds apart, so a backlog causes no burst.
+    exactly one of `succeeded`, `refused` (a 4xx other than 429), `rate_limited`, `address_blocked`, `failed`, `broke`
+    and `given_up`. Requests start at least 60 / `per_minute` seconds apart, so a backlog causes no burst.
 
     `learns`: `per_minute` is only what to begin with; then requests are as frequent as the answers allow.
     """
@@ -89,6 +106,7 @@ class Budget:
         self._window: _Window | None = None
         self._limits_in_a_row = 0
         self._failures_in_a_row = 0
+        self._block_how, self._block_since, self._block_answers = "", 0.0, 0
 
     @property
     def per_minute(self) -> float:
@@ -104,6 +122,12 @@ class Budget:
     def blocked_until(self) -> float:
         """No request starts before this time because of a 429, a used-up window or the breaker; -inf without one."""
         return self._blocked_until
+
+    def address_block(self, now: float) -> AddressBlock | None:
+        """How, and since when, Reddit blocks this address; None while it answers."""
+        if not self._block_answers:
+            return None
+        return AddressBlock(self._block_how, max(now - self._block_since, 0.0), self._block_answers)
 
     def spacing(self, now: float) -> float:
         """Seconds between two starts: the target, or more when the server's window would not last at that rate."""
@@ -121,6 +145,7 @@ class Budget:
             window_remaining=window.remaining if window else None,
             window_ends_in=window.ends_at - now if window else None,
             limits_in_a_row=self._limits_in_a_row,
+            address_block=self.address_block(now),
         )
 
     def take_over(self, before: Handover, now: float) -> None:
@@ -128,6 +153,8 @@ class Budget:
         self._block(now + min(before.blocked_for, LONGEST_WAIT))
         self._last_start = max(self._last_start, now - before.last_start_ago)
         self._limits_in_a_row = max(self._limits_in_a_row, before.limits_in_a_row)
+        if (block := before.address_block) and block.answers > self._block_answers:
+            self._block_how, self._block_since, self._block_answers = block.how, now - block.began_ago, block.answers
         self._read_window(now, RateLimit(remaining=before.window_remaining, reset=before.window_ends_in))
 
     def wait(self, now: float) -> float:
@@ -148,7 +175,7 @@ class Budget:
     def succeeded(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
         """The request was answered."""
         self._in_flight -= 1
-        self._limits_in_a_row = self._failures_in_a_row = 0
+        self._limits_in_a_row = self._failures_in_a_row = self._block_answers = 0
         self._read_window(now, limit)
         if self._learns:
             self._learn(limit)
@@ -156,7 +183,7 @@ class Budget:
     def refused(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
         """The request was refused for another reason than its rate (403, 404): there is nothing to wait for."""
         self._in_flight -= 1
-        self._failures_in_a_row = 0
+        self._failures_in_a_row = self._block_answers = 0
         self._read_window(now, limit)
 
     def rate_limited(self, now: float, retry_after: float | None = None, limit: RateLimit = UNKNOWN_LIMIT) -> float:
@@ -177,6 +204,23 @@ class Budget:
         self._block(now + wait)
         return wait
 
+    def address_blocked(
+        self, now: float, how: str, retry_after: float | None = None, limit: RateLimit = UNKNOWN_LIMIT
+    ) -> float:
+        """Reddit blocks this address: no request starts for a pause that doubles with each such answer in a row.
+
+        A longer wait that the answer names is kept. Returns the wait.
+        """
+        self._in_flight -= 1
+        if not self._block_answers:
+            self._block_since = now
+        self._block_how, self._block_answers = how, self._block_answers + 1
+        self._read_window(now, limit)
+        named = max(value or 0.0 for value in (retry_after, limit.reset))
+        wait = max(BLOCK_WAITS.after(self._block_answers), min(named, LONGEST_WAIT))
+        self._block(now + wait)
+        return wait
+
     def failed(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> None:
         """A 5xx, a timeout or an unusable answer: Reddit is away, or something that the request names is the reason.
 
@@ -193,6 +237,10 @@ class Budget:
         self._in_flight -= 1
         self._read_window(now, limit)
         self._block(now + BREAKER_SECONDS)
+
+    def given_up(self) -> None:
+        """This process no longer waits for the answer: that shows nothing of Reddit."""
+        self._in_flight -= 1
 
     def _read_window(self, now: float, limit: RateLimit) -> None:
         left, ends_in = limit.remaining, limit.reset

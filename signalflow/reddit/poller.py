@@ -12,7 +12,7 @@ import structlog
 
 from signalflow.clock import steady, utcnow
 from signalflow.domain.backoff import WHILE_AWAY
-from signalflow.domain.budget import Budget
+from signalflow.domain.budget import Budget, RateLimit
 from signalflow.domain.fetch import Fetch
 from signalflow.domain.lease import may_start
 from signalflow.domain.planner import Planner, listing_share
@@ -32,6 +32,7 @@ from signalflow.reddit.known_posts import latest_posts, posts_of
 from signalflow.reddit.observations import seen
 from signalflow.reddit.ports import ConfigSource, GapLedger, KnownSource, Permit, PostPublisher
 from signalflow.reddit.protocol import (
+    Blocked,
     Page,
     RateLimited,
     RedditClient,
@@ -93,8 +94,9 @@ class Poller:
 
     async def run(self) -> None:
         """Take over from the poller before, then poll until cancelled."""
-        await self._take_over()
         try:
+            self._resume_block()
+            await self._take_over()
             async with asyncio.TaskGroup() as group:
                 group.create_task(_for_ever(self._step))
                 group.create_task(_for_ever(self._gap_writer.step))
@@ -105,6 +107,12 @@ class Poller:
             POSTS_SET_ASIDE.set(0)
             POSTS_NOT_SHOWN.set(0)
             REDDIT_UNANSWERED_SINCE.clear()
+
+    def _resume_block(self) -> None:
+        """Tell what the poller before knew of a block: this one may not ask for up to an hour."""
+        if block := self.budget.address_block(steady()):
+            self._watch.blocked(block.how, self._clock().timestamp() - block.began_ago)
+            self._tell_standstill()
 
     async def _take_over(self) -> None:
         """Read subreddits, known posts and open gaps.
@@ -173,12 +181,22 @@ class Poller:
             self._watch.answered()
             outcome = "ok"
             return page
+        except Blocked as error:
+            outcome = "blocked"
+            self._blocked(fetch, error.block, None, error.rate_limit)
+            await self._permit.record()
         except RateLimited as error:
-            outcome = "rate_limited"
-            self._watch.failed(outcome, self._clock().timestamp())
-            wait = self.budget.rate_limited(steady(), error.retry_after, error.rate_limit)
-            fetch.failed(self._reddit_clock.now())
-            log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
+            block = self.budget.address_block(steady())
+            if block is not None:
+                # The pause is over, and nothing shows that the block is.
+                outcome = "blocked"
+                self._blocked(fetch, block.how, error.retry_after, error.rate_limit)
+            else:
+                outcome = "rate_limited"
+                self._watch.failed(outcome, self._clock().timestamp())
+                wait = self.budget.rate_limited(steady(), error.retry_after, error.rate_limit)
+                fetch.failed(self._reddit_clock.now())
+                log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
             await self._permit.record()
         except SubredditUnavailable as error:
             outcome = "refused"
@@ -199,7 +217,7 @@ class Poller:
         except asyncio.CancelledError:
             # This process stops polling: that is no reason for the next poller to wait.
             outcome = "cancelled"
-            self.budget.refused(steady())
+            self.budget.given_up()
             fetch.failed(self._reddit_clock.now())
             raise
         finally:
@@ -225,6 +243,13 @@ class Poller:
         since, reason = self._standstill.since, self._standstill.reason
         REDDIT_UNANSWERED_SINCE.labels(reason=reason).set(since)
         log.error("reddit_answers_nothing", reason=reason, since=moment(since).isoformat(), what_to_do=advice(reason))
+
+    def _blocked(self, fetch: Fetch, how: str, retry_after: float | None, limit: RateLimit) -> None:
+        """Reddit does not answer this address: that is the fault of no subreddit."""
+        self._watch.blocked(how, self._clock().timestamp())
+        wait = self.budget.address_blocked(steady(), how, retry_after, limit)
+        fetch.failed(self._reddit_clock.now())
+        log.warning("address_blocked", how=how, kind=fetch.kind, wait_seconds=round(wait, 1))
 
     def _unavailable(self, fetch: Fetch, error: Unavailable) -> None:
         now = self._reddit_clock.now()

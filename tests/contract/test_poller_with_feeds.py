@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from signalflow.domain.known import StoredPost
-from signalflow.events import Envelope, encode
+from signalflow.events import encode
+from tests.contract.feeds_day import stored
 from tests.contract.poller_run import NAMES, World, begin, finds, poller_of, running
 from tests.waiting import until
 
@@ -59,10 +59,3 @@ async def test_the_api_learns_the_numbers_of_posts_that_feeds_found(world: World
         await until(lambda: set(later.ids("refresh")) & {post.id for post in known}, "a known post with its score")
         shown = [envelope for envelope in later.published if envelope.payload.id in {post.id for post in known}]
     assert all(envelope.payload.score is not None and envelope.mode == "refresh" for envelope in shown)
-
-
-def stored(envelope: Envelope) -> StoredPost:
-    """What the database has of a post that a feed showed."""
-    found = envelope.payload
-    at = envelope.metadata.observed_at.timestamp()
-    return StoredPost(found.id, found.subreddit, found.created_utc.timestamp(), at, None, None, True, 0.0, (None, None))

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signalflow.domain.budget import BREAKER_SECONDS, LONGEST_WAIT, LONGEST_WINDOW, Budget, RateLimit
+from signalflow.domain.budget import (
+    BREAKER_SECONDS,
+    LONGEST_WAIT,
+    LONGEST_WINDOW,
+    AddressBlock,
+    Budget,
+    RateLimit,
+)
 from signalflow.reddit.answers import Answer
 
 NONSENSE = ["", "soon", "-1", "nan", "inf", "1e999", "2 s", "\x00"]
@@ -376,3 +383,69 @@ def test_the_settings_of_the_api_hold_whatever_answers_allow() -> None:
     budget = Budget(1)
     answered(budget, 1000.0, RateLimit(used=1, remaining=99, reset=60))
     assert budget.per_minute == 1
+
+
+# --- a blocked address
+
+
+def blocked(budget: Budget, now: float, *answers: RateLimit) -> list[float]:
+    """The waits after a request for each of these answers, made as soon as they may start."""
+    waits = []
+    for limit in answers:
+        at = start_when_allowed(budget, now)
+        waits.append(budget.address_blocked(at, "page", limit=limit))
+        now = at
+        assert budget.wait(now) == pytest.approx(waits[-1])
+    return waits
+
+
+def test_a_block_doubles_its_waits_up_to_an_hour_and_an_answer_ends_it() -> None:
+    budget = Budget(1, learns=True)
+    assert blocked(budget, 1000.0, *[RateLimit()] * 8) == [120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    at = start_when_allowed(budget, 1000.0)
+    assert budget.address_block(at) == AddressBlock("page", pytest.approx(at - 1000.0), 8)
+    budget.succeeded(at)
+    assert budget.address_block(at) is None
+    assert blocked(budget, at, RateLimit()) == [120]
+
+
+def test_a_refused_subreddit_is_an_answer_and_an_outage_is_none() -> None:
+    budget = Budget(60)
+    blocked(budget, 1000.0, RateLimit(), RateLimit())
+    budget.start(at := 1000.0 + 120 + 240)
+    budget.failed(at)
+    budget.start(at + 30)
+    budget.broke(at + 30)
+    assert budget.address_block(at + 30) == AddressBlock("page", 390.0, 2)
+    budget.start(at + 60)
+    budget.refused(at + 60)
+    assert budget.address_block(at + 60) is None
+
+
+def test_a_request_that_its_process_gives_up_ends_no_block_and_is_no_longer_in_flight() -> None:
+    budget = Budget(60)
+    blocked(budget, 1000.0, RateLimit())
+    budget.start(1120.0)
+    budget.given_up()
+    assert budget.in_flight == 0
+    assert blocked(budget, 1121.0, RateLimit()) == [240]
+
+
+def test_a_longer_wait_that_a_blocked_answer_names_is_kept() -> None:
+    assert blocked(Budget(1), 1000.0, RateLimit(reset=900)) == [900]
+    budget = Budget(1)
+    budget.start(1000.0)
+    assert budget.address_blocked(1000.0, "limit", retry_after=1e9) == 86_400
+
+
+def test_a_successor_keeps_the_pause_of_a_block_and_goes_on_doubling() -> None:
+    before, after = Budget(1), Budget(1)
+    blocked(before, 1000.0, *[RateLimit()] * 3)
+    died_at = before.blocked_until - 300
+    after.take_over(before.hand_over(died_at), 50_000.0)
+    assert after.wait(50_000.0) == pytest.approx(300)
+    assert after.address_block(50_000.0) == before.address_block(died_at)
+    assert blocked(after, 50_000.0, RateLimit()) == [960]
+    # What it knows itself is newer than what another one says that polled before.
+    after.take_over(before.hand_over(died_at), 50_400.0)
+    assert after.address_block(50_400.0) == AddressBlock("page", pytest.approx(died_at - 1000.0 + 400), 4)

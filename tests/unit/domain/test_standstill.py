@@ -1,8 +1,11 @@
 """A run of refusals is told with its beginning, and ends with the first answer."""
 
+from typing import get_args
+
 import pytest
 
 from signalflow.domain.standstill import Standstill, StandstillWatch, advice
+from signalflow.reddit.protocol import Block
 
 NOW = 1_000_000.0
 
@@ -35,6 +38,17 @@ def test_failures_between_answers_or_in_a_few_seconds_are_none() -> None:
     assert StandstillWatch().standstill(NOW) is None
 
 
+def test_a_block_is_a_standstill_at_once_and_until_an_answer() -> None:
+    watch = StandstillWatch()
+    watch.blocked("page", NOW)
+    assert watch.standstill(NOW) == Standstill(NOW, "blocked_page")
+    watch.failed("unreachable", NOW + 1)
+    assert watch.standstill(NOW + 1) == Standstill(NOW, "unreachable")
+    watch.answered()
+    watch.failed("unreachable", NOW + 2)
+    assert watch.standstill(NOW + 2) is None
+
+
 @pytest.mark.parametrize(
     ("reason", "word"),
     [
@@ -43,6 +57,7 @@ def test_failures_between_answers_or_in_a_few_seconds_are_none() -> None:
         ("unreachable", "proxy"),
         ("status_503", "redditstatus"),
         ("banned", "log"),
+        *((f"blocked_{how}", word) for how in get_args(Block) for word in ("SIGNALFLOW_REDDIT_FEED", "by itself")),
     ],
 )
 def test_each_reason_comes_with_what_to_do(reason: str, word: str) -> None:

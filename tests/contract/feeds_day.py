@@ -1,0 +1,142 @@
+"""A poller of the default subreddits and a simulator of their feeds, in virtual time; and what its polling gave."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from signalflow.domain.known import StoredPost
+from signalflow.domain.lease import LeaseRow, handover_of
+from signalflow.domain.subreddits import Subreddit
+from signalflow.events import Envelope
+from signalflow.metrics import REDDIT_UNANSWERED_SINCE
+from signalflow.reddit.poller import Poller
+from signalflow.reddit.sources import budget_of
+from signalflow.reddit.subreddits import read_subreddits
+from signalflow.settings import Settings
+from signalflow.simulator.config import Config, Parameters
+from signalflow.simulator.subreddits import base36
+from tests.contract.poller_run import World
+from tests.contract.virtual_time import EPOCH, FeedsWithoutNetwork, VirtualLoop, now, patched_clocks, simulator_of, utc
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+# The first and the last posts of a day are not judged: the last may be found after it.
+MARGIN = 180.0
+
+
+@dataclass
+class Day:
+    """What polling gave: delays of the posts in seconds, the posts that were missed, and all requests."""
+
+    delays: list[float] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+
+    @property
+    def p99(self) -> float:
+        return sorted(self.delays)[len(self.delays) * 99 // 100]
+
+
+class FeedsRun:
+    """Everything but Reddit is faked. The requests take no real time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.world = World(
+            configured=[Subreddit(row.name.lower(), row.interval_seconds, row.priority) for row in read_subreddits()]
+        )
+        parameters = Parameters(seed=7, epoch=EPOCH, life=0.0, history=2 * HOUR)
+        self.simulator = simulator_of(Config(parameters))
+        self._budget = budget_of(settings)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """A worker begins to poll."""
+        poller = Poller(
+            self.settings,
+            client=FeedsWithoutNetwork(self.simulator, self.settings.personal_feed),
+            publisher=self.world,
+            ledger=self.world,
+            config=self.world,
+            known=self.world,
+            budget=self._budget,
+            permit=self.world,
+            clock=utc,
+        )
+        self._task = asyncio.create_task(poller.run())
+
+    async def stop(self) -> None:
+        """The worker is killed. It must have polled until now."""
+        assert self._task is not None
+        assert not self._task.done()
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def restart(self) -> None:
+        """The worker is killed, and another one takes over with what the lease and the tables say."""
+        await self.stop()
+        lease = LeaseRow("a killed worker", 0.0, self._budget.hand_over(now()))
+        self._budget = budget_of(self.settings)
+        self._budget.take_over(handover_of(lease), now())
+        self.world.known = [stored(envelope) for envelope in self.world.published]
+        self.world.configured = [
+            replace(one, polled_at=self.world.polled[one.name].timestamp()) for one in self.world.configured
+        ]
+        self.start()
+
+    def block(self, how: str) -> None:
+        """Reddit blocks the address from now on."""
+        self.simulator.faults.add({"contains": ".rss", "count": -1, "block": how})
+
+    def unblock(self) -> None:
+        self.simulator.faults.clear()
+
+    def starts(self) -> list[float]:
+        """When the requests so far were made."""
+        return [entry.sim for entry in self.simulator.entries]
+
+    def told(self) -> dict[str, float]:
+        """Since when Reddit answers nothing, as the metric says, by the reason."""
+        return {
+            sample.labels["reason"]: sample.value
+            for metric in REDDIT_UNANSWERED_SINCE.collect()
+            for sample in metric.samples
+        }
+
+    def judged(self) -> Day:
+        """What was found until now of that which Reddit shows."""
+        found = {e.payload.id: e.metadata.observed_at.timestamp() for e in reversed(self.world.published)}
+        day = Day()
+        for post in self.simulator.world.new_posts_between(EPOCH + MARGIN, now() - MARGIN):
+            id_ = base36(post.number)
+            if id_ in found:
+                day.delays.append(found[id_] - post.created)
+            elif post.visible_at(now()):
+                day.missed.append(id_)
+        day.starts = self.starts()
+        day.statuses = [entry.status for entry in self.simulator.entries]
+        return day
+
+
+def stored(envelope: Envelope) -> StoredPost:
+    """What the database has of a post that a feed showed."""
+    found = envelope.payload
+    at = envelope.metadata.observed_at.timestamp()
+    return StoredPost(found.id, found.subreddit, found.created_utc.timestamp(), at, None, None, True, 0.0, (None, None))
+
+
+def virtually(settings: Settings, what: Callable[[FeedsRun], Awaitable[None]]) -> Day:
+    """Do it in virtual time, while a poller polls at the beginning; returns what polling gave."""
+
+    async def run() -> Day:
+        run = FeedsRun(settings)
+        run.start()
+        await what(run)
+        await run.stop()
+        return run.judged()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner, patched_clocks():
+        return runner.run(run())
