@@ -13,6 +13,9 @@ CHARTS := web/dashboard/static/vendor/uPlot.iife.min.js
 # The linter of JavaScript and CSS. Where it cannot be fetched, `make lint` says so and goes on, but fails if CI is set.
 BIOME := $(BIN)/biome
 UP_FLAGS ?=
+# Where posts come from, and whom Reddit may write to about requests for its feeds.
+SOURCE ?=
+CONTACT ?=
 PYTEST_FLAGS ?=
 # Three processes, each with servers of its own, since tests mostly wait. The tests of a module share fixtures, so they
 # stay in one process.
@@ -41,8 +44,8 @@ $(CHARTS): scripts/fetch_npm.py scripts/node.lock | $(STAMP)
 $(BIOME): scripts/fetch_npm.py scripts/node.lock | $(STAMP)
 	$(BIN)/python scripts/fetch_npm.py linter
 
-up: $(STAMP) $(CHARTS) ## Run everything on this machine; Ctrl-C stops it (UP_FLAGS="--workers 3")
-	@exec $(BIN)/signalflow up $(UP_FLAGS)
+up: $(STAMP) $(CHARTS) ## Run everything on this machine; Ctrl-C stops it (SOURCE=feeds CONTACT=you@example.org UP_FLAGS="--workers 3")
+	@exec $(BIN)/signalflow up $(if $(SOURCE),--source '$(SOURCE)') $(if $(CONTACT),--contact '$(CONTACT)') $(UP_FLAGS)
 
 down: $(STAMP) ## Stop what `signalflow up --detach` started
 	@$(BIN)/signalflow down

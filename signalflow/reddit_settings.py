@@ -13,6 +13,8 @@ from signalflow.errors import Invalid
 
 # One line of visible ASCII: it becomes part of a header.
 CONTACT = re.compile(r"[\x21-\x7e][\x20-\x7e]{1,198}[\x21-\x7e]")
+# What Reddit allows an address, and a reader with a personal feed, in a minute. Answers tell when that has changed.
+FEEDS_PER_MINUTE, PERSONAL_FEEDS_PER_MINUTE = 1.0, 10.0
 _USER = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _SECRET = re.compile(r"[A-Za-z0-9]{1,100}")
 
@@ -142,3 +144,10 @@ class RedditSettings(BaseSettings):
     def personal_feed(self) -> PersonalFeed | None:
         """The personal feed, if there is one."""
         return PersonalFeed.of(self.reddit_feed) if self.reddit_feed.get_secret_value() else None
+
+    @property
+    def request_budget(self) -> float:
+        """Requests a minute to the source: what the settings allow for the API, or what feeds allow at first."""
+        if self.reddit_source != "feeds":
+            return self.requests_per_minute
+        return FEEDS_PER_MINUTE if self.personal_feed is None else PERSONAL_FEEDS_PER_MINUTE

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -37,6 +37,7 @@ _DEMO_GROWTH = 12.0
 _WITHOUT_LINK = "--without-link"
 
 
+Source = Literal["api", "feeds", "simulator"]
 StateDirOption = Annotated[
     Path | None, typer.Option("--state-dir", help="Where the stack keeps its data.  [default: .signalflow]")
 ]
@@ -73,13 +74,24 @@ def up(
     reddit_url: Annotated[
         str | None, typer.Option(help="Use this stand-in for Reddit, and start no simulator.")
     ] = None,
+    source: Annotated[
+        Source | None,
+        typer.Option(
+            help="Where posts come from; Reddit's API needs a client id, its feeds need --contact.  [default: the API "
+            "if there is a client id, otherwise the simulator]"
+        ),
+    ] = None,
+    contact: Annotated[
+        str | None, typer.Option(help="Whom Reddit may write to about requests for feeds, such as a mail address.")
+    ] = None,
     without_link: Annotated[
         bool, typer.Option(_WITHOUT_LINK, hidden=True, help="Make no link that signs a browser in.")
     ] = False,
 ) -> None:
     """Start Kafka, PostgreSQL, the simulator of Reddit, workers and the API on this machine; Ctrl-C stops them.
 
-    With SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET set, Reddit itself is polled.
+    With SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET set, or with --source feeds --contact
+    you@example.org, Reddit itself is polled, and there is no simulator.
     Exit status: 0 stopped as asked, 1 the stack did not start (the message says why), 2 wrong usage, 3 a given
     Kafka or database did not answer.
     """
@@ -89,8 +101,16 @@ def up(
 
     if brokers not in (1, 3):
         raise typer.BadParameter("must be 1 or 3", param_hint="--brokers")
-    given = {"kafka": kafka, "database_url": database_url, "reddit_base_url": reddit_url}
+    given = {
+        "kafka": kafka,
+        "database_url": database_url,
+        "reddit_base_url": reddit_url,
+        "reddit_source": source,
+        "reddit_contact": contact,
+    }
     settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    if contact is not None and settings.reddit_source != "feeds":
+        raise typer.BadParameter("only feeds need a contact: give --source feeds too", param_hint="--contact")
     options = StackOptions(
         state_dir=(state_dir or settings.state_dir).resolve(),
         port_base=port_base,

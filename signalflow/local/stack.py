@@ -93,8 +93,11 @@ class Stack:
     @property
     def simulator_url(self) -> str | None:
         """Where the simulator is; None when the stack polls Reddit itself or another stand-in."""
-        elsewhere = self.settings.reddit_client_id or self.settings.reddit_base_url
-        return None if elsewhere else f"http://{LOOPBACK}:{self.plan.simulator}"
+        settings = self.settings
+        is_simulated = settings.reddit_source == "simulator" or not (
+            settings.reddit_source or settings.reddit_client_id
+        )
+        return None if settings.reddit_base_url or not is_simulated else f"http://{LOOPBACK}:{self.plan.simulator}"
 
     def worker_url(self, number: int) -> str:
         """The web views of a worker; workers are counted from 1."""
@@ -262,6 +265,10 @@ class Stack:
             "api_host": LOOPBACK,
             "api_port": self.plan.api,
         }
+        # The parts do not see the options of `signalflow up`.
+        for name in ("reddit_source", "reddit_contact"):
+            if name in self.settings.model_fields_set:
+                changes[name] = getattr(self.settings, name)
         if self._kafka and "topic_replication" not in self.settings.model_fields_set:
             changes["topic_replication"] = self._kafka.replication
         return changes

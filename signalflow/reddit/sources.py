@@ -6,7 +6,7 @@ from datetime import datetime
 from signalflow.clock import utcnow
 from signalflow.domain.budget import Budget
 from signalflow.reddit.client import AsyncprawClient
-from signalflow.reddit.feeds.client import FeedClient, capabilities_of
+from signalflow.reddit.feeds.client import FeedClient
 from signalflow.reddit.protocol import RedditClient
 from signalflow.settings import Settings
 
@@ -18,8 +18,7 @@ def client_of(settings: Settings, clock: Callable[[], datetime] = utcnow) -> Red
 
 def budget_of(settings: Settings) -> Budget:
     """The budget of the source. What the settings allow is for the API; feeds say themselves what they allow."""
-    at_first = capabilities_of(settings.personal_feed).per_minute if settings.reddit_source == "feeds" else None
-    return Budget(settings.requests_per_minute) if at_first is None else Budget(at_first, learns=True)
+    return Budget(settings.request_budget, learns=settings.reddit_source == "feeds")
 
 
 def why_no_source(settings: Settings) -> str | None:

@@ -23,13 +23,11 @@ from signalflow.reddit.protocol import (
     Unavailable,
 )
 from signalflow.reddit.refusals import fault_of_a_name, joined
-from signalflow.reddit_settings import CONTACT, PersonalFeed
+from signalflow.reddit_settings import CONTACT, FEEDS_PER_MINUTE, PERSONAL_FEEDS_PER_MINUTE, PersonalFeed
 from signalflow.settings import Settings
 
 REDDIT = "https://www.reddit.com"
 LISTINGS = frozenset({"new", "hot", "rising", "top"})
-# What Reddit allows an address, and a reader with a personal feed, in a minute. Answers tell when that has changed.
-PER_MINUTE, PERSONAL_PER_MINUTE = 1.0, 10.0
 _CHUNK = 2**16
 
 
@@ -40,7 +38,7 @@ def capabilities_of(personal: PersonalFeed | None) -> Capabilities:
         listings=LISTINGS,
         answers_ids=False,
         tells_numbers=False,
-        per_minute=PER_MINUTE if personal is None else PERSONAL_PER_MINUTE,
+        per_minute=FEEDS_PER_MINUTE if personal is None else PERSONAL_FEEDS_PER_MINUTE,
     )
 
 

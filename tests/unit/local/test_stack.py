@@ -33,6 +33,7 @@ def test_a_stack_has_all_parts_by_default(tmp_path: Path) -> None:
         ({"database_url": "postgresql://u@h/d"}, "postgres"),
         ({"reddit_base_url": "http://127.0.0.1:1"}, "simulator"),
         ({"reddit_client_id": "id", "reddit_client_secret": "secret"}, "simulator"),
+        ({"reddit_source": "feeds", "reddit_contact": "you@example.org"}, "simulator"),
     ],
 )
 def test_a_server_that_the_user_names_is_not_started(tmp_path: Path, given: dict[str, Any], missing: str) -> None:
@@ -49,6 +50,29 @@ def test_with_reddit_credentials_the_workers_are_not_pointed_at_a_simulator(tmp_
     )
     settings = real.effective_settings()
     assert (settings.reddit_base_url, settings.reddit_client_id) == ("", "id")
+
+
+def test_credentials_do_not_keep_a_simulator_away_that_is_asked_for(tmp_path: Path) -> None:
+    keys = {"reddit_client_id": "id", "reddit_client_secret": "secret"}
+    simulated = stack(tmp_path, reddit_source="simulator", **keys)
+    assert "simulator" in names(simulated)
+    assert simulated.effective_settings().reddit_base_url == simulated.simulator_url
+
+
+def test_all_parts_get_the_source_and_the_contact_and_none_of_the_options_has_the_secret_of_a_feed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNALFLOW_REDDIT_FEED", "feed=hushhush&user=ada")
+    feeds = stack(tmp_path, reddit_source="feeds", reddit_contact="you@example.org", kafka="broker:9092")
+    decided = feeds.decided_settings()
+    assert (decided["reddit_source"], decided["reddit_contact"]) == ("feeds", "you@example.org")
+    worker = next(part for stage in feeds.stages([]) for part in stage if part.name == "worker-1")
+    assert isinstance(worker, Part)
+    launch = worker.launch()
+    assert launch.env["SIGNALFLOW_REDDIT_SOURCE"] == "feeds"
+    assert launch.env["SIGNALFLOW_REDDIT_CONTACT"] == "you@example.org"
+    assert "hushhush" not in f"{decided} {launch.argv}"
+    assert "reddit_source" not in stack(tmp_path).decided_settings()
 
 
 def test_a_taken_port_is_reported_with_the_part_that_needs_it_and_what_to_do(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ Scrapes = dict[tuple[str, int], Scrape]
 
 async def collect(services: Services) -> schemas.Operations:
     """The state of the installation. A part that is away raises nothing; it says so in the answer."""
-    budget = schemas.Budget(available=False, limit=services.settings.requests_per_minute)
+    budget = schemas.Budget(available=False, limit=services.settings.request_budget)
     pool = services.pool
     (workers, scrapes), letters, gaps, database, kafka = await asyncio.gather(
         _workers(services),

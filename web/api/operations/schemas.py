@@ -82,7 +82,7 @@ class Budget(Part):
 
     poller: str | None = Field(None, description="Name of the worker that polls Reddit.")
     used: float | None = Field(None, description="Requests within the last 60 s.", examples=[22])
-    limit: float = Field(description="Requests a minute that the settings allow.", examples=[60])
+    limit: float = Field(description="Requests a minute that the settings or, at first, feeds allow.", examples=[60])
     requests_total: dict[str, float] = Field({}, description="Requests since the worker started, by outcome.")
     unanswered_since: datetime | None = Field(
         None, description="Since when Reddit has answered no request; null while it answers.", examples=[None]
