@@ -60,8 +60,8 @@ def ingest_file(
 ) -> None:
     """Publish the posts of files as backfill: JSON with the field names of Reddit's API.
 
-    A file has one post a line, or an array of posts, or it is a saved answer of the API. It may be packed with gzip,
-    Zstandard, bzip2 or xz, and be UTF-8, UTF-16 or UTF-32: its first bytes tell.
+    A file has one post a line, or an array of posts, or it is a data frame or a saved answer of the API. It may be
+    packed with gzip, Zstandard, bzip2 or xz, and be UTF-8, UTF-16 or UTF-32: its first bytes tell.
 
     A post needs id, subreddit, title, created_utc, num_comments, over_18 and is_self; a score that is missing is
     unknown. Numbers and flags may be texts or 12.0 for 12, times may be ISO 8601. Invalid posts are counted and

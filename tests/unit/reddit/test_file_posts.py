@@ -31,7 +31,8 @@ def read(**changes: Any) -> Post:
     [
         "1704067201", "1704067201.0", 1704067201.0, "2024-01-01T00:00:01Z", "2024-01-01 00:00:01", "1.704067201e9",
         "2024-01-01T01:00:01+01:00", "2024-01-01 00:00:01 UTC", 1704067201000, "1704067201000", 1704067201000000,
-        1704067201000000000,
+        1704067201000000000, {"$date": "2024-01-01T00:00:01Z"}, {"$date": {"$numberLong": "1704067201000"}},
+        "1,704,067,201",
     ],
 )  # fmt: skip
 def test_a_creation_time_is_read_however_it_is_written(created: object) -> None:
@@ -48,20 +49,42 @@ def test_a_creation_time_is_read_however_it_is_written(created: object) -> None:
         ({"score": ""}, "score", None),
         ({"score": 0}, "score", 0),
         ({"score": "-3.0"}, "score", -3),
+        ({"score": "1,234"}, "score", 1234),
+        ({"score": "-1,234,567.0"}, "score", -1234567),
+        ({"score": "<NA>"}, "score", None),
+        ({"score": {"$numberInt": "12"}}, "score", 12),
+        ({"num_comments": "12,345"}, "num_comments", 12345),
         ({"num_comments": 3.0}, "num_comments", 3),
         ({"over_18": 1.0}, "over_18", True),
         ({"over_18": "False"}, "over_18", False),
         ({"is_self": 0}, "is_self", False),
+        ({"over_18": "t"}, "over_18", True),
+        ({"over_18": "F"}, "over_18", False),
+        ({"is_self": "yes"}, "is_self", True),
+        ({"is_self": "No"}, "is_self", False),
         ({"upvote_ratio": NAN}, "upvote_ratio", None),
         ({"upvote_ratio": "0.87"}, "upvote_ratio", 0.87),
         ({"upvote_ratio": 1.01}, "upvote_ratio", None),
         ({"upvote_ratio": "unknown"}, "upvote_ratio", None),
+        ({"upvote_ratio": "0,971"}, "upvote_ratio", None),
         ({"author": NAN}, "author", None),
         ({"author": "[deleted]"}, "author", None),
         ({"author": 12345}, "author", "12345"),
+        ({"author": "None"}, "author", None),
+        ({"author": "nan"}, "author", None),
+        ({"author": "[removed]"}, "author", None),
+        ({"author": "nancy"}, "author", "nancy"),
+        ({"author": "u/mira"}, "author", "mira"),
+        ({"author": "/u/mira"}, "author", "mira"),
+        ({"author": "https://www.reddit.com/user/mira/"}, "author", "mira"),
         ({"link_flair_text": NAN}, "flair", None),
         ({"link_flair_text": {"text": "x"}}, "flair", None),
         ({"url": NAN}, "url", None),
+        ({"url": "nan"}, "url", None),
+        ({"url": "None"}, "url", None),
+        ({"removed_by_category": "nan"}, "removed_by", None),
+        ({"link_flair_text": "None"}, "flair", "None"),
+        ({"selftext": "nan"}, "body", "nan"),
         ({"edited": None}, "edited_at", None),
         ({"edited": NAN}, "edited_at", None),
         ({"edited": 0.0}, "edited_at", None),
@@ -85,6 +108,8 @@ def test_values_of_other_types_are_read_and_what_is_missing_is_unknown(
     [
         ({"score": True}, "score"),
         ({"score": "many"}, "score"),
+        ({"score": "1,23"}, "score"),
+        ({"score": "1234,567"}, "score"),
         ({"score": 3.5}, "score"),
         ({"score": 1e300}, "score"),
         ({"num_comments": NAN}, "num_comments"),
@@ -92,17 +117,24 @@ def test_values_of_other_types_are_read_and_what_is_missing_is_unknown(
         ({"over_18": "perhaps"}, "over_18"),
         ({"over_18": NAN}, "over_18"),
         ({"is_self": 2}, "is_self"),
+        ({"is_self": "<NA>"}, "is_self"),
         ({"title": NAN}, "title"),
         ({"created_utc": "yesterday"}, "created_utc"),
         ({"created_utc": NAN}, "created_utc"),
         ({"created_utc": float("inf")}, "created_utc"),
         ({"created_utc": 0}, "created_utc"),
+        ({"created_utc": 10**400}, "created_utc"),
+        ({"created_utc": {"$oid": "1704067201"}}, "created_utc"),
+        ({"score": 10**400}, "score"),
         ({"created_utc": "9999-12-31T23:59:59-23:00"}, "created_utc"),
         ({"id": "ABC"}, "id"),
         ({"id": "t1_abc"}, "id"),
         ({"id": None}, "id"),
         ({"subreddit": "two words"}, "subreddit"),
         ({"subreddit": "a.b"}, "subreddit"),
+        ({"subreddit": "https://www.reddit.com/"}, "subreddit"),
+        ({"subreddit": "https://example.org/r/harborcats"}, "subreddit"),
+        ({"subreddit": "r/harborcats/comments"}, "subreddit"),
         ({"subreddit": None}, "subreddit"),
     ],
 )
@@ -117,7 +149,9 @@ def test_what_is_required_is_never_guessed(changes: dict[str, object], field: st
     [
         ("reddit.com", "reddit.com"), ("t:quietdays", "t:quietdays"), ("u_some-one", "u_some-one"), ("de", "de"),
         ("r/harborcats", "harborcats"), ("/r/HarborCats", "HarborCats"), ("u/some-one", "u_some-one"),
-        ("/user/mira", "u_mira"), ("r/reddit.com", "reddit.com"),
+        ("/user/mira", "u_mira"), ("r/reddit.com", "reddit.com"), ("/r/HarborCats/", "HarborCats"),
+        ("https://www.reddit.com/r/HarborCats/", "HarborCats"), ("old.reddit.com/r/HarborCats", "HarborCats"),
+        ("http://reddit.com/user/mira/", "u_mira"), ("https://www.reddit.com/r/reddit.com/", "reddit.com"),
     ],
 )  # fmt: skip
 def test_every_name_that_reddit_had_is_a_subreddit(written: str, name: str) -> None:
@@ -162,6 +196,9 @@ WRAPPED = {"kind": "t3", "data": item()}
     [
         item(), WRAPPED, [WRAPPED], listing(WRAPPED), [listing(WRAPPED), listing()], {"data": [item()]},
         {"data": WRAPPED["data"]}, {"data": {"children": [WRAPPED]}}, {"data": [item()], "error": None},
+        {"posts": [item()]}, {"results": [item()], "meta": {"total": 1}}, {"submissions": [WRAPPED], "errors": []},
+        {"_index": "posts", "_id": "1", "_source": item()}, {"hits": {"total": 1, "hits": [{"_source": item()}]}},
+        {"abc123": item()},
     ],
 )  # fmt: skip
 def test_wrappers_of_the_api_and_of_archives_are_taken_off(value: object) -> None:
@@ -175,6 +212,8 @@ def test_wrappers_of_the_api_and_of_archives_are_taken_off(value: object) -> Non
         ({"kind": "t5", "data": {"display_name": "x"}}, "a subreddit, not a post"),
         ({"kind": "more", "data": {"children": ["a", "b"]}}, "a list of further comments, not a post"),
         ({"id": "x", "link_id": "t3_x", "body": "b"}, "a comment, not a post"),
+        ({"message": "Not Found", "error": 404}, "an error of Reddit, not a post"),
+        ({"reason": "private", "message": "Forbidden", "error": 403}, "an error of Reddit, not a post"),
         ("text", "not a JSON object"),
         (None, "not a JSON object"),
     ],
@@ -188,6 +227,44 @@ def test_what_is_no_post_is_named(value: object, reason: str) -> None:
 def test_a_comment_page_gives_its_post_and_names_its_comments() -> None:
     found = list(items_of([listing(WRAPPED), listing({"kind": "t1", "data": {}}, {"kind": "more", "data": {}})]))
     assert [entry.get("kind") for entry in found if isinstance(entry, dict)] == [None, "t1", "more"]
+
+
+COLUMNS = list(item())
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {name: {"0": item()[name], "1": item(id="abd", score=3)[name]} for name in COLUMNS},
+        {name: [item()[name], item(id="abd", score=3)[name]] for name in COLUMNS},
+        {"0": item(), "1": item(id="abd", score=3)},
+        {"columns": COLUMNS, "index": [0, 1], "data": [list(item().values()), list(item(id="abd", score=3).values())]},
+        {"schema": {"fields": []}, "data": [{"index": 0} | item(), {"index": 1} | item(id="abd", score=3)]},
+    ],
+    ids=["columns", "lists", "index", "split", "table"],
+)
+def test_each_layout_of_a_data_frame_gives_its_rows(frame: object) -> None:
+    posts = [post_of_item(found, OBSERVED) for found in items_of(frame)]
+    assert [(post.id, post.score) for post in posts] == [("abc123", 7), ("abd", 3)]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"id": {"0": "abc123"}, "title": {"1": "A title"}},
+        {"id": ["abc123", "abd"], "title": ["A title"]},
+        {"columns": ["id", ["x"]], "data": [["abc123"], 7, ["abd", "A title"]]},
+    ],
+)
+def test_a_data_frame_with_holes_is_rejected_row_by_row(frame: object) -> None:
+    for found in items_of(frame):
+        with pytest.raises(Invalid):
+            post_of_item(found, OBSERVED)
+
+
+def test_a_crossposts_parent_is_no_post_of_its_own() -> None:
+    (found,) = items_of(item(id="abd", crosspost_parent_list=[item()]))
+    assert post_of_item(found, OBSERVED).id == "abd"
 
 
 def test_deep_nesting_ends() -> None:
