@@ -5,6 +5,7 @@ import codecs
 import gzip
 import io
 import lzma
+import re
 import stat
 import sys
 import zlib
@@ -47,6 +48,7 @@ _PACKED: tuple[tuple[bytes, str, Callable[[BinaryIO], Readable]], ...] = (
     (b"\x1f\x8b", "gzip", lambda packed: gzip.GzipFile(fileobj=packed)),
     (b"BZh", "bzip2", bz2.BZ2File),
     (b"\xfd7zXZ\x00", "xz", lzma.LZMAFile),
+    (b"\x5d\x00\x00", "LZMA", lzma.LZMAFile),
     (b"\x28\xb5\x2f\xfd", "Zstandard", _zstd),
     # A skippable frame, with which files of parallel packers begin.
     *((bytes([first]) + b"\x2a\x4d\x18", "Zstandard", _zstd) for first in range(0x50, 0x60)),
@@ -60,9 +62,18 @@ _NOT_READ = (
     (b"ARROW1", "an Arrow file: write it as JSON first"),
     (b"SQLite format 3", "an SQLite database: write its table as JSON first"),
     (b"\x89HDF", "an HDF file: write it as JSON first"),
-    (b"\x80\x04\x95", "a pickle of Python: write it as JSON first"),
+    (b"FEA1", "a Feather file: write it as JSON first"),
+    (b"Obj\x01", "an Avro file: write it as JSON first"),
+    (b"ORC", "an ORC file: write it as JSON first"),
+    *((bytes([0x80, protocol]), "a pickle of Python: write it as JSON first") for protocol in range(2, 6)),
+    (b"version https://git-lfs", "a pointer of Git LFS: fetch the file itself first"),
     (b"<", "HTML or XML: save the JSON instead"),
 )
+# The first line of a table, such as CSV, names its columns.
+_CELLS = re.compile(r"[,;|\t]")
+_COLUMNS = frozenset({"id", "name", "title", "subreddit", "author", "score", "created_utc", "num_comments"})
+# A browser that saves a packed file may keep it packed once more.
+_MOST_PACKINGS = 3
 # What the unpackers raise. Some of them raise plain OSError, which is damage too once the file was opened.
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
@@ -84,11 +95,12 @@ def opened_as_utf8(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
         with ExitStack() as stack:
             raw = _Counted(stack.enter_context(path.open("rb", buffering=0)))
             content = _Startable(raw)
-            for signature, name, unpacked in _PACKED:
-                if content.start.startswith(signature):
-                    packing = name
-                    content = _Startable(stack.enter_context(closing(unpacked(io.BufferedReader(content, CHUNK)))))
-                    break
+            for _ in range(_MOST_PACKINGS):
+                for signature, name, unpacked in _PACKED:
+                    if content.start.startswith(signature):
+                        packing = name
+                        content = _Startable(stack.enter_context(closing(unpacked(io.BufferedReader(content, CHUNK)))))
+                        break
             _refuse_other_formats(path, content.start)
             yield io.BufferedReader(_Utf8(content, _encoding(content.start)), CHUNK), raw.position
     except _DAMAGE as error:
@@ -101,11 +113,16 @@ def opened_as_utf8(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
 
 
 def _refuse_other_formats(path: Path, start: bytes) -> None:
+    text = start.decode(_encoding(start), "ignore").removeprefix("\ufeff").lstrip()
     for signature, what in _NOT_READ:
-        if start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(signature):
+        if start.startswith(signature) or text.encode("utf-8", "ignore").startswith(signature):
             raise Invalid(f"{path} is {what}", field="path")
     if start[257:262] == b"ustar":
         raise Invalid(f"{path} is a tar archive: unpack it first", field="path")
+    if not text.startswith(("{", "[")):
+        cells = {cell.strip(" \"'") for cell in _CELLS.split(text.partition("\n")[0].strip())}
+        if len(cells & _COLUMNS) > 1:
+            raise Invalid(f"{path} is a table such as CSV: write it as JSON first", field="path")
 
 
 def _encoding(start: bytes) -> str:

@@ -1,7 +1,8 @@
-"""Splits a text into JSON values: one a line, or the values of a JSON document, such as an array over many lines.
+"""Splits a text into JSON values: those of each line, or those of a JSON document, such as an array over many lines.
 
-Lines are independent: a bad one harms no other. In a document nobody knows where a bad value ends, so reading stops
-there, with a reason. Memory is bounded by the longest value.
+A line has one value, or several where files were joined without a line end. Lines are independent: a bad one harms no
+other. In a document nobody knows where a bad value ends, so reading stops there, with a reason. Memory is bounded by
+the longest value.
 """
 
 import codecs
@@ -28,9 +29,21 @@ class Unread(Invalid):
 # The number of the line in which a value begins, and the value, or the reason why it cannot be read.
 Value = tuple[int, object | Invalid]
 
-_PAGE = re.compile(rb'\s*\{\s*"(?:kind"\s*:\s*"Listing"|data"\s*:\s*[\[{])')
-# Also a comma after each value, and the separator of JSON text sequences (RFC 7464).
-_BETWEEN = re.compile(r"[\s,\x1e]*")
+# A page of Reddit, a wrapper of posts, or a data frame that was written by columns.
+_PAGE = re.compile(rb'\s*\{\s*"(?:kind"\s*:\s*"Listing"|[^"\\]{1,100}"\s*:\s*[\[{])')
+# Also a comma after each value, the separator of JSON text sequences (RFC 7464), and the byte order mark of a file that
+# was appended to another.
+_BETWEEN = re.compile(r"[\s,\x1e\ufeff]*")
+# Python itself refuses to read numbers of more than 4,300 digits.
+_LONGEST_INTEGER = 400
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+
+
+# Unlike msgspec it accepts NaN, lone surrogates, and control characters within texts, as careless programs write them.
+_LENIENT = json.JSONDecoder(parse_int=_integer, strict=False)
 
 
 def values_in(text: BinaryIO) -> Iterator[Value]:
@@ -46,8 +59,11 @@ def values_in(text: BinaryIO) -> Iterator[Value]:
         rest = line
         while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
             rest = text.readline(MAX_LINE_BYTES + 1)
-        if stripped := line.strip(b" \t\r\n\x1e"):
-            yield number, _value_of(stripped) if whole else Invalid(f"longer than {MAX_LINE_BYTES} bytes")
+        if not whole:
+            yield number, Invalid(f"longer than {MAX_LINE_BYTES} bytes")
+        elif stripped := line.strip(b" \t\r\n\x1e,"):
+            for value in _values_of(stripped):
+                yield number, value
         number, line = number + 1, text.readline(MAX_LINE_BYTES + 1)
 
 
@@ -59,9 +75,9 @@ def _begins_a_document(line: bytes) -> bool:
     if not line.startswith(b"{"):
         return False
     if len(line) >= MAX_LINE_BYTES:
-        return _PAGE.match(line) is not None
+        return _PAGE.match(line) is not None or _begins_with_an_object(line)
     try:
-        json.loads(line)
+        _LENIENT.decode(line.decode("utf-8", "surrogatepass"))
     except UnicodeDecodeError:
         return False
     except json.JSONDecodeError as error:
@@ -72,18 +88,46 @@ def _begins_a_document(line: bytes) -> bool:
     return False
 
 
-def _value_of(line: bytes) -> object | Invalid:
+def _begins_with_an_object(line: bytes) -> bool:
+    """Whether there is a whole JSON object at the start, as where posts follow each other without line ends."""
+    try:
+        _LENIENT.raw_decode(line.decode("utf-8", "ignore"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _values_of(line: bytes) -> Iterator[object | Invalid]:
+    """The values of a line, up to the first that cannot be read."""
     try:
         value: object = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # Python's own parser accepts NaN and lone surrogates, which msgspec refuses.
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        yield from _values_of_careless(line)
+    else:
+        yield value
+
+
+def _values_of_careless(line: bytes) -> Iterator[object | Invalid]:
+    try:
+        text = line.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        yield Invalid("not UTF-8")
+        return
+    position = 0
+    while (position := _after(_BETWEEN, text, position)) < len(text):
         try:
-            value = json.loads(line)
-        except UnicodeDecodeError:
-            return Invalid("not UTF-8")
+            value, position = _LENIENT.raw_decode(text, position)
         except (ValueError, RecursionError):
-            return Invalid("not a JSON object")
-    return value
+            yield Invalid("not a JSON object")
+            return
+        yield value
+
+
+def _after(pattern: re.Pattern[str], text: str, position: int) -> int:
+    """Where the match of a pattern that matches everywhere ends."""
+    match = pattern.match(text, position)
+    assert match is not None
+    return match.end()
 
 
 class _Document:
@@ -118,9 +162,7 @@ class _Document:
     def _next_character(self) -> str | None:
         """The first character of what comes next; None at the end."""
         while True:
-            between = _BETWEEN.match(self._text, self._position)
-            assert between is not None
-            self._pass_to(between.end())
+            self._pass_to(_after(_BETWEEN, self._text, self._position))
             if self._position < len(self._text):
                 return self._text[self._position]
             if self._ended:
@@ -130,7 +172,7 @@ class _Document:
     def _next_value(self) -> object | Unread:
         while True:
             try:
-                value, end = json.JSONDecoder().raw_decode(self._text, self._position)
+                value, end = _LENIENT.raw_decode(self._text, self._position)
             except json.JSONDecodeError as error:
                 if self._ended or len(self._text) - self._position > MAX_VALUE_CHARACTERS:
                     return self._why_not(error)

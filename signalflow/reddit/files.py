@@ -29,7 +29,7 @@ class Reason:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts the lines of one file, without blank ones. In a JSON document it counts the items instead.
+    """Counts the lines of one file, without blank ones. In a JSON document, and in a line of several, it counts items.
 
     `read_to_end` is False when a document had to be left unread from some line on.
     """

@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import os
+import pickle
 import re
 import struct
 import tarfile
@@ -50,8 +51,12 @@ def ids(path: Path) -> list[str]:
         gzip.compress(LINES),
         gzip.compress(LINES.decode().encode("utf-16")),
         gzip.compress(LINES[:500]) + gzip.compress(LINES[500:]),
+        gzip.compress(gzip.compress(LINES)),
+        gzip.compress(zstd.compress(LINES)),
+        zstd.compress(gzip.compress(LINES.decode().encode("utf-16"))),
         bz2.compress(LINES),
         lzma.compress(LINES),
+        lzma.compress(LINES, format=lzma.FORMAT_ALONE),
         zstd.compress(LINES),
         zstd.compress(LINES, options=WIDE),
         zstd.compress(LINES[:500]) + zstd.compress(LINES[500:]),
@@ -59,6 +64,12 @@ def ids(path: Path) -> list[str]:
         b"\0" * 200_000 + LINES.replace(b"\n", b"\n\0\0\0"),
         LINES.replace(b"\n", b"\r\n\r\n"),
         b"\x1e" + LINES.replace(b"\n", b"\n\x1e"),
+        LINES.replace(b"\n", b",\n") + b",\n",
+        LINES.replace(b"\n", b"\n,"),
+        LINES.replace(b"\n", b""),
+        LINES.replace(b"\n", b"", 1),
+        LINES[::-1].replace(b"\n", b"", 1)[::-1],
+        LINES.replace(b"\n", b"\n" + codecs.BOM_UTF8),
     ],
 )
 def test_the_first_bytes_tell_how_a_file_is_packed_and_encoded(tmp_path: Path, packed: bytes) -> None:
@@ -86,6 +97,9 @@ LISTING = {"kind": "Listing", "data": {"children": [{"kind": "t3", "data": post}
         "\n".join(json.dumps(post, indent=1) for post in POSTS),
         "[" + ",\n".join(json.dumps(post) for post in POSTS) + ",\n]",
         json.dumps(POSTS)[:-1] + ']\n[{"kind": "Listing", "data": {"children": []}}]',
+        json.dumps({"posts": POSTS, "next": None}),
+        json.dumps({str(row): post for row, post in enumerate(POSTS)}),
+        json.dumps({name: {str(row): post[name] for row, post in enumerate(POSTS)} for name in POSTS[0]}),
     ],
 )
 def test_arrays_listings_and_documents_over_many_lines_are_read(tmp_path: Path, text: str) -> None:
@@ -122,6 +136,54 @@ def test_a_broken_document_is_read_up_to_the_break_which_is_named(
     assert tally.reasons[0].line == line_number
 
 
+HUGE = b'{"x": ' + b"9" * 5_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        (HUGE, b"\n" + LINES),
+        (b"[" + line("a1") + b",\n", b"," + HUGE + b"," + b",".join(LINES.split(b"\n")[1:]) + b"]"),
+    ],
+)
+def test_a_number_of_thousands_of_digits_ends_nothing(tmp_path: Path, first: bytes, rest: bytes) -> None:
+    names, tally = found(write(tmp_path / "f", first + rest))
+    assert names == ["a1", "a2", "a3"]
+    assert tally.rejected == 1
+
+
+@pytest.mark.parametrize("character", ["\t", "\x01", "\x1b"])
+@pytest.mark.parametrize("layout", [b"%s\n%s", b"[%s,%s]"])
+def test_a_raw_control_character_in_a_text_costs_no_post(tmp_path: Path, layout: bytes, character: str) -> None:
+    raw = line("a1", title="one#two").replace(b"#", character.encode())
+    path = write(tmp_path / "f", layout % (raw, line("a2")))
+    posts = list(posts_in(path, OBSERVED, Tally()))
+    assert [(post.id, post.title) for post in posts] == [("a1", f"one{character}two"), ("a2", "t")]
+
+
+def test_a_second_half_of_a_line_that_is_damaged_rejects_the_line_once(tmp_path: Path) -> None:
+    names, tally = found(write(tmp_path / "f", line("a1") + b"{nonsense", line("a2")))
+    assert names == ["a1", "a2"]
+    assert [(reason.line, reason.reason) for reason in tally.reasons] == [(1, "not a JSON object")]
+
+
+LONG = [line(f"b{number}", selftext="#").replace(b"#", "ä".encode() * 40_001) for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"".join(LONG), b",".join(LONG), b"[" + b",".join(LONG) + b"]", b'{"posts":[' + b",".join(LONG) + b"]}",
+        b"{" + b",".join(b'"%d":%s' % row for row in enumerate(LONG)) + b"}",
+    ],
+    ids=["glued", "commas", "array", "wrapper", "data frame"],
+)  # fmt: skip
+def test_a_document_in_one_line_may_be_longer_than_a_record(tmp_path: Path, text: bytes) -> None:
+    assert len(text) > file_values.MAX_LINE_BYTES
+    names, tally = found(write(tmp_path / "f", text))
+    assert (len(names), tally.lines, tally.read_to_end) == (20, 20, True)
+
+
 def test_a_damaged_first_line_makes_no_document_of_lines(tmp_path: Path) -> None:
     for damaged in (b"{nonsense", line("a0")[:60], b'{"id": "a0"} {', b"\xff\xfe{"[2:] + b"\xff}"):
         assert ids(write(tmp_path / "f", damaged, LINES)) == ["a1", "a2", "a3"]
@@ -149,7 +211,18 @@ def _archive(kind: str) -> bytes:
         (b"PAR1" + b"\x15" * 100, "a Parquet file"),
         (b"SQLite format 3\0" + bytes(100), "an SQLite database"),
         (b"\n<!doctype html><html>", "HTML or XML"),
+        ("<html><body>".encode("utf-16"), "HTML or XML"),
         (b"\x04\x22\x4d\x18" + bytes(50), "packed with LZ4"),
+        (pickle.dumps(POSTS, protocol=5), "a pickle of Python"),
+        (pickle.dumps(POSTS, protocol=3), "a pickle of Python"),
+        (b"Obj\x01" + bytes(50), "an Avro file"),
+        (b"ORC" + bytes(50), "an ORC file"),
+        (b"FEA1" + bytes(50), "a Feather file"),
+        (b"id,title,score\na1,Hello,3\n", "a table such as CSV"),
+        (codecs.BOM_UTF8 + b'"id";"subreddit";"title"\r\n', "a table such as CSV"),
+        (b"author\ttitle\tid\r\n", "a table such as CSV"),
+        (b",id,title,created_utc\n0,a1,x,1\n", "a table such as CSV"),
+        (gzip.compress("id,title\n".encode("utf-16")), "a table such as CSV"),
     ],
 )
 def test_a_format_that_is_not_read_is_named_in_one_sentence(tmp_path: Path, content: bytes, named: str) -> None:
