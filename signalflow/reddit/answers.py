@@ -109,6 +109,6 @@ def _http_date(text: str | None) -> datetime | None:
         return None
     try:
         date = parsedate_to_datetime(text)
+        return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)

@@ -32,25 +32,30 @@ def fault_of_a_name(answer: Answer, body: bytes) -> str | None:
     """Why a listing fails because of one of its names; None when the names are not the reason."""
     if answer.status == 302:
         # Reddit redirects a request for an unknown subreddit to its search. Other redirects have other reasons.
-        path = urlsplit(answer.headers.get("Location", "")).path
-        return "unknown" if path.startswith("/subreddits/search") else None
+        return "unknown" if _path(answer.headers.get("Location", "")).startswith("/subreddits/search") else None
     if answer.status == 414:
         return "too_long"
     if answer.status == 451:
         return "legal"
-    # Reddit refuses a subreddit with JSON. A page in HTML comes from the network's edge, which blocks the client.
-    if answer.status in {403, 404} and not answer.headers.get("Content-Type", "").startswith("text/html"):
-        return _reason(body) or {403: "forbidden", 404: "not_found"}[answer.status]
+    # Reddit refuses a subreddit with JSON. A page or a text comes from the network's edge, which blocks the client.
+    if answer.status in {403, 404} and (refusal := _json_object(body)) is not None:
+        return word(refusal.get("reason")) or {403: "forbidden", 404: "not_found"}[answer.status]
     return None
 
 
-def _reason(body: bytes) -> str | None:
+def _path(address: str) -> str:
+    try:
+        return urlsplit(address).path
+    except ValueError:
+        return ""
+
+
+def _json_object(body: bytes) -> dict[str, object] | None:
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    reason = payload.get("reason") if isinstance(payload, dict) else None
-    return word(reason) if isinstance(reason, str) else None
+    return payload if isinstance(payload, dict) else None
 
 
 def word(text: object) -> str | None:

@@ -141,11 +141,11 @@ class SharedTokenAuthorizer(ReadOnlyAuthorizer):
         self._clear_access_token()
         try:
             await super().refresh()
-        except (KeyError, TypeError, AttributeError) as error:
-            raise BadTokenAnswer("a field of the token is missing or has another type") from error
-        # asyncprawcore adds 10 s to the lifetime that Reddit granted.
-        life_ns = self._expiration_timestamp_ns - 10 * NANOSECONDS - started
-        self._renew_at_ns = started + int(TOKEN_LIFE_USED * life_ns)
+            # asyncprawcore adds 10 s to the lifetime that Reddit granted.
+            life_ns = self._expiration_timestamp_ns - 10 * NANOSECONDS - started
+            self._renew_at_ns = started + int(TOKEN_LIFE_USED * life_ns)
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise BadTokenAnswer("a field of the token is missing, or has another type or range") from error
         if not self.is_valid():
             raise BadTokenAnswer("the token is null or already expired")
 

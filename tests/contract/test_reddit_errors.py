@@ -64,6 +64,10 @@ UNAVAILABLE = {
     "a block page of the network's edge": says(403, text="<html>whoa there, pardner</html>"),
     "a 404 of some other web server": says(404, text="<html>not found</html>"),
     "a redirect to the login page": says(302, headers={"Location": "https://www.reddit.com/login/"}),
+    "a redirect to no address": says(302, headers={"Location": "http://[::nowhere"}),
+    "a block page with a type in capitals": says(403, text="<html>whoa</html>", content_type="TEXT/HTML"),
+    "a block in plain text": says(403, text="Blocked by network security", content_type="text/plain"),
+    "a 404 without a body": says(404, text="", content_type="application/octet-stream"),
     "no content": says(204),
     "an empty body": says(200, text="", content_type="application/json"),
     "HTML with 200": says(200, text="<html>we are down</html>"),
@@ -108,7 +112,22 @@ async def test_the_limits_of_an_answer_that_cannot_be_used_are_read(
     assert error.value.rate_limit == RateLimit(None, 0.0, 185.0)
 
 
-@pytest.mark.parametrize("token", [says(500), says(200, {}), says(200, text="<html>down</html>")])
+@pytest.mark.parametrize(
+    "token",
+    [
+        says(500),
+        says(200, {}),
+        says(200, text="<html>down</html>"),
+        *(
+            says(
+                200,
+                text=f'{{"access_token": "x", "scope": "*", "expires_in": {life}}}',
+                content_type="application/json",
+            )
+            for life in ("NaN", "Infinity", "1e300", "-1", "9" * 5_000)
+        ),
+    ],
+)
 async def test_without_a_token_no_name_is_the_reason(client: AsyncprawClient, script: Script, token: Any) -> None:
     script.token.append(token)
     with pytest.raises(Unavailable) as error:
@@ -175,6 +194,7 @@ async def test_a_refused_connection_is_retryable() -> None:
         ({"Retry-After": "-5"}, None, RateLimit()),
         ({"Retry-After": "nan"}, None, RateLimit()),
         ({"Retry-After": "inf"}, None, RateLimit()),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 -1400"}, None, RateLimit()),
         ({"Retry-After": "7200"}, 7200.0, RateLimit()),
         ({"Retry-After": "1e12"}, 86_400.0, RateLimit()),
         ({"Retry-After": "0.5", **LIMITS}, 0.5, RateLimit(5, 995, 576)),
@@ -256,6 +276,7 @@ async def test_rate_limit_headers_are_read_and_nonsense_is_unknown(
         (format_datetime(NOW - timedelta(seconds=2), usegmt=True), NOW),
         (format_datetime(NOW + timedelta(seconds=3), usegmt=True), NOW + timedelta(seconds=3)),
         (format_datetime(NOW - timedelta(hours=1), usegmt=True), NOW - timedelta(hours=1)),
+        ("Fri, 31 Dec 9999 23:59:59 -1400", NOW),
     ],
 )
 async def test_a_wrong_local_clock_is_replaced_by_the_answers_date(
