@@ -1,6 +1,7 @@
 """Walks through all pages while other transactions write: no post comes twice, no unchanged post is lost."""
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
@@ -40,9 +41,11 @@ async def is_written_after(pool: Pool, before: datetime | None) -> bool:
 
 
 def numbers(rng: random.Random) -> dict[str, Any]:
-    """Random numbers of a post, with many equal and many unknown ones."""
+    """Random numbers of a post, with many equal and many unknown ones. A feed tells none at all."""
+    if rng.random() < 0.2:
+        return {"current_score": None, "current_comments": None, "trending_score": rng.choice([0.0, 0.2])}
     return {
-        "current_score": rng.randint(-3, 12),
+        "current_score": rng.choice([None, *range(-3, 13)]),
         "current_comments": rng.randint(0, 5),
         "score_velocity": rng.choice([None, None, -0.5, 0.0, 0.25, 7.5]),
         "trend_velocity": rng.choice([None, None, -0.5, 0.0, 0.25, 7.5]),
@@ -52,18 +55,20 @@ def numbers(rng: random.Random) -> dict[str, Any]:
 
 def key_of(order: OrderName, row: dict[str, Any]) -> tuple[Any, ...]:
     """The key by which a row is ordered, computed without the database. The highest comes first."""
-    engagement = row["current_score"] + 2 * row["current_comments"]
+    score, comments = row["current_score"], row["current_comments"]
+    engagement = None if score is None or comments is None else score + 2 * comments
     minutes = (NOW - row["created_utc"]).total_seconds() / 60
-    velocity, trend = row["score_velocity"], row["trend_velocity"]
+    velocity, trend = row.get("score_velocity"), row.get("trend_velocity")
+    unknown = -math.inf
     first: dict[OrderName, tuple[Any, ...]] = {
         "newest": (row["created_utc"],),
-        "score": (row["current_score"],),
-        "comments": (row["current_comments"],),
+        "score": (unknown if score is None else score,),
+        "comments": (unknown if comments is None else comments,),
         "score_velocity": (velocity is not None, velocity or 0.0),
         "trend_velocity": (trend is not None, trend or 0.0),
         "trending_score": (row["trending_score"], row["created_utc"]),
-        "engagement": (engagement,),
-        "momentum": (engagement / (minutes + 1),),
+        "engagement": (unknown if engagement is None else engagement,),
+        "momentum": (unknown if engagement is None else engagement / (minutes + 1),),
     }
     return (*first[order], row["id"])
 

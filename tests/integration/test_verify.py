@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 
 from signalflow.errors import Fatal
 from signalflow.events import Envelope
@@ -384,6 +386,39 @@ async def test_rows_from_before_the_topics_were_others_are_not_called_wrong_once
         assert any(each.startswith(f"{names.posts_raw}: topic_made_anew: another topic than before") for each in breaks)
     finally:
         successor.ensure_stopped()
+
+
+async def test_posts_of_api_feed_and_file_have_no_differences_and_lost_numbers_are_found(
+    settings: Settings, worker: WorkerProcess, database: asyncpg.Connection
+) -> None:
+    """Each post has its observations in another order. One is of the feed alone."""
+    created = START - timedelta(minutes=1)
+
+    def seen(number: int, kind: str, minute: int) -> Envelope:
+        at = START + timedelta(minutes=minute)
+        envelope = observation(f"m{number}", at, created_at=created, score=50 + minute, comments=minute, mode="refresh")
+        if kind == "api":
+            return envelope
+        of_feed = {"score": None, "num_comments": None, "over_18": None, "is_self": minute > 20 or None}
+        payload = replace(envelope.payload, title=kind, **({"score": None} if kind == "file" else of_feed))
+        return replace(envelope, payload=payload, mode="backfill" if kind == "file" else "new")
+
+    orders = list(permutations([("api", 10), ("api", 40), ("feed", 20), ("feed", 30), ("file", 25)], 4))[::7]
+    log = [seen(number, *one) for number, order in enumerate(orders) for one in order]
+    log += [seen(900, "feed", 30), seen(900, "feed", 20)]
+    await produce(settings, log)
+    await settled(settings, worker, len(log))
+    await refreshed(settings)
+    report = await verify(settings, TopicNames.of(settings))
+    assert report.clean, report
+    assert report.posts.expected == len(orders) + 1
+    assert report.history.expected == sum(one.mode == "refresh" for one in log)
+    for damage in ("current_score = NULL WHERE id = 'm0'", "current_comments = 0, over_18 = false WHERE id = 'm900'",
+                   "details_observed_at = NULL WHERE details_observed_at IS NOT NULL"):  # fmt: skip
+        kept = await backup(database)
+        await database.execute(f"UPDATE posts SET {damage}")
+        assert differences(await verify(settings, TopicNames.of(settings))) == {("posts", "wrong")}, damage
+        await restore(database, kept)
 
 
 async def test_with_a_part_of_the_log_only_what_it_tells_is_compared(
