@@ -28,5 +28,6 @@ async def post_state(pool: PoolOf, workers: WorkersOf, id: PostId) -> Response:
     except Retryable as error:
         raise HTTPException(503, str(error), headers=RETRY_LATER) from error
     if state is None:
-        raise HTTPException(404, f"There is no state of post {id}: it is older than 48 h, or was never seen.")
+        why = "it is older than 48 h, was never seen, or no source told its numbers"
+        raise HTTPException(404, f"There is no state of post {id}: {why}.")
     return raw_answer(state)
