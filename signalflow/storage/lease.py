@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from signalflow.domain.budget import Handover
+from signalflow.domain.budget import AddressBlock, Handover
 from signalflow.domain.lease import LEASE_SECONDS, Claim, LeaseRow, claim, handover_of
 from signalflow.errors import Retryable
 from signalflow.settings import Settings
@@ -23,13 +23,15 @@ _READ = """
 SELECT holder, extract(epoch FROM until - now())::float8 AS ends_in,
     extract(epoch FROM not_before - now())::float8 AS blocked_for,
     extract(epoch FROM now() - last_request)::float8 AS last_start_ago,
-    window_remaining, extract(epoch FROM window_ends - now())::float8 AS window_ends_in, limits_in_a_row
+    window_remaining, extract(epoch FROM window_ends - now())::float8 AS window_ends_in, limits_in_a_row,
+    block_how, extract(epoch FROM now() - blocked_since)::float8 AS block_began_ago, block_answers
 FROM polling_lease FOR UPDATE
 """
 _WRITE = """
 UPDATE polling_lease SET holder = $1, until = now() + make_interval(secs => $2),
     not_before = now() + make_interval(secs => $3), last_request = now() - make_interval(secs => $4),
-    window_remaining = $5, window_ends = now() + make_interval(secs => $6), limits_in_a_row = $7
+    window_remaining = $5, window_ends = now() + make_interval(secs => $6), limits_in_a_row = $7,
+    block_how = $8, blocked_since = now() - make_interval(secs => $9), block_answers = $10
 """
 
 
@@ -107,11 +109,15 @@ async def _read(writing: Connection) -> LeaseRow:
             window_remaining=row["window_remaining"],
             window_ends_in=None if row["window_ends_in"] is None else max(row["window_ends_in"], 0.0),
             limits_in_a_row=row["limits_in_a_row"],
+            address_block=None
+            if row["block_how"] is None
+            else AddressBlock(row["block_how"], max(row["block_began_ago"], 0.0), row["block_answers"]),
         ),
     )
 
 
 async def _write(writing: Connection, holder: str | None, seconds: float, stands: Handover) -> None:
+    block = stands.address_block
     await writing.execute(
         _WRITE,
         holder,
@@ -121,4 +127,7 @@ async def _write(writing: Connection, holder: str | None, seconds: float, stands
         stands.window_remaining,
         stands.window_ends_in,
         stands.limits_in_a_row,
+        block.how if block else None,
+        block.began_ago if block else None,
+        block.answers if block else None,
     )

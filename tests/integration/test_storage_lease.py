@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 
-from signalflow.domain.budget import Handover
+from signalflow.domain.budget import AddressBlock, Handover
 from signalflow.domain.lease import LEASE_SECONDS
 from signalflow.errors import Retryable
 from signalflow.local.ports import free_ports
@@ -90,6 +90,23 @@ async def test_a_successor_learns_how_the_budget_stands(
     third = leases("third")
     await pass_time(database_url, LEASE_SECONDS)
     assert (await third.renew(NOTHING))[1].blocked_for == pytest.approx(485, abs=3)
+
+
+async def test_a_successor_learns_that_reddit_blocks_the_address_until_a_poller_had_an_answer(
+    leases: Callable[[str], PollingLease], database_url: str
+) -> None:
+    first, second, third = leases("first"), leases("second"), leases("third")
+    await first.renew(NOTHING)
+    await first.renew(Handover(blocked_for=480.0, address_block=AddressBlock("page", 840.0, 3)))
+    await pass_time(database_url, 100)
+    stands = (await second.renew(NOTHING))[1]
+    assert stands.blocked_for == pytest.approx(380, abs=2)
+    assert stands.address_block == AddressBlock("page", pytest.approx(940, abs=2), 3)
+    await second.renew(stands)
+    await second.release(stands)
+    assert (await third.renew(NOTHING))[1].address_block == AddressBlock("page", pytest.approx(940, abs=2), 3)
+    await third.release(NOTHING)
+    assert (await first.renew(NOTHING))[1].address_block is None
 
 
 async def test_a_process_whose_first_answer_was_lost_does_not_forget_a_wait_that_reddit_named(
