@@ -87,6 +87,8 @@ class Poller:
         self._rejections = Rejections()
         self._watch = StandstillWatch()
         self._standstill: Standstill | None = None
+        # Refused with a page, because of a name or because the address is blocked. A probe shows which.
+        self._suspect: Fetch | None = None
         self._reddit_clock = RedditClock()
         self._started_at = clock()
         # When the requests of the last minute started.
@@ -157,7 +159,7 @@ class Poller:
         if self._can.per_minute is not None:
             # Each answer may have told another pace.
             self.planner.set_listing_pace(self._listings_per_minute(), now)
-        fetch = self.planner.next(now, self.budget.spacing(steady()))
+        fetch = self.planner.next(now, self.budget.spacing(steady())) if self._suspect is None else self.planner.probe()
         if fetch is None:
             return min(self.planner.wake(now), LONGEST_SLEEP)
         page = await self._fetch(fetch)
@@ -179,11 +181,16 @@ class Poller:
             page = await self._while_permitted(fetch.request.ask(self._client))
             self.budget.succeeded(steady(), page.rate_limit)
             self._watch.answered()
+            self._clear_suspicion()
             outcome = "ok"
             return page
         except Blocked as error:
-            outcome = "blocked"
-            self._blocked(fetch, error.block, None, error.rate_limit)
+            if error.block == "forbidden" and fetch.names and self.budget.address_block(steady()) is None:
+                outcome = "refused"
+                self._suspect_names(fetch, error)
+            else:
+                outcome = "blocked"
+                self._blocked(fetch, error.block, None, error.rate_limit)
             await self._permit.record()
         except RateLimited as error:
             block = self.budget.address_block(steady())
@@ -202,9 +209,7 @@ class Poller:
             outcome = "refused"
             self._watch.failed(error.reason, self._clock().timestamp())
             self.budget.refused(steady(), error.rate_limit)
-            fetch.refused(self._reddit_clock.now())
-            self._reports.refused(fetch.names, error.reason)
-            log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[:1], reason=error.reason)
+            self._refused(fetch, error.reason)
         except Unauthorized as error:
             outcome = "unauthorized"
             self._watch.failed(outcome, self._clock().timestamp())
@@ -244,8 +249,27 @@ class Poller:
         REDDIT_UNANSWERED_SINCE.labels(reason=reason).set(since)
         log.error("reddit_answers_nothing", reason=reason, since=moment(since).isoformat(), what_to_do=advice(reason))
 
+    def _refused(self, fetch: Fetch, reason: str) -> None:
+        fetch.refused(self._reddit_clock.now())
+        self._reports.refused(fetch.names, reason)
+        log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[:1], reason=reason)
+
+    def _suspect_names(self, fetch: Fetch, error: Blocked) -> None:
+        """A private subreddit may be the reason of the page. The next request is for a listing that everybody reads."""
+        self._watch.failed("status_403", self._clock().timestamp())
+        self.budget.refused(steady(), error.rate_limit)
+        fetch.failed(self._reddit_clock.now())
+        self._suspect = fetch
+
+    def _clear_suspicion(self) -> None:
+        """Reddit has answered, so it does not block the address: the names were the reason."""
+        suspect, self._suspect = self._suspect, None
+        if suspect is not None:
+            self._refused(suspect, "forbidden")
+
     def _blocked(self, fetch: Fetch, how: str, retry_after: float | None, limit: RateLimit) -> None:
         """Reddit does not answer this address: that is the fault of no subreddit."""
+        self._suspect = None
         self._watch.blocked(how, self._clock().timestamp())
         wait = self.budget.address_blocked(steady(), how, retry_after, limit)
         fetch.failed(self._reddit_clock.now())

@@ -12,10 +12,10 @@ from tests.contract.virtual_time import now
 pytestmark = pytest.mark.slow
 
 FEEDS = Settings(reddit_source="feeds", reddit_contact="you@example.org")
-# The first answer proves a page. Another program may be the reason of a few 429s, so these are a block from the fifth
-# on, a minute after each other.
+# A page with status 200 is proof. A 403 may be for one of the names, so the next request is for a listing
+# that everybody reads. Another program may be the reason of a few 429s, so these are a block from the fifth on.
 PAUSES = {
-    "forbidden": [120, 240, 480, 960, 1920, 3600, 3600],
+    "forbidden": [60, 120, 240, 480, 960, 1920, 3600, 3600],
     "page": [120, 240, 480, 960, 1920, 3600, 3600],
     "limit": [60, 60, 60, 60, 120, 240, 480, 960, 1920, 3600, 3600],
 }
@@ -75,3 +75,21 @@ def test_a_poller_that_ends_during_a_block_tells_it_no_longer() -> None:
         run.start()
 
     virtually(FEEDS, block)
+
+
+def test_a_subreddit_that_is_refused_with_a_page_is_found_and_is_no_block() -> None:
+    async def refuse(run: FeedsRun) -> None:
+        await asyncio.sleep(600)
+        run.simulator.faults.add({"contains": ".rss", "member": "python", "count": -1, "block": "forbidden"})
+        await asyncio.sleep(HOUR)
+        assert run.world.states.pop("python") == "forbidden"
+        assert set(run.world.states.values()) == {"ok"}
+        assert run.told() == {}
+        published = len(run.world.published)
+        await asyncio.sleep(300)
+        assert len(run.world.published) > published
+        run.unblock()
+        await asyncio.sleep(2 * HOUR)
+        assert run.world.states["python"] == "ok"
+
+    assert virtually(FEEDS, refuse).missed == []
