@@ -1,7 +1,9 @@
 """The harness itself: plans, the proxy, and faults that run alone."""
 
 import asyncio
+import json
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,6 +26,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.recovery import Probes, Seen
 from tests.chaos.report import Summary
 from tests.chaos.verdict import outlived, unnoticed
+from tests.chaos.verify_runs import Result
 from tests.integration.workers import WorkerProcess
 from tests.waiting import until
 
@@ -225,3 +228,16 @@ def test_a_worker_that_starts_again_leaves_a_port_that_is_taken_meanwhile(tmp_pa
         worker.start()
         worker.kill()
         assert urlsplit(worker.url).port != before
+
+
+def test_the_numbers_of_runs_of_verify_are_written_as_json() -> None:
+    result = Result(31, Counter(full=14), Counter({"--since": 1}), ["run 3, full: a row"], kills=8, records=8157)
+    assert json.loads(result.as_json()) == {
+        "seed": 31,
+        "runs": {"full": 14},
+        "not_checked": {"--since": 1},
+        "alarms": ["run 3, full: a row"],
+        "kills": 8,
+        "records": 8157,
+        "really_wrong": [],
+    }

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,6 +49,10 @@ class Result:
     kills: int = 0
     records: int = 0
     really_wrong: list[str] = field(default_factory=list)
+
+    def as_json(self) -> str:
+        """The numbers as a JSON object."""
+        return json.dumps(vars(self), indent=2) + "\n"
 
 
 def _differences(report: Report) -> list[str]:
@@ -151,7 +155,7 @@ def main() -> int:
     )
     print("\n".join([*result.alarms, *result.really_wrong]))
     if given.json is not None:
-        given.json.write_text(json.dumps(asdict(result), indent=2) + "\n")
+        given.json.write_text(result.as_json())
     if result.alarms or result.really_wrong:
         print(f"seed {given.seed} failed; its logs stay in {directory}", file=sys.stderr)
         return 1
