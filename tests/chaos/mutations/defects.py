@@ -78,8 +78,9 @@ DEFECTS = (
     Defect(
         "a send returns before the brokers have confirmed it",
         "signalflow/kafka/producer.py",
-        "                    first = (await future).offset\n",
-        "                    first = future.result().offset if future.done() else 0\n",
+        "                    done = await future\n"
+        "                    first, appended = done.offset, done.timestamp if done.timestamp >= 0 else None\n",
+        "                    first, appended = future.result().offset if future.done() else 0, None\n",
         (
             f"{UNIT}::test_a_send_returns_only_when_every_batch_is_confirmed",
             f"{UNIT}::test_a_send_that_no_broker_confirms_ends_as_retryable",

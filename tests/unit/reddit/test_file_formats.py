@@ -222,7 +222,7 @@ def _archive(kind: str) -> bytes:
         (codecs.BOM_UTF8 + b'"id";"subreddit";"title"\r\n', "a table such as CSV"),
         (b"author\ttitle\tid\r\n", "a table such as CSV"),
         (b",id,title,created_utc\n0,a1,x,1\n", "a table such as CSV"),
-        (gzip.compress("id,title\n".encode("utf-16")), "a table such as CSV"),
+        (gzip.compress("id,title\n".encode("utf-16"), mtime=0), "a table such as CSV"),
     ],
 )
 def test_a_format_that_is_not_read_is_named_in_one_sentence(tmp_path: Path, content: bytes, named: str) -> None:

@@ -209,8 +209,10 @@ class FakeKafka:
 
 
 class Confirmation:
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
+    """What aiokafka tells of a batch. The time is -1 where the topic keeps the times of producers."""
+
+    def __init__(self, offset: int, timestamp: int = -1) -> None:
+        self.offset, self.timestamp = offset, timestamp
 
 
 @pytest.fixture
@@ -228,12 +230,12 @@ async def test_a_send_returns_only_when_every_batch_is_confirmed(kafka: type[Fak
     sending = asyncio.create_task(producer.send("topic", RECORDS))
     await until(lambda: kafka.instances and len(kafka.instances[0].pending) == 2)
     first, second = (future for _, _, future in kafka.instances[0].pending)
-    first.set_result(Confirmation(100))
+    first.set_result(Confirmation(100, 1_700))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not sending.done(), "the second batch is not confirmed"
     second.set_result(Confirmation(102))
-    assert [tuple(span) for span in (await sending)[0]] == [(100, 101, 0), (102, 102, 2)]
+    assert [tuple(span) for span in (await sending)[0]] == [(100, 101, 0, 1_700), (102, 102, 2, None)]
 
 
 async def test_the_producer_asks_for_all_replicas_and_idempotence(kafka: type[FakeKafka]) -> None:
