@@ -45,7 +45,7 @@ $(BIOME): scripts/fetch_npm.py scripts/node.lock | $(STAMP)
 	$(BIN)/python scripts/fetch_npm.py linter
 
 up: $(STAMP) $(CHARTS) ## Run everything on this machine; Ctrl-C stops it (SOURCE=feeds CONTACT=you@example.org UP_FLAGS="--workers 3")
-	@exec $(BIN)/signalflow up $(if $(SOURCE),--source '$(SOURCE)') $(if $(CONTACT),--contact '$(CONTACT)') $(UP_FLAGS)
+	@exec $(BIN)/signalflow up $(if $(SOURCE),--source "$$SOURCE") $(if $(CONTACT),--contact "$$CONTACT") $(UP_FLAGS)
 
 down: $(STAMP) ## Stop what `signalflow up --detach` started
 	@$(BIN)/signalflow down
@@ -77,7 +77,8 @@ lock: $(STAMP) ## Resolve pyproject.toml to requirements.lock, without any index
 		--python-version 3.11 --quiet --upgrade --output-file requirements.lock
 
 chaos: $(STAMP) ## Inject every fault of a seed and compare every row, 16 minutes (SEED=1 MINUTES=12 ONLY=broker JSON=file)
-	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ONLY),--only "$(ONLY)") $(if $(JSON),--json $(JSON))
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(ONLY),--only "$(ONLY)") $(if $(JSON),--json $(JSON))
 
 # The tests run in a copy of the checkout, so they are told where the data beside the checkout is.
 mutants: $(STAMP) ## Change one value or operator at a time; the fast tests must fail, an hour (ONLY=signalflow.domain.refresh)

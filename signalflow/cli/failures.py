@@ -34,7 +34,8 @@ def explained() -> Iterator[None]:
     except ValidationError as error:
         for problem in error.errors():
             setting = "_".join(str(part) for part in problem["loc"])
-            print(f"SIGNALFLOW_{setting.upper()}: {problem['msg']}" if setting else problem["msg"], file=sys.stderr)
+            reason = problem["msg"].removeprefix("Value error, ")
+            print(f"SIGNALFLOW_{setting.upper()}: {reason}" if setting else reason, file=sys.stderr)
         sys.exit(WRONG_USE)
     except Retryable as error:
         print(f"error: {error}{where_it_looked()}", file=sys.stderr)

@@ -4,7 +4,8 @@ stored_positions: how far a topic's partitions are stored, written in the transa
 
 A database that went back to an earlier state (a restored copy, a standby that lacked the last seconds) thereby tells
 what it lacks, at the latest when it is written next. Of the raw topic, which no transaction stores, it has how far the
-topic was read. Brokers that lose the end of that log and the group's commits with it are found out by this alone.
+topic was read. Brokers that lose the end of that log and the group's commits with it are found out by this, if a worker
+had read what is lost (otherwise by published_positions.py).
 
 log_breaks: where a log was found shorter than what was committed, or made anew. Rows and velocities from before may
 rest on records that no topic has any more.

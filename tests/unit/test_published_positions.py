@@ -1,25 +1,104 @@
-"""Whether new records of the poller tell that the log has lost earlier ones."""
+"""What the brokers confirm to the poller is noted, and new records tell when the log has lost earlier ones."""
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
-from agents.published import takes_the_place
+from agents import published
+from agents.published import note_of, takes_the_place
 from signalflow.domain.positions import Position
-from signalflow.kafka.producer import Span
+from signalflow.errors import Retryable
+from signalflow.kafka.producer import Outgoing, Span
+from signalflow.kafka.publisher import Publisher
+from tests.integration.workers import observation
+
+TOPIC_ID, OTHER_ID = UUID(int=7), UUID(int=8)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def at(offset: int, timestamp: int) -> Position:
+    return Position(offset, TOPIC_ID, timestamp)
 
 
 @pytest.mark.parametrize(
-    ("first", "at", "told"),
-    [
-        (10, 2_000, False),
-        (9, 2_000, True),
-        (9, 1_000, False),
-        (9, 999, False),
-        (9, None, False),
-    ],
+    ("first", "time", "told"),
+    [(10, 2_000, False), (9, 2_000, True), (9, 1_000, False), (9, 999, False), (9, None, False)],
     ids=["after the known ones", "later at a lower offset", "at the same time", "noted late", "times of producers"],
 )
-def test_a_later_record_at_a_lower_offset_takes_the_place_of_a_lost_one(first: int, at: int | None, told: bool) -> None:
-    known = Position(10, UUID(int=1), 1_000)
-    assert takes_the_place(Span(first, first + 4, 0, at), known) is told
+def test_a_later_record_at_a_lower_offset_takes_the_place_of_a_lost_one(
+    first: int, time: int | None, told: bool
+) -> None:
+    assert takes_the_place(Span(first, first + 4, 0, time), at(10, 1_000)) is told
+
+
+class Database:
+    def __init__(self) -> None:
+        self.known = {0: at(10, 1_000), 1: at(20, 1_000)}
+        self.noted: list[Mapping[int, Position]] = []
+        self.breaks: list[tuple[Any, ...]] = []
+
+    async def published_positions(self, pool: Any, topic: str, topic_id: UUID) -> Mapping[int, Position]:
+        assert (topic, topic_id) == ("raw", TOPIC_ID)
+        return self.known
+
+    async def note_published(self, pool: Any, topic_id: UUID, positions: Mapping[int, Position]) -> None:
+        assert topic_id == TOPIC_ID
+        self.noted.append(positions)
+
+    async def note_break(self, pool: Any, **fields: Any) -> None:
+        self.breaks.append(tuple(fields[name] for name in ("partition", "reason", "committed", "going_on_at")))
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Database:
+    database = Database()
+    for name in ("published_positions", "note_published", "note_break"):
+        monkeypatch.setattr(published, name, getattr(database, name))
+    return database
+
+
+def a_worker(id_now: UUID | None) -> Any:
+    """A worker that knows the raw topic by one id; the brokers have it under another, or not at all."""
+
+    async def topic_ids(names: Sequence[str]) -> Mapping[str, UUID]:
+        return {} if id_now is None else dict.fromkeys(names, id_now)
+
+    brokers = SimpleNamespace(topic_ids=topic_ids)
+    return SimpleNamespace(consumer=SimpleNamespace(topic_id={"raw": TOPIC_ID}.get, brokers=brokers))
+
+
+CONFIRMED = {0: [Span(6, 7, 0, 2_000), Span(8, 8, 2, 2_001)], 1: [Span(20, 21, 0, 2_000)]}
+
+
+async def test_a_cut_is_recorded_for_the_partitions_whose_offsets_were_given_again(database: Database) -> None:
+    await note_of(a_worker(TOPIC_ID), "the pool", "raw")(CONFIRMED)  # type: ignore[arg-type]
+    assert database.breaks == [(0, "log_cut", 10, 6)]
+    assert database.noted == [{0: at(9, 2_001), 1: at(22, 2_000)}]
+
+
+@pytest.mark.parametrize("id_now", [OTHER_ID, None], ids=["made anew", "deleted"])
+async def test_a_topic_that_was_made_anew_is_not_called_cut(database: Database, id_now: UUID | None) -> None:
+    await note_of(a_worker(id_now), "the pool", "raw")(CONFIRMED)  # type: ignore[arg-type]
+    assert database.breaks == []
+
+
+async def test_what_was_confirmed_counts_as_published_also_where_it_cannot_be_noted() -> None:
+    class Producer:
+        async def partitions_of(self, topic: str) -> int:
+            return 1
+
+        async def send(self, topic: str, batches: Mapping[int, Sequence[Outgoing]]) -> Mapping[int, list[Span]]:
+            return {0: [Span(0, 0, 0, 1_000)]}
+
+    async def away(confirmed: object) -> None:
+        raise Retryable("the database is away")
+
+    publisher = Publisher(Producer(), "raw", away)  # type: ignore[arg-type]
+    with capture_logs() as logs:
+        assert await publisher.publish([observation("a1", NOW, created_at=NOW)]) == [True]
+    assert [entry["event"] for entry in logs] == ["publish_not_noted"]

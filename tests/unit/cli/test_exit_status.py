@@ -148,3 +148,19 @@ def test_a_server_that_refuses_the_connection_was_not_looked_at(capsys: pytest.C
         raise Fatal("wrong password")
     assert ended.value.exit_code == 3
     assert capsys.readouterr().err == "error: wrong password\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"reddit_source": "feeds"}, "SIGNALFLOW_REDDIT_SOURCE=feeds needs SIGNALFLOW_REDDIT_CONTACT"),
+        ({"reddit_contact": "a\nb"}, "SIGNALFLOW_REDDIT_CONTACT: must be 3 to 200 characters"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_our_words_alone(
+    wrong: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, explained():
+        Settings(**wrong)  # type: ignore[arg-type]
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(told)
