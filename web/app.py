@@ -7,7 +7,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from pwdlib import PasswordHash
 from starlette.routing import Route, WebSocketRoute
@@ -21,6 +21,7 @@ from web.api.audit.endpoints import router as audit
 from web.api.dlq.endpoints import router as dlq
 from web.api.health.endpoints import router as health
 from web.api.keywords.endpoints import router as keywords
+from web.api.known_query import KnownQuery
 from web.api.live.endpoints import router as live
 from web.api.live.endpoints import sockets
 from web.api.metrics.endpoints import router as metrics
@@ -53,7 +54,7 @@ GZIP_LEVEL = 4
 
 # A router is open, or within a scope: the client has signed in as a reader at least, and an API key has the scope
 # (`read` is enough for reading). Endpoints that need a higher role take it themselves (web/access.py).
-OPEN: tuple[APIRouter, ...] = (health, tokens, sessions, sockets)
+OPEN: tuple[APIRouter, ...] = (health, tokens, sessions)
 WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (posts, "read"),
     (stats, "read"),
@@ -137,12 +138,15 @@ def _include_all(app: FastAPI) -> list[re.Pattern[str]]:
     document = APIRouter(include_in_schema=False)
     document.add_api_route("/api/openapi.json", app.openapi, response_model=None)
     within_scope = (*WITHIN, (document, "read"))
+    known_query = Depends(KnownQuery())
+    # A socket checks its query itself: dependencies are made for requests.
+    app.include_router(sockets)
     for router in OPEN:
-        app.include_router(router)
+        app.include_router(router, dependencies=[known_query])
     refusals = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
     for router, scope in within_scope:
-        app.include_router(router, dependencies=[within(scope)], responses=refusals)
-    routers = [*OPEN, *(router for router, _ in within_scope)]
+        app.include_router(router, dependencies=[within(scope), known_query], responses=refusals)
+    routers = [sockets, *OPEN, *(router for router, _ in within_scope)]
     return [
         route.path_regex for router in routers for route in router.routes if isinstance(route, Route | WebSocketRoute)
     ]

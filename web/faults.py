@@ -19,6 +19,8 @@ def in_words(error: Mapping[str, Any]) -> str:
             return "is required"
         case "extra_forbidden":
             return "is unknown here; GET /docs lists the parameters of each address"
+        case "given_again":
+            return f"may be given once, not {len(given)} times"
         case "string_too_long" | "too_long":
             return _length("at most", limits["max_length"], given)
         case "string_too_short" | "too_short":

@@ -4,8 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import Path
+from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic.fields import FieldInfo
 
 from web.faults import MOST_SHOWN
@@ -13,12 +13,6 @@ from web.faults import MOST_SHOWN
 LONGEST_WINDOW = timedelta(days=7)
 _WINDOW = re.compile(r"([1-9][0-9]{0,2})([hd])", re.ASCII)
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
-
-
-class Parameters(BaseModel):
-    """The query parameters of an endpoint. Unknown ones are refused, because a misspelt filter must not be ignored."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 def _storable(text: str) -> str:
@@ -60,10 +54,6 @@ def _shaped(pattern: str, message: str) -> tuple[AfterValidator, FieldInfo]:
         return text
 
     return AfterValidator(check), Field(json_schema_extra={"pattern": pattern})
-
-
-async def nothing_else(parameters: Annotated[Parameters, Query()]) -> None:
-    """For endpoints without query parameters: any is refused."""
 
 
 Text = Annotated[str, AfterValidator(_storable)]

@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from signalflow.storage.post_filters import Filters
-from web.api.parameters import Moment, Parameters, SubredditName, Text, Window, window_of
+from web.api.parameters import Moment, SubredditName, Text, Window, window_of
 from web.problems import InvalidParameter
 
 LONGEST_SPAN = timedelta(days=31)
@@ -15,7 +15,7 @@ DEFAULT_WINDOW = "24h"
 _INT32 = 2**31
 
 
-class PostFilters(Parameters):
+class PostFilters(BaseModel):
     """Filters, all of which a post must meet."""
 
     subreddit: list[SubredditName] = Field(
@@ -47,6 +47,14 @@ class PostFilters(Parameters):
         begin: datetime | None = info.data.get("created_from")
         if value is not None and begin is not None and value < begin:
             raise ValueError("must not be before created_from")
+        return value
+
+    @field_validator("max_sentiment")
+    @classmethod
+    def _above_the_least(cls, value: float | None, info: ValidationInfo) -> float | None:
+        least: float | None = info.data.get("min_sentiment")
+        if value is not None and least is not None and value < least:
+            raise ValueError("must not be below min_sentiment")
         return value
 
     @property

@@ -90,9 +90,10 @@ class Error(Struct, kw_only=True, frozen=True, tag_field="type", tag="error"):
 
 
 Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_:.-]{1,32}\Z")]
-Author = Annotated[str, Meta(min_length=1, max_length=64)]
-Search = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\A[^\x00]*\Z")]
-Keyword = Annotated[str, Meta(min_length=1, max_length=100)]
+_NO_NUL = r"\A[^\x00]*\Z"
+Author = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
+Search = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_NUL)]
+Keyword = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\A(?=.*\S)[^\x00]*\Z")]
 Sentiment = Annotated[float, Meta(ge=-1, le=1)]
 
 
@@ -129,15 +130,15 @@ class Filter(Struct, kw_only=True, frozen=True, tag_field="type", tag="filter", 
 
 
 # Clients of earlier versions send the names on the left. These three are lists.
-_FORMER_NAMES = {"subreddits": "subreddit", "keywords": "keyword", "ids": "id"}
+FORMER_NAMES = {"subreddits": "subreddit", "keywords": "keyword", "ids": "id"}
 _TIME = "must be a time with a time zone, such as 2026-01-31T12:00:00Z"
 _SWITCH = "must be true or false"
 _SENTIMENT = "must be a number from -1 to 1"
 _DEMANDS = {
     "subreddit": "must be at most 500 names of subreddits, without r/",
-    "author": "must be a name of 1 to 64 characters",
+    "author": "must be a name of 1 to 64 characters, none of them NUL",
     "q": "must be a search of 1 to 200 characters, none of them NUL",
-    "keyword": "must be at most 50 words or phrases of 1 to 100 characters",
+    "keyword": "must be at most 50 words or phrases of 1 to 100 characters, not only blanks, none of them NUL",
     "min_score": "must be a whole number of at most 31 bits",
     "trending": _SWITCH,
     "over_18": _SWITCH,
@@ -153,12 +154,15 @@ encode_frame = msgspec.json.Encoder().encode
 
 def is_list(name: str) -> bool:
     """Whether a condition has several values."""
-    return name in _FORMER_NAMES or name in _FORMER_NAMES.values()
+    return name in FORMER_NAMES or name in FORMER_NAMES.values()
 
 
 def filter_of(fields: Mapping[str, Any], *, are_texts: bool) -> Filter:
     """The filter with these fields; `are_texts`: as they stand in an address. Raises Invalid, which names the field."""
-    named = {_FORMER_NAMES.get(name, name): value for name, value in fields.items()}
+    for former, name in FORMER_NAMES.items():
+        if former in fields and name in fields:
+            raise Invalid(f"is the former name of {name}: give one of them", former)
+    named = {FORMER_NAMES.get(name, name): value for name, value in fields.items()}
     unknown = sorted(named.keys() - _DEMANDS.keys())
     if unknown:
         raise Invalid(f"is unknown here; a filter has {', '.join(_DEMANDS)}", unknown[0][:MOST_SHOWN])
@@ -170,6 +174,9 @@ def filter_of(fields: Mapping[str, Any], *, are_texts: bool) -> Filter:
     wanted = msgspec.convert(named, Filter, strict=not are_texts)
     if wanted.created_from and wanted.created_to and wanted.created_to < wanted.created_from:
         raise Invalid("must not be before created_from", "created_to")
+    least, most = wanted.min_sentiment, wanted.max_sentiment
+    if least is not None and most is not None and most < least:
+        raise Invalid("must not be below min_sentiment", "max_sentiment")
     return wanted
 
 

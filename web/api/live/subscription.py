@@ -6,10 +6,12 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 
+from signalflow.errors import Invalid
 from signalflow.settings import Settings
 from web.access import is_same_origin
 from web.api.live.schemas import ecma
-from web.live.protocol import Filter, filter_of, is_list
+from web.faults import MOST_SHOWN
+from web.live.protocol import FORMER_NAMES, Filter, filter_of, is_list
 from web.live.token import MOST_CHARACTERS, ResumeToken, decode_token
 
 LAST_EVENT_ID = "Last-Event-ID"
@@ -18,12 +20,17 @@ SINCE = "since"
 
 def filter_in(query: QueryParams) -> Filter:
     """The filter in the query; a list is repeated or has commas (`subreddit=python,rust`). Raises Invalid."""
-    lists: dict[str, Any] = {}
-    for name, given in query.multi_items():
+    fields: dict[str, Any] = {}
+    for name in dict.fromkeys(query):
+        given = query.getlist(name)
         if is_list(name):
-            lists.setdefault(name, []).extend(part.strip() for part in given.split(",") if part.strip())
-    fields = {**query, **lists}
-    fields.pop(SINCE, None)
+            fields[name] = [part.strip() for text in given for part in text.split(",") if part.strip()]
+            if not fields[name]:
+                raise Invalid("must not be empty", name)
+        elif len(given) > 1:
+            raise Invalid(f"may be given once, not {len(given)} times", name[:MOST_SHOWN])
+        elif name != SINCE:
+            fields[name] = given[0]
     return filter_of(fields, are_texts=True)
 
 
@@ -52,15 +59,21 @@ def is_origin_allowed(connection: HTTPConnection, settings: Settings) -> bool:
 def parameters() -> list[dict[str, Any]]:
     """The parameters as OpenAPI describes them, derived from the types."""
     properties = ecma(msgspec.json.schema_components([Filter])[1]["Filter"]["properties"])
-    described = [
-        {"name": name, "in": "query", "required": False, "explode": False, "description": schema.get("description", "")}
+    described = {
+        name: {"name": name, "in": "query", "required": False, "explode": False}
+        | {"description": schema.get("description", "")}
         | {"schema": {key: value for key, value in schema.items() if key not in {"description", "default"}}}
         for name, schema in properties.items()
         if name != "type"
+    }
+    former = [
+        described[name] | {"name": former, "deprecated": True, "description": f"The former name of `{name}`."}
+        for former, name in FORMER_NAMES.items()
     ]
     token = {"type": "string", "maxLength": MOST_CHARACTERS}
     return [
-        *described,
+        *described.values(),
+        *former,
         {
             "name": SINCE,
             "in": "query",

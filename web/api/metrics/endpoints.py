@@ -2,15 +2,14 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from signalflow.metrics import API_REGISTRY
 from web.access import Reader
-from web.api.parameters import nothing_else
 from web.problems import documented
 
-router = APIRouter(tags=["health"], dependencies=[Depends(nothing_else)])
+router = APIRouter(tags=["health"])
 
 
 class Exposition(Response):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
@@ -14,7 +14,7 @@ from signalflow.storage.post_orders import ORDERS
 from signalflow.storage.read_router import ReadRouter
 from web.api.answers import columns, json_answer, json_bytes, raw_answer
 from web.api.dependencies import BriefCacheOf, ReadsOf
-from web.api.parameters import PostId, nothing_else
+from web.api.parameters import PostId
 from web.api.posts.cursor import decode_cursor, encode_cursor, seal, unseal
 from web.api.posts.parameters import HistoryParameters, PostListParameters
 from web.api.posts.rows import detail_of, post_of
@@ -72,7 +72,6 @@ async def _page(reads: ReadRouter, parameters: PostListParameters) -> bytes:
     summary="One post, with its text where kept",
     response_model=PostDetail,
     responses=documented(HTTPStatus.NOT_FOUND) | OF_READS,
-    dependencies=[Depends(nothing_else)],
 )
 async def post(reads: ReadsOf, id: PostId) -> Response:
     """Ages are computed at the time of the request."""

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from signalflow.storage.post_orders import ORDERS, OrderName
-from web.api.parameters import Parameters, Window, window_of
+from web.api.parameters import Window, window_of
 from web.api.post_filters import DEFAULT_WINDOW, PostFilters
 
 MOST_POSTS_A_PAGE = 200
@@ -53,7 +53,7 @@ class PostListParameters(PostFilters):
         return self.model_copy(update={"cursor": None, "page_size": 50}).model_dump_json(exclude_defaults=True)
 
 
-class HistoryParameters(Parameters):
+class HistoryParameters(BaseModel):
     """How finely, and which page."""
 
     interval: Literal["raw", "1h"] = Field("raw", description="Every observation, or one item an hour.")

@@ -2,17 +2,17 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
 from signalflow.errors import Retryable
 from web.api.answers import raw_answer
 from web.api.dependencies import PoolOf, WorkersOf
-from web.api.parameters import PostId, nothing_else
+from web.api.parameters import PostId
 from web.api.tables.schemas import PostState
 from web.problems import OF_READS, RETRY_LATER, documented
 
-router = APIRouter(tags=["tables"], dependencies=[Depends(nothing_else)])
+router = APIRouter(tags=["tables"])
 
 
 @router.get(

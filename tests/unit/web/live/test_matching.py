@@ -101,6 +101,11 @@ def test_query_parameters_become_a_filter() -> None:
     )
 
 
+def test_the_least_and_the_most_of_a_range_may_be_equal() -> None:
+    query = QueryParams("min_sentiment=0.5&max_sentiment=0.5")
+    assert filter_in(query) == Filter(min_sentiment=0.5, max_sentiment=0.5)
+
+
 def test_the_names_of_earlier_versions_are_understood() -> None:
     wanted = Filter(subreddit=["rust"], keyword=["gpt"], id=["abc"])
     assert filter_in(QueryParams("subreddits=rust&keywords=gpt&ids=abc")) == wanted
@@ -125,6 +130,14 @@ def test_the_names_of_earlier_versions_are_understood() -> None:
         ("min_score=many", "min_score"),
         ("min_score=9999999999", "min_score"),
         ("subreddit=a%20b", "subreddit"),
+        ("subreddit=", "subreddit"),
+        ("keyword=%20,", "keyword"),
+        ("keyword=a%00b", "keyword"),
+        ("author=a%00b", "author"),
+        ("author=a&author=b", "author"),
+        ("since=a&since=b", "since"),
+        ("subreddits=rust&subreddit=python", "subreddits"),
+        ("min_sentiment=0.5&max_sentiment=0.4", "max_sentiment"),
         ("id=ABC", "id"),
         (f"keyword={'x' * 101}", "keyword"),
         (f"id={','.join(['a'] * 501)}", "id"),
@@ -147,6 +160,9 @@ def test_a_bad_parameter_is_named(query: str, field: str) -> None:
         '{"type":"posts"}',
         '{"type":"filter","min_skore":1}',
         '{"type":"filter","ids":["A"]}',
+        '{"type":"filter","ids":["a"],"id":["a"]}',
+        '{"type":"filter","keyword":[" "]}',
+        '{"type":"filter","min_sentiment":0,"max_sentiment":-0.5}',
         "[" * 5000,
     ],
 )
