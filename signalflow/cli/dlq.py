@@ -18,7 +18,7 @@ from signalflow.domain.words import LetterState, ReplayPolicy, Stage
 if TYPE_CHECKING:
     from signalflow.dead_letters.replay import ReplayReport, ReplayRequest
     from signalflow.settings import Settings
-    from signalflow.storage.dead_letters import StoredLetter
+    from signalflow.storage.dead_letters import LetterFilter, StoredLetter
     from signalflow.storage.pool import Pool
 
 T = TypeVar("T")
@@ -58,9 +58,9 @@ def list_letters(
     as_json: JsonFlag = False,
 ) -> None:
     """Show dead letters, newest first. Exit status 3 when the database could not be asked."""
-    from signalflow.storage.dead_letters import LetterFilter, letters_page
+    from signalflow.storage.dead_letters import letters_page
 
-    wanted = LetterFilter(topic, stage, error_type, since, until, state)
+    wanted = _chosen(topic, stage, error_type, since, until, state)
     found = _with_pool(lambda pool, _: letters_page(pool, wanted, before=before, limit=most, value_bytes=PREVIEW_BYTES))
     if as_json:
         print(json.dumps([_plain(letter) for letter in found]))
@@ -134,9 +134,8 @@ def replay(
     meanwhile, or when ID cannot be replayed; 3 when the database could not be asked at all.
     """
     from signalflow.dead_letters.replay import ReplayRequest
-    from signalflow.storage.dead_letters import LetterFilter
 
-    wanted = LetterFilter(topic, stage, error_type, since, until)
+    wanted = _chosen(topic, stage, error_type, since, until)
 
     async def work(pool: "Pool", settings: "Settings") -> "ReplayReport":
         request = ReplayRequest(
@@ -186,7 +185,7 @@ def resolve(
     """
     from signalflow.storage.dead_letters import LetterFilter, open_letters, resolve_letters
 
-    wanted = LetterFilter(topic, stage, error_type, since, until)
+    wanted = _chosen(topic, stage, error_type, since, until)
     if (letter_id is None) == (wanted == LetterFilter()):
         raise typer.BadParameter(
             "give either an ID, or at least one of --topic, --stage, --error-type, --since, --until"
@@ -254,6 +253,23 @@ async def _replay(pool: "Pool", settings: "Settings", request: "ReplayRequest", 
         return await send_back(
             pool, settings, request, lambda done, total: bar.update(task, completed=done, total=total)
         )
+
+
+def _chosen(
+    topic: str | None,
+    stage: Stage | None,
+    error_type: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    state: LetterState | None = None,
+) -> "LetterFilter":
+    from signalflow.errors import Invalid
+    from signalflow.storage.dead_letters import LetterFilter
+
+    try:
+        return LetterFilter(topic, stage, error_type, since, until, state)
+    except Invalid as error:
+        raise typer.BadParameter(str(error), param_hint=f"--{error.field}") from error
 
 
 def _with_pool(work: "Callable[[Pool, Settings], Awaitable[T]]") -> T:

@@ -114,7 +114,10 @@ class NewLetter:
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
-    """Selects dead letters; None means any. `since` (included) and `until` (excluded) bound failed_at."""
+    """Selects dead letters; None means any. `since` (included) and `until` (excluded) bound failed_at.
+
+    Raises Invalid when they leave no time between them.
+    """
 
     topic: str | None = None
     stage: str | None = None
@@ -122,6 +125,10 @@ class LetterFilter:
     since: datetime | None = None
     until: datetime | None = None
     state: LetterState | None = None
+
+    def __post_init__(self) -> None:
+        if self.since and self.until and self.since >= self.until:
+            raise Invalid("must be after since", "until")
 
     @property
     def parameters(self) -> tuple[Any, ...]:

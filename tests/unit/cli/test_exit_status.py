@@ -46,6 +46,24 @@ def test_a_command_that_gets_no_answer_ends_with_3_and_one_sentence(command: str
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
+@pytest.mark.parametrize("command", ["list", "replay", "resolve --reason spam"])
+def test_a_time_that_ends_before_it_begins_is_a_wrong_use(command: str) -> None:
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("signalflow"),
+            "dlq",
+            *command.split(),
+            "--since=2026-01-02",
+            "--until=2026-01-01",
+        ],
+        env=os.environ | NOBODY,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--until: must be after since" in done.stderr
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("command", ["--version", "--help", "up --help"])
 def test_output_that_a_full_disk_does_not_take_ends_with_one_sentence(command: str) -> None:

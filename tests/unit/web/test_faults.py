@@ -44,6 +44,7 @@ CASES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("/api/subreddits/", {"priority": ["fast", "slow"]}, "priority: may be given once, not 2 times"),
     ("/api/subreddits.csv", {"search": "rust"}, "search: is unknown here"),
     ("/dlq/", {"until_": "x"}, "until_: is unknown here"),
+    ("/dlq/", {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "until: must be after since"),
     ("/health", {"a": "b"}, "a: is unknown here"),
     ("/api/posts/t3_ABC/", {}, "id: must be Reddit's id of a post without t3_"),
     ("/api/stream", {"subreddit": "a b"}, "subreddit: must be at most 500 names of subreddits, without r/"),
