@@ -1,15 +1,19 @@
 """The programs to copy do what their texts say."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
+from signalflow.events import encode
 from signalflow.kafka.admin import create_topics
+from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from tests.api_clients import bearer, test_secret
@@ -49,6 +53,23 @@ async def test_the_consumer_prints_each_record_once_and_resumes(api: Api) -> Non
     assert sorted(line.split()[0] for line in first) == ["a", "b"]
     await publish(settings, [enriched("c", 2)])
     assert [line.split()[0] for line in await finish(await start("consumer.py", *topic, "--most", "1"))] == ["c"]
+
+
+async def test_the_consumer_names_what_fits_no_schema_and_goes_on(api: Api) -> None:
+    settings = api.settings
+    topic = TopicNames.of(settings).posts_enriched
+    whole = encode(enriched("a"))
+    damaged = (b"no json", b"[]", b"{}", whole.replace(b'"is_trending":', b'"trending":'))
+    foreign = whole.replace(b"{", b'{"entity_type":"../secret",', 1)
+    async with AIOKafkaProducer(**connection_options(settings), acks="all") as producer:
+        for value in (*damaged, foreign, None, whole):
+            await producer.send_and_wait(topic, value, partition=0)
+    process = await start("consumer.py", "--kafka", settings.kafka, "--topic", topic, "--most", "7")
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert [json.loads(line)["id"] for line in output.decode().splitlines()] == ["a"]
+    named = errors.decode().splitlines()
+    assert [line.partition(": ")[0] for line in named] == [f"{topic}/0/{offset}" for offset in range(6)]
+    assert "has no schema: ../secret.v1" in named[4]
 
 
 async def test_the_client_walks_through_the_list_and_follows_the_live_stream(api: Api) -> None:

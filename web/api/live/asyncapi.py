@@ -7,8 +7,8 @@ import msgspec
 
 from signalflow.events import Enriched, Envelope
 from signalflow.kafka.topics import TopicNames
+from signalflow.schemas import ecma
 from signalflow.settings import Settings
-from web.api.live.schemas import ecma
 from web.api.live.subscription import parameters
 from web.live.protocol import Error, Filter, Heartbeat, Posts, Reset
 

@@ -7,9 +7,9 @@ from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 
 from signalflow.errors import Invalid
+from signalflow.schemas import ecma
 from signalflow.settings import Settings
 from web.access import is_same_origin
-from web.api.live.schemas import ecma
 from web.faults import MOST_SHOWN
 from web.live.protocol import FORMER_NAMES, Filter, filter_of, is_list
 from web.live.token import MOST_CHARACTERS, ResumeToken, decode_token
