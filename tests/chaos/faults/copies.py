@@ -7,6 +7,8 @@ from functools import partial
 import asyncpg
 from asyncpg import Record
 
+from signalflow.errors import Retryable
+from signalflow.kafka.clients import admin_client
 from signalflow.kafka.offsets import end_offsets
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
@@ -22,6 +24,8 @@ BETWEEN_SECONDS = 8.0
 # A standby that is not promoted yet refuses to write; workers meet that for so long.
 READ_ONLY_SECONDS = 1.0
 CATCH_UP_SECONDS = 20.0
+# Brokers count a dead one as in sync for 9 s. One that comes back copies what it lacks beside all other work.
+IN_SYNC_SECONDS = 60.0
 
 _WRITTEN = "SELECT pg_current_wal_lsn() - '0/0'"
 _RECEIVED = "SELECT coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'"
@@ -105,7 +109,11 @@ async def _beyond_its_end(run: Run, noted: Sequence[Record]) -> bool:
 
 
 async def broker(run: Run) -> None:
-    """One broker of three is restored from a copy, and must take what it lacks from the others."""
+    """One broker of three is restored from a copy, and must take what it lacks from the others.
+
+    It comes back when the others no longer count it as in sync, as a broker does that is restored by hand. Sooner, it
+    would be elected if the others ended before it caught up, and they would cut their logs to what its copy has.
+    """
     async with run.gate.together():
         kafka = run.cluster.kafka
         node = run.rnd.choice(list(kafka.nodes))
@@ -116,9 +124,26 @@ async def broker(run: Run) -> None:
             await run.cluster.restart_brokers(node)
             await asyncio.sleep(BETWEEN_SECONDS)
             await run.cluster.kill_broker(node)
+            await _until(run, lambda behind: behind > 0, "the dead broker counts as in sync")
             await asyncio.to_thread(put_back, directory, copy)
             await run.cluster.restart_brokers(node)
+            await _until(run, lambda behind: behind == 0, "the broker does not catch up")
         await run.recovered(injection)
+
+
+async def _until(run: Run, is_so: Callable[[int], bool], otherwise: str) -> None:
+    """Wait until so many replicas are not in sync."""
+
+    async def ask() -> bool:
+        try:
+            async with admin_client(run.settings) as admin:
+                topics = await admin.describe_topics()
+        except Retryable:
+            return False
+        partitions = [partition for topic in topics for partition in topic["partitions"]]
+        return is_so(sum(len(partition["replicas"]) - len(partition["isr"]) for partition in partitions))
+
+    assert await happens(ask, IN_SYNC_SECONDS), otherwise
 
 
 async def all_brokers_without_power(run: Run) -> None:
