@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
 from agents import published
@@ -43,14 +44,15 @@ class Database:
         self.breaks: list[tuple[Any, ...]] = []
 
     async def published_positions(self, pool: Any, topic: str, topic_id: UUID) -> Mapping[int, Position]:
-        assert (topic, topic_id) == ("raw", TOPIC_ID)
+        assert (pool, topic, topic_id) == ("the pool", "raw", TOPIC_ID)
         return self.known
 
     async def note_published(self, pool: Any, topic_id: UUID, positions: Mapping[int, Position]) -> None:
-        assert topic_id == TOPIC_ID
+        assert (pool, topic_id) == ("the pool", TOPIC_ID)
         self.noted.append(positions)
 
     async def note_break(self, pool: Any, **fields: Any) -> None:
+        assert (pool, fields["topic"]) == ("the pool", "raw")
         self.breaks.append(tuple(fields[name] for name in ("partition", "reason", "committed", "going_on_at")))
 
 
@@ -76,7 +78,11 @@ CONFIRMED = {0: [Span(6, 7, 0, 2_000), Span(8, 8, 2, 2_001)], 1: [Span(20, 21, 0
 
 
 async def test_a_cut_is_recorded_for_the_partitions_whose_offsets_were_given_again(database: Database) -> None:
-    await note_of(a_worker(TOPIC_ID), "the pool", "raw")(CONFIRMED)  # type: ignore[arg-type]
+    with capture_logs() as logs:
+        await note_of(a_worker(TOPIC_ID), "the pool", "raw")(CONFIRMED)  # type: ignore[arg-type]
+    assert [(entry["event"], entry["partition"], entry["since"], entry["most"]) for entry in logs] == [
+        ("published_records_lost", 0, 6, 4)
+    ]
     assert database.breaks == [(0, "log_cut", 10, 6)]
     assert database.noted == [{0: at(9, 2_001), 1: at(22, 2_000)}]
 
@@ -85,6 +91,17 @@ async def test_a_cut_is_recorded_for_the_partitions_whose_offsets_were_given_aga
 async def test_a_topic_that_was_made_anew_is_not_called_cut(database: Database, id_now: UUID | None) -> None:
     await note_of(a_worker(id_now), "the pool", "raw")(CONFIRMED)  # type: ignore[arg-type]
     assert database.breaks == []
+
+
+async def test_brokers_that_do_not_say_whether_the_topic_was_made_anew_are_asked_again(database: Database) -> None:
+    async def topic_ids(names: Sequence[str]) -> Mapping[str, UUID]:
+        raise KafkaConnectionError("no broker")
+
+    worker = a_worker(TOPIC_ID)
+    worker.consumer.brokers.topic_ids = topic_ids
+    with pytest.raises(Retryable, match="brokers: KafkaConnectionError"):
+        await note_of(worker, "the pool", "raw")(CONFIRMED)  # type: ignore[arg-type]
+    assert (database.breaks, database.noted) == ([], [])
 
 
 async def test_what_was_confirmed_counts_as_published_also_where_it_cannot_be_noted() -> None:
