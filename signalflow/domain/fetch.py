@@ -1,11 +1,11 @@
 """What planner and poller know of every fetch: the request to Reddit, and the meaning of its answer. Pure."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeVar
 
-from signalflow.domain.known import Decision, Seen
+from signalflow.domain.known import Decision, KnownPost, Seen
 from signalflow.domain.suspicion import Kind
 from signalflow.domain.words import ObservationMode
 
@@ -112,6 +112,10 @@ class Fetch(ABC):
         """
         return True
 
+    def doubts_nothing(self, posts: Mapping[str, KnownPost]) -> bool:
+        """Whether an answer without a post counts as none, because of the known `posts`."""
+        return False
+
     @abstractmethod
     def confirm(self, findings: "Findings", *, new: int, is_complete: bool, now: float) -> bool:
         """Record the answer after its posts were published.
@@ -131,6 +135,10 @@ class Fetch(ABC):
         """
         self.failed(now)
         return False
+
+    def showed_nothing(self, now: float) -> bool:
+        """The answer had no post, though `doubts_nothing`. Returns what `unanswered` returns."""
+        return self.unanswered(now)
 
     def refused(self, now: float) -> None:
         """Reddit refused the request because of one of its names."""

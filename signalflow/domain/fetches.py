@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from signalflow.domain.emptiness import BELIEVED_AFTER, EmptyListings
 from signalflow.domain.fetch import Fetch, Findings, ListingRequest, PostsRequest, Request
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.groups import Group
@@ -38,6 +39,9 @@ class ListingFetch(Fetch):
     def new_since(self, now: float) -> float:
         return _new_since(self.group.anchors, now)
 
+    def doubts_nothing(self, posts: Mapping[str, KnownPost]) -> bool:
+        return self.watchlist.empty_listings.is_doubtful(self.group.names, posts.values())
+
     def check_overlap(self, items: Sequence[Seen], *, is_whole: bool, now: float) -> bool:
         group = self.group
         is_proven = not items or proves(group.anchors, items, is_whole=is_whole)
@@ -55,11 +59,13 @@ class ListingFetch(Fetch):
         if not is_complete:
             # Unconfirmed posts may be missing from the next page: it must overlap with the same anchor.
             return False
-        self.watchlist.succeeded(group, now)
         if not findings.items:
+            self.watchlist.showed_nothing(group, now)
             # Reddit may answer with an empty page by mistake: it replaces no anchor. A new listing gets its first one.
             group.anchors = group.anchors or (Anchor.of_page((), findings.seen_at),)
             return False
+        self.watchlist.empty_listings.shown(group.names, {item.subreddit.lower() for item in findings.items})
+        self.watchlist.succeeded(group, now)
         if group.gap is not None:
             if findings.is_proven:
                 self.gaps.close(group.gap, "proven")
@@ -74,6 +80,9 @@ class ListingFetch(Fetch):
 
     def unanswered(self, now: float) -> bool:
         return self.watchlist.unanswered(self.group, now)
+
+    def showed_nothing(self, now: float) -> bool:
+        return self.watchlist.unanswered(self.group, now, was_empty=True)
 
     def refused(self, now: float) -> None:
         self.watchlist.refused(self.group, now)
@@ -165,6 +174,7 @@ class SilenceFetch(Fetch):
     name: str
     silences: Silences
     answers: LastAnswers
+    empty_listings: EmptyListings
 
     @property
     def request(self) -> Request:
@@ -173,8 +183,12 @@ class SilenceFetch(Fetch):
     def new_since(self, now: float) -> float:
         return _new_since((), now)
 
+    def doubts_nothing(self, posts: Mapping[str, KnownPost]) -> bool:
+        return self.empty_listings.is_doubtful((self.name,), posts.values())
+
     def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
         if is_complete:
+            self.empty_listings.shown((self.name,), {item.subreddit.lower() for item in findings.items})
             self.silences.answered(self.name)
         else:
             self.failed(now)
@@ -188,6 +202,16 @@ class SilenceFetch(Fetch):
         if is_reason:
             self.silences.refused(self.name, now)
         return is_reason
+
+    def showed_nothing(self, now: float) -> bool:
+        if not self.answers.convict("listing", self.silences.failed(self.name, now), was_empty=True):
+            return False
+        if self.silences.refused(self.name, now) < BELIEVED_AFTER:
+            return True
+        # The next answer counts, and tells that it can be read.
+        self.empty_listings.believe(self.name)
+        self.silences.answered(self.name)
+        return False
 
     def refused(self, now: float) -> None:
         self.silences.refused(self.name, now)

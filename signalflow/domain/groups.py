@@ -24,6 +24,7 @@ class Group:
     the group is half of a halved group, or an excluded subreddit that is tried again. `is_answered`: Reddit has
     answered its listing at least once. `failures` counts polls in a row that had no answer; the last one, of this group
     or of the one that it is half of, was at `failed_at`. `is_refused`: Reddit refused the group that it is half of.
+    `is_emptied`: the listing of that group was empty, though posts of its subreddits were known.
     `gap` is a gap whose upper end is unknown: the next page that is published in full sets it, or proves that nothing
     is missing. `rate` is in posts per second; `latest_rate` is that of the last poll alone, inf if it overflowed.
     """
@@ -42,6 +43,7 @@ class Group:
     failed_at: float = math.inf
     is_temporary: bool = False
     is_refused: bool = False
+    is_emptied: bool = False
     is_answered: bool = False
     gap: Gap | None = None
     interval: float = 0.0

@@ -3,8 +3,8 @@
 Pure: no I/O, and the caller passes the time in, in seconds of one steady clock. One round goes like this:
 
 1. `next` returns a fetch, and the caller makes the request.
-2. `judge` decides what of the answer to publish. If there was no answer, the caller calls the fetch's `failed`,
-   `unanswered` or `refused` instead, and the round ends.
+2. `judge` decides what of the answer to publish. If there was no answer, or `counts_as_none`, the caller calls the
+   fetch's `failed`, `unanswered`, `showed_nothing` or `refused` instead, and the round ends.
 3. If `gaps.change` is not None, the caller records it in the gap ledger before it publishes.
 4. The caller publishes, and passes what the brokers confirmed to `confirm`. Only confirmed posts count as known, so an
    unconfirmed one is published again when it is seen again.
@@ -211,6 +211,13 @@ class Planner:
         turns = (self.watchlist.next_due(), self._queue.wake_at(), self.gaps.wake(), reappeared)
         return max(min(*turns, self._silences.next_due()) - now, IDLE_STEP)
 
+    def counts_as_none(self, fetch: Fetch, *, shows_posts: bool) -> bool:
+        """Whether the fetch has no answer although Reddit answered 200: it shows no post, and known ones are missing.
+
+        Then the caller calls the fetch's `showed_nothing`, and the round ends.
+        """
+        return not shows_posts and fetch.doubts_nothing(self.posts)
+
     def judge(
         self,
         fetch: Fetch,
@@ -224,7 +231,7 @@ class Planner:
         `rejected` are the keys of items that could not be read: the answer showed them nevertheless.
         Then `gaps.change` must be recorded before the posts are published.
         """
-        self._answers.note(fetch.request_kind, now)
+        self._answers.note(fetch.request_kind, now, shows_posts=bool(items))
         findings = Findings(fetch, items, after, now, frozenset(rejected))
         self._decide(findings, now)
         findings.is_proven = fetch.check_overlap(items, is_whole=after is None, now=now)
@@ -277,9 +284,11 @@ class Planner:
         return GapFetch(gap, self.gaps, self._answers)
 
     def _silence_fetch(self, now: float) -> SilenceFetch | None:
-        set_aside = self.watchlist.excluded
+        empty_listings = self.watchlist.empty_listings
+        # The listing of its group tells more of a subreddit on trial.
+        set_aside = self.watchlist.excluded | {empty_listings.on_trial}
         name = self._silences.take(lambda name: name in self.watchlist and name not in set_aside, now)
-        return None if name is None else SilenceFetch(name, self._silences, self._answers)
+        return None if name is None else SilenceFetch(name, self._silences, self._answers, empty_listings)
 
     def _note_appearances(self, findings: Findings, confirmed: Sequence[bool]) -> None:
         decided = zip(findings.decisions, confirmed, strict=True)

@@ -73,10 +73,11 @@ class Silences:
         self._failed_at.pop(name, None)
         self._refusals.pop(name, None)
 
-    def refused(self, name: str, now: float) -> None:
-        """Reddit refuses it, or does not answer requests that name it."""
+    def refused(self, name: str, now: float) -> int:
+        """Reddit refuses it, or does not answer requests that name it. Returns how often in a row."""
         self._asked_at[name] = now
         self._refusals[name] = self._refusals.get(name, 0) + 1
+        return self._refusals[name]
 
     def failed(self, name: str, now: float) -> float:
         """There was no answer: ask again soon. Returns when the request before failed; inf if it was answered."""

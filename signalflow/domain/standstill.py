@@ -14,6 +14,7 @@ _ADVICE = {
     "unauthorized": "check SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET, and the app at Reddit",
     "unreachable": "check the network, the name service and the proxy of the worker that polls",
     "no_answer": "check the network of the worker that polls, and www.redditstatus.com",
+    "empty_answer": "Reddit shows no posts where there are some: see www.redditstatus.com; polling goes on by itself",
     "rate_limited": "wait: other programs may use the same client id or address",
     "blocked_forbidden": f"Reddit blocks this address, as it does with most clouds and VPNs: {_BLOCKED}",
     "blocked_page": f"Reddit blocks this address, as it does with most clouds and VPNs: {_BLOCKED}",
@@ -28,7 +29,8 @@ class Standstill:
     """Reddit has answered no request since `since`, in seconds of the caller's clock.
 
     `reason` tells why the last request had no answer, in a word: a word of `Unavailable.reason` or of
-    `SubredditUnavailable.reason`, or unauthorized, unreachable or rate_limited, or `blocked_` with a `Blocked.block`.
+    `SubredditUnavailable.reason`, or unauthorized, unreachable, rate_limited or empty_answer, or `blocked_` with a
+    `Blocked.block`.
     """
 
     since: float

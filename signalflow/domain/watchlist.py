@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from signalflow.domain.backoff import Backoff
+from signalflow.domain.emptiness import BELIEVED_AFTER, EmptyListings
 from signalflow.domain.groups import Group, split_names
 from signalflow.domain.overlap import Anchor, Gap
 from signalflow.domain.subreddits import POLL_SECONDS, Priority, Subreddit
@@ -59,6 +60,7 @@ class Watchlist:
         self._reunions = 0
         self._reunited_at = -math.inf
         self._has_exclusion_changed = False
+        self.empty_listings = EmptyListings()
         self.groups: list[Group] = []
         # Gaps whose group was dissolved before the page above them was published in full.
         self.detached_gaps: list[Gap] = []
@@ -86,6 +88,7 @@ class Watchlist:
             return False
         self._wanted = wanted
         self._excluded = {name: excluded for name, excluded in self._excluded.items() if name in wanted}
+        self.empty_listings.keep(wanted)
         self._regroup(now)
         return True
 
@@ -153,26 +156,76 @@ class Watchlist:
         group.failed_at = now
         group.due = now + Backoff(group.interval, LONGEST_RETRY).after(group.failures)
 
-    def unanswered(self, group: Group, now: float) -> bool:
+    def unanswered(self, group: Group, now: float, *, was_empty: bool = False) -> bool:
         """The group's poll had no answer (5xx, timeout, unusable answer), and one of its names may be the reason.
 
         If other requests were answered since it failed before, the group is halved, or its only subreddit excluded.
-        Returns whether its only subreddit is the reason, as far as the answers to other requests show.
+        `was_empty`: the answer was a listing without posts. Returns whether its only subreddit is the reason, as far as
+        the answers to other requests show.
         """
+        if was_empty and len(group.names) > 1 and self.empty_listings.on_trial in group.names:
+            self._convict(group, now)
+            return False
         failed_before = group.failed_at
         self.failed(group, now)
-        is_suspected = self._answers.cast_suspicion("listing", group.failures, failed_before)
+        if was_empty:
+            # Reddit has answered, so it need not be spared.
+            group.due = now + group.interval
+        is_suspected = self._answers.cast_suspicion("listing", group.failures, failed_before, was_empty=was_empty)
         is_alone = len(group.names) == 1
         # When Reddit answers no listing at all, excluding every subreddit would only delay the end of the outage.
-        if self._answers.convict("listing", failed_before) if is_alone else is_suspected:
-            self._set_aside(group, now, is_refused=False)
+        if self._answers.convict("listing", failed_before, was_empty=was_empty) if is_alone else is_suspected:
+            if was_empty and is_alone and self._put_on_trial(group):
+                self.succeeded(group, now)
+            else:
+                self._set_aside(group, now, is_refused=False, is_emptied=was_empty)
         return is_suspected and is_alone
+
+    def showed_nothing(self, group: Group, now: float) -> None:
+        """The group's listing is empty, and no post is known that should be on it."""
+        name, on_trial = group.names[0], self.empty_listings.on_trial
+        if len(group.names) > 1 and group.is_emptied:
+            # One of these names may be the reason that its larger group showed nothing.
+            self._set_aside(group, now, is_refused=False, is_emptied=True)
+            return
+        if len(group.names) == 1 and group.is_temporary:
+            is_suspect = self._tries(name) > 0 if name in self._excluded else group.is_emptied
+            if is_suspect and name != on_trial:
+                self.empty_listings.put_on_trial(name, self._tries(name))
+        elif on_trial in group.names:
+            # It is a group by itself, or no post of the others is known: it harms nobody.
+            self.empty_listings.acquit()
+        self.succeeded(group, now)
+
+    def _tries(self, name: str) -> int:
+        return self._excluded[name].tries if name in self._excluded else 0
+
+    def _put_on_trial(self, group: Group) -> bool:
+        (name,) = group.names
+        tries = self._tries(name)
+        is_ready = tries >= BELIEVED_AFTER - 1 or self.empty_listings.is_guilty(name)
+        return is_ready and self.empty_listings.put_on_trial(name, tries)
+
+    def _convict(self, group: Group, now: float) -> None:
+        """The group shows nothing because of the name on trial: go on without it."""
+        name, tries = self.empty_listings.on_trial, self.empty_listings.convict() + 1
+        if name is None or group not in self.groups:
+            return
+        anchors = self._group_from(group.priority, (name,), [group], now).anchors
+        self._excluded[name] = _Excluded(now + EXCLUSIONS.after(tries), anchors, tries, now)
+        self._has_exclusion_changed = True
+        self.groups.remove(group)
+        self._detach_gap(group)
+        rest = self._group_from(group.priority, tuple(other for other in group.names if other != name), [group], now)
+        rest.is_temporary, rest.due = True, now
+        self.groups.append(rest)
+        self._set_intervals()
 
     def refused(self, group: Group, now: float) -> None:
         """Reddit refuses the group's listing (403, 404, redirect): halve the group, or exclude its only subreddit."""
         self._set_aside(group, now, is_refused=True)
 
-    def _set_aside(self, group: Group, now: float, *, is_refused: bool) -> None:
+    def _set_aside(self, group: Group, now: float, *, is_refused: bool, is_emptied: bool = False) -> None:
         if group not in self.groups:
             return
         self.groups.remove(group)
@@ -184,7 +237,7 @@ class Watchlist:
             middle = len(group.names) // 2
             for names in (group.names[:middle], group.names[middle:]):
                 half = self._group_from(group.priority, names, [group], now)
-                half.is_temporary, half.is_refused = True, is_refused
+                half.is_temporary, half.is_refused, half.is_emptied = True, is_refused, is_emptied
                 if not is_refused:
                     half.due, half.failed_at, half.failures = now, now, FAILURES_BESIDE_OTHER_KIND - 1
                 self.groups.append(half)

@@ -52,6 +52,8 @@ log = structlog.get_logger()
 LONGEST_SLEEP = 1.0
 # Publishing waits this many seconds for the ledger to record a gap. Then polling goes on; only the gap's pages wait.
 LEDGER_PATIENCE = 2.0
+# The state of a subreddit, and the reason of a standstill, when Reddit shows none of the posts that are known.
+EMPTY_ANSWER = "empty_answer"
 
 
 class Poller:
@@ -180,8 +182,12 @@ class Poller:
         try:
             page = await self._while_permitted(fetch.request.ask(self._client))
             self.budget.succeeded(steady(), page.rate_limit)
-            self._watch.answered()
             self._clear_suspicion()
+            if self.planner.counts_as_none(fetch, shows_posts=_shows_posts(fetch, page)):
+                outcome = "empty"
+                self._showed_nothing(fetch)
+                return None
+            self._watch.answered()
             outcome = "ok"
             return page
         except Blocked as error:
@@ -290,6 +296,13 @@ class Poller:
                 log.warning("post_set_aside", id=id_, reason=error.reason)
         log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
 
+    def _showed_nothing(self, fetch: Fetch) -> None:
+        """Reddit need not be spared after such an answer: no breaker opens."""
+        self._watch.failed(EMPTY_ANSWER, self._clock().timestamp())
+        if fetch.showed_nothing(self._reddit_clock.now()):
+            self._reports.refused(fetch.names, EMPTY_ANSWER)
+        log.warning("answer_without_posts", kind=fetch.kind, subreddits=len(fetch.names), first=fetch.names[:1])
+
     def _wait(self) -> float:
         """Seconds until a request may start, at most LONGEST_SLEEP; 0 when it may start now."""
         now = steady()
@@ -370,6 +383,13 @@ class Poller:
         now = steady()
         self._starts = [start for start in self._starts if now - start < 60.0] + [now]
         REDDIT_BUDGET_USED.set(len(self._starts))
+
+
+def _shows_posts(fetch: Fetch, page: Page) -> bool:
+    """Whether the answer shows a post that the fetch asked for. What could not be read has no subreddit to tell."""
+    if fetch.is_refresh and page.rejections:
+        return True
+    return any(fetch.asked_for(post.id, post.subreddit.lower()) for post in page.posts)
 
 
 async def _for_ever(step: Callable[[], Awaitable[float]]) -> None:

@@ -35,6 +35,8 @@ class World:
     broken: set[str] = field(default_factory=set)
     # Left out of combined listings without a word, as Reddit does with private and banned subreddits.
     hidden: set[str] = field(default_factory=set)
+    # Subreddits and posts: every request that names one of them is answered without any post.
+    emptied: set[str] = field(default_factory=set)
     empty_answers: int = 0
     made: int = 0
 
@@ -54,6 +56,8 @@ class World:
 
     def answer(self, fetch: Fetch) -> tuple[list[Seen], str | None]:
         request = fetch.request
+        if self.emptied.intersection(named(fetch)):
+            return [], None
         if isinstance(request, PostsRequest):
             return [post for post in self.posts if post.id in request.ids], None
         if self.empty_answers > 0:
@@ -116,6 +120,12 @@ class Harness:
 
     def _take(self, fetch: Fetch, sent: Callable[[str], bool]) -> None:
         items, after = self.world.answer(fetch)
+        if self.planner.counts_as_none(fetch, shows_posts=bool(items)):
+            if fetch.showed_nothing(self.world.now):
+                self.blamed |= set(fetch.names)
+            if isinstance(fetch, ListingFetch):
+                self.may_begin.append(False)
+            return
         findings = self.planner.judge(fetch, items, after, self.world.now)
         self.write_ledger()
         confirmed = [sent(items[decision.item].id) for decision in findings.decisions]
