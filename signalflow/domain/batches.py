@@ -21,7 +21,8 @@ SET_ASIDE = Backoff(first=60.0, most=3600.0)
 class _Batch:
     """Ids that are asked together.
 
-    `due` is inf while they are being asked. `tries` counts how often in a row a single id was set aside.
+    `due` is inf while they are being asked. `tries` counts how often in a row a single id was set aside. `is_emptied`:
+    the last answer, to these ids or to those of which they are a half, showed no post.
     """
 
     ids: tuple[str, ...]
@@ -29,6 +30,7 @@ class _Batch:
     failures: int = 0
     failed_at: float = math.inf
     tries: int = 0
+    is_emptied: bool = False
 
 
 class UnansweredBatches:
@@ -47,6 +49,11 @@ class UnansweredBatches:
     def ids(self) -> frozenset[str]:
         """All ids of all batches."""
         return frozenset(id_ for ids in self._batches for id_ in ids)
+
+    @property
+    def are_emptied(self) -> bool:
+        """Whether a batch waits because an answer showed no post: there may be a hundred, if all posts vanished."""
+        return any(batch.is_emptied for batch in self._batches.values())
 
     def next_due(self) -> float:
         """When the next batch is to be asked; inf without one."""
@@ -83,14 +90,15 @@ class UnansweredBatches:
             batch.due = now + RETRIES.first
         return batch is not None
 
-    def unanswered(self, ids: tuple[str, ...], now: float) -> None:
-        """There was no answer, and one of the ids may be the reason."""
+    def unanswered(self, ids: tuple[str, ...], now: float, *, was_empty: bool = False) -> None:
+        """There was no answer, and one of the ids may be the reason. `was_empty`: the answer showed no post."""
         batch = self._batches.setdefault(ids, _Batch(ids, math.inf))
         failed_before, batch.failed_at = batch.failed_at, now
         batch.failures += 1
+        batch.is_emptied = was_empty
         batch.due = now + RETRIES.after(batch.failures)
         if len(ids) > 1:
-            if self._answers.cast_suspicion("posts", batch.failures, failed_before):
+            if self._answers.cast_suspicion("posts", batch.failures, failed_before, was_empty=was_empty):
                 self._halve(batch, now)
         elif batch.tries or self._answers.convict("posts", failed_before):
             batch.tries += 1
@@ -100,4 +108,5 @@ class UnansweredBatches:
         del self._batches[batch.ids]
         middle = len(batch.ids) // 2
         for ids in (batch.ids[:middle], batch.ids[middle:]):
-            self._batches[ids] = _Batch(ids, now, FAILURES_BESIDE_OTHER_KIND - 1, now)
+            half = _Batch(ids, now, FAILURES_BESIDE_OTHER_KIND - 1, now, is_emptied=batch.is_emptied)
+            self._batches[ids] = half

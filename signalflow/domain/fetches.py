@@ -239,12 +239,15 @@ class RefreshFetch(Fetch):
     def new_since(self, now: float) -> float:
         return math.inf
 
+    def doubts_nothing(self, posts: Mapping[str, KnownPost]) -> bool:
+        # A single post may have vanished.
+        return sum(not post.absences for post in self._known()) > 1
+
     def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
         shown = {item.id for item in findings.items} | findings.rejected
         self.queue.answered(self.ids, now)
         asked = self._known()
-        # An answer that shows none of the posts of several subreddits is a mistake rather than a ban of all of them.
-        counts = bool(shown) or len({post.subreddit for post in asked}) == 1
+        counts = bool(shown) or self._may_be_banned(asked, now)
         for post in asked:
             post.refreshes += 1
             if post.id not in shown:
@@ -262,6 +265,20 @@ class RefreshFetch(Fetch):
         if self._known():
             self.queue.unanswered(self.ids, now)
         return False
+
+    def showed_nothing(self, now: float) -> bool:
+        self.queue.unanswered(self.ids, now, was_empty=True)
+        return False
+
+    def _may_be_banned(self, asked: Sequence[KnownPost], now: float) -> bool:
+        """Whether an answer without a post tells something about the posts.
+
+        To show no posts of several subreddits is a mistake of Reddit's rather than a ban of all of them. So it is when
+        Reddit shows no other post by its id either, if there are others.
+        """
+        if len({post.subreddit for post in asked}) != 1:
+            return False
+        return self.queue.shown_lately(now) or len({post.subreddit for post in self.posts.values()}) == 1
 
     def _known(self) -> list[KnownPost]:
         return [self.posts[id_] for id_ in self.ids if id_ in self.posts]

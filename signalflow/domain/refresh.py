@@ -7,7 +7,7 @@ posts. The threshold rises while more posts are due than a batch holds, and fall
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from signalflow.domain.backoff import Backoff
 from signalflow.domain.batches import UnansweredBatches
@@ -30,6 +30,9 @@ PRIOR_AGE_MINUTES = 120.0
 THRESHOLD_STEP = 1.03
 # When no post could be refreshed, ask again after this many seconds.
 EMPTY_WAIT = 5.0
+# Batches that had no answer come first. Where answers showed no post, they are many, and the next batch comes before
+# them when it is late by so many seconds: less than the planner's REFRESH_PATIENCE, after which listings wait.
+PATIENCE_WITH_EMPTY_ANSWERS = 30.0
 LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.01, 20.0
 
 
@@ -52,7 +55,8 @@ class RefreshQueue:
     """
 
     def __init__(self, ids_per_minute: float, answers: LastAnswers | None = None) -> None:
-        self._unanswered = UnansweredBatches(answers or LastAnswers())
+        self._answers = answers or LastAnswers()
+        self._unanswered = UnansweredBatches(self._answers)
         self._every = 60.0 * BATCH / ids_per_minute if ids_per_minute > 0 else math.inf
         self._threshold = 0.5
         self._by_due: list[tuple[float, str]] = []
@@ -91,9 +95,16 @@ class RefreshQueue:
         """Reddit answered a request of these ids."""
         self._unanswered.answered(ids, now)
 
-    def unanswered(self, ids: tuple[str, ...], now: float) -> None:
-        """A request had no answer, and one of its ids may be the reason: they are asked again without a `put`."""
-        self._unanswered.unanswered(ids, now)
+    def unanswered(self, ids: tuple[str, ...], now: float, *, was_empty: bool = False) -> None:
+        """A request had no answer, and one of its ids may be the reason: they are asked again without a `put`.
+
+        `was_empty`: the answer showed no post.
+        """
+        self._unanswered.unanswered(ids, now, was_empty=was_empty)
+
+    def shown_lately(self, now: float) -> bool:
+        """Whether Reddit has shown a post by its id within the last minutes."""
+        return self._answers.shown_lately("posts", now)
 
     def failed(self, ids: tuple[str, ...], now: float) -> bool:
         """A request had no answer for another reason. Returns whether the ids are asked again without a `put`."""
@@ -102,11 +113,14 @@ class RefreshQueue:
     def take(self, posts: dict[str, KnownPost], now: float, wanted: Callable[[KnownPost], bool]) -> list[str]:
         """Up to 100 ids to refresh now. Posts that are not `wanted` are refreshed at their checkpoints only.
 
+        Posts that an answer left out come in batches of their own: one of them may be the reason of an empty answer.
         The caller must `put` every id back, or pass them to `unanswered`.
         """
-        again = self._unanswered.take(posts, now)
-        if again:
-            return list(again)
+        if self._unanswered.are_emptied and now - self.next_at > PATIENCE_WITH_EMPTY_ANSWERS:
+            return self._take_due(posts, now, wanted) or list(self._unanswered.take(posts, now))
+        return list(self._unanswered.take(posts, now)) or self._take_due(posts, now, wanted)
+
+    def _take_due(self, posts: dict[str, KnownPost], now: float, wanted: Callable[[KnownPost], bool]) -> list[str]:
         # A post that is asked again in its own batch would make this one fail as well.
         elsewhere = self._unanswered.ids
         chosen = self._take_checkpoints(posts, now, elsewhere)
@@ -135,6 +149,7 @@ class RefreshQueue:
         for entry in postponed:
             heapq.heappush(heap, entry)
         self._adjust_threshold(now, full=len(chosen) >= BATCH)
+        chosen = self._of_one_kind(chosen, posts)
         scheduled = self.next_at + self._every
         if not chosen:
             self.next_at = now + EMPTY_WAIT
@@ -143,6 +158,21 @@ class RefreshQueue:
             # missed batches are dropped, because they would come as a burst.
             self.next_at = scheduled if scheduled > now else now + self._every
         return chosen
+
+    def _of_one_kind(self, chosen: list[str], posts: Mapping[str, KnownPost]) -> list[str]:
+        """Either the posts that the last answer left out, or the others; the rest goes back, and comes next."""
+        if not chosen:
+            return chosen
+        first = min(chosen, key=lambda id_: posts[id_].due)
+        kept = []
+        for id_ in chosen:
+            known = posts[id_]
+            if bool(known.absences) == bool(posts[first].absences):
+                kept.append(id_)
+            else:
+                heapq.heappush(self._by_due, (known.due, id_))
+                self._queue_checkpoint(known)
+        return kept
 
     def _take_checkpoints(self, posts: dict[str, KnownPost], now: float, elsewhere: frozenset[str]) -> list[str]:
         chosen: list[str] = []

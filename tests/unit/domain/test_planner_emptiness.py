@@ -4,9 +4,13 @@ from itertools import pairwise
 
 import pytest
 
-from signalflow.domain.fetches import SilenceFetch
+from signalflow.domain.fetch import Findings
+from signalflow.domain.fetches import RefreshFetch, SilenceFetch
+from signalflow.domain.known import Seen, first_seen
+from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.subreddits import Subreddit
-from tests.unit.domain.listing_world import Harness, fast, harness
+from signalflow.domain.suspicion import LastAnswers
+from tests.unit.domain.listing_world import START, Harness, fast, harness
 
 NAMES = [f"s{number}" for number in range(16)]
 
@@ -186,3 +190,132 @@ def test_a_group_of_which_all_subreddits_are_empty_does_not_starve_the_others() 
     run.run(3700)
     assert run.planner.subreddits_set_aside == frozenset()
     assert finds(run, NAMES, 30)
+
+
+# --- posts by id
+
+
+def refreshing(*names: str) -> tuple[Harness, list[str]]:
+    """75 known posts of each subreddit. Listings show the newest five."""
+    run = harness([*fast(*names), Subreddit("b", 180, "medium")], page_size=5, refresh_ids_per_minute=600)
+    ids = []
+    for _ in range(15):
+        for name in (*names, "b"):
+            ids += run.world.add(5, name)
+        run.run(20)
+    # Others came meanwhile.
+    for name in (*names, "b"):
+        run.world.add(5, name)
+    run.run(20)
+    return run, ids
+
+
+def batches(run: Harness, since: int) -> list[tuple[str, ...]]:
+    return [fetch.ids for fetch in run.fetches[since:] if isinstance(fetch, RefreshFetch)]
+
+
+def test_a_post_that_empties_each_batch_is_asked_apart_and_the_others_stay_shown_and_are_refreshed() -> None:
+    run, ids = refreshing("a")
+    bad = ids[3]
+    run.world.emptied = {bad}
+    before = len(run.fetches)
+    run.run(3600)
+    known = run.planner.posts
+    assert {id_ for id_ in ids if known[id_].absences} == {bad}
+    assert run.planner.not_shown.keys() == {bad}
+    good = {id_ for ids_ in batches(run, before) if bad not in ids_ for id_ in ids_}
+    assert set(ids) - {bad} <= good
+    named = [ids_ for ids_ in batches(run, before) if bad in ids_]
+    assert len([ids_ for ids_ in named if len(ids_) > 1]) <= 12, "its batch is halved once, not for ever"
+    listings = [fetch for fetch in run.fetches[before:] if fetch.kind == "listing"]
+    assert len(listings) >= 3600 / 60 * 18, "listings keep their pace"
+
+
+def test_posts_that_all_vanish_are_no_longer_shown_and_listings_keep_their_pace_meanwhile() -> None:
+    run, ids = refreshing("a", "c")
+    gone = {id_ for id_ in ids if run.planner.posts[id_].subreddit == "a"}
+    run.world.posts = [post for post in run.world.posts if post.subreddit != "a"]
+    run.world.refused = {"a"}
+    before = len(run.fetches)
+    run.run(1800)
+    assert gone <= run.planner.not_shown.keys()
+    assert {run.planner.posts[id_].subreddit for id_ in run.planner.not_shown} == {"a"}
+    listings = [fetch for fetch in run.fetches[before:] if fetch.kind == "listing"]
+    assert len(listings) >= 1800 / 60 * 18
+
+
+def test_while_every_answer_by_id_is_empty_no_post_counts_as_no_longer_shown() -> None:
+    run, ids = refreshing("a")
+    run.world.emptied = set(run.planner.posts)
+    run.run(3 * 3600)
+    assert run.planner.not_shown == {}
+    run.world.emptied = set()
+    before = len(run.fetches)
+    run.run(3600)
+    assert {id_ for ids_ in batches(run, before) for id_ in ids_} >= set(ids)
+
+
+def test_two_posts_that_empty_their_batches_are_both_found() -> None:
+    run, ids = refreshing("a", "c")
+    run.world.emptied = {ids[3], ids[40]}
+    run.run(3600)
+    assert run.planner.not_shown.keys() == {ids[3], ids[40]}
+
+
+def test_a_post_that_empties_each_batch_is_shown_again_when_reddit_shows_it_again() -> None:
+    run, ids = refreshing("a")
+    run.world.emptied = {ids[3]}
+    run.run(3600)
+    run.world.emptied = set()
+    run.run(4 * 3600)
+    assert run.planner.not_shown == {}
+
+
+@pytest.mark.parametrize(("absences", "is_doubted"), [((0, 0), True), ((0, 1), False), ((2, 1), False)])
+def test_an_empty_answer_by_id_is_doubted_when_two_posts_are_expected(
+    absences: tuple[int, int], is_doubted: bool
+) -> None:
+    run = harness(refresh_ids_per_minute=600)
+    ids = run.world.add(2, "a")
+    run.run(10)
+    for id_, count in zip(ids, absences, strict=True):
+        run.planner.posts[id_].absences = count
+    fetch = run.planner.fetch_of(ids)
+    assert run.planner.counts_as_none(fetch, shows_posts=False) is is_doubted
+    assert not run.planner.counts_as_none(fetch, shows_posts=True)
+    assert not run.planner.counts_as_none(run.planner.fetch_of(ids[:1]), shows_posts=False)
+
+
+@pytest.mark.parametrize(("seconds", "counts"), [(300.0, 1), (301.0, 0)])
+def test_the_absence_of_a_single_post_counts_while_reddit_lately_showed_others(seconds: float, counts: int) -> None:
+    answers = LastAnswers()
+    answers.note("posts", START)
+    answers.note("posts", START + seconds, shows_posts=False)
+    posts = {name: first_seen(Seen(name, name, START - 900, 1, 0), START - 600) for name in ("a", "b")}
+    fetch = RefreshFetch(("a",), posts, RefreshQueue(6000, answers))
+    fetch.confirm(Findings(fetch, (), None, START), new=0, is_complete=True, now=START + seconds)
+    assert posts["a"].absences == counts
+
+
+def test_posts_that_an_answer_left_out_are_asked_apart_from_the_others_and_each_kind_gets_its_turn() -> None:
+    queue = RefreshQueue(6000)
+    posts = {f"p{n}": first_seen(Seen(f"p{n}", "a", START - 900 + n, 1, 0), START - 600 + n) for n in range(4)}
+    for name in ("p1", "p3"):
+        posts[name].absences = 1
+    for known in posts.values():
+        queue.put(known, START)
+    taken = [sorted(queue.take(posts, START + 3600 + 60 * turn, lambda known: True)) for turn in range(3)]
+    assert sorted(taken[:2]) == [["p0", "p2"], ["p1", "p3"]]
+    assert taken[2] == []
+
+
+@pytest.mark.parametrize(("late", "first"), [(30.0, "bad"), (30.5, "due")])
+@pytest.mark.parametrize("was_empty", [True, False])
+def test_a_late_batch_comes_before_those_whose_answers_showed_no_post(late: float, first: str, was_empty: bool) -> None:
+    queue = RefreshQueue(6000)
+    posts = {name: first_seen(Seen(name, "a", START - 900, 1, 0), START - 600) for name in ("bad", "due")}
+    queue.put(posts["due"], START)
+    queue.unanswered(("bad",), START, was_empty=was_empty)
+    queue.next_at = START + 60
+    taken = queue.take(posts, START + 60 + late, lambda known: True)
+    assert taken == [first if was_empty else "bad"]
