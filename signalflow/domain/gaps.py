@@ -39,7 +39,7 @@ class GapChange:
     - proven: its pages reached the anchor, or the end of the listing.
     - split: each of its subreddits has a gap of its own now.
     - unreachable: Reddit refuses the listing.
-    - given_up: ten pages of one subreddit did not reach the anchor, its pages were empty for 48 h, or it is no longer
+    - given_up: ten pages of one subreddit did not reach the anchor, its pages led nowhere for 48 h, or it is no longer
       watched. Posts may be missing.
     """
 
@@ -129,9 +129,12 @@ class OpenGaps:
         """A page of the gap was published in full: close the gap, go on, or after ten pages split it by subreddit."""
         gap.not_before, gap.failures, gap.failed_at = now, 0, math.inf
         if not items:
-            self._read_nothing(gap, now)
+            self._read_anew(gap, now)
         elif gap.read(items):
             self.close(gap, "proven")
+        elif after is not None and after == gap.after:
+            # The page is followed by itself.
+            self._read_anew(gap, now)
         elif after is None:
             self.close(gap, "proven" if gap.pages < MAX_GAP_PAGES else "given_up")
         elif gap.pages < MAX_GAP_PAGES:
@@ -142,10 +145,11 @@ class OpenGaps:
         else:
             self.close(gap, "given_up")
 
-    def _read_nothing(self, gap: Gap, now: float) -> None:
-        """A page of the gap is empty: read it anew from the top, later after each empty page, until it is too old.
+    def _read_anew(self, gap: Gap, now: float) -> None:
+        """A page of the gap leads nowhere: read it anew from the top, later after each such page, until it is too old.
 
-        An empty page is not the end of a listing: the post `after` may have been deleted, or Reddit is at fault.
+        An empty page is not the end of a listing: the post `after` may have been deleted, or Reddit is at fault. It
+        is surely when a page is followed by itself.
         """
         if now - gap.opened_at > HORIZON:
             self.close(gap, "given_up")

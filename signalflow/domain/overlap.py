@@ -86,7 +86,8 @@ class Gap:
 
     `record` is the id of its row in the ledger, None until the row is written; no page of the gap is fetched before.
     `after` is the fullname that its next page follows, None for the first page of the listing. `has_upper_end` is False
-    until the page above the gap was published in full. `empty_pages` counts pages without a post, which say nothing.
+    until the page above the gap was published in full. `empty_pages` counts pages that led nowhere: they had no
+    post, or were followed by themselves.
     `failures` counts requests in a row that had no answer; the last one failed at `failed_at`.
     """
 
@@ -117,7 +118,7 @@ class Gap:
         return sorted({id_ for anchor in self.anchors for id_ in anchor.ids})
 
     def begin_anew(self) -> None:
-        """Read the gap from the top of the listing again, after an empty page.
+        """Read the gap from the top of the listing again, after a page that led nowhere.
 
         What was read so far counts no more: the same posts, seen twice, would count as proof twice.
         """

@@ -38,6 +38,8 @@ class World:
     # Subreddits and posts: every request that names one of them is answered without any post.
     emptied: set[str] = field(default_factory=set)
     empty_answers: int = 0
+    # Each page below the top is said to be followed by itself.
+    loops: bool = False
     made: int = 0
 
     def add(self, count: int, subreddit: str = "a", age: float = 0.0) -> list[str]:
@@ -69,6 +71,8 @@ class World:
             position = next((i for i, post in enumerate(listed) if f"t3_{post.id}" == request.after), None)
             listed = [] if position is None else listed[position + 1 :]
         page = listed[: self.page_size]
+        if self.loops and request.after:
+            return page, request.after
         return page, f"t3_{page[-1].id}" if len(listed) > self.page_size else None
 
 

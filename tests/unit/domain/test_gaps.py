@@ -101,8 +101,8 @@ def test_the_end_of_the_listing_closes_a_gap_unless_it_is_reddits_limit_of_ten_p
     pages_before: int, outcome: str
 ) -> None:
     gaps, gap = opened()
-    for _ in range(pages_before):
-        gaps.read(gap, page("n1"), "t3_n1", NOW)
+    for number in range(pages_before):
+        gaps.read(gap, page(f"m{number}"), f"t3_m{number}", NOW)
     gaps.read(gap, page("n2"), None, NOW)
     assert write_ledger(gaps)[-1] == ("close", gap, outcome)
 
@@ -117,6 +117,20 @@ def test_an_empty_page_closes_nothing_and_the_gap_is_read_from_the_top_again_lat
     assert gaps.next(NOW + 5.0) is gap
 
 
+@pytest.mark.parametrize(("ids", "is_open"), [(["n1"], True), (["a1", "a2", "a3"], False)])
+def test_a_page_that_is_followed_by_itself_is_read_anew_unless_it_reaches_the_anchor(
+    ids: list[str], is_open: bool
+) -> None:
+    gaps, gap = opened()
+    gaps.read(gap, page("n0"), "t3_n0", NOW)
+    gaps.read(gap, page(*ids), "t3_n0", NOW)
+    assert bool(len(gaps)) is is_open
+    if is_open:
+        assert (gap.after, gap.pages, gaps.wake()) == (None, 0, NOW + 5.0)
+    else:
+        assert write_ledger(gaps)[-1] == ("close", gap, "proven")
+
+
 @pytest.mark.parametrize(("subreddits", "outcome"), [(("a",), "given_up"), (("a", "b"), "split")])
 def test_after_ten_pages_one_subreddit_is_given_up_and_several_go_on_by_themselves(
     subreddits: tuple[str, ...], outcome: str
@@ -124,7 +138,7 @@ def test_after_ten_pages_one_subreddit_is_given_up_and_several_go_on_by_themselv
     gaps, gap = opened(*subreddits)
     for number in range(10):
         assert gaps.next(NOW) is gap, number
-        gaps.read(gap, page("n1"), "t3_n1", NOW)
+        gaps.read(gap, page(f"n{number}"), f"t3_n{number}", NOW)
     assert write_ledger(gaps)[-1] == ("close", gap, outcome)
     part = gaps.next(NOW)
     assert part is not gap

@@ -170,6 +170,20 @@ def test_no_number_of_empty_answers_gives_a_gap_up(minutes: int) -> None:
     assert run.gaps[-1] == "close proven"
 
 
+def test_a_gap_whose_page_is_followed_by_itself_is_read_anew_later_and_completed() -> None:
+    run, missed = with_an_open_gap()
+    run.world.loops = True
+    run.run(1800)
+    asked = [fetch for fetch in run.fetches if isinstance(fetch, GapFetch)]
+    assert len(asked) <= 20, "later after each try"
+    assert not set(missed) <= set(run.new_ids())
+    assert not any("given_up" in change for change in run.gaps)
+    run.world.loops = False
+    run.run(700)
+    assert set(missed) <= set(run.new_ids())
+    assert run.gaps[-1] == "close proven"
+
+
 def test_a_gap_whose_pages_are_empty_is_asked_for_less_and_less_and_given_up_for_its_age() -> None:
     run, _ = with_an_open_gap()
     run.world.empty_answers = 10**6
