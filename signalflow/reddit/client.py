@@ -16,6 +16,7 @@ from signalflow.reddit.protocol import (
     Page,
     RateLimited,
     SubredditUnavailable,
+    TokenRefused,
     Unauthorized,
     Unavailable,
 )
@@ -128,7 +129,8 @@ def _of_status(refused: Refused, names: int) -> SignalflowError:
         return RateLimited(f"{place} answered 429", answer.retry_after, answer.rate_limit)
     if status == 401 or (status == 403 and refused.at_token_endpoint):
         thing = "credentials" if refused.at_token_endpoint else "token"
-        return Unauthorized(f"{place} refused the {thing} ({status})", answer.rate_limit)
+        kind = Unauthorized if refused.at_token_endpoint else TokenRefused
+        return kind(f"{place} refused the {thing} ({status})", answer.rate_limit)
     if refused.at_token_endpoint:
         return Unavailable(f"{place} answered {status}", None, answer.rate_limit)
     if names and (reason := fault_of_a_name(answer, refused.body)):

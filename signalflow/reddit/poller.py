@@ -38,6 +38,7 @@ from signalflow.reddit.protocol import (
     RedditClient,
     Rejection,
     SubredditUnavailable,
+    TokenRefused,
     Unauthorized,
     Unavailable,
 )
@@ -216,6 +217,10 @@ class Poller:
             self._watch.failed(error.reason, self._clock().timestamp())
             self.budget.refused(steady(), error.rate_limit)
             self._refused(fetch, error.reason)
+        except TokenRefused as error:
+            outcome = "unauthorized"
+            self._watch.failed(outcome, self._clock().timestamp())
+            self._unanswered(fetch, "status_401", error)
         except Unauthorized as error:
             outcome = "unauthorized"
             self._watch.failed(outcome, self._clock().timestamp())
@@ -282,18 +287,22 @@ class Poller:
         log.warning("address_blocked", how=how, kind=fetch.kind, wait_seconds=round(wait, 1))
 
     def _unavailable(self, fetch: Fetch, error: Unavailable) -> None:
-        now = self._reddit_clock.now()
         self._watch.failed(error.reason or "unreachable", self._clock().timestamp())
-        if error.reason is None:
-            self.budget.broke(steady(), error.rate_limit)
-            fetch.failed(now)
-        else:
-            self.budget.failed(steady(), error.rate_limit)
-            aside = self.planner.posts_set_aside
-            if fetch.unanswered(now):
-                self._reports.refused(fetch.names, error.reason)
-            for id_ in self.planner.posts_set_aside - aside:
-                log.warning("post_set_aside", id=id_, reason=error.reason)
+        if error.reason is not None:
+            self._unanswered(fetch, error.reason, error)
+            return
+        self.budget.broke(steady(), error.rate_limit)
+        fetch.failed(self._reddit_clock.now())
+        log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
+
+    def _unanswered(self, fetch: Fetch, reason: str, error: Unavailable | TokenRefused) -> None:
+        """Reddit is out of order, or something that the request names is the reason."""
+        self.budget.failed(steady(), error.rate_limit)
+        aside = self.planner.posts_set_aside
+        if fetch.unanswered(self._reddit_clock.now()):
+            self._reports.refused(fetch.names, reason)
+        for id_ in self.planner.posts_set_aside - aside:
+            log.warning("post_set_aside", id=id_, reason=reason)
         log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
 
     def _showed_nothing(self, fetch: Fetch) -> None:

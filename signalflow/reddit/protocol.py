@@ -99,6 +99,10 @@ class Unauthorized(Retryable):
         self.rate_limit = rate_limit
 
 
+class TokenRefused(Unauthorized):
+    """Reddit refused a fresh token for this request. If it accepts it for others, something that it names is why."""
+
+
 class SubredditUnavailable(Invalid):
     """A listing is refused because of its names. The caller can bisect the names to find the one that is the reason.
 
