@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings
 # An empty variable counts as not set.
 OptionalFile = Annotated[FilePath | None, BeforeValidator(lambda value: value or None)]
 
+_HIGHEST_PORT = 65_535
+
 
 class KafkaSettings(BaseSettings):
     """Addresses, security and credentials. Raises pydantic.ValidationError when they do not fit each other."""
@@ -36,7 +38,9 @@ class KafkaSettings(BaseSettings):
     def _kafka_has_ports(cls, value: str) -> str:
         for server in value.split(","):
             host, _, port = server.strip().rpartition(":")
-            if not host or not port.isdigit():
+            is_port = port.isdecimal() and 0 < int(port) <= _HIGHEST_PORT
+            # A user of another client may put a scheme, such as `kafka://`, in front.
+            if not is_port or not host or set(host) & set("/ "):
                 raise ValueError(f"{server!r} is not host:port; give SIGNALFLOW_KAFKA as host:9092[,host:9092]")
         return value
 

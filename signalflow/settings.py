@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, RedisDsn, SecretStr, TypeAdapter, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from signalflow import fail_points
 from signalflow.database_settings import DatabaseSettings, Seconds
 from signalflow.kafka_settings import KafkaSettings
 from signalflow.reddit_settings import RedditSettings
+from signalflow.written_settings import WrittenSettings
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class Settings(RedditSettings, DatabaseSettings, KafkaSettings):
+class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings):
     """All settings with their defaults. A value out of range raises pydantic.ValidationError, which names it."""
 
     model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -253,7 +254,7 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings):
         return 2 if self.topic_replication >= 3 else 1
 
 
-class StateDirSetting(BaseSettings):
+class StateDirSetting(WrittenSettings):
     """The state directory alone: `signalflow down` works even where another setting is wrong."""
 
     model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from signalflow.settings import Settings, unknown_variables, unused_variables
+from signalflow.settings import Settings, StateDirSetting, unknown_variables, unused_variables
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])
@@ -27,6 +27,10 @@ def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.Mo
     [
         ("KAFKA", "broker", "kafka"),
         ("KAFKA", "broker:9092,other", "kafka"),
+        ("KAFKA", "http://broker:9092", "kafka"),
+        ("KAFKA", "broker:99999", "kafka"),
+        ("KAFKA", "broker:0", "kafka"),
+        ("KAFKA", "my broker:9092", "kafka"),
         ("DATABASE_URL", "mysql://host/db", "database_url"),
         ("REQUESTS_PER_MINUTE", "96", "requests_per_minute"),
         ("REDDIT_BASE_URL", "http://127.0.0.1:9401/", "reddit_base_url"),
@@ -44,6 +48,49 @@ def test_a_value_out_of_range_is_refused_by_name(
     with pytest.raises(ValidationError) as refused:
         Settings()
     assert [problem["loc"] for problem in refused.value.errors()] == [(named,)]
+
+
+@pytest.mark.parametrize("name", ["KAFKA", "DATABASE_URL", "API_PORT", "STATE_DIR", "LOG_JSON", "APP_ID"])
+def test_an_empty_variable_is_refused_where_nothing_is_no_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"SIGNALFLOW_{name}", "")
+    with pytest.raises(ValidationError, match="is empty: give a value, or unset it for the default") as refused:
+        Settings()
+    assert [problem["loc"] for problem in refused.value.errors()] == [(name.lower(),)]
+
+
+@pytest.mark.parametrize("name", ["REDDIT_CLIENT_ID", "REDIS_URL", "TOPIC_PREFIX", "KAFKA_KEY_FILE"])
+def test_an_empty_variable_is_taken_where_nothing_is_the_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = Settings()
+    monkeypatch.setenv(f"SIGNALFLOW_{name}", "")
+    assert Settings() == default
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KAFKA", "broker:9092"),
+        ("API_PORT", "9000"),
+        ("STATE_DIR", "/tmp/state"),
+        ("DATABASE_URL", "postgresql://someone:hush-hush@db/posts"),
+        ("LOG_LEVEL", "INFO"),
+        ("API_SECRET", "hush-hush"),
+    ],
+)
+def test_a_value_with_the_line_end_of_windows_is_refused_with_the_remedy(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SIGNALFLOW_{name}", f"{value}\r")
+    with pytest.raises(ValidationError, match="save the file that sets it with Unix line ends") as refused:
+        Settings()
+    assert [problem["loc"] for problem in refused.value.errors()] == [(name.lower(),)]
+    assert "hush-hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("value", "told"), [("", "is empty"), ("/tmp/state\r", "Unix line ends")])
+def test_the_state_directory_alone_is_refused_alike(value: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNALFLOW_STATE_DIR", value)
+    with pytest.raises(ValidationError, match=told):
+        StateDirSetting()
 
 
 def test_credentials_are_set_together_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
