@@ -1,5 +1,6 @@
 """Errors that the user can correct are shown as one line, not as a traceback. Exit statuses have one meaning each."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -17,13 +18,15 @@ WRONG_USE = 2
 # Scripts that alert on what was found must not alert when Kafka or the database only did not answer.
 COULD_NOT_TELL = 3
 INTERRUPTED = 130
+_HERE_IS_REMOVED = "the current directory was removed: change to another one, or give absolute paths"
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """End the process with a message for our errors and for a full disk, and with status 130 for Ctrl-C.
+    """End the process with a message for our errors and for those of files, and with status 130 for Ctrl-C.
 
-    Status 2: a setting is wrong. 3: Kafka or the database did not answer. 1: all else.
+    Status 2: a setting is wrong. 3: Kafka or the database did not answer, or the current directory was removed. 1: all
+    else.
     """
     try:
         try:
@@ -38,7 +41,7 @@ def explained() -> Iterator[None]:
             print(f"SIGNALFLOW_{setting.upper()}: {reason}" if setting else reason, file=sys.stderr)
         sys.exit(WRONG_USE)
     except Retryable as error:
-        print(f"error: {error}{where_it_looked()}", file=sys.stderr)
+        print(f"error: {error}{where_it_looked(error)}", file=sys.stderr)
         sys.exit(COULD_NOT_TELL)
     except SignalflowError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -47,13 +50,35 @@ def explained() -> Iterator[None]:
         _drop_output()
         sys.exit(FOUND)
     except OSError as error:
-        if not lacks_space(error):
+        if lacks_space(error):
+            _drop_output()
+            print(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", file=sys.stderr)
+            sys.exit(FOUND)
+        if _is_here_removed():
+            print(f"error: {_HERE_IS_REMOVED}", file=sys.stderr)
+            sys.exit(COULD_NOT_TELL)
+        if error.filename is None:
             raise
-        _drop_output()
-        print(f"error: {error.filename or 'the output'} cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(FOUND)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def show_any_text() -> None:
+    """Let the output show every text: what its encoding lacks, and names of files that are no text, is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _is_here_removed() -> bool:
+    """Whether the current directory was removed, so that no relative path can be followed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _drop_output() -> None:
@@ -67,5 +92,5 @@ def looking() -> Iterator[None]:
     try:
         yield
     except (Retryable, Fatal) as error:
-        print(f"error: {error}{where_it_looked()}", file=sys.stderr)
+        print(f"error: {error}{where_it_looked(error)}", file=sys.stderr)
         raise typer.Exit(COULD_NOT_TELL) from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -90,7 +91,8 @@ async def _publish(paths: list[Path], observed_at: datetime | None) -> list["Fil
 
     settings = installation_settings()
     configure_logging(settings)
-    quiet_libraries()
+    # Kafka's client logs each attempt to connect; our error says it in one sentence.
+    quiet_libraries(logging.CRITICAL)
     # Fails at once when Kafka is away or has other partitions; during a later outage we wait instead.
     await create_topics(settings)
     publisher = Publisher(ConfirmedProducer(settings, f"{settings.app_id}-ingest"), TopicNames.of(settings).posts_raw)

@@ -1,7 +1,11 @@
 """The installation that a command works on: the one that the environment names, or the stack of `signalflow up`."""
 
 import getpass
+import os
+import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from signalflow.settings import Settings
@@ -14,10 +18,12 @@ def installation_settings() -> "Settings":
     """The settings of the installation that this command works on.
 
     If the environment names no installation and a stack runs in the state directory, they have the stack's addresses.
+    Names on standard error what looks like a setting and is none: a misspelt address would be another installation.
     Raises pydantic.ValidationError for a wrong setting.
     """
     from signalflow.settings import get_settings
 
+    name_unknown_settings()
     settings = get_settings()
     if settings.model_fields_set & _NAMES_AN_INSTALLATION:
         return settings
@@ -29,15 +35,30 @@ def installation_settings() -> "Settings":
     return with_addresses_of_stack(settings) or settings
 
 
-def where_it_looked() -> str:
-    """For an error: where a command without an installation in its environment looked for one; else empty.
+@lru_cache(maxsize=1)
+def name_unknown_settings() -> None:
+    """Name the variables of the environment that look like settings and are none, once, on standard error."""
+    from signalflow.settings import unknown_variables
+
+    for name, meant in unknown_variables(os.environ).items():
+        print(f"unknown setting {name}" + (f": did you mean {meant}?" if meant else ""), file=sys.stderr)
+
+
+def where_it_looked(error: BaseException) -> str:
+    """For an error: where a command looked for the database, or for an installation that is not named; else empty.
 
     Outside of a project's directory the stack of another directory is not found.
     """
     from signalflow.settings import get_settings
 
     settings = get_settings()
-    if settings.model_fields_set & _NAMES_AN_INSTALLATION or installation_settings() is not settings:
+    if settings.model_fields_set & _NAMES_AN_INSTALLATION:
+        # The system's error has a number in place of the host's name, or nothing.
+        if "database_url" in settings.model_fields_set and isinstance(error.__cause__, OSError):
+            host = urlsplit(settings.database_url.get_secret_value()).netloc.rpartition("@")[2]
+            return f"; SIGNALFLOW_DATABASE_URL names {host}"
+        return ""
+    if installation_settings() is not settings:
         return ""
     return (
         f"; no stack runs in {settings.state_dir.resolve()}, and neither SIGNALFLOW_KAFKA nor SIGNALFLOW_DATABASE_URL "

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from signalflow.cli.failures import explained
+from signalflow.cli.failures import explained, show_any_text
 
 app = typer.Typer(
     name="signalflow",
@@ -51,6 +51,7 @@ def main() -> None:
     Exit status: 0 done, 1 failed or something was found (the message says which), 2 wrong usage or a wrong setting, 3
     Kafka or the database did not answer, so nothing is known.
     """
+    show_any_text()
     with explained():
         _register()
         app()

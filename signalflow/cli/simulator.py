@@ -46,16 +46,20 @@ def simulator(
     from signalflow.simulator.config import Config, Parameters
 
     if host not in LOOPBACK_HOSTS:
-        raise Invalid("the simulator listens on loopback addresses only", field="host")
+        raise typer.BadParameter("the simulator listens on loopback addresses only", param_hint="--host")
     configure_logging(get_settings())
-    parameters = Parameters(
-        seed=seed,
-        activity=activity,
-        growth=growth,
-        fuzz=fuzz,
-        corpus=str(corpus.resolve()) if corpus else "",
-    )
-    asyncio.run(_serve(Config(parameters=parameters, host=host, data_dir=data_dir, speed=speed), port))
+    try:
+        parameters = Parameters(
+            seed=seed,
+            activity=activity,
+            growth=growth,
+            fuzz=fuzz,
+            corpus=str(corpus.resolve()) if corpus else "",
+        )
+        config = Config(parameters=parameters, host=host, data_dir=data_dir, speed=speed)
+    except Invalid as error:
+        raise typer.BadParameter(str(error), param_hint=f"--{error.field}") from error
+    asyncio.run(_serve(config, port))
 
 
 async def _serve(config: "Config", port: int) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from signalflow.cli.failures import FOUND, looking
+from signalflow.cli.installation import name_unknown_settings
 from signalflow.cli.options import JsonFlag
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def up(
     Exit status: 0 stopped as asked, 1 the stack did not start (the message says why), 2 wrong usage, 3 a given
     Kafka or database did not answer.
     """
+    from signalflow.errors import Fatal
     from signalflow.local.stack import Stack, StackOptions
     from signalflow.local.state import StateDir
     from signalflow.settings import Settings
@@ -111,15 +113,18 @@ def up(
     settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     if contact is not None and settings.reddit_source != "feeds":
         raise typer.BadParameter("only feeds need a contact: give --source feeds too", param_hint="--contact")
-    options = StackOptions(
-        state_dir=(state_dir or settings.state_dir).resolve(),
-        port_base=port_base,
-        workers=workers,
-        brokers=3 if brokers == 3 else 1,
-        activity=activity,
-        growth=growth,
-        seed=seed,
-    )
+    try:
+        options = StackOptions(
+            state_dir=(state_dir or settings.state_dir).resolve(),
+            port_base=port_base,
+            workers=workers,
+            brokers=3 if brokers == 3 else 1,
+            activity=activity,
+            growth=growth,
+            seed=seed,
+        )
+    except Fatal as error:
+        raise typer.BadParameter(str(error)) from error
     directory = StateDir(options.state_dir)
     directory.lock()
     if detach:
@@ -161,6 +166,7 @@ def status(
     with looking():
         state = directory.running()
     if state is None:
+        name_unknown_settings()
         typer.echo(f"nothing runs in {directory.path}: `signalflow up` starts it", err=True)
         raise typer.Exit(FOUND)
     joined = asyncio.run(_joined_workers(state))

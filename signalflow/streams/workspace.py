@@ -36,8 +36,13 @@ def claim_workspace(settings: Settings) -> Workspace:
     )
     for slot, name in enumerate(names):
         path = root / name
-        path.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise Fatal(
+                f"{path} cannot be used: {error.strerror}; set SIGNALFLOW_STATE_DIR to a directory of this user"
+            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,10 +1,12 @@
 """Exit statuses: a command that could not look does not say that it found something."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -182,3 +184,114 @@ def test_a_wrong_setting_is_told_in_our_words_alone(
         Settings(**wrong)  # type: ignore[arg-type]
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(told)
+
+
+def run_signalflow(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does. Its output may hold any bytes."""
+    program = Path(sys.executable).with_name("signalflow")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, errors="replace", **options)
+
+
+@pytest.mark.parametrize(("command", "status"), [("status", 3), ("down", 3), ("logs", 3), ("gaps", 3), ("up", 3)])
+def test_a_command_in_a_directory_that_was_removed_ends_with_one_sentence(
+    tmp_path: Path, command: str, status: int
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"cd {shlex.quote(str(gone))} && rmdir {shlex.quote(str(gone))} && exec signalflow {command}"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(["sh", "-c", script], env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    told = "error: the current directory was removed: change to another one, or give absolute paths\n"
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", told)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_output_that_the_terminal_cannot_show_is_escaped(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "api.log").write_text("price: 5 €\n", encoding="utf-8")
+    done = run_signalflow(
+        "logs", "--state-dir", tmp_path, env=os.environ | {"PYTHONIOENCODING": encoding}, encoding="utf-8"
+    )
+    shown = "€" if encoding == "utf-8" else "\\u20ac"
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"api  price: 5 {shown}\n", "")
+
+
+def test_a_directory_whose_name_is_no_text_can_be_shown(tmp_path: Path) -> None:
+    done = run_signalflow("down", "--state-dir", os.fsdecode(bytes(tmp_path) + b"/caf\xe9"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"nothing runs in {tmp_path}/caf\\udce9\n", "")
+
+
+def test_a_file_in_the_place_of_a_directory_is_named_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("")
+    done = run_signalflow("up", "--detach", "--state-dir", tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"error: {tmp_path / 'logs'}: File exists\n")
+
+
+def test_a_worker_whose_directory_cannot_be_used_names_it_and_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "workers").write_text("")
+    faust = Path(sys.executable).with_name("faust")
+    done = subprocess.run(
+        [faust, "-A", "signalflow", "worker"],
+        env=os.environ | NOBODY | {"SIGNALFLOW_STATE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    told = f"error: {tmp_path}/workers/worker-1 cannot be used: Not a directory; set SIGNALFLOW_STATE_DIR to"
+    assert done.returncode == 1
+    assert done.stderr.startswith(told)
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--workers", "0"), ("--workers", "65"), ("--port-base", "80"), ("--port-base", "65500"), ("--brokers", "2")],
+)
+def test_an_option_of_up_that_is_out_of_range_is_wrong_use(tmp_path: Path, option: str, value: str) -> None:
+    done = run_signalflow("up", "--state-dir", tmp_path, option, value)
+    assert done.returncode == 2
+    assert option in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--growth", "0"), ("--speed", "-1"), ("--activity", "-1"), ("--host", "0.0.0.0")]
+)
+def test_an_option_of_the_simulator_that_is_out_of_range_is_wrong_use(option: str, value: str) -> None:
+    done = run_signalflow("simulator", "--port", "0", option, value, timeout=20)
+    assert done.returncode == 2
+    assert option.removeprefix("--") in done.stderr
+
+
+def test_a_misspelt_setting_is_named_by_a_command_that_asks_the_installation() -> None:
+    done = run_signalflow("gaps", env=os.environ | NOBODY | {"SIGNALFLOW_DATABSE_URL": "postgresql://u@production/d"})
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[0] == (
+        "unknown setting SIGNALFLOW_DATABSE_URL: did you mean SIGNALFLOW_DATABASE_URL?"
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ingest file {file}", "topics list", "topics create", "verify", "gaps", "user add ann --without-password"],
+)
+def test_an_installation_that_does_not_answer_is_told_once(tmp_path: Path, command: str) -> None:
+    (tmp_path / "posts.ndjson").write_text("")
+    words = command.format(file=tmp_path / "posts.ndjson").split()
+    done = run_signalflow(*words, env=os.environ | NOBODY)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "url", "named"),
+    [
+        ("gaps", "postgresql://u:hush@127.0.0.1:9/d", "127.0.0.1"),
+        ("gaps", "postgresql://u:hush@no-such-host.invalid/d", "no-such-host.invalid"),
+        ("migrate --status", "postgresql://u:hush@no-such-host.invalid/d", "no-such-host.invalid"),
+    ],
+)
+def test_a_database_that_does_not_answer_is_named_with_its_setting(command: str, url: str, named: str) -> None:
+    done = run_signalflow(*command.split(), env=os.environ | NOBODY | {"SIGNALFLOW_DATABASE_URL": url})
+    assert done.returncode == 3
+    assert named in done.stderr
+    assert "SIGNALFLOW_DATABASE_URL" in done.stderr
+    assert "hush" not in done.stderr
