@@ -114,3 +114,18 @@ async def test_numbers_that_a_feed_does_not_tell_are_dashes_and_replace_no_numbe
     await installation.publish(post("fed1", minutes=4, title="Of a feed alone", first_seen_at=seen_at, current_score=5))
     score = page.locator(".figure").filter(has=page.get_by_text("Score", exact=True))
     await expect(score.locator("dd")).to_have_text(["5", re.compile("seen ")])
+
+
+async def test_where_no_score_is_known_the_page_does_not_say_that_nothing_takes_off(
+    visit: Visit, installation: Installation
+) -> None:
+    seen_at = utcnow() - timedelta(minutes=3)
+    fed = {"minutes": 4, "title": "Only a feed tells of it", "author": "fed_alone"}
+    await installation.store(post("fed2", **fed, **A_FEED, observed_at=seen_at))
+    rising = (await visit("/?author=fed_alone")).get_by_role("region", name="Taking off")
+    await expect(rising).to_contain_text("What takes off is not known")
+    await expect(rising).to_contain_text("No score of these posts is known. Reddit's feeds tell none")
+    await installation.publish(post("fed2", **fed, first_seen_at=seen_at, current_score=5))
+    await expect(rising).to_contain_text("Nothing takes off at the moment")
+    rising = (await visit("/?author=nobody_at_all")).get_by_role("region", name="Taking off")
+    await expect(rising).to_contain_text("Nothing takes off at the moment")

@@ -17,7 +17,7 @@ import { button } from "../parts/form.js";
 import { card, figureStrip, pageHead, quiet } from "../parts/layout.js";
 import { afterObservation } from "../parts/observation.js";
 import { PostList } from "../parts/post_list.js";
-import { Rising } from "../parts/rising.js";
+import { hasScore, Rising } from "../parts/rising.js";
 import { emptyState, errorNotice } from "../parts/states.js";
 import { rangeStart, readState, writeState } from "../urlstate.js";
 
@@ -103,8 +103,15 @@ export async function mount(root, { live, signal, about }) {
   function loadRising() {
     const asked = { order: "trend_velocity", created_from: rangeStart("24h"), page_size: CANDIDATES };
     return risingLoads.load({
-      ask: () => api.get("/api/posts/", { ...filterParameters(state), ...asked }, signal),
-      show: (page) => rising.replace(page.items),
+      async ask() {
+        const choice = { ...filterParameters(state), ...asked };
+        const { items } = await api.get("/api/posts/", choice, signal);
+        if (items.length === 0 || items.some(hasScore)) return { items, areScoresKnown: true };
+        // Unknown scores come last in this order. So the first post tells whether any has one.
+        const best = await api.get("/api/posts/", { ...choice, order: "score", page_size: 1 }, signal);
+        return { items, areScoresKnown: best.items.some(hasScore) };
+      },
+      show: ({ items, areScoresKnown }) => rising.replace(items, areScoresKnown),
       fail: (error) => rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising))),
     });
   }

@@ -16,6 +16,18 @@ const RANK_EVERY_MS = 3000;
 // The stream brought every observation of a post this young, and its history may not be stored yet.
 const NEW_MS = 60_000;
 
+/** Whether the source of a post has told its score. Reddit's feeds tell none. */
+export const hasScore = ({ current_score }) => current_score !== null;
+
+const NOTHING_RISES = [
+  "Nothing takes off at the moment",
+  "Posts show up here when their score rises by more than the noise of votes.",
+];
+const NO_SCORES = [
+  "What takes off is not known",
+  "No score of these posts is known. Reddit's feeds tell none; Reddit's API tells them.",
+];
+
 /** The list of cards. `rule` is the API's trending rule; `signal` aborts when the page is left. */
 export class Rising {
   #rule;
@@ -25,6 +37,7 @@ export class Rising {
   #list = h("ol", { class: "rising", "aria-label": "Posts that take off" });
   #ranked = 0;
   #later = 0;
+  #areScoresKnown = true;
 
   constructor(rule, signal) {
     this.#rule = rule;
@@ -33,8 +46,9 @@ export class Rising {
     signal.addEventListener("abort", () => clearTimeout(this.#later));
   }
 
-  /** Forget all posts and begin with these. */
-  replace(posts) {
+  /** Forget all posts and begin with these. `areScoresKnown`: whether any post that could be shown has a score. */
+  replace(posts, areScoresKnown) {
+    this.#areScoresKnown = areScoresKnown;
     this.#candidates.clear();
     this.#cards.clear();
     this.#list.replaceChildren();
@@ -50,12 +64,13 @@ export class Rising {
       const known = this.#candidates.get(fresh.id);
       if (known && known.observed_at > fresh.observed_at) continue;
       const post = afterObservation(known, fresh);
+      if (hasScore(post)) this.#areScoresKnown = true;
       this.#candidates.delete(post.id);
       this.#candidates.set(post.id, post);
       const card = this.#cards.get(post.id);
       if (card) {
         card.update(post);
-        if (fresh.current_score !== null) this.#addPoint(card, post);
+        if (hasScore(fresh)) this.#addPoint(card, post);
       }
     }
     this.#rank();
@@ -97,16 +112,7 @@ export class Rising {
     for (const post of posts) if (!this.#cards.has(post.id)) this.#add(post);
     const elements = posts.map(({ id }) => this.#cards.get(id).element);
     if (elements.length === 0) {
-      this.#list.replaceChildren(
-        h(
-          "li",
-          {},
-          emptyState(
-            "Nothing takes off at the moment",
-            "Posts show up here when their score rises by more than the noise of votes.",
-          ),
-        ),
-      );
+      this.#list.replaceChildren(h("li", {}, emptyState(...(this.#areScoresKnown ? NOTHING_RISES : NO_SCORES))));
     } else if (
       elements.some((element, place) => this.#list.children[place] !== element) ||
       this.#list.children.length !== elements.length
