@@ -414,6 +414,44 @@ async def test_a_filter_that_a_page_does_not_know_is_named(visit: Visit, page_of
     await expect(page.get_by_role("alert")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("address", "left_out"),
+    [
+        ("/?range=2d", "range=2d"),
+        ("/?order=loudest&range=1h", "order=loudest"),
+        ("/?sentiment=happy", "sentiment=happy"),
+        ("/?trending=maybe", "trending=maybe"),
+        ("/?author=ada&author=bob", "author=bob"),
+        ("/analytics?rank=loudest&measure=noise&range=15m", "rank=loudest, measure=noise, range=15m"),
+        ("/subreddits?status=lost&sort=size&priority=urgent", "status=lost, sort=size, priority=urgent"),
+        ("/operations?letters=alive", "letters=alive"),
+        ("/posts/rocket?interval=2h", "interval=2h"),
+    ],
+)
+async def test_a_value_that_is_none_of_a_choice_is_named_and_left_out(
+    visit: Visit, address: str, left_out: str
+) -> None:
+    page = await visit(address)
+    await expect(page.get_by_role("alert").locator("strong")).to_have_text(f"Left out: {left_out}")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/?range=7d&order=score_velocity&sentiment=positive&trending=true&subreddit=python&subreddit=rust",
+        "/analytics?range=30d&rank=score&measure=engagement&compare=author:ada&compare=author:bob",
+        "/subreddits?status=refused&sort=changed_at&priority=slow",
+        "/operations?letters=resolved&stage=decode&error=Invalid",
+        "/operations?letters=",
+        "/posts/rocket?interval=1h",
+    ],
+)
+async def test_what_a_page_writes_into_its_address_is_not_named_as_left_out(visit: Visit, address: str) -> None:
+    page = await visit(address)
+    await expect(page.locator(".page > *").first).to_be_visible()
+    await expect(page.get_by_text("Left out:")).to_have_count(0)
+
+
 async def test_the_address_filters_by_author_and_days(visit: Visit, installation: Installation) -> None:
     page = await visit("/?author=NOBODY_AT_ALL")
     await expect(page.get_by_text("No post matches")).to_be_visible()

@@ -8,7 +8,8 @@ import { button } from "./parts/form.js";
 import { emptyState, errorNotice, unknownNotice } from "./parts/states.js";
 import { themeSwitch } from "./parts/theme.js";
 
-// The pages. Each is a module of its name, which exports `mount` and, if its address has filters, their `DEFAULTS`.
+// The pages. Each is a module of its name, which exports `mount` and, if its address has filters, their `DEFAULTS`, and
+// the `VALUES` of those that are a choice.
 // Those with a `tab` stand in the bar.
 const ROUTES = [
   { name: "now", title: "Now", path: /^\/$/, tab: "/" },
@@ -54,7 +55,7 @@ async function show(moved = false) {
   try {
     const page = await import(`./pages/${route.name}.js`).catch(() => Promise.reject(api.unreachable()));
     if (signal.aborted) return;
-    main.replaceChildren(...[unknownNotice(page.DEFAULTS ?? {}), root].filter(Boolean));
+    main.replaceChildren(...[unknownNotice(page.DEFAULTS ?? {}, page.VALUES ?? {}), root].filter(Boolean));
     if (moved) {
       scrollTo(0, 0);
       main.focus({ preventScroll: true });

@@ -1,24 +1,46 @@
 // A page's state is in the query string, so that its address can be shared. Defaults are left out of the address.
 
+const YES = ["1", "true"];
+const NO = ["0", "false", ""];
+
+/** The values of a choice, of whose members each is [value, text]. */
+export const valuesOf = (choice) => choice.map(([value]) => value);
+
 /**
- * The state in the address, with `defaults` for what is missing. Arrays are repeated parameters, true is "1"; the API's
- * "true" is understood too.
+ * The state in the address, with `defaults` for what is missing, and for what is none of the `values` that its name may
+ * have. Arrays are repeated parameters, true is "1"; the API's "true" is understood too.
  */
-export function readState(defaults, search = location.search) {
+export function readState(defaults, values = {}, search = location.search) {
   const given = new URLSearchParams(search);
   return Object.fromEntries(
     Object.entries(defaults).map(([name, fallback]) => {
-      if (!given.has(name)) return [name, fallback];
+      const value = given.get(name);
+      if (value === null || !isAllowed(name, value, defaults, values)) return [name, fallback];
       if (Array.isArray(fallback)) return [name, given.getAll(name).filter(Boolean)];
-      if (typeof fallback === "boolean") return [name, ["1", "true"].includes(given.get(name))];
-      return [name, given.get(name)];
+      return [name, typeof fallback === "boolean" ? YES.includes(value) : value];
     }),
   );
 }
 
-/** The names in the address that a page with these defaults does not know. */
-export function unknownNames(defaults, search = location.search) {
-  return [...new Set(new URLSearchParams(search).keys())].filter((name) => !Object.hasOwn(defaults, name));
+/**
+ * What in the address a page with these defaults and values leaves out, as texts: names that it does not know, and
+ * values that are none of its choice, or are given beside another.
+ */
+export function leftOut(defaults, values = {}, search = location.search) {
+  const seen = new Set();
+  const out = [];
+  for (const [name, value] of new URLSearchParams(search)) {
+    const isSecond = seen.has(name) && !Array.isArray(defaults[name]);
+    seen.add(name);
+    if (!Object.hasOwn(defaults, name)) out.push(name);
+    else if (isSecond || !isAllowed(name, value, defaults, values)) out.push(`${name}=${value}`);
+  }
+  return [...new Set(out)];
+}
+
+function isAllowed(name, value, defaults, values) {
+  const allowed = values[name] ?? (typeof defaults[name] === "boolean" ? [...YES, ...NO] : null);
+  return allowed === null || allowed.includes(value);
 }
 
 /** Put the state into the address, without a new entry in the browser's history. */

@@ -3,12 +3,12 @@ import * as api from "../api.js";
 import { h } from "../dom.js";
 import { absoluteTime, when } from "../format.js";
 import { Latest } from "../latest.js";
-import { comparison } from "../parts/comparison.js";
-import { FILTERS, filterForm, filterParameters, hasDays, instant, TIMES } from "../parts/filters.js";
+import { comparison, MEASURES } from "../parts/comparison.js";
+import { FILTERS, FILTER_VALUES, filterForm, filterParameters, hasDays, instant, TIMES } from "../parts/filters.js";
 import { pageHead, quiet } from "../parts/layout.js";
 import { errorNotice } from "../parts/states.js";
-import { makeSections } from "../parts/statistics.js";
-import { rangeStart, readState, writeState } from "../urlstate.js";
+import { makeSections, RANKS } from "../parts/statistics.js";
+import { rangeStart, readState, valuesOf, writeState } from "../urlstate.js";
 
 const CHOSEN = { ...FILTERS, ...TIMES };
 export const DEFAULTS = { ...CHOSEN, rank: "engagement", all: false, compare: [], measure: "posts" };
@@ -19,13 +19,19 @@ const RANGES = [
   ["7d", "7 days"],
   ["30d", "30 days"],
 ];
+export const VALUES = {
+  ...FILTER_VALUES,
+  range: valuesOf(RANGES),
+  rank: valuesOf(RANKS),
+  measure: valuesOf(MEASURES),
+};
 const CHOICES = { defaults: CHOSEN, ranges: RANGES };
 const REFRESH_MS = 60_000;
 
 /** Show the page in `root` until `signal` aborts. */
 export async function mount(root, { signal, live }) {
   live.pause();
-  const state = readState(DEFAULTS);
+  const state = readState(DEFAULTS, VALUES);
   const loads = new Latest(signal);
   let stats = null;
   let keywords = null;

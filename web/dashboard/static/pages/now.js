@@ -6,6 +6,7 @@ import { Latest } from "../latest.js";
 import {
   apiParameters,
   DEFAULTS,
+  FILTER_VALUES,
   filterForm,
   filterParameters,
   hasDays,
@@ -19,9 +20,12 @@ import { afterObservation } from "../parts/observation.js";
 import { PostList } from "../parts/post_list.js";
 import { hasScore, Rising } from "../parts/rising.js";
 import { emptyState, errorNotice } from "../parts/states.js";
-import { rangeStart, readState, writeState } from "../urlstate.js";
+import { rangeStart, readState, valuesOf, writeState } from "../urlstate.js";
 
 export { DEFAULTS };
+// Earlier links ask for this order, which is still the API's. It puts the noise of votes first.
+const OLD_ORDER = "score_velocity";
+export const VALUES = { ...FILTER_VALUES, range: valuesOf(RANGES), order: [...valuesOf(ORDERS), OLD_ORDER] };
 
 const PAGE_SIZE = 50;
 const CANDIDATES = 100;
@@ -39,9 +43,8 @@ const LOOKED_UP = {
 
 /** Show the page in `root` until `signal` aborts. */
 export async function mount(root, { live, signal, about }) {
-  let state = readState(DEFAULTS);
-  // Earlier links ask for this order, which is still the API's. It puts the noise of votes first.
-  if (state.order === "score_velocity") state.order = "trend_velocity";
+  let state = readState(DEFAULTS, VALUES);
+  if (state.order === OLD_ORDER) state.order = "trend_velocity";
   // The parameters of the list that is shown, and the cursor of its next page.
   let walk = null;
   let next = null;

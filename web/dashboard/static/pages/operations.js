@@ -9,6 +9,8 @@ import { emptyState, errorNotice } from "../parts/states.js";
 import { table } from "../parts/table.js";
 import { sparkline } from "../spark.js";
 
+export { DEFAULTS, VALUES } from "../parts/letters.js";
+
 const REFRESH_MS = 3000;
 const MOST_POINTS = 200;
 const STATUS_COLOURS = { running: "good", recovering: "warn", silent: "bad" };

@@ -10,6 +10,8 @@ import { notShownMark, reasons } from "../parts/post.js";
 import { emptyState } from "../parts/states.js";
 import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
 
+export { DEFAULTS, VALUES } from "../parts/history.js";
+
 /** Show the page in `root` until `signal` aborts. The first group of `match`, of the address, is the post's id. */
 export async function mount(root, { live, signal, match, about }) {
   const id = match[1];

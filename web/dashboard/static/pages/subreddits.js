@@ -18,7 +18,7 @@ import {
   removeDialog,
 } from "../parts/subreddit_dialogs.js";
 import { tableHead } from "../parts/table.js";
-import { readState, writeState } from "../urlstate.js";
+import { readState, valuesOf, writeState } from "../urlstate.js";
 
 export const DEFAULTS = { search: "", status: "", priority: "", sort: "name" };
 const STATUSES = [
@@ -35,6 +35,11 @@ const SORTS = [
   ["last_polled_at", "Longest not polled"],
   ["changed_at", "Changed last"],
 ];
+export const VALUES = {
+  status: valuesOf(STATUSES),
+  priority: ["", ...valuesOf(PRIORITIES)],
+  sort: valuesOf(SORTS),
+};
 const COMPARE = {
   name: (a, b) => a.name.localeCompare(b.name),
   posts_per_hour: (a, b) => b.posts_per_hour - a.posts_per_hour,
@@ -57,7 +62,7 @@ const REFRESH_MS = 10_000;
 /** Show the page in `root` until `signal` aborts. */
 export async function mount(root, { signal, session, live }) {
   live.pause();
-  const state = readState(DEFAULTS);
+  const state = readState(DEFAULTS, VALUES);
   const mayChange = session.role !== "reader";
   const loads = new Latest(signal);
   let items = [];

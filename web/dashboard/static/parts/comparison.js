@@ -20,7 +20,7 @@ const KINDS = [
   ["q", "Search", (value) => `search ${value}`],
   ["keyword", "Keyword", (value) => value],
 ];
-const MEASURES = [
+export const MEASURES = [
   ["posts", "Posts", ({ posts }) => posts, count],
   ["engagement", "Engagement", (hour) => engagement(hour.total_score, hour.total_comments), short],
 ];

@@ -1,6 +1,6 @@
 // The filters of posts: a form, the API's parameters for it, and the same test for posts that come in live.
 import { h, icon } from "../dom.js";
-import { rangeStart } from "../urlstate.js";
+import { rangeStart, valuesOf } from "../urlstate.js";
 import { field, options } from "./form.js";
 import { meets } from "./words.js";
 
@@ -58,6 +58,8 @@ const SHOWN = [
   ["1", "Only shown"],
   ["0", "No longer shown"],
 ];
+/** The values of the filters that are a choice. */
+export const FILTER_VALUES = { sentiment: valuesOf(SENTIMENTS) };
 const TYPING_MS = 350;
 
 /** The names in a list that somebody typed: separated by commas or spaces, with or without r/. */

@@ -3,23 +3,24 @@ import { itemsOfPages } from "../api.js";
 import { h, setText } from "../dom.js";
 import { absoluteTime, count, decimal, plural } from "../format.js";
 import { Latest } from "../latest.js";
-import { readState, writeState } from "../urlstate.js";
+import { readState, valuesOf, writeState } from "../urlstate.js";
 import { chart } from "./chart.js";
 import { segments } from "./form.js";
 import { card, quiet } from "./layout.js";
 import { errorNotice } from "./states.js";
 
-const DEFAULTS = { interval: "raw" };
+export const DEFAULTS = { interval: "raw" };
 const INTERVALS = [
   ["raw", "Observations"],
   ["1h", "By hour"],
 ];
+export const VALUES = { interval: valuesOf(INTERVALS) };
 const MOST_PAGES = 5;
 const PAGE_SIZE = 1000;
 
 /** The cards of a post's history: {element, load(), add(post)}. The chosen interval is in the address. */
 export function historyCards(id, signal) {
-  const state = readState(DEFAULTS);
+  const state = readState(DEFAULTS, VALUES);
   const loads = new Latest(signal);
   // What the charts show, and its interval.
   let points = [];

@@ -3,13 +3,13 @@ import * as api from "../api.js";
 import { h, replaceKeepingFocus, setText, toast } from "../dom.js";
 import { count, plural, when } from "../format.js";
 import { Latest } from "../latest.js";
-import { readState, writeState } from "../urlstate.js";
+import { readState, valuesOf, writeState } from "../urlstate.js";
 import { ask, isDialogOpen } from "./dialog.js";
 import { button, field, options } from "./form.js";
 import { card, quiet } from "./layout.js";
 import { emptyState, errorNotice } from "./states.js";
 
-const DEFAULTS = { letters: "dead", error: "", stage: "" };
+export const DEFAULTS = { letters: "dead", error: "", stage: "" };
 const STATES = [
   ["", "All"],
   ["dead", "Dead"],
@@ -17,6 +17,7 @@ const STATES = [
   ["dead_again", "Dead again"],
   ["resolved", "Resolved"],
 ];
+export const VALUES = { letters: valuesOf(STATES) };
 const STATE_COLOURS = { dead: "bad", replayed: "warn", dead_again: "bad", resolved: "good" };
 const MOST_GROUPS = 6;
 const PAGE_SIZE = 25;
@@ -26,7 +27,7 @@ const AFTER_REPLAY_MS = [500, 1500, 3000, 6000];
 
 /** The card of dead letters: {element, load()}. Its filters are in the address; `mayReplay` brings the buttons. */
 export function lettersCard({ signal, mayReplay }) {
-  const state = readState(DEFAULTS);
+  const state = readState(DEFAULTS, VALUES);
   const loads = new Latest(signal);
   // Of the page that is shown; null for the newest letters.
   let cursor = null;

@@ -1,6 +1,6 @@
 // What is shown in place of data: when it could not be loaded, and when there is none.
 import { h } from "../dom.js";
-import { unknownNames } from "../urlstate.js";
+import { leftOut } from "../urlstate.js";
 
 /** What went wrong and, if `again` is given, a button that calls it. */
 export function errorNotice(error, again) {
@@ -15,11 +15,11 @@ export function errorNotice(error, again) {
   );
 }
 
-/** Names what the address asks for and the page with these defaults cannot do; null when there is nothing. */
-export function unknownNotice(defaults) {
-  const unknown = unknownNames(defaults);
+/** Names what the address asks for and the page with these defaults and values cannot do; null if there is nothing. */
+export function unknownNotice(defaults, values) {
+  const unknown = leftOut(defaults, values);
   if (!unknown.length) return null;
-  const known = Object.keys(defaults);
+  const known = Object.keys(defaults).map((name) => (values[name] ? `${name} (${choiceOf(values[name])})` : name));
   return h(
     "div",
     { class: "notice warn", role: "alert" },
@@ -29,6 +29,8 @@ export function unknownNotice(defaults) {
       : "The address of this page has no filters.",
   );
 }
+
+const choiceOf = (allowed) => allowed.filter(Boolean).join(", ");
 
 /** Says that there is nothing to show, and what would change that. */
 export const emptyState = (title, advice, ...children) =>

@@ -12,7 +12,7 @@ import { table } from "./table.js";
 import { titleLink } from "./title.js";
 
 // Value and text of a way to rank posts, and the list of the statistics that has them.
-const RANKS = [
+export const RANKS = [
   ["engagement", "Engagement", "top_posts"],
   ["score", "Score", "most_upvoted"],
   ["comments", "Comments", "most_commented"],
