@@ -4,6 +4,7 @@ Names follow Prometheus: base units, `_total` for counters. Workers and API serv
 holds those of a worker, API_REGISTRY those of an API process.
 """
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from platform import python_version
 from typing import get_args
@@ -18,6 +19,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from signalflow.domain.positions import Break
 from signalflow.domain.words import Stage
 
 # Every counter would have a second time series that says when the process began.
@@ -218,10 +220,34 @@ for each in (REGISTRY, API_REGISTRY):
         {"version": version("signalflow"), "python": python_version()}
     )
 
+# --- series that exist before their first event
 # A series that appears with its first event has no increase then, so an alert would miss that event.
-for agent in ("enrich", "sink", "dlq"):
-    RECORDS.labels(agent=agent)
+AGENTS = ("enrich", "sink", "dlq")
+REDDIT_REQUEST_KINDS = ("listing", "gap", "reappearance", "silence", "refresh", "probe")
+REDDIT_REQUEST_OUTCOMES = (
+    "ok", "refused", "blocked", "rate_limited", "unauthorized", "unavailable", "cancelled", "broken",
+)  # fmt: skip
+for agent in AGENTS:
+    for of_agent in (RECORDS, GIVEN_BACK, COMMIT_RETRIES):
+        of_agent.labels(agent=agent)
 for stage in get_args(Stage):
     DEAD_LETTERS.labels(stage=stage)
 for outcome in ("new", "known", "refused"):
     DEAD_LETTERS_STORED.labels(outcome=outcome)
+for kind in REDDIT_REQUEST_KINDS:
+    for outcome in REDDIT_REQUEST_OUTCOMES:
+        REDDIT_REQUESTS.labels(kind=kind, outcome=outcome)
+for reason in ("kind", "promoted", "not_asked"):
+    REDDIT_ITEMS_REJECTED.labels(reason=reason)
+for code in ("restart", "slow"):
+    LIVE_ENDED.labels(code=code)
+
+
+def begin_topics(read: Sequence[str], others: Sequence[str]) -> None:
+    """Let the counters exist that have a topic: of the topics that agents `read`, and of the `others`."""
+    for topic in (*read, *others):
+        TOPICS_MADE_ANEW.labels(topic=topic)
+    for topic in read:
+        EXPIRED_BY_RETENTION.labels(topic=topic)
+        for reason in (*Break, "database_behind"):
+            REWINDS.labels(topic=topic, reason=reason)

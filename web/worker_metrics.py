@@ -53,7 +53,7 @@ def parsed(text: str, moment: float) -> Scrape:
         moment=moment,
         lag={topic: int(records) for topic, records in found[LAG].items()},
         records=dict(found[RECORDS]),
-        requests=dict(found[REQUESTS]),
+        requests={outcome: number for outcome, number in found[REQUESTS].items() if number},
         budget_used=sum(found[BUDGET_USED].values()),
         visible_count=sum(found[f"{VISIBLE}_count"].values()),
         visible_sum=sum(found[f"{VISIBLE}_sum"].values()),

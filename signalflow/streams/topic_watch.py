@@ -7,8 +7,8 @@ import structlog
 from signalflow.kafka.admin import Prepared, prepare_topics
 from signalflow.kafka.group_members import unread_partitions
 from signalflow.kafka.topic_check import Difference
-from signalflow.kafka.topics import TopicNames
-from signalflow.metrics import PARTITIONS_UNREAD, TOPICS_MADE_ANEW
+from signalflow.kafka.topics import TopicNames, topic_specs
+from signalflow.metrics import PARTITIONS_UNREAD, TOPICS_MADE_ANEW, begin_topics
 from signalflow.streams.app import Application
 from signalflow.streams.recovery import local_states
 
@@ -20,6 +20,11 @@ class TopicWatch:
 
     def __init__(self, app: Application) -> None:
         self._app = app
+        specs = topic_specs(app.settings)
+        begin_topics(
+            read=[spec.name for spec in specs if spec.role == "source"],
+            others=[spec.name for spec in specs if spec.role != "source"],
+        )
         self._warned: list[Difference] = []
         self.ids: dict[str, UUID] = {}
 
