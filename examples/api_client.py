@@ -6,12 +6,15 @@ API_KEY=... python examples/api_client.py --address http://127.0.0.1:9400 --subr
 import argparse
 import json
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 
 Post = dict[str, Any]
+# Before the next try after a lost connection, where the API names no time.
+PAUSE_SECONDS = 1.0
 
 
 def posts(client: httpx.Client, **filters: Any) -> Iterator[Post]:
@@ -20,13 +23,18 @@ def posts(client: httpx.Client, **filters: Any) -> Iterator[Post]:
     while True:
         given = {**filters, "page_size": 200, **({"cursor": cursor} if cursor else {})}
         answer = client.get("/api/posts/", params=given)
-        if answer.is_error:
-            raise SystemExit(f"{answer.json()['detail']} (request {answer.headers['x-request-id']})")
+        end_if_refused(answer)
         page = answer.json()
         yield from page["items"]
         cursor = page["next"]
         if cursor is None:
             return
+
+
+def end_if_refused(answer: httpx.Response) -> None:
+    """End the program with the API's reason, and the id under which its log has the request."""
+    if answer.is_error:
+        raise SystemExit(f"{answer.json()['detail']} (request {answer.headers['x-request-id']})")
 
 
 def live(client: httpx.Client, **filters: Any) -> Iterator[Post]:
@@ -36,7 +44,12 @@ def live(client: httpx.Client, **filters: Any) -> Iterator[Post]:
         headers = {"Last-Event-ID": last} if last else {}
         try:
             with client.stream("GET", "/api/stream", params=filters, headers=headers) as answer:
-                answer.raise_for_status()
+                if answer.status_code == 429 or answer.is_server_error:
+                    time.sleep(float(answer.headers.get("Retry-After", PAUSE_SECONDS)))
+                    continue
+                if answer.is_error:
+                    answer.read()
+                end_if_refused(answer)
                 for line in answer.iter_lines():
                     name, _, value = line.partition(": ")
                     if name == "id":
@@ -44,7 +57,7 @@ def live(client: httpx.Client, **filters: Any) -> Iterator[Post]:
                     elif name == "data":
                         yield from json.loads(value).get("posts", [])
         except httpx.TransportError:
-            continue
+            time.sleep(PAUSE_SECONDS)
 
 
 def main() -> None:
@@ -54,10 +67,16 @@ def main() -> None:
     parser.add_argument("--subreddit", action="append", default=[])
     parser.add_argument("--live", type=int, default=0, help="then wait for so many observations of the live stream")
     given = parser.parse_args()
-    headers = {"Authorization": f"Bearer {os.environ['API_KEY']}"}
+    key = os.environ.get("API_KEY")
+    if not key:
+        raise SystemExit("API_KEY is not set: make one with `signalflow key create admin --scope read`")
+    headers = {"Authorization": f"Bearer {key}"}
     with httpx.Client(base_url=given.address, headers=headers, timeout=30) as client:
-        for post in posts(client, subreddit=given.subreddit, order="newest"):
-            print("stored", post["id"], post["current_score"], post["title"], flush=True)
+        try:
+            for post in posts(client, subreddit=given.subreddit, order="newest"):
+                print("stored", post["id"], post["current_score"], post["title"], flush=True)
+        except httpx.TransportError as error:
+            raise SystemExit(f"{given.address} does not answer: give --address, or start it ({error})") from error
         if given.live:
             for number, post in enumerate(live(client, subreddit=given.subreddit), 1):
                 print("live", post["id"], post["current_score"], post["title"], flush=True)

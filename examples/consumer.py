@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jsonschema_rs
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError
 
 FILES = (Path(__file__).parents[1] / "docs" / "schemas").glob("*.json")
 VALIDATORS = {file.stem: jsonschema_rs.validator_for(json.loads(file.read_text())) for file in FILES}
@@ -45,21 +46,21 @@ async def consume(kafka: str, topic: str, group: str, most: float) -> None:
         asyncio.get_running_loop().add_signal_handler(one, stop.set)
     options = {"auto_offset_reset": "earliest", "enable_auto_commit": False, "isolation_level": "read_committed"}
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=kafka, group_id=group, **options)
-    await consumer.start()
     try:
+        await consumer.start()
         while not stop.is_set() and most > 0:
             batch = await consumer.getmany(timeout_ms=500, max_records=int(min(most, 500)))
             for record in (record for records in batch.values() for record in records):
                 try:
                     handle((record.key or b"").decode(), checked(record.value or b""))
                 except ValueError as error:
-                    print(
-                        f"{topic}/{record.partition}/{record.offset}: {' '.join(str(error).split())[:200]}",
-                        file=sys.stderr,
-                    )
+                    reason = " ".join(str(error).split())[:200]
+                    print(f"{topic}/{record.partition}/{record.offset}: {reason}", file=sys.stderr)
                 most -= 1
             if batch:
                 await consumer.commit()
+    except KafkaConnectionError:
+        raise SystemExit(f"Kafka at {kafka} does not answer: give --kafka, or start it") from None
     finally:
         await consumer.stop()
 
