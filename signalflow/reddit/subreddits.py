@@ -65,7 +65,7 @@ def read_subreddits(path: Path | None = None) -> list[WatchedSubreddit]:
     try:
         text = source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Invalid(f"{source}: not UTF-8: {error}", "path") from error
+        raise Invalid(f"{source} is not UTF-8 (byte {error.start}): save it as UTF-8", "path") from error
     except OSError as error:
         raise Invalid(f"{source}: {error.strerror or error}", "path") from error
     return parse_subreddits(text, str(source))

@@ -99,3 +99,11 @@ def test_listings_and_foreign_addresses_are_refused_as_names(text: str) -> None:
 def test_what_cannot_be_a_name_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
         checked_name(text if text != "a\n" else "a\nb")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_file_that_another_encoding_wrote_is_refused_with_the_remedy(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "spreadsheet.csv"
+    path.write_bytes("name,interval_seconds,priority\ncafé,60,fast\n".encode(encoding))
+    with pytest.raises(Invalid, match=r"spreadsheet\.csv is not UTF-8 \(byte \d+\): save it as UTF-8"):
+        read_subreddits(path)
