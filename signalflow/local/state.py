@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 from signalflow.errors import Fatal
 from signalflow.local.private_files import write_private
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LEFTOVER_GRACE = 5.0
-# The system computes start times from the time of the boot. They shift a little when the clock is adjusted.
+# The system computes start times from the time of the boot in whole seconds, which may shift by one.
 _START_TIME_TOLERANCE = 2.0
 
 
@@ -24,21 +25,40 @@ class ProcessId(BaseModel):
     name: str
     pid: int
     started: float
-    """The start time in epoch seconds, as the system reports it."""
+    """The start time in epoch seconds, as the system reported it. It jumps whenever the system's clock is set."""
+    boot: str = ""
+    """The id of the boot of the system; empty where the system has none, or an earlier version recorded the process."""
+    since_boot: float = 0.0
+    """Seconds from that boot to the start, whatever happens to the clock."""
 
     @classmethod
     def of(cls, name: str, pid: int) -> "ProcessId":
         """The identity of a running process. Raises psutil.NoSuchProcess when it has ended."""
-        return cls(name=name, pid=pid, started=psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        return cls(name=name, pid=pid, started=process.create_time(), boot=_boot_id(), since_boot=_since_boot(process))
 
     def find(self) -> psutil.Process | None:
         """The process; None when it has ended, also if another process has its process id now."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < _START_TIME_TOLERANCE
+            apart = _since_boot(process) - self.since_boot if self.boot else process.create_time() - self.started
+            same = self.boot in ("", _boot_id()) and abs(apart) < _START_TIME_TOLERANCE
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
+
+
+def _boot_id() -> str:
+    """The id that Linux gives to each boot; empty elsewhere."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _since_boot(process: psutil.Process) -> float:
+    """Seconds from the boot to the start of a process. Both times jump with the clock, but not their difference."""
+    return process.create_time() - psutil.boot_time()
 
 
 class WorkerStatus(BaseModel):

@@ -68,3 +68,29 @@ def test_the_state_which_holds_a_password_is_readable_by_its_owner_only(tmp_path
     directory = StateDir(tmp_path)
     directory.write(state_of(ProcessId(name="supervisor", pid=1, started=1.0), [], tmp_path))
     assert stat.S_IMODE((tmp_path / "state.json").stat().st_mode) == 0o600
+
+
+def test_a_process_is_found_after_the_clock_was_set(
+    sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system computes times of starts and of the boot from its clock, so all of them jump with it."""
+    recorded = ProcessId.of("worker-1", sleeper.pid)
+    create_time, boot_time = psutil.Process.create_time, psutil.boot_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: create_time(process) + 3600)
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot_time() + 3600)
+    found = recorded.find()
+    assert found is not None
+    assert found.pid == sleeper.pid
+
+
+@pytest.mark.parametrize("change", [{"since_boot": 1.0}, {"boot": "another"}])
+def test_a_process_of_another_time_or_of_another_boot_is_not_found(
+    sleeper: "subprocess.Popen[bytes]", change: dict[str, object]
+) -> None:
+    recorded = ProcessId.of("worker-1", sleeper.pid)
+    assert recorded.model_copy(update=change).find() is None
+
+
+def test_a_process_that_an_earlier_version_recorded_is_found(sleeper: "subprocess.Popen[bytes]") -> None:
+    recorded = ProcessId(name="worker-1", pid=sleeper.pid, started=psutil.Process(sleeper.pid).create_time())
+    assert recorded.find() is not None
