@@ -25,7 +25,9 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings):
     """All settings with their defaults. A value out of range raises pydantic.ValidationError, which names it."""
 
-    model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SIGNALFLOW_", extra="ignore", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     # --- where things are
     state_dir: Path = Field(Path(".signalflow"), description="Where workers keep RocksDB and the local stack its data.")

@@ -20,6 +20,15 @@ COULD_NOT_TELL = 3
 INTERRUPTED = 130
 _HERE_IS_REMOVED = "the current directory was removed: change to another one, or give absolute paths"
 
+# What pydantic says of these speaks of parsing and of patterns.
+_IN_OUR_WORDS = {
+    "bool_parsing": "must be true or false",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "string_pattern_mismatch": "has a character that it may not have, or is too long",
+    "path_not_file": "must be the path of a file that exists",
+}
+
 
 @contextmanager
 def explained() -> Iterator[None]:
@@ -37,7 +46,8 @@ def explained() -> Iterator[None]:
     except ValidationError as error:
         for problem in error.errors():
             setting = "_".join(str(part) for part in problem["loc"])
-            reason = problem["msg"].removeprefix("Value error, ")
+            reason = _IN_OUR_WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+            reason = reason.replace("Input should be", "must be")
             print(f"SIGNALFLOW_{setting.upper()}: {reason}" if setting else reason, file=sys.stderr)
         sys.exit(WRONG_USE)
     except Retryable as error:

@@ -175,6 +175,17 @@ def test_a_server_that_refuses_the_connection_was_not_looked_at(capsys: pytest.C
     [
         ({"reddit_source": "feeds"}, "SIGNALFLOW_REDDIT_SOURCE=feeds needs SIGNALFLOW_REDDIT_CONTACT"),
         ({"reddit_contact": "a\nb"}, "SIGNALFLOW_REDDIT_CONTACT: must be 3 to 200 characters"),
+        ({"log_json": "ja"}, "SIGNALFLOW_LOG_JSON: must be true or false\n"),
+        ({"api_port": "9k"}, "SIGNALFLOW_API_PORT: must be a whole number\n"),
+        ({"api_port": "9.5"}, "SIGNALFLOW_API_PORT: must be a whole number\n"),
+        ({"api_port": "99999"}, "SIGNALFLOW_API_PORT: must be less than or equal to 65535\n"),
+        ({"database_timeout": "ten"}, "SIGNALFLOW_DATABASE_TIMEOUT: must be a number\n"),
+        ({"database_timeout": "nan"}, "SIGNALFLOW_DATABASE_TIMEOUT: must be a finite number\n"),
+        ({"poll_enabled": "maybe"}, "SIGNALFLOW_POLL_ENABLED: must be true or false\n"),
+        ({"log_level": "loud"}, "SIGNALFLOW_LOG_LEVEL: must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'\n"),
+        ({"topic_prefix": "a b"}, "SIGNALFLOW_TOPIC_PREFIX: has a character that it may not have, or is too long\n"),
+        ({"kafka_ca_file": "/nowhere"}, "SIGNALFLOW_KAFKA_CA_FILE: must be the path of a file that exists\n"),
+        ({"post_state_hours": "inf"}, "SIGNALFLOW_POST_STATE_HOURS: must be a finite number\n"),
     ],
 )
 def test_a_wrong_setting_is_told_in_our_words_alone(
