@@ -225,7 +225,10 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     @classmethod
     def _redis_url_is_redis(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value():
-            TypeAdapter(RedisDsn).validate_python(value.get_secret_value())
+            try:
+                TypeAdapter(RedisDsn).validate_python(value.get_secret_value())
+            except ValueError:
+                raise ValueError("must be a URL such as redis://:password@host:6379/0") from None
         return value
 
     @field_validator("fail_point")

@@ -1,6 +1,7 @@
 """`signalflow simulator`: Reddit's API on this machine, with known ground truth."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +67,7 @@ async def _serve(config: "Config", port: int) -> None:
     """Run until SIGINT or SIGTERM."""
     import signal
 
-    from signalflow.errors import Retryable
+    from signalflow.errors import Fatal
     from signalflow.simulator.server import start
 
     stop = asyncio.Event()
@@ -75,7 +76,9 @@ async def _serve(config: "Config", port: int) -> None:
     try:
         running = await start(config, port)
     except OSError as error:
-        raise Retryable(f"cannot listen on {config.host}:{port}: {error.strerror}; choose another --port") from error
+        # asyncio puts a sentence of its own in the place of the system's reason.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise Fatal(f"{config.host}:{port} cannot be used ({reason}); choose another --port") from error
     try:
         await stop.wait()
     finally:

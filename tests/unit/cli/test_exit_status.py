@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -306,3 +307,20 @@ def test_a_database_that_does_not_answer_is_named_with_its_setting(command: str,
     assert named in done.stderr
     assert "SIGNALFLOW_DATABASE_URL" in done.stderr
     assert "hush" not in done.stderr
+
+
+def test_a_simulator_whose_port_is_in_use_says_only_that(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_signalflow("simulator", "--port", str(port), cwd=tmp_path, timeout=20)
+    told = f"error: 127.0.0.1:{port} cannot be used (Address already in use); choose another --port\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+@pytest.mark.parametrize("url", ["redis", "localhost:6379", "http://localhost"])
+def test_a_redis_url_of_another_form_is_refused_with_the_form_of_a_right_one(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), explained():
+        Settings(redis_url=url)  # type: ignore[arg-type]
+    assert capsys.readouterr().err == "SIGNALFLOW_REDIS_URL: must be a URL such as redis://:password@host:6379/0\n"
