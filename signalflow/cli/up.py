@@ -22,7 +22,7 @@ from signalflow.cli.options import JsonFlag
 if TYPE_CHECKING:
     from signalflow.local.parts import Step
     from signalflow.local.stack import Stack
-    from signalflow.local.state import StackState, StateDir
+    from signalflow.local.state import ProcessStatus, StackState, StateDir
     from signalflow.storage.workers import WorkerRow
 
 # The first start on a machine downloads Kafka.
@@ -230,12 +230,23 @@ async def _joined_workers(state: "StackState") -> "list[WorkerRow] | None":
 
     settings = Settings(**state.settings)  # type: ignore[arg-type]
     asked = settings.model_copy(update={"database_timeout": _STATUS_SECONDS})
-    own = {part.pid for part in state.status.processes}
     try:
         async with await create_pool(asked, application_name="signalflow status") as pool:
-            return [worker for worker in await live_workers(pool) if worker.pid not in own]
+            return joined_by_hand(await live_workers(pool), state.status.processes)
     except SignalflowError:
         return None
+
+
+def joined_by_hand(workers: "Sequence[WorkerRow]", processes: "Sequence[ProcessStatus]") -> "list[WorkerRow]":
+    """The workers that are not processes of the stack, nor ended processes of the stack that left their names."""
+    import psutil
+
+    names, pids = {part.name for part in processes}, {part.pid for part in processes}
+    return [
+        worker
+        for worker in workers
+        if worker.pid not in pids and (worker.name not in names or psutil.pid_exists(worker.pid))
+    ]
 
 
 def state_directory(given: Path | None) -> "StateDir":

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,9 +13,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from signalflow.cli.up import register
+from signalflow.cli.up import joined_by_hand, register
 from signalflow.local.ports import free_ports
-from signalflow.local.state import ProcessId, StackState, StackStatus, StateDir, WorkerStatus
+from signalflow.local.state import ProcessId, ProcessStatus, StackState, StackStatus, StateDir, WorkerStatus
+from signalflow.storage.workers import WorkerRow
 
 STANDSTILL = {"since": "2026-01-01T00:00:00Z", "reason": "status_403", "what_to_do": "Ask Reddit."}
 
@@ -81,3 +83,28 @@ def test_status_says_since_when_reddit_answers_nothing_as_text_and_as_json(
     as_text = run.invoke(app, ["status", "--state-dir", str(tmp_path)])
     line = "answers nothing since 2026-01-01T00:00:00Z (status_403): Ask Reddit."
     assert (line in as_text.stdout) is (found is not None)
+
+
+OWN_PID, ENDED_PID = 2**22 + 1, 2**22 + 2  # Linux gives no process such an id.
+
+
+@pytest.mark.parametrize(
+    ("name", "pid", "by_hand"),
+    [
+        ("worker-1", OWN_PID, False),
+        ("worker-1", ENDED_PID, False),
+        ("worker-1", os.getpid(), True),
+        ("worker-2", ENDED_PID, True),
+        ("mine", os.getpid(), True),
+    ],
+    ids=["of the stack", "was killed", "took the name of a killed one", "of another machine", "has another name"],
+)
+def test_a_killed_worker_of_the_stack_has_not_joined_by_hand(name: str, pid: int, by_hand: bool) -> None:
+    """The database knows a killed worker until its successor reports, or for 15 s."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    row = WorkerRow(name, pid, "http://127.0.0.1:6066", "running", False, False, now, now, 1.0)
+    processes = [
+        ProcessStatus(name="api", pid=9, state="ready", address="-"),
+        ProcessStatus(name="worker-1", pid=OWN_PID, state="starting", address="-"),
+    ]
+    assert joined_by_hand([row], processes) == ([row] if by_hand else [])
