@@ -170,7 +170,7 @@ def status(
         typer.echo(f"nothing runs in {directory.path}: `signalflow up` starts it", err=True)
         raise typer.Exit(FOUND)
     joined = asyncio.run(_joined_workers(state))
-    status = state.status
+    status = state.status_now()
     troubles = map(_trouble_with_reddit, [worker.web_url for worker in (*status.workers, *(joined or ()))])
     # Only the worker that polls has one.
     trouble = next(filter(None, troubles), None)

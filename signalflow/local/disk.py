@@ -1,6 +1,7 @@
 """A disk without space: how it is recognised, and the sentence that tells of it."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -21,3 +22,13 @@ def full_disk(directory: Path) -> str | None:
     except OSError:
         return None
     return f"the disk of {directory} is full ({left >> 20} MB left): free some space" if left < _LEAST_BYTES else None
+
+
+def no_room_for(program: str, said: str, directory: Path) -> str | None:
+    """What to tell of a program that ended because its disk is full, as its output tells; None if it ended otherwise.
+
+    It may have removed what it wrote, so that there is room again.
+    """
+    if not any(os.strerror(number) in said for number in _NO_SPACE):
+        return None
+    return f"{program} failed because the disk of {directory} has no room: free some space, or give another --state-dir"

@@ -17,6 +17,7 @@ import psutil
 from signalflow.errors import Fatal
 from signalflow.kafka.cluster_health import known_brokers
 from signalflow.local import ports
+from signalflow.local.disk import no_room_for
 from signalflow.local.jars import kafka_jars
 from signalflow.local.private_files import write_private
 from signalflow.local.process import Launch, spawn, stop, tail, wait_until
@@ -220,8 +221,10 @@ class EmbeddedKafka:
         finally:
             users.unlink(missing_ok=True)
         if done.returncode != 0:
+            said = f"{done.stdout}{done.stderr[-2000:]}"
             raise Fatal(
-                f"the storage of Kafka broker {node} could not be formatted:\n{done.stdout}{done.stderr[-2000:]}"
+                no_room_for(f"the format of Kafka's broker {node}", said, self.data_dir)
+                or f"the storage of Kafka broker {node} could not be formatted:\n{said}"
             )
 
     def _end_orphan(self, node: int) -> None:

@@ -24,6 +24,7 @@ import psutil
 
 from signalflow.errors import Fatal
 from signalflow.local import ports
+from signalflow.local.disk import no_room_for
 from signalflow.local.private_files import write_private
 from signalflow.local.process import Account, Launch, privileges, spawn, stop, tail, wait_until
 
@@ -161,7 +162,10 @@ class EmbeddedPostgres:
         )
         # In single-user mode the server prints the error of a failed statement, and ends with status 0.
         if done.returncode != 0 or "ERROR:" in done.stderr:
-            raise Fatal(f"{program} of the embedded PostgreSQL failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+            no_room = no_room_for(f"{program} of the embedded PostgreSQL", done.stderr, self.data_dir)
+            raise Fatal(
+                no_room or f"{program} of the embedded PostgreSQL failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}"
+            )
 
     def _seen_by_server(self, directory: Path) -> str:
         return str(directory) if self._account is None else _INHERITED_CWD

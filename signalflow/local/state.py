@@ -108,6 +108,19 @@ class StackState(BaseModel):
     settings: dict[str, str] = {}
     """The settings that the stack chose for its parts, so that commands can reach them."""
 
+    def status_now(self) -> StackStatus:
+        """The status, with what has ended since it was written: on a full disk nothing newer can be."""
+        ended = {child.pid for child in self.children if child.find() is None}
+        as_ended = {"state": "ended"}
+        return self.status.model_copy(
+            update={
+                "workers": [one.model_copy(update=as_ended if one.pid in ended else {}) for one in self.status.workers],
+                "processes": [
+                    one.model_copy(update=as_ended if one.pid in ended else {}) for one in self.status.processes
+                ],
+            }
+        )
+
 
 @dataclass
 class StateDir:

@@ -108,3 +108,39 @@ def test_a_killed_worker_of_the_stack_has_not_joined_by_hand(name: str, pid: int
         ProcessStatus(name="worker-1", pid=OWN_PID, state="starting", address="-"),
     ]
     assert joined_by_hand([row], processes) == ([row] if by_hand else [])
+
+
+def test_a_process_that_ended_since_the_state_was_written_is_shown_as_ended(tmp_path: Path) -> None:
+    """On a full disk the supervisor cannot write what changed."""
+    (nothing_there,) = free_ports(1)
+    runs, ended = ProcessId.of("api", os.getpid()), ProcessId(name="kafka-1", pid=ENDED_PID, started=1.0)
+    status = StackStatus(
+        kafka="127.0.0.1:1",
+        database_url="postgresql://u@127.0.0.1:1/d",
+        api_url=None,
+        simulator_url=None,
+        workers=[],
+        processes=[
+            ProcessStatus(name=one.name, pid=one.pid, state="ready", address="127.0.0.1:1") for one in (runs, ended)
+        ],
+        state_dir=tmp_path,
+    )
+    StateDir(tmp_path).write(
+        StackState(
+            supervisor=ProcessId.of("supervisor", os.getpid()),
+            phase="up",
+            children=[runs, ended],
+            status=status,
+            settings={"database_url": f"postgresql://u@127.0.0.1:{nothing_there}/d"},
+        )
+    )
+    app, run = typer.Typer(), CliRunner()
+    register(app)
+    as_json = run.invoke(app, ["status", "--json", "--state-dir", str(tmp_path)])
+    assert [(part["name"], part["state"]) for part in json.loads(as_json.stdout)["processes"]] == [
+        ("api", "ready"),
+        ("kafka-1", "ended"),
+    ]
+    as_text = run.invoke(app, ["status", "--state-dir", str(tmp_path)])
+    lines = [line.split() for line in as_text.stdout.splitlines()]
+    assert ["kafka-1", "pid", str(ENDED_PID), "ended", "127.0.0.1:1"] in lines

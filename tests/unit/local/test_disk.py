@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from signalflow.local.disk import full_disk, lacks_space
+from signalflow.local.disk import full_disk, lacks_space, no_room_for
 
 
 @pytest.mark.parametrize(("left", "is_full"), [(0, True), ((16 << 20) - 1, True), (16 << 20, False)])
@@ -30,3 +30,17 @@ def test_a_directory_that_is_gone_is_no_full_disk(tmp_path: Path) -> None:
 )
 def test_a_write_that_failed_for_lack_of_space_is_told_from_other_failures(number: int, lacks: bool) -> None:
     assert lacks_space(OSError(number, "failed")) is lacks
+
+
+@pytest.mark.parametrize(
+    ("said", "is_told"),
+    [
+        ('FATAL:  could not write to file "base/4/1247": No space left on device', True),
+        ("java.io.IOException: Disk quota exceeded", True),
+        ("initdb: error: could not access directory: Permission denied", False),
+        ("", False),
+    ],
+)
+def test_a_program_that_ended_on_a_full_disk_is_told_from_other_ends(tmp_path: Path, said: str, is_told: bool) -> None:
+    told = f"initdb failed because the disk of {tmp_path} has no room: free some space, or give another --state-dir"
+    assert no_room_for("initdb", said, tmp_path) == (told if is_told else None)
