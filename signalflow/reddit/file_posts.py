@@ -8,12 +8,13 @@ cannot be read rejects the post.
 import html
 import math
 import re
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from signalflow.domain.subreddits import NAME_PATTERN
 from signalflow.errors import Invalid
 from signalflow.events import Int32, Post
+from signalflow.reddit.file_items import Item
 from signalflow.reddit.shapes import EARLIEST_CREATED, LATEST_TIME, RawPost, post_of
 
 _OTHER_KINDS = {
@@ -24,94 +25,40 @@ _OTHER_KINDS = {
     "t5": "a subreddit",
     "more": "a list of further comments",
 }
-# Where answers of Reddit, of archives, of Elasticsearch and of many scripts have their posts.
-_WRAPPERS = ("data", "children", "_source", "hits", "posts", "submissions", "results", "items")
-# A page of a post lies in a list, and its comments in each other. Nothing with posts is nested more deeply than this.
-_DEEPEST = 6
-
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d*)?(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
 # Only with a semicolon: in an address, `&copy=1` is a parameter.
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _ID = re.compile(r"[0-9a-z]{1,13}")
+_FULL_NAME = re.compile(r"t3_[0-9a-z]{1,13}")
 _NAME = re.compile(NAME_PATTERN)
 # The address of a subreddit or an account up to its name, as Reddit writes it and as people copy it.
 _PREFIX = re.compile(r"(?:(?:https?://)?(?:[a-z]+\.)?reddit\.com)?/?(r|u|user)/", re.IGNORECASE)
-_REDDIT = re.compile(r"https?://(?:[a-z]+\.)?reddit\.com(?=/)", re.IGNORECASE)
+_REDDIT = re.compile(r"\A(?:(?:https?://)?(?:[a-z]+\.)?reddit\.com(?=/)|(?=(?:r|u|user|comments)/))/?", re.IGNORECASE)
+# PRAW shows its objects so.
+_SHOWN = re.compile(r"(?:Subreddit|Redditor)\((?:display_)?name='([^']*)'\)")
+# Full names of accounts and subreddits, which are no names that people read.
+_FULL_NAMES = ("t2_", "t5_")
+# Times without an offset count as UTC, so these say nothing.
+_UTC = re.compile(r"\s*(?:UTC|GMT|Z|\[UTC\])\Z", re.IGNORECASE)
+# A time as in a header of HTTP or mail (RFC 9110, RFC 5322).
+_TIME_OF_HEADERS = re.compile(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} ")
 _FLAGS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
 }
-_NO_NUMBER = frozenset({"", "nan", "null", "none", "na", "n/a", "<na>", "nat"})
+_NO_NUMBER = frozenset({"", "nan", "null", "none", "na", "n/a", "<na>", "nat", "\\n"})
 # What programs write as the text of a missing value. Titles, texts and flairs may be such words, so these stay.
-_NO_TEXT = frozenset({"None", "nan", "NaN", "<NA>"})
+_NO_TEXT = frozenset({"None", "nan", "NaN", "<NA>", "\\N"})
 
 # Larger numbers are no times, and the largest cannot be divided into a float.
 _LATEST_NANOSECOND = LATEST_TIME * 10**9
-_TYPES_OF_MONGODB = frozenset({"$numberInt", "$numberLong", "$numberDouble", "$date"})
-
-Item = Mapping[str, object]
+_TYPES_OF_MONGODB = frozenset({"$numberInt", "$numberLong", "$numberDouble", "$numberDecimal", "$date"})
 
 
 class FilePost(RawPost, kw_only=True):
     """A post of a file. Archives that were written as posts appeared do not know the score."""
 
     score: Int32 | None = None  # type: ignore[assignment]
-
-
-def items_of(value: object) -> Iterator[object]:
-    """What a JSON value holds: the items of lists, listings, answers of APIs and data frames; else the value itself."""
-    return _items_of(value, 0)
-
-
-def _items_of(value: object, depth: int) -> Iterator[object]:
-    inner = _inner(value) if depth < _DEEPEST else None
-    if inner is None:
-        yield value
-    elif isinstance(inner, list):
-        for item in inner:
-            yield from _items_of(item, depth + 1)
-    else:
-        yield from _items_of(inner, depth + 1)
-
-
-def _inner(value: object) -> object | None:
-    """What a wrapper holds; None when the value is none."""
-    if isinstance(value, list):
-        return value
-    if not isinstance(value, dict):
-        return None
-    if (rows := _rows(value)) is not None:
-        return rows
-    if "title" in value or value.get("kind", "t3") not in ("t3", "Listing"):
-        return None
-    for name in _WRAPPERS:
-        if isinstance(value.get(name), dict | list):
-            inner: object = value[name]
-            return inner
-    return None
-
-
-def _rows(frame: Item) -> list[object] | None:
-    """The rows of a data frame, in whichever layout pandas wrote it; None when it is none.
-
-    The layouts: a dict or a list for each column, a dict for each row, or `columns` and `data`.
-    """
-    columns, rows, titles = frame.get("columns"), frame.get("data"), frame.get("title")
-    if isinstance(columns, list) and isinstance(rows, list):
-        names = [str(name) for name in columns]
-        return [dict(zip(names, row, strict=False)) if isinstance(row, list) else row for row in rows]
-    if titles and isinstance(titles, dict):
-        by_label = {name: column for name, column in frame.items() if isinstance(column, dict)}
-        return [{name: column.get(label) for name, column in by_label.items()} for label in titles]
-    if titles and isinstance(titles, list):
-        lists = {name: column for name, column in frame.items() if isinstance(column, list)}
-        return [
-            {name: column[number] for name, column in lists.items() if number < len(column)}
-            for number in range(len(titles))
-        ]
-    if frame and all(isinstance(row, dict) and "title" in row for row in frame.values()):
-        return list(frame.values())
-    return None
 
 
 def post_of_item(item: object, observed_at: datetime) -> Post:
@@ -132,7 +79,7 @@ def _as_reddit_sends_it(item: Item) -> dict[str, object]:
     """The fields of a post with the types that Reddit's API gives them. What is missing or null is left out."""
     fields: dict[str, object] = {
         "id": _id(item),
-        "subreddit": _subreddit(item.get("subreddit")),
+        "subreddit": _subreddit(item),
         "title": _text(item.get("title")),
         "created_utc": _seconds(item.get("created_utc"), "created_utc"),
         "score": _number(item.get("score"), "score"),
@@ -182,26 +129,38 @@ def _named(value: object, most: int = 4_096) -> str | None:
     return None if text in _NO_TEXT else text
 
 
+def _called(value: object) -> object:
+    """The name that an account or a subreddit is called by, where it is an object, or is written as PRAW shows it."""
+    if isinstance(value, dict):
+        names = (value.get("display_name"), value.get("name"))
+        return next((name for name in names if isinstance(name, str) and not name.startswith(_FULL_NAMES)), None)
+    shown = _SHOWN.fullmatch(value.strip()) if isinstance(value, str) else None
+    return shown[1] if shown else value
+
+
 def _author(value: object) -> str | None:
     """The name of an account; None for `[deleted]` and `[removed]`."""
-    name = _named(value)
+    name = _named(_called(value))
     if name is None or name.startswith("["):
         return None
     return _PREFIX.sub("", name, count=1).removesuffix("/") if "/" in name else name
 
 
 def _id(item: Item) -> str | None:
-    value = item.get("id") if _known(item.get("id")) is not None else item.get("name")
+    """The id, best from the full name: beside that, `id` may be the number of a row in somebody's database."""
+    value, name = item.get("id"), item.get("name")
+    if (isinstance(name, str) and _FULL_NAME.fullmatch(name)) or _known(value) in (None, ""):
+        value = name
     if value is None:
         return None
-    found = str(value).removeprefix("t3_")
+    found = str(value).strip().removeprefix("t3_")
     if not _ID.fullmatch(found):
         raise Invalid("not the id of a post: up to 13 digits and small letters, with or without t3_", field="id")
     return found
 
 
-def _subreddit(value: object) -> str | None:
-    name = _text(value)
+def _subreddit(item: Item) -> str | None:
+    name = _text(_called(item.get("subreddit"))) or _text(item.get("subreddit_name_prefixed"))
     if name is None:
         return None
     name = str(name).strip().removesuffix("/")
@@ -214,7 +173,7 @@ def _subreddit(value: object) -> str | None:
 
 def _permalink(value: object) -> str | None:
     link = _named(value)
-    return _REDDIT.sub("", link) if link else None
+    return _REDDIT.sub("/", link) if link else None
 
 
 def _number(value: object, field: str) -> int | float | None:
@@ -243,15 +202,14 @@ def _flag(value: object, field: str) -> bool | None:
 
 
 def _seconds(value: object, field: str) -> float | None:
-    """Seconds since 1970, from a number, a number as text, or an ISO time. A time without an offset is UTC.
+    """Seconds since 1970, from a number, a number as text, or a time. A time without an offset is UTC.
 
     Data frames count milliseconds, microseconds or nanoseconds. As seconds these would be later than the year 9999.
     """
     value = _known(value)
     if isinstance(value, str) and not _NUMBER.fullmatch(value) and value.strip().lower() not in _NO_NUMBER:
         try:
-            time = datetime.fromisoformat(value.strip().removesuffix(" UTC"))
-            return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+            return _time(value.strip()).timestamp()
         except (ValueError, OverflowError) as error:
             raise Invalid("neither a number nor an ISO time", field=field) from error
     seconds = _number(value, field)
@@ -259,6 +217,13 @@ def _seconds(value: object, field: str) -> float | None:
         if seconds is not None and LATEST_TIME < seconds < _LATEST_NANOSECOND:
             seconds = seconds / 1000
     return seconds
+
+
+def _time(text: str) -> datetime:
+    """The time that ISO 8601 or a header of HTTP writes so. Raises ValueError."""
+    is_header = _TIME_OF_HEADERS.match(text)
+    time = parsedate_to_datetime(text) if is_header else datetime.fromisoformat(_UTC.sub("", text))
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _ratio(value: object) -> float | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from signalflow.errors import Invalid
 from signalflow.events import Envelope, Metadata, Post
 from signalflow.reddit.file_bytes import opened_as_utf8
-from signalflow.reddit.file_posts import items_of, post_of_item
+from signalflow.reddit.file_items import items_of
+from signalflow.reddit.file_posts import post_of_item
 from signalflow.reddit.file_values import Unread, values_in
 
 FIRST_REASONS = 5

@@ -48,6 +48,8 @@ def ids(path: Path) -> list[str]:
         LINES.decode().encode("utf-16-le"),
         LINES.decode().encode("utf-16-be"),
         LINES.decode().encode("utf-32"),
+        LINES.decode().encode("utf-32-le"),
+        LINES.decode().encode("utf-32-be"),
         gzip.compress(LINES),
         gzip.compress(LINES.decode().encode("utf-16")),
         gzip.compress(LINES[:500]) + gzip.compress(LINES[500:]),
@@ -122,6 +124,8 @@ def test_an_array_with_nan_is_read_and_a_bad_item_harms_no_other(tmp_path: Path)
     [
         (json.dumps(POSTS, indent=1)[:-80], 22, "the file ends within this value"),
         (json.dumps(POSTS, indent=1).rstrip("] \n"), 31, "the file ends before its array does"),
+        (json.dumps(POSTS) + ";", 1, "not JSON"),
+        (json.dumps(POSTS)[:-1] + ", fals", 1, "the file ends within this value"),
         (json.dumps(POSTS).replace('"a3"', "nonsense"), 1, "nothing after it was read"),
         (json.dumps(POSTS, indent=1).replace('"a3"', "nonsense"), 22, "line 23\\); nothing after it was read"),
     ],
@@ -184,6 +188,14 @@ def test_a_document_in_one_line_may_be_longer_than_a_record(tmp_path: Path, text
     assert (len(names), tally.lines, tally.read_to_end) == (20, 20, True)
 
 
+def test_a_line_of_text_before_its_json_is_rejected_once(tmp_path: Path) -> None:
+    names, tally = found(write(tmp_path / "f", line("a1"), b"2024-01-01 12:00 " + line("a2"), b"1,2,3", b"7", LINES))
+    assert names == ["a1", "a1", "a2", "a3"]
+    assert [(reason.line, reason.reason) for reason in tally.reasons] == [
+        (number, "not a JSON object") for number in (2, 3, 4)
+    ]
+
+
 def test_a_damaged_first_line_makes_no_document_of_lines(tmp_path: Path) -> None:
     for damaged in (b"{nonsense", line("a0")[:60], b'{"id": "a0"} {', b"\xff\xfe{"[2:] + b"\xff}"):
         assert ids(write(tmp_path / "f", damaged, LINES)) == ["a1", "a2", "a3"]
@@ -217,6 +229,23 @@ def _archive(kind: str) -> bytes:
         (pickle.dumps(POSTS, protocol=3), "a pickle of Python"),
         (b"Obj\x01" + bytes(50), "an Avro file"),
         (b"ORC" + bytes(50), "an ORC file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(50), "an Excel file"),
+        (b"%PDF-1.7\n", "a PDF file"),
+        (b"\x93NUMPY\x01\0", "a NumPy file"),
+        (b"RDX3\nX\n", "an R file"),
+        (gzip.compress(b"X\n\0\0\0\x03", mtime=0), "an R file"),
+        (b"12345678DUCK" + bytes(50), "a DuckDB database"),
+        (b"\x2c\x01\0\0\x07_id\0" + bytes(50), "a dump of MongoDB (BSON)"),
+        (b"\x1f\x9d\x90" + bytes(50), "packed with compress"),
+        (b"LZIP\x01" + bytes(50), "packed with lzip"),
+        (b"\xff\x06\0\0sNaPpY" + bytes(50), "packed with Snappy"),
+        (b"callback([{}]);", "a script, not JSON"),
+        (b"var posts = [{}]", "a script, not JSON"),
+        (b")]}'\n[]", "a script, not JSON"),
+        (b"{'id': 'a1', 'title': \"x\"}\n", "what Python prints"),
+        (b"[{'id': 'a1'}]", "what Python prints"),
+        (b"INSERT INTO posts VALUES", "a script of SQL"),
+        (b"- id: a1\n  title: x\n", "a YAML file"),
         (b"FEA1" + bytes(50), "a Feather file"),
         (b"id,title,score\na1,Hello,3\n", "a table such as CSV"),
         (codecs.BOM_UTF8 + b'"id";"subreddit";"title"\r\n', "a table such as CSV"),
@@ -227,7 +256,7 @@ def _archive(kind: str) -> bytes:
 )
 def test_a_format_that_is_not_read_is_named_in_one_sentence(tmp_path: Path, content: bytes, named: str) -> None:
     path = write(tmp_path / "f", content)
-    with pytest.raises(Invalid, match=f"f is {named}: .* first|f is {named}: save the JSON instead"):
+    with pytest.raises(Invalid, match=f"f is {re.escape(named)}: .* first|f is {re.escape(named)}: save the JSON instead"):
         ids(path)
 
 

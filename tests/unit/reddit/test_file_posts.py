@@ -1,5 +1,6 @@
 """Posts as archives, exports and data frames write them: each is read as the API would have sent it."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 
 from signalflow.errors import Invalid
 from signalflow.events import Post
-from signalflow.reddit.file_posts import items_of, post_of_item
+from signalflow.reddit.file_items import items_of
+from signalflow.reddit.file_posts import post_of_item
 
 OBSERVED = datetime(2026, 1, 1, tzinfo=UTC)
 NAN = float("nan")
@@ -32,7 +34,8 @@ def read(**changes: Any) -> Post:
         "1704067201", "1704067201.0", 1704067201.0, "2024-01-01T00:00:01Z", "2024-01-01 00:00:01", "1.704067201e9",
         "2024-01-01T01:00:01+01:00", "2024-01-01 00:00:01 UTC", 1704067201000, "1704067201000", 1704067201000000,
         1704067201000000000, {"$date": "2024-01-01T00:00:01Z"}, {"$date": {"$numberLong": "1704067201000"}},
-        "1,704,067,201",
+        "1,704,067,201", "2024-01-01t00:00:01z", "2024-01-01 00:00:01 GMT", "2024-01-01T00:00:01+00:00[UTC]",
+        "Mon, 01 Jan 2024 00:00:01 GMT", "Mon, 1 Jan 2024 01:00:01 +0100", {"$numberDecimal": "1704067201"},
     ],
 )  # fmt: skip
 def test_a_creation_time_is_read_however_it_is_written(created: object) -> None:
@@ -77,6 +80,11 @@ def test_a_creation_time_is_read_however_it_is_written(created: object) -> None:
         ({"author": "u/mira"}, "author", "mira"),
         ({"author": "/u/mira"}, "author", "mira"),
         ({"author": "https://www.reddit.com/user/mira/"}, "author", "mira"),
+        ({"author": "\\N"}, "author", None),
+        ({"author": {"id": "t2_abc", "name": "mira"}}, "author", "mira"),
+        ({"author": "Redditor(name='mira')"}, "author", "mira"),
+        ({"author": {"id": "abc"}}, "author", None),
+        ({"score": "\\N"}, "score", None),
         ({"link_flair_text": NAN}, "flair", None),
         ({"link_flair_text": {"text": "x"}}, "flair", None),
         ({"url": NAN}, "url", None),
@@ -94,6 +102,10 @@ def test_a_creation_time_is_read_however_it_is_written(created: object) -> None:
         ({"title": "nul\0 byte"}, "title", "nul byte"),
         ({"title": "half \ud83d emoji"}, "title", "half \ufffd emoji"),
         ({"permalink": "https://www.reddit.com/r/x/comments/abc123/x/"}, "permalink", "/r/x/comments/abc123/x/"),
+        ({"permalink": "www.reddit.com/r/x/comments/abc123/x/"}, "permalink", "/r/x/comments/abc123/x/"),
+        ({"permalink": "r/x/comments/abc123/x/"}, "permalink", "/r/x/comments/abc123/x/"),
+        ({"permalink": "user/mira/comments/abc123/x/"}, "permalink", "/user/mira/comments/abc123/x/"),
+        ({"permalink": "https://a.example/reddit.com/r/x/"}, "permalink", "https://a.example/reddit.com/r/x/"),
         ({"permalink": "https://notreddit.com/r/x/"}, "permalink", "https://notreddit.com/r/x/"),
     ],
 )
@@ -120,6 +132,9 @@ def test_values_of_other_types_are_read_and_what_is_missing_is_unknown(
         ({"is_self": "<NA>"}, "is_self"),
         ({"title": NAN}, "title"),
         ({"created_utc": "yesterday"}, "created_utc"),
+        ({"created_utc": "01/02/2024 00:00"}, "created_utc"),
+        ({"created_utc": "Mon, 99 Jan 2024 00:00:01 GMT"}, "created_utc"),
+        ({"subreddit": {"name": "t5_2qh33"}}, "subreddit"),
         ({"created_utc": NAN}, "created_utc"),
         ({"created_utc": float("inf")}, "created_utc"),
         ({"created_utc": 0}, "created_utc"),
@@ -151,6 +166,7 @@ def test_what_is_required_is_never_guessed(changes: dict[str, object], field: st
         ("r/harborcats", "harborcats"), ("/r/HarborCats", "HarborCats"), ("u/some-one", "u_some-one"),
         ("/user/mira", "u_mira"), ("r/reddit.com", "reddit.com"), ("/r/HarborCats/", "HarborCats"),
         ("https://www.reddit.com/r/HarborCats/", "HarborCats"), ("old.reddit.com/r/HarborCats", "HarborCats"),
+        ("Subreddit(display_name='HarborCats')", "HarborCats"),
         ("http://reddit.com/user/mira/", "u_mira"), ("https://www.reddit.com/r/reddit.com/", "reddit.com"),
     ],
 )  # fmt: skip
@@ -158,7 +174,26 @@ def test_every_name_that_reddit_had_is_a_subreddit(written: str, name: str) -> N
     assert read(subreddit=written).subreddit == name
 
 
-@pytest.mark.parametrize("written", [{"id": "t3_abc123"}, {"id": None, "name": "t3_abc123"}, {"id": "abc123"}])
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"subreddit": {"display_name": "HarborCats", "name": "t5_2qh33"}}, {"subreddit": {"name": "HarborCats"}},
+        {"subreddit": None, "subreddit_name_prefixed": "r/HarborCats"},
+        {"subreddit": {"id": "2qh33"}, "subreddit_name_prefixed": "r/HarborCats"},
+    ],
+)  # fmt: skip
+def test_a_subreddit_is_read_wherever_its_name_is(written: dict[str, object]) -> None:
+    assert read(**written).subreddit == "HarborCats"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"id": "t3_abc123"}, {"id": None, "name": "t3_abc123"}, {"id": "abc123"}, {"id": "", "name": "t3_abc123"},
+        {"id": " abc123 "}, {"id": 1, "name": "t3_abc123"}, {"id": "abc123", "name": "a name"},
+        {"id": "abc123", "name": "t3_NO"},
+    ],
+)  # fmt: skip
 def test_an_id_is_read_with_and_without_its_type(written: dict[str, object]) -> None:
     assert read(**written).id == "abc123"
 
@@ -198,7 +233,11 @@ WRAPPED = {"kind": "t3", "data": item()}
         {"data": WRAPPED["data"]}, {"data": {"children": [WRAPPED]}}, {"data": [item()], "error": None},
         {"posts": [item()]}, {"results": [item()], "meta": {"total": 1}}, {"submissions": [WRAPPED], "errors": []},
         {"_index": "posts", "_id": "1", "_source": item()}, {"hits": {"total": 1, "hits": [{"_source": item()}]}},
-        {"abc123": item()},
+        {"abc123": item()}, {"harborcats": [item()], "quietdays": []}, {"post": item(), "topics": ["x"]},
+        {"response": {"docs": [item()], "start": 0}}, {"rows": [{"id": "1", "doc": item()}], "total_rows": 1},
+        {"subreddit": "harborcats", "fetched": 1704067300, "page": listing(WRAPPED)},
+        json.dumps(item()), [json.dumps(WRAPPED)], {"key": "abc123", "value": json.dumps(item())},
+        {"params": {"limit": 100}, "found": {"2024-01": {"abc123": item()}}},
     ],
 )  # fmt: skip
 def test_wrappers_of_the_api_and_of_archives_are_taken_off(value: object) -> None:
@@ -215,6 +254,8 @@ def test_wrappers_of_the_api_and_of_archives_are_taken_off(value: object) -> Non
         ({"message": "Not Found", "error": 404}, "an error of Reddit, not a post"),
         ({"reason": "private", "message": "Forbidden", "error": 403}, "an error of Reddit, not a post"),
         ("text", "not a JSON object"),
+        ("{text}", "not a JSON object"),
+        ({"page": {"limit": 100}}, "missing required field"),
         (None, "not a JSON object"),
     ],
 )
@@ -222,6 +263,14 @@ def test_what_is_no_post_is_named(value: object, reason: str) -> None:
     (found,) = items_of(value)
     with pytest.raises(Invalid, match=reason):
         post_of_item(found, OBSERVED)
+
+
+def test_what_stands_beside_a_post_is_a_comment_or_no_item_at_all() -> None:
+    comment = {"id": "c1", "link_id": "t3_abc123", "created_utc": 1704067201, "body": "x"}
+    post, other = items_of({"submission": item(), "comments": [comment], "more": {"count": 3}, "url": "{"})
+    assert post_of_item(post, OBSERVED).id == "abc123"
+    with pytest.raises(Invalid, match="a comment, not a post"):
+        post_of_item(other, OBSERVED)
 
 
 def test_a_comment_page_gives_its_post_and_names_its_comments() -> None:
