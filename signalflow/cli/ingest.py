@@ -82,6 +82,7 @@ def ingest_file(
 
 async def _publish(paths: list[Path], observed_at: datetime | None) -> list["FileOutcome"]:
     from signalflow.cli.installation import installation_settings
+    from signalflow.events import storable
     from signalflow.kafka.admin import create_topics
     from signalflow.kafka.producer import ConfirmedProducer
     from signalflow.kafka.publisher import Publisher
@@ -102,7 +103,7 @@ async def _publish(paths: list[Path], observed_at: datetime | None) -> list["Fil
         with _progress() as bar:
             for path in paths:
                 # A pipe has no size; its bar only shows that something happens.
-                task = bar.add_task(path.name, total=passes * path.stat().st_size or None)
+                task = bar.add_task(storable(path.name), total=passes * path.stat().st_size or None)
                 outcomes.append(
                     await publish_file(
                         path,
@@ -123,7 +124,7 @@ def _progress() -> "AbstractContextManager[Progress]":
 
     # On standard error, so that --json leaves standard output to the summary.
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
@@ -132,9 +133,11 @@ def _progress() -> "AbstractContextManager[Progress]":
 
 
 def _summary(outcomes: list["FileOutcome"], seconds: float) -> dict[str, Any]:
+    from signalflow.events import storable
+
     files = [
         {
-            "path": str(outcome.path),
+            "path": storable(str(outcome.path)),
             "observed_at": outcome.observed_at.isoformat() if outcome.observed_at else None,
             "lines": outcome.tally.lines,
             "published": outcome.published,

@@ -5,7 +5,6 @@ import codecs
 import gzip
 import io
 import lzma
-import re
 import stat
 import sys
 import zlib
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from signalflow.errors import Invalid
+from signalflow.reddit.file_formats import format_not_read
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -53,25 +53,6 @@ _PACKED: tuple[tuple[bytes, str, Callable[[BinaryIO], Readable]], ...] = (
     # A skippable frame, with which files of parallel packers begin.
     *((bytes([first]) + b"\x2a\x4d\x18", "Zstandard", _zstd) for first in range(0x50, 0x60)),
 )
-_NOT_READ = (
-    (b"PK\x03\x04", "a Zip archive: unpack it first"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it first"),
-    (b"Rar!", "a Rar archive: unpack it first"),
-    (b"\x04\x22\x4d\x18", "packed with LZ4: unpack it first"),
-    (b"PAR1", "a Parquet file: write it as JSON first"),
-    (b"ARROW1", "an Arrow file: write it as JSON first"),
-    (b"SQLite format 3", "an SQLite database: write its table as JSON first"),
-    (b"\x89HDF", "an HDF file: write it as JSON first"),
-    (b"FEA1", "a Feather file: write it as JSON first"),
-    (b"Obj\x01", "an Avro file: write it as JSON first"),
-    (b"ORC", "an ORC file: write it as JSON first"),
-    *((bytes([0x80, protocol]), "a pickle of Python: write it as JSON first") for protocol in range(2, 6)),
-    (b"version https://git-lfs", "a pointer of Git LFS: fetch the file itself first"),
-    (b"<", "HTML or XML: save the JSON instead"),
-)
-# The first line of a table, such as CSV, names its columns.
-_CELLS = re.compile(r"[,;|\t]")
-_COLUMNS = frozenset({"id", "name", "title", "subreddit", "author", "score", "created_utc", "num_comments"})
 # A browser that saves a packed file may keep it packed once more.
 _MOST_PACKINGS = 3
 # What the unpackers raise. Some of them raise plain OSError, which is damage too once the file was opened.
@@ -101,8 +82,10 @@ def opened_as_utf8(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
                         packing = name
                         content = _Startable(stack.enter_context(closing(unpacked(io.BufferedReader(content, CHUNK)))))
                         break
-            _refuse_other_formats(path, content.start)
-            yield io.BufferedReader(_Utf8(content, _encoding(content.start)), CHUNK), raw.position
+            encoding = _encoding(content.start)
+            if named := format_not_read(content.start, encoding):
+                raise Invalid(f"{path} is {named}", field="path")
+            yield io.BufferedReader(_Utf8(content, encoding), CHUNK), raw.position
     except _DAMAGE as error:
         raise Invalid(f"{path}: damaged {packing} file: {error}", field="path") from error
     except UnicodeDecodeError as error:
@@ -112,26 +95,18 @@ def opened_as_utf8(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
         raise Invalid(f"{path}: {reason}", field="path") from error
 
 
-def _refuse_other_formats(path: Path, start: bytes) -> None:
-    text = start.decode(_encoding(start), "ignore").removeprefix("\ufeff").lstrip()
-    for signature, what in _NOT_READ:
-        if start.startswith(signature) or text.encode("utf-8", "ignore").startswith(signature):
-            raise Invalid(f"{path} is {what}", field="path")
-    if start[257:262] == b"ustar":
-        raise Invalid(f"{path} is a tar archive: unpack it first", field="path")
-    if not text.startswith(("{", "[")):
-        cells = {cell.strip(" \"'") for cell in _CELLS.split(text.partition("\n")[0].strip())}
-        if len(cells & _COLUMNS) > 1:
-            raise Invalid(f"{path} is a table such as CSV: write it as JSON first", field="path")
-
-
 def _encoding(start: bytes) -> str:
     """The encoding that the first bytes show. JSON begins with an ASCII character, in UTF-16 with a NUL beside it."""
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return "utf-32"
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    pairs = [bool(byte) for byte in start[:4]]
+    is_character = [bool(byte) for byte in start[:8]]
+    if is_character == [True, False, False, False] * 2:
+        return "utf-32-le"
+    if is_character == [False, False, False, True] * 2:
+        return "utf-32-be"
+    pairs = is_character[:4]
     if pairs == [True, False, True, False]:
         return "utf-16-le"
     if pairs == [False, True, False, True]:

@@ -36,6 +36,7 @@ _PAGE = re.compile(rb'\s*\{\s*"(?:kind"\s*:\s*"Listing"|[^"\\]{1,100}"\s*:\s*[\[
 _BETWEEN = re.compile(r"[\s,\x1e\ufeff]*")
 # Python itself refuses to read numbers of more than 4,300 digits.
 _LONGEST_INTEGER = 400
+_CUT = ("true", "false", "null", "NaN", "Infinity", "-Infinity", ".", "e+", "e-", "E+", "E-")
 
 
 def _integer(digits: str) -> int | float:
@@ -120,6 +121,10 @@ def _values_of_careless(line: bytes) -> Iterator[object | Invalid]:
         except (ValueError, RecursionError):
             yield Invalid("not a JSON object")
             return
+        if not isinstance(value, dict | list) and _after(_BETWEEN, text, position) < len(text):
+            # Text, such as the time before an entry of a log, that begins like a number.
+            yield Invalid("not a JSON object")
+            return
         yield value
 
 
@@ -188,8 +193,9 @@ class _Document:
     def _why_not(self, error: json.JSONDecodeError) -> Unread:
         if not self._ended:
             return Unread(f"longer than {MAX_VALUE_CHARACTERS} characters, or not JSON; nothing after it was read")
-        # A cut literal such as `fals` is an error at its first letter.
-        if error.pos > len(self._text.rstrip()) - len("false") or error.msg.startswith("Unterminated string"):
+        rest = self._text[error.pos :].rstrip()
+        # A cut literal such as `fals` is an error at its first letter, and a cut number such as `1.` at its point.
+        if any(word.startswith(rest) for word in _CUT) or error.msg.startswith("Unterminated string"):
             return Unread("the file ends within this value")
         line_number = self._line_number + self._text.count("\n", self._position, error.pos)
         return Unread(f"not JSON ({error.msg}, line {line_number}); nothing after it was read")

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from signalflow.errors import Invalid
-from signalflow.events import Envelope, Metadata, Post
+from signalflow.events import Envelope, Metadata, Post, storable
 from signalflow.reddit.file_bytes import opened_as_utf8
 from signalflow.reddit.file_items import items_of
 from signalflow.reddit.file_posts import post_of_item
@@ -83,5 +83,5 @@ def backfill_envelope(post: Post, observed_at: datetime, emitted_at: datetime, o
         mode="backfill",
         emitted_at=emitted_at,
         payload=post,
-        metadata=Metadata(subreddit=post.subreddit, observed_at=observed_at, poll_id=origin),
+        metadata=Metadata(subreddit=post.subreddit, observed_at=observed_at, poll_id=storable(origin)),
     )

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from signalflow.cli import ingest
 from signalflow.errors import Invalid
-from signalflow.events import Envelope
+from signalflow.events import Envelope, encode
 from signalflow.kafka import admin, publisher
 from tests.unit.reddit.test_files import line, write
 
@@ -143,3 +143,14 @@ def test_an_observation_time_without_an_offset_is_utc(
     for text in ("2020-01-01T12:00", "2020-01-01T13:00:00+01:00"):
         assert CliRunner().invoke(app, ["ingest", "file", path, "--observed-at", text]).exit_code == 0
     assert {envelope.metadata.observed_at.isoformat() for envelope in published} == {"2020-01-01T12:00:00+00:00"}
+
+
+@pytest.mark.parametrize(
+    "name", [b"f\xfcr [b][blink=1][red].ndjson", b"[bold].ndjson", b"two\nlines.ndjson", "für猫.ndjson".encode()]
+)
+def test_a_file_may_have_any_name(app: typer.Typer, published: list[Envelope], tmp_path: Path, name: bytes) -> None:
+    path = write(tmp_path / os.fsdecode(name), line("a1"))
+    result = CliRunner().invoke(app, ["ingest", "file", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "1 published, 0 rejected of 1 lines" in result.stdout
+    assert encode(published[0])
