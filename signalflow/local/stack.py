@@ -21,7 +21,7 @@ from signalflow.local.running import installed_program
 from signalflow.local.secret import own_secret
 from signalflow.local.state import ProcessStatus, StackStatus, WorkerStatus
 from signalflow.local.supervisor import ManagedPart
-from signalflow.proxies import proxy_of
+from signalflow.proxies import proxy_of, proxy_with_password
 from signalflow.settings import Settings, unknown_variables, unused_variables
 
 DEFAULT_PORT_BASE = 9400
@@ -72,6 +72,8 @@ class Stack:
             self._kafka = EmbeddedKafka(root / "kafka", self.plan.brokers(count), self.plan.controllers(count))
         if "database_url" not in given:
             self._postgres = EmbeddedPostgres(root / "postgres", self.plan.postgres)
+        # Every worker would refuse the proxy, again and again.
+        proxy_with_password(self.simulator_url or self.settings.reddit_base_url)
 
     # --- addresses
 

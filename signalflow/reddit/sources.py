@@ -5,6 +5,7 @@ from datetime import datetime
 
 from signalflow.clock import utcnow
 from signalflow.domain.budget import Budget
+from signalflow.proxies import proxy_with_password, why_unusable
 from signalflow.reddit.client import AsyncprawClient
 from signalflow.reddit.feeds.client import FeedClient
 from signalflow.reddit.protocol import RedditClient
@@ -12,7 +13,8 @@ from signalflow.settings import Settings
 
 
 def client_of(settings: Settings, clock: Callable[[], datetime] = utcnow) -> RedditClient:
-    """The client of the source. Raises Invalid when the settings lack what it needs."""
+    """The client of the source. Raises Invalid when the settings lack what it needs, Fatal for an unusable proxy."""
+    proxy_with_password(settings.reddit_base_url)
     return FeedClient.of(settings, clock) if settings.reddit_source == "feeds" else AsyncprawClient.of(settings, clock)
 
 
@@ -22,7 +24,11 @@ def budget_of(settings: Settings) -> Budget:
 
 
 def why_no_source(settings: Settings) -> str | None:
-    """Why these settings name no Reddit to poll; None when they name one."""
+    """Why there is no Reddit to poll with these settings and the proxy of the environment; None when there is one."""
+    return _why_none_is_named(settings) or why_unusable(settings.reddit_base_url)
+
+
+def _why_none_is_named(settings: Settings) -> str | None:
     if settings.reddit_source == "feeds" or settings.reddit_base_url:
         return None
     if settings.reddit_source == "simulator":

@@ -24,7 +24,7 @@ from asyncprawcore.rate_limit import RateLimiter
 from asyncprawcore.sessions import RetryStrategy
 
 from signalflow.metrics import REDDIT_REQUESTS
-from signalflow.proxies import proxy_of
+from signalflow.proxies import proxy_with_password
 from signalflow.reddit.answers import Answer
 
 # A token is renewed when nine tenths of its lifetime are over. Otherwise each token would end with a 401.
@@ -79,7 +79,7 @@ class ObservingRequestor(Requestor):
             self._http: ClientSession | None = ClientSession(
                 headers=self.headers,
                 timeout=ClientTimeout(total=None),
-                trust_env=proxy_of(self.oauth_url) is not None,
+                proxy=proxy_with_password(self.oauth_url),
             )
 
     @asynccontextmanager

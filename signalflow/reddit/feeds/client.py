@@ -8,7 +8,7 @@ from aiohttp import ClientConnectorError, ClientError, ClientResponse, ClientSes
 
 from signalflow.clock import utcnow
 from signalflow.errors import Invalid, SignalflowError
-from signalflow.proxies import proxy_of
+from signalflow.proxies import proxy_with_password
 from signalflow.reddit.answers import Answer
 from signalflow.reddit.feeds.blocks import Refusals, block_of
 from signalflow.reddit.feeds.entries import MAX_FEED_BYTES
@@ -145,7 +145,7 @@ class FeedClient:
                 headers={"User-Agent": self._user_agent},
                 timeout=ClientTimeout(total=self._timeout),
                 connector=TCPConnector(force_close=True),
-                trust_env=proxy_of(self._base) is not None,
+                proxy=proxy_with_password(self._base),
             )
             # By itself aiohttp sends a request again when the connection breaks. Reddit would count both, and refuse
             # the second. Without kept connections none breaks because it was old.

@@ -1,13 +1,17 @@
 """The client of Reddit goes through the proxy that the environment names."""
 
 import asyncio
+import contextlib
+import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import BasicAuth, web
 from aiohttp.test_utils import TestServer
 
-from signalflow.reddit.client import AsyncprawClient
+from signalflow.errors import Fatal, SignalflowError
+from signalflow.reddit.sources import client_of
 from signalflow.settings import Settings
 
 
@@ -16,9 +20,11 @@ class Proxy:
 
     def __init__(self) -> None:
         self.hosts: list[str] = []
+        self.credentials: list[str | None] = []
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         self.hosts.append(request.headers["Host"])
+        self.credentials.append(request.headers.get("Proxy-Authorization"))
         if request.path.endswith("access_token"):
             return web.json_response({"access_token": "t", "expires_in": 3600, "scope": "*", "token_type": "bearer"})
         return web.json_response({"kind": "Listing", "data": {"children": [], "after": None}})
@@ -36,17 +42,44 @@ async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
         yield made
 
 
-async def ask(base_url: str) -> None:
-    client = AsyncprawClient.of(Settings(reddit_base_url=base_url, reddit_timeout=2))
+async def ask(base_url: str, **changes: Any) -> None:
+    client = client_of(Settings(reddit_base_url=base_url, reddit_timeout=2, **changes))
     try:
         await client.listing(["python"])
     finally:
         await client.close()
 
 
+FEEDS: dict[str, Any] = {"reddit_source": "feeds", "reddit_contact": "you@example.org"}
+
+
 async def test_requests_for_reddit_go_through_the_proxy(proxy: Proxy) -> None:
     await ask("http://reddit.invalid")
     assert proxy.hosts == ["reddit.invalid", "reddit.invalid"]
+
+
+@pytest.mark.parametrize("source", [{}, FEEDS], ids=["api", "feeds"])
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+async def test_a_proxy_without_scheme_and_with_a_password_is_used(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, variable: str, source: dict[str, Any]
+) -> None:
+    address = os.environ["HTTP_PROXY"].removeprefix("http://")
+    monkeypatch.delenv("HTTP_PROXY")
+    monkeypatch.setenv(variable, f"me:p%40ss@{address}")
+    with contextlib.suppress(SignalflowError):  # The proxy of these tests has no feed.
+        await ask("http://reddit.invalid", **source)
+    assert set(proxy.hosts) == {"reddit.invalid"}
+    assert set(proxy.credentials) == {BasicAuth("me", "p@ss").encode()}
+
+
+async def test_a_proxy_that_cannot_be_used_is_refused_before_anything_is_asked(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:1080")
+    for source in ({}, FEEDS):
+        with pytest.raises(Fatal, match="socks5"):
+            client_of(Settings(reddit_base_url="http://reddit.invalid", **source))
+    client_of(Settings(reddit_base_url="http://127.0.0.1:9"))
 
 
 async def test_requests_for_hosts_of_no_proxy_do_not(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:

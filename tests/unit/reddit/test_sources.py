@@ -51,6 +51,15 @@ def test_without_a_reddit_nothing_is_polled_and_the_setting_is_named(given: dict
         client_of(settings)
 
 
+@pytest.mark.parametrize("given", [KEYS, CONTACT])
+def test_a_proxy_that_cannot_be_used_keeps_a_worker_from_polling_and_is_named(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://me:hush@proxy.example:1080")
+    assert "socks5://proxy.example:1080 cannot be used" in str(why_no_source(Settings(**given)))
+    assert why_no_source(Settings(reddit_base_url=URL)) is None
+
+
 async def test_a_simulator_is_not_shown_reddits_credentials() -> None:
     client = client_of(Settings(**KEYS, reddit_source="simulator", reddit_base_url=URL))
     assert isinstance(client, AsyncprawClient)
