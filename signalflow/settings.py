@@ -5,12 +5,13 @@ Settings are environment variables with the prefix SIGNALFLOW_ (SIGNALFLOW_KAFKA
 """
 
 import difflib
+import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, RedisDsn, SecretStr, TypeAdapter, field_validator, model_validator
+from pydantic import AfterValidator, Field, RedisDsn, SecretStr, TypeAdapter, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from signalflow import fail_points
@@ -19,6 +20,8 @@ from signalflow.kafka_settings import KafkaSettings
 from signalflow.reddit_settings import RedditSettings
 from signalflow.written_settings import WrittenSettings
 
+# Shells put the home in the place of ~, but files of settings and units of systemd do not.
+Directory = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -30,7 +33,9 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     )
 
     # --- where things are
-    state_dir: Path = Field(Path(".signalflow"), description="Where workers keep RocksDB and the local stack its data.")
+    state_dir: Directory = Field(
+        Path(".signalflow"), description="Where workers keep RocksDB and the local stack its data."
+    )
     join_local_stack: bool = Field(
         False,
         description="A worker uses the Kafka and PostgreSQL that `signalflow up` runs in the state directory.",
@@ -264,7 +269,7 @@ class StateDirSetting(WrittenSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIGNALFLOW_", extra="ignore", frozen=True)
 
-    state_dir: Path = Settings.model_fields["state_dir"].default
+    state_dir: Directory = Settings.model_fields["state_dir"].default
 
 
 @lru_cache(maxsize=1)

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import make_url
-
+from signalflow.database_settings import without_password
 from signalflow.errors import Fatal
 from signalflow.local import ports
 from signalflow.local.jars import default_cache
@@ -120,7 +119,7 @@ class Stack:
         workers = [(parts[f"worker-{number}"], url) for number, url in enumerate(self.worker_urls, 1)]
         return StackStatus(
             kafka=self.kafka,
-            database_url=make_url(self.database_url).render_as_string(hide_password=True),
+            database_url=without_password(self.database_url),
             api_url=self.api_url,
             simulator_url=self.simulator_url,
             workers=[WorkerStatus(pid=worker.pid, web_url=url, state=worker.state) for worker, url in workers],

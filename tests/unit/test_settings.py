@@ -1,8 +1,11 @@
 """Settings are refused by name when they are out of range."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from signalflow.database_settings import without_password
 from signalflow.settings import Settings, StateDirSetting, unknown_variables, unused_variables
 
 
@@ -228,13 +231,65 @@ def test_settings_that_are_used_or_empty_are_not_named_as_unused() -> None:
     assert unused_variables(given, Settings()) == {}
 
 
-@pytest.mark.parametrize("password", ["p@ss", "p#ss", "p/ss", "p?ss", "p[ss"])
+@pytest.mark.parametrize("password", ["p@ss", "p#ss", "p/ss", "p?ss", "p[ss", "12/ss", "12?ss", "12#ss"])
 def test_a_password_that_is_not_encoded_is_refused_with_how_to_write_it_and_not_shown(password: str) -> None:
     with pytest.raises(ValidationError, match="write @ as %40, / as %2F, # as %23") as refused:
         Settings(database_url=f"postgresql://someone:{password}@db:5432/posts")
     assert password not in str(refused.value)
 
 
-def test_an_encoded_password_is_taken() -> None:
-    url = "postgresql://someone:p%40%23%2Fss@db:5432/posts"
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://someone:p%40%23%2Fss@db:5432/posts", "postgres://db/posts", "postgresql://me@[::1]/posts",
+        "postgresql:///posts?host=/var/run/postgresql", "postgresql://me@/posts?host=/var/run/postgresql",
+        "postgresql:///posts", "postgresql://one:5432,two:5433/posts", "postgresql://me:100%@db/posts?sslmode=require",
+        "postgresql://me:x@db/posts?application_name=me@here",
+    ],
+)  # fmt: skip
+def test_a_url_that_the_client_understands_is_taken(url: str) -> None:
     assert Settings(database_url=url).database_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+asyncpg://me:hush@db/posts", "must begin with postgresql://"),
+        ("jdbc:postgresql://db/posts?password=hush", "must begin with postgresql://"),
+        ("host=db dbname=posts password=hush", "must begin with postgresql://"),
+        ("'postgresql://me:hush@db/posts'", "must begin with postgresql://"),
+        ("", "must begin with postgresql://"),
+        ("postgresql://me:hush@db/posts?sslmode=on", "unknown sslmode: it is one of disable, allow"),
+        (
+            "postgresql://me:hush@db/posts?sslmode=require&channel_binding=require",
+            "has channel_binding, which only other clients of PostgreSQL know: leave it out",
+        ),
+        ("postgresql://me:hush@db/posts?pgbouncer=true&connection_limit=1", "has connection_limit, pgbouncer, which"),
+        ("postgresql://me:hush@db:99999/posts", "no valid URL"),
+    ],
+)
+def test_a_url_that_the_client_would_fail_on_is_refused_at_once_with_the_remedy(url: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said) as refused:
+        Settings(database_url=url)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:hush@db:5432/posts", "postgresql://me:***@db:5432/posts"),
+        ("postgresql://me@db/posts?sslmode=require", "postgresql://me@db/posts?sslmode=require"),
+        ("postgresql://db/posts?user=me&password=hush", "postgresql://db/posts?user=me&password=***"),
+        ("postgresql://me:hush@a:1,b:2/posts", "postgresql://me:***@a:1,b:2/posts"),
+        ("postgresql:///posts?host=/run/pg&sslpassword=hush", "postgresql:///posts?host=/run/pg&sslpassword=***"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+def test_a_state_directory_may_begin_with_the_sign_of_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shells put the home in its place, but files of settings and units do not."""
+    monkeypatch.setenv("HOME", "/home/mira")
+    monkeypatch.setenv("SIGNALFLOW_STATE_DIR", "~/signalflow")
+    assert Settings().state_dir == StateDirSetting().state_dir == Path("/home/mira/signalflow")
