@@ -33,9 +33,13 @@ EMPHASIS = 1.25
 
 # A word begins with a letter or digit, may contain single apostrophes, hyphens and dots, and may end as "C++" and "F#".
 _WORD = re.compile(r"[^\W_]\w*(?:['’.\-]\w+)*(?:\+\+|#)?")
-# Where a web address begins. One without this has a path, as "example.org/maps"; "Amazon.com" is a name.
-_ADDRESS = re.compile(r"https?://|www\.", re.IGNORECASE)
-_HOST = re.compile(r"[^\w]*[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
+# Where an address begins. One without this has a path, as "example.org/maps"; "Amazon.com" is a name.
+_ADDRESS = re.compile(r"(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]*://|https?:/|mailto:|magnet:\?|www\.", re.IGNORECASE)
+# In "Node.js/Express" there are two names: these are endings of files, and not of hosts.
+_FILES = "(?:c|cpp|css|csv|exe|go|h|html?|java|jpe?g|js|json|jsx|pdf|php|png|ts|tsx|txt|xml|ya?ml)"
+_NAME_OF_HOST = rf"[\w-]+(?:\.[\w-]+)*\.(?!{_FILES}\b)[^\W\d_]{{2,}}"
+_HOST = re.compile(rf"[^\w]*(?:(?:{_NAME_OF_HOST}|localhost)(?::\d+)?|\d+(?:\.\d+){{3}}:\d+)", re.IGNORECASE)
+_HOST_OF_MAIL = re.compile(_NAME_OF_HOST, re.IGNORECASE)
 # The longest name of a host in the Domain Name System.
 _LONGEST_HOST = 253
 # What stands for an address: it is no word, and no phrase goes across it.
@@ -98,17 +102,20 @@ def terms(title: str) -> Iterator[str]:
 
 
 def _without_addresses(title: str) -> str:
-    if "/" not in title and "www." not in title.lower():
+    if "/" not in title and "@" not in title and "www." not in title.lower() and "magnet:" not in title.lower():
         return title
     return " ".join(map(_without_address, title.split()))
 
 
 def _without_address(token: str) -> str:
-    """The text between two spaces, up to where a web address begins."""
+    """The text between two spaces, up to where an address of the web or of mail begins."""
     if begin := _ADDRESS.search(token):
         return f"{token[: begin.start()]} {_NO_WORD}"
-    host, slash, _ = token.partition("/")
-    return _NO_WORD if slash and len(host) <= _LONGEST_HOST and _HOST.fullmatch(host) else token
+    host, slash, _ = token.lstrip("/").partition("/")
+    if slash and len(host) <= _LONGEST_HOST and _HOST.fullmatch(host):
+        return _NO_WORD
+    account, _, rest = token.partition("@")
+    return _NO_WORD if account and _HOST_OF_MAIL.match(rest[:_LONGEST_HOST]) else token
 
 
 def _term(word: str) -> str:

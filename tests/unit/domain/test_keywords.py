@@ -135,6 +135,18 @@ def test_terms_leave_stop_words_out() -> None:
         ("The ferry, see example.org/ferry/timetable.html", "The ferry, see |"),
         ("[OC](https://example.org/a/x) A nice bridge", "[OC]( | A nice bridge"),
         ("HTTP://EXAMPLE.ORG", "|"),
+        ("Charts at ftp://files.example.org/pub/html.zip and tides", "Charts at | and tides"),
+        ("Never open hxxps://example.org/html again", "Never open | again"),
+        ("Harbor tables are in s3://example/html.parquet", "Harbor tables are in |"),
+        ("https:/example.org/html has a typing error", "| has a typing error"),
+        ("See //example.org/html for tides", "See | for tides"),
+        ("example.org:8080/html shows the ferry", "| shows the ferry"),
+        ("localhost:3000/html or 192.168.1.1:8080/html for the router", "| or | for the router"),
+        ("Карта: пример.рф/html парома", "Карта: | парома"),
+        ("Write to mira.html+x@example.org about the ferry", "Write to | about the ferry"),
+        ("(mailto:mira@example.org) answers", "| answers"),
+        ("git clone git@example.org:harbor/html.git fails", "git clone | fails"),
+        ("magnet:?xt=urn:html:abc&dn=example of tides", "| of tides"),
     ],
 )
 def test_web_addresses_give_no_keywords(title: str, without_address: str) -> None:
@@ -145,13 +157,32 @@ def test_web_addresses_give_no_keywords(title: str, without_address: str) -> Non
 
 @pytest.mark.parametrize(
     ("title", "keyword"),
-    [("Amazon.com opens a store", "amazon.com opens"), ("Node.js 25", "node.js 25"), ("AC/DC concert", "dc concert")],
+    [
+        ("Amazon.com opens a store", "amazon.com opens"),
+        ("Node.js 25", "node.js 25"),
+        ("AC/DC concert", "dc concert"),
+        ("Node.js/Express at scale", "express"),
+        ("README.txt/LICENSE.md quarrel", "readme.txt"),
+        ("@mirabilis wrote", "mirabilis wrote"),
+        ("Harbor 2://ferry", "ferry"),
+    ],
 )
 def test_names_with_a_dot_or_slash_are_no_addresses(title: str, keyword: str) -> None:
     assert keyword in keywords(title)
 
 
-@pytest.mark.parametrize("title", ["a." * 20_000 + "/", "a-" * 20_000 + "./", "ab." * 13_000 + "1/"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "a+" * 20_000,
+        "a" * 40_000 + ":/",
+        "a@" * 20_000,
+        "x@" + "a." * 20_000,
+        "a." * 20_000 + "/",
+        "a-" * 20_000 + "./",
+        "ab." * 13_000 + "1/",
+    ],
+)
 def test_what_nearly_is_an_address_takes_linear_time(title: str) -> None:
     started = time.process_time()
     keywords(title)
