@@ -3,10 +3,24 @@
 The search has the syntax of PostgreSQL's web search: words, "phrases", `or` between alternatives, `-` for without. Each
 word must begin a word of the title; one of one or two characters must be a whole word. The database compares stems
 instead, and bodies too. web/dashboard/static/parts/words.js decides the same way.
+
+Texts are compared as `folded` writes them, so "Pokemon" finds "Pokémon", however a keyboard wrote its accent.
 """
 
 import re
+import unicodedata
 
+# What folding changes; search_text of migration 0020 and words.js have the same. Signs such as ™ and raised digits are
+# no part of the word before them.
+_SIGNS = re.compile("[\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209f\u2100-\u214f]")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]")
+# Accents of Latin and Greek letters. In other scripts a mark makes another letter: й is not и.
+_ACCENTS = re.compile("(?<=[A-Za-z\u0370-\u03ff])[\u0300-\u036f]+")
+_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "ς": "σ", "ß": "ss", "æ": "ae", "œ": "oe"}
+    | dict.fromkeys("\u2018\u2019\u02bc", "'")
+    | dict.fromkeys("\u201c\u201d\u201e", '"')
+)
 # Thai, Lao, Burmese, Khmer, symbols, kana, ideographs, Hangul, emoji. search_words of migration 0011 has the same.
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
@@ -19,9 +33,17 @@ _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 _TERM = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
 
 
+def folded(text: str) -> str:
+    """The text in small letters, without accents, invisible characters, and forms of letters and quotation marks."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", _INVISIBLE.sub("", _SIGNS.sub(" ", text)))
+        text = unicodedata.normalize("NFKC", _ACCENTS.sub("", text)).lower().translate(_LETTERS)
+    return text.lower()
+
+
 def words_of(text: str) -> str:
-    """The words of a text in small letters, with a blank before and after each. Characters of UNSPACED are words."""
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
+    """The words of a folded text, with a blank before and after each. Characters of UNSPACED are words."""
+    return f" {' '.join(_WORD.findall(folded(text)))} "
 
 
 class Search:
@@ -45,8 +67,8 @@ class Search:
 def _alternatives(words: str) -> tuple[tuple[tuple[re.Pattern[str], bool], ...], ...]:
     """The alternatives of a search: terms, all of which a title must meet, and whether it must be without the term."""
     found: list[list[tuple[re.Pattern[str], bool]]] = [[]]
-    for minus, phrase, word in _TERM.findall(words):
-        if word.casefold() == "or" and not minus:
+    for minus, phrase, word in _TERM.findall(folded(words)):
+        if word == "or" and not minus:
             found.append([])
         elif parts := words_of(phrase or word).split():
             found[-1].append((re.compile("".join(map(_beginning, parts))), bool(minus)))

@@ -1,14 +1,14 @@
 """How the words of a search are looked up: in English, as they are written, or as a piece of text.
 
-The index (migrations, 0011) holds the words of title and body twice: by the rules of English, which leave out stop
-words and endings, and as they are written. Scripts without spaces have no words for PostgreSQL, so each of their
-characters is indexed as a word, and a run of them in a search is a phrase. docs/decisions/reading.md says why.
+The index (migrations, 0011 and 0020) holds the folded words of title and body twice: by the rules of English, which
+leave out stop words and endings, and as they are written. Scripts without spaces have no words for PostgreSQL, so each
+of their characters is indexed as a word, and a run of them in a search is a phrase. docs/decisions/reading.md says why.
 """
 
 import re
 from typing import Literal
 
-from signalflow.domain.search import UNSPACED
+from signalflow.domain.search import UNSPACED, folded
 from signalflow.storage.read_router import ReadRouter
 
 SearchMode = Literal["english", "simple", "substring"]
@@ -29,8 +29,8 @@ async def search_mode(reads: ReadRouter, words: str) -> SearchMode:
 
 
 def spaced(words: str) -> str:
-    """The search with each run of characters of a script without spaces as a phrase of single characters."""
-    parts = words.split('"')
+    """The search, folded as the indexed words are, with each run of a script without spaces as a phrase."""
+    parts = folded(words).split('"')
     # Every second part stands between quotation marks and is a phrase already.
     for index, part in enumerate(parts):
         mark = "" if index % 2 else '"'

@@ -14,6 +14,7 @@ from signalflow.storage.search import spaced
         ("-猫 駅", '-"猫"   "駅" '),
         ('"駅で猫" map', '" 駅 で 猫 " map'),
         ("tokyo東京", 'tokyo "東 京" '),
+        ("Pokémon “ＧＯ”", 'pokemon "go"'),
         ('an "open 猫', 'an "open  猫 '),
     ],
 )

@@ -8,13 +8,29 @@ const UNSPACED =
 const WORD = new RegExp(`[${UNSPACED}]|(?:(?![${UNSPACED}])[\\p{L}\\p{N}_])+`, "gu");
 const SHORTEST_BEGINNING = 3;
 
-const wordsOf = (text) => text.toLowerCase().match(WORD) ?? [];
+// What folding changes, as in signalflow/domain/search.py.
+const SIGNS = /[\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209f\u2100-\u214f]/g;
+const INVISIBLE = /[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]/g;
+const ACCENTS = /(?<=[A-Za-z\u0370-\u03ff])[\u0300-\u036f]+/g;
+const LETTERS = { ø: "o", ł: "l", đ: "d", ı: "i", ς: "σ", ß: "ss", æ: "ae", œ: "oe" };
+for (const mark of "\u2018\u2019\u02bc") LETTERS[mark] = "'";
+for (const mark of "\u201c\u201d\u201e") LETTERS[mark] = '"';
+const OTHER_LETTERS = new RegExp(`[${Object.keys(LETTERS).join("")}]`, "g");
+
+/** A text in small letters, without accents, invisible characters, and forms of letters and quotation marks. */
+function folded(text) {
+  const plain = text.replace(SIGNS, " ").replace(INVISIBLE, "").normalize("NFKD").replace(ACCENTS, "");
+  const small = plain.normalize("NFKC").toLowerCase();
+  return small.replace(OTHER_LETTERS, (letter) => LETTERS[letter]);
+}
+
+const wordsOf = (text) => folded(text).match(WORD) ?? [];
 
 /** The alternatives of a search. Each is a list of terms {words, without}, all of which a text must meet. */
 function alternativesOf(search) {
   const found = [[]];
-  for (const [, minus, phrase, word] of search.matchAll(/(-?)(?:"([^"]*)"?|([^\s"]+))/g)) {
-    if (word?.toLowerCase() === "or" && !minus) found.push([]);
+  for (const [, minus, phrase, word] of folded(search).matchAll(/(-?)(?:"([^"]*)"?|([^\s"]+))/g)) {
+    if (word === "or" && !minus) found.push([]);
     else {
       const words = wordsOf(phrase ?? word);
       if (words.length) found.at(-1).push({ words, without: minus === "-" });
