@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from signalflow.domain.apostrophes import plain_apostrophes
 from signalflow.domain.keywords import keywords
 from signalflow.domain.language import is_english
 from signalflow.domain.sentiment import label, polarity_scores
@@ -36,7 +37,7 @@ def text_features(title: str, fold_apostrophes: bool = True) -> Features:
     """
     if not is_english(title):
         return Features(None, None, "not_english", keywords(title))
-    scored = title.replace("’", "'") if fold_apostrophes else title
+    scored = plain_apostrophes(title) if fold_apostrophes else title
     compound = polarity_scores(scored)["compound"]
     basis: SentimentBasis = "as_written" if scored == title else "folded_apostrophes"
     return Features(compound, label(compound), basis, keywords(title))

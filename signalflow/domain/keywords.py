@@ -17,6 +17,8 @@ from importlib.resources import files
 from itertools import chain, islice
 from operator import itemgetter
 
+from signalflow.domain.apostrophes import plain_apostrophes
+
 MOST_KEYWORDS = 5
 LONGEST_PHRASE = 3
 # Bounds for the work on hostile input. Reddit's titles have at most 300 characters, about 50 words.
@@ -220,7 +222,7 @@ def keywords(title: str, frequencies: Frequencies | None = None) -> list[str]:
 
 def _weighed(title: str, tokens: _Tokens) -> list[_Term | None]:
     """The first 80 words of a title as terms, and None where a phrase must end."""
-    title = _without_addresses(title)
+    title = plain_apostrophes(_without_addresses(title))
     # A word and what separates it from the next word take at least two characters.
     if len(title) >= 2 * MOST_WORDS:
         title = _first_words(title)

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
+from signalflow.domain.apostrophes import plain_apostrophes
 from signalflow.domain.keywords import frozen_frequencies
 
 ENGLISH = "english"
@@ -51,7 +52,7 @@ def is_english(text: str) -> bool:
         letters = [char for char in text if char.isalpha()]
         if 2 * sum(char > LAST_LATIN for char in letters) > len(letters):
             return False
-    words = _WORD.findall(text.lower().replace("’", "'"))
+    words = _WORD.findall(plain_apostrophes(text.lower()))
     languages = function_words()
     english = sum(word in languages[ENGLISH] for word in words)
     for name, known in languages.items():

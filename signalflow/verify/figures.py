@@ -62,6 +62,21 @@ def _known_english() -> set[str]:
     return {word for word in set(frequent) | set(_stock().lexicon) if word[2:]} - foreign
 
 
+def _plain(title: str) -> str:
+    """With ' in place of each \u2019, and of each sign that people take for it where letters are on both sides."""
+    signs = {0x60, 0xB4, 0x2BB, 0x2BC, 0x2018, 0x201B, 0x2032, 0xFF07}
+    around = zip(" " + title, title, title[1:] + " ", strict=False)
+    letters = (
+        "'" if char == "\u2019" or (ord(char) in signs and _is_letter(before) and _is_letter(after)) else char
+        for before, char, after in around
+    )
+    return "".join(letters)
+
+
+def _is_letter(char: str) -> bool:
+    return re.fullmatch(r"(?!\d|_)\w", char.replace("\u2019", "'")) is not None
+
+
 @lru_cache(maxsize=65_536)
 def is_english(title: str) -> bool:
     """Whether most letters are Latin and no other language has two of its small words and twice as many as English.
@@ -71,7 +86,7 @@ def is_english(title: str) -> bool:
     latin = sum(1 for char in title if char.isalpha() and ord(char) < 0x250)
     if latin < sum(map(str.isalpha, title)) - latin:
         return False
-    plain = title.lower().replace("\u2019", "'")
+    plain = _plain(title.lower())
     counts = Counter(re.findall(r"(?:(?!\d|_)\w)+(?:'(?:(?!\d|_)\w)+)?", plain))
     shares = {name: [counts[word] for word in counts.keys() & words] for name, words in _small_words().items()}
     english = sum(shares.pop("english"))
@@ -92,7 +107,7 @@ def sentiment(title: str, basis: str) -> tuple[float | None, str | None]:
     """
     if basis == "not_english":
         return None, None
-    scored = title.replace("\u2019", "'") if basis == "folded_apostrophes" else title
+    scored = _plain(title) if basis == "folded_apostrophes" else title
     compound = float(_stock().polarity_scores(scored)["compound"])
     return compound, "positive" if compound >= 0.05 else "negative" if compound <= -0.05 else "neutral"
 
@@ -101,7 +116,7 @@ def sentiment_basis(title: str, fold_apostrophes: bool) -> str:
     """What the sentiment of a title is computed from, with this setting."""
     if not is_english(title):
         return "not_english"
-    return "folded_apostrophes" if fold_apostrophes and "\u2019" in title else "as_written"
+    return "folded_apostrophes" if fold_apostrophes and _plain(title) != title else "as_written"
 
 
 def trending(rules: Rules, velocity: float | None, feeling: float | None, comments: int | None) -> tuple[float, bool]:

@@ -195,6 +195,7 @@ def test_what_nearly_is_an_address_takes_linear_time(title: str) -> None:
         ("This isn’t good and I don’t like it", "This isn't good and I don't like it"),
         ("It’s GREAT, you can’t lose", "It's GREAT, you can't lose"),
         ("Couldn’t be happier", "Couldn't be happier"),
+        *((f"This isn{sign}t good", "This isn't good") for sign in "`´ʻʼ‘‛′＇"),
     ],
 )
 def test_typographic_apostrophes_are_scored_as_plain_ones(written: str, plain: str) -> None:
@@ -203,6 +204,12 @@ def test_typographic_apostrophes_are_scored_as_plain_ones(written: str, plain: s
     assert as_written.sentiment_score == polarity_scores(written)["compound"]
     assert (folded.sentiment_basis, as_written.sentiment_basis) == ("folded_apostrophes", "as_written")
     assert text_features(plain).sentiment_basis == "as_written"
+    assert folded.keywords == text_features(plain).keywords
+
+
+@pytest.mark.parametrize("title", ["`code` is good", "A ´good´ day", "The ‘good’ 5′ isn‘", "5′9 good"])
+def test_other_signs_are_no_apostrophes_outside_of_words(title: str) -> None:
+    assert text_features(title).sentiment_score == polarity_scores(title.replace("’", "'"))["compound"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signalflow.domain.apostrophes import plain_apostrophes
 from signalflow.domain.language import function_words, is_english
 from signalflow.domain.sentiment import polarity_scores
 from signalflow.verify import figures
@@ -62,10 +63,21 @@ def test_of_42000_real_english_titles_nearly_none_is_taken_for_another_language_
 _SMALL = st.sampled_from(sorted(word for words in function_words().values() for word in words))
 _KNOWN = st.sampled_from(["ferry's", "l'ferry", "grave", "brücke", "xyzzy", "grue's", "ok", "die", "boats"])
 _WORDS = st.lists(
-    _SMALL | _KNOWN | st.text(max_size=6) | st.sampled_from(["猫", "Ferry", "’s", "don’t", "ñ"]), max_size=12
+    _SMALL
+    | _KNOWN
+    | st.text(max_size=6)
+    | st.sampled_from(["猫", "Ferry", "’s", "don’t", "isn´t", "l`été", "‘a‘", "ñ"]),
+    max_size=12,
 )
 
 
 @given(_WORDS.map(" ".join))
 def test_the_oracle_decides_the_same(title: str) -> None:
     assert figures.is_english(title) == is_english(title)
+
+
+@given(st.text("aé1_ `´ʻʼ‘’‛′＇'Ʌ猫ʰ", max_size=12))
+def test_the_oracle_folds_the_same_apostrophes(title: str) -> None:
+    score, _ = figures.sentiment(f"not{title}t good", "folded_apostrophes")
+    assert score == polarity_scores(plain_apostrophes(f"not{title}t good"))["compound"]
+    assert figures._plain(title) == plain_apostrophes(title)
