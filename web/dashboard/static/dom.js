@@ -46,12 +46,17 @@ export function focusOn(container, name) {
 
 // Reddit gives addresses of its own pages as paths, for example the addresses of crossposts.
 const REDDIT = "https://www.reddit.com";
+// What exports and people leave out: the scheme before a host, as in example.org/x, or slashes after the scheme.
+const HOST = /^(?!self\.)[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)*\.\p{L}{2,}(?::\d+)?(?:[/?#]|$)/u;
+const SCHEME = /^(https?):[\\/]*(?=[^\\/])/i;
 
 /** Where an address of a post leads to; null when no link may lead there, because it is not http(s). */
 export function outwardAddress(address) {
   if (typeof address !== "string" || address === "") return null;
+  const written = address.trim();
+  const whole = HOST.test(written) ? `https://${written}` : written.replace(SCHEME, "$1://");
   try {
-    const { protocol, href } = new URL(address, REDDIT);
+    const { protocol, href } = new URL(whole, REDDIT);
     return protocol === "http:" || protocol === "https:" ? href : null;
   } catch {
     return null;
