@@ -1,5 +1,6 @@
 """Which subreddits are watched, and how closely. Pure."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,6 +14,14 @@ NAME_PATTERN = r"\A(?:[A-Za-z0-9_]{1,32}|u_[A-Za-z0-9_-]{1,30}|[Rr]eddit\.com|t:
 USUAL_INTERVALS: dict[Priority, int] = {"fast": 60, "medium": 180, "slow": 600}
 # Seconds between two polls of a group of this priority, with three groups at 20 listing requests a minute (12 + 6 + 2).
 POLL_SECONDS: dict[Priority, float] = {"fast": 5.0, "medium": 10.0, "slow": 30.0}
+
+
+_ACCOUNT = re.compile(r"(?:(?:https?://)?(?:[a-z]+\.)?reddit\.com)?/?(?:u|user)/", re.IGNORECASE)
+
+
+def account_name(written: str) -> str:
+    """The name of an account without u/, @ and address, as people type or copy it."""
+    return _ACCOUNT.sub("", written.strip(), count=1).removesuffix("/").removeprefix("@") or written
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,45 @@ async def noted(page: Page, script: str) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("written", "subreddit", "account"),
+    [
+        ("HarborCats", "HarborCats", "HarborCats"),
+        (" r/HarborCats/ ", "HarborCats", "HarborCats"),
+        ("/R/HarborCats", "HarborCats", "HarborCats"),
+        ("https://www.reddit.com/r/HarborCats/new/?t=day", "HarborCats", "HarborCats"),
+        ("old.reddit.com/r/HarborCats", "HarborCats", "HarborCats"),
+        ("u/some-one", "u_some-one", "some-one"),
+        ("https://www.reddit.com/user/some-one/", "u_some-one", "some-one"),
+        ("@some-one", "some-one", "some-one"),
+        ("reddit.com", "reddit.com", "reddit.com"),
+        ("r/reddit.com", "reddit.com", "reddit.com"),
+        ("", "", ""),
+    ],
+)
+async def test_a_name_is_read_as_people_type_or_copy_it(
+    modules_page: Page, written: str, subreddit: str, account: str
+) -> None:
+    script = """async (text) => {
+        const { accountName, subredditName } = await import("/static/parts/names.js");
+        return [subredditName(text), accountName(text)];
+    }"""
+    assert await modules_page.evaluate(script, written) == [subreddit, account]
+
+
+async def test_three_spellings_of_one_name_are_compared_once(modules_page: Page) -> None:
+    script = "async (given) => (await import('/static/parts/comparison.js')).once(given)"
+    given = [
+        "subreddit:Python",
+        "author:python",
+        "subreddit:python",
+        "subreddit:PYTHON",
+        "keyword:Moon",
+        "keyword:moon",
+    ]
+    assert await modules_page.evaluate(script, given) == ["subreddit:Python", "author:python", "keyword:Moon"]
+
+
 @pytest.mark.parametrize("end", ["succeed", "fail"])
 async def test_a_load_that_was_overtaken_changes_nothing(modules_page: Page, end: str) -> None:
     script = f"""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
+from signalflow.domain.subreddits import account_name
 from signalflow.storage.post_filters import Filters
 from web.api.parameters import Moment, SubredditName, Text, Window, window_of
 from web.problems import InvalidParameter
@@ -62,7 +63,7 @@ class PostFilters(BaseModel):
         """The filters as storage takes them."""
         return Filters(
             subreddits=tuple(self.subreddit),
-            author=self.author,
+            author=self.author and account_name(self.author),
             words=self.q,
             keyword=self.keyword,
             min_score=self.min_score,

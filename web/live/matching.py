@@ -3,6 +3,7 @@
 import re
 
 from signalflow.domain.search import Search
+from signalflow.domain.subreddits import account_name
 from web.live.protocol import Filter
 from web.live.records import LiveRecord
 
@@ -17,7 +18,7 @@ class Matcher:
         keywords = frozenset(" ".join(keyword.casefold().split()) for keyword in wanted.keyword)
         self._wanted = wanted
         self._subreddits = frozenset(name.lower() for name in wanted.subreddit)
-        self._author = wanted.author and wanted.author.lower()
+        self._author = wanted.author and account_name(wanted.author).lower()
         self._ids = frozenset(wanted.id)
         self._search = wanted.q and Search(wanted.q)
         self.key = (

@@ -50,6 +50,11 @@ POST = record(
         ({"keyword": ["said"], "min_score": 11}, False),
         ({"trending": False}, True),
         ({"author": "SOMEONE"}, True),
+        ({"author": "u/Someone"}, True),
+        ({"author": "/user/someone/"}, True),
+        ({"author": "https://www.reddit.com/user/someone/"}, True),
+        ({"author": "@someone"}, True),
+        ({"author": "r/someone"}, False),
         ({"author": "someone_else"}, False),
         ({"q": "strasse gpt"}, True),
         ({"q": "strasse -gpt"}, False),
@@ -90,6 +95,11 @@ def test_equal_filters_share_a_group_however_they_are_written() -> None:
 
 def test_the_live_stream_has_every_filter_of_the_post_list() -> None:
     assert set(PostFilters.model_fields) <= set(Filter.__struct_fields__)
+
+
+@pytest.mark.parametrize(("written", "name"), [("u/Mira", "Mira"), ("reddit.com/u/Mira/", "Mira"), ("u/", "u/")])
+def test_an_author_is_found_however_the_name_is_written(written: str, name: str) -> None:
+    assert PostFilters(author=written).filters.author == name
 
 
 def test_query_parameters_become_a_filter() -> None:

@@ -6,6 +6,7 @@ import { Latest } from "../latest.js";
 import { chart } from "./chart.js";
 import { button, field, options, segments } from "./form.js";
 import { card, quiet } from "./layout.js";
+import { accountName, subredditName } from "./names.js";
 import { emptyState, errorNotice } from "./states.js";
 import { table } from "./table.js";
 
@@ -48,6 +49,12 @@ const isKnown = (subject) => {
   const [kind, value] = partsOf(subject);
   return value !== "" && KINDS.some(([name]) => name === kind);
 };
+
+/** Each subject once: the case of a name, of a keyword or of a search makes no other subject. */
+export function once(subjects) {
+  const keys = subjects.map((subject) => subject.toLowerCase());
+  return subjects.filter((_, index) => keys.indexOf(keys[index]) === index);
+}
 
 const filterOf = (subject) => Object.fromEntries([partsOf(subject)]);
 
@@ -106,7 +113,8 @@ export function comparison(state, set, signal) {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const text = value.value.trim().replace(/^\/?[ru]\//i, "");
+    const read = { subreddit: subredditName, author: accountName }[kind.value] ?? ((text) => text.trim());
+    const text = read(value.value);
     if (!text) return;
     value.value = "";
     append(kind.value, text);
@@ -118,10 +126,10 @@ export function comparison(state, set, signal) {
   }
 
   /** The subjects of the address: known kinds, each once, no more than can be told apart. */
-  const subjects = () => [...new Set(state.compare)].filter(isKnown).slice(0, MOST_SUBJECTS);
+  const subjects = () => once(state.compare).filter(isKnown).slice(0, MOST_SUBJECTS);
 
   function choose(compare) {
-    set({ compare: [...new Set(compare)] });
+    set({ compare: once(compare) });
     load(parameters);
   }
 

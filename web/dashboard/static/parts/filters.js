@@ -2,6 +2,7 @@
 import { h, icon } from "../dom.js";
 import { rangeStart, valuesOf } from "../urlstate.js";
 import { field, options } from "./form.js";
+import { accountName, subredditName } from "./names.js";
 import { meets } from "./words.js";
 
 /** The filters of posts in an address, and their defaults. */
@@ -62,11 +63,11 @@ const SHOWN = [
 export const FILTER_VALUES = { sentiment: valuesOf(SENTIMENTS) };
 const TYPING_MS = 350;
 
-/** The names in a list that somebody typed: separated by commas or spaces, with or without r/. */
+/** The names in a list that somebody typed: separated by commas or spaces, with or without r/ or the address. */
 const namesOf = (text) =>
   text
     .split(/[\s,]+/)
-    .map((name) => name.replace(/^\/?r\//i, ""))
+    .map(subredditName)
     .filter((name) => /^[A-Za-z0-9_:.-]{1,32}$/.test(name));
 
 // An example of each thing that a search can say, and what it finds.
@@ -154,7 +155,7 @@ export function filterForm(state, changed, { defaults, ranges, orders }) {
     range: range.value === DAYS ? state.range : range.value,
     subreddit: namesOf(subreddit.value),
     keyword: keyword.value.trim(),
-    author: author.value.trim().replace(/^\/?u\//i, ""),
+    author: accountName(author.value),
     created_from: firstDay.value === dayOf(state.created_from) ? state.created_from : startOfDay(firstDay.value),
     created_to: lastDay.value === dayOf(state.created_to, -1) ? state.created_to : startOfDay(lastDay.value, 1),
     min_score: minScore.value.trim(),
@@ -320,7 +321,7 @@ export function matches(post, state) {
       state.subreddit.some((name) => name.toLowerCase() === post.subreddit.toLowerCase())) &&
     (state.min_score === "" || (post.current_score !== null && post.current_score >= Number(state.min_score))) &&
     (!state.trending || post.is_trending) &&
-    (state.author === "" || (post.author ?? "").toLowerCase() === state.author.toLowerCase()) &&
+    (state.author === "" || (post.author ?? "").toLowerCase() === accountName(state.author).toLowerCase()) &&
     (state.sentiment === "" || label === state.sentiment) &&
     (state.min_sentiment === "" || sentiment >= Number(state.min_sentiment)) &&
     (state.max_sentiment === "" || sentiment <= Number(state.max_sentiment)) &&
