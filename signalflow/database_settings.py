@@ -48,13 +48,14 @@ class DatabaseSettings(BaseSettings):
     @field_validator("database_url", "database_replica_url")
     @classmethod
     def _database_url_is_postgres(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        url = value.get_secret_value()
+        # Files of secrets end with a line end.
+        url = value.get_secret_value().strip()
         if url or info.field_name == "database_url":
             _refuse_unusable(url)
         for name, file in parse_qsl(urlsplit(url).query):
             if name in {"sslrootcert", "sslcert", "sslkey"} and not os.access(file, os.R_OK):
                 raise ValueError(f"{name}={file} cannot be read")
-        return value
+        return SecretStr(url)
 
 
 def _refuse_unusable(url: str) -> None:

@@ -249,6 +249,7 @@ def test_a_password_that_is_not_encoded_is_refused_with_how_to_write_it_and_not_
 )  # fmt: skip
 def test_a_url_that_the_client_understands_is_taken(url: str) -> None:
     assert Settings(database_url=url).database_url.get_secret_value() == url
+    assert Settings(database_url=f" {url}\n").database_url.get_secret_value() == url
 
 
 @pytest.mark.parametrize(
