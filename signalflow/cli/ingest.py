@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sys
 import time
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -66,22 +67,30 @@ def ingest_file(
 
     A post needs id, subreddit, title, created_utc, num_comments, over_18 and is_self; a score that is missing is
     unknown. Numbers and flags may be texts or 12.0 for 12, times may be ISO 8601. Invalid posts are counted and
-    skipped. Publishing a file again changes nothing. Exit status 1 when no post of any file was valid, or a file could
-    not be read to its end.
+    skipped. A file that cannot be read keeps no other from being published. Publishing a file again changes nothing.
+    Exit status 1 when no post of any file was valid, or a file could not be read to its end.
     """
     started = time.monotonic()
-    outcomes = asyncio.run(_publish(paths, observed_at))
-    summary = _summary(outcomes, time.monotonic() - started)
+    outcomes, errors = asyncio.run(_publish(paths, observed_at))
+    summary = _summary(outcomes, time.monotonic() - started) | {"errors": errors}
     if as_json:
         print(json.dumps(summary))
     else:
         _print(summary)
-    if (summary["lines"] and not summary["published"]) or not all(file["read_to_end"] for file in summary["files"]):
+        for error in errors:
+            print(f"error: {error}", file=sys.stderr)
+    if (
+        errors
+        or (summary["lines"] and not summary["published"])
+        or not all(file["read_to_end"] for file in summary["files"])
+    ):
         raise typer.Exit(1)
 
 
-async def _publish(paths: list[Path], observed_at: datetime | None) -> list["FileOutcome"]:
+async def _publish(paths: list[Path], observed_at: datetime | None) -> tuple[list["FileOutcome"], list[str]]:
+    """The results, and why some of the files could not be read. Raises Invalid when that is so for the only one."""
     from signalflow.cli.installation import installation_settings
+    from signalflow.errors import Invalid
     from signalflow.events import storable
     from signalflow.kafka.admin import create_topics
     from signalflow.kafka.producer import ConfirmedProducer
@@ -98,24 +107,28 @@ async def _publish(paths: list[Path], observed_at: datetime | None) -> list["Fil
     await create_topics(settings)
     publisher = Publisher(ConfirmedProducer(settings, f"{settings.app_id}-ingest"), TopicNames.of(settings).posts_raw)
     passes = 2 if observed_at is None else 1
-    outcomes = []
+    outcomes, errors = [], []
     try:
         with _progress() as bar:
             for path in paths:
                 # A pipe has no size; its bar only shows that something happens.
                 task = bar.add_task(storable(path.name), total=passes * path.stat().st_size or None)
-                outcomes.append(
-                    await publish_file(
-                        path,
-                        publisher,
-                        observed_at,
-                        progress=lambda done, task=task: bar.update(task, completed=done),  # type: ignore[misc]
-                        on_retry=lambda left: bar.console.print(f"Kafka does not confirm; {left} posts are waiting"),
-                    )
+                publishing = publish_file(
+                    path,
+                    publisher,
+                    observed_at,
+                    progress=lambda done, task=task: bar.update(task, completed=done),  # type: ignore[misc]
+                    on_retry=lambda left: bar.console.print(f"Kafka does not confirm; {left} posts are waiting"),
                 )
+                try:
+                    outcomes.append(await publishing)
+                except Invalid as error:
+                    if len(paths) == 1:
+                        raise
+                    errors.append(storable(str(error)))
     finally:
         await publisher.close()
-    return outcomes
+    return outcomes, errors
 
 
 def _progress() -> "AbstractContextManager[Progress]":

@@ -259,7 +259,6 @@ def test_a_url_that_the_client_understands_is_taken(url: str) -> None:
         ("jdbc:postgresql://db/posts?password=hush", "must begin with postgresql://"),
         ("host=db dbname=posts password=hush", "must begin with postgresql://"),
         ("'postgresql://me:hush@db/posts'", "must begin with postgresql://"),
-        ("", "must begin with postgresql://"),
         ("postgresql://me:hush@db/posts?sslmode=on", "unknown sslmode: it is one of disable, allow"),
         (
             "postgresql://me:hush@db/posts?sslmode=require&channel_binding=require",

@@ -154,3 +154,21 @@ def test_a_file_may_have_any_name(app: typer.Typer, published: list[Envelope], t
     assert result.exit_code == 0, result.output
     assert "1 published, 0 rejected of 1 lines" in result.stdout
     assert encode(published[0])
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_from_being_published(
+    app: typer.Typer, published: list[Envelope], tmp_path: Path
+) -> None:
+    good, table, other = (tmp_path / name for name in ("good", "table", "other"))
+    write(good, line("a1"))
+    write(table, b"id,title,score", b"a2,x,1")
+    write(other, line("a3"))
+    result = CliRunner().invoke(app, ["ingest", "file", "--json", str(good), str(table), str(other)])
+    assert result.exit_code == 1
+    assert [envelope.payload.id for envelope in published] == ["a1", "a3"]
+    summary = json.loads(result.stdout)
+    assert [file["published"] for file in summary["files"]] == [1, 1]
+    assert summary["errors"] == [f"{table} is a table such as CSV: write it as JSON first"]
+    human = CliRunner().invoke(app, ["ingest", "file", str(good), str(table), str(other)])
+    assert f"{table} is a table such as CSV" in " ".join(human.stderr.split())
+    assert "other: 1 published" in human.stdout
