@@ -10,6 +10,7 @@ scripts/make_document_frequencies.py: the same title gives the same keywords, on
 import gzip
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,8 +34,16 @@ _COMMON = math.log(COMMON_SHARE)
 # Names and versions ("Verstappen", "1.31") say more than their rarity does.
 EMPHASIS = 1.25
 
+# Marks of letters, which \w leaves out: accents that stand alone, points of Hebrew and Arabic, vowels of scripts from
+# India to Cambodia (their blocks without punctuation), and the joiners between letters.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0900-\u0963\u0966-\u0df3\u0e30-\u0e4e\u0eb0-\u0ece\u0f18-\u0fbc\u102b-\u1049\u1780-\u17d3\u200c\u200d"
+)
 # A word begins with a letter or digit, may contain single apostrophes, hyphens and dots, and may end as "C++" and "F#".
-_WORD = re.compile(r"[^\W_]\w*(?:['’.\-]\w+)*(?:\+\+|#)?")
+_WORD = re.compile(rf"[^\W_][\w{_MARKS}]*(?:['’.\-][\w{_MARKS}]+)*(?:\+\+|#)?")
+# They only say where a line may break.
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # Where an address begins. One without this has a path, as "example.org/maps"; "Amazon.com" is a name.
 _ADDRESS = re.compile(r"(?<![a-z0-9+.\-])[a-z][a-z0-9+.\-]*://|https?:/|mailto:|magnet:\?|www\.", re.IGNORECASE)
 # In "Node.js/Express" there are two names: these are endings of files, and not of hosts.
@@ -223,6 +232,8 @@ def keywords(title: str, frequencies: Frequencies | None = None) -> list[str]:
 def _weighed(title: str, tokens: _Tokens) -> list[_Term | None]:
     """The first 80 words of a title as terms, and None where a phrase must end."""
     title = plain_apostrophes(_without_addresses(title))
+    if not title.isascii():
+        title = unicodedata.normalize("NFC", _INVISIBLE.sub("", title))
     # A word and what separates it from the next word take at least two characters.
     if len(title) >= 2 * MOST_WORDS:
         title = _first_words(title)

@@ -5,6 +5,7 @@ import json
 import math
 import runpy
 import time
+import unicodedata
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,24 @@ def test_a_term_counts_once_a_title(tmp_path: Path) -> None:
 
 def test_terms_leave_stop_words_out() -> None:
     assert list(terms("The cat's out of the bag, isn't it")) == ["cat", "bag"]
+
+
+@pytest.mark.parametrize(
+    ("title", "keyword"),
+    [
+        ("नमस्ते दुनिया", "नमस्ते दुनिया"),
+        ("กรุงเทพ", "กรุงเทพ"),
+        ("ខ្មែរ", "ខ្មែរ"),
+        ("தமிழ் பூனை", "தமிழ் பூனை"),
+        ("שָׁלוֹם", "שָׁלוֹם"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("the Cafe\u0301 burned", "café burned"),
+        ("har\u00adbor\u200bcats sleep", "harborcats sleep"),
+        ("Zalgo\u0301\u0323 harbor", "zalgo\u0301\u0323 harbor"),
+    ],
+)
+def test_a_word_keeps_the_marks_of_its_letters(title: str, keyword: str) -> None:
+    assert [unicodedata.normalize("NFC", found) for found in keywords(title)] == [unicodedata.normalize("NFC", keyword)]
 
 
 @pytest.mark.parametrize(
