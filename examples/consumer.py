@@ -2,9 +2,9 @@
 
     python examples/consumer.py --kafka 127.0.0.1:9403 --topic reddit.posts.enriched --group my-group
 
-It is at-least-once: offsets are committed after the records of a batch were handled, so a record may come again after
-a crash. Write records elsewhere idempotently: `id` and `observed_at` of an enriched record name an observation.
-Any program may write to a topic: what does not fit docs/schemas/ is named and passed over. Needs jsonschema-rs too.
+It is at-least-once: a record may come again after a crash. Write records elsewhere idempotently: `id` and `observed_at`
+of an enriched record name an observation. Any program may write to a topic: what does not fit docs/schemas/ is named
+and passed over. Needs aiokafka and jsonschema-rs.
 """
 
 import argparse
@@ -66,7 +66,6 @@ async def consume(kafka: str, topic: str, group: str, most: float) -> None:
 
 
 def main() -> None:
-    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kafka", default="127.0.0.1:9403", help="host:port of a broker; `make up` uses the default")
     parser.add_argument("--topic", default="reddit.posts.enriched")
