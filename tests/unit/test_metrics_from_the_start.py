@@ -55,4 +55,6 @@ def test_a_series_that_an_alert_may_name_is_zero_at_first(shown: list[str], labe
 
 
 def test_every_kind_of_request_has_its_series() -> None:
-    assert {fetch.kind for fetch in Fetch.__subclasses__()} <= set(REDDIT_REQUEST_KINDS)
+    # Other tests make classes of their own.
+    ours = [fetch for fetch in Fetch.__subclasses__() if fetch.__module__.startswith("signalflow.")]
+    assert {fetch.kind for fetch in ours} <= set(REDDIT_REQUEST_KINDS)
