@@ -6,7 +6,7 @@ All times are timezone-aware UTC datetimes; velocities are per second; scores fi
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,9 @@ from signalflow.errors import Invalid
 
 # Reddit's ids are base 36 and grow; 13 digits hold any 64-bit number.
 PostId = Annotated[str, Meta(pattern=r"\A[0-9a-z]{1,13}\Z")]
+CommentId = PostId
+# What a comment answers: another comment (t1) or the post (t3).
+ParentName = Annotated[str, Meta(pattern=r"\At[13]_[0-9a-z]{1,13}\Z")]
 SubredditName = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -57,6 +60,31 @@ class Post(Struct, kw_only=True, frozen=True):
     body: Body | None | UnsetType = UNSET
 
 
+class Comment(Struct, kw_only=True, frozen=True):
+    """A comment as seen at one moment.
+
+    `parent_id` is a fullname. A listing does not tell `depth`, and a feed tells only ids, author, body, time and
+    permalink: what is not told is None. `score` is also None while Reddit hides it. `body` is None for a comment that
+    was deleted or removed, and for a text that cannot be read.
+    """
+
+    id: CommentId
+    post_id: PostId
+    author: Short | None
+    body: Body | None
+    created_utc: Time
+    score: Int32 | None
+    parent_id: ParentName | None = None
+    depth: Count | None = None
+    controversiality: Count | None = None
+    permalink: Short | None = None
+    is_submitter: bool | None = None
+    distinguished: Short | None = None
+    stickied: bool | None = None
+    edited_at: Time | None = None
+    removed_by: Short | None = None
+
+
 class Metadata(Struct, kw_only=True, frozen=True):
     """Where and when an observation was made. `observed_at` is the moment the answer arrived."""
 
@@ -78,13 +106,40 @@ class Envelope(Struct, kw_only=True, frozen=True):
     schema_version: Literal[1] = 1
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Kafka headers of this envelope. The subreddit is in lower case: Reddit ignores the case of a name."""
-        return [
-            ("entity_type", self.entity_type.encode()),
-            ("mode", self.mode.encode()),
-            ("schema_version", str(self.schema_version).encode()),
-            ("subreddit", self.payload.subreddit.lower().encode()),
-        ]
+        """Kafka headers of this envelope."""
+        return _headers(self, self.payload.subreddit)
+
+
+class CommentEnvelope(Struct, kw_only=True, frozen=True):
+    """One observation of a comment, as published to reddit.comments.raw with the id of its post as key.
+
+    The comment's subreddit is in the metadata.
+    """
+
+    entity_type: Literal["reddit_comment"]
+    source: Short
+    mode: ObservationMode
+    emitted_at: Time
+    payload: Comment
+    metadata: Metadata
+    schema_version: Literal[1] = 1
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Kafka headers of this envelope."""
+        return _headers(self, self.metadata.subreddit)
+
+
+def _headers(envelope: Envelope | CommentEnvelope, subreddit: str) -> list[tuple[str, bytes]]:
+    """The subreddit is in lower case: Reddit ignores the case of a name."""
+    return [
+        ("entity_type", envelope.entity_type.encode()),
+        ("mode", envelope.mode.encode()),
+        ("schema_version", str(envelope.schema_version).encode()),
+        ("subreddit", subreddit.lower().encode()),
+    ]
+
+
+EnvelopeT = TypeVar("EnvelopeT", Envelope, CommentEnvelope)
 
 
 class TextFeatures(Struct, kw_only=True, frozen=True):
@@ -145,6 +200,7 @@ class Enriched(Struct, kw_only=True, frozen=True):
 
 
 _envelope_decoder = msgspec.json.Decoder(Envelope)
+_comment_decoder = msgspec.json.Decoder(CommentEnvelope)
 _enriched_decoder = msgspec.json.Decoder(Enriched)
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
@@ -163,11 +219,20 @@ def storable(text: str) -> str:
 
 def decode_envelope(value: bytes) -> Envelope:
     """Decode and validate a raw record, its text made storable. Raises Invalid with the path of the field at fault."""
+    return _decoded(value, _envelope_decoder, Envelope)
+
+
+def decode_comment(value: bytes) -> CommentEnvelope:
+    """Decode and validate a record of reddit.comments.raw, as `decode_envelope` does with one of reddit.posts.raw."""
+    return _decoded(value, _comment_decoder, CommentEnvelope)
+
+
+def _decoded(value: bytes, decoder: msgspec.json.Decoder[EnvelopeT], kind: type[EnvelopeT]) -> EnvelopeT:
     try:
-        envelope = _envelope_decoder.decode(value)
+        envelope = decoder.decode(value)
         if b"\\u0000" in value:
             # JSON can write NUL only in this way. Such records are rare, and only they pay for the conversion.
-            envelope = msgspec.convert(_all_storable(msgspec.to_builtins(envelope)), Envelope)
+            envelope = msgspec.convert(_all_storable(msgspec.to_builtins(envelope)), kind)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(str(error)) from error
     return envelope
