@@ -1,24 +1,24 @@
 """Reads time, rate limit and posts of an HTTP answer of Reddit. Pure: headers and parsed JSON in, values out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from signalflow.domain.budget import LONGEST_WAIT, RateLimit
 from signalflow.errors import Invalid
-from signalflow.events import Post
-from signalflow.reddit.protocol import Page, Rejection, Unavailable
-from signalflow.reddit.shapes import post_of, safe_id
+from signalflow.reddit.protocol import CommentPage, Page, Rejection, Unavailable
+from signalflow.reddit.shapes import comment_of, post_of, safe_id
 
 # The Date header has whole seconds, and an answer takes part of a second. A larger difference means that the local
 # clock is wrong.
 CLOCK_TOLERANCE = timedelta(seconds=2)
+ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +70,42 @@ def page_of(payload: object, answer: Answer) -> Page:
 
     Raises Unavailable when the payload is not a listing.
     """
+    listing, observed_at = _listing(payload, answer), answer.observed_at
+    posts, rejections = _items(listing, "t3", "not a post", lambda data: post_of(data, observed_at))
+    return Page(tuple(posts), listing.after, observed_at, answer.rate_limit, tuple(rejections))
+
+
+def comment_page_of(payload: object, answer: Answer) -> CommentPage:
+    """The page in a listing of comments. Items that do not validate are left out. Raises like `page_of`."""
+    listing, observed_at = _listing(payload, answer), answer.observed_at
+    comments, rejections = _items(listing, "t1", "not a comment", lambda data: comment_of(data, observed_at))
+    return CommentPage(tuple(comments), listing.after, observed_at, answer.rate_limit, tuple(rejections))
+
+
+def _listing(payload: object, answer: Answer) -> _ListingData:
     try:
-        listing = msgspec.convert(payload, _Listing).data
+        return msgspec.convert(payload, _Listing).data
     except msgspec.ValidationError as error:
         raise Unavailable(f"the answer is not a listing: {error}", "unusable_answer", answer.rate_limit) from error
-    observed_at = answer.observed_at
-    posts: list[Post] = []
+
+
+def _items(
+    listing: _ListingData, kind: str, other: str, read: Callable[[dict[str, object]], ItemT]
+) -> tuple[list[ItemT], list[Rejection]]:
+    """What `read` makes of the data of the items of this kind, and the items that are left out."""
+    items: list[ItemT] = []
     rejections: list[Rejection] = []
     for child in listing.children:
         data = child.get("data") if isinstance(child, dict) else None
         try:
-            if not isinstance(data, dict) or child.get("kind") != "t3":
-                raise Invalid("not a post", field="kind")
+            if not isinstance(data, dict) or child.get("kind") != kind:
+                raise Invalid(other, field="kind")
             if data.get("promoted") is True:
                 raise Invalid("an advertisement", field="promoted")
-            posts.append(post_of(data, observed_at))
+            items.append(read(data))
         except Invalid as error:
             rejections.append(Rejection(safe_id(data) or hash(repr(child)), error.field or "item", str(error)))
-    return Page(
-        posts=tuple(posts),
-        after=listing.after,
-        observed_at=observed_at,
-        rate_limit=answer.rate_limit,
-        rejections=tuple(rejections),
-    )
+    return items, rejections
 
 
 def _number(text: str | None) -> float | None:

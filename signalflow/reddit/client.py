@@ -8,11 +8,12 @@ from asyncprawcore.exceptions import AsyncPrawcoreException, OAuthException, Req
 
 from signalflow.clock import utcnow
 from signalflow.errors import Invalid, SignalflowError
-from signalflow.reddit.answers import page_of
+from signalflow.reddit.answers import Answer, comment_page_of, page_of
 from signalflow.reddit.protocol import (
     MAX_IDS,
     MAX_LIMIT,
     Capabilities,
+    CommentPage,
     Page,
     RateLimited,
     SubredditUnavailable,
@@ -76,27 +77,33 @@ class AsyncprawClient:
         self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None
     ) -> Page:
         """See RedditClient. Never sends `count`, which would change what `after` means."""
-        params: dict[str, str | int] = {"limit": limit}
-        if after is not None:
-            params["after"] = after
-        return await self._page(f"/r/{joined(names)}/{sort}", params, names=len(names))
+        return page_of(*await self._get(f"/r/{joined(names)}/{sort}", _paged(limit, after), names=len(names)))
+
+    async def comments(self, names: Sequence[str], *, limit: int = MAX_LIMIT, after: str | None = None) -> CommentPage:
+        """See RedditClient."""
+        path = f"/r/{joined(names)}/comments"
+        return comment_page_of(*await self._get(path, _paged(limit, after), names=len(names)))
 
     async def info(self, ids: Sequence[str]) -> Page:
         """See RedditClient. Raises Invalid unless there are 1 to MAX_IDS ids: Reddit would answer without any post."""
         if not 1 <= len(ids) <= MAX_IDS:
             raise Invalid(f"{len(ids)} ids in one request; Reddit answers 1 to {MAX_IDS}", field="ids")
-        return await self._page("/api/info", {"id": ",".join(f"t3_{id_}" for id_ in ids)})
+        return page_of(*await self._get("/api/info", {"id": ",".join(f"t3_{id_}" for id_ in ids)}))
 
-    async def _page(self, path: str, params: dict[str, str | int], names: int = 0) -> Page:
+    async def _get(self, path: str, params: dict[str, str | int], names: int = 0) -> tuple[object, Answer]:
         exchange = Exchange()
         try:
-            return page_of(*await self._reddit.exchange(path, params, exchange))
+            return await self._reddit.exchange(path, params, exchange)
         except AsyncPrawcoreException as error:
             raise translated(error, exchange, names) from error
 
     async def close(self) -> None:
         """See RedditClient."""
         await self._reddit.close()
+
+
+def _paged(limit: int, after: str | None) -> dict[str, str | int]:
+    return {"limit": limit} if after is None else {"limit": limit, "after": after}
 
 
 def translated(error: AsyncPrawcoreException, exchange: Exchange, names: int = 0) -> SignalflowError:

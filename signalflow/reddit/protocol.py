@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from signalflow.domain.budget import UNKNOWN_LIMIT, RateLimit
 from signalflow.errors import Invalid, Retryable
-from signalflow.events import Post
+from signalflow.events import Comment, Post
 
 MAX_IDS = 100
 MAX_LIMIT = 100
@@ -34,8 +34,9 @@ class Capabilities:
 class Rejection:
     """An item of an answer that is left out.
 
-    `reason` is the field at fault, `kind` for something that is no post, `promoted` for an advertisement, `not_asked`
-    for a post that the request did not ask for. `key` is the item's id, or a number that is the same for equal items.
+    `reason` is the field at fault, `kind` for something that is no post (no comment, in a listing of comments),
+    `promoted` for an advertisement, `not_asked` for a post that the request did not ask for. `key` is the item's id, or
+    a number that is the same for equal items.
     """
 
     key: str | int
@@ -52,6 +53,25 @@ class Page:
     """
 
     posts: tuple[Post, ...]
+    after: str | None
+    observed_at: datetime
+    rate_limit: RateLimit
+    rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundComment:
+    """A comment of an answer, and the subreddit that it is in."""
+
+    subreddit: str
+    comment: Comment
+
+
+@dataclass(frozen=True, slots=True)
+class CommentPage:
+    """The comments of one answer, in its order, which is not that of their ids; the other fields are as in Page."""
+
+    comments: tuple[FoundComment, ...]
     after: str | None
     observed_at: datetime
     rate_limit: RateLimit
@@ -132,6 +152,10 @@ class RedditClient(Protocol):
         self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None
     ) -> Page:
         """One page of the combined listing /r/a+b+c/<sort>, newest first for `new`; `after` is a fullname (t3_...)."""
+        ...
+
+    async def comments(self, names: Sequence[str], *, limit: int = MAX_LIMIT, after: str | None = None) -> CommentPage:
+        """One page of the newest comments of /r/a+b+c, newest first; `after` is a fullname (t1_...)."""
         ...
 
     async def info(self, ids: Sequence[str]) -> Page:

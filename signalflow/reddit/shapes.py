@@ -1,18 +1,34 @@
-"""Reads events.Post from Reddit's JSON. The fields that we need are validated, all others are ignored.
+"""Reads events.Post and events.Comment from Reddit's JSON. The fields that we need are validated, no others.
 
-A value that makes no sense costs the post only if the post is nothing without it; an optional one is unknown then.
+A value that makes no sense costs the item only if the item is nothing without it; an optional one is unknown then.
 """
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
 from signalflow.errors import Invalid
-from signalflow.events import Body, Count, Int32, Post, PostId, Ratio, Short, SubredditName, Title, Url, storable
+from signalflow.events import (
+    Body,
+    Comment,
+    CommentId,
+    Count,
+    Int32,
+    ParentName,
+    Post,
+    PostId,
+    Ratio,
+    Short,
+    SubredditName,
+    Title,
+    Url,
+    storable,
+)
+from signalflow.reddit.protocol import FoundComment
 
 # The answer's Date has whole seconds, and our clock counts as right within 2 s of it. So a post that was just created
 # can be up to 3 s ahead of its own observation.
@@ -22,7 +38,12 @@ EARLIEST_CREATED = datetime(2005, 6, 1, tzinfo=UTC).timestamp()
 # Year 9999: beyond it Python has no datetime.
 LATEST_TIME = 253_402_300_799
 
+# What Reddit writes instead of the text of a comment that is gone, and who took it away. Bots of a subreddit count as
+# its moderators.
+REMOVED_BY = {"[deleted]": "deleted", "[removed]": "moderator", "[ Removed by Reddit ]": "reddit"}
+
 _Seconds = Annotated[float, Meta(ge=EARLIEST_CREATED, le=LATEST_TIME)]
+_PostName = Annotated[str, Meta(pattern=r"\At3_[0-9a-z]{1,13}\Z")]
 _PATH = re.compile(r"`\$\.?([^`]*)`$|missing required field `([^`]*)`")
 _ID = re.compile(r"[0-9a-z]{1,13}")
 
@@ -48,31 +69,78 @@ class RawPost(Struct, kw_only=True):
     selftext: Body | None = None
 
 
-_OPTIONAL = frozenset(field.name for field in fields(RawPost) if not field.required)
+class RawComment(Struct, kw_only=True):
+    """The data of a t1 as Reddit sends it. `score` is not the true one while `score_hidden` is true."""
+
+    id: CommentId
+    link_id: _PostName
+    parent_id: ParentName
+    subreddit: SubredditName
+    created_utc: _Seconds
+    body: Body
+    score: Int32
+    score_hidden: bool
+    is_submitter: bool
+    stickied: bool
+    author: Short | None = None
+    depth: Count | None = None
+    controversiality: Count | None = None
+    permalink: Short | None = None
+    distinguished: Short | None = None
+    edited: bool | _Seconds | None = False
+
+
+_OPTIONAL_OF_POSTS = frozenset(field.name for field in fields(RawPost) if not field.required)
+_OPTIONAL_OF_COMMENTS = frozenset(field.name for field in fields(RawComment) if not field.required)
 _WHOLE_NUMBERS = frozenset({"score", "num_comments"})
+ShapeT = TypeVar("ShapeT", bound=RawPost | RawComment)
 
 
 def post_of(data: object, observed_at: datetime, shape: type[RawPost] = RawPost) -> Post:
     """The post in a t3's data (the parsed JSON). Raises Invalid, which names the field at fault but never its text."""
-    return _post(_raw(data, shape), observed_at)
+    return _post(_raw(data, shape, _OPTIONAL_OF_POSTS), observed_at)
 
 
-def _raw(data: object, shape: type[RawPost]) -> RawPost:
-    for _ in RawPost.__struct_fields__:
+def comment_of(data: object, observed_at: datetime, shape: type[RawComment] = RawComment) -> FoundComment:
+    """The comment in a t1's data (the parsed JSON). Raises Invalid as `post_of` does."""
+    raw = _raw(data, shape, _OPTIONAL_OF_COMMENTS)
+    removed_by = REMOVED_BY.get((raw.body or "").strip())
+    comment = Comment(
+        id=raw.id,
+        post_id=raw.link_id.removeprefix("t3_"),
+        parent_id=raw.parent_id,
+        depth=raw.depth,
+        author=_author(raw.author),
+        body=None if removed_by else _text(raw.body),
+        created_utc=_created_at(raw.created_utc, observed_at),
+        score=None if raw.score_hidden else raw.score,
+        controversiality=raw.controversiality,
+        permalink=_text(raw.permalink),
+        is_submitter=raw.is_submitter,
+        distinguished=_text(raw.distinguished),
+        stickied=raw.stickied,
+        edited_at=_edited_at(raw.edited),
+        removed_by=removed_by,
+    )
+    return FoundComment(raw.subreddit, comment)
+
+
+def _raw(data: object, shape: type[ShapeT], optional: frozenset[str]) -> ShapeT:
+    for _ in shape.__struct_fields__:
         try:
             return msgspec.convert(data, shape)
         except msgspec.ValidationError as error:
             invalid = _invalid(error)
-            if not isinstance(data, dict) or not (understood := _understood(data, invalid.field)):
+            if not isinstance(data, dict) or not (understood := _understood(data, invalid.field, optional)):
                 raise invalid from error
             data = data | understood
-    raise Invalid("no field of the post can be read")
+    raise Invalid("no field can be read")
 
 
-def _understood(data: dict[object, object], name: str | None) -> dict[str, object]:
-    """What the field can be taken for, although its value is not valid; empty when the post cannot be read."""
+def _understood(data: dict[object, object], name: str | None, optional: frozenset[str]) -> dict[str, object]:
+    """What the field can be taken for, although its value is not valid; empty when the item cannot be read."""
     value = data.get(name)
-    if name in _OPTIONAL:
+    if name in optional:
         return {name: None}
     if name in _WHOLE_NUMBERS and isinstance(value, float) and value.is_integer():
         return {name: int(value)}
@@ -91,19 +159,12 @@ def _invalid(error: msgspec.ValidationError) -> Invalid:
 
 
 def _post(raw: RawPost, observed_at: datetime) -> Post:
-    created_utc = datetime.fromtimestamp(raw.created_utc, UTC)
-    if created_utc > observed_at + FUTURE_TOLERANCE:
-        ahead = (created_utc - observed_at).total_seconds()
-        raise Invalid(f"created_utc is {ahead:.0f} s after the observation", field="created_utc")
-    # For edits before 2012 Reddit sends only `true`: the time is unknown.
-    edited = raw.edited
-    edited_at = None if edited is None or isinstance(edited, bool) else datetime.fromtimestamp(edited, UTC)
     return Post(
         id=raw.id,
         subreddit=raw.subreddit,
-        author=None if raw.author == "[deleted]" else _text(raw.author),
+        author=_author(raw.author),
         title=storable(raw.title),
-        created_utc=created_utc,
+        created_utc=_created_at(raw.created_utc, observed_at),
         score=raw.score,
         num_comments=raw.num_comments,
         upvote_ratio=raw.upvote_ratio,
@@ -112,10 +173,27 @@ def _post(raw: RawPost, observed_at: datetime) -> Post:
         flair=_text(raw.link_flair_text),
         over_18=raw.over_18,
         is_self=raw.is_self,
-        edited_at=edited_at,
+        edited_at=_edited_at(raw.edited),
         removed_by=_text(raw.removed_by_category),
         body=_text(raw.selftext),
     )
+
+
+def _created_at(seconds: float, observed_at: datetime) -> datetime:
+    created = datetime.fromtimestamp(seconds, UTC)
+    if created > observed_at + FUTURE_TOLERANCE:
+        ahead = (created - observed_at).total_seconds()
+        raise Invalid(f"created_utc is {ahead:.0f} s after the observation", field="created_utc")
+    return created
+
+
+def _edited_at(edited: bool | float | None) -> datetime | None:
+    """For edits before 2012 Reddit sends only `true`: the time is unknown."""
+    return None if edited is None or isinstance(edited, bool) else datetime.fromtimestamp(edited, UTC)
+
+
+def _author(name: str | None) -> str | None:
+    return None if name == "[deleted]" else _text(name)
 
 
 def _text(text: str | None) -> str | None:

@@ -104,6 +104,11 @@ def parent_place(post: Post, place: int) -> int:
     return 0 if place == 1 or draw % 5 < 2 else 1 + (draw >> 8) % (place - 1)
 
 
+def parent_name(comment: Comment) -> str:
+    """The fullname of the comment or post that a comment answers."""
+    return f"t1_{comment_id(comment.post, comment.parent)}" if comment.parent else f"t3_{comment.post.id}"
+
+
 def comment_at(post: Post, place: int, now: float) -> Comment | None:
     """A comment; None if it is not written by now."""
     created = post.comment_time(place) if place <= MAX_PLACE else None
@@ -153,7 +158,7 @@ def comment_data(comment: Comment, now: float, depth: int | None = None) -> dict
         "id": comment.id,
         "name": comment.name,
         "link_id": f"t3_{post.id}",
-        "parent_id": f"t1_{comment_id(post, comment.parent)}" if comment.parent else f"t3_{post.id}",
+        "parent_id": parent_name(comment),
         "author": "[deleted]" if deleted else comment.author,
         "body": body,
         "body_html": html_of(body).removeprefix("<!-- SC_OFF -->").removesuffix("<!-- SC_ON -->"),

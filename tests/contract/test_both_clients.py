@@ -1,7 +1,8 @@
 """What callers rely on with every client of Reddit: the API's and the feeds', on the same simulated posts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from signalflow.errors import Invalid
 from signalflow.reddit.client import AsyncprawClient
 from signalflow.reddit.feeds.client import FeedClient
 from signalflow.reddit.protocol import RateLimited, RedditClient, SubredditUnavailable, Unavailable
+from signalflow.simulator.comments import Comment, newest_comments, parent_name
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.posts import Post, state_of
 from signalflow.simulator.server import RunningSimulator, start
@@ -31,6 +33,10 @@ class Source:
         world, now = self.simulator.world, self.simulator.clock.now()
         return list(world.newest([name.lower() for name in names], now))
 
+    def newest_comments(self, names: list[str]) -> list[Comment]:
+        """What is true: the comments of the visible posts of these subreddits, newest first."""
+        return list(newest_comments(self.newest(names), self.simulator.clock.now()))
+
 
 @pytest.fixture(params=["api", "feeds", "feeds that name their next page"])
 async def source(request: pytest.FixtureRequest) -> AsyncIterator[Source]:
@@ -50,6 +56,12 @@ async def source(request: pytest.FixtureRequest) -> AsyncIterator[Source]:
     yield Source(client, running)
     await client.close()
     await running.close()
+
+
+def asking(source: Source, what: str) -> Callable[..., Awaitable[Any]]:
+    """The client's method that reads a listing of posts or of comments."""
+    method: Callable[..., Awaitable[Any]] = getattr(source.client, what)
+    return method
 
 
 async def test_a_combined_listing_has_the_newest_posts_of_its_subreddits(source: Source) -> None:
@@ -116,6 +128,45 @@ async def test_a_page_tells_the_limit_and_the_moment_by_reddits_clock(source: So
     assert page.observed_at.timestamp() == EPOCH
 
 
+async def test_the_newest_comments_of_several_subreddits_are_read_as_they_are(source: Source) -> None:
+    page = await source.client.comments(NAMES, limit=100)
+    true = source.newest_comments(NAMES)[:100]
+    assert page.rejections == ()
+    assert page.observed_at.timestamp() == EPOCH
+    assert [found.comment.id for found in page.comments] == [comment.id for comment in true]
+    assert {found.subreddit for found in page.comments} == set(NAMES)
+    deleted = 0
+    for found, comment in zip(page.comments, true, strict=True):
+        read = found.comment
+        assert (read.post_id, read.created_utc.timestamp()) == (comment.post.id, int(comment.created))
+        assert read.permalink == f"/r/{found.subreddit}/comments/{comment.post.id}/_/{comment.id}/"
+        if comment.deleted_at is not None and comment.deleted_at <= EPOCH:
+            deleted += 1
+            assert (read.author, read.body, read.removed_by) == (None, None, "deleted")
+        else:
+            assert (read.author, read.body, read.removed_by) == (comment.author, comment.body, None)
+    assert deleted < 20
+
+
+async def test_what_a_source_does_not_tell_of_a_comment_is_null(source: Source) -> None:
+    page = await source.client.comments(NAMES, limit=100)
+    for found, true in zip(page.comments, source.newest_comments(NAMES), strict=False):
+        read = found.comment
+        numbers = (read.score, read.controversiality, read.is_submitter, read.stickied, read.parent_id)
+        if source.client.capabilities.tells_numbers:
+            assert numbers == (true.score_at(EPOCH), 0, False, False, parent_name(true))
+        else:
+            assert numbers == (None,) * 5
+        assert (read.depth, read.edited_at, read.distinguished) == (None, None, None)
+
+
+async def test_pages_of_comments_lead_from_the_newest_on_without_a_hole(source: Source) -> None:
+    first = await source.client.comments(NAMES, limit=40)
+    second = await source.client.comments(NAMES, limit=40, after=first.after)
+    found = [each.comment.id for each in first.comments + second.comments]
+    assert found == [comment.id for comment in source.newest_comments(NAMES)[:80]]
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -128,9 +179,12 @@ async def test_a_page_tells_the_limit_and_the_moment_by_reddits_clock(source: So
         ("a?b", "unknown"),
     ],
 )
-async def test_a_subreddit_that_cannot_be_read_gives_its_reason(source: Source, name: str, reason: str) -> None:
+@pytest.mark.parametrize("ask", ["listing", "comments"])
+async def test_a_subreddit_that_cannot_be_read_gives_its_reason(
+    source: Source, name: str, reason: str, ask: str
+) -> None:
     with pytest.raises(SubredditUnavailable) as refused:
-        await source.client.listing([name])
+        await asking(source, ask)([name])
     assert refused.value.reason == reason
 
 
@@ -140,10 +194,11 @@ async def test_names_that_make_the_address_too_long_are_refused_as_such(source: 
     assert refused.value.reason == "too_long"
 
 
-async def test_without_a_name_nothing_is_asked(source: Source) -> None:
+@pytest.mark.parametrize("ask", ["listing", "comments"])
+async def test_without_a_name_nothing_is_asked(source: Source, ask: str) -> None:
     asked = source.simulator.simulator.requests
     with pytest.raises(Invalid):
-        await source.client.listing([])
+        await asking(source, ask)([])
     assert source.simulator.simulator.requests == asked
 
 
@@ -154,6 +209,12 @@ async def test_a_429_names_its_wait(source: Source) -> None:
     with pytest.raises(RateLimited) as limited:
         await source.client.listing(["news"], limit=1)
     assert 1 <= max(limited.value.retry_after or 0, limited.value.rate_limit.reset or 0) <= 600
+
+
+async def test_comments_count_for_the_limit_of_posts(source: Source) -> None:
+    first = (await source.client.listing(["news"], limit=1)).rate_limit
+    second = (await source.client.comments(["news"], limit=1)).rate_limit
+    assert (second.used or 0) == (first.used or 0) + 1
 
 
 @pytest.mark.parametrize(
@@ -167,11 +228,14 @@ async def test_a_429_names_its_wait(source: Source) -> None:
         ({"drop": True, "count": 2}, "no_answer"),  # the API's client sends once more when a kept connection breaks
     ],
 )
-async def test_a_fault_is_told_as_such_and_passes(source: Source, fault: dict[str, object], reason: str) -> None:
+@pytest.mark.parametrize("ask", ["listing", "comments"])
+async def test_a_fault_is_told_as_such_and_passes(
+    source: Source, fault: dict[str, object], reason: str, ask: str
+) -> None:
     await source.client.listing(NAMES, limit=1)
     source.simulator.simulator.faults.add({"path": "/r/", **fault})
     with pytest.raises(Unavailable) as unavailable:
-        await source.client.listing(NAMES)
+        await asking(source, ask)(NAMES)
     assert unavailable.value.reason == reason
     source.simulator.simulator.faults.clear()
     assert (await source.client.listing(NAMES, limit=1)).posts

@@ -65,6 +65,36 @@ async def test_the_truth_of_an_earlier_moment_tells_nothing_later() -> None:
     assert now["posts"][0]["visible"][0][1] == EPOCH + 100
 
 
+async def test_the_truth_tells_all_comments_of_a_time_and_a_subreddit() -> None:
+    async with simulated(
+        Config(parameters=Parameters(epoch=EPOCH, history=7_200.0, activity=4.0), speed=0.0)
+    ) as client:
+        since = EPOCH - 300
+        _, _, truth = await client.get(f"/__truth?since={since}&subreddit=news,worldnews&comments=1&fields=id")
+        _, _, without = await client.get(f"/__truth?since={since}")
+        page = await client.listing("/r/news+worldnews/comments?limit=100")
+        shown = {child["data"]["id"]: child["data"] for child in page["children"]}
+        oldest = min(data["created_utc"] for data in shown.values())
+        # A comment under an older post counts too, and its place in the discussion is told.
+        posts = {post["id"] for post in truth["posts"]}
+    assert "comments" not in without
+    comments = {comment["id"]: comment for comment in truth["comments"]}
+    assert len(comments) == len(truth["comments"]) > 20
+    assert all(since <= comment["created"] < EPOCH + 1e-3 for comment in comments.values())
+    assert {comment["subreddit"] for comment in comments.values()} == {"news", "worldnews"}
+    assert any(comment["post_id"] not in posts for comment in comments.values())
+    visible = {id_ for id_, comment in comments.items() if comment["visible_now"]}
+    since_both = max(oldest + 1, since + 1)
+    assert {id_ for id_ in visible if comments[id_]["created_utc"] >= since_both} == {
+        id_ for id_, data in shown.items() if data["created_utc"] >= since_both
+    }
+    for id_ in visible & shown.keys():
+        data, true = shown[id_], comments[id_]
+        assert (data["score"], data["parent_id"]) == (true["score"], true["parent_id"])
+        assert data["link_id"] == f"t3_{true['post_id']}"
+        assert true["parent_id"].startswith("t3_") == (true["depth"] == 0)
+
+
 async def test_stories_are_in_the_truth_with_their_posts() -> None:
     config = Config(parameters=Parameters(epoch=EPOCH, growth=12.0), speed=0.0)
     async with simulated(config) as client:

@@ -12,11 +12,12 @@ from signalflow.proxies import proxy_with_password
 from signalflow.reddit.answers import Answer
 from signalflow.reddit.feeds.blocks import Refusals, block_of
 from signalflow.reddit.feeds.entries import MAX_FEED_BYTES
-from signalflow.reddit.feeds.posts import page_of_feed
+from signalflow.reddit.feeds.posts import comment_page_of_feed, page_of_feed
 from signalflow.reddit.protocol import (
     MAX_LIMIT,
     Blocked,
     Capabilities,
+    CommentPage,
     Page,
     RateLimited,
     SubredditUnavailable,
@@ -86,14 +87,13 @@ class FeedClient:
         """See RedditClient."""
         if sort not in LISTINGS:
             raise Invalid(f"feeds have no listing {sort!r}", field="sort")
-        params = {"limit": str(limit)}
-        if after is not None:
-            params["after"] = after
-        answer, body = await self._get(f"/r/{joined(names)}/{sort}/.rss", params)
-        refusal = self._refusal(answer, body, len(names))
-        if refusal is not None:
-            raise refusal
+        answer, body = await self._feed(f"/r/{joined(names)}/{sort}/.rss", limit, after, len(names))
         return page_of_feed(body, answer, limit)
+
+    async def comments(self, names: Sequence[str], *, limit: int = MAX_LIMIT, after: str | None = None) -> CommentPage:
+        """See RedditClient."""
+        answer, body = await self._feed(f"/r/{joined(names)}/comments/.rss", limit, after, len(names))
+        return comment_page_of_feed(body, answer, limit)
 
     async def info(self, ids: Sequence[str]) -> Page:
         """Raises Invalid: feeds cannot be asked for posts by id."""
@@ -103,6 +103,16 @@ class FeedClient:
         """See RedditClient."""
         if self._opened is not None:
             await self._opened.close()
+
+    async def _feed(self, path: str, limit: int, after: str | None, names: int) -> tuple[Answer, bytes]:
+        params = {"limit": str(limit)}
+        if after is not None:
+            params["after"] = after
+        answer, body = await self._get(path, params)
+        refusal = self._refusal(answer, body, names)
+        if refusal is not None:
+            raise refusal
+        return answer, body
 
     def _refusal(self, answer: Answer, body: bytes, names: int) -> SignalflowError | None:
         """The error that the answer means; None for a feed."""

@@ -1,19 +1,23 @@
-"""Makes posts of the entries of a feed. What a feed does not tell is None, never 0."""
+"""Makes posts and comments of the entries of a feed. What a feed does not tell is None, never 0."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from signalflow.errors import Invalid
-from signalflow.events import Count, Int32, Post
+from signalflow.events import Body, Count, Int32, ParentName, Post
 from signalflow.reddit.answers import Answer
 from signalflow.reddit.feeds.content import content_of
-from signalflow.reddit.feeds.entries import Entry, feed_of
-from signalflow.reddit.protocol import Page, Rejection, Unavailable
-from signalflow.reddit.shapes import RawPost, post_of, safe_id
+from signalflow.reddit.feeds.entries import Entry, Feed, feed_of
+from signalflow.reddit.protocol import CommentPage, FoundComment, Page, Rejection, Unavailable
+from signalflow.reddit.shapes import RawComment, RawPost, comment_of, post_of, safe_id
 
 _FULLNAME = re.compile(r"t[13]_[0-9a-z]{1,13}")
 _REDDIT = re.compile(r"https?://(?:[a-z]+\.)?reddit\.com(?=/)")
+_POST = re.compile(r"/comments/([0-9a-z]{1,13})/")
+ItemT = TypeVar("ItemT")
 
 
 class FeedPost(RawPost, kw_only=True):
@@ -25,32 +29,53 @@ class FeedPost(RawPost, kw_only=True):
     is_self: bool | None = None  # type: ignore[assignment]
 
 
+class FeedComment(RawComment, kw_only=True):
+    """A comment of a feed, which tells neither its score nor its place in the discussion."""
+
+    parent_id: ParentName | None = None  # type: ignore[assignment]
+    body: Body | None = None  # type: ignore[assignment]
+    score: Int32 | None = None  # type: ignore[assignment]
+    score_hidden: bool = False
+    is_submitter: bool | None = None  # type: ignore[assignment]
+    stickied: bool | None = None  # type: ignore[assignment]
+
+
 def page_of_feed(body: bytes, answer: Answer, limit: int) -> Page:
     """The posts of a feed that was asked for `limit` entries. Entries that do not validate are left out.
 
     A feed that names no next page may have one if it is full: it begins after the last entry, and may be empty.
     Raises Unavailable when the body is no feed.
     """
+    feed, observed_at = _feed(body, answer), answer.observed_at
+    posts, rejections = _items(feed, "t3", lambda entry: post_of_entry(entry, observed_at))
+    return Page(tuple(posts), _after(feed, limit), observed_at, answer.rate_limit, tuple(rejections))
+
+
+def comment_page_of_feed(body: bytes, answer: Answer, limit: int) -> CommentPage:
+    """The comments of a feed. Otherwise as `page_of_feed`."""
+    feed, observed_at = _feed(body, answer), answer.observed_at
+    comments, rejections = _items(feed, "t1", lambda entry: comment_of_entry(entry, observed_at))
+    return CommentPage(tuple(comments), _after(feed, limit), observed_at, answer.rate_limit, tuple(rejections))
+
+
+def _feed(body: bytes, answer: Answer) -> Feed:
     try:
-        feed = feed_of(body)
+        return feed_of(body)
     except Invalid as error:
         raise Unavailable(str(error), "unusable_answer", answer.rate_limit) from error
-    observed_at = answer.observed_at
-    posts: list[Post] = []
+
+
+def _items(feed: Feed, kind: str, read: Callable[[Entry], ItemT]) -> tuple[list[ItemT], list[Rejection]]:
+    """What `read` makes of the entries, and those that it refuses. `kind`: the type that their ids begin with."""
+    items: list[ItemT] = []
     rejections: list[Rejection] = []
     for entry in feed.entries:
         try:
-            posts.append(post_of_entry(entry, observed_at))
+            items.append(read(entry))
         except Invalid as error:
-            id_ = safe_id({"id": (entry.id or "").removeprefix("t3_")})
+            id_ = safe_id({"id": (entry.id or "").removeprefix(f"{kind}_")})
             rejections.append(Rejection(id_ or hash(entry), error.field or "item", str(error)))
-    return Page(
-        posts=tuple(posts),
-        after=_after(feed.following, feed.entries, limit),
-        observed_at=observed_at,
-        rate_limit=answer.rate_limit,
-        rejections=tuple(rejections),
-    )
+    return items, rejections
 
 
 def post_of_entry(entry: Entry, observed_at: datetime) -> Post:
@@ -64,13 +89,35 @@ def post_of_entry(entry: Entry, observed_at: datetime) -> Post:
         "subreddit": entry.subreddit,
         "title": entry.title,
         "created_utc": _seconds(entry.published or entry.updated),
-        "author": None if entry.author is None else entry.author.removeprefix("/u/"),
+        "author": _author(entry),
         "url": content.link,
         "permalink": permalink,
         "is_self": _is_self(content.link, permalink),
         "selftext": content.text,
     }
     return post_of({name: value for name, value in fields.items() if value is not None}, observed_at, FeedPost)
+
+
+def comment_of_entry(entry: Entry, observed_at: datetime) -> FoundComment:
+    """The comment in an entry, whose link names its post. Raises Invalid as `post_of_entry` does."""
+    if entry.id is None or not entry.id.startswith("t1_"):
+        raise Invalid("not a comment", field="kind")
+    permalink = _permalink(entry.link)
+    post = _POST.search(permalink or "")
+    fields: dict[str, object] = {
+        "id": entry.id.removeprefix("t1_"),
+        "link_id": None if post is None else f"t3_{post[1]}",
+        "subreddit": entry.subreddit,
+        "created_utc": _seconds(entry.published or entry.updated),
+        "author": _author(entry),
+        "permalink": permalink,
+        "body": content_of(entry.content or "").text,
+    }
+    return comment_of({name: value for name, value in fields.items() if value is not None}, observed_at, FeedComment)
+
+
+def _author(entry: Entry) -> str | None:
+    return None if entry.author is None else entry.author.removeprefix("/u/")
 
 
 def _is_self(link: str | None, permalink: str | None) -> bool | None:
@@ -96,10 +143,10 @@ def _seconds(text: str | None) -> float | None:
     return time.timestamp()
 
 
-def _after(following: str | None, entries: tuple[Entry, ...], limit: int) -> str | None:
-    if following is not None:
-        named = parse_qs(urlsplit(following).query).get("after", [""])[0]
+def _after(feed: Feed, limit: int) -> str | None:
+    if feed.following is not None:
+        named = parse_qs(urlsplit(feed.following).query).get("after", [""])[0]
         if _FULLNAME.fullmatch(named):
             return named
-    last = entries[-1].id if len(entries) >= limit else None
+    last = feed.entries[-1].id if len(feed.entries) >= limit else None
     return last if last is not None and _FULLNAME.fullmatch(last) else None
