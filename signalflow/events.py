@@ -199,6 +199,30 @@ class Enriched(Struct, kw_only=True, frozen=True):
     trend_velocity: float | None = None
 
 
+class TextSentiment(Struct, kw_only=True, frozen=True):
+    """The sentiment of a text in -1..1 and its label; both are None for a text that is not English, as `basis` says."""
+
+    score: float | None
+    label: SentimentLabel | None
+    basis: SentimentBasis
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichedComment:
+    """An observation of a comment with the sentiment of its body, which is None for a comment without a body."""
+
+    comment: Comment
+    subreddit: str
+    observed_at: datetime
+    emitted_at: datetime
+    sentiment: TextSentiment | None
+
+    @property
+    def id(self) -> str:
+        """The comment's id."""
+        return self.comment.id
+
+
 _envelope_decoder = msgspec.json.Decoder(Envelope)
 _comment_decoder = msgspec.json.Decoder(CommentEnvelope)
 _enriched_decoder = msgspec.json.Decoder(Enriched)

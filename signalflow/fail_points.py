@@ -22,6 +22,8 @@ NAMES = frozenset(
         "sink.after_commit",
         "sink.after_dead_letters",
         "sink.after_ack",
+        "comments.before_commit",
+        "comments.after_commit",
         "dlq.after_commit",
         "dlq.after_ack",
         # A log was found broken, and the partition is read from the break on.

@@ -5,15 +5,18 @@ database stores other rows, is rejected. While it stores none, the caller waits.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from signalflow.domain.piece_size import PieceSize
 from signalflow.errors import Invalid, Retryable
-from signalflow.events import Enriched
+from signalflow.events import Enriched, EnrichedComment
+from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.pool import Pool, TookTooLong
 from signalflow.storage.positions import LogRecord, Progress
-from signalflow.storage.writer import Rejected, write_batch, write_or_reject
+from signalflow.storage.writer import Rejected, store_or_reject, write_batch, write_or_reject
 
 # A row that reaches the timeout alone this often, and not with the database as a whole, is rejected.
 TIMEOUTS_OF_ONE_ROW = 2
@@ -31,18 +34,38 @@ class Written:
     rejected: list[Rejected]
 
 
-class PacedWriter:
+class _Row(Protocol):
+    """A row to store. Rows of one id lock the same row of the table."""
+
+    @property
+    def id(self) -> str: ...
+
+
+RowT = TypeVar("RowT", bound=_Row)
+
+
+class PacedRows(ABC, Generic[RowT]):
     """Writes rows as fast as the database stores them. `timeout`: seconds that a statement may take."""
 
     def __init__(self, pool: Pool, timeout: float) -> None:
         self._pool = pool
         self._pieces = PieceSize(timeout)
-        self._stored_last: Enriched | None = None
+        self._stored_last: RowT | None = None
         # The row that reached the timeout alone, and how often.
-        self._slow: Enriched | None = None
+        self._slow: RowT | None = None
         self._timeouts = 0
 
-    async def write(self, rows: Sequence[Enriched], records: Sequence[LogRecord], progress: Progress | None) -> Written:
+    @abstractmethod
+    async def _write_or_reject(
+        self, rows: Sequence[RowT], records: Sequence[LogRecord], progress: Progress | None
+    ) -> list[Rejected]:
+        """Store the rows that the database accepts, and advance `progress`; returns the others."""
+
+    @abstractmethod
+    async def _write_one(self, row: RowT) -> None:
+        """Store a row, and advance nothing. To repeat it changes nothing."""
+
+    async def write(self, rows: Sequence[RowT], records: Sequence[LogRecord], progress: Progress | None) -> Written:
         """Write as many of the first rows as the database stores in time, at least one, and advance `progress`.
 
         `records` are those that the rows come from. Raises Retryable also for a piece that took too long: the next call
@@ -50,7 +73,7 @@ class PacedWriter:
         """
         piece, started = rows[: self._pieces.size], time.monotonic()
         try:
-            rejected = await write_or_reject(self._pool, piece, records[: len(piece)], progress)
+            rejected = await self._write_or_reject(piece, records[: len(piece)], progress)
         except TookTooLong as error:
             self._pieces.took_too_long(len(piece))
             if len(piece) > 1 or not await self._is_slow_alone(rows):
@@ -62,20 +85,44 @@ class PacedWriter:
             self._stored_last = next(row for index, row in enumerate(piece) if index not in refused)
         return Written(len(piece), rejected)
 
-    async def _is_slow_alone(self, rows: Sequence[Enriched]) -> bool:
+    async def _is_slow_alone(self, rows: Sequence[RowT]) -> bool:
         """Count that the first row reached the timeout alone; says whether it does so often, and other rows do not."""
         self._timeouts = self._timeouts + 1 if rows[0] is self._slow else 1
         self._slow = rows[0]
         return self._timeouts >= TIMEOUTS_OF_ONE_ROW and await self._stores_others(rows)
 
-    async def _stores_others(self, rows: Sequence[Enriched]) -> bool:
-        """Whether the database stores the next row of another post, or if there is none, a stored row once more."""
+    async def _stores_others(self, rows: Sequence[RowT]) -> bool:
+        """Whether the database stores the next row of another id, or if there is none, a stored row once more."""
         others = (row for row in rows[1:] if row.id != rows[0].id)
         other = next(others, self._stored_last)
         if other is None:
             return False
         try:
-            await write_batch(self._pool, [other])
+            await self._write_one(other)
         except (Retryable, Invalid):
             return False
         return True
+
+
+class PacedWriter(PacedRows[Enriched]):
+    """Writes observations of posts."""
+
+    async def _write_or_reject(
+        self, rows: Sequence[Enriched], records: Sequence[LogRecord], progress: Progress | None
+    ) -> list[Rejected]:
+        return await write_or_reject(self._pool, rows, records, progress)
+
+    async def _write_one(self, row: Enriched) -> None:
+        await write_batch(self._pool, [row])
+
+
+class PacedCommentWriter(PacedRows[EnrichedComment]):
+    """Writes observations of comments."""
+
+    async def _write_or_reject(
+        self, rows: Sequence[EnrichedComment], records: Sequence[LogRecord], progress: Progress | None
+    ) -> list[Rejected]:
+        return await store_or_reject(write_comments, self._pool, rows, records, progress)
+
+    async def _write_one(self, row: EnrichedComment) -> None:
+        await write_comments(self._pool, [row])

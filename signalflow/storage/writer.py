@@ -7,11 +7,11 @@ first_seen_at the earliest. If two observations are of the same moment, the firs
 follow the title. The history keeps the first row of each moment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 from msgspec import UNSET
@@ -113,6 +113,7 @@ STORE_HISTORY = history_statement(HISTORY)
 
 
 _ID = attrgetter("id")
+RowT = TypeVar("RowT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,22 +163,29 @@ async def write_or_reject(
     `records` are those that the rows come from, one a row; `progress` is advanced as they are stored. After Retryable,
     StoredBehind or Fatal the same rows may be given again.
     """
-    return await _write_or_reject(pool, rows, records, progress, 0)
+    return await store_or_reject(write_batch, pool, rows, records, progress)
 
 
-async def _write_or_reject(
-    pool: Pool, rows: Sequence[Enriched], records: Sequence[LogRecord], progress: Progress | None, start: int
+async def store_or_reject(
+    store: Callable[[Pool, Sequence[RowT], Advances | None], Awaitable[None]],
+    pool: Pool,
+    rows: Sequence[RowT],
+    records: Sequence[LogRecord],
+    progress: Progress | None,
+    start: int = 0,
 ) -> list[Rejected]:
+    """As `write_or_reject`, with any function that stores rows as `write_batch` does. `start`: the first index."""
     advances = progress.advances(records) if progress else None
     try:
-        await write_batch(pool, rows, advances)
+        await store(pool, rows, advances)
     except Invalid as error:
         if len(rows) == 1:
             return [Rejected(start, error)]
         middle = len(rows) // 2
         # In sequence, because the first of two observations of the same moment must be stored first.
-        rejected = await _write_or_reject(pool, rows[:middle], records[:middle], progress, start)
-        return rejected + await _write_or_reject(pool, rows[middle:], records[middle:], progress, start + middle)
+        first = await store_or_reject(store, pool, rows[:middle], records[:middle], progress, start)
+        second = await store_or_reject(store, pool, rows[middle:], records[middle:], progress, start + middle)
+        return first + second
     if progress and advances:
         progress.stored(advances)
     return []

@@ -1,0 +1,141 @@
+"""The table of comments: the same rows whatever the order, the repetition and the split of their observations."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import permutations
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from signalflow.errors import Invalid
+from signalflow.events import EnrichedComment
+from signalflow.storage.comment_writer import comment_is_stored, write_comments
+from signalflow.storage.pool import Pool
+from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, stored_positions
+from signalflow.storage.writer import store_or_reject
+from tests.integration.comment_rows import comment, fed, seen
+from tests.integration.storage_rows import NOON, contents, empty
+from tests.unit.streams.fakes import Record
+
+pytestmark = pytest.mark.by_mode
+
+TOPIC_ID = UUID(int=5)
+
+
+async def stored(pool: Pool, id_: str = "c1") -> dict[str, Any]:
+    (row,) = await pool.fetch("SELECT * FROM comments WHERE id = $1", id_)
+    return dict(row)
+
+
+async def test_a_reply_is_stored_before_its_parent_and_before_its_post(pool: Pool) -> None:
+    await write_comments(pool, [seen(comment("c2", parent_id="t1_c1", depth=1, score=7))])
+    row = await stored(pool, "c2")
+    assert (row["post_id"], row["parent_id"], row["depth"], row["score"]) == ("abc", "t1_c1", 1, 7)
+    assert (row["body"], row["sentiment_label"], row["sentiment_basis"]) == ("I love it", "positive", "as_written")
+    assert row["first_seen_at"] == row["observed_at"] == row["score_observed_at"] == NOON
+
+
+def expected(log: Sequence[EnrichedComment]) -> dict[str, Any]:
+    """The row of one comment, computed from all its observations at once; no two are of the same moment."""
+    in_order = sorted(log, key=lambda each: each.observed_at)
+    newest = in_order[-1]
+    scored = [each for each in in_order if each.comment.score is not None]
+    detailed = [each for each in in_order if each.comment.is_submitter is not None]
+    row: dict[str, Any] = {
+        "first_seen_at": in_order[0].observed_at,
+        "observed_at": newest.observed_at,
+        "author": newest.comment.author,
+        "body": newest.comment.body,
+        "removed_by": newest.comment.removed_by,
+        "sentiment_score": newest.sentiment.score if newest.sentiment else None,
+        "score": scored[-1].comment.score if scored else None,
+        "score_observed_at": scored[-1].observed_at if scored else None,
+        "stickied": detailed[-1].comment.stickied if detailed else None,
+        "edited_at": detailed[-1].comment.edited_at if detailed else None,
+        "details_observed_at": detailed[-1].observed_at if detailed else None,
+        "parent_id": next((each.comment.parent_id for each in log if each.comment.parent_id), None),
+        "depth": next((each.comment.depth for each in log if each.comment.depth is not None), None),
+    }
+    return row
+
+
+async def test_order_repetition_and_split_of_observations_change_nothing(pool: Pool) -> None:
+    log = [
+        seen(fed(), 0),
+        seen(comment(score=3, stickied=True), 10),
+        seen(comment(score=None, body="I love it, edited", edited_at=NOON + timedelta(seconds=15)), 20),
+        seen(fed(body=None, author=None, removed_by="deleted"), 30),
+        seen(comment(score=5, depth=2, body=None, author=None, removed_by="deleted"), 25),
+    ]
+    rnd = Random(1)
+    for order in permutations(log):
+        await empty(pool, ["comments"])
+        repeated = [*order, rnd.choice(log)]
+        place = 0
+        while place < len(repeated):
+            size = rnd.randint(1, 4)
+            await write_comments(pool, repeated[place : place + size])
+            place += size
+        row = await stored(pool)
+        assert {name: row[name] for name in expected(order)} == expected(order), [each.observed_at for each in order]
+
+
+async def test_what_a_feed_does_not_tell_overwrites_nothing(pool: Pool) -> None:
+    await write_comments(pool, [seen(comment(score=9, distinguished="admin", stickied=True), 0)])
+    await write_comments(pool, [seen(fed(), 10)])
+    row = await stored(pool)
+    assert (row["score"], row["distinguished"], row["stickied"], row["parent_id"]) == (9, "admin", True, "t3_abc")
+    assert row["observed_at"] == NOON + timedelta(seconds=10)
+    await write_comments(pool, [seen(comment(score=8), 5)])
+    row = await stored(pool)
+    assert (row["score"], row["distinguished"], row["stickied"]) == (8, None, False)
+
+
+async def test_of_two_observations_of_one_moment_the_first_counts(pool: Pool) -> None:
+    await write_comments(pool, [seen(comment(score=1, body="first"), 5), seen(comment(score=2, body="second"), 5)])
+    await write_comments(pool, [seen(comment(score=3, body="third"), 5)])
+    row = await stored(pool)
+    assert (row["score"], row["body"]) == (1, "first")
+
+
+async def test_a_repetition_writes_no_row_anew(pool: Pool) -> None:
+    rows = [seen(comment("c1", depth=0), 5), seen(fed("c2"), 5)]
+    await write_comments(pool, rows)
+    before = await pool.fetch("SELECT id, xmin FROM comments ORDER BY id")
+    await write_comments(pool, [*rows, seen(comment("c1"), 5)])
+    assert await pool.fetch("SELECT id, xmin FROM comments ORDER BY id") == before
+
+
+async def test_the_text_of_a_comment_that_was_deleted_leaves_the_table(pool: Pool) -> None:
+    await write_comments(pool, [seen(comment(body="the secret word"), 0)])
+    await write_comments(pool, [seen(comment(body=None, author=None, removed_by="deleted"), 9)])
+    assert "secret" not in repr(await contents(pool, "comments"))
+    assert (await stored(pool))["sentiment_basis"] is None
+
+
+async def test_a_position_advances_with_the_rows_or_not_at_all(pool: Pool) -> None:
+    await count_as_stored(pool, TOPIC_ID, 0, 4)
+    progress = Progress(TOPIC_ID, {0: 4})
+    records = [Record(4), Record(5)]
+    rejected = await store_or_reject(
+        write_comments, pool, [seen(comment("c1")), seen(comment("bad", depth=-1))], records, progress
+    )
+    assert [(each.index, isinstance(each.error, Invalid)) for each in rejected] == [(1, True)]
+    assert [row["id"] for row in await contents(pool, "comments")] == ["c1"]
+    assert (await stored_positions(pool, TOPIC_ID))[0].offset == 5
+    with pytest.raises(StoredBehind):
+        await write_comments(pool, [seen(comment("c3"))], Progress(TOPIC_ID, {0: 9}).advances([Record(9)]))
+    assert [row["id"] for row in await contents(pool, "comments")] == ["c1"]
+    await write_comments(pool, [], Progress(TOPIC_ID, {0: 5}).advances([Record(7)]))
+    assert (await stored_positions(pool, TOPIC_ID))[0].offset == 8
+
+
+async def test_an_observation_is_stored_when_the_table_has_it_or_a_newer_one(pool: Pool) -> None:
+    assert not await comment_is_stored(pool, seen(comment(), 5))
+    await write_comments(pool, [seen(comment(), 5)])
+    assert await comment_is_stored(pool, seen(comment(), 5))
+    assert await comment_is_stored(pool, seen(comment(), 4))
+    assert not await comment_is_stored(pool, seen(comment(), 6))
+    assert not await comment_is_stored(pool, seen(comment("c2"), 4))
