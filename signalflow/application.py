@@ -11,7 +11,21 @@ from uuid import UUID
 import structlog
 from faust.types import TP
 
-from agents import dlq, enrich, expire, heartbeat, ingest, jobs, lag, positions, published, sink, topics
+from agents import (
+    comments,
+    dlq,
+    enrich,
+    expire,
+    heartbeat,
+    ingest,
+    jobs,
+    lag,
+    positions,
+    published,
+    sink,
+    topics,
+)
+from agents.comments import CommentsHandler
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler, newest_is_stored
@@ -56,7 +70,13 @@ class Resources:
     publisher: Publisher
     enrich: EnrichHandler
     sink: SinkHandler
+    comments: CommentsHandler
     dlq: DlqHandler
+
+    @property
+    def stored(self) -> list[StoredTopic]:
+        """How far the topics are stored whose positions are written together with rows."""
+        return [self.sink.stored, self.comments.stored, self.dlq.stored]
 
 
 class Worker(Application):
@@ -102,6 +122,14 @@ class Worker(Application):
                 dead_letters,
                 StoredTopic(pool, brokers, names.posts_enriched, newest_is_stored, self._check_kept_positions),
                 settings.database_timeout,
+            ),
+            comments=CommentsHandler(
+                settings,
+                pool,
+                dead_letters,
+                StoredTopic(
+                    pool, brokers, names.comments_raw, comments.newest_is_stored(settings), self._check_kept_positions
+                ),
             ),
             dlq=DlqHandler(pool, dead_letters, brokers, self._check_kept_positions, settings.database_timeout),
         )
@@ -217,13 +245,14 @@ def create_app(settings: Settings | None = None) -> Worker:
 
     enrich.register(app, settings, lambda: resources().enrich)
     sink.register(app, settings, lambda: resources().sink)
+    comments.register(app, settings, lambda: resources().comments)
     dlq.register(app, settings, lambda: resources().dlq, resources)
     expire.register(app, app.table, app.watermarks, resources)
     is_polling = ingest.register(app, settings, resources)
     heartbeat.register(app, resources, is_polling, can_poll=ingest.why_it_cannot_poll(settings) is None)
     lag.register(app)
     topics.register(app, app.topic_watch)
-    positions.register(app, settings, resources, lambda: [resources().sink.stored, resources().dlq.stored])
+    positions.register(app, settings, resources, lambda: resources().stored)
     jobs.register(app, settings, resources)
     views.register(app, app.table)
     return app

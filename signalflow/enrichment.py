@@ -6,11 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from signalflow.domain.features import text_features
+from signalflow.domain.features import sentiment_of, text_features
 from signalflow.domain.observations import UNKNOWN, Observation, PostState, Step, expired, observe
 from signalflow.domain.trending import TrendingRule, trending
 from signalflow.errors import Invalid, SignalflowError
-from signalflow.events import Enriched, Envelope, Source, TextFeatures, decode_envelope, encode, lineage
+from signalflow.events import (
+    Enriched,
+    EnrichedComment,
+    Envelope,
+    Source,
+    TextFeatures,
+    TextSentiment,
+    decode_comment,
+    decode_envelope,
+    encode,
+    lineage,
+)
 from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import KafkaRecord, check_readable
 from signalflow.settings import Settings
@@ -24,6 +35,8 @@ CREATED_AHEAD = timedelta(days=1)
 # A post's state is used for so much longer than it is kept, by the times at which the brokers appended the records: an
 # observation may come late. Later ones do without the state, whether it is still there or not.
 LATEST_US = 3_600_000_000
+# The longest comment that Reddit takes has so many characters.
+MOST_SCORED_CHARACTERS = 10_000
 
 
 def microseconds(time: datetime) -> int:
@@ -58,22 +71,43 @@ def validated(record: KafkaRecord, most_ahead: timedelta) -> Envelope:
     if record.value is None:
         raise Invalid("the record has no value", field="value")
     envelope = decode_envelope(record.value)
-    post, observed_at = envelope.payload, envelope.metadata.observed_at
-    if record.key != post.id.encode():
-        raise Invalid(f"the key is not the id of the post {post.id}", field="key")
+    _check(record, envelope.payload.id, envelope.payload.created_utc, envelope.metadata.observed_at, most_ahead)
+    return envelope
+
+
+def enriched_comment(record: KafkaRecord, most_ahead: timedelta, fold_apostrophes: bool) -> EnrichedComment:
+    """The comment in a record of its raw topic, with the sentiment of its text. Raises Invalid as `validated` does."""
+    check_readable(record)
+    if record.value is None:
+        raise Invalid("the record has no value", field="value")
+    envelope = decode_comment(record.value)
+    comment, metadata = envelope.payload, envelope.metadata
+    _check(record, comment.post_id, comment.created_utc, metadata.observed_at, most_ahead)
+    sentiment = None
+    if comment.body is not None:
+        found = sentiment_of(comment.body[:MOST_SCORED_CHARACTERS], fold_apostrophes)
+        sentiment = TextSentiment(score=found.score, label=found.label, basis=found.basis)
+    return EnrichedComment(comment, metadata.subreddit, metadata.observed_at, envelope.emitted_at, sentiment)
+
+
+def _check(
+    record: KafkaRecord, post_id: str, created_utc: datetime, observed_at: datetime, most_ahead: timedelta
+) -> None:
+    """Raises Invalid for a wrong key or absurd times, as `validated` has them."""
+    if record.key != post_id.encode():
+        raise Invalid(f"the key is not the id of the post {post_id}", field="key")
     if microseconds(observed_at) > record.timestamp * 1000 + most_ahead // MICROSECOND:
         raise Invalid(
             f"observed_at {observed_at.isoformat()} is more than {most_ahead} later than the record "
             "(SIGNALFLOW_OBSERVED_AHEAD_MINUTES)",
             field="metadata.observed_at",
         )
-    if observed_at < EPOCH or post.created_utc < EPOCH:
+    if observed_at < EPOCH or created_utc < EPOCH:
         raise Invalid(
             "a time before 1970", field="metadata.observed_at" if observed_at < EPOCH else "payload.created_utc"
         )
-    if post.created_utc > observed_at + CREATED_AHEAD:
+    if created_utc > observed_at + CREATED_AHEAD:
         raise Invalid("created_utc is more than a day later than observed_at", field="payload.created_utc")
-    return envelope
 
 
 class Defect(Invalid):

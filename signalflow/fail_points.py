@@ -24,6 +24,7 @@ NAMES = frozenset(
         "sink.after_ack",
         "comments.before_commit",
         "comments.after_commit",
+        "comments.after_ack",
         "dlq.after_commit",
         "dlq.after_ack",
         # A log was found broken, and the partition is read from the break on.

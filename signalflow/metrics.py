@@ -178,6 +178,7 @@ RECORDS_HELD = Gauge(
 
 # --- sink: into the database
 ROWS_WRITTEN = Counter("signalflow_rows_written", "Rows of observations stored.", registry=REGISTRY)
+COMMENTS_WRITTEN = Counter("signalflow_comments_written", "Observations of comments stored.", registry=REGISTRY)
 VISIBLE_SECONDS = Histogram(
     "signalflow_visible_seconds",
     "From the envelope's emission to its row being committed.",

@@ -1,7 +1,8 @@
-"""Text features of a title: a pure function of its text, in practice computed once per text."""
+"""Text features of a title, and the sentiment of any text: pure functions of the text."""
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from signalflow.domain.apostrophes import plain_apostrophes
 from signalflow.domain.keywords import keywords
@@ -12,6 +13,14 @@ from signalflow.domain.words import SentimentBasis, SentimentLabel
 # Posts are refreshed for two days, in which 115 subreddits bring about 50,000 titles. An entry takes about 1 kB, so the
 # cache takes 64 MB at most.
 MOST_CACHED_TITLES = 65_536
+
+
+class Sentiment(NamedTuple):
+    """Compound sentiment, its label, and what they were computed from, as in Features."""
+
+    score: float | None
+    label: SentimentLabel | None
+    basis: SentimentBasis
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +44,13 @@ def text_features(title: str, fold_apostrophes: bool = True) -> Features:
 
     VADER knows "isn't" with a plain apostrophe only. `fold_apostrophes` shows it a typographic one as such.
     """
-    if not is_english(title):
-        return Features(None, None, "not_english", keywords(title))
-    scored = plain_apostrophes(title) if fold_apostrophes else title
+    return Features(*sentiment_of(title, fold_apostrophes), keywords(title))
+
+
+def sentiment_of(text: str, fold_apostrophes: bool = True) -> Sentiment:
+    """The sentiment of a text, as `text_features` has it; computed anew each time."""
+    if not is_english(text):
+        return Sentiment(None, None, "not_english")
+    scored = plain_apostrophes(text) if fold_apostrophes else text
     compound = polarity_scores(scored)["compound"]
-    basis: SentimentBasis = "as_written" if scored == title else "folded_apostrophes"
-    return Features(compound, label(compound), basis, keywords(title))
+    return Sentiment(compound, label(compound), "as_written" if scored == text else "folded_apostrophes")

@@ -60,6 +60,7 @@ class TopicNames:
         """The topics to which dead letters are sent back, each with the topic in which its agent's results appear."""
         return {
             self.posts_raw: self.posts_enriched,
+            self.comments_raw: self.posts_dlq,
             self.posts_enriched: self.posts_dlq,
         }
 
@@ -98,7 +99,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     names = TopicNames.of(settings)
     return [
         topic(names.posts_raw, "source"),
-        topic(names.comments_raw),
+        topic(names.comments_raw, "source"),
         topic(names.posts_enriched, "source"),
         # A dead letter holds the whole record that failed and headers that say why; twice the size is always enough.
         topic(names.posts_dlq, "source", max_message_bytes=2 * MAX_MESSAGE_BYTES, retention_ms=14 * _DAY_MS),

@@ -221,6 +221,7 @@ async def test_partitions_that_somebody_added_to_one_topic_are_added_to_those_th
     await eventually(lambda: differ(settings), 10)
     prepared = await asyncio.gather(*(prepare_topics(settings) for _ in range(3)))
     assert {name for one in prepared for name in one.extended} == {
+        names.comments_raw,
         names.posts_enriched,
         names.posts_dlq,
         names.post_state_changelog,
@@ -231,6 +232,6 @@ async def test_partitions_that_somebody_added_to_one_topic_are_added_to_those_th
         names.posts_enriched: 7,
         names.posts_dlq: 7,
         names.post_state_changelog: 7,
-        names.comments_raw: 4,
+        names.comments_raw: 7,
         names.leader: 1,
     }

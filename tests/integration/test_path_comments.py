@@ -1,0 +1,114 @@
+"""Comments on real Kafka and PostgreSQL: stored once with their positions, whatever dies; bad ones set aside."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from signalflow.dead_letters.replay import ReplayRequest, replay
+from signalflow.kafka.connection import connection_options
+from signalflow.kafka.topic_ids import topic_ids
+from signalflow.kafka.topics import TopicNames
+from signalflow.settings import Settings
+from tests.integration.comment_rows import comment, envelope, produce_comments
+from tests.integration.workers import WorkerProcess, committed, count, eventually, fetch_all, read_topic
+
+pytestmark = pytest.mark.by_mode
+
+START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+COMMENTS = 300
+
+
+async def observe(settings: Settings, moment: int) -> None:
+    """One observation of every comment of 20 posts; the scores grow."""
+    at = START + timedelta(minutes=moment)
+    await produce_comments(
+        settings,
+        [
+            envelope(
+                comment(f"c{n}", post_id=f"p{n % 20}", parent_id=f"t3_p{n % 20}", created_utc=START, score=moment),
+                at,
+            )
+            for n in range(COMMENTS)
+        ],
+    )
+
+
+async def next_offsets(settings: Settings, topic: str) -> dict[int, int]:
+    found = await fetch_all(
+        settings,
+        "SELECT partition, next_offset FROM stored_positions WHERE topic_id = $1",
+        UUID(str((await topic_ids(settings, [topic]))[topic])),
+    )
+    return {row["partition"]: row["next_offset"] for row in found}
+
+
+async def is_read(settings: Settings, topic: str) -> bool:
+    """Whether the group has committed all records of the topic."""
+    return sum((await committed(settings, topic)).values()) >= len(await read_topic(settings, topic))
+
+
+@pytest.mark.parametrize("point", ["comments.before_commit:2", "comments.after_commit", "comments.after_ack"])
+async def test_comments_are_stored_once_with_their_positions_wherever_the_worker_dies(
+    settings: Settings, topics: TopicNames, tmp_path: Path, point: str
+) -> None:
+    worker = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
+    await observe(settings, 1)
+    worker.start(SIGNALFLOW_FAIL_POINT=point)
+    try:
+        await observe(settings, 2)
+        await eventually(lambda: worker.poll() is not None, 60, worker.tail)
+        worker.start()
+        await worker.ready()
+        await observe(settings, 3)
+        await eventually(lambda: is_read(settings, topics.comments_raw), 60, worker.tail)
+    finally:
+        worker.ensure_stopped()
+    rows = await fetch_all(settings, "SELECT id, post_id, score, first_seen_at, sentiment_label FROM comments")
+    assert len(rows) == COMMENTS
+    assert {(row["score"], row["sentiment_label"]) for row in rows} == {(3, "positive")}
+    assert {row["first_seen_at"] for row in rows} == {START + timedelta(minutes=1)}
+    assert await count(settings, "posts") == 0
+    ends: dict[int, int] = {}
+    for record in await read_topic(settings, topics.comments_raw):
+        ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
+    assert await next_offsets(settings, topics.comments_raw) == ends
+
+
+async def test_a_bad_record_is_set_aside_alone_and_a_replay_resolves_it_once_the_cause_is_gone(
+    settings: Settings, worker: WorkerProcess, topics: TopicNames, database_pool: asyncpg.Pool
+) -> None:
+    await database_pool.execute("ALTER TABLE comments ADD CONSTRAINT refused CHECK (id <> 'bad')")
+    async with AIOKafkaProducer(**connection_options(settings)) as producer:
+        await producer.send_and_wait(topics.comments_raw, b"not json", key=b"abc")
+    await produce_comments(settings, [envelope(comment(id_), START) for id_ in ("c1", "bad", "c2")])
+
+    async def letters() -> list[asyncpg.Record]:
+        return await fetch_all(settings, "SELECT source_topic, stage, state FROM dlq_events ORDER BY stage")
+
+    async def are_set_aside() -> bool:
+        return len(await letters()) == 2
+
+    await eventually(are_set_aside, 30, worker.tail)
+    assert [tuple(row) for row in await letters()] == [
+        (topics.comments_raw, "validate", "dead"),
+        (topics.comments_raw, "write", "dead"),
+    ]
+    assert [row["id"] for row in await fetch_all(settings, "SELECT id FROM comments ORDER BY id")] == ["c1", "c2"]
+    await database_pool.execute("ALTER TABLE comments DROP CONSTRAINT refused")
+    report = await replay(database_pool, settings, ReplayRequest(by="test"))
+    assert report.sent == 2
+
+    async def is_settled() -> bool:
+        states = sorted(row["state"] for row in await letters())
+        return states in (["dead", "dead_again", "resolved"], ["dead", "replayed", "resolved"])
+
+    await eventually(is_settled, 30, worker.tail)
+    assert [row["id"] for row in await fetch_all(settings, "SELECT id FROM comments ORDER BY id")] == [
+        "bad",
+        "c1",
+        "c2",
+    ]
