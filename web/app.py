@@ -18,6 +18,7 @@ from signalflow.settings import Settings
 from web.access import SignInNeeded, is_opened_by_browser, redirect_to_sign_in, within
 from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
+from web.api.comments.endpoints import router as comments
 from web.api.dlq.endpoints import router as dlq
 from web.api.health.endpoints import router as health
 from web.api.keywords.endpoints import router as keywords
@@ -57,6 +58,7 @@ GZIP_LEVEL = 4
 OPEN: tuple[APIRouter, ...] = (health, tokens, sessions)
 WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (posts, "read"),
+    (comments, "read"),
     (stats, "read"),
     (keywords, "read"),
     (tables, "read"),

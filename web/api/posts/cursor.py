@@ -1,9 +1,6 @@
-"""Cursors as text. A checksum over order, filters and cursor reveals a cursor that was changed, or of another walk."""
+"""Cursors of posts as text."""
 
-import base64
-import binascii
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from math import inf
 from typing import Any
 
@@ -12,12 +9,11 @@ import orjson
 
 from signalflow.storage.post_list import Cursor
 from signalflow.storage.post_orders import ORDERS, OrderName
+from web.api.cursors import NOT_OURS, seal, unseal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CHECKSUM_BYTES = 9
 # The ranges of the database's types.
 _RANGES = {"integer": 2**31, "bigint": 2**63}
-_NOT_OURS = "not a cursor of this API for this order and these filters"
 
 
 class _Fields(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -44,29 +40,7 @@ def decode_cursor(text: str, order: OrderName, walk: str) -> Cursor:
             raise OverflowError("before any post")
         return Cursor(key, fields.id, _moment(fields.as_of), fields.position, fields.snapshot)
     except (msgspec.DecodeError, TypeError, OverflowError) as error:
-        raise ValueError(_NOT_OURS) from error
-
-
-def seal(content: bytes, walk: str) -> str:
-    """The content as text for an address, with its checksum."""
-    return base64.urlsafe_b64encode(_checksum(content, walk) + content).rstrip(b"=").decode()
-
-
-def unseal(text: str, walk: str) -> bytes:
-    """The content of a text that `seal` made for the same walk. Raises ValueError for any other text."""
-    try:
-        sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError) as error:
-        raise ValueError(_NOT_OURS) from error
-    content = sealed[_CHECKSUM_BYTES:]
-    # The decoder ignores characters of other alphabets; a cursor must have only one text.
-    if seal(content, walk) != text:
-        raise ValueError(_NOT_OURS)
-    return content
-
-
-def _checksum(content: bytes, walk: str) -> bytes:
-    return blake2b(content, digest_size=_CHECKSUM_BYTES, key=blake2b(walk.encode()).digest()).digest()
+        raise ValueError(NOT_OURS) from error
 
 
 def _microseconds(moment: datetime) -> int:

@@ -13,9 +13,10 @@ from signalflow.storage.post_list import Page, one_post, page_of_posts
 from signalflow.storage.post_orders import ORDERS
 from signalflow.storage.read_router import ReadRouter
 from web.api.answers import columns, json_answer, json_bytes, raw_answer
+from web.api.cursors import seal, unseal
 from web.api.dependencies import BriefCacheOf, ReadsOf
 from web.api.parameters import PostId
-from web.api.posts.cursor import decode_cursor, encode_cursor, seal, unseal
+from web.api.posts.cursor import decode_cursor, encode_cursor
 from web.api.posts.parameters import HistoryParameters, PostListParameters
 from web.api.posts.rows import detail_of, post_of
 from web.api.posts.schemas import HourlyHistory, PostDetail, PostPage, RawHistory

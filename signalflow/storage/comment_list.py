@@ -1,0 +1,183 @@
+"""Comments of a post, flat or as trees, and comments of authors and subreddits, page by page.
+
+The next page begins after the key of the last comment, so a walk by time repeats and misses nothing. In the order
+`best` a score that changes meanwhile moves its comment, which may then come twice or not at all.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from signalflow.storage.read_router import POSITION, ReadRouter, Row
+from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, spaced
+
+CommentOrder = Literal["best", "new", "old"]
+# Replies below the comments of one page; the deepest are left out. JSON that is nested deeper than 254 cannot be
+# written, and a comment takes two levels.
+MOST_REPLIES = 1_000
+MOST_LEVELS = 100
+
+COLUMNS = (
+    *("id", "post_id", "parent_id", "depth", "subreddit", "author", "body", "permalink", "created_utc"),
+    *("first_seen_at", "observed_at", "removed_by", "score", "score_observed_at", "controversiality"),
+    *("is_submitter", "distinguished", "stickied", "edited_at"),
+    *("sentiment_score", "sentiment_label", "sentiment_basis"),
+)
+_COLUMNS = f"""{", ".join(f"c.{name}" for name in COLUMNS)},
+    (SELECT count(*) FROM comments AS r WHERE r.parent_id = 't1_' || c.id AND r.post_id = c.post_id) AS num_replies"""  # noqa: S608, constants
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    key: str
+    kind: str
+    direction: Literal["ASC", "DESC"]
+
+    @property
+    def sql(self) -> str:
+        """The clause that sorts comments `c`."""
+        return f"{self.key} {self.direction}, c.id {self.direction}"
+
+
+_ORDERS: dict[CommentOrder, _Order] = {
+    # An unknown score comes last.
+    "best": _Order("COALESCE(c.score, -2147483648)", "integer", "DESC"),
+    "new": _Order("c.created_utc", "timestamptz", "DESC"),
+    "old": _Order("c.created_utc", "timestamptz", "ASC"),
+}
+# A comment whose parent is not stored, or not told, stands at the top.
+_IS_TOP = """(c.parent_id IS NULL OR c.parent_id LIKE 't3\\_%' OR NOT EXISTS (
+    SELECT FROM comments AS p WHERE p.id = substr(c.parent_id, 4) AND p.post_id = c.post_id
+))"""
+_REPLIES = """
+WITH RECURSIVE below AS (
+    SELECT c.id, 1 AS level FROM comments AS c WHERE c.post_id = $1 AND c.parent_id = ANY ($2::text[])
+    UNION ALL
+    SELECT c.id, below.level + 1 FROM below
+    JOIN comments AS c ON c.parent_id = 't1_' || below.id AND c.post_id = $1
+    WHERE below.level < {levels}
+)
+SELECT {columns} FROM below JOIN comments AS c USING (id) ORDER BY below.level, {order} LIMIT {most}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CommentCursor:
+    """The next page begins after the comment with this key and id.
+
+    `position` is the byte of the write-ahead log that a server must have replayed to answer it.
+    """
+
+    key: int | datetime
+    id: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommentFilters:
+    """Comments that meet every given filter. Names are case-insensitive; `words` have the syntax of a web search."""
+
+    subreddits: tuple[str, ...] = ()
+    author: str | None = None
+    words: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommentPage:
+    """The rows of a page, where the next page begins (None after the last one), and how words were looked up.
+
+    `position`: as of which byte of the write-ahead log the page is.
+    """
+
+    rows: Sequence[Row]
+    next: CommentCursor | None
+    position: int
+    search: SearchMode | None = None
+
+
+async def comments_of_post(
+    reads: ReadRouter,
+    post_id: str,
+    order: CommentOrder,
+    *,
+    only_top: bool,
+    limit: int,
+    after: CommentCursor | None = None,
+) -> CommentPage:
+    """A page of the comments of a post, or of those at the top of its trees."""
+    parameters: list[object] = [post_id]
+    conditions = ["c.post_id = $1", *([_IS_TOP] if only_top else [])]
+    return await _page(reads, conditions, parameters, order, limit, after)
+
+
+async def replies_below(
+    reads: ReadRouter, post_id: str, top: Sequence[str], order: CommentOrder, position: int
+) -> Sequence[Row]:
+    """What answers these comments, and what answers that, level by level; at most MOST_REPLIES."""
+    statement = _REPLIES.format(columns=_COLUMNS, order=_ORDERS[order].sql, levels=MOST_LEVELS, most=MOST_REPLIES)
+    return await reads.fetch(statement, post_id, [f"t1_{id_}" for id_ in top], position=position)
+
+
+async def newest_comments(
+    reads: ReadRouter, filters: CommentFilters, *, limit: int, after: CommentCursor | None = None
+) -> CommentPage:
+    """A page of the comments that meet the filters, newest first."""
+    parameters: list[object] = []
+
+    def bound(value: object) -> str:
+        parameters.append(value)
+        return f"${len(parameters)}"
+
+    mode = None if filters.words is None else await search_mode(reads, filters.words)
+    page = await _page(reads, _conditions(filters, mode, bound), parameters, "new", limit, after)
+    return CommentPage(page.rows, page.next, page.position, mode)
+
+
+def _conditions(filters: CommentFilters, mode: SearchMode | None, bound: Callable[[object], str]) -> list[str]:
+    found: list[str] = []
+    if len(filters.subreddits) == 1:
+        # For a single value: with `=` the index also gives the order, with ANY it does not.
+        found.append(f"lower(c.subreddit) = {bound(filters.subreddits[0].lower())}")
+    elif filters.subreddits:
+        found.append(f"lower(c.subreddit) = ANY ({bound([name.lower() for name in filters.subreddits])}::text[])")
+    if filters.author is not None:
+        found.append(f"lower(c.author) = {bound(filters.author.lower())}")
+    if filters.words is not None and mode == "substring":
+        found.append(f"""c.id IN (
+    SELECT id FROM (
+        SELECT id, body FROM comments ORDER BY created_utc DESC, id DESC LIMIT {MOST_SEARCHED_POSTS}
+    ) AS newest WHERE strpos(lower(body), lower({bound(filters.words.strip())})) > 0
+)""")  # noqa: S608, a number and the number of a parameter
+    elif filters.words is not None:
+        query = f"websearch_to_tsquery('pg_catalog.{mode}', {bound(spaced(filters.words))})"
+        found.append(f"c.body IS NOT NULL AND search_words('', c.body) @@ {query}")
+    return found
+
+
+async def _page(
+    reads: ReadRouter,
+    conditions: list[str],
+    parameters: list[object],
+    order: CommentOrder,
+    limit: int,
+    after: CommentCursor | None,
+) -> CommentPage:
+    by = _ORDERS[order]
+    if after is not None:
+        parameters += [after.key, after.id]
+        sign = "<" if by.direction == "DESC" else ">"
+        place = len(parameters)
+        conditions.append(f"({by.key}, c.id) {sign} (${place - 1}::{by.kind}, ${place}::text)")
+    # One row more shows whether there is a next page.
+    parameters.append(limit + 1)
+    statement = f"""
+SELECT {_COLUMNS}, {by.key} AS key, {POSITION} FROM comments AS c
+WHERE {" AND ".join(conditions) or "true"} ORDER BY {by.sql} LIMIT ${len(parameters)}
+"""  # noqa: S608, constants and the numbers of parameters
+    rows = await reads.fetch(statement, *parameters, position=after.position if after else 0)
+    position = after.position if after else (rows[0]["position"] if rows else 0)
+    if len(rows) <= limit:
+        return CommentPage(rows, None, position)
+    last = rows[limit - 1]
+    return CommentPage(rows[:limit], CommentCursor(last["key"], last["id"], position), position)
