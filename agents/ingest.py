@@ -10,7 +10,7 @@ from agents.resources import ResourcesOf
 from signalflow.domain.budget import Budget
 from signalflow.reddit.poller import Poller
 from signalflow.reddit.polling import Polling
-from signalflow.reddit.ports import Permit
+from signalflow.reddit.ports import CommentPorts, Permit
 from signalflow.reddit.sources import budget_of, client_of, why_no_source
 from signalflow.settings import Settings
 from signalflow.storage.lease import PollingLease
@@ -28,6 +28,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
     `leads_until` says until when, by `clock.steady`, this worker is surely the group's leader.
     """
     sources = DatabaseSources(lambda: resources().pool)
+    of_comments = DatabaseSources(lambda: resources().pool, "comments")
 
     async def poll(budget: Budget, permit: Permit) -> None:
         client = client_of(settings)
@@ -38,6 +39,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
             ledger=sources,
             config=sources,
             known=sources,
+            comments=CommentPorts(resources().comment_publisher, of_comments, of_comments),
             budget=budget,
             permit=permit,
         )

@@ -4,22 +4,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from signalflow.clock import utcnow
+from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
-from signalflow.storage import gaps, known, subreddits, workers
+from signalflow.storage import comment_list, gaps, known, subreddits, workers
+from signalflow.storage.gaps import GapKind
 from signalflow.storage.pool import Pool
 
 
 class DatabaseSources:
-    """GapLedger, ConfigSource and KnownSource of the poller over one pool.
+    """GapLedger, ConfigSource, KnownSource and KnownComments of the poller over one pool.
 
-    Everything raises Retryable while the database is away.
+    The ledger has the gaps of one kind. Everything raises Retryable while the database is away.
     """
 
-    def __init__(self, pool_of: Callable[[], Pool]) -> None:
-        self._pool_of = pool_of
+    def __init__(self, pool_of: Callable[[], Pool], gap_kind: GapKind = "posts") -> None:
+        self._pool_of, self._gap_kind = pool_of, gap_kind
 
     async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
         """See GapLedger."""
@@ -30,6 +32,7 @@ class DatabaseSources:
             since=newest,
             after=gap.after,
             opened_at=opened_at,
+            kind=self._gap_kind,
         )
 
     async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
@@ -42,7 +45,7 @@ class DatabaseSources:
 
     async def open_gaps(self) -> Sequence[GapRecord]:
         """See GapLedger."""
-        return await gaps.open_gaps(self._pool_of())
+        return await gaps.open_gaps(self._pool_of(), self._gap_kind)
 
     async def subreddits(self) -> Sequence[Subreddit]:
         """See ConfigSource."""
@@ -58,6 +61,10 @@ class DatabaseSources:
     async def known_posts(self, since: datetime, names: Iterable[str] | None = None) -> Sequence[StoredPost]:
         """See KnownSource."""
         return await known.known_posts(self._pool_of(), since, names)
+
+    async def newest_comments(self, names: Iterable[str], each: int) -> Sequence[StoredComment]:
+        """See KnownComments."""
+        return await comment_list.newest_of_each(self._pool_of(), names, each)
 
     async def mark_not_shown(self, since: Mapping[str, datetime]) -> None:
         """See KnownSource."""

@@ -26,7 +26,12 @@ class WorkerResources(Protocol):
 
     @property
     def publisher(self) -> Publisher:
-        """Publishes what the poller found."""
+        """Publishes the posts that the poller found."""
+        ...
+
+    @property
+    def comment_publisher(self) -> Publisher:
+        """Publishes the comments that the poller found."""
         ...
 
 

@@ -68,6 +68,7 @@ class Resources:
     pool: Pool
     producer: ConfirmedProducer
     publisher: Publisher
+    comment_publisher: Publisher
     enrich: EnrichHandler
     sink: SinkHandler
     comments: CommentsHandler
@@ -116,6 +117,9 @@ class Worker(Application):
             pool=pool,
             producer=producer,
             publisher=Publisher(publishing, names.posts_raw, published.note_of(self, pool, names.posts_raw)),
+            comment_publisher=Publisher(
+                publishing, names.comments_raw, published.note_of(self, pool, names.comments_raw)
+            ),
             enrich=EnrichHandler(settings, self.table, producer, dead_letters, self.watermarks),
             sink=SinkHandler(
                 pool,

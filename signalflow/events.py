@@ -105,6 +105,11 @@ class Envelope(Struct, kw_only=True, frozen=True):
     metadata: Metadata
     schema_version: Literal[1] = 1
 
+    @property
+    def key(self) -> bytes:
+        """The key of its record."""
+        return self.payload.id.encode()
+
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers of this envelope."""
         return _headers(self, self.payload.subreddit)
@@ -123,6 +128,11 @@ class CommentEnvelope(Struct, kw_only=True, frozen=True):
     payload: Comment
     metadata: Metadata
     schema_version: Literal[1] = 1
+
+    @property
+    def key(self) -> bytes:
+        """The key of its record: what concerns one post is in one partition."""
+        return self.payload.post_id.encode()
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Kafka headers of this envelope."""

@@ -33,6 +33,9 @@ REDDIT_BUDGET_USED = Gauge(
     "signalflow_reddit_requests_last_minute", "Requests to Reddit in the last 60 s.", registry=REGISTRY
 )
 POSTS_DISCOVERED = Counter("signalflow_posts_discovered", "New posts published.", registry=REGISTRY)
+COMMENTS_DISCOVERED = Counter(
+    "signalflow_comments_discovered", "Comments published for the first time by this poller.", registry=REGISTRY
+)
 POSTS_REFRESHED = Counter("signalflow_posts_refreshed", "Known posts published again.", registry=REGISTRY)
 DISCOVERY_SECONDS = Histogram(
     "signalflow_discovery_seconds",
@@ -224,9 +227,9 @@ for each in (REGISTRY, API_REGISTRY):
 # --- series that exist before their first event
 # A series that appears with its first event has no increase then, so an alert would miss that event.
 AGENTS = ("enrich", "sink", "dlq")
-REDDIT_REQUEST_KINDS = ("listing", "gap", "reappearance", "silence", "refresh", "probe")
+REDDIT_REQUEST_KINDS = ("listing", "gap", "reappearance", "silence", "refresh", "probe", "comments", "comments_gap")
 REDDIT_REQUEST_OUTCOMES = (
-    "ok", "refused", "blocked", "rate_limited", "unauthorized", "unavailable", "cancelled", "broken",
+    "ok", "empty", "refused", "blocked", "rate_limited", "unauthorized", "unavailable", "cancelled", "broken",
 )  # fmt: skip
 for agent in AGENTS:
     for of_agent in (RECORDS, GIVEN_BACK, COMMIT_RETRIES):

@@ -55,7 +55,7 @@ def register(app: typer.Typer) -> None:
         help="Choose the subreddits to watch, and how closely. Exit status: 1 a subreddit is not configured or a "
         "line of the file is wrong (nothing was changed), 3 the database could not be asked.",
     )
-    for command in (load, add, pause, resume, remove, priority):
+    for command in (load, add, pause, resume, remove, priority, comments):
         group.command()(command)
     group.command(name="tier", hidden=True)(priority)
     group.command(name="list")(list_subreddits)
@@ -143,6 +143,17 @@ def resume(names: Names, as_json: JsonFlag = False) -> None:
     _say_rows(as_json, _apply(names, Change(paused=False)))
 
 
+def comments(
+    names: Names,
+    off: Annotated[bool, typer.Option("--off", help="Read them no longer.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read the comments of subreddits too. They take at most a quarter of the requests while others wait."""
+    from signalflow.storage.subreddit_changes import Change
+
+    _say_rows(as_json, _apply(names, Change(comments=not off)))
+
+
 def remove(names: Names, as_json: JsonFlag = False) -> None:
     """Stop watching subreddits, even when the defaults are loaded again. Their posts stay."""
     from signalflow.storage.subreddit_changes import remove_subreddits
@@ -178,6 +189,7 @@ def _row(row: "SubredditRow") -> dict[str, Any]:
         "interval_seconds": row.interval_seconds,
         "priority": row.priority,
         "paused": row.paused,
+        "comments": row.comments,
         "state": row.state,
         "checked_at": row.checked_at and row.checked_at.isoformat(),
         "last_polled_at": row.last_polled_at and row.last_polled_at.isoformat(),
@@ -191,15 +203,17 @@ def _say_rows(as_json: bool, rows: "list[SubredditRow]") -> None:
         print(json.dumps([_row(row) for row in rows]))
         return
     for row in rows:
-        print(f"{row.name}: {'paused, ' if row.paused else ''}{row.priority}, every {row.interval_seconds} s")
+        followed = ", with comments" if row.comments else ""
+        print(f"{row.name}: {'paused, ' if row.paused else ''}{row.priority}, every {row.interval_seconds} s{followed}")
 
 
 def _table(rows: "list[SubredditRow]") -> None:
-    table = whole_table("subreddit", "priority", "every", "polling", "Reddit says", "last polled")
+    table = whole_table("subreddit", "priority", "every", "polling", "comments", "Reddit says", "last polled")
     for row in rows:
         polled = f"{row.last_polled_at:%Y-%m-%d %H:%M:%S}" if row.last_polled_at else "never"
         polling = "paused" if row.paused else "on"
-        table.add_row(row.name, row.priority, f"{row.interval_seconds} s", polling, row.state, polled)
+        followed = "read" if row.comments else "-"
+        table.add_row(row.name, row.priority, f"{row.interval_seconds} s", polling, followed, row.state, polled)
     print_whole(table)
 
 

@@ -24,7 +24,7 @@ def gaps(
     most: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, oldest first.")] = 100,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the open gaps: stretches of listings of which posts may be missing. The poller closes them.
+    """Show the open gaps: stretches of listings of which posts or comments may be missing. The poller closes them.
 
     Exit status, for use in checks: 0 none is open; 1 at least one is; 3 the database could not be asked.
     """
@@ -42,7 +42,7 @@ def gaps(
     else:
         for gap in found:
             print(
-                f"{gap.id}: r/{'+'.join(gap.subreddits)}, posts since {gap.since:%Y-%m-%d %H:%M:%S} UTC, "
+                f"{gap.id}: r/{'+'.join(gap.subreddits)}, {gap.kind} since {gap.since:%Y-%m-%d %H:%M:%S} UTC, "
                 f"{gap.pages} pages read, open since {gap.opened_at:%Y-%m-%d %H:%M:%S} UTC"
             )
         print(f"{number} gaps are open" if number else "no gap is open")

@@ -24,6 +24,10 @@ class Client(Protocol[PageT_co]):
         """The posts with these ids."""
         ...
 
+    async def comments(self, names: Sequence[str], *, after: str | None = None) -> PageT_co:
+        """One page of a combined listing of comments."""
+        ...
+
 
 class Request(Protocol):
     """One request to Reddit."""
@@ -49,6 +53,18 @@ class ListingRequest:
     async def ask(self, client: Client[PageT]) -> PageT:
         """See Request."""
         return await client.listing(self.names, sort=self.sort, after=self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class CommentsRequest:
+    """One page of the newest comments of these subreddits, below the fullname `after` or from the top."""
+
+    names: tuple[str, ...]
+    after: str | None = None
+
+    async def ask(self, client: Client[PageT]) -> PageT:
+        """See Request."""
+        return await client.comments(self.names, after=self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +98,8 @@ class Fetch(ABC):
     is_refresh: ClassVar[bool] = False
     # What is requested, as far as it matters for the question whether Reddit answers other requests.
     request_kind: ClassVar[Kind] = "listing"
+    # Whether a refusal of its only name says that the subreddit cannot be read.
+    tells_state: ClassVar[bool] = True
 
     @property
     @abstractmethod

@@ -5,10 +5,10 @@ A new kind is a new class here. Planner and poller use only the methods of `Fetc
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signalflow.domain.emptiness import BELIEVED_AFTER, EmptyListings
-from signalflow.domain.fetch import Fetch, Findings, ListingRequest, PostsRequest, Request
+from signalflow.domain.fetch import CommentsRequest, Fetch, Findings, ListingRequest, PostsRequest, Request
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.groups import Group
 from signalflow.domain.known import HORIZON, KnownPost, Seen, note_absence
@@ -18,6 +18,9 @@ from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.silence import Silences
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import Watchlist
+
+# A comment that shows up so many seconds after it was written, as when a moderator approves it, still counts as new.
+LATEST_COMMENT = 600.0
 
 
 @dataclass(slots=True, eq=False)
@@ -121,6 +124,46 @@ class GapFetch(Fetch):
 
     def refused(self, now: float) -> None:
         self.gaps.refused(self.gap, now)
+
+
+@dataclass(slots=True, eq=False)
+class CommentsFetch(ListingFetch):
+    """The newest page of a group's comments, which must overlap with the page before it as pages of posts do."""
+
+    kind = "comments"
+    request_kind = "comments"
+    shows_discovery_delay = False
+    tells_state = False
+
+    @property
+    def request(self) -> Request:
+        return CommentsRequest(self.group.names)
+
+    def new_since(self, now: float) -> float:
+        return _comments_new_since(self.group.anchors)
+
+    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
+        anchors = self.group.anchors
+        may_begin = ListingFetch.confirm(self, findings, new=new, is_complete=is_complete, now=now)
+        if self.group.anchors is not anchors:
+            self.group.anchors = tuple(anchor_of_comments(anchor) for anchor in self.group.anchors)
+        return may_begin
+
+
+@dataclass(slots=True, eq=False)
+class CommentsGapFetch(GapFetch):
+    """The next page of a gap between comments."""
+
+    kind = "comments_gap"
+    request_kind = "comments"
+    tells_state = False
+
+    @property
+    def request(self) -> Request:
+        return CommentsRequest(self.gap.subreddits, self.gap.after)
+
+    def new_since(self, now: float) -> float:
+        return _comments_new_since(self.gap.anchors)
 
 
 @dataclass(slots=True, eq=False)
@@ -315,3 +358,17 @@ def _new_since(anchors: Iterable[Anchor], now: float) -> float:
     An older post was known and is forgotten, or it was created before polling began.
     """
     return min((now - HORIZON, *(anchor.since for anchor in anchors)))
+
+
+def anchor_of_comments(anchor: Anchor) -> Anchor:
+    """The anchor with the second before as its time.
+
+    Times are whole seconds. One second may bring more comments than a page has, and the page before showed a part of
+    its last one only.
+    """
+    return replace(anchor, since=anchor.since - 1.0)
+
+
+def _comments_new_since(anchors: Iterable[Anchor]) -> float:
+    """The same for comments. A first page is new as a whole."""
+    return min((anchor.since - LATEST_COMMENT for anchor in anchors), default=-math.inf)

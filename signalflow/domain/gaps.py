@@ -181,6 +181,11 @@ class OpenGaps:
         self._gaps.remove(gap)
         self._changes.append(GapChange("close", gap, outcome))
 
+    def give_up_oldest(self, most: int) -> None:
+        """Give up the oldest gaps while more than `most` are open. No page of one of them may be in flight."""
+        while len(self._gaps) > most and (oldest := next((gap for gap in self._gaps if gap.has_upper_end), None)):
+            self.close(oldest, "given_up")
+
     def _narrowed(self, anchor: Anchor, name: str) -> Anchor:
         own = frozenset(id_ for id_ in anchor.ids if self._subreddit_of(id_) == name)
         return Anchor(own, anchor.since) if len(own) >= PROOF else anchor.by_time()

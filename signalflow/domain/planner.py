@@ -182,6 +182,11 @@ class Planner:
         return self._gap_fetch(gap, now)
 
     @property
+    def answers(self) -> LastAnswers:
+        """When Reddit last answered which kind of request."""
+        return self._answers
+
+    @property
     def subreddits_set_aside(self) -> frozenset[str]:
         """The subreddits that Reddit refuses, or does not answer for, though it answers others."""
         return self.watchlist.set_aside | self._silences.refused_names

@@ -26,12 +26,13 @@ def account_name(written: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WatchedSubreddit:
-    """A subreddit and the longest time, in seconds, that may pass between two looks at it."""
+    """A subreddit, the longest time, in seconds, that may pass between two looks at it, and what of it is read."""
 
     name: str
     interval_seconds: int
     priority: Priority
     paused: bool = False
+    comments: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,14 @@ class Subreddit:
     """A subreddit to watch. It is polled at least every `interval_seconds`, and more often where the budget allows.
 
     `polled_at` is when an earlier poller last polled it with every new post confirmed; None when none has reported it.
+    `comments`: its comments are read too.
     """
 
     name: str
     interval_seconds: float
     priority: Priority
     polled_at: float | None = None
+    comments: bool = False
 
     @property
     def polling_priority(self) -> Priority:

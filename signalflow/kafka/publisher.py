@@ -1,4 +1,4 @@
-"""Publishes envelopes to the raw topic. Each one is confirmed, or reported as not confirmed."""
+"""Publishes envelopes to a raw topic. Each one is confirmed, or reported as not confirmed."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -6,7 +6,7 @@ from typing import TypeAlias
 import structlog
 
 from signalflow.errors import Invalid, Retryable
-from signalflow.events import Envelope, encode
+from signalflow.events import CommentEnvelope, Envelope, encode
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Span, partition_for
 
 log = structlog.get_logger()
@@ -17,14 +17,14 @@ Note: TypeAlias = Callable[[Mapping[int, Sequence[Span]]], Awaitable[None]]
 
 
 class Publisher:
-    """Puts envelopes into the raw topic, keyed by the post's id. `note` is told what the brokers confirmed."""
+    """Puts envelopes into a raw topic, keyed by their post's id. `note` is told what the brokers confirmed."""
 
     def __init__(self, producer: ConfirmedProducer, topic: str, note: Note | None = None) -> None:
         self._producer = producer
         self._topic = topic
         self._note = note
 
-    async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
+    async def publish(self, envelopes: Sequence[Envelope | CommentEnvelope]) -> list[bool]:
         """Send envelopes; True for each one that the brokers confirmed. In an outage all are False; nothing is raised.
 
         The records of a post keep their order. False means "not confirmed", not "not written": send it again.
@@ -35,9 +35,8 @@ class Publisher:
             partitions = await self._producer.partitions_of(self._topic)
             batches: dict[int, list[Outgoing]] = {}
             for envelope in envelopes:
-                key = envelope.payload.id.encode()
-                record = Outgoing(key, encode(envelope), envelope.headers())
-                batches.setdefault(partition_for(key, partitions), []).append(record)
+                record = Outgoing(envelope.key, encode(envelope), envelope.headers())
+                batches.setdefault(partition_for(envelope.key, partitions), []).append(record)
             confirmed = await self._producer.send(self._topic, batches)
         except (Retryable, Invalid) as error:
             log.warning("publish_failed", records=len(envelopes), error=str(error))

@@ -1,4 +1,4 @@
-"""Turns a post of an answer into what the planner compares, and into the envelope that is published."""
+"""Turns an item of an answer into what the planner compares, and into the envelope that is published."""
 
 from datetime import datetime
 
@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from signalflow.domain.known import Seen
 from signalflow.domain.words import ObservationMode
-from signalflow.events import Envelope, Metadata, Post
+from signalflow.events import CommentEnvelope, Envelope, Metadata, Post
+from signalflow.reddit.protocol import FoundComment
 
 
 def seen(post: Post) -> Seen:
@@ -37,4 +38,22 @@ def envelope(
         emitted_at=emitted_at,
         payload=post if with_body else replace(post, body=UNSET),
         metadata=Metadata(subreddit=post.subreddit, observed_at=observed_at, poll_id=poll_id),
+    )
+
+
+def seen_comment(found: FoundComment) -> Seen:
+    """The comment as the planner of comments sees it."""
+    comment = found.comment
+    return Seen(comment.id, found.subreddit, comment.created_utc.timestamp(), score=comment.score, comments=None)
+
+
+def comment_envelope(found: FoundComment, observed_at: datetime, emitted_at: datetime, poll_id: str) -> CommentEnvelope:
+    """An observation for the raw topic of comments. Listings show each comment as new."""
+    return CommentEnvelope(
+        entity_type="reddit_comment",
+        source="reddit",
+        mode="new",
+        emitted_at=emitted_at,
+        payload=found.comment,
+        metadata=Metadata(subreddit=found.subreddit, observed_at=observed_at, post_sort="comments", poll_id=poll_id),
     )

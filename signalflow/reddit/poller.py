@@ -13,7 +13,8 @@ import structlog
 from signalflow.clock import steady, utcnow
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.budget import Budget, RateLimit
-from signalflow.domain.fetch import Fetch
+from signalflow.domain.comment_planner import CommentPlanner
+from signalflow.domain.fetch import Client, Fetch
 from signalflow.domain.lease import may_start
 from signalflow.domain.planner import Planner, listing_share
 from signalflow.domain.standstill import Standstill, StandstillWatch, advice
@@ -26,13 +27,15 @@ from signalflow.metrics import (
     REDDIT_UNANSWERED_SINCE,
     SUBREDDITS_SET_ASIDE,
 )
+from signalflow.reddit.comment_polling import CommentPolling
 from signalflow.reddit.findings_publisher import FindingsPublisher
 from signalflow.reddit.gap_writer import GapWriter
 from signalflow.reddit.known_posts import latest_posts, posts_of
 from signalflow.reddit.observations import seen
-from signalflow.reddit.ports import ConfigSource, GapLedger, KnownSource, Permit, PostPublisher
+from signalflow.reddit.ports import CommentPorts, ConfigSource, GapLedger, KnownSource, Permit, PostPublisher
 from signalflow.reddit.protocol import (
     Blocked,
+    CommentPage,
     Page,
     RateLimited,
     RedditClient,
@@ -69,12 +72,14 @@ class Poller:
         ledger: GapLedger,
         config: ConfigSource,
         known: KnownSource,
+        comments: CommentPorts,
         budget: Budget,
         permit: Permit,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self._settings = settings
-        self._client, self._ledger = client, ledger
+        self._client: Client[Page | CommentPage] = client
+        self._ledger = ledger
         self._publisher = FindingsPublisher(publisher, clock)
         self._config, self._known = config, known
         self._clock = clock
@@ -93,6 +98,13 @@ class Poller:
         # Refused with a page, because of a name or because the address is blocked. A probe shows which.
         self._suspect: Fetch | None = None
         self._reddit_clock = RedditClock()
+        self._comments = CommentPolling(
+            comments,
+            CommentPlanner(self._listings_per_minute(), self.planner.answers),
+            self._rejections,
+            self._reddit_clock,
+            clock,
+        )
         self._started_at = clock()
         # When the requests of the last minute started.
         self._starts: list[float] = []
@@ -105,6 +117,7 @@ class Poller:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_for_ever(self._step))
                 group.create_task(_for_ever(self._gap_writer.step))
+                group.create_task(_for_ever(self._comments.gap_writer.step))
                 group.create_task(_for_ever(self._exchange_config))
         finally:
             # The next poller, perhaps in another process, counts anew.
@@ -133,6 +146,7 @@ class Poller:
                     knows_time = True
                 known = await latest_posts(self._known, self._reddit_clock.now())
                 gaps = await self._ledger.open_gaps()
+                await self._comments.take_over(subreddits)
             except SignalflowError as error:
                 log.warning("take_over_waits", error=str(error))
                 await asyncio.sleep(WHILE_AWAY.after(failures))
@@ -162,9 +176,10 @@ class Poller:
         if self._can.per_minute is not None:
             # Each answer may have told another pace.
             self.planner.set_listing_pace(self._listings_per_minute(), now)
-        fetch = self.planner.next(now, self.budget.spacing(steady())) if self._suspect is None else self.planner.probe()
+            self._comments.planner.set_listing_pace(self._listings_per_minute(), now)
+        fetch = self._next(now) if self._suspect is None else self.planner.probe()
         if fetch is None:
-            return min(self.planner.wake(now), LONGEST_SLEEP)
+            return min(self.planner.wake(now), self._comments.planner.wake(now), LONGEST_SLEEP)
         page = await self._fetch(fetch)
         if page is not None:
             try:
@@ -175,7 +190,15 @@ class Poller:
                 raise
         return 0.0
 
-    async def _fetch(self, fetch: Fetch) -> Page | None:
+    def _next(self, now: float) -> Fetch | None:
+        """The fetch to make now: of comments when it is their turn or nothing else is due, otherwise of posts."""
+        comments = self._comments.planner
+        fetch = comments.next(now) if comments.is_its_turn else None
+        if fetch is None and (fetch := self.planner.next(now, self.budget.spacing(steady()))) is not None:
+            comments.note_other()
+        return comments.next(now) if fetch is None else fetch
+
+    async def _fetch(self, fetch: Fetch) -> Page | CommentPage | None:
         """Make the request. Returns None when there was no answer; then the budget and the fetch know it already."""
         self.budget.start(steady())
         self._count_start()
@@ -184,7 +207,7 @@ class Poller:
             page = await self._while_permitted(fetch.request.ask(self._client))
             self.budget.succeeded(steady(), page.rate_limit)
             self._clear_suspicion()
-            if self.planner.counts_as_none(fetch, shows_posts=_shows_posts(fetch, page)):
+            if isinstance(page, Page) and self.planner.counts_as_none(fetch, shows_posts=_shows_posts(fetch, page)):
                 outcome = "empty"
                 self._showed_nothing(fetch)
                 return None
@@ -262,7 +285,8 @@ class Poller:
 
     def _refused(self, fetch: Fetch, reason: str) -> None:
         fetch.refused(self._reddit_clock.now())
-        self._reports.refused(fetch.names, reason)
+        if fetch.tells_state:
+            self._reports.refused(fetch.names, reason)
         log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[:1], reason=reason)
 
     def _suspect_names(self, fetch: Fetch, error: Blocked) -> None:
@@ -299,7 +323,7 @@ class Poller:
         """Reddit is out of order, or something that the request names is the reason."""
         self.budget.failed(steady(), error.rate_limit)
         aside = self.planner.posts_set_aside
-        if fetch.unanswered(self._reddit_clock.now()):
+        if fetch.unanswered(self._reddit_clock.now()) and fetch.tells_state:
             self._reports.refused(fetch.names, reason)
         for id_ in self.planner.posts_set_aside - aside:
             log.warning("post_set_aside", id=id_, reason=reason)
@@ -319,7 +343,7 @@ class Poller:
             return LONGEST_SLEEP
         return min(self.budget.wait(now), LONGEST_SLEEP)
 
-    async def _while_permitted(self, request: Coroutine[None, None, Page]) -> Page:
+    async def _while_permitted(self, request: Coroutine[None, None, Page | CommentPage]) -> Page | CommentPage:
         """The answer to a request. It is broken off when the permit ends, since another worker may poll then."""
         task = asyncio.create_task(request)
         try:
@@ -334,9 +358,12 @@ class Poller:
                 task.cancel()
                 await asyncio.wait({task})
 
-    async def _take(self, fetch: Fetch, page: Page) -> None:
+    async def _take(self, fetch: Fetch, page: Page | CommentPage) -> None:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
         self._reddit_clock.follow(page.observed_at)
+        if isinstance(page, CommentPage):
+            await self._comments.take(fetch, page)
+            return
         posts = [post for post in page.posts if fetch.asked_for(post.id, post.subreddit.lower())]
         self._rejections.note(page.rejections)
         self._rejections.note(
@@ -367,6 +394,8 @@ class Poller:
         known = await posts_of(self._known, self.planner.arriving(subreddits), self._reddit_clock.now())
         if self.planner.configure(subreddits, self._reddit_clock.now(), known):
             log.info("config_changed", subreddits=len(subreddits))
+        if self._comments.planner.configure(subreddits, self._reddit_clock.now()):
+            log.info("followed_comments_changed", subreddits=sum(each.comments for each in subreddits))
         await self._tell_not_shown()
         # A successor begins from the reported polls. So they are reported only when every gap is recorded.
         await self._reports.send(with_polls=self.planner.gaps.is_recorded)

@@ -1,16 +1,18 @@
 """The protocols through which polling uses the rest of the application. It knows neither Kafka nor the database."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from signalflow.domain.budget import Handover
+from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.lease import Claim
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
-from signalflow.events import Envelope
+from signalflow.events import CommentEnvelope, Envelope
 
 
 class PostPublisher(Protocol):
@@ -75,6 +77,31 @@ class KnownSource(Protocol):
         To repeat it changes nothing. Raises Retryable while the database is away.
         """
         ...
+
+
+class CommentPublisher(Protocol):
+    """Where observations of comments go."""
+
+    async def publish(self, envelopes: Sequence[CommentEnvelope]) -> list[bool]:
+        """As PostPublisher does."""
+        ...
+
+
+class KnownComments(Protocol):
+    """Gives the comments that the database knows."""
+
+    async def newest_comments(self, names: Iterable[str], each: int) -> Sequence[StoredComment]:
+        """The newest comments of each of these subreddits, at most `each`. Raises Retryable while it is away."""
+        ...
+
+
+@dataclass(frozen=True)
+class CommentPorts:
+    """What polling needs for comments: where they go, a ledger of their gaps alone, and what the database knows."""
+
+    publisher: CommentPublisher
+    ledger: GapLedger
+    known: KnownComments
 
 
 class Permit(Protocol):

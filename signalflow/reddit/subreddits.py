@@ -10,6 +10,8 @@ from signalflow.errors import Invalid
 
 COLUMNS = ("name", "interval_seconds", "priority")
 PAUSED_COLUMN = "paused"
+COMMENTS_COLUMN = "comments"
+OPTIONAL_COLUMNS = (PAUSED_COLUMN, COMMENTS_COLUMN)
 MIN_INTERVAL, MAX_INTERVAL = 5, 86_400
 _NAME = re.compile(r"[A-Za-z0-9_]{2,21}|u_[A-Za-z0-9_-]{1,30}")
 # A name as people copy it from a text or from the browser's address line.
@@ -48,18 +50,18 @@ def checked_priority(text: str) -> Priority:
     raise Invalid(f"{text!r} is not one of {', '.join(PRIORITIES)}", "priority")
 
 
-def checked_paused(text: str) -> bool:
+def checked_flag(text: str, column: str) -> bool:
     """True for `true`, False for `false` and for an empty text. Raises Invalid for anything else."""
     if text.lower() not in ("", "true", "false"):
-        raise Invalid(f"{text!r} is neither true nor false", PAUSED_COLUMN)
+        raise Invalid(f"{text!r} is neither true nor false", column)
     return text.lower() == "true"
 
 
 def read_subreddits(path: Path | None = None) -> list[WatchedSubreddit]:
     """The subreddits of a CSV file, or the defaults.
 
-    The columns are name, interval_seconds, priority and, optionally, paused. A name may occur once, in any case. Raises
-    Invalid, which names file, line and field of the first mistake.
+    The columns are name, interval_seconds, priority and, optionally, paused and comments. A name may occur once, in any
+    case. Raises Invalid, which names file, line and field of the first mistake.
     """
     source = path or files("signalflow.data").joinpath("subreddits.csv")
     try:
@@ -77,8 +79,10 @@ def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
     lines: dict[str, int] = {}
     rows: list[WatchedSubreddit] = []
     try:
-        if sorted(set(reader.fieldnames or ()) - {PAUSED_COLUMN}) != sorted(COLUMNS):
-            raise Invalid(f"the header must be {','.join(COLUMNS)}, with or without {PAUSED_COLUMN}", "header")
+        if sorted(set(reader.fieldnames or ()) - {*OPTIONAL_COLUMNS}) != sorted(COLUMNS):
+            raise Invalid(
+                f"the header must be {','.join(COLUMNS)}, with or without {' and '.join(OPTIONAL_COLUMNS)}", "header"
+            )
         for row in reader:
             rows.append(_row(row))
             key = rows[-1].name.lower()
@@ -99,7 +103,8 @@ def _row(row: dict[str | None, str | None]) -> WatchedSubreddit:
     # DictReader puts surplus values under the key None, and gives None for missing values.
     if None in row or None in row.values():
         raise Invalid(f"the line must have {len(row) - (None in row)} values", "line")
-    name, interval, priority, paused = ((row.get(column) or "").strip() for column in (*COLUMNS, PAUSED_COLUMN))
+    name, interval, priority = ((row[column] or "").strip() for column in COLUMNS)
+    paused, comments = (checked_flag((row.get(column) or "").strip(), column) for column in OPTIONAL_COLUMNS)
     return WatchedSubreddit(
-        checked_name(name), checked_interval(interval), checked_priority(priority), checked_paused(paused)
+        checked_name(name), checked_interval(interval), checked_priority(priority), paused, comments
     )

@@ -4,11 +4,13 @@ The next page begins after the key of the last comment, so a walk by time repeat
 `best` a score that changes meanwhile moves its comment, which may then come twice or not at all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from signalflow.domain.comment_planner import StoredComment
+from signalflow.storage.pool import Pool, connection
 from signalflow.storage.read_router import POSITION, ReadRouter, Row
 from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, spaced
 
@@ -50,6 +52,12 @@ _ORDERS: dict[CommentOrder, _Order] = {
 _IS_TOP = """(c.parent_id IS NULL OR c.parent_id LIKE 't3\\_%' OR NOT EXISTS (
     SELECT FROM comments AS p WHERE p.id = substr(c.parent_id, 4) AND p.post_id = c.post_id
 ))"""
+_NEWEST_OF_EACH = """
+SELECT newest.id, names.name, newest.created_utc FROM unnest($1::text[]) AS names (name), LATERAL (
+    SELECT c.id, c.created_utc FROM comments AS c
+    WHERE lower(c.subreddit) = names.name ORDER BY c.created_utc DESC, c.id DESC LIMIT $2
+) AS newest
+"""
 _REPLIES = """
 WITH RECURSIVE below AS (
     SELECT c.id, 1 AS level FROM comments AS c WHERE c.post_id = $1 AND c.parent_id = ANY ($2::text[])
@@ -132,6 +140,13 @@ async def newest_comments(
     mode = None if filters.words is None else await search_mode(reads, filters.words)
     page = await _page(reads, _conditions(filters, mode, bound), parameters, "new", limit, after)
     return CommentPage(page.rows, page.next, page.position, mode)
+
+
+async def newest_of_each(pool: Pool, names: Iterable[str], each: int) -> list[StoredComment]:
+    """The newest comments of each of these subreddits, at most `each`. Names in lower case."""
+    async with connection(pool) as reading:
+        rows = await reading.fetch(_NEWEST_OF_EACH, list(names), each)
+    return [StoredComment(id_, name, created.timestamp()) for id_, name, created in rows]
 
 
 def _conditions(filters: CommentFilters, mode: SearchMode | None, bound: Callable[[object], str]) -> list[str]:

@@ -2,19 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from signalflow.clock import utcnow
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.errors import Invalid
 from signalflow.storage.pool import Pool, connection
 
+# What the listing has in which a gap is.
+GapKind = Literal["posts", "comments"]
+
 _OPEN = """
-INSERT INTO listing_gaps (subreddits, anchor_ids, since, after, opened_at) VALUES ($1, $2, $3, $4, $5) RETURNING id
+INSERT INTO listing_gaps (subreddits, anchor_ids, since, after, opened_at, kind)
+VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
 """
 _ADVANCE = "UPDATE listing_gaps SET after = $2, pages = $3 WHERE id = $1 AND closed_at IS NULL"
 _CLOSE = "UPDATE listing_gaps SET outcome = $2, closed_at = $3 WHERE id = $1 AND closed_at IS NULL"
 _STILL_OPEN = """
-SELECT id, subreddits, anchor_ids, since, after, pages, opened_at FROM listing_gaps WHERE closed_at IS NULL ORDER BY id
+SELECT id, subreddits, anchor_ids, since, after, pages, opened_at FROM listing_gaps
+WHERE closed_at IS NULL AND kind = $1 ORDER BY id
 """
 
 
@@ -26,10 +32,11 @@ async def open_gap(
     since: datetime,
     after: str | None,
     opened_at: datetime,
+    kind: GapKind = "posts",
 ) -> int:
     """Record a gap; returns the id of its row. The gap's pages are fetched only after this."""
     async with connection(pool) as writing:
-        return int(await writing.fetchval(_OPEN, list(subreddits), list(anchor_ids), since, after, opened_at))
+        return int(await writing.fetchval(_OPEN, list(subreddits), list(anchor_ids), since, after, opened_at, kind))
 
 
 async def advance_gap(pool: Pool, gap_id: int, after: str | None, pages: int) -> None:
@@ -44,10 +51,10 @@ async def close_gap(pool: Pool, gap_id: int, outcome: Outcome) -> None:
         _must_have_changed(await writing.execute(_CLOSE, gap_id, outcome, utcnow()), gap_id)
 
 
-async def open_gaps(pool: Pool) -> list[GapRecord]:
-    """All open gaps, the oldest first."""
+async def open_gaps(pool: Pool, kind: GapKind = "posts") -> list[GapRecord]:
+    """All open gaps between posts, or between comments, the oldest first."""
     async with connection(pool) as reading:
-        rows = await reading.fetch(_STILL_OPEN)
+        rows = await reading.fetch(_STILL_OPEN, kind)
     return [
         GapRecord(
             record=row["id"],

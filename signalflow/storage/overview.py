@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from signalflow.storage.gaps import GapKind
 from signalflow.storage.pool import Pool, connection
 
 _STATUS = """
@@ -11,7 +12,7 @@ SELECT (SELECT mode FROM schema_info), (SELECT max(last_polled_at) FROM
     pg_database_size(current_database())
 """
 _GAPS = """
-SELECT id, subreddits, since, pages, opened_at, count(*) OVER () FROM listing_gaps
+SELECT id, subreddits, since, pages, opened_at, kind, count(*) OVER () FROM listing_gaps
 WHERE closed_at IS NULL ORDER BY id LIMIT $1
 """
 
@@ -27,13 +28,14 @@ class DatabaseStatus:
 
 @dataclass(frozen=True, slots=True)
 class OpenGap:
-    """An open gap; posts created after `since` may be missing."""
+    """An open gap; posts (or comments, as `kind` says) created after `since` may be missing."""
 
     id: int
     subreddits: list[str]
     since: datetime
     pages: int
     opened_at: datetime
+    kind: GapKind
 
 
 async def database_status(pool: Pool) -> DatabaseStatus:
@@ -48,7 +50,7 @@ async def first_open_gaps(pool: Pool, limit: int) -> tuple[int, list[OpenGap]]:
     """The number of open gaps, and at most `limit` of them, oldest first."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_GAPS, limit)
-    return (rows[0][5] if rows else 0), [OpenGap(*tuple(row)[:5]) for row in rows]
+    return (rows[0][6] if rows else 0), [OpenGap(*tuple(row)[:6]) for row in rows]
 
 
 async def count_posts(pool: Pool) -> int:

@@ -1,6 +1,6 @@
 """How the words of a search are looked up: in English, as they are written, or as a piece of text.
 
-The index (migrations, 0011 and 0020) holds the folded words of title and body twice: by the rules of English, which
+The index (migrations, 0011 and 0019) holds the folded words of title and body twice: by the rules of English, which
 leave out stop words and endings, and as they are written. Scripts without spaces have no words for PostgreSQL, so each
 of their characters is indexed as a word, and a run of them in a search is a phrase. docs/decisions/reading.md says why.
 """

@@ -15,17 +15,19 @@ from signalflow.storage.subreddits import BY_NAME, SubredditRow, locked_subreddi
 
 # A removed subreddit that is added again becomes `unchecked`, because Reddit may answer differently now.
 _PUT = f"""
-INSERT INTO subreddit_config AS c (name, interval_seconds, priority, paused, changed_by, changed_at)
-SELECT name, interval_seconds, priority, paused, $5, $6
-FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[]) AS given (name, interval_seconds, priority, paused)
+INSERT INTO subreddit_config AS c (name, interval_seconds, priority, paused, comments, changed_by, changed_at)
+SELECT name, interval_seconds, priority, paused, comments, $6, $7
+FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[], $5::boolean[])
+    AS given (name, interval_seconds, priority, paused, comments)
 {BY_NAME}
 ON CONFLICT (lower(name)) DO UPDATE SET
     interval_seconds = EXCLUDED.interval_seconds, priority = EXCLUDED.priority, paused = EXCLUDED.paused,
-    removed_at = NULL,
+    comments = EXCLUDED.comments, removed_at = NULL,
     name = CASE WHEN c.removed_at IS NULL THEN c.name ELSE EXCLUDED.name END,
     state = CASE WHEN c.removed_at IS NULL THEN c.state ELSE 'unchecked' END,
     changed_by = EXCLUDED.changed_by, changed_at = EXCLUDED.changed_at
-WHERE (c.interval_seconds, c.priority, c.paused) <> (EXCLUDED.interval_seconds, EXCLUDED.priority, EXCLUDED.paused)
+WHERE (c.interval_seconds, c.priority, c.paused, c.comments)
+    <> (EXCLUDED.interval_seconds, EXCLUDED.priority, EXCLUDED.paused, EXCLUDED.comments)
     OR c.removed_at IS NOT NULL
 """  # noqa: S608
 _REMOVE = """
@@ -44,6 +46,7 @@ class Change:
     paused: bool | None = None
     priority: Priority | None = None
     interval_seconds: int | None = None
+    comments: bool | None = None
 
     def of(self, row: WatchedSubreddit) -> WatchedSubreddit:
         """The subreddit after this change."""
@@ -53,6 +56,7 @@ class Change:
             usual if self.interval_seconds is None else self.interval_seconds,
             self.priority or row.priority,
             row.paused if self.paused is None else self.paused,
+            row.comments if self.comments is None else self.comments,
         )
 
 
@@ -129,6 +133,7 @@ async def _put(
         [row.interval_seconds for row in unique],
         [row.priority for row in unique],
         [row.paused for row in unique],
+        [row.comments for row in unique],
         by,
         now,
     )

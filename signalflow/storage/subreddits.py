@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from signalflow.domain.subreddits import Priority, Subreddit, WatchedSubreddit
 from signalflow.storage.pool import Connection, Pool, connection
 
-_COLUMNS = "name, interval_seconds, priority, paused, state, checked_at, last_polled_at, changed_by, changed_at"
+_COLUMNS = (
+    "name, interval_seconds, priority, paused, comments, state, checked_at, last_polled_at, changed_by, changed_at"
+)
 # In a shorter time a single post would look like a flood.
 SHORTEST_RATE = timedelta(minutes=5)
 # By code point, as Python sorts. The API cuts pages in this order, and the database's own collation may sort `_`
@@ -36,8 +38,8 @@ FROM posts, watched WHERE created_utc > since GROUP BY lower(subreddit), since
 """
 # A configured or removed subreddit stays as the operator left it.
 _LOAD = """
-INSERT INTO subreddit_config (name, interval_seconds, priority, paused)
-SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[])
+INSERT INTO subreddit_config (name, interval_seconds, priority, paused, comments)
+SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[], $5::boolean[])
 ON CONFLICT DO NOTHING
 """
 _POLLED = """
@@ -58,6 +60,7 @@ class SubredditRow:
     interval_seconds: int
     priority: Priority
     paused: bool
+    comments: bool
     state: str
     checked_at: datetime | None
     last_polled_at: datetime | None
@@ -67,13 +70,13 @@ class SubredditRow:
     @property
     def watched(self) -> WatchedSubreddit:
         """The configured part, without what the poller found out."""
-        return WatchedSubreddit(self.name, self.interval_seconds, self.priority, self.paused)
+        return WatchedSubreddit(self.name, self.interval_seconds, self.priority, self.paused, self.comments)
 
     @property
     def to_poll(self) -> Subreddit:
         """What the planner needs of it."""
         polled_at = self.last_polled_at.timestamp() if self.last_polled_at else None
-        return Subreddit(self.name, self.interval_seconds, self.priority, polled_at)
+        return Subreddit(self.name, self.interval_seconds, self.priority, polled_at, self.comments)
 
 
 async def active_subreddits(pool: Pool) -> list[SubredditRow]:
@@ -121,6 +124,7 @@ async def load_defaults(pool: Pool, rows: Iterable[WatchedSubreddit]) -> int:
         [row.interval_seconds for row in ordered],
         [row.priority for row in ordered],
         [row.paused for row in ordered],
+        [row.comments for row in ordered],
     ]
     async with connection(pool) as writing:
         status = await writing.execute(_LOAD, *columns)

@@ -11,6 +11,7 @@ from signalflow.domain.subreddits import Subreddit
 from signalflow.events import Envelope
 from signalflow.metrics import REDDIT_UNANSWERED_SINCE
 from signalflow.reddit.poller import Poller
+from signalflow.reddit.ports import CommentPorts
 from signalflow.reddit.sources import budget_of
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
@@ -61,6 +62,7 @@ class FeedsRun:
             ledger=self.world,
             config=self.world,
             known=self.world,
+            comments=CommentPorts(self.world.comments, self.world.comments, self.world.comments),
             budget=self._budget,
             permit=self.world,
             clock=utc,

@@ -13,13 +13,15 @@ import httpx
 
 from signalflow.clock import utcnow
 from signalflow.domain import budget
+from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import Retryable
-from signalflow.events import Envelope
+from signalflow.events import CommentEnvelope, Envelope
 from signalflow.reddit.poller import Poller
+from signalflow.reddit.ports import CommentPorts
 from signalflow.reddit.protocol import RedditClient
 from signalflow.reddit.sources import client_of
 from signalflow.settings import Settings
@@ -38,9 +40,51 @@ PUBLISH_SPACING = 1.0
 
 
 @dataclass
+class CommentWorld:
+    """What the poller is given for comments, and what it was told of them."""
+
+    published: list[CommentEnvelope] = field(default_factory=list)
+    is_kafka_away: bool = False
+    stored: list[StoredComment] = field(default_factory=list)
+    left_open: list[GapRecord] = field(default_factory=list)
+    opened: list[Gap] = field(default_factory=list)
+    opened_at: list[float] = field(default_factory=list)
+    outcomes: dict[int, str] = field(default_factory=dict)
+
+    async def publish(self, envelopes: Sequence[CommentEnvelope]) -> list[bool]:
+        if self.is_kafka_away:
+            return [False] * len(envelopes)
+        self.published += envelopes
+        return [True] * len(envelopes)
+
+    async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
+        self.opened.append(gap)
+        self.opened_at.append(time.time())
+        return len(self.opened)
+
+    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
+        pass
+
+    async def close_gap(self, record: int, outcome: str) -> None:
+        self.outcomes[record] = outcome
+
+    async def open_gaps(self) -> Sequence[GapRecord]:
+        return self.left_open
+
+    async def newest_comments(self, names: Iterable[str], each: int) -> Sequence[StoredComment]:
+        wanted = set(names)
+        return [comment for comment in self.stored if comment.subreddit in wanted]
+
+    @property
+    def ids(self) -> list[str]:
+        return [envelope.payload.id for envelope in self.published]
+
+
+@dataclass
 class World:
     """Fakes of all that the poller is given, and what they were told."""
 
+    comments: CommentWorld = field(default_factory=CommentWorld)
     published: list[Envelope] = field(default_factory=list)
     is_kafka_away: bool = False
     is_database_away: bool = False
@@ -160,6 +204,7 @@ def poller_of(
         ledger=world,
         config=world,
         known=world,
+        comments=CommentPorts(world.comments, world.comments, world.comments),
         budget=budget.Budget(60 / pace),
         permit=world,
         clock=clock,

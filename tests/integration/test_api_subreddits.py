@@ -257,6 +257,24 @@ async def test_an_exported_file_can_be_imported_and_changes_nothing(
     assert (await listed(client))["rust"]["priority"] == "fast"
 
 
+async def test_comments_are_followed_by_a_change_or_by_a_file(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    assert (await client.patch("/api/subreddits/rust/", json={"comments": True})).json()["comments"]
+    assert {name: item["comments"] for name, item in (await listed(client)).items()} == {
+        "Python": False, "rust": True, "golang": False,
+    }  # fmt: skip
+    exported = (await client.get("/api/subreddits.csv")).text
+    assert exported.splitlines()[0] == "name,interval_seconds,priority,paused,comments"
+    assert "rust,180,medium,false,true" in exported.splitlines()
+    text = "name,interval_seconds,priority,comments\nrust,180,medium,false\nPython,60,fast,true\n"
+    answer = await client.post("/api/subreddits.csv", content=text, headers={"Content-Type": "text/csv"})
+    assert answer.json()["changed"] == ["rust", "Python"]
+    assert [row["name"] for row in await database_pool.fetch("SELECT name FROM subreddit_config WHERE comments")] == [
+        "Python"
+    ]
+
+
 async def test_a_file_that_begins_with_a_byte_order_mark_can_be_imported(client: httpx.AsyncClient) -> None:
     """Spreadsheet programs write a byte order mark into their CSV files."""
     content = "name,interval_seconds,priority\r\nrust,60,fast\r\n".encode("utf-8-sig")

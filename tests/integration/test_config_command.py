@@ -77,6 +77,19 @@ def test_a_paused_subreddit_is_not_polled_until_it_is_resumed() -> None:
 
 
 @pytest.mark.usefixtures("database")
+def test_comments_of_a_subreddit_are_followed_until_that_is_switched_off() -> None:
+    run_json("add", "python", "rust", "--tier", "fast")
+    assert [row["comments"] for row in run_json("comments", "Python")] == [True]
+    assert {row["name"]: row["comments"] for row in run_json("list")} == {"python": True, "rust": False}
+    assert polled()["python"].to_poll.comments
+    run_json("pause", "python")
+    run_json("priority", "python", "slow")
+    assert {row["name"]: row["comments"] for row in run_json("list")} == {"python": True, "rust": False}
+    assert run("comments", "python", "--off").stdout == "python: paused, slow, every 600 s\n"
+    assert {row["name"]: row["comments"] for row in run_json("list")} == {"python": False, "rust": False}
+
+
+@pytest.mark.usefixtures("database")
 def test_a_removed_subreddit_comes_back_when_it_is_added() -> None:
     run_json("add", "python")
     run_json("remove", "python")

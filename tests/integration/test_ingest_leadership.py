@@ -40,6 +40,10 @@ class Resources:
     def publisher(self) -> "Resources":
         return self
 
+    @property
+    def comment_publisher(self) -> "Resources":
+        return self
+
     async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
         self.published += envelopes
         return [True] * len(envelopes)

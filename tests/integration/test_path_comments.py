@@ -9,10 +9,15 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from signalflow.dead_letters.replay import ReplayRequest, replay
+from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from signalflow.simulator.server import RunningSimulator
+from signalflow.simulator.truth import truth
+from signalflow.storage.pool import Pool
+from signalflow.storage.subreddits import load_defaults
 from tests.integration.comment_rows import comment, envelope, produce_comments
 from tests.integration.workers import WorkerProcess, committed, count, eventually, fetch_all, read_topic
 
@@ -112,3 +117,50 @@ async def test_a_bad_record_is_set_aside_alone_and_a_replay_resolves_it_once_the
         "c1",
         "c2",
     ]
+
+
+@pytest.mark.timeout(300)
+async def test_every_comment_of_followed_subreddits_is_stored_as_the_simulator_wrote_it(
+    settings: Settings, topics: TopicNames, pool: Pool, simulator: RunningSimulator, tmp_path: Path
+) -> None:
+    names = ["AskReddit", "worldnews", "funny"]
+    await load_defaults(pool, [WatchedSubreddit(name, 60, "fast", comments=name != "funny") for name in names])
+    worker = WorkerProcess(
+        settings,
+        "w1",
+        tmp_path,
+        SIGNALFLOW_POLL_ENABLED="true",
+        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
+        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
+        SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE="40",
+        SIGNALFLOW_SINK_MAX_SECONDS="0.3",
+    )
+    worker.start()
+    try:
+        await worker.ready()
+        await eventually(lambda: count(settings, "comments"), 60, worker.tail)
+        begun = simulator.clock.now()
+        await eventually(lambda: simulator.clock.now() > begun + 40, 60)
+        query = {"comments": "1", "since": str(begun), "subreddit": "AskReddit,worldnews"}
+        true = {
+            comment["id"]: comment
+            for comment in truth(simulator.world, simulator.simulator.texts, query, simulator.clock.now())["comments"]
+            if comment["visible_now"] and comment["deleted_at"] is None
+        }
+        assert len(true) > 5
+
+        async def all_are_stored() -> bool:
+            rows = await fetch_all(settings, "SELECT id FROM comments")
+            return true.keys() <= {row["id"] for row in rows}
+
+        await eventually(all_are_stored, 60, worker.tail)
+    finally:
+        worker.ensure_stopped()
+    rows = {row["id"]: row for row in await fetch_all(settings, "SELECT * FROM comments")}
+    assert {row["subreddit"] for row in rows.values()} == {"AskReddit", "worldnews"}
+    for id_, comment_ in true.items():
+        row = rows[id_]
+        assert (row["post_id"], row["parent_id"]) == (comment_["post_id"], comment_["parent_id"])
+        assert row["created_utc"].timestamp() == comment_["created_utc"]
+        if row["removed_by"] is None:
+            assert (row["author"], row["body"]) == (comment_["author"], comment_["body"])

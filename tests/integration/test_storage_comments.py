@@ -11,12 +11,13 @@ import pytest
 
 from signalflow.errors import Invalid
 from signalflow.events import EnrichedComment
+from signalflow.storage.comment_list import newest_of_each
 from signalflow.storage.comment_writer import comment_is_stored, write_comments
 from signalflow.storage.pool import Pool
 from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, stored_positions
 from signalflow.storage.writer import store_or_reject
 from tests.integration.comment_rows import comment, fed, seen
-from tests.integration.storage_rows import NOON, contents, empty
+from tests.integration.storage_rows import CREATED, NOON, contents, empty
 from tests.unit.streams.fakes import Record
 
 pytestmark = pytest.mark.by_mode
@@ -139,3 +140,14 @@ async def test_an_observation_is_stored_when_the_table_has_it_or_a_newer_one(poo
     assert await comment_is_stored(pool, seen(comment(), 4))
     assert not await comment_is_stored(pool, seen(comment(), 6))
     assert not await comment_is_stored(pool, seen(comment("c2"), 4))
+
+
+async def test_the_newest_comments_of_each_subreddit_are_found_however_busy_the_others_are(pool: Pool) -> None:
+    rows = [seen(comment(f"b{n}", created_utc=CREATED + timedelta(seconds=n)), subreddit="Busy") for n in range(20)]
+    quiet = [seen(comment(f"q{n}", created_utc=CREATED - timedelta(days=n)), subreddit="quiet") for n in range(2)]
+    await write_comments(pool, [*rows, *quiet, seen(comment("x"), subreddit="other")])
+    found = await newest_of_each(pool, ["busy", "quiet", "none"], 3)
+    assert {(each.subreddit, each.id) for each in found} == {
+        ("busy", "b19"), ("busy", "b18"), ("busy", "b17"), ("quiet", "q0"), ("quiet", "q1"),
+    }  # fmt: skip
+    assert {each.created for each in found if each.id == "b19"} == {CREATED.timestamp() + 19}

@@ -11,6 +11,7 @@ from signalflow.errors import Invalid
 from signalflow.storage.audit import audit_page
 from signalflow.storage.gaps import advance_gap, close_gap, open_gap, open_gaps
 from signalflow.storage.known import known_posts, mark_not_shown
+from signalflow.storage.overview import first_open_gaps
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddit_changes import (
     Change,
@@ -170,6 +171,18 @@ async def test_an_open_gap_can_be_continued(pool: Pool) -> None:
     assert (gap.record, gap.subreddits, gap.anchor_ids) == (first, ("python", "rust"), ("a", "b", "c"))
     assert (gap.since, gap.opened_at) == (CREATED.timestamp(), NOON.timestamp())
     assert (gap.after, gap.pages) == ("t3_z", 2)
+
+
+async def test_gaps_between_posts_and_between_comments_are_kept_apart(pool: Pool) -> None:
+    opening: dict[str, Any] = {"anchor_ids": [], "since": CREATED, "after": None, "opened_at": NOON}
+    of_posts = await open_gap(pool, subreddits=["a"], **opening)
+    of_comments = await open_gap(pool, subreddits=["b"], **opening, kind="comments")
+    assert [gap.record for gap in await open_gaps(pool)] == [of_posts]
+    assert [gap.record for gap in await open_gaps(pool, "comments")] == [of_comments]
+    assert [(gap.id, gap.kind) for gap in (await first_open_gaps(pool, 9))[1]] == [
+        (of_posts, "posts"),
+        (of_comments, "comments"),
+    ]
 
 
 async def test_a_closed_gap_is_neither_advanced_nor_closed_again(pool: Pool) -> None:

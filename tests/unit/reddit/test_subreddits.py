@@ -38,6 +38,12 @@ def test_a_file_may_say_which_are_paused(tmp_path: Path) -> None:
     assert [row.paused for row in read_subreddits(path)] == [True, False]
 
 
+def test_a_file_may_say_whose_comments_are_followed(tmp_path: Path) -> None:
+    text = "name,comments,interval_seconds,priority\npython,TRUE,60,fast\ngo,false,60,fast\nrust,,60,fast\n"
+    path = write(tmp_path / "f.csv", text)
+    assert [row.comments for row in read_subreddits(path)] == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "field"),
     [
@@ -53,6 +59,7 @@ def test_a_file_may_say_which_are_paused(tmp_path: Path) -> None:
         (HEADER + "python,-60,fast\n", 2, "interval_seconds"),
         (HEADER + "python,60,quick\n", 2, "priority"),
         ("name,interval_seconds,priority,paused\npython,60,fast,perhaps\n", 2, "paused"),
+        ("name,interval_seconds,priority,comments\npython,60,fast,all\n", 2, "comments"),
         (HEADER + "python,60\n", 2, "line"),
         (HEADER + "python,60,fast,extra\n", 2, "line"),
         (HEADER + 'python,60,"fast\n', 2, "line"),

@@ -88,7 +88,14 @@ async def _dead_letters(pool: Pool) -> schemas.DeadLettersPart:
 async def _gaps(pool: Pool) -> schemas.Gaps:
     number, gaps = await first_open_gaps(pool, SHOWN_GAPS)
     items = [
-        schemas.GapOut(id=gap.id, subreddits=gap.subreddits, since=gap.since, pages=gap.pages, opened_at=gap.opened_at)
+        schemas.GapOut(
+            id=gap.id,
+            subreddits=gap.subreddits,
+            kind=gap.kind,
+            since=gap.since,
+            pages=gap.pages,
+            opened_at=gap.opened_at,
+        )
         for gap in gaps
     ]
     return schemas.Gaps(available=True, open=number, items=items)

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from signalflow.storage.gaps import GapKind
+
 
 class Part(BaseModel):
     """A part of the installation. If it did not answer, its other fields are empty."""
@@ -107,7 +109,8 @@ class GapOut(BaseModel):
 
     id: int
     subreddits: list[str]
-    since: datetime = Field(description="Posts created after this may be missing.")
+    kind: GapKind = Field(description="What may be missing.")
+    since: datetime = Field(description="What was created after this may be missing.")
     pages: int = Field(description="Pages fetched so far.")
     opened_at: datetime
 

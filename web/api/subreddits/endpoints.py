@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, HTTPException, Path, Query, Response
 from signalflow.clock import utcnow
 from signalflow.domain.subreddits import Priority
 from signalflow.errors import Invalid
-from signalflow.reddit.subreddits import COLUMNS, PAUSED_COLUMN, parse_subreddits
+from signalflow.reddit.subreddits import COLUMNS, OPTIONAL_COLUMNS, parse_subreddits
 from signalflow.storage.subreddit_changes import (
     Change,
     add_subreddits,
@@ -118,9 +118,10 @@ async def export(pool: PoolOf, _: Reader) -> Response:
     """The file has the columns that the import reads."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*COLUMNS, PAUSED_COLUMN])
+    writer.writerow([*COLUMNS, *OPTIONAL_COLUMNS])
     for row in await list_subreddits(pool):
-        writer.writerow([row.name, row.interval_seconds, row.priority, str(row.paused).lower()])
+        flags = (str(flag).lower() for flag in (row.paused, row.comments))
+        writer.writerow([row.name, row.interval_seconds, row.priority, *flags])
     disposition = 'attachment; filename="subreddits.csv"'
     return Response(text.getvalue(), media_type="text/csv", headers={"Content-Disposition": disposition})
 
@@ -134,7 +135,7 @@ async def import_(
         Body(
             media_type="text/csv",
             max_length=MOST_CSV_CHARACTERS,
-            description="Header `name,interval_seconds,priority`, and optionally `paused`.",
+            description="Header `name,interval_seconds,priority`, and optionally `paused` and `comments`.",
             examples=["name,interval_seconds,priority\nrust,60,fast\n"],
         ),
     ],
@@ -167,7 +168,7 @@ async def detail(pool: PoolOf, cache: CacheOf, settings: SettingsOf, _: Reader, 
 async def change(
     pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, name: NameInPath, changed: Changed
 ) -> SubredditOut:
-    """Pause it, resume it, or change how closely it is watched."""
+    """Pause it, resume it, follow its comments or not, or change how closely it is watched."""
     await _watched(pool, name)
     now = utcnow()
     rows = await change_subreddits(pool, [name], changed.change, by=who.name, now=now)

@@ -48,6 +48,7 @@ class SubredditOut(BaseModel):
     priority: Priority = Field(description="How often it is polled.")
     interval_seconds: int = Field(description="Longest time between two polls, in seconds.")
     paused: bool
+    comments: bool = Field(description="Whether its comments are read too.")
     status: Status = Field(
         description="`pending` until Reddit has shown it for the first time, `refused` with the reason in `state`."
     )
@@ -90,17 +91,18 @@ class Changed(BaseModel):
     paused: bool | None = Field(None, description="Whether polling is paused.")
     priority: Priority | None = None
     interval_seconds: Interval | None = None
+    comments: bool | None = Field(None, description="Whether its comments are read too.")
 
     @model_validator(mode="after")
     def _something(self) -> "Changed":
-        if self.paused is None and self.priority is None and self.interval_seconds is None:
-            raise ValueError("give paused, priority or interval_seconds")
+        if (self.paused, self.priority, self.interval_seconds, self.comments) == (None,) * 4:
+            raise ValueError("give paused, priority, interval_seconds or comments")
         return self
 
     @property
     def change(self) -> Change:
         """The change, as storage takes it."""
-        return Change(paused=self.paused, priority=self.priority, interval_seconds=self.interval_seconds)
+        return Change(self.paused, self.priority, self.interval_seconds, self.comments)
 
 
 class ChangedMany(Changed):

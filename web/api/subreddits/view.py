@@ -52,6 +52,7 @@ class View:
             priority=row.priority,
             interval_seconds=row.interval_seconds,
             paused=row.paused,
+            comments=row.comments,
             status=status,
             state=row.state,
             checked_at=row.checked_at,

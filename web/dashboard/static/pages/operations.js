@@ -222,6 +222,7 @@ function healthRow(name, part, text, isWell = true) {
 const FEW_SUBREDDITS = 3;
 const GAP_COLUMNS = [
   { label: "Subreddits", cell: ({ subreddits }) => subredditNames(subreddits) },
+  { label: "What", cell: ({ kind }) => kind },
   { label: "Missing since", number: true, cell: ({ since }) => when(since) },
   { label: "Pages read", number: true, cell: ({ pages }) => count(pages) },
   { label: "Opened", number: true, cell: ({ opened_at }) => when(opened_at) },

@@ -181,7 +181,7 @@ export async function mount(root, { signal, session, live }) {
       mayChange && h("td", {}, chooseBox(item)),
       h("th", { scope: "row" }, subredditLink(item.name)),
       statusCell(item),
-      h("td", {}, item.priority),
+      h("td", {}, item.priority, item.comments && quiet(", with comments")),
       number(duration(item.interval_seconds)),
       number(decimal(item.posts_per_hour)),
       number(when(item.last_polled_at)),

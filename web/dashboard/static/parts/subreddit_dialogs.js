@@ -22,20 +22,37 @@ export const inWords = (names) =>
 /** That something was done to subreddits whose polling changes by it. */
 export const doneInWords = (done, names) => `${done} ${inWords(names)}. The poller follows within a minute.`;
 
-/** Change priority or interval. `item` is the subreddit when there is only one. */
+/** Change priority or interval, or follow comments or not. `item` is the subreddit when there is only one. */
 export async function editDialog(names, item = null) {
   const priority = h("select", { name: "priority" }, options([["", "as it is"], ...PRIORITIES], ""));
+  const comments = h(
+    "select",
+    { name: "comments" },
+    options(
+      [
+        ["", "as it is"],
+        ["true", "Read them"],
+        ["false", "Do not read them"],
+      ],
+      "",
+    ),
+  );
   const placeholder = item ? String(item.interval_seconds) : "as the priority has it";
   const interval = h("input", { type: "number", name: "interval", min: 5, max: 86_400, placeholder });
   const done = await ask({
     title: `Edit ${inWords(names)}`,
     confirm: "Save",
-    fields: [field("Priority", priority), field("Longest time between two looks, in seconds", interval)],
+    fields: [
+      field("Priority", priority),
+      field("Longest time between two looks, in seconds", interval),
+      field("Comments", comments),
+    ],
     act: () =>
       api.patch(PATH, {
         names,
         ...(priority.value && { priority: priority.value }),
         ...(interval.value && { interval_seconds: Number(interval.value) }),
+        ...(comments.value && { comments: comments.value === "true" }),
       }),
   });
   return done && doneInWords("Changed", names);
@@ -76,7 +93,7 @@ export async function addDialog() {
 export async function importDialog(signal) {
   const looks = new Latest(signal);
   const file = h("input", { type: "file", accept: ".csv,text/csv", required: true });
-  const columns = "Columns: name, interval_seconds, priority and, if you like, paused.";
+  const columns = "Columns: name, interval_seconds, priority and, if you like, paused and comments.";
   const outcome = h("p", { class: "quiet", role: "status" }, columns);
   const send = (parameters) =>
     api.call("POST", CSV_PATH, { parameters, body: file.files[0], headers: { "Content-Type": "text/csv" } });

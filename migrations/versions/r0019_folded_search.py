@@ -6,7 +6,7 @@ only the words of other posts are computed again.
 
 from alembic import op
 
-revision = "0020"
+revision = "0019"
 down_revision = "0018"
 branch_labels = None
 depends_on = None

@@ -1,0 +1,158 @@
+"""Which combined listings of comments to read next, and which of their comments are new. Pure.
+
+It works as the planner of posts does, with groups, overlap and gaps of its own. Comments are not refreshed. The ids of
+comments are not in their order, so a page overlaps with the page before when it shows three ids of it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from signalflow.domain.fetch import Fetch, Findings
+from signalflow.domain.fetches import LATEST_COMMENT, CommentsFetch, CommentsGapFetch, anchor_of_comments
+from signalflow.domain.gaps import GapRecord, OpenGaps
+from signalflow.domain.known import Decision, Seen
+from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
+from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.suspicion import LastAnswers
+from signalflow.domain.watchlist import Watchlist
+
+# While there is anything else to ask for, so many other requests are made for one of comments: they take at most a
+# quarter of the budget.
+OTHERS_FOR_ONE = 3
+# Listings of comments are planned at this share of the pace of listings of posts; busy ones are read more often.
+SHARE_OF_LISTINGS = 0.25
+# The same page of a gap is not fetched again within this many seconds, unless its answer comes before.
+GAP_PAGE_TIMEOUT = 60.0
+# More open gaps show that the budget does not suffice for what is followed. By then Reddit has hardly what the oldest
+# ones lack, since a listing ends after 1,000 comments.
+MOST_GAPS = 20
+# A published comment is remembered for so many seconds. One that comes later is published again, which changes nothing.
+REMEMBERED = 2 * (LATEST_COMMENT + UNSETTLED)
+SWEEP_EVERY = 60.0
+
+
+class StoredComment(NamedTuple):
+    """A comment as the database has it when a poller starts. `created` in epoch seconds."""
+
+    id: str
+    subreddit: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    subreddit: str
+    seen_at: float
+
+
+class CommentPlanner:
+    """What is known of comments, and the order of fetches that follows from it.
+
+    `per_minute` is the pace of listings of posts. `answers` are those that Reddit gave to any request.
+    """
+
+    def __init__(self, per_minute: float, answers: LastAnswers) -> None:
+        self._answers = answers
+        self.watchlist = Watchlist(per_minute * SHARE_OF_LISTINGS, answers)
+        self.gaps = OpenGaps(self._subreddit_of)
+        self._known: dict[str, _Known] = {}
+        self._swept_at = 0.0
+        self._others = OTHERS_FOR_ONE
+
+    def start(
+        self, subreddits: Iterable[Subreddit], stored: Iterable[StoredComment], gaps: Iterable[GapRecord], now: float
+    ) -> None:
+        """Begin, or take over from an earlier poller: the first page must reach back to what the database has."""
+        known = sorted(stored, key=lambda comment: -comment.created)
+        self.configure(subreddits, now)
+        for comment in known:
+            self._known[comment.id] = _Known(comment.subreddit.lower(), now)
+        for group in self.watchlist.groups:
+            newest = [comment for comment in known if comment.subreddit.lower() in group.names][:ANCHOR_SIZE]
+            if newest:
+                anchor = Anchor(frozenset(comment.id for comment in newest), newest[0].created)
+                group.anchors = (anchor_of_comments(anchor),)
+        self.gaps.resume(gaps, self.watchlist.__contains__)
+        self._swept_at = now
+
+    def configure(self, subreddits: Iterable[Subreddit], now: float) -> bool:
+        """Read the comments of those of these subreddits whose comments are followed; returns whether that changed."""
+        return self.watchlist.configure([each for each in subreddits if each.comments], now)
+
+    def set_listing_pace(self, per_minute: float, now: float) -> None:
+        """So many listings of posts a minute are allowed from now on."""
+        self.watchlist.set_pace(per_minute * SHARE_OF_LISTINGS, now)
+
+    @property
+    def is_its_turn(self) -> bool:
+        """Whether comments may go before other requests now."""
+        return self._others >= OTHERS_FOR_ONE
+
+    def note_other(self) -> None:
+        """A request that is not for comments was made."""
+        self._others += 1
+
+    def next(self, now: float) -> Fetch | None:
+        """The fetch to make now, or None: a listing that is due, or the next page of a gap."""
+        self._sweep(now)
+        while self.watchlist.detached_gaps:
+            # The group was dissolved before its page was published in full: read the gap from the top of the listing.
+            self.gaps.set_upper_end(self.watchlist.detached_gaps.pop(), None)
+        group, gap = self.watchlist.due(now), self.gaps.next(now)
+        if group is not None:
+            self._others = 0
+            self.watchlist.started(group, now)
+            return CommentsFetch(group, self.watchlist, self.gaps)
+        if gap is None:
+            return None
+        self._others = 0
+        gap.not_before = now + GAP_PAGE_TIMEOUT
+        return CommentsGapFetch(gap, self.gaps, self._answers)
+
+    def wake(self, now: float) -> float:
+        """Seconds until `next` may have a fetch; inf without subreddits and gaps."""
+        return max(min(self.watchlist.next_due(), self.gaps.wake()) - now, 0.0)
+
+    def judge(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
+        """Decide which comments of an answer are new, and open a gap if some may be missing.
+
+        Then `gaps.change` must be recorded before they are published.
+        """
+        self._answers.note(fetch.request_kind, now)
+        findings = Findings(fetch, items, after, now)
+        new_since, decided = fetch.new_since(now), set[str]()
+        for index, item in enumerate(items):
+            if item.id not in self._known and item.id not in decided and item.created > new_since:
+                decided.add(item.id)
+                findings.decisions.append(Decision(index, is_new=True, with_body=True))
+        findings.is_proven = fetch.check_overlap(items, is_whole=after is None, now=now)
+        if not findings.is_proven:
+            self.gaps.give_up_oldest(MOST_GAPS)
+        return findings
+
+    def confirm(self, findings: Findings, confirmed: Sequence[bool], now: float) -> bool:
+        """Record what was published: `confirmed[i]` tells whether the brokers have `findings.decisions[i]`.
+
+        Returns whether the answer was the newest page of a listing and all its new comments were confirmed.
+        """
+        for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
+            item = findings.items[decision.item]
+            if is_sent:
+                self._known[item.id] = _Known(item.subreddit.lower(), now)
+        for item in findings.items:
+            if item.id in self._known:
+                # Remembered for as long as pages show it.
+                self._known[item.id] = _Known(item.subreddit.lower(), now)
+        return findings.fetch.confirm(findings, new=sum(confirmed), is_complete=all(confirmed), now=now)
+
+    def _subreddit_of(self, id_: str) -> str | None:
+        known = self._known.get(id_)
+        return known.subreddit if known else None
+
+    def _sweep(self, now: float) -> None:
+        if now - self._swept_at < SWEEP_EVERY:
+            return
+        self._swept_at = now
+        for id_ in [id_ for id_, known in self._known.items() if now - known.seen_at > REMEMBERED]:
+            del self._known[id_]

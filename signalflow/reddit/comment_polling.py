@@ -1,0 +1,78 @@
+"""What the poller does with listings of comments: judges answers, records gaps, and publishes what is new."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import uuid4
+
+import structlog
+
+from signalflow.domain.comment_planner import CommentPlanner
+from signalflow.domain.fetch import Fetch
+from signalflow.domain.overlap import ANCHOR_SIZE
+from signalflow.domain.subreddits import Subreddit
+from signalflow.metrics import COMMENTS_DISCOVERED
+from signalflow.reddit.gap_writer import GapWriter
+from signalflow.reddit.observations import comment_envelope, seen_comment
+from signalflow.reddit.ports import CommentPorts
+from signalflow.reddit.protocol import CommentPage, FoundComment, Rejection
+from signalflow.reddit.reddit_clock import RedditClock
+from signalflow.reddit.rejections import Rejections
+
+log = structlog.get_logger()
+
+# Publishing waits this many seconds for the ledger to record a gap. Then polling goes on; only the gap's pages wait.
+LEDGER_PATIENCE = 2.0
+
+
+class CommentPolling:
+    """The comments of one poller. `reddit_clock` has Reddit's time, `clock` that of this machine."""
+
+    def __init__(
+        self,
+        ports: CommentPorts,
+        planner: CommentPlanner,
+        rejections: Rejections,
+        reddit_clock: RedditClock,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ports, self.planner = ports, planner
+        self._rejections, self._reddit_clock, self._clock = rejections, reddit_clock, clock
+        self.gap_writer = GapWriter(planner.gaps, ports.ledger)
+        self._run_id = uuid4().hex[:8]
+        self._polls = 0
+
+    async def take_over(self, subreddits: Sequence[Subreddit]) -> None:
+        """Begin where the database stands. Raises Retryable while it is away."""
+        names = [each.name.lower() for each in subreddits if each.comments]
+        stored = await self._ports.known.newest_comments(names, ANCHOR_SIZE) if names else ()
+        gaps = await self._ports.ledger.open_gaps()
+        self.planner.start(subreddits, stored, gaps, self._reddit_clock.now())
+        if names:
+            log.info("comments_followed", subreddits=len(names), known_comments=len(stored), open_gaps=len(gaps))
+
+    async def take(self, fetch: Fetch, page: CommentPage) -> None:
+        """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
+        asked = [found for found in page.comments if fetch.asked_for(found.comment.id, found.subreddit.lower())]
+        self._rejections.note(page.rejections)
+        self._rejections.note(
+            Rejection(found.comment.id, "not_asked", "the request did not ask for it")
+            for found in page.comments
+            if not fetch.asked_for(found.comment.id, found.subreddit.lower())
+        )
+        items = [seen_comment(found) for found in asked]
+        findings = self.planner.judge(fetch, items, page.after, self._reddit_clock.now())
+        await self.gap_writer.flushed(LEDGER_PATIENCE)
+        new = [asked[decision.item] for decision in findings.decisions]
+        confirmed = await self._publish(new, page.observed_at)
+        COMMENTS_DISCOVERED.inc(sum(confirmed))
+        self.planner.confirm(findings, confirmed, self._reddit_clock.now())
+        self.gap_writer.wake()
+
+    async def _publish(self, new: Sequence[FoundComment], observed_at: datetime) -> list[bool]:
+        if not new:
+            return []
+        self._polls += 1
+        emitted_at, poll_id = self._clock(), f"{self._run_id}-c{self._polls}"
+        return await self._ports.publisher.publish(
+            [comment_envelope(found, observed_at, emitted_at, poll_id) for found in new]
+        )
