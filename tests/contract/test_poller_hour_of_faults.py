@@ -1,6 +1,7 @@
 """An hour of virtual time in which everything goes wrong at once that one subreddit or one post can cause."""
 
 import asyncio
+import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.simulator import Simulator
 from signalflow.simulator.subreddits import base36
 from tests.contract.poller_run import World, poller_of
+from tests.contract.reddit_servers import EMPTY_LISTING
 from tests.contract.virtual_time import EPOCH, VirtualLoop, client_of, fields_of, now, patched_clocks, simulator_of, utc
 
 pytestmark = pytest.mark.slow
@@ -33,6 +35,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "history": ({"status": 200, "body": ""}, "unusable_answer"),
     "space": ({"delay": 30.0}, "no_answer"),
     "books": ({"status": 403, "html": True}, "status_403"),
+    "memes": ({"body": json.dumps(EMPTY_LISTING)}, "empty_answer"),
 }
 MISSPELT = ("pyhton", "wordlnews")
 # Left out of combined listings without a word, from this second on.
