@@ -3,6 +3,8 @@
 import pytest
 
 from signalflow.domain.emptiness import BELIEVED_AFTER, EmptyListings
+from signalflow.domain.fetches import SilenceFetch
+from signalflow.domain.groups import Group
 from signalflow.domain.known import KnownPost, Seen, first_seen
 from signalflow.domain.silence import Silences
 from signalflow.domain.subreddits import Subreddit
@@ -169,3 +171,44 @@ def test_a_silent_subreddit_counts_its_refusals_anew_after_an_answer() -> None:
     assert [silences.refused("a", NOW), silences.refused("a", NOW)] == [1, 2]
     silences.answered("a")
     assert silences.refused("a", NOW) == 1
+
+
+def test_of_a_pair_the_one_on_trial_is_set_aside_and_the_usual_groups_are_formed_after_the_next_answer() -> None:
+    watch, answers = watching("a", "b")
+    watch.empty_listings.put_on_trial("b", 0)
+    show_nothing(watch, answers, ("a", "b"), NOW + 9)
+    assert watch.set_aside == {"b"}
+    (rest,) = [group for group in watch.groups if group.names == ("a",)]
+    assert rest.is_temporary
+    watch.succeeded(rest, NOW + 10)
+    watch.due(NOW + 10)
+    assert not any(group.is_temporary for group in watch.groups)
+
+
+def test_a_subreddit_that_only_has_to_catch_up_is_not_put_on_trial() -> None:
+    watch, _ = watching("a", "b")
+    watch.poll_alone({"a": ()}, NOW)
+    watch.due(NOW)
+    (probe,) = [group for group in watch.groups if group.names == ("a",)]
+    watch.showed_nothing(probe, NOW)
+    assert (watch.empty_listings.on_trial, watch.excluded) == (None, frozenset())
+
+
+def test_a_trial_remembers_how_often_the_subreddit_was_set_aside_while_its_own_listing_stays_empty() -> None:
+    watch, _ = watching("a", "b")
+    watch.empty_listings.put_on_trial("a", 4)
+    half = Group("fast", ("a",), 60, NOW, is_temporary=True, is_emptied=True)
+    watch.showed_nothing(half, NOW)
+    assert watch.empty_listings.convict() == 4
+
+
+def test_a_silent_subreddit_is_told_twice_and_believed_at_the_third_empty_answer() -> None:
+    silences, answers, empty = Silences(), LastAnswers(), EmptyListings()
+    fetch = SilenceFetch("a", silences, answers, empty)
+    told = []
+    for turn in range(4):
+        answers.note("listing", NOW + 2 * turn)
+        told.append(fetch.showed_nothing(NOW + 2 * turn + 1))
+    assert told == [False, True, True, False]
+    assert silences.refused_names == frozenset()
+    assert not empty.is_doubtful(("a",), posts(a=3))
