@@ -9,6 +9,7 @@ Texts are compared as `folded` writes them, so "Pokemon" finds "Pokémon", howev
 
 import re
 import unicodedata
+from typing import NamedTuple
 
 # What folding changes; search_text of migration 0019 and words.js have the same. Signs such as ™ and raised digits are
 # no part of the word before them.
@@ -46,12 +47,38 @@ def words_of(text: str) -> str:
     return f" {' '.join(_WORD.findall(folded(text)))} "
 
 
+class Term(NamedTuple):
+    """A part of a search, which a title must have, or be without. A phrase stood between quotation marks."""
+
+    text: str
+    is_phrase: bool
+    is_without: bool
+
+
+def terms_of(search: str) -> list[list[Term]]:
+    """The alternatives of a search, folded: terms, all of which a title must meet. None when it has no word.
+
+    A minus belongs to what it touches, so the dash in "Ferry - a timetable" is none. `or` has alternatives on both
+    sides; alone it is a word.
+    """
+    found: list[list[Term]] = [[]]
+    for minus, phrase, word in _TERM.findall(folded(search)):
+        if word == "or" and not minus:
+            found.append([])
+        elif _WORD.search(phrase or word):
+            found[-1].append(Term(phrase or word, bool(phrase), bool(minus)))
+    alternatives = [terms for terms in found if terms]
+    return [[Term("or", True, False)]] if len(found) > 1 and not alternatives else alternatives
+
+
 class Search:
     """A search prepared for many titles. Searches with equal `key` are met by the same titles."""
 
     def __init__(self, words: str) -> None:
         self._piece = words.strip().casefold()
-        self._alternatives = _alternatives(words)
+        self._alternatives = tuple(
+            tuple((_pattern(term.text), term.is_without) for term in terms) for terms in terms_of(words)
+        )
         self.key = self._alternatives or self._piece
 
     def is_met(self, title: str, title_words: str) -> bool:
@@ -64,15 +91,8 @@ class Search:
         )
 
 
-def _alternatives(words: str) -> tuple[tuple[tuple[re.Pattern[str], bool], ...], ...]:
-    """The alternatives of a search: terms, all of which a title must meet, and whether it must be without the term."""
-    found: list[list[tuple[re.Pattern[str], bool]]] = [[]]
-    for minus, phrase, word in _TERM.findall(folded(words)):
-        if word == "or" and not minus:
-            found.append([])
-        elif parts := words_of(phrase or word).split():
-            found[-1].append((re.compile("".join(map(_beginning, parts))), bool(minus)))
-    return tuple(tuple(terms) for terms in found if terms)
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile("".join(map(_beginning, words_of(text).split())))
 
 
 def _beginning(word: str) -> str:

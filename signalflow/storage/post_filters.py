@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from signalflow.storage.read_router import ReadRouter
-from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, spaced
+from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, web_search
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +88,5 @@ def _search(mode: SearchMode, words: str, bound: Callable[[object], str], until:
     ) AS newest WHERE strpos(lower(concat_ws(chr(10), title, body)), lower({bound(words.strip())})) > 0
 )"""  # noqa: S608, a number and the numbers of parameters
     return f"""p.id IN (
-    SELECT post_id FROM post_words WHERE words @@ websearch_to_tsquery('pg_catalog.{mode}', {bound(spaced(words))})
+    SELECT post_id FROM post_words WHERE words @@ websearch_to_tsquery('pg_catalog.{mode}', {bound(web_search(words))})
 )"""  # noqa: S608, a constant and the number of a parameter

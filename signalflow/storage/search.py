@@ -8,14 +8,15 @@ of their characters is indexed as a word, and a run of them in a search is a phr
 import re
 from typing import Literal
 
-from signalflow.domain.search import UNSPACED, folded
+from signalflow.domain.search import UNSPACED, Term, terms_of
 from signalflow.storage.read_router import ReadRouter
 
 SearchMode = Literal["english", "simple", "substring"]
 # A piece of text has no index, so it is looked for in so many of the newest posts: about 0.2 s with bodies of 1 kB.
 MOST_SEARCHED_POSTS = 20_000
 
-_UNSPACED = re.compile(f"[{UNSPACED}]+")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_SIGNS_BEFORE = re.compile(r"\A\W+")
 _MODES = """
 SELECT numnode(websearch_to_tsquery('pg_catalog.english', $1)) > 0 AS english,
     numnode(websearch_to_tsquery('pg_catalog.simple', $1)) > 0 AS simple
@@ -24,21 +25,21 @@ SELECT numnode(websearch_to_tsquery('pg_catalog.english', $1)) > 0 AS english,
 
 async def search_mode(reads: ReadRouter, words: str) -> SearchMode:
     """How these words are looked up: in the first way in which any of them counts."""
-    (row,) = await reads.fetch(_MODES, spaced(words))
+    (row,) = await reads.fetch(_MODES, web_search(words))
     return "english" if row["english"] else "simple" if row["simple"] else "substring"
 
 
-def spaced(words: str) -> str:
-    """The search, folded as the indexed words are, with each run of a script without spaces as a phrase."""
-    parts = folded(words).split('"')
-    # Every second part stands between quotation marks and is a phrase already.
-    for index, part in enumerate(parts):
-        mark = "" if index % 2 else '"'
-        parts[index] = _UNSPACED.sub(lambda run, mark=mark: _phrase(run, mark), part)  # type: ignore[misc]
-    return '"'.join(parts)
+def web_search(words: str) -> str:
+    """The search for PostgreSQL's parser, with its terms folded and read as the live stream reads them.
+
+    By itself the parser takes each minus for a negation, and fails at 33 of them in a row.
+    """
+    return " or ".join(" ".join(map(_written, terms)) for terms in terms_of(words))
 
 
-def _phrase(run: re.Match[str], mark: str) -> str:
-    # A minus before a phrase must touch it.
-    before = "" if run.string[run.start() - 1 : run.start()] == "-" else " "
-    return f"{before}{mark}{' '.join(run[0])}{mark} "
+def _written(term: Term) -> str:
+    minus = "-" if term.is_without else ""
+    spaced = _UNSPACED.sub(r" \g<0> ", term.text)
+    if term.is_phrase or spaced != term.text:
+        return f'{minus}"{" ".join(spaced.split())}"'
+    return minus + _SIGNS_BEFORE.sub("", term.text)

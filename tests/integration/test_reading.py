@@ -1,5 +1,6 @@
 """Reads over HTTP: the post list with every filter, and a post with its text and history."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,11 +8,14 @@ import httpx
 import pytest
 
 from signalflow.clock import utcnow
+from signalflow.domain.search import Search, words_of
+from signalflow.storage import migrate
 from signalflow.storage.known import mark_not_shown
 from signalflow.storage.pool import Pool
+from signalflow.storage.search import web_search
 from signalflow.storage.writer import write_batch
 from tests.integration.posts_api import api_of, store
-from tests.integration.storage_rows import features, observation
+from tests.integration.storage_rows import features, observation, pool_of
 from tests.searches import ONLY_ONE_WAY, SEARCHES
 
 PROBLEM = "application/problem+json"
@@ -139,6 +143,58 @@ async def test_the_post_list_finds_the_titles_that_the_live_stream_finds_but_by_
     found = [f"t{titles.index(title)}" in await ids(client, q=search) for search, title, _ in cases]
     wrong = [case for case, is_found in zip(cases, found, strict=True) if case[2] is not is_found]
     assert wrong == []
+
+
+# Whatever a person types or pastes. Each is met by those of these titles that the live stream sends too.
+ODD_TITLES = ("Mars or the moon", "A - B", "It's a \\\\ day", "100% rocket", "猫" * 90, "🚀 launch", "café", "x")
+ODD_SEARCHES = (
+    "or", "OR", "OR OR", "-or", "or mars", "mars or", "mars or or moon", "-", "--", "- -", "-mars -moon", '"', '""',
+    '" "', '-"', '"-"', "\\\\", "'", "''", "it's", "its", "&", "|", "!", "!mars", "<->", "mars <-> moon", "(", "mars)",
+    ":*", "mars:*", "%", "_", "100%", "$1", "mars;", "猫" * 200, "🚀" * 200, "a" * 200, "-" * 200, '"' * 199, "(" * 200,
+    "or " * 66, "caf\u00e9", "cafe\u0301", "\u0301", "\u200b", "\u2122", "\ufe0f", "½", "\u3000", "\u00a0mars",
+    "\u202emars", "ＭＡＲＳ", "- " * 99, "-(" * 99, '-"' * 99, "-. " * 60, "-x " * 66, "x or " * 40, "x " * 100,
+)  # fmt: skip
+
+
+async def test_no_search_fails_and_each_finds_what_the_live_stream_finds(
+    database_url: str, client: httpx.AsyncClient
+) -> None:
+    await store(database_url, *({"id": f"t{n}", "title": title} for n, title in enumerate(ODD_TITLES)))
+    wrong = []
+    for q in ODD_SEARCHES:
+        answer = await client.get("/api/posts/", params={"q": q})
+        assert answer.status_code == 200, (q, answer.text)
+        search, found = Search(q), sorted(item["id"] for item in answer.json()["items"])
+        wanted = [f"t{n}" for n, title in enumerate(ODD_TITLES) if search.is_met(title, words_of(title))]
+        if found != wanted:
+            wrong.append((q, answer.json()["search"], found, wanted))
+    assert wrong == []
+
+
+async def test_a_search_with_nul_is_refused_by_name(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/posts/", params={"q": "mars\0moon"})
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "q")
+
+
+async def test_a_title_of_the_version_before_is_found_by_its_folded_words_after_the_upgrade(
+    make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, upgrade = make_database(), migrate.command.upgrade
+    with monkeypatch.context() as before:
+        before.setattr(migrate.command, "upgrade", lambda config, _: upgrade(config, "0018"))
+        await migrate.upgrade(url)
+    async with await pool_of(url) as pool:
+        for id_, title in (("old", "Pokémon don’t fly"), ("ascii", "Trains run")):
+            await pool.execute(
+                "INSERT INTO posts (id, subreddit, title, over_18, is_self, created_utc, first_seen_at, last_polled_at,"
+                " trending_score, is_trending) VALUES ($1, 'x', $2, false, true, now(), now(), now(), 0, false)",
+                id_, title,
+            )  # fmt: skip
+        found = "SELECT post_id FROM post_words WHERE words @@ websearch_to_tsquery('english', $1)"
+        assert await pool.fetchval(found, web_search("Pokémon")) is None
+        await migrate.upgrade(url)
+        assert await pool.fetchval(found, web_search("Pokémon")) == await pool.fetchval(found, "pokemon") == "old"
+        assert await pool.fetchval(found, "train") == "ascii"
 
 
 async def test_an_unknown_score_is_null_comes_last_and_passes_no_limit(

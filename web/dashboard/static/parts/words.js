@@ -36,7 +36,8 @@ function alternativesOf(search) {
       if (words.length) found.at(-1).push({ words, without: minus === "-" });
     }
   }
-  return found.filter((terms) => terms.length);
+  const kept = found.filter((terms) => terms.length);
+  return found.length > 1 && kept.length === 0 ? [[{ words: ["or"], without: false }]] : kept;
 }
 
 const begins = (given, word) => (word.length < SHORTEST_BEGINNING ? given === word : given.startsWith(word));
