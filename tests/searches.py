@@ -3,6 +3,7 @@
 # Each is a search, a title, and whether the title meets it.
 SEARCHES = (
     ("rocket engine", "Engines of a ROCKET", True),
+    ('"mars moon"', "Moon, mars", False),
     ("rocket engine", "A rocket", False),
     ('"rocket engine"', "Engines of a rocket", False),
     ('"rocket engine"', "New rocket engines", True),

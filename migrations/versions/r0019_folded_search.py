@@ -1,7 +1,8 @@
 r"""Search finds words however their letters are written: "Pokemon" finds "Pokémon", and "don't" finds "don’t".
 
-What is indexed is folded first, by the rules of signalflow/domain/search.py. They change no text of ASCII alone, so
-only the words of other posts are computed again.
+What is indexed is folded first, by the rules of signalflow/domain/search.py. A gap parts the words as English has them
+from the words as they are written: without it, the last word of a text stood before its first one, and the phrase
+"mars moon" found "Moon, mars".
 """
 
 from alembic import op
@@ -29,7 +30,10 @@ $function$""",
     r"""
 CREATE OR REPLACE FUNCTION search_words(title text, body text) RETURNS tsvector
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
-    SELECT to_tsvector('pg_catalog.english'::regconfig, spaced) || to_tsvector('pg_catalog.simple'::regconfig, spaced)
+    -- chr(58) is the colon, which SQLAlchemy would take for a parameter. No search has a blank as a word.
+    SELECT to_tsvector('pg_catalog.english'::regconfig, spaced)
+        || (quote_literal(' ') || chr(58) || '100')::tsvector
+        || to_tsvector('pg_catalog.simple'::regconfig, spaced)
     FROM (SELECT regexp_replace(
         search_text(title || chr(10) || COALESCE(left(body, 20000), '')),
         '([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af'
@@ -38,8 +42,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$
     ) AS spaced) AS text
 $function$""",
     r"""
-UPDATE post_words SET words = search_words(p.title, p.body) FROM posts AS p
-WHERE p.id = post_id AND octet_length(concat(p.title, p.body)) <> char_length(concat(p.title, p.body))""",
+UPDATE post_words SET words = search_words(p.title, p.body) FROM posts AS p WHERE p.id = post_id""",
 )
 
 

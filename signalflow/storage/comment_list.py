@@ -12,7 +12,7 @@ from typing import Literal
 from signalflow.domain.comment_planner import StoredComment
 from signalflow.storage.pool import Pool, connection
 from signalflow.storage.read_router import POSITION, ReadRouter, Row
-from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, spaced
+from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, web_search
 
 CommentOrder = Literal["best", "new", "old"]
 # Replies below the comments of one page; the deepest are left out. JSON that is nested deeper than 254 cannot be
@@ -165,7 +165,7 @@ def _conditions(filters: CommentFilters, mode: SearchMode | None, bound: Callabl
     ) AS newest WHERE strpos(lower(body), lower({bound(filters.words.strip())})) > 0
 )""")  # noqa: S608, a number and the number of a parameter
     elif filters.words is not None:
-        query = f"websearch_to_tsquery('pg_catalog.{mode}', {bound(spaced(filters.words))})"
+        query = f"websearch_to_tsquery('pg_catalog.{mode}', {bound(web_search(filters.words))})"
         found.append(f"c.body IS NOT NULL AND search_words('', c.body) @@ {query}")
     return found
 
