@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-# What folding changes; search_text of migration 0019 and words.js have the same. Signs such as ™ and raised digits are
+# What folding changes; search_words of migration 0019 and words.js have the same. Signs such as ™ and raised digits are
 # no part of the word before them.
 _SIGNS = re.compile("[\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209f\u2100-\u214f]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]")
