@@ -156,7 +156,7 @@ async def test_partitions_that_were_added_under_running_workers_are_read(setting
     finally:
         for worker in workers:
             worker.ensure_stopped()
-    assert set((await topic_partitions(settings)).values()) == {7, 4, 1}, "comments have 4, the leader's topic 1"
+    assert set((await topic_partitions(settings)).values()) == {7, 1}, "the leader's topic has 1"
     moved = {post for post in POSTS if partition_for(post.encode(), 4) != partition_for(post.encode(), 7)}
     assert 10 < len(moved) < 100
     after = await velocities(settings, 1)
@@ -183,7 +183,7 @@ async def test_partitions_that_were_added_under_a_running_api_are_streamed(setti
 async def test_a_partition_that_no_worker_reads_is_told(settings: Settings) -> None:
     await create_topics(settings)
     names = TopicNames.of(settings)
-    unread = {topic: [0, 1, 2, 3] for topic in (names.posts_raw, names.posts_enriched, names.posts_dlq)}
+    unread = {topic: [0, 1, 2, 3] for topic in names.consumed}
 
     async def are_told() -> bool:
         return await unread_partitions(settings) == unread

@@ -14,12 +14,22 @@ from typer.testing import CliRunner
 from signalflow import schemas
 from signalflow.cli.main import _register, app
 from signalflow.errors import Invalid
-from signalflow.events import Envelope, encode
+from signalflow.events import Comment, CommentEnvelope, Enriched, encode
 from signalflow.schemas import RECORDS, RecordSchema, export
 from tests.integration.workers import observation
 from tests.unit.web.live.records import enriched
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
+_POST = observation("abc", AT, created_at=AT)
+_COMMENT = CommentEnvelope(
+    entity_type="reddit_comment",
+    source="test",
+    mode="new",
+    emitted_at=AT,
+    payload=Comment(id="c1", post_id="abc", author=None, body="text", created_utc=AT, score=None),
+    metadata=_POST.metadata,
+)
+EXAMPLES = dict(zip(RECORDS, (_POST, _COMMENT, enriched("abc")), strict=True))
 DIRECTORY = Path(__file__).parents[2] / "docs" / "schemas"
 
 
@@ -32,13 +42,14 @@ def test_the_published_schemas_are_those_of_the_records(record: RecordSchema) ->
 
 
 def test_the_version_of_a_raw_record_is_the_one_that_it_tells() -> None:
-    raw = next(record for record in RECORDS if record.type is Envelope)
-    told = msgspec.json.decode(encode(observation("abc", AT, created_at=AT)))
-    assert (raw.name, raw.version) == (told["entity_type"], told["schema_version"])
+    for record, value in EXAMPLES.items():
+        if record.type is not Enriched:
+            told = msgspec.json.decode(encode(value))
+            assert (record.name, record.version) == (told["entity_type"], told["schema_version"])
 
 
 def test_records_fit_their_schemas_and_damaged_ones_do_not() -> None:
-    for record, value in zip(RECORDS, (observation("abc", AT, created_at=AT), enriched("abc")), strict=True):
+    for record, value in EXAMPLES.items():
         fits = jsonschema_rs.validator_for(json.loads(record.text)).is_valid
         content: dict[str, Any] = json.loads(encode(value))
         assert fits(content)
@@ -73,7 +84,7 @@ FIELDS = ("$defs", "Enriched", "properties")
     ids=["of the record", "of a part"],
 )
 def test_a_new_optional_field_keeps_the_version(tmp_path: Path, earlier: Callable[[str], str]) -> None:
-    file = export(tmp_path)[1]
+    file = export(tmp_path)[-1]
     whole = file.read_text()
     file.write_text(earlier(whole))
     export(tmp_path)
@@ -99,13 +110,13 @@ def test_an_export_replaces_no_schema_of_the_same_version(
     directory = tmp_path / "new" / "schemas"
     assert [file.name for file in export(directory)] == [record.file_name for record in RECORDS]
     export(directory)
-    first, second = (directory / record.file_name for record in RECORDS)
+    first, second = (directory / RECORDS[place].file_name for place in (0, -1))
     first.unlink()
     second.write_text(damaged := change(second.read_text()))
     with pytest.raises(Invalid, match="needs a new version"):
         export(directory)
     assert (first.exists(), second.read_text()) == (False, damaged), "nothing is written"
-    monkeypatch.setattr(schemas, "RECORDS", (*RECORDS, RecordSchema("enriched_submission", 2, Envelope)))
+    monkeypatch.setattr(schemas, "RECORDS", (*RECORDS, RecordSchema("enriched_submission", 2, Enriched)))
     second.unlink()
     assert [file.name for file in export(directory)][-1] == "enriched_submission.v2.json"
 
