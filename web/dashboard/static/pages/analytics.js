@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { absoluteTime, when } from "../format.js";
 import { Latest } from "../latest.js";
 import { comparison, MEASURES } from "../parts/comparison.js";
-import { FILTERS, FILTER_VALUES, filterForm, filterParameters, hasDays, instant, TIMES } from "../parts/filters.js";
+import { FILTER_VALUES, FILTERS, filterForm, filterParameters, hasDays, instant, TIMES } from "../parts/filters.js";
 import { pageHead, quiet } from "../parts/layout.js";
 import { errorNotice } from "../parts/states.js";
 import { makeSections, RANKS } from "../parts/statistics.js";

@@ -23,6 +23,7 @@ import { emptyState, errorNotice } from "../parts/states.js";
 import { rangeStart, readState, valuesOf, writeState } from "../urlstate.js";
 
 export { DEFAULTS };
+
 // Earlier links ask for this order, which is still the API's. It puts the noise of votes first.
 const OLD_ORDER = "score_velocity";
 export const VALUES = { ...FILTER_VALUES, range: valuesOf(RANGES), order: [...valuesOf(ORDERS), OLD_ORDER] };

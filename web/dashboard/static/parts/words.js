@@ -10,7 +10,7 @@ const SHORTEST_BEGINNING = 3;
 
 // What folding changes, as in signalflow/domain/search.py.
 const SIGNS = /[\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209f\u2100-\u214f]/g;
-const INVISIBLE = /[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]/g;
+const INVISIBLE = /\u200d|[\u00ad\u200b\u200c\u2060\ufeff]|[\ufe00-\ufe0f]/g;
 const ACCENTS = /(?<=[A-Za-z\u0370-\u03ff])[\u0300-\u036f]+/g;
 const LETTERS = { ø: "o", ł: "l", đ: "d", ı: "i", ς: "σ", ß: "ss", æ: "ae", œ: "oe" };
 for (const mark of "\u2018\u2019\u02bc") LETTERS[mark] = "'";
