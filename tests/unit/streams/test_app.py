@@ -17,6 +17,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from pydantic import SecretStr
 from yarl import URL
 
 from signalflow.clock import steady
@@ -161,6 +162,22 @@ async def test_faust_gets_the_settings_of_the_worker(tmp_path: Path) -> None:
     assert topic.value_serializer == "raw"
 
 
+async def test_faust_connects_with_the_login_of_the_settings(tmp_path: Path) -> None:
+    settings = Settings(
+        kafka_security="sasl_plaintext",
+        kafka_user="someone",
+        kafka_password=SecretStr("hush-hush"),
+        state_dir=tmp_path,
+        worker_name="w1",
+    )
+    app = create_faust_app(Application, settings, claim_workspace(settings))
+    create_post_state(app, settings)
+    consumer = app.consumer._new_consumer_thread()._create_worker_consumer(app.transport)
+    client = consumer._client
+    assert (client._security_protocol, client._sasl_plain_username) == ("SASL_PLAINTEXT", "someone")
+    assert client._sasl_plain_password == "hush-hush"
+
+
 async def test_a_request_to_the_brokers_may_take_half_a_minute_whatever_the_session_lasts(app: Application) -> None:
     assert app.conf.broker_request_timeout == 30
 
@@ -173,6 +190,9 @@ async def test_a_request_to_the_brokers_may_take_half_a_minute_whatever_the_sess
         # A record counts as consumed when the agent has dealt with it, and its outputs are confirmed before that.
         ("stream_wait_empty", True),
         ("stream_publish_on_commit", False),
+        # Faust would log errors about topics where nothing happens for minutes.
+        ("broker_commit_livelock_soft_timeout", 3_600),
+        ("stream_processing_timeout", 3_600),
         # Topics are made before the worker starts.
         ("topic_allow_declare", False),
         # The state of a partition is on one worker.

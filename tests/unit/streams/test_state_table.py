@@ -1,6 +1,5 @@
 """The decisions of the state table, on a dictionary (test_path_state_table.py uses a real RocksDB)."""
 
-import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,11 +40,16 @@ def database() -> dict[bytes, bytes]:
 
 
 @pytest.fixture
-def table(database: dict[bytes, Any], monkeypatch: pytest.MonkeyPatch) -> StateTable:
-    made = StateTable.__new__(StateTable)
-    made._write_lock = asyncio.Lock()
-    made.codec = PostStateCodec(Settings())
-    made.app = App()
+def stored(tmp_path: Path) -> StateTable:
+    """A table with a real RocksDB, whose brokers are away."""
+    settings = Settings(kafka="127.0.0.1:9", state_dir=tmp_path, worker_name="w1")
+    return create_post_state(create_faust_app(Application, settings, claim_workspace(settings)), settings)
+
+
+@pytest.fixture
+def table(stored: StateTable, database: dict[bytes, Any], monkeypatch: pytest.MonkeyPatch) -> StateTable:
+    """A table on a dictionary, which never opens its RocksDB."""
+    stored.app = App()
     topic = SimpleNamespace(get_topic_name=lambda: "log")
     monkeypatch.setattr(StateTable, "changelog_topic", topic)
 
@@ -66,7 +70,7 @@ def table(database: dict[bytes, Any], monkeypatch: pytest.MonkeyPatch) -> StateT
         database[b"offset"] = str(offset).encode()
 
     monkeypatch.setattr(StateTable, "_put", put)
-    return made
+    return stored
 
 
 async def test_the_offset_does_not_pass_a_jump_before_the_unions_are_confirmed(
@@ -289,13 +293,6 @@ async def test_a_jump_compares_a_tombstone_with_the_time_at_which_it_was_written
     log_of_others += [Record(10, key=b"k", value=None, timestamp=second * 1000)]
     await table.write(Jumped(), {0: {b"other": MINE}})  # type: ignore[arg-type]
     assert database[b"k"] == left
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> StateTable:
-    """A table with a real RocksDB, whose brokers are away."""
-    settings = Settings(kafka="127.0.0.1:9", state_dir=tmp_path, worker_name="w1")
-    return create_post_state(create_faust_app(Application, settings, claim_workspace(settings)), settings)
 
 
 async def test_what_is_put_is_read_by_partition_and_none_is_a_deletion(stored: StateTable) -> None:
