@@ -12,18 +12,16 @@ import structlog
 
 from signalflow.clock import steady, utcnow
 from signalflow.domain.backoff import WHILE_AWAY
-from signalflow.domain.budget import Budget, RateLimit
+from signalflow.domain.budget import Budget
 from signalflow.domain.comment_planner import CommentPlanner
 from signalflow.domain.fetch import Client, Fetch
 from signalflow.domain.lease import may_start
 from signalflow.domain.planner import Planner, listing_share
-from signalflow.domain.standstill import Standstill, StandstillWatch, advice
 from signalflow.errors import SignalflowError
 from signalflow.metrics import (
     POSTS_NOT_SHOWN,
     POSTS_SET_ASIDE,
     REDDIT_BUDGET_USED,
-    REDDIT_REQUESTS,
     REDDIT_UNANSWERED_SINCE,
     SUBREDDITS_SET_ASIDE,
 )
@@ -32,17 +30,16 @@ from signalflow.reddit.findings_publisher import FindingsPublisher
 from signalflow.reddit.gap_writer import GapWriter
 from signalflow.reddit.known_posts import latest_posts, posts_of
 from signalflow.reddit.observations import seen
+from signalflow.reddit.outcomes import Outcome, Outcomes
 from signalflow.reddit.ports import CommentPorts, ConfigSource, GapLedger, KnownSource, Permit, PostPublisher
 from signalflow.reddit.protocol import (
+    NO_ANSWERS,
     Blocked,
     CommentPage,
     Page,
     RateLimited,
     RedditClient,
     Rejection,
-    SubredditUnavailable,
-    TokenRefused,
-    Unauthorized,
     Unavailable,
 )
 from signalflow.reddit.reddit_clock import RedditClock, moment
@@ -56,8 +53,6 @@ log = structlog.get_logger()
 LONGEST_SLEEP = 1.0
 # Publishing waits this many seconds for the ledger to record a gap. Then polling goes on; only the gap's pages wait.
 LEDGER_PATIENCE = 2.0
-# The state of a subreddit, and the reason of a standstill, when Reddit shows none of the posts that are known.
-EMPTY_ANSWER = "empty_answer"
 
 
 class Poller:
@@ -93,11 +88,8 @@ class Poller:
         self._gap_writer = GapWriter(self.planner.gaps, ledger)
         self._reports = Reports(config)
         self._rejections = Rejections()
-        self._watch = StandstillWatch()
-        self._standstill: Standstill | None = None
-        # Refused with a page, because of a name or because the address is blocked. A probe shows which.
-        self._suspect: Fetch | None = None
         self._reddit_clock = RedditClock()
+        self._outcomes = Outcomes(self.planner, budget, self._reports, self._reddit_clock, clock)
         self._comments = CommentPolling(
             comments,
             CommentPlanner(self._listings_per_minute(), self.planner.answers),
@@ -112,7 +104,7 @@ class Poller:
     async def run(self) -> None:
         """Take over from the poller before, then poll until cancelled."""
         try:
-            self._resume_block()
+            self._outcomes.resume_block()
             await self._take_over()
             async with asyncio.TaskGroup() as group:
                 group.create_task(_for_ever(self._step))
@@ -125,12 +117,6 @@ class Poller:
             POSTS_SET_ASIDE.set(0)
             POSTS_NOT_SHOWN.set(0)
             REDDIT_UNANSWERED_SINCE.clear()
-
-    def _resume_block(self) -> None:
-        """Tell what the poller before knew of a block: this one may not ask for up to an hour."""
-        if block := self.budget.address_block(steady()):
-            self._watch.blocked(block.how, self._clock().timestamp() - block.began_ago)
-            self._tell_standstill()
 
     async def _take_over(self) -> None:
         """Read subreddits, known posts and open gaps.
@@ -177,7 +163,7 @@ class Poller:
             # Each answer may have told another pace.
             self.planner.set_listing_pace(self._listings_per_minute(), now)
             self._comments.planner.set_listing_pace(self._listings_per_minute(), now)
-        fetch = self._next(now) if self._suspect is None else self.planner.probe()
+        fetch = self._next(now) if self._outcomes.suspect is None else self.planner.probe()
         if fetch is None:
             return min(self.planner.wake(now), self._comments.planner.wake(now), LONGEST_SLEEP)
         page = await self._fetch(fetch)
@@ -202,139 +188,25 @@ class Poller:
         """Make the request. Returns None when there was no answer; then the budget and the fetch know it already."""
         self.budget.start(steady())
         self._count_start()
-        outcome = "broken"
+        outcome: Outcome = "broken"
         try:
             page = await self._while_permitted(fetch.request.ask(self._client))
-            self.budget.succeeded(steady(), page.rate_limit)
-            self._clear_suspicion()
-            if isinstance(page, Page) and self.planner.counts_as_none(fetch, shows_posts=_shows_posts(fetch, page)):
-                outcome = "empty"
-                self._showed_nothing(fetch)
-                return None
-            self._watch.answered()
-            outcome = "ok"
-            return page
-        except Blocked as error:
-            if error.block == "forbidden" and fetch.names and self.budget.address_block(steady()) is None:
-                outcome = "refused"
-                self._suspect_names(fetch, error)
-            else:
-                outcome = "blocked"
-                self._blocked(fetch, error.block, None, error.rate_limit)
-            await self._permit.record()
-        except RateLimited as error:
-            block = self.budget.address_block(steady())
-            if block is not None:
-                # The pause is over, and nothing shows that the block is.
-                outcome = "blocked"
-                self._blocked(fetch, block.how, error.retry_after, error.rate_limit)
-            else:
-                outcome = "rate_limited"
-                self._watch.failed(outcome, self._clock().timestamp())
-                wait = self.budget.rate_limited(steady(), error.retry_after, error.rate_limit)
-                fetch.failed(self._reddit_clock.now())
-                log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
-            await self._permit.record()
-        except SubredditUnavailable as error:
-            outcome = "refused"
-            self._watch.failed(error.reason, self._clock().timestamp())
-            self.budget.refused(steady(), error.rate_limit)
-            self._refused(fetch, error.reason)
-        except TokenRefused as error:
-            outcome = "unauthorized"
-            self._watch.failed(outcome, self._clock().timestamp())
-            self._unanswered(fetch, "status_401", error)
-        except Unauthorized as error:
-            outcome = "unauthorized"
-            self._watch.failed(outcome, self._clock().timestamp())
-            self.budget.broke(steady(), error.rate_limit)
-            fetch.failed(self._reddit_clock.now())
-            log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
-        except Unavailable as error:
-            outcome = "unavailable"
-            self._unavailable(fetch, error)
+            outcome = self._outcomes.answered(fetch, page)
+            return page if outcome == "ok" else None
+        except NO_ANSWERS as error:
+            outcome = self._outcomes.unanswered(fetch, error)
+            if isinstance(error, Blocked | RateLimited):
+                # The next poller must wait as long as this one.
+                await self._permit.record()
         except asyncio.CancelledError:
-            # This process stops polling: that is no reason for the next poller to wait.
             outcome = "cancelled"
-            self.budget.given_up()
-            fetch.failed(self._reddit_clock.now())
+            self._outcomes.cancelled(fetch)
             raise
         finally:
             if outcome == "broken":
-                # The client raised an error that its contract does not name. The budget must not count the request as
-                # in flight for ever, and the fetch must be made again.
-                self.budget.broke(steady())
-                fetch.failed(self._reddit_clock.now())
-            REDDIT_REQUESTS.labels(kind=fetch.kind, outcome=outcome).inc()
-            SUBREDDITS_SET_ASIDE.set(len(self.planner.subreddits_set_aside))
-            POSTS_SET_ASIDE.set(len(self.planner.posts_set_aside))
-            self._tell_standstill()
+                self._outcomes.broken(fetch)
+            self._outcomes.count(fetch, outcome)
         return None
-
-    def _tell_standstill(self) -> None:
-        before, self._standstill = self._standstill, self._watch.standstill(self._clock().timestamp())
-        if self._standstill == before:
-            return
-        REDDIT_UNANSWERED_SINCE.clear()
-        if self._standstill is None:
-            log.info("reddit_answers_again")
-            return
-        since, reason = self._standstill.since, self._standstill.reason
-        REDDIT_UNANSWERED_SINCE.labels(reason=reason).set(since)
-        log.error("reddit_answers_nothing", reason=reason, since=moment(since).isoformat(), what_to_do=advice(reason))
-
-    def _refused(self, fetch: Fetch, reason: str) -> None:
-        fetch.refused(self._reddit_clock.now())
-        if fetch.tells_state:
-            self._reports.refused(fetch.names, reason)
-        log.warning("listing_refused", subreddits=len(fetch.names), first=fetch.names[:1], reason=reason)
-
-    def _suspect_names(self, fetch: Fetch, error: Blocked) -> None:
-        """A private subreddit may be the reason of the page. The next request is for a listing that everybody reads."""
-        self._watch.failed("status_403", self._clock().timestamp())
-        self.budget.refused(steady(), error.rate_limit)
-        fetch.failed(self._reddit_clock.now())
-        self._suspect = fetch
-
-    def _clear_suspicion(self) -> None:
-        """Reddit has answered, so it does not block the address: the names were the reason."""
-        suspect, self._suspect = self._suspect, None
-        if suspect is not None:
-            self._refused(suspect, "forbidden")
-
-    def _blocked(self, fetch: Fetch, how: str, retry_after: float | None, limit: RateLimit) -> None:
-        """Reddit does not answer this address: that is the fault of no subreddit."""
-        self._suspect = None
-        self._watch.blocked(how, self._clock().timestamp())
-        wait = self.budget.address_blocked(steady(), how, retry_after, limit)
-        fetch.failed(self._reddit_clock.now())
-        log.warning("address_blocked", how=how, kind=fetch.kind, wait_seconds=round(wait, 1))
-
-    def _unavailable(self, fetch: Fetch, error: Unavailable) -> None:
-        self._watch.failed(error.reason or "unreachable", self._clock().timestamp())
-        if error.reason is not None:
-            self._unanswered(fetch, error.reason, error)
-            return
-        self.budget.broke(steady(), error.rate_limit)
-        fetch.failed(self._reddit_clock.now())
-        log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
-
-    def _unanswered(self, fetch: Fetch, reason: str, error: Unavailable | TokenRefused) -> None:
-        """Reddit is out of order, or something that the request names is the reason."""
-        self.budget.failed(steady(), error.rate_limit)
-        aside = self.planner.posts_set_aside
-        if fetch.unanswered(self._reddit_clock.now()) and fetch.tells_state:
-            self._reports.refused(fetch.names, reason)
-        for id_ in self.planner.posts_set_aside - aside:
-            log.warning("post_set_aside", id=id_, reason=reason)
-        log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
-
-    def _showed_nothing(self, fetch: Fetch) -> None:
-        """Reddit need not be spared after such an answer: no breaker opens."""
-        self._watch.failed(EMPTY_ANSWER, self._clock().timestamp())
-        if fetch.showed_nothing(self._reddit_clock.now()):
-            self._reports.refused(fetch.names, EMPTY_ANSWER)
-        log.warning("answer_without_posts", kind=fetch.kind, subreddits=len(fetch.names), first=fetch.names[:1])
 
     def _wait(self) -> float:
         """Seconds until a request may start, at most LONGEST_SLEEP; 0 when it may start now."""
@@ -421,13 +293,6 @@ class Poller:
         now = steady()
         self._starts = [start for start in self._starts if now - start < 60.0] + [now]
         REDDIT_BUDGET_USED.set(len(self._starts))
-
-
-def _shows_posts(fetch: Fetch, page: Page) -> bool:
-    """Whether the answer shows a post that the fetch asked for. What could not be read has no subreddit to tell."""
-    if fetch.is_refresh and page.rejections:
-        return True
-    return any(fetch.asked_for(post.id, post.subreddit.lower()) for post in page.posts)
 
 
 async def _for_ever(step: Callable[[], Awaitable[float]]) -> None:

@@ -136,6 +136,11 @@ class SubredditUnavailable(Invalid):
         self.rate_limit = rate_limit
 
 
+# What a client raises for a request without an answer to use. Blocked and TokenRefused are among them.
+NoAnswer = RateLimited | Unavailable | Unauthorized | SubredditUnavailable
+NO_ANSWERS = (RateLimited, Unavailable, Unauthorized, SubredditUnavailable)
+
+
 class RedditClient(Protocol):
     """A client that makes one request per call, without retries and without waiting: the caller keeps the budget.
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import formatdate
 from types import SimpleNamespace
@@ -65,7 +65,9 @@ def utc() -> datetime:
 @contextmanager
 def patched_clocks() -> Iterator[None]:
     """The poller's steady clock is the loop's meanwhile."""
-    with patch("signalflow.reddit.poller.steady", now), patch("signalflow.reddit.reddit_clock.steady", now):
+    with ExitStack() as patches:
+        for module in ("poller", "outcomes", "reddit_clock"):
+            patches.enter_context(patch(f"signalflow.reddit.{module}.steady", now))
         yield
 
 

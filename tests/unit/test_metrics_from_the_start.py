@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from signalflow.domain.fetches import Fetch
-from signalflow.metrics import API_REGISTRY, REDDIT_REQUEST_KINDS, REGISTRY
+from signalflow.metrics import API_REGISTRY, REDDIT_REQUEST_KINDS, REDDIT_REQUEST_OUTCOMES, REGISTRY
+from signalflow.reddit.outcomes import Outcome
 
 FAMILIES = sorted(
     (registry, family.name)
@@ -58,3 +60,7 @@ def test_every_kind_of_request_has_its_series() -> None:
     # Other tests make classes of their own.
     ours = [fetch for fetch in Fetch.__subclasses__() if fetch.__module__.startswith("signalflow.")]
     assert {fetch.kind for fetch in ours} <= set(REDDIT_REQUEST_KINDS)
+
+
+def test_every_outcome_of_a_request_has_its_series() -> None:
+    assert set(REDDIT_REQUEST_OUTCOMES) == set(get_args(Outcome))
