@@ -80,9 +80,10 @@ async def test_a_gap_stays_open_through_ten_empty_answers_and_closes_once_its_pa
         assert world.outcomes == {}
         assert not set(flood).issubset(world.ids("new"))
         run.simulator.simulator.faults.clear()
-        await until(lambda: world.outcomes, "the gap to be closed")
-        paged = [entry.path for entry in run.requests("/r/") if "after=" in entry.path]
-    assert world.outcomes == {1: "proven"}
+        await until(lambda: 1 in world.outcomes, "the gap to be closed")
+        paged = [entry.path for entry in run.requests("/r/askscience+funny+python/") if "after=" in entry.path]
+    # While all listings were empty their group was halved, so the listings after it may have opened a gap of their own.
+    assert set(world.outcomes.values()) == {"proven"}
     # After an empty page the gap is read from the top. So the first page was empty, and the other one closed the gap.
     assert len(paged) == 2
     assert set(flood).issubset(world.ids("new"))
