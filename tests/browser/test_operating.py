@@ -64,8 +64,10 @@ async def test_an_imported_csv_file_is_stored_only_after_its_changes_were_shown(
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Export CSV").click()
     exported = Path(await (await download.value).path()).read_text()
-    assert "python,60,fast,false" in exported.splitlines()
-    changed = exported.replace("python,60,fast,false", "python,90,medium,true") + "elixir,600,slow,false\n"
+    assert "python,60,fast,false,false" in exported.splitlines()
+    changed = (
+        exported.replace("python,60,fast,false,false", "python,90,medium,true,false") + "elixir,600,slow,false,true\n"
+    )
     await page.get_by_role("button", name="Import CSV").click()
     dialog = page.get_by_role("dialog", name="Import subreddits")
     file = {"name": "subreddits.csv", "mimeType": "text/csv", "buffer": changed.encode()}
@@ -75,10 +77,13 @@ async def test_an_imported_csv_file_is_stored_only_after_its_changes_were_shown(
     await dialog.get_by_role("button", name="Import").click()
     await expect(page.locator("tr[data-name=python]")).to_contain_text("paused")
     stored = await installation.rows(
-        "SELECT name, interval_seconds, priority, paused FROM subreddit_config "
+        "SELECT name, interval_seconds, priority, paused, comments FROM subreddit_config "
         "WHERE name IN ('elixir', 'python') ORDER BY name"
     )
-    assert [tuple(row) for row in stored] == [("elixir", 600, "slow", False), ("python", 90, "medium", True)]
+    assert [tuple(row) for row in stored] == [
+        ("elixir", 600, "slow", False, True),
+        ("python", 90, "medium", True, False),
+    ]
 
 
 async def test_a_replayed_dead_letter_goes_back_to_its_topic(visit: Visit, installation: Installation) -> None:
