@@ -52,6 +52,8 @@ async function show(moved = false) {
   document.title = `${route.title} · signalflow`;
   const root = h("div", { class: `page ${route.name}` });
   hasFailed = false;
+  // At once: the skip link changes the address within the page, and would count as a move while the page is loading.
+  shownPath = location.pathname;
   try {
     const page = await import(`./pages/${route.name}.js`).catch(() => Promise.reject(api.unreachable()));
     if (signal.aborted) return;
@@ -61,7 +63,6 @@ async function show(moved = false) {
       main.focus({ preventScroll: true });
       announce(route.title);
     }
-    shownPath = location.pathname;
     await page.mount(root, { ...context, signal, match: location.pathname.match(route.path) });
   } catch (error) {
     if (signal.aborted) return;
