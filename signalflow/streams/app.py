@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import faust
 from faust.app.base import BootStrategy
@@ -35,12 +35,28 @@ class _Boot(BootStrategy):
     enable_kafka_producer = False
 
 
+class _FaustSettings(faust.Settings):
+    """Faust's settings as they are given here, whatever the environment says.
+
+    By itself Faust prefers its own variables: CONSUMER_AUTO_OFFSET_RESET=latest or STREAM_WAIT_EMPTY=no, set for
+    another program, would make a worker lose records.
+    """
+
+    def getenv(self, env_name: str) -> Any:
+        return None
+
+
+# Within a Faust app, `Settings` is the class of Faust's settings.
+WorkerSettings: TypeAlias = Settings
+
+
 class Application(faust.App):
     """faust.App with our consumer, and without a producer."""
 
     BootStrategy = _Boot
+    Settings = _FaustSettings
 
-    settings: Settings
+    settings: WorkerSettings
     workspace: Workspace
 
     def _new_transport(self) -> Any:

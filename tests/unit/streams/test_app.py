@@ -162,6 +162,25 @@ async def test_faust_gets_the_settings_of_the_worker(tmp_path: Path) -> None:
     assert topic.value_serializer == "raw"
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "name"),
+    [
+        ("CONSUMER_AUTO_OFFSET_RESET", "latest", "consumer_auto_offset_reset"),
+        ("STREAM_WAIT_EMPTY", "no", "stream_wait_empty"),
+        ("STREAM_PUBLISH_ON_COMMIT", "yes", "stream_publish_on_commit"),
+        ("BROKER_MAX_POLL_RECORDS", "7", "broker_max_poll_records"),
+        ("TOPIC_ALLOW_DECLARE", "yes", "topic_allow_declare"),
+    ],
+)
+async def test_a_variable_of_faust_that_is_set_for_another_program_changes_no_setting_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str
+) -> None:
+    settings = Settings(state_dir=tmp_path)
+    before = getattr(create_faust_app(Application, settings, claim_workspace(settings)).conf, name)
+    monkeypatch.setenv(variable, value)
+    assert getattr(create_faust_app(Application, settings, claim_workspace(settings)).conf, name) == before
+
+
 async def test_faust_connects_with_the_login_of_the_settings(tmp_path: Path) -> None:
     settings = Settings(
         kafka_security="sasl_plaintext",
