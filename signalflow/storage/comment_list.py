@@ -26,8 +26,8 @@ COLUMNS = (
     *("is_submitter", "distinguished", "stickied", "edited_at"),
     *("sentiment_score", "sentiment_label", "sentiment_basis"),
 )
-_COLUMNS = f"""{", ".join(f"c.{name}" for name in COLUMNS)},
-    (SELECT count(*) FROM comments AS r WHERE r.parent_id = 't1_' || c.id AND r.post_id = c.post_id) AS num_replies"""  # noqa: S608, constants
+_NUM_REPLIES = "(SELECT count(*) FROM comments AS r WHERE r.parent_id = 't1_' || c.id AND r.post_id = c.post_id)"
+_COLUMNS = ", ".join([*(f"c.{name}" for name in COLUMNS), f"{_NUM_REPLIES} AS num_replies"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -378,6 +378,30 @@ async def test_the_keyboard_reaches_the_content_and_every_tab(visit: Visit) -> N
         await expect(tab).to_have_attribute("aria-current", "page")
 
 
+async def test_a_page_that_loads_slowly_takes_the_focus_from_nobody_who_skipped_to_the_content(
+    new_context: NewContext,
+) -> None:
+    page = await (await new_context()).new_page()
+    moved_on, loading = asyncio.Event(), asyncio.Event()
+
+    async def slow_module(route: Route) -> None:
+        loading.set()
+        await moved_on.wait()
+        await route.continue_()
+
+    await page.route("**/pages/now.js", slow_module)
+    await page.goto("/")
+    await loading.wait()
+    await page.get_by_text("Skip to content").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#main")).to_be_focused()
+    tab = page.get_by_role("navigation").get_by_role("link", name="Analytics")
+    await tab.focus()
+    moved_on.set()
+    await expect(page.get_by_role("heading", level=1, name="Now")).to_be_visible()
+    await expect(tab).to_be_focused()
+
+
 @pytest.mark.parametrize("path", [*PAGES, "/sign-in"])
 async def test_pages_are_accessible_in_both_themes_and_fit_a_phone_and_a_large_screen(
     new_context: NewContext, path: str
