@@ -20,6 +20,8 @@ LONGEST_WAIT = 86_400.0
 # A window that is said to last longer than an hour is taken for a wrong number: Reddit's has 600 s.
 LONGEST_WINDOW = 3600.0
 SHORTEST_WAIT = 1.0
+# Of a window with so many requests left, one request more is not too many. Reddit's count is approximate.
+ROOM = 10.0
 # Waits after 429s that name no time: at most one window.
 UNNAMED_WAITS = Backoff(first=10.0, most=PUBLISHED_WINDOW)
 BREAKER_SECONDS = 30.0
@@ -135,6 +137,15 @@ class Budget:
         if window is None or now >= window.ends_at:
             return self._spacing
         return max(self._spacing, (window.ends_at - now) / max(window.remaining, 1.0))
+
+    def has_room(self, now: float, limit: RateLimit = UNKNOWN_LIMIT) -> bool:
+        """Whether Reddit said that many requests are left in this window. `limit`: what the newest answer says of it.
+
+        Then a 429 contradicts what Reddit says of its limit.
+        """
+        window = self._window
+        is_known = window is not None and now < window.ends_at and window.remaining >= ROOM
+        return is_known and (limit.remaining is None or limit.remaining >= ROOM)
 
     def hand_over(self, now: float) -> Handover:
         """What a successor must know."""

@@ -137,8 +137,12 @@ class Outcomes:
             # The pause is over, and nothing shows that the block is.
             return self._blocked(fetch, block.how, error.retry_after, error.rate_limit)
         self._watch.failed("rate_limited", self._seconds())
+        is_contradicted = self._budget.has_room(steady(), error.rate_limit)
         wait = self._budget.rate_limited(steady(), error.retry_after, error.rate_limit)
-        fetch.failed(self._reddit_clock.now())
+        if is_contradicted:
+            self._suspect_names(fetch, "rate_limited")
+        else:
+            fetch.failed(self._reddit_clock.now())
         log.warning("rate_limited", kind=fetch.kind, wait_seconds=round(wait, 1))
         return "rate_limited"
 
@@ -165,12 +169,16 @@ class Outcomes:
     def _names_may_be_the_reason(self, fetch: Fetch, reason: str, error: Unavailable | TokenRefused) -> None:
         """Reddit is out of order, or something that the request names is the reason."""
         self._budget.failed(steady(), error.rate_limit)
+        self._suspect_names(fetch, reason)
+        log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
+
+    def _suspect_names(self, fetch: Fetch, reason: str) -> None:
+        """Halve the fetch, or set its only name aside, if the answers to other requests show that it is the reason."""
         aside = self._planner.posts_set_aside
         if fetch.unanswered(self._reddit_clock.now()) and fetch.tells_state:
             self._reports.refused(fetch.names, reason)
         for id_ in self._planner.posts_set_aside - aside:
             log.warning("post_set_aside", id=id_, reason=reason)
-        log.warning("reddit_unavailable", kind=fetch.kind, error=str(error))
 
     def _showed_nothing(self, fetch: Fetch) -> None:
         """Reddit need not be spared after such an answer: no breaker opens."""

@@ -447,6 +447,8 @@ async def test_a_filter_that_a_page_does_not_know_is_named(visit: Visit, page_of
         ("/?trending=maybe", "trending=maybe"),
         ("/?author=ada&author=bob", "author=bob"),
         ("/analytics?rank=loudest&measure=noise&range=15m", "rank=loudest, measure=noise, range=15m"),
+        ("/analytics?compare=colour:red&compare=author:ada&compare=keyword:", "compare=colour:red, compare=keyword:"),
+        ("/analytics?" + "&".join(f"compare=author:a{n}" for n in range(6)), "compare=author:a5"),
         ("/subreddits?status=lost&sort=size&priority=urgent", "status=lost, sort=size, priority=urgent"),
         ("/operations?letters=alive", "letters=alive"),
         ("/posts/rocket?interval=2h", "interval=2h"),

@@ -42,6 +42,8 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "null": ({"body": "null"}, "unusable_answer"),
     "a bad request": ({"status": 400}, "status_400"),
     "a refused token": ({"status": 401}, "status_401"),
+    "too many requests, with a wait": ({"status": 429}, "rate_limited"),
+    "too many requests, without a wait": ({"status": 429, "ct": "application/json"}, "rate_limited"),
     "a page of HTML as content type": ({"ct": "text/html"}, "ok"),
 }
 
@@ -92,3 +94,32 @@ def test_one_ill_subreddit_is_told_and_the_others_are_found_as_quickly_as_before
     assert median(delays.values()) < 5.0
     assert world.states[ILL] == state
     assert set_aside == (set() if state == "ok" else {ILL})
+
+
+USED_UP = {"x-ratelimit-used": "1000", "x-ratelimit-remaining": "0.0", "x-ratelimit-reset": "5"}
+
+
+@pytest.mark.parametrize("headers", [{}, USED_UP], ids=["without a reason", "of a limit that others used up"])
+def test_429s_now_and_then_to_whatever_is_asked_blame_no_subreddit(headers: dict[str, str]) -> None:
+    world = TimedWorld(configured=[Subreddit(name, 60, "fast") for name in (ILL, *WELL)])
+
+    async def poll_while_requests_are_refused_now_and_then(simulator: Simulator) -> frozenset[str]:
+        settings = Settings(reddit_base_url="http://simulator", reddit_client_id="")
+        poller = poller_of(settings, client_of(simulator, settings.reddit_timeout), world, clock=utc, pace=1.0)
+        polling = asyncio.create_task(poller.run())
+        blamed: frozenset[str] = frozenset()
+        await asyncio.sleep(MARGIN)
+        for _ in range(30):
+            simulator.faults.add({"path": "/", "status": 429, "headers": headers, "count": 1})
+            await asyncio.sleep(SECONDS / 30)
+            blamed |= poller.planner.subreddits_set_aside
+        polling.cancel()
+        with suppress(asyncio.CancelledError):
+            await polling
+        assert len(simulator.faults) == 0
+        return blamed
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner, patched_clocks():
+        simulator = simulator_of(Config(Parameters(seed=3, epoch=EPOCH, life=0.0, stories_per_hour=0.0), limit=10**6))
+        assert not runner.run(poll_while_requests_are_refused_now_and_then(simulator))
+    assert set(world.states.values()) == {"ok"}

@@ -449,3 +449,27 @@ def test_a_successor_keeps_the_pause_of_a_block_and_goes_on_doubling() -> None:
     # What it knows itself is newer than what another one says that polled before.
     after.take_over(before.hand_over(died_at), 50_400.0)
     assert after.address_block(50_400.0) == AddressBlock("page", pytest.approx(died_at - 1000.0 + 400), 4)
+
+
+@pytest.mark.parametrize(
+    ("told", "after", "of_the_429", "has_room"),
+    [
+        (10.0, 0.0, None, True),
+        (10.0, 0.0, 10.0, True),
+        (10.0, 0.0, 9.0, False),
+        (9.0, 0.0, None, False),
+        (990.0, 299.0, None, True),
+        (990.0, 300.0, None, False),
+    ],
+)
+def test_a_429_contradicts_a_window_that_still_lasts_and_has_ten_requests_left(
+    told: float, after: float, of_the_429: float | None, has_room: bool
+) -> None:
+    budget = Budget(60)
+    budget.start(0.0)
+    budget.succeeded(0.0, RateLimit(remaining=told, reset=300.0))
+    assert budget.has_room(after, RateLimit(remaining=of_the_429)) is has_room
+
+
+def test_nothing_contradicts_a_429_before_reddit_has_told_its_window() -> None:
+    assert not Budget(60).has_room(0.0)

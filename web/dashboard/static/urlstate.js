@@ -7,6 +7,15 @@ const NO = ["0", "false", ""];
 export const valuesOf = (choice) => choice.map(([value]) => value);
 
 /**
+ * The values of a name that may be given several times: at most `most` different ones that `isKnown` accepts. `text`
+ * tells readers which these are.
+ */
+export const listOf = (isKnown, most, text) => ({ isKnown, most, text });
+
+/** What readers are told about the values that a name may have: what `valuesOf` or `listOf` returned. */
+export const textOf = (allowed) => allowed.text ?? allowed.filter(Boolean).join(", ");
+
+/**
  * The state in the address, with `defaults` for what is missing, and for what is none of the `values` that its name may
  * have. Arrays are repeated parameters, true is "1"; the API's "true" is understood too.
  */
@@ -15,8 +24,8 @@ export function readState(defaults, values = {}, search = location.search) {
   return Object.fromEntries(
     Object.entries(defaults).map(([name, fallback]) => {
       const value = given.get(name);
+      if (Array.isArray(fallback)) return [name, takenOf(given.getAll(name).filter(Boolean), values[name])];
       if (value === null || !isAllowed(name, value, defaults, values)) return [name, fallback];
-      if (Array.isArray(fallback)) return [name, given.getAll(name).filter(Boolean)];
       return [name, typeof fallback === "boolean" ? YES.includes(value) : value];
     }),
   );
@@ -27,15 +36,23 @@ export function readState(defaults, values = {}, search = location.search) {
  * values that are none of its choice, or are given beside another.
  */
 export function leftOut(defaults, values = {}, search = location.search) {
+  const given = new URLSearchParams(search);
   const seen = new Set();
   const out = [];
-  for (const [name, value] of new URLSearchParams(search)) {
-    const isSecond = seen.has(name) && !Array.isArray(defaults[name]);
+  for (const [name, value] of given) {
+    const isSecond = seen.has(name);
     seen.add(name);
     if (!Object.hasOwn(defaults, name)) out.push(name);
-    else if (isSecond || !isAllowed(name, value, defaults, values)) out.push(`${name}=${value}`);
+    else if (Array.isArray(defaults[name])) {
+      if (value && !takenOf(given.getAll(name), values[name]).includes(value)) out.push(`${name}=${value}`);
+    } else if (isSecond || !isAllowed(name, value, defaults, values)) out.push(`${name}=${value}`);
   }
   return [...new Set(out)];
+}
+
+/** Those of a list of values that are taken: all of them, if there is no rule for the name. */
+function takenOf(given, rule) {
+  return rule ? [...new Set(given.filter(rule.isKnown))].slice(0, rule.most) : given;
 }
 
 function isAllowed(name, value, defaults, values) {

@@ -3,7 +3,7 @@ import * as api from "../api.js";
 import { h } from "../dom.js";
 import { absoluteTime, when } from "../format.js";
 import { Latest } from "../latest.js";
-import { comparison, MEASURES } from "../parts/comparison.js";
+import { comparison, MEASURES, SUBJECTS } from "../parts/comparison.js";
 import { FILTER_VALUES, FILTERS, filterForm, filterParameters, hasDays, instant, TIMES } from "../parts/filters.js";
 import { pageHead, quiet } from "../parts/layout.js";
 import { errorNotice } from "../parts/states.js";
@@ -24,6 +24,7 @@ export const VALUES = {
   range: valuesOf(RANGES),
   rank: valuesOf(RANKS),
   measure: valuesOf(MEASURES),
+  compare: SUBJECTS,
 };
 const CHOICES = { defaults: CHOSEN, ranges: RANGES };
 const REFRESH_MS = 60_000;

@@ -3,6 +3,7 @@ import * as api from "../api.js";
 import { h, scrollRegion, toast } from "../dom.js";
 import { absoluteTime, count, decimal, engagement, short } from "../format.js";
 import { Latest } from "../latest.js";
+import { listOf } from "../urlstate.js";
 import { chart } from "./chart.js";
 import { button, field, options, segments } from "./form.js";
 import { card, quiet } from "./layout.js";
@@ -55,6 +56,13 @@ export function once(subjects) {
   const keys = subjects.map((subject) => subject.toLowerCase());
   return subjects.filter((_, index) => keys.indexOf(keys[index]) === index);
 }
+
+/** The subjects that the address of a page may have. */
+export const SUBJECTS = listOf(
+  isKnown,
+  MOST_SUBJECTS,
+  `up to ${MOST_SUBJECTS}: ${KINDS.map(([kind, text]) => `${kind}:${text.toLowerCase()}`).join(", ")}`,
+);
 
 const filterOf = (subject) => Object.fromEntries([partsOf(subject)]);
 
@@ -125,8 +133,8 @@ export function comparison(state, set, signal) {
     else toast(`${MOST_SUBJECTS} are compared already: leave one out first.`);
   }
 
-  /** The subjects of the address: known kinds, each once, no more than can be told apart. */
-  const subjects = () => once(state.compare).filter(isKnown).slice(0, MOST_SUBJECTS);
+  /** The subjects of the address, each once. */
+  const subjects = () => once(state.compare);
 
   function choose(compare) {
     set({ compare: once(compare) });

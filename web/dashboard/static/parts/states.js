@@ -1,6 +1,6 @@
 // What is shown in place of data: when it could not be loaded, and when there is none.
 import { h } from "../dom.js";
-import { leftOut } from "../urlstate.js";
+import { leftOut, textOf } from "../urlstate.js";
 
 /** What went wrong and, if `again` is given, a button that calls it. */
 export function errorNotice(error, again) {
@@ -19,7 +19,7 @@ export function errorNotice(error, again) {
 export function unknownNotice(defaults, values) {
   const unknown = leftOut(defaults, values);
   if (!unknown.length) return null;
-  const known = Object.keys(defaults).map((name) => (values[name] ? `${name} (${choiceOf(values[name])})` : name));
+  const known = Object.keys(defaults).map((name) => (values[name] ? `${name} (${textOf(values[name])})` : name));
   return h(
     "div",
     { class: "notice warn", role: "alert" },
@@ -29,8 +29,6 @@ export function unknownNotice(defaults, values) {
       : "The address of this page has no filters.",
   );
 }
-
-const choiceOf = (allowed) => allowed.filter(Boolean).join(", ");
 
 /** Says that there is nothing to show, and what would change that. */
 export const emptyState = (title, advice, ...children) =>
