@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 
 import asyncpg
+import structlog
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
@@ -27,6 +28,8 @@ from signalflow.storage.schema import (
     SchemaStatus,
     status_of,
 )
+
+log = structlog.get_logger()
 
 # A revision may rewrite a table. The time includes waiting for a run that another process has begun.
 MIGRATION_SECONDS = 600.0
@@ -52,6 +55,12 @@ async def upgrade(database_url: str, *, mode: SchemaMode | None = None) -> Schem
             raise Fatal(
                 f"the database has the encoding {encoding}, which cannot hold every title: make another with "
                 "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+            )
+        if (await migrating.execute(text("SELECT lower('É')"))).scalar_one() != "é":
+            log.warning(
+                "searches_mind_the_case_of_letters_beyond_a_to_z",
+                reason="the locale of the database knows no other letters",
+                what_to_do="make another with CREATE DATABASE ... LOCALE 'C.UTF-8' TEMPLATE template0",
             )
         found = await _status(migrating)  # Refuses an unknown revision before anything is changed.
         if found.mode == "timescaledb" and not (await migrating.execute(text(TIMESCALEDB_IS_LOADED))).scalar_one():

@@ -36,6 +36,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "space": ({"delay": 30.0}, "no_answer"),
     "books": ({"status": 403, "html": True}, "status_403"),
     "memes": ({"body": json.dumps(EMPTY_LISTING)}, "empty_answer"),
+    "music": ({"status": 429}, "rate_limited"),
 }
 MISSPELT = ("pyhton", "wordlnews")
 # Left out of combined listings without a word, from this second on.
@@ -43,7 +44,7 @@ REFUSED_AFTER = 600.0
 REFUSED_LATER = {"askreddit": "private", "technology": "banned", "gaming": "quarantined"}
 ILL = {*BROKEN, *MISSPELT, *REFUSED_LATER}
 # What is wrong with every request by id that names the post. One post for each.
-BROKEN_POSTS: tuple[dict[str, Any], ...] = ({"status": 500}, {"status": 302}, {"truncate": True})
+BROKEN_POSTS: tuple[dict[str, Any], ...] = ({"status": 500}, {"status": 302}, {"truncate": True}, {"status": 429})
 # Posts that were made less than a minute before a change may be out of the poller's reach.
 MARGIN = 60.0
 ODD = {"upvote_ratio": 1.01, "edited": None}

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 import typer
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from signalflow.cli.migrate import register
@@ -195,3 +196,20 @@ async def test_a_database_that_is_not_utf_8_is_refused_before_anything_is_made(
         assert (await status(url)).revision is None
     finally:
         await execute(database_server.url("postgres"), f"DROP DATABASE {name}")
+
+
+@pytest.mark.parametrize(("locale", "is_told"), [("C", True), ("C.UTF-8", False)])
+async def test_a_locale_whose_searches_mind_the_case_of_letters_is_told(
+    database_server: Any, locale: str, is_told: bool
+) -> None:
+    name = f"locale_{uuid.uuid4().hex[:12]}"
+    made = f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0 LOCALE_PROVIDER libc LOCALE '{locale}'"
+    await execute(database_server.url("postgres"), made)
+    try:
+        with capture_logs() as lines:
+            await upgrade(database_server.url(name))
+    finally:
+        await execute(database_server.url("postgres"), f"DROP DATABASE {name}")
+    told = [line["what_to_do"] for line in lines if line["event"].startswith("searches_mind_the_case")]
+    assert bool(told) is is_told
+    assert all("LOCALE 'C.UTF-8'" in advice for advice in told)
