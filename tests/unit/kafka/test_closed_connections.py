@@ -10,7 +10,7 @@ from aiokafka import conn
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from signalflow.kafka.closed_connections import ClosingConnection, survive_closed_connections
+from signalflow.kafka.closed_connections import ClosingConnection, NotingProtocol, survive_closed_connections
 
 
 async def write_to_a_closed_transport(kind: type[conn.AIOKafkaConnection]) -> Any:
@@ -57,3 +57,4 @@ def test_aiokafka_alone_raises_what_ends_its_fetch_loop() -> None:
 def test_every_client_makes_connections_of_this_class() -> None:
     survive_closed_connections()
     assert conn.AIOKafkaConnection is ClosingConnection
+    assert conn.AIOKafkaProtocol is NotingProtocol
