@@ -1,4 +1,4 @@
-"""`signalflow ingest file`: its help, wrong input, and the summary at the end."""
+"""`signalflow backfill`: its help, wrong input, and the summary at the end."""
 
 import json
 import os
@@ -10,17 +10,18 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from signalflow.cli import ingest
+from signalflow.cli import backfill, file_arguments, ingest
 from signalflow.errors import Invalid
 from signalflow.events import Envelope, encode
 from signalflow.kafka import admin, publisher
-from tests.unit.reddit.test_files import line, write
+from tests.unit.reddit.test_files import comment, line, write
 
 
 @pytest.fixture
 def app() -> typer.Typer:
     app = typer.Typer()
     app.callback()(lambda: None)
+    backfill.register(app)
     ingest.register(app)
     return app
 
@@ -43,7 +44,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[Envelope]:
 
 
 def test_help_names_the_fields_of_a_line(app: typer.Typer) -> None:
-    result = CliRunner().invoke(app, ["ingest", "file", "--help"])
+    result = CliRunner().invoke(app, ["backfill", "--help"])
     assert result.exit_code == 0
     assert "num_comments" in result.output
 
@@ -51,13 +52,13 @@ def test_help_names_the_fields_of_a_line(app: typer.Typer) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["/no/such/file"], "PATH"),
+        (["/no/such/file"], "FILE"),
         (["--observed-at", "tomorrow", __file__], "--observed-at"),
-        ([], "PATH"),
+        ([], "FILE"),
     ],
 )
 def test_wrong_usage_names_the_argument(app: typer.Typer, arguments: list[str], named: str) -> None:
-    result = CliRunner().invoke(app, ["ingest", "file", *arguments])
+    result = CliRunner().invoke(app, ["backfill", *arguments])
     assert result.exit_code == 2
     assert named in result.output
 
@@ -66,21 +67,21 @@ def test_the_summary_counts_lines_and_says_why_some_were_rejected(
     app: typer.Typer, published: list[Envelope], tmp_path: Path
 ) -> None:
     path = write(tmp_path / "f", line("a1"), line("a2", num_comments=None), line("a3"))
-    result = CliRunner().invoke(app, ["ingest", "file", str(path), "--json"])
+    result = CliRunner().invoke(app, ["backfill", str(path), "--json"])
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
     assert (summary["lines"], summary["published"], summary["rejected"]) == (3, 2, 1)
     assert [envelope.payload.id for envelope in published] == ["a1", "a3"]
     (reason,) = summary["files"][0]["reasons"]
     assert (reason["line"], reason["field"]) == (2, "num_comments")
-    human = CliRunner().invoke(app, ["ingest", "file", str(path)])
-    assert "2 published, 1 rejected of 3 lines" in human.stdout
+    human = CliRunner().invoke(app, ["backfill", str(path)])
+    assert "2 published (2 posts, 0 comments), 1 rejected of 3 lines" in human.stdout
     assert "line 2: num_comments:" in human.stdout
 
 
 def test_a_file_without_a_valid_line_fails(app: typer.Typer, published: list[Envelope], tmp_path: Path) -> None:
-    assert CliRunner().invoke(app, ["ingest", "file", str(write(tmp_path / "f", b"x", b"y"))]).exit_code == 1
-    assert CliRunner().invoke(app, ["ingest", "file", str(write(tmp_path / "empty"))]).exit_code == 0
+    assert CliRunner().invoke(app, ["backfill", str(write(tmp_path / "f", b"x", b"y"))]).exit_code == 1
+    assert CliRunner().invoke(app, ["backfill", str(write(tmp_path / "empty"))]).exit_code == 0
     assert published == []
 
 
@@ -89,7 +90,7 @@ def test_a_document_that_is_cut_is_published_up_to_the_cut_and_the_command_fails
 ) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"[" + line("a1") + b",\n" + line("a2")[:-9])
-    result = CliRunner().invoke(app, ["ingest", "file", str(path)])
+    result = CliRunner().invoke(app, ["backfill", str(path)])
     assert result.exit_code == 1
     assert [envelope.payload.id for envelope in published] == ["a1"]
     assert "line 2: line: the file ends within this value" in result.stdout
@@ -107,7 +108,7 @@ def test_a_pipe_is_read_once_with_a_time_of_observation(
     app: typer.Typer, published: list[Envelope], tmp_path: Path
 ) -> None:
     pipe, writer = _pipe(tmp_path)
-    result = CliRunner().invoke(app, ["ingest", "file", str(pipe), "--observed-at", "2020-01-01"])
+    result = CliRunner().invoke(app, ["backfill", str(pipe), "--observed-at", "2020-01-01"])
     assert result.exit_code == 0, result.output
     writer.join(10)
     assert [envelope.payload.id for envelope in published] == ["a1", "a2"]
@@ -117,7 +118,7 @@ def test_a_pipe_without_a_time_of_observation_is_refused_unread(
     app: typer.Typer, published: list[Envelope], tmp_path: Path
 ) -> None:
     pipe, _ = _pipe(tmp_path)
-    result = CliRunner().invoke(app, ["ingest", "file", str(pipe)])
+    result = CliRunner().invoke(app, ["backfill", str(pipe)])
     assert isinstance(result.exception, Invalid)
     assert "can be read only once" in str(result.exception)
     assert "--observed-at" in str(result.exception)
@@ -129,8 +130,8 @@ def test_a_dash_is_standard_input(
     app: typer.Typer, published: list[Envelope], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipe, writer = _pipe(tmp_path)
-    monkeypatch.setattr(ingest, "STANDARD_INPUT", pipe)
-    result = CliRunner().invoke(app, ["ingest", "file", "-", "--observed-at", "2020-01-01"])
+    monkeypatch.setattr(file_arguments, "STANDARD_INPUT", pipe)
+    result = CliRunner().invoke(app, ["backfill", "-", "--observed-at", "2020-01-01"])
     assert result.exit_code == 0, result.output
     writer.join(10)
     assert len(published) == 2
@@ -141,7 +142,7 @@ def test_an_observation_time_without_an_offset_is_utc(
 ) -> None:
     path = str(write(tmp_path / "f", line("a1")))
     for text in ("2020-01-01T12:00", "2020-01-01T13:00:00+01:00"):
-        assert CliRunner().invoke(app, ["ingest", "file", path, "--observed-at", text]).exit_code == 0
+        assert CliRunner().invoke(app, ["backfill", path, "--observed-at", text]).exit_code == 0
     assert {envelope.metadata.observed_at.isoformat() for envelope in published} == {"2020-01-01T12:00:00+00:00"}
 
 
@@ -150,9 +151,9 @@ def test_an_observation_time_without_an_offset_is_utc(
 )
 def test_a_file_may_have_any_name(app: typer.Typer, published: list[Envelope], tmp_path: Path, name: bytes) -> None:
     path = write(tmp_path / os.fsdecode(name), line("a1"))
-    result = CliRunner().invoke(app, ["ingest", "file", str(path)])
+    result = CliRunner().invoke(app, ["backfill", str(path)])
     assert result.exit_code == 0, result.output
-    assert "1 published, 0 rejected of 1 lines" in result.stdout
+    assert "1 published (1 posts, 0 comments), 0 rejected of 1 lines" in result.stdout
     assert encode(published[0])
 
 
@@ -163,12 +164,77 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_being_published(
     write(good, line("a1"))
     write(table, b"id,title,score", b"a2,x,1")
     write(other, line("a3"))
-    result = CliRunner().invoke(app, ["ingest", "file", "--json", str(good), str(table), str(other)])
+    result = CliRunner().invoke(app, ["backfill", "--json", str(good), str(table), str(other)])
     assert result.exit_code == 1
     assert [envelope.payload.id for envelope in published] == ["a1", "a3"]
     summary = json.loads(result.stdout)
     assert [file["published"] for file in summary["files"]] == [1, 1]
     assert summary["errors"] == [f"{table} is a table such as CSV: write it as JSON first"]
-    human = CliRunner().invoke(app, ["ingest", "file", str(good), str(table), str(other)])
+    human = CliRunner().invoke(app, ["backfill", str(good), str(table), str(other)])
     assert f"{table} is a table such as CSV" in " ".join(human.stderr.split())
     assert "other: 1 published" in human.stdout
+
+
+def test_every_rejected_line_is_in_the_report_with_its_file_its_line_and_the_reason(
+    app: typer.Typer, published: list[Envelope], tmp_path: Path
+) -> None:
+    first = write(tmp_path / "first", *[line(f"a{n}", score="x" if n % 2 else 1) for n in range(2_000)])
+    second = write(tmp_path / "second", b"nonsense", comment("c1"), comment("c2", link_id=None))
+    report = tmp_path / "rejected.ndjson"
+    report.write_text("of an earlier run\n")
+    done = CliRunner().invoke(app, ["backfill", str(first), str(second), "--rejected", str(report), "--rate", "0"])
+    assert done.exit_code == 0, done.output
+    rejected = [json.loads(text) for text in report.read_text().splitlines()]
+    assert [(each["file"], each["line"], each["field"]) for each in rejected] == [
+        *((str(first), number, "score") for number in range(2, 2_001, 2)),
+        (str(second), 1, None),
+        (str(second), 3, "link_id"),
+    ]
+    assert {each["reason"] for each in rejected[:1_000]} == {"not a number"}
+    assert len(published) == 1_001
+
+
+def test_the_old_name_does_the_same(app: typer.Typer, published: list[Envelope], tmp_path: Path) -> None:
+    path = write(tmp_path / "f", line("a1"), comment("c1"))
+    done = CliRunner().invoke(app, ["ingest", "file", str(path), "--json"])
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)
+    assert (summary["posts"], summary["comments"], summary["lines"]) == (1, 1, 2)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A directory with three files of posts, one of them in a directory of its own, and a description."""
+    (tmp_path / "2024" / "comments").mkdir(parents=True)
+    write(tmp_path / "2024" / "RS_2024-02.ndjson", line("b"))
+    write(tmp_path / "2024" / "RS_2024-01.ndjson", line("a"))
+    write(tmp_path / "2024" / "comments" / "RC_2024-01.json", comment("c"))
+    write(tmp_path / "2024" / "README.txt", b"what this is")
+    return tmp_path / "2024"
+
+
+@pytest.mark.parametrize(
+    ("argument", "ids"),
+    [
+        ("", ["a", "b", "c"]),
+        ("RS_*", ["a", "b"]),
+        ("**/*.json", ["c"]),
+        ("R[S]_2024-0?.ndjson", ["a", "b"]),
+        ("../2024", ["a", "b", "c"]),
+    ],
+)
+def test_directories_and_patterns_stand_for_their_files_in_order(
+    app: typer.Typer, published: list[Envelope], archive: Path, argument: str, ids: list[str]
+) -> None:
+    once = str(archive / argument)
+    done = CliRunner().invoke(app, ["backfill", once, once])
+    assert done.exit_code == 0, done.output
+    assert [envelope.payload.id for envelope in published] == ids, "each file once, though it was named twice"
+
+
+@pytest.mark.parametrize("argument", ["RT_*", "empty"])
+def test_what_stands_for_no_file_is_a_wrong_use(app: typer.Typer, archive: Path, argument: str) -> None:
+    (archive / "empty").mkdir()
+    done = CliRunner().invoke(app, ["backfill", str(archive / argument)])
+    assert done.exit_code == 2
+    assert argument in done.output
