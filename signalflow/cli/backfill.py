@@ -58,11 +58,11 @@ def backfill(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Publish the posts and comments of files as backfill: JSON with the field names of Reddit's API.
+    """Publish the posts and comments of files as backfill: JSON or CSV with the field names of Reddit's API.
 
-    A file has one post or comment a line, or an array of them, or it is a data frame or a saved answer of the API. It
-    may be packed with gzip, Zstandard (any window), bzip2 or xz, and be UTF-8, UTF-16 or UTF-32: its first bytes tell.
-    A directory stands for all files in it that end like such a file.
+    A file has one post or comment a line, or an array of them, or it is a table whose first line names its columns, a
+    data frame, or a saved answer of the API. It may be packed with gzip, Zstandard (any window), bzip2 or xz, and be
+    UTF-8, UTF-16 or UTF-32: its first bytes tell. A directory stands for all files in it that end like such a file.
 
     A post needs id, subreddit, title, created_utc, num_comments, over_18 and is_self, a comment id, link_id, subreddit,
     body and created_utc; a score that is missing is unknown. Numbers and flags may be texts or 12.0 for 12, times may

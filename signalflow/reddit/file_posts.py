@@ -2,6 +2,9 @@
 
 from datetime import datetime
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from signalflow.events import Int32, Post
 from signalflow.reddit.file_fields import (
     author_of,
@@ -29,7 +32,10 @@ class FilePost(RawPost, kw_only=True):
 
 def file_post(item: Item, observed_at: datetime) -> Post:
     """The post in an item, as seen at `observed_at`. Raises Invalid, which names the field at fault if there is one."""
-    return post_of(_as_reddit_sends_it(item), observed_at, FilePost)
+    fields = _as_reddit_sends_it(item)
+    post = post_of(fields, observed_at, FilePost)
+    # A file without texts must not replace the stored one.
+    return post if "selftext" in fields else replace(post, body=UNSET)
 
 
 def _as_reddit_sends_it(item: Item) -> dict[str, object]:

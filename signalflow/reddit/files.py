@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
 
 from signalflow.errors import Invalid
@@ -10,7 +11,8 @@ from signalflow.events import CommentEnvelope, Envelope, Metadata, Post, storabl
 from signalflow.reddit.file_bytes import opened_as_utf8
 from signalflow.reddit.file_items import items_of
 from signalflow.reddit.file_records import Found, record_of
-from signalflow.reddit.file_values import Unread, values_in
+from signalflow.reddit.file_tables import delimiter_of, rows_in
+from signalflow.reddit.file_values import Unread, Value, values_in
 
 FIRST_REASONS = 5
 # Items between two reports of progress.
@@ -79,7 +81,7 @@ def entries_in(
     """
     count = 0
     with opened_as_utf8(path) as (text, position):
-        for line, value in values_in(text):
+        for line, value in _values_in(text):
             for item in items_of(value):
                 count += 1
                 if count > skipped:
@@ -87,6 +89,11 @@ def entries_in(
                 if count % _PROGRESS_EVERY == 0:
                     progress(position())
         progress(position())
+
+
+def _values_in(text: BufferedReader) -> Iterator[Value]:
+    delimiter = delimiter_of(text.peek().decode("utf-8", "ignore"))
+    return values_in(text) if delimiter is None else rows_in(text, delimiter)
 
 
 def _entry(line: int, item: object, observed_at: datetime) -> Entry:

@@ -160,18 +160,18 @@ def test_a_file_may_have_any_name(app: typer.Typer, published: list[Envelope], t
 def test_a_file_that_cannot_be_read_keeps_no_other_from_being_published(
     app: typer.Typer, published: list[Envelope], tmp_path: Path
 ) -> None:
-    good, table, other = (tmp_path / name for name in ("good", "table", "other"))
+    good, page, other = (tmp_path / name for name in ("good", "page", "other"))
     write(good, line("a1"))
-    write(table, b"id,title,score", b"a2,x,1")
+    write(page, b"<html>", b"</html>")
     write(other, line("a3"))
-    result = CliRunner().invoke(app, ["backfill", "--json", str(good), str(table), str(other)])
+    result = CliRunner().invoke(app, ["backfill", "--json", str(good), str(page), str(other)])
     assert result.exit_code == 1
     assert [envelope.payload.id for envelope in published] == ["a1", "a3"]
     summary = json.loads(result.stdout)
     assert [file["published"] for file in summary["files"]] == [1, 1]
-    assert summary["errors"] == [f"{table} is a table such as CSV: write it as JSON first"]
-    human = CliRunner().invoke(app, ["backfill", str(good), str(table), str(other)])
-    assert f"{table} is a table such as CSV" in " ".join(human.stderr.split())
+    assert summary["errors"] == [f"{page} is HTML or XML: save the JSON instead"]
+    human = CliRunner().invoke(app, ["backfill", str(good), str(page), str(other)])
+    assert f"{page} is HTML or XML" in " ".join(human.stderr.split())
     assert "other: 1 published" in human.stdout
 
 

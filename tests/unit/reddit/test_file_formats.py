@@ -249,11 +249,6 @@ def _archive(kind: str) -> bytes:
         (b"INSERT INTO posts VALUES", "a script of SQL"),
         (b"- id: a1\n  title: x\n", "a YAML file"),
         (b"FEA1" + bytes(50), "a Feather file"),
-        (b"id,title,score\na1,Hello,3\n", "a table such as CSV"),
-        (codecs.BOM_UTF8 + b'"id";"subreddit";"title"\r\n', "a table such as CSV"),
-        (b"author\ttitle\tid\r\n", "a table such as CSV"),
-        (b",id,title,created_utc\n0,a1,x,1\n", "a table such as CSV"),
-        (gzip.compress("id,title\n".encode("utf-16"), mtime=0), "a table such as CSV"),
     ],
 )
 def test_a_format_that_is_not_read_is_named_in_one_sentence(tmp_path: Path, content: bytes, named: str) -> None:
