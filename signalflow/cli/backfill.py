@@ -15,7 +15,7 @@ from signalflow.cli.file_arguments import files_of
 from signalflow.cli.options import JsonFlag, parse_time
 
 if TYPE_CHECKING:
-    from signalflow.reddit.backfill import FileOutcome
+    from signalflow.cli.backfill_run import Done
 
 _SUMS = ("lines", "published", "posts", "comments", "rejected")
 
@@ -56,6 +56,9 @@ def backfill(
             help="Write each line that was rejected to this file, as JSON: file, line, field, reason.",
         ),
     ] = None,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin each file anew, also where an earlier run stopped within it.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Publish the posts and comments of files as backfill: JSON or CSV with the field names of Reddit's API.
@@ -71,8 +74,12 @@ def backfill(
     Invalid lines are counted and skipped. A file that cannot be read keeps no other from being published. Publishing a
     file again changes nothing, and nothing replaces what was observed later.
 
+    When it was interrupted, the same command goes on behind the last line that Kafka confirmed. A bookmark of each file
+    in SIGNALFLOW_STATE_DIR/backfill tells where that is. A file that has changed since, another --observed-at or topics
+    that were made anew begin anew, and so does the command once all files are done. Standard input has no bookmark.
+
     Exit status: 0 all files were read to their end; 1 one was not, or no line of any was valid; 2 wrong usage; 3 Kafka
-    did not answer at the start (during a later outage the command waits).
+    did not answer at the start (during a later outage the command waits); 130 interrupted.
     """
     try:
         paths = files_of(files)
@@ -82,9 +89,13 @@ def backfill(
     from signalflow.cli.installation import installation_settings
 
     settings, started = installation_settings(), time.monotonic()
-    wanted = Wanted(paths, observed_at, settings.backfill_rate if rate is None else rate, rejected)
-    done = asyncio.run(run(settings, wanted))
-    summary = _summary(done.outcomes, time.monotonic() - started) | {"errors": done.errors}
+    wanted = Wanted(paths, observed_at, settings.backfill_rate if rate is None else rate, rejected, from_start)
+    try:
+        done = asyncio.run(run(settings, wanted))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it stopped", file=sys.stderr)
+        raise
+    summary = _summary(done, time.monotonic() - started)
     if as_json:
         print(json.dumps(summary))
     else:
@@ -99,7 +110,7 @@ def backfill(
         raise typer.Exit(FOUND)
 
 
-def _summary(outcomes: list["FileOutcome"], seconds: float) -> dict[str, Any]:
+def _summary(done: "Done", seconds: float) -> dict[str, Any]:
     from signalflow.events import storable
 
     files = [
@@ -107,6 +118,7 @@ def _summary(outcomes: list["FileOutcome"], seconds: float) -> dict[str, Any]:
             "path": storable(str(outcome.path)),
             "observed_at": outcome.observed_at.isoformat() if outcome.observed_at else None,
             "lines": outcome.tally.lines,
+            "lines_before": done.before[outcome.path],
             "published": outcome.tally.published,
             "posts": outcome.tally.posts,
             "comments": outcome.tally.comments,
@@ -117,12 +129,13 @@ def _summary(outcomes: list["FileOutcome"], seconds: float) -> dict[str, Any]:
                 for reason in outcome.tally.reasons
             ],
         }
-        for outcome in outcomes
+        for outcome in done.outcomes
     ]
     return {
         "files": files,
         **{name: sum(file[name] for file in files) for name in _SUMS},
         "seconds": round(seconds, 3),
+        "errors": done.errors,
     }
 
 
@@ -131,6 +144,7 @@ def _print(summary: dict[str, Any]) -> None:
         print(
             f"{file['path']}: {file['published']} published ({file['posts']} posts, {file['comments']} comments), "
             f"{file['rejected']} rejected of {file['lines']} lines"
+            + (f"; an earlier run had read {file['lines_before']} of them" if file["lines_before"] else "")
         )
         for reason in file["reasons"]:
             print(f"  line {reason['line']}: {reason['field'] or 'line'}: {reason['reason']}")

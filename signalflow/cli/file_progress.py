@@ -8,8 +8,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from signalflow.events import storable
 
+Bars = Progress
 
-def bars() -> Progress:
+
+def bars() -> Bars:
     """The bars of a run, on standard error: `--json` leaves standard output to the summary."""
     return Progress(
         TextColumn("{task.description}", markup=False),
@@ -24,7 +26,7 @@ def bars() -> Progress:
 class FileProgress:
     """The bar of one file, which is read in so many passes. A pipe has no size; its bar only shows that it goes on."""
 
-    def __init__(self, shown: Progress, path: Path, passes: int) -> None:
+    def __init__(self, shown: Bars, path: Path, passes: int) -> None:
         self._shown, self._before = shown, 0
         self._task = shown.add_task(storable(path.name), total=passes * path.stat().st_size or None, rate="")
         self._started: float | None = None

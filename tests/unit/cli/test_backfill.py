@@ -3,17 +3,19 @@
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from signalflow.cli import backfill, file_arguments, ingest
+from signalflow.cli import backfill, backfill_run, file_arguments, ingest
 from signalflow.errors import Invalid
 from signalflow.events import Envelope, encode
-from signalflow.kafka import admin, publisher
+from signalflow.kafka import publisher
+from signalflow.settings import get_settings
 from tests.unit.reddit.test_files import comment, line, write
 
 
@@ -26,8 +28,11 @@ def app() -> typer.Typer:
     return app
 
 
+TOPICS = {"reddit.posts.raw": UUID(int=1), "reddit.comments.raw": UUID(int=2)}
+
+
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> list[Envelope]:
+def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Envelope]]:
     """What the command published; no broker is needed."""
     sent: list[Envelope] = []
 
@@ -38,9 +43,16 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[Envelope]:
     async def create_topics(settings: object) -> list[str]:
         return []
 
+    async def topic_ids(settings: object, names: Sequence[str]) -> dict[str, UUID]:
+        return {name: TOPICS[name] for name in names}
+
     monkeypatch.setattr(publisher.Publisher, "publish", publish)
-    monkeypatch.setattr(admin, "create_topics", create_topics)
-    return sent
+    monkeypatch.setattr(backfill_run, "create_topics", create_topics)
+    monkeypatch.setattr(backfill_run, "topic_ids", topic_ids)
+    monkeypatch.setenv("SIGNALFLOW_STATE_DIR", str(tmp_path / "state"))
+    get_settings.cache_clear()
+    yield sent
+    get_settings.cache_clear()
 
 
 def test_help_names_the_fields_of_a_line(app: typer.Typer) -> None:
