@@ -18,8 +18,8 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "up", "logs", "simulator", "api", "migrate", "topics", "config", "ingest", "backfill", "dlq", "gaps", "verify",
-    "schema", "user", "key",
+    "up", "logs", "simulator", "api", "migrate", "topics", "config", "ingest", "backfill", "replay", "dlq", "gaps",
+    "verify", "schema", "user", "key",
 )  # fmt: skip
 
 
