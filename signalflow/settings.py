@@ -139,6 +139,15 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     )
     history_retention_days: int = Field(90, ge=1, description="Days that post_metrics_history is kept.")
 
+    # --- backfill and replay
+    backfill_rate: float = Field(
+        2000.0,
+        ge=0,
+        le=1_000_000,
+        description="Records a second that `signalflow backfill` and `signalflow replay` send; 0: as fast as Kafka "
+        "confirms. New posts wait behind them in the same partitions.",
+    )
+
     # --- dead letters
     dlq_max_attempts: int = Field(
         5, ge=1, le=1000, description="Attempts of one record; a dead letter of the last attempt is not replayed."

@@ -1,7 +1,8 @@
-"""Publishes the posts of files to the raw topic. The brokers confirm each batch before the next one is read."""
+"""Publishes the posts and comments of files. The brokers confirm each batch before the next one is read."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice
@@ -10,21 +11,39 @@ from typing import Protocol
 
 from signalflow.clock import utcnow
 from signalflow.domain.backoff import WHILE_AWAY
+from signalflow.domain.pace import Pace
 from signalflow.errors import Invalid
-from signalflow.events import Envelope
+from signalflow.events import CommentEnvelope, Envelope
 from signalflow.reddit.file_bytes import can_be_read_twice
-from signalflow.reddit.files import Progress, Tally, backfill_envelope, newest_created, posts_in
+from signalflow.reddit.files import Entry, Progress, Reason, Tally, backfill_envelope, entries_in, newest_created
 
-# Enough posts to fill a record batch of each partition; 1,000 posts with text are about 1.5 MB.
+# Enough to fill a record batch of each partition; 1,000 posts with text are about 1.5 MB.
 BATCH = 1000
+
+AnyEnvelope = Envelope | CommentEnvelope
 
 
 class Sender(Protocol):
     """Publishes envelopes, as kafka.publisher.Publisher does."""
 
-    async def publish(self, envelopes: Sequence[Envelope]) -> list[bool]:
+    async def publish(self, envelopes: Sequence[AnyEnvelope]) -> list[bool]:
         """For each envelope whether the brokers confirmed it."""
         ...
+
+
+class ByTopic:
+    """Sends posts to one sender and comments to another."""
+
+    def __init__(self, posts: Sender, comments: Sender) -> None:
+        self._posts, self._comments = posts, comments
+
+    async def publish(self, envelopes: Sequence[AnyEnvelope]) -> list[bool]:
+        """For each envelope whether the brokers confirmed it."""
+        comments = [envelope for envelope in envelopes if isinstance(envelope, CommentEnvelope)]
+        posts = [envelope for envelope in envelopes if not isinstance(envelope, CommentEnvelope)]
+        of_posts = iter(await self._posts.publish(posts) if posts else ())
+        of_comments = iter(await self._comments.publish(comments) if comments else ())
+        return [next(of_comments if isinstance(envelope, CommentEnvelope) else of_posts) for envelope in envelopes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +52,21 @@ class FileOutcome:
 
     path: Path
     observed_at: datetime | None
-    published: int
     tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What is told of a file while it is published.
+
+    `progress`: the number of bytes read, over all passes. `on_retry`: how many records are sent again. `on_batch`: the
+    time of observation, the tally and the new rejections, whenever the brokers have confirmed all that the tally
+    counts.
+    """
+
+    progress: Progress = lambda _: None
+    on_retry: Callable[[int], None] = lambda _: None
+    on_batch: Callable[[datetime, Tally, Sequence[Reason]], None] = lambda *_: None
 
 
 async def publish_file(
@@ -42,17 +74,19 @@ async def publish_file(
     sender: Sender,
     observed_at: datetime | None = None,
     *,
-    progress: Progress = lambda _: None,
-    on_retry: Callable[[int], None] = lambda _: None,
+    begun: Tally | None = None,
+    pace: Pace | None = None,
+    hooks: Hooks | None = None,
 ) -> FileOutcome:
-    """Publish every valid post of a file. What the brokers do not confirm is sent again until they do.
+    """Publish every post and comment of a file. What the brokers do not confirm is sent again until they do.
 
     Without `observed_at` the file is read twice. The first pass finds the newest creation time, which becomes the time
-    of observation, so the same file gives the same observations whenever it is published. `progress` gets the number of
-    bytes read, over all passes. `on_retry` gets the number of envelopes that are sent again. Raises Invalid when the
-    file is damaged, or is a pipe and `observed_at` is not given. Without `observed_at` nothing is published then;
-    otherwise the lines before the damage are.
+    of observation, so the same file gives the same observations whenever it is published. `begun` counts what was
+    published before: those lines are passed over. Raises Invalid when the file is damaged, or is a pipe and
+    `observed_at` is not given. Without `observed_at` nothing is published then; otherwise the lines before the damage
+    are.
     """
+    hooks, pace = hooks or Hooks(), pace or Pace(0)
     first_pass = 0
     if observed_at is None:
         if not can_be_read_twice(path):
@@ -61,25 +95,43 @@ async def publish_file(
                 "give --observed-at",
                 field="observed_at",
             )
-        observed_at = newest_created(path, utcnow(), progress)
+        observed_at = newest_created(path, utcnow(), hooks.progress)
         first_pass = path.stat().st_size
-    tally = Tally()
-    published = 0
+    tally = begun or Tally()
     # If no line is valid, every line is rejected again and counted, whatever the time.
-    posts = posts_in(path, observed_at or utcnow(), tally, lambda done: progress(first_pass + done))
-    while batch := [
-        backfill_envelope(post, observed_at or utcnow(), utcnow(), path.name) for post in islice(posts, BATCH)
-    ]:
-        await _publish_all(batch, sender, on_retry)
-        published += len(batch)
-    return FileOutcome(path, observed_at, published, tally)
+    seen_at = observed_at or utcnow()
+    entries = entries_in(path, seen_at, lambda done: hooks.progress(first_pass + done), tally.lines)
+    while True:
+        some, damage = _taken(entries, pace.at_once(BATCH))
+        for entry in some:
+            tally.count(entry)
+        found = [entry for entry in some if not isinstance(entry, Reason)]
+        await asyncio.sleep(pace.wait(len(found), time.monotonic()))
+        envelopes = [backfill_envelope(each, seen_at, utcnow(), path.name) for each in found]
+        await _publish_all(envelopes, sender, hooks.on_retry)
+        hooks.on_batch(seen_at, tally, [entry for entry in some if isinstance(entry, Reason)])
+        if damage:
+            raise damage
+        if not some:
+            return FileOutcome(path, observed_at, tally)
 
 
-async def _publish_all(envelopes: Sequence[Envelope], sender: Sender, on_retry: Callable[[int], None]) -> None:
+def _taken(entries: Iterator[Entry], most: int) -> tuple[list[Entry], Invalid | None]:
+    """The next entries, and why there are no more if the file is damaged behind them."""
+    some: list[Entry] = []
+    try:
+        some.extend(islice(entries, most))
+    except Invalid as error:
+        return some, error
+    return some, None
+
+
+async def _publish_all(envelopes: Sequence[AnyEnvelope], sender: Sender, on_retry: Callable[[int], None]) -> None:
     for failures in count(1):
-        confirmed = await sender.publish(envelopes)
-        envelopes = [envelope for envelope, done in zip(envelopes, confirmed, strict=True) if not done]
         if not envelopes:
             return
-        on_retry(len(envelopes))
-        await asyncio.sleep(WHILE_AWAY.after(failures))
+        confirmed = await sender.publish(envelopes)
+        envelopes = [envelope for envelope, done in zip(envelopes, confirmed, strict=True) if not done]
+        if envelopes:
+            on_retry(len(envelopes))
+            await asyncio.sleep(WHILE_AWAY.after(failures))

@@ -65,7 +65,7 @@ def can_be_read_twice(path: Path) -> bool:
 
 
 @contextmanager
-def opened_as_utf8(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
+def opened_as_utf8(path: Path) -> Iterator[tuple[io.BufferedReader, Callable[[], int]]]:
     """The content of a file in UTF-8, and a function that tells how many bytes of the file have been read.
 
     gzip, Zstandard, bzip2 and xz are unpacked, UTF-16 and UTF-32 are converted, byte order mark and NUL bytes are left

@@ -39,13 +39,10 @@ _TEXTS = (
     (re.compile(r"[\w.$]+\s*\(|(?:var|let|const|window)\b|\)\]\}'"), "a script, not JSON: save the JSON in it first"),
     (re.compile(r"(?:---\s*)?- \w+:"), "a YAML file: write it as JSON first"),
 )
-# The first line of a table, such as CSV, names its columns.
-_CELLS = re.compile(r"[,;|\t]")
-_COLUMNS = frozenset({"id", "name", "title", "subreddit", "author", "score", "created_utc", "num_comments"})
 
 
 def format_not_read(start: bytes, encoding: str) -> str | None:
-    """What the file is that begins with these bytes, and what to do with it; None when it may be JSON."""
+    """What the file is that begins with these bytes, and what to do with it; None when it may be JSON or CSV."""
     text = start.decode(encoding, "ignore").removeprefix("\ufeff").lstrip()
     for signature, what in _NOT_READ:
         if start.startswith(signature) or text.encode("utf-8", "ignore").startswith(signature):
@@ -56,8 +53,4 @@ def format_not_read(start: bytes, encoding: str) -> str | None:
     for pattern, what in _TEXTS:
         if pattern.match(text):
             return what
-    if not text.startswith(("{", "[")):
-        cells = {cell.strip(" \"'") for cell in _CELLS.split(text.partition("\n")[0].strip())}
-        if len(cells & _COLUMNS) > 1:
-            return "a table such as CSV: write it as JSON first"
     return None

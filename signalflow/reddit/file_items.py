@@ -8,13 +8,23 @@ Item = Mapping[str, object]
 # Where answers of Reddit, of archives, of Elasticsearch and of many scripts have their posts. Other wrappers are known
 # by what they hold.
 _WRAPPERS = ("data", "children", "_source", "hits", "posts", "submissions", "results", "items")
-# A page of a post lies in a list, and its comments in each other. Nothing with posts is nested more deeply than this.
+_WRAPPING_KINDS = ("t1", "t3", "Listing")
+# A page of a post lies in a list. Beside replies, nothing with posts or comments is nested more deeply than this.
 _DEEPEST = 6
 
 
 def items_of(value: object) -> Iterator[object]:
-    """What a JSON value holds: the items of lists, listings, answers of APIs and data frames; else the value itself."""
-    return _items_of(value, 0)
+    """What a JSON value holds: the items of lists, listings, answers of APIs and data frames; else the value itself.
+
+    The replies to a comment are items too.
+    """
+    waiting = [value]
+    while waiting:
+        for item in _items_of(waiting.pop(), 0):
+            yield item
+            replies = item.get("replies") if isinstance(item, dict) else None
+            if replies and isinstance(replies, dict | list):
+                waiting.append(replies)
 
 
 def _items_of(value: object, depth: int) -> Iterator[object]:
@@ -38,7 +48,7 @@ def _inner(value: object) -> object | None:
         return None
     if (rows := _rows(value)) is not None:
         return rows
-    if "title" in value or value.get("kind", "t3") not in ("t3", "Listing"):
+    if "title" in value or "body" in value or value.get("kind", "t3") not in _WRAPPING_KINDS:
         return None
     for name in _WRAPPERS:
         if isinstance(value.get(name), dict | list):

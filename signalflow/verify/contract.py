@@ -114,6 +114,11 @@ def attempt_of(headers: Iterable[tuple[str, bytes | None]]) -> int:
     return 1
 
 
+def is_copy(headers: Iterable[tuple[str, bytes | None]]) -> bool:
+    """Whether a record was sent again by `signalflow replay`: it says what an earlier record said."""
+    return any(name == "replay_of" for name, _ in headers or ())
+
+
 def _utc(time: datetime, field: str) -> datetime:
     try:
         return time.astimezone(UTC)

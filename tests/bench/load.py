@@ -10,7 +10,7 @@ import msgspec
 from signalflow.events import Envelope, Metadata, Post, encode
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
 from signalflow.kafka.topics import TopicNames
-from signalflow.reddit.files import Tally, posts_in
+from signalflow.reddit.files import Tally, records_in
 from signalflow.settings import Settings
 from signalflow.simulator.posts import Post as SimulatedPost
 from signalflow.simulator.subreddits import default_subreddits
@@ -89,7 +89,7 @@ def _posts(count: int, now: datetime) -> tuple[str, Sequence[Post]]:
     path = recorded_data() / "real_posts_2013.ndjson.gz"
     rng = Random(SEED)
     if path.exists():
-        posts = list(islice(posts_in(path, now, Tally()), count))
+        posts = list(islice(records_in(path, now, Tally()), count))
         if len(posts) == count:
             return "real titles", [_young(post, now, rng) for post in posts]
     return "titles of the simulator", _simulated(count, now, rng)

@@ -1,4 +1,4 @@
-"""`signalflow ingest file` into a real Kafka: every line becomes one record with the post's id as key."""
+"""`signalflow backfill` into a real Kafka: every line becomes one record with the post's id as key."""
 
 import asyncio
 import json

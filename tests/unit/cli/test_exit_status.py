@@ -283,7 +283,15 @@ def test_a_misspelt_setting_is_named_by_a_command_that_asks_the_installation() -
 
 @pytest.mark.parametrize(
     "command",
-    ["ingest file {file}", "topics list", "topics create", "verify", "gaps", "user add ann --without-password"],
+    [
+        "ingest file {file}",
+        "backfill {file}",
+        "topics list",
+        "topics create",
+        "verify",
+        "gaps",
+        "user add ann --without-password",
+    ],
 )
 def test_an_installation_that_does_not_answer_is_told_once(tmp_path: Path, command: str) -> None:
     (tmp_path / "posts.ndjson").write_text("")

@@ -22,7 +22,7 @@ import pytest
 
 from signalflow.errors import Invalid
 from signalflow.reddit import file_bytes, file_values
-from signalflow.reddit.files import Tally, posts_in
+from signalflow.reddit.files import Tally, records_in
 from tests.unit.reddit.test_files import OBSERVED, line, write
 
 zstd = file_bytes.zstd
@@ -34,7 +34,7 @@ RAW = LINES.decode("unicode_escape")
 
 def found(path: Path) -> tuple[list[str], Tally]:
     tally = Tally()
-    return [post.id for post in posts_in(path, OBSERVED, tally)], tally
+    return [post.id for post in records_in(path, OBSERVED, tally)], tally
 
 
 def ids(path: Path) -> list[str]:
@@ -78,7 +78,7 @@ def ids(path: Path) -> list[str]:
 )
 def test_the_first_bytes_tell_how_a_file_is_packed_and_encoded(tmp_path: Path, packed: bytes) -> None:
     path = write(tmp_path / "no-name-tells", packed)
-    posts = list(posts_in(path, OBSERVED, Tally()))
+    posts = list(records_in(path, OBSERVED, Tally()))
     assert [post.id for post in posts] == ["a1", "a2", "a3"]
     assert posts[0].title == "Ünïcode 猫"
 
@@ -163,7 +163,7 @@ def test_a_number_of_thousands_of_digits_ends_nothing(tmp_path: Path, first: byt
 def test_a_raw_control_character_in_a_text_costs_no_post(tmp_path: Path, layout: bytes, character: str) -> None:
     raw = line("a1", title="one#two").replace(b"#", character.encode())
     path = write(tmp_path / "f", layout % (raw, line("a2")))
-    posts = list(posts_in(path, OBSERVED, Tally()))
+    posts = list(records_in(path, OBSERVED, Tally()))
     assert [(post.id, post.title) for post in posts] == [("a1", f"one{character}two"), ("a2", "t")]
 
 
@@ -249,11 +249,6 @@ def _archive(kind: str) -> bytes:
         (b"INSERT INTO posts VALUES", "a script of SQL"),
         (b"- id: a1\n  title: x\n", "a YAML file"),
         (b"FEA1" + bytes(50), "a Feather file"),
-        (b"id,title,score\na1,Hello,3\n", "a table such as CSV"),
-        (codecs.BOM_UTF8 + b'"id";"subreddit";"title"\r\n', "a table such as CSV"),
-        (b"author\ttitle\tid\r\n", "a table such as CSV"),
-        (b",id,title,created_utc\n0,a1,x,1\n", "a table such as CSV"),
-        (gzip.compress("id,title\n".encode("utf-16"), mtime=0), "a table such as CSV"),
     ],
 )
 def test_a_format_that_is_not_read_is_named_in_one_sentence(tmp_path: Path, content: bytes, named: str) -> None:
@@ -293,7 +288,7 @@ def test_a_large_array_is_read_in_bounded_memory(tmp_path: Path, pack: Callable[
     path.write_bytes(pack(b"[" + b",\n".join([post] * 4_000) + b"]"))
     tracemalloc.start()
     try:
-        count = sum(1 for _ in posts_in(path, OBSERVED, Tally()))
+        count = sum(1 for _ in records_in(path, OBSERVED, Tally()))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -321,7 +316,7 @@ def test_a_pipe_is_read_in_one_pass(tmp_path: Path) -> None:
     writer = threading.Thread(target=fill)
     writer.start()
     seen: list[int] = []
-    assert [post.id for post in posts_in(pipe, OBSERVED, Tally(), seen.append)] == ["a1", "a2", "a3"]
+    assert [post.id for post in records_in(pipe, OBSERVED, Tally(), seen.append)] == ["a1", "a2", "a3"]
     writer.join()
     assert seen == [len(LINES)]
     assert not file_bytes.can_be_read_twice(pipe)
@@ -340,7 +335,7 @@ def test_files_of_real_situations_are_read_without_a_rejection(shared_data: Path
     if not path.exists():
         pytest.skip(f"no {path}")
     tally = Tally()
-    read = list(posts_in(path, OBSERVED.replace(year=2026), tally))
+    read = list(records_in(path, OBSERVED.replace(year=2026), tally))
     assert (len(read), tally.rejected, tally.reasons) == (posts, 0, [])
 
 
@@ -348,7 +343,7 @@ def test_escaped_and_plain_titles_of_a_file_become_the_same(shared_data: Path) -
     path = shared_data / "field" / "04_entities.ndjson"
     if not path.exists():
         pytest.skip(f"no {path}")
-    escaped, plain = posts_in(path, OBSERVED.replace(year=2026), Tally())
+    escaped, plain = records_in(path, OBSERVED.replace(year=2026), Tally())
     assert escaped.title == plain.title == "Salt & Vinegar <3 crisps: Bram's review"
     assert escaped.url == "https://example.org/?a=1&b=2"
 
@@ -376,7 +371,7 @@ def of_field(shared_data: Path, name: str) -> Path:
 def test_files_of_real_situations_give_the_right_values(
     shared_data: Path, name: str, field: str, values: dict[str, object]
 ) -> None:
-    posts = posts_in(of_field(shared_data, name), OBSERVED.replace(year=2026), Tally())
+    posts = records_in(of_field(shared_data, name), OBSERVED.replace(year=2026), Tally())
     assert {post.id: getattr(post, field) for post in posts if post.id in values} == values
 
 
@@ -386,6 +381,6 @@ def test_a_file_of_a_real_situation_is_read_through_a_pipe(shared_data: Path, tm
     writer = threading.Thread(target=lambda: pipe.write_bytes(path.read_bytes()))
     writer.start()
     tally = Tally()
-    read = [post.id for post in posts_in(pipe, OBSERVED.replace(year=2026), tally)]
+    read = [post.id for post in records_in(pipe, OBSERVED.replace(year=2026), tally)]
     writer.join()
     assert (len(read), read[0], tally.rejected) == (20, "capz00", 0)

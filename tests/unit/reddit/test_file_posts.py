@@ -9,7 +9,7 @@ import pytest
 from signalflow.errors import Invalid
 from signalflow.events import Post
 from signalflow.reddit.file_items import items_of
-from signalflow.reddit.file_posts import post_of_item
+from signalflow.reddit.file_records import record_of
 
 OBSERVED = datetime(2026, 1, 1, tzinfo=UTC)
 NAN = float("nan")
@@ -25,7 +25,7 @@ def item(**changes: Any) -> dict[str, Any]:
 
 
 def read(**changes: Any) -> Post:
-    return post_of_item(item(**changes), OBSERVED)
+    return record_of(item(**changes), OBSERVED)
 
 
 @pytest.mark.parametrize(
@@ -241,41 +241,33 @@ WRAPPED = {"kind": "t3", "data": item()}
     ],
 )  # fmt: skip
 def test_wrappers_of_the_api_and_of_archives_are_taken_off(value: object) -> None:
-    assert [post_of_item(found, OBSERVED).id for found in items_of(value)] == ["abc123"]
+    assert [record_of(found, OBSERVED).id for found in items_of(value)] == ["abc123"]
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ({"kind": "t1", "data": {"body": "x"}}, "a comment, not a post"),
-        ({"kind": "t5", "data": {"display_name": "x"}}, "a subreddit, not a post"),
-        ({"kind": "more", "data": {"children": ["a", "b"]}}, "a list of further comments, not a post"),
-        ({"id": "x", "link_id": "t3_x", "body": "b"}, "a comment, not a post"),
-        ({"message": "Not Found", "error": 404}, "an error of Reddit, not a post"),
-        ({"reason": "private", "message": "Forbidden", "error": 403}, "an error of Reddit, not a post"),
+        ({"kind": "t5", "data": {"display_name": "x"}}, "a subreddit, neither a post nor a comment"),
+        ({"kind": "more", "data": {"children": ["a", "b"]}}, "a list of further comments, neither a post nor"),
+        ({"message": "Not Found", "error": 404}, "an error of Reddit, neither a post nor a comment"),
+        ({"reason": "private", "message": "Forbidden", "error": 403}, "an error of Reddit, neither a post nor"),
         ("text", "not a JSON object"),
         ("{text}", "not a JSON object"),
         ({"page": {"limit": 100}}, "missing required field"),
         (None, "not a JSON object"),
     ],
 )
-def test_what_is_no_post_is_named(value: object, reason: str) -> None:
+def test_what_is_neither_post_nor_comment_is_named(value: object, reason: str) -> None:
     (found,) = items_of(value)
     with pytest.raises(Invalid, match=reason):
-        post_of_item(found, OBSERVED)
+        record_of(found, OBSERVED)
 
 
-def test_what_stands_beside_a_post_is_a_comment_or_no_item_at_all() -> None:
-    comment = {"id": "c1", "link_id": "t3_abc123", "created_utc": 1704067201, "body": "x"}
+def test_comments_that_stand_beside_a_post_are_found() -> None:
+    comment = {"id": "c1", "link_id": "t3_abc123", "subreddit": "x", "created_utc": 1704067201, "body": "x"}
     post, other = items_of({"submission": item(), "comments": [comment], "more": {"count": 3}, "url": "{"})
-    assert post_of_item(post, OBSERVED).id == "abc123"
-    with pytest.raises(Invalid, match="a comment, not a post"):
-        post_of_item(other, OBSERVED)
-
-
-def test_a_comment_page_gives_its_post_and_names_its_comments() -> None:
-    found = list(items_of([listing(WRAPPED), listing({"kind": "t1", "data": {}}, {"kind": "more", "data": {}})]))
-    assert [entry.get("kind") for entry in found if isinstance(entry, dict)] == [None, "t1", "more"]
+    assert record_of(post, OBSERVED).id == "abc123"
+    assert record_of(other, OBSERVED).comment.id == "c1"
 
 
 COLUMNS = list(item())
@@ -293,7 +285,7 @@ COLUMNS = list(item())
     ids=["columns", "lists", "index", "split", "table"],
 )
 def test_each_layout_of_a_data_frame_gives_its_rows(frame: object) -> None:
-    posts = [post_of_item(found, OBSERVED) for found in items_of(frame)]
+    posts = [record_of(found, OBSERVED) for found in items_of(frame)]
     assert [(post.id, post.score) for post in posts] == [("abc123", 7), ("abd", 3)]
 
 
@@ -308,12 +300,12 @@ def test_each_layout_of_a_data_frame_gives_its_rows(frame: object) -> None:
 def test_a_data_frame_with_holes_is_rejected_row_by_row(frame: object) -> None:
     for found in items_of(frame):
         with pytest.raises(Invalid):
-            post_of_item(found, OBSERVED)
+            record_of(found, OBSERVED)
 
 
 def test_a_crossposts_parent_is_no_post_of_its_own() -> None:
     (found,) = items_of(item(id="abd", crosspost_parent_list=[item()]))
-    assert post_of_item(found, OBSERVED).id == "abd"
+    assert record_of(found, OBSERVED).id == "abd"
 
 
 def test_deep_nesting_ends() -> None:
@@ -322,4 +314,4 @@ def test_deep_nesting_ends() -> None:
         value = [value]
     (found,) = items_of(value)
     with pytest.raises(Invalid):
-        post_of_item(found, OBSERVED)
+        record_of(found, OBSERVED)

@@ -403,3 +403,19 @@ def test_one_moment_in_two_partitions_is_due_when_either_record_is() -> None:
     (row,) = only(topic.expected(Scope(stored={5: 1})))
     assert row.due
     assert row.velocity_known
+
+
+def test_a_record_that_was_sent_again_changes_no_expectation_also_where_its_original_is_gone() -> None:
+    topic = Topic()
+    topic.see(60, 10)
+    topic.see(120, 70)
+    before = topic.expected()
+    for original in list(topic.records):
+        topic.add(original.value, appended=200, replay_of=f"0:{original.offset}".encode())
+    after = topic.expected()
+    assert list(after.history) == list(before.history)
+    assert after.posts["a"].row == before.posts["a"].row
+    # What aged out of the log is not judged by its copy, which would be late.
+    del topic.records[0]
+    scope = Scope(start=at(100))
+    assert [row.observed_at for row in topic.expected(scope).history] == [at(120)]
