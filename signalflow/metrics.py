@@ -7,7 +7,7 @@ holds those of a worker, API_REGISTRY those of an API process.
 from collections.abc import Sequence
 from importlib.metadata import version
 from platform import python_version
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -191,19 +191,40 @@ VISIBLE_SECONDS = Histogram(
 
 # --- live stream: from the enriched topic to clients
 LIVE_CLIENTS = Gauge("signalflow_live_clients", "Clients of the live stream in this process.", registry=API_REGISTRY)
-LIVE_RECORDS = Counter("signalflow_live_records", "Observations read for the live stream.", registry=API_REGISTRY)
-LIVE_POSTS_SENT = Counter(
-    "signalflow_live_posts_sent", "Observations sent, summed over clients.", registry=API_REGISTRY
-)
 LIVE_ENDED = Counter(
     "signalflow_live_ended", "Live connections that this process ended, by reason.", ["code"], registry=API_REGISTRY
 )
-LIVE_LAG = Gauge(
-    "signalflow_live_lag",
-    "Enriched records that the live stream of this process has not read yet, when it last asked the brokers.",
-    registry=API_REGISTRY,
+
+
+class LiveMeters(NamedTuple):
+    """What one kind of the live stream counts."""
+
+    records: Counter
+    sent: Counter
+    lag: Gauge
+    stale: Gauge
+
+
+LIVE_POSTS = LiveMeters(
+    Counter("signalflow_live_records", "Observations read for the live stream.", registry=API_REGISTRY),
+    Counter("signalflow_live_posts_sent", "Observations sent, summed over clients.", registry=API_REGISTRY),
+    Gauge(
+        "signalflow_live_lag",
+        "Enriched records that the live stream of this process has not read yet, when it last asked the brokers.",
+        registry=API_REGISTRY,
+    ),
+    Gauge("signalflow_live_stale", "1 while the live stream cannot read Kafka.", registry=API_REGISTRY),
 )
-LIVE_STALE = Gauge("signalflow_live_stale", "1 while the live stream cannot read Kafka.", registry=API_REGISTRY)
+LIVE_COMMENTS = LiveMeters(
+    Counter("signalflow_live_comment_records", "Comments read for the live stream.", registry=API_REGISTRY),
+    Counter("signalflow_live_comments_sent", "Comments sent, summed over clients.", registry=API_REGISTRY),
+    Gauge(
+        "signalflow_live_comments_lag",
+        "Comments that the live stream of this process has not read yet, when it last asked the brokers.",
+        registry=API_REGISTRY,
+    ),
+    Gauge("signalflow_live_comments_stale", "1 while the live stream cannot read comments.", registry=API_REGISTRY),
+)
 
 # --- the API's answers
 HTTP_REQUESTS = Counter(

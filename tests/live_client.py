@@ -42,9 +42,15 @@ class Api:
     def hub(self) -> Any:
         return services_of(self.server._app).hub
 
-    def socket(self, query: str = "", headers: dict[str, str] | None = None, **options: Any) -> Any:
+    @property
+    def comment_hub(self) -> Any:
+        return services_of(self.server._app).comment_hub
+
+    def socket(
+        self, query: str = "", headers: dict[str, str] | None = None, path: str = "/ws/posts/", **options: Any
+    ) -> Any:
         """A connection that opens in `async with api.socket() as socket`."""
-        address = f"ws://127.0.0.1:{self.port}/ws/posts/{query}"
+        address = f"ws://127.0.0.1:{self.port}{path}{query}"
         return connect(address, additional_headers=self.headers if headers is None else headers, proxy=None, **options)
 
 
@@ -56,7 +62,9 @@ async def live_api(settings: Settings, headers: dict[str, str]) -> AsyncIterator
     task = asyncio.create_task(server.serve())
     api = Api(settings, server, port, headers)
     try:
-        await eventually(lambda: server.started and api.hub.stale_since is None, 30)
+        await eventually(
+            lambda: server.started and api.hub.stale_since is None and api.comment_hub.stale_since is None, 30
+        )
         yield api
     finally:
         server.should_exit = True
@@ -96,12 +104,12 @@ async def posts_until(socket: ClientConnection, last: str) -> tuple[list[dict[st
 
 @asynccontextmanager
 async def event_stream(
-    api: Api, query: str = "", **headers: str
+    api: Api, query: str = "", path: str = "/api/stream", **headers: str
 ) -> AsyncIterator[AsyncIterator[tuple[str, dict[str, Any]]]]:
-    """Events of /api/stream, each as its id and its frame."""
+    """Events of a stream, each as its id and its frame."""
     async with (
         httpx.AsyncClient(timeout=FRAME_SECONDS) as client,
-        client.stream("GET", f"{api.url}/api/stream{query}", headers=api.headers | headers) as answer,
+        client.stream("GET", f"{api.url}{path}{query}", headers=api.headers | headers) as answer,
     ):
         assert answer.status_code == 200, await answer.aread()
         assert answer.headers["content-type"].startswith("text/event-stream")

@@ -44,9 +44,11 @@ class ApiServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the live connections first, with a reason: uvicorn would wait for event streams, which have no end."""
-        hub = services_of(self._app).hub
-        hub.close()
-        await hub.closed()
+        services = services_of(self._app)
+        services.comment_hub.close()
+        services.hub.close()
+        # Both count their clients together.
+        await services.hub.closed()
         await super().shutdown(sockets)
 
 

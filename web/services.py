@@ -15,7 +15,9 @@ from web.auth.accounts import Accounts
 from web.auth.tokens import Signer
 from web.cache import AnswerCache
 from web.limiter import Limiter
+from web.live.admission import Admission
 from web.live.hub import Hub
+from web.live.kinds import COMMENTS, POSTS
 from web.worker_client import WorkerClient
 
 ACCOUNTS_CONNECTIONS = 2
@@ -38,6 +40,7 @@ class Services:
     brief_cache: AnswerCache
     workers: WorkerClient
     hub: Hub
+    comment_hub: Hub
 
 
 @asynccontextmanager
@@ -59,6 +62,7 @@ async def open_services(
         accounts_pool = await open_pool("signalflow-api-accounts", ACCOUNTS_CONNECTIONS)
         accounts = Accounts.of(settings, signer, accounts_pool, hasher)
         stack.callback(accounts.close)
+        admission = Admission(settings.live_clients, settings.live_clients_per_user)
         services = Services(
             settings=settings,
             pool=pool,
@@ -70,11 +74,13 @@ async def open_services(
             cache=AnswerCache(settings.redis_url.get_secret_value()),
             brief_cache=AnswerCache(),
             workers=WorkerClient(),
-            hub=Hub(settings),
+            hub=Hub(settings, POSTS, admission),
+            comment_hub=Hub(settings, COMMENTS, admission),
         )
         for close in (services.brief_cache.close, services.cache.close, services.workers.close):
             stack.push_async_callback(close)
         await stack.enter_async_context(services.hub.running())
+        await stack.enter_async_context(services.comment_hub.running())
         yield services
 
 

@@ -13,6 +13,9 @@ from uuid import UUID
 import asyncpg
 
 from signalflow.errors import Retryable
+from signalflow.verify.comments import ExpectedComments
+from signalflow.verify.compare_comments import STATEMENT as COMMENTS
+from signalflow.verify.compare_comments import compare_comments
 from signalflow.verify.expect import (
     CLOCKS_AGREE,
     OF_THE_LOG,
@@ -98,11 +101,26 @@ async def compare(expected: Expected, database_url: str) -> Report:
         return await compare_in(connection, expected)
 
 
-async def compare_in(connection: Connection, expected: Expected, *, progress: Progress = lambda rows: None) -> Report:
-    """Like compare, in a given snapshot. `progress` is called with the number of rows that were compared."""
+async def compare_in(
+    connection: Connection,
+    expected: Expected,
+    comments: ExpectedComments | None = None,
+    *,
+    progress: Progress = lambda rows: None,
+) -> Report:
+    """Like compare, in a given snapshot. `progress` is called with the number of rows that were compared.
+
+    Comments are compared where the log of comments was read.
+    """
     report = Report(records=expected.records, records_due=expected.records_due, start=expected.start)
     await _compare_posts(connection, expected, report, progress)
     await _compare_history(connection, expected, report, await connection.fetchval(_HISTORY_FROM), progress)
+    if comments is not None:
+        report.records += comments.records
+        report.records_due += comments.records_due
+        lowest = _ALL if comments.start is None else min(comments.start, comments.earliest or comments.start)
+        rows = _rows(connection, progress, COMMENTS, lowest)
+        report.comments = await compare_comments(rows, comments, report.missing.comments, comments.start)
     report.breaks = [_told(*row) for row in await connection.fetch(_BREAKS)]
     report.gaps_open = await connection.fetchval(_GAPS_OPEN)
     report.dead_letter_states = {state: letters for state, letters in await connection.fetch(_STATES)}  # noqa: C416 (typed)

@@ -1,19 +1,28 @@
-"""What a record of the raw topic must be, checked with json and datetime alone.
+"""What a record of the raw topics must be: an observation of a post or of a comment.
 
-The contract in words: the value is one JSON object with the fields of the envelope; other fields are ignored. Strings
-have no lone surrogates, integers are written as integers, and times follow RFC 3339 with an offset. Of a name that
-occurs twice every value must be valid, and the last one counts. NUL in a text becomes U+FFFD. What the
-source of a post does not tell, numbers and flags, is null.
+The contract in words: the value is one JSON object with the fields of the envelope (signalflow/verify/json_checks.py
+has the rules of JSON). NUL in a text becomes U+FFFD. What the source of a post does not tell, numbers and flags, is
+null.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 from signalflow.kafka.reader import KafkaRecord
+from signalflow.verify.json_checks import (
+    Check,
+    RefusedRecordError,
+    flag,
+    integer,
+    object_of,
+    or_null,
+    parsed,
+    share,
+    string,
+    time,
+)
 
 BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 # The history table refuses what is older than Reddit. Backfilled posts leave no history, so they may be.
@@ -23,24 +32,9 @@ MODES = ("new", "refresh", "hot", "top", "rising", "trending", "backfill")
 BACKFILL = "backfill"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-_TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):?(\d\d))", re.ASCII
-)
 _ID = re.compile(r"[0-9a-z]{1,13}")
 _SUBREDDIT = re.compile(r"\w{1,32}|u_[\w-]{1,30}|t:\w{1,30}|[Rr]eddit\.com", re.ASCII)
-_SURROGATE = re.compile("[\ud800-\udfff]")
-# Bytes that are not UTF-8 are read as surrogates. In fields that are ignored they do no harm.
-_ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
-# Longer numbers fit no field, and Python refuses to convert very many digits.
-_MOST_DIGITS = 40
-
-
-class RefusedRecordError(ValueError):
-    """The record must become a dead letter. `stage`: validate, or write when only the table can refuse it."""
-
-    def __init__(self, field: str, why: str, stage: str = "validate") -> None:
-        super().__init__(f"{field}: {why}")
-        self.field, self.stage = field, stage
+_PARENT = re.compile(r"t[13]_[0-9a-z]{1,13}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +62,37 @@ class Observed:
     body_given: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ObservedComment:
+    """One valid record of a comment. Without `is_submitter` the fields from `controversiality` on are None."""
+
+    id: str
+    observed_at: datetime
+    post_id: str
+    created_utc: datetime
+    parent_id: str | None
+    depth: int | None
+    subreddit: str
+    author: str | None
+    body: str | None
+    permalink: str | None
+    removed_by: str | None
+    score: int | None
+    controversiality: int | None
+    is_submitter: bool | None
+    distinguished: str | None
+    stickied: bool | None
+    edited_at: datetime | None
+
+
 def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
     """The observation in a record. Raises RefusedRecordError when the record must become a dead letter."""
     if record.value is None:
         raise RefusedRecordError("value", "none")
-    envelope = _object(_parsed(record.value), _ENVELOPE, "")
+    envelope = object_of(parsed(record.value), _POST_ENVELOPE, "")
     post, metadata = envelope["payload"], envelope["metadata"]
     at, created = metadata["observed_at"], post["created_utc"]
-    if record.key != post["id"].encode():
-        raise RefusedRecordError("key", "not the post's id")
-    if at - BEGIN > timedelta(milliseconds=record.timestamp) + most_ahead:
-        raise RefusedRecordError("metadata.observed_at", "too long after the record")
-    if at < BEGIN or created < BEGIN:
-        raise RefusedRecordError("metadata.observed_at" if at < BEGIN else "payload.created_utc", "before 1970")
-    if created - at > ONE_DAY:
-        raise RefusedRecordError("payload.created_utc", "more than a day after observed_at")
+    _check(record, post["id"], at, created, most_ahead)
     return Observed(
         id=post["id"],
         mode=envelope["mode"],
@@ -106,6 +116,50 @@ def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
     )
 
 
+def observed_comment(record: KafkaRecord, most_ahead: timedelta) -> ObservedComment:
+    """The observation in a record of the topic of comments. Raises as `observed` does."""
+    if record.value is None:
+        raise RefusedRecordError("value", "none")
+    envelope = object_of(parsed(record.value), _COMMENT_ENVELOPE, "")
+    comment, metadata = envelope["payload"], envelope["metadata"]
+    at, created = metadata["observed_at"], comment["created_utc"]
+    _check(record, comment["post_id"], at, created, most_ahead)
+    # What a feed tells has no details; the API tells all of them.
+    details = comment if comment.get("is_submitter") is not None else {}
+    edited = details.get("edited_at")
+    return ObservedComment(
+        id=comment["id"],
+        observed_at=_utc(at, "metadata.observed_at"),
+        post_id=comment["post_id"],
+        created_utc=_utc(created, "payload.created_utc"),
+        parent_id=comment.get("parent_id"),
+        depth=comment.get("depth"),
+        subreddit=metadata["subreddit"],
+        author=_text(comment["author"]),
+        body=_text(comment["body"]),
+        permalink=_text(comment.get("permalink")),
+        removed_by=_text(comment.get("removed_by")),
+        score=comment["score"],
+        controversiality=details.get("controversiality"),
+        is_submitter=details.get("is_submitter"),
+        distinguished=_text(details.get("distinguished")),
+        stickied=details.get("stickied"),
+        edited_at=None if edited is None else _utc(edited, "payload.edited_at"),
+    )
+
+
+def _check(record: KafkaRecord, post_id: str, at: datetime, created: datetime, most_ahead: timedelta) -> None:
+    """Raises RefusedRecordError for a wrong key and for times that no clock explains."""
+    if record.key != post_id.encode():
+        raise RefusedRecordError("key", "not the post's id")
+    if at - BEGIN > timedelta(milliseconds=record.timestamp) + most_ahead:
+        raise RefusedRecordError("metadata.observed_at", "too long after the record")
+    if at < BEGIN or created < BEGIN:
+        raise RefusedRecordError("metadata.observed_at" if at < BEGIN else "payload.created_utc", "before 1970")
+    if created - at > ONE_DAY:
+        raise RefusedRecordError("payload.created_utc", "more than a day after observed_at")
+
+
 def attempt_of(headers: Iterable[tuple[str, bytes | None]]) -> int:
     """The attempt of a record: its first header `attempt` that is a number, and 1 without one."""
     for name, value in headers or ():
@@ -119,9 +173,9 @@ def is_copy(headers: Iterable[tuple[str, bytes | None]]) -> bool:
     return any(name == "replay_of" for name, _ in headers or ())
 
 
-def _utc(time: datetime, field: str) -> datetime:
+def _utc(moment: datetime, field: str) -> datetime:
     try:
-        return time.astimezone(UTC)
+        return moment.astimezone(UTC)
     except OverflowError as error:
         # Valid as it is written, but out of the range of the database driver in UTC.
         raise RefusedRecordError(field, "outside the years 1 to 9999 in UTC", "write") from error
@@ -131,139 +185,61 @@ def _text(text: str | None) -> str | None:
     return text.replace("\0", REPLACEMENT) if text else text
 
 
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object that keeps repeated names."""
-
-
-def _parsed(value: bytes) -> Any:
-    def no_constant(name: str) -> Any:
-        raise RefusedRecordError("value", f"{name} is no JSON")
-
-    def number(digits: str) -> int:
-        return int(digits[:_MOST_DIGITS])
-
-    text = value.decode("utf-8", "surrogateescape")
-    try:
-        return json.loads(text, object_pairs_hook=_Pairs, parse_constant=no_constant, parse_int=number)
-    except (ValueError, RecursionError) as error:
-        raise error if isinstance(error, RefusedRecordError) else RefusedRecordError("value", "no JSON") from error
-
-
-_Check = Callable[[Any, str], Any]
-
-
-def _object(value: Any, fields: Mapping[str, tuple[bool, _Check]], path: str) -> dict[str, Any]:
-    if not isinstance(value, _Pairs):
-        raise RefusedRecordError(path or "value", "not an object")
-    found: dict[str, Any] = {}
-    for name, item in value:
-        where = f"{path}.{name}" if path else name
-        if name in fields:
-            found[name] = fields[name][1](item, where)
-        else:
-            _passed_over(name)
-            _passed_over(item)
-    for name, (required, _) in fields.items():
-        if required and name not in found:
-            raise RefusedRecordError(f"{path}.{name}" if path else name, "missing")
-    return found
-
-
-def _passed_over(value: Any) -> None:
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list | tuple):
-            waiting.extend(item)
-        elif isinstance(item, str) and _SURROGATE.search(_ESCAPED_BYTES.sub("", item)):
-            raise RefusedRecordError("value", "a lone surrogate")
-
-
-def _string(most: int = 4096, pattern: re.Pattern[str] | None = None, choices: tuple[str, ...] = ()) -> _Check:
-    def check(value: Any, path: str) -> str:
-        if not isinstance(value, str) or len(value) > most or _SURROGATE.search(value):
-            raise RefusedRecordError(path, "not a text that fits")
-        if (pattern and not pattern.fullmatch(value)) or (choices and value not in choices):
-            raise RefusedRecordError(path, "not one of those allowed")
-        return value
-
-    return check
-
-
-def _integer(least: int, most: int = 2**31 - 1) -> _Check:
-    def check(value: Any, path: str) -> int:
-        if type(value) is not int or not least <= value <= most:
-            raise RefusedRecordError(path, "not an integer in range")
-        return value
-
-    return check
-
-
-def _share(value: Any, path: str) -> float:
-    if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise RefusedRecordError(path, "not a number from 0 to 1")
-    return float(value)
-
-
-def _flag(value: Any, path: str) -> bool:
-    if type(value) is not bool:
-        raise RefusedRecordError(path, "neither true nor false")
-    return value
-
-
-def _time(value: Any, path: str) -> datetime:
-    match = _TIME.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise RefusedRecordError(path, "no RFC 3339 time with an offset")
-    *date_and_time, fraction, _, sign, hours, minutes = match.groups()
-    # Digits beyond the microsecond are rounded.
-    digits = (fraction or "").ljust(7, "0")
-    extra = timedelta(microseconds=int(digits[:6]) + (digits[6] >= "5"))
-    try:
-        if int(minutes or 0) > 59:
-            raise ValueError("minutes of an offset")
-        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
-        zone = timezone(-offset if sign == "-" else offset)
-        return datetime(*map(int, date_and_time), tzinfo=zone) + extra  # type: ignore[misc, arg-type]
-    except (ValueError, OverflowError) as error:
-        raise RefusedRecordError(path, "no such time") from error
-
-
-def _or_null(check: _Check) -> _Check:
-    return lambda value, path: None if value is None else check(value, path)
-
-
-_SHORT = _string()
-_POST: dict[str, tuple[bool, _Check]] = {
-    "id": (True, _string(pattern=_ID)),
-    "subreddit": (True, _string(pattern=_SUBREDDIT)),
-    "author": (True, _or_null(_SHORT)),
-    "title": (True, _string(600)),
-    "created_utc": (True, _time),
-    "score": (True, _or_null(_integer(-(2**31)))),
-    "num_comments": (True, _or_null(_integer(0))),
-    "upvote_ratio": (False, _or_null(_share)),
-    "url": (False, _or_null(_string(40_000))),
-    "permalink": (False, _or_null(_SHORT)),
-    "flair": (False, _or_null(_SHORT)),
-    "over_18": (False, _or_null(_flag)),
-    "is_self": (False, _or_null(_flag)),
-    "edited_at": (False, _or_null(_time)),
-    "removed_by": (False, _or_null(_SHORT)),
-    "body": (False, _or_null(_string(80_000))),
+_SHORT = string()
+_POST: dict[str, tuple[bool, Check]] = {
+    "id": (True, string(pattern=_ID)),
+    "subreddit": (True, string(pattern=_SUBREDDIT)),
+    "author": (True, or_null(_SHORT)),
+    "title": (True, string(600)),
+    "created_utc": (True, time),
+    "score": (True, or_null(integer(-(2**31)))),
+    "num_comments": (True, or_null(integer(0))),
+    "upvote_ratio": (False, or_null(share)),
+    "url": (False, or_null(string(40_000))),
+    "permalink": (False, or_null(_SHORT)),
+    "flair": (False, or_null(_SHORT)),
+    "over_18": (False, or_null(flag)),
+    "is_self": (False, or_null(flag)),
+    "edited_at": (False, or_null(time)),
+    "removed_by": (False, or_null(_SHORT)),
+    "body": (False, or_null(string(80_000))),
 }
-_METADATA: dict[str, tuple[bool, _Check]] = {
-    "subreddit": (True, _string(pattern=_SUBREDDIT)),
-    "observed_at": (True, _time),
+_COMMENT: dict[str, tuple[bool, Check]] = {
+    "id": (True, string(pattern=_ID)),
+    "post_id": (True, string(pattern=_ID)),
+    "author": (True, or_null(_SHORT)),
+    "body": (True, or_null(string(80_000))),
+    "created_utc": (True, time),
+    "score": (True, or_null(integer(-(2**31)))),
+    "parent_id": (False, or_null(string(pattern=_PARENT))),
+    "depth": (False, or_null(integer(0))),
+    "controversiality": (False, or_null(integer(0))),
+    "permalink": (False, or_null(_SHORT)),
+    "is_submitter": (False, or_null(flag)),
+    "distinguished": (False, or_null(_SHORT)),
+    "stickied": (False, or_null(flag)),
+    "edited_at": (False, or_null(time)),
+    "removed_by": (False, or_null(_SHORT)),
+}
+_METADATA: dict[str, tuple[bool, Check]] = {
+    "subreddit": (True, string(pattern=_SUBREDDIT)),
+    "observed_at": (True, time),
     "post_sort": (False, _SHORT),
     "poll_id": (False, _SHORT),
 }
-_ENVELOPE: dict[str, tuple[bool, _Check]] = {
-    "schema_version": (False, _integer(1, 1)),
-    "entity_type": (True, _string(choices=("reddit_submission",))),
-    "source": (True, _SHORT),
-    "mode": (True, _string(choices=MODES)),
-    "emitted_at": (True, _time),
-    "payload": (True, lambda value, path: _object(value, _POST, path)),
-    "metadata": (True, lambda value, path: _object(value, _METADATA, path)),
-}
+
+
+def _envelope(entity_type: str, payload: dict[str, tuple[bool, Check]]) -> dict[str, tuple[bool, Check]]:
+    return {
+        "schema_version": (False, integer(1, 1)),
+        "entity_type": (True, string(choices=(entity_type,))),
+        "source": (True, _SHORT),
+        "mode": (True, string(choices=MODES)),
+        "emitted_at": (True, time),
+        "payload": (True, lambda value, path: object_of(value, payload, path)),
+        "metadata": (True, lambda value, path: object_of(value, _METADATA, path)),
+    }
+
+
+_POST_ENVELOPE = _envelope("reddit_submission", _POST)
+_COMMENT_ENVELOPE = _envelope("reddit_comment", _COMMENT)

@@ -23,12 +23,12 @@ from signalflow.verify.contract import (
     BACKFILL,
     REDDIT_OPENED,
     Observed,
-    RefusedRecordError,
     attempt_of,
     is_copy,
     observed,
 )
 from signalflow.verify.figures import Rules, per_second, sentiment, sentiment_basis, trending
+from signalflow.verify.json_checks import RefusedRecordError
 from signalflow.verify.spool import HistoryRow, Spool
 from signalflow.verify.trend import Trend
 
@@ -222,8 +222,8 @@ class Oracle:
         out.records += 1
         first, _ = out.seen_offsets.get(partition, (offset, 0))
         out.seen_offsets[partition] = (first, offset + 1)
-        counted = _below(self._scope.counted, partition, offset)
-        stored = _below(self._scope.stored, partition, offset)
+        counted = below(self._scope.counted, partition, offset)
+        stored = below(self._scope.stored, partition, offset)
         out.records_due += stored and counted
         try:
             seen = observed(record, self._most_ahead)
@@ -235,7 +235,7 @@ class Oracle:
                 refused.stage,
                 attempt_of(record.headers),
                 digest(record.key, record.value, record.headers),
-                _below(scope, partition, offset) and counted,
+                below(scope, partition, offset) and counted,
             )
             return
         if is_copy(record.headers):
@@ -363,7 +363,8 @@ def _with(row: PostRow, other: PostRow, names: Iterable[str]) -> PostRow:
     return row._replace(**{name: getattr(other, name) for name in names})
 
 
-def _below(ends: Mapping[int, int] | None, partition: int, offset: int) -> bool:
+def below(ends: Mapping[int, int] | None, partition: int, offset: int) -> bool:
+    """Whether an offset is below the end of its partition. None: all are."""
     return ends is None or offset < ends.get(partition, 0)
 
 

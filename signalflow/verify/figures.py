@@ -112,6 +112,14 @@ def sentiment(title: str, basis: str) -> tuple[float | None, str | None]:
     return compound, "positive" if compound >= 0.05 else "negative" if compound <= -0.05 else "neutral"
 
 
+def sentiment_of_text(text: str, basis: str) -> tuple[float | None, str | None]:
+    """Score and label of the text of a comment, computed from what `basis` says; an English text is always judged."""
+    if basis == "not_english" and is_english.__wrapped__(text):
+        basis = "as_written"
+    # Texts are long and differ, so none is kept in memory.
+    return sentiment.__wrapped__(text, basis)
+
+
 def sentiment_basis(title: str, fold_apostrophes: bool) -> str:
     """What the sentiment of a title is computed from, with this setting."""
     if not is_english(title):

@@ -1,15 +1,15 @@
 """Compares dead letters with the log, and table dlq_events with the dead-letter topic."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from signalflow.kafka.reader import KafkaRecord
-from signalflow.verify.expect import CLOCKS_AGREE, Expected, digest
+from signalflow.verify.expect import CLOCKS_AGREE, ExpectedLetter, digest
 from signalflow.verify.report import Missing, TableReport
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,8 +33,8 @@ Key = tuple[str, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter. `raw_record`: the raw record that failed, None when the letter does not tell, or when the raw
-    topic was made anew since and has it no more.
+    """One dead letter. `raw_record`: the record of `raw_topic` that failed, None when the letter does not tell, or when
+    that topic was made anew since and has it no more.
 
     `in_doubt`: it may be of a record that the raw log had before it was broken. `dlq_record`: its own record in the
     dead-letter topic.
@@ -47,6 +47,7 @@ class Letter:
     attempt: int
     stage: str
     error_type: str
+    raw_topic: str
     raw_record: PartitionOffset | None
     in_doubt: bool
     whole: bool
@@ -55,19 +56,40 @@ class Letter:
     dlq_record: PartitionOffset
 
 
+@dataclass(frozen=True, slots=True)
+class RawTopic:
+    """A topic that is compared with the tables. `id`: None when every letter is of this topic.
+
+    `broken`: when its log was last found broken. A new log gives its records the offsets of lost ones.
+    """
+
+    name: str
+    id: UUID | None = None
+    broken: datetime | None = None
+
+
+class Refusals(Protocol):
+    """What a log tells of dead letters; the attributes are those of `Expected`."""
+
+    @property
+    def letters(self) -> Mapping[PartitionOffset, ExpectedLetter]: ...
+    @property
+    def may_be_refused(self) -> Set[PartitionOffset]: ...
+    @property
+    def seen_offsets(self) -> Mapping[int, tuple[int, int]]: ...
+
+
 @dataclass
 class Letters:
     """All dead letters of a topic. A letter that was sent several times is kept once.
 
-    `raw_id`: the id of the raw topic (None: every letter is of this topic). `broken`: when its log was last found
-    broken. A new log gives its records the offsets of lost ones.
+    `posts`: the raw topic that enriched records come from. `others`: topics that are stored without enriched records.
 
     `strays`: how many records of other programs are in the topic. They are no dead letters and tell nothing.
     """
 
-    raw_topic: str
-    raw_id: UUID | None = None
-    broken: datetime | None = None
+    posts: RawTopic
+    others: tuple[RawTopic, ...] = ()
     by_record: dict[Key, Letter] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
     strays: int = 0
@@ -84,11 +106,15 @@ class Letters:
             return
         self.by_record.setdefault(letter.key, letter)
 
-    def set_aside(self) -> Mapping[PartitionOffset, str]:
-        """The raw records that have a dead letter, and the stage at which each failed."""
+    def set_aside(self, topic: str) -> Mapping[PartitionOffset, str]:
+        """The records of a raw topic that have a dead letter, and the stage at which each failed."""
         # A letter that is surely of this log counts more than one in doubt.
         in_order = sorted(self.by_record.values(), key=lambda letter: not letter.in_doubt)
-        return {letter.raw_record: letter.stage for letter in in_order if letter.raw_record is not None}
+        return {
+            letter.raw_record: letter.stage
+            for letter in in_order
+            if letter.raw_topic == topic and letter.raw_record is not None
+        }
 
 
 def _letter(record: KafkaRecord, letters: Letters) -> Letter:
@@ -104,13 +130,15 @@ def _letter(record: KafkaRecord, letters: Letters) -> Letter:
     attempt = int(ours["dlq_attempt"])
     at = _BEGIN + timedelta(milliseconds=record.timestamp)
     raw_record: PartitionOffset | None
-    if topic != letters.raw_topic:
-        raw_record, emitted_at = _source(record.value, letters.raw_topic)
+    raw = next((each for each in (letters.posts, *letters.others) if each.name == topic), None)
+    if raw is None:
+        raw = letters.posts
+        raw_record, emitted_at = _source(record.value, raw.name)
         # The sink may have come to this record long after the log was broken.
         at, certain = min(at, emitted_at or at), False
     else:
         certain = "dlq_topic_id" in ours
-        of_another_topic = certain and letters.raw_id is not None and topic_id != str(letters.raw_id)
+        of_another_topic = certain and raw.id is not None and topic_id != str(raw.id)
         raw_record = None if of_another_topic else (partition, offset)
     return Letter(
         key=(topic_id, partition, offset, attempt),
@@ -120,8 +148,9 @@ def _letter(record: KafkaRecord, letters: Letters) -> Letter:
         attempt=attempt,
         stage=ours["dlq_stage"],
         error_type=ours["dlq_error_type"],
+        raw_topic=raw.name,
         raw_record=raw_record,
-        in_doubt=not certain and letters.broken is not None and at <= letters.broken + CLOCKS_AGREE,
+        in_doubt=not certain and raw.broken is not None and at <= raw.broken + CLOCKS_AGREE,
         whole=_NOT_WHOLE.isdisjoint(names),
         digest=digest(record.key, record.value, original),
         contents=digest(record.key, record.value, ()),
@@ -143,44 +172,44 @@ def _source(value: bytes | None, raw_topic: str) -> tuple[PartitionOffset | None
         return place, None
 
 
-def compare_letters(expected: Expected, letters: Letters) -> TableReport:
-    """Compare the dead-letter topic with the records of the log that must be dead letters."""
-    report = TableReport(expected=sum(letter.due for letter in expected.letters.values()))
+def compare_letters(expected: Mapping[str, Refusals], letters: Letters) -> TableReport:
+    """Compare the dead-letter topic with the records of raw topics, by name, that must be dead letters."""
+    due = {(topic, *place) for topic, log in expected.items() for place, letter in log.letters.items() if letter.due}
+    report = TableReport(expected=len(due))
     report.found += letters.strays
     report.unchecked += letters.strays
     for what in letters.unreadable:
         report.found += 1
         report.note("wrong", what)
-    refused = set()
     for letter in letters.by_record.values():
         report.found += 1
-        if letter.raw_record is None or not _was_read(expected, letter.raw_record):
+        log = expected.get(letter.raw_topic)
+        if log is None or letter.raw_record is None or not _was_read(log, letter.raw_record):
             report.unchecked += 1
             continue
-        refused.add(letter.raw_record)
+        due.discard((letter.raw_topic, *letter.raw_record))
         if letter.in_doubt:
             report.unchecked += 1
             continue
         name = f"{letter.topic} partition {letter.partition} offset {letter.offset}"
-        wanted = expected.letters.get(letter.raw_record)
-        dropped = letter.stage == "write" and letter.raw_record in expected.may_be_refused
+        wanted = log.letters.get(letter.raw_record)
+        dropped = letter.stage == "write" and letter.raw_record in log.may_be_refused
         if wanted is None and (dropped or (letter.stage, letter.error_type) in _OF_SERVERS):
             report.unchecked += 1
         elif wanted is None:
             report.note("extra", f"{name}, stage {letter.stage}: the record is valid")
         elif (wanted.stage in _IN_DOUBT) != (letter.stage in _IN_DOUBT):
             report.note("wrong", f"{name}: stage {letter.stage}, is {wanted.stage}")
-        elif letter.topic == letters.raw_topic and (
+        elif letter.topic == letter.raw_topic and (
             letter.attempt != wanted.attempt or (letter.whole and letter.digest != wanted.digest)
         ):
             report.note("wrong", f"{name}: not the record that failed")
-    for record, wanted in expected.letters.items():
-        if wanted.due and record not in refused:
-            report.note("missing", f"{letters.raw_topic} partition {record[0]} offset {record[1]}")
+    for topic, partition, offset in sorted(due):
+        report.note("missing", f"{topic} partition {partition} offset {offset}")
     return report
 
 
-def _was_read(expected: Expected, record: PartitionOffset) -> bool:
+def _was_read(expected: Refusals, record: PartitionOffset) -> bool:
     first, end = expected.seen_offsets.get(record[0], (0, 0))
     return first <= record[1] < end
 

@@ -74,6 +74,11 @@ class TopicLog:
             letters=letters or None,
         )
 
+    async def reached(self, topic: str) -> Offsets:
+        """How far the group has come in a topic. Ask this before reading the database, as with `committed`."""
+        offsets = await group_offsets(self._settings, self._group)
+        return {partition: offset for (of, partition), offset in offsets.items() if of == topic}
+
     async def stored(
         self, enriched: str, committed: Committed, up_to: Offsets, broken: datetime | None = None
     ) -> Offsets:

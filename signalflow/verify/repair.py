@@ -1,7 +1,8 @@
 """Writes records again whose rows are missing, so that the pipeline stores them once more.
 
 An enriched record is sent to its topic again, byte for byte, so its velocity stays what it was. Where the enriched
-topic no longer has it, the raw record is sent again. The tables take a repeated record once.
+topic no longer has it, the raw record is sent again. So are all records of a comment that is missing. The tables take a
+repeated record once.
 """
 
 import json
@@ -13,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing
 from signalflow.kafka.reader import KafkaRecord
 from signalflow.settings import Settings
-from signalflow.verify.contract import RefusedRecordError, observed
+from signalflow.verify.contract import observed, observed_comment
+from signalflow.verify.json_checks import RefusedRecordError
 from signalflow.verify.log import TopicLog
 from signalflow.verify.report import Missing, Observation
 from signalflow.verify.run import Topics, rules_of
@@ -55,6 +57,12 @@ async def plan(settings: Settings, topics: Topics, missing: Missing) -> Repair:
                 if row not in found and (row in wanted or seen.id in posts):
                     found.add(row)
                     raw.append(record)
+    if missing.comments:
+        repair.records[topics.comments_raw] = [
+            record
+            async for record in _records(log, topics.comments_raw)
+            if _comment_id(record, most_ahead) in missing.comments
+        ]
     if missing.letters:
         repair.records[topics.posts_dlq] = [
             record
@@ -84,6 +92,12 @@ async def _records(log: TopicLog, topic: str) -> AsyncIterator[KafkaRecord]:
     async for records in log.records(topic, await log.extent(topic)):
         for record in records:
             yield record
+
+
+def _comment_id(record: KafkaRecord, most_ahead: timedelta) -> str | None:
+    with suppress(RefusedRecordError):
+        return observed_comment(record, most_ahead).id
+    return None
 
 
 def _enriched_row(record: KafkaRecord) -> Observation | None:

@@ -13,10 +13,11 @@ Observation = tuple[str, datetime]
 
 @dataclass
 class Missing:
-    """What is missing: posts, rows of the history, and the records of dead letters, by partition and offset."""
+    """What is missing: posts, rows of the history, comments, and records of dead letters, by partition and offset."""
 
     posts: set[str] = field(default_factory=set)
     observations: set[Observation] = field(default_factory=set)
+    comments: set[str] = field(default_factory=set)
     letters: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -63,6 +64,7 @@ class Report:
     history: TableReport = field(default_factory=TableReport)
     hourly: TableReport = field(default_factory=TableReport)
     features: TableReport = field(default_factory=TableReport)
+    comments: TableReport | None = None
     dead_letters: TableReport | None = None
     dlq_events: TableReport | None = None
     dead_letter_states: dict[str, int] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class Report:
             "post_metrics_history": self.history,
             "post_metrics_hourly": self.hourly,
             "post_nlp_features": self.features,
+            "comments": self.comments,
             "dead_letters": self.dead_letters,
             "dlq_events": self.dlq_events,
         }

@@ -7,6 +7,7 @@ explained by the log.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -17,11 +18,12 @@ from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.reader import Offsets
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.settings import Settings
+from signalflow.verify.comments import CommentOracle, ExpectedComments
 from signalflow.verify.compare import Connection, compare_in, snapshot, stored_positions
-from signalflow.verify.expect import Oracle, Scope
+from signalflow.verify.expect import Expected, Oracle, Scope
 from signalflow.verify.figures import Rules
-from signalflow.verify.letters import Letters, compare_events, compare_letters
-from signalflow.verify.log import Committed, TopicLog
+from signalflow.verify.letters import Letters, RawTopic, compare_events, compare_letters
+from signalflow.verify.log import Committed, Extent, TopicLog
 from signalflow.verify.report import Report
 
 # Rows and velocities from before may rest on records that the log has lost.
@@ -52,6 +54,8 @@ class Topics(Protocol):
 
     @property
     def posts_raw(self) -> str: ...
+    @property
+    def comments_raw(self) -> str: ...
     @property
     def posts_enriched(self) -> str: ...
     @property
@@ -85,6 +89,115 @@ async def _written(
     return committed.written
 
 
+class _Check:
+    """One run: what the topics hold, in one snapshot of the database."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Topics,
+        connection: Connection,
+        since: datetime | None,
+        until: datetime | None,
+        progress: Progress,
+    ) -> None:
+        self._settings, self._topics, self._connection = settings, topics, connection
+        self._since, self._until, self._progress = since, until, progress
+        self._log = TopicLog(settings, settings.app_id)
+        self._rules = rules_of(settings)
+
+    async def report(self, committed: Committed, comments_reached: Offsets) -> Report:
+        """Read the topics and compare. Both arguments are from before the snapshot."""
+        topics, connection = self._topics, self._connection
+        ids = await topic_ids(
+            self._settings, [topics.posts_raw, topics.comments_raw, topics.posts_enriched, topics.posts_dlq]
+        )
+        letters = Letters(
+            await self._raw_topic(topics.posts_raw, ids), (await self._raw_topic(topics.comments_raw, ids),)
+        )
+        dead = await self._log.extent(topics.posts_dlq)
+        async for records in self._log.records(topics.posts_dlq, dead):
+            for record in records:
+                letters.take(record)
+        posts = await self._read_posts(letters, ids, committed)
+        with closing(posts):
+            comments = await self._read_comments(letters, ids, comments_reached)
+            with closing(comments):
+                report = await compare_in(
+                    connection, posts, comments, progress=lambda rows: self._progress("rows", rows, None)
+                )
+        report.dead_letters = compare_letters({topics.posts_raw: posts, topics.comments_raw: comments}, letters)
+        if committed.letters is not None:
+            all_kept = dead.start is None and not await self._broken(topics.posts_dlq)
+            report.dlq_events = await compare_events(
+                connection, letters, topics.posts_dlq, committed.letters, all_kept, report.missing
+            )
+        return report
+
+    async def _raw_topic(self, name: str, ids: Mapping[str, UUID]) -> RawTopic:
+        return RawTopic(name, ids.get(name), await self._broken(name))
+
+    async def _broken(self, *topics: str) -> datetime | None:
+        """When one of these logs was last found broken."""
+        found: datetime | None = await self._connection.fetchval(_LAST_BREAK, list(topics))
+        return found
+
+    async def _read_posts(self, letters: Letters, ids: Mapping[str, UUID], committed: Committed) -> Expected:
+        """What the log of posts asks for."""
+        topics, broken = self._topics, letters.posts.broken
+        # Brokers that lost the end of the enriched log may have lost the end of the raw log and the commits, too. Then
+        # nobody knows. Velocities come from states that only the changelog keeps.
+        any_broken = await self._broken(topics.posts_raw, topics.posts_enriched, topics.post_state_changelog)
+        written = await _written(self._settings, self._connection, ids, topics, committed)
+        extent = await self._log.extent(topics.posts_raw, self._since, self._until)
+        scope = Scope(
+            stored=await self._log.stored(topics.posts_enriched, committed, written, broken),
+            enriched=committed.enriched,
+            written=await self._log.stored(topics.posts_enriched, committed, committed.written, broken),
+            counted=extent.counted,
+            start=_latest(extent.start, any_broken),
+            set_aside=letters.set_aside(topics.posts_raw),
+            history_from=await self._connection.fetchval(_HISTORY_FROM),
+        )
+        oracle = Oracle(self._rules, scope)
+        await self._read(topics.posts_raw, extent, oracle, "records")
+        return oracle.expected
+
+    async def _read_comments(self, letters: Letters, ids: Mapping[str, UUID], reached: Offsets) -> ExpectedComments:
+        """What the log of comments asks for. Their agent stores this topic itself, so its positions are of this log."""
+        topic = self._topics.comments_raw
+        positions = await stored_positions(self._connection)
+        stored = {each.partition: each.next_offset for each in positions if each.topic_id == ids.get(topic)}
+        extent = await self._log.extent(topic, self._since, self._until)
+        scope = Scope(
+            # As with posts: without positions, what the group committed counts.
+            stored=stored or reached,
+            enriched=reached,
+            written=reached,
+            counted=extent.counted,
+            start=_latest(extent.start, await self._broken(topic)),
+            set_aside=letters.set_aside(topic),
+        )
+        oracle = CommentOracle(self._rules, scope)
+        await self._read(topic, extent, oracle, "records of comments")
+        return oracle.expected
+
+    async def _read(self, topic: str, extent: Extent, oracle: Oracle | CommentOracle, what: str) -> None:
+        total = sum(end - extent.begins[partition] for partition, end in extent.ends.items())
+        try:
+            async for records in self._log.records(topic, extent):
+                for record in records:
+                    oracle.take(record)
+                self._progress(what, len(records), total)
+        except BaseException:
+            oracle.expected.close()
+            raise
+
+
+def _latest(*moments: datetime | None) -> datetime | None:
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
 async def verify(
     settings: Settings,
     topics: Topics,
@@ -99,56 +212,12 @@ async def verify(
     """
     log = TopicLog(settings, settings.app_id)
     committed = await log.committed(topics.posts_raw, topics.posts_enriched, topics.posts_dlq)
+    comments_reached = await log.reached(topics.comments_raw)
     try:
         async with snapshot(settings.database_url.get_secret_value()) as connection:
-            ids = await topic_ids(settings, [topics.posts_raw, topics.posts_enriched, topics.posts_dlq])
-            broken = await connection.fetchval(_LAST_BREAK, [topics.posts_raw])
-            # Brokers that lost the end of the enriched log may have lost the end of the raw log and the commits, too.
-            # Then nobody knows. Velocities come from states that only the changelog keeps.
-            logs = [topics.posts_raw, topics.posts_enriched, topics.post_state_changelog]
-            any_broken = await connection.fetchval(_LAST_BREAK, logs)
-            letters = Letters(topics.posts_raw, ids.get(topics.posts_raw), broken)
-            dead = await log.extent(topics.posts_dlq)
-            async for records in log.records(topics.posts_dlq, dead):
-                for record in records:
-                    letters.take(record)
-            written = await _written(settings, connection, ids, topics, committed)
-            extent = await log.extent(topics.posts_raw, since, until)
-            start = max((moment for moment in (extent.start, any_broken) if moment is not None), default=None)
-            stored = await log.stored(topics.posts_enriched, committed, written, broken)
-            oracle = Oracle(
-                rules_of(settings),
-                Scope(
-                    stored=stored,
-                    enriched=committed.enriched,
-                    written=await log.stored(topics.posts_enriched, committed, committed.written, broken),
-                    counted=extent.counted,
-                    start=start,
-                    set_aside=letters.set_aside(),
-                    history_from=await connection.fetchval(_HISTORY_FROM),
-                ),
-            )
-            try:
-                total = sum(end - extent.begins[partition] for partition, end in extent.ends.items())
-                async for records in log.records(topics.posts_raw, extent):
-                    for record in records:
-                        oracle.take(record)
-                    progress("records", len(records), total)
-                report = await compare_in(
-                    connection,
-                    oracle.expected,
-                    progress=lambda rows: progress("rows", rows, None),
-                )
-            finally:
-                oracle.expected.close()
-            report.dead_letters = compare_letters(oracle.expected, letters)
-            if committed.letters is not None:
-                all_kept = dead.start is None and not await connection.fetchval(_LAST_BREAK, [topics.posts_dlq])
-                report.dlq_events = await compare_events(
-                    connection, letters, topics.posts_dlq, committed.letters, all_kept, report.missing
-                )
+            check = _Check(settings, topics, connection, since, until, progress)
+            return await check.report(committed, comments_reached)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
         raise Fatal("the database has no schema that this version knows: run `signalflow migrate`") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise Retryable(f"database of SIGNALFLOW_DATABASE_URL: {type(error).__name__}: {error}") from error
-    return report

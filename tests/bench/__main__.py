@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import flush, latency, live, machine, outage, pipeline, post_list, soak
+from tests.bench import comments, flush, latency, live, machine, outage, pipeline, post_list, soak
 from tests.bench.bench_text import bench_text
 from tests.bench.stack import Stack, running_stack
 
@@ -25,6 +25,7 @@ class Part(StrEnum):
     BARE = "bare"
     FLUSH = "flush"
     LATENCY = "latency"
+    COMMENTS = "comments"
     TEXT = "text"
     POSTS = "posts"
     LIVE = "live"
@@ -35,7 +36,7 @@ class Part(StrEnum):
 
 _OF_PIPELINE = {Part.THROUGHPUT, Part.RESTORE, Part.BARE}
 _LONG = {Part.BACKLOG, Part.OUTAGE, Part.SOAK}
-_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY, Part.POSTS, Part.LIVE} | _LONG
+_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY, Part.COMMENTS, Part.POSTS, Part.LIVE} | _LONG
 _MINUTES = {Part.OUTAGE: 5.0, Part.SOAK: 20.0}
 
 
@@ -48,7 +49,7 @@ def main(
     ] = None,
     events: Annotated[int, typer.Option(min=2_000, help="Events of throughput, restore and bare.")] = 200_000,
     posts: Annotated[int, typer.Option(min=1, max=40_000, help="Posts to which these events belong.")] = 20_000,
-    seconds: Annotated[int, typer.Option(min=5, help="Duration of latency, posts and live.")] = 30,
+    seconds: Annotated[int, typer.Option(min=5, help="Duration of latency, comments, posts and live.")] = 30,
     listed_posts: Annotated[
         int, typer.Option(min=10_000, help="Posts in the database when the post list is measured.")
     ] = 1_000_000,
@@ -81,6 +82,9 @@ def main(
                 if Part.LATENCY in parts:
                     status.update(f"latency: {seconds} s")
                     result["latency"] = asyncio.run(latency.latency(stack, seconds))
+                if Part.COMMENTS in parts:
+                    status.update(f"comments: {seconds} s")
+                    result["comments"] = asyncio.run(comments.comments(stack, seconds))
                 if Part.LIVE in parts:
                     status.update(f"live: {seconds} s for each number of clients")
                     result["live"] = asyncio.run(live.live(stack, seconds))

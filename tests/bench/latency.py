@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -29,54 +30,80 @@ WHERE (post_id, observed_at) IN (SELECT * FROM unnest($1::text[], $2::timestampt
 """
 
 
-class Latency:
-    """Sends one observation every 10 ms and looks for the ones not yet stored. Times are time.perf_counter."""
+class Record(NamedTuple):
+    """A record to send. `identity` is the row that it must become, as the query of visible rows returns it."""
 
-    def __init__(self, load: Load, topic: str) -> None:
-        self._load, self._topic = load, topic
-        self._due: dict[tuple[str, Any], float] = {}
+    identity: tuple[Any, ...]
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+class Latency:
+    """Sends records at an even pace and looks for the ones not yet stored. Times are time.perf_counter.
+
+    `visible` is the query of those rows, of identities given by column, that are there.
+    """
+
+    def __init__(self, topic: str, record: Callable[[int], Record], visible: str, per_second: int = PER_SECOND) -> None:
+        self._topic, self._record, self._visible, self._per_second = topic, record, visible, per_second
+        self._due: dict[tuple[Any, ...], float] = {}
         self.seconds: list[float] = []
         self._sending = True
 
-    async def send(self, producer: AIOKafkaProducer, count: int) -> None:
-        """Send `count` observations, half of them of posts that were sent before.
+    @property
+    def milliseconds(self) -> list[float]:
+        """The latencies after the warm-up, in the order in which the rows became visible.
 
-        Latency counts from the time when an observation is due, even if it is sent late.
+        This is nearly the order in which they were sent.
         """
+        return [value * 1000 for value in self.seconds[WARM_UP_SECONDS * self._per_second :]]
+
+    async def send(self, producer: AIOKafkaProducer, count: int) -> None:
+        """Send `count` records. Latency counts from the time when a record is due, even if it is sent late."""
         began = time.perf_counter()
         futures = []
         for number in range(count):
-            due = began + number / PER_SECOND
+            due = began + number / self._per_second
             await asyncio.sleep(max(due - time.perf_counter(), 0))
-            round_, index = divmod(number, count - count // 2)
-            envelope = self._load.envelope(index, round_, utcnow())
-            post = envelope.payload
-            self._due[post.id, envelope.metadata.observed_at] = due
-            futures.append(
-                await producer.send(self._topic, encode(envelope), key=post.id.encode(), headers=envelope.headers())
-            )
+            record = self._record(number)
+            self._due[record.identity] = due
+            futures.append(await producer.send(self._topic, record.value, key=record.key, headers=record.headers))
         await asyncio.gather(*futures)
         self._sending = False
 
     async def look(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Record when each observation becomes visible; returns when all are."""
+        """Note when each record becomes visible; returns when all are."""
         end = time.perf_counter() + LATEST_SECONDS
         while self._sending or self._due:
             if self._due:
-                rows = await connection.fetch(_VISIBLE, *map(list, zip(*self._due, strict=True)))
+                rows = await connection.fetch(self._visible, *map(list, zip(*self._due, strict=True)))
                 now = time.perf_counter()
-                self.seconds += [now - self._due.pop((row["post_id"], row["observed_at"])) for row in rows]
+                self.seconds += [now - self._due.pop(tuple(row)) for row in rows]
                 if rows:
                     end = now + LATEST_SECONDS
-            assert time.perf_counter() < end, f"{len(self._due)} observations did not become visible"
+            assert time.perf_counter() < end, f"{len(self._due)} records did not become visible"
             await asyncio.sleep(LOOK_SECONDS)
+
+
+def observations(topic: str, count: int) -> Latency:
+    """`count` observations, half of them of posts that were sent before."""
+    load = Load(count, utcnow())
+
+    def record(number: int) -> Record:
+        round_, index = divmod(number, count - count // 2)
+        envelope = load.envelope(index, round_, utcnow())
+        identity = envelope.payload.id, envelope.metadata.observed_at
+        return Record(identity, envelope.key, encode(envelope), envelope.headers())
+
+    return Latency(topic, record, _VISIBLE)
 
 
 async def latency(stack: Stack, seconds: int) -> dict[str, Any]:
     """One worker with a batch time of 100 ms, at 100 events/s, for this many seconds after a warm-up."""
     settings = await stack.installation("latency")
     count = (WARM_UP_SECONDS + seconds) * PER_SECOND
-    measured = Latency(Load(count, utcnow()), TopicNames.of(settings).posts_raw)
+    measured = observations(TopicNames.of(settings).posts_raw, count)
     worker = WorkerProcess(settings, "bench", stack.directory, SIGNALFLOW_SINK_MAX_SECONDS=str(SINK_SECONDS))
     worker.start()
     connection = await asyncpg.connect(settings.database_url.get_secret_value())
@@ -87,11 +114,9 @@ async def latency(stack: Stack, seconds: int) -> dict[str, Any]:
     finally:
         await connection.close()
         worker.stop()
-    # They are in the order in which they became visible, which is nearly the order in which they were sent.
-    milliseconds = [value * 1000 for value in measured.seconds[WARM_UP_SECONDS * PER_SECOND :]]
     return {
         "events_per_s": PER_SECOND,
         "seconds": seconds,
         "sink_max_seconds": SINK_SECONDS,
         "resolution_ms": LOOK_SECONDS * 1000,
-    } | quantiles(milliseconds, "ms")
+    } | quantiles(measured.milliseconds, "ms")

@@ -451,7 +451,7 @@ async def test_a_filter_that_a_page_does_not_know_is_named(visit: Visit, page_of
         ("/analytics?" + "&".join(f"compare=author:a{n}" for n in range(6)), "compare=author:a5"),
         ("/subreddits?status=lost&sort=size&priority=urgent", "status=lost, sort=size, priority=urgent"),
         ("/operations?letters=alive", "letters=alive"),
-        ("/posts/rocket?interval=2h", "interval=2h"),
+        ("/posts/rocket?interval=2h&comments=worst", "interval=2h, comments=worst"),
     ],
 )
 async def test_a_value_that_is_none_of_a_choice_is_named_and_left_out(
@@ -469,7 +469,7 @@ async def test_a_value_that_is_none_of_a_choice_is_named_and_left_out(
         "/subreddits?status=refused&sort=changed_at&priority=slow",
         "/operations?letters=resolved&stage=decode&error=Invalid",
         "/operations?letters=",
-        "/posts/rocket?interval=1h",
+        "/posts/rocket?interval=1h&comments=old",
     ],
 )
 async def test_what_a_page_writes_into_its_address_is_not_named_as_left_out(visit: Visit, address: str) -> None:

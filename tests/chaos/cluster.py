@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -29,6 +29,8 @@ from tests.integration.workers import WorkerProcess, eventually
 WORKERS = ("w1", "w2", "w3")
 FOURTH = "w4"
 PARTITIONS = 6
+# The poller reads the comments of these. They get some comments a second, which a quarter of the budget can read.
+FOLLOWED = ("programming", "politics", "anime", "Showerthoughts", "technology", "science")
 READY_SECONDS = 90.0
 BROKER_SECONDS = 90.0
 RESTART_SECONDS = 0.5
@@ -199,7 +201,7 @@ async def _start_servers(cluster: Cluster) -> None:
     await asyncio.to_thread(lambda: asyncio.run(migrate.upgrade(settings.database_url.get_secret_value())))
     await create_topics(settings)
     pool = await create_pool(settings, application_name="chaos")
-    await load_defaults(pool, read_subreddits())
+    await load_defaults(pool, [replace(each, comments=each.name in FOLLOWED) for each in read_subreddits()])
     await pool.close()
 
 

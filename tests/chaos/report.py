@@ -54,6 +54,7 @@ class Summary:
     ended_by_themselves: list[str]
     tables: dict[str, Any] = field(default_factory=dict)
     breaks: list[str] = field(default_factory=list)
+    shown_comments: int = 0
     injections: list[dict[str, Any]] = field(default_factory=list)
     """All faults in order: seconds from the start, seconds until its cause was gone and until records flowed again."""
 
@@ -90,6 +91,7 @@ def summary(seed: int, minutes: float, run: Run, verdict: Verdict, no_time_for: 
         minutes=round(minutes, 1),
         records=verdict.report.records,
         visible_posts=verdict.visible,
+        shown_comments=verdict.comments.shown,
         lost=verdict.lost + poison_lost,
         duplicated=verdict.duplicated + poison_twice,
         wrong=verdict.wrong + poison_wrong,
@@ -176,7 +178,8 @@ def text(result: Summary) -> str:
         for line in cells
     ]
     lines.append(
-        f"\nseed {result.seed}, {result.minutes} min: {result.records} records, {result.visible_posts} visible posts; "
+        f"\nseed {result.seed}, {result.minutes} min: {result.records} records, {result.visible_posts} visible posts, "
+        f"{result.shown_comments} comments; "
         f"lost {result.lost}, duplicated {result.duplicated}, wrong {result.wrong}; redeliveries {result.redeliveries}"
     )
     if result.breaks or result.lost_with_a_log:

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from tests.chaos import report, schedule, verdict
+from tests.chaos import comments, report, schedule, verdict
 from tests.chaos.cluster import PARTITIONS, WORKERS, Cluster, running_cluster
 from tests.chaos.faults.base import Run
 from tests.chaos.forensics import story_of
@@ -61,12 +61,14 @@ async def run_seed(
                 say(f"faults are over after {time.monotonic() - began:.0f} s")
                 await _heal(run)
                 visible, never_stored = await verdict.settle_reddit(run, since)
-            say("every post of Reddit is stored; waiting until all is committed")
+                shown = await comments.settle(run, since)
+            say("every post and comment of Reddit is stored; waiting until all is committed")
             await load.close()
             await cluster.reddit.stop()
             async with beside(cluster.watch()):
                 unsettled = await verdict.still(run.settings)
-            found = await verdict.judge(run, visible, never_stored, unsettled)
+            await comments.compare_with_topic(run, shown)
+            found = await verdict.judge(run, visible, never_stored, unsettled, shown)
             await _tell_stories(run, found, directory)
         return report.summary(seed, (time.monotonic() - began) / 60, run, found, no_time_for)
 

@@ -17,8 +17,11 @@ import pytest
 
 from signalflow.kafka.producer import partition_for
 from signalflow.local.ports import LOOPBACK, free_ports
+from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from tests.chaos import report, schedule
+from tests.chaos.cluster import FOLLOWED
+from tests.chaos.comments import always_shown, unexplained
 from tests.chaos.faults import ALL
 from tests.chaos.faults.base import Gate
 from tests.chaos.faults.fail_points import _dead
@@ -133,6 +136,27 @@ def test_a_log_that_began_anew_must_be_noticed_before_it_does_so_again() -> None
 
 def test_a_cut_of_a_log_that_is_made_anew_soon_afterwards_need_not_be_noticed() -> None:
     assert outlived([100.0, 200.0, 300.0], [130.0, 290.0]) == [200.0, 300.0]
+
+
+def shown_comment(created: float, *, deleted_at: float | None = None, post: str = "p") -> dict[str, Any]:
+    return {"id": f"c{created}", "post_id": post, "subreddit": "Anime", "created": created, "deleted_at": deleted_at}
+
+
+def test_a_comment_that_was_not_always_shown_need_not_be_stored() -> None:
+    visible: dict[str, Any] = {"p": [[10.0, 20.0], [50.0, None]], "gone": [[10.0, 30.0]]}
+    comments = [shown_comment(60), shown_comment(15), shown_comment(70, deleted_at=80), shown_comment(15, post="gone")]
+    assert always_shown(comments, visible) == [shown_comment(60)]
+
+
+def test_a_missing_comment_is_explained_by_a_gap_of_its_subreddit_or_by_a_later_cut_of_the_log() -> None:
+    missing = [shown_comment(60), shown_comment(40), shown_comment(20)]
+    assert unexplained(missing, [], []) == missing
+    assert unexplained(missing, [({"anime"}, 50.0), ({"science"}, 0.0)], []) == missing[1:]
+    assert unexplained(missing, [], [30.0]) == missing[:2]
+
+
+def test_subreddits_whose_comments_are_followed_are_watched() -> None:
+    assert set(FOLLOWED) <= {each.name for each in read_subreddits()}
 
 
 def test_a_run_without_time_for_some_kinds_names_them_in_its_last_line() -> None:

@@ -20,6 +20,7 @@ from signalflow.verify.log import TopicLog
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.chaos import poison
+from tests.chaos.comments import Comments
 from tests.chaos.faults.base import Run, stored_observations
 from tests.chaos.waiting import happens
 from tests.integration.workers import fetch_all, read_topic
@@ -65,18 +66,20 @@ class Verdict:
     poison: dict[str, PoisonVerdict]
     raw_times: list[float]
     repeats: list[float]
+    comments: Comments = field(default_factory=Comments)
 
     @property
     def lost(self) -> int:
         """The number of rows and records that are missing."""
         tables = self.report.tables.values()
         missing = sum(table.missing for table in tables)
-        return missing + len(self.not_in_log) + len(self.never_stored) + len(self.disappeared)
+        return missing + len(self.not_in_log) + len(self.never_stored) + len(self.disappeared) + len(self.comments.lost)
 
     @property
     def duplicated(self) -> int:
         """The number of rows that exist twice or should not exist."""
-        return sum(table.duplicated + table.extra for table in self.report.tables.values())
+        extra = sum(table.duplicated + table.extra for table in self.report.tables.values())
+        return extra + len(self.comments.extra)
 
     @property
     def wrong(self) -> int:
@@ -90,6 +93,7 @@ class Verdict:
         found += [f"confirmed, and not in the log: {text}" for text in self.not_in_log[:5]]
         found += [f"stored before the log broke, and gone: {text}" for text in self.disappeared[:5]]
         found += [f"visible, and in no table or gap: {text}" for text in self.never_stored[:5]]
+        found += [f"comment {text}, and not stored" for text in self.comments.lost[:5]] + self.comments.extra[:5]
         found += [f"poison, {kind}: {text}" for kind, each in self.poison.items() for text in each.examples[:5]]
         return self.unsettled + found
 
@@ -145,8 +149,9 @@ async def still(settings: Settings) -> list[str]:
         try:
             ends = {
                 topic: (await log.extent(topic)).ends
-                for topic in (names.posts_raw, names.posts_enriched, names.posts_dlq)
+                for topic in (names.posts_raw, names.posts_enriched, names.posts_dlq, names.comments_raw)
             }
+            comments = await log.reached(names.comments_raw)
             committed = await log.committed(names.posts_raw, names.posts_enriched, names.posts_dlq)
         except SignalflowError as error:
             last.update(lag=str(error))
@@ -158,6 +163,7 @@ async def still(settings: Settings) -> list[str]:
         behind = {
             "enriched": {p: e - committed.enriched.get(p, 0) for p, e in raw.items()},
             "stored": {p: e - committed.written.get(p, 0) for p, e in committed.enriched_ends.items()},
+            "comments": {p: e - comments.get(p, 0) for p, e in ends[names.comments_raw].items() if e},
             "letters": {p: e - (committed.letters or {}).get(p, 0) for p, e in letters.items()},
         }
         last.update(lag={what: sum(lags.values()) for what, lags in behind.items()})
@@ -170,8 +176,8 @@ async def still(settings: Settings) -> list[str]:
     )
 
 
-async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list[str]) -> Verdict:
-    """Compare everything, after the run has come to rest."""
+async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list[str], comments: Comments) -> Verdict:
+    """Compare everything, after the run has come to rest. `comments` were compared before."""
     settings, names = run.settings, TopicNames.of(run.settings)
     report = await verify(settings, TopicNames.of(settings))
     stored = await stored_observations(settings)
@@ -207,6 +213,7 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
         poisons,
         sorted(record.timestamp / 1000 for record in raw),
         _repeats([record for record in enriched if _mark(record) is None]),
+        comments,
     )
 
 

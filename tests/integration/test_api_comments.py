@@ -262,3 +262,33 @@ SELECT 'c' || n, 'p' || n / 50, 't3_p' || n / 50, 'sub' || n % 500, 'Author' || 
     statement, parameters = asked[-1]
     plan = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {statement}", *parameters))
     assert index in plan
+
+
+async def test_a_post_tells_the_sentiment_of_its_comments_beside_that_of_its_title(
+    client: httpx.AsyncClient, pool: Pool, database_url: str
+) -> None:
+    await store(database_url, {"id": "abc"})
+    assert (await get(client, "/api/posts/abc/"))["comment_sentiment"] is None
+    await put(pool, comment("gone", body=None, author=None), comment("x", post_id="other", body="1234"))
+    assert (await get(client, "/api/posts/abc/"))["comment_sentiment"] is None
+    # The score of a text of length n is (n % 5) / 4 - 0.5.
+    await put(pool, *(comment(f"c{length}", body="x" * length) for length in (1, 3, 4)))
+    told = (await get(client, "/api/posts/abc/"))["comment_sentiment"]
+    assert told == {"count": 3, "mean": pytest.approx((-0.25 + 0.25 + 0.5) / 3)}
+
+
+async def test_the_mood_of_a_discussion_is_told_by_stretches_of_time(
+    client: httpx.AsyncClient, pool: Pool, database_url: str
+) -> None:
+    path = "/api/posts/abc/comments/sentiment/"
+    assert (await client.get(path)).status_code == 404
+    await store(database_url, {"id": "abc"})
+    assert await get(client, path) == {"id": "abc", "step_seconds": None, "items": []}
+    written = [(0, 1), (0.5, 3), (3, 4), (98, 2)]
+    await put(pool, *(comment(f"c{n}", body="x" * n, created_utc=at(minutes)) for minutes, n in written))
+    mood = await get(client, path)
+    assert mood["step_seconds"] == 60
+    told = [(datetime.fromisoformat(each["bucket"]), each["count"], each["mean"]) for each in mood["items"]]
+    assert told == [(at(0), 2, 0.0), (at(3), 1, 0.5), (at(98), 1, 0.0)]
+    await put(pool, comment("late", body="x", created_utc=at(60 * 24)))
+    assert (await get(client, path))["step_seconds"] == 900

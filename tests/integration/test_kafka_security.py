@@ -185,7 +185,7 @@ async def test_every_client_gets_through_sasl_and_tls(door: Door, settings: Sett
     assert (await cluster_health(secured)).brokers == 1
     assert await end_offsets(secured, [(topics.posts_enriched, 0)]) == {(topics.posts_enriched, 0): 2}
     await eventually(lambda: nothing_is_committed(secured), 30)
-    async with open_log(secured) as log:
+    async with open_log(secured, TopicNames.of(secured).posts_enriched) as log:
         log.seek([0, 0])
         assert [record.value for record in await log.read(10)] == [b"1", b"2"]
 

@@ -51,6 +51,10 @@ async def _hub(services: ServicesOf) -> Hub:
     return services.hub
 
 
+async def _comment_hub(services: ServicesOf) -> Hub:
+    return services.comment_hub
+
+
 async def _workers(services: ServicesOf) -> WorkerClient:
     return services.workers
 
@@ -62,4 +66,5 @@ ReadsOf = Annotated[ReadRouter, Depends(_reads)]
 CacheOf = Annotated[AnswerCache, Depends(_cache)]
 BriefCacheOf = Annotated[AnswerCache, Depends(_brief_cache)]
 HubOf = Annotated[Hub, Depends(_hub)]
+CommentHubOf = Annotated[Hub, Depends(_comment_hub)]
 WorkersOf = Annotated[WorkerClient, Depends(_workers)]

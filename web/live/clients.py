@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from web.live.matching import Matcher
-from web.live.records import Backlog, LiveRecord, Newest, coalesced
+from web.live.kinds import Matches
+from web.live.records import Backlog, LiveRecord, Newest
 
 # How many posts the process remembers with their newest observation: more than are observed within an hour.
 REMEMBERED_POSTS = 50_000
@@ -60,7 +60,7 @@ class Client:
 class Group:
     """Clients with equal filters. Counters are sums since the group was made; `members` has their values at joining."""
 
-    matches: Matcher
+    matches: Matches
     members: dict[Client, tuple[int, int]] = field(default_factory=dict)
     skipped: int = 0
     coalesced: int = 0
@@ -87,7 +87,7 @@ class Group:
             if self.matches(record):
                 matching += 1
                 older = newest.pop(record.id, None)
-                newest[record.id] = record if older is None else coalesced(older, record)
+                newest[record.id] = record if older is None else record.over(older)
         self.skipped += len(fresh) - matching
         self.coalesced += matching - len(newest)
         return list(newest.values())

@@ -16,10 +16,12 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
+
 from web.live.clients import REMEMBERED_POSTS, Client, Group, Limits
-from web.live.frames import OutgoingFrame, frame_with_token, posts_frame
-from web.live.matching import Matcher
-from web.live.protocol import Filter, Heartbeat, Reset, ResetReason
+from web.live.frames import OutgoingFrame, frame_with_token, records_frame
+from web.live.kinds import POSTS, Kind
+from web.live.protocol import Heartbeat, Reset, ResetReason
 from web.live.records import Backlog, LiveRecord, Newest, Tail
 from web.live.token import encode_token
 
@@ -44,13 +46,15 @@ class Fanout:
     `read` has the next offset to read of each partition, `told` what `read` was at the last tick.
     """
 
-    def __init__(self, topic: UUID, offsets: Sequence[int], limits: Limits, tail_records: int) -> None:
+    def __init__(
+        self, topic: UUID, offsets: Sequence[int], limits: Limits, tail_records: int, kind: Kind = POSTS
+    ) -> None:
         self.topic = topic
         self.read = list(offsets)
         self.told = list(offsets)
         self.stale_since: datetime | None = None
         self.newest = Newest(REMEMBERED_POSTS)
-        self._limits = limits
+        self._limits, self._kind = limits, kind
         self._tail = Tail(self.read, tail_records)
         self._fresh: list[LiveRecord] = []
         self._groups: dict[object, Group] = {}
@@ -85,7 +89,7 @@ class Fanout:
         """All clients."""
         return [client for group in self._groups.values() for client in group.members]
 
-    def join(self, wanted: Filter, now: float, since: Sequence[int] | None = None) -> Client:
+    def join(self, wanted: Struct, now: float, since: Sequence[int] | None = None) -> Client:
         """A new client. `since` has the next offsets of a client that resumes, none of them beyond `told`.
 
         When the tail no longer has all records from there on, `client.resumed_to` is set: they must be read from Kafka,
@@ -108,7 +112,7 @@ class Fanout:
         if not group.members:
             del self._groups[group.matches.key]
 
-    def change(self, client: Client, wanted: Filter) -> None:
+    def change(self, client: Client, wanted: Struct) -> None:
         """Replace the filter. The new filter also applies to records that wait, and to records since the last tick."""
         self.leave(client)
         self._group(wanted).add(client)
@@ -175,7 +179,7 @@ class Fanout:
             for client in group.members:
                 frame = None
                 if client.ready and is_shareable and not client.backlog and client.held is None:
-                    frame = shared = shared or posts_frame(batch, token)
+                    frame = shared = shared or records_frame(self._kind.name, batch, token)
                 else:
                     frame = self._own_frame(client, batch)
                 if frame is None and client.ready and client.heartbeat_due <= now and beats < MOST_HEARTBEATS_A_TICK:
@@ -184,7 +188,7 @@ class Fanout:
                     client.heartbeat_due = now + self._limits.heartbeat_seconds
                 if frame is not None:
                     client.ready, client.delivered_at = False, now
-                    client.sent += frame.posts
+                    client.sent += frame.records
                     frames.append((client, frame))
                 if self._is_slow(client, now):
                     slow.append(client)
@@ -197,7 +201,8 @@ class Fanout:
             waiting.add(record)
         if not client.ready or not client.backlog:
             return None
-        return posts_frame(client.backlog.take(MOST_POSTS_A_FRAME, MOST_BYTES_A_FRAME), self._token_of(client))
+        taken = client.backlog.take(MOST_POSTS_A_FRAME, MOST_BYTES_A_FRAME)
+        return records_frame(self._kind.name, taken, self._token_of(client))
 
     def _is_slow(self, client: Client, now: float) -> bool:
         return client.waiting > self._limits.waiting_posts or (
@@ -215,6 +220,6 @@ class Fanout:
             else:
                 client.skipped += 1
 
-    def _group(self, wanted: Filter) -> Group:
-        matcher = Matcher(wanted)
+    def _group(self, wanted: Struct) -> Group:
+        matcher = self._kind.matcher(wanted)
         return self._groups.setdefault(matcher.key, Group(matcher))

@@ -8,11 +8,11 @@ from web.live.records import LiveRecord
 
 
 class OutgoingFrame:
-    """One frame: its JSON, its resume token if it has one, and the number of posts in it."""
+    """One frame: its JSON, its resume token if it has one, and the number of records in it."""
 
-    def __init__(self, text: str, token: str | None = None, posts: int = 0) -> None:
+    def __init__(self, text: str, token: str | None = None, records: int = 0) -> None:
         self.text = text
-        self.posts = posts
+        self.records = records
         self._token = token
 
     @cached_property
@@ -22,10 +22,10 @@ class OutgoingFrame:
         return f"{id_}data: {self.text}\n\n".encode()
 
 
-def posts_frame(records: Sequence[LiveRecord], token: str) -> OutgoingFrame:
-    """A frame of these records, put together from their JSON."""
-    posts = ",".join([record.text for record in records])
-    return OutgoingFrame(f'{{"type":"posts","id":"{token}","posts":[{posts}]}}', token, len(records))
+def records_frame(name: str, records: Sequence[LiveRecord], token: str) -> OutgoingFrame:
+    """A frame of these records, put together from their JSON. `name`: the kind of the records."""
+    texts = ",".join([record.text for record in records])
+    return OutgoingFrame(f'{{"type":"{name}","id":"{token}","{name}":[{texts}]}}', token, len(records))
 
 
 def frame_with_token(frame: Heartbeat | Reset) -> OutgoingFrame:

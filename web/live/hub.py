@@ -1,4 +1,4 @@
-"""The live stream of one API process: reads the enriched topic, ticks, and keeps its clients."""
+"""One kind of the live stream of an API process: reads its topic, ticks, and keeps its clients."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,19 +6,20 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import datetime
 
 import structlog
+from msgspec import Struct
 
 from signalflow.clock import utcnow
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.reader import OffsetGone
-from signalflow.metrics import LIVE_ENDED, LIVE_LAG, LIVE_POSTS_SENT, LIVE_RECORDS, LIVE_STALE
+from signalflow.metrics import LIVE_ENDED
 from signalflow.settings import Settings
 from web.live.admission import Admission, NotAdmitted
 from web.live.clients import Client, Limits
 from web.live.fanout import MOST_POSTS_A_FRAME, Fanout
 from web.live.frame_queue import Ending, FrameQueue
-from web.live.kafka_log import EnrichedLog, open_log, topic_now
-from web.live.protocol import Filter
+from web.live.kafka_log import LiveLog, open_log, topic_now
+from web.live.kinds import POSTS, Kind
 from web.live.resume import Resumes, decoded
 from web.live.token import ResumeToken
 
@@ -38,10 +39,12 @@ _RESTART = Ending("restart", "the server restarts; come back with the last id")
 
 
 class Hub:
-    """One per process. A client is admitted, then joins, and leaves when its connection ends."""
+    """One per process and kind. A client is admitted, then joins, and leaves when its connection ends."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, kind: Kind = POSTS, admission: Admission | None = None) -> None:
+        """`admission` counts clients; the hubs of a process share one."""
+        self._settings, self.kind = settings, kind
+        self._meters = kind.meters
         self._limits = Limits(
             waiting_posts=settings.live_waiting_posts,
             stall_seconds=settings.live_stall_seconds,
@@ -49,10 +52,10 @@ class Hub:
         )
         self._fanout: Fanout | None = None
         self._queues: dict[Client, FrameQueue] = {}
-        self._admission = Admission(settings.live_clients, settings.live_clients_per_user)
+        self._admission = admission or Admission(settings.live_clients, settings.live_clients_per_user)
         self._news = asyncio.Event()
         self._ticked = asyncio.Event()
-        self._resumes = Resumes(settings, self._news.set)
+        self._resumes = Resumes(settings, self._news.set, kind)
         self._closing = False
         self.stale_since: datetime | None = utcnow()
         self._logged_reasons: set[str] = set()
@@ -60,7 +63,7 @@ class Hub:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Read and tick while inside; at the end all connections end."""
-        LIVE_STALE.set(self.stale_since is not None)
+        self._meters.stale.set(self.stale_since is not None)
         tasks = [asyncio.create_task(self._read_log()), asyncio.create_task(self._tick_repeatedly())]
         try:
             yield
@@ -92,7 +95,7 @@ class Hub:
         return self._admission.admitted(user)
 
     @asynccontextmanager
-    async def joined(self, wanted: Filter, since: ResumeToken | None) -> AsyncIterator[FrameQueue]:
+    async def joined(self, wanted: Struct, since: ResumeToken | None) -> AsyncIterator[FrameQueue]:
         """The frames of an admitted client. The first is a heartbeat, or a reset when it cannot resume from `since`."""
         assert self._fanout is not None
         reason = None if since is None else await self._resumes.obstacle(self._fanout, since, self._next_tick)
@@ -117,7 +120,7 @@ class Hub:
             del self._queues[client]
             fanout.leave(client)
 
-    def change(self, queue: FrameQueue, wanted: Filter) -> None:
+    def change(self, queue: FrameQueue, wanted: Struct) -> None:
         """Replace a client's filter. The `id` of the next heartbeat tells the client from where on it applies."""
         fanout, client = self._fanout, queue.client
         if fanout is None or client not in self._queues or queue.ended.done():
@@ -132,7 +135,7 @@ class Hub:
         failures = 0
         while True:
             try:
-                async with open_log(self._settings) as opened:
+                async with open_log(self._settings, self.kind.topic(self._settings)) as opened:
                     fanout = await self._adopt(opened)
                     self._end_staleness()
                     failures = 0
@@ -146,31 +149,31 @@ class Hub:
             failures += 1
             await asyncio.sleep(WHILE_AWAY.after(failures))
 
-    async def _adopt(self, opened: EnrichedLog) -> Fanout:
+    async def _adopt(self, opened: LiveLog) -> Fanout:
         """Go on from the offsets that were read. In a log without them, begin with a new fan-out at the end."""
         fanout = self._fanout
         if fanout is not None and opened.topic == fanout.topic and opened.has(fanout.read):
             opened.seek(fanout.read)
             return fanout
         if fanout is not None:
-            log.warning("live_log_changed", topic=str(opened.topic))
+            log.warning("live_log_changed", kind=self.kind.name, topic=str(opened.topic))
             self._end_all(Ending("restart", "the log was cut or made anew; come back with the last id"))
         each = max(self._settings.live_tail_records // len(opened.end), 1)
         starts = [max(first, end - each) for first, end in zip(opened.first, opened.end, strict=True)]
         opened.seek(starts)
-        fanout = Fanout(opened.topic, starts, self._limits, self._settings.live_tail_records)
+        fanout = Fanout(opened.topic, starts, self._limits, self._settings.live_tail_records, self.kind)
         while any(offset < end for offset, end in zip(await opened.offsets(), opened.end, strict=True)):
             await self._take(opened, fanout, MOST_POSTS_A_FRAME)
         fanout.finish_priming()
         self._fanout = fanout
         return fanout
 
-    async def _follow(self, opened: EnrichedLog, fanout: Fanout) -> None:
+    async def _follow(self, opened: LiveLog, fanout: Fanout) -> None:
         """Read records as they come. Raises Retryable when the brokers do not answer."""
         heard = checked = measured = self._now()
         while True:
             if self._now() - measured > LAG_SECONDS:
-                LIVE_LAG.set(sum(await opened.ends()) - sum(fanout.read))
+                self._meters.lag.set(sum(await opened.ends()) - sum(fanout.read))
                 measured = self._now()
             if self._now() - checked > TOPIC_CHECK_SECONDS:
                 await self._check_topic(fanout)
@@ -188,23 +191,25 @@ class Hub:
 
     async def _check_topic(self, fanout: Fanout) -> None:
         """Raises OffsetGone when the topic is another one or has more partitions, Retryable without an answer."""
-        topic = await topic_now(self._settings)
+        topic = await topic_now(self._settings, self.kind.topic(self._settings))
         if topic.id != fanout.topic:
             raise OffsetGone("the topic was made anew")
         if topic.partitions != len(fanout.read):
             raise OffsetGone(f"the topic has {topic.partitions} partitions now")
 
-    async def _take(self, opened: EnrichedLog, fanout: Fanout, most: int) -> int:
+    async def _take(self, opened: LiveLog, fanout: Fanout, most: int) -> int:
         """Read records into the fan-out; returns how many."""
         records = await opened.read(most)
         for record in records:
-            fanout.take(record.partition, record.offset, decoded(record.partition, record.offset, record.value))
-        LIVE_RECORDS.inc(len(records))
+            fanout.take(
+                record.partition, record.offset, decoded(self.kind, record.partition, record.offset, record.value)
+            )
+        self._meters.records.inc(len(records))
         return len(records)
 
     def _end_staleness(self) -> None:
         if self.stale_since is not None:
-            log.info("live_reading", since=self.stale_since.isoformat())
+            log.info("live_reading", kind=self.kind.name, since=self.stale_since.isoformat())
         self._logged_reasons.clear()
         self._set_stale_since(None)
 
@@ -213,13 +218,13 @@ class Hub:
         reason = str(error)
         if reason not in self._logged_reasons:
             self._logged_reasons.add(reason)
-            log.warning("live_stale", error=reason)
+            log.warning("live_stale", kind=self.kind.name, error=reason)
         if self.stale_since is None:
             self._set_stale_since(utcnow())
 
     def _set_stale_since(self, since: datetime | None) -> None:
         self.stale_since = since
-        LIVE_STALE.set(since is not None)
+        self._meters.stale.set(since is not None)
         if self._fanout is not None and self._fanout.stale_since != since:
             self._fanout.stale_since = since
             self._fanout.beat_soon()
@@ -246,7 +251,7 @@ class Hub:
         result = fanout.tick(now)
         for client, frame in result.frames:
             self._queues[client].deliver(frame)
-        LIVE_POSTS_SENT.inc(sum(frame.posts for _, frame in result.frames))
+        self._meters.sent.inc(sum(frame.records for _, frame in result.frames))
         for client in result.slow:
             self._end(self._queues[client], Ending("slow", "too slow for the stream; come back with the last id"))
         # Whoever waits for this tick waits for the old event, which the end of this tick sets.

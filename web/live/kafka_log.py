@@ -1,4 +1,4 @@
-"""The enriched topic as an API process reads it: all partitions, no consumer group, no commits."""
+"""A topic of the live stream as an API process reads it: all partitions, no consumer group, no commits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,7 +8,6 @@ from uuid import UUID
 from signalflow.errors import Retryable
 from signalflow.kafka.reader import KafkaRecord, Offsets, TopicReader, open_reader
 from signalflow.kafka.topic_ids import FoundTopic, found_topics
-from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 
 OPEN_SECONDS = 10.0
@@ -16,7 +15,7 @@ OPEN_SECONDS = 10.0
 READ_MS = 500
 
 
-class EnrichedLog:
+class LiveLog:
     """An open log. `first` and `end`: by partition, the first offset and the next to be written when it was opened."""
 
     def __init__(self, topic: UUID, reader: TopicReader, first: list[int], end: list[int]) -> None:
@@ -60,24 +59,22 @@ def _in_order(offsets: Offsets) -> list[int]:
 
 
 @asynccontextmanager
-async def open_log(settings: Settings) -> AsyncIterator[EnrichedLog]:
-    """The enriched topic.
+async def open_log(settings: Settings, topic: str) -> AsyncIterator[LiveLog]:
+    """A topic.
 
     Raises Retryable when Kafka is away, goes away inside the block, or has no such topic; Fatal when it refuses the
     connection settings.
     """
-    topic = TopicNames.of(settings).posts_enriched
-    id_ = (await topic_now(settings)).id
+    id_ = (await topic_now(settings, topic)).id
     # Metadata are refreshed every 30 s, so that a partition that moved to another broker is found soon.
     async with open_reader(settings, topic, client_id="signalflow-live", metadata_max_age_ms=30_000) as reader:
         async with asyncio.timeout(OPEN_SECONDS):
             first, end = _in_order(await reader.begins()), _in_order(await reader.ends())
-        yield EnrichedLog(id_, reader, first, end)
+        yield LiveLog(id_, reader, first, end)
 
 
-async def topic_now(settings: Settings) -> FoundTopic:
-    """The enriched topic as the brokers have it. Raises Retryable when Kafka is away, or has no such topic."""
-    topic = TopicNames.of(settings).posts_enriched
+async def topic_now(settings: Settings, topic: str) -> FoundTopic:
+    """The topic as the brokers have it. Raises Retryable when Kafka is away, or has no such topic."""
     try:
         async with asyncio.timeout(OPEN_SECONDS):
             found = await found_topics(settings, [topic])

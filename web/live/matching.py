@@ -5,7 +5,7 @@ import re
 from signalflow.domain.search import Search
 from signalflow.domain.subreddits import account_name
 from web.live.protocol import Filter
-from web.live.records import LiveRecord
+from web.live.records import PostRecord
 
 
 class Matcher:
@@ -31,7 +31,7 @@ class Matcher:
         alternatives = "|".join(sorted(map(re.escape, keywords), key=len, reverse=True))
         self._keywords = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)") if keywords else None
 
-    def __call__(self, record: LiveRecord) -> bool:
+    def __call__(self, record: PostRecord) -> bool:
         post, wanted = record.post, self._wanted
         return (
             (not self._ids or post.id in self._ids)

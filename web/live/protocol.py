@@ -6,6 +6,7 @@ frame is the resume token: sent back as `?since=` or Last-Event-ID, it brings wh
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -134,7 +135,7 @@ FORMER_NAMES = {"subreddits": "subreddit", "keywords": "keyword", "ids": "id"}
 _TIME = "must be a time with a time zone, such as 2026-01-31T12:00:00Z"
 _SWITCH = "must be true or false"
 _SENTIMENT = "must be a number from -1 to 1"
-_DEMANDS = {
+DEMANDS = {
     "subreddit": "must be at most 500 names of subreddits, without r/",
     "author": "must be a name of 1 to 64 characters, none of them NUL",
     "q": "must be a search of 1 to 200 characters, none of them NUL",
@@ -152,35 +153,55 @@ _DEMANDS = {
 encode_frame = msgspec.json.Encoder().encode
 
 
-def is_list(name: str) -> bool:
-    """Whether a condition has several values."""
-    return name in FORMER_NAMES or name in FORMER_NAMES.values()
+@dataclass(frozen=True)
+class FilterForm:
+    """The filter of one kind of the stream: its type, what each condition must be, and which are lists.
+
+    `former`: names of earlier versions, and what they are called now.
+    """
+
+    type: type[Struct]
+    demands: Mapping[str, str]
+    lists: frozenset[str]
+    former: Mapping[str, str] = field(default_factory=dict)
+
+    def is_list(self, name: str) -> bool:
+        """Whether a condition has several values."""
+        return self.former.get(name, name) in self.lists
 
 
-def filter_of(fields: Mapping[str, Any], *, are_texts: bool) -> Filter:
+POST_FILTERS = FilterForm(Filter, DEMANDS, frozenset(FORMER_NAMES.values()), FORMER_NAMES)
+
+
+def filter_of(fields: Mapping[str, Any], *, are_texts: bool, form: FilterForm = POST_FILTERS) -> Any:
     """The filter with these fields; `are_texts`: as they stand in an address. Raises Invalid, which names the field."""
-    for former, name in FORMER_NAMES.items():
+    for former, name in form.former.items():
         if former in fields and name in fields:
             raise Invalid(f"is the former name of {name}: give one of them", former)
-    named = {FORMER_NAMES.get(name, name): value for name, value in fields.items()}
-    unknown = sorted(named.keys() - _DEMANDS.keys())
+    named = {form.former.get(name, name): value for name, value in fields.items()}
+    unknown = sorted(named.keys() - form.demands.keys())
     if unknown:
-        raise Invalid(f"is unknown here; a filter has {', '.join(_DEMANDS)}", unknown[0][:MOST_SHOWN])
+        raise Invalid(f"is unknown here; a filter has {', '.join(form.demands)}", unknown[0][:MOST_SHOWN])
     for name, value in named.items():
         try:
-            msgspec.convert({name: value}, Filter, strict=not are_texts)
+            msgspec.convert({name: value}, form.type, strict=not are_texts)
         except msgspec.ValidationError as error:
-            raise Invalid(_DEMANDS[name], name) from error
-    wanted = msgspec.convert(named, Filter, strict=not are_texts)
+            raise Invalid(form.demands[name], name) from error
+    wanted = msgspec.convert(named, form.type, strict=not are_texts)
+    if isinstance(wanted, Filter):
+        _check_ranges(wanted)
+    return wanted
+
+
+def _check_ranges(wanted: Filter) -> None:
     if wanted.created_from and wanted.created_to and wanted.created_to < wanted.created_from:
         raise Invalid("must not be before created_from", "created_to")
     least, most = wanted.min_sentiment, wanted.max_sentiment
     if least is not None and most is not None and most < least:
         raise Invalid("must not be below min_sentiment", "max_sentiment")
-    return wanted
 
 
-def decode_filter(message: str | bytes) -> Filter:
+def decode_filter(message: str | bytes, form: FilterForm = POST_FILTERS) -> Any:
     """The filter that a client sent. Raises Invalid, which names the field at fault."""
     try:
         fields = msgspec.json.decode(message)
@@ -188,4 +209,4 @@ def decode_filter(message: str | bytes) -> Filter:
         raise Invalid(str(error), "filter") from error
     if not isinstance(fields, dict) or fields.pop("type", None) != "filter":
         raise Invalid('a message must be an object with the type "filter"', "filter")
-    return filter_of(fields, are_texts=False)
+    return filter_of(fields, are_texts=False, form=form)

@@ -1,6 +1,7 @@
 """An observation on its way to clients: decoded once, serialised once, shared by all."""
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,23 +20,45 @@ _OF_THE_SCORE = [column.name for column in POSTS if column.guard is Guard.SCORE 
 _OF_THE_DETAILS = [column.name for column in POSTS if column.guard is Guard.DETAILS and column.name in _LIVE]
 
 
-@dataclass(frozen=True, slots=True)
-class LiveRecord:
-    """An observation as clients get it, with its partition and offset, and with the values that filters compare.
+@dataclass(frozen=True)
+class LiveRecord(ABC):
+    """An observation of a post or a comment as clients get it, with its partition and offset.
 
-    `subreddit` is in lower case. `words` holds the title and the keywords, case-folded, one per line. `title_words` are
-    the words of the title, as a search compares them. `text` is the post as JSON, and `size` is the length of `text` in
-    bytes of UTF-8.
+    `text` is the observation as JSON, and `size` is the length of `text` in bytes of UTF-8.
     """
 
     partition: int
     offset: int
+    text: str
+    size: int
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """The id of what was observed."""
+
+    @property
+    @abstractmethod
+    def observed_at(self) -> datetime:
+        """When Reddit told this."""
+
+    @abstractmethod
+    def over(self, older: "LiveRecord") -> "LiveRecord":
+        """What a client gets of two observations: this newer one, with what only the older one tells."""
+
+
+@dataclass(frozen=True)
+class PostRecord(LiveRecord):
+    """An observation of a post, with the values that filters compare.
+
+    `subreddit` is in lower case. `words` holds the title and the keywords, case-folded, one per line. `title_words` are
+    the words of the title, as a search compares them.
+    """
+
     post: LivePost
     subreddit: str
     words: str
     title_words: str
-    text: str
-    size: int
 
     @property
     def id(self) -> str:
@@ -47,8 +70,26 @@ class LiveRecord:
         """When Reddit gave these numbers."""
         return self.post.observed_at
 
+    def over(self, older: LiveRecord) -> "PostRecord":
+        """This observation, with what only an older one of the same post tells."""
+        assert isinstance(older, PostRecord)
+        old, new = older.post, self.post
+        kept: list[str] = []
+        if new.current_score is None and old.current_score is not None:
+            kept += _OF_THE_SCORE
+        if (new.current_comments is not None, new.is_self is not None) < (
+            old.current_comments is not None,
+            old.is_self is not None,
+        ):
+            kept += _OF_THE_DETAILS
+        if not kept:
+            return self
+        post = replace(new, **{name: getattr(old, name) for name in kept})
+        encoded = encode_frame(post)
+        return dataclasses.replace(self, post=post, text=encoded.decode(), size=len(encoded))
 
-def live_record(partition: int, offset: int, value: bytes) -> LiveRecord | None:
+
+def live_record(partition: int, offset: int, value: bytes) -> PostRecord | None:
     """The record as clients get it; None for a backfill and for a late observation, which are no news.
 
     Raises Invalid when it cannot be decoded.
@@ -59,7 +100,7 @@ def live_record(partition: int, offset: int, value: bytes) -> LiveRecord | None:
     post = LivePost.of(enriched)
     words = "\n".join(" ".join(text.casefold().split()) for text in (post.title, *post.nlp.keywords))
     encoded = encode_frame(post)
-    return LiveRecord(
+    return PostRecord(
         partition=partition,
         offset=offset,
         post=post,
@@ -69,24 +110,6 @@ def live_record(partition: int, offset: int, value: bytes) -> LiveRecord | None:
         text=encoded.decode(),
         size=len(encoded),
     )
-
-
-def coalesced(older: LiveRecord, newer: LiveRecord) -> LiveRecord:
-    """What a client gets of two observations of a post: the newer, with what only the older one tells."""
-    old, new = older.post, newer.post
-    kept: list[str] = []
-    if new.current_score is None and old.current_score is not None:
-        kept += _OF_THE_SCORE
-    if (new.current_comments is not None, new.is_self is not None) < (
-        old.current_comments is not None,
-        old.is_self is not None,
-    ):
-        kept += _OF_THE_DETAILS
-    if not kept:
-        return newer
-    post = replace(new, **{name: getattr(old, name) for name in kept})
-    encoded = encode_frame(post)
-    return dataclasses.replace(newer, post=post, text=encoded.decode(), size=len(encoded))
 
 
 class Newest:
@@ -128,7 +151,7 @@ class Backlog:
                 return
             # The record moves to the end: in its old place, a frame could take it before records of lower offsets.
             del self._records[record.id]
-            record = coalesced(known, record)
+            record = record.over(known)
         self._records[record.id] = record
 
     def take(self, most: int, most_bytes: int) -> list[LiveRecord]:

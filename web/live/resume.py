@@ -14,8 +14,9 @@ from signalflow.settings import Settings
 from web.live.fanout import MOST_POSTS_A_FRAME, Fanout
 from web.live.frame_queue import FrameQueue
 from web.live.kafka_log import open_log
+from web.live.kinds import POSTS, Kind
 from web.live.protocol import ResetReason
-from web.live.records import LiveRecord, live_record
+from web.live.records import LiveRecord
 from web.live.token import ResumeToken
 
 log = structlog.get_logger()
@@ -41,8 +42,8 @@ class MissedRecords(NamedTuple):
 class Resumes:
     """The clients of one process that resume. `news` is called when a client was offered records."""
 
-    def __init__(self, settings: Settings, news: Callable[[], None]) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, news: Callable[[], None], kind: Kind = POSTS) -> None:
+        self._settings, self._kind = settings, kind
         self._news = news
         self._at_once = asyncio.Semaphore(RESUMES_AT_ONCE)
 
@@ -94,7 +95,7 @@ class Resumes:
         """Offer the records that were not offered yet. Raises OffsetGone when some of them are gone."""
         client = queue.client
         assert client.resumed_to is not None
-        async for missed in missed_records(self._settings, fanout.topic, client.resumed_to, until):
+        async for missed in missed_records(self._settings, self._kind, fanout.topic, client.resumed_to, until):
             fanout.offer_missed(client, missed.records, missed.offsets)
             self._news()
             while len(client.backlog) >= MOST_POSTS_A_FRAME:
@@ -102,13 +103,13 @@ class Resumes:
 
 
 async def missed_records(
-    settings: Settings, topic: UUID, since: Sequence[int], until: Sequence[int]
+    settings: Settings, kind: Kind, topic: UUID, since: Sequence[int], until: Sequence[int]
 ) -> AsyncIterator[MissedRecords]:
     """The records from `since` to before `until`.
 
     Raises OffsetGone when some of them are gone, TopicRecreated, and Retryable when the brokers are away.
     """
-    async with open_log(settings) as opened:
+    async with open_log(settings, kind.topic(settings)) as opened:
         if opened.topic != topic:
             raise TopicRecreated("the topic was deleted and created again")
         # A partition in which the client missed nothing may have lost all its records.
@@ -125,17 +126,17 @@ async def missed_records(
             for read in await opened.read(READ_RECORDS):
                 if read.offset >= until[read.partition]:
                     continue
-                record = decoded(read.partition, read.offset, read.value)
+                record = decoded(kind, read.partition, read.offset, read.value)
                 if record is not None:
                     found.append(record)
             offsets = await opened.offsets()
             yield MissedRecords(found, [min(offset, end) for offset, end in zip(offsets, until, strict=True)])
 
 
-def decoded(partition: int, offset: int, value: bytes | None) -> LiveRecord | None:
-    """As `live_record`, but a record that cannot be decoded is logged, and no client gets it."""
+def decoded(kind: Kind, partition: int, offset: int, value: bytes | None) -> LiveRecord | None:
+    """As `kind.record`, but a record that cannot be decoded is logged, and no client gets it."""
     try:
-        return None if value is None else live_record(partition, offset, value)
+        return None if value is None else kind.record(partition, offset, value)
     except Invalid as error:
-        log.warning("live_record_invalid", partition=partition, offset=offset, error=str(error))
+        log.warning("live_record_invalid", kind=kind.name, partition=partition, offset=offset, error=str(error))
         return None

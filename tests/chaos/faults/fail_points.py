@@ -52,11 +52,8 @@ def _dead(worker: WorkerProcess, fail_point: str, poisoned: Run | None) -> bool:
     return worker.poll() == -signal.SIGKILL
 
 
-# Only a worker that finds a broken log gets to the first. tests/integration/test_path_positions.py breaks one. The load
-# has posts only; tests/integration/test_path_comments.py kills workers that store comments.
-NOT_REACHED_BY_RECORDS = frozenset(
-    {"positions.before_record", *(name for name in NAMES if name.startswith("comments."))}
-)
+# Only a worker that finds a broken log gets there. tests/integration/test_path_positions.py breaks one.
+NOT_REACHED_BY_RECORDS = frozenset({"positions.before_record"})
 FAULTS = tuple(
     Fault(KIND.format(name), "second workers", 2, partial(die_at, name), in_short_form=name == "enrich.after_changelog")
     for name in sorted(NAMES - NOT_REACHED_BY_RECORDS)

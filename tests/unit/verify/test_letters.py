@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from signalflow.verify import Scope, expected
-from signalflow.verify.letters import Letters, compare_letters
+from signalflow.verify.letters import Letters, RawTopic, compare_letters
 
 BAD = (b"k", b"not json", (("trace", b"1"), ("attempt", b"2")))
 
@@ -33,11 +33,11 @@ def letter(offset: int = 7, *, key: bytes | None = b"k", value: bytes | None = b
 
 def found(*dead: Any, enriched_up_to: int = 99, broken: datetime | None = None) -> tuple[int, int, int, int]:
     """The numbers expected, missing, extra and wrong, for a log with one bad record at offset 7."""
-    letters = Letters("raw", UUID(int=1), broken)
+    letters = Letters(RawTopic("raw", UUID(int=1), broken))
     for each in dead:
         letters.take(each)
-    log = expected([record(7, *BAD)], scope=Scope(enriched={3: enriched_up_to}, set_aside=letters.set_aside()))
-    report = compare_letters(log, letters)
+    log = expected([record(7, *BAD)], scope=Scope(enriched={3: enriched_up_to}, set_aside=letters.set_aside("raw")))
+    report = compare_letters({"raw": log}, letters)
     log.close()
     return report.expected, report.missing, report.extra, report.wrong
 
@@ -113,10 +113,10 @@ def test_a_cut_dead_letter_says_so_and_its_bytes_are_not_compared() -> None:
 
 def test_headers_of_an_earlier_attempt_belong_to_the_original() -> None:
     again = letter(original=(("attempt", b"2"), ("dlq_of", b"5:token")))
-    letters = Letters("raw")
+    letters = Letters(RawTopic("raw"))
     letters.take(again)
     log = expected([record(7, b"k", b"not json", (("attempt", b"2"), ("dlq_of", b"5:token")))])
-    assert compare_letters(log, letters).differences == 0
+    assert compare_letters({"raw": log}, letters).differences == 0
     log.close()
 
 
@@ -140,10 +140,10 @@ def letter_of_the_sink(error_type: str = "Invalid") -> Any:
 
 
 def test_a_valid_record_among_the_dead_letters_is_extra_and_its_rows_are_not_missed() -> None:
-    letters = Letters("raw")
+    letters = Letters(RawTopic("raw"))
     letters.take(letter_of_the_sink())
-    log = expected([valid_record()], scope=Scope(set_aside=letters.set_aside()))
-    report = compare_letters(log, letters)
+    log = expected([valid_record()], scope=Scope(set_aside=letters.set_aside("raw")))
+    report = compare_letters({"raw": log}, letters)
     assert (report.extra, report.missing, report.wrong) == (1, 0, 0)
     assert "enriched partition 3 offset 901" in report.examples[0]
     assert [row.due for row in log.history] == [False]
@@ -155,11 +155,11 @@ def test_a_valid_record_among_the_dead_letters_is_extra_and_its_rows_are_not_mis
 def test_the_sink_may_have_refused_a_valid_record_only_where_history_has_dropped_its_day(
     history_from: tuple[int, int, int], extra: int
 ) -> None:
-    letters = Letters("raw")
+    letters = Letters(RawTopic("raw"))
     letters.take(letter_of_the_sink())
     first = datetime(*history_from, tzinfo=UTC)
-    log = expected([valid_record()], scope=Scope(set_aside=letters.set_aside(), history_from=first))
-    report = compare_letters(log, letters)
+    log = expected([valid_record()], scope=Scope(set_aside=letters.set_aside("raw"), history_from=first))
+    report = compare_letters({"raw": log}, letters)
     assert (report.differences, report.unchecked) == (extra, 1 - extra)
     log.close()
 
@@ -177,13 +177,13 @@ def test_the_sink_may_have_refused_a_valid_record_only_where_history_has_dropped
 def test_a_valid_record_may_be_set_aside_for_what_a_server_refused_and_not_for_a_defect_of_ours(
     stage: str, error_type: str, extra: int
 ) -> None:
-    letters, valid = Letters("raw"), valid_record()
+    letters, valid = Letters(RawTopic("raw")), valid_record()
     letters.take(
         letter_of_the_sink(error_type)
         if stage == "write"
         else letter(5, key=valid.key, value=valid.value, original=(), stage=stage, error_type=error_type)
     )
-    log = expected([valid], scope=Scope(set_aside=letters.set_aside()))
-    report = compare_letters(log, letters)
+    log = expected([valid], scope=Scope(set_aside=letters.set_aside("raw")))
+    report = compare_letters({"raw": log}, letters)
     assert (report.differences, report.unchecked) == (extra, 1 - extra)
     log.close()

@@ -14,12 +14,13 @@ from signalflow.storage.comment_list import (
     newest_comments,
     replies_below,
 )
+from signalflow.storage.comment_sentiment import comment_mood
 from signalflow.storage.history import is_known
 from signalflow.storage.read_router import Row
 from web.api.answers import json_answer
 from web.api.comments.cursor import decode_cursor, encode_cursor
 from web.api.comments.parameters import CommentListParameters, DiscussionParameters
-from web.api.comments.schemas import CommentList, CommentOut, CommentTrees, FlatComments
+from web.api.comments.schemas import CommentList, CommentOut, CommentTrees, FlatComments, Mood
 from web.api.comments.trees import nested
 from web.api.dependencies import ReadsOf
 from web.api.parameters import PostId
@@ -42,6 +43,10 @@ def _after(text: str | None, order: CommentOrder, walk: str) -> CommentCursor | 
         raise InvalidParameter("cursor", str(error)) from error
 
 
+def _unknown(post_id: str) -> HTTPException:
+    return HTTPException(404, f"There is no post {post_id}: it was never seen, or is not stored yet.")
+
+
 @router.get(
     "/api/posts/{id}/comments/",
     summary="The comments of a post, as trees or one by one",
@@ -62,13 +67,28 @@ async def comments_of_a_post(
         after=_after(parameters.cursor, order, walk),
     )
     if not page.rows and not await is_known(reads, id):
-        raise HTTPException(404, f"There is no post {id}: it was never seen, or is not stored yet.")
+        raise _unknown(id)
     items = [_item(row) for row in page.rows]
     if view == "tree" and items:
         below = await replies_below(reads, id, [item["id"] for item in items], order, page.position)
         items = nested(items, map(_item, below))
     following = page.next and encode_cursor(page.next, order, walk)
     return json_answer({"view": view, "items": items, "next": following})
+
+
+@router.get(
+    "/api/posts/{id}/comments/sentiment/",
+    summary="How the mood of a discussion moved",
+    response_model=Mood,
+    responses=documented(HTTPStatus.NOT_FOUND) | OF_READS,
+)
+async def mood_of_a_discussion(reads: ReadsOf, id: PostId) -> Response:
+    """By stretches of the time at which comments were written, oldest first; those without comments are left out."""
+    step, rows = await comment_mood(reads, id)
+    if step is None and not await is_known(reads, id):
+        raise _unknown(id)
+    seconds = None if step is None else int(step.total_seconds())
+    return json_answer({"id": id, "step_seconds": seconds, "items": [dict(row) for row in rows]})
 
 
 @router.get(

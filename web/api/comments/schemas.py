@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from signalflow.domain.mood import MOST_STRETCHES
 from signalflow.domain.words import SentimentBasis, SentimentLabel
 from signalflow.storage.comment_list import MOST_LEVELS, MOST_REPLIES
 from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode
@@ -97,6 +98,26 @@ class CommentTrees(BaseModel):
         description="Answers to the post, and comments of which is not known what they answer."
     )
     next: str | None = Field(description=_NEXT, examples=[None])
+
+
+class MoodStretch(BaseModel):
+    """The comments of a post that were written in one stretch of time and have a sentiment."""
+
+    bucket: datetime = Field(description="Its beginning.", examples=["2026-01-01T12:00:00Z"])
+    count: int = Field(description="How many comments.", examples=[7])
+    mean: float = Field(description="Mean of their VADER scores, -1 to 1.", examples=[0.21])
+
+
+class Mood(BaseModel):
+    """The sentiment of the comments of a post over time."""
+
+    id: str = Field(description="The post, without `t3_`.", examples=["1abc2d"])
+    step_seconds: int | None = Field(
+        description=f"Length of a stretch: the shortest of some usual ones that gives at most {MOST_STRETCHES}, or a "
+        "year; null when no comment has a sentiment.",
+        examples=[900],
+    )
+    items: list[MoodStretch] = Field(description="The stretches.")
 
 
 class CommentList(BaseModel):

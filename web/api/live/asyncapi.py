@@ -1,19 +1,26 @@
 """The AsyncAPI 3 document: topics and live stream, from the types that encode and decode them."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
-from signalflow.events import Enriched, Envelope
+from signalflow.events import CommentEnvelope, Enriched, Envelope
 from signalflow.kafka.topics import TopicNames
 from signalflow.schemas import ecma
 from signalflow.settings import Settings
 from web.api.live.subscription import parameters
-from web.live.protocol import Error, Filter, Heartbeat, Posts, Reset
+from web.live.comments import COMMENT_FILTERS, CommentFilter, Comments
+from web.live.protocol import POST_FILTERS, Error, Filter, FilterForm, Heartbeat, Posts, Reset
 
 _FRAMES = (Posts, Heartbeat, Reset, Error)
+_FRAMES_OF_COMMENTS = (Comments, Heartbeat, Reset, Error)
 _SCHEMAS = "#/components/schemas/"
+_HEADERS = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("entity_type", "mode", "schema_version", "subreddit")},
+}
 # The headers that our agents add to a dead letter. The headers of the record that failed precede them, unchanged.
 _DEAD_LETTER_HEADERS = (
     "topic",
@@ -32,7 +39,8 @@ _DEAD_LETTER_HEADERS = (
 def document(settings: Settings) -> dict[str, Any]:
     """The document of an installation with these settings."""
     _, schemas = msgspec.json.schema_components(
-        [*_FRAMES, Filter, Envelope, Enriched], ref_template=_SCHEMAS + "{name}"
+        [*_FRAMES, Comments, Filter, CommentFilter, Envelope, CommentEnvelope, Enriched],
+        ref_template=_SCHEMAS + "{name}",
     )
     return {
         "asyncapi": "3.0.0",
@@ -66,6 +74,10 @@ def document(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _names(types: Sequence[type]) -> list[str]:
+    return [type_.__name__ for type_ in types]
+
+
 def _ref(kind: str, name: str) -> dict[str, str]:
     return {"$ref": f"#/components/{kind}/{name}"}
 
@@ -73,20 +85,21 @@ def _ref(kind: str, name: str) -> dict[str, str]:
 def _messages() -> dict[str, Any]:
     live = {
         type_.__name__: {"name": type_.__name__.lower(), "payload": _ref("schemas", type_.__name__)}
-        for type_ in (*_FRAMES, Filter)
+        for type_ in (*_FRAMES, Comments, Filter, CommentFilter)
     }
     dead_letter_headers = {f"dlq_{name}": {"type": "string"} for name in _DEAD_LETTER_HEADERS}
     return live | {
         "Envelope": {
             "name": "envelope",
             "summary": "One observation of a post; the key is the post's id.",
-            "headers": {
-                "type": "object",
-                "properties": {
-                    name: {"type": "string"} for name in ("entity_type", "mode", "schema_version", "subreddit")
-                },
-            },
+            "headers": _HEADERS,
             "payload": _ref("schemas", "Envelope"),
+        },
+        "CommentEnvelope": {
+            "name": "comment_envelope",
+            "summary": "One observation of a comment; the key is the id of its post.",
+            "headers": _HEADERS,
+            "payload": _ref("schemas", "CommentEnvelope"),
         },
         "Enriched": {
             "name": "enriched",
@@ -104,10 +117,10 @@ def _messages() -> dict[str, Any]:
 
 def _channels(settings: Settings) -> dict[str, Any]:
     names = TopicNames.of(settings)
-    query = {
-        "type": "object",
-        "properties": {given["name"]: given["schema"] for given in parameters() if given["in"] == "query"},
-    }
+
+    def query(form: FilterForm) -> dict[str, Any]:
+        given = [each for each in parameters(form) if each["in"] == "query"]
+        return {"type": "object", "properties": {each["name"]: each["schema"] for each in given}}
 
     def channel(address: str, server: str, messages: list[str], **bindings: Any) -> dict[str, Any]:
         return {
@@ -118,11 +131,19 @@ def _channels(settings: Settings) -> dict[str, Any]:
         }
 
     kafka = {"partitions": settings.topic_partitions, "replicas": settings.topic_replication}
-    frames = [type_.__name__ for type_ in _FRAMES]
+    frames, of_comments = _names(_FRAMES), _names(_FRAMES_OF_COMMENTS)
+    asked, asked_of_comments = query(POST_FILTERS), query(COMMENT_FILTERS)
+
+    def live(address: str, messages: list[str], binding: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        return channel(address, "api", messages, **{binding: {"method": "GET", "query": wanted}})
+
     return {
-        "socket": channel("/ws/posts/", "api", [*frames, "Filter"], ws={"method": "GET", "query": query}),
-        "events": channel("/api/stream", "api", frames, http={"method": "GET", "query": query}),
+        "socket": live("/ws/posts/", [*frames, "Filter"], "ws", asked),
+        "events": live("/api/stream", frames, "http", asked),
+        "commentSocket": live("/ws/comments/", [*of_comments, "CommentFilter"], "ws", asked_of_comments),
+        "commentEvents": live("/api/comments/stream", of_comments, "http", asked_of_comments),
         "raw": channel(names.posts_raw, "kafka", ["Envelope"], kafka=kafka),
+        "comments": channel(names.comments_raw, "kafka", ["CommentEnvelope"], kafka=kafka),
         "enriched": channel(names.posts_enriched, "kafka", ["Enriched"], kafka=kafka),
         "dead_letters": channel(names.posts_dlq, "kafka", ["DeadLetter"], kafka=kafka),
     }
@@ -137,11 +158,21 @@ def _operations() -> dict[str, Any]:
             "summary": summary,
         }
 
-    frames = [type_.__name__ for type_ in _FRAMES]
+    frames, of_comments = _names(_FRAMES), _names(_FRAMES_OF_COMMENTS)
     return {
         "tellSocket": operation("send", "socket", frames, "What a client of the socket gets."),
         "setFilter": operation("receive", "socket", ["Filter"], "A client changes what it gets."),
         "tellEvents": operation("send", "events", frames, "What a client of the event stream gets, a frame an event."),
+        "tellCommentSocket": operation(
+            "send", "commentSocket", of_comments, "What a client of the socket of comments gets."
+        ),
+        "setCommentFilter": operation(
+            "receive", "commentSocket", ["CommentFilter"], "A client changes which comments it gets."
+        ),
+        "tellCommentEvents": operation(
+            "send", "commentEvents", of_comments, "What a client of the events of comments gets, a frame an event."
+        ),
+        "observeComments": operation("send", "comments", ["CommentEnvelope"], "The poller publishes what it saw."),
         "observe": operation("send", "raw", ["Envelope"], "The poller publishes what it saw."),
         "enrich": operation("send", "enriched", ["Enriched"], "The enrich agent publishes what it made of it."),
         "setAside": operation("send", "dead_letters", ["DeadLetter"], "An agent sets a record aside."),

@@ -8,13 +8,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from signalflow.errors import Invalid, Retryable
-from web.access import Reader, principal_of_socket
-from web.api.dependencies import SettingsOf
+from signalflow.settings import Settings
+from web.access import Principal, Reader, principal_of_socket
+from web.api.dependencies import CommentHubOf, HubOf, SettingsOf
 from web.api.live.asyncapi import document
 from web.api.live.events import EventStream
 from web.api.live.socket import serve_socket
 from web.api.live.subscription import filter_in, is_origin_allowed, parameters, resume_token
 from web.live.admission import NotAdmitted
+from web.live.comments import COMMENT_FILTERS
+from web.live.hub import Hub
 from web.problems import RETRY_LATER, documented, refusal
 from web.services import services_of
 
@@ -26,12 +29,20 @@ sockets = APIRouter()
 @sockets.websocket("/ws/posts/")
 async def posts_socket(websocket: WebSocket) -> None:
     """A request that is wrong is refused before the handshake, with a problem+json."""
-    denial = await _denial(websocket)
+    denial = await _denial(websocket, services_of(websocket).hub)
     if denial is not None:
         await websocket.send_denial_response(denial)
 
 
-async def _denial(websocket: WebSocket) -> Response | None:
+@sockets.websocket("/ws/comments/")
+async def comments_socket(websocket: WebSocket) -> None:
+    """As the socket of posts."""
+    denial = await _denial(websocket, services_of(websocket).comment_hub)
+    if denial is not None:
+        await websocket.send_denial_response(denial)
+
+
+async def _denial(websocket: WebSocket, hub: Hub) -> Response | None:
     """Serve the socket to its end; returns a refusal if it was not opened."""
     services = services_of(websocket)
     try:
@@ -40,9 +51,9 @@ async def _denial(websocket: WebSocket) -> Response | None:
             return refusal(403, "Pages of other origins may not open the live stream (setting live_origins).")
         if principal is None:
             return refusal(401, "Sign in: send `Authorization: Bearer`, the cookie, or the subprotocol with the token.")
-        filter_, since = filter_in(websocket.query_params), resume_token(websocket)
-        with services.hub.admitted(principal.name):
-            await serve_socket(websocket, services.hub, filter_, since)
+        filter_, since = filter_in(websocket.query_params, hub.kind.filters), resume_token(websocket)
+        with hub.admitted(principal.name):
+            await serve_socket(websocket, hub, filter_, since)
     except Invalid as error:
         return refusal(422, f"{error.field}: {error}")
     except Retryable:
@@ -52,28 +63,53 @@ async def _denial(websocket: WebSocket) -> Response | None:
     return None
 
 
+_OF_STREAMS = documented(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
 @router.get(
     "/api/stream",
     summary="Observations as they come, as server-sent events",
     status_code=HTTPStatus.OK,
     response_class=EventStream,
-    responses=documented(
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    ),
+    responses=_OF_STREAMS,
     openapi_extra={"parameters": parameters()},
 )
-async def stream(request: Request, principal: Reader, settings: SettingsOf) -> Response:
+async def stream(request: Request, principal: Reader, settings: SettingsOf, hub: HubOf) -> Response:
     """Each event is a frame as in /api/asyncapi.json; its id is the resume token.
 
     The stream goes on until the client or the server ends it; an `error` frame says why the server did.
     """
+    return _event_stream(request, principal, settings, hub)
+
+
+@router.get(
+    "/api/comments/stream",
+    summary="Comments as they come, as server-sent events",
+    status_code=HTTPStatus.OK,
+    response_class=EventStream,
+    responses=_OF_STREAMS,
+    openapi_extra={"parameters": parameters(COMMENT_FILTERS)},
+)
+async def comment_stream(request: Request, principal: Reader, settings: SettingsOf, hub: CommentHubOf) -> Response:
+    """The comments of subreddits whose comments are followed, as the poller publishes them.
+
+    Frames, resume tokens and limits are those of `/api/stream`. Comments have no sentiment here: it is computed when
+    they are stored.
+    """
+    return _event_stream(request, principal, settings, hub)
+
+
+def _event_stream(request: Request, principal: Principal, settings: Settings, hub: Hub) -> Response:
     if not is_origin_allowed(request, settings):
         raise HTTPException(403, "Pages of other origins may not open the live stream (setting live_origins).")
-    return EventStream(request, principal, filter_in(request.query_params), resume_token(request))
+    wanted = filter_in(request.query_params, hub.kind.filters)
+    return EventStream(request, hub, principal, wanted, resume_token(request))
 
 
 @router.get("/api/asyncapi.json", summary="The topics and the live stream, as an AsyncAPI 3 document")

@@ -1,5 +1,6 @@
 """The live stream as server-sent events."""
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -10,10 +11,8 @@ from web.live.admission import NotAdmitted
 from web.live.frame_queue import Ending
 from web.live.frames import OutgoingFrame, error_frame
 from web.live.hub import Hub
-from web.live.protocol import Filter
 from web.live.token import ResumeToken
 from web.problems import RETRY_LATER, refusal
-from web.services import services_of
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {
@@ -30,21 +29,22 @@ class EventStream(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, request: Request, principal: Principal, wanted: Filter, since: ResumeToken | None) -> None:
+    def __init__(
+        self, request: Request, hub: Hub, principal: Principal, wanted: Struct, since: ResumeToken | None
+    ) -> None:
         super().__init__(headers=HEADERS)
         # A response without an end has no length.
         del self.headers["content-length"]
-        self._request, self._principal, self._wanted, self._since = request, principal, wanted, since
+        self._request, self._hub, self._principal, self._wanted, self._since = request, hub, principal, wanted, since
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hub = services_of(self._request).hub
         try:
-            with hub.admitted(self._principal.name):
-                await self._serve(hub, receive, send)
+            with self._hub.admitted(self._principal.name):
+                await self._serve(receive, send)
         except NotAdmitted as error:
             await refusal(error.status, str(error), RETRY_LATER)(scope, receive, send)
 
-    async def _serve(self, hub: Hub, receive: Receive, send: Send) -> None:
+    async def _serve(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
 
         async def body(content: bytes, *, more: bool = True) -> None:
@@ -64,7 +64,7 @@ class EventStream(Response):
         async def goodbye(ending: Ending) -> None:
             await body(error_frame(ending.code, ending.message).event, more=False)
 
-        async with hub.joined(self._wanted, self._since) as queue:
+        async with self._hub.joined(self._wanted, self._since) as queue:
             await body(f"retry: {RETRY_MS}\n\n".encode())
             ending = await send_frames(queue, send_frame, disconnected(), is_allowed)
             if ending is not None:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from signalflow.errors import Invalid
@@ -11,7 +13,7 @@ from web.api.live.transport import say_goodbye, send_frames
 from web.live.frame_queue import Ending, FrameQueue
 from web.live.frames import OutgoingFrame, error_frame
 from web.live.hub import Hub
-from web.live.protocol import ErrorCode, Filter, decode_filter
+from web.live.protocol import ErrorCode, FilterForm, decode_filter
 from web.live.token import ResumeToken
 
 # RFC 6455 and the IANA registry: policy violation, service restart, try again later.
@@ -23,7 +25,7 @@ BURST = 20
 MESSAGES_PER_SECOND = 2.0
 
 
-async def serve_socket(websocket: WebSocket, hub: Hub, wanted: Filter, since: ResumeToken | None) -> None:
+async def serve_socket(websocket: WebSocket, hub: Hub, wanted: Struct, since: ResumeToken | None) -> None:
     """Accept the socket, and serve it until it ends."""
     await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
 
@@ -59,12 +61,12 @@ async def _listen(websocket: WebSocket, hub: Hub, queue: FrameQueue) -> Ending |
         if allowance < 0:
             return Ending("flood", f"more than {BURST} messages at once, or {MESSAGES_PER_SECOND:.0f} a second")
         try:
-            hub.change(queue, _filter_in(message.get("text")))
+            hub.change(queue, _filter_in(message.get("text"), hub.kind.filters))
         except Invalid as error:
             queue.deliver(error_frame("invalid", f"{error.field}: {error}"))
 
 
-def _filter_in(text: str | None) -> Filter:
+def _filter_in(text: str | None, form: FilterForm) -> Any:
     if text is None or len(text) > MOST_CHARACTERS:
         raise Invalid(f"a message is text of at most {MOST_CHARACTERS} characters", "filter")
-    return decode_filter(text)
+    return decode_filter(text, form)

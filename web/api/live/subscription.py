@@ -11,19 +11,19 @@ from signalflow.schemas import ecma
 from signalflow.settings import Settings
 from web.access import is_same_origin
 from web.faults import MOST_SHOWN
-from web.live.protocol import FORMER_NAMES, Filter, filter_of, is_list
+from web.live.protocol import POST_FILTERS, FilterForm, filter_of
 from web.live.token import MOST_CHARACTERS, ResumeToken, decode_token
 
 LAST_EVENT_ID = "Last-Event-ID"
 SINCE = "since"
 
 
-def filter_in(query: QueryParams) -> Filter:
+def filter_in(query: QueryParams, form: FilterForm = POST_FILTERS) -> Any:
     """The filter in the query; a list is repeated or has commas (`subreddit=python,rust`). Raises Invalid."""
     fields: dict[str, Any] = {}
     for name in dict.fromkeys(query):
         given = query.getlist(name)
-        if is_list(name):
+        if form.is_list(name):
             fields[name] = [part.strip() for text in given for part in text.split(",") if part.strip()]
             if not fields[name]:
                 raise Invalid("must not be empty", name)
@@ -31,7 +31,7 @@ def filter_in(query: QueryParams) -> Filter:
             raise Invalid(f"may be given once, not {len(given)} times", name[:MOST_SHOWN])
         elif name != SINCE:
             fields[name] = given[0]
-    return filter_of(fields, are_texts=True)
+    return filter_of(fields, are_texts=True, form=form)
 
 
 def resume_token(connection: HTTPConnection) -> ResumeToken | None:
@@ -56,9 +56,9 @@ def is_origin_allowed(connection: HTTPConnection, settings: Settings) -> bool:
     )
 
 
-def parameters() -> list[dict[str, Any]]:
+def parameters(form: FilterForm = POST_FILTERS) -> list[dict[str, Any]]:
     """The parameters as OpenAPI describes them, derived from the types."""
-    properties = ecma(msgspec.json.schema_components([Filter])[1]["Filter"]["properties"])
+    properties = ecma(msgspec.json.schema_components([form.type])[1][form.type.__name__]["properties"])
     described = {
         name: {"name": name, "in": "query", "required": False, "explode": False}
         | {"description": schema.get("description", "")}
@@ -68,7 +68,7 @@ def parameters() -> list[dict[str, Any]]:
     }
     former = [
         described[name] | {"name": former, "deprecated": True, "description": f"The former name of `{name}`."}
-        for former, name in FORMER_NAMES.items()
+        for former, name in form.former.items()
     ]
     token = {"type": "string", "maxLength": MOST_CHARACTERS}
     return [

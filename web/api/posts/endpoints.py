@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
+from signalflow.storage.comment_sentiment import comment_sentiment
 from signalflow.storage.history import hourly_history, is_known, raw_history
 from signalflow.storage.post_list import Page, one_post, page_of_posts
 from signalflow.storage.post_orders import ORDERS
@@ -79,7 +80,7 @@ async def post(reads: ReadsOf, id: PostId) -> Response:
     row = await one_post(reads, id, utcnow())
     if row is None:
         raise _unknown(id)
-    return json_answer(detail_of(row))
+    return json_answer(detail_of(row, await comment_sentiment(reads, id)))
 
 
 @router.get(

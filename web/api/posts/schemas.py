@@ -37,6 +37,13 @@ class Nlp(BaseModel):
     )
 
 
+class CommentSentiment(BaseModel):
+    """What the comments of a post say together."""
+
+    count: int = Field(description="How many of its stored comments have a sentiment.", examples=[56])
+    mean: float = Field(description="Mean of their VADER scores, -1 to 1.", examples=[0.21])
+
+
 class PostOut(BaseModel):
     """A post with its newest numbers. All times are UTC."""
 
@@ -131,6 +138,10 @@ class PostDetail(PostOut):
     )
     text_observed_at: datetime | None = Field(
         description="The observation that the text is from; null: none carried it yet.", examples=[_MOMENT]
+    )
+    comment_sentiment: CommentSentiment | None = Field(
+        description="Sentiment of the comments, beside that of the title in `nlp`; null when no comment has one. "
+        "Comments are read of subreddits whose comments are followed."
     )
 
 

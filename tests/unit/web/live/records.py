@@ -1,11 +1,15 @@
 """Records for tests of the live stream."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from signalflow.events import Enriched, Source, TextFeatures, encode
-from web.live.records import LiveRecord, live_record
+from signalflow.events import Comment, CommentEnvelope, Enriched, Metadata, Source, TextFeatures, encode
+from web.live.records import PostRecord, live_record
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+NOT_IN_A_FEED: dict[str, Any] = dict.fromkeys(
+    ("score", "parent_id", "controversiality", "is_submitter", "distinguished", "stickied", "edited_at")
+)
 
 
 def enriched(post_id: str = "abc", seconds: float = 0, **fields: object) -> Enriched:
@@ -40,8 +44,36 @@ def enriched(post_id: str = "abc", seconds: float = 0, **fields: object) -> Enri
     return Enriched(**(values | fields))  # type: ignore[arg-type]
 
 
-def record(partition: int, offset: int, post_id: str = "abc", seconds: float = 0, **fields: object) -> LiveRecord:
+def record(partition: int, offset: int, post_id: str = "abc", seconds: float = 0, **fields: object) -> PostRecord:
     """The record of an observation, with its partition and offset."""
     made = live_record(partition, offset, encode(enriched(post_id, seconds, **fields)))
     assert made is not None
     return made
+
+
+def comment_envelope(
+    seconds: float = 0, mode: str = "new", subreddit: str = "Python", **fields: Any
+) -> CommentEnvelope:
+    """An observation of a comment made `seconds` after EPOCH, as the API tells it."""
+    observed = EPOCH + timedelta(seconds=seconds)
+    values: dict[str, Any] = {
+        "id": "c1",
+        "post_id": "abc",
+        "author": "someone",
+        "body": "A text about rockets",
+        "created_utc": EPOCH,
+        "score": 1,
+        "parent_id": "t3_abc",
+        "controversiality": 0,
+        "permalink": "/r/python/comments/abc/_/c1/",
+        "is_submitter": False,
+        "stickied": False,
+    }
+    return CommentEnvelope(
+        entity_type="reddit_comment",
+        source="test",
+        mode=mode,  # type: ignore[arg-type]
+        emitted_at=observed,
+        payload=Comment(**(values | fields)),
+        metadata=Metadata(subreddit=subreddit, observed_at=observed),
+    )

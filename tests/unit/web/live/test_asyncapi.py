@@ -11,11 +11,13 @@ import pytest
 from signalflow.clock import utcnow
 from signalflow.events import DeadLetter, Envelope, Metadata, Post, encode
 from signalflow.settings import Settings
-from tests.unit.web.live.records import EPOCH, enriched, record
+from tests.unit.web.live.records import EPOCH, NOT_IN_A_FEED, comment_envelope, enriched, record
 from web.api.live.asyncapi import document
 from web.live.clients import Limits
+from web.live.comments import CommentFilter, comment_record
 from web.live.fanout import Fanout
 from web.live.frames import OutgoingFrame, error_frame
+from web.live.kinds import COMMENTS
 from web.live.protocol import Filter, encode_frame
 
 DOCUMENT = document(Settings(topic_prefix="here-"))
@@ -39,6 +41,27 @@ def frames() -> dict[str, OutgoingFrame]:
         "Reset": state.reset(client, "expired"),
         "Error": error_frame("flood", "too many"),
     }
+
+
+def frame_of_comments() -> OutgoingFrame:
+    state = Fanout(UUID(int=1), [0], Limits(10, 10, 10), 10, COMMENTS)
+    client = state.join(CommentFilter(), 0.0)
+    client.ready = True
+    state.take(0, 0, comment_record(0, 0, encode(comment_envelope())))
+    state.take(0, 1, comment_record(0, 1, encode(comment_envelope(id="fed", **NOT_IN_A_FEED))))
+    return state.tick(1.0).frames[0][1]
+
+
+def test_a_frame_of_comments_is_as_the_document_says_and_no_frame_of_posts() -> None:
+    body = json.loads(frame_of_comments().text)
+    validator("Comments").validate(body)
+    assert [each["id"] for each in body["comments"]] == ["c1", "fed"]
+    assert not validator("Posts").is_valid(body)
+    sent = {message for channel in ("socket", "events") for message in DOCUMENT["channels"][channel]["messages"]}
+    assert sent == {"Posts", "Heartbeat", "Reset", "Error", "Filter"}
+    validator("CommentEnvelope").validate(json.loads(encode(comment_envelope())))
+    validator("CommentFilter").validate(json.loads(encode_frame(CommentFilter(post_id=["abc"], author="x"))))
+    assert not validator("CommentFilter").is_valid({"type": "filter", "post_id": ["t3_abc"]})
 
 
 @pytest.mark.parametrize("name", ["Posts", "Heartbeat", "Reset", "Error"])

@@ -20,7 +20,7 @@ async def test_each_reason_for_a_stale_stream_is_logged_once(monkeypatch: pytest
     failures = [away, away, refused, away, refused]
 
     @asynccontextmanager
-    async def failing(settings: Settings) -> AsyncIterator[None]:
+    async def failing(settings: Settings, topic: str) -> AsyncIterator[None]:
         if failures:
             raise failures.pop(0)
         await asyncio.Event().wait()

@@ -1,16 +1,19 @@
-// One post: how its score and comments developed, how fast they rise, what its title says.
+// One post: how its score and comments developed, how fast they rise, what its title says, and its discussion.
 import * as api from "../api.js";
 import { h, icon, outward, outwardAddress } from "../dom.js";
 import { count, decimal, duration, engagement, NONE, percentage, perMinute, UNKNOWN, when } from "../format.js";
-import { historyCards } from "../parts/history.js";
+import * as discussion from "../parts/discussion.js";
+import * as history from "../parts/history.js";
 import { card, figureStrip, quiet } from "../parts/layout.js";
 import { authorLink, keywordList, subredditLink } from "../parts/links.js";
 import { afterObservation } from "../parts/observation.js";
 import { notShownMark, reasons } from "../parts/post.js";
 import { emptyState } from "../parts/states.js";
 import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
+import { readState, writeState } from "../urlstate.js";
 
-export { DEFAULTS, VALUES } from "../parts/history.js";
+export const DEFAULTS = { ...history.DEFAULTS, ...discussion.DEFAULTS };
+export const VALUES = { ...history.VALUES, ...discussion.VALUES };
 
 /** Show the page in `root` until `signal` aborts. The first group of `match`, of the address, is the post's id. */
 export async function mount(root, { live, signal, match, about }) {
@@ -25,12 +28,20 @@ export async function mount(root, { live, signal, match, about }) {
   }
   document.title = `${titleWithin(post.title)} · signalflow`;
   const figures = postFigures(about.trending_rule);
-  const history = historyCards(id, signal);
+  const state = readState(DEFAULTS, VALUES);
+  const keep = () => writeState(state, DEFAULTS);
+  const charts = history.historyCards(id, state, keep, signal);
+  const talk = discussion.discussionCards(post, state, keep, signal);
   figures.show(post);
   root.append(
     postHead(post, about.link_base),
     figures.element,
-    h("div", { class: "post-columns" }, history.element, h("div", { class: "stack" }, titleCard(post), bodyCard(post))),
+    h(
+      "div",
+      { class: "post-columns" },
+      h("div", { class: "stack" }, charts.element, talk.element),
+      h("div", { class: "stack" }, titleCard(post), bodyCard(post)),
+    ),
   );
   live.addEventListener(
     "posts",
@@ -39,12 +50,12 @@ export async function mount(root, { live, signal, match, about }) {
       if (!fresh) return;
       post = afterObservation(post, fresh);
       figures.show(post);
-      history.add(fresh);
+      charts.add(fresh);
     },
     { signal },
   );
-  live.addEventListener("reset", history.load, { signal });
-  await history.load();
+  live.addEventListener("reset", charts.load, { signal });
+  await Promise.all([charts.load(), talk.load()]);
 }
 
 /** The post, or null when the API does not know it. */

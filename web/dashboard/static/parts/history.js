@@ -3,7 +3,7 @@ import { itemsOfPages } from "../api.js";
 import { h, setText } from "../dom.js";
 import { absoluteTime, count, decimal, plural } from "../format.js";
 import { Latest } from "../latest.js";
-import { readState, valuesOf, writeState } from "../urlstate.js";
+import { valuesOf } from "../urlstate.js";
 import { chart } from "./chart.js";
 import { segments } from "./form.js";
 import { card, quiet } from "./layout.js";
@@ -18,9 +18,11 @@ export const VALUES = { interval: valuesOf(INTERVALS) };
 const MOST_PAGES = 5;
 const PAGE_SIZE = 1000;
 
-/** The cards of a post's history: {element, load(), add(post)}. The chosen interval is in the address. */
-export function historyCards(id, signal) {
-  const state = readState(DEFAULTS, VALUES);
+/**
+ * The cards of a post's history: {element, load(), add(post)}. `state` is the page's and has the interval; `keep()`
+ * writes it into the address.
+ */
+export function historyCards(id, state, keep, signal) {
   const loads = new Latest(signal);
   // What the charts show, and its interval.
   let points = [];
@@ -45,7 +47,7 @@ export function historyCards(id, signal) {
 
   function choose(interval) {
     state.interval = interval;
-    writeState(state, DEFAULTS);
+    keep();
     load();
   }
 
