@@ -14,6 +14,7 @@ from signalflow.domain.budget import (
     LONGEST_WINDOW,
     AddressBlock,
     Budget,
+    Handover,
     RateLimit,
 )
 from signalflow.reddit.answers import Answer
@@ -473,3 +474,53 @@ def test_a_429_contradicts_a_window_that_still_lasts_and_has_ten_requests_left(
 
 def test_nothing_contradicts_a_429_before_reddit_has_told_its_window() -> None:
     assert not Budget(60).has_room(0.0)
+
+
+def test_a_handover_tells_times_from_its_own_moment() -> None:
+    budget = Budget(60)
+    budget.start(1_000.0)
+    budget.succeeded(1_001.0, RateLimit(remaining=50, reset=300.0))
+    handed = budget.hand_over(1_011.0)
+    assert (handed.blocked_for, handed.last_start_ago) == (0.0, 11.0)
+    assert (handed.window_remaining, handed.window_ends_in) == (50, 290.0)
+    ended = budget.hand_over(1_301.0)
+    assert (ended.window_remaining, ended.window_ends_in) == (None, None)
+
+
+def test_a_successor_waits_for_the_distance_to_the_last_request_of_another() -> None:
+    budget = Budget(6)
+    budget.take_over(Handover(last_start_ago=4.0), 1_000.0)
+    assert budget.wait(1_000.0) == 6.0
+
+
+def test_of_two_equal_blocks_a_budget_keeps_its_own() -> None:
+    budget = Budget(60)
+    budget.start(0.0)
+    budget.address_blocked(0.0, "page")
+    assert budget.address_block(0.0) == AddressBlock("page", 0.0, 1)
+    budget.take_over(Handover(address_block=AddressBlock("limit", 50.0, 1)), 100.0)
+    assert budget.address_block(100.0) == AddressBlock("page", 100.0, 1)
+    budget.take_over(Handover(address_block=AddressBlock("limit", 50.0, 2)), 100.0)
+    assert budget.address_block(100.0) == AddressBlock("limit", 50.0, 2)
+
+
+def test_the_answer_of_a_block_tells_the_window() -> None:
+    budget = Budget(60)
+    budget.start(0.0)
+    budget.address_blocked(0.0, "page", None, RateLimit(remaining=0.0, reset=3_000.0))
+    assert budget.wait(0.0) == 3_000.0
+
+
+def test_a_failure_ends_one_request() -> None:
+    budget = Budget(60, max_in_flight=2)
+    budget.start(0.0)
+    budget.start(1.0)
+    budget.failed(1.0)
+    assert budget.in_flight == 1
+
+
+def test_a_budget_that_learns_believes_a_window_of_an_hour() -> None:
+    budget = Budget(1, learns=True)
+    budget.start(0.0)
+    budget.succeeded(0.0, RateLimit(used=1, remaining=119, reset=3_600.0))
+    assert budget.per_minute == pytest.approx(2.0)
