@@ -16,7 +16,9 @@ PageT_co = TypeVar("PageT_co", covariant=True)
 class Client(Protocol[PageT_co]):
     """What a request needs of a client of Reddit (`signalflow.reddit.protocol.RedditClient`)."""
 
-    async def listing(self, names: Sequence[str], *, sort: str = "new", after: str | None = None) -> PageT_co:
+    async def listing(
+        self, names: Sequence[str], *, sort: str = "new", period: str | None = None, after: str | None = None
+    ) -> PageT_co:
         """One page of a combined listing."""
         ...
 
@@ -44,15 +46,19 @@ class Request(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ListingRequest:
-    """One page of the combined listing of these subreddits, below the fullname `after` or from the top."""
+    """One page of the combined listing of these subreddits, below the fullname `after` or from the top.
+
+    `period`: how old its posts may be, for `top` (`hour` to `all`).
+    """
 
     names: tuple[str, ...]
     after: str | None = None
     sort: str = "new"
+    period: str | None = None
 
     async def ask(self, client: Client[PageT]) -> PageT:
         """See Request."""
-        return await client.listing(self.names, sort=self.sort, after=self.after)
+        return await client.listing(self.names, sort=self.sort, period=self.period, after=self.after)
 
 
 @dataclass(frozen=True, slots=True)
