@@ -40,7 +40,7 @@ class Place(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class RankedListing:
-    """Subreddits that share one request, in one of the orders `BY_RANK`. `failures` counts those in a row.
+    """Subreddits that share one request, in one order. `failures` counts those in a row.
 
     `told` has, by the id of each post of the last page, the rank that was published last and when.
     """

@@ -1,15 +1,16 @@
 """The listings of a subreddit by their names: what its column `post_sort` may hold. Pure."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from signalflow.domain.words import ObservationMode
 
+PostSort = Literal[
+    "new", "hot", "rising", "top:hour", "top:day", "top:week", "top:month", "top:year", "top:all"
+]  # fmt: skip
+POST_SORTS: tuple[PostSort, ...] = get_args(PostSort)
 # Every subreddit is read by it: only its order of time proves that no post is missed.
-NEW = "new"
-PERIODS = ("hour", "day", "week", "month", "year", "all")
-BY_RANK: tuple[str, ...] = ("hot", "rising", *(f"top:{period}" for period in PERIODS))
-POST_SORTS: tuple[str, ...] = (NEW, *BY_RANK)
+NEW: PostSort = "new"
 DEFAULT_POST_SORTS: tuple[str, ...] = (NEW,)
 
 
@@ -22,7 +23,7 @@ class ByRank(NamedTuple):
 
 
 def by_rank(post_sort: str) -> ByRank:
-    """The listing with one of the names BY_RANK."""
+    """The listing with one of the names POST_SORTS, except `new`."""
     if post_sort == "hot":
         return ByRank("hot", None, "hot")
     if post_sort == "rising":
