@@ -25,6 +25,7 @@ from signalflow.verify.expect import (
 )
 from signalflow.verify.figures import is_english, sentiment
 from signalflow.verify.hourly import HourlyCheck, hour_of
+from signalflow.verify.ranks import compare_ranks
 from signalflow.verify.report import Report
 from signalflow.verify.spool import HistoryRow
 
@@ -98,11 +99,23 @@ async def compare(expected: Expected, database_url: str) -> Report:
         return await compare_in(connection, expected)
 
 
-async def compare_in(connection: Connection, expected: Expected, *, progress: Progress = lambda rows: None) -> Report:
-    """Like compare, in a given snapshot. `progress` is called with the number of rows that were compared."""
+async def compare_in(
+    connection: Connection,
+    expected: Expected,
+    *,
+    ranks_from: datetime | None = None,
+    progress: Progress = lambda rows: None,
+) -> Report:
+    """Like compare, in a given snapshot. `progress` is called with the number of rows that were compared.
+
+    `ranks_from`: retention may have removed the ranks of earlier moments.
+    """
     report = Report(records=expected.records, records_due=expected.records_due, start=expected.start)
     await _compare_posts(connection, expected, report, progress)
     await _compare_history(connection, expected, report, await connection.fetchval(_HISTORY_FROM), progress)
+    lowest = max(_lowest(expected), ranks_from or _ALL)
+    certain_after = None if expected.start is None else expected.start + CLOCKS_AGREE
+    await compare_ranks(_rows, connection, expected.ranks, report, lowest, certain_after, progress)
     report.breaks = [_told(*row) for row in await connection.fetch(_BREAKS)]
     report.gaps_open = await connection.fetchval(_GAPS_OPEN)
     report.dead_letter_states = {state: letters for state, letters in await connection.fetch(_STATES)}  # noqa: C416 (typed)

@@ -21,6 +21,7 @@ REDDIT_OPENED = datetime(2005, 6, 23, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)
 MODES = ("new", "refresh", "hot", "top", "rising", "trending", "backfill")
 BACKFILL = "backfill"
+LISTINGS = ("new", "hot", "rising", "top:hour", "top:day", "top:week", "top:month", "top:year", "top:all")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 _TIME = re.compile(
@@ -66,6 +67,9 @@ class Observed:
     upvote_ratio: float | None
     body: str | None
     body_given: bool
+    post_sort: str = "new"
+    listing: str | None = None
+    rank: int | None = None
 
 
 def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
@@ -79,6 +83,10 @@ def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
         raise RefusedRecordError("key", "not the post's id")
     if at - BEGIN > timedelta(milliseconds=record.timestamp) + most_ahead:
         raise RefusedRecordError("metadata.observed_at", "too long after the record")
+    if (metadata.get("rank") is None) != (metadata.get("listing") is None):
+        raise RefusedRecordError("metadata.rank", "a rank without its listing, or a listing without its rank")
+    if metadata.get("rank") is not None and metadata.get("post_sort", "new") not in LISTINGS:
+        raise RefusedRecordError("metadata.post_sort", "a rank without the name of a listing")
     if at < BEGIN or created < BEGIN:
         raise RefusedRecordError("metadata.observed_at" if at < BEGIN else "payload.created_utc", "before 1970")
     if created - at > ONE_DAY:
@@ -103,6 +111,9 @@ def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
         upvote_ratio=post.get("upvote_ratio"),
         body=_text(post.get("body")),
         body_given="body" in post,
+        post_sort=metadata.get("post_sort", "new"),
+        listing=metadata.get("listing"),
+        rank=metadata.get("rank"),
     )
 
 
@@ -252,6 +263,8 @@ _METADATA: dict[str, tuple[bool, _Check]] = {
     "observed_at": (True, _time),
     "post_sort": (False, _SHORT),
     "poll_id": (False, _SHORT),
+    "listing": (False, _or_null(_string(pattern=_SUBREDDIT))),
+    "rank": (False, _or_null(_integer(1))),
 }
 _ENVELOPE: dict[str, tuple[bool, _Check]] = {
     "schema_version": (False, _integer(1, 1)),

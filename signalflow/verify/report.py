@@ -62,6 +62,7 @@ class Report:
     posts: TableReport = field(default_factory=TableReport)
     history: TableReport = field(default_factory=TableReport)
     hourly: TableReport = field(default_factory=TableReport)
+    ranks: TableReport = field(default_factory=TableReport)
     features: TableReport = field(default_factory=TableReport)
     dead_letters: TableReport | None = None
     dlq_events: TableReport | None = None
@@ -77,6 +78,7 @@ class Report:
             "posts": self.posts,
             "post_metrics_history": self.history,
             "post_metrics_hourly": self.hourly,
+            "post_ranks": self.ranks,
             "post_nlp_features": self.features,
             "dead_letters": self.dead_letters,
             "dlq_events": self.dlq_events,

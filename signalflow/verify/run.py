@@ -26,6 +26,7 @@ from signalflow.verify.report import Report
 
 # Rows and velocities from before may rest on records that the log has lost.
 _LAST_BREAK = "SELECT max(noticed_at) FROM log_breaks WHERE topic = ANY($1)"
+_RANKS_FROM = "SELECT date_trunc('day', now() - make_interval(days => $1), 'UTC')"
 _HISTORY_FROM = "SELECT history_from FROM schema_info"
 
 # Called with what is being read, how much more of it was read, and how much there is in all (None: unknown).
@@ -137,6 +138,7 @@ async def verify(
                 report = await compare_in(
                     connection,
                     oracle.expected,
+                    ranks_from=await connection.fetchval(_RANKS_FROM, settings.history_retention_days),
                     progress=lambda rows: progress("rows", rows, None),
                 )
             finally:
