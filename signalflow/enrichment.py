@@ -8,12 +8,15 @@ import structlog
 
 from signalflow.domain.features import sentiment_of, text_features
 from signalflow.domain.observations import UNKNOWN, Observation, PostState, Step, expired, observe
+from signalflow.domain.sorts import POST_SORTS
 from signalflow.domain.trending import TrendingRule, trending
 from signalflow.errors import Invalid, SignalflowError
 from signalflow.events import (
     Enriched,
     EnrichedComment,
     Envelope,
+    Metadata,
+    Rank,
     Source,
     TextFeatures,
     TextSentiment,
@@ -71,6 +74,11 @@ def validated(record: KafkaRecord, most_ahead: timedelta) -> Envelope:
     if record.value is None:
         raise Invalid("the record has no value", field="value")
     envelope = decode_envelope(record.value)
+    metadata = envelope.metadata
+    if (metadata.rank is None) != (metadata.listing is None):
+        raise Invalid("a rank needs its listing, and a listing its rank", field="metadata.rank")
+    if metadata.rank is not None and metadata.post_sort not in POST_SORTS:
+        raise Invalid("a rank needs the name of its listing", field="metadata.post_sort")
     _check(record, envelope.payload.id, envelope.payload.created_utc, envelope.metadata.observed_at, most_ahead)
     return envelope
 
@@ -108,6 +116,12 @@ def _check(
         )
     if created_utc > observed_at + CREATED_AHEAD:
         raise Invalid("created_utc is more than a day later than observed_at", field="payload.created_utc")
+
+
+def _rank(metadata: Metadata) -> Rank | None:
+    if metadata.rank is None or metadata.listing is None:
+        return None
+    return Rank(post_sort=metadata.post_sort, listing=metadata.listing, rank=metadata.rank)
 
 
 class Defect(Invalid):
@@ -221,5 +235,6 @@ class Enricher:
             mode=envelope.mode,
             source=source,
             body=post.body,
+            rank=_rank(envelope.metadata),
         )
         return enriched, step.state if step else None

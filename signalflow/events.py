@@ -24,6 +24,8 @@ ParentName = Annotated[str, Meta(pattern=r"\At[13]_[0-9a-z]{1,13}\Z")]
 SubredditName = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+# A place in a listing; 1 is the top.
+Place = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Time = Annotated[datetime, Meta(tz=True)]
 # Reddit allows 300 characters of title and 40,000 of text; twice that leaves room for entities.
@@ -86,12 +88,18 @@ class Comment(Struct, kw_only=True, frozen=True):
 
 
 class Metadata(Struct, kw_only=True, frozen=True):
-    """Where and when an observation was made. `observed_at` is the moment the answer arrived."""
+    """Where and when an observation was made. `observed_at` is the moment the answer arrived.
+
+    `post_sort` names the listing. In a listing by rank the post had the place `rank`, in that of the subreddit
+    `listing`, which is in lower case; both are None for other observations.
+    """
 
     subreddit: SubredditName
     observed_at: Time
     post_sort: Short = "new"
     poll_id: Short = ""
+    listing: SubredditName | None = None
+    rank: Place | None = None
 
 
 class Envelope(Struct, kw_only=True, frozen=True):
@@ -165,6 +173,14 @@ class TextFeatures(Struct, kw_only=True, frozen=True):
     sentiment_basis: SentimentBasis = "as_written"
 
 
+class Rank(Struct, kw_only=True, frozen=True):
+    """The place that a post had in a listing by rank, as in Metadata."""
+
+    post_sort: Short
+    listing: Short
+    rank: Place
+
+
 class Source(Struct, kw_only=True, frozen=True):
     """The raw record that an enriched record was made from."""
 
@@ -207,6 +223,7 @@ class Enriched(Struct, kw_only=True, frozen=True):
     edited_at: Time | None = None
     body: str | None | UnsetType = UNSET
     trend_velocity: float | None = None
+    rank: Rank | None = None
 
 
 class TextSentiment(Struct, kw_only=True, frozen=True):

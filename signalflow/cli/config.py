@@ -13,6 +13,7 @@ from signalflow.cli.installation import acting_user, installation_settings
 from signalflow.cli.options import JsonFlag
 from signalflow.cli.tables import print_whole, whole_table
 from signalflow.clock import utcnow
+from signalflow.domain.sorts import DEFAULT_POST_SORTS, POST_SORTS
 from signalflow.domain.subreddits import DEFAULT_PRIORITY, Priority
 from signalflow.errors import Invalid
 
@@ -55,7 +56,7 @@ def register(app: typer.Typer) -> None:
         help="Choose the subreddits to watch, and how closely. Exit status: 1 a subreddit is not configured or a "
         "line of the file is wrong (nothing was changed), 3 the database could not be asked.",
     )
-    for command in (load, add, pause, resume, remove, priority, comments):
+    for command in (load, add, pause, resume, remove, priority, comments, sorts):
         group.command()(command)
     group.command(name="tier", hidden=True)(priority)
     group.command(name="list")(list_subreddits)
@@ -154,6 +155,25 @@ def comments(
     _say_rows(as_json, _apply(names, Change(comments=not off)))
 
 
+def sorts(
+    name: Name,
+    listings: Annotated[
+        list[str],
+        typer.Argument(metavar="LISTING...", help=f"Any of {', '.join(POST_SORTS)}; new is always read."),
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Choose the listings that are read of a subreddit. Those by rank take one request in ten at most."""
+    from signalflow.reddit.subreddits import checked_sorts
+    from signalflow.storage.subreddit_changes import Change
+
+    try:
+        chosen = checked_sorts(" ".join(listings))
+    except Invalid as error:
+        raise typer.BadParameter(str(error)) from error
+    _say_rows(as_json, _apply([name], Change(post_sorts=chosen)))
+
+
 def remove(names: Names, as_json: JsonFlag = False) -> None:
     """Stop watching subreddits, even when the defaults are loaded again. Their posts stay."""
     from signalflow.storage.subreddit_changes import remove_subreddits
@@ -190,6 +210,7 @@ def _row(row: "SubredditRow") -> dict[str, Any]:
         "priority": row.priority,
         "paused": row.paused,
         "comments": row.comments,
+        "post_sort": row.post_sort,
         "state": row.state,
         "checked_at": row.checked_at and row.checked_at.isoformat(),
         "last_polled_at": row.last_polled_at and row.last_polled_at.isoformat(),
@@ -204,16 +225,21 @@ def _say_rows(as_json: bool, rows: "list[SubredditRow]") -> None:
         return
     for row in rows:
         followed = ", with comments" if row.comments else ""
+        if row.post_sort != [*DEFAULT_POST_SORTS]:
+            followed += f", by {', '.join(row.post_sort)}"
         print(f"{row.name}: {'paused, ' if row.paused else ''}{row.priority}, every {row.interval_seconds} s{followed}")
 
 
 def _table(rows: "list[SubredditRow]") -> None:
-    table = whole_table("subreddit", "priority", "every", "polling", "comments", "Reddit says", "last polled")
+    table = whole_table(
+        "subreddit", "priority", "every", "polling", "comments", "listings", "Reddit says", "last polled"
+    )
     for row in rows:
         polled = f"{row.last_polled_at:%Y-%m-%d %H:%M:%S}" if row.last_polled_at else "never"
         polling = "paused" if row.paused else "on"
         followed = "read" if row.comments else "-"
-        table.add_row(row.name, row.priority, f"{row.interval_seconds} s", polling, followed, row.state, polled)
+        every, listings = f"{row.interval_seconds} s", " ".join(row.post_sort)
+        table.add_row(row.name, row.priority, every, polling, followed, listings, row.state, polled)
     print_whole(table)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeVar
 
 from signalflow.domain.known import Decision, KnownPost, Seen
+from signalflow.domain.ranked_listings import Place
+from signalflow.domain.sorts import NEW
 from signalflow.domain.suspicion import Kind
 from signalflow.domain.words import ObservationMode
 
@@ -16,7 +18,9 @@ PageT_co = TypeVar("PageT_co", covariant=True)
 class Client(Protocol[PageT_co]):
     """What a request needs of a client of Reddit (`signalflow.reddit.protocol.RedditClient`)."""
 
-    async def listing(self, names: Sequence[str], *, sort: str = "new", after: str | None = None) -> PageT_co:
+    async def listing(
+        self, names: Sequence[str], *, sort: str = "new", period: str | None = None, after: str | None = None
+    ) -> PageT_co:
         """One page of a combined listing."""
         ...
 
@@ -44,15 +48,19 @@ class Request(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ListingRequest:
-    """One page of the combined listing of these subreddits, below the fullname `after` or from the top."""
+    """One page of the combined listing of these subreddits, below the fullname `after` or from the top.
+
+    `period`: how old its posts may be, for `top` (`hour` to `all`).
+    """
 
     names: tuple[str, ...]
     after: str | None = None
     sort: str = "new"
+    period: str | None = None
 
     async def ask(self, client: Client[PageT]) -> PageT:
         """See Request."""
-        return await client.listing(self.names, sort=self.sort, after=self.after)
+        return await client.listing(self.names, sort=self.sort, period=self.period, after=self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,8 @@ class Fetch(ABC):
     is_refresh: ClassVar[bool] = False
     # What is requested, as far as it matters for the question whether Reddit answers other requests.
     request_kind: ClassVar[Kind] = "listing"
+    # Whether its posts tell how far a subreddit was read. Posts of a listing by rank do not: others lie between them.
+    is_in_order: ClassVar[bool] = True
     # Whether a refusal of its only name says that the subreddit cannot be read.
     tells_state: ClassVar[bool] = True
 
@@ -118,6 +128,22 @@ class Fetch(ABC):
     def mode(self, *, is_new: bool) -> ObservationMode:
         """How an observation from this answer is marked."""
         return "new" if is_new else self.mode_of_known
+
+    @property
+    def post_sort(self) -> str:
+        """The name of the listing that observations came from."""
+        return NEW
+
+    def places(self, items: Sequence[Seen]) -> Sequence[Place]:
+        """Where each item of the answer stands in its listing; empty when its order is not one of ranks."""
+        return ()
+
+    def is_news(self, id_: str, place: Place, now: float) -> bool:
+        """Whether a known post is published because of its place."""
+        return False
+
+    def note_told(self, id_: str, place: Place, now: float) -> None:  # noqa: B027, most fetches have no places
+        """The brokers confirmed an observation with this place."""
 
     @abstractmethod
     def new_since(self, now: float) -> float:
@@ -177,3 +203,8 @@ class Findings:
     rejected: frozenset[str | int] = frozenset()
     decisions: list[Decision] = field(default_factory=list)
     is_proven: bool = True
+    places: Sequence[Place] = ()
+
+    def place(self, item: int) -> Place | None:
+        """Where the item with this number stands in a listing by rank; None where there are no ranks."""
+        return self.places[item] if self.places else None

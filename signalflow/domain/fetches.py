@@ -13,11 +13,14 @@ from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.groups import Group
 from signalflow.domain.known import HORIZON, KnownPost, Seen, note_absence
 from signalflow.domain.overlap import Anchor, Gap, proves
+from signalflow.domain.ranked_listings import Place, RankedListing, RankedListings, places_of
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.silence import Silences
+from signalflow.domain.sorts import by_rank
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import Watchlist
+from signalflow.domain.words import ObservationMode
 
 # A comment that shows up so many seconds after it was written, as when a moderator approves it, still counts as new.
 LATEST_COMMENT = 600.0
@@ -325,6 +328,54 @@ class RefreshFetch(Fetch):
 
     def _known(self) -> list[KnownPost]:
         return [self.posts[id_] for id_ in self.ids if id_ in self.posts]
+
+
+@dataclass(slots=True, eq=False)
+class RankedFetch(Fetch):
+    """The top of a listing by rank. It observes posts and their ranks, and proves nothing."""
+
+    kind = "ranked"
+    request_kind = "ranked"
+    is_in_order = False
+    tells_state = False
+
+    listing: RankedListing
+    listings: RankedListings
+
+    @property
+    def request(self) -> Request:
+        wanted = by_rank(self.listing.post_sort)
+        return ListingRequest(self.listing.names, sort=wanted.sort, period=wanted.period)
+
+    @property
+    def post_sort(self) -> str:
+        return self.listing.post_sort
+
+    def mode(self, *, is_new: bool) -> ObservationMode:
+        return by_rank(self.listing.post_sort).mode
+
+    def places(self, items: Sequence[Seen]) -> Sequence[Place]:
+        return places_of(items)
+
+    def is_news(self, id_: str, place: Place, now: float) -> bool:
+        return self.listing.is_news(id_, place, now)
+
+    def note_told(self, id_: str, place: Place, now: float) -> None:
+        self.listing.note_told(id_, place, now)
+
+    def new_since(self, now: float) -> float:
+        # The best post of a year is not known to anybody who has polled since yesterday.
+        return -math.inf
+
+    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
+        self.listing.answered((item.id for item in findings.items), now)
+        return False
+
+    def failed(self, now: float) -> None:
+        self.listing.failed(now)
+
+    def refused(self, now: float) -> None:
+        self.listings.refused(self.listing, now)
 
 
 @dataclass(slots=True, eq=False)

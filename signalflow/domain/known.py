@@ -186,15 +186,18 @@ def note_absence(known: KnownPost, now: float, *, counts: bool) -> None:
     known.absences += 1
 
 
+def may_publish(known: KnownPost, now: float) -> bool:
+    """Whether an observation of a known post can be published now: at most one in 5 s is."""
+    return now - known.published_at >= PUBLISH_SPACING
+
+
 def must_publish(known: KnownPost, seen: Seen, now: float) -> bool:
     """Whether an observation of a known post is published: at most once in 5 s, and only for one of these reasons.
 
     Something changed since the last published observation; a checkpoint is due; the last published observation showed
     a change, so that this one must show that the velocity is 0 again; or the post counts as no longer shown.
     """
-    if now - known.published_at < PUBLISH_SPACING:
-        return False
-    return (
+    return may_publish(known, now) and (
         _numbers_changed(known, seen)
         or now >= known.checkpoint
         or known.not_shown_since is not None

@@ -14,7 +14,15 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 
 from signalflow.domain.fetch import Fetch, Findings
-from signalflow.domain.fetches import GapFetch, ListingFetch, ProbeFetch, ReappearanceFetch, RefreshFetch, SilenceFetch
+from signalflow.domain.fetches import (
+    GapFetch,
+    ListingFetch,
+    ProbeFetch,
+    RankedFetch,
+    ReappearanceFetch,
+    RefreshFetch,
+    SilenceFetch,
+)
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.groups import Group
 from signalflow.domain.known import (
@@ -25,6 +33,7 @@ from signalflow.domain.known import (
     StoredPost,
     first_seen,
     from_database,
+    may_publish,
     must_publish,
     note_observation,
     note_published,
@@ -32,6 +41,7 @@ from signalflow.domain.known import (
     text_changed,
 )
 from signalflow.domain.overlap import Anchor, Gap
+from signalflow.domain.ranked_listings import RankedListings
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.silence import Silences
@@ -44,14 +54,17 @@ from signalflow.domain.watchlist import Watchlist
 SWEEP_EVERY = 600.0
 # When listings take the whole budget, a batch of refreshes that is late by this many seconds goes before them.
 REFRESH_PATIENCE = 60.0
+# A post that a listing showed within so many seconds is remembered, however old it is.
+SHOWN_LATELY = 7200.0
 # The same page of a gap is not fetched again within this many seconds, unless its answer comes before.
 GAP_PAGE_TIMEOUT = 60.0
 # The id in a request that is made only to learn whether Reddit answers, or its time. There need be no such post.
 ANY_ID = "1"
 # When a request takes so many seconds of the budget, listings leave no time for other fetches. Then these get single
-# turns of a listing: the page of a gap every second one, a silent subreddit every tenth.
+# turns of a listing: the page of a gap every second one, a silent subreddit every tenth, a listing by rank every 15th.
 SCARCE_SPACING = 30.0
 TURNS_BETWEEN_SILENCES = 10
+TURNS_BETWEEN_RANKS = 15
 # So many new posts may be expected on the next page of the listing. If a page overflows all the same (with a mean of
 # 70, one in 1,000), the gap that it leaves is read like others.
 MAX_EXPECTED_AFTER_A_TURN = 70.0
@@ -82,11 +95,12 @@ class Planner:
         self.gaps = OpenGaps(self._subreddit_of)
         self._reappearances = Reappearances()
         self._silences = Silences()
+        self.ranked = RankedListings()
         self._queue = RefreshQueue(refresh_ids_per_minute if answers_ids else 0.0, self._answers)
         self._swept_at = 0.0
         self._probed_at = -math.inf
         self._is_gap_turn = False
-        self._gave_gap_turn_at = self._gave_silence_turn_at = -math.inf
+        self._gave_gap_turn_at = self._gave_silence_turn_at = self._gave_rank_turn_at = -math.inf
 
     def start(
         self, subreddits: Iterable[Subreddit], known: Iterable[StoredPost], gaps: Iterable[GapRecord], now: float
@@ -114,8 +128,9 @@ class Planner:
         watched, known_posts = list(subreddits), list(known)
         arriving = self.arriving(watched)
         self._remember(known_posts, now)
+        have_ranks_changed = self.ranked.configure(watched, now)
         if not self.watchlist.configure(watched, now):
-            return False
+            return have_ranks_changed
         takeover = Takeover(arriving, known_posts)
         names = {subreddit.name.lower() for subreddit in arriving}
         new_groups = [group for group in self.watchlist.groups if names.issuperset(group.names)]
@@ -147,6 +162,12 @@ class Planner:
         `spacing` is the time in seconds that a request takes from the budget. When a listing is due within that time,
         no other fetch is made, so that the listing is not late.
         """
+        fetch = self._next(now, spacing)
+        if fetch is not None and fetch.kind != RankedFetch.kind:
+            self.ranked.note_other()
+        return fetch
+
+    def _next(self, now: float, spacing: float) -> Fetch | None:
         self._sweep(now)
         while self.watchlist.detached_gaps:
             # The group was dissolved before its page was published in full: read the gap from the top of the listing.
@@ -164,6 +185,8 @@ class Planner:
             return ListingFetch(group, self.watchlist, self.gaps)
         if self.watchlist.next_due() - now < spacing and not is_refresh_overdue:
             return None
+        if self.ranked.is_its_turn and not is_refresh_overdue and (ranked := self._ranked_fetch(now)) is not None:
+            return ranked
         gap = self.gaps.next(now)
         reappeared = self._reappeared()
         if self._queue.ready(now) and not ((gap or reappeared) and self._is_gap_turn):
@@ -177,7 +200,7 @@ class Planner:
             self._is_gap_turn = False
             return ReappearanceFetch(*reappeared, self._reappearances, self.gaps)
         if gap is None:
-            return self._silence_fetch(now)
+            return self._silence_fetch(now) or self._ranked_fetch(now)
         self._is_gap_turn = False
         return self._gap_fetch(gap, now)
 
@@ -214,7 +237,7 @@ class Planner:
         """Seconds until `next` should be called again after it returned None."""
         reappeared = now if self._reappearances else math.inf
         turns = (self.watchlist.next_due(), self._queue.wake_at(), self.gaps.wake(), reappeared)
-        return max(min(*turns, self._silences.next_due()) - now, IDLE_STEP)
+        return max(min(*turns, self._silences.next_due(), self.ranked.next_due()) - now, IDLE_STEP)
 
     def counts_as_none(self, fetch: Fetch, *, shows_posts: bool) -> bool:
         """Whether the fetch has no answer although Reddit answered 200: it shows no post, and known ones are missing.
@@ -252,13 +275,16 @@ class Planner:
         new = 0
         for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
             item = findings.items[decision.item]
+            if is_sent and (place := findings.place(decision.item)):
+                findings.fetch.note_told(item.id, place, now)
             if decision.is_new:
                 is_complete = is_complete and is_sent
                 if is_sent:
                     new += 1
                     known = self.posts[item.id] = first_seen(item, now)
                     known.subreddit = item.subreddit.lower()
-                    self._queue.put(known, now)
+                    if now - item.created < HORIZON:
+                        self._queue.put(known, now)
             elif is_sent:
                 note_published(self.posts[item.id], item, now)
         self._note_appearances(findings, confirmed)
@@ -277,12 +303,17 @@ class Planner:
         if gap is not None and group.polled_at > self._gave_gap_turn_at:
             self._gave_gap_turn_at = now
             return self._gap_fetch(gap, now)
-        if now - self._gave_silence_turn_at < TURNS_BETWEEN_SILENCES * spacing:
+        if now - self._gave_silence_turn_at >= TURNS_BETWEEN_SILENCES * spacing:
+            silence = self._silence_fetch(now)
+            if silence is not None:
+                self._gave_silence_turn_at = now
+                return silence
+        if now - self._gave_rank_turn_at < TURNS_BETWEEN_RANKS * spacing:
             return None
-        silence = self._silence_fetch(now)
-        if silence is not None:
-            self._gave_silence_turn_at = now
-        return silence
+        ranked = self._ranked_fetch(now)
+        if ranked is not None:
+            self._gave_rank_turn_at = now
+        return ranked
 
     def _gap_fetch(self, gap: Gap, now: float) -> GapFetch:
         gap.not_before = now + GAP_PAGE_TIMEOUT
@@ -295,7 +326,13 @@ class Planner:
         name = self._silences.take(lambda name: name in self.watchlist and name not in set_aside, now)
         return None if name is None else SilenceFetch(name, self._silences, self._answers, empty_listings)
 
+    def _ranked_fetch(self, now: float) -> RankedFetch | None:
+        listing = self.ranked.take(now, lambda name: name not in self.watchlist.excluded)
+        return None if listing is None else RankedFetch(listing, self.ranked)
+
     def _note_appearances(self, findings: Findings, confirmed: Sequence[bool]) -> None:
+        if not findings.fetch.is_in_order:
+            return
         decided = zip(findings.decisions, confirmed, strict=True)
         new = [findings.items[decision.item] for decision, is_sent in decided if decision.is_new and is_sent]
         is_combined = findings.fetch.shows_newest and len(findings.fetch.names) > 1
@@ -318,6 +355,7 @@ class Planner:
     def _decide(self, findings: Findings, now: float) -> None:
         fetch = findings.fetch
         new_since = fetch.new_since(now)
+        findings.places = fetch.places(findings.items)
         decided: set[str] = set()
         for index, item in enumerate(findings.items):
             known = self.posts.get(item.id)
@@ -326,9 +364,11 @@ class Planner:
                     decided.add(item.id)
                     findings.decisions.append(Decision(index, is_new=True, with_body=True))
                 continue
-            if note_observation(known, item, now) and not fetch.is_refresh:
+            if note_observation(known, item, now) and not fetch.is_refresh and now - item.created < HORIZON:
                 self._queue.score_changed(known, now)
-            if must_publish(known, item, now) and item.id not in decided:
+            place = findings.place(index)
+            has_news = place is not None and fetch.is_news(item.id, place, now) and may_publish(known, now)
+            if (has_news or must_publish(known, item, now)) and item.id not in decided:
                 decided.add(item.id)
                 with_body = state_changed(known, item) or text_changed(known, item)
                 findings.decisions.append(Decision(index, is_new=False, with_body=with_body))
@@ -338,5 +378,9 @@ class Planner:
     def _sweep(self, now: float) -> None:
         if now - self._swept_at >= SWEEP_EVERY and not self.gaps:
             self._swept_at = now
-            for id_ in [id_ for id_, known in self.posts.items() if now - known.created > HORIZON]:
+            for id_ in [id_ for id_, known in self.posts.items() if _is_forgotten(known, now)]:
                 del self.posts[id_]
+
+
+def _is_forgotten(known: KnownPost, now: float) -> bool:
+    return now - known.created > HORIZON and now - known.seen_at > SHOWN_LATELY

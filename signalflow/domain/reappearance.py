@@ -60,7 +60,8 @@ class Reappearances:
     def _anchors(self, names: set[str], arrived: set[str], known: Iterable[KnownPost]) -> dict[str, Anchor]:
         before: dict[str, list[KnownPost]] = {name: [] for name in names}
         for post in known:
-            if post.subreddit in before and post.id not in arrived:
+            # A listing by rank may have shown a younger one, which is no end of what was read.
+            if post.subreddit in before and post.id not in arrived and post.created <= self._newest[post.subreddit]:
                 before[post.subreddit].append(post)
         return {
             name: Anchor(

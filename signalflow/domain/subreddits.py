@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from signalflow.domain.sorts import DEFAULT_POST_SORTS
+
 Priority = Literal["fast", "medium", "slow"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 DEFAULT_PRIORITY: Priority = "medium"
@@ -33,6 +35,7 @@ class WatchedSubreddit:
     priority: Priority
     paused: bool = False
     comments: bool = False
+    post_sorts: tuple[str, ...] = DEFAULT_POST_SORTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Subreddit:
     """A subreddit to watch. It is polled at least every `interval_seconds`, and more often where the budget allows.
 
     `polled_at` is when an earlier poller last polled it with every new post confirmed; None when none has reported it.
-    `comments`: its comments are read too.
+    `comments`: its comments are read too. `post_sorts`: the listings that are read of it.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Subreddit:
     priority: Priority
     polled_at: float | None = None
     comments: bool = False
+    post_sorts: tuple[str, ...] = DEFAULT_POST_SORTS
 
     @property
     def polling_priority(self) -> Priority:

@@ -74,10 +74,17 @@ class AsyncprawClient:
         return self._reddit.config.reddit_url, self._reddit.config.oauth_url
 
     async def listing(
-        self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None
+        self,
+        names: Sequence[str],
+        *,
+        sort: str = "new",
+        period: str | None = None,
+        limit: int = MAX_LIMIT,
+        after: str | None = None,
     ) -> Page:
         """See RedditClient. Never sends `count`, which would change what `after` means."""
-        return page_of(*await self._get(f"/r/{joined(names)}/{sort}", _paged(limit, after), names=len(names)))
+        params = _paged(limit, after) | ({"t": period} if period else {})
+        return page_of(*await self._get(f"/r/{joined(names)}/{sort}", params, names=len(names)))
 
     async def comments(self, names: Sequence[str], *, limit: int = MAX_LIMIT, after: str | None = None) -> CommentPage:
         """See RedditClient."""

@@ -31,7 +31,16 @@ class FindingsPublisher:
         self._polls += 1
         fetch, emitted_at, poll_id = findings.fetch, self._clock(), f"{self._run_id}-{self._polls}"
         envelopes = [
-            envelope(posts[item], fetch.mode(is_new=is_new), with_body, observed_at, emitted_at, poll_id)
+            envelope(
+                posts[item],
+                fetch.mode(is_new=is_new),
+                with_body,
+                observed_at,
+                emitted_at,
+                poll_id,
+                post_sort=fetch.post_sort,
+                place=findings.place(item),
+            )
             for item, is_new, with_body in findings.decisions
         ]
         confirmed = await self._publisher.publish(envelopes)

@@ -6,6 +6,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from signalflow.domain.known import Seen
+from signalflow.domain.ranked_listings import Place
+from signalflow.domain.sorts import NEW
 from signalflow.domain.words import ObservationMode
 from signalflow.events import CommentEnvelope, Envelope, Metadata, Post
 from signalflow.reddit.protocol import FoundComment
@@ -28,7 +30,15 @@ def seen(post: Post) -> Seen:
 
 
 def envelope(
-    post: Post, mode: ObservationMode, with_body: bool, observed_at: datetime, emitted_at: datetime, poll_id: str
+    post: Post,
+    mode: ObservationMode,
+    with_body: bool,
+    observed_at: datetime,
+    emitted_at: datetime,
+    poll_id: str,
+    *,
+    post_sort: str = NEW,
+    place: Place | None = None,
 ) -> Envelope:
     """An observation for the raw topic. Only a discovery and a changed body carry the body: refreshes stay small."""
     return Envelope(
@@ -37,7 +47,14 @@ def envelope(
         mode=mode,
         emitted_at=emitted_at,
         payload=post if with_body else replace(post, body=UNSET),
-        metadata=Metadata(subreddit=post.subreddit, observed_at=observed_at, poll_id=poll_id),
+        metadata=Metadata(
+            subreddit=post.subreddit,
+            observed_at=observed_at,
+            post_sort=post_sort,
+            poll_id=poll_id,
+            listing=place.listing if place else None,
+            rank=place.rank if place else None,
+        ),
     )
 
 

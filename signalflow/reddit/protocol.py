@@ -154,9 +154,18 @@ class RedditClient(Protocol):
         ...
 
     async def listing(
-        self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None
+        self,
+        names: Sequence[str],
+        *,
+        sort: str = "new",
+        period: str | None = None,
+        limit: int = MAX_LIMIT,
+        after: str | None = None,
     ) -> Page:
-        """One page of the combined listing /r/a+b+c/<sort>, newest first for `new`; `after` is a fullname (t3_...)."""
+        """One page of the combined listing /r/a+b+c/<sort>, newest first for `new`; `after` is a fullname (t3_...).
+
+        `period`: how old the posts of `top` may be, from `hour` to `all`; None: as Reddit has it, a day.
+        """
         ...
 
     async def comments(self, names: Sequence[str], *, limit: int = MAX_LIMIT, after: str | None = None) -> CommentPage:

@@ -5,13 +5,15 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+from signalflow.domain.sorts import POST_SORTS, in_order, unknown_sorts
 from signalflow.domain.subreddits import PRIORITIES, Priority, WatchedSubreddit
 from signalflow.errors import Invalid
 
 COLUMNS = ("name", "interval_seconds", "priority")
 PAUSED_COLUMN = "paused"
 COMMENTS_COLUMN = "comments"
-OPTIONAL_COLUMNS = (PAUSED_COLUMN, COMMENTS_COLUMN)
+POST_SORT_COLUMN = "post_sort"
+OPTIONAL_COLUMNS = (PAUSED_COLUMN, COMMENTS_COLUMN, POST_SORT_COLUMN)
 MIN_INTERVAL, MAX_INTERVAL = 5, 86_400
 _NAME = re.compile(r"[A-Za-z0-9_]{2,21}|u_[A-Za-z0-9_-]{1,30}")
 # A name as people copy it from a text or from the browser's address line.
@@ -57,11 +59,19 @@ def checked_flag(text: str, column: str) -> bool:
     return text.lower() == "true"
 
 
+def checked_sorts(text: str) -> tuple[str, ...]:
+    """The listings with these names, between spaces, and `new`. Raises Invalid for a name that is none."""
+    names = text.lower().split()
+    if unknown := unknown_sorts(names):
+        raise Invalid(f"{unknown[0]!r} is not one of {', '.join(POST_SORTS)}", POST_SORT_COLUMN)
+    return in_order(names)
+
+
 def read_subreddits(path: Path | None = None) -> list[WatchedSubreddit]:
     """The subreddits of a CSV file, or the defaults.
 
-    The columns are name, interval_seconds, priority and, optionally, paused and comments. A name may occur once, in any
-    case. Raises Invalid, which names file, line and field of the first mistake.
+    The columns are name, interval_seconds, priority and, optionally, paused, comments and post_sort. A name may occur
+    once, in any case. Raises Invalid, which names file, line and field of the first mistake.
     """
     source = path or files("signalflow.data").joinpath("subreddits.csv")
     try:
@@ -80,9 +90,8 @@ def parse_subreddits(text: str, source: str) -> list[WatchedSubreddit]:
     rows: list[WatchedSubreddit] = []
     try:
         if sorted(set(reader.fieldnames or ()) - {*OPTIONAL_COLUMNS}) != sorted(COLUMNS):
-            raise Invalid(
-                f"the header must be {','.join(COLUMNS)}, with or without {' and '.join(OPTIONAL_COLUMNS)}", "header"
-            )
+            optional = ", ".join(OPTIONAL_COLUMNS)
+            raise Invalid(f"the header must be {','.join(COLUMNS)}, with or without any of {optional}", "header")
         for row in reader:
             rows.append(_row(row))
             key = rows[-1].name.lower()
@@ -104,7 +113,14 @@ def _row(row: dict[str | None, str | None]) -> WatchedSubreddit:
     if None in row or None in row.values():
         raise Invalid(f"the line must have {len(row) - (None in row)} values", "line")
     name, interval, priority = ((row[column] or "").strip() for column in COLUMNS)
-    paused, comments = (checked_flag((row.get(column) or "").strip(), column) for column in OPTIONAL_COLUMNS)
+    paused, comments = (
+        checked_flag((row.get(column) or "").strip(), column) for column in (PAUSED_COLUMN, COMMENTS_COLUMN)
+    )
     return WatchedSubreddit(
-        checked_name(name), checked_interval(interval), checked_priority(priority), paused, comments
+        checked_name(name),
+        checked_interval(interval),
+        checked_priority(priority),
+        paused,
+        comments,
+        checked_sorts(row.get(POST_SORT_COLUMN) or ""),
     )

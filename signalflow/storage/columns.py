@@ -117,6 +117,15 @@ HISTORY = (
 )
 """Table post_metrics_history; its first two columns are the key. A row is never changed."""
 
+RANKS = (
+    Column("post_id", "text", "id"),
+    Column("observed_at", "timestamptz"),
+    Column("post_sort", "text", "rank.post_sort"),
+    Column("listing", "text", "rank.listing"),
+    Column("rank", "int", "rank.rank"),
+)
+"""Table post_ranks; all but the rank are the key. A row is never changed."""
+
 
 def arrays_of(columns: Sequence[Column]) -> Arrays:
     """A function that takes the values of these columns from observations, one array per column.

@@ -1,4 +1,4 @@
-"""The history of one post: each observation, or one row an hour."""
+"""The history of one post: each observation, or one row an hour; and its ranks."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,12 +25,22 @@ WHERE t.bucket > $2
 GROUP BY t.bucket
 ORDER BY 1 LIMIT $3
 """
+# Rows of one moment stay together, so that a page can end with a moment.
+_RANKS = """
+SELECT observed_at, post_sort, listing, rank FROM post_ranks
+WHERE post_id = $1 AND observed_at > $2 ORDER BY observed_at FETCH FIRST $3 ROWS WITH TIES
+"""
 _EXISTS = "SELECT 1 FROM posts WHERE id = $1"
 
 
 async def raw_history(reads: ReadRouter, post_id: str, after: datetime, limit: int) -> Sequence[Row]:
     """At most `limit` observations later than `after`, oldest first."""
     return await reads.fetch(_RAW, post_id, after, limit)
+
+
+async def rank_history(reads: ReadRouter, post_id: str, after: datetime, limit: int) -> Sequence[Row]:
+    """Ranks later than `after`, oldest first: `limit` of them, and others of the last one's moment."""
+    return await reads.fetch(_RANKS, post_id, after, limit)
 
 
 async def hourly_history(reads: ReadRouter, post_id: str, after: datetime, limit: int) -> Sequence[Row]:

@@ -25,6 +25,7 @@ _LOCK = "SELECT pg_advisory_xact_lock($1, $2)"
 _TOUCHED = "SELECT DISTINCT bucket FROM rollup_touched ORDER BY bucket"
 _TOUCHED_BEFORE = "SELECT DISTINCT bucket FROM rollup_touched WHERE bucket < $1 ORDER BY bucket"
 _UNTOUCH = "DELETE FROM rollup_touched WHERE bucket = $1"
+_DROP_RANKS = "DELETE FROM post_ranks WHERE observed_at < $1"
 _DROP_ROLLUP = "DELETE FROM post_metrics_hourly WHERE bucket < $1"
 # Hours of dropped days keep their rollup: rows that are left of such a day must not replace the rollup of all its rows.
 _RECOMPUTE = """
@@ -71,7 +72,7 @@ async def ensure_partitions(pool: Pool, now: datetime, days_ahead: int) -> int:
 
 
 async def drop_old(pool: Pool, now: datetime, days: int) -> int:
-    """Drop history older than `days` whole days, and rollup older than two years.
+    """Drop history and ranks older than `days` whole days, and rollup older than two years.
 
     Returns the number of dropped days. Their rollup is brought up to date first. A day that has an hour whose rollup
     takes too long is kept until the next call, with the days after it; then TookTooLong is raised at the end. Raises
@@ -85,6 +86,7 @@ async def drop_old(pool: Pool, now: datetime, days: int) -> int:
     dropped = await drop_days_before(pool, limit, mode)
     async with connection(pool) as deleting:
         await deleting.execute(_DROP_ROLLUP, now - ROLLUP_RETENTION)
+        await deleting.execute(_DROP_RANKS, limit)
     if slow:
         raise slow
     return dropped

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
+from signalflow.domain.sorts import in_order
 from signalflow.domain.subreddits import DEFAULT_PRIORITY, USUAL_INTERVALS, Priority, WatchedSubreddit
 from signalflow.errors import Invalid
 from signalflow.storage import audit
@@ -15,19 +16,20 @@ from signalflow.storage.subreddits import BY_NAME, SubredditRow, locked_subreddi
 
 # A removed subreddit that is added again becomes `unchecked`, because Reddit may answer differently now.
 _PUT = f"""
-INSERT INTO subreddit_config AS c (name, interval_seconds, priority, paused, comments, changed_by, changed_at)
-SELECT name, interval_seconds, priority, paused, comments, $6, $7
-FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[], $5::boolean[])
-    AS given (name, interval_seconds, priority, paused, comments)
+INSERT INTO subreddit_config AS c
+    (name, interval_seconds, priority, paused, comments, post_sort, changed_by, changed_at)
+SELECT name, interval_seconds, priority, paused, comments, string_to_array(post_sort, ' '), $7, $8
+FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[], $5::boolean[], $6::text[])
+    AS given (name, interval_seconds, priority, paused, comments, post_sort)
 {BY_NAME}
 ON CONFLICT (lower(name)) DO UPDATE SET
     interval_seconds = EXCLUDED.interval_seconds, priority = EXCLUDED.priority, paused = EXCLUDED.paused,
-    comments = EXCLUDED.comments, removed_at = NULL,
+    comments = EXCLUDED.comments, post_sort = EXCLUDED.post_sort, removed_at = NULL,
     name = CASE WHEN c.removed_at IS NULL THEN c.name ELSE EXCLUDED.name END,
     state = CASE WHEN c.removed_at IS NULL THEN c.state ELSE 'unchecked' END,
     changed_by = EXCLUDED.changed_by, changed_at = EXCLUDED.changed_at
-WHERE (c.interval_seconds, c.priority, c.paused, c.comments)
-    <> (EXCLUDED.interval_seconds, EXCLUDED.priority, EXCLUDED.paused, EXCLUDED.comments)
+WHERE (c.interval_seconds, c.priority, c.paused, c.comments, c.post_sort)
+    <> (EXCLUDED.interval_seconds, EXCLUDED.priority, EXCLUDED.paused, EXCLUDED.comments, EXCLUDED.post_sort)
     OR c.removed_at IS NOT NULL
 """  # noqa: S608
 _REMOVE = """
@@ -47,6 +49,7 @@ class Change:
     priority: Priority | None = None
     interval_seconds: int | None = None
     comments: bool | None = None
+    post_sorts: tuple[str, ...] | None = None
 
     def of(self, row: WatchedSubreddit) -> WatchedSubreddit:
         """The subreddit after this change."""
@@ -57,6 +60,7 @@ class Change:
             self.priority or row.priority,
             row.paused if self.paused is None else self.paused,
             row.comments if self.comments is None else self.comments,
+            row.post_sorts if self.post_sorts is None else in_order(self.post_sorts),
         )
 
 
@@ -134,6 +138,7 @@ async def _put(
         [row.priority for row in unique],
         [row.paused for row in unique],
         [row.comments for row in unique],
+        [" ".join(row.post_sorts) for row in unique],
         by,
         now,
     )

@@ -11,7 +11,8 @@ from signalflow.domain.subreddits import Priority, Subreddit, WatchedSubreddit
 from signalflow.storage.pool import Connection, Pool, connection
 
 _COLUMNS = (
-    "name, interval_seconds, priority, paused, comments, state, checked_at, last_polled_at, changed_by, changed_at"
+    "name, interval_seconds, priority, paused, comments, post_sort, state, checked_at, last_polled_at, changed_by, "
+    "changed_at"
 )
 # In a shorter time a single post would look like a flood.
 SHORTEST_RATE = timedelta(minutes=5)
@@ -38,8 +39,10 @@ FROM posts, watched WHERE created_utc > since GROUP BY lower(subreddit), since
 """
 # A configured or removed subreddit stays as the operator left it.
 _LOAD = """
-INSERT INTO subreddit_config (name, interval_seconds, priority, paused, comments)
-SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[], $5::boolean[])
+INSERT INTO subreddit_config (name, interval_seconds, priority, paused, comments, post_sort)
+SELECT name, interval_seconds, priority, paused, comments, string_to_array(post_sort, ' ')
+FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[], $5::boolean[], $6::text[])
+    AS given (name, interval_seconds, priority, paused, comments, post_sort)
 ON CONFLICT DO NOTHING
 """
 _POLLED = """
@@ -61,6 +64,7 @@ class SubredditRow:
     priority: Priority
     paused: bool
     comments: bool
+    post_sort: list[str]
     state: str
     checked_at: datetime | None
     last_polled_at: datetime | None
@@ -70,13 +74,17 @@ class SubredditRow:
     @property
     def watched(self) -> WatchedSubreddit:
         """The configured part, without what the poller found out."""
-        return WatchedSubreddit(self.name, self.interval_seconds, self.priority, self.paused, self.comments)
+        return WatchedSubreddit(
+            self.name, self.interval_seconds, self.priority, self.paused, self.comments, tuple(self.post_sort)
+        )
 
     @property
     def to_poll(self) -> Subreddit:
         """What the planner needs of it."""
         polled_at = self.last_polled_at.timestamp() if self.last_polled_at else None
-        return Subreddit(self.name, self.interval_seconds, self.priority, polled_at, self.comments)
+        return Subreddit(
+            self.name, self.interval_seconds, self.priority, polled_at, self.comments, tuple(self.post_sort)
+        )
 
 
 async def active_subreddits(pool: Pool) -> list[SubredditRow]:
@@ -125,6 +133,7 @@ async def load_defaults(pool: Pool, rows: Iterable[WatchedSubreddit]) -> int:
         [row.priority for row in ordered],
         [row.paused for row in ordered],
         [row.comments for row in ordered],
+        [" ".join(row.post_sorts) for row in ordered],
     ]
     async with connection(pool) as writing:
         status = await writing.execute(_LOAD, *columns)

@@ -1,10 +1,10 @@
-"""Writes of the sink: posts, their text features and their history, in one transaction.
+"""Writes of the sink: posts, their text features, their history and their ranks, in one transaction.
 
 Redelivery, disorder and any split into batches give the same rows, because every column of a post has a guard
 (columns.py): author, title and the like follow the newest observation, the score and what is computed with it the
 newest that told a score, comments and flags the newest that told them, the body the newest that carried one, and
 first_seen_at the earliest. If two observations are of the same moment, the first in log order counts. Text features
-follow the title. The history keeps the first row of each moment.
+follow the title. The history keeps the first row of each moment, and the ranks the first of each moment and listing.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +19,7 @@ from msgspec import UNSET
 from signalflow.errors import Invalid
 from signalflow.events import Enriched
 from signalflow.fail_points import reach
-from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Arrays, Column, Guard, arrays_of
+from signalflow.storage.columns import FEATURES, HISTORY, POSTS, RANKS, Arrays, Column, Guard, arrays_of
 from signalflow.storage.partitions import HISTORY_TABLE, make_partitions_of_observations, refuse_other_days
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, LogRecord, Progress, advance
@@ -61,6 +61,7 @@ WITH stored AS (
 )
 SELECT history_from, now() AS now FROM schema_info
 """
+_STORE_RANKS = "INSERT INTO post_ranks ({columns}) SELECT * FROM unnest({parameters}) ON CONFLICT DO NOTHING"
 
 
 class Statement(NamedTuple):
@@ -100,6 +101,12 @@ def history_statement(columns: Sequence[Column]) -> Statement:
     return Statement(sql, arrays_of(columns))
 
 
+def ranks_statement(columns: Sequence[Column]) -> Statement:
+    """The statement that stores ranks with these columns."""
+    sql = _STORE_RANKS.format(columns=_listed("{}", columns), parameters=_parameters(columns))
+    return Statement(sql, arrays_of(columns))
+
+
 def _parameters(columns: Sequence[Column]) -> str:
     return ", ".join(f"${number}::{column.type}[]" for number, column in enumerate(columns, start=1))
 
@@ -110,6 +117,7 @@ def _listed(pattern: str, columns: Sequence[Column]) -> str:
 
 STORE_POSTS = posts_statement(POSTS, FEATURES)
 STORE_HISTORY = history_statement(HISTORY)
+STORE_RANKS = ranks_statement(RANKS)
 
 
 _ID = attrgetter("id")
@@ -126,16 +134,17 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The parameters of both statements."""
+    """The parameters of the statements."""
 
     posts: list[list[Any]]
     history: list[list[Any]]
+    ranks: list[list[Any]]
 
 
 async def write_batch(pool: Pool, rows: Sequence[Enriched], advances: Advances | None = None) -> None:
     """Store observations, given in log order, in one transaction.
 
-    Backfilled posts leave no history, nor do observations without numbers.
+    Backfilled posts leave neither history nor ranks, and observations without numbers leave no history.
 
     The same transaction advances the positions of the records that the rows come from. Raises Retryable (try the same
     rows again), Invalid (the values of at least one row are refused), StoredBehind or Fatal.
@@ -200,6 +209,8 @@ async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> No
         if columns.history[0]:
             [kept] = await storing.fetch(STORE_HISTORY.sql, *columns.history)
             refuse_other_days(columns.history[1], kept["history_from"], kept["now"])
+        if columns.ranks[0]:
+            await storing.execute(STORE_RANKS.sql, *columns.ranks)
         reach("sink.before_commit")
     reach("sink.after_commit")
 
@@ -231,7 +242,7 @@ def _lacks_partition(error: Invalid) -> bool:
 
 def _columns(rows: Sequence[Enriched]) -> _Columns:
     ordered = sorted(rows, key=_ID)  # stable: log order within a post
-    return _Columns(posts=_post_arrays(ordered), history=_history_arrays(ordered))
+    return _Columns(_post_arrays(ordered), _history_arrays(ordered), _rank_arrays(ordered))
 
 
 def _score(row: Enriched) -> tuple[bool, datetime]:
@@ -288,3 +299,8 @@ def _history_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
         if row.mode != "backfill" and row.current_score is not None and row.current_comments is not None
     ]
     return STORE_HISTORY.arrays({Guard.NEWEST: seen})
+
+
+def _rank_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
+    """One element per observation in a listing by rank."""
+    return STORE_RANKS.arrays({Guard.NEWEST: [row for row in ordered if row.mode != "backfill" and row.rank]})

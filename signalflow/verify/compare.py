@@ -28,6 +28,7 @@ from signalflow.verify.expect import (
 )
 from signalflow.verify.figures import is_english, sentiment
 from signalflow.verify.hourly import HourlyCheck, hour_of
+from signalflow.verify.ranks import compare_ranks
 from signalflow.verify.report import Report
 from signalflow.verify.spool import HistoryRow
 
@@ -106,11 +107,13 @@ async def compare_in(
     expected: Expected,
     comments: ExpectedComments | None = None,
     *,
+    ranks_from: datetime | None = None,
     progress: Progress = lambda rows: None,
 ) -> Report:
     """Like compare, in a given snapshot. `progress` is called with the number of rows that were compared.
 
     Comments are compared where the log of comments was read.
+    `ranks_from`: retention may have removed the ranks of earlier moments.
     """
     report = Report(records=expected.records, records_due=expected.records_due, start=expected.start)
     await _compare_posts(connection, expected, report, progress)
@@ -121,6 +124,9 @@ async def compare_in(
         lowest = _ALL if comments.start is None else min(comments.start, comments.earliest or comments.start)
         rows = _rows(connection, progress, COMMENTS, lowest)
         report.comments = await compare_comments(rows, comments, report.missing.comments, comments.start)
+    lowest = max(_lowest(expected), ranks_from or _ALL)
+    certain_after = None if expected.start is None else expected.start + CLOCKS_AGREE
+    await compare_ranks(_rows, connection, expected.ranks, report, lowest, certain_after, progress)
     report.breaks = [_told(*row) for row in await connection.fetch(_BREAKS)]
     report.gaps_open = await connection.fetchval(_GAPS_OPEN)
     report.dead_letter_states = {state: letters for state, letters in await connection.fetch(_STATES)}  # noqa: C416 (typed)

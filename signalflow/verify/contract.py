@@ -30,6 +30,7 @@ REDDIT_OPENED = datetime(2005, 6, 23, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)
 MODES = ("new", "refresh", "hot", "top", "rising", "trending", "backfill")
 BACKFILL = "backfill"
+LISTINGS = ("new", "hot", "rising", "top:hour", "top:day", "top:week", "top:month", "top:year", "top:all")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 _ID = re.compile(r"[0-9a-z]{1,13}")
@@ -60,6 +61,9 @@ class Observed:
     upvote_ratio: float | None
     body: str | None
     body_given: bool
+    post_sort: str = "new"
+    listing: str | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,10 @@ def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
     post, metadata = envelope["payload"], envelope["metadata"]
     at, created = metadata["observed_at"], post["created_utc"]
     _check(record, post["id"], at, created, most_ahead)
+    if (metadata.get("rank") is None) != (metadata.get("listing") is None):
+        raise RefusedRecordError("metadata.rank", "a rank without its listing, or a listing without its rank")
+    if metadata.get("rank") is not None and metadata.get("post_sort", "new") not in LISTINGS:
+        raise RefusedRecordError("metadata.post_sort", "a rank without the name of a listing")
     return Observed(
         id=post["id"],
         mode=envelope["mode"],
@@ -113,6 +121,9 @@ def observed(record: KafkaRecord, most_ahead: timedelta) -> Observed:
         upvote_ratio=post.get("upvote_ratio"),
         body=_text(post.get("body")),
         body_given="body" in post,
+        post_sort=metadata.get("post_sort", "new"),
+        listing=metadata.get("listing"),
+        rank=metadata.get("rank"),
     )
 
 
@@ -226,6 +237,8 @@ _METADATA: dict[str, tuple[bool, Check]] = {
     "observed_at": (True, time),
     "post_sort": (False, _SHORT),
     "poll_id": (False, _SHORT),
+    "listing": (False, or_null(string(pattern=_SUBREDDIT))),
+    "rank": (False, or_null(integer(1))),
 }
 
 

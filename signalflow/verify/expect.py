@@ -5,11 +5,11 @@ observation that is older than that one is late and has no velocity. Backfilled 
 older than their state is kept, when they were observed or an hour before the log got the record.
 An observation that lacks the score or the number of comments has none either, and counts for no other velocity.
 The trend velocity (signalflow/verify/trend.py) is unknown for the same observations. The history keeps the first record
-of each moment, of those with both numbers. In `posts` author, title and the like follow the newest observation. Score,
-ratio and what is computed with them follow the newest that told a score. Comments, flags, flair and link follow the
-newest that told the number of comments, or else whether it is a text post. The body follows the newest observation
-that carried it, and first_seen_at is the earliest moment. Of observations at the same moment the first in the log
-counts.
+of each moment, of those with both numbers. Ranks (signalflow/verify/ranks.py) need no numbers. In `posts` author, title
+and the like follow the newest observation. Score, ratio and what is computed with them follow the newest that told a
+score. Comments, flags, flair and link follow the newest that told the number of comments, or else whether it is a text
+post. The body follows the newest observation that carried it, and first_seen_at is the earliest moment. Of observations
+at the same moment the first in the log counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +29,7 @@ from signalflow.verify.contract import (
 )
 from signalflow.verify.figures import Rules, per_second, sentiment, sentiment_basis, trending
 from signalflow.verify.json_checks import RefusedRecordError
+from signalflow.verify.ranks import Ranks
 from signalflow.verify.spool import HistoryRow, Spool
 from signalflow.verify.trend import Trend
 
@@ -144,6 +145,7 @@ class Expected:
 
     posts: dict[str, ExpectedPost] = field(default_factory=dict)
     history: Spool = field(default_factory=Spool)
+    ranks: Ranks = field(default_factory=Ranks)
     letters: dict[tuple[int, int], ExpectedLetter] = field(default_factory=dict)
     may_be_refused: set[tuple[int, int]] = field(default_factory=set)
     records: int = 0
@@ -154,6 +156,7 @@ class Expected:
     def close(self) -> None:
         """Remove temporary files."""
         self.history.close()
+        self.ranks.close()
 
 
 @dataclass(frozen=True)
@@ -267,6 +270,9 @@ class Oracle:
                     stored and counted and stored_at_all, velocities.known, velocities.trend_known, record.partition,
                 )
             )  # fmt: skip
+        if seen.rank is not None and seen.listing is not None and seen.mode != BACKFILL:
+            key = seen.id, seen.observed_at, seen.post_sort, seen.listing
+            self.expected.ranks.add(key, seen.rank, record.partition, due=stored and counted and stored_at_all)
         if not stored_at_all:
             # It is a dead letter, and may have been replayed since: its post may show it or not.
             post.unsure = True

@@ -63,6 +63,7 @@ class Report:
     posts: TableReport = field(default_factory=TableReport)
     history: TableReport = field(default_factory=TableReport)
     hourly: TableReport = field(default_factory=TableReport)
+    ranks: TableReport = field(default_factory=TableReport)
     features: TableReport = field(default_factory=TableReport)
     comments: TableReport | None = None
     dead_letters: TableReport | None = None
@@ -79,6 +80,7 @@ class Report:
             "posts": self.posts,
             "post_metrics_history": self.history,
             "post_metrics_hourly": self.hourly,
+            "post_ranks": self.ranks,
             "post_nlp_features": self.features,
             "comments": self.comments,
             "dead_letters": self.dead_letters,

@@ -28,6 +28,7 @@ from signalflow.verify.report import Report
 
 # Rows and velocities from before may rest on records that the log has lost.
 _LAST_BREAK = "SELECT max(noticed_at) FROM log_breaks WHERE topic = ANY($1)"
+_RANKS_FROM = "SELECT date_trunc('day', now() - make_interval(days => $1), 'UTC')"
 _HISTORY_FROM = "SELECT history_from FROM schema_info"
 
 # Called with what is being read, how much more of it was read, and how much there is in all (None: unknown).
@@ -124,7 +125,11 @@ class _Check:
             comments = await self._read_comments(letters, ids, comments_reached)
             with closing(comments):
                 report = await compare_in(
-                    connection, posts, comments, progress=lambda rows: self._progress("rows", rows, None)
+                    connection,
+                    posts,
+                    comments,
+                    ranks_from=await connection.fetchval(_RANKS_FROM, self._settings.history_retention_days),
+                    progress=lambda rows: self._progress("rows", rows, None),
                 )
         report.dead_letters = compare_letters({topics.posts_raw: posts, topics.comments_raw: comments}, letters)
         if committed.letters is not None:

@@ -120,6 +120,15 @@ async def test_every_listing_of_the_capabilities_answers(source: Source, sort: s
     assert len(page.posts) == 100
 
 
+async def test_top_shows_the_posts_of_its_period_in_the_order_of_their_scores(source: Source) -> None:
+    now = source.simulator.clock.now()
+    for period, seconds in (("hour", 3600.0), ("day", 86_400.0)):
+        page = await source.client.listing(NAMES, sort="top", period=period, limit=20)
+        posts = [post for post in source.newest(NAMES) if now - post.created < seconds]
+        true = sorted(posts, key=lambda post: -post.score_at(now))[:20]
+        assert [post.id for post in page.posts] == [post.id for post in true]
+
+
 async def test_a_page_tells_the_limit_and_the_moment_by_reddits_clock(source: Source) -> None:
     page = await source.client.listing(["news"])
     limit = page.rate_limit

@@ -265,14 +265,31 @@ async def test_comments_are_followed_by_a_change_or_by_a_file(
         "Python": False, "rust": True, "golang": False,
     }  # fmt: skip
     exported = (await client.get("/api/subreddits.csv")).text
-    assert exported.splitlines()[0] == "name,interval_seconds,priority,paused,comments"
-    assert "rust,180,medium,false,true" in exported.splitlines()
+    assert exported.splitlines()[0] == "name,interval_seconds,priority,paused,comments,post_sort"
+    assert "rust,180,medium,false,true,new" in exported.splitlines()
     text = "name,interval_seconds,priority,comments\nrust,180,medium,false\nPython,60,fast,true\n"
     answer = await client.post("/api/subreddits.csv", content=text, headers={"Content-Type": "text/csv"})
     assert answer.json()["changed"] == ["rust", "Python"]
     assert [row["name"] for row in await database_pool.fetch("SELECT name FROM subreddit_config WHERE comments")] == [
         "Python"
     ]
+
+
+async def test_listings_are_chosen_by_a_change_or_by_a_file(
+    client: httpx.AsyncClient, database_pool: asyncpg.Pool
+) -> None:
+    changed = await client.patch("/api/subreddits/rust/", json={"post_sort": ["top:week", "hot"]})
+    assert changed.json()["post_sort"] == ["new", "hot", "top:week"]
+    exported = (await client.get("/api/subreddits.csv")).text
+    assert "rust,180,medium,false,false,new hot top:week" in exported.splitlines()
+    text = "name,interval_seconds,priority,post_sort\nPython,60,fast,new rising\nrust,180,medium,new hot top:week\n"
+    answer = await client.post("/api/subreddits.csv", content=text, headers={"Content-Type": "text/csv"})
+    assert answer.json()["changed"] == ["Python"]
+    assert {name: item["post_sort"] for name, item in (await listed(client)).items()} == {
+        "Python": ["new", "rising"], "rust": ["new", "hot", "top:week"], "golang": ["new"],
+    }  # fmt: skip
+    refused = await client.patch("/api/subreddits/rust/", json={"post_sort": ["best"]})
+    assert refused.status_code == 422
 
 
 async def test_a_file_that_begins_with_a_byte_order_mark_can_be_imported(client: httpx.AsyncClient) -> None:

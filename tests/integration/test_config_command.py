@@ -90,6 +90,21 @@ def test_comments_of_a_subreddit_are_followed_until_that_is_switched_off() -> No
 
 
 @pytest.mark.usefixtures("database")
+def test_the_listings_of_a_subreddit_are_those_that_were_chosen_last_and_new() -> None:
+    run_json("add", "python", "rust", "--tier", "fast")
+    assert [row["post_sort"] for row in run_json("sorts", "Python", "top", "hot")] == [["new", "hot", "top:day"]]
+    run_json("pause", "python")
+    run_json("resume", "python")
+    assert {row["name"]: row["post_sort"] for row in run_json("list")} == {
+        "python": ["new", "hot", "top:day"], "rust": ["new"],
+    }  # fmt: skip
+    assert polled()["python"].to_poll.post_sorts == ("new", "hot", "top:day")
+    assert run("sorts", "python", "rising").stdout == "python: fast, every 60 s, by new, rising\n"
+    assert run("sorts", "python", "new").stdout == "python: fast, every 60 s\n"
+    assert "best" in run("sorts", "python", "best").stderr
+
+
+@pytest.mark.usefixtures("database")
 def test_a_removed_subreddit_comes_back_when_it_is_added() -> None:
     run_json("add", "python")
     run_json("remove", "python")

@@ -9,6 +9,7 @@ import pytest
 
 from signalflow.clock import utcnow
 from signalflow.domain.search import Search, words_of
+from signalflow.events import Rank
 from signalflow.storage import migrate
 from signalflow.storage.known import mark_not_shown
 from signalflow.storage.pool import Pool
@@ -354,6 +355,32 @@ async def test_history_is_paged_and_its_hours_sum_up_the_observations(pool: Pool
     assert hours[1]["avg_score"] == (16 + 25 + 36 + 49) / 4
     other = await client.get("/api/posts/abc/history/", params={"interval": "1h", "cursor": parameters["cursor"]})
     assert other.status_code == 422
+
+
+async def test_history_tells_the_ranks_of_the_time_of_each_page(pool: Pool, client: httpx.AsyncClient) -> None:
+    def in_hot(rank: int) -> Rank:
+        return Rank(post_sort="hot", listing="python", rank=rank)
+
+    # A feed tells no numbers, so the observations 2, 5 and 8 have a rank alone.
+    rows = [
+        observation("abc", 60 * n, current_score=None if n % 3 == 2 else n, rank=in_hot(n) if n % 3 else None)
+        for n in range(1, 10)
+    ]
+    await write_batch(pool, rows)
+    seen: list[tuple[list[int], list[int]]] = []
+    parameters: dict[str, Any] = {"page_size": 3}
+    while True:
+        page = (await client.get("/api/posts/abc/history/", params=parameters)).json()
+        seen.append(([item["score"] for item in page["items"]], [rank["rank"] for rank in page["ranks"]]))
+        if page["next"] is None:
+            break
+        parameters["cursor"] = page["next"]
+    assert seen == [([1, 3, 4], [1, 2, 4]), ([6, 7, 9], [5, 7, 8])]
+    first = (await client.get("/api/posts/abc/history/", params={"page_size": 1})).json()
+    at = rows[0].observed_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert first["ranks"] == [{"observed_at": at, "post_sort": "hot", "listing": "python", "rank": 1}]
+    hours = (await client.get("/api/posts/abc/history", params={"interval": "1h"})).json()
+    assert "ranks" not in hours
 
 
 @pytest.mark.parametrize(

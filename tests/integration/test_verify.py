@@ -48,6 +48,7 @@ def observations(number: int, moments: int, minutes: int = 25) -> list[Envelope]
             comments=rnd.randrange(200),
             title=TITLES[number % 3],
             mode="refresh" if moment else "new",
+            rank=number + 1 if moment == 1 else None,
         )
         for moment in range(moments)
     ]
@@ -111,6 +112,12 @@ DAMAGES = {
         "DELETE FROM post_metrics_history WHERE post_id = 'v3' AND observed_at = $1",
         {("post_metrics_history", "missing"), ("post_metrics_hourly", "wrong")},
     ),
+    "a rank is deleted": (
+        "DELETE FROM post_ranks WHERE post_id = 'v3' AND observed_at = $1", {("post_ranks", "missing")}),
+    "a rank is changed": (
+        "UPDATE post_ranks SET rank = rank + 1 WHERE post_id = 'v3' AND observed_at = $1", {("post_ranks", "wrong")}),
+    "a rank is added": (
+        "INSERT INTO post_ranks VALUES ('v3', $1, 'rising', 'python', 1)", {("post_ranks", "extra")}),
     "a post is deleted": ("DELETE FROM posts WHERE id = 'v3' AND $1::timestamptz IS NOT NULL",
                           {("posts", "missing"), ("post_nlp_features", "extra")}),
     "a score in the history is changed": (
@@ -191,7 +198,14 @@ Rows = dict[str, tuple[list[str], list[asyncpg.Record]]]
 async def backup(database: asyncpg.Connection) -> Rows:
     """The columns and rows of the tables that will be damaged, without generated columns."""
     rows: Rows = {}
-    for table in ("posts", "post_nlp_features", "post_metrics_history", "post_metrics_hourly", "dlq_events"):
+    for table in (
+        "posts",
+        "post_nlp_features",
+        "post_metrics_history",
+        "post_metrics_hourly",
+        "post_ranks",
+        "dlq_events",
+    ):
         columns = await database.fetch(
             "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND attgenerated = '' "
             "AND NOT attisdropped ORDER BY attnum",
@@ -233,6 +247,7 @@ async def test_an_intact_pipeline_has_no_differences_and_every_damage_is_found(
     assert report.clean, report
     assert (report.records, report.posts.found, report.history.found) == (records, POSTS, POSTS * MOMENTS)
     assert (report.history.expected, report.posts.expected) == (POSTS * MOMENTS, POSTS)
+    assert (report.ranks.expected, report.ranks.found) == (POSTS, POSTS)
     assert report.dead_letters is not None
     assert report.hourly is not None
     assert report.dead_letters.expected == report.dead_letters.found == 2

@@ -170,8 +170,9 @@ def observation(
     comments: int = 0,
     title: str = "A post about something",
     mode: str = "new",
+    rank: int | None = None,
 ) -> Envelope:
-    """An envelope of one observation."""
+    """An envelope of one observation; with a rank it is one in the listing hot."""
     return Envelope(
         entity_type="reddit_submission",
         source="test",
@@ -186,7 +187,9 @@ def observation(
             score=score,
             num_comments=comments,
         ),
-        metadata=Metadata(subreddit="python", observed_at=observed_at),
+        metadata=Metadata(subreddit="python", observed_at=observed_at)
+        if rank is None
+        else Metadata(subreddit="python", observed_at=observed_at, post_sort="hot", listing="python", rank=rank),
     )
 
 

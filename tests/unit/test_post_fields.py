@@ -20,7 +20,7 @@ from web.dashboard import endpoints
 from web.live.protocol import LivePost
 
 # What only the pipeline needs: how an observation came, and from which record.
-OF_THE_PIPELINE = {"emitted_at", "late", "mode", "source"}
+OF_THE_PIPELINE = {"emitted_at", "late", "mode", "source", "rank"}
 # A value of each field of a post that is not the field's default.
 A_POST: dict[str, Any] = {
     "id": "abc",
@@ -125,7 +125,7 @@ def test_null_in_the_api_is_null_in_the_observation(schema: Any, columns: tuple[
 
 
 def test_null_in_the_live_stream_is_null_in_the_observation() -> None:
-    assert nullable_fields(LivePost) == nullable_fields(Enriched) - {"body"}
+    assert nullable_fields(LivePost) == nullable_fields(Enriched) - {"body", "rank"}
 
 
 def accepts_null(annotation: Any) -> bool:

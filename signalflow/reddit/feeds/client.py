@@ -82,12 +82,18 @@ class FeedClient:
         )
 
     async def listing(
-        self, names: Sequence[str], *, sort: str = "new", limit: int = MAX_LIMIT, after: str | None = None
+        self,
+        names: Sequence[str],
+        *,
+        sort: str = "new",
+        period: str | None = None,
+        limit: int = MAX_LIMIT,
+        after: str | None = None,
     ) -> Page:
         """See RedditClient."""
         if sort not in LISTINGS:
             raise Invalid(f"feeds have no listing {sort!r}", field="sort")
-        answer, body = await self._feed(f"/r/{joined(names)}/{sort}/.rss", limit, after, len(names))
+        answer, body = await self._feed(f"/r/{joined(names)}/{sort}/.rss", limit, after, len(names), period)
         return page_of_feed(body, answer, limit)
 
     async def comments(self, names: Sequence[str], *, limit: int = MAX_LIMIT, after: str | None = None) -> CommentPage:
@@ -104,8 +110,12 @@ class FeedClient:
         if self._opened is not None:
             await self._opened.close()
 
-    async def _feed(self, path: str, limit: int, after: str | None, names: int) -> tuple[Answer, bytes]:
+    async def _feed(
+        self, path: str, limit: int, after: str | None, names: int, period: str | None = None
+    ) -> tuple[Answer, bytes]:
         params = {"limit": str(limit)}
+        if period is not None:
+            params["t"] = period
         if after is not None:
             params["after"] = after
         answer, body = await self._get(path, params)

@@ -11,9 +11,9 @@ The model is that of reddit.com as far as it is published:
 import math
 import random
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from signalflow.domain.budget import Budget, RateLimit
 from signalflow.domain.fetch import Fetch, ListingRequest, PostsRequest
@@ -67,6 +67,7 @@ class Model:
     by_id: dict[str, ModelPost] = field(default_factory=dict)
     created: dict[Priority, list[float]] = field(default_factory=dict)
     priority_of: dict[str, Priority] = field(default_factory=dict)
+    by_subreddit: defaultdict[str, list[ModelPost]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         self.priority_of = {subreddit.name: subreddit.priority for subreddit in self.subreddits}
@@ -74,6 +75,8 @@ class Model:
             self.by_priority[priority] = [post for post in self.posts if self.priority_of[post.subreddit] == priority]
             self.created[priority] = [post.created for post in self.by_priority[priority]]
         self.by_id = {post.id: post for post in self.posts}
+        for post in self.posts:
+            self.by_subreddit[post.subreddit].append(post)
 
     def listing(self, names: tuple[str, ...], after: str | None, at: float) -> tuple[list[ModelPost], str | None]:
         """A page of up to 100 posts, newest first; all names must be of one priority."""
@@ -92,6 +95,13 @@ class Model:
             if post.subreddit in members and post.is_listed(at):
                 page.append(post)
         return page, f"t3_{page[-1].id}" if len(page) == 100 else None
+
+    def hot(self, names: tuple[str, ...], at: float) -> list[ModelPost]:
+        """The top of a listing by rank, by the formula that Reddit published."""
+        shown = [
+            post for name in names for post in self.by_subreddit[name] if post.created <= at and post.is_listed(at)
+        ]
+        return sorted(shown, key=lambda post: -(math.log10(post.score(at)) + post.created / 45_000))[:100]
 
 
 def arrivals(rng: random.Random, per_second: float, bursts: list[float]) -> Iterator[float]:
@@ -150,14 +160,20 @@ class Report:
 
 
 def run_day(
-    model: Model, *, listing_per_minute: float, refresh_ids_per_minute: float, per_minute: float = 60
+    model: Model,
+    *,
+    listing_per_minute: float,
+    refresh_ids_per_minute: float,
+    per_minute: float = 60,
+    post_sorts: tuple[str, ...] = ("new",),
 ) -> Report:
     """Poll the second day with the planner. The posts of the first day are known from the database."""
     rng = random.Random(1)
     planner = Planner(listing_per_minute=listing_per_minute, refresh_ids_per_minute=refresh_ids_per_minute)
     budget = Budget(per_minute)
     now = DAY
-    planner.start(model.subreddits, (known_posts(post, rng) for post in model.posts if post.created < DAY), (), now)
+    watched = [replace(subreddit, post_sorts=post_sorts) for subreddit in model.subreddits]
+    planner.start(watched, (known_posts(post, rng) for post in model.posts if post.created < DAY), (), now)
     for post in model.posts:
         if post.created < DAY:
             post.found_at = -1.0
@@ -213,6 +229,8 @@ def answer(model: Model, fetch: Fetch, at: float) -> tuple[list[Seen], str | Non
     request = fetch.request
     if isinstance(request, PostsRequest):
         shown = [model.by_id[id_] for id_ in request.ids]
+    elif isinstance(request, ListingRequest) and request.sort != "new":
+        shown = model.hot(request.names, at)
     else:
         shown, after = model.listing(request.names, request.after, at)
     items = []

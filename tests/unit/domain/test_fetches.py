@@ -44,16 +44,21 @@ class HotFetch(Fetch):
 class Client:
     """Writes down what it is asked."""
 
-    async def listing(self, names: Sequence[str], *, sort: str = "new", after: str | None = None) -> object:
-        return "listing", tuple(names), sort, after
+    async def listing(
+        self, names: Sequence[str], *, sort: str = "new", period: str | None = None, after: str | None = None
+    ) -> object:
+        return "listing", tuple(names), sort, period, after
 
     async def info(self, ids: Sequence[str]) -> object:
         return "info", tuple(ids)
 
 
 async def test_a_request_asks_the_client() -> None:
-    assert await HotFetch("a").request.ask(Client()) == ("listing", ("a",), "hot", None)
-    assert await ListingRequest(("a", "b"), "t3_x").ask(Client()) == ("listing", ("a", "b"), "new", "t3_x")
+    assert await HotFetch("a").request.ask(Client()) == ("listing", ("a",), "hot", None, None)
+    assert await ListingRequest(("a", "b"), "t3_x").ask(Client()) == ("listing", ("a", "b"), "new", None, "t3_x")
+    assert await ListingRequest(("a",), sort="top", period="week").ask(Client()) == (
+        "listing", ("a",), "top", "week", None,
+    )  # fmt: skip
     assert await PostsRequest(("x",)).ask(Client()) == ("info", ("x",))
 
 

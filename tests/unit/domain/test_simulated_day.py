@@ -41,3 +41,19 @@ def test_a_day_of_115_subreddits_is_complete_quick_and_within_budget() -> None:
     assert report.refreshed_ids <= fixed_ids
     assert median(report.notice) <= 5 * 60
     assert 40 * 60 <= median(fixed_notice) <= 80 * 60
+
+
+def test_listings_by_rank_of_all_115_subreddits_cost_discovery_nothing() -> None:
+    model = make_model(seed=7)
+    sorts = ("new", "hot", "rising", "top:day")
+    report = run_day(model, listing_per_minute=20, refresh_ids_per_minute=210, post_sorts=sorts)
+    print(
+        f"\nrequests {report.requests}, missed {report.missed}"
+        f"\ndiscovery: median {median(report.discovery):.1f} s, p99 {percentile(report.discovery, 0.99):.1f} s"
+    )
+    assert report.missed == 0
+    assert median(report.discovery) <= 3.5
+    assert percentile(report.discovery, 0.99) <= 30
+    assert report.closest_starts >= 1.0 - 1e-6
+    assert report.requests["ranked"] > 1440
+    assert sum(report.requests.values()) <= 60 * 1440

@@ -44,9 +44,17 @@ def test_a_file_may_say_whose_comments_are_followed(tmp_path: Path) -> None:
     assert [row.comments for row in read_subreddits(path)] == [True, False, False]
 
 
+def test_a_file_may_say_which_listings_are_read(tmp_path: Path) -> None:
+    text = "name,interval_seconds,priority,post_sort\npython,60,fast,top HOT\ngo,60,fast,\nrust,60,fast,new top:all\n"
+    assert [row.post_sorts for row in read_subreddits(write(tmp_path / "f.csv", text))] == [
+        ("new", "hot", "top:day"), ("new",), ("new", "top:all"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "line", "field"),
     [
+        ("name,interval_seconds,priority,post_sort\npython,60,fast,best\n", 2, "post_sort"),
         ("", 1, "header"),
         ("name,interval\npython,60\n", 1, "header"),
         (HEADER, 1, "name"),

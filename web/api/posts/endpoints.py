@@ -1,5 +1,6 @@
 """Posts: pages of them in any order, one of them, and what was seen of it over time."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -9,10 +10,10 @@ from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
 from signalflow.storage.comment_sentiment import comment_sentiment
-from signalflow.storage.history import hourly_history, is_known, raw_history
+from signalflow.storage.history import hourly_history, is_known, rank_history, raw_history
 from signalflow.storage.post_list import Page, one_post, page_of_posts
 from signalflow.storage.post_orders import ORDERS
-from signalflow.storage.read_router import ReadRouter
+from signalflow.storage.read_router import ReadRouter, Row
 from web.api.answers import columns, json_answer, json_bytes, raw_answer
 from web.api.cursors import seal, unseal
 from web.api.dependencies import BriefCacheOf, ReadsOf
@@ -96,13 +97,23 @@ async def history(reads: ReadsOf, id: PostId, parameters: Annotated[HistoryParam
         after = _BEGINNING if parameters.cursor is None else _moment_of(parameters.cursor, walk)
     except (ValueError, OverflowError) as error:
         raise InvalidParameter("cursor", "not a cursor of this history") from error
-    read = raw_history if parameters.interval == "raw" else hourly_history
-    rows = await read(reads, id, after, limit + 1)
-    if not rows and not await is_known(reads, id):
+    lists: dict[str, tuple[str, Sequence[Row]]]
+    if parameters.interval == "raw":
+        lists = {
+            "items": ("observed_at", await raw_history(reads, id, after, limit + 1)),
+            "ranks": ("observed_at", await rank_history(reads, id, after, limit + 1)),
+        }
+    else:
+        lists = {"items": ("bucket", await hourly_history(reads, id, after, limit + 1))}
+    if not any(rows for _, rows in lists.values()) and not await is_known(reads, id):
         raise _unknown(id)
-    time = "observed_at" if parameters.interval == "raw" else "bucket"
-    following = _sealed_moment(rows[limit - 1][time], walk) if len(rows) > limit else None
-    return json_answer({"id": id, "interval": parameters.interval, "items": columns(rows[:limit]), "next": following})
+    # A page has all lists up to the same moment.
+    end = min((rows[limit - 1][time] for time, rows in lists.values() if len(rows) > limit), default=None)
+    shown = {
+        name: columns(row for row in rows if end is None or row[time] <= end) for name, (time, rows) in lists.items()
+    }
+    following = None if end is None else _sealed_moment(end, walk)
+    return json_answer({"id": id, "interval": parameters.interval, **shown, "next": following})
 
 
 def _unknown(post_id: str) -> HTTPException:

@@ -159,6 +159,15 @@ class Observation(BaseModel):
     trend_velocity: Velocity = Field(description=TREND_VELOCITY)
 
 
+class RankOut(BaseModel):
+    """The place that a post had in a listing by rank at one moment."""
+
+    observed_at: datetime = Field(description="When Reddit's answer arrived.", examples=[_MOMENT])
+    post_sort: str = Field(description="`hot`, `rising` or `top:` with its period.", examples=["hot"])
+    listing: str = Field(description="The subreddit whose listing it is, in lower case.", examples=["python"])
+    rank: int = Field(description="Its place; 1 is the top.", examples=[3])
+
+
 class Hour(BaseModel):
     """What was seen of a post within one hour."""
 
@@ -178,6 +187,10 @@ class RawHistory(BaseModel):
     id: str = Field(description="The post.", examples=["1abc2d"])
     interval: Literal["raw"] = Field(description="Every observation.")
     items: list[Observation] = Field(description="Oldest first.")
+    ranks: list[RankOut] = Field(
+        description="Its ranks in listings by rank within the time of this page, oldest first. A rank is told when it "
+        "changes, and every half hour."
+    )
     next: str | None = Field(description="`cursor` of the page after this one; null on the last page.", examples=[None])
 
 

@@ -121,7 +121,7 @@ async def export(pool: PoolOf, _: Reader) -> Response:
     writer.writerow([*COLUMNS, *OPTIONAL_COLUMNS])
     for row in await list_subreddits(pool):
         flags = (str(flag).lower() for flag in (row.paused, row.comments))
-        writer.writerow([row.name, row.interval_seconds, row.priority, *flags])
+        writer.writerow([row.name, row.interval_seconds, row.priority, *flags, " ".join(row.post_sort)])
     disposition = 'attachment; filename="subreddits.csv"'
     return Response(text.getvalue(), media_type="text/csv", headers={"Content-Disposition": disposition})
 
@@ -135,7 +135,7 @@ async def import_(
         Body(
             media_type="text/csv",
             max_length=MOST_CSV_CHARACTERS,
-            description="Header `name,interval_seconds,priority`, and optionally `paused` and `comments`.",
+            description="Header `name,interval_seconds,priority`, and optionally `paused`, `comments` and `post_sort`.",
             examples=["name,interval_seconds,priority\nrust,60,fast\n"],
         ),
     ],
@@ -168,7 +168,7 @@ async def detail(pool: PoolOf, cache: CacheOf, settings: SettingsOf, _: Reader, 
 async def change(
     pool: PoolOf, cache: CacheOf, settings: SettingsOf, who: Operator, name: NameInPath, changed: Changed
 ) -> SubredditOut:
-    """Pause it, resume it, follow its comments or not, or change how closely it is watched."""
+    """Pause it, resume it, follow its comments or not, choose its listings, or change how closely it is watched."""
     await _watched(pool, name)
     now = utcnow()
     rows = await change_subreddits(pool, [name], changed.change, by=who.name, now=now)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from signalflow.domain.sorts import PostSort
 from signalflow.domain.subreddits import DEFAULT_PRIORITY, Priority
 from signalflow.errors import Invalid
 from signalflow.reddit.subreddits import MAX_INTERVAL, MIN_INTERVAL, checked_name
@@ -49,6 +50,10 @@ class SubredditOut(BaseModel):
     interval_seconds: int = Field(description="Longest time between two polls, in seconds.")
     paused: bool
     comments: bool = Field(description="Whether its comments are read too.")
+    post_sort: list[str] = Field(
+        description="The listings that are read of it. `new` proves completeness, the others add ranks.",
+        examples=[["new", "hot"]],
+    )
     status: Status = Field(
         description="`pending` until Reddit has shown it for the first time, `refused` with the reason in `state`."
     )
@@ -92,17 +97,24 @@ class Changed(BaseModel):
     priority: Priority | None = None
     interval_seconds: Interval | None = None
     comments: bool | None = Field(None, description="Whether its comments are read too.")
+    post_sort: list[PostSort] | None = Field(
+        None,
+        max_length=20,
+        description="The listings to read of it; `new` is always read.",
+        examples=[["new", "hot", "top:day"]],
+    )
 
     @model_validator(mode="after")
     def _something(self) -> "Changed":
-        if (self.paused, self.priority, self.interval_seconds, self.comments) == (None,) * 4:
-            raise ValueError("give paused, priority, interval_seconds or comments")
+        if (self.paused, self.priority, self.interval_seconds, self.comments, self.post_sort) == (None,) * 5:
+            raise ValueError("give paused, priority, interval_seconds, comments or post_sort")
         return self
 
     @property
     def change(self) -> Change:
         """The change, as storage takes it."""
-        return Change(self.paused, self.priority, self.interval_seconds, self.comments)
+        sorts = None if self.post_sort is None else tuple(self.post_sort)
+        return Change(self.paused, self.priority, self.interval_seconds, self.comments, sorts)
 
 
 class ChangedMany(Changed):

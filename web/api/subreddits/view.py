@@ -53,6 +53,7 @@ class View:
             interval_seconds=row.interval_seconds,
             paused=row.paused,
             comments=row.comments,
+            post_sort=row.post_sort,
             status=status,
             state=row.state,
             checked_at=row.checked_at,

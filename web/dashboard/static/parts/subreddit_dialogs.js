@@ -93,7 +93,7 @@ export async function addDialog() {
 export async function importDialog(signal) {
   const looks = new Latest(signal);
   const file = h("input", { type: "file", accept: ".csv,text/csv", required: true });
-  const columns = "Columns: name, interval_seconds, priority and, if you like, paused and comments.";
+  const columns = "Columns: name, interval_seconds, priority and, if you like, paused, comments and post_sort.";
   const outcome = h("p", { class: "quiet", role: "status" }, columns);
   const send = (parameters) =>
     api.call("POST", CSV_PATH, { parameters, body: file.files[0], headers: { "Content-Type": "text/csv" } });

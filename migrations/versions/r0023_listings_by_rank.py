@@ -1,0 +1,32 @@
+"""Which listings of a subreddit are read, and the ranks that posts had in them."""
+
+from alembic import op
+
+revision = "0023"
+down_revision = "0021"
+branch_labels = None
+depends_on = None
+
+STATEMENTS: tuple[str, ...] = (
+    """
+ALTER TABLE subreddit_config ADD COLUMN post_sort text[] NOT NULL DEFAULT '{new}'
+    CHECK ('new' = ANY (post_sort) AND post_sort <@ ARRAY['new', 'hot', 'rising', 'top:hour', 'top:day', 'top:week',
+        'top:month', 'top:year', 'top:all'])""",
+    "COMMENT ON COLUMN subreddit_config.post_sort IS 'the listings that the poller reads; new proves completeness'",
+    """
+CREATE TABLE post_ranks (
+    post_id text COLLATE "C" NOT NULL,
+    observed_at timestamptz NOT NULL,
+    post_sort text NOT NULL,
+    listing text NOT NULL,
+    rank integer NOT NULL CHECK (rank >= 1),
+    PRIMARY KEY (post_id, observed_at, post_sort, listing)
+)""",
+    "COMMENT ON COLUMN post_ranks.listing IS 'the subreddit in lower case whose listing it is'",
+    "CREATE INDEX post_ranks_by_time ON post_ranks (observed_at)",
+)
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS:
+        op.execute(statement)

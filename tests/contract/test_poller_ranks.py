@@ -1,0 +1,68 @@
+"""The poller reads listings by rank beside `new`, with both clients: each observation says where its post stood."""
+
+from collections import defaultdict
+
+import pytest
+
+from signalflow.domain import ranked_listings
+from signalflow.domain.subreddits import Subreddit
+from signalflow.events import Envelope
+from signalflow.simulator.ranking import ranked
+from tests.contract.poller_run import NAMES, Run, World, begin, finds, running
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+SORTS = ("new", "hot", "rising", "top:week")
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranks are looked at every two seconds."""
+    monkeypatch.setattr(ranked_listings, "EVERY", {})
+    monkeypatch.setattr(ranked_listings, "SELDOM", 2.0)
+
+
+def truth(run: Run, envelope: Envelope) -> list[str]:
+    """The ids of the listing in which a post was seen, from the top, as the simulator ranks its subreddit."""
+    metadata = envelope.metadata
+    sort, _, period = metadata.post_sort.partition(":")
+    at = metadata.observed_at.timestamp()
+    # The simulator makes its rankings anew every ten seconds.
+    posts = ranked(run.simulator.world.newest([metadata.listing or ""], at), sort, period, at // 10.0 * 10.0)
+    return [post.id for post in posts if post.visible_at(at)]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("source", ["simulator", "feeds"])
+async def test_an_observation_in_a_listing_by_rank_has_its_true_place(world: World, source: str) -> None:
+    world.configured = [Subreddit(name, 60, "fast", post_sorts=SORTS) for name in NAMES]
+    async with running(world, source=source) as run:
+        await begin(run)
+
+        def told() -> set[str]:
+            return {each.metadata.post_sort for each in world.published if each.metadata.rank is not None}
+
+        await until(lambda: told() == {"hot", "rising", "top:week"}, "observations in all listings")
+        await finds(run)
+        by_rank = [each for each in world.published if each.metadata.rank is not None]
+        shown: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for envelope in by_rank:
+            metadata = envelope.metadata
+            assert envelope.mode == metadata.post_sort.partition(":")[0]
+            assert metadata.listing == envelope.payload.subreddit.lower()
+            assert truth(run, envelope)[(metadata.rank or 0) - 1] == envelope.payload.id
+            shown[metadata.post_sort, metadata.listing].add(envelope.payload.id)
+        assert len(shown) > 5
+        others = [each for each in world.published if each.metadata.rank is None]
+    assert {(each.metadata.post_sort, each.metadata.listing) for each in others} == {("new", None)}
+    assert not world.opened
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_window_of_top_is_asked_for(world: World) -> None:
+    world.configured = [Subreddit(name, 60, "fast", post_sorts=("new", "top:week")) for name in NAMES]
+    async with running(world) as run:
+        await until(lambda: bool(world.ids("top")), "an observation of top")
+        (asked,) = {entry.path for entry in run.requests("/r/askscience+funny+python/top")}
+    assert "t=week" in asked
