@@ -85,6 +85,8 @@ def backfill(
         paths = files_of(files)
     except typer.BadParameter as error:
         raise typer.BadParameter(error.message, param_hint="FILE...") from None
+    if rejected is not None and rejected.resolve() in [path.resolve() for path in paths]:
+        raise typer.BadParameter(f"{rejected} is one of the files to read", param_hint="--rejected")
     from signalflow.cli.backfill_run import Wanted, run
     from signalflow.cli.installation import installation_settings
 
@@ -93,7 +95,8 @@ def backfill(
     try:
         done = asyncio.run(run(settings, wanted))
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where it stopped", file=sys.stderr)
+        goes_on = all(path.is_file() for path in paths)
+        print("stopped" + ("; the same command goes on where it stopped" if goes_on else ""), file=sys.stderr)
         raise
     summary = _summary(done, time.monotonic() - started)
     if as_json:

@@ -80,7 +80,9 @@ class _Run:
     def __init__(self, wanted: Wanted, bookmarks: Bookmarks, sender: Sender) -> None:
         self._wanted, self._bookmarks, self._sender = wanted, bookmarks, sender
         self._pace, self._done = Pace(wanted.rate), Done()
-        self._found = {} if wanted.from_start else {path: bookmarks.find(path) for path in wanted.files}
+        if wanted.from_start:
+            bookmarks.drop(wanted.files)
+        self._found = {path: bookmarks.find(path) for path in wanted.files}
 
     async def publish(self) -> Done:
         goes_on = any(self._found.values())
@@ -98,7 +100,7 @@ class _Run:
         return self._done
 
     async def _outcome_of(self, path: Path, shown: Bars, report: TextIO | None) -> FileOutcome:
-        found = self._found.get(path)
+        found = self._found[path]
         self._done.before[path] = found.tally.lines if found else 0
         if found and found.is_done:
             return FileOutcome(path, found.observed_at, found.tally)

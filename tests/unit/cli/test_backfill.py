@@ -250,3 +250,14 @@ def test_what_stands_for_no_file_is_a_wrong_use(app: typer.Typer, archive: Path,
     done = CliRunner().invoke(app, ["backfill", str(archive / argument)])
     assert done.exit_code == 2
     assert argument in done.output
+
+
+def test_the_report_is_never_written_over_a_file_that_is_to_be_read(
+    app: typer.Typer, published: list[Envelope], archive: Path
+) -> None:
+    path = archive / "RS_2024-01.ndjson"
+    before = path.read_bytes()
+    done = CliRunner().invoke(app, ["backfill", str(archive), "--rejected", str(path)])
+    assert done.exit_code == 2
+    assert "--rejected" in done.output
+    assert (path.read_bytes(), published) == (before, [])

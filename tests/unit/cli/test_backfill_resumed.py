@@ -74,6 +74,27 @@ def test_what_was_confirmed_is_passed_over_and_all_else_is_sent(
     assert (summary["lines"], summary["published"], summary["lines_before"]) == (LINES, LINES, confirmed)
 
 
+def test_a_time_of_observation_that_is_given_again_goes_on(
+    app: typer.Typer, published: list[Envelope], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for time in ("2020-01-01T12:00", "2020-01-01T13:00+01:00"):
+        with monkeypatch.context() as killing:
+            killed_at(killing, published, 2)
+            run(app, file, "--observed-at", time)
+    assert [envelope.payload.id for envelope in published] == [str(n) for n in range(2_000)]
+
+
+def test_a_run_from_the_start_forgets_the_bookmark_at_once(
+    app: typer.Typer, published: list[Envelope], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for nth, option in ((2, "--json"), (1, "--from-start")):
+        with monkeypatch.context() as killing:
+            killed_at(killing, published, nth)
+            run(app, file, option)
+    done = run(app, file, "--json")
+    assert json.loads(done.stdout)["files"][0]["lines_before"] == 0
+
+
 def test_a_run_that_is_done_leaves_no_bookmark_and_the_next_one_begins_anew(
     app: typer.Typer, published: list[Envelope], file: Path, tmp_path: Path
 ) -> None:
