@@ -248,7 +248,17 @@ for each in (REGISTRY, API_REGISTRY):
 # --- series that exist before their first event
 # A series that appears with its first event has no increase then, so an alert would miss that event.
 AGENTS = ("enrich", "sink", "comments", "dlq")
-REDDIT_REQUEST_KINDS = ("listing", "gap", "reappearance", "silence", "refresh", "probe", "comments", "comments_gap")
+REDDIT_REQUEST_KINDS = (
+    "listing",
+    "gap",
+    "reappearance",
+    "silence",
+    "refresh",
+    "probe",
+    "comments",
+    "comments_gap",
+    "comments_refresh",
+)
 REDDIT_REQUEST_OUTCOMES = (
     "ok", "empty", "refused", "blocked", "rate_limited", "unauthorized", "unavailable", "cancelled", "broken",
 )  # fmt: skip
