@@ -1,6 +1,6 @@
-"""Which combined listings of comments to read next, and which of their comments are new. Pure.
+"""Which combined listings of comments to read next, which of their comments are new, and which to look at again. Pure.
 
-It works as the planner of posts does, with groups, overlap and gaps of its own. Comments are not refreshed. The ids of
+It works as the planner of posts does, with groups, overlap and gaps of its own. The ids of
 comments are not in their order, so a page overlaps with the page before when it shows three ids of it.
 """
 
@@ -8,8 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from signalflow.domain.comment_refresh import CommentRefreshes
 from signalflow.domain.fetch import Fetch, Findings
-from signalflow.domain.fetches import LATEST_COMMENT, CommentsFetch, CommentsGapFetch, anchor_of_comments
+from signalflow.domain.fetches import (
+    LATEST_COMMENT,
+    CommentsFetch,
+    CommentsGapFetch,
+    CommentsRefreshFetch,
+    anchor_of_comments,
+)
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.known import Decision, Seen
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
@@ -49,15 +56,18 @@ class _Known:
 class CommentPlanner:
     """What is known of comments, and the order of fetches that follows from it.
 
-    `per_minute` is the pace of listings of posts. `answers` are those that Reddit gave to any request.
+    `per_minute` is the pace of listings of posts. `answers` are those that Reddit gave to any request. `answers_ids`:
+    Reddit can be asked for comments by id; if not, none is looked at again.
     """
 
-    def __init__(self, per_minute: float, answers: LastAnswers) -> None:
+    def __init__(self, per_minute: float, answers: LastAnswers, *, answers_ids: bool = True) -> None:
         self._answers = answers
         self.watchlist = Watchlist(per_minute * SHARE_OF_LISTINGS, answers)
         self.gaps = OpenGaps(self._subreddit_of)
         self._known: dict[str, _Known] = {}
         self._swept_at = 0.0
+        self._refreshes = CommentRefreshes(answers_ids=answers_ids)
+        self._is_refresh_turn = True
         self._others = OTHERS_FOR_ONE
 
     def start(
@@ -94,7 +104,7 @@ class CommentPlanner:
         self._others += 1
 
     def next(self, now: float) -> Fetch | None:
-        """The fetch to make now, or None: a listing that is due, or the next page of a gap."""
+        """The fetch to make now, or None: a listing that is due, or else a refresh and the page of a gap in turn."""
         self._sweep(now)
         while self.watchlist.detached_gaps:
             # The group was dissolved before its page was published in full: read the gap from the top of the listing.
@@ -104,15 +114,20 @@ class CommentPlanner:
             self._others = 0
             self.watchlist.started(group, now)
             return CommentsFetch(group, self.watchlist, self.gaps)
+        if self._refreshes.ready(now) and (gap is None or self._is_refresh_turn):
+            ids = self._refreshes.take(self.watchlist.__contains__, now)
+            if ids:
+                self._others, self._is_refresh_turn = 0, False
+                return CommentsRefreshFetch(ids, self._refreshes)
         if gap is None:
             return None
-        self._others = 0
+        self._others, self._is_refresh_turn = 0, True
         gap.not_before = now + GAP_PAGE_TIMEOUT
         return CommentsGapFetch(gap, self.gaps, self._answers)
 
     def wake(self, now: float) -> float:
-        """Seconds until `next` may have a fetch; inf without subreddits and gaps."""
-        return max(min(self.watchlist.next_due(), self.gaps.wake()) - now, 0.0)
+        """Seconds until `next` may have a fetch; inf without subreddits, gaps and refreshes."""
+        return max(min(self.watchlist.next_due(), self.gaps.wake(), self._refreshes.wake_at()) - now, 0.0)
 
     def judge(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
         """Decide which comments of an answer are new, and open a gap if some may be missing.
@@ -123,7 +138,9 @@ class CommentPlanner:
         findings = Findings(fetch, items, after, now)
         new_since, decided = fetch.new_since(now), set[str]()
         for index, item in enumerate(items):
-            if item.id not in self._known and item.id not in decided and item.created > new_since:
+            if fetch.is_refresh:
+                findings.decisions.append(Decision(index, is_new=False, with_body=True))
+            elif item.id not in self._known and item.id not in decided and item.created > new_since:
                 decided.add(item.id)
                 findings.decisions.append(Decision(index, is_new=True, with_body=True))
         findings.is_proven = fetch.check_overlap(items, is_whole=after is None, now=now)
@@ -138,10 +155,11 @@ class CommentPlanner:
         """
         for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
             item = findings.items[decision.item]
-            if is_sent:
+            if is_sent and decision.is_new:
                 self._known[item.id] = _Known(item.subreddit.lower(), now)
+                self._refreshes.published(item.id, item.subreddit.lower(), item.created, now)
         for item in findings.items:
-            if item.id in self._known:
+            if item.id in self._known and not findings.fetch.is_refresh:
                 # Remembered for as long as pages show it.
                 self._known[item.id] = _Known(item.subreddit.lower(), now)
         return findings.fetch.confirm(findings, new=sum(confirmed), is_complete=all(confirmed), now=now)

@@ -32,6 +32,10 @@ class Client(Protocol[PageT_co]):
         """One page of a combined listing of comments."""
         ...
 
+    async def comments_by_id(self, ids: Sequence[str]) -> PageT_co:
+        """The comments with these ids."""
+        ...
+
 
 class Request(Protocol):
     """One request to Reddit."""
@@ -89,6 +93,22 @@ class PostsRequest:
     async def ask(self, client: Client[PageT]) -> PageT:
         """See Request."""
         return await client.info(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class CommentsByIdRequest:
+    """The comments with these ids."""
+
+    ids: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See Request."""
+        return ()
+
+    async def ask(self, client: Client[PageT]) -> PageT:
+        """See Request."""
+        return await client.comments_by_id(self.ids)
 
 
 class Fetch(ABC):

@@ -7,8 +7,17 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from signalflow.domain.comment_refresh import CommentRefreshes
 from signalflow.domain.emptiness import BELIEVED_AFTER, EmptyListings
-from signalflow.domain.fetch import CommentsRequest, Fetch, Findings, ListingRequest, PostsRequest, Request
+from signalflow.domain.fetch import (
+    CommentsByIdRequest,
+    CommentsRequest,
+    Fetch,
+    Findings,
+    ListingRequest,
+    PostsRequest,
+    Request,
+)
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.groups import Group
 from signalflow.domain.known import HORIZON, KnownPost, Seen, note_absence
@@ -167,6 +176,40 @@ class CommentsGapFetch(GapFetch):
 
     def new_since(self, now: float) -> float:
         return _comments_new_since(self.gap.anchors)
+
+
+@dataclass(slots=True, eq=False)
+class CommentsRefreshFetch(Fetch):
+    """An observation of published comments, requested by id."""
+
+    kind = "comments_refresh"
+    is_refresh = True
+    request_kind = "comments_by_id"
+    tells_state = False
+
+    ids: tuple[str, ...]
+    refreshes: CommentRefreshes
+
+    @property
+    def request(self) -> Request:
+        return CommentsByIdRequest(self.ids)
+
+    def asked_for(self, id_: str, subreddit: str) -> bool:
+        return id_ in self.ids
+
+    def new_since(self, now: float) -> float:
+        return math.inf
+
+    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
+        self.refreshes.done(self.ids, now)
+        return False
+
+    def failed(self, now: float) -> None:
+        self.refreshes.failed(self.ids, now)
+
+    def unanswered(self, now: float) -> bool:
+        self.refreshes.done(self.ids, now)
+        return False
 
 
 @dataclass(slots=True, eq=False)

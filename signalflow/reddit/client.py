@@ -93,9 +93,11 @@ class AsyncprawClient:
 
     async def info(self, ids: Sequence[str]) -> Page:
         """See RedditClient. Raises Invalid unless there are 1 to MAX_IDS ids: Reddit would answer without any post."""
-        if not 1 <= len(ids) <= MAX_IDS:
-            raise Invalid(f"{len(ids)} ids in one request; Reddit answers 1 to {MAX_IDS}", field="ids")
-        return page_of(*await self._get("/api/info", {"id": ",".join(f"t3_{id_}" for id_ in ids)}))
+        return page_of(*await self._get("/api/info", _named("t3", ids)))
+
+    async def comments_by_id(self, ids: Sequence[str]) -> CommentPage:
+        """See RedditClient. Raises Invalid as `info` does."""
+        return comment_page_of(*await self._get("/api/info", _named("t1", ids)))
 
     async def _get(self, path: str, params: dict[str, str | int], names: int = 0) -> tuple[object, Answer]:
         exchange = Exchange()
@@ -107,6 +109,12 @@ class AsyncprawClient:
     async def close(self) -> None:
         """See RedditClient."""
         await self._reddit.close()
+
+
+def _named(kind: str, ids: Sequence[str]) -> dict[str, str | int]:
+    if not 1 <= len(ids) <= MAX_IDS:
+        raise Invalid(f"{len(ids)} ids in one request; Reddit answers 1 to {MAX_IDS}", field="ids")
+    return {"id": ",".join(f"{kind}_{id_}" for id_ in ids)}
 
 
 def _paged(limit: int, after: str | None) -> dict[str, str | int]:

@@ -1,4 +1,7 @@
-"""What the poller does with listings of comments: judges answers, records gaps, and publishes what is new."""
+"""What the poller does with listings of comments: judges answers, records gaps, and publishes what is new.
+
+Answers to requests by id are published, too.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -10,6 +13,7 @@ from signalflow.domain.comment_planner import CommentPlanner
 from signalflow.domain.fetch import Fetch
 from signalflow.domain.overlap import ANCHOR_SIZE
 from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.words import ObservationMode
 from signalflow.metrics import COMMENTS_DISCOVERED
 from signalflow.reddit.gap_writer import GapWriter
 from signalflow.reddit.observations import comment_envelope, seen_comment
@@ -62,17 +66,20 @@ class CommentPolling:
         items = [seen_comment(found) for found in asked]
         findings = self.planner.judge(fetch, items, page.after, self._reddit_clock.now())
         await self.gap_writer.flushed(LEDGER_PATIENCE)
-        new = [asked[decision.item] for decision in findings.decisions]
-        confirmed = await self._publish(new, page.observed_at)
-        COMMENTS_DISCOVERED.inc(sum(confirmed))
+        decided = [(asked[decision.item], fetch.mode(is_new=decision.is_new)) for decision in findings.decisions]
+        confirmed = await self._publish(decided, page.observed_at)
+        if not fetch.is_refresh:
+            COMMENTS_DISCOVERED.inc(sum(confirmed))
         self.planner.confirm(findings, confirmed, self._reddit_clock.now())
         self.gap_writer.wake()
 
-    async def _publish(self, new: Sequence[FoundComment], observed_at: datetime) -> list[bool]:
-        if not new:
+    async def _publish(
+        self, decided: Sequence[tuple[FoundComment, ObservationMode]], observed_at: datetime
+    ) -> list[bool]:
+        if not decided:
             return []
         self._polls += 1
         emitted_at, poll_id = self._clock(), f"{self._run_id}-c{self._polls}"
         return await self._ports.publisher.publish(
-            [comment_envelope(found, observed_at, emitted_at, poll_id) for found in new]
+            [comment_envelope(found, mode, observed_at, emitted_at, poll_id) for found, mode in decided]
         )

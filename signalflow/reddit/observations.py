@@ -64,12 +64,14 @@ def seen_comment(found: FoundComment) -> Seen:
     return Seen(comment.id, found.subreddit, comment.created_utc.timestamp(), score=comment.score, comments=None)
 
 
-def comment_envelope(found: FoundComment, observed_at: datetime, emitted_at: datetime, poll_id: str) -> CommentEnvelope:
-    """An observation for the raw topic of comments. Listings show each comment as new."""
+def comment_envelope(
+    found: FoundComment, mode: ObservationMode, observed_at: datetime, emitted_at: datetime, poll_id: str
+) -> CommentEnvelope:
+    """An observation for the raw topic of comments."""
     return CommentEnvelope(
         entity_type="reddit_comment",
         source="reddit",
-        mode="new",
+        mode=mode,
         emitted_at=emitted_at,
         payload=found.comment,
         metadata=Metadata(subreddit=found.subreddit, observed_at=observed_at, post_sort="comments", poll_id=poll_id),

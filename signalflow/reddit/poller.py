@@ -92,7 +92,7 @@ class Poller:
         self._outcomes = Outcomes(self.planner, budget, self._reports, self._reddit_clock, clock)
         self._comments = CommentPolling(
             comments,
-            CommentPlanner(self._listings_per_minute(), self.planner.answers),
+            CommentPlanner(self._listings_per_minute(), self.planner.answers, answers_ids=self._can.answers_ids),
             self._rejections,
             self._reddit_clock,
             clock,

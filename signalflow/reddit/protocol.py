@@ -19,8 +19,9 @@ class Capabilities:
     """What a source of posts can do.
 
     `page_size`: the most posts of a page. `listings`: the sorts that it has. `answers_ids`: whether it can be asked for
-    posts by id. `tells_numbers`: whether a post has its score, number of comments, ratio, flair and age limit; if not,
-    these are None. `per_minute`: how often it may be asked before its answers tell; None: as the settings say.
+    posts and comments by id. `tells_numbers`: whether a post has its score, number of comments, ratio, flair and age
+    limit; if not, these are None. `per_minute`: how often it may be asked before its answers tell; None: as the
+    settings say.
     """
 
     page_size: int
@@ -170,6 +171,10 @@ class RedditClient(Protocol):
 
     async def comments(self, names: Sequence[str], *, limit: int = MAX_LIMIT, after: str | None = None) -> CommentPage:
         """One page of the newest comments of /r/a+b+c, newest first; `after` is a fullname (t1_...)."""
+        ...
+
+    async def comments_by_id(self, ids: Sequence[str]) -> CommentPage:
+        """The comments with these ids (without `t1_`, at most MAX_IDS), in any order. Unknown ids are left out."""
         ...
 
     async def info(self, ids: Sequence[str]) -> Page:

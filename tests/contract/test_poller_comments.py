@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from signalflow.domain import comment_refresh
 from signalflow.domain.comment_planner import StoredComment
-from signalflow.events import decode_comment, encode
+from signalflow.events import CommentEnvelope, decode_comment, encode
 from signalflow.simulator.truth import truth as comments_of
 from tests.contract.feeds_day import HOUR, MARGIN, FeedsRun, now, virtually
 from tests.contract.poller_run import Run, World, begin, finds, running
@@ -137,3 +138,34 @@ def test_at_one_feed_a_minute_three_subreddits_can_be_followed_beside_the_posts_
     assert max(Counter(found).values()) == 1
     assert median(day.delays) <= 60
     assert day.p99 <= 240
+
+
+@pytest.mark.usefixtures("quick")
+async def test_comments_are_looked_at_again_by_id_and_their_scores_are_those_of_reddit(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comment_refresh, "AGES", (5.0,))
+    monkeypatch.setattr(comment_refresh, "PATIENCE", 1.0)
+    async with running(following(world)) as run:
+        await begin(run)
+        await until(lambda: bool(world.comments.published), "the first comments")
+        since = run.simulator.clock.now()
+        await run.control(add="funny", k=2, talk=60, tau=4, rise=50)
+
+        def refreshed() -> dict[str, CommentEnvelope]:
+            again = (each for each in world.comments.published if each.mode == "refresh")
+            return {each.payload.id: each for each in again if each.payload.created_utc.timestamp() >= since}
+
+        await until(lambda: len(refreshed()) > 20, "refreshes", 60)
+        answer = await run.http.get(f"{run.simulator.url}/__truth", params={"comments": 1, "since": since})
+        scores = {comment["id"]: comment["score"] for comment in answer.json()["comments"]}
+    again = refreshed()
+    # Scores grow, so those that were seen are at most what they are now.
+    assert all(
+        each.payload.score is not None and abs(each.payload.score - 1) <= abs(scores[id_] - 1)
+        for id_, each in again.items()
+    )
+    assert any(each.payload.score != 1 for each in again.values())
+    asked = [entry.path for entry in run.requests("/api/info") if "t1_" in entry.path]
+    assert asked
+    assert all("t3_" not in entry for entry in asked)

@@ -101,6 +101,10 @@ class FeedClient:
         answer, body = await self._feed(f"/r/{joined(names)}/comments/.rss", limit, after, len(names))
         return comment_page_of_feed(body, answer, limit)
 
+    async def comments_by_id(self, ids: Sequence[str]) -> CommentPage:
+        """Raises Invalid: feeds cannot be asked for comments by id."""
+        raise Invalid(f"feeds do not answer by id, and {len(ids)} ids were asked for", field="ids")
+
     async def info(self, ids: Sequence[str]) -> Page:
         """Raises Invalid: feeds cannot be asked for posts by id."""
         raise Invalid(f"feeds do not answer by id, and {len(ids)} ids were asked for", field="ids")

@@ -1,5 +1,6 @@
 """Comments of followed subreddits: every one is published once, or lies in a recorded gap."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,8 @@ from signalflow.domain.comment_planner import (
     CommentPlanner,
     StoredComment,
 )
-from signalflow.domain.fetch import CommentsRequest, Fetch, ListingRequest
+from signalflow.domain.comment_refresh import AGES, PATIENCE, RETRY_AFTER
+from signalflow.domain.fetch import CommentsByIdRequest, CommentsRequest, Fetch, ListingRequest
 from signalflow.domain.fetches import LATEST_COMMENT
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import Seen
@@ -37,6 +39,7 @@ class Run:
     now: float = START
     comments: list[Seen] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
+    refreshed: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
     is_kafka_away: bool = False
@@ -56,6 +59,8 @@ class Run:
 
     def page(self, fetch: Fetch) -> tuple[list[Seen], str | None]:
         request = fetch.request
+        if isinstance(request, CommentsByIdRequest):
+            return [item for item in self.comments if item.id in request.ids], None
         assert isinstance(request, CommentsRequest)
         shown = [item for item in self.comments if item.subreddit in request.names]
         if request.after:
@@ -76,7 +81,9 @@ class Run:
         findings = self.planner.judge(fetch, items, after, self.now)
         self.write_ledger()
         confirmed = [not self.is_kafka_away] * len(findings.decisions)
-        self.published += [items[each.item].id for each in findings.decisions if not self.is_kafka_away]
+        if not self.is_kafka_away:
+            self.published += [items[each.item].id for each in findings.decisions if each.is_new]
+            self.refreshed += [items[each.item].id for each in findings.decisions if not each.is_new]
         self.planner.confirm(findings, confirmed, self.now)
         self.write_ledger()
         return fetch
@@ -309,3 +316,41 @@ def test_one_subreddit_that_breaks_the_listing_is_set_aside_while_listings_of_po
 
 def test_a_request_for_comments_is_not_one_for_posts() -> None:
     assert CommentsRequest(("a",)) != ListingRequest(("a",))
+
+
+def test_published_comments_are_looked_at_again_by_id_between_listings() -> None:
+    run = Run().start(followed("a"))
+    run.round()
+    ids = run.write(90)
+    run.run(60)
+    ids += run.write(60)
+    run.run(AGES[0] + PATIENCE + 120)
+    refreshes = [fetch for fetch in run.fetches if fetch.kind == "comments_refresh"]
+    assert [len(fetch.request.ids) for fetch in refreshes if isinstance(fetch.request, CommentsByIdRequest)] == [
+        100,
+        50,
+    ]
+    assert sorted(run.published) == sorted(run.refreshed) == sorted(ids)
+    assert {fetch.mode(is_new=False) for fetch in refreshes} == {"refresh"}
+    assert [fetch.kind for fetch in run.fetches].count("comments") > 50
+    assert run.changes == []
+
+
+def test_a_refresh_that_nobody_answers_comes_again_and_holds_up_no_listing() -> None:
+    run = Run().start(followed("a"))
+    run.round()
+    run.write(10)
+    end = run.now + AGES[0] + PATIENCE + RETRY_AFTER + PATIENCE + 120
+    while run.now < end:
+        run.round(lambda fetch: fetch.kind != "comments_refresh")
+        run.now += 1
+    kinds = Counter(fetch.kind for fetch in run.fetches)
+    assert kinds["comments_refresh"] == 2
+    assert kinds["comments"] > 50
+
+
+def test_a_source_that_answers_no_ids_is_asked_for_none() -> None:
+    run = Run(CommentPlanner(PER_MINUTE, LastAnswers(), answers_ids=False)).start(followed("a"))
+    run.write(10)
+    run.run(AGES[0] + PATIENCE + 120)
+    assert {fetch.kind for fetch in run.fetches} == {"comments"}

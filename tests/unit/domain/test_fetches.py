@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from signalflow.domain.fetch import Fetch, Findings, ListingRequest, PostsRequest, Request
+from signalflow.domain.fetch import CommentsByIdRequest, Fetch, Findings, ListingRequest, PostsRequest, Request
 from signalflow.domain.fetches import GapFetch, ListingFetch, RefreshFetch
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.known import HORIZON, Seen, first_seen, note_observation
@@ -52,6 +52,9 @@ class Client:
     async def info(self, ids: Sequence[str]) -> object:
         return "info", tuple(ids)
 
+    async def comments_by_id(self, ids: Sequence[str]) -> object:
+        return "comments_by_id", tuple(ids)
+
 
 async def test_a_request_asks_the_client() -> None:
     assert await HotFetch("a").request.ask(Client()) == ("listing", ("a",), "hot", None, None)
@@ -60,6 +63,7 @@ async def test_a_request_asks_the_client() -> None:
         "listing", ("a",), "top", "week", None,
     )  # fmt: skip
     assert await PostsRequest(("x",)).ask(Client()) == ("info", ("x",))
+    assert await CommentsByIdRequest(("x",)).ask(Client()) == ("comments_by_id", ("x",))
 
 
 def test_a_hot_listing_needs_nothing_of_the_planner() -> None:
