@@ -39,6 +39,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
             ledger=sources,
             config=sources,
             known=sources,
+            discovery=sources,
             comments=CommentPorts(resources().comment_publisher, of_comments, of_comments),
             budget=budget,
             permit=permit,

@@ -5,17 +5,18 @@ from datetime import datetime
 
 from signalflow.clock import utcnow
 from signalflow.domain.comment_planner import StoredComment
+from signalflow.domain.discovery import RisingPost
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
-from signalflow.storage import comment_list, gaps, known, subreddits, workers
+from signalflow.storage import comment_list, gaps, known, subreddits, trending_subreddits, workers
 from signalflow.storage.gaps import GapKind
 from signalflow.storage.pool import Pool
 
 
 class DatabaseSources:
-    """GapLedger, ConfigSource, KnownSource and KnownComments of the poller over one pool.
+    """GapLedger, ConfigSource, KnownSource, DiscoverySink and KnownComments of the poller over one pool.
 
     The ledger has the gaps of one kind. Everything raises Retryable while the database is away.
     """
@@ -65,6 +66,10 @@ class DatabaseSources:
     async def newest_comments(self, names: Iterable[str], each: int) -> Sequence[StoredComment]:
         """See KnownComments."""
         return await comment_list.newest_of_each(self._pool_of(), names, each)
+
+    async def note_rising(self, posts: Sequence[RisingPost]) -> None:
+        """See DiscoverySink."""
+        await trending_subreddits.note_rising(self._pool_of(), posts)
 
     async def mark_not_shown(self, since: Mapping[str, datetime]) -> None:
         """See KnownSource."""

@@ -249,7 +249,7 @@ for each in (REGISTRY, API_REGISTRY):
 # A series that appears with its first event has no increase then, so an alert would miss that event.
 AGENTS = ("enrich", "sink", "comments", "dlq")
 REDDIT_REQUEST_KINDS = (
-    "listing", "gap", "reappearance", "silence", "refresh", "ranked", "probe", "comments", "comments_gap",
+    "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "probe", "comments", "comments_gap",
     "comments_refresh",
 )  # fmt: skip
 REDDIT_REQUEST_OUTCOMES = (

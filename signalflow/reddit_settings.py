@@ -94,6 +94,9 @@ class RedditSettings(BaseSettings):
     refresh_ids_per_minute: float = Field(
         210.0, ge=0, description="Known posts refreshed per minute, in requests of 100."
     )
+    discover_minutes: float = Field(
+        15.0, ge=0, le=1440, description="Minutes between two looks at r/popular for subreddits that rise; 0: none."
+    )
     config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="Seconds between reads of subreddit_config.")
 
     @field_validator("reddit_base_url")

@@ -34,6 +34,7 @@ from web.api.sign_in.tokens import router as tokens
 from web.api.stats.endpoints import router as stats
 from web.api.subreddits.endpoints import router as subreddits
 from web.api.tables.endpoints import router as tables
+from web.api.trending.endpoints import router as trending
 from web.auth.paths import SIGN_IN_LINK
 from web.auth.tokens import Signer
 from web.dashboard.endpoints import mount_static, not_found
@@ -62,6 +63,8 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (stats, "read"),
     (keywords, "read"),
     (tables, "read"),
+    # Before the address of one subreddit by its name.
+    (trending, "read"),
     (subreddits, "config"),
     (dlq, "dlq"),
     (operations, "read"),

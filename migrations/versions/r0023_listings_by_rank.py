@@ -1,4 +1,4 @@
-"""Which listings of a subreddit are read, and the ranks that posts had in them."""
+"""Which listings of a subreddit are read, the ranks that posts had in them, and posts that rise elsewhere."""
 
 from alembic import op
 
@@ -24,6 +24,18 @@ CREATE TABLE post_ranks (
 )""",
     "COMMENT ON COLUMN post_ranks.listing IS 'the subreddit in lower case whose listing it is'",
     "CREATE INDEX post_ranks_by_time ON post_ranks (observed_at)",
+    """
+CREATE TABLE rising_posts (
+    post_id text COLLATE "C" NOT NULL,
+    post_sort text NOT NULL,
+    subreddit text NOT NULL,
+    best_rank integer NOT NULL CHECK (best_rank >= 1),
+    first_seen_at timestamptz NOT NULL,
+    last_seen_at timestamptz NOT NULL,
+    PRIMARY KEY (post_id, post_sort)
+)""",
+    "COMMENT ON TABLE rising_posts IS 'what r/popular shows of subreddits that are not watched'",
+    "CREATE INDEX rising_posts_by_time ON rising_posts (last_seen_at)",
 )
 
 

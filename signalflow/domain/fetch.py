@@ -128,6 +128,8 @@ class Fetch(ABC):
     request_kind: ClassVar[Kind] = "listing"
     # Whether its posts tell how far a subreddit was read. Posts of a listing by rank do not: others lie between them.
     is_in_order: ClassVar[bool] = True
+    # Whether the answer also shows subreddits that are not watched, so that these can be discovered.
+    shows_others: ClassVar[bool] = False
     # Whether a refusal of its only name says that the subreddit cannot be read.
     tells_state: ClassVar[bool] = True
 

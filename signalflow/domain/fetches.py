@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from signalflow.domain.comment_refresh import CommentRefreshes
+from signalflow.domain.discovery import POPULAR
 from signalflow.domain.emptiness import BELIEVED_AFTER, EmptyListings
 from signalflow.domain.fetch import (
     CommentsByIdRequest,
@@ -419,6 +420,26 @@ class RankedFetch(Fetch):
 
     def refused(self, now: float) -> None:
         self.listings.refused(self.listing, now)
+
+
+@dataclass(slots=True, eq=False)
+class PopularFetch(RankedFetch):
+    """The top of r/popular. It observes known posts, and shows what rises in subreddits that are not watched."""
+
+    kind = "popular"
+    shows_others = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """None: nobody watches this listing, and posts of every subreddit belong into it."""
+        return ()
+
+    def places(self, items: Sequence[Seen]) -> Sequence[Place]:
+        return [Place(POPULAR, rank) for rank in range(1, len(items) + 1)]
+
+    def new_since(self, now: float) -> float:
+        # A post of a watched subreddit comes from a listing of its own.
+        return math.inf
 
 
 @dataclass(slots=True, eq=False)

@@ -17,6 +17,7 @@ from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.fetches import (
     GapFetch,
     ListingFetch,
+    PopularFetch,
     ProbeFetch,
     RankedFetch,
     ReappearanceFetch,
@@ -84,10 +85,17 @@ class Planner:
     """What is known about subreddits, posts and gaps, and the order of fetches that follows from it.
 
     `answers_ids`: Reddit can be asked for posts by id. If not, posts are not refreshed, and a subreddit that listings
-    show again is not read by itself.
+    show again is not read by itself. `discover_every`: seconds between two looks at r/popular; 0: none.
     """
 
-    def __init__(self, *, listing_per_minute: float, refresh_ids_per_minute: float, answers_ids: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        listing_per_minute: float,
+        refresh_ids_per_minute: float,
+        answers_ids: bool = True,
+        discover_every: float = 0.0,
+    ) -> None:
         self._answers_ids = answers_ids
         self._answers = LastAnswers()
         self.watchlist = Watchlist(listing_per_minute, self._answers)
@@ -95,7 +103,7 @@ class Planner:
         self.gaps = OpenGaps(self._subreddit_of)
         self._reappearances = Reappearances()
         self._silences = Silences()
-        self.ranked = RankedListings()
+        self.ranked = RankedListings(discover_every)
         self._queue = RefreshQueue(refresh_ids_per_minute if answers_ids else 0.0, self._answers)
         self._swept_at = 0.0
         self._probed_at = -math.inf
@@ -163,7 +171,7 @@ class Planner:
         no other fetch is made, so that the listing is not late.
         """
         fetch = self._next(now, spacing)
-        if fetch is not None and fetch.kind != RankedFetch.kind:
+        if fetch is not None and not isinstance(fetch, RankedFetch):
             self.ranked.note_other()
         return fetch
 
@@ -328,7 +336,9 @@ class Planner:
 
     def _ranked_fetch(self, now: float) -> RankedFetch | None:
         listing = self.ranked.take(now, lambda name: name not in self.watchlist.excluded)
-        return None if listing is None else RankedFetch(listing, self.ranked)
+        if listing is None:
+            return None
+        return (PopularFetch if listing.is_popular else RankedFetch)(listing, self.ranked)
 
     def _note_appearances(self, findings: Findings, confirmed: Sequence[bool]) -> None:
         if not findings.fetch.is_in_order:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from signalflow.domain.backoff import Backoff
+from signalflow.domain.discovery import POPULAR, POPULAR_SORTS
 from signalflow.domain.known import Seen
 from signalflow.domain.sorts import NEW
 from signalflow.domain.subreddits import Subreddit
@@ -42,19 +43,26 @@ class Place(NamedTuple):
 class RankedListing:
     """Subreddits that share one request, in one order. `failures` counts those in a row.
 
-    `told` has, by the id of each post of the last page, the rank that was published last and when.
+    `every`: seconds between two looks, if not the usual time. `told` has, by the id of each post of the last page, the
+    rank that was published last and when.
     """
 
     post_sort: str
     names: tuple[str, ...]
     due: float
     failures: int = 0
+    every: float | None = None
     told: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     @property
     def interval(self) -> float:
         """Seconds between two looks."""
-        return EVERY.get(self.post_sort, SELDOM)
+        return self.every or EVERY.get(self.post_sort, SELDOM)
+
+    @property
+    def is_popular(self) -> bool:
+        """Whether it is of r/popular, which is no subreddit."""
+        return self.names == (POPULAR,)
 
     def is_news(self, id_: str, place: Place, now: float) -> bool:
         """Whether a post's place is worth an observation."""
@@ -89,11 +97,18 @@ def places_of(items: Sequence[Seen]) -> list[Place]:
 
 
 class RankedListings:
-    """The listings by rank of the watched subreddits. Names are lower case."""
+    """The listings by rank of the watched subreddits, and those of r/popular. Names are lower case.
 
-    def __init__(self) -> None:
+    `discover_every`: seconds between two looks at r/popular; 0: it is not read.
+    """
+
+    def __init__(self, discover_every: float = 0.0) -> None:
         self._wanted: dict[str, tuple[str, ...]] = {}
-        self._listings: list[RankedListing] = []
+        self._popular = [
+            RankedListing(post_sort, (POPULAR,), -math.inf, every=discover_every)
+            for post_sort in (POPULAR_SORTS if discover_every else ())
+        ]
+        self._listings = list(self._popular)
         self._others = 0
 
     def configure(self, subreddits: Iterable[Subreddit], now: float) -> bool:
@@ -107,7 +122,7 @@ class RankedListings:
         if wanted == self._wanted:
             return False
         before = {(listing.post_sort, listing.names): listing for listing in self._listings}
-        self._wanted, self._listings = wanted, []
+        self._wanted, self._listings = wanted, list(self._popular)
         for post_sort, members in wanted.items():
             for start in range(0, len(members), NAMES_A_PAGE):
                 key = post_sort, members[start : start + NAMES_A_PAGE]

@@ -26,12 +26,21 @@ from signalflow.metrics import (
     SUBREDDITS_SET_ASIDE,
 )
 from signalflow.reddit.comment_polling import CommentPolling
+from signalflow.reddit.discoveries import Discoveries
 from signalflow.reddit.findings_publisher import FindingsPublisher
 from signalflow.reddit.gap_writer import GapWriter
 from signalflow.reddit.known_posts import latest_posts, posts_of
 from signalflow.reddit.observations import seen
 from signalflow.reddit.outcomes import Outcome, Outcomes
-from signalflow.reddit.ports import CommentPorts, ConfigSource, GapLedger, KnownSource, Permit, PostPublisher
+from signalflow.reddit.ports import (
+    CommentPorts,
+    ConfigSource,
+    DiscoverySink,
+    GapLedger,
+    KnownSource,
+    Permit,
+    PostPublisher,
+)
 from signalflow.reddit.protocol import (
     NO_ANSWERS,
     Blocked,
@@ -67,6 +76,7 @@ class Poller:
         ledger: GapLedger,
         config: ConfigSource,
         known: KnownSource,
+        discovery: DiscoverySink,
         comments: CommentPorts,
         budget: Budget,
         permit: Permit,
@@ -84,7 +94,9 @@ class Poller:
             listing_per_minute=self._listings_per_minute(),
             refresh_ids_per_minute=settings.refresh_ids_per_minute,
             answers_ids=self._can.answers_ids,
+            discover_every=settings.discover_minutes * 60.0,
         )
+        self._discoveries = Discoveries(discovery, self.planner.watchlist.__contains__)
         self._gap_writer = GapWriter(self.planner.gaps, ledger)
         self._reports = Reports(config)
         self._rejections = Rejections()
@@ -253,6 +265,7 @@ class Poller:
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publisher.publish(findings, posts, page.observed_at, since=self._started_at)
         is_complete = self.planner.confirm(findings, confirmed, self._reddit_clock.now())
+        self._discoveries.take(fetch, findings, posts, page.observed_at)
         self._reports.answered(fetch.names, posts, page.observed_at, is_complete=is_complete)
         self._gap_writer.wake()
 
@@ -269,6 +282,7 @@ class Poller:
         if self._comments.planner.configure(subreddits, self._reddit_clock.now()):
             log.info("followed_comments_changed", subreddits=sum(each.comments for each in subreddits))
         await self._tell_not_shown()
+        await self._discoveries.send()
         # A successor begins from the reported polls. So they are reported only when every gap is recorded.
         await self._reports.send(with_polls=self.planner.gaps.is_recorded)
         return 0.0

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from signalflow.domain.budget import Handover
 from signalflow.domain.comment_planner import StoredComment
+from signalflow.domain.discovery import RisingPost
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.lease import Claim
@@ -76,6 +77,14 @@ class KnownSource(Protocol):
 
         To repeat it changes nothing. Raises Retryable while the database is away.
         """
+        ...
+
+
+class DiscoverySink(Protocol):
+    """Where it is recorded what rises in subreddits that are not watched."""
+
+    async def note_rising(self, posts: Sequence[RisingPost]) -> None:
+        """Record these posts; to repeat it changes nothing. Raises Retryable while the database is away."""
         ...
 
 

@@ -62,6 +62,7 @@ class FeedsRun:
             ledger=self.world,
             config=self.world,
             known=self.world,
+            discovery=self.world,
             comments=CommentPorts(self.world.comments, self.world.comments, self.world.comments),
             budget=self._budget,
             permit=self.world,

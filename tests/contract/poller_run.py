@@ -14,6 +14,7 @@ import httpx
 from signalflow.clock import utcnow
 from signalflow.domain import budget
 from signalflow.domain.comment_planner import StoredComment
+from signalflow.domain.discovery import RisingPost
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
@@ -104,6 +105,7 @@ class World:
     permitted_until: float = math.inf
     budgets_recorded: int = 0
     not_shown: dict[str, datetime] = field(default_factory=dict)
+    rising: list[RisingPost] = field(default_factory=list)
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -158,6 +160,10 @@ class World:
         self._needs_database()
         self.not_shown |= since
 
+    async def note_rising(self, posts: Sequence[RisingPost]) -> None:
+        self._needs_database()
+        self.rising += posts
+
     def until(self) -> float:
         return self.permitted_until
 
@@ -204,6 +210,7 @@ def poller_of(
         ledger=world,
         config=world,
         known=world,
+        discovery=world,
         comments=CommentPorts(world.comments, world.comments, world.comments),
         budget=budget.Budget(60 / pace),
         permit=world,
@@ -219,6 +226,7 @@ async def running(
     activity: float = 0.05,
     timeout: float = 16.0,
     source: str = "simulator",
+    discover_minutes: float = 0.0,
 ) -> AsyncIterator[Run]:
     """A simulator and a poller that polls it, both stopped at the end. The poller must still run then."""
     simulator = await start(
@@ -234,6 +242,7 @@ async def running(
         reddit_base_url=simulator.url,
         requests_per_minute=95,
         config_refresh_seconds=0.2,
+        discover_minutes=discover_minutes,
         reddit_timeout=timeout,
     ).model_copy(
         # More than Reddit would allow, which validation would refuse.

@@ -66,3 +66,19 @@ async def test_the_window_of_top_is_asked_for(world: World) -> None:
         await until(lambda: bool(world.ids("top")), "an observation of top")
         (asked,) = {entry.path for entry in run.requests("/r/askscience+funny+python/top")}
     assert "t=week" in asked
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("source", ["simulator", "feeds"])
+async def test_what_rises_in_other_subreddits_is_reported_and_not_published(world: World, source: str) -> None:
+    async with running(world, source=source, discover_minutes=0.02) as run:
+        await until(lambda: {post.post_sort for post in world.rising} == {"rising", "hot"}, "posts of r/popular")
+        paths = {entry.path.partition("?")[0] for entry in run.requests("/r/popular/")}
+    suffix = "/.rss" if source == "feeds" else ""
+    assert {f"/r/popular/rising{suffix}", f"/r/popular/hot{suffix}"} <= paths
+    others = {post.subreddit.lower() for post in world.rising}
+    assert len(others) > 10
+    assert others.isdisjoint(NAMES)
+    assert {envelope.payload.subreddit.lower() for envelope in world.published} <= set(NAMES)
+    assert {envelope.metadata.listing for envelope in world.published} <= {None, "popular"}
+    assert set(world.states) <= set(NAMES), "nobody watches r/popular"

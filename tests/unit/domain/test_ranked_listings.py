@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from signalflow.domain.fetch import Fetch, ListingRequest
-from signalflow.domain.fetches import RankedFetch
+from signalflow.domain.fetches import PopularFetch, RankedFetch
 from signalflow.domain.known import HORIZON, Seen
 from signalflow.domain.planner import Planner
 from signalflow.domain.ranked_listings import Place, RankedListings, places_of
@@ -234,3 +234,36 @@ def test_a_subreddit_that_reappears_is_read_back_past_the_posts_that_ranks_showe
     missed += run.world.add(1, "a")
     run.run(120)
     assert set(missed) <= {id_ for id_, _, _ in run.published}
+
+
+# --- r/popular
+
+
+def test_popular_is_read_at_its_own_pace_and_publishes_ranks_of_known_posts_only() -> None:
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0, discover_every=600.0)
+    planner.start(fast("a"), (), (), START)
+    run = RankedHarness(RankedWorld(), planner)
+    (ours,) = run.world.add(1, "a")
+    run.run(30)
+    shown = [post("x1", "elsewhere"), run.world.posts[0], post("x2", "elsewhere")]
+    fetches = [fetch for fetch in run.fetches if isinstance(fetch, PopularFetch)]
+    assert {fetch.post_sort for fetch in fetches} == {"rising", "hot"}
+    fetch = fetches[0]
+    assert (fetch.names, fetch.asked_for("x1", "elsewhere")) == ((), True)
+    findings = planner.judge(fetch, shown, None, run.world.now)
+    told = [(shown[decision.item].id, findings.place(decision.item)) for decision in findings.decisions]
+    assert told == [(ours, Place("popular", 2))]
+    assert findings.place(2) == Place("popular", 3)
+    run.run(3600)
+    assert len([fetch for fetch in run.fetches if isinstance(fetch, PopularFetch)]) == 2 * 7
+    assert run.new_ids() == [ours]
+
+
+def test_a_new_configuration_leaves_popular_as_it_is() -> None:
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0, discover_every=600.0)
+    planner.start(fast("a"), (), (), START)
+    run = RankedHarness(RankedWorld(), planner)
+    run.run(30)
+    planner.configure(by_rank("a", "b"), run.world.now)
+    run.run(300)
+    assert len([fetch for fetch in run.fetches if isinstance(fetch, PopularFetch)]) == 2

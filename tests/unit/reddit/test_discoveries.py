@@ -1,0 +1,75 @@
+"""What the poller reports of r/popular: posts of subreddits that nobody watches, once, also after an outage."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from signalflow.domain.discovery import RisingPost
+from signalflow.domain.fetch import Findings
+from signalflow.domain.fetches import PopularFetch, RankedFetch
+from signalflow.domain.ranked_listings import RankedListing, RankedListings
+from signalflow.errors import Retryable
+from signalflow.events import Post
+from signalflow.reddit import discoveries
+from signalflow.reddit.discoveries import Discoveries
+from signalflow.reddit.observations import seen
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LISTINGS = RankedListings(600.0)
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.told: list[RisingPost] = []
+        self.is_away = False
+
+    async def note_rising(self, posts: Sequence[RisingPost]) -> None:
+        if self.is_away:
+            raise Retryable("away")
+        self.told += posts
+
+
+def post(id_: str, subreddit: str) -> Post:
+    return Post(id=id_, subreddit=subreddit, author=None, title="t", created_utc=NOON, score=None, num_comments=None)
+
+
+def take(found: Discoveries, posts: list[Post], minute: int = 0, kind: type[RankedFetch] = PopularFetch) -> None:
+    fetch = kind(RankedListing("rising", ("popular",), 0.0), LISTINGS)
+    items: list[Any] = [seen(each) for each in posts]
+    findings = Findings(fetch, items, None, 0.0, places=fetch.places(items))
+    found.take(fetch, findings, posts, NOON + timedelta(minutes=minute))
+
+
+async def test_posts_of_other_subreddits_are_reported_with_their_ranks_once() -> None:
+    sink = Sink()
+    found = Discoveries(sink, {"python"}.__contains__)
+    take(found, [post("a", "Rust"), post("b", "Python"), post("c", "go")])
+    await found.send()
+    await found.send()
+    assert sink.told == [RisingPost("a", "Rust", "rising", 1, NOON), RisingPost("c", "go", "rising", 3, NOON)]
+
+
+async def test_a_listing_of_a_watched_subreddit_discovers_none() -> None:
+    sink = Sink()
+    found = Discoveries(sink, lambda name: False)
+    take(found, [post("a", "rust")], kind=RankedFetch)
+    await found.send()
+    assert sink.told == []
+
+
+async def test_what_was_seen_during_an_outage_is_reported_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discoveries, "MOST_WAITING", 2)
+    sink = Sink()
+    sink.is_away = True
+    found = Discoveries(sink, lambda name: False)
+    for minute, id_ in enumerate("abca"):
+        take(found, [post(id_, "rust")], minute)
+        with pytest.raises(Retryable):
+            await found.send()
+    sink.is_away = False
+    await found.send()
+    assert [(each.id, each.seen_at) for each in sink.told] == [
+        ("c", NOON + timedelta(minutes=2)), ("a", NOON + timedelta(minutes=3)),
+    ]  # fmt: skip
