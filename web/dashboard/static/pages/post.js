@@ -6,7 +6,7 @@ import { historyCards } from "../parts/history.js";
 import { card, figureStrip, quiet } from "../parts/layout.js";
 import { authorLink, keywordList, subredditLink } from "../parts/links.js";
 import { afterObservation } from "../parts/observation.js";
-import { notShownMark, reasons } from "../parts/post.js";
+import { goneMark, notShownMark, reasons } from "../parts/post.js";
 import { emptyState } from "../parts/states.js";
 import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
 
@@ -67,7 +67,7 @@ function postHead(post, linkBase) {
     post.flair && h("span", { class: "chip" }, h("span", {}, post.flair)),
     post.over_18 && h("span", { class: "chip bad" }, "18+"),
     notShownMark(post),
-    post.removed_by && h("span", { class: "chip warn" }, `removed by ${post.removed_by}`),
+    goneMark(post),
   ];
   const links = [
     onReddit && outward(onReddit, icon("share"), "On Reddit"),
