@@ -23,9 +23,11 @@ class OutgoingFrame:
 
 
 def posts_frame(records: Sequence[LiveRecord], token: str) -> OutgoingFrame:
-    """A frame of these records, put together from their JSON."""
-    posts = ",".join([record.text for record in records])
-    return OutgoingFrame(f'{{"type":"posts","id":"{token}","posts":[{posts}]}}', token, len(records))
+    """A frame of these records, put together from their JSON. Of a post that was taken away only the id is told."""
+    posts = ",".join([record.text for record in records if not record.is_removal])
+    removed = ",".join([f'"{record.id}"' for record in records if record.is_removal])
+    retract = f',"retract":[{removed}]' if removed else ""
+    return OutgoingFrame(f'{{"type":"posts","id":"{token}","posts":[{posts}]{retract}}}', token, len(records))
 
 
 def frame_with_token(frame: Heartbeat | Reset) -> OutgoingFrame:

@@ -43,6 +43,11 @@ class LiveRecord:
         return self.post.id
 
     @property
+    def is_removal(self) -> bool:
+        """Whether the observation says that the post was taken away."""
+        return bool(self.post.removed_by)
+
+    @property
     def observed_at(self) -> datetime:
         """When Reddit gave these numbers."""
         return self.post.observed_at
@@ -73,6 +78,8 @@ def live_record(partition: int, offset: int, value: bytes) -> LiveRecord | None:
 
 def coalesced(older: LiveRecord, newer: LiveRecord) -> LiveRecord:
     """What a client gets of two observations of a post: the newer, with what only the older one tells."""
+    if newer.is_removal or older.is_removal:
+        return newer
     old, new = older.post, newer.post
     kept: list[str] = []
     if new.current_score is None and old.current_score is not None:
@@ -172,8 +179,10 @@ class Tail:
         self.start = offsets.copy()
 
     def add(self, record: LiveRecord) -> None:
-        """Append the next record of its partition."""
+        """Append the next record of its partition. Of a post that was taken away, no older record is kept."""
         records = self._records[record.partition]
+        if record.is_removal:
+            self._records[record.partition] = records = deque(one for one in records if one.id != record.id)
         if len(records) >= self._most:
             self.start[record.partition] = records.popleft().offset + 1
         records.append(record)
