@@ -25,6 +25,11 @@ CREATE TABLE erasures (
     "CREATE INDEX erasures_newest ON erasures (erased_at DESC)",
     "COMMENT ON COLUMN erasures.seen_at IS 'when an observation first told that the post was taken away'",
     "COMMENT ON COLUMN erasures.removed_by IS 'who took it away; NULL: its erasure was asked for'",
+    # Of authors who asked for erasure only a digest is kept, which tells whether a name is the same.
+    "CREATE TABLE erased_authors (digest bytea PRIMARY KEY, asked_at timestamptz NOT NULL DEFAULT now())",
+    "COMMENT ON COLUMN erased_authors.digest IS 'SHA-256 of the name in lower case'",
+    "ALTER TABLE dlq_events ADD COLUMN erased_at timestamptz",
+    "COMMENT ON COLUMN dlq_events.erased_at IS 'when its record was taken out, because its post is erased'",
     # The body may change without its title, and text_observed_at stays when an old body is erased.
     "DROP TRIGGER words_of_changed ON posts",
     """

@@ -19,7 +19,7 @@ app = typer.Typer(
 
 COMMANDS = (
     "up", "logs", "simulator", "api", "migrate", "topics", "config", "ingest", "dlq", "gaps", "verify", "schema",
-    "user", "key",
+    "user", "key", "erase",
 )  # fmt: skip
 
 

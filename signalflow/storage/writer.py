@@ -24,6 +24,7 @@ from signalflow.errors import Invalid
 from signalflow.events import Enriched, without_text
 from signalflow.fail_points import reach
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Arrays, Column, Guard, arrays_of
+from signalflow.storage.erasure import erase_posts_of_erased_authors
 from signalflow.storage.partitions import HISTORY_TABLE, make_partitions_of_observations, refuse_other_days
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, LogRecord, Progress, advance
@@ -244,6 +245,7 @@ async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> No
             await advance(storing, advances)
         if columns.posts[0]:
             await storing.execute(STORE_POSTS.sql, *columns.posts)
+            await erase_posts_of_erased_authors(storing, columns.posts[0])
         if columns.removals:
             await storing.execute(_FORGET, list(columns.removals), list(columns.removals.values()))
         if columns.history[0]:

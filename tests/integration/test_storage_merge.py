@@ -82,7 +82,12 @@ async def check_equal(pool: Pool, oracle: Oracle) -> None:
     assert set(erased.values()) <= {"[]"}
     features = {post_id: row["sentiment_score"] for post_id, row in rows.items() if post_id not in erased}
     assert features == oracle.sentiment
-    words = {row["post_id"] for row in await contents(pool, "post_words") if row["words"]}
+    no_words = await pool.fetchval("SELECT search_words('', NULL)::text")
+    words = {
+        row["post_id"]
+        for row in await pool.fetch("SELECT post_id, words::text FROM post_words")
+        if row["words"] != no_words
+    }
     assert words == {post_id for post_id, post in oracle.posts.items() if post["title"] or post["body"]}
 
 
