@@ -2,6 +2,7 @@
 
 from agents.resources import ResourcesOf
 from signalflow.settings import Settings
+from signalflow.storage.erasure import erase_letters
 from signalflow.storage.jobs import compress_old, drop_old, ensure_partitions, refresh_touched
 from signalflow.storage.partitions import database_time
 from signalflow.streams.app import Application
@@ -10,6 +11,7 @@ from signalflow.streams.timers import guarded
 ROLLUP_EVERY_SECONDS = 60.0
 PARTITIONS_EVERY_SECONDS = 60.0
 RETENTION_EVERY_SECONDS = 3600.0
+ERASURE_EVERY_SECONDS = 300.0
 DAYS_AHEAD = 3
 
 
@@ -25,6 +27,12 @@ def register(app: Application, settings: Settings, resources: ResourcesOf) -> No
     @guarded("rollup")
     async def rollup() -> None:
         await refresh_touched(resources().pool)
+
+    @app.timer(interval=ERASURE_EVERY_SECONDS, on_leader=True, name="erasure")
+    @guarded("erasure")
+    async def erasure() -> None:
+        # Dead letters are stored by another agent than posts, before or after them.
+        await erase_letters(resources().pool)
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="retention")
     @guarded("retention")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from signalflow.domain.features import sentiment_of, text_features
+from signalflow.domain.features import Features, sentiment_of, text_features
 from signalflow.domain.observations import UNKNOWN, Observation, PostState, Step, expired, observe
 from signalflow.domain.sorts import POST_SORTS
 from signalflow.domain.trending import TrendingRule, trending
@@ -24,6 +24,7 @@ from signalflow.events import (
     decode_envelope,
     encode,
     lineage,
+    without_text,
 )
 from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import KafkaRecord, check_readable
@@ -118,6 +119,20 @@ def _check(
         raise Invalid("created_utc is more than a day later than observed_at", field="payload.created_utc")
 
 
+# What is said of a post that was taken away: nothing. A title without words would count as neutral.
+UNTOLD = TextFeatures(sentiment_score=None, sentiment_label=None, keywords=[])
+
+
+def _told(features: Features) -> TextFeatures:
+    return TextFeatures(
+        sentiment_score=features.sentiment_score,
+        sentiment_label=features.sentiment_label,
+        sentiment_basis=features.sentiment_basis,
+        keywords=features.keywords,
+        topic_cluster=features.topic_cluster,
+    )
+
+
 def _rank(metadata: Metadata) -> Rank | None:
     if metadata.rank is None or metadata.listing is None:
         return None
@@ -180,7 +195,9 @@ class Enricher:
         called for posts that bypass the table: backfilled posts, posts without numbers, posts older than states are
         kept, and those that were so old more than LATEST_US before the record was appended.
         """
-        post, observed_at = envelope.payload, envelope.metadata.observed_at
+        observed_at = envelope.metadata.observed_at
+        # Records of other programs may hold the text of a post that was taken away.
+        post = without_text(envelope.payload) if envelope.payload.removed_by else envelope.payload
         created_us, observed_us = microseconds(post.created_utc), microseconds(observed_at)
         step: Step | None = None
         followed_at = max(observed_us, appended_us - LATEST_US)
@@ -194,7 +211,7 @@ class Enricher:
             seen = Observation(observed_us, post.score, post.num_comments)
             step = observe(known(), created_us, seen, self._window_us)
         velocity, trend_velocity = (step.velocity, step.trend_velocity) if step else (UNKNOWN, None)
-        features = text_features(post.title, self._fold_apostrophes)
+        features = text_features(envelope.payload.title, self._fold_apostrophes)
         trend = trending(
             self._rule, velocity=trend_velocity, sentiment=features.sentiment_score, comments=post.num_comments
         )
@@ -223,13 +240,7 @@ class Enricher:
             trend_velocity=trend_velocity,
             trending_score=trend.score,
             is_trending=trend.is_trending,
-            nlp=TextFeatures(
-                sentiment_score=features.sentiment_score,
-                sentiment_label=features.sentiment_label,
-                sentiment_basis=features.sentiment_basis,
-                keywords=features.keywords,
-                topic_cluster=features.topic_cluster,
-            ),
+            nlp=_told(features) if not post.removed_by else UNTOLD,
             removed_by=post.removed_by,
             late=step.late if step else False,
             mode=envelope.mode,

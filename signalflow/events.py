@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
 from signalflow.domain.subreddits import NAME_PATTERN
 from signalflow.domain.words import ObservationMode, SentimentBasis, SentimentLabel, Stage
@@ -41,7 +42,8 @@ class Post(Struct, kw_only=True, frozen=True):
 
     `body` is UNSET in a refresh that carries no text (the stored text stays). `score` is None where a file does not
     tell it. A feed tells neither `score` nor `num_comments` nor `over_18`, and not always `is_self`; they are None
-    then. Reddit's API tells them all. Velocities and history need both numbers.
+    then. Reddit's API tells them all. Velocities and history need both numbers. `removed_by` says who took the post
+    away, and is None while it stands. A post that was taken away has no text (see `without_text`).
     """
 
     id: PostId
@@ -60,6 +62,17 @@ class Post(Struct, kw_only=True, frozen=True):
     edited_at: Time | None = None
     removed_by: Short | None = None
     body: Body | None | UnsetType = UNSET
+
+
+ObservationT = TypeVar("ObservationT", "Post", "Enriched")
+
+
+def without_text(post: ObservationT) -> ObservationT:
+    """The post without anything that its author wrote, and without the author. Its title is empty.
+
+    The permalink goes as well, because it repeats the title.
+    """
+    return replace(post, title="", author=None, url=None, permalink=None, flair=None, body=None)
 
 
 class Comment(Struct, kw_only=True, frozen=True):
@@ -163,7 +176,8 @@ EnvelopeT = TypeVar("EnvelopeT", Envelope, CommentEnvelope)
 class TextFeatures(Struct, kw_only=True, frozen=True):
     """What the title says: sentiment in -1..1, its label, keywords best first, topic cluster when one is known.
 
-    Score and label are None for a title that is not English, which `sentiment_basis` says.
+    Score and label are None for a title that is not English, which `sentiment_basis` says, and for a post that was
+    taken away.
     """
 
     sentiment_score: float | None

@@ -62,6 +62,15 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     topic_replication: int = Field(
         1, ge=1, le=9, description="Replication factor of every topic; 3 in production (min ISR 2)."
     )
+    topic_retention_days: int = Field(
+        3,
+        ge=1,
+        le=6,
+        description="Days that Kafka keeps records of posts and comments; one more until their segment is full.",
+    )
+    dead_letter_retention_days: int = Field(
+        6, ge=1, le=6, description="The same for dead letters, which hold the records that failed."
+    )
     topic_check_seconds: float = Field(
         60.0,
         ge=1,

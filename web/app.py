@@ -20,6 +20,7 @@ from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
 from web.api.comments.endpoints import router as comments
 from web.api.dlq.endpoints import router as dlq
+from web.api.erasure.endpoints import router as erasure
 from web.api.health.endpoints import router as health
 from web.api.keywords.endpoints import router as keywords
 from web.api.known_query import KnownQuery
@@ -68,6 +69,7 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (subreddits, "config"),
     (dlq, "dlq"),
     (operations, "read"),
+    (erasure, "read"),
     (about, "read"),
     (live, "read"),
     (metrics, "read"),

@@ -1,9 +1,26 @@
 """The words that several modules use for the same few values. Light to import, so that `--help` stays fast."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 # How an observation of a post came about: from a listing, where it was new, by a refresh, or from a file.
 ObservationMode = Literal["new", "refresh", "hot", "top", "rising", "trending", "backfill"]
+# Who takes a post away, in Reddit's words: its author, a moderator or a filter of the subreddit, or Reddit. Any other
+# word is `other`.
+Remover = Literal[
+    "deleted",
+    "author",
+    "user",
+    "moderator",
+    "automod_filtered",
+    "reddit",
+    "content_takedown",
+    "copyright_takedown",
+    "legal_operations",
+    "community_ops",
+    "anti_evil_ops",
+    "other",
+]
+REMOVERS: frozenset[str] = frozenset(get_args(Remover))
 SentimentLabel = Literal["positive", "neutral", "negative"]
 
 # What a user may do; each role may do all that the one before it may.

@@ -6,7 +6,7 @@ from typing import Literal
 
 from signalflow.errors import Fatal
 from signalflow.kafka.topic_ids import FoundTopic
-from signalflow.kafka.topics import TopicSpec
+from signalflow.kafka.topics import MOST_TEXT_MS, TEXT_SEGMENT_MS, TopicSpec
 
 _IN_SYNC = "min.insync.replicas"
 # A larger value than ours keeps every promise, and so it is no difference. -1 is no limit.
@@ -98,7 +98,7 @@ def _of_layout(spec: TopicSpec, topic: FoundTopic, partitions: int) -> Iterable[
 def _of_config(spec: TopicSpec, topic: FoundTopic, config: Mapping[str, str]) -> Iterable[Difference]:
     for name, wanted in _wanted_config(spec, topic).items():
         value = config.get(name)
-        if value is not None and not _fits(name, wanted, value):
+        if value is not None and not (_fits(name, wanted, value) and _forgets(spec, name, value)):
             yield Difference(spec.name, name, wanted, value, "set", _broken_promise(spec, name, value))
         elif name == _IN_SYNC and value is not None and int(value) > topic.copies:
             yield Difference(spec.name, name, wanted, value, "set", "it has fewer copies: no record can be written")
@@ -115,6 +115,11 @@ def _fits(name: str, wanted: str, value: str) -> bool:
     if name in _AT_MOST:
         return float(value) <= float(wanted)
     return _as_set(value) == _as_set(wanted)
+
+
+def _forgets(spec: TopicSpec, name: str, value: str) -> bool:
+    """Whether a topic with text loses it in time."""
+    return not (spec.has_text and name == "retention.ms") or _size(value) <= MOST_TEXT_MS - TEXT_SEGMENT_MS
 
 
 def _size(value: str) -> float:

@@ -11,6 +11,10 @@ _DAY_MS = 24 * 3600 * 1000
 _HOUR_MS = 3600 * 1000
 # Kafka's own default for a record batch is 1 MiB; a post's text is at most 40,000 characters (160 kB of UTF-8).
 MAX_MESSAGE_BYTES = 1 << 20
+# No topic keeps text for longer: what was deleted on Reddit must go from here too.
+MOST_TEXT_MS = 7 * _DAY_MS
+# A record goes with its segment, when the newest record of the segment is old enough. So it stays this much longer.
+TEXT_SEGMENT_MS = _DAY_MS
 
 
 Role = Literal["source", "changelog", "other"]
@@ -21,13 +25,14 @@ class TopicSpec:
     """A topic as it must be on the brokers.
 
     Agents read a `source`, and a table is restored from a `changelog`. Topics of these two roles share their partition
-    numbers: what concerns one key is in partitions of one number.
+    numbers: what concerns one key is in partitions of one number. `has_text`: its records hold what authors wrote.
     """
 
     name: str
     partitions: int
     replication: int
     config: dict[str, str] = field(default_factory=dict)
+    has_text: bool = False
     role: Role = "other"
 
 
@@ -77,32 +82,46 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
     """
 
     def topic(
-        name: str, role: Role = "other", partitions: int = settings.topic_partitions, **config: int | str
+        name: str,
+        role: Role = "other",
+        partitions: int = settings.topic_partitions,
+        *,
+        has_text: bool = False,
+        **config: int | str,
     ) -> TopicSpec:
         merged = {
             "min.insync.replicas": settings.min_insync_replicas,
             "max.message.bytes": MAX_MESSAGE_BYTES,
             "cleanup.policy": "delete",
-            "retention.ms": 3 * _DAY_MS,
+            "retention.ms": settings.topic_retention_days * _DAY_MS,
             "retention.bytes": -1,
             # The brokers' time: producers' clocks may be wrong, and times in the log are compared.
             "message.timestamp.type": "LogAppendTime",
         } | {key.replace("_", "."): value for key, value in config.items()}
+        if has_text:
+            merged["segment.ms"] = TEXT_SEGMENT_MS
         return TopicSpec(
             name,
             partitions,
             settings.topic_replication,
             {key: str(value) for key, value in merged.items()},
+            has_text,
             role,
         )
 
     names = TopicNames.of(settings)
     return [
-        topic(names.posts_raw, "source"),
-        topic(names.comments_raw, "source"),
-        topic(names.posts_enriched, "source"),
+        topic(names.posts_raw, "source", has_text=True),
+        topic(names.comments_raw, "source", has_text=True),
+        topic(names.posts_enriched, "source", has_text=True),
         # A dead letter holds the whole record that failed and headers that say why; twice the size is always enough.
-        topic(names.posts_dlq, "source", max_message_bytes=2 * MAX_MESSAGE_BYTES, retention_ms=14 * _DAY_MS),
+        topic(
+            names.posts_dlq,
+            "source",
+            has_text=True,
+            max_message_bytes=2 * MAX_MESSAGE_BYTES,
+            retention_ms=settings.dead_letter_retention_days * _DAY_MS,
+        ),
         topic(
             names.post_state_changelog,
             "changelog",

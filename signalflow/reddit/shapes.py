@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
+from signalflow.domain.words import REMOVERS
 from signalflow.errors import Invalid
 from signalflow.events import (
     Body,
@@ -27,6 +28,7 @@ from signalflow.events import (
     Title,
     Url,
     storable,
+    without_text,
 )
 from signalflow.reddit.protocol import FoundComment
 
@@ -38,8 +40,8 @@ EARLIEST_CREATED = datetime(2005, 6, 1, tzinfo=UTC).timestamp()
 # Year 9999: beyond it Python has no datetime.
 LATEST_TIME = 253_402_300_799
 
-# What Reddit writes instead of the text of a comment that is gone, and who took it away. Bots of a subreddit count as
-# its moderators.
+# What Reddit writes instead of the text of a post or comment that is gone, and who took it away. Bots of a subreddit
+# count as its moderators.
 REMOVED_BY = {"[deleted]": "deleted", "[removed]": "moderator", "[ Removed by Reddit ]": "reddit"}
 
 _Seconds = Annotated[float, Meta(ge=EARLIEST_CREATED, le=LATEST_TIME)]
@@ -159,7 +161,7 @@ def _invalid(error: msgspec.ValidationError) -> Invalid:
 
 
 def _post(raw: RawPost, observed_at: datetime) -> Post:
-    return Post(
+    post = Post(
         id=raw.id,
         subreddit=raw.subreddit,
         author=_author(raw.author),
@@ -174,9 +176,20 @@ def _post(raw: RawPost, observed_at: datetime) -> Post:
         over_18=raw.over_18,
         is_self=raw.is_self,
         edited_at=_edited_at(raw.edited),
-        removed_by=_text(raw.removed_by_category),
+        removed_by=_removed_by(raw.removed_by_category, raw.selftext),
         body=_text(raw.selftext),
     )
+    return without_text(post) if post.removed_by else post
+
+
+def _removed_by(category: str | None, selftext: str | None) -> str | None:
+    """Who took a post away, in Reddit's words; `other` for a word that is not known. None while the post stands.
+
+    Data from before Reddit had the category tells it only by what stands instead of the text.
+    """
+    if not category:
+        return REMOVED_BY.get((selftext or "").strip())
+    return category if category in REMOVERS else "other"
 
 
 def _created_at(seconds: float, observed_at: datetime) -> datetime:

@@ -16,7 +16,8 @@ from signalflow.errors import Invalid
 from signalflow.events import Enriched
 
 # Takes one list for each guard. A list has one observation per post, and columns with that guard follow it. The list of
-# TEXT has None where no observation of the post carried a body.
+# TEXT has None where no observation of the post carried a body, and the list of REMOVED where none says that it was
+# taken away.
 Arrays: TypeAlias = Callable[[Mapping["Guard", Sequence[Enriched | None]]], list[list[Any]]]
 
 
@@ -45,6 +46,8 @@ class Guard(Enum):
     """The newest observation that carried a body."""
     FIRST = "EXCLUDED.first_seen_at < p.first_seen_at"
     """The observation with the earliest first_seen_at."""
+    REMOVED = "EXCLUDED.erased_until > COALESCE(p.erased_until, '-infinity')"
+    """The newest observation that says that the post was taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Column:
     """A column of a table.
 
     `attribute` is the path of its value in `Enriched`, if that is not the name of the column. NULL stands for the value
-    of the column `same_as`, if there is one.
+    of the column `same_as`, if there is one. `erased` is the SQL of what stands instead of a value that its author
+    wrote, or that names the author, once the value is erased.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Column:
     attribute: str = ""
     guard: Guard = Guard.NEWEST
     same_as: str = ""
+    erased: str = ""
 
     def value_in(self, row: str) -> str:
         """The SQL of its value in a row."""
@@ -69,12 +74,12 @@ class Column:
 POSTS = (
     Column("id", "text"),
     Column("subreddit", "text"),
-    Column("author", "text"),
-    Column("title", "text"),
-    Column("body", "text", guard=Guard.TEXT),
-    Column("url", "text", guard=Guard.DETAILS),
-    Column("permalink", "text"),
-    Column("flair", "text", guard=Guard.DETAILS),
+    Column("author", "text", erased="NULL"),
+    Column("title", "text", erased="''"),
+    Column("body", "text", guard=Guard.TEXT, erased="NULL"),
+    Column("url", "text", guard=Guard.DETAILS, erased="NULL"),
+    Column("permalink", "text", erased="NULL"),
+    Column("flair", "text", guard=Guard.DETAILS, erased="NULL"),
     Column("over_18", "bool", guard=Guard.DETAILS),
     Column("is_self", "bool", guard=Guard.DETAILS),
     Column("created_utc", "timestamptz"),
@@ -82,7 +87,8 @@ POSTS = (
     Column("last_polled_at", "timestamptz", "observed_at"),
     Column("text_observed_at", "timestamptz", "observed_at", Guard.TEXT),
     Column("edited_at", "timestamptz", guard=Guard.DETAILS),
-    Column("removed_by", "text", guard=Guard.DETAILS),
+    Column("removed_by", "text"),
+    Column("erased_until", "timestamptz", "observed_at", Guard.REMOVED),
     Column("score_observed_at", "timestamptz", "observed_at", Guard.SCORE, same_as="last_polled_at"),
     Column("details_observed_at", "timestamptz", "observed_at", Guard.DETAILS, same_as="last_polled_at"),
     Column("current_score", "int", guard=Guard.SCORE),

@@ -5,9 +5,13 @@ Redelivery, disorder and any split into batches give the same rows, because ever
 newest that told a score, comments and flags the newest that told them, the body the newest that carried one, and
 first_seen_at the earliest. If two observations are of the same moment, the first in log order counts. Text features
 follow the title. The history keeps the first row of each moment, and the ranks the first of each moment and listing.
+
+What an author wrote, and the author, is erased if it was observed until `erased_until`: the newest observation that
+says that the post was taken away, or infinity once its erasure was asked for. So an older observation that comes again
+brings no text back, and a newer one that shows the post does. docs/decisions/erasure.md has the reasons.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -17,9 +21,10 @@ import asyncpg
 from msgspec import UNSET
 
 from signalflow.errors import Invalid
-from signalflow.events import Enriched
+from signalflow.events import Enriched, without_text
 from signalflow.fail_points import reach
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, RANKS, Arrays, Column, Guard, arrays_of
+from signalflow.storage.erasure import erase_posts_of_erased_authors
 from signalflow.storage.partitions import HISTORY_TABLE, make_partitions_of_observations, refuse_other_days
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, LogRecord, Progress, advance
@@ -36,17 +41,29 @@ WITH input AS MATERIALIZED (
     ON CONFLICT (id) DO UPDATE SET {guarded}, not_shown_since =
         CASE WHEN EXCLUDED.last_polled_at >= p.not_shown_since THEN NULL ELSE p.not_shown_since END
     WHERE {any_guard}
-    RETURNING id, title
+    RETURNING id, title, COALESCE(last_polled_at <= erased_until, false) AS is_erased
 )
 INSERT INTO post_nlp_features AS n (post_id, title, {features})
 SELECT id, title, {features}
 -- An input whose title is not the stored one was not the newest observation: its features are not the post's.
 FROM input JOIN stored USING (id, title)
-WHERE NOT EXISTS (
+WHERE NOT is_erased AND NOT EXISTS (
     SELECT FROM post_nlp_features AS o
     WHERE o.post_id = input.id AND (o.title, {old_features}) IS NOT DISTINCT FROM (input.title, {new_features})
 )
 ON CONFLICT (post_id) DO UPDATE SET title = EXCLUDED.title, {replaced_features}
+"""
+# Of erased posts only the numbers stay: keywords are words of the title. When the database knew of it is kept once.
+_FORGET = """
+WITH gone AS (
+    SELECT id, removed_by, seen_at FROM posts JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
+    WHERE last_polled_at <= erased_until
+), forgotten AS (
+    UPDATE post_nlp_features SET title = '', keywords = '[]', topic_cluster = NULL FROM gone
+    WHERE post_id = gone.id AND (title <> '' OR keywords <> '[]' OR topic_cluster IS NOT NULL)
+)
+INSERT INTO erasures (post_id, removed_by, seen_at) SELECT id, removed_by, seen_at FROM gone
+ON CONFLICT (post_id) DO NOTHING
 """
 # Parameters have one element per observation, in log order within a post. If two are of the same moment, the first is
 # kept. Only hours that got a new row are recorded, so redelivery causes no work for the rollup.
@@ -77,7 +94,10 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
         parameters=_parameters([*posts, *features]),
         posts=_listed("{}", posts),
         inserted=", ".join(
-            f"NULLIF({column.name}, {column.same_as})" if column.same_as else column.name for column in posts
+            f"NULLIF({column.name}, {column.same_as})"
+            if column.same_as
+            else _kept(column, column.name, _OBSERVED, "erased_until")
+            for column in posts
         ),
         guarded=", ".join(f"{column.name} = {_merged(column)}" for column in posts[1:]),
         any_guard=" OR ".join(guard.value for guard in Guard),
@@ -89,10 +109,37 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
     return Statement(sql, arrays_of([*posts, *features]))
 
 
+def _inserted(column: Column) -> str:
+    """The SQL of its value in a new row."""
+    if column.same_as:
+        return f"NULLIF({column.name}, {column.same_as})"
+    return _kept(column, column.name, _OBSERVED, "erased_until")
+
+
 def _merged(column: Column) -> str:
     """The SQL of its value after an update."""
     value = f"CASE WHEN {column.guard.value} THEN {column.value_in('EXCLUDED')} ELSE {column.value_in('p')} END"
-    return f"NULLIF({value}, GREATEST(EXCLUDED.{column.same_as}, p.{column.same_as}))" if column.same_as else value
+    if column.same_as:
+        return f"NULLIF({value}, GREATEST(EXCLUDED.{column.same_as}, p.{column.same_as}))"
+    return _kept(column, value, _OBSERVED_AFTER, "GREATEST(EXCLUDED.erased_until, p.erased_until)")
+
+
+# The SQL of the moment at which the value of a column with this guard was observed, in an input and after an update.
+_OBSERVED = {Guard.NEWEST: "last_polled_at", Guard.DETAILS: "details_observed_at", Guard.TEXT: "text_observed_at"}
+_OBSERVED_AFTER = {
+    Guard.NEWEST: "GREATEST(EXCLUDED.last_polled_at, p.last_polled_at)",
+    Guard.DETAILS: f"CASE WHEN {Guard.DETAILS.value}"
+    " THEN COALESCE(EXCLUDED.details_observed_at, EXCLUDED.last_polled_at)"
+    " ELSE COALESCE(p.details_observed_at, p.last_polled_at) END",
+    Guard.TEXT: "GREATEST(EXCLUDED.text_observed_at, p.text_observed_at)",
+}
+
+
+def _kept(column: Column, value: str, observed: Mapping[Guard, str], erased_until: str) -> str:
+    """The SQL of a value, or of what stands instead of it if it is erased."""
+    if not column.erased:
+        return value
+    return f"CASE WHEN {observed[column.guard]} <= {erased_until} THEN {column.erased} ELSE {value} END"
 
 
 def history_statement(columns: Sequence[Column]) -> Statement:
@@ -134,11 +181,12 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The parameters of the statements."""
+    """The parameters of the statements. `removals`: when a post was first seen as taken away, by its id."""
 
     posts: list[list[Any]]
     history: list[list[Any]]
     ranks: list[list[Any]]
+    removals: dict[str, datetime]
 
 
 async def write_batch(pool: Pool, rows: Sequence[Enriched], advances: Advances | None = None) -> None:
@@ -206,6 +254,9 @@ async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> No
             await advance(storing, advances)
         if columns.posts[0]:
             await storing.execute(STORE_POSTS.sql, *columns.posts)
+            await erase_posts_of_erased_authors(storing, columns.posts[0])
+        if columns.removals:
+            await storing.execute(_FORGET, list(columns.removals), list(columns.removals.values()))
         if columns.history[0]:
             [kept] = await storing.fetch(STORE_HISTORY.sql, *columns.history)
             refuse_other_days(columns.history[1], kept["history_from"], kept["now"])
@@ -241,8 +292,23 @@ def _lacks_partition(error: Invalid) -> bool:
 
 
 def _columns(rows: Sequence[Enriched]) -> _Columns:
-    ordered = sorted(rows, key=_ID)  # stable: log order within a post
-    return _Columns(_post_arrays(ordered), _history_arrays(ordered), _rank_arrays(ordered))
+    # Records of earlier versions hold the text of posts that were taken away.
+    told = (without_text(row) if row.removed_by else row for row in rows)
+    ordered = sorted(told, key=_ID)  # stable: log order within a post
+    return _Columns(
+        posts=_post_arrays(ordered),
+        history=_history_arrays(ordered),
+        ranks=_rank_arrays(ordered),
+        removals=_removals(ordered),
+    )
+
+
+def _removals(ordered: Sequence[Enriched]) -> dict[str, datetime]:
+    found: dict[str, datetime] = {}
+    for row in ordered:
+        if row.removed_by:
+            found[row.id] = min(row.observed_at, found.get(row.id, row.observed_at))
+    return found
 
 
 def _score(row: Enriched) -> tuple[bool, datetime]:
@@ -265,6 +331,7 @@ def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
     details: list[Enriched] = []
     first: list[Enriched] = []
     texts: list[Enriched | None] = []
+    removed: list[Enriched | None] = []
     current = ""
     for row in ordered:
         if row.id != current:
@@ -274,6 +341,7 @@ def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
             details.append(row)
             first.append(row)
             texts.append(None if row.body is UNSET else row)
+            removed.append(row if row.removed_by else None)
             continue
         if row.observed_at > newest[-1].observed_at:
             newest[-1] = row
@@ -286,8 +354,18 @@ def _post_arrays(ordered: Sequence[Enriched]) -> list[list[Any]]:
         text = texts[-1]
         if row.body is not UNSET and (text is None or row.observed_at > text.observed_at):
             texts[-1] = row
+        removal = removed[-1]
+        if row.removed_by and (removal is None or row.observed_at > removal.observed_at):
+            removed[-1] = row
     return STORE_POSTS.arrays(
-        {Guard.NEWEST: newest, Guard.SCORE: scores, Guard.DETAILS: details, Guard.TEXT: texts, Guard.FIRST: first}
+        {
+            Guard.NEWEST: newest,
+            Guard.SCORE: scores,
+            Guard.DETAILS: details,
+            Guard.TEXT: texts,
+            Guard.FIRST: first,
+            Guard.REMOVED: removed,
+        }
     )
 
 

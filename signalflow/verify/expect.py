@@ -4,6 +4,8 @@ Velocity is the difference to the newest earlier observation that the log had of
 observation that is older than that one is late and has no velocity. Backfilled posts have none, nor have posts that are
 older than their state is kept, when they were observed or an hour before the log got the record.
 An observation that lacks the score or the number of comments has none either, and counts for no other velocity.
+Of an observation that says who took the post away, title, author, link, permalink, flair and body count as not there,
+and what was observed of them until then is erased.
 The trend velocity (signalflow/verify/trend.py) is unknown for the same observations. The history keeps the first record
 of each moment, of those with both numbers. Ranks (signalflow/verify/ranks.py) need no numbers. In `posts` author, title
 and the like follow the newest observation. Score, ratio and what is computed with them follow the newest that told a
@@ -13,7 +15,7 @@ at the same moment the first in the log counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -73,19 +75,20 @@ class PostRow(NamedTuple):
     first_seen_at: datetime
     text_observed_at: datetime | None
     body: bytes | None
+    erased_until: datetime | None
     velocity_known: bool
     trend_known: bool
 
 
 # Fields of PostRow that are no columns: whether the log that was read tells the velocities.
 OF_THE_LOG = ("velocity_known", "trend_known")
-_OF_THE_NEWEST = ("subreddit", "author", "title", "permalink", "created_utc", "last_polled_at")
+_OF_THE_NEWEST = ("subreddit", "author", "title", "permalink", "created_utc", "removed_by", "last_polled_at")
 _OF_THE_SCORE = (
     "current_score", "current_ratio", "score_velocity", "comment_velocity", "trend_velocity", "trending_score",
     "is_trending", "score_observed_at",
 )  # fmt: skip
 _OF_THE_DETAILS = (
-    "url", "flair", "over_18", "is_self", "edited_at", "removed_by", "current_comments", "details_observed_at",
+    "url", "flair", "over_18", "is_self", "edited_at", "current_comments", "details_observed_at",
 )  # fmt: skip
 
 
@@ -324,12 +327,17 @@ class Oracle:
         basis = sentiment_basis(seen.title, self._rules.fold_apostrophes)
         compound, _ = sentiment(seen.title, basis)
         trend, is_trending = trending(self._rules, velocities.trend, compound, seen.num_comments)
+        if seen.removed_by:
+            seen = replace(
+                seen, title="", author=None, url=None, permalink=None, flair=None, body=None, body_given=True
+            )
         row = new = PostRow(
             seen.subreddit, seen.author, seen.title, seen.url, seen.permalink, seen.flair, seen.over_18,
             seen.is_self, seen.created_utc, seen.edited_at, seen.removed_by,
             seen.score, seen.num_comments,
             seen.upvote_ratio,
             velocities.score, velocities.comments, velocities.trend, trend, is_trending, at, at, at, at, None, None,
+            at if seen.removed_by else None,
             velocities.known, velocities.trend_known,
         )  # fmt: skip
         if old is not None:
@@ -342,7 +350,35 @@ class Oracle:
                 row = _with(row, new, _OF_THE_DETAILS)
         if seen.body_given and (row.text_observed_at is None or at > row.text_observed_at):
             row = row._replace(text_observed_at=at, body=text_digest(seen.body))
+        if seen.removed_by and (row.erased_until is None or at > row.erased_until):
+            row = row._replace(erased_until=at)
         return row
+
+
+# What is erased, and the column that says when it was observed.
+_ERASED = {
+    "title": "last_polled_at",
+    "author": "last_polled_at",
+    "permalink": "last_polled_at",
+    "url": "details_observed_at",
+    "flair": "details_observed_at",
+    "body": "text_observed_at",
+}
+# PostgreSQL's infinity as the driver gives it: somebody asked for the erasure.
+ASKED_FOR = datetime.max.replace(tzinfo=UTC)
+
+
+def is_erased(found: Mapping[str, Any]) -> bool:
+    """Whether a row holds no title any more."""
+    return found["erased_until"] is not None and bool(found["last_polled_at"] <= found["erased_until"])
+
+
+def _without_erased(row: PostRow, until: datetime) -> PostRow:
+    """The row without what was observed until a moment."""
+    moments = {name: getattr(row, moment) for name, moment in _ERASED.items()}
+    gone = {name for name, moment in moments.items() if moment is not None and moment <= until}
+    empty: dict[str, Any] = {name: "" if name == "title" else None for name in gone}
+    return row._replace(**empty)
 
 
 def _leaves_history(seen: Observed) -> bool:
@@ -384,6 +420,15 @@ def columns_that_differ(row: PostRow, found: Mapping[str, Any], certain_after: d
     """Names of the columns whose value is wrong. What the log that was read cannot tell is not compared."""
     differ = []
     not_told = _not_told(row, found, certain_after)
+    until = found["erased_until"]
+    if until == ASKED_FOR or (certain_after is not None and until is not None and until <= certain_after):
+        # The log that was read does not tell it.
+        row = row._replace(erased_until=until)
+    elif until is None and row.erased_until is not None and not row.removed_by:
+        # Versions before revision 0025 did not note it, and the post is back.
+        row = row._replace(erased_until=None)
+    if row.erased_until is not None:
+        row = _without_erased(row, row.erased_until)
     wanted: Any
     for name, wanted in zip(PostRow._fields[: -len(OF_THE_LOG)], row, strict=False):
         value = text_digest(found["body"]) if name == "body" else found[name]

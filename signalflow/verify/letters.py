@@ -21,7 +21,8 @@ _IN_DOUBT = frozenset({"write", "decode"})
 # row. The record does not tell whether they were right.
 _OF_SERVERS = frozenset({("enrich", "Invalid"), ("write", "TooSlow")})
 _EVENTS = """
-SELECT topic_id, source_partition, source_offset, attempt, source_topic, original_key, original_value FROM dlq_events
+SELECT topic_id, source_partition, source_offset, attempt, source_topic, original_key, original_value,
+    erased_at FROM dlq_events
 WHERE source_topic <> $1 ORDER BY topic_id, source_partition, source_offset, attempt
 """
 
@@ -229,7 +230,7 @@ async def compare_events(
     found: set[Key] = set()
     async for row in connection.cursor(_EVENTS, topic):
         report.found += 1
-        topic_id, partition, offset, attempt, source_topic, original_key, original_value = row
+        topic_id, partition, offset, attempt, source_topic, original_key, original_value, erased_at = row
         key = str(topic_id), partition, offset, attempt
         name = _named(source_topic, key)
         letter = known.get(key)
@@ -239,6 +240,10 @@ async def compare_events(
             report.note("extra", name)
         elif letter is None:
             report.unchecked += 1
+        elif erased_at is not None:
+            # Its record was taken out with the text of its post.
+            if original_value is not None:
+                report.note("wrong", f"{name}: a record that is erased")
         elif letter.whole and letter.contents != digest(original_key, original_value, ()):
             report.note("wrong", f"{name}: not the original bytes")
         found.add(key)

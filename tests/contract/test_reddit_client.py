@@ -156,8 +156,11 @@ async def test_every_recorded_post_is_valid(shared_data: Path) -> None:
     assert (len(page.posts), page.rejections) == (57, ())
     for post in page.posts:
         raw = posts[post.id]
-        assert (post.score, post.num_comments, post.title) == (raw["score"], raw["num_comments"], raw["title"])
-        assert (post.author is None) == (raw["author"] == "[deleted]")
+        assert (post.score, post.num_comments) == (raw["score"], raw["num_comments"])
+        is_gone = raw["selftext"] in ("[deleted]", "[removed]") or raw.get("removed_by_category") is not None
+        assert (post.removed_by is not None) == is_gone
+        assert post.title == ("" if is_gone else raw["title"])
+        assert (post.author is None) == (is_gone or raw["author"] == "[deleted]")
         assert (post.edited_at is None) == (raw["edited"] is False)
 
 

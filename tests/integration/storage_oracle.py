@@ -4,15 +4,17 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+from msgspec.structs import replace
+
 from signalflow.events import Enriched
 
-CARRIED = ("subreddit", "author", "title", "permalink", "created_utc")
+CARRIED = ("subreddit", "author", "title", "permalink", "created_utc", "removed_by")
 # Not every source tells these.
 OF_THE_SCORE = (
     "current_score", "current_ratio", "score_velocity", "comment_velocity", "trend_velocity", "trending_score",
     "is_trending",
 )  # fmt: skip
-OF_THE_DETAILS = ("url", "flair", "over_18", "is_self", "edited_at", "removed_by", "current_comments")
+OF_THE_DETAILS = ("url", "flair", "over_18", "is_self", "edited_at", "current_comments")
 
 
 class Oracle:
@@ -26,6 +28,8 @@ class Oracle:
 
     def apply(self, row: Enriched) -> None:
         """Apply one observation."""
+        if row.removed_by:
+            row = replace(row, title="", author=None, url=None, permalink=None, flair=None, body=None)
         has_numbers = row.current_score is not None and row.current_comments is not None
         if row.mode != "backfill" and has_numbers and (row.id, row.observed_at) not in self.history:
             self.history[row.id, row.observed_at] = {
@@ -42,6 +46,7 @@ class Oracle:
         if post is None:
             post = {"id": row.id, "last_polled_at": None, "text_observed_at": None, "body": None}
             post["not_shown_since"] = None
+            post["erased_until"] = None
             post["first_seen_at"] = row.first_seen_at
             self.posts[row.id] = post
         post["first_seen_at"] = min(post["first_seen_at"], row.first_seen_at)
@@ -50,6 +55,8 @@ class Oracle:
             for name in CARRIED:
                 post[name] = getattr(row, name)
             self.sentiment[row.id] = row.nlp.sentiment_score
+        if row.removed_by:
+            post["erased_until"] = max(row.observed_at, post["erased_until"] or row.observed_at)
         seen = self._observations.setdefault(row.id, [])
         seen.append(row)
         with_score = [one for one in seen if one.current_score is not None]
@@ -67,6 +74,20 @@ class Oracle:
         carries_text = isinstance(row.body, str) or row.body is None
         if carries_text and (post["text_observed_at"] is None or row.observed_at > post["text_observed_at"]):
             post["body"], post["text_observed_at"] = row.body, row.observed_at
+        self._erase(post)
+
+    def _erase(self, post: dict[str, Any]) -> None:
+        """Take away what was observed until the newest removal."""
+        until = post["erased_until"]
+        if until is None:
+            return
+        if post["last_polled_at"] <= until:
+            post |= {"title": "", "author": None, "permalink": None}
+            self.sentiment.pop(post["id"], None)
+        if (post["details_observed_at"] or post["last_polled_at"]) <= until:
+            post |= {"url": None, "flair": None}
+        if post["text_observed_at"] is not None and post["text_observed_at"] <= until:
+            post["body"] = None
 
     def hourly(self) -> list[dict[str, Any]]:
         """The hourly rollup of the history, by post and hour."""

@@ -75,8 +75,20 @@ async def check_equal(pool: Pool, oracle: Oracle) -> None:
     assert {row["id"]: row for row in await contents(pool, "posts")} == oracle.posts
     assert await contents(pool, "post_metrics_history") == sorted(oracle.history.values(), key=by_key)
     assert await contents(pool, "post_metrics_hourly") == oracle.hourly()
-    features = {row["post_id"]: row["sentiment_score"] for row in await contents(pool, "post_nlp_features")}
+    rows = {row["post_id"]: row for row in await contents(pool, "post_nlp_features")}
+    # The sentiment of an erased title stays where it was known, and the oracle does not know whether it was.
+    erased = {row["post_id"]: row["keywords"] for row in rows.values() if row["title"] == ""}
+    assert erased.keys().isdisjoint(oracle.sentiment)
+    assert set(erased.values()) <= {"[]"}
+    features = {post_id: row["sentiment_score"] for post_id, row in rows.items() if post_id not in erased}
     assert features == oracle.sentiment
+    no_words = await pool.fetchval("SELECT search_words('', NULL)::text")
+    words = {
+        row["post_id"]
+        for row in await pool.fetch("SELECT post_id, words::text FROM post_words")
+        if row["words"] != no_words
+    }
+    assert words == {post_id for post_id, post in oracle.posts.items() if post["title"] or post["body"]}
 
 
 @hypothesis_settings(
@@ -182,6 +194,64 @@ async def test_a_changed_title_brings_its_features(pool: Pool) -> None:
     await write_batch(pool, [observation("a", 10, title="two words")])
     await write_batch(pool, [observation("a", 5, title="three little words")])
     assert await column(pool, "post_nlp_features", "keywords") == ['["two", "words"]']
+
+
+MARKER = "xyzzymarker"
+WITH_TEXT: dict[str, Any] = {
+    "title": f"about {MARKER}",
+    "author": MARKER,
+    "url": f"https://example.org/{MARKER}",
+    "permalink": f"/r/python/comments/a/{MARKER}/",
+    "flair": MARKER,
+    "body": f"a text on {MARKER}",
+}
+
+
+async def holds_the_marker(pool: Pool) -> set[str]:
+    """The tables in which the marker stands, of all tables."""
+    tables = await pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    found = set()
+    for (table,) in tables:
+        if await pool.fetchval(f"SELECT EXISTS (SELECT FROM {table} AS t WHERE strpos(t::text, '{MARKER}') > 0)"):
+            found.add(table)
+    return found
+
+
+async def test_of_a_post_that_is_taken_away_no_table_keeps_a_word_and_its_numbers_stay(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0, **WITH_TEXT, current_score=5)])
+    assert await holds_the_marker(pool) == {"posts", "post_nlp_features", "post_words"}
+    (sentiment,) = await column(pool, "post_nlp_features", "sentiment_score")
+    # As a program of an earlier version sends it: with its text, and without the body.
+    gone = observation("a", 10, **WITH_TEXT | {"body": UNSET}, removed_by="deleted", current_score=9)
+    for _ in range(2):
+        await write_batch(pool, [gone])
+        assert await holds_the_marker(pool) == set()
+    (post,) = await contents(pool, "posts")
+    assert (post["removed_by"], post["title"], post["current_score"]) == ("deleted", "", 9)
+    assert post["erased_until"] == gone.observed_at
+    assert await column(pool, "post_nlp_features", "sentiment_score") == [sentiment]
+    assert [(row["post_id"], row["removed_by"], row["seen_at"]) for row in await contents(pool, "erasures")] == [
+        ("a", "deleted", gone.observed_at)
+    ]
+
+
+async def test_an_older_observation_that_comes_again_brings_no_text_back_and_a_newer_one_does(pool: Pool) -> None:
+    first = observation("a", 0, **WITH_TEXT)
+    gone = observation("a", 10, title="", removed_by="moderator", current_comments=None, is_self=None)
+    for rows in ([first], [gone], [first], [observation("a", 5, **WITH_TEXT)], [first, gone]):
+        await write_batch(pool, rows)
+    assert await holds_the_marker(pool) == set()
+    await write_batch(pool, [observation("a", 20, **WITH_TEXT)])
+    (post,) = await contents(pool, "posts")
+    assert {name: post[name] for name in WITH_TEXT} == WITH_TEXT
+    assert post["removed_by"] is None
+    assert await holds_the_marker(pool) == {"posts", "post_nlp_features", "post_words"}
+
+
+async def test_a_post_that_was_gone_when_it_was_first_seen_has_no_features(pool: Pool) -> None:
+    await write_batch(pool, [observation("a", 0, title="", removed_by="reddit")])
+    assert await column(pool, "posts", "title") == [""]
+    assert await contents(pool, "post_nlp_features") == []
 
 
 async def test_an_empty_batch_needs_no_database(pool: Pool) -> None:

@@ -148,7 +148,9 @@ async def test_check_names_every_difference_and_apply_removes_it(settings: Setti
         (names.posts_raw, "retention.ms"): ("1000", str(3 * 86_400_000)),
         (names.posts_raw, "message.timestamp.type"): ("CreateTime", "LogAppendTime"),
         (names.posts_dlq, "partitions"): ("2", "4"),
-        (names.posts_dlq, "retention.ms"): (str(7 * 86_400_000), str(14 * 86_400_000)),
+        (names.posts_raw, "segment.ms"): (str(7 * 86_400_000), str(86_400_000)),
+        (names.posts_dlq, "retention.ms"): (str(7 * 86_400_000), str(6 * 86_400_000)),
+        (names.posts_dlq, "segment.ms"): (str(7 * 86_400_000), str(86_400_000)),
         (names.posts_dlq, "max.message.bytes"): ("1048588", str(2 << 20)),
         (names.posts_dlq, "message.timestamp.type"): ("CreateTime", "LogAppendTime"),
         **{

@@ -53,22 +53,37 @@ def attributes_of(columns: tuple[Column, ...]) -> set[str]:
     return {column.attribute or column.name for column in columns}
 
 
-def test_every_field_of_a_post_reaches_the_enriched_record() -> None:
-    assert A_POST.keys() == set(Post.__struct_fields__), "give the new field a value that is not its default"
+# What goes with a post that is taken away: all that its author wrote, and the author.
+OF_THE_AUTHOR = {"title": "", "author": None, "url": None, "permalink": None, "flair": None, "body": None}
+
+
+def enriched_of(fields: dict[str, Any]) -> Enriched:
+    """The enriched record of a post with these fields."""
     seen_at = datetime(2026, 1, 1, 2, tzinfo=UTC)
     envelope = Envelope(
         entity_type="reddit_submission",
         source="test",
         mode="new",
         emitted_at=seen_at,
-        payload=Post(**A_POST),
+        payload=Post(**fields),
         metadata=Metadata(subreddit="python", observed_at=seen_at),
     )
     appended_us = int(seen_at.timestamp() * 1_000_000)
     source = Source(topic="t", partition=0, offset=0)
     enriched, _ = Enricher(Settings()).enrich(envelope, source, appended_us, lambda: None)
+    return enriched
+
+
+@pytest.mark.parametrize("removed_by", [None, "moderator"])
+def test_every_field_of_a_post_reaches_the_enriched_record_and_no_text_of_a_post_that_was_taken_away(
+    removed_by: str | None,
+) -> None:
+    assert A_POST.keys() == set(Post.__struct_fields__), "give the new field a value that is not its default"
+    fields = A_POST | {"removed_by": removed_by}
+    enriched = enriched_of(fields)
     found = {name: getattr(enriched, RENAMED.get(name, name)) for name in A_POST}
-    assert found == A_POST
+    assert found == (fields | OF_THE_AUTHOR if removed_by else fields)
+    assert (enriched.nlp.sentiment_score is None) == (enriched.nlp.keywords == []) == bool(removed_by)
 
 
 def test_the_oracle_reads_every_field_of_a_post_and_expects_every_column() -> None:
@@ -99,7 +114,7 @@ def test_the_dashboard_keeps_what_a_live_observation_does_not_tell(list_: str, g
 
 def test_the_post_list_has_every_field_of_the_live_stream() -> None:
     listed = set(PostOut.model_fields)
-    times = {"last_polled_at", "score_observed_at", "details_observed_at"}
+    times = {"last_polled_at", "score_observed_at", "details_observed_at", "erased_until"}
     assert listed - set(LivePost.__struct_fields__) == times | OF_THE_POLLER | COMPUTED
     assert set(LivePost.__struct_fields__) <= listed
     assert set(Nlp.model_fields) == set(TextFeatures.__struct_fields__)
@@ -115,6 +130,8 @@ def test_the_api_has_every_column_and_only_one_post_has_the_text() -> None:
 
 @pytest.mark.parametrize(("schema", "columns"), [(PostOut, POSTS), (Observation, HISTORY)])
 def test_null_in_the_api_is_null_in_the_observation(schema: Any, columns: tuple[Column, ...]) -> None:
+    # Not every post was taken away.
+    columns = tuple(column for column in columns if column.guard is not Guard.REMOVED)
     of_the_api = {column.name: accepts_null(schema.model_fields[column.name].annotation) for column in columns
                   if column.name in schema.model_fields}  # fmt: skip
     # An observation without numbers leaves no history.

@@ -38,6 +38,8 @@ def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.Mo
         ("REQUESTS_PER_MINUTE", "96", "requests_per_minute"),
         ("REDDIT_BASE_URL", "http://127.0.0.1:9401/", "reddit_base_url"),
         ("TOPIC_PREFIX", "a b", "topic_prefix"),
+        ("TOPIC_RETENTION_DAYS", "7", "topic_retention_days"),
+        ("DEAD_LETTER_RETENTION_DAYS", "0", "dead_letter_retention_days"),
         ("TREND_WINDOW", "9", "trend_window"),
         ("REDDIT_SOURCE", "rss", "reddit_source"),
         ("REDDIT_CONTACT", "you@example.org\nCookie: a", "reddit_contact"),

@@ -23,9 +23,14 @@ class OutgoingFrame:
 
 
 def records_frame(name: str, records: Sequence[LiveRecord], token: str) -> OutgoingFrame:
-    """A frame of these records, put together from their JSON. `name`: the kind of the records."""
-    texts = ",".join([record.text for record in records])
-    return OutgoingFrame(f'{{"type":"{name}","id":"{token}","{name}":[{texts}]}}', token, len(records))
+    """A frame of these records, put together from their JSON. `name`: the kind of the records.
+
+    Of a post that was taken away only the id is told.
+    """
+    texts = ",".join([record.text for record in records if not record.is_removal])
+    removed = ",".join([f'"{record.id}"' for record in records if record.is_removal])
+    retract = f',"retract":[{removed}]' if removed else ""
+    return OutgoingFrame(f'{{"type":"{name}","id":"{token}","{name}":[{texts}]{retract}}}', token, len(records))
 
 
 def frame_with_token(frame: Heartbeat | Reset) -> OutgoingFrame:

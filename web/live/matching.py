@@ -33,6 +33,8 @@ class Matcher:
 
     def __call__(self, record: PostRecord) -> bool:
         post, wanted = record.post, self._wanted
+        if record.is_removal:
+            return self._may_have_been_sent(record)
         return (
             (not self._ids or post.id in self._ids)
             # Reddit shows what is observed.
@@ -47,6 +49,17 @@ class Matcher:
             and (wanted.created_to is None or post.created_utc < wanted.created_to)
             and (self._keywords is None or self._keywords.search(record.words) is not None)
             and (not self._search or self._search.is_met(post.title, record.title_words))
+        )
+
+    def _may_have_been_sent(self, record: PostRecord) -> bool:
+        """Whether the filter may have let an earlier observation of the post through, which had a title and author."""
+        post, wanted = record.post, self._wanted
+        return (
+            (not self._ids or post.id in self._ids)
+            and wanted.shown is not False
+            and (not self._subreddits or record.subreddit in self._subreddits)
+            and (wanted.created_from is None or post.created_utc >= wanted.created_from)
+            and (wanted.created_to is None or post.created_utc < wanted.created_to)
         )
 
     def _has_score(self, score: int | None) -> bool:

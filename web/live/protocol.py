@@ -58,10 +58,21 @@ class LivePost(Struct, kw_only=True, frozen=True):
 
 
 class Posts(Struct, kw_only=True, frozen=True, tag_field="type", tag="posts"):
-    """Observations that match the filter, at most one per post. At most one such frame per `live_frame_ms`."""
+    """Observations that match the filter, and posts that were taken away, each post at most once.
+
+    At most one such frame per `live_frame_ms`.
+    """
 
     id: Token
     posts: list[LivePost]
+    retract: Annotated[
+        list[PostId],
+        Meta(
+            description="Posts that were taken away: show no title, text, link or author of them any more. They come "
+            "to every client whose filter has their subreddit, id and time, also if it never got them. A post that is "
+            "restored comes again in `posts`."
+        ),
+    ] = []
 
 
 class Heartbeat(Struct, kw_only=True, frozen=True, tag_field="type", tag="heartbeat"):

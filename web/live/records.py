@@ -42,6 +42,11 @@ class LiveRecord(ABC):
     def observed_at(self) -> datetime:
         """When Reddit told this."""
 
+    @property
+    def is_removal(self) -> bool:
+        """Whether the observation says that the post was taken away."""
+        return False
+
     @abstractmethod
     def over(self, older: "LiveRecord") -> "LiveRecord":
         """What a client gets of two observations: this newer one, with what only the older one tells."""
@@ -66,6 +71,11 @@ class PostRecord(LiveRecord):
         return self.post.id
 
     @property
+    def is_removal(self) -> bool:
+        """Whether the observation says that the post was taken away."""
+        return bool(self.post.removed_by)
+
+    @property
     def observed_at(self) -> datetime:
         """When Reddit gave these numbers."""
         return self.post.observed_at
@@ -73,6 +83,8 @@ class PostRecord(LiveRecord):
     def over(self, older: LiveRecord) -> "PostRecord":
         """This observation, with what only an older one of the same post tells."""
         assert isinstance(older, PostRecord)
+        if self.is_removal or older.is_removal:
+            return self
         old, new = older.post, self.post
         kept: list[str] = []
         if new.current_score is None and old.current_score is not None:
@@ -195,8 +207,10 @@ class Tail:
         self.start = offsets.copy()
 
     def add(self, record: LiveRecord) -> None:
-        """Append the next record of its partition."""
+        """Append the next record of its partition. Of a post that was taken away, no older record is kept."""
         records = self._records[record.partition]
+        if record.is_removal:
+            self._records[record.partition] = records = deque(one for one in records if one.id != record.id)
         if len(records) >= self._most:
             self.start[record.partition] = records.popleft().offset + 1
         records.append(record)

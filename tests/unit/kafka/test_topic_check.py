@@ -17,6 +17,7 @@ AS_SPECIFIED = {spec.name: FoundTopic(UUID(int=1), spec.partitions, spec.replica
 CONFIGS = {spec.name: dict(spec.config) for spec in SPECS}
 RAW = SPECS[0]
 LEADER = SPECS[-1]
+DAY_MS = 86_400_000
 
 
 def with_config(spec: TopicSpec, **changed: str) -> list[Difference]:
@@ -32,8 +33,7 @@ def test_topics_as_specified_do_not_differ() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("retention_ms", "-1"),
-        ("retention_ms", "999999999999"),
+        ("retention_ms", str(6 * DAY_MS)),
         ("max_message_bytes", "99999999"),
         ("min_insync_replicas", "3"),
     ],
@@ -49,6 +49,25 @@ def test_less_than_specified_is_a_difference_that_breaks_no_promise(name: str, v
     (difference,) = with_config(RAW, **{name: value})
     assert (difference.property, difference.found) == (name.replace("_", "."), value)
     assert (difference.change, difference.breaks) == ("set", "")
+
+
+@pytest.mark.parametrize("value", ["-1", "999999999999", str(6 * DAY_MS + 1)])
+def test_a_topic_that_keeps_text_for_too_long_differs(value: str) -> None:
+    (difference,) = with_config(RAW, retention_ms=value)
+    assert (difference.property, difference.wanted, difference.breaks) == ("retention.ms", str(3 * DAY_MS), "")
+    assert with_config(LEADER, retention_ms=value) == [], "it has no text"
+
+
+@pytest.mark.parametrize("days", [1, 6])
+def test_every_record_with_text_is_gone_after_seven_days(days: int) -> None:
+    """A record goes with its segment: the newest record of the segment must be old enough."""
+    specs = topic_specs(Settings(topic_retention_days=days, dead_letter_retention_days=days))
+    texts = [spec for spec in specs if spec.has_text]
+    assert {spec.name for spec in texts} == {spec.name for spec in specs if spec.role == "source"}
+    for spec in texts:
+        kept = int(spec.config["retention.ms"]) + int(spec.config["segment.ms"])
+        assert (spec.config["cleanup.policy"], kept) == ("delete", (days + 1) * DAY_MS)
+        assert kept <= 7 * DAY_MS
 
 
 def test_a_topic_is_never_set_to_more_in_sync_replicas_than_it_has_copies() -> None:

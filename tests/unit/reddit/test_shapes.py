@@ -38,11 +38,11 @@ def raw(**changes: Any) -> dict[str, Any]:
 
 
 def test_every_field_arrives_under_its_name() -> None:
-    post = post_of(raw(edited=1767268750.0, removed_by_category="moderator", selftext="body", is_self=True), NOW)
+    post = post_of(raw(edited=1767268750.0, selftext="body", is_self=True), NOW)
     assert post.id == "abc123"
     assert post.created_utc == datetime(2026, 1, 1, 11, 59, tzinfo=UTC)
     assert (post.score, post.num_comments, post.upvote_ratio) == (100, 5, 0.97)
-    assert (post.flair, post.removed_by, post.body) == ("News", "moderator", "body")
+    assert (post.flair, post.removed_by, post.body) == ("News", None, "body")
     assert post.edited_at == datetime(2026, 1, 1, 11, 59, 10, tzinfo=UTC)
     assert post.is_self
     assert not post.over_18
@@ -56,7 +56,8 @@ def test_every_field_arrives_under_its_name() -> None:
         ({"edited": False}, "edited_at", None),
         ({"selftext": ""}, "body", None),
         ({"selftext": None}, "body", None),
-        ({"selftext": "[removed]"}, "body", "[removed]"),
+        ({"selftext": "they [removed] it"}, "body", "they [removed] it"),
+        ({"selftext": "they [removed] it"}, "removed_by", None),
         ({"link_flair_text": ""}, "flair", None),
         ({"score": -3}, "score", -3),
         ({"title": "nul\x00 and \ud83d half"}, "title", "nul\ufffd and \ufffd half"),
@@ -65,6 +66,31 @@ def test_every_field_arrives_under_its_name() -> None:
 )
 def test_odd_but_legal_values_are_understood(changes: dict[str, Any], field: str, expected: object) -> None:
     assert getattr(post_of(raw(**changes), NOW), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "removed_by"),
+    [
+        ({"removed_by_category": "deleted", "author": "[deleted]", "selftext": "[deleted]"}, "deleted"),
+        ({"removed_by_category": "moderator", "selftext": "[removed]"}, "moderator"),
+        ({"removed_by_category": "automod_filtered", "selftext": "still here"}, "automod_filtered"),
+        ({"removed_by_category": "anti_evil_ops"}, "anti_evil_ops"),
+        ({"removed_by_category": "a word that Reddit made up yesterday"}, "other"),
+        ({"selftext": "[deleted]"}, "deleted"),
+        ({"selftext": " [removed]\n"}, "moderator"),
+    ],
+)
+def test_of_a_post_that_was_taken_away_numbers_are_left_and_by_whom_but_no_text(
+    changes: dict[str, Any], removed_by: str
+) -> None:
+    post = post_of(raw(is_self=True, edited=1767268750.0, **changes), NOW)
+    assert (post.removed_by, post.title, post.body) == (removed_by, "", None)
+    assert (post.author, post.url, post.permalink, post.flair) == (None,) * 4
+    assert (post.id, post.subreddit, post.score, post.num_comments, post.upvote_ratio) == (
+        *("abc123", "python"),
+        *(100, 5, 0.97),
+    )
+    assert post.edited_at == datetime(2026, 1, 1, 11, 59, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -198,11 +198,11 @@ def test_the_statement_for_posts_names_each_column_where_it_belongs() -> None:
         f"score = CASE WHEN {newer} THEN EXCLUDED.score ELSE p.score END, not_shown_since = "
         "CASE WHEN EXCLUDED.last_polled_at >= p.not_shown_since THEN NULL ELSE p.not_shown_since END "
         f"WHERE {newer} OR {Guard.SCORE.value} OR {Guard.DETAILS.value} OR {newer_text} "
-        "OR EXCLUDED.first_seen_at < p.first_seen_at "
-        "RETURNING id, title ) "
+        f"OR EXCLUDED.first_seen_at < p.first_seen_at OR {Guard.REMOVED.value} "
+        "RETURNING id, title, COALESCE(last_polled_at <= erased_until, false) AS is_erased ) "
         "INSERT INTO post_nlp_features AS n (post_id, title, label, words) "
         "SELECT id, title, label, words FROM input JOIN stored USING (id, title) "
-        "WHERE NOT EXISTS ( SELECT FROM post_nlp_features AS o WHERE o.post_id = input.id "
+        "WHERE NOT is_erased AND NOT EXISTS ( SELECT FROM post_nlp_features AS o WHERE o.post_id = input.id "
         "AND (o.title, o.label, o.words) IS NOT DISTINCT FROM (input.title, input.label, input.words) ) "
         "ON CONFLICT (post_id) DO UPDATE SET title = EXCLUDED.title, label = EXCLUDED.label, words = EXCLUDED.words"
     )
@@ -216,6 +216,25 @@ def test_a_moment_that_is_the_newest_is_stored_as_null() -> None:
         f"seen_at = NULLIF(CASE WHEN {Guard.NEWEST.value} THEN {new} ELSE {old} END, "
         "GREATEST(EXCLUDED.last_polled_at, p.last_polled_at))"
     ) in sql
+
+
+def test_what_an_author_wrote_is_stored_only_if_it_was_observed_after_the_post_was_taken_away() -> None:
+    sql, _ = posts_statement([KEY, Column("title", "text", erased="''")], [LABEL])
+    assert "SELECT id, CASE WHEN last_polled_at <= erased_until THEN '' ELSE title END FROM input" in sql
+    assert (
+        "title = CASE WHEN GREATEST(EXCLUDED.last_polled_at, p.last_polled_at)"
+        " <= GREATEST(EXCLUDED.erased_until, p.erased_until) THEN '' ELSE"
+        f" CASE WHEN {Guard.NEWEST.value} THEN EXCLUDED.title ELSE p.title END END"
+    ) in sql
+
+
+def test_of_a_removal_the_newest_of_a_batch_counts_and_no_text_of_it() -> None:
+    rows = [seen("a", 2, removed_by="moderator"), seen("a", 1, removed_by="reddit"), seen("a", 3), seen("b", 9)]
+    stored = posts(rows)
+    assert (stored["a"]["erased_until"].minute, stored["a"]["removed_by"]) == (2, None)
+    assert stored["b"]["erased_until"] is None
+    assert writer._columns(rows).removals == {"a": NOW + timedelta(minutes=1)}
+    assert posts(rows[:2])["a"]["title"] == ""
 
 
 def test_the_statement_for_the_history_names_each_column_where_it_belongs() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from signalflow.verify import Rules, Scope, expected
-from signalflow.verify.expect import Expected, PostRow, columns_that_differ, possible_rows, text_digest
+from signalflow.verify.expect import ASKED_FOR, Expected, PostRow, columns_that_differ, possible_rows, text_digest
 from signalflow.verify.spool import HistoryRow
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -91,12 +91,27 @@ def test_numbers_body_and_first_seen_at_have_guards_of_their_own() -> None:
     topic = Topic()
     topic.see(100, 5, body="new text", removed_by=None)
     topic.see(50, 3, body="old text", title="Old")  # late, with an older text
-    topic.see(200, 9, edited_at=at(150).isoformat(), removed_by="moderator")  # has no body field
+    topic.see(200, 9, edited_at=at(150).isoformat())  # has no body field
     row = topic.expected().posts["a"].row
     assert row is not None
     assert (row.first_seen_at, row.last_polled_at, row.text_observed_at) == (at(50), at(200), at(100))
-    assert (row.title, row.current_score, row.edited_at, row.removed_by) == ("A table", 9, at(150), "moderator")
+    assert (row.title, row.current_score, row.edited_at) == ("A table", 9, at(150))
     assert row.body == text_digest("new text")
+
+
+def test_of_a_post_that_was_taken_away_no_text_is_expected_until_it_is_back() -> None:
+    topic = Topic()
+    topic.see(100, 5, body="text", url="https://example.org/", flair="News", permalink="/r/python/a", author="ann")
+    topic.see(200, 9, title="Still told", author="ann", removed_by="moderator")
+    topic.see(150, 7, body="late text")
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    assert (row.title, row.author, row.url, row.permalink, row.flair, row.body) == ("", *(None,) * 5)
+    assert (row.current_score, row.removed_by, row.text_observed_at) == (9, "moderator", at(200))
+    topic.see(300, 8, body="text", removed_by=None)
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    assert (row.title, row.removed_by, row.body) == ("A table", None, text_digest("text"))
 
 
 def test_a_backfilled_post_leaves_no_history_and_fills_only_what_is_empty() -> None:
@@ -184,6 +199,32 @@ def test_a_row_of_the_version_before_may_have_null_velocities_of_a_newer_file() 
     assert columns_that_differ(row, earlier, None) == []
     assert columns_that_differ(row, earlier | {"current_comments": 10}, None) == ["current_comments"]
     assert columns_that_differ(row, stored_as(row, score_velocity=None), None) == ["score_velocity"]
+
+
+def test_text_that_is_left_after_its_post_was_taken_away_is_found() -> None:
+    topic = Topic()
+    topic.see(0, 100, flair="News", body="text")
+    # It tells no comments, so that the flair and the link are still those of the observation before.
+    topic.see(60, None, num_comments=None, is_self=None, over_18=None, removed_by="moderator")
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    erased = stored_as(row, flair=None, details_observed_at=at(0), score_observed_at=at(0))
+    assert (row.erased_until, erased["title"]) == (at(60), "")
+    assert columns_that_differ(row, erased, None) == []
+    for name in ("author", "title", "url", "permalink", "flair", "body"):
+        assert columns_that_differ(row, erased | {name: "left"}, None) == [name]
+    assert columns_that_differ(row, erased | {"erased_until": None}, None) == ["erased_until"]
+
+
+def test_a_post_whose_erasure_was_asked_for_has_no_text_whatever_is_observed() -> None:
+    topic = Topic()
+    topic.see(0, 100, author="ann", body="text", flair="News")
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    asked = stored_as(row, erased_until=ASKED_FOR, title="", author=None, flair=None, body=None)
+    assert columns_that_differ(row, asked, None) == []
+    assert columns_that_differ(row, asked | {"author": "ann"}, None) == ["author"]
+    assert columns_that_differ(row, asked | {"erased_until": at(0)}, None) != []
 
 
 def test_a_feed_that_takes_the_score_away_is_found() -> None:

@@ -50,7 +50,9 @@ class PostOut(BaseModel):
     id: str = Field(description="Reddit's id of the post, without `t3_`.", examples=["1abc2d"])
     subreddit: str = Field(description="Name without `r/`.", examples=["python"])
     author: str | None = Field(description="Null when Reddit names none.", examples=["someuser"])
-    title: str = Field(description="The newest title.", examples=["Stable Diffusion 3 is out"])
+    title: str = Field(
+        description="The newest title; empty for a post that was taken away.", examples=["Stable Diffusion 3 is out"]
+    )
     url: str | None = Field(description="What the post links to.", examples=["https://example.org/sd3"])
     permalink: str | None = Field(
         description="Path of its page on Reddit.", examples=["/r/python/comments/1abc2d/stable_diffusion/"]
@@ -70,7 +72,14 @@ class PostOut(BaseModel):
     )
     edited_at: datetime | None = Field(description="Last edit of the text.", examples=[None])
     removed_by: str | None = Field(
-        description="Who removed it, as Reddit puts it; null while it stands.", examples=[None]
+        description="Who took it away, in Reddit's words: `deleted` (its author), `moderator`, `automod_filtered`, "
+        "`reddit` and others; `other` for a word that is not known. Null while it stands.",
+        examples=[None],
+    )
+    erased_until: datetime | None = Field(
+        description="What was observed of its text and author until then is erased: it was taken away then, or (in "
+        "the year 9999) its erasure was asked for. Null when nothing was erased.",
+        examples=[None],
     )
     not_shown_since: datetime | None = Field(
         description="Since when Reddit's answers leave it out, as after a ban of its subreddit; null while shown.",

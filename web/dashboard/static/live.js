@@ -17,6 +17,7 @@ const NO_POSTS = { id: ["0"] };
  * - "state", with the detail {state, since}. The states are off, connecting, live, reconnecting, and stale: the server
  *   cannot reach Kafka. For the last two, `since` is when the numbers stopped being fresh.
  * - "posts", with the posts as detail: the newest observations.
+ * - "retract", with the ids of posts that were taken away: nothing that their authors wrote may be shown any more.
  * - "reset": observations were missed, so what is shown must be loaded again.
  * - "refused": the server closes each connection before a frame comes. Perhaps nobody is signed in any more.
  */
@@ -133,7 +134,10 @@ export class Live extends EventTarget {
     } else if (this.state !== "live") this.#become("live");
     if (frame.type === "posts") {
       this.#remember(frame.posts);
-      this.dispatchEvent(new CustomEvent("posts", { detail: frame.posts }));
+      if (frame.posts.length) this.dispatchEvent(new CustomEvent("posts", { detail: frame.posts }));
+      const gone = frame.retract ?? [];
+      for (const id of gone) this.#recent.delete(id);
+      if (gone.length) this.dispatchEvent(new CustomEvent("retract", { detail: gone }));
     } else if (frame.type === "reset") this.dispatchEvent(new CustomEvent("reset", { detail: frame.reason }));
   }
 

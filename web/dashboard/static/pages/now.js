@@ -184,6 +184,15 @@ export async function mount(root, { live, signal, about }) {
     },
     { signal },
   );
+  live.addEventListener(
+    "retract",
+    ({ detail: gone }) => {
+      for (const id of gone) discovered.delete(id);
+      posts.remove(gone);
+      rising.remove(gone);
+    },
+    { signal },
+  );
   live.addEventListener("reset", reload, { signal });
   live.addEventListener("state", ({ detail }) => hasFailed && detail.state === "live" && reload(), { signal });
   showForm();

@@ -7,13 +7,24 @@ import * as history from "../parts/history.js";
 import { card, figureStrip, quiet } from "../parts/layout.js";
 import { authorLink, keywordList, subredditLink } from "../parts/links.js";
 import { afterObservation } from "../parts/observation.js";
-import { notShownMark, reasons } from "../parts/post.js";
+import { goneMark, notShownMark, reasons } from "../parts/post.js";
 import { emptyState } from "../parts/states.js";
 import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
 import { readState, writeState } from "../urlstate.js";
 
 export const DEFAULTS = { ...history.DEFAULTS, ...discussion.DEFAULTS };
 export const VALUES = { ...history.VALUES, ...discussion.VALUES };
+
+// What a post shows of its author's words once the stream says that it was taken away, which does not say by whom.
+const TAKEN_AWAY = {
+  title: "",
+  author: null,
+  url: null,
+  permalink: null,
+  flair: null,
+  body: null,
+  removed_by: "other",
+};
 
 /** Show the page in `root` until `signal` aborts. The first group of `match`, of the address, is the post's id. */
 export async function mount(root, { live, signal, match, about }) {
@@ -26,22 +37,24 @@ export async function mount(root, { live, signal, match, about }) {
     root.append(emptyState("This post is not known", "It was never seen, or its address is not right.", home));
     return;
   }
-  document.title = `${titleWithin(post.title)} · signalflow`;
+  const head = h("div", { class: "post-head" });
+  const words = h("div", { class: "stack" });
+  function showWords() {
+    document.title = `${titleWithin(post.title)} · signalflow`;
+    head.replaceChildren(...postHead(post, about.link_base));
+    words.replaceChildren(...[titleCard(post), bodyCard(post)].filter(Boolean));
+  }
   const figures = postFigures(about.trending_rule);
   const state = readState(DEFAULTS, VALUES);
   const keep = () => writeState(state, DEFAULTS);
   const charts = history.historyCards(id, state, keep, signal);
   const talk = discussion.discussionCards(post, state, keep, signal);
+  showWords();
   figures.show(post);
   root.append(
-    postHead(post, about.link_base),
+    head,
     figures.element,
-    h(
-      "div",
-      { class: "post-columns" },
-      h("div", { class: "stack" }, charts.element, talk.element),
-      h("div", { class: "stack" }, titleCard(post), bodyCard(post)),
-    ),
+    h("div", { class: "post-columns" }, h("div", { class: "stack" }, charts.element, talk.element), words),
   );
   live.addEventListener(
     "posts",
@@ -51,6 +64,15 @@ export async function mount(root, { live, signal, match, about }) {
       post = afterObservation(post, fresh);
       figures.show(post);
       charts.add(fresh);
+    },
+    { signal },
+  );
+  live.addEventListener(
+    "retract",
+    ({ detail: gone }) => {
+      if (!gone.includes(id)) return;
+      post = { ...post, ...TAKEN_AWAY, nlp: { ...post.nlp, keywords: [] } };
+      showWords();
     },
     { signal },
   );
@@ -68,7 +90,7 @@ async function knownPost(id, signal) {
   }
 }
 
-/** What stands on top. `linkBase` is the address of Reddit, or null when the posts come from the simulator. */
+/** The elements on top. `linkBase` is the address of Reddit, or null when the posts come from the simulator. */
 function postHead(post, linkBase) {
   const onReddit = linkBase && post.permalink?.startsWith("/") ? linkBase + post.permalink : null;
   const facts = [
@@ -78,20 +100,18 @@ function postHead(post, linkBase) {
     post.flair && h("span", { class: "chip" }, h("span", {}, post.flair)),
     post.over_18 && h("span", { class: "chip bad" }, "18+"),
     notShownMark(post),
-    post.removed_by && h("span", { class: "chip warn" }, `removed by ${post.removed_by}`),
+    goneMark(post),
   ];
   const links = [
     onReddit && outward(onReddit, icon("share"), "On Reddit"),
     !linkBase && quiet("From the simulator: it has no page on Reddit."),
     post.url && !post.is_self && outward(post.url, icon("share"), hostOf(post.url)),
   ];
-  return h(
-    "div",
-    { class: "post-head" },
+  return [
     h("p", { class: "facts" }, facts),
     h("h1", titleAttributes(post.title), titleText(post.title)),
     h("p", { class: "links" }, links),
-  );
+  ];
 }
 
 function hostOf(address) {
@@ -136,7 +156,10 @@ function postFigures(rule) {
   return { element: strip.element, show };
 }
 
-function titleCard({ nlp: { sentiment_score: score, sentiment_label: label, sentiment_basis: basis, keywords } }) {
+function titleCard({
+  nlp: { sentiment_score: score, sentiment_label: label, sentiment_basis: basis, keywords },
+  removed_by: removed,
+}) {
   const mark = h("span");
   mark.style.left = `${((score ?? 0) + 1) * 50}%`;
   const sentiment = h(
@@ -146,6 +169,7 @@ function titleCard({ nlp: { sentiment_score: score, sentiment_label: label, sent
     h("div", { class: "gauge", "aria-hidden": "true" }, mark),
     h("span", { class: "mono" }, decimal(score)),
   );
+  if (score === null && keywords.length === 0 && removed) return null;
   const why =
     basis === "not_english"
       ? "No sentiment: the title does not seem to be English."

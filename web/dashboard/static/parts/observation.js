@@ -8,7 +8,7 @@ const OF_THE_SCORE = [
   "trending_score",
   "is_trending",
 ];
-const OF_THE_DETAILS = ["current_comments", "url", "flair", "over_18", "is_self", "edited_at", "removed_by"];
+const OF_THE_DETAILS = ["current_comments", "url", "flair", "over_18", "is_self", "edited_at"];
 
 /**
  * A known post with a newer observation of it, or only that when none is known. What the observation does not tell

@@ -65,6 +65,24 @@ export const notShownMark = ({ not_shown_since: since }) =>
     since && ["no longer shown, missed ", when(since)],
   );
 
+const GONE = {
+  deleted: "deleted by its author",
+  author: "deleted by its author",
+  user: "deleted by its author",
+  moderator: "removed by a moderator",
+  automod_filtered: "held back by a filter",
+  reddit: "removed by Reddit",
+  content_takedown: "removed by Reddit",
+  copyright_takedown: "removed for copyright",
+  legal_operations: "removed by Reddit",
+  community_ops: "removed by Reddit",
+  anti_evil_ops: "removed by Reddit",
+};
+
+/** The mark of a post that was taken away, which says by whom. */
+export const goneMark = ({ removed_by: by }) =>
+  h("span", { class: "chip warn gone", hidden: !by }, (by && GONE[by]) ?? "removed");
+
 const titleLine = (post) => h("p", { class: "title" }, titleLink(post));
 
 /** A row of the post list: {element, update(observation)}. Its height does not depend on the numbers. */
@@ -75,6 +93,7 @@ export function postRow(post) {
   const sentiment = h("span", { class: "sentiment" });
   const trending = h("span", { class: "chip accent", hidden: true }, "trending");
   const notShown = notShownMark(post);
+  let gone = goneMark(post);
   const facts = h(
     "p",
     { class: "facts" },
@@ -82,6 +101,7 @@ export function postRow(post) {
     when(post.created_utc),
     post.over_18 && h("span", { class: "chip bad" }, "18+"),
     notShown,
+    gone,
     sentiment,
     post.author && authorLink(post.author),
     post.flair && h("span", { class: "flair" }, post.flair),
@@ -106,6 +126,9 @@ export function postRow(post) {
     comments.title = shown.current_comments === null ? UNKNOWN : "";
     trending.hidden = !shown.is_trending;
     notShown.hidden = !shown.not_shown_since;
+    const mark = goneMark(shown);
+    gone.replaceWith(mark);
+    gone = mark;
     const label = shown.nlp?.sentiment_label;
     sentiment.className = `sentiment ${label ?? ""}`;
     setText(sentiment, label && label !== "neutral" ? label : "");

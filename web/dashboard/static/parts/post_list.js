@@ -50,6 +50,16 @@ export class PostList {
     });
   }
 
+  /** Take these posts out: they were taken away. */
+  remove(ids) {
+    for (const id of ids) {
+      this.#rows.get(id)?.element.remove();
+      this.#rows.delete(id);
+      this.#waiting.delete(id);
+    }
+    if (!this.#pill.hidden) this.#showPill();
+  }
+
   /**
    * Add new posts, the newest last, at the top: at once, or when the reader asks for them if the list is being read.
    */

@@ -76,6 +76,15 @@ export class Rising {
     this.#rank();
   }
 
+  /** Take these posts out: they were taken away. */
+  remove(ids) {
+    for (const id of ids) {
+      this.#candidates.delete(id);
+      this.#cards.get(id)?.element.remove();
+      this.#cards.delete(id);
+    }
+  }
+
   #rank() {
     const now = Date.now();
     const isRead =

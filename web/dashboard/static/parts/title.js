@@ -5,8 +5,11 @@ import { h } from "../dom.js";
 const VISIBLE = /[^\s\p{Cc}\p{Cf}\p{M}\p{Default_Ignorable_Code_Point}\u2800]/u;
 const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-/** The title, or words in its place when nothing of it can be seen. */
-export const titleText = (title) => (VISIBLE.test(title) ? title : "(title without visible characters)");
+/** The title, or words in its place when it is not kept, as of a deleted post, or when nothing of it can be seen. */
+export const titleText = (title) => {
+  if (title === "") return "(title not kept)";
+  return VISIBLE.test(title) ? title : "(title without visible characters)";
+};
 
 /** The same for places that hold other text too: without characters that would turn the direction of that text. */
 export const titleWithin = (title) => titleText(title).replace(DIRECTIONS, "");

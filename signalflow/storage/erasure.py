@@ -1,0 +1,149 @@
+"""Erasure of what authors wrote: on request, in dead letters, and how long it takes.
+
+What is taken away on Reddit is erased by the sink (writer.py). On request a post is erased for good, whatever Reddit
+still shows of it: `erased_until` is infinity.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from signalflow.events import storable
+from signalflow.storage import audit
+from signalflow.storage.pool import Connection, Pool, connection, transaction
+
+# The name itself is not kept: only whether a name is the same.
+_DIGEST = "sha256(convert_to(lower({}), 'UTF8'))"
+# Posts are locked in the order of their ids, as by the sink, so that the two cannot deadlock.
+_ERASE_POSTS = """
+WITH chosen AS MATERIALIZED (
+    SELECT id FROM posts WHERE id = ANY ($1::text[]) AND erased_until IS DISTINCT FROM 'infinity'
+    ORDER BY id FOR UPDATE
+), erased AS (
+    UPDATE posts AS p SET erased_until = 'infinity',
+        title = '', author = NULL, url = NULL, permalink = NULL, flair = NULL, body = NULL
+    FROM chosen WHERE p.id = chosen.id RETURNING p.id
+), forgotten AS (
+    UPDATE post_nlp_features SET title = '', keywords = '[]', topic_cluster = NULL FROM erased WHERE post_id = erased.id
+)
+INSERT INTO erasures (post_id, seen_at) SELECT id, now() FROM erased ON CONFLICT (post_id) DO NOTHING
+"""
+_ERASE_COMMENTS = """
+UPDATE comments SET author = NULL, body = NULL, permalink = NULL,
+    sentiment_score = NULL, sentiment_label = NULL, sentiment_basis = NULL
+WHERE lower(author) = lower($1)
+"""
+_POSTS_BY = "SELECT id FROM posts WHERE lower(author) = lower($1) ORDER BY id"
+_COUNT_COMMENTS_BY = "SELECT count(*) FROM comments WHERE lower(author) = lower($1)"
+_REMEMBER = f"INSERT INTO erased_authors (digest) VALUES ({_DIGEST.format('$1::text')}) ON CONFLICT DO NOTHING"  # noqa: S608
+_IDENTIFIED = f"SELECT encode({_DIGEST.format('$1::text')}, 'hex')"
+# The condition on the other table comes first: it is nearly always empty, and then no post is read.
+_OF_ERASED_AUTHORS = f"""
+SELECT id FROM posts WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
+    AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
+"""  # noqa: S608, constants of this module
+# A letter holds the whole record. Its key is the id of a post, or any bytes.
+_ERASE_LETTERS = """
+UPDATE dlq_events AS d SET original_value = NULL, whole = false, erased_at = now()
+FROM posts AS p
+WHERE d.original_value IS NOT NULL AND p.id = encode(d.original_key, 'escape') AND p.last_polled_at <= p.erased_until
+"""
+_STATUS = """
+SELECT (SELECT count(*) FROM erasures) AS posts,
+    (SELECT max(erased_at) FROM erasures) AS newest,
+    count(*) AS posts_of_last_day,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY lag) AS median_lag_seconds,
+    max(lag) AS longest_lag_seconds
+FROM (
+    SELECT GREATEST(EXTRACT(epoch FROM erased_at - seen_at), 0)::double precision AS lag FROM erasures
+    WHERE erased_at >= now() - interval '1 day' AND removed_by IS NOT NULL
+) AS lately
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an author wrote, as far as it is stored."""
+
+    posts: int
+    comments: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureStatus:
+    """Posts erased so far, the newest moment, and the lags of the last day from being seen as taken away to erased."""
+
+    posts: int
+    newest: datetime | None
+    posts_of_last_day: int
+    median_lag_seconds: float | None
+    longest_lag_seconds: float | None
+
+
+async def found_of_author(pool: Pool, author: str) -> Found:
+    """What is stored of an author. Raises Retryable while the database is away."""
+    name = storable(author)
+    async with connection(pool) as reading:
+        posts = await reading.fetch(_POSTS_BY, name)
+        return Found(len(posts), await reading.fetchval(_COUNT_COMMENTS_BY, name))
+
+
+async def erase_author(pool: Pool, author: str, *, who: str) -> Found:
+    """Erase what an author wrote, and every post of this name that is stored later, in one transaction.
+
+    The audit log gets a digest instead of the name. To repeat it changes nothing.
+    """
+    name = storable(author)
+    async with transaction(pool) as writing:
+        await writing.execute(_REMEMBER, name)
+        ids = [row["id"] for row in await writing.fetch(_POSTS_BY, name)]
+        await erase_posts(writing, ids)
+        comments = int((await writing.execute(_ERASE_COMMENTS, name)).rpartition(" ")[2])
+        await writing.execute(_ERASE_LETTERS)
+        target = f"sha256:{await writing.fetchval(_IDENTIFIED, name)}"
+        details = {"posts": len(ids), "comments": comments}
+        await audit.record(writing, who=who, action="erase.author", target=target, details=details)
+    return Found(len(ids), comments)
+
+
+async def is_stored(pool: Pool, post_id: str) -> bool:
+    """Whether a post is stored."""
+    async with connection(pool) as reading:
+        return bool(await reading.fetchval("SELECT EXISTS (SELECT FROM posts WHERE id = $1)", storable(post_id)))
+
+
+async def erase_post(pool: Pool, post_id: str, *, who: str) -> bool:
+    """Erase a post for good; False when it is not stored. To repeat it changes nothing."""
+    if not await is_stored(pool, post_id):
+        return False
+    async with transaction(pool) as writing:
+        await erase_posts(writing, [post_id])
+        await writing.execute(_ERASE_LETTERS)
+        await audit.record(writing, who=who, action="erase.post", target=post_id, details={})
+    return True
+
+
+async def erase_posts(writing: Connection, ids: Sequence[str]) -> None:
+    """Erase these posts for good, within a transaction."""
+    await writing.execute(_ERASE_POSTS, list(ids))
+
+
+async def erase_posts_of_erased_authors(writing: Connection, ids: Sequence[str]) -> None:
+    """Erase those of these posts whose authors asked for it, within the transaction that stores them."""
+    found = await writing.fetch(_OF_ERASED_AUTHORS, list(ids))
+    if found:
+        await erase_posts(writing, [row["id"] for row in found])
+
+
+async def erase_letters(pool: Pool) -> int:
+    """Take the records of erased posts out of the dead letters; returns how many. They cannot be replayed any more."""
+    async with connection(pool) as writing:
+        return int((await writing.execute(_ERASE_LETTERS)).rpartition(" ")[2])
+
+
+async def erasure_status(pool: Pool) -> ErasureStatus:
+    """How many posts were erased and how long it took. Raises Retryable while the database is away."""
+    async with connection(pool) as reading:
+        row = await reading.fetchrow(_STATUS)
+    assert row is not None
+    return ErasureStatus(**row)

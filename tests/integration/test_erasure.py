@@ -1,0 +1,139 @@
+"""Erasure on request, of dead letters, and what the API tells of it, on a real database."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner, Result
+
+from signalflow.cli import erase
+from signalflow.events import DeadLetter
+from signalflow.settings import get_settings
+from signalflow.storage.comment_writer import write_comments
+from signalflow.storage.dead_letters import NewLetter, store_letters
+from signalflow.storage.erasure import erase_letters
+from signalflow.storage.pool import Pool
+from signalflow.storage.writer import write_batch
+from tests.integration.comment_rows import comment, seen
+from tests.integration.posts_api import api_of
+from tests.integration.storage_rows import NOON, column, contents, observation, pool_of
+from tests.integration.test_storage_merge import MARKER, WITH_TEXT, holds_the_marker
+
+T = TypeVar("T")
+AUTHOR = MARKER.upper()
+
+
+@pytest.fixture
+def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", database_url)
+    get_settings.cache_clear()
+    yield database_url
+    get_settings.cache_clear()
+
+
+def signalflow(*arguments: str) -> Result:
+    app = Typer()
+    erase.register(app)
+    # A single group would be taken for the application itself.
+    app.callback()(lambda: None)
+    return CliRunner().invoke(app, ["erase", *arguments])
+
+
+def within(url: str, work: Callable[[Pool], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with await pool_of(url) as pool:
+            return await work(pool)
+
+    return asyncio.run(run())
+
+
+def letter_of(post_id: str) -> NewLetter:
+    """A dead letter whose record holds the text of a post."""
+    letter = DeadLetter(
+        topic="reddit.posts.raw", partition=0, offset=7, key=post_id.encode(), value=f"about {MARKER}".encode(),
+        headers=(), stage="validate", error_type="Invalid", error="a field", worker="w1", failed_at=NOON,
+        topic_id=UUID(int=1),
+    )  # fmt: skip
+    return NewLetter(letter, whole=True, previous=None)
+
+
+async def fill(pool: Pool) -> None:
+    """Two posts of the author and one of somebody else; a comment of each; a dead letter of the first post."""
+    other = {"author": "somebody", "title": "another title"}
+    await write_batch(pool, [observation("a", 0, **WITH_TEXT), observation("b", 0, **WITH_TEXT)])
+    await write_batch(pool, [observation("c", 0, **other)])
+    await write_comments(
+        pool,
+        [seen(comment("k", author=MARKER, body=f"on {MARKER}")), seen(comment("l", author="somebody", body="else"))],
+    )
+    await store_letters(pool, [letter_of("a")], None)
+
+
+def test_what_an_author_wrote_is_erased_on_request_and_stays_so(database: str) -> None:
+    within(database, fill)
+    done = signalflow("author", f"u/{AUTHOR}")
+    assert (done.exit_code, done.output) == (
+        0,
+        "2 posts and 1 comments would be erased: repeat the command with --yes\n",
+    )
+    assert "posts" in within(database, holds_the_marker), "without --yes nothing is erased"
+    done = signalflow("author", AUTHOR, "--yes", "--json")
+    assert json.loads(done.output) == {"posts": 2, "comments": 1, "erased": True}
+    assert within(database, holds_the_marker) == set()
+
+    async def later(pool: Pool) -> None:
+        # Older and newer observations of known posts, and a post that was not known.
+        await write_batch(pool, [observation("a", -5, **WITH_TEXT), observation("b", 50, **WITH_TEXT)])
+        await write_batch(pool, [observation("d", 50, **WITH_TEXT, current_score=3)])
+
+    within(database, later)
+    assert within(database, holds_the_marker) == set()
+    posts = {row["id"]: row for row in within(database, lambda pool: contents(pool, "posts"))}
+    assert (posts["c"]["author"], posts["c"]["title"]) == ("somebody", "another title")
+    assert posts["d"]["current_score"] == 3, "numbers stay"
+    assert within(database, lambda pool: column(pool, "comments", "author")) == [None, "somebody"]
+    (entry,) = within(database, lambda pool: contents(pool, "audit_log"))
+    assert (entry["action"], json.loads(entry["details"])) == ("erase.author", {"posts": 2, "comments": 1})
+    assert entry["target"].startswith("sha256:")
+
+
+def test_a_post_is_erased_on_request_whatever_reddit_shows(database: str) -> None:
+    within(database, fill)
+    assert signalflow("post", "unknown").exit_code != 0
+    assert signalflow("post", "t3_a").output == "a would be erased: repeat the command with --yes\n"
+    assert json.loads(signalflow("post", "t3_a", "--yes", "--json").output) == {"id": "a", "erased": True}
+    within(database, lambda pool: write_batch(pool, [observation("a", 50, **WITH_TEXT)]))
+    titles = within(database, lambda pool: column(pool, "posts", "title"))
+    assert titles == ["", WITH_TEXT["title"], "another title"]
+    assert within(database, lambda pool: column(pool, "dlq_events", "original_value")) == [None]
+
+
+async def test_a_dead_letter_of_an_erased_post_loses_its_record_whichever_was_stored_first(pool: Pool) -> None:
+    await store_letters(pool, [letter_of("a")], None)
+    await write_batch(pool, [observation("a", 0, title="", removed_by="deleted")])
+    assert await holds_the_marker(pool) == set(), "the bytes of the record do not show as text"
+    assert [await erase_letters(pool), await erase_letters(pool)] == [1, 0]
+    (letter,) = await contents(pool, "dlq_events")
+    assert (letter["original_value"], letter["whole"], letter["state"]) == (None, False, "dead")
+
+
+async def test_the_api_tells_how_long_erasure_takes(database_url: str, pool: Pool) -> None:
+    async with api_of(database_url) as client:
+        nothing = (await client.get("/api/erasure/")).json()
+        assert (nothing["posts"], nothing["newest"], nothing["median_lag_seconds"]) == (0, None, None)
+        await write_batch(pool, [observation(name, 0, title="", removed_by="deleted") for name in "ab"])
+        # As if the second had been erased three seconds later than the first, which took one second.
+        for name, lag in (("a", 1), ("b", 4)):
+            await pool.execute(
+                "UPDATE erasures SET seen_at = erased_at - $2::interval WHERE post_id = $1",
+                name,
+                timedelta(seconds=lag),
+            )
+        found: dict[str, Any] = (await client.get("/api/erasure")).json()
+    assert (found["posts"], found["posts_of_last_day"]) == (2, 2)
+    assert (found["median_lag_seconds"], found["longest_lag_seconds"], found["kafka_days"]) == (2.5, 4.0, 7)

@@ -1,0 +1,24 @@
+"""Erasure as the API tells it."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+
+class Erasure(BaseModel):
+    """How much was erased, and how long it took from when a post was seen as taken away."""
+
+    posts: int = Field(description="Posts whose text was erased so far, of those that came back too.", examples=[1812])
+    newest: datetime | None = Field(
+        description="When the database last erased a post; null when it never did.", examples=["2026-01-01T12:00:05Z"]
+    )
+    posts_of_last_day: int = Field(
+        description="Posts of the last 24 hours that were erased because they were taken away.", examples=[96]
+    )
+    median_lag_seconds: float | None = Field(
+        description="Median time of these from the observation to the erasure; null without any.", examples=[1.4]
+    )
+    longest_lag_seconds: float | None = Field(description="Longest time of these; null without any.", examples=[6.2])
+    kafka_days: int = Field(
+        description="Days after which no topic has the text any more: retention and a segment.", examples=[7]
+    )
