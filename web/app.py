@@ -19,6 +19,7 @@ from web.access import SignInNeeded, is_opened_by_browser, redirect_to_sign_in, 
 from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
 from web.api.comments.endpoints import router as comments
+from web.api.coverage.endpoints import router as coverage
 from web.api.dlq.endpoints import router as dlq
 from web.api.health.endpoints import router as health
 from web.api.keywords.endpoints import router as keywords
@@ -61,6 +62,7 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (comments, "read"),
     (stats, "read"),
     (keywords, "read"),
+    (coverage, "read"),
     (tables, "read"),
     (subreddits, "config"),
     (dlq, "dlq"),

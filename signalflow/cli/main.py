@@ -18,8 +18,8 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "up", "logs", "simulator", "api", "migrate", "topics", "config", "ingest", "dlq", "gaps", "verify", "schema",
-    "user", "key",
+    "up", "logs", "simulator", "api", "migrate", "topics", "config", "ingest", "dlq", "gaps", "coverage", "verify",
+    "schema", "user", "key",
 )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ class ListingFetch(Fetch):
             if findings.is_proven:
                 self.gaps.close(group.gap, "proven")
             else:
-                self.gaps.set_upper_end(group.gap, findings.after)
+                self.gaps.set_upper_end(group.gap, findings.after, findings.items)
             group.gap = None
         group.anchors = (Anchor.of_page(findings.items, findings.seen_at),)
         return True
@@ -195,7 +195,7 @@ class ReappearanceFetch(Fetch):
         if not is_complete:
             self.failed(now)
         elif self.gap is not None:
-            self.gaps.set_upper_end(self.gap, findings.after)
+            self.gaps.set_upper_end(self.gap, findings.after, findings.items)
         return False
 
     def failed(self, now: float) -> None:

@@ -9,7 +9,7 @@ from signalflow.domain.gaps import GapChange, OpenGaps
 from signalflow.errors import Invalid, SignalflowError
 from signalflow.metrics import LISTING_GAPS
 from signalflow.reddit.ports import GapLedger
-from signalflow.reddit.reddit_clock import moment
+from signalflow.reddit.reddit_clock import known_moment, moment
 
 log = structlog.get_logger()
 
@@ -77,8 +77,8 @@ class GapWriter:
         if gap.record is None:
             raise AssertionError("a gap is advanced or closed only after it was opened: changes are written in order")
         if change.outcome is None:
-            await self._ledger.advance_gap(gap.record, gap.after, gap.pages)
+            await self._ledger.advance_gap(gap.record, gap.after, gap.pages, known_moment(gap.until))
         else:
-            await self._ledger.close_gap(gap.record, change.outcome)
+            await self._ledger.close_gap(gap.record, change.outcome, known_moment(gap.until))
             log.info("gap_closed", record=gap.record, outcome=change.outcome, pages=gap.pages)
         return None

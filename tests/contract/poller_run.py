@@ -62,10 +62,10 @@ class CommentWorld:
         self.opened_at.append(time.time())
         return len(self.opened)
 
-    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
+    async def advance_gap(self, record: int, after: str | None, pages: int, until: datetime | None) -> None:
         pass
 
-    async def close_gap(self, record: int, outcome: str) -> None:
+    async def close_gap(self, record: int, outcome: str, until: datetime | None) -> None:
         self.outcomes[record] = outcome
 
     async def open_gaps(self) -> Sequence[GapRecord]:
@@ -125,10 +125,10 @@ class World:
         self.opened_since.append(newest.timestamp())
         return len(self.opened)
 
-    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
+    async def advance_gap(self, record: int, after: str | None, pages: int, until: datetime | None) -> None:
         self._needs_database()
 
-    async def close_gap(self, record: int, outcome: str) -> None:
+    async def close_gap(self, record: int, outcome: str, until: datetime | None) -> None:
         self._needs_database()
         self.outcomes[record] = outcome
 
