@@ -16,8 +16,10 @@ from signalflow.domain.overlap import UNSETTLED
 Span = tuple[float, float]
 # Reddit's times are whole seconds. A post of the same second as the newest missing one may be missing too.
 SECOND = 1.0
-# The time around a gap that tells how many posts a second came is at least so long, in seconds, on each side.
-SHORTEST_SIDE = 600.0
+# As many seconds on each side of a gap tell how quickly posts came, or as many as the gap has if that is more. A side
+# with less covered time than the second number tells nothing: a single post would look like a flood.
+SHORTEST_SIDE = 300.0
+LEAST_COVERED = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +68,22 @@ class UnprovenGap:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Time without proof, and the covered time on both sides of it, whose posts tell how many came meanwhile."""
+    """Time without proof, and the covered time before and after it, whose posts tell how many came meanwhile."""
 
     span: Span
-    sides: tuple[Span, ...]
+    sides: tuple[tuple[Span, ...], tuple[Span, ...]]
 
-    def missing(self, seen: int, seen_beside: int) -> float | None:
-        """How many posts are missing by an estimate; None when no time beside the stretch is covered.
+    def missing(self, seen: int, seen_beside: tuple[int, int]) -> float | None:
+        """How many posts are missing by an estimate; None when too little time beside the stretch is covered.
 
-        `seen` of its posts were seen, and `seen_beside` on its sides. The rate of the sides is taken for the stretch.
+        `seen` of its posts were seen, and `seen_beside` before and after it. The higher rate of the two sides is taken
+        for the stretch: a gap that could not be read is one in which many posts came.
         """
-        seconds = length(self.sides)
-        if not seconds:
+        sides = zip(seen_beside, map(length, self.sides), strict=True)
+        rates = [posts / seconds for posts, seconds in sides if seconds >= LEAST_COVERED]
+        if not rates:
             return None
-        return max(seen_beside / seconds * (self.span[1] - self.span[0]) - seen, 0.0)
+        return max(max(rates) * (self.span[1] - self.span[0]) - seen, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +160,14 @@ def cell_of(timeline: Timeline, part: Span, posts: int, missing: Sequence[float 
     return Cell(covered, lost_seconds, max(part[1] - part[0] - covered - lost_seconds, 0.0), posts, lost_posts)
 
 
-def _sides(hole: Span, covered: Iterable[Span]) -> tuple[Span, ...]:
+def _sides(hole: Span, covered: tuple[Span, ...]) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
     side = max(hole[1] - hole[0], SHORTEST_SIDE)
-    near = [(hole[0] - side, hole[0]), (hole[1], hole[1] + side)]
-    return tuple(span for piece in covered for part in near if (span := within(piece, part))[0] < span[1])
+    before, after = (hole[0] - side, hole[0]), (hole[1], hole[1] + side)
+    return _parts(covered, before), _parts(covered, after)
+
+
+def _parts(spans: Iterable[Span], part: Span) -> tuple[Span, ...]:
+    return tuple(shared for span in spans if (shared := within(span, part))[0] < shared[1])
 
 
 def united(spans: Iterable[Span]) -> tuple[Span, ...]:

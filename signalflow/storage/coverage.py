@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from signalflow.domain.coverage import Cell, Followed, Span, Timeline, UnprovenGap, cell_of
+from signalflow.domain.coverage import Cell, Followed, Span, Stretch, Timeline, UnprovenGap, cell_of
 from signalflow.storage.read_router import ReadRouter
 from signalflow.storage.subreddits import BY_NAME
 
@@ -194,7 +194,7 @@ async def _missing(
         (one.name, span)
         for one, timeline in zip(followed, timelines, strict=True)
         for stretch in timeline.stretches
-        for span in (stretch.span, *stretch.sides)
+        for span in (stretch.span, *stretch.sides[0], *stretch.sides[1])
     ]
     rows = await reads.fetch(
         _POSTS_IN,
@@ -203,10 +203,13 @@ async def _missing(
         [_moment(span[1]) for _, span in asked],
     )
     counts = iter([row["posts"] for row in rows])
-    return [
-        [stretch.missing(next(counts), sum(next(counts) for _ in stretch.sides)) for stretch in timeline.stretches]
-        for timeline in timelines
-    ]
+
+    def missing(stretch: Stretch) -> float | None:
+        seen = next(counts)
+        before, after = (sum(next(counts) for _ in side) for side in stretch.sides)
+        return stretch.missing(seen, (before, after))
+
+    return [[missing(stretch) for stretch in timeline.stretches] for timeline in timelines]
 
 
 def _shares(cell: Cell) -> dict[str, object]:

@@ -63,10 +63,11 @@ def test_a_recorded_gap_is_missing_where_the_polls_are_unknown() -> None:
 def test_the_sides_of_a_gap_tell_how_many_posts_came_meanwhile() -> None:
     timeline = Timeline.of(PYTHON, [gap(2 * HOUR, 2.5 * HOUR - 1)], NOW)
     (stretch,) = timeline.stretches
-    assert stretch.sides == ((1.5 * HOUR, 2 * HOUR), (2.5 * HOUR, 3 * HOUR))
-    # 90 posts in an hour are 45 in half an hour, and five of them were seen.
-    assert stretch.missing(seen=5, seen_beside=90) == pytest.approx(40)
-    assert stretch.missing(seen=60, seen_beside=90) == 0.0
+    assert stretch.sides == (((1.5 * HOUR, 2 * HOUR),), ((2.5 * HOUR, 3 * HOUR),))
+    # 45 posts in half an hour, as on the side that has more, of which five were seen.
+    assert stretch.missing(seen=5, seen_beside=(10, 45)) == pytest.approx(40)
+    assert stretch.missing(seen=5, seen_beside=(45, 10)) == pytest.approx(40)
+    assert stretch.missing(seen=60, seen_beside=(10, 45)) == 0.0
     cell = cell_of(timeline, (2 * HOUR, 3 * HOUR), 60, [40.0])
     assert cell.posts_share == pytest.approx(0.6)
 
@@ -81,9 +82,15 @@ def test_an_estimate_is_shared_among_the_hours_of_its_gap_by_time() -> None:
 def test_without_covered_time_beside_a_gap_the_share_of_posts_is_unknown_and_not_a_plausible_number() -> None:
     timeline = Timeline.of(Followed("python"), [gap(2 * HOUR, 3 * HOUR)], NOW)
     (stretch,) = timeline.stretches
-    assert stretch.missing(seen=5, seen_beside=0) is None
+    assert stretch.missing(seen=5, seen_beside=(0, 0)) is None
     assert cell_of(timeline, (2 * HOUR, 3 * HOUR), 5, [None]).posts_share is None
     assert (Cell(10, 0, 0, 5) + Cell(0, 10, 0, 5, None)).posts_share is None
+
+
+def test_a_side_of_which_a_minute_is_covered_tells_no_rate() -> None:
+    timeline = Timeline.of(Followed("python", 2 * HOUR - 60, 3 * HOUR + UNSETTLED + 60), [gap(2 * HOUR, 3 * HOUR)], NOW)
+    (stretch,) = timeline.stretches
+    assert stretch.missing(seen=0, seen_beside=(1, 1)) is None
 
 
 @pytest.mark.parametrize(
