@@ -94,6 +94,12 @@ class RedditSettings(BaseSettings):
     refresh_ids_per_minute: float = Field(
         210.0, ge=0, description="Known posts refreshed per minute, in requests of 100."
     )
+    first_look_hours: float = Field(
+        24.0,
+        ge=0,
+        le=48,
+        description="How far a subreddit that was never polled is read back, in what the budget has to spare; 0: not.",
+    )
     config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="Seconds between reads of subreddit_config.")
 
     @field_validator("reddit_base_url")

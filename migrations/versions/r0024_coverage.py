@@ -1,4 +1,4 @@
-"""What coverage rests on: how far each gap was read, and since when each subreddit is polled."""
+"""What coverage rests on: how far each gap was read, since when each subreddit is polled, and what is read back."""
 
 from alembic import op
 
@@ -8,6 +8,12 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS: tuple[str, ...] = (
+    "ALTER TABLE listing_gaps DROP CONSTRAINT listing_gaps_kind_check",
+    """
+ALTER TABLE listing_gaps
+    ADD CONSTRAINT listing_gaps_kind_check CHECK (kind IN ('posts', 'comments', 'first_look'))""",
+    "COMMENT ON COLUMN listing_gaps.kind IS"
+    " 'what may be missing: posts, comments, or what a subreddit had before it was first polled (first_look)'",
     "ALTER TABLE listing_gaps ADD COLUMN until timestamptz",
     "COMMENT ON COLUMN listing_gaps.until IS"
     " 'what was created after this was read; NULL: nothing was, or the row is older than this column'",

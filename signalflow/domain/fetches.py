@@ -21,6 +21,8 @@ from signalflow.domain.watchlist import Watchlist
 
 # A comment that shows up so many seconds after it was written, as when a moderator approves it, still counts as new.
 LATEST_COMMENT = 600.0
+# The same page of a gap is not fetched again within this many seconds, unless its answer comes before.
+GAP_PAGE_TIMEOUT = 60.0
 
 
 @dataclass(slots=True, eq=False)

@@ -27,7 +27,7 @@ from signalflow.metrics import (
 )
 from signalflow.reddit.comment_polling import CommentPolling
 from signalflow.reddit.findings_publisher import FindingsPublisher
-from signalflow.reddit.gap_writer import GapWriter
+from signalflow.reddit.gap_writer import FirstLookWriter, GapWriter
 from signalflow.reddit.known_posts import latest_posts, posts_of
 from signalflow.reddit.observations import seen
 from signalflow.reddit.outcomes import Outcome, Outcomes
@@ -65,6 +65,7 @@ class Poller:
         client: RedditClient,
         publisher: PostPublisher,
         ledger: GapLedger,
+        first_looks: GapLedger,
         config: ConfigSource,
         known: KnownSource,
         comments: CommentPorts,
@@ -74,7 +75,7 @@ class Poller:
     ) -> None:
         self._settings = settings
         self._client: Client[Page | CommentPage] = client
-        self._ledger = ledger
+        self._ledger, self._first_looks = ledger, first_looks
         self._publisher = FindingsPublisher(publisher, clock)
         self._config, self._known = config, known
         self._clock = clock
@@ -84,8 +85,10 @@ class Poller:
             listing_per_minute=self._listings_per_minute(),
             refresh_ids_per_minute=settings.refresh_ids_per_minute,
             answers_ids=self._can.answers_ids,
+            first_look_seconds=settings.first_look_hours * 3600.0,
         )
         self._gap_writer = GapWriter(self.planner.gaps, ledger)
+        self._first_look_writer = FirstLookWriter(self.planner.first_looks.gaps, first_looks)
         self._reports = Reports(config)
         self._rejections = Rejections()
         self._reddit_clock = RedditClock()
@@ -109,6 +112,7 @@ class Poller:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_for_ever(self._step))
                 group.create_task(_for_ever(self._gap_writer.step))
+                group.create_task(_for_ever(self._first_look_writer.step))
                 group.create_task(_for_ever(self._comments.gap_writer.step))
                 group.create_task(_for_ever(self._exchange_config))
         finally:
@@ -132,12 +136,13 @@ class Poller:
                     knows_time = True
                 known = await latest_posts(self._known, self._reddit_clock.now())
                 gaps = await self._ledger.open_gaps()
+                first_looks = await self._first_looks.open_gaps()
                 await self._comments.take_over(subreddits)
             except SignalflowError as error:
                 log.warning("take_over_waits", error=str(error))
                 await asyncio.sleep(WHILE_AWAY.after(failures))
                 continue
-            self.planner.start(subreddits, known, gaps, self._reddit_clock.now())
+            self.planner.start(subreddits, known, gaps, self._reddit_clock.now(), first_looks)
             log.info("poller_started", subreddits=len(subreddits), known_posts=len(known), open_gaps=len(gaps))
             return
 
@@ -255,6 +260,7 @@ class Poller:
         is_complete = self.planner.confirm(findings, confirmed, self._reddit_clock.now())
         self._reports.answered(fetch.names, posts, page.observed_at, is_complete=is_complete)
         self._gap_writer.wake()
+        self._first_look_writer.wake()
 
     async def _exchange_config(self) -> float:
         """Read the configured subreddits again every `config_refresh_seconds`, and report on them.
@@ -270,7 +276,8 @@ class Poller:
             log.info("followed_comments_changed", subreddits=sum(each.comments for each in subreddits))
         await self._tell_not_shown()
         # A successor begins from the reported polls. So they are reported only when every gap is recorded.
-        await self._reports.send(with_polls=self.planner.gaps.is_recorded)
+        is_recorded = self.planner.gaps.is_recorded and self.planner.first_looks.gaps.is_recorded
+        await self._reports.send(with_polls=is_recorded)
         return 0.0
 
     async def _tell_not_shown(self) -> None:

@@ -17,9 +17,15 @@ SETTLING = timedelta(minutes=5)
 # States of a subreddit in which Reddit shows it, as far as is known.
 _SHOWN = ("ok", "unchecked")
 
+# A first look back that was read to its end covers its time, and one that was not covers what it was read of.
 _FOLLOWED = f"""
-SELECT name, paused OR removed_at IS NOT NULL AS paused, state, checked_at, polled_since, last_polled_at
-FROM subreddit_config
+WITH read_back AS (
+    SELECT key, min(CASE WHEN outcome = 'proven' THEN since ELSE until + interval '1 second' END) AS since
+    FROM listing_gaps, unnest(subreddits) AS key WHERE kind = 'first_look' GROUP BY key
+)
+SELECT c.name, paused OR removed_at IS NOT NULL AS paused, state, checked_at, last_polled_at,
+    LEAST(polled_since, CASE WHEN polled_since IS NOT NULL THEN read_back.since END) AS polled_since
+FROM subreddit_config AS c LEFT JOIN read_back ON read_back.key = lower(c.name)
 WHERE CASE WHEN cardinality($1::text[]) = 0 THEN removed_at IS NULL ELSE lower(name) = ANY ($1) END {BY_NAME}
 """  # noqa: S608
 _UNPROVEN = """

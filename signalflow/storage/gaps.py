@@ -9,8 +9,8 @@ from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.errors import Invalid
 from signalflow.storage.pool import Pool, connection
 
-# What the listing has in which a gap is.
-GapKind = Literal["posts", "comments"]
+# What may be missing in a gap: posts, comments, or what a subreddit had before it was first polled.
+GapKind = Literal["posts", "comments", "first_look"]
 
 _OPEN = """
 INSERT INTO listing_gaps (subreddits, anchor_ids, since, after, opened_at, kind, until)
@@ -57,7 +57,7 @@ async def close_gap(pool: Pool, gap_id: int, outcome: Outcome, until: datetime |
 
 
 async def open_gaps(pool: Pool, kind: GapKind = "posts") -> list[GapRecord]:
-    """All open gaps between posts, or between comments, the oldest first."""
+    """All open gaps of a kind, the oldest first."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_STILL_OPEN, kind)
     return [

@@ -81,10 +81,33 @@ class CommentWorld:
 
 
 @dataclass
+class FirstLookLedger:
+    """Records first looks back."""
+
+    left_open: list[GapRecord] = field(default_factory=list)
+    opened: list[Gap] = field(default_factory=list)
+    outcomes: dict[int, str] = field(default_factory=dict)
+
+    async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
+        self.opened.append(gap)
+        return len(self.opened)
+
+    async def advance_gap(self, record: int, after: str | None, pages: int, until: datetime | None) -> None:
+        pass
+
+    async def close_gap(self, record: int, outcome: str, until: datetime | None) -> None:
+        self.outcomes[record] = outcome
+
+    async def open_gaps(self) -> Sequence[GapRecord]:
+        return self.left_open
+
+
+@dataclass
 class World:
     """Fakes of all that the poller is given, and what they were told."""
 
     comments: CommentWorld = field(default_factory=CommentWorld)
+    first_looks: FirstLookLedger = field(default_factory=FirstLookLedger)
     published: list[Envelope] = field(default_factory=list)
     is_kafka_away: bool = False
     is_database_away: bool = False
@@ -202,6 +225,7 @@ def poller_of(
         client=client,
         publisher=world,
         ledger=world,
+        first_looks=world.first_looks,
         config=world,
         known=world,
         comments=CommentPorts(world.comments, world.comments, world.comments),
