@@ -31,6 +31,10 @@ class FirstLookFetch(GapFetch):
     def new_since(self, now: float) -> float:
         return self.gap.since
 
+    def new_until(self) -> float:
+        # What came since the first poll is news, and polling finds it. Times are whole seconds.
+        return self.gap.opened_at - 1.0
+
     def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
         if not findings.items and self.gap.empty_pages + 1 >= MOST_EMPTY_PAGES:
             self.gaps.close(self.gap, "given_up")

@@ -286,7 +286,7 @@ class Planner:
         self._note_appearances(findings, confirmed)
         shows_top = findings.fetch.confirm(findings, new=new, is_complete=is_complete, now=now)
         if shows_top:
-            self.first_looks.polled(findings.fetch.names, now)
+            self.first_looks.polled(findings.fetch.names, findings.seen_at)
         return shows_top
 
     def _reappeared(self) -> tuple[str, Anchor] | None:
@@ -342,12 +342,12 @@ class Planner:
 
     def _decide(self, findings: Findings, now: float) -> None:
         fetch = findings.fetch
-        new_since = fetch.new_since(now)
+        new_since, new_until = fetch.new_since(now), fetch.new_until()
         decided: set[str] = set()
         for index, item in enumerate(findings.items):
             known = self.posts.get(item.id)
             if known is None:
-                if item.created > new_since and item.id not in decided:
+                if new_since < item.created <= new_until and item.id not in decided:
                     decided.add(item.id)
                     findings.decisions.append(Decision(index, is_new=True, with_body=True))
                 continue

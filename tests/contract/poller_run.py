@@ -258,6 +258,7 @@ async def running(
         reddit_base_url=simulator.url,
         requests_per_minute=95,
         config_refresh_seconds=0.2,
+        first_look_hours=0,
         reddit_timeout=timeout,
     ).model_copy(
         # More than Reddit would allow, which validation would refuse.

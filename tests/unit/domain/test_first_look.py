@@ -1,5 +1,6 @@
 """The first look back of a subreddit that was never polled: how far it goes, when it ends, and that it comes last."""
 
+import math
 from typing import Any
 
 import pytest
@@ -61,6 +62,24 @@ def test_an_added_subreddit_is_read_back_and_the_others_are_not_again() -> None:
     run.planner.configure(fast("a", "b"), run.world.now)
     run.run(60)
     assert [change[1] for change in last(run) if change[0] == "open"] == ["a", "b"]
+
+
+def test_posts_that_came_after_the_first_poll_are_left_to_polling_which_publishes_them_as_news() -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
+    posted(run, "a", 9, 6)
+    run.is_ledger_away = True
+    run.run(5)
+    run.is_ledger_away = False
+    run.write_ledger()
+    (look,) = run.planner.first_looks.gaps
+    later = run.world.add(8)
+    run.planner.watchlist.groups[0].due = math.inf
+    while look.pages < 1:
+        run.run(1)
+    assert not set(later) & set(run.new_ids())
+    run.planner.watchlist.groups[0].due = run.world.now
+    run.run(30)
+    assert set(later) <= set(run.new_ids())
 
 
 def test_ten_pages_are_the_most_that_reddit_has() -> None:
