@@ -28,6 +28,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
     `leads_until` says until when, by `clock.steady`, this worker is surely the group's leader.
     """
     sources = DatabaseSources(lambda: resources().pool)
+    of_first_looks = DatabaseSources(lambda: resources().pool, "first_look")
     of_comments = DatabaseSources(lambda: resources().pool, "comments")
 
     async def poll(budget: Budget, permit: Permit) -> None:
@@ -37,6 +38,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
             client=client,
             publisher=resources().publisher,
             ledger=sources,
+            first_looks=of_first_looks,
             config=sources,
             known=sources,
             discovery=sources,

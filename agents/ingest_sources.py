@@ -10,6 +10,7 @@ from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
+from signalflow.reddit.reddit_clock import known_moment
 from signalflow.storage import comment_list, gaps, known, subreddits, trending_subreddits, workers
 from signalflow.storage.gaps import GapKind
 from signalflow.storage.pool import Pool
@@ -33,16 +34,17 @@ class DatabaseSources:
             since=newest,
             after=gap.after,
             opened_at=opened_at,
+            until=known_moment(gap.until),
             kind=self._gap_kind,
         )
 
-    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
+    async def advance_gap(self, record: int, after: str | None, pages: int, until: datetime | None) -> None:
         """See GapLedger."""
-        await gaps.advance_gap(self._pool_of(), record, after, pages)
+        await gaps.advance_gap(self._pool_of(), record, after, pages, until)
 
-    async def close_gap(self, record: int, outcome: Outcome) -> None:
+    async def close_gap(self, record: int, outcome: Outcome, until: datetime | None) -> None:
         """See GapLedger."""
-        await gaps.close_gap(self._pool_of(), record, outcome)
+        await gaps.close_gap(self._pool_of(), record, outcome, until)
 
     async def open_gaps(self) -> Sequence[GapRecord]:
         """See GapLedger."""

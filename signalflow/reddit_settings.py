@@ -97,6 +97,12 @@ class RedditSettings(BaseSettings):
     discover_minutes: float = Field(
         15.0, ge=0, le=1440, description="Minutes between two looks at r/popular for subreddits that rise; 0: none."
     )
+    first_look_hours: float = Field(
+        24.0,
+        ge=0,
+        le=48,
+        description="How far a subreddit that was never polled is read back, in what the budget has to spare; 0: not.",
+    )
     config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="Seconds between reads of subreddit_config.")
 
     @field_validator("reddit_base_url")

@@ -353,7 +353,7 @@ _UNUSED: tuple[tuple[tuple[str, ...], Callable[[Settings], bool], str], ...] = (
         "SIGNALFLOW_REDDIT_SOURCE is feeds",
     ),
     (
-        ("listing_requests_per_minute", "refresh_ids_per_minute"),
+        ("listing_requests_per_minute", "refresh_ids_per_minute", "first_look_hours"),
         lambda settings: not settings.poll_enabled,
         "SIGNALFLOW_POLL_ENABLED is off",
     ),

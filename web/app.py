@@ -19,6 +19,7 @@ from web.access import SignInNeeded, is_opened_by_browser, redirect_to_sign_in, 
 from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
 from web.api.comments.endpoints import router as comments
+from web.api.coverage.endpoints import router as coverage
 from web.api.dlq.endpoints import router as dlq
 from web.api.erasure.endpoints import router as erasure
 from web.api.health.endpoints import router as health
@@ -63,6 +64,7 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (comments, "read"),
     (stats, "read"),
     (keywords, "read"),
+    (coverage, "read"),
     (tables, "read"),
     # Before the address of one subreddit by its name.
     (trending, "read"),

@@ -1,5 +1,6 @@
 """What planner and poller know of every fetch: the request to Reddit, and the meaning of its answer. Pure."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -170,6 +171,10 @@ class Fetch(ABC):
     @abstractmethod
     def new_since(self, now: float) -> float:
         """A post that is not known counts as new when it was created after this time."""
+
+    def new_until(self) -> float:
+        """A post that was created after this time is left to other fetches."""
+        return math.inf
 
     def check_overlap(self, items: Sequence[Seen], *, is_whole: bool, now: float) -> bool:
         """Whether the answer overlaps with what was known, so that no post between can be missing. False opens a gap.

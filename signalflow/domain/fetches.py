@@ -34,6 +34,8 @@ from signalflow.domain.words import ObservationMode
 
 # A comment that shows up so many seconds after it was written, as when a moderator approves it, still counts as new.
 LATEST_COMMENT = 600.0
+# The same page of a gap is not fetched again within this many seconds, unless its answer comes before.
+GAP_PAGE_TIMEOUT = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -86,7 +88,7 @@ class ListingFetch(Fetch):
             if findings.is_proven:
                 self.gaps.close(group.gap, "proven")
             else:
-                self.gaps.set_upper_end(group.gap, findings.after)
+                self.gaps.set_upper_end(group.gap, findings.after, findings.items)
             group.gap = None
         group.anchors = (Anchor.of_page(findings.items, findings.seen_at),)
         return True
@@ -242,7 +244,7 @@ class ReappearanceFetch(Fetch):
         if not is_complete:
             self.failed(now)
         elif self.gap is not None:
-            self.gaps.set_upper_end(self.gap, findings.after)
+            self.gaps.set_upper_end(self.gap, findings.after, findings.items)
         return False
 
     def failed(self, now: float) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +21,10 @@ LONGEST_PAGE_RETRY = 600.0
 
 @dataclass(frozen=True, slots=True)
 class GapRecord:
-    """A gap as the ledger has it; `record` is the id of its row. Times in seconds of the planner's clock."""
+    """A gap as the ledger has it; `record` is the id of its row. Times in seconds of the planner's clock.
+
+    `until` is None while it is not known, and in rows of earlier versions.
+    """
 
     record: int
     subreddits: tuple[str, ...]
@@ -30,6 +33,7 @@ class GapRecord:
     opened_at: float
     after: str | None = None
     pages: int = 0
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,9 @@ class OpenGaps:
     def __len__(self) -> int:
         return len(self._gaps)
 
+    def __iter__(self) -> Iterator[Gap]:
+        return iter(self._gaps)
+
     @property
     def is_recorded(self) -> bool:
         """Whether the ledger has recorded every gap that was opened."""
@@ -91,6 +98,7 @@ class OpenGaps:
             anchor = Anchor(frozenset(record.anchor_ids), record.since)
             subreddits = tuple(name for name in record.subreddits if is_watched(name))
             gap = Gap(subreddits, (anchor,), record.opened_at, record.after, record.pages, record.record)
+            gap.until = math.inf if record.until is None else record.until
             self._gaps.append(gap)
             if not subreddits:
                 self.close(gap, "given_up")
@@ -103,9 +111,13 @@ class OpenGaps:
         """When the next page of a gap may be fetched; inf when there is none."""
         return min((g.not_before for g in self._gaps if g.record is not None and g.has_upper_end), default=math.inf)
 
-    def set_upper_end(self, gap: Gap, after: str | None) -> None:
-        """The page above the gap was published in full: the gap's first page follows the fullname `after`."""
+    def set_upper_end(self, gap: Gap, after: str | None, above: Sequence[Seen] = ()) -> None:
+        """The page `above` the gap was published in full: the gap's first page follows the fullname `after`.
+
+        Without such a page the gap is read from the top of the listing.
+        """
         gap.after, gap.has_upper_end = after, True
+        gap.narrow(above)
         self._advance(gap)
 
     def postpone(self, gap: Gap, now: float) -> None:
@@ -173,7 +185,8 @@ class OpenGaps:
     def split(self, gap: Gap, now: float) -> None:
         """Go on with each subreddit by itself. A listing goes back 1,000 posts; combined subreddits share them."""
         for name in gap.subreddits:
-            self.open((name,), [self._narrowed(anchor, name) for anchor in gap.anchors], now, has_upper_end=True)
+            anchors = [self._narrowed(anchor, name) for anchor in gap.anchors]
+            self.open((name,), anchors, now, has_upper_end=True).until = gap.until
         self.close(gap, "split")
 
     def close(self, gap: Gap, outcome: Outcome) -> None:

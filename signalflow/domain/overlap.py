@@ -85,9 +85,10 @@ class Gap:
     """A stretch of a listing that could not be proven complete. It is read page by page, from its newest end downwards.
 
     `record` is the id of its row in the ledger, None until the row is written; no page of the gap is fetched before.
-    `after` is the fullname that its next page follows, None for the first page of the listing. `has_upper_end` is False
-    until the page above the gap was published in full. `empty_pages` counts pages that led nowhere: they had no
-    post, or were followed by themselves.
+    `after` is the fullname that its next page follows, None for the first page of the listing. `has_upper_end` is
+    False until the page above the gap was published in full. Posts created up to `until` may be missing, newer ones
+    were published; inf until a page was. `empty_pages` counts pages that led nowhere: they had no post, or were
+    followed by themselves.
     `failures` counts requests in a row that had no answer; the last one failed at `failed_at`.
     """
 
@@ -98,6 +99,7 @@ class Gap:
     pages: int = 0
     record: int | None = None
     has_upper_end: bool = True
+    until: float = math.inf
     not_before: float = -math.inf
     empty_pages: int = 0
     failures: int = 0
@@ -117,6 +119,11 @@ class Gap:
         """The ids of all anchors, sorted."""
         return sorted({id_ for anchor in self.anchors for id_ in anchor.ids})
 
+    def narrow(self, items: Sequence[Seen]) -> None:
+        """A page was published in full, and so was what lies above it: no newer post than its last one is missing."""
+        if items:
+            self.until = min(self.until, items[-1].created)
+
     def begin_anew(self) -> None:
         """Read the gap from the top of the listing again, after a page that led nowhere.
 
@@ -129,6 +136,7 @@ class Gap:
     def read(self, items: Sequence[Seen]) -> bool:
         """Count a page that was published in full; returns whether all anchors are reached now."""
         self.pages += 1
+        self.narrow(items)
         for proof in self.proofs:
             proof.read(items)
         return all(proof.holds for proof in self.proofs)

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.fetches import (
+    GAP_PAGE_TIMEOUT,
     GapFetch,
     ListingFetch,
     PopularFetch,
@@ -24,6 +25,7 @@ from signalflow.domain.fetches import (
     RefreshFetch,
     SilenceFetch,
 )
+from signalflow.domain.first_look import FirstLooks
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.groups import Group
 from signalflow.domain.known import (
@@ -57,8 +59,6 @@ SWEEP_EVERY = 600.0
 REFRESH_PATIENCE = 60.0
 # A post that a listing showed within so many seconds is remembered, however old it is.
 SHOWN_LATELY = 7200.0
-# The same page of a gap is not fetched again within this many seconds, unless its answer comes before.
-GAP_PAGE_TIMEOUT = 60.0
 # The id in a request that is made only to learn whether Reddit answers, or its time. There need be no such post.
 ANY_ID = "1"
 # When a request takes so many seconds of the budget, listings leave no time for other fetches. Then these get single
@@ -86,6 +86,7 @@ class Planner:
 
     `answers_ids`: Reddit can be asked for posts by id. If not, posts are not refreshed, and a subreddit that listings
     show again is not read by itself. `discover_every`: seconds between two looks at r/popular; 0: none.
+    `first_look_seconds`: how far a subreddit that was never polled is read back.
     """
 
     def __init__(
@@ -95,12 +96,14 @@ class Planner:
         refresh_ids_per_minute: float,
         answers_ids: bool = True,
         discover_every: float = 0.0,
+        first_look_seconds: float = 0.0,
     ) -> None:
         self._answers_ids = answers_ids
         self._answers = LastAnswers()
         self.watchlist = Watchlist(listing_per_minute, self._answers)
         self.posts: dict[str, KnownPost] = {}
         self.gaps = OpenGaps(self._subreddit_of)
+        self.first_looks = FirstLooks(first_look_seconds, self._subreddit_of, self._answers)
         self._reappearances = Reappearances()
         self._silences = Silences()
         self.ranked = RankedListings(discover_every)
@@ -111,11 +114,17 @@ class Planner:
         self._gave_gap_turn_at = self._gave_silence_turn_at = self._gave_rank_turn_at = -math.inf
 
     def start(
-        self, subreddits: Iterable[Subreddit], known: Iterable[StoredPost], gaps: Iterable[GapRecord], now: float
+        self,
+        subreddits: Iterable[Subreddit],
+        known: Iterable[StoredPost],
+        gaps: Iterable[GapRecord],
+        now: float,
+        first_looks: Iterable[GapRecord] = (),
     ) -> None:
         """Begin, or take over from an earlier poller, with the posts that the database knows and the open gaps."""
         self.configure(subreddits, now, known)
         self.gaps.resume(gaps, self.watchlist.__contains__)
+        self.first_looks.resume(first_looks, self.watchlist.__contains__)
         self._swept_at = now
 
     def set_listing_pace(self, per_minute: float, now: float) -> None:
@@ -139,6 +148,7 @@ class Planner:
         have_ranks_changed = self.ranked.configure(watched, now)
         if not self.watchlist.configure(watched, now):
             return have_ranks_changed
+        self.first_looks.arrive(arriving)
         takeover = Takeover(arriving, known_posts)
         names = {subreddit.name.lower() for subreddit in arriving}
         new_groups = [group for group in self.watchlist.groups if names.issuperset(group.names)]
@@ -208,7 +218,11 @@ class Planner:
             self._is_gap_turn = False
             return ReappearanceFetch(*reappeared, self._reappearances, self.gaps)
         if gap is None:
-            return self._silence_fetch(now) or self._ranked_fetch(now)
+            return (
+                self._silence_fetch(now)
+                or self._ranked_fetch(now)
+                or self.first_looks.next(now, self.watchlist.__contains__)
+            )
         self._is_gap_turn = False
         return self._gap_fetch(gap, now)
 
@@ -245,7 +259,8 @@ class Planner:
         """Seconds until `next` should be called again after it returned None."""
         reappeared = now if self._reappearances else math.inf
         turns = (self.watchlist.next_due(), self._queue.wake_at(), self.gaps.wake(), reappeared)
-        return max(min(*turns, self._silences.next_due(), self.ranked.next_due()) - now, IDLE_STEP)
+        others = (self._silences.next_due(), self.ranked.next_due(), self.first_looks.gaps.wake())
+        return max(min(*turns, *others) - now, IDLE_STEP)
 
     def counts_as_none(self, fetch: Fetch, *, shows_posts: bool) -> bool:
         """Whether the fetch has no answer although Reddit answered 200: it shows no post, and known ones are missing.
@@ -296,7 +311,10 @@ class Planner:
             elif is_sent:
                 note_published(self.posts[item.id], item, now)
         self._note_appearances(findings, confirmed)
-        return findings.fetch.confirm(findings, new=new, is_complete=is_complete, now=now)
+        shows_top = findings.fetch.confirm(findings, new=new, is_complete=is_complete, now=now)
+        if shows_top:
+            self.first_looks.polled(findings.fetch.names, findings.seen_at)
+        return shows_top
 
     def _reappeared(self) -> tuple[str, Anchor] | None:
         while (taken := self._reappearances.take()) and taken[0] not in self.watchlist:
@@ -364,13 +382,13 @@ class Planner:
 
     def _decide(self, findings: Findings, now: float) -> None:
         fetch = findings.fetch
-        new_since = fetch.new_since(now)
+        new_since, new_until = fetch.new_since(now), fetch.new_until()
         findings.places = fetch.places(findings.items)
         decided: set[str] = set()
         for index, item in enumerate(findings.items):
             known = self.posts.get(item.id)
             if known is None:
-                if item.created > new_since and item.id not in decided:
+                if new_since < item.created <= new_until and item.id not in decided:
                     decided.add(item.id)
                     findings.decisions.append(Decision(index, is_new=True, with_body=True))
                 continue

@@ -6,10 +6,11 @@ import structlog
 
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.gaps import GapChange, OpenGaps
+from signalflow.domain.overlap import Gap
 from signalflow.errors import Invalid, SignalflowError
 from signalflow.metrics import LISTING_GAPS
 from signalflow.reddit.ports import GapLedger
-from signalflow.reddit.reddit_clock import moment
+from signalflow.reddit.reddit_clock import known_moment, moment
 
 log = structlog.get_logger()
 
@@ -71,14 +72,24 @@ class GapWriter:
         gap = change.gap
         if change.kind == "open":
             record = await self._ledger.open_gap(gap, moment(gap.since), moment(gap.opened_at))
-            LISTING_GAPS.inc()
-            log.warning("gap_opened", record=record, subreddits=len(gap.subreddits))
+            self._note_opened(record, gap)
             return record
         if gap.record is None:
             raise AssertionError("a gap is advanced or closed only after it was opened: changes are written in order")
         if change.outcome is None:
-            await self._ledger.advance_gap(gap.record, gap.after, gap.pages)
+            await self._ledger.advance_gap(gap.record, gap.after, gap.pages, known_moment(gap.until))
         else:
-            await self._ledger.close_gap(gap.record, change.outcome)
+            await self._ledger.close_gap(gap.record, change.outcome, known_moment(gap.until))
             log.info("gap_closed", record=gap.record, outcome=change.outcome, pages=gap.pages)
         return None
+
+    def _note_opened(self, record: int, gap: Gap) -> None:
+        LISTING_GAPS.inc()
+        log.warning("gap_opened", record=record, subreddits=len(gap.subreddits))
+
+
+class FirstLookWriter(GapWriter):
+    """Writes first looks back, which are opened on purpose and are no gap that anybody must look at."""
+
+    def _note_opened(self, record: int, gap: Gap) -> None:
+        log.info("first_look_begins", record=record, subreddit=gap.subreddits[0])

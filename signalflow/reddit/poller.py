@@ -28,7 +28,7 @@ from signalflow.metrics import (
 from signalflow.reddit.comment_polling import CommentPolling
 from signalflow.reddit.discoveries import Discoveries
 from signalflow.reddit.findings_publisher import FindingsPublisher
-from signalflow.reddit.gap_writer import GapWriter
+from signalflow.reddit.gap_writer import FirstLookWriter, GapWriter
 from signalflow.reddit.known_posts import latest_posts, posts_of
 from signalflow.reddit.observations import seen
 from signalflow.reddit.outcomes import Outcome, Outcomes
@@ -74,6 +74,7 @@ class Poller:
         client: RedditClient,
         publisher: PostPublisher,
         ledger: GapLedger,
+        first_looks: GapLedger,
         config: ConfigSource,
         known: KnownSource,
         discovery: DiscoverySink,
@@ -84,7 +85,7 @@ class Poller:
     ) -> None:
         self._settings = settings
         self._client: Client[Page | CommentPage] = client
-        self._ledger = ledger
+        self._ledger, self._first_looks = ledger, first_looks
         self._publisher = FindingsPublisher(publisher, clock)
         self._config, self._known = config, known
         self._clock = clock
@@ -95,9 +96,11 @@ class Poller:
             refresh_ids_per_minute=settings.refresh_ids_per_minute,
             answers_ids=self._can.answers_ids,
             discover_every=settings.discover_minutes * 60.0,
+            first_look_seconds=settings.first_look_hours * 3600.0,
         )
         self._discoveries = Discoveries(discovery, self.planner.watchlist.__contains__)
         self._gap_writer = GapWriter(self.planner.gaps, ledger)
+        self._first_look_writer = FirstLookWriter(self.planner.first_looks.gaps, first_looks)
         self._reports = Reports(config)
         self._rejections = Rejections()
         self._reddit_clock = RedditClock()
@@ -121,6 +124,7 @@ class Poller:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_for_ever(self._step))
                 group.create_task(_for_ever(self._gap_writer.step))
+                group.create_task(_for_ever(self._first_look_writer.step))
                 group.create_task(_for_ever(self._comments.gap_writer.step))
                 group.create_task(_for_ever(self._exchange_config))
         finally:
@@ -144,12 +148,13 @@ class Poller:
                     knows_time = True
                 known = await latest_posts(self._known, self._reddit_clock.now())
                 gaps = await self._ledger.open_gaps()
+                first_looks = await self._first_looks.open_gaps()
                 await self._comments.take_over(subreddits)
             except SignalflowError as error:
                 log.warning("take_over_waits", error=str(error))
                 await asyncio.sleep(WHILE_AWAY.after(failures))
                 continue
-            self.planner.start(subreddits, known, gaps, self._reddit_clock.now())
+            self.planner.start(subreddits, known, gaps, self._reddit_clock.now(), first_looks)
             log.info("poller_started", subreddits=len(subreddits), known_posts=len(known), open_gaps=len(gaps))
             return
 
@@ -268,6 +273,7 @@ class Poller:
         self._discoveries.take(fetch, findings, posts, page.observed_at)
         self._reports.answered(fetch.names, posts, page.observed_at, is_complete=is_complete)
         self._gap_writer.wake()
+        self._first_look_writer.wake()
 
     async def _exchange_config(self) -> float:
         """Read the configured subreddits again every `config_refresh_seconds`, and report on them.
@@ -284,7 +290,8 @@ class Poller:
         await self._tell_not_shown()
         await self._discoveries.send()
         # A successor begins from the reported polls. So they are reported only when every gap is recorded.
-        await self._reports.send(with_polls=self.planner.gaps.is_recorded)
+        is_recorded = self.planner.gaps.is_recorded and self.planner.first_looks.gaps.is_recorded
+        await self._reports.send(with_polls=is_recorded)
         return 0.0
 
     async def _tell_not_shown(self) -> None:

@@ -31,12 +31,12 @@ class GapLedger(Protocol):
         """Record a gap; returns the id of its row. Posts created after `newest` may be missing."""
         ...
 
-    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
-        """Record how far a gap was read."""
+    async def advance_gap(self, record: int, after: str | None, pages: int, until: datetime | None) -> None:
+        """Record how far a gap was read: posts created after `until` are published, None while nothing was read."""
         ...
 
-    async def close_gap(self, record: int, outcome: Outcome) -> None:
-        """Record how a gap ended."""
+    async def close_gap(self, record: int, outcome: Outcome, until: datetime | None) -> None:
+        """Record how a gap ended, and how far it was read until then."""
         ...
 
     async def open_gaps(self) -> Sequence[GapRecord]:

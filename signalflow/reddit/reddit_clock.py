@@ -31,6 +31,11 @@ class RedditClock:
             self._minus_steady += math.copysign(CLOCK_STEP, ahead)
 
 
+def known_moment(epoch_seconds: float) -> datetime | None:
+    """Epoch seconds as a date in UTC; None for inf, which stands for a time that is not known yet."""
+    return None if epoch_seconds == math.inf else moment(epoch_seconds)
+
+
 def moment(epoch_seconds: float) -> datetime:
     """Epoch seconds as a date in UTC."""
     return datetime.fromtimestamp(epoch_seconds, UTC)

@@ -13,7 +13,7 @@ SELECT (SELECT mode FROM schema_info), (SELECT max(last_polled_at) FROM
 """
 _GAPS = """
 SELECT id, subreddits, since, pages, opened_at, kind, count(*) OVER () FROM listing_gaps
-WHERE closed_at IS NULL ORDER BY id LIMIT $1
+WHERE closed_at IS NULL AND kind <> 'first_look' ORDER BY id LIMIT $1
 """
 
 
@@ -47,7 +47,7 @@ async def database_status(pool: Pool) -> DatabaseStatus:
 
 
 async def first_open_gaps(pool: Pool, limit: int) -> tuple[int, list[OpenGap]]:
-    """The number of open gaps, and at most `limit` of them, oldest first."""
+    """The number of open gaps, and at most `limit` of them, oldest first. A first look back is no gap of polling."""
     async with connection(pool) as reading:
         rows = await reading.fetch(_GAPS, limit)
     return (rows[0][6] if rows else 0), [OpenGap(*tuple(row)[:6]) for row in rows]

@@ -46,7 +46,8 @@ FROM unnest($1::text[], $2::int[], $3::text[], $4::boolean[], $5::boolean[], $6:
 ON CONFLICT DO NOTHING
 """
 _POLLED = """
-UPDATE subreddit_config c SET last_polled_at = GREATEST(c.last_polled_at, polled.at)
+UPDATE subreddit_config c
+SET last_polled_at = GREATEST(c.last_polled_at, polled.at), polled_since = COALESCE(c.polled_since, polled.at)
 FROM unnest($1::text[], $2::timestamptz[]) AS polled (name, at) WHERE lower(c.name) = polled.name
 """
 # The poller asks a refused subreddit again and again. The time of the first refusal stays.

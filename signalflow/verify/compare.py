@@ -61,7 +61,7 @@ FROM schema_info
 """
 _POSITIONS = "SELECT topic_id, partition, next_offset, record_at FROM stored_positions"
 _BREAKS = "SELECT topic, partition, going_on_at, committed, reason, noticed_at FROM log_breaks ORDER BY id"
-_GAPS_OPEN = "SELECT count(*) FROM listing_gaps WHERE closed_at IS NULL"
+_GAPS_OPEN = "SELECT count(*) FROM listing_gaps WHERE closed_at IS NULL AND kind <> 'first_look'"
 _STATES = "SELECT state, count(*) FROM dlq_events GROUP BY state ORDER BY state"
 
 

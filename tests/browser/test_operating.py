@@ -1,6 +1,7 @@
 """What operators do with the dashboard, in a real browser: subreddits, dead letters, workers."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from playwright.async_api import Route, expect
 
 from signalflow.clock import utcnow
 from signalflow.kafka.topics import TopicNames
+from signalflow.storage.gaps import close_gap, open_gap
 from signalflow.storage.pool import create_pool
 from signalflow.storage.subreddits import mark_state
 from tests.browser.conftest import HeldBack, NewContext, Visit
@@ -84,6 +86,34 @@ async def test_an_imported_csv_file_is_stored_only_after_its_changes_were_shown(
         ("elixir", 600, "slow", False, True),
         ("python", 90, "medium", True, False),
     ]
+
+
+async def test_the_heat_map_of_coverage_shows_which_hours_miss_posts_and_why(
+    visit: Visit, installation: Installation
+) -> None:
+    hour = (utcnow() - timedelta(hours=3)).replace(minute=0, second=0, microsecond=0)
+    gap = {"anchor_ids": ["a"], "after": None, "opened_at": hour + timedelta(hours=1)}
+    async with await create_pool(installation.settings, application_name="tests") as pool:
+        number = await open_gap(
+            pool,
+            subreddits=["rust"],
+            since=hour + timedelta(minutes=15),
+            until=hour + timedelta(minutes=45) - timedelta(seconds=1),
+            **gap,  # type: ignore[arg-type]
+        )
+        await close_gap(pool, number, "given_up", hour + timedelta(minutes=45) - timedelta(seconds=1))
+    page = await visit("/operations")
+    rust, science = (page.locator(f"tr[data-coverage={name}]") for name in ("rust", "science"))
+    await expect(science.locator("td.unknown").first).to_contain_text("100% unknown")
+    await expect(science.get_by_role("button")).to_have_count(0)
+    cell = rust.get_by_role("button")
+    await expect(cell).to_have_count(1)
+    await expect(cell).to_have_accessible_name(re.compile(r"r/rust, .*50% missing, 50% unknown"))
+    await cell.focus()
+    await page.keyboard.press("Enter")
+    details = page.locator(f"[data-gap='{number}']")
+    await expect(details).to_contain_text("More posts came than Reddit's listing still shows")
+    await expect(cell).to_be_focused()
 
 
 async def test_a_replayed_dead_letter_goes_back_to_its_topic(visit: Visit, installation: Installation) -> None:

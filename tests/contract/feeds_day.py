@@ -60,6 +60,7 @@ class FeedsRun:
             client=FeedsWithoutNetwork(self.simulator, self.settings.personal_feed),
             publisher=self.world,
             ledger=self.world,
+            first_looks=self.world.first_looks,
             config=self.world,
             known=self.world,
             discovery=self.world,

@@ -63,10 +63,10 @@ class CommentWorld:
         self.opened_at.append(time.time())
         return len(self.opened)
 
-    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
+    async def advance_gap(self, record: int, after: str | None, pages: int, until: datetime | None) -> None:
         pass
 
-    async def close_gap(self, record: int, outcome: str) -> None:
+    async def close_gap(self, record: int, outcome: str, until: datetime | None) -> None:
         self.outcomes[record] = outcome
 
     async def open_gaps(self) -> Sequence[GapRecord]:
@@ -82,10 +82,33 @@ class CommentWorld:
 
 
 @dataclass
+class FirstLookLedger:
+    """Records first looks back."""
+
+    left_open: list[GapRecord] = field(default_factory=list)
+    opened: list[Gap] = field(default_factory=list)
+    outcomes: dict[int, str] = field(default_factory=dict)
+
+    async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
+        self.opened.append(gap)
+        return len(self.opened)
+
+    async def advance_gap(self, record: int, after: str | None, pages: int, until: datetime | None) -> None:
+        pass
+
+    async def close_gap(self, record: int, outcome: str, until: datetime | None) -> None:
+        self.outcomes[record] = outcome
+
+    async def open_gaps(self) -> Sequence[GapRecord]:
+        return self.left_open
+
+
+@dataclass
 class World:
     """Fakes of all that the poller is given, and what they were told."""
 
     comments: CommentWorld = field(default_factory=CommentWorld)
+    first_looks: FirstLookLedger = field(default_factory=FirstLookLedger)
     published: list[Envelope] = field(default_factory=list)
     is_kafka_away: bool = False
     is_database_away: bool = False
@@ -127,10 +150,10 @@ class World:
         self.opened_since.append(newest.timestamp())
         return len(self.opened)
 
-    async def advance_gap(self, record: int, after: str | None, pages: int) -> None:
+    async def advance_gap(self, record: int, after: str | None, pages: int, until: datetime | None) -> None:
         self._needs_database()
 
-    async def close_gap(self, record: int, outcome: str) -> None:
+    async def close_gap(self, record: int, outcome: str, until: datetime | None) -> None:
         self._needs_database()
         self.outcomes[record] = outcome
 
@@ -208,6 +231,7 @@ def poller_of(
         client=client,
         publisher=world,
         ledger=world,
+        first_looks=world.first_looks,
         config=world,
         known=world,
         discovery=world,
@@ -243,6 +267,7 @@ async def running(
         requests_per_minute=95,
         config_refresh_seconds=0.2,
         discover_minutes=discover_minutes,
+        first_look_hours=0,
         reddit_timeout=timeout,
     ).model_copy(
         # More than Reddit would allow, which validation would refuse.

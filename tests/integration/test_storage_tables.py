@@ -125,6 +125,9 @@ async def test_what_the_poller_found_of_a_subreddit_is_kept(pool: Pool) -> None:
     await mark_state(pool, "Rust", "private", NOON)
     found = [(row.name, row.state, row.checked_at, row.last_polled_at) for row in await active_subreddits(pool)]
     assert found == [("Python", "unchecked", None, NOON), ("rust", "private", NOON, NOON + timedelta(minutes=1))]
+    assert await column(pool, "subreddit_config", "polled_since") == [NOON, NOON + timedelta(minutes=1)]
+    await mark_polled(pool, {"python": NOON + timedelta(hours=1)})
+    assert await column(pool, "subreddit_config", "polled_since") == [NOON, NOON + timedelta(minutes=1)], "stays"
 
 
 async def test_a_state_keeps_its_beginning_until_it_changes(pool: Pool) -> None:
@@ -165,12 +168,12 @@ async def test_an_open_gap_can_be_continued(pool: Pool) -> None:
     }
     first = await open_gap(pool, after=None, **opening)
     second = await open_gap(pool, after="t3_x", **opening)
-    await advance_gap(pool, first, "t3_z", 2)
+    await advance_gap(pool, first, "t3_z", 2, CREATED + timedelta(minutes=5))
     await close_gap(pool, second, "proven")
     (gap,) = await open_gaps(pool)
     assert (gap.record, gap.subreddits, gap.anchor_ids) == (first, ("python", "rust"), ("a", "b", "c"))
     assert (gap.since, gap.opened_at) == (CREATED.timestamp(), NOON.timestamp())
-    assert (gap.after, gap.pages) == ("t3_z", 2)
+    assert (gap.after, gap.pages, gap.until) == ("t3_z", 2, CREATED.timestamp() + 300)
 
 
 async def test_gaps_between_posts_and_between_comments_are_kept_apart(pool: Pool) -> None:

@@ -35,6 +35,7 @@ NOBODY = {"SIGNALFLOW_KAFKA": "127.0.0.1:9", "SIGNALFLOW_DATABASE_URL": "postgre
         "config list",
         "config pause python",
         "migrate --status",
+        "coverage",
         "user list",
     ],
 )

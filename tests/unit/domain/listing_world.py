@@ -91,6 +91,8 @@ class Harness:
     published: list[tuple[str, bool, bool]] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    # Changes of first looks back that the ledger was told: kind, subreddit and outcome.
+    first_looks: list[tuple[str | None, ...]] = field(default_factory=list)
     # Subreddits that are the reason why their listings had no answer.
     blamed: set[str] = field(default_factory=set)
     is_ledger_away: bool = False
@@ -101,6 +103,10 @@ class Harness:
         while not self.is_ledger_away and (change := self.planner.gaps.change):
             self.gaps.append(f"{change.kind} {change.outcome}" if change.outcome else change.kind)
             self.planner.gaps.recorded(len(self.gaps))
+        looks = self.planner.first_looks.gaps
+        while not self.is_ledger_away and (change := looks.change):
+            self.first_looks.append((change.kind, *change.gap.subreddits, change.outcome))
+            looks.recorded(len(self.first_looks))
 
     def round(
         self, sent: Callable[[str], bool] = lambda id_: True, works: Callable[[Fetch], bool] = lambda fetch: True
@@ -151,9 +157,16 @@ class Harness:
         return [id_ for id_, is_new, _ in self.published if is_new]
 
 
-def harness(subreddits: Sequence[Subreddit] = (), page_size: int = 100, refresh_ids_per_minute: float = 0.0) -> Harness:
+def harness(
+    subreddits: Sequence[Subreddit] = (),
+    page_size: int = 100,
+    refresh_ids_per_minute: float = 0.0,
+    first_look_seconds: float = 0.0,
+) -> Harness:
     """A planner that has just started on an empty world."""
-    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=refresh_ids_per_minute)
+    planner = Planner(
+        listing_per_minute=20, refresh_ids_per_minute=refresh_ids_per_minute, first_look_seconds=first_look_seconds
+    )
     world = World(page_size=page_size)
     planner.start(subreddits or fast("a"), (), (), world.now)
     return Harness(world, planner)

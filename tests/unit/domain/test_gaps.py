@@ -157,6 +157,28 @@ def test_each_part_of_a_split_gap_must_reach_its_own_posts_or_posts_as_old() -> 
     assert (part_a.after, gaps.next(NOW)) == (None, part_a)
 
 
+def test_what_was_published_above_a_gap_narrows_it_and_its_parts() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    gap = gaps.open(("a", "b"), [ANCHOR], NOW, has_upper_end=False)
+    assert gap.until == math.inf, "nothing was published yet"
+    gaps.set_upper_end(gap, "t3_x", [Seen("m1", "a", NOW - 20, 1, 0), Seen("m2", "b", NOW - 30, 1, 0)])
+    assert gap.until == NOW - 30
+    gaps.read(gap, [Seen("m3", "b", NOW - 70, 1, 0)], "t3_m3", NOW)
+    assert gap.until == NOW - 70
+    gaps.read(gap, [], None, NOW)
+    gaps.read(gap, [Seen("m1", "a", NOW - 20, 1, 0)], "t3_m1", NOW)
+    assert gap.until == NOW - 70, "what is read again from the top was published before"
+    gaps.split(gap, NOW)
+    assert [part.until for part in gaps._gaps] == [NOW - 70, NOW - 70]
+
+
+def test_a_successor_knows_how_far_a_gap_was_read() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    row = GapRecord(7, ("a",), (), NOW - 900, NOW, until=NOW - 40)
+    gaps.resume([row, GapRecord(8, ("a",), (), NOW - 900, NOW)], {"a"}.__contains__)
+    assert [gap.until for gap in gaps._gaps] == [NOW - 40, math.inf]
+
+
 def test_a_refused_gap_of_several_subreddits_is_read_one_by_one() -> None:
     gaps, gap = opened("a", "b")
     gaps.refused(gap, NOW + 7)

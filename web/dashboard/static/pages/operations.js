@@ -3,6 +3,7 @@ import * as api from "../api.js";
 import { h, scrollRegion } from "../dom.js";
 import { count, decimal, duration, NONE, plural, short, when } from "../format.js";
 import { Latest } from "../latest.js";
+import { coverageCard } from "../parts/coverage.js";
 import { card, figureStrip, pageHead, quiet } from "../parts/layout.js";
 import { lettersCard } from "../parts/letters.js";
 import { emptyState, errorNotice } from "../parts/states.js";
@@ -23,6 +24,7 @@ export async function mount(root, { signal, session, live }) {
   const failed = h("div");
   const figures = operationFigures();
   const [workers, health, gaps] = [scrollRegion("Workers"), h("div", { class: "body" }), scrollRegion("Open gaps")];
+  const coverage = coverageCard(signal);
   const letters = lettersCard({ signal, mayReplay: session.role !== "reader" });
   root.append(
     pageHead("Operations", fresh),
@@ -44,6 +46,7 @@ export async function mount(root, { signal, session, live }) {
         card({ title: "Open gaps", beside: quiet("stretches of listings not proven complete yet") }, gaps),
       ),
     ),
+    coverage.element,
   );
 
   const load = () =>
@@ -61,7 +64,7 @@ export async function mount(root, { signal, session, live }) {
     });
 
   loads.repeat(load, REFRESH_MS);
-  await Promise.all([load(), letters.load()]);
+  await Promise.all([load(), letters.load(), coverage.load()]);
 }
 
 const total = (numbers) => Object.values(numbers ?? {}).reduce((sum, value) => sum + value, 0);

@@ -1,0 +1,174 @@
+"""The first look back of a subreddit that was never polled: how far it goes, when it ends, and that it comes last."""
+
+import math
+from typing import Any
+
+import pytest
+
+from signalflow.domain.fetches import ListingFetch
+from signalflow.domain.first_look import FirstLookFetch
+from signalflow.domain.gaps import GapRecord
+from signalflow.domain.planner import Planner
+from signalflow.domain.subreddits import Subreddit
+from tests.unit.domain.listing_world import START, Harness, World, fast, harness, known
+
+HOUR = 3600.0
+
+
+def posted(run: Harness, name: str, hours: int, each_hour: int) -> dict[int, list[str]]:
+    """Posts of the last `hours` hours before now, by their age in whole hours."""
+    return {hour: run.world.add(each_hour, name, age=(hour + 0.5) * HOUR) for hour in reversed(range(hours))}
+
+
+def looks(run: Harness) -> list[FirstLookFetch]:
+    return [fetch for fetch in run.fetches if isinstance(fetch, FirstLookFetch)]
+
+
+def last(run: Harness) -> list[tuple[Any, ...]]:
+    return [change for change in run.first_looks if change[0] != "advance"]
+
+
+def test_a_new_subreddit_is_read_back_so_many_hours_and_no_further() -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
+    posts = posted(run, "a", 9, 6)
+    run.run(60)
+    within = {id_ for hour in range(5) for id_ in posts[hour]}
+    assert set(run.new_ids()) == within
+    assert last(run) == [("open", "a", None), ("close", "a", "proven")]
+    assert run.gaps == [], "it is no gap of polling"
+    assert {fetch.mode(is_new=True) for fetch in looks(run)} == {"backfill"}
+    assert {fetch.mode(is_new=False) for fetch in looks(run)} == {"refresh"}
+
+
+def test_with_no_hours_nothing_is_read_back() -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=0.0)
+    posted(run, "a", 9, 6)
+    run.run(60)
+    assert looks(run) == []
+
+
+def test_a_subreddit_that_was_polled_before_is_not_read_back() -> None:
+    run = harness([Subreddit("a", 60, "fast", polled_at=START - 60)], page_size=10, first_look_seconds=5 * HOUR)
+    posted(run, "a", 9, 6)
+    run.run(60)
+    assert looks(run) == []
+
+
+def test_an_added_subreddit_is_read_back_and_the_others_are_not_again() -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
+    posted(run, "a", 9, 6)
+    run.run(60)
+    posted(run, "b", 9, 6)
+    run.planner.configure(fast("a", "b"), run.world.now)
+    run.run(60)
+    assert [change[1] for change in last(run) if change[0] == "open"] == ["a", "b"]
+
+
+def test_posts_that_came_after_the_first_poll_are_left_to_polling_which_publishes_them_as_news() -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
+    posted(run, "a", 9, 6)
+    run.is_ledger_away = True
+    run.run(5)
+    run.is_ledger_away = False
+    run.write_ledger()
+    (look,) = run.planner.first_looks.gaps
+    later = run.world.add(8)
+    run.planner.watchlist.groups[0].due = math.inf
+    while look.pages < 1:
+        run.run(1)
+    assert not set(later) & set(run.new_ids())
+    run.planner.watchlist.groups[0].due = run.world.now
+    run.run(30)
+    assert set(later) <= set(run.new_ids())
+
+
+def test_ten_pages_are_the_most_that_reddit_has() -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=40 * HOUR)
+    posted(run, "a", 30, 6)
+    run.run(90)
+    assert last(run) == [("open", "a", None), ("close", "a", "given_up")]
+    assert len(looks(run)) == 10
+    assert len(run.new_ids()) == 100
+
+
+def test_a_subreddit_without_posts_is_not_asked_for_ever() -> None:
+    run = harness(fast("a", "b"), page_size=10, first_look_seconds=5 * HOUR)
+    posted(run, "a", 2, 3)
+    run.run(2 * HOUR)
+    assert ("close", "b", "given_up") in run.first_looks
+    assert len([fetch for fetch in looks(run) if fetch.names == ("b",)]) == 3
+
+
+def test_a_mistaken_empty_answer_ends_no_first_look() -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
+    posts = posted(run, "a", 9, 6)
+    while not looks(run):
+        run.run(1)
+    run.world.emptied = {"a"}
+    run.run(2)
+    run.world.emptied = set()
+    run.run(120)
+    assert set(run.new_ids()) >= {id_ for hour in range(5) for id_ in posts[hour]}
+
+
+def test_no_page_is_fetched_before_the_ledger_has_it_and_a_successor_goes_on() -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
+    posts = posted(run, "a", 9, 6)
+    run.is_ledger_away = True
+    run.run(60)
+    assert looks(run) == []
+    assert not run.planner.first_looks.gaps.is_recorded, "the poll is not reported, or the successor would not know"
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0, first_look_seconds=5 * HOUR)
+    row = GapRecord(3, ("a",), (), START - 5 * HOUR, START, None, 0)
+    planner.start(fast("a"), [known(posts[0][0], START - HOUR / 2)], (), run.world.now, [row])
+    successor = Harness(run.world, planner)
+    successor.run(60)
+    assert set(successor.new_ids()) >= {id_ for hour in range(1, 5) for id_ in posts[hour]}
+    assert last(successor) == [("close", "a", "proven")], "it is not begun a second time"
+
+
+def test_a_subreddit_that_is_paused_meanwhile_is_not_read_on() -> None:
+    run = harness(fast("a", "b"), page_size=10, first_look_seconds=40 * HOUR)
+    posted(run, "a", 30, 6)
+    while not looks(run):
+        run.run(1)
+    run.planner.configure(fast("b"), run.world.now)
+    before = len(looks(run))
+    run.run(60)
+    assert [fetch for fetch in looks(run)[before:] if fetch.names == ("a",)] == []
+    assert ("close", "a", "given_up") in run.first_looks
+
+
+@pytest.mark.parametrize("spacing", [1.0, 2.0])
+def test_a_page_comes_only_when_no_listing_is_due_before_the_next_request(spacing: float) -> None:
+    world = World(page_size=10)
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=600, first_look_seconds=20 * HOUR)
+    planner.start(fast("a"), (), (), world.now)
+    run = Harness(world, planner)
+    posted(run, "a", 30, 6)
+    run.run(10)
+    for _ in range(30):
+        due = planner.watchlist.next_due() - world.now
+        fetch = planner.next(world.now, spacing)
+        if isinstance(fetch, FirstLookFetch):
+            assert due >= spacing
+        elif isinstance(fetch, ListingFetch):
+            assert due <= 0
+        if fetch is not None:
+            fetch.failed(world.now)
+        world.now += spacing
+
+
+def test_gaps_of_polling_come_before_first_looks() -> None:
+    world = World(page_size=10)
+    planner = Planner(listing_per_minute=20, refresh_ids_per_minute=0, first_look_seconds=20 * HOUR)
+    gap = GapRecord(1, ("a",), ("x1", "x2", "x3"), START - 30 * HOUR, START, None, 0)
+    look = GapRecord(2, ("b",), (), START - 20 * HOUR, START, None, 0)
+    run = Harness(world, planner)
+    for name in "ab":
+        posted(run, name, 40, 6)
+    planner.start(fast("a", "b"), (), [gap], world.now, [look])
+    run.run(120)
+    kinds = [fetch.kind for fetch in run.fetches if fetch.kind in ("gap", "first_look")]
+    assert kinds[:10] == ["gap"] * 10
+    assert "first_look" in kinds[10:]
