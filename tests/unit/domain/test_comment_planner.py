@@ -354,3 +354,28 @@ def test_a_source_that_answers_no_ids_is_asked_for_none() -> None:
     run.write(10)
     run.run(AGES[0] + PATIENCE + 120)
     assert {fetch.kind for fetch in run.fetches} == {"comments"}
+
+
+def test_refreshes_and_pages_of_a_gap_take_turns() -> None:
+    run = Run().start(followed("a"))
+    for _ in range(4):
+        run.write(90)
+        run.run(60)
+    run.now += AGES[0] + PATIENCE
+    run.write(500)
+    before = len(run.fetches)
+    run.run(30)
+    turns = [fetch.kind for fetch in run.fetches[before:] if fetch.kind != "comments"]
+    assert turns[:6] == ["comments_refresh", "comments_gap"] * 3
+
+
+def test_a_refresh_that_is_due_wakes_the_poller_and_one_that_nobody_wants_any_more_does_not() -> None:
+    run = Run().start(followed("a"))
+    run.write(10)
+    run.run(60)
+    assert run.planner.configure([], run.now)
+    wait = run.planner.wake(run.now)
+    assert AGES[0] < wait < AGES[0] + PATIENCE
+    run.now += wait
+    assert run.planner.next(run.now) is None
+    assert run.planner.wake(run.now) == float("inf")

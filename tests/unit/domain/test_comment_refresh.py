@@ -73,3 +73,18 @@ def test_without_requests_by_id_and_beyond_the_limit_no_comment_waits(monkeypatc
     monkeypatch.setattr(comment_refresh, "MOST_WAITING", 2)
     refreshes = waiting(5)
     assert refreshes.take(everyone, refreshes.wake_at()) == ("c0", "c1")
+
+
+def test_a_comment_that_needs_no_more_looks_leaves_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comment_refresh, "MOST_WAITING", 1)
+    refreshes = waiting(1)
+    while (now := refreshes.wake_at()) < math.inf:
+        refreshes.done(refreshes.take(everyone, now), now)
+    refreshes.published("next", "a", now := START + AGES[-1] + PATIENCE, now)
+    assert refreshes.take(everyone, refreshes.wake_at()) == ("next",)
+
+
+def test_a_comment_that_was_published_twice_is_looked_at_once() -> None:
+    refreshes = waiting(1)
+    refreshes.published("c0", "a", START, START + 60)
+    assert refreshes.take(everyone, refreshes.wake_at()) == ("c0",)

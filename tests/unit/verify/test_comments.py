@@ -168,6 +168,40 @@ async def test_what_is_on_its_way_may_be_stored_or_not() -> None:
     assert (await compared(topic.expected(Scope(stored={0: 2})), stored()))[0].wrong == 1
 
 
+async def test_a_comment_that_is_stored_though_not_due_counts_as_found_and_not_as_expected() -> None:
+    topic = Topic()
+    topic.see(0)
+    report, _ = await compared(topic.expected(Scope(stored={0: 0})), stored())
+    assert numbers(report) == (0, 1, 0, 0, 0, 0)
+
+
+async def test_where_clocks_may_differ_an_observation_that_was_not_read_may_be_the_newer_one() -> None:
+    start = at(0)
+    topic = Topic()
+    topic.see(30)
+    row = stored(30, first_seen_at=at(-100), author="of another observation", score=9)
+    assert (await compared(topic.expected(Scope(start=start)), row))[0].differences == 0
+    topic.see(90)
+    row |= {"observed_at": at(90), "score_observed_at": at(90), "details_observed_at": at(90)}
+    assert (await compared(topic.expected(Scope(start=start)), row))[0].wrong == 1
+
+
+async def test_a_row_from_before_the_part_that_was_read_is_not_judged_by_what_is_on_its_way() -> None:
+    topic = Topic()
+    topic.see(0)
+    scope = Scope(start=at(-3600), stored={0: 0})
+    report, _ = await compared(topic.expected(scope), stored(-3590, author="before"))
+    assert (report.differences, report.unchecked) == (0, 1)
+    assert (await compared(topic.expected(scope), stored(-3000, author="before")))[0].wrong == 1
+
+
+async def test_without_is_submitter_no_detail_is_told() -> None:
+    topic = Topic()
+    topic.see(0, is_submitter=None, controversiality=1, stickied=True, distinguished="moderator")
+    details = ("controversiality", "is_submitter", "distinguished", "stickied", "edited_at", "details_observed_at")
+    assert (await compared(topic.expected(), stored(0, **dict.fromkeys(details))))[0].differences == 0
+
+
 async def test_with_a_part_of_the_log_only_what_it_tells_is_compared() -> None:
     start = at(-3600)
     topic = Topic()
@@ -237,6 +271,17 @@ async def test_a_comment_that_the_table_refused_is_not_missed_and_told_unless_th
     assert compare_letters({"comments": log}, letters).extra == extra
     report, missing = await compared(log)
     assert (report.differences, missing) == (0, set())
+
+
+def test_a_valid_comment_that_was_set_aside_as_invalid_is_told_and_not_expected() -> None:
+    topic = Topic()
+    topic.see(0)
+    letters = post_and_comments(letter(0, topic.records[0]))
+    log = topic.expected(Scope(set_aside=letters.set_aside("comments")))
+    assert list(log) == []
+    report = compare_letters({"comments": log}, letters)
+    assert report.examples == ["extra: comments partition 0 offset 0, stage validate: the record is valid"]
+    log.close()
 
 
 def test_bodies_are_kept_as_digests() -> None:
