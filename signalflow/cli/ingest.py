@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signalflow.cli.ingest_once import ingest_once
 from signalflow.cli.options import JsonFlag, parse_time
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Put posts into the pipeline by hand.")
     group.callback()(lambda: None)
     group.command(name="file")(ingest_file)
+    group.command(name="once")(ingest_once)
     app.add_typer(group, name="ingest")
 
 
