@@ -8,16 +8,17 @@ from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.discovery import RisingPost
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
+from signalflow.domain.once import OnceRun
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
 from signalflow.reddit.reddit_clock import known_moment
-from signalflow.storage import comment_list, gaps, known, subreddits, trending_subreddits, workers
+from signalflow.storage import comment_list, gaps, ingest_runs, known, subreddits, trending_subreddits, workers
 from signalflow.storage.gaps import GapKind
 from signalflow.storage.pool import Pool
 
 
 class DatabaseSources:
-    """GapLedger, ConfigSource, KnownSource, DiscoverySink and KnownComments of the poller over one pool.
+    """GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource and KnownComments of the poller over one pool.
 
     The ledger has the gaps of one kind. Everything raises Retryable while the database is away.
     """
@@ -72,6 +73,14 @@ class DatabaseSources:
     async def note_rising(self, posts: Sequence[RisingPost]) -> None:
         """See DiscoverySink."""
         await trending_subreddits.note_rising(self._pool_of(), posts)
+
+    async def runs_waiting(self) -> Sequence[OnceRun]:
+        """See RunSource."""
+        return await ingest_runs.runs_waiting(self._pool_of())
+
+    async def report_run(self, run: OnceRun) -> None:
+        """See RunSource."""
+        await ingest_runs.report_run(self._pool_of(), run)
 
     async def mark_not_shown(self, since: Mapping[str, datetime]) -> None:
         """See KnownSource."""

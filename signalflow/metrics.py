@@ -249,8 +249,8 @@ for each in (REGISTRY, API_REGISTRY):
 # A series that appears with its first event has no increase then, so an alert would miss that event.
 AGENTS = ("enrich", "sink", "comments", "dlq")
 REDDIT_REQUEST_KINDS = (
-    "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "probe", "comments", "comments_gap",
-    "comments_refresh",
+    "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "once", "probe", "comments",
+    "comments_gap", "comments_refresh",
 )  # fmt: skip
 REDDIT_REQUEST_OUTCOMES = (
     "ok", "empty", "refused", "blocked", "rate_limited", "unauthorized", "unavailable", "cancelled", "broken",

@@ -95,7 +95,11 @@ class RedditSettings(BaseSettings):
         210.0, ge=0, description="Known posts refreshed per minute, in requests of 100."
     )
     discover_minutes: float = Field(
-        15.0, ge=0, le=1440, description="Minutes between two looks at r/popular for subreddits that rise; 0: none."
+        15.0,
+        ge=0,
+        le=1440,
+        description="Minutes between two looks at r/popular for subreddits that rise; 0: none. There are none either "
+        "where Reddit allows less than two requests a minute.",
     )
     first_look_hours: float = Field(
         24.0,

@@ -36,6 +36,19 @@ CREATE TABLE rising_posts (
 )""",
     "COMMENT ON TABLE rising_posts IS 'what r/popular shows of subreddits that are not watched'",
     "CREATE INDEX rising_posts_by_time ON rising_posts (last_seen_at)",
+    """
+CREATE TABLE ingest_runs (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    requested_at timestamptz NOT NULL DEFAULT now(),
+    requested_by text NOT NULL,
+    post_sort text NOT NULL,
+    subreddits text[] NOT NULL,
+    posts integer NOT NULL CHECK (posts BETWEEN 1 AND 100),
+    taken_at timestamptz,
+    results jsonb NOT NULL DEFAULT '{}',
+    finished_at timestamptz
+)""",
+    "COMMENT ON TABLE ingest_runs IS 'listings that somebody asked the poller to read once'",
 )
 
 

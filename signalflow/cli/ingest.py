@@ -3,6 +3,7 @@
 import typer
 
 from signalflow.cli.backfill import backfill
+from signalflow.cli.ingest_once import ingest_once
 
 
 def register(app: typer.Typer) -> None:
@@ -11,4 +12,5 @@ def register(app: typer.Typer) -> None:
     group.callback()(lambda: None)
     # The name that `signalflow backfill` had before.
     group.command(name="file")(backfill)
+    group.command(name="once")(ingest_once)
     app.add_typer(group, name="ingest")

@@ -16,11 +16,21 @@ PageT = TypeVar("PageT")
 PageT_co = TypeVar("PageT_co", covariant=True)
 
 
+# The most posts of a page.
+PAGE = 100
+
+
 class Client(Protocol[PageT_co]):
     """What a request needs of a client of Reddit (`signalflow.reddit.protocol.RedditClient`)."""
 
     async def listing(
-        self, names: Sequence[str], *, sort: str = "new", period: str | None = None, after: str | None = None
+        self,
+        names: Sequence[str],
+        *,
+        sort: str = "new",
+        period: str | None = None,
+        limit: int = PAGE,
+        after: str | None = None,
     ) -> PageT_co:
         """One page of a combined listing."""
         ...
@@ -62,10 +72,11 @@ class ListingRequest:
     after: str | None = None
     sort: str = "new"
     period: str | None = None
+    limit: int = PAGE
 
     async def ask(self, client: Client[PageT]) -> PageT:
         """See Request."""
-        return await client.listing(self.names, sort=self.sort, period=self.period, after=self.after)
+        return await client.listing(self.names, sort=self.sort, period=self.period, limit=self.limit, after=self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +231,8 @@ class Fetch(ABC):
 class Findings:
     """What an answer means: its items, which of them to publish, and whether an overlap proves that none is missing.
 
-    `rejected` are the keys of items that could not be read.
+    `rejected` are the keys of items that could not be read. `confirmed` tells of each decision, once it was published,
+    whether the brokers have it.
     """
 
     fetch: Fetch
@@ -231,6 +243,7 @@ class Findings:
     decisions: list[Decision] = field(default_factory=list)
     is_proven: bool = True
     places: Sequence[Place] = ()
+    confirmed: Sequence[bool] = ()
 
     def place(self, item: int) -> Place | None:
         """Where the item with this number stands in a listing by rank; None where there are no ranks."""

@@ -11,6 +11,7 @@ from signalflow.domain.comment_refresh import CommentRefreshes
 from signalflow.domain.discovery import POPULAR
 from signalflow.domain.emptiness import BELIEVED_AFTER, EmptyListings
 from signalflow.domain.fetch import (
+    PAGE,
     CommentsByIdRequest,
     CommentsRequest,
     Fetch,
@@ -22,12 +23,13 @@ from signalflow.domain.fetch import (
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.groups import Group
 from signalflow.domain.known import HORIZON, KnownPost, Seen, note_absence
+from signalflow.domain.once import MOST_TRIES, OnceResult
 from signalflow.domain.overlap import Anchor, Gap, proves
 from signalflow.domain.ranked_listings import Place, RankedListing, RankedListings, places_of
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.silence import Silences
-from signalflow.domain.sorts import by_rank
+from signalflow.domain.sorts import NEW, asked
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import Watchlist
 from signalflow.domain.words import ObservationMode
@@ -390,7 +392,7 @@ class RankedFetch(Fetch):
 
     @property
     def request(self) -> Request:
-        wanted = by_rank(self.listing.post_sort)
+        wanted = asked(self.listing.post_sort)
         return ListingRequest(self.listing.names, sort=wanted.sort, period=wanted.period)
 
     @property
@@ -398,7 +400,7 @@ class RankedFetch(Fetch):
         return self.listing.post_sort
 
     def mode(self, *, is_new: bool) -> ObservationMode:
-        return by_rank(self.listing.post_sort).mode
+        return asked(self.listing.post_sort).mode
 
     def places(self, items: Sequence[Seen]) -> Sequence[Place]:
         return places_of(items)
@@ -422,6 +424,36 @@ class RankedFetch(Fetch):
 
     def refused(self, now: float) -> None:
         self.listings.refused(self.listing, now)
+
+
+@dataclass(slots=True, eq=False)
+class OnceFetch(RankedFetch):
+    """The top of a listing that somebody asked for once."""
+
+    kind = "once"
+
+    @property
+    def request(self) -> Request:
+        wanted, run = asked(self.listing.post_sort), self.listing.run
+        limit = PAGE if run is None else run.posts
+        return ListingRequest(self.listing.names, sort=wanted.sort, period=wanted.period, limit=limit)
+
+    def places(self, items: Sequence[Seen]) -> Sequence[Place]:
+        return () if self.listing.post_sort == NEW else places_of(items)
+
+    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
+        failed = sum(not is_sent for is_sent in findings.confirmed)
+        known = len({item.id for item in findings.items}) - new - failed
+        self.listings.end(self.listing, OnceResult(new, known, failed))
+        return False
+
+    def failed(self, now: float) -> None:
+        self.listing.failed(now)
+        if self.listing.failures >= MOST_TRIES:
+            self.listings.end(self.listing, OnceResult(error="not answered"))
+
+    def refused(self, now: float) -> None:
+        self.listings.end(self.listing, OnceResult(error="refused"))
 
 
 @dataclass(slots=True, eq=False)

@@ -18,6 +18,7 @@ from signalflow.domain.fetches import (
     GAP_PAGE_TIMEOUT,
     GapFetch,
     ListingFetch,
+    OnceFetch,
     PopularFetch,
     ProbeFetch,
     RankedFetch,
@@ -294,6 +295,7 @@ class Planner:
         Returns whether the answer was the newest page of a listing and all its new posts were confirmed. Then a
         successor may begin from there, once the ledger has the gap that the page may have opened.
         """
+        findings.confirmed = confirmed
         is_complete = True
         new = 0
         for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
@@ -336,7 +338,8 @@ class Planner:
                 return silence
         if now - self._gave_rank_turn_at < TURNS_BETWEEN_RANKS * spacing:
             return None
-        ranked = self._ranked_fetch(now)
+        # A turn is too much for subreddits that nobody asked for.
+        ranked = self._ranked_fetch(now, with_popular=False)
         if ranked is not None:
             self._gave_rank_turn_at = now
         return ranked
@@ -352,10 +355,12 @@ class Planner:
         name = self._silences.take(lambda name: name in self.watchlist and name not in set_aside, now)
         return None if name is None else SilenceFetch(name, self._silences, self._answers, empty_listings)
 
-    def _ranked_fetch(self, now: float) -> RankedFetch | None:
-        listing = self.ranked.take(now, lambda name: name not in self.watchlist.excluded)
+    def _ranked_fetch(self, now: float, *, with_popular: bool = True) -> RankedFetch | None:
+        listing = self.ranked.take(now, lambda name: name not in self.watchlist.excluded, with_popular=with_popular)
         if listing is None:
             return None
+        if listing.run is not None:
+            return OnceFetch(listing, self.ranked)
         return (PopularFetch if listing.is_popular else RankedFetch)(listing, self.ranked)
 
     def _note_appearances(self, findings: Findings, confirmed: Sequence[bool]) -> None:

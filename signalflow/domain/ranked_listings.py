@@ -14,6 +14,7 @@ from typing import NamedTuple
 from signalflow.domain.backoff import Backoff
 from signalflow.domain.discovery import POPULAR, POPULAR_SORTS
 from signalflow.domain.known import Seen
+from signalflow.domain.once import OnceResult, OnceRun
 from signalflow.domain.sorts import NEW
 from signalflow.domain.subreddits import Subreddit
 
@@ -43,8 +44,8 @@ class Place(NamedTuple):
 class RankedListing:
     """Subreddits that share one request, in one order. `failures` counts those in a row.
 
-    `every`: seconds between two looks, if not the usual time. `told` has, by the id of each post of the last page, the
-    rank that was published last and when.
+    `every`: seconds between two looks, if not the usual time. `run`: what it is read for once. `told` has, by the id of
+    each post of the last page, the rank that was published last and when.
     """
 
     post_sort: str
@@ -52,6 +53,7 @@ class RankedListing:
     due: float
     failures: int = 0
     every: float | None = None
+    run: OnceRun | None = None
     told: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     @property
@@ -108,6 +110,7 @@ class RankedListings:
             RankedListing(post_sort, (POPULAR,), -math.inf, every=discover_every)
             for post_sort in (POPULAR_SORTS if discover_every else ())
         ]
+        self._once: list[RankedListing] = []
         self._listings = list(self._popular)
         self._others = 0
 
@@ -122,12 +125,25 @@ class RankedListings:
         if wanted == self._wanted:
             return False
         before = {(listing.post_sort, listing.names): listing for listing in self._listings}
-        self._wanted, self._listings = wanted, list(self._popular)
+        self._wanted, self._listings = wanted, [*self._once, *self._popular]
         for post_sort, members in wanted.items():
             for start in range(0, len(members), NAMES_A_PAGE):
                 key = post_sort, members[start : start + NAMES_A_PAGE]
                 self._listings.append(before.get(key) or RankedListing(*key, due=now))
         return True
+
+    def begin(self, run: OnceRun) -> None:
+        """Read the listings of a run once, each subreddit by itself, before the others."""
+        added = [RankedListing(run.post_sort, (name.lower(),), -math.inf, run=run) for name in run.subreddits]
+        self._once += added
+        self._listings += added
+
+    def end(self, listing: RankedListing, result: OnceResult) -> None:
+        """A listing of a run was read, or cannot be."""
+        if listing in self._once and listing.run is not None:
+            self._once.remove(listing)
+            self._listings.remove(listing)
+            listing.run.results[listing.names[0]] = result
 
     @property
     def is_its_turn(self) -> bool:
@@ -142,12 +158,14 @@ class RankedListings:
         """When the next one is due; inf without any."""
         return min((listing.due for listing in self._listings), default=math.inf)
 
-    def take(self, now: float, is_readable: Callable[[str], bool]) -> RankedListing | None:
+    def take(
+        self, now: float, is_readable: Callable[[str], bool], *, with_popular: bool = True
+    ) -> RankedListing | None:
         """The listing that has been due for the largest part of its interval; None when none is due.
 
         It is left out while none of its subreddits can be read.
         """
-        due = [listing for listing in self._listings if listing.due <= now]
+        due = [each for each in self._listings if each.due <= now and (with_popular or not each.is_popular)]
         while due:
             listing = max(due, key=lambda listing: (now - listing.due) / listing.interval)
             listing.due = now + listing.interval

@@ -14,21 +14,22 @@ NEW: PostSort = "new"
 DEFAULT_POST_SORTS: tuple[str, ...] = (NEW,)
 
 
-class ByRank(NamedTuple):
-    """A listing by rank, as Reddit is asked for it. `mode` marks its observations."""
+class Asked(NamedTuple):
+    """A listing as Reddit is asked for it. `mode` marks its observations."""
 
     sort: str
     period: str | None
     mode: ObservationMode
 
 
-def by_rank(post_sort: str) -> ByRank:
-    """The listing with one of the names POST_SORTS, except `new`."""
-    if post_sort == "hot":
-        return ByRank("hot", None, "hot")
-    if post_sort == "rising":
-        return ByRank("rising", None, "rising")
-    return ByRank("top", post_sort.removeprefix("top:"), "top")
+_ASKED: dict[str, Asked] = {
+    "new": Asked("new", None, "new"), "hot": Asked("hot", None, "hot"), "rising": Asked("rising", None, "rising"),
+}  # fmt: skip
+
+
+def asked(post_sort: str) -> Asked:
+    """The listing with one of the names POST_SORTS."""
+    return _ASKED.get(post_sort) or Asked("top", post_sort.removeprefix("top:"), "top")
 
 
 def in_order(post_sorts: Iterable[str]) -> tuple[str, ...]:

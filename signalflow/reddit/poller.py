@@ -31,6 +31,7 @@ from signalflow.reddit.findings_publisher import FindingsPublisher
 from signalflow.reddit.gap_writer import FirstLookWriter, GapWriter
 from signalflow.reddit.known_posts import latest_posts, posts_of
 from signalflow.reddit.observations import seen
+from signalflow.reddit.once import OnceRuns
 from signalflow.reddit.outcomes import Outcome, Outcomes
 from signalflow.reddit.ports import (
     CommentPorts,
@@ -40,6 +41,7 @@ from signalflow.reddit.ports import (
     KnownSource,
     Permit,
     PostPublisher,
+    RunSource,
 )
 from signalflow.reddit.protocol import (
     NO_ANSWERS,
@@ -78,6 +80,7 @@ class Poller:
         config: ConfigSource,
         known: KnownSource,
         discovery: DiscoverySink,
+        runs: RunSource,
         comments: CommentPorts,
         budget: Budget,
         permit: Permit,
@@ -104,6 +107,7 @@ class Poller:
         self._reports = Reports(config)
         self._rejections = Rejections()
         self._reddit_clock = RedditClock()
+        self._runs = OnceRuns(runs, self.planner.ranked)
         self._outcomes = Outcomes(self.planner, budget, self._reports, self._reddit_clock, clock)
         self._comments = CommentPolling(
             comments,
@@ -127,6 +131,7 @@ class Poller:
                 group.create_task(_for_ever(self._first_look_writer.step))
                 group.create_task(_for_ever(self._comments.gap_writer.step))
                 group.create_task(_for_ever(self._exchange_config))
+                group.create_task(_for_ever(self._runs.step))
         finally:
             # The next poller, perhaps in another process, counts anew.
             SUBREDDITS_SET_ASIDE.set(0)

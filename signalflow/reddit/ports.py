@@ -11,6 +11,7 @@ from signalflow.domain.discovery import RisingPost
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.lease import Claim
+from signalflow.domain.once import OnceRun
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
 from signalflow.events import CommentEnvelope, Envelope
@@ -85,6 +86,18 @@ class DiscoverySink(Protocol):
 
     async def note_rising(self, posts: Sequence[RisingPost]) -> None:
         """Record these posts; to repeat it changes nothing. Raises Retryable while the database is away."""
+        ...
+
+
+class RunSource(Protocol):
+    """Gives the runs that somebody asked for, and takes their results."""
+
+    async def runs_waiting(self) -> Sequence[OnceRun]:
+        """The runs that are not done. Raises Retryable while they cannot be read."""
+        ...
+
+    async def report_run(self, run: OnceRun) -> None:
+        """Record the results so far; to repeat it changes nothing. Raises Retryable while that is not possible."""
         ...
 
 

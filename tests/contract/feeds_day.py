@@ -64,6 +64,7 @@ class FeedsRun:
             config=self.world,
             known=self.world,
             discovery=self.world,
+            runs=self.world,
             comments=CommentPorts(self.world.comments, self.world.comments, self.world.comments),
             budget=self._budget,
             permit=self.world,

@@ -17,6 +17,7 @@ from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.discovery import RisingPost
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
+from signalflow.domain.once import OnceResult, OnceRun
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import Retryable
@@ -129,6 +130,8 @@ class World:
     budgets_recorded: int = 0
     not_shown: dict[str, datetime] = field(default_factory=dict)
     rising: list[RisingPost] = field(default_factory=list)
+    runs: list[OnceRun] = field(default_factory=list)
+    run_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -183,6 +186,17 @@ class World:
         self._needs_database()
         self.not_shown |= since
 
+    async def runs_waiting(self) -> Sequence[OnceRun]:
+        self._needs_database()
+        return [run for run in self.runs if not self.is_reported_done(run)]
+
+    async def report_run(self, run: OnceRun) -> None:
+        self._needs_database()
+        self.run_results[run.id] = dict(run.results)
+
+    def is_reported_done(self, run: OnceRun) -> bool:
+        return len(self.run_results.get(run.id, ())) == len(run.subreddits)
+
     async def note_rising(self, posts: Sequence[RisingPost]) -> None:
         self._needs_database()
         self.rising += posts
@@ -235,6 +249,7 @@ def poller_of(
         config=world,
         known=world,
         discovery=world,
+        runs=world,
         comments=CommentPorts(world.comments, world.comments, world.comments),
         budget=budget.Budget(60 / pace),
         permit=world,

@@ -5,6 +5,7 @@ from collections import defaultdict
 import pytest
 
 from signalflow.domain import ranked_listings
+from signalflow.domain.once import OnceRun
 from signalflow.domain.subreddits import Subreddit
 from signalflow.events import Envelope
 from signalflow.simulator.ranking import ranked
@@ -82,3 +83,25 @@ async def test_what_rises_in_other_subreddits_is_reported_and_not_published(worl
     assert {envelope.payload.subreddit.lower() for envelope in world.published} <= set(NAMES)
     assert {envelope.metadata.listing for envelope in world.published} <= {None, "popular"}
     assert set(world.states) <= set(NAMES), "nobody watches r/popular"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("source", ["simulator", "feeds"])
+async def test_a_run_reads_what_was_asked_for_once_within_the_same_budget(world: World, source: str) -> None:
+    asked = OnceRun(3, "top:day", ["worldnews", "No_such_place", "python"], 4)
+    async with running(world, source=source) as run:
+        await begin(run)
+        world.runs.append(asked)
+        await until(lambda: world.is_reported_done(asked), "the results of the run")
+        pages = [entry.path for entry in run.requests("/r/") if "/top" in entry.path]
+    results = world.run_results[3]
+    assert results["no_such_place"].error == "refused"
+    for name in ("worldnews", "python"):
+        result = results[name]
+        assert (result.published + result.known, result.failed, result.error) == (4, 0, None)
+    assert len(pages) == 3
+    assert all("limit=4" in path and "t=day" in path for path in pages)
+    of_run = [each for each in world.published if each.metadata.post_sort == "top:day"]
+    assert [each.metadata.rank for each in of_run if each.metadata.listing == "worldnews"] == [1, 2, 3, 4]
+    assert len(of_run) <= 8
+    assert set(world.states) <= {*NAMES, "worldnews"}

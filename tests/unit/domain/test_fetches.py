@@ -45,9 +45,15 @@ class Client:
     """Writes down what it is asked."""
 
     async def listing(
-        self, names: Sequence[str], *, sort: str = "new", period: str | None = None, after: str | None = None
+        self,
+        names: Sequence[str],
+        *,
+        sort: str = "new",
+        period: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
     ) -> object:
-        return "listing", tuple(names), sort, period, after
+        return "listing", tuple(names), sort, period, after, *(() if limit == 100 else (limit,))
 
     async def info(self, ids: Sequence[str]) -> object:
         return "info", tuple(ids)
@@ -61,6 +67,9 @@ async def test_a_request_asks_the_client() -> None:
     assert await ListingRequest(("a", "b"), "t3_x").ask(Client()) == ("listing", ("a", "b"), "new", None, "t3_x")
     assert await ListingRequest(("a",), sort="top", period="week").ask(Client()) == (
         "listing", ("a",), "top", "week", None,
+    )  # fmt: skip
+    assert await ListingRequest(("a",), sort="hot", limit=10).ask(Client()) == (
+        "listing", ("a",), "hot", None, None, 10,
     )  # fmt: skip
     assert await PostsRequest(("x",)).ask(Client()) == ("info", ("x",))
     assert await CommentsByIdRequest(("x",)).ask(Client()) == ("comments_by_id", ("x",))
