@@ -14,7 +14,7 @@ from signalflow.cli.installation import acting_user, installation_settings
 from signalflow.cli.options import JsonFlag
 from signalflow.clock import steady, utcnow
 from signalflow.domain.sorts import POST_SORTS
-from signalflow.errors import Fatal, Invalid, Retryable
+from signalflow.errors import Invalid, Retryable
 
 if TYPE_CHECKING:
     from signalflow.domain.once import OnceResult
@@ -57,8 +57,8 @@ def ingest_once(
 
     Posts are published that were not known yet; of known ones the rank is observed, and what has changed.
 
-    Exit status: 0 all were read; 1 a subreddit could not be read, or Kafka did not confirm all posts; 3 the database
-    did not answer, or no worker did it in time: then nothing of it is left to do.
+    Exit status: 0 all were read; 1 a subreddit could not be read, Kafka did not confirm all posts, or nothing rises; 3
+    the database did not answer, or no worker did it in time: then nothing of it is left to do.
     """
     if bool(names) == trending:
         raise typer.BadParameter("give names of subreddits, or --trending")
@@ -88,7 +88,7 @@ async def _run(names: list[str], most: int, sort: str, posts: int, wait: int) ->
             names = [each.name for each in found]
         wanted = list({name.lower(): name for name in names}.values())
         if not wanted:
-            raise Fatal("nothing rises that is not watched: the poller looks every SIGNALFLOW_DISCOVER_MINUTES")
+            raise Invalid("nothing rises that is not watched: the poller looks every SIGNALFLOW_DISCOVER_MINUTES")
         run = await ask_for_run(pool, sort, wanted, posts, acting_user())
         try:
             return await _results(pool, run, len(wanted), wait)

@@ -62,7 +62,7 @@ async def test_without_a_worker_that_polls_the_command_gives_up_and_leaves_nothi
     assert "taken by no worker" in done.stderr
     assert await runs_waiting(pool) == []
     nothing = await command(settings, "--trending")
-    assert nothing.returncode == 3
+    assert nothing.returncode == 1
     assert "nothing rises" in nothing.stderr
     assert (await command(settings)).returncode == 2
     assert (await command(settings, "rust", "--sort", "best")).returncode == 2
