@@ -119,13 +119,19 @@ async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
     await happens(all_stored, SETTLE_SECONDS)
     gaps = await fetch_all(
         run.cluster.settings,
-        "SELECT subreddits, since FROM listing_gaps WHERE outcome IS NULL OR outcome IN ('given_up', 'unreachable')",
+        "SELECT subreddits, since, COALESCE(until, closed_at, now()) AS until FROM listing_gaps "
+        "WHERE kind = 'posts' AND (outcome IS NULL OR outcome IN ('given_up', 'unreachable'))",
     )
-    covered = [(set(map(str.lower, gap["subreddits"])), gap["since"].timestamp()) for gap in gaps]
+    recorded = [
+        (set(map(str.lower, gap["subreddits"])), gap["since"].timestamp(), gap["until"].timestamp() + 1.0)
+        for gap in gaps
+    ]
     return state["shown"], [
         f"{post['id']} in {post['subreddit']}"
         for post in state["missing"]
-        if not any(post["subreddit"].lower() in names and post["created"] > begin for names, begin in covered)
+        if not any(
+            post["subreddit"].lower() in names and begin <= post["created"] < end for names, begin, end in recorded
+        )
         # The poller does not publish again what was confirmed before the raw log began anew or was cut.
         and not any(post["created"] <= at for at in (*run.lost_with_a_log.anew_at, *run.lost_with_a_log.cut_at))
     ]

@@ -15,6 +15,7 @@ from signalflow.domain.gaps import Outcome
 from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.settings import get_settings
 from signalflow.storage.gaps import GapKind, close_gap, open_gap
+from signalflow.storage.overview import first_open_gaps
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddit_changes import Change, change_subreddits
 from signalflow.storage.subreddits import load_defaults, mark_polled, mark_state
@@ -117,6 +118,29 @@ async def test_what_nobody_knows_is_not_called_covered(database_url: str) -> Non
     assert items["never"]["posts_share"] is None
     assert [cell["missing"] for cell in items["open"]["cells"]] == [0, 1, 1]
     assert items["open"]["gaps"][0]["state"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("until", "outcome", "covered"),
+    [
+        (None, None, [0, 0, 1]),
+        (NOON - 30 * MINUTE, None, [0, 0.5, 1]),
+        (NOON - 30 * MINUTE, "given_up", [0, 0.5, 1]),
+        (NOON - 3 * HOUR, "proven", [1, 1, 1]),
+    ],
+    ids=["nothing was read yet", "half an hour was read", "the listing ended", "all was read"],
+)
+async def test_a_first_look_back_covers_what_was_read_and_loses_nothing(
+    database_url: str, until: datetime | None, outcome: Outcome | None, covered: list[float]
+) -> None:
+    async with await pool_of(database_url) as pool:
+        await polled(pool, "Python", since=NOON)
+        await gap(pool, "python", NOON - 2 * HOUR, until, outcome, "first_look")
+        assert await first_open_gaps(pool, 9) == (0, []), "it is no gap of polling"
+    (item,) = (await answer_of(database_url))["items"]
+    assert [cell["covered"] for cell in item["cells"]] == pytest.approx(covered, abs=1e-3)
+    assert [cell["missing"] for cell in item["cells"]] == [0, 0, 0]
+    assert item["gaps"] == []
 
 
 async def test_subreddits_are_filtered_in_any_case_and_an_hour_is_too_fine_for_a_month(database_url: str) -> None:

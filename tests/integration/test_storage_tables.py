@@ -182,6 +182,8 @@ async def test_gaps_between_posts_and_between_comments_are_kept_apart(pool: Pool
     of_comments = await open_gap(pool, subreddits=["b"], **opening, kind="comments")
     assert [gap.record for gap in await open_gaps(pool)] == [of_posts]
     assert [gap.record for gap in await open_gaps(pool, "comments")] == [of_comments]
+    of_first_look = await open_gap(pool, subreddits=["c"], **opening, kind="first_look")
+    assert [gap.record for gap in await open_gaps(pool, "first_look")] == [of_first_look]
     assert [(gap.id, gap.kind) for gap in (await first_open_gaps(pool, 9))[1]] == [
         (of_posts, "posts"),
         (of_comments, "comments"),

@@ -1,0 +1,89 @@
+"""The beginning of a new installation in virtual time: its last day is there within minutes, and news is not later."""
+
+import asyncio
+from bisect import bisect_left
+from statistics import median
+
+import pytest
+
+from signalflow.simulator.subreddits import base36
+from tests.contract.coverage_scene import HOUR, MINUTE, Scene
+from tests.contract.virtual_time import EPOCH, VirtualLoop, patched_clocks
+
+pytestmark = pytest.mark.slow
+
+LENGTH = 25 * MINUTE
+# Posts of the last minute may be found later.
+MARGIN = 60.0
+
+
+def beginning(first_look_hours: float) -> Scene:
+    """The first minutes of an installation that knows nothing."""
+
+    async def run() -> Scene:
+        scene = Scene(history=26 * HOUR, first_look_hours=first_look_hours)
+        scene.start()
+        await asyncio.sleep(LENGTH)
+        await scene.stop()
+        return scene
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner, patched_clocks():
+        return runner.run(run())
+
+
+def found_at(scene: Scene) -> dict[str, float]:
+    """When each post was observed first."""
+    envelopes = reversed(scene.ledger.published)
+    return {envelope.payload.id: envelope.metadata.observed_at.timestamp() for envelope in envelopes}
+
+
+def delays(scene: Scene) -> list[float]:
+    found = found_at(scene)
+    news = scene.simulator.world.new_posts_between(EPOCH + MARGIN, EPOCH + LENGTH - MARGIN)
+    watched = [post for post in news if post.subreddit.key in scene.ledger.polled]
+    return [found[base36(post.number)] - post.created for post in watched]
+
+
+def test_the_last_day_is_there_within_minutes_and_news_is_found_as_quickly_and_within_the_budget() -> None:
+    without, looked = beginning(0), beginning(24)
+    scene, ledger = looked, looked.ledger
+    found = found_at(scene)
+    day = [
+        post
+        for post in scene.simulator.world.new_posts_between(EPOCH - 24 * HOUR + MARGIN, EPOCH)
+        if post.subreddit.key in ledger.polled
+    ]
+    missing = [post for post in day if base36(post.number) not in found]
+    before = found_at(without)
+    requests = sorted(entry.sim for entry in scene.simulator.entries if entry.path.startswith(("/r/", "/api/info")))
+    most = max(bisect_left(requests, at + 60) - place for place, at in enumerate(requests))
+    outcomes = list(ledger.first_looks.outcomes.values())
+    print(
+        f"\n{len(day)} posts of the last day, {len(missing)} not found (without a first look "
+        f"{sum(base36(post.number) not in before for post in day)}); {len(outcomes)} first looks, "
+        f"{outcomes.count('given_up')} given up; at most {most} requests a minute; "
+        f"news after {median(delays(without)):.2f} -> {median(delays(looked)):.2f} s"
+    )
+    given_up = {
+        ledger.first_looks.opened[record - 1].subreddits[0]
+        for record, outcome in ledger.first_looks.outcomes.items()
+        if outcome == "given_up"
+    }
+    assert len(day) > 15_000
+    assert {post.subreddit.key for post in missing} <= given_up, "only beyond the last 1,000 posts of a subreddit"
+    assert len(missing) < len(day) / 20
+    assert len(outcomes) == len(ledger.polled)
+    assert most <= 60
+    assert abs(median(delays(looked)) - median(delays(without))) < 0.2
+    assert median(delays(looked)) <= 3.5
+
+
+def test_what_was_read_back_is_no_news_and_every_subreddit_is_known_to_be_readable() -> None:
+    scene = beginning(24)
+    envelopes = scene.ledger.published
+    backfilled = [envelope.payload for envelope in envelopes if envelope.mode == "backfill"]
+    assert len(backfilled) > 10_000
+    assert max(post.created_utc.timestamp() for post in backfilled) <= EPOCH + MARGIN
+    news = {post.payload.id for post in envelopes if post.payload.created_utc.timestamp() > EPOCH + MARGIN}
+    assert news <= set(scene.ledger.ids("new"))
+    assert {name for name, state in scene.ledger.states.items() if state == "ok"} == set(scene.ledger.polled)
