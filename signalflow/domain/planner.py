@@ -111,7 +111,7 @@ class Planner:
         self._queue = RefreshQueue(refresh_ids_per_minute if answers_ids else 0.0, self._answers)
         self._swept_at = 0.0
         self._probed_at = -math.inf
-        self._is_gap_turn = False
+        self._is_gap_turn = self._is_first_look_turn = False
         self._gave_gap_turn_at = self._gave_silence_turn_at = self._gave_rank_turn_at = -math.inf
 
     def start(
@@ -219,11 +219,7 @@ class Planner:
             self._is_gap_turn = False
             return ReappearanceFetch(*reappeared, self._reappearances, self.gaps)
         if gap is None:
-            return (
-                self._silence_fetch(now)
-                or self._ranked_fetch(now)
-                or self.first_looks.next(now, self.watchlist.__contains__)
-            )
+            return self._spare_fetch(now)
         self._is_gap_turn = False
         return self._gap_fetch(gap, now)
 
@@ -347,6 +343,15 @@ class Planner:
     def _gap_fetch(self, gap: Gap, now: float) -> GapFetch:
         gap.not_before = now + GAP_PAGE_TIMEOUT
         return GapFetch(gap, self.gaps, self._answers)
+
+    def _spare_fetch(self, now: float) -> Fetch | None:
+        """A silent subreddit and a first look take turns. With few requests one would starve the other."""
+        if self._is_first_look_turn and (look := self.first_looks.next(now, self.watchlist.__contains__)) is not None:
+            self._is_first_look_turn = False
+            return look
+        silence = self._silence_fetch(now)
+        self._is_first_look_turn = silence is not None
+        return silence or self._ranked_fetch(now) or self.first_looks.next(now, self.watchlist.__contains__)
 
     def _silence_fetch(self, now: float) -> SilenceFetch | None:
         empty_listings = self.watchlist.empty_listings

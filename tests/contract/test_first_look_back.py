@@ -5,9 +5,12 @@ from bisect import bisect_left
 from statistics import median
 
 import pytest
+from pydantic import SecretStr
 
+from signalflow.settings import Settings
 from signalflow.simulator.subreddits import base36
 from tests.contract.coverage_scene import HOUR, MINUTE, Scene
+from tests.contract.feeds_day import FeedsRun, virtually
 from tests.contract.virtual_time import EPOCH, VirtualLoop, patched_clocks
 
 pytestmark = pytest.mark.slow
@@ -87,3 +90,24 @@ def test_what_was_read_back_is_no_news_and_every_subreddit_is_known_to_be_readab
     news = {post.payload.id for post in envelopes if post.payload.created_utc.timestamp() > EPOCH + MARGIN}
     assert news <= set(scene.ledger.ids("new"))
     assert {name for name, state in scene.ledger.states.items() if state == "ok"} == set(scene.ledger.polled)
+
+
+@pytest.mark.parametrize(("secret", "share"), [("", 0.0), ("feed=simulatorsfeed&user=simulator", 1.0)])
+def test_feeds_read_back_what_their_requests_spare_which_is_nothing_at_one_a_minute(secret: str, share: float) -> None:
+    settings = Settings(reddit_source="feeds", reddit_contact="you@example.org", reddit_feed=SecretStr(secret))
+    run: list[FeedsRun] = []
+
+    async def some_time(feeds: FeedsRun) -> None:
+        run.append(feeds)
+        await asyncio.sleep(1.5 * HOUR)
+
+    day = virtually(settings, some_time)
+    (feeds,) = run
+    looks = feeds.world.first_looks
+    print(f"\n{len(looks.opened)} first looks, {len(looks.outcomes)} done, {len(day.starts)} requests")
+    assert day.missed == []
+    assert len(looks.outcomes) == share * len(looks.opened)
+    found = {envelope.payload.id for envelope in feeds.world.published}
+    # The simulator begins two hours before the poller.
+    before = [base36(post.number) for post in feeds.simulator.world.new_posts_between(EPOCH - 2 * HOUR, EPOCH)]
+    assert bool(share) is found.issuperset(before)
