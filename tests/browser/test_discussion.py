@@ -79,8 +79,8 @@ async def test_a_post_shows_its_discussion_as_trees_in_the_chosen_order_and_how_
     mood = page.locator(".card", has_text="Mood of the discussion")
     await expect(mood).to_contain_text("mean 0.2 of 3 comments")
     await mood.get_by_text("As a table").click()
-    await expect(mood.locator("tbody tr")).to_have_count(3)
-    await expect(mood.locator("tbody tr").last).to_contain_text("-0.6")
+    await expect(mood.locator(".as-table tbody tr")).to_have_count(3)
+    await expect(mood.locator(".as-table tbody tr").last).to_contain_text("-0.6")
 
 
 async def test_the_next_page_of_a_discussion_follows_the_first(visit: Visit, installation: Installation) -> None:

@@ -66,9 +66,10 @@ async def test_an_imported_csv_file_is_stored_only_after_its_changes_were_shown(
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Export CSV").click()
     exported = Path(await (await download.value).path()).read_text()
-    assert "python,60,fast,false,false" in exported.splitlines()
+    assert "python,60,fast,false,false,new" in exported.splitlines()
     changed = (
-        exported.replace("python,60,fast,false,false", "python,90,medium,true,false") + "elixir,600,slow,false,true\n"
+        exported.replace("python,60,fast,false,false,new", "python,90,medium,true,false,new")
+        + "elixir,600,slow,false,true,new\n"
     )
     await page.get_by_role("button", name="Import CSV").click()
     dialog = page.get_by_role("dialog", name="Import subreddits")
