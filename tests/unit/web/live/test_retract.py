@@ -8,7 +8,7 @@ import pytest
 from tests.unit.web.live.fanouts import fanout, frames_of, posts, ready, take
 from tests.unit.web.live.records import EPOCH, record
 from web.live.protocol import Filter
-from web.live.records import Tail, coalesced
+from web.live.records import Tail
 
 # As a program of an earlier version may send it: with its text.
 GONE: dict[str, Any] = {"removed_by": "deleted", "title": "secret", "author": "secret", "current_comments": None}
@@ -69,7 +69,7 @@ def test_the_memory_of_the_process_forgets_the_text() -> None:
 def test_a_post_that_is_back_is_sent_without_what_was_known_before() -> None:
     gone = record(0, 0, "a", 0, **GONE)
     back = record(0, 1, "a", 5, current_score=None, current_comments=None)
-    assert coalesced(gone, back) is back
+    assert back.over(gone) is back
     state = fanout()
     client = ready(state)
     take(state, gone, back)
