@@ -20,7 +20,7 @@ from tests.integration.storage_rows import NOON, column, contents, empty, observ
 
 pytestmark = pytest.mark.by_mode
 
-TABLES = ("posts", "post_metrics_history", "post_metrics_hourly", "post_nlp_features", "rollup_touched")
+TABLES = ("posts", "post_metrics_history", "post_metrics_hourly", "post_nlp_features", "rollup_touched", "post_words")
 # Few posts and moments, so that they often coincide. The moments are in three hours of two days.
 MOMENTS = (0.0, 0.5, 1800.0, 3599.999999, 3600.0, 7000.0, 50_000.0)
 
