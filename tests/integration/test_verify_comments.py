@@ -62,14 +62,14 @@ async def settled(settings: Settings, worker: WorkerProcess, records: int) -> Re
 
 
 DAMAGES = {
-    "a comment is deleted": ("DELETE FROM comments WHERE id = 'c7'", "missing"),
+    "a comment is deleted": ("DELETE FROM comments WHERE id = 'c11'", "missing"),
     "a comment is added": (
         "INSERT INTO comments (id, post_id, subreddit, created_utc, first_seen_at, observed_at)"
-        " SELECT 'x7', post_id, subreddit, created_utc, first_seen_at, observed_at FROM comments WHERE id = 'c7'",
+        " SELECT 'x11', post_id, subreddit, created_utc, first_seen_at, observed_at FROM comments WHERE id = 'c11'",
         "extra",
     ),
     **{
-        what: (f"UPDATE comments SET {change} WHERE id = 'c7'", "wrong")
+        what: (f"UPDATE comments SET {change} WHERE id = 'c11'", "wrong")
         for what, change in {
             "a text is changed": "body = body || '.'",
             "a score is changed": "score = score + 1",
@@ -101,7 +101,7 @@ async def test_intact_comments_have_no_differences_and_every_damage_is_found(
         damaged = await verify(settings, topics)
         assert differences(damaged) == {("comments", kind)}, what
         assert damaged.comments is not None
-        assert "7" in damaged.comments.examples[0]
+        assert "11" in damaged.comments.examples[0]
         await database_pool.execute("DELETE FROM comments")
         await database_pool.copy_records_to_table(
             "comments", columns=list(before[0].keys()), records=[tuple(row) for row in before]
