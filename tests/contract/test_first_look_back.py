@@ -2,6 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
+from functools import cache
 from statistics import median
 
 import pytest
@@ -20,8 +21,9 @@ LENGTH = 25 * MINUTE
 MARGIN = 60.0
 
 
+@cache
 def beginning(first_look_hours: float) -> Scene:
-    """The first minutes of an installation that knows nothing."""
+    """The first minutes of an installation that knows nothing. The tests only read it."""
 
     async def run() -> Scene:
         scene = Scene(history=26 * HOUR, first_look_hours=first_look_hours)

@@ -166,8 +166,10 @@ def run_day(
     refresh_ids_per_minute: float,
     per_minute: float = 60,
     post_sorts: tuple[str, ...] = ("new",),
+    seconds: float = DAY,
 ) -> Report:
-    """Poll the second day with the planner. The posts of the first day are known from the database."""
+    """Poll the second day, or its first `seconds`, with the planner. The database knows the posts of the first day."""
+    end = DAY + seconds
     rng = random.Random(1)
     planner = Planner(listing_per_minute=listing_per_minute, refresh_ids_per_minute=refresh_ids_per_minute)
     budget = Budget(per_minute)
@@ -182,7 +184,7 @@ def run_day(
     requests: Counter[str] = Counter()
     refreshed = published = gaps = 0
     last_start, closest = -math.inf, math.inf
-    while now < 2 * DAY:
+    while now < end:
         wait = budget.wait(now)
         fetch = planner.next(now, budget.spacing(now)) if wait == 0 else None
         if fetch is None:
@@ -202,8 +204,8 @@ def run_day(
             planner.gaps.recorded(1)
         published += len(findings.decisions)
         planner.confirm(findings, [True] * len(findings.decisions), now)
-    day = [post for post in model.posts if DAY <= post.created < 2 * DAY - 60]
-    crossed = [post for post in model.posts if DAY <= post.passed_bar_at() < 2 * DAY - 6 * 3600]
+    day = [post for post in model.posts if DAY <= post.created < end - 60]
+    crossed = [post for post in model.posts if DAY <= post.passed_bar_at() < end - 6 * 3600]
     return Report(
         requests=requests,
         refreshed_ids=refreshed,
