@@ -53,7 +53,8 @@ def logs(
     while follow:
         for part, file in opened.items():
             for line in _whole_lines(file):
-                print(f"{part:{width}}  {line.rstrip()}", flush=True)
+                # With its end in one text: unbuffered output would show a line and its end by halves.
+                print(f"{part:{width}}  {line.rstrip()}\n", end="", flush=True)
         time.sleep(FOLLOW_SECONDS)
 
 
