@@ -17,7 +17,7 @@ QUIET = 30 * MINUTE
 
 
 def test_without_faults_nothing_is_missed_and_nothing_reported() -> None:
-    judged = virtually(lambda scene: asyncio.sleep(2 * HOUR))
+    judged = virtually(lambda scene: asyncio.sleep(HOUR))
     assert (judged.missed_posts, judged.reported_seconds, judged.unknown_between) == (0, 0, [])
 
 
