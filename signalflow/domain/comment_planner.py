@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from signalflow.domain.comment_refresh import CommentRefreshes
-from signalflow.domain.fetch import Fetch, Findings
-from signalflow.domain.fetches import (
+from signalflow.domain.comment_fetches import (
     LATEST_COMMENT,
     CommentsFetch,
     CommentsGapFetch,
     CommentsRefreshFetch,
     anchor_of_comments,
 )
+from signalflow.domain.comment_refresh import CommentRefreshes
+from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.known import Decision, Seen
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor

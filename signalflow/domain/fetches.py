@@ -1,41 +1,25 @@
-"""The kinds of requests to Reddit, and what each kind does with its answer. Pure.
+"""The kinds of requests for posts that discover and refresh them, and what each kind does with its answer. Pure.
 
-A new kind is a new class here. Planner and poller use only the methods of `Fetch`.
+`ranked_fetches.py` has those of listings by rank, and `comment_fetches.py` those of comments. A new kind is a new
+class. Planner and poller use only the methods of `Fetch`.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from signalflow.domain.comment_refresh import CommentRefreshes
-from signalflow.domain.discovery import POPULAR
 from signalflow.domain.emptiness import BELIEVED_AFTER, EmptyListings
-from signalflow.domain.fetch import (
-    PAGE,
-    CommentsByIdRequest,
-    CommentsRequest,
-    Fetch,
-    Findings,
-    ListingRequest,
-    PostsRequest,
-    Request,
-)
+from signalflow.domain.fetch import Fetch, Findings, ListingRequest, PostsRequest, Request
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.groups import Group
 from signalflow.domain.known import HORIZON, KnownPost, Seen, note_absence
-from signalflow.domain.once import MOST_TRIES, OnceResult
 from signalflow.domain.overlap import Anchor, Gap, proves
-from signalflow.domain.ranked_listings import Place, RankedListing, RankedListings, places_of
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
 from signalflow.domain.silence import Silences
-from signalflow.domain.sorts import NEW, asked
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import Watchlist
-from signalflow.domain.words import ObservationMode
 
-# A comment that shows up so many seconds after it was written, as when a moderator approves it, still counts as new.
-LATEST_COMMENT = 600.0
 # The same page of a gap is not fetched again within this many seconds, unless its answer comes before.
 GAP_PAGE_TIMEOUT = 60.0
 
@@ -141,80 +125,6 @@ class GapFetch(Fetch):
 
     def refused(self, now: float) -> None:
         self.gaps.refused(self.gap, now)
-
-
-@dataclass(slots=True, eq=False)
-class CommentsFetch(ListingFetch):
-    """The newest page of a group's comments, which must overlap with the page before it as pages of posts do."""
-
-    kind = "comments"
-    request_kind = "comments"
-    shows_discovery_delay = False
-    tells_state = False
-
-    @property
-    def request(self) -> Request:
-        return CommentsRequest(self.group.names)
-
-    def new_since(self, now: float) -> float:
-        return _comments_new_since(self.group.anchors)
-
-    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
-        anchors = self.group.anchors
-        may_begin = ListingFetch.confirm(self, findings, new=new, is_complete=is_complete, now=now)
-        if self.group.anchors is not anchors:
-            self.group.anchors = tuple(anchor_of_comments(anchor) for anchor in self.group.anchors)
-        return may_begin
-
-
-@dataclass(slots=True, eq=False)
-class CommentsGapFetch(GapFetch):
-    """The next page of a gap between comments."""
-
-    kind = "comments_gap"
-    request_kind = "comments"
-    tells_state = False
-
-    @property
-    def request(self) -> Request:
-        return CommentsRequest(self.gap.subreddits, self.gap.after)
-
-    def new_since(self, now: float) -> float:
-        return _comments_new_since(self.gap.anchors)
-
-
-@dataclass(slots=True, eq=False)
-class CommentsRefreshFetch(Fetch):
-    """An observation of published comments, requested by id."""
-
-    kind = "comments_refresh"
-    is_refresh = True
-    request_kind = "comments_by_id"
-    tells_state = False
-
-    ids: tuple[str, ...]
-    refreshes: CommentRefreshes
-
-    @property
-    def request(self) -> Request:
-        return CommentsByIdRequest(self.ids)
-
-    def asked_for(self, id_: str, subreddit: str) -> bool:
-        return id_ in self.ids
-
-    def new_since(self, now: float) -> float:
-        return math.inf
-
-    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
-        self.refreshes.done(self.ids, now)
-        return False
-
-    def failed(self, now: float) -> None:
-        self.refreshes.failed(self.ids, now)
-
-    def unanswered(self, now: float) -> bool:
-        self.refreshes.done(self.ids, now)
-        return False
 
 
 @dataclass(slots=True, eq=False)
@@ -379,104 +289,6 @@ class RefreshFetch(Fetch):
 
 
 @dataclass(slots=True, eq=False)
-class RankedFetch(Fetch):
-    """The top of a listing by rank. It observes posts and their ranks, and proves nothing."""
-
-    kind = "ranked"
-    request_kind = "ranked"
-    is_in_order = False
-    tells_state = False
-
-    listing: RankedListing
-    listings: RankedListings
-
-    @property
-    def request(self) -> Request:
-        wanted = asked(self.listing.post_sort)
-        return ListingRequest(self.listing.names, sort=wanted.sort, period=wanted.period)
-
-    @property
-    def post_sort(self) -> str:
-        return self.listing.post_sort
-
-    def mode(self, *, is_new: bool) -> ObservationMode:
-        return asked(self.listing.post_sort).mode
-
-    def places(self, items: Sequence[Seen]) -> Sequence[Place]:
-        return places_of(items)
-
-    def is_news(self, id_: str, place: Place, now: float) -> bool:
-        return self.listing.is_news(id_, place, now)
-
-    def note_told(self, id_: str, place: Place, now: float) -> None:
-        self.listing.note_told(id_, place, now)
-
-    def new_since(self, now: float) -> float:
-        # The best post of a year is not known to anybody who has polled since yesterday.
-        return -math.inf
-
-    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
-        self.listing.answered((item.id for item in findings.items), now)
-        return False
-
-    def failed(self, now: float) -> None:
-        self.listing.failed(now)
-
-    def refused(self, now: float) -> None:
-        self.listings.refused(self.listing, now)
-
-
-@dataclass(slots=True, eq=False)
-class OnceFetch(RankedFetch):
-    """The top of a listing that somebody asked for once."""
-
-    kind = "once"
-
-    @property
-    def request(self) -> Request:
-        wanted, run = asked(self.listing.post_sort), self.listing.run
-        limit = PAGE if run is None else run.posts
-        return ListingRequest(self.listing.names, sort=wanted.sort, period=wanted.period, limit=limit)
-
-    def places(self, items: Sequence[Seen]) -> Sequence[Place]:
-        return () if self.listing.post_sort == NEW else places_of(items)
-
-    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
-        failed = sum(not is_sent for is_sent in findings.confirmed)
-        known = len({item.id for item in findings.items}) - new - failed
-        self.listings.end(self.listing, OnceResult(new, known, failed))
-        return False
-
-    def failed(self, now: float) -> None:
-        self.listing.failed(now)
-        if self.listing.failures >= MOST_TRIES:
-            self.listings.end(self.listing, OnceResult(error="not answered"))
-
-    def refused(self, now: float) -> None:
-        self.listings.end(self.listing, OnceResult(error="refused"))
-
-
-@dataclass(slots=True, eq=False)
-class PopularFetch(RankedFetch):
-    """The top of r/popular. It observes known posts, and shows what rises in subreddits that are not watched."""
-
-    kind = "popular"
-    shows_others = True
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """None: nobody watches this listing, and posts of every subreddit belong into it."""
-        return ()
-
-    def places(self, items: Sequence[Seen]) -> Sequence[Place]:
-        return [Place(POPULAR, rank) for rank in range(1, len(items) + 1)]
-
-    def new_since(self, now: float) -> float:
-        # A post of a watched subreddit comes from a listing of its own.
-        return math.inf
-
-
-@dataclass(slots=True, eq=False)
 class ProbeFetch(Fetch):
     """A listing that exists on every Reddit, requested only to learn whether Reddit answers, or its time."""
 
@@ -507,17 +319,3 @@ def _new_since(anchors: Iterable[Anchor], now: float) -> float:
     An older post was known and is forgotten, or it was created before polling began.
     """
     return min((now - HORIZON, *(anchor.since for anchor in anchors)))
-
-
-def anchor_of_comments(anchor: Anchor) -> Anchor:
-    """The anchor with the second before as its time.
-
-    Times are whole seconds. One second may bring more comments than a page has, and the page before showed a part of
-    its last one only.
-    """
-    return replace(anchor, since=anchor.since - 1.0)
-
-
-def _comments_new_since(anchors: Iterable[Anchor]) -> float:
-    """The same for comments. A first page is new as a whole."""
-    return min((anchor.since - LATEST_COMMENT for anchor in anchors), default=-math.inf)

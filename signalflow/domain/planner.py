@@ -18,10 +18,7 @@ from signalflow.domain.fetches import (
     GAP_PAGE_TIMEOUT,
     GapFetch,
     ListingFetch,
-    OnceFetch,
-    PopularFetch,
     ProbeFetch,
-    RankedFetch,
     ReappearanceFetch,
     RefreshFetch,
     SilenceFetch,
@@ -45,6 +42,7 @@ from signalflow.domain.known import (
     text_changed,
 )
 from signalflow.domain.overlap import Anchor, Gap
+from signalflow.domain.ranked_fetches import OnceFetch, PopularFetch, RankedFetch
 from signalflow.domain.ranked_listings import RankedListings
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from signalflow.domain.comment_fetches import LATEST_COMMENT
 from signalflow.domain.comment_planner import (
     MOST_GAPS,
     OTHERS_FOR_ONE,
@@ -17,7 +18,6 @@ from signalflow.domain.comment_planner import (
 )
 from signalflow.domain.comment_refresh import AGES, PATIENCE, RETRY_AFTER
 from signalflow.domain.fetch import CommentsByIdRequest, CommentsRequest, Fetch, ListingRequest
-from signalflow.domain.fetches import LATEST_COMMENT
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import Seen
 from signalflow.domain.subreddits import Subreddit

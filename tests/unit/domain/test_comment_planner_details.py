@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from signalflow.domain.comment_fetches import LATEST_COMMENT, CommentsGapFetch, anchor_of_comments
 from signalflow.domain.comment_planner import (
     GAP_PAGE_TIMEOUT,
     OTHERS_FOR_ONE,
@@ -14,7 +15,6 @@ from signalflow.domain.comment_planner import (
     StoredComment,
 )
 from signalflow.domain.fetch import Fetch
-from signalflow.domain.fetches import LATEST_COMMENT, CommentsGapFetch, anchor_of_comments
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import Decision, Seen
 from signalflow.domain.overlap import ANCHOR_SIZE, PROOF, Anchor

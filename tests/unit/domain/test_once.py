@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from signalflow.domain.fetch import Fetch, ListingRequest
-from signalflow.domain.fetches import OnceFetch
 from signalflow.domain.known import Seen
 from signalflow.domain.once import OnceResult, OnceRun
 from signalflow.domain.planner import Planner
+from signalflow.domain.ranked_fetches import OnceFetch
 from signalflow.domain.ranked_listings import Place
 from tests.unit.domain.listing_world import START, fast
 from tests.unit.domain.test_ranked_listings import RankedHarness, RankedWorld, post

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from signalflow.domain.fetch import Fetch, ListingRequest
-from signalflow.domain.fetches import PopularFetch, RankedFetch
 from signalflow.domain.known import HORIZON, Seen
 from signalflow.domain.planner import Planner
+from signalflow.domain.ranked_fetches import PopularFetch, RankedFetch
 from signalflow.domain.ranked_listings import Place, RankedListings, places_of
 from signalflow.domain.subreddits import Subreddit
 from tests.unit.domain.listing_world import START, Harness, World, fast

@@ -8,7 +8,7 @@ import pytest
 
 from signalflow.domain.discovery import RisingPost
 from signalflow.domain.fetch import Findings
-from signalflow.domain.fetches import PopularFetch, RankedFetch
+from signalflow.domain.ranked_fetches import PopularFetch, RankedFetch
 from signalflow.domain.ranked_listings import RankedListing, RankedListings
 from signalflow.errors import Retryable
 from signalflow.events import Post
