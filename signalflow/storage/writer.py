@@ -93,12 +93,7 @@ def posts_statement(posts: Sequence[Column], features: Sequence[Column]) -> Stat
     sql = _STORE_POSTS.format(
         parameters=_parameters([*posts, *features]),
         posts=_listed("{}", posts),
-        inserted=", ".join(
-            f"NULLIF({column.name}, {column.same_as})"
-            if column.same_as
-            else _kept(column, column.name, _OBSERVED, "erased_until")
-            for column in posts
-        ),
+        inserted=", ".join(map(_inserted, posts)),
         guarded=", ".join(f"{column.name} = {_merged(column)}" for column in posts[1:]),
         any_guard=" OR ".join(guard.value for guard in Guard),
         features=_listed("{}", features),
