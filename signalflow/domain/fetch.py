@@ -179,6 +179,9 @@ class Fetch(ABC):
     def note_told(self, id_: str, place: Place, now: float) -> None:  # noqa: B027, most fetches have no places
         """The brokers confirmed an observation with this place."""
 
+    def note_untold(self, now: float) -> None:  # noqa: B027, most fetches have no places
+        """The place of a post is news, and the post was published too recently to be published again."""
+
     @abstractmethod
     def new_since(self, now: float) -> float:
         """A post that is not known counts as new when it was created after this time."""

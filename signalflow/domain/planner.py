@@ -403,7 +403,10 @@ class Planner:
             if note_observation(known, item, now) and not fetch.is_refresh and now - item.created < HORIZON:
                 self._queue.score_changed(known, now)
             place = findings.place(index)
-            has_news = place is not None and fetch.is_news(item.id, place, now) and may_publish(known, now)
+            has_news = place is not None and fetch.is_news(item.id, place, now)
+            if has_news and not may_publish(known, now):
+                has_news = False
+                fetch.note_untold(now)
             if (has_news or must_publish(known, item, now)) and item.id not in decided:
                 decided.add(item.id)
                 with_body = state_changed(known, item) or text_changed(known, item)

@@ -46,6 +46,9 @@ class RankedFetch(Fetch):
     def note_told(self, id_: str, place: Place, now: float) -> None:
         self.listing.note_told(id_, place, now)
 
+    def note_untold(self, now: float) -> None:
+        self.listing.note_untold(now)
+
     def new_since(self, now: float) -> float:
         # The best post of a year is not known to anybody who has polled since yesterday.
         return -math.inf

@@ -29,6 +29,8 @@ OTHERS_FOR_ONE = 9
 RANKS_TOLD = 25
 # A rank that stays is published again after this many seconds: otherwise nobody could tell it from a post that left.
 REPEAT = 1800.0
+# When a first page whose posts had just been published is read again, in seconds.
+FIRST_PAGE_AGAIN = 10.0
 # Waits until a listing that was refused, or not answered, is asked for again.
 RETRIES = Backoff(first=60.0, most=3600.0)
 
@@ -74,6 +76,11 @@ class RankedListing:
     def note_told(self, id_: str, place: Place, now: float) -> None:
         """An observation with this place was published."""
         self.told[id_] = (place.rank, now)
+
+    def note_untold(self, now: float) -> None:
+        """A place could not be told yet. On the first page that holds for many, so it is read again soon."""
+        if not self.told:
+            self.due = min(self.due, now + FIRST_PAGE_AGAIN)
 
     def answered(self, shown: Iterable[str], now: float) -> None:
         """The page was read. A post that left it is told when it comes back."""

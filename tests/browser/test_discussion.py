@@ -91,7 +91,8 @@ async def test_the_next_page_of_a_discussion_follows_the_first(visit: Visit, ins
     await expect(tops).to_have_count(PAGE)
     more = page.get_by_role("button", name="More comments")
     await more.click()
+    # The button is gone while the page is on its way.
+    await expect(page.locator(f"[data-id=many{PAGE + 4}]")).to_have_count(1)
     await expect(more).to_have_count(0)
     found = [await each.get_attribute("data-id") for each in await tops.all()]
     assert len(found) == len(set(found)) >= PAGE + 5
-    await expect(page.locator(f"[data-id=many{PAGE + 4}]")).to_have_count(1)

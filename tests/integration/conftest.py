@@ -11,7 +11,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
-from signalflow.settings import Settings
+from signalflow.settings import Settings, get_settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
 from signalflow.storage.pool import Pool
@@ -25,6 +25,15 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     """The application's pool on a fresh database."""
     async with await pool_of(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A fresh database, which the commands of this process work on."""
+    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", database_url)
+    get_settings.cache_clear()
+    yield database_url
+    get_settings.cache_clear()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,6 @@ from typer.testing import CliRunner, Result
 from signalflow.cli import coverage
 from signalflow.domain.gaps import Outcome
 from signalflow.domain.subreddits import WatchedSubreddit
-from signalflow.settings import get_settings
 from signalflow.storage.gaps import GapKind, close_gap, open_gap
 from signalflow.storage.overview import first_open_gaps
 from signalflow.storage.pool import Pool
@@ -158,14 +156,6 @@ async def test_subreddits_are_filtered_in_any_case_and_an_hour_is_too_fine_for_a
     assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "step")
     assert (allowed.status_code, len(allowed.json()["starts"])) == (200, 21)
     assert (future.status_code, future.json()["items"]) == (200, [])
-
-
-@pytest.fixture
-def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", database_url)
-    get_settings.cache_clear()
-    yield database_url
-    get_settings.cache_clear()
 
 
 def run(*arguments: str) -> Result:

@@ -2,28 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
 from typer import Typer
 from typer.testing import CliRunner, Result
 
 from signalflow.cli import discover
 from signalflow.clock import utcnow
 from signalflow.domain.discovery import RisingPost
-from signalflow.settings import get_settings
 from signalflow.storage.subreddits import active_subreddits
 from signalflow.storage.trending_subreddits import note_rising
 from tests.integration.storage_rows import pool_of
-
-
-@pytest.fixture
-def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", database_url)
-    get_settings.cache_clear()
-    yield database_url
-    get_settings.cache_clear()
 
 
 def run(*arguments: str) -> Result:

@@ -2,18 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-import pytest
 from typer import Typer
 from typer.testing import CliRunner, Result
 
 from signalflow.cli import erase
 from signalflow.events import DeadLetter
-from signalflow.settings import get_settings
 from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.erasure import erase_letters
@@ -26,14 +24,6 @@ from tests.integration.test_storage_merge import MARKER, WITH_TEXT, holds_the_ma
 
 T = TypeVar("T")
 AUTHOR = MARKER.upper()
-
-
-@pytest.fixture
-def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", database_url)
-    get_settings.cache_clear()
-    yield database_url
-    get_settings.cache_clear()
 
 
 def signalflow(*arguments: str) -> Result:

@@ -2,27 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import pytest
 from typer import Typer
 from typer.testing import CliRunner, Result
 
 from signalflow.cli import gaps
-from signalflow.settings import get_settings
 from signalflow.storage.gaps import close_gap, open_gap
 from tests.integration.storage_rows import pool_of
 
 SINCE = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", database_url)
-    get_settings.cache_clear()
-    yield database_url
-    get_settings.cache_clear()
 
 
 def run(*arguments: str) -> Result:

@@ -149,11 +149,13 @@ async def test_every_comment_of_followed_subreddits_is_stored_as_the_simulator_w
         }
         assert len(true) > 5
 
-        async def all_are_stored() -> bool:
-            rows = await fetch_all(settings, "SELECT id FROM comments")
-            return true.keys() <= {row["id"] for row in rows}
+        waiting = set(true)
 
-        await eventually(all_are_stored, 60, worker.tail)
+        async def all_are_stored() -> bool:
+            waiting.difference_update([row["id"] for row in await fetch_all(settings, "SELECT id FROM comments")])
+            return not waiting
+
+        await eventually(all_are_stored, 60, lambda: f"{[true[id_] for id_ in waiting]}\n{worker.tail()}")
     finally:
         worker.ensure_stopped()
     rows = {row["id"]: row for row in await fetch_all(settings, "SELECT * FROM comments")}

@@ -267,3 +267,14 @@ def test_a_new_configuration_leaves_popular_as_it_is() -> None:
     planner.configure(by_rank("a", "b"), run.world.now)
     run.run(300)
     assert len([fetch for fetch in run.fetches if isinstance(fetch, PopularFetch)]) == 2
+
+
+def test_ranks_that_a_first_page_shows_right_after_its_posts_were_published_are_told_soon() -> None:
+    """At most one observation of a post is published within five seconds, so that look cannot tell them."""
+    run = harness(*by_rank("a"))
+    run.world.add(3)
+    run.hot.extend(run.world.posts)
+    run.run(30)
+    assert [id_ for _, id_, _ in run.ranks] == [each.id for each in run.hot]
+    run.run(270)
+    assert run.kinds()["ranked"] == 2, "only the first page is read again so early"
