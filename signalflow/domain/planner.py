@@ -28,6 +28,7 @@ from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.groups import Group
 from signalflow.domain.known import (
     HORIZON,
+    MOST_ABSENCES,
     Decision,
     KnownPost,
     Seen,
@@ -239,8 +240,8 @@ class Planner:
     @property
     def not_shown(self) -> dict[str, float]:
         """The known posts that Reddit no longer shows, with the time of the first answer that left them out."""
-        found = ((known.id, known.not_shown_since) for known in self.posts.values())
-        return {id_: since for id_, since in found if since is not None}
+        # Some ten thousand posts are known, and nearly all of them are shown: only a comparison for each.
+        return {id_: known.absent_since for id_, known in self.posts.items() if known.absences >= MOST_ABSENCES}
 
     def fetch_of(self, ids: Iterable[str]) -> RefreshFetch:
         """The fetch that observes these posts, by id."""

@@ -45,7 +45,8 @@ class Pages:
         group = self._group(names)
         if isinstance(group, Answer):
             return group
-        newest = islice(newest_comments(self._world.newest(group, now), now), LISTING_CAP)
+        # Comments are listed whatever the age of their posts.
+        newest = islice(newest_comments(self._world.newest(group, now, cap=None), now), LISTING_CAP)
         return page_of(newest, lambda comment: comment.name, page_query(query))
 
     def by_size(self) -> Iterator[Subreddit]:

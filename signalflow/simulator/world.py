@@ -68,8 +68,8 @@ class World:
         slots = (self._slot(slot) for slot in range(first, last + 1))
         return [post for posts in slots for post in posts if start <= post.created < end]
 
-    def newest(self, names: Iterable[str], now: float, cap: int = LISTING_CAP) -> Iterator[Post]:
-        """Visible posts of the subreddits, newest first, at most `cap` of each."""
+    def newest(self, names: Iterable[str], now: float, cap: int | None = LISTING_CAP) -> Iterator[Post]:
+        """Visible posts of the subreddits, newest first, at most `cap` of each; all that are kept if it is None."""
         self.advance(now)
         listings = [islice(self._visible(name.lower(), now), cap) for name in names]
         return listings[0] if len(listings) == 1 else merge(*listings, key=lambda post: -post.number)

@@ -1,5 +1,6 @@
 """Comments on real Kafka and PostgreSQL: stored once with their positions, whatever dies; bad ones set aside."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +15,8 @@ from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.simulator.server import RunningSimulator
+from signalflow.simulator.config import Config, Parameters
+from signalflow.simulator.server import RunningSimulator, start
 from signalflow.simulator.truth import truth
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import load_defaults
@@ -25,6 +27,17 @@ pytestmark = pytest.mark.by_mode
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 COMMENTS = 300
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[RunningSimulator]:
+    """A simulated Reddit that shows every comment for as long as the test waits for it.
+
+    Posts that grow as on Reddit leave fewer comments than a page between two polls, and no post is removed.
+    """
+    running = await start(Config(Parameters(seed=11, activity=20, growth=1, life=0, fuzz=0)))
+    yield running
+    await running.close()
 
 
 async def observe(settings: Settings, moment: int) -> None:

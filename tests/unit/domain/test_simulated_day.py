@@ -46,7 +46,7 @@ def test_a_day_of_115_subreddits_is_complete_quick_and_within_budget() -> None:
 def test_listings_by_rank_of_all_115_subreddits_cost_discovery_nothing() -> None:
     model = make_model(seed=7)
     sorts = ("new", "hot", "rising", "top:day")
-    minutes = 6 * 60
+    minutes = 3 * 60
     report = run_day(model, listing_per_minute=20, refresh_ids_per_minute=210, post_sorts=sorts, seconds=60.0 * minutes)
     print(
         f"\nrequests {report.requests}, missed {report.missed}"

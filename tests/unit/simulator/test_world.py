@@ -9,9 +9,13 @@ import pytest
 
 from signalflow.errors import Invalid
 from signalflow.simulator.config import DAY, Parameters
+from signalflow.simulator.listings import ListingPage
+from signalflow.simulator.pages import Pages
 from signalflow.simulator.posts import state_of
 from signalflow.simulator.subreddits import base36, default_subreddits
-from signalflow.simulator.world import World
+from signalflow.simulator.text import Texts
+from signalflow.simulator.truth import truth
+from signalflow.simulator.world import LISTING_CAP, World
 
 EPOCH = 1_777_990_400.0
 # Visible posts a minute of all subreddits of a priority, from the reference (section C1).
@@ -181,3 +185,16 @@ def test_base_36(number: int, text: str) -> None:
 def test_a_parameter_out_of_range_is_named(wrong: dict[str, float]) -> None:
     with pytest.raises(Invalid, match=next(iter(wrong))):
         Parameters(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_comments_are_listed_under_posts_that_the_listing_of_posts_no_longer_reaches() -> None:
+    world = World(Parameters(seed=11, epoch=EPOCH, activity=20, growth=1, life=0))
+    page = Pages(world, "drop").comments("askreddit", {"limit": "100"}, EPOCH)
+    assert isinstance(page, ListingPage)
+    reached = {post.id for post in world.newest(["askreddit"], EPOCH)}
+    assert len(reached) == LISTING_CAP
+    assert {comment.post.id for comment in page.things} - reached
+    (oldest,) = page.things[-1:]
+    true = truth(world, Texts(), {"comments": "1", "subreddit": "AskReddit"}, EPOCH)["comments"]
+    assert {comment.id for comment in page.things} == {row["id"] for row in true if row["created"] >= oldest.created}
