@@ -46,8 +46,8 @@ class Place(NamedTuple):
 class RankedListing:
     """Subreddits that share one request, in one order. `failures` counts those in a row.
 
-    `every`: seconds between two looks, if not the usual time. `run`: what it is read for once. `told` has, by the id of
-    each post of the last page, the rank that was published last and when.
+    `every`: seconds between two looks, if not the usual time. `run`: what it is read for once. `was_read`: a page was
+    read. `told` has, by the id of each post of the last page, the rank that was published last and when.
     """
 
     post_sort: str
@@ -56,6 +56,7 @@ class RankedListing:
     failures: int = 0
     every: float | None = None
     run: OnceRun | None = None
+    was_read: bool = False
     told: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     @property
@@ -79,12 +80,12 @@ class RankedListing:
 
     def note_untold(self, now: float) -> None:
         """A place could not be told yet. On the first page that holds for many, so it is read again soon."""
-        if not self.told:
+        if not self.was_read:
             self.due = min(self.due, now + FIRST_PAGE_AGAIN)
 
     def answered(self, shown: Iterable[str], now: float) -> None:
         """The page was read. A post that left it is told when it comes back."""
-        self.failures = 0
+        self.failures, self.was_read = 0, True
         ids = set(shown)
         self.told = {id_: told for id_, told in self.told.items() if id_ in ids}
 

@@ -7,10 +7,8 @@ import pytest
 from signalflow.domain import ranked_listings
 from signalflow.domain.once import OnceRun
 from signalflow.domain.subreddits import Subreddit
-from signalflow.events import Envelope
-from signalflow.simulator.pages import RANKING_SECONDS
-from signalflow.simulator.ranking import ranked
-from tests.contract.poller_run import NAMES, Run, World, begin, finds, running
+from tests.contract.poller_run import NAMES, World, begin, finds, running
+from tests.simulated_ranks import true_ranks
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -23,23 +21,6 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranks are looked at every two seconds."""
     monkeypatch.setattr(ranked_listings, "EVERY", {})
     monkeypatch.setattr(ranked_listings, "SELDOM", 2.0)
-
-
-def true_places(run: Run, envelope: Envelope) -> set[int]:
-    """Where a post stood, from 1, in the listing in which it was seen, as the simulator ranks its subreddit.
-
-    Two places when the simulator may have made its ranking anew between request and observation.
-    """
-    metadata = envelope.metadata
-    sort, _, period = metadata.post_sort.partition(":")
-    at = metadata.observed_at.timestamp()
-    places = set()
-    for asked_at in (at - 1.0, at):
-        ranked_at = asked_at // RANKING_SECONDS * RANKING_SECONDS
-        posts = ranked(run.simulator.world.newest([metadata.listing or ""], ranked_at), sort, period, ranked_at)
-        shown = [post.id for post in posts if post.visible_at(at)]
-        places.update({shown.index(envelope.payload.id) + 1} if envelope.payload.id in shown else ())
-    return places
 
 
 @pytest.mark.usefixtures("quick")
@@ -60,7 +41,10 @@ async def test_an_observation_in_a_listing_by_rank_has_its_true_place(world: Wor
             metadata = envelope.metadata
             assert envelope.mode == metadata.post_sort.partition(":")[0]
             assert metadata.listing == envelope.payload.subreddit.lower()
-            assert metadata.rank in true_places(run, envelope)
+            observed_at = metadata.observed_at.timestamp()
+            assert metadata.rank in true_ranks(
+                run.simulator.world, metadata.listing, metadata.post_sort, envelope.payload.id, observed_at
+            )
             shown[metadata.post_sort, metadata.listing].add(envelope.payload.id)
         assert len(shown) > 5
         others = [each for each in world.published if each.metadata.rank is None]

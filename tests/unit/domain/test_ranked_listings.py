@@ -273,8 +273,9 @@ def test_ranks_that_a_first_page_shows_right_after_its_posts_were_published_are_
     """At most one observation of a post is published within five seconds, so that look cannot tell them."""
     run = harness(*by_rank("a"))
     run.world.add(3)
-    run.hot.extend(run.world.posts)
+    # One that only this listing shows is told at once.
+    run.hot.extend([*run.world.posts, post("older")])
     run.run(30)
-    assert [id_ for _, id_, _ in run.ranks] == [each.id for each in run.hot]
+    assert run.ranks == [("hot", "older", 4), *(("hot", each.id, rank) for rank, each in enumerate(run.hot[:3], 1))]
     run.run(270)
     assert run.kinds()["ranked"] == 2, "only the first page is read again so early"
