@@ -94,6 +94,13 @@ class RedditSettings(BaseSettings):
     refresh_ids_per_minute: float = Field(
         210.0, ge=0, description="Known posts refreshed per minute, in requests of 100."
     )
+    comments_per_post: int = Field(
+        20,
+        ge=0,
+        le=500,
+        description="Comments read from the tree of a post whose score grows by more than "
+        "SIGNALFLOW_TRENDING_VELOCITY_LOW, within a tenth of what listings get; 0: none.",
+    )
     discover_minutes: float = Field(
         15.0,
         ge=0,

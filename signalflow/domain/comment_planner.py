@@ -4,6 +4,7 @@ It works as the planner of posts does, with groups, overlap and gaps of its own.
 comments are not in their order, so a page overlaps with the page before when it shows three ids of it.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,12 +17,14 @@ from signalflow.domain.comment_fetches import (
     anchor_of_comments,
 )
 from signalflow.domain.comment_refresh import CommentRefreshes
+from signalflow.domain.comment_trees import CommentTrees
 from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.known import Decision, Seen
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
+from signalflow.domain.tree_fetches import fetch_of
 from signalflow.domain.watchlist import Watchlist
 
 # While there is anything else to ask for, so many other requests are made for one of comments: they take at most a
@@ -29,6 +32,8 @@ from signalflow.domain.watchlist import Watchlist
 OTHERS_FOR_ONE = 3
 # Listings of comments are planned at this share of the pace of listings of posts; busy ones are read more often.
 SHARE_OF_LISTINGS = 0.25
+# Trees of posts that take off have a pace of their own, so that no outbreak of them costs more.
+SHARE_OF_TREES = 0.1
 # The same page of a gap is not fetched again within this many seconds, unless its answer comes before.
 GAP_PAGE_TIMEOUT = 60.0
 # More open gaps show that the budget does not suffice for what is followed. By then Reddit has hardly what the oldest
@@ -57,11 +62,21 @@ class CommentPlanner:
     """What is known of comments, and the order of fetches that follows from it.
 
     `per_minute` is the pace of listings of posts. `answers` are those that Reddit gave to any request. `answers_ids`:
-    Reddit can be asked for comments by id; if not, none is looked at again.
+    Reddit can be asked for comments by id; if not, none is looked at again. `comments_per_post` are read of the tree of
+    a post that takes off, which is one whose score grows by more than `takes_off` per second.
     """
 
-    def __init__(self, per_minute: float, answers: LastAnswers, *, answers_ids: bool = True) -> None:
+    def __init__(
+        self,
+        per_minute: float,
+        answers: LastAnswers,
+        *,
+        answers_ids: bool = True,
+        comments_per_post: int = 0,
+        takes_off: float = math.inf,
+    ) -> None:
         self._answers = answers
+        self.trees = CommentTrees(per_minute * SHARE_OF_TREES, comments_per_post, takes_off)
         self.watchlist = Watchlist(per_minute * SHARE_OF_LISTINGS, answers)
         self.gaps = OpenGaps(self._subreddit_of)
         self._known: dict[str, _Known] = {}
@@ -93,6 +108,7 @@ class CommentPlanner:
     def set_listing_pace(self, per_minute: float, now: float) -> None:
         """So many listings of posts a minute are allowed from now on."""
         self.watchlist.set_pace(per_minute * SHARE_OF_LISTINGS, now)
+        self.trees.set_pace(per_minute * SHARE_OF_TREES)
 
     @property
     def is_its_turn(self) -> bool:
@@ -104,7 +120,10 @@ class CommentPlanner:
         self._others += 1
 
     def next(self, now: float) -> Fetch | None:
-        """The fetch to make now, or None: a listing that is due, or else a refresh and the page of a gap in turn."""
+        """The fetch to make now, or None.
+
+        A listing that is due goes first, then a tree within its own pace, then a refresh and the page of a gap in turn.
+        """
         self._sweep(now)
         while self.watchlist.detached_gaps:
             # The group was dissolved before its page was published in full: read the gap from the top of the listing.
@@ -114,6 +133,9 @@ class CommentPlanner:
             self._others = 0
             self.watchlist.started(group, now)
             return CommentsFetch(group, self.watchlist, self.gaps)
+        if (tree := self.trees.take(now)) is not None:
+            self._others = 0
+            return fetch_of(tree, self.trees)
         if self._refreshes.ready(now) and (gap is None or self._is_refresh_turn):
             ids = self._refreshes.take(self.watchlist.__contains__, now)
             if ids:
@@ -126,8 +148,10 @@ class CommentPlanner:
         return CommentsGapFetch(gap, self.gaps, self._answers)
 
     def wake(self, now: float) -> float:
-        """Seconds until `next` may have a fetch; inf without subreddits, gaps and refreshes."""
-        return max(min(self.watchlist.next_due(), self.gaps.wake(), self._refreshes.wake_at()) - now, 0.0)
+        """Seconds until `next` may have a fetch; inf without subreddits, gaps, refreshes and trees."""
+        return max(
+            min(self.watchlist.next_due(), self.gaps.wake(), self._refreshes.wake_at(), self.trees.wake_at()) - now, 0.0
+        )
 
     def judge(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
         """Decide which comments of an answer are new, and open a gap if some may be missing.
@@ -143,6 +167,9 @@ class CommentPlanner:
             elif item.id not in self._known and item.id not in decided and item.created > new_since:
                 decided.add(item.id)
                 findings.decisions.append(Decision(index, is_new=True, with_body=True))
+            elif fetch.observes_known and item.id not in decided:
+                decided.add(item.id)
+                findings.decisions.append(Decision(index, is_new=False, with_body=True))
         findings.is_proven = fetch.check_overlap(items, is_whole=after is None, now=now)
         if not findings.is_proven:
             self.gaps.give_up_oldest(MOST_GAPS)
@@ -153,6 +180,7 @@ class CommentPlanner:
 
         Returns whether the answer was the newest page of a listing and all its new comments were confirmed.
         """
+        findings.confirmed = confirmed
         for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
             item = findings.items[decision.item]
             if is_sent and decision.is_new:

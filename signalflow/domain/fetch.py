@@ -43,6 +43,10 @@ class Client(Protocol[PageT_co]):
         """One page of a combined listing of comments."""
         ...
 
+    async def post_comments(self, post: str, *, limit: int) -> PageT_co:
+        """The tree of a post's comments, at most `limit` of them."""
+        ...
+
     async def comments_by_id(self, ids: Sequence[str]) -> PageT_co:
         """The comments with these ids."""
         ...
@@ -92,6 +96,23 @@ class CommentsRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class PostCommentsRequest:
+    """The tree of a post's comments, at most `limit` of them."""
+
+    post: str
+    limit: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See Request."""
+        return ()
+
+    async def ask(self, client: Client[PageT]) -> PageT:
+        """See Request."""
+        return await client.post_comments(self.post, limit=self.limit)
+
+
+@dataclass(frozen=True, slots=True)
 class PostsRequest:
     """The posts with these ids."""
 
@@ -136,6 +157,8 @@ class Fetch(ABC):
     shows_newest: ClassVar[bool] = False
     # Whether the request is made to observe posts that are known already. A listing shows known posts at no extra cost.
     is_refresh: ClassVar[bool] = False
+    # Whether comments that are known are published again, because the answer tells more of them.
+    observes_known: ClassVar[bool] = False
     # What is requested, as far as it matters for the question whether Reddit answers other requests.
     request_kind: ClassVar[Kind] = "listing"
     # Whether its posts tell how far a subreddit was read. Posts of a listing by rank do not: others lie between them.
@@ -181,6 +204,16 @@ class Fetch(ABC):
 
     def note_untold(self, now: float) -> None:  # noqa: B027, most fetches have no places
         """The place of a post is news, and the post was published too recently to be published again."""
+
+    def note_tree(
+        self, comments: Sequence[tuple[str, str | None, int | None]], left_out: Sequence[tuple[Sequence[str], int]]
+    ) -> Mapping[str, int]:
+        """The comments of the answer (id, fullname of the parent, depth if it is told), and those that it leaves out.
+
+        Of what is left out there are groups: the ids that are known, and how many comments there are. Returns the
+        depths that follow from the tree.
+        """
+        return {}
 
     @abstractmethod
     def new_since(self, now: float) -> float:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["listing", "posts", "comments", "comments_by_id", "ranked"]
+Kind = Literal["listing", "posts", "comments", "comments_by_id", "ranked", "tree"]
 # So often in a row a request must fail before answers of the other kind alone cast suspicion on its names: Reddit may
 # have lost all listings, and still answer requests for posts by id.
 FAILURES_BESIDE_OTHER_KIND = 3

@@ -82,6 +82,11 @@ def comment_page_of(payload: object, answer: Answer) -> CommentPage:
     return CommentPage(tuple(comments), listing.after, observed_at, answer.rate_limit, tuple(rejections))
 
 
+def children_of(payload: object, answer: Answer) -> list[Any]:
+    """The items of a listing, as they are. Raises Unavailable when the payload is not a listing."""
+    return _listing(payload, answer).children
+
+
 def _listing(payload: object, answer: Answer) -> _ListingData:
     try:
         return msgspec.convert(payload, _Listing).data

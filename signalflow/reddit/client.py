@@ -12,6 +12,7 @@ from signalflow.reddit.answers import Answer, comment_page_of, page_of
 from signalflow.reddit.protocol import (
     MAX_IDS,
     MAX_LIMIT,
+    MAX_TREE,
     Capabilities,
     CommentPage,
     Page,
@@ -21,8 +22,9 @@ from signalflow.reddit.protocol import (
     Unauthorized,
     Unavailable,
 )
-from signalflow.reddit.refusals import fault_of_a_name, joined, word
+from signalflow.reddit.refusals import checked_id, fault_of_a_name, joined, word
 from signalflow.reddit.transport import BadTokenAnswer, Exchange, ObservingRequestor, PlainReddit, Refused
+from signalflow.reddit.trees import tree_page_of
 from signalflow.settings import Settings
 
 SIMULATOR_CREDENTIAL = "simulator"
@@ -90,6 +92,11 @@ class AsyncprawClient:
         """See RedditClient."""
         path = f"/r/{joined(names)}/comments"
         return comment_page_of(*await self._get(path, _paged(limit, after), names=len(names)))
+
+    async def post_comments(self, post: str, *, limit: int = MAX_TREE) -> CommentPage:
+        """See RedditClient. One subreddit can be at fault, that of the post."""
+        params: dict[str, str | int] = {"limit": limit, "sort": "top"}
+        return tree_page_of(*await self._get(f"/comments/{checked_id(post)}", params, names=1))
 
     async def info(self, ids: Sequence[str]) -> Page:
         """See RedditClient. Raises Invalid unless there are 1 to MAX_IDS ids: Reddit would answer without any post."""

@@ -4,10 +4,12 @@ Answers to requests by id are published, too.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
 import structlog
+from msgspec import structs
 
 from signalflow.domain.comment_planner import CommentPlanner
 from signalflow.domain.fetch import Fetch
@@ -63,13 +65,15 @@ class CommentPolling:
             for found in page.comments
             if not fetch.asked_for(found.comment.id, found.subreddit.lower())
         )
+        asked = _placed(fetch, asked, page)
         items = [seen_comment(found) for found in asked]
         findings = self.planner.judge(fetch, items, page.after, self._reddit_clock.now())
         await self.gap_writer.flushed(LEDGER_PATIENCE)
         decided = [(asked[decision.item], fetch.mode(is_new=decision.is_new)) for decision in findings.decisions]
         confirmed = await self._publish(decided, page.observed_at)
         if not fetch.is_refresh:
-            COMMENTS_DISCOVERED.inc(sum(confirmed))
+            decided_and_sent = zip(findings.decisions, confirmed, strict=True)
+            COMMENTS_DISCOVERED.inc(sum(is_sent and decision.is_new for decision, is_sent in decided_and_sent))
         self.planner.confirm(findings, confirmed, self._reddit_clock.now())
         self.gap_writer.wake()
 
@@ -83,3 +87,15 @@ class CommentPolling:
         return await self._ports.publisher.publish(
             [comment_envelope(found, mode, observed_at, emitted_at, poll_id) for found, mode in decided]
         )
+
+
+def _placed(fetch: Fetch, comments: Sequence[FoundComment], page: CommentPage) -> list[FoundComment]:
+    """The comments with the depths that the fetch knows of."""
+    told = [(each.comment.id, each.comment.parent_id, each.comment.depth) for each in comments]
+    depths = fetch.note_tree(told, [(more.ids, more.count) for more in page.more])
+    return [
+        replace(each, comment=structs.replace(each.comment, depth=depths[each.comment.id]))
+        if each.comment.depth is None and each.comment.id in depths
+        else each
+        for each in comments
+    ]

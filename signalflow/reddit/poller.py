@@ -111,7 +111,13 @@ class Poller:
         self._outcomes = Outcomes(self.planner, budget, self._reports, self._reddit_clock, clock)
         self._comments = CommentPolling(
             comments,
-            CommentPlanner(self._listings_per_minute(), self.planner.answers, answers_ids=self._can.answers_ids),
+            CommentPlanner(
+                self._listings_per_minute(),
+                self.planner.answers,
+                answers_ids=self._can.answers_ids,
+                comments_per_post=settings.comments_per_post,
+                takes_off=settings.trending_velocity_low,
+            ),
             self._rejections,
             self._reddit_clock,
             clock,
@@ -275,6 +281,9 @@ class Poller:
         await self._gap_writer.flushed(LEDGER_PATIENCE)
         confirmed = await self._publisher.publish(findings, posts, page.observed_at, since=self._started_at)
         is_complete = self.planner.confirm(findings, confirmed, self._reddit_clock.now())
+        for post in posts:
+            if known := self.planner.posts.get(post.id):
+                self._comments.planner.trees.note(known, self._reddit_clock.now())
         self._discoveries.take(fetch, findings, posts, page.observed_at)
         self._reports.answered(fetch.names, posts, page.observed_at, is_complete=is_complete)
         self._gap_writer.wake()

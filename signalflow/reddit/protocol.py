@@ -11,6 +11,8 @@ from signalflow.events import Comment, Post
 
 MAX_IDS = 100
 MAX_LIMIT = 100
+# The most comments of a tree in one answer.
+MAX_TREE = 500
 Block = Literal["forbidden", "page", "limit"]
 
 
@@ -69,14 +71,30 @@ class FoundComment:
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """Comments that the tree of a post names in place of showing them ("load more comments").
+
+    `count` is how many there are, `ids` those that can be asked for by id: none where the tree only says that a thread
+    goes on.
+    """
+
+    ids: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommentPage:
-    """The comments of one answer, in its order, which is not that of their ids; the other fields are as in Page."""
+    """The comments of one answer, in its order, which is not that of their ids; the other fields are as in Page.
+
+    `more` is what the tree of a post leaves out.
+    """
 
     comments: tuple[FoundComment, ...]
     after: str | None
     observed_at: datetime
     rate_limit: RateLimit
     rejections: tuple[Rejection, ...] = ()
+    more: tuple[More, ...] = ()
 
 
 class RateLimited(Retryable):
@@ -171,6 +189,14 @@ class RedditClient(Protocol):
 
     async def comments(self, names: Sequence[str], *, limit: int = MAX_LIMIT, after: str | None = None) -> CommentPage:
         """One page of the newest comments of /r/a+b+c, newest first; `after` is a fullname (t1_...)."""
+        ...
+
+    async def post_comments(self, post: str, *, limit: int = MAX_TREE) -> CommentPage:
+        """The comments of the post with this id: the best `limit` of its tree, or the newest where there are no scores.
+
+        Where the source tells the tree, each comment has its `depth`. Raises SubredditUnavailable when there is no such
+        post, or its subreddit cannot be read.
+        """
         ...
 
     async def comments_by_id(self, ids: Sequence[str]) -> CommentPage:

@@ -11,6 +11,7 @@ from signalflow.reddit.protocol import SubredditUnavailable
 
 # The names that may be put into the path of a listing. A slash or a question mark would make it another request.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_ID = re.compile(r"[0-9a-z]{1,13}")
 # The words that fit into the column subreddit_config.state.
 _REASON = re.compile(r"[a-z_]{1,32}")
 
@@ -26,6 +27,13 @@ def joined(names: Sequence[str]) -> str:
         if not _NAME.fullmatch(name):
             raise SubredditUnavailable(f"{name!r} cannot be the name of a subreddit", "unknown")
     return "+".join(names)
+
+
+def checked_id(post: str) -> str:
+    """The id of a post, for a path. Raises SubredditUnavailable for one that no post can have."""
+    if not _ID.fullmatch(post):
+        raise SubredditUnavailable(f"{post!r} cannot be the id of a post", "not_found")
+    return post
 
 
 def fault_of_a_name(answer: Answer, body: bytes) -> str | None:

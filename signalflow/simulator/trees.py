@@ -56,9 +56,19 @@ def _thing(comment: Comment, children: dict[int, list[Comment]], now: float, dep
     if depth < MAX_DEPTH:
         replies = [_thing(reply, children, now, depth + 1) for reply in below]
     else:
-        replies = [more(comment.name, [reply.id for reply in below], len(below), depth + 1)]
+        # Reddit stops here: whoever wants the rest asks for it by its ids.
+        rest = _below(below, children)
+        replies = [more(comment.name, [reply.id for reply in rest], len(rest), depth + 1)]
     data["replies"] = {
         "kind": "Listing",
         "data": {"modhash": None, "dist": None, "after": None, "before": None, "geo_filter": "", "children": replies},
     }
     return {"kind": "t1", "data": data}
+
+
+def _below(comments: list[Comment], children: dict[int, list[Comment]]) -> list[Comment]:
+    """These comments, and all that answer them."""
+    found = list(comments)
+    for comment in found:
+        found += children.get(comment.place, [])
+    return found

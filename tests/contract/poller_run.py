@@ -266,6 +266,7 @@ async def running(
     timeout: float = 16.0,
     source: str = "simulator",
     discover_minutes: float = 0.0,
+    comments_per_post: int = 0,
 ) -> AsyncIterator[Run]:
     """A simulator and a poller that polls it, both stopped at the end. The poller must still run then."""
     simulator = await start(
@@ -282,6 +283,7 @@ async def running(
         requests_per_minute=95,
         config_refresh_seconds=0.2,
         discover_minutes=discover_minutes,
+        comments_per_post=comments_per_post,
         first_look_hours=0,
         reddit_timeout=timeout,
     ).model_copy(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from httpx import AsyncClient
 
 from signalflow.errors import Invalid
 from signalflow.reddit.client import AsyncprawClient
@@ -14,6 +15,7 @@ from signalflow.simulator.comments import Comment, newest_comments, parent_name
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.posts import Post, state_of
 from signalflow.simulator.server import RunningSimulator, start
+from signalflow.simulator.trees import depth_of
 from tests.contract.conftest import settings_for
 from tests.contract.simulator_api import EPOCH
 
@@ -174,6 +176,53 @@ async def test_pages_of_comments_lead_from_the_newest_on_without_a_hole(source: 
     second = await source.client.comments(NAMES, limit=40, after=first.after)
     found = [each.comment.id for each in first.comments + second.comments]
     assert found == [comment.id for comment in source.newest_comments(NAMES)[:80]]
+
+
+async def discussed(source: Source) -> tuple[Post, list[Comment]]:
+    """A post with a discussion, and what is true: all its comments."""
+    control = {"add": "python", "rise": 500, "tau": 60, "talk": 150}
+    async with AsyncClient() as http:
+        (id_,) = (await http.post(f"{source.simulator.url}/__ctl", json=control)).json()["added"]
+    source.simulator.clock.jump(400)
+    (post,) = (post for post in source.newest(["python"]) if post.id == id_)
+    return post, list(newest_comments([post], source.simulator.clock.now()))
+
+
+async def test_the_tree_of_a_post_has_its_comments_with_their_depth_and_names_those_that_it_leaves_out(
+    source: Source,
+) -> None:
+    post, true = await discussed(source)
+    page = await source.client.post_comments(post.id, limit=50)
+    assert page.rejections == ()
+    assert page.after is None
+    found = {each.comment.id: each for each in page.comments}
+    by_id = {comment.id: comment for comment in true}
+    assert set(found) <= set(by_id)
+    assert {each.subreddit for each in page.comments} == {post.subreddit.name}
+    for id_, each in found.items():
+        read = each.comment
+        assert (read.post_id, read.created_utc.timestamp()) == (post.id, int(by_id[id_].created))
+        if source.client.capabilities.tells_numbers:
+            assert (read.parent_id, read.depth) == (parent_name(by_id[id_]), depth_of(post, by_id[id_].place))
+        else:
+            assert (read.parent_id, read.depth) == (None, None)
+    if not source.client.capabilities.tells_numbers:
+        assert page.more == ()
+        assert [each.comment.id for each in page.comments] == [comment.id for comment in true[:50]]
+        return
+    named = [id_ for more in page.more for id_ in more.ids]
+    assert len(set(found)) + len(set(named)) == len(true) > 100
+    assert set(found) | set(named) == set(by_id)
+    assert sum(more.count for more in page.more) == len(named)
+    rest = await source.client.comments_by_id(named[:100])
+    assert {each.comment.id for each in rest.comments} == set(named[:100])
+
+
+@pytest.mark.parametrize("id_", ["zzzzzz", "../x", "A"])
+async def test_the_tree_of_a_post_that_does_not_exist_is_refused(source: Source, id_: str) -> None:
+    with pytest.raises(SubredditUnavailable) as refused:
+        await source.client.post_comments(id_)
+    assert refused.value.reason == "not_found"
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from signalflow.proxies import proxy_with_password
 from signalflow.reddit.answers import Answer
 from signalflow.reddit.feeds.blocks import Refusals, block_of
 from signalflow.reddit.feeds.entries import MAX_FEED_BYTES
-from signalflow.reddit.feeds.posts import comment_page_of_feed, page_of_feed
+from signalflow.reddit.feeds.posts import comment_page_of_feed, discussion_of_feed, page_of_feed
 from signalflow.reddit.protocol import (
     MAX_LIMIT,
+    MAX_TREE,
     Blocked,
     Capabilities,
     CommentPage,
@@ -23,7 +24,7 @@ from signalflow.reddit.protocol import (
     SubredditUnavailable,
     Unavailable,
 )
-from signalflow.reddit.refusals import fault_of_a_name, joined
+from signalflow.reddit.refusals import checked_id, fault_of_a_name, joined
 from signalflow.reddit_settings import CONTACT, FEEDS_PER_MINUTE, PERSONAL_FEEDS_PER_MINUTE, PersonalFeed
 from signalflow.settings import Settings
 
@@ -101,6 +102,13 @@ class FeedClient:
         answer, body = await self._feed(f"/r/{joined(names)}/comments/.rss", limit, after, len(names))
         return comment_page_of_feed(body, answer, limit)
 
+    async def post_comments(self, post: str, *, limit: int = MAX_TREE) -> CommentPage:
+        """See RedditClient: the newest comments, at most a page of them. A feed tells neither depth nor parent."""
+        # The first entry is the post.
+        asked = min(limit + 1, MAX_LIMIT)
+        answer, body = await self._feed(f"/comments/{checked_id(post)}/.rss", asked, None, 1, sort="new")
+        return discussion_of_feed(body, answer, limit)
+
     async def comments_by_id(self, ids: Sequence[str]) -> CommentPage:
         """Raises Invalid: feeds cannot be asked for comments by id."""
         raise Invalid(f"feeds do not answer by id, and {len(ids)} ids were asked for", field="ids")
@@ -115,9 +123,17 @@ class FeedClient:
             await self._opened.close()
 
     async def _feed(
-        self, path: str, limit: int, after: str | None, names: int, period: str | None = None
+        self,
+        path: str,
+        limit: int,
+        after: str | None,
+        names: int,
+        period: str | None = None,
+        sort: str | None = None,
     ) -> tuple[Answer, bytes]:
         params = {"limit": str(limit)}
+        if sort is not None:
+            params["sort"] = sort
         if period is not None:
             params["t"] = period
         if after is not None:

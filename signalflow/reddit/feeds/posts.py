@@ -1,7 +1,7 @@
 """Makes posts and comments of the entries of a feed. What a feed does not tell is None, never 0."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -47,15 +47,23 @@ def page_of_feed(body: bytes, answer: Answer, limit: int) -> Page:
     Raises Unavailable when the body is no feed.
     """
     feed, observed_at = _feed(body, answer), answer.observed_at
-    posts, rejections = _items(feed, "t3", lambda entry: post_of_entry(entry, observed_at))
+    posts, rejections = _items(feed.entries, "t3", lambda entry: post_of_entry(entry, observed_at))
     return Page(tuple(posts), _after(feed, limit), observed_at, answer.rate_limit, tuple(rejections))
 
 
 def comment_page_of_feed(body: bytes, answer: Answer, limit: int) -> CommentPage:
     """The comments of a feed. Otherwise as `page_of_feed`."""
     feed, observed_at = _feed(body, answer), answer.observed_at
-    comments, rejections = _items(feed, "t1", lambda entry: comment_of_entry(entry, observed_at))
+    comments, rejections = _items(feed.entries, "t1", lambda entry: comment_of_entry(entry, observed_at))
     return CommentPage(tuple(comments), _after(feed, limit), observed_at, answer.rate_limit, tuple(rejections))
+
+
+def discussion_of_feed(body: bytes, answer: Answer, limit: int) -> CommentPage:
+    """At most `limit` comments of the feed of one post, whose entry is among them. Otherwise as `page_of_feed`."""
+    feed, observed_at = _feed(body, answer), answer.observed_at
+    entries = [entry for entry in feed.entries if not (entry.id or "").startswith("t3_")]
+    comments, rejections = _items(entries[:limit], "t1", lambda entry: comment_of_entry(entry, observed_at))
+    return CommentPage(tuple(comments), None, observed_at, answer.rate_limit, tuple(rejections))
 
 
 def _feed(body: bytes, answer: Answer) -> Feed:
@@ -65,11 +73,11 @@ def _feed(body: bytes, answer: Answer) -> Feed:
         raise Unavailable(str(error), "unusable_answer", answer.rate_limit) from error
 
 
-def _items(feed: Feed, kind: str, read: Callable[[Entry], ItemT]) -> tuple[list[ItemT], list[Rejection]]:
+def _items(entries: Iterable[Entry], kind: str, read: Callable[[Entry], ItemT]) -> tuple[list[ItemT], list[Rejection]]:
     """What `read` makes of the entries, and those that it refuses. `kind`: the type that their ids begin with."""
     items: list[ItemT] = []
     rejections: list[Rejection] = []
-    for entry in feed.entries:
+    for entry in entries:
         try:
             items.append(read(entry))
         except Invalid as error:

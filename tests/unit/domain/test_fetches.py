@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from signalflow.domain.fetch import CommentsByIdRequest, Fetch, Findings, ListingRequest, PostsRequest, Request
+from signalflow.domain.fetch import (
+    CommentsByIdRequest,
+    Fetch,
+    Findings,
+    ListingRequest,
+    PostCommentsRequest,
+    PostsRequest,
+    Request,
+)
 from signalflow.domain.fetches import GapFetch, ListingFetch, RefreshFetch
 from signalflow.domain.gaps import OpenGaps
 from signalflow.domain.known import HORIZON, Seen, first_seen, note_observation
@@ -58,6 +66,9 @@ class Client:
     async def info(self, ids: Sequence[str]) -> object:
         return "info", tuple(ids)
 
+    async def post_comments(self, post: str, *, limit: int) -> object:
+        return "post_comments", post, limit
+
     async def comments_by_id(self, ids: Sequence[str]) -> object:
         return "comments_by_id", tuple(ids)
 
@@ -72,6 +83,7 @@ async def test_a_request_asks_the_client() -> None:
         "listing", ("a",), "hot", None, None, 10,
     )  # fmt: skip
     assert await PostsRequest(("x",)).ask(Client()) == ("info", ("x",))
+    assert await PostCommentsRequest("x", 20).ask(Client()) == ("post_comments", "x", 20)
     assert await CommentsByIdRequest(("x",)).ask(Client()) == ("comments_by_id", ("x",))
 
 

@@ -1,0 +1,111 @@
+"""Posts that take off have their comments read from their tree, beside all else, in an hour of virtual time."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+import pytest
+
+from signalflow.domain.subreddits import Subreddit
+from signalflow.events import CommentEnvelope
+from signalflow.reddit.subreddits import read_subreddits
+from signalflow.settings import Settings
+from signalflow.simulator.comments import PLACE_DIGITS, parent_name
+from signalflow.simulator.comments import comment_at as true_comment
+from signalflow.simulator.config import Config, Parameters
+from signalflow.simulator.simulator import Simulator
+from signalflow.simulator.subreddits import base36
+from signalflow.simulator.trees import depth_of
+from tests.contract.poller_run import World, poller_of
+from tests.contract.virtual_time import EPOCH, VirtualLoop, client_of, patched_clocks, simulator_of, utc
+
+pytestmark = pytest.mark.slow
+
+HOUR = 3600.0
+# The first and the last posts are not judged: the last may be found after the end.
+MARGIN = 120.0
+PER_MINUTE = 60.0
+
+
+@dataclass
+class Hours:
+    """What an hour of polling gave: delays of new posts, comments, and the requests."""
+
+    simulator: Simulator
+    delays: list[float]
+    missed: list[str]
+    comments: list[CommentEnvelope]
+
+    @property
+    def starts(self) -> list[float]:
+        return [entry.sim for entry in self.simulator.entries]
+
+    def asked(self, beginning: str) -> list[str]:
+        return [entry.path for entry in self.simulator.entries if entry.path.startswith(beginning)]
+
+
+def an_hour(comments_per_post: int) -> Hours:
+    """A world in which a post takes off every few minutes, and no subreddit's comments are followed."""
+    world = World(
+        configured=[Subreddit(row.name.lower(), row.interval_seconds, row.priority) for row in read_subreddits()]
+    )
+    settings = Settings(
+        reddit_base_url="http://simulator",
+        reddit_client_id="",
+        comments_per_post=comments_per_post,
+        first_look_hours=0,
+        discover_minutes=0,
+    )
+    parameters = Parameters(seed=7, epoch=EPOCH, life=0.0, fuzz=0.0, stories_per_hour=40.0)
+    simulator = simulator_of(Config(parameters))
+
+    async def run() -> None:
+        client = client_of(simulator, settings.reddit_timeout)
+        poller = poller_of(settings, client, world, clock=utc, pace=60.0 / PER_MINUTE)
+        task = asyncio.create_task(poller.run())
+        await asyncio.sleep(HOUR)
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait({task})
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner, patched_clocks():
+        runner.run(run())
+    found = {each.payload.id: each.metadata.observed_at.timestamp() for each in reversed(world.published)}
+    delays, missed = [], []
+    for post in simulator.world.new_posts_between(EPOCH + MARGIN, EPOCH + HOUR - MARGIN):
+        id_ = base36(post.number)
+        if id_ in found:
+            delays.append(found[id_] - post.created)
+        elif post.visible_at(EPOCH + HOUR):
+            missed.append(id_)
+    return Hours(simulator, delays, missed, world.comments.published)
+
+
+def test_posts_that_take_off_have_their_best_comments_read_and_discovery_does_not_suffer() -> None:
+    without, with_trees = an_hour(0), an_hour(20)
+    assert without.asked("/comments/") == without.comments == []
+    asked = with_trees.asked("/comments/")
+    posts = {path.removeprefix("/comments/").split("?")[0] for path in asked}
+    assert len(posts) > 3
+    assert all("limit=20&" in path and "sort=top" in path for path in asked)
+    # A tenth of the 20 listings a minute, and what the trees left out is asked for within it.
+    assert len(asked) <= 2 * 60
+    assert {each.payload.post_id for each in with_trees.comments} <= posts
+    per_post = Counter(each.payload.post_id for each in with_trees.comments if each.mode == "new")
+    reads = Counter(path.removeprefix("/comments/").split("?")[0] for path in asked)
+    assert all(count <= 20 * reads[post] for post, count in per_post.items())
+    assert max(per_post.values()) >= 15
+    end = EPOCH + HOUR
+    for each in with_trees.comments:
+        post = with_trees.simulator.world.post(each.payload.post_id, end)
+        assert post is not None
+        comment = true_comment(post, int(each.payload.id[-PLACE_DIGITS:], 36), end)
+        assert comment is not None
+        assert each.payload.parent_id == parent_name(comment)
+        assert each.payload.depth == depth_of(post, comment.place)
+    assert (without.missed, with_trees.missed) == ([], [])
+    assert median(with_trees.delays) <= 1.05 * median(without.delays) + 0.5
+    starts = with_trees.starts
+    assert all(later - earlier >= 60.0 / PER_MINUTE - 1e-3 for earlier, later in pairwise(starts))
