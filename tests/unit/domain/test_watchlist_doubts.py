@@ -65,6 +65,30 @@ def test_a_group_is_in_doubt_from_its_second_failure_in_a_row_until_anything_is_
     assert watch.in_doubt_since() == -math.inf
 
 
+@pytest.mark.parametrize(("was_empty", "wait"), [(False, 4), (True, 1)])
+def test_a_group_without_an_answer_waits_longer_each_time_but_an_empty_answer_is_one(
+    was_empty: bool, wait: float
+) -> None:
+    watch, _ = watching("a")
+    (group,) = watch.groups
+    for _ in range(3):
+        if was_empty:
+            watch.unanswered(group, NOW, was_empty=True)
+        else:
+            watch.unanswered(group, NOW)
+    assert group.due == NOW + wait * group.interval
+
+
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_an_empty_answer_to_another_is_no_evidence_against_a_group_that_shows_nothing(names: str) -> None:
+    watch, answers = watching(*names)
+    (group,) = watch.groups
+    watch.unanswered(group, NOW, was_empty=True)
+    answers.note("listing", NOW + 1, shows_posts=False)
+    watch.unanswered(group, NOW + 2, was_empty=True)
+    assert names_of(watch) == [tuple(names)]
+
+
 def test_a_half_that_fails_once_more_is_halved_by_any_answer_in_between() -> None:
     watch, answers = watching("a", "b", "c", "d")
     halve(watch, answers, NOW)
@@ -128,6 +152,31 @@ def test_one_half_of_a_group_that_showed_nothing_is_put_on_trial_when_it_shows_n
     assert watch.excluded == frozenset()
 
 
+def test_a_half_of_several_names_that_shows_nothing_is_halved_again_at_once() -> None:
+    watch, answers = watching("a", "b", "c", "d")
+    halve(watch, answers, NOW, was_empty=True)
+    watch.showed_nothing(group_of(watch, "a", "b"), NOW + 3)
+    halves = [group_of(watch, "a"), group_of(watch, "b")]
+    assert [(half.is_emptied, half.is_refused, half.due) for half in halves] == [(True, False, NOW + 3)] * 2
+
+
+def test_a_subreddit_that_only_catches_up_may_be_empty() -> None:
+    watch, _ = watching("a", "b")
+    watch.poll_alone({"b": ()}, NOW)
+    watch.showed_nothing(retried(watch, "b", NOW), NOW)
+    assert watch.empty_listings.on_trial is None
+    assert watch.excluded == frozenset()
+
+
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_a_name_on_trial_in_a_listing_that_may_be_empty_does_no_harm(names: str) -> None:
+    watch, _ = watching(*names)
+    watch.empty_listings.put_on_trial("a", 0)
+    watch.showed_nothing(watch.groups[0], NOW)
+    assert watch.empty_listings.on_trial is None
+    assert not watch.empty_listings.is_guilty("a")
+
+
 @pytest.mark.parametrize("tries", [0, 1])
 def test_a_name_that_empties_its_group_on_trial_is_left_out_longer_if_it_was_before(tries: int) -> None:
     watch, answers = watching("a", "b", "c")
@@ -162,9 +211,12 @@ def test_a_name_that_was_the_reason_and_shows_nothing_alone_is_put_on_trial_agai
     convicted(watch, NOW)
     answers.note("listing", NOW + 1)
     alone = retried(watch, "a", NOW + EXCLUSIONS.after(1))
+    watch.succeeded(group_of(watch, "b"), NOW + 65)
     assert watch.unanswered(alone, NOW + 70, was_empty=True)
     assert watch.empty_listings.on_trial == "a"
     assert watch.excluded == frozenset()
+    watch.due(NOW + 70)
+    assert names_of(watch) == [("a", "b")], "its group is to show whether it does harm"
 
 
 def test_a_name_that_is_refused_after_a_conviction_waits_twice_as_long() -> None:
