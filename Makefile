@@ -23,7 +23,7 @@ TEST_PROCESSES ?= 3
 SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 UNIT_MARKERS := not integration and not chaos and not slow
 
-.PHONY: help up down status test test-unit lint format lock bench chaos mutants clean-data
+.PHONY: help up down status env test test-unit lint format lock bench chaos mutants clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ down: $(STAMP) ## Stop what `signalflow up --detach` started
 
 status: $(STAMP) ## Show what runs, and where
 	@$(BIN)/signalflow status
+
+env: ## Write docker/.env with random passwords, for Docker; what it has stays
+	@$(PYTHON) scripts/make_env.py docker/.env
 
 test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (about 20 minutes)
 	$(BIN)/pytest $(SPREAD) $(PYTEST_FLAGS)

@@ -11,7 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, RedisDsn, SecretStr, TypeAdapter, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    RedisDsn,
+    SecretStr,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import SettingsConfigDict
 
 from signalflow import fail_points
@@ -23,6 +32,7 @@ from signalflow.written_settings import WrittenSettings
 # Shells put the home in the place of ~, but files of settings and units of systemd do not.
 Directory = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+MIN_TOKEN_CHARACTERS = 32
 
 
 class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings):
@@ -91,7 +101,16 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     position_check_seconds: Seconds = Field(
         60.0, description="Seconds between comparisons of logs and tables with what was committed."
     )
-    worker_web_host: str = Field("127.0.0.1", description="Address the worker's web views bind to and are reached at.")
+    worker_token: SecretStr = Field(
+        SecretStr(""),
+        description="What opens the web views of workers to the API and to Prometheus, of at least 32 characters; the "
+        "same for every process. Empty: they are open, and on loopback only.",
+    )
+    worker_web_host: str = Field(
+        "127.0.0.1",
+        description="Address the worker's web views bind to and are reached at; beyond loopback it needs "
+        "SIGNALFLOW_WORKER_TOKEN.",
+    )
     worker_web_port: int = Field(
         6066,
         ge=1,
@@ -261,12 +280,22 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
             fail_points.parse(value)
         return value
 
+    @field_validator("worker_token")
+    @classmethod
+    def _worker_token_is_long(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < MIN_TOKEN_CHARACTERS:
+            raise ValueError(f"has less than {MIN_TOKEN_CHARACTERS} characters, so it could be guessed")
+        return value
+
     @field_validator("worker_web_host")
     @classmethod
-    def _loopback_only(cls, value: str) -> str:
-        if value not in LOOPBACK_HOSTS:
+    def _beyond_loopback_with_a_token(cls, value: str, info: ValidationInfo) -> str:
+        # A token that was refused is named by itself.
+        token = info.data.get("worker_token")
+        if value not in LOOPBACK_HOSTS and token is not None and not token.get_secret_value():
             raise ValueError(
-                "only loopback addresses (127.0.0.1) are allowed: a worker's web views have no authentication"
+                "only loopback addresses (127.0.0.1) are allowed without SIGNALFLOW_WORKER_TOKEN: a worker's web views "
+                "would have no authentication"
             )
         return value
 

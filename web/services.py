@@ -73,7 +73,7 @@ async def open_services(
             reads=await stack.enter_async_context(open_read_router(settings)),
             cache=AnswerCache(settings.redis_url.get_secret_value()),
             brief_cache=AnswerCache(),
-            workers=WorkerClient(),
+            workers=WorkerClient(settings.worker_token.get_secret_value()),
             hub=Hub(settings, POSTS, admission),
             comment_hub=Hub(settings, COMMENTS, admission),
         )

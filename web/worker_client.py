@@ -61,11 +61,15 @@ class Scraped(NamedTuple):
 
 
 class WorkerClient:
-    """Asks workers for the state of a post, and for their metrics. Close it at the end."""
+    """Asks workers for the state of a post, and for their metrics. Close it at the end.
 
-    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    `token` is what their web views ask for; empty where they ask for nothing.
+    """
+
+    def __init__(self, token: str = "", transport: httpx.AsyncBaseTransport | None = None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         # No redirects and no proxies: only the registered address is asked.
-        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, transport=transport)
+        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=False, transport=transport, headers=headers)
         self._last_scrapes: dict[tuple[str, int], Scrape] = {}
 
     async def close(self) -> None:

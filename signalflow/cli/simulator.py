@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 
 def simulator(
-    host: Annotated[str, typer.Option(help="Address to listen on; loopback only.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; beyond loopback it needs a client id and a secret.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8090,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the posts are kept, so that they are the same after a restart.")
@@ -40,15 +42,26 @@ def simulator(
     Clients authenticate with the client id `simulator` and the secret `simulator`. Atom feeds (/r/a+b/new/.rss) need
     neither; an address gets one a minute. If the data directory holds posts
     already, it also decides seed, activity, growth, fuzz and corpus.
+
+    Beyond loopback, SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET are its one client, and other
+    machines get neither feeds nor what is for tests.
     """
     from signalflow.errors import Invalid
     from signalflow.logs import configure_logging
     from signalflow.settings import get_settings
-    from signalflow.simulator.config import Config, Parameters
+    from signalflow.simulator.config import DEFAULT_CLIENTS, Config, Parameters
 
+    settings = get_settings()
+    configure_logging(settings)
+    clients = DEFAULT_CLIENTS
     if host not in LOOPBACK_HOSTS:
-        raise typer.BadParameter("the simulator listens on loopback addresses only", param_hint="--host")
-    configure_logging(get_settings())
+        if not settings.reddit_client_id:
+            raise typer.BadParameter(
+                "beyond loopback the simulator needs SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET, "
+                "with which its client authenticates",
+                param_hint="--host",
+            )
+        clients = {settings.reddit_client_id: settings.reddit_client_secret.get_secret_value()}
     try:
         parameters = Parameters(
             seed=seed,
@@ -57,7 +70,7 @@ def simulator(
             fuzz=fuzz,
             corpus=str(corpus.resolve()) if corpus else "",
         )
-        config = Config(parameters=parameters, host=host, data_dir=data_dir, speed=speed)
+        config = Config(parameters=parameters, host=host, data_dir=data_dir, speed=speed, clients=dict(clients))
     except Invalid as error:
         raise typer.BadParameter(str(error), param_hint=f"--{error.field}") from error
     asyncio.run(_serve(config, port))

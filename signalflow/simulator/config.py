@@ -13,6 +13,7 @@ from signalflow.errors import Invalid
 DAY = 86_400.0
 # A slot of one minute has 45,000 ids. Above this activity the busiest minutes would run out of them.
 MAX_ACTIVITY = 300.0
+DEFAULT_CLIENTS = {"simulator": "simulator", "simulator_installed": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Config:
     """Where parameters, clock and changes made by hand are kept; None: nowhere."""
     speed: float = 1.0
     """Simulated seconds per real second."""
-    clients: dict[str, str] = field(default_factory=lambda: {"simulator": "simulator", "simulator_installed": ""})
+    clients: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_CLIENTS))
     """OAuth client ids with their secrets; an installed app has an empty one."""
     accounts: dict[str, str] = field(default_factory=lambda: {"simulator": "simulator"})
     """User names with their passwords, for the password grant."""

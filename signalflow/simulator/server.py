@@ -4,6 +4,7 @@ import asyncio
 import zlib
 from dataclasses import asdict, dataclass
 from email.utils import formatdate
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 import structlog
@@ -60,6 +61,9 @@ class Handler:
         """Answer one request, and log it unless it is for the control interface."""
         simulator = self._simulator
         path = request.path.rstrip("/") or "/"
+        is_without_token = path.startswith("/__") or feed_path(path) is not None
+        if is_without_token and not _is_from_here(request.remote):
+            return _response(not_found(), None, simulator.clock.now(), request)
         if path.startswith("/__"):
             return _response(await self._control.handle(path, request), None, simulator.clock.now(), request)
         fault = simulator.faults.take(feed_path(path) or path, request.path_qs)
@@ -172,6 +176,16 @@ async def start(config: Config, port: int = 0) -> RunningSimulator:
     url = f"http://{config.host}:{runner.addresses[0][1]}"
     log.info("simulator listens", url=url, **{k: v for k, v in asdict(world.parameters).items() if k != "corpus"})
     return RunningSimulator(url, world, clock, simulator, runner)
+
+
+def _is_from_here(remote: str | None) -> bool:
+    """Whether a request comes from this machine."""
+    try:
+        address = ip_address(remote or "")
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -20,6 +20,7 @@ from signalflow.streams.recovery import SuspendingTableManager
 from signalflow.streams.routing import TableRouter
 from signalflow.streams.runs import RUN_RECORDS, run_scheduler
 from signalflow.streams.state_table import StateTable
+from signalflow.streams.web_access import closed_without
 from signalflow.streams.workspace import Workspace
 
 MAX_POLL_RECORDS = 2_000
@@ -160,6 +161,7 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
         canonical_url=f"http://{host}:{port}",
         web_tables_enabled=False,
         web_in_thread=False,
+        web_application_options={"middlewares": closed_without(settings.worker_token)},
         ConsumerScheduler=run_scheduler(source_topics(settings)),
         TableManager=SuspendingTableManager,
     )

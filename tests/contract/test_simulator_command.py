@@ -1,6 +1,7 @@
 """`signalflow simulator` as a process."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.contract.simulator_api import AGENT
 
+TOKEN = "/api/v1/access_token"
 PROGRAM = str(Path(sys.executable).with_name("signalflow"))
 
 
@@ -36,9 +39,14 @@ async def status_of(port: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def running(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running(*arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        PROGRAM, "simulator", *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        PROGRAM,
+        "simulator",
+        *arguments,
+        env=os.environ | environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         yield process
@@ -76,3 +84,37 @@ async def test_a_taken_port_and_a_foreign_address_are_reported() -> None:
         _, told = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 2
     assert b"loopback" in told
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback. Nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        address: str = probe.getsockname()[0]
+        return address
+
+
+async def test_beyond_loopback_it_answers_its_one_client_and_nobody_else() -> None:
+    port, secret = free_port(), "the-secret-of-this-test-0123456789ab"
+    credentials = {"SIGNALFLOW_REDDIT_CLIENT_ID": "demo", "SIGNALFLOW_REDDIT_CLIENT_SECRET": secret}
+    async with running("--host", "0.0.0.0", "--port", str(port), **credentials):
+        await status_of(port)
+        elsewhere = f"http://{own_address()}:{port}"
+        async with aiohttp.ClientSession(elsewhere, headers={"User-Agent": AGENT}) as session:
+
+            async def status(path: str, **options: Any) -> int:
+                async with session.request("POST" if options else "GET", path, **options) as response:
+                    return response.status
+
+            assert [await status(path) for path in ("/__ctl", "/__log", "/__truth", "/r/python/new/.rss")] == [404] * 4
+            assert await status("/r/python/new") == 401
+            grant = {"grant_type": "client_credentials"}
+            for client, password in (("simulator", "simulator"), ("simulator_installed", ""), ("demo", "simulator")):
+                assert await status(TOKEN, data=grant, auth=aiohttp.BasicAuth(client, password)) == 401
+            async with session.post(TOKEN, data=grant, auth=aiohttp.BasicAuth("demo", secret)) as response:
+                token = (await response.json())["access_token"]
+            async with session.get("/r/python/new", headers={"Authorization": f"Bearer {token}"}) as response:
+                assert response.status == 200

@@ -116,7 +116,7 @@ async def test_ready_says_since_when_reddit_answers_nothing_and_stays_ready(
             raise answer
         return answer
 
-    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(worker)))
+    monkeypatch.setattr("web.services.WorkerClient", lambda token: WorkerClient(token, httpx.MockTransport(worker)))
     for name, is_poller in (("first", False), ("polls", True), ("third", False)):
         await heartbeat(pool, name=name, pid=1, web_url=f"http://{name}:6066", state="running", is_poller=is_poller)
     async with api_of(database_url, kafka=NO_KAFKA) as client:

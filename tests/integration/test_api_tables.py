@@ -53,7 +53,7 @@ async def test_a_live_state_comes_from_a_worker_or_the_answer_says_why_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     workers = FakeWorkers(answers)
-    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(workers)))
+    monkeypatch.setattr("web.services.WorkerClient", lambda token: WorkerClient(token, httpx.MockTransport(workers)))
     for name in answers:
         await heartbeat(pool, name=name, pid=1, web_url=f"http://{name}:6066", state="running", is_poller=False)
     async with api_of(database_url) as client:
@@ -70,7 +70,7 @@ async def test_a_worker_url_with_more_than_a_server_is_not_asked(
     database_url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = FakeWorkers({})
-    monkeypatch.setattr("web.services.WorkerClient", lambda: WorkerClient(httpx.MockTransport(workers)))
+    monkeypatch.setattr("web.services.WorkerClient", lambda token: WorkerClient(token, httpx.MockTransport(workers)))
     for n, url in enumerate(
         ["file:///etc/passwd", "http://u:p@host/", "http://host/admin?x=", "http://host:bad/", "", "http:///"]
     ):

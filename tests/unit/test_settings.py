@@ -18,6 +18,16 @@ def test_an_address_beyond_loopback_is_refused_by_name(address: str, monkeypatch
     assert [problem["loc"] for problem in refused.value.errors()] == [("worker_web_host",)]
 
 
+def test_a_worker_listens_beyond_loopback_with_a_token_that_nobody_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNALFLOW_WORKER_WEB_HOST", "10.0.0.1")
+    monkeypatch.setenv("SIGNALFLOW_WORKER_TOKEN", "t" * 32)
+    assert Settings().worker_web_host == "10.0.0.1"
+    monkeypatch.setenv("SIGNALFLOW_WORKER_TOKEN", "t" * 31)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert [problem["loc"] for problem in refused.value.errors()] == [("worker_token",)]
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "example.org"])
 def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has accounts: tests/integration/test_access.py shows that nothing but health answers without."""
