@@ -4,7 +4,7 @@ import getpass
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -65,17 +65,21 @@ def installation_database(*, new: bool) -> Iterator[Place]:
     `new`: a directory without a database gets one. Raises like `installation_settings`.
     """
     settings = _without_stack()
+    directory = None
     if _given is not None or not settings.model_fields_set & _NAMES_AN_INSTALLATION:
-        from signalflow.local.state import StateDir
-        from signalflow.local.stopped import has_database, running_database
+        with suppress(ModuleNotFoundError):
+            # Without the extra `local` there is no such server.
+            from signalflow.local.stopped import stopped_directory
 
-        directory = StateDir(settings.state_dir.resolve())
-        if directory.running() is None and (new or has_database(directory)):
-            with running_database(directory) as url:
-                yield Place(url, None)
-            return
-        settings = installation_settings()
-    yield Place(settings.database_url.get_secret_value(), settings)
+            directory = stopped_directory(settings.state_dir, new=new)
+        settings = settings if directory else installation_settings()
+    if directory is None:
+        yield Place(settings.database_url.get_secret_value(), settings)
+        return
+    from signalflow.local.stopped import running_database
+
+    with running_database(directory) as url:
+        yield Place(url, None)
 
 
 def _without_stack() -> "Settings":

@@ -2,15 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import DIRECTORY, EmbeddedPostgres
 from signalflow.local.state import StateDir
 
 
-def has_database(directory: StateDir) -> bool:
-    """Whether the embedded server has a database there."""
-    return (directory.path / DIRECTORY / "cluster").exists()
+def stopped_directory(path: Path, *, new: bool) -> StateDir | None:
+    """The state directory at a path, if no stack runs there and it has a database of the embedded server.
+
+    `new`: or if one can be made.
+    """
+    directory = StateDir(path.resolve())
+    there = new or (directory.path / DIRECTORY / "cluster").exists()
+    return directory if there and directory.running() is None else None
 
 
 @contextmanager
