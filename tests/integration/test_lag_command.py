@@ -12,6 +12,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from tests.integration.test_path_positions import publish, wait_until_committed, wait_until_stored
 from tests.integration.workers import WorkerProcess
+from tests.waiting import until
 
 
 async def run(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -55,9 +56,13 @@ async def test_the_state_of_a_post_is_shown_by_the_worker_that_has_it(
     settings: Settings, worker: WorkerProcess
 ) -> None:
     await wait_until_stored(settings, worker, await publish(settings, "a", 3))
-    done = await run(settings, "tables", "show", "post_state", "a1", "--json")
-    assert done.returncode == 0, done.stderr
-    state = json.loads(done.stdout)
+
+    async def answer() -> str | None:
+        """The state as JSON. A worker that has just started is known from its first report on."""
+        done = await run(settings, "tables", "show", "post_state", "a1", "--json")
+        return done.stdout if done.returncode == 0 else None
+
+    state = json.loads(await until(answer, worker.tail, 30))
     assert (state["id"], len(state["observations"])) == ("a1", 1)
     assert "post a1: created" in (await run(settings, "tables", "show", "post_state", "a1")).stdout
     unknown = await run(settings, "tables", "show", "post_state", "zzz")

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,7 +66,7 @@ async def test_more_letters_than_one_statement_takes_are_deleted(pool: Pool, mon
 
 async def test_the_leader_deletes_them_as_the_setting_says(pool: Pool) -> None:
     timers = Timers()
-    jobs.register(timers, Settings(dlq_resolved_days=30), lambda: pool)  # type: ignore[arg-type]
+    jobs.register(timers, Settings(dlq_resolved_days=30), lambda: SimpleNamespace(pool=pool))  # type: ignore[arg-type]
     _, young = await stored(pool, [("resolved", 31), ("resolved", 29)])
     await timers.by_name["resolved_letters"]()
     assert await left(pool) == [young]

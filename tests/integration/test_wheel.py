@@ -51,7 +51,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheel")
-    run(UV, "build", "--wheel", "--no-build-isolation", "--out-dir", directory, source, cwd=directory)
+    # This Python has the build backend; without its name uv looks for an environment in the directory.
+    here = ("--no-build-isolation", "--python", sys.executable)
+    run(UV, "build", "--wheel", *here, "--out-dir", directory, source, cwd=directory)
     (built,) = directory.glob("*.whl")
     return built
 
