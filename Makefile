@@ -23,7 +23,7 @@ TEST_PROCESSES ?= 3
 SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 UNIT_MARKERS := not integration and not chaos and not slow
 
-.PHONY: help up down status env test test-unit lint format lock bench chaos mutants clean-data
+.PHONY: help up down status env test test-unit lint format lock wheel bench chaos mutants clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,10 @@ chaos: $(STAMP) ## Inject every fault of a seed and compare every row, 16 minute
 # The tests run in a copy of the checkout, so they are told where the data beside the checkout is.
 mutants: $(STAMP) ## Change one value or operator at a time; the fast tests must fail, an hour (ONLY=signalflow.domain.refresh)
 	@export SIGNALFLOW_TEST_DATA=$${SIGNALFLOW_TEST_DATA:-$(abspath ../shared/data)}; $(BIN)/python scripts/mutants.py $(ONLY)
+
+wheel: $(STAMP) $(CHARTS) ## Build dist/signalflow-*.whl, for pipx or `uv tool install` with the extra [local]
+	rm -rf build
+	$(BIN)/uv build --wheel --no-build-isolation --quiet --out-dir dist .
 
 bench: $(STAMP) ## Measure; prints JSON
 	@$(BIN)/python -m tests.bench

@@ -1,9 +1,12 @@
 """The leader's periodic work on the database. Each job has its own timer, so that none waits for another."""
 
+from datetime import timedelta
+
 from agents.resources import ResourcesOf
 from signalflow.settings import Settings
 from signalflow.storage.erasure import erase_letters
 from signalflow.storage.jobs import compress_old, drop_old, ensure_partitions, refresh_touched
+from signalflow.storage.letter_retention import forget_resolved
 from signalflow.storage.partitions import database_time
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
@@ -38,6 +41,12 @@ def register(app: Application, settings: Settings, resources: ResourcesOf) -> No
     @guarded("retention")
     async def retention() -> None:
         await drop_old(resources().pool, await database_time(resources().pool), settings.history_retention_days)
+
+    @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="resolved_letters")
+    @guarded("resolved_letters")
+    async def resolved_letters() -> None:
+        now = await database_time(resources().pool)
+        await forget_resolved(resources().pool, now - timedelta(days=settings.dlq_resolved_days))
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="compression")
     @guarded("compression")

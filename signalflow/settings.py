@@ -177,6 +177,11 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     )
 
     # --- dead letters
+    dlq_resolved_days: int = Field(
+        90,
+        ge=8,  # The topic keeps them for seven days at most, and `verify` looks for what it has.
+        description="Days that a dead letter is kept in the database after it was resolved; others are kept for ever.",
+    )
     dlq_max_attempts: int = Field(
         5, ge=1, le=1000, description="Attempts of one record; a dead letter of the last attempt is not replayed."
     )

@@ -12,7 +12,7 @@ import typer
 
 from signalflow.cli.failures import FOUND
 from signalflow.cli.file_arguments import files_of
-from signalflow.cli.options import JsonFlag, parse_time
+from signalflow.cli.options import JsonFlag, OfStack, parse_time
 
 if TYPE_CHECKING:
     from signalflow.cli.backfill_run import Done
@@ -59,6 +59,7 @@ def backfill(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin each file anew, also where an earlier run stopped within it.")
     ] = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Publish the posts and comments of files as backfill: JSON or CSV with the field names of Reddit's API.

@@ -10,7 +10,7 @@ import typer
 
 from signalflow.cli.failures import looking
 from signalflow.cli.installation import acting_user, installation_settings
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 from signalflow.cli.tables import print_whole, whole_table
 from signalflow.clock import utcnow
 from signalflow.domain.sorts import DEFAULT_POST_SORTS, POST_SORTS
@@ -83,6 +83,7 @@ def load(
             metavar="[FILE]", exists=True, dir_okay=False, help="CSV: name,interval_seconds,priority. Default: ours."
         ),
     ] = None,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Add the subreddits of a file, or our 115 defaults. What was configured or removed before stays as it is."""
@@ -90,7 +91,7 @@ def load(
     _say(as_json, {"added": added, "kept": kept}, f"{added} added, {kept} stay as they were")
 
 
-def list_subreddits(as_json: JsonFlag = False) -> None:
+def list_subreddits(_: OfStack = None, as_json: JsonFlag = False) -> None:
     """Show all configured subreddits: priority, longest time between two looks, paused or not, and what Reddit said."""
     from signalflow.storage.subreddits import list_subreddits
 
@@ -108,6 +109,7 @@ def add(
         typer.Option("--priority", "--tier", help=f"How closely; default for a new one: {DEFAULT_PRIORITY}."),
     ] = None,
     interval: Interval = None,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Watch subreddits, whether new, paused or removed before. A watched one keeps what is not given."""
@@ -122,6 +124,7 @@ def priority(
     name: Name,
     priority: Annotated[Priority, typer.Argument(help="The new priority.")],
     interval: Interval = None,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Change how closely a subreddit is watched."""
@@ -130,14 +133,14 @@ def priority(
     _say_rows(as_json, _apply([name], Change(priority=priority, interval_seconds=interval)))
 
 
-def pause(names: Names, as_json: JsonFlag = False) -> None:
+def pause(names: Names, _: OfStack = None, as_json: JsonFlag = False) -> None:
     """Stop polling subreddits; their priority is kept."""
     from signalflow.storage.subreddit_changes import Change
 
     _say_rows(as_json, _apply(names, Change(paused=True)))
 
 
-def resume(names: Names, as_json: JsonFlag = False) -> None:
+def resume(names: Names, _: OfStack = None, as_json: JsonFlag = False) -> None:
     """Go on polling paused subreddits."""
     from signalflow.storage.subreddit_changes import Change
 
@@ -147,6 +150,7 @@ def resume(names: Names, as_json: JsonFlag = False) -> None:
 def comments(
     names: Names,
     off: Annotated[bool, typer.Option("--off", help="Read them no longer.")] = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Read the comments of subreddits too. They take at most a quarter of the requests while others wait."""
@@ -161,6 +165,7 @@ def sorts(
         list[str],
         typer.Argument(metavar="LISTING...", help=f"Any of {', '.join(POST_SORTS)}; new is always read."),
     ],
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Choose the listings that are read of a subreddit. Those by rank take one request in ten at most."""
@@ -174,7 +179,7 @@ def sorts(
     _say_rows(as_json, _apply([name], Change(post_sorts=chosen)))
 
 
-def remove(names: Names, as_json: JsonFlag = False) -> None:
+def remove(names: Names, _: OfStack = None, as_json: JsonFlag = False) -> None:
     """Stop watching subreddits, even when the defaults are loaded again. Their posts stay."""
     from signalflow.storage.subreddit_changes import remove_subreddits
 

@@ -9,7 +9,7 @@ import typer
 
 from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.installation import installation_settings
-from signalflow.cli.options import JsonFlag, parse_time
+from signalflow.cli.options import JsonFlag, OfStack, parse_time
 
 if TYPE_CHECKING:
     from signalflow.storage.coverage import Coverage, SubredditCoverage
@@ -29,6 +29,7 @@ def coverage(
     ] = None,
     until: Annotated[str | None, typer.Option(help="Until this time (ISO 8601); default: now.")] = None,
     by_day: Annotated[bool, typer.Option("--by-day", help="With --json: cells of a day instead of an hour.")] = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show how much of the time of each subreddit is covered, and an estimate of the share of its posts that we saw.

@@ -10,7 +10,7 @@ import typer
 
 from signalflow.cli.failures import looking
 from signalflow.cli.installation import acting_user, installation_settings
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 from signalflow.cli.tables import print_whole, whole_table
 from signalflow.clock import utcnow
 
@@ -27,6 +27,7 @@ def discover(
     hours: Annotated[int, typer.Option(min=1, max=168, help="By what rose within so many hours.")] = 24,
     most: Annotated[int, typer.Option(min=1, max=200, help="At most this many, the strongest first.")] = 20,
     add: Annotated[int, typer.Option("--add", min=0, max=50, metavar="N", help="Watch the first N of them.")] = 0,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show subreddits that are not watched and whose posts rise in r/popular, as the poller has seen it.

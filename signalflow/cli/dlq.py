@@ -11,7 +11,7 @@ import typer
 
 from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.installation import acting_user, installation_settings
-from signalflow.cli.options import JsonFlag, parse_time
+from signalflow.cli.options import JsonFlag, OfStack, parse_time
 from signalflow.cli.tables import print_whole, whole_table
 from signalflow.domain.words import LetterState, ReplayPolicy, Stage
 
@@ -55,6 +55,7 @@ def list_letters(
     until: Until = None,
     before: Annotated[int | None, typer.Option(min=1, metavar="ID", help="Only dead letters with a lower id.")] = None,
     most: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")] = 50,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show dead letters, newest first. Exit status 3 when the database could not be asked."""
@@ -68,7 +69,7 @@ def list_letters(
         _table(found)
 
 
-def show(letter_id: LetterId, as_json: JsonFlag = False) -> None:
+def show(letter_id: LetterId, _: OfStack = None, as_json: JsonFlag = False) -> None:
     """Show one dead letter with its record.
 
     Exit status: 1 when it does not exist, 3 when the database could not be asked.
@@ -83,7 +84,7 @@ def show(letter_id: LetterId, as_json: JsonFlag = False) -> None:
             print(f"{name:>16}  {_printable(value) if isinstance(value, str) else json.dumps(value)}")
 
 
-def stats(as_json: JsonFlag = False) -> None:
+def stats(_: OfStack = None, as_json: JsonFlag = False) -> None:
     """Count dead letters by topic, stage, error and state.
 
     Exit status, for use in checks: 0 none is open; 1 at least one is; 3 the database could not be asked.
@@ -126,6 +127,7 @@ def replay(
     ] = "continue",
     wait: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long policy stop waits in total.")] = 600.0,
     only_show: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Send the original records of open dead letters back to their topics. Doing it twice changes nothing.
@@ -177,6 +179,7 @@ def resolve(
     ] = "",
     most: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, oldest first.")] = 1000,
     only_show: Annotated[bool, typer.Option("--dry-run", help="Show what would be discarded; change nothing.")] = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Discard dead letters: mark them as resolved, and never replay them. Give an ID, or a filter for open ones.

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import typer
 
 from signalflow.cli.failures import COULD_NOT_TELL, FOUND
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 
 _SIGNS = {"ok": "ok", "warning": "warning", "wrong": "WRONG", "unknown": "unknown"}
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(as_json: JsonFlag = False) -> None:
+def doctor(_: OfStack = None, as_json: JsonFlag = False) -> None:
     """Examine settings, secrets, disk, ports, Kafka, topics, database, replica, Redis, workers and Reddit's answers.
 
     Changes nothing, and asks Reddit nothing. Each finding says what to do.

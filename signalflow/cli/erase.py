@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 from signalflow.cli.user import with_pool
 
 YesFlag = Annotated[bool, typer.Option("--yes", help="Erase. Without it the command only says what would be erased.")]
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
 def author(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the account, without u/; case does not matter.")],
     yes: YesFlag = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Erase the name and all texts of an author, now and in posts that come later. Numbers stay.
@@ -45,6 +46,7 @@ def author(
 def post(
     id_: Annotated[str, typer.Argument(metavar="ID", help="Reddit's id of the post, with or without t3_.")],
     yes: YesFlag = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Erase author and text of a post for good, also if Reddit still shows it. Numbers stay. It cannot be undone."""

@@ -9,7 +9,7 @@ import typer
 
 from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.installation import installation_settings
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 
 if TYPE_CHECKING:
     from signalflow.storage.overview import OpenGap
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def gaps(
     most: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many, oldest first.")] = 100,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the open gaps: stretches of listings of which posts or comments may be missing. The poller closes them.

@@ -11,7 +11,7 @@ import typer
 
 from signalflow.cli.failures import FOUND, looking
 from signalflow.cli.installation import acting_user, installation_settings
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 from signalflow.clock import steady, utcnow
 from signalflow.domain.sorts import POST_SORTS
 from signalflow.errors import Invalid, Retryable
@@ -51,6 +51,7 @@ def ingest_once(
         str, typer.Option(parser=_checked_sort, metavar="LISTING", help=f"One of {', '.join(POST_SORTS)}.")
     ] = "hot",
     wait: Annotated[int, typer.Option(min=1, max=3600, metavar="SECONDS", help="Give up after this time.")] = 300,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Read the top of some listings once, as a batch job does. The worker that polls reads them, within its budget.

@@ -3,9 +3,14 @@
 import getpass
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
+
+from signalflow.errors import Retryable
 
 if TYPE_CHECKING:
     from signalflow.settings import Settings
@@ -13,26 +18,77 @@ if TYPE_CHECKING:
 # Each of these names an installation. One from the environment and the other from a stack would mix two installations.
 _NAMES_AN_INSTALLATION = frozenset({"kafka", "database_url"})
 
+# The directory that --state-dir of the running command gave.
+_given: Path | None = None
+
+
+def work_on(state_dir: Path | None) -> Path | None:
+    """Let this command work on the stack in a directory; None: on the installation that the environment names."""
+    global _given
+    _given = state_dir
+    return state_dir
+
 
 def installation_settings() -> "Settings":
     """The settings of the installation that this command works on.
 
     If the environment names no installation and a stack runs in the state directory, they have the stack's addresses.
-    Names on standard error what looks like a setting and is none: a misspelt address would be another installation.
-    Raises pydantic.ValidationError for a wrong setting.
+    A directory that --state-dir gave wins over the environment. Names on standard error what looks like a setting and
+    is none: a misspelt address would be another installation. Raises pydantic.ValidationError for a wrong setting,
+    Retryable when no stack runs in the directory that was given.
     """
-    from signalflow.settings import get_settings
-
-    name_unknown_settings()
-    settings = get_settings()
-    if settings.model_fields_set & _NAMES_AN_INSTALLATION:
+    settings = _without_stack()
+    if _given is None and settings.model_fields_set & _NAMES_AN_INSTALLATION:
         return settings
     try:
         from signalflow.local.running import with_addresses_of_stack
     except ModuleNotFoundError:
         # Without the extra `local` no stack can run.
         return settings
-    return with_addresses_of_stack(settings) or settings
+    found = with_addresses_of_stack(settings, stack_wins=_given is not None)
+    if found is None and _given is not None:
+        raise Retryable(f"no stack runs in {_given.resolve()}: `signalflow up --state-dir {_given}` starts it")
+    return found or settings
+
+
+class Place(NamedTuple):
+    """Where a database is. `settings`: of the installation that runs; None when only its database does."""
+
+    database_url: str
+    settings: "Settings | None"
+
+
+@contextmanager
+def installation_database(*, new: bool) -> Iterator[Place]:
+    """The installation's database. If no stack runs in the state directory, its server runs for the block.
+
+    `new`: a directory without a database gets one. Raises like `installation_settings`.
+    """
+    settings = _without_stack()
+    directory = None
+    if _given is not None or not settings.model_fields_set & _NAMES_AN_INSTALLATION:
+        with suppress(ModuleNotFoundError):
+            # Without the extra `local` there is no such server.
+            from signalflow.local.stopped import stopped_directory
+
+            directory = stopped_directory(settings.state_dir, new=new)
+        settings = settings if directory else installation_settings()
+    if directory is None:
+        yield Place(settings.database_url.get_secret_value(), settings)
+        return
+    from signalflow.local.stopped import running_database
+
+    with running_database(directory) as url:
+        yield Place(url, None)
+
+
+def _without_stack() -> "Settings":
+    """The settings of the environment, with the directory that --state-dir gave."""
+    from signalflow.settings import get_settings
+
+    name_unknown_settings()
+    settings = get_settings()
+    return settings if _given is None else settings.model_copy(update={"state_dir": _given})
 
 
 @lru_cache(maxsize=1)
@@ -52,6 +108,8 @@ def where_it_looked(error: BaseException) -> str:
     from signalflow.settings import get_settings
 
     settings = get_settings()
+    if _given is not None:
+        return ""
     if settings.model_fields_set & _NAMES_AN_INSTALLATION:
         # The system's error has a number in place of the host's name, or nothing.
         if "database_url" in settings.model_fields_set and isinstance(error.__cause__, OSError):

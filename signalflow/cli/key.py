@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 from signalflow.cli.tables import print_whole, whole_table
 from signalflow.cli.user import with_pool
 
@@ -45,6 +45,7 @@ def create(
         ),
     ] = [Scope.READ],  # noqa: B006 (Typer copies it)
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 365,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a key and print it. It is shown only now, and stored as a hash."""
@@ -68,6 +69,7 @@ def create(
 
 def list_all(
     user: Annotated[str | None, typer.Argument(metavar="[USER]", help="Only the keys of this user.")] = None,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the prefix, scopes and last use of keys. The keys themselves are not stored."""
@@ -86,6 +88,7 @@ def revoke(
     prefix: Annotated[
         str, typer.Argument(metavar="PREFIX", help="The key's prefix, as `signalflow key list` shows it.")
     ],
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Revoke a key; it stops working within 5 s."""

@@ -1,13 +1,16 @@
 """`signalflow logs`: the log files of the local stack, which run in its state directory."""
 
+import json
 import time
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from typing import IO, Annotated
 
 import typer
 
 from signalflow.cli.failures import looking
+from signalflow.cli.options import JsonFlag
 from signalflow.cli.up import StateDirOption, state_directory
 
 FOLLOW_SECONDS = 0.3
@@ -25,8 +28,9 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Last lines to show of each part.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show new lines as they come, until Ctrl-C.")] = False,
     state_dir: StateDirOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Show the logs of the local stack, each line with its part.
+    """Show the logs of the local stack, each line with its part; with --json, an object a line.
 
     Exit status: 1 when there is no log of a part that you named, or none at all; 3 when the logs cannot be read.
     """
@@ -40,7 +44,7 @@ def logs(
         if part not in found:
             raise Invalid(f"there is no log of {part!r} in {directory}; there are {', '.join(found)}")
     wanted = {part: found[part] for part in parts or found}
-    width = max(map(len, wanted))
+    shown = _as_json if as_json else partial(_as_text, max(map(len, wanted)))
     try:
         opened = {part: path.open(encoding="utf-8", errors="replace") for part, path in wanted.items()}
     except OSError as error:
@@ -49,13 +53,21 @@ def logs(
     for part, file in opened.items():
         # A line that is still being written is shown whole once it is followed.
         for line in deque(_whole_lines(file) if follow else file, maxlen=lines):
-            print(f"{part:{width}}  {line.rstrip()}")
+            print(shown(part, line))
     while follow:
         for part, file in opened.items():
             for line in _whole_lines(file):
                 # With its end in one text: unbuffered output would show a line and its end by halves.
-                print(f"{part:{width}}  {line.rstrip()}\n", end="", flush=True)
+                print(f"{shown(part, line)}\n", end="", flush=True)
         time.sleep(FOLLOW_SECONDS)
+
+
+def _as_text(width: int, part: str, line: str) -> str:
+    return f"{part:{width}}  {line.rstrip()}"
+
+
+def _as_json(part: str, line: str) -> str:
+    return json.dumps({"part": part, "line": line.rstrip()})
 
 
 def _whole_lines(file: IO[str]) -> Iterator[str]:

@@ -10,7 +10,6 @@ from signalflow.cli.failures import explained, show_any_text
 app = typer.Typer(
     name="signalflow",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Real-time Reddit intelligence: `up` starts everything on this machine, the other commands manage it. "
     "Exit status: 0 done, 1 failed or something was found, 2 wrong usage or a wrong setting, 3 could not look because "
@@ -18,8 +17,8 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "up", "logs", "doctor", "simulator", "api", "migrate", "topics", "config", "discover", "ingest", "backfill",
-    "replay", "dlq", "gaps", "coverage", "verify", "erase", "schema", "user", "key",
+    "up", "logs", "doctor", "lag", "state_tables", "simulator", "api", "migrate", "topics", "config", "discover",
+    "ingest", "backfill", "replay", "dlq", "gaps", "coverage", "verify", "backup", "erase", "schema", "user", "key",
 )  # fmt: skip
 
 

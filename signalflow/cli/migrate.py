@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from signalflow.cli.failures import FOUND, looking
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 from signalflow.domain.words import SchemaMode
 
 
@@ -27,6 +27,7 @@ def migrate(
         SchemaMode | None,
         typer.Option(help="Mode of a new schema; default: timescaledb where the server can use it (--sql: native)."),
     ] = None,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the migrations that the database lacks. Only one process migrates at a time; others wait.

@@ -1,11 +1,24 @@
 """Options that several commands have."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from signalflow.cli.installation import work_on
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+# The command need not look at it: `installation_settings` does.
+OfStack = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir",
+        metavar="DIR",
+        callback=work_on,
+        help="Work on the stack that runs in this directory, whatever the environment names.",
+    ),
+]
 
 
 def parse_time(text: str) -> datetime:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from signalflow.cli.failures import FOUND
-from signalflow.cli.options import JsonFlag, parse_time
+from signalflow.cli.options import JsonFlag, OfStack, parse_time
 
 if TYPE_CHECKING:
     from signalflow.kafka.records import KafkaRecord
@@ -75,6 +75,7 @@ def replay(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the records and send none.")] = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Read records of a raw topic into the pipeline again, beside running workers.

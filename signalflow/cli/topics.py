@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from signalflow.cli.failures import FOUND, looking
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 
 if TYPE_CHECKING:
     from signalflow.kafka.topic_check import Difference
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
     )
 
     @topics.command()
-    def create(as_json: JsonFlag = False) -> None:
+    def create(_: OfStack = None, as_json: JsonFlag = False) -> None:
         """Create the topics that are missing, with the partitions and replication of the settings."""
         from signalflow.cli.installation import installation_settings
         from signalflow.kafka.admin import create_topics
@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
             print("\n".join(f"created {name}" for name in created) or "all topics exist")
 
     @topics.command(name="list")
-    def list_topics(as_json: JsonFlag = False) -> None:
+    def list_topics(_: OfStack = None, as_json: JsonFlag = False) -> None:
         """Show every topic with its number of partitions.
 
         Exit status: 0 all exist; 1 one is missing; 3 Kafka could not be asked.
@@ -75,7 +75,7 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(FOUND)
 
     @topics.command()
-    def check(as_json: JsonFlag = False) -> None:
+    def check(_: OfStack = None, as_json: JsonFlag = False) -> None:
         """Compare the topics' properties with what they must be; change nothing.
 
         Exit status: 0 they are as they must be; 1 they differ; 3 Kafka could not be asked.
@@ -93,7 +93,7 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(FOUND)
 
     @topics.command()
-    def apply(as_json: JsonFlag = False) -> None:
+    def apply(_: OfStack = None, as_json: JsonFlag = False) -> None:
         """Create missing topics, add missing partitions, set properties.
 
         Exit status: 0 nothing is left to do; 1 something is; 3 Kafka could not be asked.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from signalflow.cli.options import JsonFlag
+from signalflow.cli.options import JsonFlag, OfStack
 from signalflow.cli.tables import print_whole, whole_table
 from signalflow.domain.words import Role
 
@@ -43,6 +43,7 @@ def add(
     without_password: Annotated[
         bool, typer.Option("--without-password", help="Ask for no password: the user signs in by link or API key.")
     ] = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Add a user. The password is asked for, or read from standard input: `... | signalflow user add NAME`."""
@@ -55,7 +56,7 @@ def add(
     _say(as_json, {"name": name, "role": role}, f"{name} may sign in as {role}")
 
 
-def list_all(as_json: JsonFlag = False) -> None:
+def list_all(_: OfStack = None, as_json: JsonFlag = False) -> None:
     """Show all users, also disabled ones."""
     from signalflow.storage.accounts import list_users
 
@@ -66,7 +67,7 @@ def list_all(as_json: JsonFlag = False) -> None:
         _table(users)
 
 
-def passwd(name: Name, as_json: JsonFlag = False) -> None:
+def passwd(name: Name, _: OfStack = None, as_json: JsonFlag = False) -> None:
     """Change a password; it is asked for, or read from standard input.
 
     The user is signed out everywhere within 5 s. API keys stay valid.
@@ -80,7 +81,9 @@ def passwd(name: Name, as_json: JsonFlag = False) -> None:
     _say(as_json, {"name": name}, f"{name} has a new password, and is signed out everywhere")
 
 
-def role(name: Name, role: Annotated[Role, typer.Argument(help=RoleHelp)], as_json: JsonFlag = False) -> None:
+def role(
+    name: Name, role: Annotated[Role, typer.Argument(help=RoleHelp)], _: OfStack = None, as_json: JsonFlag = False
+) -> None:
     """Change a user's role, effective within 5 s."""
     from signalflow.storage.accounts import set_role
 
@@ -89,7 +92,7 @@ def role(name: Name, role: Annotated[Role, typer.Argument(help=RoleHelp)], as_js
     _say(as_json, {"name": name, "role": role}, f"{name} is {role}")
 
 
-def disable(name: Name, as_json: JsonFlag = False) -> None:
+def disable(name: Name, _: OfStack = None, as_json: JsonFlag = False) -> None:
     """Disable a user and the user's API keys, effective within 5 s."""
     from signalflow.clock import utcnow
     from signalflow.storage.accounts import disable_user
@@ -99,7 +102,7 @@ def disable(name: Name, as_json: JsonFlag = False) -> None:
     _say(as_json, {"name": name, "disabled": True}, f"{name} may not sign in any more")
 
 
-def enable(name: Name, as_json: JsonFlag = False) -> None:
+def enable(name: Name, _: OfStack = None, as_json: JsonFlag = False) -> None:
     """Enable a disabled user again."""
     from signalflow.storage.accounts import enable_user
 
@@ -108,7 +111,7 @@ def enable(name: Name, as_json: JsonFlag = False) -> None:
     _say(as_json, {"name": name, "disabled": False}, f"{name} may sign in again")
 
 
-def link(name: Name, as_json: JsonFlag = False) -> None:
+def link(name: Name, _: OfStack = None, as_json: JsonFlag = False) -> None:
     """Print a link that signs a browser in as this user. It works once, within 15 minutes."""
     from signalflow.cli.installation import installation_settings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import typer
 
 from signalflow.cli.failures import FOUND, looking
-from signalflow.cli.options import JsonFlag, parse_time
+from signalflow.cli.options import JsonFlag, OfStack, parse_time
 
 if TYPE_CHECKING:
     from signalflow.kafka.topics import TopicNames
@@ -41,6 +41,7 @@ def verify(
     apply: Annotated[
         bool, typer.Option("--apply", help="With --repair: write them again. Running workers then store them.")
     ] = False,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Did we lose anything? Compute from the topics what the tables must hold, and compare every row.

@@ -29,3 +29,13 @@ async def end_offsets(settings: Settings, partitions: Collection[Partition]) -> 
     async with consumer_without_group(settings, isolation_level="read_uncommitted") as consumer:
         found = await consumer.end_offsets([TopicPartition(*partition) for partition in partitions])
     return {(tp.topic, tp.partition): end for tp, end in found.items()}
+
+
+async def begin_and_end_offsets(
+    settings: Settings, partitions: Collection[Partition]
+) -> tuple[dict[Partition, int], dict[Partition, int]]:
+    """The first offset that each partition still has, and what `end_offsets` tells. Raises like it."""
+    async with consumer_without_group(settings, isolation_level="read_uncommitted") as consumer:
+        found = await consumer.beginning_offsets([TopicPartition(*partition) for partition in partitions])
+    begins = {(tp.topic, tp.partition): begin for tp, begin in found.items()}
+    return begins, await end_offsets(settings, partitions)

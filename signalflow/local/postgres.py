@@ -28,6 +28,8 @@ from signalflow.local.disk import no_room_for
 from signalflow.local.private_files import write_private
 from signalflow.local.process import Account, Launch, privileges, spawn, stop, tail, wait_until
 
+# In a state directory.
+DIRECTORY = "postgres"
 ROLE = "signalflow"
 DATABASE = "signalflow"
 _UNPRIVILEGED = "nobody"

@@ -9,16 +9,16 @@ from signalflow.local.state import StateDir
 from signalflow.settings import Settings
 
 
-def with_addresses_of_stack(settings: Settings) -> Settings | None:
+def with_addresses_of_stack(settings: Settings, *, stack_wins: bool = False) -> Settings | None:
     """These settings with the addresses of the stack that runs in their state directory; None when no stack runs there.
 
-    What the environment sets wins over what the stack decided.
+    What the environment sets wins over what the stack decided, unless `stack_wins`.
     """
     state = StateDir(settings.state_dir.resolve()).running()
     if state is None:
         return None
     given = settings.model_dump(include=settings.model_fields_set)
-    return Settings(**(state.settings | given))
+    return Settings(**(given | state.settings if stack_wins else state.settings | given))
 
 
 def worker_command(state_dir: Path) -> str:

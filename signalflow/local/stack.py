@@ -14,6 +14,7 @@ from signalflow.local.jars import default_cache
 from signalflow.local.kafka import Brokers, EmbeddedKafka
 from signalflow.local.parts import Part, Stage, Step, http_ok
 from signalflow.local.ports import LOOPBACK, PortPlan
+from signalflow.local.postgres import DIRECTORY as POSTGRES_DIRECTORY
 from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.local.process import Launch
 from signalflow.local.running import installed_program
@@ -70,7 +71,7 @@ class Stack:
             count = self.options.brokers
             self._kafka = EmbeddedKafka(root / "kafka", self.plan.brokers(count), self.plan.controllers(count))
         if "database_url" not in given:
-            self._postgres = EmbeddedPostgres(root / "postgres", self.plan.postgres)
+            self._postgres = EmbeddedPostgres(root / POSTGRES_DIRECTORY, self.plan.postgres)
         # Every worker would refuse the proxy, again and again.
         proxy_with_password(self.simulator_url or self.settings.reddit_base_url)
 

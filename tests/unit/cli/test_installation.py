@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from signalflow.application import _worker_settings
-from signalflow.cli.installation import installation_settings
-from signalflow.errors import Fatal
+from signalflow.cli.installation import installation_settings, work_on
+from signalflow.errors import Fatal, Retryable
 from signalflow.local.state import ProcessId, StackState, StackStatus, StateDir
 from signalflow.settings import get_settings
 
@@ -24,6 +24,7 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("SIGNALFLOW_STATE_DIR", str(tmp_path))
     get_settings.cache_clear()
     yield tmp_path
+    work_on(None)
     get_settings.cache_clear()
 
 
@@ -45,6 +46,24 @@ def test_a_command_finds_the_stack_that_runs_in_the_state_directory(state_dir: P
     settings = installation_settings()
     assert (settings.kafka, settings.topic_replication) == ("127.0.0.1:9403", 3)
     assert settings.database_url.get_secret_value() == DATABASE
+
+
+def test_a_directory_that_is_given_wins_over_the_environment(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (state_dir / "given").mkdir()
+    running_stack(state_dir / "given")
+    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", "postgresql://production@db/x")
+    monkeypatch.setenv("SIGNALFLOW_KAFKA", "broker:9092")
+    work_on(state_dir / "given")
+    settings = installation_settings()
+    assert settings.database_url.get_secret_value() == DATABASE
+    assert settings.kafka == DECIDED["kafka"]
+
+
+def test_a_directory_that_is_given_must_have_a_stack_that_runs(state_dir: Path) -> None:
+    running_stack(state_dir)
+    work_on(state_dir / "other")
+    with pytest.raises(Retryable, match=r"no stack runs in .*/other"):
+        installation_settings()
 
 
 def test_without_a_stack_only_the_environment_counts(state_dir: Path) -> None:

@@ -1,5 +1,6 @@
 """`signalflow logs`, `signalflow status` and `--version`."""
 
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,11 @@ def test_the_last_lines_of_all_parts_come_with_their_part(state_dir: Path) -> No
 
 def test_one_part_alone_is_shown(state_dir: Path) -> None:
     assert run("worker-1", "--state-dir", str(state_dir), "-n", "1") == "worker-1  three\n"
+
+
+def test_as_json_each_line_is_an_object(state_dir: Path) -> None:
+    lines = run("worker-1", "--state-dir", str(state_dir), "-n", "1", "--json")
+    assert json.loads(lines) == {"part": "worker-1", "line": "three"}
 
 
 @pytest.mark.parametrize("part", ["worker-9", "../state.json", ""])
