@@ -19,7 +19,7 @@ app = typer.Typer(
 
 COMMANDS = (
     "up", "logs", "doctor", "simulator", "api", "migrate", "topics", "config", "discover", "ingest", "backfill",
-    "replay", "dlq", "gaps", "coverage", "verify", "erase", "schema", "user", "key",
+    "replay", "dlq", "gaps", "coverage", "runs", "verify", "erase", "schema", "user", "key",
 )  # fmt: skip
 
 

@@ -153,6 +153,7 @@ class CommentPlanner:
 
         Returns whether the answer was the newest page of a listing and all its new comments were confirmed.
         """
+        findings.confirmed = confirmed
         for decision, is_sent in zip(findings.decisions, confirmed, strict=True):
             item = findings.items[decision.item]
             if is_sent and decision.is_new:

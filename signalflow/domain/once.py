@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from signalflow.domain.words import RunOutcome
+
 # After so many requests without an answer a subreddit counts as not read.
 MOST_TRIES = 3
 
@@ -35,3 +37,13 @@ class OnceRun:
     def is_done(self) -> bool:
         """Whether every subreddit has a result."""
         return len(self.results) == len(self.subreddits)
+
+    @property
+    def outcome(self) -> RunOutcome | None:
+        """What the run history says of it; None until it is done."""
+        if not self.is_done:
+            return None
+        unread = sum(result.error is not None for result in self.results.values())
+        if unread == len(self.results):
+            return "failed"
+        return "partly" if unread or any(result.failed for result in self.results.values()) else "ok"

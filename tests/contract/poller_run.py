@@ -19,6 +19,7 @@ from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceResult, OnceRun
 from signalflow.domain.overlap import Gap
+from signalflow.domain.run_history import RunBook
 from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import Retryable
 from signalflow.events import CommentEnvelope, Envelope
@@ -131,6 +132,7 @@ class World:
     not_shown: dict[str, datetime] = field(default_factory=dict)
     rising: list[RisingPost] = field(default_factory=list)
     runs: list[OnceRun] = field(default_factory=list)
+    run_book: RunBook = field(default_factory=RunBook)
     run_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
 
     def _needs_database(self) -> None:
@@ -253,6 +255,7 @@ def poller_of(
         comments=CommentPorts(world.comments, world.comments, world.comments),
         budget=budget.Budget(60 / pace),
         permit=world,
+        run_book=world.run_book,
         clock=clock,
     )
 

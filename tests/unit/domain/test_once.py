@@ -100,3 +100,26 @@ def test_a_new_configuration_does_not_drop_a_run() -> None:
     planned.planner.configure(fast("a", "b"), planned.world.now)
     planned.run(60)
     assert run.is_done
+
+
+def test_the_history_calls_a_run_failed_only_when_nothing_was_read() -> None:
+    run = run_of("rust", "go")
+    assert run.outcome is None
+    run.results["rust"] = OnceResult(error="refused")
+    assert run.outcome is None, "go is not read yet"
+    run.results["go"] = OnceResult(known=1)
+    assert run.outcome == "partly"
+    run.results["go"] = OnceResult(error="not answered")
+    assert run.outcome == "failed"
+    run.results.update(rust=OnceResult(published=1), go=OnceResult(published=1, failed=1))
+    assert run.outcome == "partly"
+    run.results["go"] = OnceResult(published=2)
+    assert run.outcome == "ok"
+
+
+def test_every_request_of_a_run_is_a_part_of_one_job() -> None:
+    planned, run = harness(), run_of("Rust", "go")
+    rounds(planned, run, 60)
+    fetches = once(planned)
+    assert len(fetches) == 2
+    assert {fetch.job for fetch in fetches} == {("once", "7: hot of Rust, go", "ok")}
