@@ -1,5 +1,7 @@
 """The leader's periodic work on the database. Each job has its own timer, so that none waits for another."""
 
+import structlog
+
 from agents.resources import ResourcesOf
 from agents.runs import recorded
 from signalflow.domain.run_history import RunBook
@@ -8,13 +10,17 @@ from signalflow.storage.erasure import erase_letters
 from signalflow.storage.jobs import compress_old, drop_old, ensure_partitions, refresh_touched
 from signalflow.storage.partitions import database_time
 from signalflow.storage.runs import forget_runs
+from signalflow.storage.trending_watch import watch_trending
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
+
+log = structlog.get_logger()
 
 ROLLUP_EVERY_SECONDS = 60.0
 PARTITIONS_EVERY_SECONDS = 60.0
 RETENTION_EVERY_SECONDS = 3600.0
 ERASURE_EVERY_SECONDS = 300.0
+TRENDING_EVERY_SECONDS = 300.0
 DAYS_AHEAD = 3
 
 
@@ -39,6 +45,15 @@ def register(app: Application, settings: Settings, resources: ResourcesOf, book:
     async def erasure() -> None:
         # Dead letters are stored by another agent than posts, before or after them.
         await erase_letters(resources().pool)
+
+    @app.timer(interval=TRENDING_EVERY_SECONDS, on_leader=True, name="trending")
+    @guarded("trending")
+    @recorded(book, "trending")
+    async def trending() -> None:
+        pool = resources().pool
+        added, removed = await watch_trending(pool, settings.discover_watch, await database_time(pool))
+        if added or removed:
+            log.info("trending_watched", added=added, removed=removed)
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="retention")
     @guarded("retention")

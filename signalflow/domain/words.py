@@ -43,7 +43,16 @@ SchemaMode = Literal["timescaledb", "native"]
 
 # What a run of the history did: a minute of polling, something that polling did beside it, or a job on the database.
 RunKind = Literal[
-    "polling", "discovery", "first_look", "once", "partitions", "rollup", "erasure", "retention", "compression"
+    "polling",
+    "discovery",
+    "first_look",
+    "once",
+    "partitions",
+    "rollup",
+    "erasure",
+    "trending",
+    "retention",
+    "compression",
 ]
 # What became of a run. `partly`: with errors beside results. `idle`: nothing was asked. `stopped`: the worker stopped
 # before the end. `silent`: the worker told no end and tells nothing any more, as after a crash.

@@ -185,7 +185,7 @@ async def test_each_job_of_the_leader_is_a_run_and_retention_removes_old_runs(po
         await tick()
     await told(pool, book)
     rows = {row["kind"]: row for row in await contents(pool, "runs")}
-    assert set(rows) == {"polling", "partitions", "rollup", "erasure", "retention", "compression"}
+    assert set(rows) == {"polling", "partitions", "rollup", "erasure", "trending", "retention", "compression"}
     assert rows["polling"]["id"] == kept
     assert {row["outcome"] for row in rows.values()} == {"ok"}
     await forget_runs(pool, 1)
