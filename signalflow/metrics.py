@@ -250,6 +250,7 @@ for each in (REGISTRY, API_REGISTRY):
 AGENTS = ("enrich", "sink", "comments", "dlq")
 REDDIT_REQUEST_KINDS = (
     "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "once", "probe", "comments",
+    "once_comments",
     "comments_gap", "comments_refresh", "first_look",
 )  # fmt: skip
 REDDIT_REQUEST_OUTCOMES = (

@@ -1,4 +1,4 @@
-"""The history of runs: what workers did, a row for each minute of polling and each job."""
+"""The history of runs: a row for each minute of polling and each job. Asked runs may read comments, too."""
 
 from alembic import op
 
@@ -36,6 +36,9 @@ CREATE TABLE runs (
     " 'when its worker last said how it stands; without an end, and long ago: the worker is gone'",
     "COMMENT ON COLUMN runs.new_items IS 'posts and comments that were unknown before'",
     "COMMENT ON COLUMN runs.uses IS 'requests to Reddit by their kind'",
+    "ALTER TABLE ingest_runs ADD COLUMN comments integer NOT NULL DEFAULT 0 CHECK (comments BETWEEN 0 AND 100)",
+    "COMMENT ON COLUMN ingest_runs.comments IS 'how many of the newest comments of each are read, too'",
+    "ALTER TABLE ingest_runs ADD COLUMN comment_results jsonb NOT NULL DEFAULT '{}'",
 )
 
 

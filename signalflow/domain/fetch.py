@@ -40,7 +40,7 @@ class Client(Protocol[PageT_co]):
         """The posts with these ids."""
         ...
 
-    async def comments(self, names: Sequence[str], *, after: str | None = None) -> PageT_co:
+    async def comments(self, names: Sequence[str], *, limit: int = PAGE, after: str | None = None) -> PageT_co:
         """One page of a combined listing of comments."""
         ...
 
@@ -86,10 +86,11 @@ class CommentsRequest:
 
     names: tuple[str, ...]
     after: str | None = None
+    limit: int = PAGE
 
     async def ask(self, client: Client[PageT]) -> PageT:
         """See Request."""
-        return await client.comments(self.names, after=self.after)
+        return await client.comments(self.names, limit=self.limit, after=self.after)
 
 
 @dataclass(frozen=True, slots=True)

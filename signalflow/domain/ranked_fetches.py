@@ -80,9 +80,7 @@ class OnceFetch(RankedFetch):
     @property
     def job(self) -> Job | None:
         run = self.listing.run
-        if run is None:
-            return None
-        return Job("once", f"{run.id}: {run.post_sort} of {', '.join(run.subreddits)}", run.outcome)
+        return None if run is None else Job("once", run.title, run.outcome)
 
     def places(self, items: Sequence[Seen]) -> Sequence[Place]:
         return () if self.listing.post_sort == NEW else places_of(items)

@@ -110,7 +110,6 @@ class Poller:
         self._reports = Reports(config)
         self._rejections = Rejections()
         self._reddit_clock = RedditClock()
-        self._runs = OnceRuns(runs, self.planner.ranked)
         self._outcomes = Outcomes(self.planner, budget, self._reports, self._reddit_clock, clock)
         self._comments = CommentPolling(
             comments,
@@ -119,6 +118,7 @@ class Poller:
             self._reddit_clock,
             clock,
         )
+        self._runs = OnceRuns(runs, self.planner.ranked, self._comments.planner.once)
         self._started_at = clock()
         self._history = PollingRuns(run_book, steady())
         # When the requests of the last minute started.

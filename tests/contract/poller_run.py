@@ -134,6 +134,7 @@ class World:
     runs: list[OnceRun] = field(default_factory=list)
     run_book: RunBook = field(default_factory=RunBook)
     run_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
+    run_comment_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -195,9 +196,11 @@ class World:
     async def report_run(self, run: OnceRun) -> None:
         self._needs_database()
         self.run_results[run.id] = dict(run.results)
+        self.run_comment_results[run.id] = dict(run.comment_results)
 
     def is_reported_done(self, run: OnceRun) -> bool:
-        return len(self.run_results.get(run.id, ())) == len(run.subreddits)
+        results = self.run_results.get(run.id, {}), self.run_comment_results.get(run.id, {})
+        return sum(map(len, results)) == len(run.subreddits) * (2 if run.comments else 1)
 
     async def note_rising(self, posts: Sequence[RisingPost]) -> None:
         self._needs_database()
