@@ -8,6 +8,7 @@ import structlog
 from agents.ingest_sources import DatabaseSources, WorkersTable
 from agents.resources import ResourcesOf
 from signalflow.domain.budget import Budget
+from signalflow.domain.run_history import RunBook
 from signalflow.reddit.poller import Poller
 from signalflow.reddit.polling import Polling
 from signalflow.reddit.ports import CommentPorts, Permit
@@ -22,8 +23,10 @@ log = structlog.get_logger()
 EVERY_SECONDS = 2.0
 
 
-def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_until: Callable[[], float]) -> Polling:
-    """The polling of the worker with this name.
+def polling_of(
+    settings: Settings, resources: ResourcesOf, book: RunBook, *, name: str, leads_until: Callable[[], float]
+) -> Polling:
+    """The polling of the worker with this name, whose runs are noted in the book.
 
     `leads_until` says until when, by `clock.steady`, this worker is surely the group's leader.
     """
@@ -46,6 +49,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
             comments=CommentPorts(resources().comment_publisher, of_comments, of_comments),
             budget=budget,
             permit=permit,
+            run_book=book,
         )
         try:
             await poller.run()
@@ -69,12 +73,12 @@ def why_it_cannot_poll(settings: Settings) -> str | None:
     return why_no_source(settings)
 
 
-def register(app: Application, settings: Settings, resources: ResourcesOf) -> Callable[[], bool]:
+def register(app: Application, settings: Settings, resources: ResourcesOf, book: RunBook) -> Callable[[], bool]:
     """Add the leader timer to the app, unless these settings forbid polling.
 
     Returns a function that says whether this worker polls now.
     """
-    polling = polling_of(settings, resources, name=app.workspace.name, leads_until=app.leads_until)
+    polling = polling_of(settings, resources, book, name=app.workspace.name, leads_until=app.leads_until)
     reason = why_it_cannot_poll(settings)
     if reason is not None:
         log.info("polling_off", reason=reason)

@@ -22,6 +22,7 @@ from agents import (
     lag,
     positions,
     published,
+    runs,
     sink,
     topics,
 )
@@ -35,6 +36,7 @@ from signalflow.dead_letters.dead_letters import DeadLetters, TopicIdOf
 from signalflow.dead_letters.limit import OpenOffsets
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.positions import Position, Start
+from signalflow.domain.run_history import RunBook
 from signalflow.errors import Fatal, Retryable
 from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.kafka.producer import ConfirmedProducer
@@ -87,6 +89,7 @@ class Worker(Application):
     table: StateTable
     watermarks: Watermarks
     topic_watch: TopicWatch
+    run_book: RunBook
 
     async def on_start(self) -> None:
         """Wait for Kafka, then check what must hold before the first record: topics, local state, schema.
@@ -169,6 +172,7 @@ class Worker(Application):
         """Stop the streams first, then close what they write to."""
         await super().on_stop()
         if hasattr(self, "resources"):
+            await runs.write_last(self.run_book, self.resources.pool, self.workspace.name)
             await self.resources.publisher.close()
             await self.resources.producer.close()
             self.resources.pool.terminate()
@@ -242,7 +246,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     survive_closed_connections()
     app = create_faust_app(Worker, settings, claim_workspace(settings))
     app.table, app.watermarks = create_post_state(app, settings), Watermarks()
-    app.topic_watch = TopicWatch(app)
+    app.topic_watch, app.run_book = TopicWatch(app), RunBook()
 
     def resources() -> Resources:
         return app.resources
@@ -252,11 +256,12 @@ def create_app(settings: Settings | None = None) -> Worker:
     comments.register(app, settings, lambda: resources().comments)
     dlq.register(app, settings, lambda: resources().dlq, resources)
     expire.register(app, app.table, app.watermarks, resources)
-    is_polling = ingest.register(app, settings, resources)
+    is_polling = ingest.register(app, settings, resources, app.run_book)
     heartbeat.register(app, resources, is_polling, can_poll=ingest.why_it_cannot_poll(settings) is None)
     lag.register(app)
     topics.register(app, app.topic_watch)
     positions.register(app, settings, resources, lambda: resources().stored)
-    jobs.register(app, settings, resources)
+    jobs.register(app, settings, resources, app.run_book)
+    runs.register(app, app.run_book, resources)
     views.register(app, app.table)
     return app

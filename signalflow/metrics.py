@@ -250,7 +250,7 @@ for each in (REGISTRY, API_REGISTRY):
 AGENTS = ("enrich", "sink", "comments", "dlq")
 REDDIT_REQUEST_KINDS = (
     "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "once", "probe", "comments",
-    "comments_gap", "comments_refresh", "first_look", "tree", "more_comments",
+    "once_comments", "comments_gap", "comments_refresh", "first_look", "tree", "more_comments",
 )  # fmt: skip
 REDDIT_REQUEST_OUTCOMES = (
     "ok", "empty", "refused", "blocked", "rate_limited", "unauthorized", "unavailable", "cancelled", "broken",

@@ -108,6 +108,13 @@ class RedditSettings(BaseSettings):
         description="Minutes between two looks at r/popular for subreddits that rise; 0: none. There are none either "
         "where Reddit allows less than two requests a minute.",
     )
+    discover_watch: int = Field(
+        0,
+        ge=0,
+        le=50,
+        description="How many of the subreddits that rise most are watched without being asked for, each for a day; 0: "
+        "none.",
+    )
     first_look_hours: float = Field(
         24.0,
         ge=0,

@@ -166,6 +166,7 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
         2000, ge=1, le=20_000, description="Most records of one flush when the sink is behind."
     )
     history_retention_days: int = Field(90, ge=1, description="Days that post_metrics_history is kept.")
+    run_retention_days: int = Field(14, ge=1, le=366, description="Days that the run history is kept.")
 
     # --- backfill and replay
     backfill_rate: float = Field(

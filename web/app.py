@@ -30,6 +30,7 @@ from web.api.live.endpoints import sockets
 from web.api.metrics.endpoints import router as metrics
 from web.api.operations.endpoints import router as operations
 from web.api.posts.endpoints import router as posts
+from web.api.runs.endpoints import router as runs
 from web.api.sign_in.sessions import own as own_session
 from web.api.sign_in.sessions import router as sessions
 from web.api.sign_in.tokens import router as tokens
@@ -71,6 +72,7 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (subreddits, "config"),
     (dlq, "dlq"),
     (operations, "read"),
+    (runs, "read"),
     (erasure, "read"),
     (about, "read"),
     (live, "read"),

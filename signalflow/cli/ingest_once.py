@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from signalflow.domain.once import OnceResult
     from signalflow.storage.pool import Pool
 
+    # By subreddit, of posts and of comments.
+    Results = tuple[dict[str, OnceResult], dict[str, OnceResult]]
+
 LOOK_EVERY = 0.5
 
 
@@ -47,6 +50,7 @@ def ingest_once(
     trending: Annotated[bool, typer.Option("--trending", help="Those that `signalflow discover` shows first.")] = False,
     subreddits: Annotated[int, typer.Option(min=1, max=50, help="With --trending: at most so many.")] = 5,
     posts: Annotated[int, typer.Option(min=1, max=100, help="Posts of each subreddit.")] = 10,
+    comments: Annotated[int, typer.Option(min=0, max=100, help="Newest comments of each subreddit; 0: none.")] = 0,
     sort: Annotated[
         str, typer.Option(parser=_checked_sort, metavar="LISTING", help=f"One of {', '.join(POST_SORTS)}.")
     ] = "hot",
@@ -56,28 +60,46 @@ def ingest_once(
 ) -> None:
     """Read the top of some listings once, as a batch job does. The worker that polls reads them, within its budget.
 
-    Posts are published that were not known yet; of known ones the rank is observed, and what has changed.
+    Posts are published that were not known yet; of known ones the rank is observed, and what has changed. Comments are
+    published that the worker does not know.
 
-    Exit status: 0 all were read; 1 a subreddit could not be read, Kafka did not confirm all posts, or nothing rises; 3
+    Exit status: 0 all were read; 1 a subreddit could not be read, Kafka did not confirm everything, or nothing rises; 3
     the database did not answer, or no worker did it in time: then nothing of it is left to do.
     """
     if bool(names) == trending:
         raise typer.BadParameter("give names of subreddits, or --trending")
     with looking():
-        results = asyncio.run(_run(names or [], subreddits, sort, posts, wait))
-    total = {key: sum(getattr(result, key) for result in results.values()) for key in ("published", "known", "failed")}
+        posts_of, comments_of = asyncio.run(_run(names or [], subreddits, sort, posts, comments, wait))
+    of_posts, of_comments = _total(posts_of), _total(comments_of)
     if as_json:
-        print(json.dumps({"subreddits": {name: asdict(result) for name, result in results.items()}, **total}))
+        found: dict[str, Any] = {name: asdict(result) for name, result in posts_of.items()}
+        for name, result in comments_of.items():
+            found[name]["comments"] = asdict(result)
+        print(json.dumps({"subreddits": found, **of_posts} | ({"comments": of_comments} if comments else {})))
     else:
-        for name, result in results.items():
-            told = f"{result.published} published, {result.known} known, {result.failed} failed"
-            print(f"{name}: {result.error or told}")
-        print(f"{len(results)} subreddits: " + ", ".join(f"{number} {key}" for key, number in total.items()))
-    if total["failed"] or any(result.error for result in results.values()) or not results:
+        for name, result in posts_of.items():
+            print(f"{name}: {_told(result)}" + (f"; comments: {_told(comments_of[name])}" if comments else ""))
+        print(f"{len(posts_of)} subreddits: {_in_words(of_posts)}")
+        if comments:
+            print(f"comments: {_in_words(of_comments)}")
+    errors = [result.error for result in (*posts_of.values(), *comments_of.values()) if result.error]
+    if of_posts["failed"] or of_comments["failed"] or errors or not posts_of:
         raise typer.Exit(FOUND)
 
 
-async def _run(names: list[str], most: int, sort: str, posts: int, wait: int) -> "dict[str, OnceResult]":
+def _total(results: "dict[str, OnceResult]") -> dict[str, int]:
+    return {key: sum(getattr(result, key) for result in results.values()) for key in ("published", "known", "failed")}
+
+
+def _in_words(total: dict[str, int]) -> str:
+    return ", ".join(f"{number} {key}" for key, number in total.items())
+
+
+def _told(result: "OnceResult") -> str:
+    return result.error or _in_words(_total({"": result}))
+
+
+async def _run(names: list[str], most: int, sort: str, posts: int, comments: int, wait: int) -> "Results":
     from signalflow.storage.ingest_runs import ask_for_run, give_up_run
     from signalflow.storage.pool import create_pool
     from signalflow.storage.trending_subreddits import trending_subreddits
@@ -90,9 +112,9 @@ async def _run(names: list[str], most: int, sort: str, posts: int, wait: int) ->
         wanted = list({name.lower(): name for name in names}.values())
         if not wanted:
             raise Invalid("nothing rises that is not watched: the poller looks every SIGNALFLOW_DISCOVER_MINUTES")
-        run = await ask_for_run(pool, sort, wanted, posts, acting_user())
+        run = await ask_for_run(pool, sort, wanted, posts, acting_user(), comments)
         try:
-            return await _results(pool, run, len(wanted), wait)
+            return await _results(pool, run, len(wanted) * (2 if comments else 1), wait)
         except BaseException:
             with suppress(Retryable):
                 await give_up_run(pool, run)
@@ -101,21 +123,22 @@ async def _run(names: list[str], most: int, sort: str, posts: int, wait: int) ->
         await pool.close()
 
 
-async def _results(pool: "Pool", run: int, subreddits: int, wait: int) -> "dict[str, OnceResult]":
-    """The results of the run once it is done. Raises Retryable when that takes too long."""
+async def _results(pool: "Pool", run: int, most: int, wait: int) -> "Results":
+    """The results of the run once it is done, of posts and of comments. Raises Retryable when that takes too long."""
     from signalflow.storage.ingest_runs import read_run
 
     until = steady() + wait
     with _progress() as bar:
-        task = bar.add_task("waiting for the worker that polls", total=subreddits)
+        task = bar.add_task("waiting for the worker that polls", total=most)
         while True:
-            is_taken, results, is_done = await read_run(pool, run)
-            if is_taken:
-                bar.update(task, completed=len(results), description="reading")
-            if is_done:
-                return results
+            state = await read_run(pool, run)
+            if state.is_taken:
+                number = len(state.results) + len(state.comment_results)
+                bar.update(task, completed=number, description="reading")
+            if state.is_done:
+                return state.results, state.comment_results
             if steady() >= until:
-                reason = "was not done" if is_taken else "was taken by no worker: does one poll?"
+                reason = "was not done" if state.is_taken else "was taken by no worker: does one poll?"
                 raise Retryable(f"the run {reason} within {wait} s")
             await asyncio.sleep(LOOK_EVERY)
 

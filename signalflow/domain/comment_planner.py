@@ -21,6 +21,7 @@ from signalflow.domain.comment_trees import CommentTrees
 from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.known import Decision, Seen
+from signalflow.domain.once_comments import OnceComments
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
@@ -83,6 +84,7 @@ class CommentPlanner:
         self._swept_at = 0.0
         self._refreshes = CommentRefreshes(answers_ids=answers_ids)
         self._is_refresh_turn = True
+        self.once = OnceComments()
         self._others = OTHERS_FOR_ONE
 
     def start(
@@ -122,12 +124,16 @@ class CommentPlanner:
     def next(self, now: float) -> Fetch | None:
         """The fetch to make now, or None.
 
-        A listing that is due goes first, then a tree within its own pace, then a refresh and the page of a gap in turn.
+        What somebody waits for comes first, then a listing that is due, then a tree within its own pace, then a refresh
+        and the page of a gap in turn.
         """
         self._sweep(now)
         while self.watchlist.detached_gaps:
             # The group was dissolved before its page was published in full: read the gap from the top of the listing.
             self.gaps.set_upper_end(self.watchlist.detached_gaps.pop(), None)
+        if (once := self.once.next(now)) is not None:
+            self._others = 0
+            return once
         group, gap = self.watchlist.due(now), self.gaps.next(now)
         if group is not None:
             self._others = 0
@@ -149,9 +155,8 @@ class CommentPlanner:
 
     def wake(self, now: float) -> float:
         """Seconds until `next` may have a fetch; inf without subreddits, gaps, refreshes and trees."""
-        return max(
-            min(self.watchlist.next_due(), self.gaps.wake(), self._refreshes.wake_at(), self.trees.wake_at()) - now, 0.0
-        )
+        asked = min(self.once.wake(), self.trees.wake_at(), self._refreshes.wake_at())
+        return max(min(asked, self.watchlist.next_due(), self.gaps.wake()) - now, 0.0)
 
     def judge(self, fetch: Fetch, items: Sequence[Seen], after: str | None, now: float) -> Findings:
         """Decide which comments of an answer are new, and open a gap if some may be missing.

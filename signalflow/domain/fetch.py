@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 from signalflow.domain.known import Decision, KnownPost, Seen
 from signalflow.domain.ranked_listings import Place
+from signalflow.domain.run_history import Job
 from signalflow.domain.sorts import NEW
 from signalflow.domain.suspicion import Kind
 from signalflow.domain.words import ObservationMode
@@ -39,7 +40,7 @@ class Client(Protocol[PageT_co]):
         """The posts with these ids."""
         ...
 
-    async def comments(self, names: Sequence[str], *, after: str | None = None) -> PageT_co:
+    async def comments(self, names: Sequence[str], *, limit: int = PAGE, after: str | None = None) -> PageT_co:
         """One page of a combined listing of comments."""
         ...
 
@@ -89,10 +90,11 @@ class CommentsRequest:
 
     names: tuple[str, ...]
     after: str | None = None
+    limit: int = PAGE
 
     async def ask(self, client: Client[PageT]) -> PageT:
         """See Request."""
-        return await client.comments(self.names, after=self.after)
+        return await client.comments(self.names, limit=self.limit, after=self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,11 @@ class Fetch(ABC):
         """The name of the listing that observations came from."""
         return NEW
 
+    @property
+    def job(self) -> Job | None:
+        """What the request is a part of and has an end, as it stands now; None for what polling does all the time."""
+        return None
+
     def places(self, items: Sequence[Seen]) -> Sequence[Place]:
         """Where each item of the answer stands in its listing; empty when its order is not one of ranks."""
         return ()
@@ -280,6 +287,18 @@ class Findings:
     is_proven: bool = True
     places: Sequence[Place] = ()
     confirmed: Sequence[bool] = ()
+
+    @property
+    def published(self) -> int:
+        """How many observations of the answer the brokers have."""
+        return sum(self.confirmed)
+
+    @property
+    def published_new(self) -> int:
+        """How many of these are of what was unknown before."""
+        return sum(
+            decision.is_new and is_sent for decision, is_sent in zip(self.decisions, self.confirmed, strict=True)
+        )
 
     def place(self, item: int) -> Place | None:
         """Where the item with this number stands in a listing by rank; None where there are no ranks."""

@@ -11,9 +11,10 @@ from signalflow.domain.fetch import Findings
 from signalflow.domain.fetches import GAP_PAGE_TIMEOUT, GapFetch
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.overlap import Anchor
+from signalflow.domain.run_history import Job
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
-from signalflow.domain.words import ObservationMode
+from signalflow.domain.words import ObservationMode, RunOutcome
 
 # A listing that is empty so many times in a row has no posts.
 MOST_EMPTY_PAGES = 3
@@ -24,6 +25,13 @@ class FirstLookFetch(GapFetch):
     """The next page of a first look back. Its posts are no news."""
 
     kind = "first_look"
+
+    @property
+    def job(self) -> Job | None:
+        # What was given up reaches back as far as Reddit shows.
+        outcomes: dict[str, RunOutcome] = {"proven": "ok", "given_up": "partly"}
+        outcome = None if self.gap.outcome is None else outcomes.get(self.gap.outcome, "failed")
+        return Job("first_look", self.gap.subreddits[0], outcome)
 
     def mode(self, *, is_new: bool) -> ObservationMode:
         return "backfill" if is_new else self.mode_of_known

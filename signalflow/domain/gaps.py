@@ -192,6 +192,7 @@ class OpenGaps:
     def close(self, gap: Gap, outcome: Outcome) -> None:
         """The gap is closed for good."""
         self._gaps.remove(gap)
+        gap.outcome = outcome
         self._changes.append(GapChange("close", gap, outcome))
 
     def give_up_oldest(self, most: int) -> None:

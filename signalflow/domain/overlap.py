@@ -89,7 +89,8 @@ class Gap:
     False until the page above the gap was published in full. Posts created up to `until` may be missing, newer ones
     were published; inf until a page was. `empty_pages` counts pages that led nowhere: they had no post, or were
     followed by themselves.
-    `failures` counts requests in a row that had no answer; the last one failed at `failed_at`.
+    `failures` counts requests in a row that had no answer; the last one failed at `failed_at`. `outcome` says how the
+    gap was closed, None while it is open.
     """
 
     subreddits: tuple[str, ...]
@@ -104,6 +105,7 @@ class Gap:
     empty_pages: int = 0
     failures: int = 0
     failed_at: float = math.inf
+    outcome: str | None = None
     proofs: list[Proof] = field(init=False)
 
     def __post_init__(self) -> None:

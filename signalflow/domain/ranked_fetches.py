@@ -9,8 +9,9 @@ from signalflow.domain.fetch import PAGE, Fetch, Findings, ListingRequest, Reque
 from signalflow.domain.known import Seen
 from signalflow.domain.once import MOST_TRIES, OnceResult
 from signalflow.domain.ranked_listings import Place, RankedListing, RankedListings, places_of
+from signalflow.domain.run_history import Job
 from signalflow.domain.sorts import NEW, asked
-from signalflow.domain.words import ObservationMode
+from signalflow.domain.words import ObservationMode, RunOutcome
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +77,11 @@ class OnceFetch(RankedFetch):
         limit = PAGE if run is None else run.posts
         return ListingRequest(self.listing.names, sort=wanted.sort, period=wanted.period, limit=limit)
 
+    @property
+    def job(self) -> Job | None:
+        run = self.listing.run
+        return None if run is None else Job("once", run.title, run.outcome)
+
     def places(self, items: Sequence[Seen]) -> Sequence[Place]:
         return () if self.listing.post_sort == NEW else places_of(items)
 
@@ -101,6 +107,12 @@ class PopularFetch(RankedFetch):
     kind = "popular"
     shows_others = True
 
+    outcome: RunOutcome | None = None
+
+    @property
+    def job(self) -> Job | None:
+        return Job("discovery", f"{self.listing.post_sort} of r/{POPULAR}", self.outcome)
+
     @property
     def names(self) -> tuple[str, ...]:
         """None: nobody watches this listing, and posts of every subreddit belong into it."""
@@ -112,3 +124,15 @@ class PopularFetch(RankedFetch):
     def new_since(self, now: float) -> float:
         # A post of a watched subreddit comes from a listing of its own.
         return math.inf
+
+    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
+        self.outcome = "ok" if all(findings.confirmed) else "partly"
+        return RankedFetch.confirm(self, findings, new=new, is_complete=is_complete, now=now)
+
+    def failed(self, now: float) -> None:
+        self.outcome = "failed"
+        RankedFetch.failed(self, now)
+
+    def refused(self, now: float) -> None:
+        self.outcome = "failed"
+        RankedFetch.refused(self, now)

@@ -40,3 +40,21 @@ ReplayPolicy = Literal["stop", "continue"]
 
 # Where the history of posts is stored: in a hypertable of TimescaleDB, or in partitions by day.
 SchemaMode = Literal["timescaledb", "native"]
+
+# What a run of the history did: a minute of polling, something that polling did beside it, or a job on the database.
+RunKind = Literal[
+    "polling",
+    "discovery",
+    "first_look",
+    "once",
+    "partitions",
+    "rollup",
+    "erasure",
+    "trending",
+    "retention",
+    "resolved_letters",
+    "compression",
+]
+# What became of a run. `partly`: with errors beside results. `idle`: nothing was asked. `stopped`: the worker stopped
+# before the end. `silent`: the worker told no end and tells nothing any more, as after a crash.
+RunOutcome = Literal["running", "ok", "partly", "failed", "idle", "stopped", "silent"]

@@ -12,7 +12,7 @@ import structlog
 from msgspec import structs
 
 from signalflow.domain.comment_planner import CommentPlanner
-from signalflow.domain.fetch import Fetch
+from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.overlap import ANCHOR_SIZE
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.words import ObservationMode
@@ -56,8 +56,11 @@ class CommentPolling:
         if names:
             log.info("comments_followed", subreddits=len(names), known_comments=len(stored), open_gaps=len(gaps))
 
-    async def take(self, fetch: Fetch, page: CommentPage) -> None:
-        """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
+    async def take(self, fetch: Fetch, page: CommentPage) -> Findings:
+        """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed.
+
+        Returns what the answer meant.
+        """
         asked = [found for found in page.comments if fetch.asked_for(found.comment.id, found.subreddit.lower())]
         self._rejections.note(page.rejections)
         self._rejections.note(
@@ -76,6 +79,7 @@ class CommentPolling:
             COMMENTS_DISCOVERED.inc(sum(is_sent and decision.is_new for decision, is_sent in decided_and_sent))
         self.planner.confirm(findings, confirmed, self._reddit_clock.now())
         self.gap_writer.wake()
+        return findings
 
     async def _publish(
         self, decided: Sequence[tuple[FoundComment, ObservationMode]], observed_at: datetime

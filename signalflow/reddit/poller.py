@@ -17,6 +17,8 @@ from signalflow.domain.comment_planner import CommentPlanner
 from signalflow.domain.fetch import Client, Fetch
 from signalflow.domain.lease import may_start
 from signalflow.domain.planner import Planner, listing_share
+from signalflow.domain.polling_runs import PollingRuns
+from signalflow.domain.run_history import RunBook
 from signalflow.errors import SignalflowError
 from signalflow.metrics import (
     POSTS_NOT_SHOWN,
@@ -84,6 +86,7 @@ class Poller:
         comments: CommentPorts,
         budget: Budget,
         permit: Permit,
+        run_book: RunBook,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self._settings = settings
@@ -107,7 +110,6 @@ class Poller:
         self._reports = Reports(config)
         self._rejections = Rejections()
         self._reddit_clock = RedditClock()
-        self._runs = OnceRuns(runs, self.planner.ranked)
         self._outcomes = Outcomes(self.planner, budget, self._reports, self._reddit_clock, clock)
         self._comments = CommentPolling(
             comments,
@@ -122,7 +124,9 @@ class Poller:
             self._reddit_clock,
             clock,
         )
+        self._runs = OnceRuns(runs, self.planner.ranked, self._comments.planner.once)
         self._started_at = clock()
+        self._history = PollingRuns(run_book, steady())
         # When the requests of the last minute started.
         self._starts: list[float] = []
 
@@ -144,6 +148,7 @@ class Poller:
             POSTS_SET_ASIDE.set(0)
             POSTS_NOT_SHOWN.set(0)
             REDDIT_UNANSWERED_SINCE.clear()
+            self._history.stop(steady())
 
     async def _take_over(self) -> None:
         """Read subreddits, known posts and open gaps.
@@ -174,6 +179,7 @@ class Poller:
         probe = self.planner.probe()
         while True:
             while (wait := self._wait()) > 0:
+                self._history.turn(steady())
                 await asyncio.sleep(wait)
             page = await self._fetch(probe)
             if page is not None:
@@ -183,6 +189,7 @@ class Poller:
 
     async def _step(self) -> float:
         """Make at most one request; returns the seconds to sleep until the next step."""
+        self._history.turn(steady())
         wait = self._wait()
         if wait > 0:
             return wait
@@ -200,6 +207,7 @@ class Poller:
                 await self._take(fetch, page)
             except BaseException:
                 # The answer is lost: the fetch is made again.
+                self._history.lost(fetch)
                 fetch.failed(self._reddit_clock.now())
                 raise
         return 0.0
@@ -216,6 +224,7 @@ class Poller:
         """Make the request. Returns None when there was no answer; then the budget and the fetch know it already."""
         self.budget.start(steady())
         self._count_start()
+        self._history.began(fetch, steady())
         outcome: Outcome = "broken"
         try:
             page = await self._while_permitted(fetch.request.ask(self._client))
@@ -234,6 +243,7 @@ class Poller:
             if outcome == "broken":
                 self._outcomes.broken(fetch)
             self._outcomes.count(fetch, outcome)
+            self._history.answered(fetch, outcome, steady())
         return None
 
     def _wait(self) -> float:
@@ -262,7 +272,7 @@ class Poller:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
         self._reddit_clock.follow(page.observed_at)
         if isinstance(page, CommentPage):
-            await self._comments.take(fetch, page)
+            self._history.took(await self._comments.take(fetch, page), steady(), of_comments=True)
             return
         posts = [post for post in page.posts if fetch.asked_for(post.id, post.subreddit.lower())]
         self._rejections.note(page.rejections)
@@ -284,6 +294,7 @@ class Poller:
         for post in posts:
             if known := self.planner.posts.get(post.id):
                 self._comments.planner.trees.note(known, self._reddit_clock.now())
+        self._history.took(findings, steady(), of_comments=False)
         self._discoveries.take(fetch, findings, posts, page.observed_at)
         self._reports.answered(fetch.names, posts, page.observed_at, is_complete=is_complete)
         self._gap_writer.wake()

@@ -14,6 +14,9 @@ from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, transaction
 from signalflow.storage.subreddits import BY_NAME, SubredditRow, locked_subreddits
 
+# Who changed what is watched for a day because it rises. No user can have this name.
+BY_TRENDING = "signalflow:trending"
+
 # A removed subreddit that is added again becomes `unchecked`, because Reddit may answer differently now.
 _PUT = f"""
 INSERT INTO subreddit_config AS c
@@ -30,7 +33,7 @@ ON CONFLICT (lower(name)) DO UPDATE SET
     changed_by = EXCLUDED.changed_by, changed_at = EXCLUDED.changed_at
 WHERE (c.interval_seconds, c.priority, c.paused, c.comments, c.post_sort)
     <> (EXCLUDED.interval_seconds, EXCLUDED.priority, EXCLUDED.paused, EXCLUDED.comments, EXCLUDED.post_sort)
-    OR c.removed_at IS NOT NULL
+    OR c.removed_at IS NOT NULL OR c.changed_by = $9
 """  # noqa: S608
 _REMOVE = """
 UPDATE subreddit_config SET removed_at = $3, changed_by = $2, changed_at = $3
@@ -141,6 +144,8 @@ async def _put(
         [" ".join(row.post_sorts) for row in unique],
         by,
         now,
+        # What a user wants is kept for good, also without another change.
+        BY_TRENDING if by != BY_TRENDING else None,
     )
     if not status.endswith(" 0"):
         details = {"now": [asdict(row) for row in unique]}

@@ -450,7 +450,7 @@ async def test_a_filter_that_a_page_does_not_know_is_named(visit: Visit, page_of
         ("/analytics?compare=colour:red&compare=author:ada&compare=keyword:", "compare=colour:red, compare=keyword:"),
         ("/analytics?" + "&".join(f"compare=author:a{n}" for n in range(6)), "compare=author:a5"),
         ("/subreddits?status=lost&sort=size&priority=urgent", "status=lost, sort=size, priority=urgent"),
-        ("/operations?letters=alive", "letters=alive"),
+        ("/operations?letters=alive&run=marathon&ended=fine", "letters=alive, run=marathon, ended=fine"),
         ("/posts/rocket?interval=2h&comments=worst", "interval=2h, comments=worst"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from signalflow.clock import utcnow
+from signalflow.events import Enriched, Rank
 from signalflow.storage.known import mark_not_shown
 from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
@@ -129,3 +130,24 @@ async def test_where_no_score_is_known_the_page_does_not_say_that_nothing_takes_
     await expect(rising).to_contain_text("Nothing takes off at the moment")
     rising = (await visit("/?author=nobody_at_all")).get_by_role("region", name="Taking off")
     await expect(rising).to_contain_text("Nothing takes off at the moment")
+
+
+async def test_a_post_shows_its_newest_and_its_best_rank_in_each_listing(
+    visit: Visit, installation: Installation
+) -> None:
+    def seen(minutes: int, post_sort: str, rank: int) -> Enriched:
+        at = utcnow() - timedelta(minutes=minutes)
+        return post("ranked", minutes=40, observed_at=at, rank=Rank(post_sort=post_sort, listing="python", rank=rank))
+
+    await installation.store(post("unranked", minutes=40))
+    await installation.store(seen(30, "hot", 7), seen(20, "hot", 2), seen(10, "hot", 5), seen(5, "rising", 1))
+    page = await visit("/posts/ranked")
+    rows = page.get_by_role("region", name="Ranks", exact=True).locator("tbody tr")
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(0).locator("th")).to_have_text("rising of r/python")
+    await expect(rows.nth(1).locator("th")).to_have_text("hot of r/python")
+    cells = await rows.nth(1).locator("td").all_inner_texts()
+    assert (cells[0], cells[2]) == ("5", "2")
+    page = await visit("/posts/unranked")
+    await expect(page.get_by_text("1 observation", exact=True)).to_be_visible()
+    await expect(page.get_by_role("heading", name="Ranks")).to_be_hidden()

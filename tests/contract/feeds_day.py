@@ -68,6 +68,7 @@ class FeedsRun:
             comments=CommentPorts(self.world.comments, self.world.comments, self.world.comments),
             budget=self._budget,
             permit=self.world,
+            run_book=self.world.run_book,
             clock=utc,
         )
         self._task = asyncio.create_task(poller.run())

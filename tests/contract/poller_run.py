@@ -19,6 +19,7 @@ from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceResult, OnceRun
 from signalflow.domain.overlap import Gap
+from signalflow.domain.run_history import RunBook
 from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import Retryable
 from signalflow.events import CommentEnvelope, Envelope
@@ -131,7 +132,9 @@ class World:
     not_shown: dict[str, datetime] = field(default_factory=dict)
     rising: list[RisingPost] = field(default_factory=list)
     runs: list[OnceRun] = field(default_factory=list)
+    run_book: RunBook = field(default_factory=RunBook)
     run_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
+    run_comment_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -193,9 +196,11 @@ class World:
     async def report_run(self, run: OnceRun) -> None:
         self._needs_database()
         self.run_results[run.id] = dict(run.results)
+        self.run_comment_results[run.id] = dict(run.comment_results)
 
     def is_reported_done(self, run: OnceRun) -> bool:
-        return len(self.run_results.get(run.id, ())) == len(run.subreddits)
+        results = self.run_results.get(run.id, {}), self.run_comment_results.get(run.id, {})
+        return sum(map(len, results)) == len(run.subreddits) * (2 if run.comments else 1)
 
     async def note_rising(self, posts: Sequence[RisingPost]) -> None:
         self._needs_database()
@@ -253,6 +258,7 @@ def poller_of(
         comments=CommentPorts(world.comments, world.comments, world.comments),
         budget=budget.Budget(60 / pace),
         permit=world,
+        run_book=world.run_book,
         clock=clock,
     )
 

@@ -97,3 +97,24 @@ async def test_a_run_reads_what_was_asked_for_once_within_the_same_budget(world:
     assert [each.metadata.rank for each in of_run if each.metadata.listing == "worldnews"] == [1, 2, 3, 4]
     assert len(of_run) <= 8
     assert set(world.states) <= {*NAMES, "worldnews"}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("source", ["simulator", "feeds"])
+async def test_a_run_reads_the_newest_comments_too_of_subreddits_whose_comments_nobody_follows(
+    world: World, source: str
+) -> None:
+    asked = OnceRun(3, "hot", ["worldnews", "No_such_place"], 4, comments=7)
+    async with running(world, source=source, activity=1.0) as run:
+        await begin(run)
+        world.runs.append(asked)
+        await until(lambda: world.is_reported_done(asked), "the results of the run")
+        pages = [entry.path for entry in run.requests("/r/") if "/comments" in entry.path]
+    assert len(pages) == 2
+    assert all("limit=7" in path for path in pages)
+    assert world.run_comment_results[3]["no_such_place"].error == "refused"
+    result = world.run_comment_results[3]["worldnews"]
+    assert (result.published, result.known, result.failed, result.error) == (7, 0, 0, None)
+    assert len(set(world.comments.ids)) == len(world.comments.ids) == 7
+    assert {envelope.payload.subreddit.lower() for envelope in world.comments.published} == {"worldnews"}
+    assert set(world.states) <= {*NAMES, "worldnews"}

@@ -13,6 +13,7 @@ import pytest
 from agents.ingest import polling_of
 from signalflow.clock import steady
 from signalflow.domain.lease import LEASE_SECONDS
+from signalflow.domain.run_history import RunBook
 from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.events import Envelope
 from signalflow.reddit.polling import Polling
@@ -81,7 +82,7 @@ async def make_ingest(settings_of_ingest: Settings, database_pool: Pool) -> Asyn
         name: str = "worker",
     ) -> Polling:
         shared = resources or Resources(database_pool)
-        made.append(polling_of(settings, lambda: shared, name=name, leads_until=leads_until))
+        made.append(polling_of(settings, lambda: shared, RunBook(), name=name, leads_until=leads_until))
         return made[-1]
 
     yield make

@@ -38,7 +38,7 @@ async def command(settings: Settings, *arguments: str) -> subprocess.CompletedPr
 async def test_a_run_waits_until_it_is_done_or_given_up(pool: Pool) -> None:
     run = await ask_for_run(pool, "hot", ["rust", "go"], 10, "ann")
     given_up = await ask_for_run(pool, "hot", ["zig"], 10, "ann")
-    assert await read_run(pool, run) == (False, {}, False)
+    assert await read_run(pool, run) == (False, {}, False, {})
     assert [(each.id, each.post_sort, list(each.subreddits), each.posts) for each in await runs_waiting(pool)] == [
         (run, "hot", ["rust", "go"], 10), (given_up, "hot", ["zig"], 10),
     ]  # fmt: skip
@@ -46,12 +46,25 @@ async def test_a_run_waits_until_it_is_done_or_given_up(pool: Pool) -> None:
     (waiting,) = await runs_waiting(pool)
     waiting.results["rust"] = OnceResult(published=3, known=1)
     await report_run(pool, waiting)
-    assert await read_run(pool, run) == (True, {"rust": OnceResult(3, 1)}, False)
+    assert await read_run(pool, run) == (True, {"rust": OnceResult(3, 1)}, False, {})
     waiting.results["go"] = OnceResult(error="refused")
     for _ in range(2):
         await report_run(pool, waiting)
-    assert await read_run(pool, run) == (True, {"rust": OnceResult(3, 1), "go": OnceResult(error="refused")}, True)
+    assert await read_run(pool, run) == (True, {"rust": OnceResult(3, 1), "go": OnceResult(error="refused")}, True, {})
     assert await runs_waiting(pool) == []
+
+
+@pytest.mark.by_mode
+async def test_a_run_with_comments_is_finished_with_both_kinds_of_results(pool: Pool) -> None:
+    run = await ask_for_run(pool, "hot", ["rust"], 10, "ann", comments=20)
+    (waiting,) = await runs_waiting(pool)
+    assert (waiting.posts, waiting.comments) == (10, 20)
+    waiting.results["rust"] = OnceResult(published=3)
+    await report_run(pool, waiting)
+    assert (await read_run(pool, run)).is_done is False
+    waiting.comment_results["rust"] = OnceResult(known=20)
+    await report_run(pool, waiting)
+    assert await read_run(pool, run) == (True, {"rust": OnceResult(3)}, True, {"rust": OnceResult(known=20)})
 
 
 async def test_without_a_worker_that_polls_the_command_gives_up_and_leaves_nothing(
@@ -104,6 +117,16 @@ async def test_a_run_beside_a_worker_publishes_within_its_budget_and_verify_stay
         again = json.loads((await command(settings, "worldnews", "--posts", "5", "--json")).stdout)
         assert again["published"] + again["known"] == 5
         assert again["known"] > 0
+        with_comments = await command(settings, "worldnews", "--comments", "4", "--json")
+        assert with_comments.returncode == 0, with_comments.stderr
+        of_comments = json.loads(with_comments.stdout)["comments"]
+        assert (sum(of_comments.values()), of_comments["failed"]) == (4, 0)
+
+        async def comments_stored() -> bool:
+            rows = await fetch_all(settings, "SELECT id FROM comments WHERE lower(subreddit) = 'worldnews'")
+            return len(rows) == of_comments["published"]
+
+        await eventually(comments_stored, 60, worker.tail)
         missing = json.loads((await command(settings, "no_such_place", "--json")).stdout)
         assert missing["subreddits"]["no_such_place"]["error"] == "refused"
         assert worker.stop() == 0, worker.tail()

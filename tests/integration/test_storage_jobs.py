@@ -12,6 +12,7 @@ import pytest
 
 from agents import jobs
 from signalflow import clock
+from signalflow.domain.run_history import RunBook
 from signalflow.domain.words import SchemaMode
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched
@@ -92,7 +93,7 @@ class Timers:
 @pytest.mark.parametrize("days", [-100, 100])
 async def test_a_leader_whose_clock_is_wrong_drops_no_history_and_refuses_none(pool: Pool, days: int) -> None:
     timers, now = Timers(), datetime.now(UTC)
-    jobs.register(timers, Settings(), lambda: SimpleNamespace(pool=pool))  # type: ignore[arg-type]
+    jobs.register(timers, Settings(), lambda: SimpleNamespace(pool=pool), RunBook())  # type: ignore[arg-type]
     await write_batch(pool, [observation("a", observed_at=now)])
     clock.set_wrong(days * DAY)
     try:

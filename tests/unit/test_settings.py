@@ -50,6 +50,8 @@ def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.Mo
         ("TOPIC_PREFIX", "a b", "topic_prefix"),
         ("TOPIC_RETENTION_DAYS", "7", "topic_retention_days"),
         ("DEAD_LETTER_RETENTION_DAYS", "0", "dead_letter_retention_days"),
+        ("RUN_RETENTION_DAYS", "0", "run_retention_days"),
+        ("DISCOVER_WATCH", "51", "discover_watch"),
         ("TREND_WINDOW", "9", "trend_window"),
         ("REDDIT_SOURCE", "rss", "reddit_source"),
         ("REDDIT_CONTACT", "you@example.org\nCookie: a", "reddit_contact"),

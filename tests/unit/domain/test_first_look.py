@@ -228,3 +228,26 @@ def test_gaps_of_polling_come_before_first_looks() -> None:
     kinds = [fetch.kind for fetch in run.fetches if fetch.kind in ("gap", "first_look")]
     assert kinds[:10] == ["gap"] * 10
     assert "first_look" in kinds[10:]
+
+
+def test_the_requests_of_a_first_look_are_one_job_that_is_over_with_its_gap() -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
+    posted(run, "a", 9, 6)
+    while not looks(run):
+        run.run(1)
+    first = looks(run)[0]
+    assert first.job == ("first_look", "a", None)
+    run.run(60)
+    assert len(looks(run)) > 1
+    assert {fetch.job for fetch in looks(run)} == {("first_look", "a", "ok")}
+
+
+@pytest.mark.parametrize(("closed", "outcome"), [("given_up", "partly"), ("unreachable", "failed")])
+def test_a_first_look_that_ends_early_is_told_so(closed: Any, outcome: str) -> None:
+    run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
+    posted(run, "a", 9, 6)
+    while not looks(run):
+        run.run(1)
+    look = looks(run)[0]
+    look.gaps.close(look.gap, closed)
+    assert look.job == ("first_look", "a", outcome)

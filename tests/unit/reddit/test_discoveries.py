@@ -73,3 +73,17 @@ async def test_what_was_seen_during_an_outage_is_reported_after_it(monkeypatch: 
     assert [(each.id, each.seen_at) for each in sink.told] == [
         ("c", NOON + timedelta(minutes=2)), ("a", NOON + timedelta(minutes=3)),
     ]  # fmt: skip
+
+
+def test_a_look_at_popular_is_a_job_that_is_over_with_its_answer() -> None:
+    def look() -> PopularFetch:
+        return PopularFetch(RankedListing("rising", ("popular",), 0.0), LISTINGS)
+
+    read, unsent, unanswered, refused = (look() for _ in range(4))
+    assert read.job == ("discovery", "rising of r/popular", None)
+    read.confirm(Findings(read, [], None, 0.0, confirmed=[True]), new=0, is_complete=True, now=0.0)
+    unsent.confirm(Findings(unsent, [], None, 0.0, confirmed=[True, False]), new=0, is_complete=False, now=0.0)
+    unanswered.failed(0.0)
+    refused.refused(0.0)
+    outcomes = [fetch.job and fetch.job.outcome for fetch in (read, unsent, unanswered, refused)]
+    assert outcomes == ["ok", "partly", "failed", "failed"]

@@ -86,14 +86,20 @@ export const post = (path, body) => call("POST", path, { body });
 export const patch = (path, body) => call("PATCH", path, { body });
 export const remove = (path) => call("DELETE", path);
 
-/** The items of a list's first pages, in one array: all of them, or at most `mostPages` pages. */
-export async function itemsOfPages(path, parameters, signal, mostPages = Number.POSITIVE_INFINITY) {
-  const items = [];
+/** The first pages of a list: all of them, or at most `mostPages`. */
+export async function firstPages(path, parameters, signal, mostPages = Number.POSITIVE_INFINITY) {
+  const pages = [];
   let cursor = null;
-  for (let page = 0; page < mostPages && (page === 0 || cursor); page++) {
-    const answer = await get(path, { ...parameters, cursor }, signal);
-    items.push(...answer.items);
-    cursor = answer.next;
+  while (pages.length < mostPages && (pages.length === 0 || cursor)) {
+    const page = await get(path, { ...parameters, cursor }, signal);
+    pages.push(page);
+    cursor = page.next;
   }
-  return items;
+  return pages;
+}
+
+/** The items of a list, in one array. */
+export async function itemsOfPages(path, parameters, signal) {
+  const pages = await firstPages(path, parameters, signal);
+  return pages.flatMap(({ items }) => items);
 }

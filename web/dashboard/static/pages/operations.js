@@ -1,16 +1,19 @@
-// How the installation does: lag, throughput, budget, workers, dead letters, health, gaps.
+// How the installation does: lag, throughput, budget, workers, dead letters, health, gaps, coverage, run history.
 import * as api from "../api.js";
 import { h, scrollRegion } from "../dom.js";
 import { count, decimal, duration, NONE, plural, short, when } from "../format.js";
 import { Latest } from "../latest.js";
 import { coverageCard } from "../parts/coverage.js";
 import { card, figureStrip, pageHead, quiet } from "../parts/layout.js";
-import { lettersCard } from "../parts/letters.js";
+import * as letters from "../parts/letters.js";
+import * as runs from "../parts/runs.js";
 import { emptyState, errorNotice } from "../parts/states.js";
 import { table } from "../parts/table.js";
 import { sparkline } from "../spark.js";
+import { readState, writeState } from "../urlstate.js";
 
-export { DEFAULTS, VALUES } from "../parts/letters.js";
+export const DEFAULTS = { ...letters.DEFAULTS, ...runs.DEFAULTS };
+export const VALUES = { ...letters.VALUES, ...runs.VALUES };
 
 const REFRESH_MS = 3000;
 const MOST_POINTS = 200;
@@ -25,7 +28,10 @@ export async function mount(root, { signal, session, live }) {
   const figures = operationFigures();
   const [workers, health, gaps] = [scrollRegion("Workers"), h("div", { class: "body" }), scrollRegion("Open gaps")];
   const coverage = coverageCard(signal);
-  const letters = lettersCard({ signal, mayReplay: session.role !== "reader" });
+  const state = readState(DEFAULTS, VALUES);
+  const keep = () => writeState(state, DEFAULTS);
+  const ofLetters = letters.lettersCard({ signal, mayReplay: session.role !== "reader", state, keep });
+  const ofRuns = runs.runsCard({ signal, state, keep });
   root.append(
     pageHead("Operations", fresh),
     failed,
@@ -37,7 +43,7 @@ export async function mount(root, { signal, session, live }) {
         "div",
         { class: "stack" },
         card({ title: "Workers", beside: quiet("heartbeat every 5 s") }, workers),
-        letters.element,
+        ofLetters.element,
       ),
       h(
         "div",
@@ -47,6 +53,7 @@ export async function mount(root, { signal, session, live }) {
       ),
     ),
     coverage.element,
+    ofRuns.element,
   );
 
   const load = () =>
@@ -64,7 +71,7 @@ export async function mount(root, { signal, session, live }) {
     });
 
   loads.repeat(load, REFRESH_MS);
-  await Promise.all([load(), letters.load(), coverage.load()]);
+  await Promise.all([load(), ofLetters.load(), coverage.load(), ofRuns.load()]);
 }
 
 const total = (numbers) => Object.values(numbers ?? {}).reduce((sum, value) => sum + value, 0);

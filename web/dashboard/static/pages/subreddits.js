@@ -18,6 +18,7 @@ import {
   removeDialog,
 } from "../parts/subreddit_dialogs.js";
 import { tableHead } from "../parts/table.js";
+import { trendingCard } from "../parts/trending.js";
 import { readState, valuesOf, writeState } from "../urlstate.js";
 
 export const DEFAULTS = { search: "", status: "", priority: "", sort: "name" };
@@ -77,6 +78,7 @@ export async function mount(root, { signal, session, live }) {
   const actions = h("span", { class: "unseen" }, "Actions");
   const columns = mayChange ? [{ label: all }, ...COLUMNS, { label: actions }] : COLUMNS;
   const many = manyBar();
+  const trending = trendingCard({ signal, mayChange, watched: () => load() });
   root.append(
     pageHead(
       "Subreddits",
@@ -101,6 +103,7 @@ export async function mount(root, { signal, session, live }) {
       scrollRegion("Table of subreddits", h("table", { class: "subreddits-table" }, tableHead(columns), rows)),
       none,
     ),
+    trending.element,
   );
 
   function searchField() {
@@ -266,7 +269,7 @@ export async function mount(root, { signal, session, live }) {
   }
 
   loads.repeat(load, REFRESH_MS, isDialogOpen);
-  await load();
+  await Promise.all([load(), trending.load()]);
 }
 
 function statusCell({ status, state, checked_at, effective_at }) {

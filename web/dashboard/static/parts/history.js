@@ -1,5 +1,5 @@
-// The history of a post: charts of score, comments and their velocities, which go on live.
-import { itemsOfPages } from "../api.js";
+// The history of a post: charts of score, comments and their velocities, which go on live; and its ranks.
+import { firstPages } from "../api.js";
 import { h, setText } from "../dom.js";
 import { absoluteTime, count, decimal, plural } from "../format.js";
 import { Latest } from "../latest.js";
@@ -7,6 +7,7 @@ import { valuesOf } from "../urlstate.js";
 import { chart } from "./chart.js";
 import { segments } from "./form.js";
 import { card, quiet } from "./layout.js";
+import { ranksCard } from "./ranks.js";
 import { errorNotice } from "./states.js";
 
 export const DEFAULTS = { interval: "raw" };
@@ -32,6 +33,7 @@ export function historyCards(id, state, keep, signal) {
   const scoreChart = chart("Score and comments over time", signal);
   const velocityChart = chart("Velocity over time", signal);
   const beside = quiet();
+  const ranks = ranksCard();
   const failed = h("div");
   const choice = segments("Interval", INTERVALS, () => state.interval, choose);
   const element = h(
@@ -43,6 +45,7 @@ export function historyCards(id, state, keep, signal) {
       { title: "Velocity", beside: quiet("change a minute since the observation before") },
       h("div", { class: "body" }, velocityChart.element),
     ),
+    ranks.element,
   );
 
   function choose(interval) {
@@ -54,10 +57,14 @@ export function historyCards(id, state, keep, signal) {
   function load() {
     const { interval } = state;
     return loads.load({
-      ask: () => itemsOfPages(`/api/posts/${id}/history/`, { interval, page_size: PAGE_SIZE }, signal, MOST_PAGES),
-      show(items) {
-        points = items.map(pointOf);
-        if (interval === "raw") points.push(...arrived.filter(({ time }) => time > lastTime(points)));
+      ask: () => firstPages(`/api/posts/${id}/history/`, { interval, page_size: PAGE_SIZE }, signal, MOST_PAGES),
+      show(pages) {
+        points = pages.flatMap(({ items }) => items).map(pointOf);
+        if (interval === "raw") {
+          points.push(...arrived.filter(({ time }) => time > lastTime(points)));
+          // Hours have none.
+          ranks.show(pages.flatMap((page) => page.ranks));
+        }
         shownInterval = interval;
         failed.replaceChildren();
         show();

@@ -3,7 +3,7 @@ import * as api from "../api.js";
 import { h, replaceKeepingFocus, setText, toast } from "../dom.js";
 import { count, plural, when } from "../format.js";
 import { Latest } from "../latest.js";
-import { readState, valuesOf, writeState } from "../urlstate.js";
+import { valuesOf } from "../urlstate.js";
 import { ask, isDialogOpen } from "./dialog.js";
 import { button, field, options } from "./form.js";
 import { card, quiet } from "./layout.js";
@@ -25,9 +25,11 @@ const REFRESH_MS = 5000;
 // What becomes of a replayed letter is known within seconds, so the list is loaded again soon, and then less often.
 const AFTER_REPLAY_MS = [500, 1500, 3000, 6000];
 
-/** The card of dead letters: {element, load()}. Its filters are in the address; `mayReplay` brings the buttons. */
-export function lettersCard({ signal, mayReplay }) {
-  const state = readState(DEFAULTS, VALUES);
+/**
+ * The card of dead letters: {element, load()}. `state` has its filters; `keep()` puts them into the address.
+ * `mayReplay` brings the buttons.
+ */
+export function lettersCard({ signal, mayReplay, state, keep }) {
   const loads = new Latest(signal);
   // Of the page that is shown; null for the newest letters.
   let cursor = null;
@@ -56,7 +58,7 @@ export function lettersCard({ signal, mayReplay }) {
 
   function set(change) {
     Object.assign(state, change);
-    writeState(state, DEFAULTS);
+    keep();
     turnTo(null);
   }
 
