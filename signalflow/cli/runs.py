@@ -9,7 +9,7 @@ import typer
 
 from signalflow.cli.failures import looking
 from signalflow.cli.installation import installation_settings
-from signalflow.cli.options import JsonFlag, parse_time
+from signalflow.cli.options import JsonFlag, OfStack, parse_time
 from signalflow.cli.tables import print_whole, whole_table
 from signalflow.domain.words import RunKind, RunOutcome
 
@@ -41,6 +41,7 @@ def runs(
     since: Annotated[str | None, typer.Option(help="Only those that began at this time (ISO 8601) or later.")] = None,
     until: Annotated[str | None, typer.Option(help="Only those that began before this time (ISO 8601).")] = None,
     most: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many, newest first.")] = 30,
+    _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the run history: each minute of polling and each job, with what came of it.

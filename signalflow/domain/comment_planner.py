@@ -190,7 +190,8 @@ class CommentPlanner:
             item = findings.items[decision.item]
             if is_sent and decision.is_new:
                 self._known[item.id] = _Known(item.subreddit.lower(), now)
-                self._refreshes.published(item.id, item.subreddit.lower(), item.created, now)
+                if item.subreddit.lower() in self.watchlist:
+                    self._refreshes.published(item.id, item.subreddit.lower(), item.created, now)
         for item in findings.items:
             if item.id in self._known and not findings.fetch.is_refresh:
                 # Remembered for as long as pages show it.

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def rise(installation: Installation, *names: str) -> None:
     """These subreddits rise, the first one most."""
     async with await create_pool(installation.settings, application_name="tests") as pool:
-        posts = [RisingPost(f"r{rank}", name, "rising", rank, utcnow()) for rank, name in enumerate(names, 1)]
+        posts = [RisingPost(f"r{name.lower()}", name, "rising", rank, utcnow()) for rank, name in enumerate(names, 1)]
         await note_rising(pool, posts)
 
 

@@ -116,5 +116,5 @@ async def test_a_run_reads_the_newest_comments_too_of_subreddits_whose_comments_
     result = world.run_comment_results[3]["worldnews"]
     assert (result.published, result.known, result.failed, result.error) == (7, 0, 0, None)
     assert len(set(world.comments.ids)) == len(world.comments.ids) == 7
-    assert {envelope.payload.subreddit.lower() for envelope in world.comments.published} == {"worldnews"}
+    assert {envelope.metadata.subreddit.lower() for envelope in world.comments.published} == {"worldnews"}
     assert set(world.states) <= {*NAMES, "worldnews"}

@@ -38,8 +38,8 @@ async def test_the_strongest_are_watched_for_a_day_and_then_others_may_come(pool
     assert await watch_trending(pool, 2, NOW) == (["zig", "elm"], [])
     assert await watched(pool) == dict.fromkeys(("elm", "zig"), ("slow", "signalflow:trending"))
     assert await watch_trending(pool, 2, NOW + 23 * HOUR) == ([], [])
-    await rise(pool, "ada", "lua", hours=24)
-    assert await watch_trending(pool, 2, NOW + 24 * HOUR) == (["ada", "lua"], ["elm", "zig"])
+    await rise(pool, "ada", "lua", hours=24.5)
+    assert await watch_trending(pool, 2, NOW + 24.5 * HOUR) == (["ada", "lua"], ["elm", "zig"])
     assert list(await watched(pool)) == ["ada", "lua"]
     assert [row["action"] for row in await contents(pool, "audit_log")] == [
         "subreddit.add", "subreddit.remove", "subreddit.add",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,8 +104,13 @@ def test_up_from_the_wheel_alone_finds_posts_and_serves_its_pages(
     assert "signalflow is up" in told
     settings = json.loads((directory / ".signalflow" / "state.json").read_text())["settings"]
     assert wait_until(lambda: bool(query(settings["database_url"], "SELECT count(*) FROM posts")), 30)
+    link = re.search(r"http://\S+/sign-in/link\?token=\S+", told)
+    assert link, told
     api = f"http://{settings['api_host']}:{settings['api_port']}"
-    page = httpx.get(api, follow_redirects=True, trust_env=False)
-    assert (page.status_code, "text/html" in page.headers["content-type"]) == (200, True)
+    with httpx.Client(follow_redirects=True, trust_env=False) as browser:
+        assert browser.get(link.group()).status_code == 200
+        page = browser.get(api)
+        assert (page.status_code, "text/html" in page.headers["content-type"]) == (200, True)
+        assert browser.get(f"{api}/api/posts/").json()["items"]
     run(signalflow, "verify", cwd=directory, environment=clean_environment)
     assert "stopped" in run(signalflow, "down", cwd=directory, environment=clean_environment)
