@@ -5,6 +5,7 @@ import math
 import pytest
 
 from signalflow.domain.groups import Group
+from signalflow.domain.overlap import Anchor
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import EXCLUSIONS, RETRY_UNAVAILABLE, REUNIONS, Watchlist
 from tests.unit.domain.listing_world import fast
@@ -217,6 +218,45 @@ def test_a_name_that_was_the_reason_and_shows_nothing_alone_is_put_on_trial_agai
     assert watch.excluded == frozenset()
     watch.due(NOW + 70)
     assert names_of(watch) == [("a", "b")], "its group is to show whether it does harm"
+
+
+def test_a_subreddit_that_shows_nothing_alone_three_times_is_put_on_trial() -> None:
+    watch, answers = watching("a", "b")
+    halve(watch, answers, NOW, was_empty=True)
+    watch.succeeded(group_of(watch, "b"), NOW + 3)
+    alone, now = group_of(watch, "a"), NOW + 10
+    for tries in (1, 2):
+        answers.note("listing", now - 1)
+        assert watch.unanswered(alone, now, was_empty=True)
+        assert (watch.set_aside, watch.empty_listings.on_trial) == ({"a"}, None)
+        watch.due(now)
+        now += EXCLUSIONS.after(tries)
+        alone = retried(watch, "a", now)
+    answers.note("listing", now - 1)
+    assert watch.unanswered(alone, now, was_empty=True)
+    assert watch.empty_listings.on_trial == "a"
+    watch.due(now)
+    watch.unanswered(group_of(watch, "a", "b"), now + 1, was_empty=True)
+    assert watch.set_aside == {"a"}
+    assert wait_of(watch, "a", now + 1) == EXCLUSIONS.after(3)
+
+
+def test_a_name_that_was_the_reason_must_reach_back_to_what_its_group_had() -> None:
+    watch, _ = watching("a", "b")
+    anchor = Anchor(frozenset({"p1", "p2", "p3"}), NOW - 60)
+    watch.groups[0].anchors = (anchor,)
+    convicted(watch, NOW)
+    assert retried(watch, "a", NOW + EXCLUSIONS.after(1)).anchors == (anchor.by_time(),)
+
+
+def test_without_the_name_that_was_the_reason_a_group_is_the_usual_one_once_it_is_answered() -> None:
+    watch, _ = watching("a", "b", "c")
+    convicted(watch, NOW)
+    rest = group_of(watch, "b", "c")
+    assert (rest.is_temporary, rest.due) == (True, NOW)
+    watch.succeeded(rest, NOW + 1)
+    watch.due(NOW + 1)
+    assert [(group.names, group.is_temporary) for group in watch.groups] == [(("b", "c"), False)]
 
 
 def test_a_name_that_is_refused_after_a_conviction_waits_twice_as_long() -> None:
