@@ -161,6 +161,13 @@ def test_a_half_of_several_names_that_shows_nothing_is_halved_again_at_once() ->
     assert [(half.is_emptied, half.is_refused, half.due) for half in halves] == [(True, False, NOW + 3)] * 2
 
 
+def test_the_half_of_a_refused_group_may_be_empty() -> None:
+    watch, _ = watching("a", "b", "c", "d")
+    watch.refused(watch.groups[0], NOW)
+    watch.showed_nothing(group_of(watch, "a", "b"), NOW + 3)
+    assert names_of(watch) == [("a", "b"), ("c", "d")]
+
+
 def test_a_subreddit_that_only_catches_up_may_be_empty() -> None:
     watch, _ = watching("a", "b")
     watch.poll_alone({"b": ()}, NOW)
