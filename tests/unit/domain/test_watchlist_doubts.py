@@ -5,7 +5,8 @@ import math
 import pytest
 
 from signalflow.domain.groups import Group
-from signalflow.domain.overlap import Anchor
+from signalflow.domain.overlap import Anchor, Gap
+from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import EXCLUSIONS, RETRY_UNAVAILABLE, REUNIONS, Watchlist
 from tests.unit.domain.listing_world import fast
@@ -140,6 +141,36 @@ def test_after_two_hours_together_a_group_is_united_soon_again(later: float, wai
     watch, answers = watching("a", "b")
     together_at = NOW + reunion(watch, answers, NOW)
     assert reunion(watch, answers, together_at + later) == wait
+
+
+@pytest.mark.parametrize("but", ["", "all are answered", "one has a gap", "one was refused", "one is faster"])
+def test_answered_parts_of_a_group_are_polled_together_while_another_part_is_suspected(but: str) -> None:
+    answers = LastAnswers()
+    watch = Watchlist(20, answers)
+    watch.configure([Subreddit(name, 180, "medium") for name in "abcdefgh"], NOW)
+    anchor = Anchor(frozenset({"p1", "p2", "p3"}), NOW - 60)
+    watch.groups[0].anchors = (anchor,)
+    halve(watch, answers, NOW)
+    answers.note("posts", NOW + 3)
+    watch.unanswered(group_of(watch, *"abcd"), NOW + 4)
+    first, second = group_of(watch, *"ab"), group_of(watch, *"cd")
+    for part in (first, second, *([group_of(watch, *"efgh")] if but == "all are answered" else ())):
+        watch.succeeded(part, NOW + 5)
+    if but == "one has a gap":
+        second.gap = Gap(("c", "d"), (anchor,), NOW)
+    second.is_refused = but == "one was refused"
+    if but == "one is faster":
+        second.priority = "fast"
+    first.due = second.due = NOW + 60
+    watch.due(NOW + 5)
+    if but:
+        assert names_of(watch) == [tuple("ab"), tuple("cd"), tuple("efgh")]
+        return
+    assert names_of(watch) == [tuple("abcd"), tuple("efgh")]
+    joined = group_of(watch, *"abcd")
+    assert (joined.priority, joined.is_temporary, joined.is_answered) == ("medium", True, True)
+    assert (joined.anchors, joined.due) == ((anchor.by_time(),), NOW + 5)
+    assert joined.interval > 0
 
 
 # --- listings that show nothing
