@@ -5,6 +5,8 @@ import math
 import pytest
 
 from signalflow.domain.groups import Group
+from signalflow.domain.overlap import Anchor, Gap
+from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import EXCLUSIONS, RETRY_UNAVAILABLE, REUNIONS, Watchlist
 from tests.unit.domain.listing_world import fast
@@ -141,6 +143,36 @@ def test_after_two_hours_together_a_group_is_united_soon_again(later: float, wai
     assert reunion(watch, answers, together_at + later) == wait
 
 
+@pytest.mark.parametrize("but", ["", "all are answered", "one has a gap", "one was refused", "one is faster"])
+def test_answered_parts_of_a_group_are_polled_together_while_another_part_is_suspected(but: str) -> None:
+    answers = LastAnswers()
+    watch = Watchlist(20, answers)
+    watch.configure([Subreddit(name, 180, "medium") for name in "abcdefgh"], NOW)
+    anchor = Anchor(frozenset({"p1", "p2", "p3"}), NOW - 60)
+    watch.groups[0].anchors = (anchor,)
+    halve(watch, answers, NOW)
+    answers.note("posts", NOW + 3)
+    watch.unanswered(group_of(watch, *"abcd"), NOW + 4)
+    first, second = group_of(watch, *"ab"), group_of(watch, *"cd")
+    for part in (first, second, *([group_of(watch, *"efgh")] if but == "all are answered" else ())):
+        watch.succeeded(part, NOW + 5)
+    if but == "one has a gap":
+        second.gap = Gap(("c", "d"), (anchor,), NOW)
+    second.is_refused = but == "one was refused"
+    if but == "one is faster":
+        second.priority = "fast"
+    first.due = second.due = NOW + 60
+    watch.due(NOW + 5)
+    if but:
+        assert names_of(watch) == [tuple("ab"), tuple("cd"), tuple("efgh")]
+        return
+    assert names_of(watch) == [tuple("abcd"), tuple("efgh")]
+    joined = group_of(watch, *"abcd")
+    assert (joined.priority, joined.is_temporary, joined.is_answered) == ("medium", True, True)
+    assert (joined.anchors, joined.due) == ((anchor.by_time(),), NOW + 5)
+    assert joined.interval > 0
+
+
 # --- listings that show nothing
 
 
@@ -158,6 +190,13 @@ def test_a_half_of_several_names_that_shows_nothing_is_halved_again_at_once() ->
     watch.showed_nothing(group_of(watch, "a", "b"), NOW + 3)
     halves = [group_of(watch, "a"), group_of(watch, "b")]
     assert [(half.is_emptied, half.is_refused, half.due) for half in halves] == [(True, False, NOW + 3)] * 2
+
+
+def test_the_half_of_a_refused_group_may_be_empty() -> None:
+    watch, _ = watching("a", "b", "c", "d")
+    watch.refused(watch.groups[0], NOW)
+    watch.showed_nothing(group_of(watch, "a", "b"), NOW + 3)
+    assert names_of(watch) == [("a", "b"), ("c", "d")]
 
 
 def test_a_subreddit_that_only_catches_up_may_be_empty() -> None:
@@ -217,6 +256,45 @@ def test_a_name_that_was_the_reason_and_shows_nothing_alone_is_put_on_trial_agai
     assert watch.excluded == frozenset()
     watch.due(NOW + 70)
     assert names_of(watch) == [("a", "b")], "its group is to show whether it does harm"
+
+
+def test_a_subreddit_that_shows_nothing_alone_three_times_is_put_on_trial() -> None:
+    watch, answers = watching("a", "b")
+    halve(watch, answers, NOW, was_empty=True)
+    watch.succeeded(group_of(watch, "b"), NOW + 3)
+    alone, now = group_of(watch, "a"), NOW + 10
+    for tries in (1, 2):
+        answers.note("listing", now - 1)
+        assert watch.unanswered(alone, now, was_empty=True)
+        assert (watch.set_aside, watch.empty_listings.on_trial) == ({"a"}, None)
+        watch.due(now)
+        now += EXCLUSIONS.after(tries)
+        alone = retried(watch, "a", now)
+    answers.note("listing", now - 1)
+    assert watch.unanswered(alone, now, was_empty=True)
+    assert watch.empty_listings.on_trial == "a"
+    watch.due(now)
+    watch.unanswered(group_of(watch, "a", "b"), now + 1, was_empty=True)
+    assert watch.set_aside == {"a"}
+    assert wait_of(watch, "a", now + 1) == EXCLUSIONS.after(3)
+
+
+def test_a_name_that_was_the_reason_must_reach_back_to_what_its_group_had() -> None:
+    watch, _ = watching("a", "b")
+    anchor = Anchor(frozenset({"p1", "p2", "p3"}), NOW - 60)
+    watch.groups[0].anchors = (anchor,)
+    convicted(watch, NOW)
+    assert retried(watch, "a", NOW + EXCLUSIONS.after(1)).anchors == (anchor.by_time(),)
+
+
+def test_without_the_name_that_was_the_reason_a_group_is_the_usual_one_once_it_is_answered() -> None:
+    watch, _ = watching("a", "b", "c")
+    convicted(watch, NOW)
+    rest = group_of(watch, "b", "c")
+    assert (rest.is_temporary, rest.due) == (True, NOW)
+    watch.succeeded(rest, NOW + 1)
+    watch.due(NOW + 1)
+    assert [(group.names, group.is_temporary) for group in watch.groups] == [(("b", "c"), False)]
 
 
 def test_a_name_that_is_refused_after_a_conviction_waits_twice_as_long() -> None:
