@@ -43,7 +43,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
             known=sources,
             discovery=sources,
             runs=sources,
-            comments=CommentPorts(resources().comment_publisher, of_comments, of_comments),
+            comments=CommentPorts(resources().comment_publisher, of_comments, of_comments, of_comments),
             budget=budget,
             permit=permit,
         )

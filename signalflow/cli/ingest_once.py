@@ -105,7 +105,7 @@ async def _results(pool: "Pool", run: int, subreddits: int, wait: int) -> "dict[
     from signalflow.storage.ingest_runs import read_run
 
     until = steady() + wait
-    with _progress() as bar:
+    with run_progress() as bar:
         task = bar.add_task("waiting for the worker that polls", total=subreddits)
         while True:
             is_taken, results, is_done = await read_run(pool, run)
@@ -119,7 +119,8 @@ async def _results(pool: "Pool", run: int, subreddits: int, wait: int) -> "dict[
             await asyncio.sleep(LOOK_EVERY)
 
 
-def _progress() -> Any:
+def run_progress() -> Any:
+    """How far a run is, on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 

@@ -18,8 +18,8 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    "up", "logs", "doctor", "simulator", "api", "migrate", "topics", "config", "discover", "ingest", "backfill",
-    "replay", "dlq", "gaps", "coverage", "verify", "erase", "schema", "user", "key",
+    "up", "logs", "doctor", "simulator", "api", "migrate", "topics", "config", "discover", "ingest", "fetch",
+    "backfill", "replay", "dlq", "gaps", "coverage", "verify", "erase", "schema", "user", "key",
 )  # fmt: skip
 
 
