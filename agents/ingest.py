@@ -46,7 +46,7 @@ def polling_of(
             known=sources,
             discovery=sources,
             runs=sources,
-            comments=CommentPorts(resources().comment_publisher, of_comments, of_comments),
+            comments=CommentPorts(resources().comment_publisher, of_comments, of_comments, of_comments),
             budget=budget,
             permit=permit,
             run_book=book,

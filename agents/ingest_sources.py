@@ -10,17 +10,28 @@ from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceRun
 from signalflow.domain.overlap import Gap
+from signalflow.domain.post_run import PostRun
 from signalflow.domain.subreddits import Subreddit
 from signalflow.reddit.reddit_clock import known_moment
-from signalflow.storage import comment_list, gaps, ingest_runs, known, subreddits, trending_subreddits, workers
+from signalflow.storage import (
+    comment_list,
+    comment_runs,
+    gaps,
+    ingest_runs,
+    known,
+    subreddits,
+    trending_subreddits,
+    workers,
+)
 from signalflow.storage.gaps import GapKind
 from signalflow.storage.pool import Pool
 
 
 class DatabaseSources:
-    """GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource and KnownComments of the poller over one pool.
+    """What the poller is given of the database, over one pool.
 
-    The ledger has the gaps of one kind. Everything raises Retryable while the database is away.
+    GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource, KnownComments and CommentRuns. The ledger has the
+    gaps of one kind. Everything raises Retryable while the database is away.
     """
 
     def __init__(self, pool_of: Callable[[], Pool], gap_kind: GapKind = "posts") -> None:
@@ -81,6 +92,14 @@ class DatabaseSources:
     async def report_run(self, run: OnceRun) -> None:
         """See RunSource."""
         await ingest_runs.report_run(self._pool_of(), run)
+
+    async def comment_runs_waiting(self) -> Sequence[PostRun]:
+        """See CommentRuns."""
+        return await comment_runs.comment_runs_waiting(self._pool_of())
+
+    async def report_comment_run(self, run: PostRun) -> None:
+        """See CommentRuns."""
+        await comment_runs.report_comment_run(self._pool_of(), run)
 
     async def mark_not_shown(self, since: Mapping[str, datetime]) -> None:
         """See KnownSource."""

@@ -128,7 +128,7 @@ async def _results(pool: "Pool", run: int, most: int, wait: int) -> "Results":
     from signalflow.storage.ingest_runs import read_run
 
     until = steady() + wait
-    with _progress() as bar:
+    with run_progress() as bar:
         task = bar.add_task("waiting for the worker that polls", total=most)
         while True:
             state = await read_run(pool, run)
@@ -143,7 +143,8 @@ async def _results(pool: "Pool", run: int, most: int, wait: int) -> "Results":
             await asyncio.sleep(LOOK_EVERY)
 
 
-def _progress() -> Any:
+def run_progress() -> Any:
+    """How far a run is, on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 

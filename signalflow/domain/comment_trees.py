@@ -1,4 +1,4 @@
-"""Whose comments to read as a tree: those of posts that take off. Pure.
+"""Whose comments to read as a tree: those of posts that take off, and those that somebody asked for. Pure.
 
 A post takes off when its score grows as fast as the rule of trending calls rising. Its tree shows the best comments
 first, so a few of them tell what people say. What the tree leaves out is asked for by id, as long as there is room.
@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from signalflow.domain.known import Decision, KnownPost
+from signalflow.domain.post_run import PostResult, PostRun
 
 # More posts do not wait: those that grow fastest do.
 MOST_WAITING = 50
@@ -30,7 +31,8 @@ class Tree:
 
     `rest` are comments that the answer named and did not show, and that there is room for. Of all comments,
     `published` were new and confirmed by the brokers, `known` were published before and again now, `failed` were not
-    confirmed, and `not_followed` are those that the answers left out and that were not asked for, or not shown.
+    confirmed, and `not_followed` are those that the answers left out and that were not asked for, or not shown. `run`:
+    what it is read for, if somebody asked.
     """
 
     post: str
@@ -40,6 +42,7 @@ class Tree:
     known: int = 0
     failed: int = 0
     not_followed: int = 0
+    run: PostRun | None = None
     tries: int = 0
     not_before: float = -math.inf
     _depths: dict[str, int] = field(default_factory=dict)
@@ -109,6 +112,7 @@ class CommentTrees:
         self._every = 60.0 / per_minute
         self._waiting: dict[str, tuple[float, float]] = {}
         self._begun: deque[Tree] = deque()
+        self._asked: deque[Tree] = deque()
         self._read_at: dict[str, float] = {}
         self._next_at = -math.inf
 
@@ -126,18 +130,30 @@ class CommentTrees:
         if len(self._waiting) > MOST_WAITING:
             del self._waiting[min(self._waiting, key=self._waiting.__getitem__)]
 
+    def begin(self, run: PostRun) -> None:
+        """Read the comments of the posts of a run. Somebody waits, so they go first, and beside the pace."""
+        self._asked += [Tree(post, run.comments, run=run) for post in run.posts]
+
     def wake_at(self) -> float:
         """When the next request may be made; inf while there is none to make."""
+        return min(self._wake_unasked(), min((tree.not_before for tree in self._asked), default=math.inf))
+
+    def _wake_unasked(self) -> float:
         if self._waiting:
             return self._next_at
         begun = min((tree.not_before for tree in self._begun), default=math.inf)
         return max(begun, self._next_at)
 
     def take(self, now: float) -> Tree | None:
-        """The tree to ask for now, or None: one that was begun, or that of the post which grows fastest."""
+        """The tree to ask for now, or None.
+
+        It is one of a run, or one that was begun, or that of the post which grows fastest.
+        """
+        if (asked := _first(self._asked, now)) is not None:
+            return asked
         if now < self._next_at:
             return None
-        tree = self._resumed(now) or self._new(now)
+        tree = _first(self._begun, now) or self._new(now)
         if tree is not None:
             self._next_at = now + self._every
         return tree
@@ -146,25 +162,25 @@ class CommentTrees:
         """A request for the tree was answered. It goes on while there are comments to ask for."""
         tree.tries = 0
         if tree.rest:
-            self._begun.append(tree)
+            self._go_on(tree, now)
+        else:
+            _end(tree)
 
     def failed(self, tree: Tree, now: float) -> None:
         """There was no answer."""
         tree.tries += 1
         if tree.tries < MOST_TRIES:
-            tree.not_before = now + RETRY_AFTER
-            self._begun.append(tree)
+            self._go_on(tree, now + RETRY_AFTER)
+        else:
+            _end(tree, "not answered")
 
     def refused(self, tree: Tree) -> None:
         """Reddit refused the request: it answers it in no other way later."""
+        _end(tree, "refused")
 
-    def _resumed(self, now: float) -> Tree | None:
-        for _ in range(len(self._begun)):
-            tree = self._begun.popleft()
-            if tree.not_before <= now:
-                return tree
-            self._begun.append(tree)
-        return None
+    def _go_on(self, tree: Tree, not_before: float) -> None:
+        tree.not_before = not_before
+        (self._begun if tree.run is None else self._asked).append(tree)
 
     def _new(self, now: float) -> Tree | None:
         self._waiting = {id_: each for id_, each in self._waiting.items() if now - each[1] <= LONGEST_WAIT}
@@ -174,3 +190,20 @@ class CommentTrees:
         del self._waiting[id_]
         self._read_at = {read: at for read, at in self._read_at.items() if now - at < AGAIN} | {id_: now}
         return Tree(id_, self._most)
+
+
+def _first(trees: deque[Tree], now: float) -> Tree | None:
+    """The first one that need not wait, taken out."""
+    for _ in range(len(trees)):
+        tree = trees.popleft()
+        if tree.not_before <= now:
+            return tree
+        trees.append(tree)
+    return None
+
+
+def _end(tree: Tree, error: str | None = None) -> None:
+    """Nothing of the tree is asked for any more."""
+    if tree.run is not None:
+        left = tree.not_followed + len(tree.rest)
+        tree.run.results[tree.post] = PostResult(tree.published, tree.known, tree.failed, left, error)

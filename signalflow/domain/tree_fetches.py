@@ -9,6 +9,9 @@ from signalflow.domain.comment_trees import BATCH, CommentTrees, Tree
 from signalflow.domain.fetch import CommentsByIdRequest, Fetch, Findings, PostCommentsRequest, Request
 from signalflow.domain.suspicion import Kind
 
+# The most comments that Reddit shows of a tree in one answer.
+MOST_SHOWN = 500
+
 
 @dataclass(slots=True, eq=False)
 class TreeFetch(Fetch):
@@ -25,7 +28,7 @@ class TreeFetch(Fetch):
 
     @property
     def request(self) -> Request:
-        return PostCommentsRequest(self.tree.post, self.tree.most)
+        return PostCommentsRequest(self.tree.post, min(self.tree.most, MOST_SHOWN))
 
     def new_since(self, now: float) -> float:
         # However old a comment is, nobody need have seen it before.

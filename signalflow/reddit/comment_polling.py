@@ -20,6 +20,7 @@ from signalflow.metrics import COMMENTS_DISCOVERED
 from signalflow.reddit.gap_writer import GapWriter
 from signalflow.reddit.observations import comment_envelope, seen_comment
 from signalflow.reddit.ports import CommentPorts
+from signalflow.reddit.post_runs import PostRuns
 from signalflow.reddit.protocol import CommentPage, FoundComment, Rejection
 from signalflow.reddit.reddit_clock import RedditClock
 from signalflow.reddit.rejections import Rejections
@@ -44,6 +45,7 @@ class CommentPolling:
         self._ports, self.planner = ports, planner
         self._rejections, self._reddit_clock, self._clock = rejections, reddit_clock, clock
         self.gap_writer = GapWriter(planner.gaps, ports.ledger)
+        self.post_runs = PostRuns(ports.runs, planner.trees)
         self._run_id = uuid4().hex[:8]
         self._polls = 0
 

@@ -142,6 +142,7 @@ class Poller:
                 group.create_task(_for_ever(self._comments.gap_writer.step))
                 group.create_task(_for_ever(self._exchange_config))
                 group.create_task(_for_ever(self._runs.step))
+                group.create_task(_for_ever(self._comments.post_runs.step))
         finally:
             # The next poller, perhaps in another process, counts anew.
             SUBREDDITS_SET_ASIDE.set(0)

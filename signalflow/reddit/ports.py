@@ -13,6 +13,7 @@ from signalflow.domain.known import StoredPost
 from signalflow.domain.lease import Claim
 from signalflow.domain.once import OnceRun
 from signalflow.domain.overlap import Gap
+from signalflow.domain.post_run import PostRun
 from signalflow.domain.subreddits import Subreddit
 from signalflow.events import CommentEnvelope, Envelope
 
@@ -117,13 +118,29 @@ class KnownComments(Protocol):
         ...
 
 
+class CommentRuns(Protocol):
+    """Gives the runs that somebody asked for comments of posts, and takes their results."""
+
+    async def comment_runs_waiting(self) -> Sequence[PostRun]:
+        """The runs that are not done. Raises Retryable while they cannot be read."""
+        ...
+
+    async def report_comment_run(self, run: PostRun) -> None:
+        """Record the results so far; to repeat it changes nothing. Raises Retryable while that is not possible."""
+        ...
+
+
 @dataclass(frozen=True)
 class CommentPorts:
-    """What polling needs for comments: where they go, a ledger of their gaps alone, and what the database knows."""
+    """What polling needs for comments.
+
+    Where they go, a ledger of their gaps alone, what the database knows, and the runs that somebody asked for.
+    """
 
     publisher: CommentPublisher
     ledger: GapLedger
     known: KnownComments
+    runs: CommentRuns
 
 
 class Permit(Protocol):

@@ -65,7 +65,7 @@ class FeedsRun:
             known=self.world,
             discovery=self.world,
             runs=self.world,
-            comments=CommentPorts(self.world.comments, self.world.comments, self.world.comments),
+            comments=CommentPorts(self.world.comments, self.world.comments, self.world.comments, self.world.comments),
             budget=self._budget,
             permit=self.world,
             run_book=self.world.run_book,

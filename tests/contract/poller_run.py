@@ -19,6 +19,7 @@ from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceResult, OnceRun
 from signalflow.domain.overlap import Gap
+from signalflow.domain.post_run import PostResult, PostRun
 from signalflow.domain.run_history import RunBook
 from signalflow.domain.subreddits import Subreddit
 from signalflow.errors import Retryable
@@ -48,6 +49,8 @@ class CommentWorld:
 
     published: list[CommentEnvelope] = field(default_factory=list)
     is_kafka_away: bool = False
+    runs: list[PostRun] = field(default_factory=list)
+    run_results: dict[int, dict[str, PostResult]] = field(default_factory=dict)
     stored: list[StoredComment] = field(default_factory=list)
     left_open: list[GapRecord] = field(default_factory=list)
     opened: list[Gap] = field(default_factory=list)
@@ -77,6 +80,12 @@ class CommentWorld:
     async def newest_comments(self, names: Iterable[str], each: int) -> Sequence[StoredComment]:
         wanted = set(names)
         return [comment for comment in self.stored if comment.subreddit in wanted]
+
+    async def comment_runs_waiting(self) -> Sequence[PostRun]:
+        return [run for run in self.runs if not run.is_done]
+
+    async def report_comment_run(self, run: PostRun) -> None:
+        self.run_results[run.id] = dict(run.results)
 
     @property
     def ids(self) -> list[str]:
@@ -255,7 +264,7 @@ def poller_of(
         known=world,
         discovery=world,
         runs=world,
-        comments=CommentPorts(world.comments, world.comments, world.comments),
+        comments=CommentPorts(world.comments, world.comments, world.comments, world.comments),
         budget=budget.Budget(60 / pace),
         permit=world,
         run_book=world.run_book,

@@ -1,4 +1,4 @@
-"""Posts that take off have their comments read from their tree, beside all else, in an hour of virtual time."""
+"""Posts that take off have their comments read from their tree, beside all else; so have those that are asked for."""
 
 import asyncio
 from collections import Counter
@@ -8,6 +8,7 @@ from statistics import median
 
 import pytest
 
+from signalflow.domain.post_run import PostRun
 from signalflow.domain.subreddits import Subreddit
 from signalflow.events import CommentEnvelope
 from signalflow.reddit.subreddits import read_subreddits
@@ -18,8 +19,9 @@ from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.simulator import Simulator
 from signalflow.simulator.subreddits import base36
 from signalflow.simulator.trees import depth_of
-from tests.contract.poller_run import World, poller_of
+from tests.contract.poller_run import World, begin, poller_of, running
 from tests.contract.virtual_time import EPOCH, VirtualLoop, client_of, patched_clocks, simulator_of, utc
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +111,28 @@ def test_posts_that_take_off_have_their_best_comments_read_and_discovery_does_no
     assert median(with_trees.delays) <= 1.05 * median(without.delays) + 0.5
     starts = with_trees.starts
     assert all(later - earlier >= 60.0 / PER_MINUTE - 1e-3 for earlier, later in pairwise(starts))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("source", "shown"), [("simulator", 110)])
+async def test_the_comments_of_a_post_are_read_when_somebody_asks_for_them(
+    world: World, source: str, shown: int
+) -> None:
+    async with running(world, source=source) as run:
+        await begin(run)
+        (id_,) = (await run.control(add="askscience", rise=50, tau=4, talk=200))["added"]
+
+        def written() -> int:
+            at = run.simulator.clock.now()
+            post = run.simulator.world.post(id_, at)
+            return 0 if post is None else post.comments_at(at)
+
+        await until(lambda: written() >= 120, "120 comments", 60)
+        world.comments.runs.append(PostRun(1, [id_, "zzzzzz"], 110))
+        await until(lambda: len(world.comments.run_results.get(1, ())) == 2, "both results", 60)
+    read, missing = (world.comments.run_results[1][post] for post in (id_, "zzzzzz"))
+    assert (read.published, read.known, read.failed, read.error) == (shown, 0, 0, None)
+    assert missing.error == "refused"
+    assert {each.payload.post_id for each in world.comments.published} == {id_}
+    assert len(set(world.comments.ids)) == len(world.comments.ids) == shown
+    assert (read.not_followed >= 10) == (source == "simulator")
