@@ -44,6 +44,7 @@ def polling_of(settings: Settings, resources: ResourcesOf, *, name: str, leads_u
             discovery=sources,
             runs=sources,
             comments=CommentPorts(resources().comment_publisher, of_comments, of_comments),
+            texts=sources,
             budget=budget,
             permit=permit,
         )

@@ -11,14 +11,16 @@ from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceRun
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.sweep import StoredText
+from signalflow.reddit.observations import text_state
 from signalflow.reddit.reddit_clock import known_moment
-from signalflow.storage import comment_list, gaps, ingest_runs, known, subreddits, trending_subreddits, workers
+from signalflow.storage import comment_list, gaps, ingest_runs, known, subreddits, texts, trending_subreddits, workers
 from signalflow.storage.gaps import GapKind
 from signalflow.storage.pool import Pool
 
 
 class DatabaseSources:
-    """GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource and KnownComments of the poller over one pool.
+    """GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource, KnownComments and TextSource over one pool.
 
     The ledger has the gaps of one kind. Everything raises Retryable while the database is away.
     """
@@ -85,6 +87,19 @@ class DatabaseSources:
     async def mark_not_shown(self, since: Mapping[str, datetime]) -> None:
         """See KnownSource."""
         await known.mark_not_shown(self._pool_of(), since)
+
+    async def texts_after(self, id_: str, created_before: datetime, most: int) -> Sequence[StoredText]:
+        """See TextSource."""
+        rows = await texts.texts_after(self._pool_of(), id_, created_before, most)
+        return [StoredText(row["id"], text_state(row["removed_by"], row["edited_at"], row["author"])) for row in rows]
+
+    async def sweep_reached(self) -> str:
+        """See TextSource."""
+        return await texts.sweep_reached(self._pool_of())
+
+    async def mark_swept(self, reached: str) -> None:
+        """See TextSource."""
+        await texts.mark_swept(self._pool_of(), reached)
 
 
 class WorkersTable:

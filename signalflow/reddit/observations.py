@@ -29,6 +29,11 @@ def seen(post: Post) -> Seen:
     )
 
 
+def text_state(removed_by: str | None, edited_at: datetime | None, author: str | None) -> tuple[object, ...]:
+    """What tells whether a post's text and author may still be kept. An account that was deleted has no name."""
+    return removed_by, edited_at, author is None
+
+
 def envelope(
     post: Post,
     mode: ObservationMode,

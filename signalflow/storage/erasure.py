@@ -51,6 +51,8 @@ WHERE d.original_value IS NOT NULL AND p.id = encode(d.original_key, 'escape') A
 _STATUS = """
 SELECT (SELECT count(*) FROM erasures) AS posts,
     (SELECT max(erased_at) FROM erasures) AS newest,
+    (SELECT began_at FROM deletion_sweep) AS sweep_began_at,
+    (SELECT ended_at FROM deletion_sweep) AS sweep_ended_at,
     count(*) AS posts_of_last_day,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY lag) AS median_lag_seconds,
     max(lag) AS longest_lag_seconds
@@ -71,10 +73,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class ErasureStatus:
-    """Posts erased so far, the newest moment, and the lags of the last day from being seen as taken away to erased."""
+    """Posts erased so far, the newest moment, and the lags of the last day from being seen as taken away to erased.
+
+    The sweep checks old posts: when its present round began, and when the last whole one ended.
+    """
 
     posts: int
     newest: datetime | None
+    sweep_began_at: datetime | None
+    sweep_ended_at: datetime | None
     posts_of_last_day: int
     median_lag_seconds: float | None
     longest_lag_seconds: float | None

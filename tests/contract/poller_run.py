@@ -20,6 +20,7 @@ from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceResult, OnceRun
 from signalflow.domain.overlap import Gap
 from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.sweep import StoredText
 from signalflow.errors import Retryable
 from signalflow.events import CommentEnvelope, Envelope
 from signalflow.reddit.poller import Poller
@@ -132,6 +133,9 @@ class World:
     rising: list[RisingPost] = field(default_factory=list)
     runs: list[OnceRun] = field(default_factory=list)
     run_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
+    # Old posts with text, in the order of their ids, and how far each mark says that they were checked.
+    texts: list[StoredText] = field(default_factory=list)
+    swept: list[str] = field(default_factory=list)
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -201,6 +205,18 @@ class World:
         self._needs_database()
         self.rising += posts
 
+    async def texts_after(self, id_: str, created_before: datetime, most: int) -> Sequence[StoredText]:
+        self._needs_database()
+        return [text for text in self.texts if text.id > id_][:most]
+
+    async def sweep_reached(self) -> str:
+        self._needs_database()
+        return self.swept[-1] if self.swept else ""
+
+    async def mark_swept(self, reached: str) -> None:
+        self._needs_database()
+        self.swept.append(reached)
+
     def until(self) -> float:
         return self.permitted_until
 
@@ -251,6 +267,7 @@ def poller_of(
         discovery=world,
         runs=world,
         comments=CommentPorts(world.comments, world.comments, world.comments),
+        texts=world,
         budget=budget.Budget(60 / pace),
         permit=world,
         clock=clock,

@@ -16,6 +16,7 @@ from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.erasure import erase_letters
 from signalflow.storage.pool import Pool
+from signalflow.storage.texts import mark_swept, sweep_reached, texts_after
 from signalflow.storage.writer import write_batch
 from tests.integration.comment_rows import comment, seen
 from tests.integration.posts_api import api_of
@@ -112,9 +113,26 @@ async def test_a_dead_letter_of_an_erased_post_loses_its_record_whichever_was_st
     assert (letter["original_value"], letter["whole"], letter["state"]) == (None, False, "dead")
 
 
+async def test_the_sweep_reads_old_posts_with_text_and_remembers_how_far_it_is(pool: Pool) -> None:
+    old = NOON - timedelta(days=3)
+    await write_batch(pool, [observation(name, 0, created_utc=old) for name in "abcd"])
+    await write_batch(pool, [observation("b", 5, created_utc=old, title="", removed_by="deleted")])
+    await write_batch(pool, [observation("young", 0)])
+    before = NOON - timedelta(days=2)
+    assert [row["id"] for row in await texts_after(pool, "", before, 2)] == ["a", "c"]
+    assert [row["id"] for row in await texts_after(pool, "c", before, 9)] == ["d"]
+    assert await sweep_reached(pool) == ""
+    for reached in ("c", "d", ""):
+        await mark_swept(pool, reached)
+        assert await sweep_reached(pool) == reached
+    (row,) = await contents(pool, "deletion_sweep")
+    assert None not in (row["began_at"], row["ended_at"])
+
+
 async def test_the_api_tells_how_long_erasure_takes(database_url: str, pool: Pool) -> None:
     async with api_of(database_url) as client:
         nothing = (await client.get("/api/erasure/")).json()
+        assert (nothing["sweep_began_at"], nothing["sweep_ended_at"]) == (None, None)
         assert (nothing["posts"], nothing["newest"], nothing["median_lag_seconds"]) == (0, None, None)
         await write_batch(pool, [observation(name, 0, title="", removed_by="deleted") for name in "ab"])
         # As if the second had been erased three seconds later than the first, which took one second.
