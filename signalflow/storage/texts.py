@@ -1,4 +1,4 @@
-"""The stored posts that have text, in the order in which the sweep checks whether Reddit still shows it."""
+"""The stored posts, in the order in which the sweep checks whether Reddit still shows their text, or again."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,10 +7,11 @@ import asyncpg
 
 from signalflow.storage.pool import Pool, connection
 
-# Posts that are erased have nothing to lose any more.
+# What its author deleted does not come back. What others removed may be restored.
 _TEXTS_AFTER = """
 SELECT id, removed_by, edited_at, author FROM posts
-WHERE id > $1 AND created_utc < $2 AND removed_by IS NULL AND erased_until IS DISTINCT FROM 'infinity'
+WHERE id > $1 AND created_utc < $2
+    AND removed_by IS DISTINCT FROM 'deleted' AND erased_until IS DISTINCT FROM 'infinity'
 ORDER BY id LIMIT $3
 """
 _REACHED = "SELECT reached FROM deletion_sweep"

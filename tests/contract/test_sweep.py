@@ -7,6 +7,7 @@ import pytest
 from signalflow.domain.sweep import StoredText
 from signalflow.metrics import REGISTRY
 from signalflow.reddit import sweep_polling
+from signalflow.reddit.observations import text_state
 from tests.contract import poller_run
 from tests.contract.poller_run import World, begin, finds, running
 from tests.waiting import until
@@ -26,14 +27,18 @@ async def test_what_became_of_old_posts_is_published_and_the_round_goes_on_from_
     monkeypatch.setattr(sweep_polling, "SHORTEST_ROUND", 0.0)
     async with running(world) as run:
         await begin(run)
-        added = sorted(await run.add("python", 4))
+        added = sorted(await run.add("python", 6))
         await until(lambda: set(world.ids("new")).issuperset(added), "the new posts")
-        deleted, removed, edited, stands = added
+        deleted, removed, edited, restored, still_removed, stands = added
+        for id_ in (restored, still_removed):
+            await run.control(remove=f"t3_{id_}", category="moderator")
+        await run.control(restore=f"t3_{restored}")
         await run.control(delete=f"t3_{deleted}")
         await run.control(remove=f"t3_{removed}", category="reddit")
         await run.control(edit=f"t3_{edited}")
         seen_before = len(world.published)
-        world.texts = [StoredText(id_, STANDS) for id_ in added]
+        gone = text_state("moderator", None, None)
+        world.texts = [StoredText(id_, gone if id_ in (restored, still_removed) else STANDS) for id_ in added]
         await until(lambda: "" in world.swept, "the end of a round")
         await finds(run)
     refreshed = {e.payload.id: e.payload for e in world.published[seen_before:] if e.mode == "refresh"}
@@ -42,6 +47,9 @@ async def test_what_became_of_old_posts_is_published_and_the_round_goes_on_from_
         removed: "reddit",
         edited: None,
     }
+    assert refreshed[restored].removed_by is None
+    assert refreshed[restored].title != ""
+    assert still_removed not in refreshed, "it is as it is stored"
     for id_ in (deleted, removed):
         assert (refreshed[id_].title, refreshed[id_].author, refreshed[id_].body) == ("", None, None)
     assert refreshed[edited].edited_at is not None
