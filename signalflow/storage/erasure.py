@@ -43,6 +43,12 @@ SELECT id FROM posts WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1:
     AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
 """  # noqa: S608, constants of this module
 # A letter holds the whole record. Its key is the id of a post, or any bytes.
+_ERASE_COMMENTS_OF_ERASED_AUTHORS = f"""
+UPDATE comments SET author = NULL, body = NULL, permalink = NULL,
+    sentiment_score = NULL, sentiment_label = NULL, sentiment_basis = NULL
+WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
+    AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
+"""  # noqa: S608, constants of this module
 _ERASE_LETTERS = """
 UPDATE dlq_events AS d SET original_value = NULL, whole = false, erased_at = now()
 FROM posts AS p
@@ -96,7 +102,7 @@ async def found_of_author(pool: Pool, author: str) -> Found:
 
 
 async def erase_author(pool: Pool, author: str, *, who: str) -> Found:
-    """Erase what an author wrote, and every post of this name that is stored later, in one transaction.
+    """Erase what an author wrote, and what is stored of this name later, in one transaction.
 
     The audit log gets a digest instead of the name. To repeat it changes nothing.
     """
@@ -146,6 +152,11 @@ async def erase_letters(pool: Pool) -> int:
     """Take the records of erased posts out of the dead letters; returns how many. They cannot be replayed any more."""
     async with connection(pool) as writing:
         return int((await writing.execute(_ERASE_LETTERS)).rpartition(" ")[2])
+
+async def erase_comments_of_erased_authors(writing: Connection, ids: Sequence[str]) -> None:
+    """Erase those of these comments whose authors asked for it, within the transaction that stores them."""
+    await writing.execute(_ERASE_COMMENTS_OF_ERASED_AUTHORS, list(ids))
+
 
 
 async def erasure_status(pool: Pool) -> ErasureStatus:

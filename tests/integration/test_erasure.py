@@ -83,11 +83,17 @@ def test_what_an_author_wrote_is_erased_on_request_and_stays_so(database: str) -
         await write_batch(pool, [observation("d", 50, **WITH_TEXT, current_score=3)])
 
     within(database, later)
+        # Newer observations of the known comments, and one that was not known.
+        await write_comments(pool, [seen(comment("k", author=AUTHOR, body=f"on {MARKER}", score=8), 50)])
+        await write_comments(pool, [seen(comment("l", author="somebody", body="else"), 50)])
+        await write_comments(pool, [seen(comment("m", author=MARKER, body=f"more {MARKER}"), 50)])
     assert within(database, holds_the_marker) == set()
     posts = {row["id"]: row for row in within(database, lambda pool: contents(pool, "posts"))}
     assert (posts["c"]["author"], posts["c"]["title"]) == ("somebody", "another title")
     assert posts["d"]["current_score"] == 3, "numbers stay"
-    assert within(database, lambda pool: column(pool, "comments", "author")) == [None, "somebody"]
+    comments = {row["id"]: row for row in within(database, lambda pool: contents(pool, "comments"))}
+    assert {id_: row["author"] for id_, row in comments.items()} == {"k": None, "l": "somebody", "m": None}
+    assert (comments["k"]["score"], comments["k"]["sentiment_score"], comments["l"]["body"]) == (8, None, "else")
     (entry,) = within(database, lambda pool: contents(pool, "audit_log"))
     assert (entry["action"], json.loads(entry["details"])) == ("erase.author", {"posts": 2, "comments": 1})
     assert entry["target"].startswith("sha256:")
