@@ -4,13 +4,14 @@ What is taken away on Reddit is erased by the sink (writer.py). On request a pos
 still shows of it: `erased_until` is infinity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from signalflow.events import storable
 from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, connection, transaction
+from signalflow.storage.read_router import ReadRouter
 
 # The name itself is not kept: only whether a name is the same.
 _DIGEST = "sha256(convert_to(lower({}), 'UTF8'))"
@@ -42,17 +43,21 @@ _OF_ERASED_AUTHORS = f"""
 SELECT id FROM posts WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
     AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
 """  # noqa: S608, constants of this module
-# A letter holds the whole record. Its key is the id of a post, or any bytes.
 _ERASE_COMMENTS_OF_ERASED_AUTHORS = f"""
 UPDATE comments SET author = NULL, body = NULL, permalink = NULL,
     sentiment_score = NULL, sentiment_label = NULL, sentiment_basis = NULL
 WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
     AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
 """  # noqa: S608, constants of this module
+# A letter holds the whole record. Its key is the id of a post, or any bytes.
 _ERASE_LETTERS = """
 UPDATE dlq_events AS d SET original_value = NULL, whole = false, erased_at = now()
 FROM posts AS p
 WHERE d.original_value IS NOT NULL AND p.id = encode(d.original_key, 'escape') AND p.last_polled_at <= p.erased_until
+"""
+_NOT_ERASED = """
+SELECT id FROM posts JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
+WHERE erased_until IS NULL OR erased_until < r.seen_at
 """
 _STATUS = """
 SELECT (SELECT count(*) FROM erasures) AS posts,
@@ -148,15 +153,23 @@ async def erase_posts_of_erased_authors(writing: Connection, ids: Sequence[str])
         await erase_posts(writing, [row["id"] for row in found])
 
 
+async def erase_comments_of_erased_authors(writing: Connection, ids: Sequence[str]) -> None:
+    """Erase those of these comments whose authors asked for it, within the transaction that stores them."""
+    await writing.execute(_ERASE_COMMENTS_OF_ERASED_AUTHORS, list(ids))
+
+
 async def erase_letters(pool: Pool) -> int:
     """Take the records of erased posts out of the dead letters; returns how many. They cannot be replayed any more."""
     async with connection(pool) as writing:
         return int((await writing.execute(_ERASE_LETTERS)).rpartition(" ")[2])
 
-async def erase_comments_of_erased_authors(writing: Connection, ids: Sequence[str]) -> None:
-    """Erase those of these comments whose authors asked for it, within the transaction that stores them."""
-    await writing.execute(_ERASE_COMMENTS_OF_ERASED_AUTHORS, list(ids))
 
+async def not_erased_yet(reads: ReadRouter, seen_at: Mapping[str, datetime]) -> set[str]:
+    """Those of these posts, seen as taken away at these moments, that are stored and not erased yet.
+
+    Raises Retryable while the database is away.
+    """
+    return {row["id"] for row in await reads.fetch(_NOT_ERASED, list(seen_at), list(seen_at.values()))}
 
 
 async def erasure_status(pool: Pool) -> ErasureStatus:
