@@ -47,6 +47,7 @@ def polling_of(
             discovery=sources,
             runs=sources,
             comments=CommentPorts(resources().comment_publisher, of_comments, of_comments, of_comments),
+            texts=sources,
             budget=budget,
             permit=permit,
             run_book=book,

@@ -12,6 +12,8 @@ from signalflow.domain.once import OnceRun
 from signalflow.domain.overlap import Gap
 from signalflow.domain.post_run import PostRun
 from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.sweep import StoredText
+from signalflow.reddit.observations import text_state
 from signalflow.reddit.reddit_clock import known_moment
 from signalflow.storage import (
     comment_list,
@@ -20,6 +22,7 @@ from signalflow.storage import (
     ingest_runs,
     known,
     subreddits,
+    texts,
     trending_subreddits,
     workers,
 )
@@ -30,8 +33,8 @@ from signalflow.storage.pool import Pool
 class DatabaseSources:
     """What the poller is given of the database, over one pool.
 
-    GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource, KnownComments and CommentRuns. The ledger has the
-    gaps of one kind. Everything raises Retryable while the database is away.
+    GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource, KnownComments, CommentRuns and TextSource. The
+    ledger has the gaps of one kind. Everything raises Retryable while the database is away.
     """
 
     def __init__(self, pool_of: Callable[[], Pool], gap_kind: GapKind = "posts") -> None:
@@ -104,6 +107,19 @@ class DatabaseSources:
     async def mark_not_shown(self, since: Mapping[str, datetime]) -> None:
         """See KnownSource."""
         await known.mark_not_shown(self._pool_of(), since)
+
+    async def texts_after(self, id_: str, created_before: datetime, most: int) -> Sequence[StoredText]:
+        """See TextSource."""
+        rows = await texts.texts_after(self._pool_of(), id_, created_before, most)
+        return [StoredText(row["id"], text_state(row["removed_by"], row["edited_at"], row["author"])) for row in rows]
+
+    async def sweep_reached(self) -> str:
+        """See TextSource."""
+        return await texts.sweep_reached(self._pool_of())
+
+    async def mark_swept(self, reached: str) -> None:
+        """See TextSource."""
+        await texts.mark_swept(self._pool_of(), reached)
 
 
 class WorkersTable:

@@ -36,6 +36,7 @@ POSTS_DISCOVERED = Counter("signalflow_posts_discovered", "New posts published."
 COMMENTS_DISCOVERED = Counter(
     "signalflow_comments_discovered", "Comments published for the first time by this poller.", registry=REGISTRY
 )
+POSTS_SWEPT = Counter("signalflow_posts_swept", "Posts older than two days that were checked.", registry=REGISTRY)
 POSTS_REFRESHED = Counter("signalflow_posts_refreshed", "Known posts published again.", registry=REGISTRY)
 DISCOVERY_SECONDS = Histogram(
     "signalflow_discovery_seconds",
@@ -250,7 +251,7 @@ for each in (REGISTRY, API_REGISTRY):
 AGENTS = ("enrich", "sink", "comments", "dlq")
 REDDIT_REQUEST_KINDS = (
     "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "once", "probe", "comments",
-    "once_comments", "comments_gap", "comments_refresh", "first_look", "tree", "more_comments",
+    "once_comments", "comments_gap", "comments_refresh", "first_look", "tree", "more_comments", "sweep",
 )  # fmt: skip
 REDDIT_REQUEST_OUTCOMES = (
     "ok", "empty", "refused", "blocked", "rate_limited", "unauthorized", "unavailable", "cancelled", "broken",

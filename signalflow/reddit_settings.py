@@ -121,6 +121,11 @@ class RedditSettings(BaseSettings):
         le=48,
         description="How far a subreddit that was never polled is read back, in what the budget has to spare; 0: not.",
     )
+    sweep_ids_per_minute: float = Field(
+        100.0,
+        ge=0,
+        description="Stored posts older than two days that are checked for deletion per minute, in requests of 100.",
+    )
     config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="Seconds between reads of subreddit_config.")
 
     @field_validator("reddit_base_url")

@@ -25,6 +25,8 @@ MOST_KEPT = 256
 # The process that computes an answer holds a lock for LOCK_SECONDS at most. The others look every LOOK_SECONDS.
 LOCK_SECONDS = 15.0
 LOOK_SECONDS = 0.05
+# The names in Redis.
+_PREFIX, _LOCK = "signalflow:answer:", ":lock"
 
 log = structlog.get_logger()
 
@@ -36,6 +38,7 @@ class AnswerCache:
         self._kept: dict[str, tuple[float, bytes]] = {}
         self._computations: SingleFlight[str, bytes] = SingleFlight()
         self._redis: Redis | None = None
+        self._times_forgotten = 0
         self._breaker = redis_breaker()
         if redis_url:
             self._redis = Redis.from_url(
@@ -53,6 +56,23 @@ class AnswerCache:
         """Compute the next answer anew, because this process changed its data. What Redis keeps stays."""
         self._kept.pop(key, None)
         self._computations.forget(key)
+
+    async def forget_all(self) -> None:
+        """Compute every next answer anew, because something was erased that answers may hold; also those in Redis.
+
+        An answer that is being computed is not kept. While Redis is away, what it keeps ends by its age.
+        """
+        self._times_forgotten += 1
+        self._kept.clear()
+        self._computations.forget_all()
+        if self._redis is None or self._breaker.is_open:
+            return
+        try:
+            async for name in self._redis.scan_iter(match=_PREFIX + "*", count=1_000):
+                if not name.endswith(_LOCK.encode()):
+                    await self._redis.unlink(name)
+        except (RedisError, OSError) as error:
+            self._away(error)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -81,11 +101,11 @@ class AnswerCache:
         return answer
 
     async def _from_redis(self, redis: Redis, key: str, seconds: float, compute: Compute) -> bytes:
-        name = "signalflow:answer:" + blake2b(key.encode(), digest_size=16).hexdigest()
+        name = _PREFIX + blake2b(key.encode(), digest_size=16).hexdigest()
         end = time.monotonic() + LOCK_SECONDS
         try:
             while (answer := await redis.get(name)) is None:
-                if await redis.set(name + ":lock", b"", nx=True, px=int(LOCK_SECONDS * 1000)):
+                if await redis.set(name + _LOCK, b"", nx=True, px=int(LOCK_SECONDS * 1000)):
                     return await self._compute_for_all(redis, name, seconds, compute)
                 if time.monotonic() > end:
                     return await compute()
@@ -98,7 +118,7 @@ class AnswerCache:
 
     async def _compute_for_all(self, redis: Redis, name: str, seconds: float, compute: Compute) -> bytes:
         """Compute while holding the lock, and keep the result for all processes."""
-        began = time.monotonic()
+        began, times_forgotten = time.monotonic(), self._times_forgotten
         answer: Any = None
         left = 0.0
         try:
@@ -109,9 +129,9 @@ class AnswerCache:
                 left = seconds - (time.monotonic() - began)
         finally:
             try:
-                if left > 0:
+                if left > 0 and times_forgotten == self._times_forgotten:
                     await redis.set(name, answer, px=int(left * 1000) or 1)
-                await redis.delete(name + ":lock")
+                await redis.delete(name + _LOCK)
             except (RedisError, OSError) as error:
                 self._away(error)
         return bytes(answer)

@@ -14,6 +14,7 @@ from signalflow.storage.read_router import ReadRouter, open_read_router
 from web.auth.accounts import Accounts
 from web.auth.tokens import Signer
 from web.cache import AnswerCache
+from web.erased_answers import ErasedAnswers
 from web.limiter import Limiter
 from web.live.admission import Admission
 from web.live.hub import Hub
@@ -63,6 +64,9 @@ async def open_services(
         accounts = Accounts.of(settings, signer, accounts_pool, hasher)
         stack.callback(accounts.close)
         admission = Admission(settings.live_clients, settings.live_clients_per_user)
+        reads = await stack.enter_async_context(open_read_router(settings))
+        cache = AnswerCache(settings.redis_url.get_secret_value())
+        erased_answers = ErasedAnswers(cache, reads)
         services = Services(
             settings=settings,
             pool=pool,
@@ -70,15 +74,16 @@ async def open_services(
             readiness_pool=await open_pool("signalflow-api-ready", 1),
             accounts=accounts,
             limiter=limiter,
-            reads=await stack.enter_async_context(open_read_router(settings)),
-            cache=AnswerCache(settings.redis_url.get_secret_value()),
+            reads=reads,
+            cache=cache,
             brief_cache=AnswerCache(),
             workers=WorkerClient(settings.worker_token.get_secret_value()),
-            hub=Hub(settings, POSTS, admission),
+            hub=Hub(settings, POSTS, admission, erased_answers.note),
             comment_hub=Hub(settings, COMMENTS, admission),
         )
         for close in (services.brief_cache.close, services.cache.close, services.workers.close):
             stack.push_async_callback(close)
+        await stack.enter_async_context(erased_answers.running())
         await stack.enter_async_context(services.hub.running())
         await stack.enter_async_context(services.comment_hub.running())
         yield services

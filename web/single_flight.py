@@ -30,6 +30,10 @@ class SingleFlight(Generic[K, V]):
         """
         self._running.pop(key, None)
 
+    def forget_all(self) -> None:
+        """Let the next callers of every key start new calls."""
+        self._running.clear()
+
     def is_current(self, key: K) -> bool:
         """Whether the running task is the call for this key.
 

@@ -222,6 +222,10 @@ class Planner:
         self._is_gap_turn = False
         return self._gap_fetch(gap, now)
 
+    def has_room(self, now: float, spacing: float) -> bool:
+        """Whether another request, which takes `spacing` seconds of the budget, delays no listing."""
+        return self.watchlist.next_due() - now >= spacing
+
     @property
     def answers(self) -> LastAnswers:
         """When Reddit last answered which kind of request."""

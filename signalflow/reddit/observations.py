@@ -29,6 +29,14 @@ def seen(post: Post) -> Seen:
     )
 
 
+def text_state(removed_by: str | None, edited_at: datetime | None, author: str | None) -> tuple[object, ...]:
+    """What tells whether a post's text and author may be kept. An account that was deleted has no name.
+
+    Of a post that was taken away the author is not stored, although Reddit still tells it.
+    """
+    return removed_by, edited_at, removed_by is None and author is None
+
+
 def envelope(
     post: Post,
     mode: ObservationMode,

@@ -19,6 +19,7 @@ from signalflow.domain.lease import may_start
 from signalflow.domain.planner import Planner, listing_share
 from signalflow.domain.polling_runs import PollingRuns
 from signalflow.domain.run_history import RunBook
+from signalflow.domain.sweep import Sweep, SweepFetch
 from signalflow.errors import SignalflowError
 from signalflow.metrics import (
     POSTS_NOT_SHOWN,
@@ -44,6 +45,7 @@ from signalflow.reddit.ports import (
     Permit,
     PostPublisher,
     RunSource,
+    TextSource,
 )
 from signalflow.reddit.protocol import (
     NO_ANSWERS,
@@ -58,6 +60,7 @@ from signalflow.reddit.protocol import (
 from signalflow.reddit.reddit_clock import RedditClock, moment
 from signalflow.reddit.rejections import Rejections
 from signalflow.reddit.reports import Reports
+from signalflow.reddit.sweep_polling import SweepPolling
 from signalflow.settings import Settings
 
 log = structlog.get_logger()
@@ -84,6 +87,7 @@ class Poller:
         discovery: DiscoverySink,
         runs: RunSource,
         comments: CommentPorts,
+        texts: TextSource,
         budget: Budget,
         permit: Permit,
         run_book: RunBook,
@@ -125,6 +129,12 @@ class Poller:
             clock,
         )
         self._runs = OnceRuns(runs, self.planner.ranked, self._comments.planner.once)
+        self._sweep = SweepPolling(
+            texts,
+            Sweep(settings.sweep_ids_per_minute if self._can.answers_ids else 0.0),
+            self._publisher,
+            self._reddit_clock,
+        )
         self._started_at = clock()
         self._history = PollingRuns(run_book, steady())
         # When the requests of the last minute started.
@@ -143,6 +153,7 @@ class Poller:
                 group.create_task(_for_ever(self._exchange_config))
                 group.create_task(_for_ever(self._runs.step))
                 group.create_task(_for_ever(self._comments.post_runs.step))
+                group.create_task(_for_ever(self._sweep.step))
         finally:
             # The next poller, perhaps in another process, counts anew.
             SUBREDDITS_SET_ASIDE.set(0)
@@ -214,12 +225,19 @@ class Poller:
         return 0.0
 
     def _next(self, now: float) -> Fetch | None:
-        """The fetch to make now: of comments when it is their turn or nothing else is due, otherwise of posts."""
-        comments = self._comments.planner
+        """The fetch to make now: of comments when it is their turn or nothing else is due, otherwise of posts.
+
+        Old posts are checked when nothing else is due, or when they have waited for too long.
+        """
+        comments, sweep = self._comments.planner, self._sweep.sweep
+        if sweep.is_overdue(now) and (check := sweep.next(now)) is not None:
+            return check
         fetch = comments.next(now) if comments.is_its_turn else None
-        if fetch is None and (fetch := self.planner.next(now, self.budget.spacing(steady()))) is not None:
+        spacing = self.budget.spacing(steady())
+        if fetch is None and (fetch := self.planner.next(now, spacing)) is not None:
             comments.note_other()
-        return comments.next(now) if fetch is None else fetch
+        fetch = comments.next(now) if fetch is None else fetch
+        return sweep.next(now) if fetch is None and self.planner.has_room(now, spacing) else fetch
 
     async def _fetch(self, fetch: Fetch) -> Page | CommentPage | None:
         """Make the request. Returns None when there was no answer; then the budget and the fetch know it already."""
@@ -274,6 +292,10 @@ class Poller:
         self._reddit_clock.follow(page.observed_at)
         if isinstance(page, CommentPage):
             self._history.took(await self._comments.take(fetch, page), steady(), of_comments=True)
+            return
+        if isinstance(fetch, SweepFetch):
+            self._rejections.note(page.rejections)
+            await self._sweep.take(fetch, page)
             return
         posts = [post for post in page.posts if fetch.asked_for(post.id, post.subreddit.lower())]
         self._rejections.note(page.rejections)

@@ -15,6 +15,7 @@ from signalflow.domain.once import OnceRun
 from signalflow.domain.overlap import Gap
 from signalflow.domain.post_run import PostRun
 from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.sweep import StoredText
 from signalflow.events import CommentEnvelope, Envelope
 
 
@@ -99,6 +100,25 @@ class RunSource(Protocol):
 
     async def report_run(self, run: OnceRun) -> None:
         """Record the results so far; to repeat it changes nothing. Raises Retryable while that is not possible."""
+        ...
+
+
+class TextSource(Protocol):
+    """Gives the stored posts that have text, for the sweep. Everything raises Retryable while the database is away."""
+
+    async def texts_after(self, id_: str, created_before: datetime, most: int) -> Sequence[StoredText]:
+        """The first posts after this id that were created before that time and have text, in the order of their ids.
+
+        The state of each is `signalflow.reddit.observations.text_state`.
+        """
+        ...
+
+    async def sweep_reached(self) -> str:
+        """The id up to which the round has checked posts; empty at its beginning."""
+        ...
+
+    async def mark_swept(self, reached: str) -> None:
+        """Record how far the round is; empty: it has ended, and the next one begins."""
         ...
 
 

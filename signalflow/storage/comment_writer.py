@@ -3,7 +3,7 @@
 Author, body, its sentiment and who removed it follow the newest observation; the score follows the newest that told
 one, flags and the time of the edit the newest that told them, because a feed tells neither; parent and depth never
 change, so the first that tells them counts; first_seen_at is the earliest. If two observations are of the same moment,
-the first in log order counts.
+the first in log order counts. What an author wrote who asked for its erasure is erased in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import Any
 
 from signalflow.events import EnrichedComment
 from signalflow.fail_points import reach
+from signalflow.storage.erasure import erase_comments_of_erased_authors
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, advance
 
@@ -74,6 +75,7 @@ async def write_comments(pool: Pool, rows: Sequence[EnrichedComment], advances: 
             await advance(storing, advances)
         if values:
             await storing.executemany(_STORE, values)
+            await erase_comments_of_erased_authors(storing, [row.id for row in rows])
         reach("comments.before_commit")
     reach("comments.after_commit")
 

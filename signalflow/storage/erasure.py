@@ -4,13 +4,14 @@ What is taken away on Reddit is erased by the sink (writer.py). On request a pos
 still shows of it: `erased_until` is infinity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from signalflow.events import storable
 from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, connection, transaction
+from signalflow.storage.read_router import ReadRouter
 
 # The name itself is not kept: only whether a name is the same.
 _DIGEST = "sha256(convert_to(lower({}), 'UTF8'))"
@@ -42,15 +43,27 @@ _OF_ERASED_AUTHORS = f"""
 SELECT id FROM posts WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
     AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
 """  # noqa: S608, constants of this module
+_ERASE_COMMENTS_OF_ERASED_AUTHORS = f"""
+UPDATE comments SET author = NULL, body = NULL, permalink = NULL,
+    sentiment_score = NULL, sentiment_label = NULL, sentiment_basis = NULL
+WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
+    AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
+"""  # noqa: S608, constants of this module
 # A letter holds the whole record. Its key is the id of a post, or any bytes.
 _ERASE_LETTERS = """
 UPDATE dlq_events AS d SET original_value = NULL, whole = false, erased_at = now()
 FROM posts AS p
 WHERE d.original_value IS NOT NULL AND p.id = encode(d.original_key, 'escape') AND p.last_polled_at <= p.erased_until
 """
+_NOT_ERASED = """
+SELECT id FROM posts JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
+WHERE erased_until IS NULL OR erased_until < r.seen_at
+"""
 _STATUS = """
 SELECT (SELECT count(*) FROM erasures) AS posts,
     (SELECT max(erased_at) FROM erasures) AS newest,
+    (SELECT began_at FROM deletion_sweep) AS sweep_began_at,
+    (SELECT ended_at FROM deletion_sweep) AS sweep_ended_at,
     count(*) AS posts_of_last_day,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY lag) AS median_lag_seconds,
     max(lag) AS longest_lag_seconds
@@ -71,10 +84,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class ErasureStatus:
-    """Posts erased so far, the newest moment, and the lags of the last day from being seen as taken away to erased."""
+    """Posts erased so far, the newest moment, and the lags of the last day from being seen as taken away to erased.
+
+    The sweep checks old posts: when its present round began, and when the last whole one ended.
+    """
 
     posts: int
     newest: datetime | None
+    sweep_began_at: datetime | None
+    sweep_ended_at: datetime | None
     posts_of_last_day: int
     median_lag_seconds: float | None
     longest_lag_seconds: float | None
@@ -89,7 +107,7 @@ async def found_of_author(pool: Pool, author: str) -> Found:
 
 
 async def erase_author(pool: Pool, author: str, *, who: str) -> Found:
-    """Erase what an author wrote, and every post of this name that is stored later, in one transaction.
+    """Erase what an author wrote, and what is stored of this name later, in one transaction.
 
     The audit log gets a digest instead of the name. To repeat it changes nothing.
     """
@@ -135,10 +153,23 @@ async def erase_posts_of_erased_authors(writing: Connection, ids: Sequence[str])
         await erase_posts(writing, [row["id"] for row in found])
 
 
+async def erase_comments_of_erased_authors(writing: Connection, ids: Sequence[str]) -> None:
+    """Erase those of these comments whose authors asked for it, within the transaction that stores them."""
+    await writing.execute(_ERASE_COMMENTS_OF_ERASED_AUTHORS, list(ids))
+
+
 async def erase_letters(pool: Pool) -> int:
     """Take the records of erased posts out of the dead letters; returns how many. They cannot be replayed any more."""
     async with connection(pool) as writing:
         return int((await writing.execute(_ERASE_LETTERS)).rpartition(" ")[2])
+
+
+async def not_erased_yet(reads: ReadRouter, seen_at: Mapping[str, datetime]) -> set[str]:
+    """Those of these posts, seen as taken away at these moments, that are stored and not erased yet.
+
+    Raises Retryable while the database is away.
+    """
+    return {row["id"] for row in await reads.fetch(_NOT_ERASED, list(seen_at), list(seen_at.values()))}
 
 
 async def erasure_status(pool: Pool) -> ErasureStatus:

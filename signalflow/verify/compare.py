@@ -61,6 +61,7 @@ FROM schema_info
 """
 _POSITIONS = "SELECT topic_id, partition, next_offset, record_at FROM stored_positions"
 _BREAKS = "SELECT topic, partition, going_on_at, committed, reason, noticed_at FROM log_breaks ORDER BY id"
+_ERASED_AUTHORS = "SELECT digest FROM erased_authors"
 _GAPS_OPEN = "SELECT count(*) FROM listing_gaps WHERE closed_at IS NULL AND kind <> 'first_look'"
 _STATES = "SELECT state, count(*) FROM dlq_events GROUP BY state ORDER BY state"
 
@@ -125,7 +126,9 @@ async def compare_in(
         report.records_due += comments.records_due
         lowest = _ALL if comments.start is None else min(comments.start, comments.earliest or comments.start)
         rows = _rows(connection, progress, COMMENTS, lowest)
-        report.comments = await compare_comments(rows, comments, report.missing.comments, comments.start)
+        report.comments = await compare_comments(
+            rows, comments, report.missing.comments, comments.start, await _erased_authors(connection)
+        )
     lowest = max(_lowest(expected), ranks_from or _ALL)
     certain_after = None if expected.start is None else expected.start + CLOCKS_AGREE
     await compare_ranks(_rows, connection, expected.ranks, report, lowest, certain_after, progress)
@@ -133,6 +136,10 @@ async def compare_in(
     report.gaps_open = await connection.fetchval(_GAPS_OPEN)
     report.dead_letter_states = {state: letters for state, letters in await connection.fetch(_STATES)}  # noqa: C416 (typed)
     return report
+
+
+async def _erased_authors(connection: Connection) -> frozenset[bytes]:
+    return frozenset(digest for (digest,) in await connection.fetch(_ERASED_AUTHORS))
 
 
 def _told(

@@ -1,10 +1,11 @@
 """Compares table comments with what the topic of comments asks for, in the order of the ids."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
-from signalflow.verify.comments import ExpectedComment, ExpectedComments, columns_that_differ
+from signalflow.verify.comments import CommentRow, ExpectedComment, ExpectedComments, columns_that_differ
 from signalflow.verify.expect import CLOCKS_AGREE, same_number
 from signalflow.verify.figures import sentiment_of_text
 from signalflow.verify.report import TableReport
@@ -21,11 +22,16 @@ _MOST_JUDGED = 10_000
 
 
 async def compare_comments(
-    rows: AsyncIterator[Any], expected: ExpectedComments, missing: set[str], start: datetime | None
+    rows: AsyncIterator[Any],
+    expected: ExpectedComments,
+    missing: set[str],
+    start: datetime | None,
+    erased: Collection[bytes] = (),
 ) -> TableReport:
     """Compare `rows` of STATEMENT with the comments of the log, which was read from `start` on (None: all of it).
 
-    `missing` gets the ids of comments that must be stored and are not.
+    `missing` gets the ids of comments that must be stored and are not. `erased` are the digests of the names whose
+    texts were erased on request.
     """
     certain_after = None if start is None else start + CLOCKS_AGREE
     table, comments = TableReport(), iter(expected)
@@ -40,7 +46,7 @@ async def compare_comments(
             _note_absent(table, wanted, missing)
             wanted = next(comments, None)
         if wanted is not None and wanted.id == last:
-            _compare(table, wanted, row, certain_after)
+            _compare(table, wanted, row, certain_after, erased)
             wanted = next(comments, None)
         elif certain_after is None or row["observed_at"] > certain_after:
             table.note("extra", last)
@@ -59,7 +65,9 @@ def _note_absent(table: TableReport, wanted: ExpectedComment, missing: set[str])
         missing.add(wanted.id)
 
 
-def _compare(table: TableReport, wanted: ExpectedComment, row: Any, certain_after: datetime | None) -> None:
+def _compare(
+    table: TableReport, wanted: ExpectedComment, row: Any, certain_after: datetime | None, erased: Collection[bytes]
+) -> None:
     table.expected += wanted.due
     if not _sentiment_is_right(row):
         table.note("wrong", f"{wanted.id}: sentiment {row['sentiment_score']} {row['sentiment_label']}")
@@ -67,7 +75,7 @@ def _compare(table: TableReport, wanted: ExpectedComment, row: Any, certain_afte
     if wanted.unsure:
         table.unchecked += 1
         return
-    possible = (each for each in wanted.rows if each is not None)
+    possible = (_without_erased(each, erased) for each in wanted.rows if each is not None)
     columns = min((columns_that_differ(each, row, certain_after) for each in possible), key=len)
     if not columns:
         return
@@ -76,6 +84,12 @@ def _compare(table: TableReport, wanted: ExpectedComment, row: Any, certain_afte
         table.unchecked += 1
     else:
         table.note("wrong", f"{wanted.id}: {', '.join(columns)}")
+
+
+def _without_erased(row: CommentRow, erased: Collection[bytes]) -> CommentRow:
+    if row.author is None or sha256(row.author.lower().encode()).digest() not in erased:
+        return row
+    return row._replace(author=None, body=None, permalink=None)
 
 
 def _sentiment_is_right(row: Any) -> bool:

@@ -66,6 +66,7 @@ class FeedsRun:
             discovery=self.world,
             runs=self.world,
             comments=CommentPorts(self.world.comments, self.world.comments, self.world.comments, self.world.comments),
+            texts=self.world,
             budget=self._budget,
             permit=self.world,
             run_book=self.world.run_book,

@@ -22,6 +22,7 @@ from signalflow.domain.overlap import Gap
 from signalflow.domain.post_run import PostResult, PostRun
 from signalflow.domain.run_history import RunBook
 from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.sweep import StoredText
 from signalflow.errors import Retryable
 from signalflow.events import CommentEnvelope, Envelope
 from signalflow.reddit.poller import Poller
@@ -144,6 +145,9 @@ class World:
     run_book: RunBook = field(default_factory=RunBook)
     run_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
     run_comment_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
+    # Old posts with text, in the order of their ids, and how far each mark says that they were checked.
+    texts: list[StoredText] = field(default_factory=list)
+    swept: list[str] = field(default_factory=list)
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -215,6 +219,18 @@ class World:
         self._needs_database()
         self.rising += posts
 
+    async def texts_after(self, id_: str, created_before: datetime, most: int) -> Sequence[StoredText]:
+        self._needs_database()
+        return [text for text in self.texts if text.id > id_][:most]
+
+    async def sweep_reached(self) -> str:
+        self._needs_database()
+        return self.swept[-1] if self.swept else ""
+
+    async def mark_swept(self, reached: str) -> None:
+        self._needs_database()
+        self.swept.append(reached)
+
     def until(self) -> float:
         return self.permitted_until
 
@@ -265,6 +281,7 @@ def poller_of(
         discovery=world,
         runs=world,
         comments=CommentPorts(world.comments, world.comments, world.comments, world.comments),
+        texts=world,
         budget=budget.Budget(60 / pace),
         permit=world,
         run_book=world.run_book,

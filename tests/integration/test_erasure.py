@@ -16,6 +16,7 @@ from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.erasure import erase_letters
 from signalflow.storage.pool import Pool
+from signalflow.storage.texts import mark_swept, sweep_reached, texts_after
 from signalflow.storage.writer import write_batch
 from tests.integration.comment_rows import comment, seen
 from tests.integration.posts_api import api_of
@@ -82,11 +83,17 @@ def test_what_an_author_wrote_is_erased_on_request_and_stays_so(database: str) -
         await write_batch(pool, [observation("d", 50, **WITH_TEXT, current_score=3)])
 
     within(database, later)
+        # Newer observations of the known comments, and one that was not known.
+        await write_comments(pool, [seen(comment("k", author=AUTHOR, body=f"on {MARKER}", score=8), 50)])
+        await write_comments(pool, [seen(comment("l", author="somebody", body="else"), 50)])
+        await write_comments(pool, [seen(comment("m", author=MARKER, body=f"more {MARKER}"), 50)])
     assert within(database, holds_the_marker) == set()
     posts = {row["id"]: row for row in within(database, lambda pool: contents(pool, "posts"))}
     assert (posts["c"]["author"], posts["c"]["title"]) == ("somebody", "another title")
     assert posts["d"]["current_score"] == 3, "numbers stay"
-    assert within(database, lambda pool: column(pool, "comments", "author")) == [None, "somebody"]
+    comments = {row["id"]: row for row in within(database, lambda pool: contents(pool, "comments"))}
+    assert {id_: row["author"] for id_, row in comments.items()} == {"k": None, "l": "somebody", "m": None}
+    assert (comments["k"]["score"], comments["k"]["sentiment_score"], comments["l"]["body"]) == (8, None, "else")
     (entry,) = within(database, lambda pool: contents(pool, "audit_log"))
     assert (entry["action"], json.loads(entry["details"])) == ("erase.author", {"posts": 2, "comments": 1})
     assert entry["target"].startswith("sha256:")
@@ -112,9 +119,26 @@ async def test_a_dead_letter_of_an_erased_post_loses_its_record_whichever_was_st
     assert (letter["original_value"], letter["whole"], letter["state"]) == (None, False, "dead")
 
 
+async def test_the_sweep_reads_old_posts_with_text_and_remembers_how_far_it_is(pool: Pool) -> None:
+    old = NOON - timedelta(days=3)
+    await write_batch(pool, [observation(name, 0, created_utc=old) for name in "abcde"])
+    await write_batch(pool, [observation("b", 5, created_utc=old, title="", removed_by="deleted")])
+    await write_batch(pool, [observation("young", 0)])
+    before = NOON - timedelta(days=2)
+    assert [row["id"] for row in await texts_after(pool, "", before, 2)] == ["a", "c"]
+    assert [row["id"] for row in await texts_after(pool, "c", before, 9)] == ["d", "e"], "e may be restored"
+    assert await sweep_reached(pool) == ""
+    for reached in ("c", "d", ""):
+        await mark_swept(pool, reached)
+        assert await sweep_reached(pool) == reached
+    (row,) = await contents(pool, "deletion_sweep")
+    assert None not in (row["began_at"], row["ended_at"])
+
+
 async def test_the_api_tells_how_long_erasure_takes(database_url: str, pool: Pool) -> None:
     async with api_of(database_url) as client:
         nothing = (await client.get("/api/erasure/")).json()
+        assert (nothing["sweep_began_at"], nothing["sweep_ended_at"]) == (None, None)
         assert (nothing["posts"], nothing["newest"], nothing["median_lag_seconds"]) == (0, None, None)
         await write_batch(pool, [observation(name, 0, title="", removed_by="deleted") for name in "ab"])
         # As if the second had been erased three seconds later than the first, which took one second.
@@ -127,3 +151,4 @@ async def test_the_api_tells_how_long_erasure_takes(database_url: str, pool: Poo
         found: dict[str, Any] = (await client.get("/api/erasure")).json()
     assert (found["posts"], found["posts_of_last_day"]) == (2, 2)
     assert (found["median_lag_seconds"], found["longest_lag_seconds"], found["kafka_days"]) == (2.5, 4.0, 7)
+    await write_batch(pool, [observation("e", 5, created_utc=old, title="", removed_by="moderator")])

@@ -11,6 +11,7 @@ from signalflow.events import Comment
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from signalflow.storage.erasure import erase_author
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.integration.comment_rows import comment, envelope, fed, produce_comments
@@ -107,6 +108,27 @@ async def test_intact_comments_have_no_differences_and_every_damage_is_found(
             "comments", columns=list(before[0].keys()), records=[tuple(row) for row in before]
         )
     assert (await verify(settings, topics)).clean
+
+
+async def test_comments_of_an_author_who_asked_for_erasure_are_no_difference_unless_they_are_still_there(
+    settings: Settings, worker: WorkerProcess, topics: TopicNames, database_pool: asyncpg.Pool
+) -> None:
+    records = await publish(settings)
+    assert (await settled(settings, worker, records)).clean
+    found = await erase_author(database_pool, "SomeOne", who="test")
+    assert found.comments > 0
+    assert (await verify(settings, topics)).clean
+    # The worker stores a newer observation of one of them.
+    await produce_comments(settings, [envelope(written(1, score=77), START + timedelta(minutes=9))])
+
+    async def is_stored() -> bool:
+        return bool(await database_pool.fetchval("SELECT score = 77 FROM comments WHERE id = 'c1'"))
+
+    await eventually(is_stored, 30, worker.tail)
+    assert await database_pool.fetchval("SELECT count(*) FROM comments WHERE author = 'someone'") == 0
+    assert (await verify(settings, topics)).clean
+    await database_pool.execute("UPDATE comments SET author = 'someone' WHERE id = 'c1'")
+    assert differences(await verify(settings, topics)) == {("comments", "wrong")}
 
 
 async def test_the_command_names_a_damaged_comment_and_a_repair_brings_back_a_missing_one(

@@ -226,6 +226,7 @@ def test_a_variable_that_is_no_setting_is_named_with_what_was_meant(name: str, m
         ("REDDIT_CONTACT", "you@example.org", {"REDDIT_SOURCE": "feeds"}),
         ("REDDIT_FEED", "feed=a&user=b", {"REDDIT_SOURCE": "feeds", "REDDIT_CONTACT": "you@example.org"}),
         ("REFRESH_IDS_PER_MINUTE", "9", {"POLL_ENABLED": "true"}),
+        ("SWEEP_IDS_PER_MINUTE", "9", {"POLL_ENABLED": "true"}),
     ],
 )
 def test_a_setting_without_effect_beside_the_others_is_named(

@@ -1,7 +1,7 @@
 """One kind of the live stream of an API process: reads its topic, ticks, and keeps its clients."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import datetime
 
@@ -41,9 +41,18 @@ _RESTART = Ending("restart", "the server restarts; come back with the last id")
 class Hub:
     """One per process and kind. A client is admitted, then joins, and leaves when its connection ends."""
 
-    def __init__(self, settings: Settings, kind: Kind = POSTS, admission: Admission | None = None) -> None:
-        """`admission` counts clients; the hubs of a process share one."""
-        self._settings, self.kind = settings, kind
+    def __init__(
+        self,
+        settings: Settings,
+        kind: Kind = POSTS,
+        admission: Admission | None = None,
+        on_removal: Callable[[str, datetime], None] = lambda id_, seen_at: None,
+    ) -> None:
+        """`admission` counts clients; the hubs of a process share one.
+
+        `on_removal` is called with the id of what was taken away, and the moment at which that was seen.
+        """
+        self._settings, self.kind, self._on_removal = settings, kind, on_removal
         self._meters = kind.meters
         self._limits = Limits(
             waiting_posts=settings.live_waiting_posts,
@@ -201,9 +210,10 @@ class Hub:
         """Read records into the fan-out; returns how many."""
         records = await opened.read(most)
         for record in records:
-            fanout.take(
-                record.partition, record.offset, decoded(self.kind, record.partition, record.offset, record.value)
-            )
+            found = decoded(self.kind, record.partition, record.offset, record.value)
+            fanout.take(record.partition, record.offset, found)
+            if found is not None and found.is_removal:
+                self._on_removal(found.id, found.observed_at)
         self._meters.records.inc(len(records))
         return len(records)
 

@@ -19,6 +19,13 @@ class Erasure(BaseModel):
         description="Median time of these from the observation to the erasure; null without any.", examples=[1.4]
     )
     longest_lag_seconds: float | None = Field(description="Longest time of these; null without any.", examples=[6.2])
+    sweep_began_at: datetime | None = Field(
+        description="When the present round of checks of posts older than two days began; null before the first.",
+        examples=["2026-01-01T06:00:00Z"],
+    )
+    sweep_ended_at: datetime | None = Field(
+        description="When the last whole round ended; null before the first end.", examples=["2026-01-01T05:59:55Z"]
+    )
     kafka_days: int = Field(
         description="Days after which no topic has the text any more: retention and a segment.", examples=[7]
     )

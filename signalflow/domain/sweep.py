@@ -1,0 +1,144 @@
+"""Which stored posts to check for deletion: all that are older than the known posts, round after round. Pure.
+
+Known posts are checked at their checkpoints (known.py). Later nothing else observes a post, but its author may still
+delete it. The caller gives the posts in the order of their ids, from where the last check ended.
+"""
+
+import math
+from collections import deque
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from signalflow.domain.fetch import Fetch, Findings, PostsRequest, Request
+from signalflow.domain.known import Decision, Seen
+from signalflow.domain.refresh import BATCH
+
+# When other requests take the whole budget, a batch that is late by this many seconds goes before them.
+PATIENCE = 30.0
+
+
+class StoredText(NamedTuple):
+    """A post with text in the database. `state` stands for what may have changed; it is only compared."""
+
+    id: str
+    state: Hashable
+
+
+class Sweep:
+    """The order of the checks, at most `ids_per_minute` posts a minute, in batches of up to 100. 0: no checks.
+
+    `reached` is the id up to which all posts of this round were checked, and `read_to` that of the last one that was
+    given; empty when a round begins.
+    """
+
+    def __init__(self, ids_per_minute: float) -> None:
+        self._every = 60.0 * BATCH / ids_per_minute if ids_per_minute > 0 else math.inf
+        self._waiting: deque[StoredText] = deque()
+        self._in_flight: tuple[StoredText, ...] = ()
+        self._next_at = -math.inf
+        self.reached = self.read_to = ""
+
+    def start(self, reached: str) -> None:
+        """Go on where an earlier poller ended."""
+        self.reached = self.read_to = reached
+
+    @property
+    def wants_posts(self) -> bool:
+        """Whether the caller should give more posts."""
+        return self._every < math.inf and len(self._waiting) < BATCH
+
+    def add(self, posts: Iterable[StoredText]) -> None:
+        """The next posts of the round, in the order of their ids."""
+        for post in posts:
+            self._waiting.append(post)
+            self.read_to = post.id
+
+    def begin_round(self) -> None:
+        """There are no more posts: begin again with the first."""
+        self.reached = self.read_to = ""
+
+    @property
+    def is_through(self) -> bool:
+        """Whether all posts that were given have been checked, and there was one."""
+        return bool(self.reached) and not self._waiting and not self._in_flight
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether a batch waits for longer than others may delay it."""
+        if not self._waiting:
+            return False
+        if self._next_at == -math.inf:
+            # The first batch of all waits from now on.
+            self._next_at = now
+        return now - self._next_at > PATIENCE
+
+    def next(self, now: float) -> "SweepFetch | None":
+        """The next check, or None when none is due. The caller tells how it ended."""
+        if now < self._next_at or not self._waiting:
+            return None
+        # A batch that is late by less than one interval does not delay the next one. After a longer delay the missed
+        # batches are dropped, because they would come as a burst.
+        scheduled = self._next_at + self._every
+        self._next_at = scheduled if scheduled > now else now + self._every
+        self._in_flight = tuple(self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting))))
+        return SweepFetch(self._in_flight, self)
+
+    def judge(self, fetch: "SweepFetch", items: Sequence[Seen], now: float) -> Findings:
+        """Decide what to publish: each post that is not as it is stored, with its body."""
+        stored = {post.id: post.state for post in fetch.posts}
+        findings = Findings(fetch, items, None, now)
+        for index, item in enumerate(items):
+            if item.id in stored and item.state != stored.pop(item.id):
+                findings.decisions.append(Decision(index, is_new=False, with_body=True))
+        return findings
+
+    def confirm(self, findings: Findings, confirmed: Sequence[bool]) -> None:
+        """Record the answer: `confirmed[i]` tells whether the brokers have `findings.decisions[i]`."""
+        fetch = findings.fetch
+        assert isinstance(fetch, SweepFetch)
+        if all(confirmed):
+            self.skip(fetch.posts)
+        else:
+            self.put_back(fetch.posts)
+
+    def put_back(self, posts: Sequence[StoredText]) -> None:
+        """These posts were not checked: they come next."""
+        self._in_flight = ()
+        self._waiting.extendleft(reversed(posts))
+
+    def skip(self, posts: Sequence[StoredText]) -> None:
+        """Go on after these posts: they were checked, or one of them may be the reason that Reddit does not answer."""
+        self._in_flight = ()
+        self.reached = posts[-1].id
+
+
+@dataclass(slots=True, eq=False)
+class SweepFetch(Fetch):
+    """A check of stored posts, requested by id. It discovers nothing."""
+
+    kind = "sweep"
+    is_refresh = True
+    request_kind = "posts"
+
+    posts: tuple[StoredText, ...]
+    sweep: Sweep
+
+    @property
+    def request(self) -> Request:
+        return PostsRequest(tuple(post.id for post in self.posts))
+
+    def asked_for(self, id_: str, subreddit: str) -> bool:
+        return any(post.id == id_ for post in self.posts)
+
+    def new_since(self, now: float) -> float:
+        return math.inf
+
+    def confirm(self, findings: Findings, *, new: int, is_complete: bool, now: float) -> bool:
+        return False
+
+    def failed(self, now: float) -> None:
+        self.sweep.put_back(self.posts)
+
+    def unanswered(self, now: float) -> bool:
+        self.sweep.skip(self.posts)
+        return False
