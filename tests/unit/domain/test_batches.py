@@ -25,6 +25,15 @@ def taken(batches: UnansweredBatches, now: float) -> list[tuple[str, ...]]:
     return found
 
 
+def test_there_is_no_batch_before_one_is_due() -> None:
+    batches, _ = made()
+    batches.answered(BOTH, NOW)
+    assert (batches.next_due(), batches.take(KNOWN, NOW)) == (math.inf, ())
+    batches.unanswered(BOTH, NOW)
+    assert batches.take(KNOWN, NOW) == ()
+    assert batches.take(KNOWN, NOW + RETRIES.first) == BOTH
+
+
 def test_a_batch_is_asked_again_later_after_each_failure_in_a_row() -> None:
     batches, _ = made()
     for failures in (1, 2, 3):
@@ -98,6 +107,17 @@ def test_a_half_that_fails_once_more_is_halved_again_whatever_was_answered() -> 
     # The second failure in a row of a half is its third.
     batches.unanswered(OTHERS, NOW + 4)
     assert batches.next_due() == NOW + 4
+
+
+def test_a_half_that_fails_while_nothing_else_is_answered_waits_as_after_a_third_failure() -> None:
+    batches, answers = made()
+    ids = ("a", "b", "c", "d")
+    batches.unanswered(ids, NOW)
+    answers.note("posts", NOW + 1)
+    batches.unanswered(ids, NOW + 2)
+    assert sorted(taken(batches, NOW + 2)) == [BOTH, OTHERS]
+    batches.unanswered(BOTH, NOW + 3)
+    assert batches.next_due() == NOW + 3 + RETRIES.after(3)
 
 
 def test_a_single_post_is_set_aside_by_answers_to_other_posts_only_and_later_after_each_try() -> None:

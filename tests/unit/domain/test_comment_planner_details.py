@@ -4,7 +4,12 @@ import math
 
 import pytest
 
-from signalflow.domain.comment_fetches import LATEST_COMMENT, CommentsGapFetch, anchor_of_comments
+from signalflow.domain.comment_fetches import (
+    LATEST_COMMENT,
+    CommentsGapFetch,
+    CommentsRefreshFetch,
+    anchor_of_comments,
+)
 from signalflow.domain.comment_planner import (
     GAP_PAGE_TIMEOUT,
     OTHERS_FOR_ONE,
@@ -14,6 +19,7 @@ from signalflow.domain.comment_planner import (
     CommentPlanner,
     StoredComment,
 )
+from signalflow.domain.comment_refresh import AGES, PATIENCE
 from signalflow.domain.fetch import Fetch
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import Decision, Seen
@@ -180,3 +186,35 @@ def test_another_pace_of_posts_is_another_pace_of_comments_at_once() -> None:
     fetch = due(planner, NOW + 5)
     planner.confirm(planner.judge(fetch, [], None, NOW + 5), [], NOW + 5)
     assert planner.wake(NOW + 5) == pytest.approx(60.0)
+
+
+def test_a_refresh_observes_with_the_text_and_takes_the_turn() -> None:
+    planner, _ = started("a")
+    planner.confirm(planner.judge(due(planner), [seen("c1", NOW)], None, NOW), [True], NOW)
+    planner.watchlist.groups[0].due = math.inf
+    now = NOW + AGES[0] + PATIENCE
+    refresh = due(planner, now)
+    assert isinstance(refresh, CommentsRefreshFetch)
+    findings = planner.judge(refresh, [seen("c1", NOW)], None, now)
+    assert findings.decisions == [Decision(0, is_new=False, with_body=True)]
+    for _ in range(OTHERS_FOR_ONE):
+        assert not planner.is_its_turn
+        planner.note_other()
+    assert planner.is_its_turn
+
+
+def test_a_slower_pace_of_posts_combines_the_listings_of_comments_at_once() -> None:
+    planner = CommentPlanner(20 / SHARE_OF_LISTINGS, LastAnswers())
+    watched = [Subreddit("a", 60, "fast", comments=True), Subreddit("s", 600, "slow", comments=True)]
+    planner.start(watched, (), (), NOW)
+    assert [group.names for group in planner.watchlist.groups] == [("a",), ("s",)]
+    planner.set_listing_pace(PER_MINUTE, NOW + 5)
+    assert [(group.names, group.due) for group in planner.watchlist.groups] == [(("a", "s"), NOW + 5)]
+
+
+def test_it_wakes_for_the_page_of_a_gap_that_has_no_answer() -> None:
+    planner, _ = started("a", gaps=(GapRecord(1, ("a",), ("x", "y", "z"), NOW - 600, NOW - 10),))
+    due(planner)
+    planner.watchlist.groups[0].due = math.inf
+    assert isinstance(due(planner), CommentsGapFetch)
+    assert planner.wake(NOW) == GAP_PAGE_TIMEOUT

@@ -33,8 +33,9 @@ def test_a_batch_goes_when_its_first_comment_is_late_and_others_that_are_due_go_
 
 def test_comments_that_are_not_due_wait() -> None:
     refreshes = waiting(1)
-    refreshes.published("young", "a", START + PATIENCE + 1, START + PATIENCE + 1)
-    assert refreshes.take(everyone, START + AGES[0] + PATIENCE) == ("c0",)
+    for id_, later in (("just_due", PATIENCE), ("young", PATIENCE + 1)):
+        refreshes.published(id_, "a", START + later, START + later)
+    assert refreshes.take(everyone, START + AGES[0] + PATIENCE) == ("c0", "just_due")
 
 
 def test_a_comment_is_looked_at_once_at_each_age_and_then_forgotten() -> None:
@@ -49,6 +50,8 @@ def test_an_age_that_has_passed_is_left_out() -> None:
     refreshes = CommentRefreshes(answers_ids=True)
     refreshes.published("late", "a", START, START + AGES[1])
     assert refreshes.wake_at() == START + AGES[2] + PATIENCE
+    refreshes.published("too late", "a", START, START + AGES[2])
+    assert refreshes.take(everyone, START + AGES[2] + PATIENCE) == ("late",)
 
 
 def test_after_no_answer_the_batch_comes_again_soon_and_if_it_is_the_reason_at_its_next_age() -> None:

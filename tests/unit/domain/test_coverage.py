@@ -72,6 +72,24 @@ def test_the_sides_of_a_gap_tell_how_many_posts_came_meanwhile() -> None:
     assert cell.posts_share == pytest.approx(0.6)
 
 
+def test_a_side_of_a_gap_has_only_its_covered_time_and_no_empty_span() -> None:
+    """The time before the second gap reaches back to the begin of the first, where no covered time is left."""
+    gaps = [gap(1.5 * HOUR, 1.75 * HOUR - 1), gap(2 * HOUR, 2.5 * HOUR - 1)]
+    _, stretch = Timeline.of(PYTHON, gaps, NOW).stretches
+    assert stretch.sides[0] == ((1.75 * HOUR, 2 * HOUR),)
+
+
+def test_all_gaps_of_an_hour_are_missing_and_those_of_other_hours_are_not() -> None:
+    gaps = [gap(1.5 * HOUR, 1.75 * HOUR - 1), gap(2 * HOUR, 2.25 * HOUR - 1), gap(2.5 * HOUR, 2.75 * HOUR - 1)]
+    assert shares(PYTHON, *gaps, hour=2) == (30, 30, 0)
+
+
+def test_an_estimate_for_another_number_of_gaps_is_a_fault() -> None:
+    timeline = Timeline.of(PYTHON, [gap(2 * HOUR, 3 * HOUR)], NOW)
+    with pytest.raises(ValueError, match="zip"):
+        cell_of(timeline, (2 * HOUR, 3 * HOUR), 5, [])
+
+
 def test_an_estimate_is_shared_among_the_hours_of_its_gap_by_time() -> None:
     timeline = Timeline.of(PYTHON, [gap(2.75 * HOUR, 3.5 * HOUR - 1)], NOW)
     cells = [cell_of(timeline, (hour * HOUR, (hour + 1) * HOUR), 10, [30.0]) for hour in (2, 3)]
@@ -112,3 +130,4 @@ def test_spans_are_united_and_cut_out() -> None:
     assert without((0, 10), [(1, 3), (5, 6)]) == ((0, 1), (3, 5), (6, 10))
     assert without((2, 5.5), [(1, 3), (5, 6)]) == ((3, 5),)
     assert without((0, 10), [(-1, 11)]) == ()
+    assert without((1, 6), [(1, 3), (5, 6)]) == ((3, 5),)

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from signalflow.domain.fetches import ListingFetch
-from signalflow.domain.first_look import FirstLookFetch
+from signalflow.domain.fetch import Fetch
+from signalflow.domain.fetches import GAP_PAGE_TIMEOUT, ListingFetch
+from signalflow.domain.first_look import FirstLookFetch, FirstLooks
 from signalflow.domain.gaps import GapRecord
+from signalflow.domain.known import Seen
 from signalflow.domain.planner import Planner
 from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.suspicion import LastAnswers
 from tests.unit.domain.listing_world import START, Harness, World, fast, harness, known
 
 HOUR = 3600.0
@@ -45,6 +48,59 @@ def test_with_no_hours_nothing_is_read_back() -> None:
     posted(run, "a", 9, 6)
     run.run(60)
     assert looks(run) == []
+
+
+def test_subreddits_that_arrive_before_others_were_polled_are_all_read_back_even_a_second() -> None:
+    run = harness(fast("a"), first_look_seconds=1.0)
+    run.planner.configure(fast("a", "b"), run.world.now)
+    posted(run, "a", 2, 1)
+    run.run(10)
+    assert sorted(change[1] for change in run.first_looks if change[0] == "open") == ["a", "b"]
+
+
+def test_only_posts_of_a_second_that_was_over_at_the_first_poll_are_no_news() -> None:
+    """Times are whole seconds. Another post of the second of the poll may come after it."""
+    run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
+    posted(run, "a", 9, 6)
+    look: Fetch | None = None
+    while not isinstance(look, FirstLookFetch):
+        look = run.round()
+        run.world.now += 1
+    polled_at = look.gap.opened_at
+    page = [Seen(f"x{age}", "a", polled_at - age, 1, 0, None, 1) for age in (0, 1)]
+    findings = run.planner.judge(look, page, "t3_x1", run.world.now)
+    assert [page[decision.item].id for decision in findings.decisions] == ["x1"]
+
+
+def test_no_page_of_a_first_look_is_one_from_which_a_successor_may_begin() -> None:
+    run = harness(fast("a", "b"), page_size=10, first_look_seconds=5 * HOUR)
+    posted(run, "a", 2, 3)
+    begins_from_looks = []
+    for _ in range(7200):
+        fetch = run.planner.next(run.world.now, 1.0)
+        if fetch is not None:
+            items, after = run.world.answer(fetch)
+            findings = run.planner.judge(fetch, items, after, run.world.now)
+            begins = run.planner.confirm(findings, [True] * len(findings.decisions), run.world.now)
+            run.write_ledger()
+            if isinstance(fetch, FirstLookFetch):
+                begins_from_looks.append(begins)
+        run.world.now += 1
+    assert ("close", "b", "given_up") in run.first_looks, "the last page of b is among them"
+    assert set(begins_from_looks) == {False}
+
+
+def test_a_page_that_was_asked_for_is_awaited_for_a_minute_and_comes_again_when_it_had_no_answer() -> None:
+    looks = FirstLooks(HOUR, {}.get, LastAnswers())
+    looks.arrive(fast("a"))
+    looks.polled(("a",), START)
+    looks.gaps.recorded(1)
+    fetch = looks.next(START, lambda name: True)
+    assert fetch is not None
+    assert looks.next(START + GAP_PAGE_TIMEOUT - 1, lambda name: True) is None
+    assert looks.gaps.wake() == START + GAP_PAGE_TIMEOUT
+    assert not fetch.unanswered(START + 10)
+    assert START + 10 < looks.gaps.wake() < START + GAP_PAGE_TIMEOUT
 
 
 def test_a_subreddit_that_was_polled_before_is_not_read_back() -> None:

@@ -9,9 +9,9 @@ from signalflow.domain.known import Seen
 from signalflow.domain.once import OnceResult, OnceRun
 from signalflow.domain.planner import Planner
 from signalflow.domain.ranked_fetches import OnceFetch
-from signalflow.domain.ranked_listings import Place
+from signalflow.domain.ranked_listings import Place, RankedListings
 from tests.unit.domain.listing_world import START, fast
-from tests.unit.domain.test_ranked_listings import RankedHarness, RankedWorld, post
+from tests.unit.domain.test_ranked_listings import RankedHarness, RankedWorld, by_rank, post
 
 
 def harness() -> RankedHarness:
@@ -92,6 +92,26 @@ def test_a_subreddit_that_cannot_be_read_has_a_result_too_and_the_others_are_rea
     error = "refused" if refused else "not answered"
     assert run.results == {"private": OnceResult(error=error), "rust": OnceResult(published=1)}
     assert len([fetch for fetch in once(planned) if fetch.names == ("private",)]) == (1 if refused else 3)
+
+
+def test_runs_that_overlap_are_all_read_and_so_are_the_ranks_of_what_is_watched() -> None:
+    planned, runs = harness(), [run_of("rust"), run_of("golang")]
+    planned.planner.configure(by_rank("a"), planned.world.now)
+    for run in runs:
+        planned.planner.ranked.begin(run)
+    planned.run(60)
+    assert all(run.is_done for run in runs)
+    assert planned.kinds()["ranked"] == 1
+
+
+def test_the_first_result_of_a_subreddit_stays() -> None:
+    listings, run = RankedListings(), run_of("rust")
+    listings.begin(run)
+    listing = listings.take(START, lambda name: True)
+    assert listing is not None
+    listings.end(listing, OnceResult(published=2))
+    listings.end(listing, OnceResult(known=2))
+    assert run.results == {"rust": OnceResult(published=2)}
 
 
 def test_a_new_configuration_does_not_drop_a_run() -> None:

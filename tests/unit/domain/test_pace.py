@@ -12,7 +12,7 @@ def test_records_are_as_far_apart_as_the_rate_says() -> None:
 
 def test_after_a_pause_nothing_is_made_up_for() -> None:
     pace = Pace(10)
-    pace.wait(10, 0.0)
+    assert pace.wait(10, 0.0) == 0
     assert [pace.wait(10, 60.0), pace.wait(10, 60.0)] == pytest.approx([0, 1])
 
 

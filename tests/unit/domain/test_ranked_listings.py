@@ -199,6 +199,20 @@ def test_a_refused_name_is_found_by_halving_and_asked_again_later_after_each_try
     assert waits == [60, 120, 240, 480, 960]
 
 
+def test_the_halves_of_a_refused_listing_do_not_tell_the_same_ranks_again() -> None:
+    listings = RankedListings()
+    listings.configure(by_rank("a", "b"), START)
+    whole = listings.take(START, lambda name: True)
+    assert whole is not None
+    whole.note_told("p1", Place("a", 1), START)
+    listings.refused(whole, START)
+    half = listings.take(START, lambda name: name == "a")
+    assert half is not None
+    assert half.names == ("a",)
+    assert not half.is_news("p1", Place("a", 1), START + 60)
+    assert half.is_news("p1", Place("a", 2), START + 60)
+
+
 def test_a_subreddit_that_no_longer_wants_ranks_is_not_asked_for_them() -> None:
     run = harness(*by_rank("a"))
     run.run(60)
