@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,7 +92,7 @@ class Timers:
 @pytest.mark.parametrize("days", [-100, 100])
 async def test_a_leader_whose_clock_is_wrong_drops_no_history_and_refuses_none(pool: Pool, days: int) -> None:
     timers, now = Timers(), datetime.now(UTC)
-    jobs.register(timers, Settings(), lambda: pool)  # type: ignore[arg-type]
+    jobs.register(timers, Settings(), lambda: SimpleNamespace(pool=pool))  # type: ignore[arg-type]
     await write_batch(pool, [observation("a", observed_at=now)])
     clock.set_wrong(days * DAY)
     try:
