@@ -29,7 +29,8 @@ OTHERS_FOR_ONE = 9
 RANKS_TOLD = 25
 # A rank that stays is published again after this many seconds: otherwise nobody could tell it from a post that left.
 REPEAT = 1800.0
-# When a first page whose posts had just been published is read again, in seconds.
+# Seconds until a first page is read again because some of its posts had just been published. A post is published at
+# most once in five seconds.
 FIRST_PAGE_AGAIN = 10.0
 # Waits until a listing that was refused, or not answered, is asked for again.
 RETRIES = Backoff(first=60.0, most=3600.0)

@@ -9,7 +9,7 @@ from signalflow.domain.fetch import Fetch, ListingRequest
 from signalflow.domain.known import HORIZON, Seen
 from signalflow.domain.planner import Planner
 from signalflow.domain.ranked_fetches import PopularFetch, RankedFetch
-from signalflow.domain.ranked_listings import Place, RankedListings, places_of
+from signalflow.domain.ranked_listings import FIRST_PAGE_AGAIN, Place, RankedListing, RankedListings, places_of
 from signalflow.domain.subreddits import Subreddit
 from tests.unit.domain.listing_world import START, Harness, World, fast
 
@@ -293,3 +293,15 @@ def test_ranks_that_a_first_page_shows_right_after_its_posts_were_published_are_
     assert run.ranks == [("hot", "older", 4), *(("hot", each.id, rank) for rank, each in enumerate(run.hot[:3], 1))]
     run.run(270)
     assert run.kinds()["ranked"] == 2, "only the first page is read again so early"
+
+
+def test_a_later_page_is_not_read_again_early_whatever_could_not_be_told() -> None:
+    listing = RankedListing("hot", ("a",), due=START + 300)
+    listing.note_untold(START)
+    assert listing.due == START + FIRST_PAGE_AGAIN
+    listing.note_untold(START + 1)
+    assert listing.due == START + FIRST_PAGE_AGAIN, "never later than it was due"
+    listing.answered((), START)
+    listing.due = START + 300
+    listing.note_untold(START + 1)
+    assert listing.due == START + 300
