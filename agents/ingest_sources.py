@@ -69,10 +69,14 @@ class DatabaseSources:
         """See ConfigSource."""
         return [row.to_poll for row in await subreddits.active_subreddits(self._pool_of())]
 
-    async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
+    async def report(
+        self, polled: Mapping[str, datetime], states: Mapping[str, str], comments_polled: Mapping[str, datetime]
+    ) -> None:
         """See ConfigSource."""
         if polled:
             await subreddits.mark_polled(self._pool_of(), polled)
+        if comments_polled:
+            await subreddits.mark_comments_polled(self._pool_of(), comments_polled)
         for name, state in states.items():
             await subreddits.mark_state(self._pool_of(), name, state, utcnow())
 
@@ -80,9 +84,9 @@ class DatabaseSources:
         """See KnownSource."""
         return await known.known_posts(self._pool_of(), since, names)
 
-    async def newest_comments(self, names: Iterable[str], each: int) -> Sequence[StoredComment]:
+    async def known_comments(self, until: Mapping[str, datetime | None], each: int) -> Sequence[StoredComment]:
         """See KnownComments."""
-        return await comment_list.newest_of_each(self._pool_of(), names, each)
+        return await comment_list.newest_of_each(self._pool_of(), until, each)
 
     async def note_rising(self, posts: Sequence[RisingPost]) -> None:
         """See DiscoverySink."""

@@ -6,7 +6,7 @@ comments are not in their order, so a page overlaps with the page before when it
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from signalflow.domain.comment_fetches import (
@@ -14,7 +14,6 @@ from signalflow.domain.comment_fetches import (
     CommentsFetch,
     CommentsGapFetch,
     CommentsRefreshFetch,
-    anchor_of_comments,
 )
 from signalflow.domain.comment_refresh import CommentRefreshes
 from signalflow.domain.comment_trees import CommentTrees
@@ -22,9 +21,10 @@ from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.gaps import GapRecord, OpenGaps
 from signalflow.domain.known import Decision, Seen
 from signalflow.domain.once_comments import OnceComments
-from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
+from signalflow.domain.overlap import UNSETTLED
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
+from signalflow.domain.takeover import Takeover
 from signalflow.domain.tree_fetches import fetch_of
 from signalflow.domain.watchlist import Watchlist
 
@@ -90,22 +90,32 @@ class CommentPlanner:
     def start(
         self, subreddits: Iterable[Subreddit], stored: Iterable[StoredComment], gaps: Iterable[GapRecord], now: float
     ) -> None:
-        """Begin, or take over from an earlier poller: the first page must reach back to what the database has."""
-        known = sorted(stored, key=lambda comment: -comment.created)
-        self.configure(subreddits, now)
-        for comment in known:
-            self._known[comment.id] = _Known(comment.subreddit.lower(), now)
-        for group in self.watchlist.groups:
-            newest = [comment for comment in known if comment.subreddit.lower() in group.names][:ANCHOR_SIZE]
-            if newest:
-                anchor = Anchor(frozenset(comment.id for comment in newest), newest[0].created)
-                group.anchors = (anchor_of_comments(anchor),)
+        """Begin, or take over from an earlier poller, with comments that the database knows and the open gaps."""
+        self.configure(subreddits, now, stored)
         self.gaps.resume(gaps, self.watchlist.__contains__)
         self._swept_at = now
 
-    def configure(self, subreddits: Iterable[Subreddit], now: float) -> bool:
-        """Read the comments of those of these subreddits whose comments are followed; returns whether that changed."""
-        return self.watchlist.configure([each for each in subreddits if each.comments], now)
+    def arriving(self, subreddits: Iterable[Subreddit]) -> list[Subreddit]:
+        """Those whose comments are followed from now on: again, or for the first time."""
+        return [each for each in subreddits if each.comments and each.name.lower() not in self.watchlist]
+
+    def configure(self, subreddits: Iterable[Subreddit], now: float, stored: Iterable[StoredComment] = ()) -> bool:
+        """Read the comments of those of these subreddits whose comments are followed; returns whether that changed.
+
+        `stored`: comments of arriving subreddits that the database knows. Each of them is taken over: its first page
+        must reach back to its last poll, however long ago that was. Stored comments alone do not tell when that was:
+        some come from trees and files, and those between them and the last poll may be missing.
+        """
+        watched, known = list(subreddits), list(stored)
+        arriving = self.arriving(watched)
+        for comment in known:
+            self._known[comment.id] = _Known(comment.subreddit.lower(), now)
+        if not self.watchlist.configure([each for each in watched if each.comments], now):
+            return False
+        Takeover([replace(each, polled_at=each.comments_polled_at) for each in arriving], known).begin(
+            self.watchlist, now
+        )
+        return True
 
     def set_listing_pace(self, per_minute: float, now: float) -> None:
         """So many listings of posts a minute are allowed from now on."""

@@ -139,8 +139,7 @@ class Planner:
         """Watch exactly these subreddits from now on; returns whether anything changed. Known posts stay known.
 
         `known`: the posts of arriving subreddits that the database knows. Each of them is taken over: its first page
-        must reach back to its last poll, however long ago that was. Where its group has others already, it is first
-        polled alone, because that page of theirs would not reach so far.
+        must reach back to its last poll, however long ago that was.
         """
         watched, known_posts = list(subreddits), list(known)
         arriving = self.arriving(watched)
@@ -149,18 +148,7 @@ class Planner:
         if not self.watchlist.configure(watched, now):
             return have_ranks_changed
         self.first_looks.arrive(arriving)
-        takeover = Takeover(arriving, known_posts)
-        names = {subreddit.name.lower() for subreddit in arriving}
-        new_groups = [group for group in self.watchlist.groups if names.issuperset(group.names)]
-        alone = [name for group in new_groups for name in takeover.lagging(group.names)]
-        for group in self.watchlist.groups:
-            if group not in new_groups:
-                alone += [name for name in group.names if name in names and takeover.anchors([name])]
-        if alone:
-            self.watchlist.poll_alone({name: takeover.anchors([name]) for name in alone}, now)
-        for group in self.watchlist.groups:
-            if names.issuperset(group.names):
-                group.anchors = takeover.anchors(group.names)
+        Takeover(arriving, known_posts).begin(self.watchlist, now)
         return True
 
     def _remember(self, known_posts: Iterable[StoredPost], now: float) -> None:

@@ -43,7 +43,8 @@ class Subreddit:
     """A subreddit to watch. It is polled at least every `interval_seconds`, and more often where the budget allows.
 
     `polled_at` is when an earlier poller last polled it with every new post confirmed; None when none has reported it.
-    `comments`: its comments are read too. `post_sorts`: the listings that are read of it.
+    `comments`: its comments are read too, and `comments_polled_at` is what `polled_at` is for posts. `post_sorts`: the
+    listings that are read of it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Subreddit:
     polled_at: float | None = None
     comments: bool = False
     post_sorts: tuple[str, ...] = DEFAULT_POST_SORTS
+    comments_polled_at: float | None = None
 
     @property
     def polling_priority(self) -> Priority:

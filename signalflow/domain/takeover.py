@@ -6,29 +6,68 @@ Times are in epoch seconds.
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Protocol
 
-from signalflow.domain.known import StoredPost
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
 from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.watchlist import Watchlist
+
+
+class Stored(Protocol):
+    """A post or comment as the database has it. `created` in epoch seconds."""
+
+    @property
+    def id(self) -> str:
+        """Its id, without a kind."""
+        ...
+
+    @property
+    def subreddit(self) -> str:
+        """The name of its subreddit, in any spelling."""
+        ...
+
+    @property
+    def created(self) -> float:
+        """When it was written."""
+        ...
 
 
 class Takeover:
-    """The posts that the database knows, and when each subreddit was last polled with every new post confirmed.
+    """What the database knows of arriving subreddits, and when each was last polled with every new item confirmed.
 
-    The newest posts alone do not show how far a group of subreddits is complete: they may all be of one subreddit that
-    was polled later than the others.
+    Items are posts, or comments. The newest ones alone do not show how far a listing is complete: they may all be of
+    one subreddit that was polled later than the others of its group, or may come from elsewhere than the listing.
     """
 
-    def __init__(self, subreddits: Iterable[Subreddit], known_posts: Iterable[StoredPost]) -> None:
-        self._posts: dict[str, list[StoredPost]] = defaultdict(list)
-        for post in known_posts:
-            self._posts[post.subreddit.lower()].append(post)
-        # A subreddit has posts, but was never reported: the earlier poller stopped before its first report. It had
-        # published at least these posts.
-        self._complete_until = {name: max(post.created for post in posts) for name, posts in self._posts.items()}
+    def __init__(self, subreddits: Iterable[Subreddit], known: Iterable[Stored]) -> None:
+        arriving = list(subreddits)
+        self._names = {subreddit.name.lower() for subreddit in arriving}
+        self._known: dict[str, list[Stored]] = defaultdict(list)
+        for item in known:
+            self._known[item.subreddit.lower()].append(item)
+        # A subreddit has items, but was never reported: the earlier poller stopped before its first report. It had
+        # published at least these.
+        self._complete_until = {name: max(item.created for item in items) for name, items in self._known.items()}
         self._complete_until |= {
-            subreddit.name.lower(): subreddit.polled_at for subreddit in subreddits if subreddit.polled_at is not None
+            subreddit.name.lower(): subreddit.polled_at for subreddit in arriving if subreddit.polled_at is not None
         }
+
+    def begin(self, watchlist: Watchlist, now: float) -> None:
+        """Give the groups of the arriving subreddits their anchors.
+
+        Where a group has others already, or one that was polled much later, a subreddit is first polled alone: the
+        page of the others would not reach so far.
+        """
+        new_groups = [group for group in watchlist.groups if self._names.issuperset(group.names)]
+        alone = [name for group in new_groups for name in self.lagging(group.names)]
+        for group in watchlist.groups:
+            if group not in new_groups:
+                alone += [name for name in group.names if name in self._names and self.anchors([name])]
+        if alone:
+            watchlist.poll_alone({name: self.anchors([name]) for name in alone}, now)
+        for group in watchlist.groups:
+            if self._names.issuperset(group.names):
+                group.anchors = self.anchors(group.names)
 
     def lagging(self, names: Iterable[str]) -> list[str]:
         """The names of a group that were last polled much earlier than its newest one.
@@ -48,6 +87,6 @@ class Takeover:
         if not known:
             return ()
         since = min(self._complete_until[name] for name in known) - UNSETTLED
-        settled = (post for name in known for post in self._posts.get(name, ()) if post.created <= since)
-        newest = heapq.nlargest(ANCHOR_SIZE, settled, key=lambda post: post.created)
-        return (Anchor(frozenset(post.id for post in newest), since),)
+        settled = (item for name in known for item in self._known.get(name, ()) if item.created <= since)
+        newest = heapq.nlargest(ANCHOR_SIZE, settled, key=lambda item: item.created)
+        return (Anchor(frozenset(item.id for item in newest), since),)

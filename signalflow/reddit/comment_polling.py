@@ -11,9 +11,9 @@ from uuid import uuid4
 import structlog
 from msgspec import structs
 
-from signalflow.domain.comment_planner import CommentPlanner
+from signalflow.domain.comment_planner import CommentPlanner, StoredComment
 from signalflow.domain.fetch import Fetch, Findings
-from signalflow.domain.overlap import ANCHOR_SIZE
+from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.words import ObservationMode
 from signalflow.metrics import COMMENTS_DISCOVERED
@@ -22,8 +22,9 @@ from signalflow.reddit.observations import comment_envelope, seen_comment
 from signalflow.reddit.ports import CommentPorts
 from signalflow.reddit.post_runs import PostRuns
 from signalflow.reddit.protocol import CommentPage, FoundComment, Rejection
-from signalflow.reddit.reddit_clock import RedditClock
+from signalflow.reddit.reddit_clock import RedditClock, moment
 from signalflow.reddit.rejections import Rejections
+from signalflow.reddit.reports import Reports
 
 log = structlog.get_logger()
 
@@ -39,11 +40,13 @@ class CommentPolling:
         ports: CommentPorts,
         planner: CommentPlanner,
         rejections: Rejections,
+        reports: Reports,
         reddit_clock: RedditClock,
         clock: Callable[[], datetime],
     ) -> None:
         self._ports, self.planner = ports, planner
-        self._rejections, self._reddit_clock, self._clock = rejections, reddit_clock, clock
+        self._rejections, self._reports = rejections, reports
+        self._reddit_clock, self._clock = reddit_clock, clock
         self.gap_writer = GapWriter(planner.gaps, ports.ledger)
         self.post_runs = PostRuns(ports.runs, planner.trees)
         self._run_id = uuid4().hex[:8]
@@ -51,12 +54,25 @@ class CommentPolling:
 
     async def take_over(self, subreddits: Sequence[Subreddit]) -> None:
         """Begin where the database stands. Raises Retryable while it is away."""
-        names = [each.name.lower() for each in subreddits if each.comments]
-        stored = await self._ports.known.newest_comments(names, ANCHOR_SIZE) if names else ()
+        stored = await self._known_comments(subreddits)
         gaps = await self._ports.ledger.open_gaps()
         self.planner.start(subreddits, stored, gaps, self._reddit_clock.now())
-        if names:
-            log.info("comments_followed", subreddits=len(names), known_comments=len(stored), open_gaps=len(gaps))
+        if followed := sum(each.comments for each in subreddits):
+            log.info("comments_followed", subreddits=followed, known_comments=len(stored), open_gaps=len(gaps))
+
+    async def configure(self, subreddits: Sequence[Subreddit]) -> None:
+        """Follow the comments of these subreddits from now on. Raises Retryable while the database is away."""
+        stored = await self._known_comments(subreddits)
+        if self.planner.configure(subreddits, self._reddit_clock.now(), stored):
+            log.info("followed_comments_changed", subreddits=sum(each.comments for each in subreddits))
+
+    async def _known_comments(self, subreddits: Sequence[Subreddit]) -> Sequence[StoredComment]:
+        """Comments of arriving subreddits: the newest, and those that the last poll had settled."""
+        until = {
+            each.name.lower(): None if each.comments_polled_at is None else moment(each.comments_polled_at - UNSETTLED)
+            for each in self.planner.arriving(subreddits)
+        }
+        return await self._ports.known.known_comments(until, ANCHOR_SIZE) if until else ()
 
     async def take(self, fetch: Fetch, page: CommentPage) -> Findings:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed.
@@ -79,7 +95,8 @@ class CommentPolling:
         if not fetch.is_refresh:
             decided_and_sent = zip(findings.decisions, confirmed, strict=True)
             COMMENTS_DISCOVERED.inc(sum(is_sent and decision.is_new for decision, is_sent in decided_and_sent))
-        self.planner.confirm(findings, confirmed, self._reddit_clock.now())
+        if self.planner.confirm(findings, confirmed, self._reddit_clock.now()):
+            self._reports.answered_comments(fetch.names, page.observed_at)
         self.gap_writer.wake()
         return findings
 

@@ -125,6 +125,7 @@ class Poller:
                 takes_off=settings.trending_velocity_low,
             ),
             self._rejections,
+            self._reports,
             self._reddit_clock,
             clock,
         )
@@ -333,13 +334,12 @@ class Poller:
         known = await posts_of(self._known, self.planner.arriving(subreddits), self._reddit_clock.now())
         if self.planner.configure(subreddits, self._reddit_clock.now(), known):
             log.info("config_changed", subreddits=len(subreddits))
-        if self._comments.planner.configure(subreddits, self._reddit_clock.now()):
-            log.info("followed_comments_changed", subreddits=sum(each.comments for each in subreddits))
+        await self._comments.configure(subreddits)
         await self._tell_not_shown()
         await self._discoveries.send()
         # A successor begins from the reported polls. So they are reported only when every gap is recorded.
         is_recorded = self.planner.gaps.is_recorded and self.planner.first_looks.gaps.is_recorded
-        await self._reports.send(with_polls=is_recorded)
+        await self._reports.send(with_polls=is_recorded, with_comment_polls=self._comments.planner.gaps.is_recorded)
         return 0.0
 
     async def _tell_not_shown(self) -> None:

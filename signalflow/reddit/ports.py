@@ -57,10 +57,13 @@ class ConfigSource(Protocol):
         """
         ...
 
-    async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
+    async def report(
+        self, polled: Mapping[str, datetime], states: Mapping[str, str], comments_polled: Mapping[str, datetime]
+    ) -> None:
         """Report when each subreddit was last in a listing whose new posts were all confirmed, and changed states.
 
-        A state is `ok`, or one word that says why Reddit refuses the subreddit.
+        `comments_polled`: when it was last in such a listing of comments. A state is `ok`, or one word that says
+        why Reddit refuses the subreddit.
         """
         ...
 
@@ -133,8 +136,11 @@ class CommentPublisher(Protocol):
 class KnownComments(Protocol):
     """Gives the comments that the database knows."""
 
-    async def newest_comments(self, names: Iterable[str], each: int) -> Sequence[StoredComment]:
-        """The newest comments of each of these subreddits, at most `each`. Raises Retryable while it is away."""
+    async def known_comments(self, until: Mapping[str, datetime | None], each: int) -> Sequence[StoredComment]:
+        """The newest comments of each subreddit, and the newest that were written until its time; `each` of both.
+
+        Names in lower case. Raises Retryable while the database is away.
+        """
         ...
 
 

@@ -13,6 +13,7 @@ class Reports:
     def __init__(self, config: ConfigSource) -> None:
         self._config = config
         self._polled: dict[str, datetime] = {}
+        self._comments_polled: dict[str, datetime] = {}
         self._states: dict[str, str] = {}
         self._readable: set[str] = set()
 
@@ -30,17 +31,25 @@ class Reports:
                 self._readable.add(name)
                 self._states[name] = "ok"
 
+    def answered_comments(self, names: Sequence[str], observed_at: datetime) -> None:
+        """A listing of the comments of `names` was answered, and a successor may begin from this answer."""
+        self._comments_polled |= dict.fromkeys(names, observed_at)
+
     def refused(self, names: Sequence[str], reason: str) -> None:
         """Reddit refused a listing of `names`. With several names, nobody knows which one is the reason."""
         if len(names) == 1:
             self._readable.discard(names[0])
             self._states[names[0]] = reason
 
-    async def send(self, *, with_polls: bool) -> None:
-        """Report what is new; times of polls only if `with_polls`. The next call repeats what an error has stopped."""
+    async def send(self, *, with_polls: bool, with_comment_polls: bool) -> None:
+        """Report what is new; times of polls only with leave. The next call repeats what an error has stopped."""
         polled = dict(self._polled) if with_polls else {}
+        comments_polled = dict(self._comments_polled) if with_comment_polls else {}
         states = dict(self._states)
-        await self._config.report(polled, states)
+        await self._config.report(polled, states, comments_polled)
         # Keep what changed while the report was under way.
         self._polled = {name: at for name, at in self._polled.items() if polled.get(name) != at}
+        self._comments_polled = {
+            name: at for name, at in self._comments_polled.items() if comments_polled.get(name) != at
+        }
         self._states = {name: state for name, state in self._states.items() if states.get(name) != state}

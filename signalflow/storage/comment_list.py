@@ -4,7 +4,7 @@ The next page begins after the key of the last comment, so a walk by time repeat
 `best` a score that changes meanwhile moves its comment, which may then come twice or not at all.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -53,9 +53,14 @@ _IS_TOP = """(c.parent_id IS NULL OR c.parent_id LIKE 't3\\_%' OR NOT EXISTS (
     SELECT FROM comments AS p WHERE p.id = substr(c.parent_id, 4) AND p.post_id = c.post_id
 ))"""
 _NEWEST_OF_EACH = """
-SELECT newest.id, names.name, newest.created_utc FROM unnest($1::text[]) AS names (name), LATERAL (
-    SELECT c.id, c.created_utc FROM comments AS c
-    WHERE lower(c.subreddit) = names.name ORDER BY c.created_utc DESC, c.id DESC LIMIT $2
+SELECT newest.id, given.name, newest.created_utc
+FROM unnest($1::text[], $2::timestamptz[]) AS given (name, until), LATERAL (
+    (SELECT c.id, c.created_utc FROM comments AS c
+     WHERE lower(c.subreddit) = given.name ORDER BY c.created_utc DESC, c.id DESC LIMIT $3)
+    UNION
+    (SELECT c.id, c.created_utc FROM comments AS c
+     WHERE lower(c.subreddit) = given.name AND c.created_utc <= given.until
+     ORDER BY c.created_utc DESC, c.id DESC LIMIT $3)
 ) AS newest
 """
 _REPLIES = """
@@ -142,10 +147,13 @@ async def newest_comments(
     return CommentPage(page.rows, page.next, page.position, mode)
 
 
-async def newest_of_each(pool: Pool, names: Iterable[str], each: int) -> list[StoredComment]:
-    """The newest comments of each of these subreddits, at most `each`. Names in lower case."""
+async def newest_of_each(pool: Pool, until: Mapping[str, datetime | None], each: int) -> list[StoredComment]:
+    """The newest comments of each subreddit, and the newest that were written until its time; `each` of both.
+
+    Names in lower case. Without a time only the newest.
+    """
     async with connection(pool) as reading:
-        rows = await reading.fetch(_NEWEST_OF_EACH, list(names), each)
+        rows = await reading.fetch(_NEWEST_OF_EACH, list(until), list(until.values()), each)
     return [StoredComment(id_, name, created.timestamp()) for id_, name, created in rows]
 
 

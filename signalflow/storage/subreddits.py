@@ -11,8 +11,8 @@ from signalflow.domain.subreddits import Priority, Subreddit, WatchedSubreddit
 from signalflow.storage.pool import Connection, Pool, connection
 
 _COLUMNS = (
-    "name, interval_seconds, priority, paused, comments, post_sort, state, checked_at, last_polled_at, changed_by, "
-    "changed_at"
+    "name, interval_seconds, priority, paused, comments, post_sort, state, checked_at, last_polled_at, "
+    "comments_polled_at, changed_by, changed_at"
 )
 # In a shorter time a single post would look like a flood.
 SHORTEST_RATE = timedelta(minutes=5)
@@ -50,6 +50,10 @@ UPDATE subreddit_config c
 SET last_polled_at = GREATEST(c.last_polled_at, polled.at), polled_since = COALESCE(c.polled_since, polled.at)
 FROM unnest($1::text[], $2::timestamptz[]) AS polled (name, at) WHERE lower(c.name) = polled.name
 """
+_COMMENTS_POLLED = """
+UPDATE subreddit_config c SET comments_polled_at = GREATEST(c.comments_polled_at, polled.at)
+FROM unnest($1::text[], $2::timestamptz[]) AS polled (name, at) WHERE lower(c.name) = polled.name
+"""
 # The poller asks a refused subreddit again and again. The time of the first refusal stays.
 _CHECKED = """
 UPDATE subreddit_config SET state = $2, checked_at = $3 WHERE lower(name) = lower($1) AND state <> $2
@@ -69,6 +73,7 @@ class SubredditRow:
     state: str
     checked_at: datetime | None
     last_polled_at: datetime | None
+    comments_polled_at: datetime | None
     changed_by: str | None
     changed_at: datetime | None
 
@@ -82,9 +87,14 @@ class SubredditRow:
     @property
     def to_poll(self) -> Subreddit:
         """What the planner needs of it."""
-        polled_at = self.last_polled_at.timestamp() if self.last_polled_at else None
         return Subreddit(
-            self.name, self.interval_seconds, self.priority, polled_at, self.comments, tuple(self.post_sort)
+            self.name,
+            self.interval_seconds,
+            self.priority,
+            self.last_polled_at.timestamp() if self.last_polled_at else None,
+            self.comments,
+            tuple(self.post_sort),
+            self.comments_polled_at.timestamp() if self.comments_polled_at else None,
         )
 
 
@@ -145,6 +155,12 @@ async def mark_polled(pool: Pool, polled: Mapping[str, datetime]) -> None:
     """Record when each subreddit was last in a listing whose posts were all published."""
     async with connection(pool) as writing:
         await writing.execute(_POLLED, [name.lower() for name in polled], list(polled.values()))
+
+
+async def mark_comments_polled(pool: Pool, polled: Mapping[str, datetime]) -> None:
+    """Record when each subreddit was last in a listing of comments that were all published."""
+    async with connection(pool) as writing:
+        await writing.execute(_COMMENTS_POLLED, [name.lower() for name in polled], list(polled.values()))
 
 
 async def mark_state(pool: Pool, name: str, state: str, checked_at: datetime) -> None:

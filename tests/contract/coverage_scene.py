@@ -53,8 +53,8 @@ class Ledger(World):
             self.rows[record], outcome=closed, closed_at=now(), until=until.timestamp() if until else None
         )
 
-    async def report(self, polled: Any, states: Any) -> None:
-        await super().report(polled, states)
+    async def report(self, polled: Any, states: Any, comments_polled: Any) -> None:
+        await super().report(polled, states, comments_polled)
         for name, at in polled.items():
             self.polled_since.setdefault(name, at.timestamp())
 

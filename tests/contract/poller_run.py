@@ -53,6 +53,7 @@ class CommentWorld:
     runs: list[PostRun] = field(default_factory=list)
     run_results: dict[int, dict[str, PostResult]] = field(default_factory=dict)
     stored: list[StoredComment] = field(default_factory=list)
+    polled: dict[str, datetime] = field(default_factory=dict)
     left_open: list[GapRecord] = field(default_factory=list)
     opened: list[Gap] = field(default_factory=list)
     opened_at: list[float] = field(default_factory=list)
@@ -78,9 +79,8 @@ class CommentWorld:
     async def open_gaps(self) -> Sequence[GapRecord]:
         return self.left_open
 
-    async def newest_comments(self, names: Iterable[str], each: int) -> Sequence[StoredComment]:
-        wanted = set(names)
-        return [comment for comment in self.stored if comment.subreddit in wanted]
+    async def known_comments(self, until: Mapping[str, datetime | None], each: int) -> Sequence[StoredComment]:
+        return [comment for comment in self.stored if comment.subreddit in until]
 
     async def comment_runs_waiting(self) -> Sequence[PostRun]:
         return [run for run in self.runs if not run.is_done]
@@ -184,11 +184,14 @@ class World:
         self._needs_database()
         return self.configured
 
-    async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
+    async def report(
+        self, polled: Mapping[str, datetime], states: Mapping[str, str], comments_polled: Mapping[str, datetime]
+    ) -> None:
         self._needs_database()
         self.reports += 1
         self.states |= states
         self.polled |= polled
+        self.comments.polled |= comments_polled
 
     async def known_posts(self, since: datetime, names: Iterable[str] | None = None) -> Sequence[StoredPost]:
         self._needs_database()

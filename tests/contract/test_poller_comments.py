@@ -94,6 +94,7 @@ async def test_a_flood_of_comments_is_recorded_as_a_gap_before_its_second_page_a
 async def test_a_successor_finds_what_was_written_while_nobody_polled(world: World) -> None:
     async with running(following(world)) as run:
         await until(lambda: len(world.comments.published) > 20, "the first comments")
+        await until(lambda: set(world.comments.polled) == set(FOLLOWED), "a report of the polls")
     successor = following(World())
     successor.comments.stored = [
         StoredComment(payload.id, envelope.metadata.subreddit.lower(), payload.created_utc.timestamp())

@@ -56,8 +56,10 @@ class TimedWorld(World):
 
     told_at: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    async def report(self, polled: Mapping[str, datetime], states: Mapping[str, str]) -> None:
-        await super().report(polled, states)
+    async def report(
+        self, polled: Mapping[str, datetime], states: Mapping[str, str], comments_polled: Mapping[str, datetime]
+    ) -> None:
+        await super().report(polled, states, comments_polled)
         for name, state in states.items():
             self.told_at.setdefault((name, state), now())
 

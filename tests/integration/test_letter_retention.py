@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from agents import jobs
+from signalflow.domain.run_history import RunBook
 from signalflow.settings import Settings
 from signalflow.storage import letter_retention
 from signalflow.storage.dead_letters import store_letters
@@ -66,7 +67,7 @@ async def test_more_letters_than_one_statement_takes_are_deleted(pool: Pool, mon
 
 async def test_the_leader_deletes_them_as_the_setting_says(pool: Pool) -> None:
     timers = Timers()
-    jobs.register(timers, Settings(dlq_resolved_days=30), lambda: SimpleNamespace(pool=pool))  # type: ignore[arg-type]
+    jobs.register(timers, Settings(dlq_resolved_days=30), lambda: SimpleNamespace(pool=pool), RunBook())  # type: ignore[arg-type]
     _, young = await stored(pool, [("resolved", 31), ("resolved", 29)])
     await timers.by_name["resolved_letters"]()
     assert await left(pool) == [young]

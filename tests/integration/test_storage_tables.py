@@ -24,6 +24,7 @@ from signalflow.storage.subreddits import (
     active_subreddits,
     list_subreddits,
     load_defaults,
+    mark_comments_polled,
     mark_polled,
     mark_state,
 )
@@ -128,6 +129,14 @@ async def test_what_the_poller_found_of_a_subreddit_is_kept(pool: Pool) -> None:
     assert await column(pool, "subreddit_config", "polled_since") == [NOON, NOON + timedelta(minutes=1)]
     await mark_polled(pool, {"python": NOON + timedelta(hours=1)})
     assert await column(pool, "subreddit_config", "polled_since") == [NOON, NOON + timedelta(minutes=1)], "stays"
+
+
+async def test_the_last_poll_of_comments_is_kept_beside_that_of_posts_and_never_goes_back(pool: Pool) -> None:
+    await load_defaults(pool, DEFAULTS)
+    await mark_comments_polled(pool, {"PYTHON": NOON})
+    await mark_comments_polled(pool, {"python": NOON - timedelta(hours=1)})
+    found = [(row.to_poll.polled_at, row.to_poll.comments_polled_at) for row in await active_subreddits(pool)]
+    assert found == [(None, NOON.timestamp()), (None, None)]
 
 
 async def test_a_state_keeps_its_beginning_until_it_changes(pool: Pool) -> None:

@@ -8,7 +8,6 @@ from signalflow.domain.comment_fetches import (
     LATEST_COMMENT,
     CommentsGapFetch,
     CommentsRefreshFetch,
-    anchor_of_comments,
 )
 from signalflow.domain.comment_planner import (
     GAP_PAGE_TIMEOUT,
@@ -23,7 +22,7 @@ from signalflow.domain.comment_refresh import AGES, PATIENCE
 from signalflow.domain.fetch import Fetch
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import Decision, Seen
-from signalflow.domain.overlap import ANCHOR_SIZE, PROOF, Anchor
+from signalflow.domain.overlap import ANCHOR_SIZE, PROOF, UNSETTLED, Anchor
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
 
@@ -50,14 +49,15 @@ def due(planner: CommentPlanner, now: float = NOW) -> Fetch:
     return fetch
 
 
-def test_the_newest_stored_comments_are_the_anchor_in_whatever_order_they_come() -> None:
+def test_the_newest_comments_that_the_last_poll_had_settled_are_the_anchor_in_whatever_order_they_come() -> None:
     stored = tuple(StoredComment(f"c{n}", "A", NOW - 1_000 + (n * 37) % 100) for n in range(100))
-    planner, _ = started("a", stored=stored)
+    planner, _ = started()
+    planner.configure([Subreddit("a", 60, "fast", comments=True, comments_polled_at=NOW - 800)], NOW, stored)
     (group,) = planner.watchlist.groups
-    newest = sorted(stored, key=lambda comment: -comment.created)[:ANCHOR_SIZE]
-    (anchor,) = group.anchors
-    assert anchor == anchor_of_comments(Anchor(frozenset(comment.id for comment in newest), NOW - 901))
-    assert anchor.since == NOW - 902
+    settled = [comment for comment in stored if comment.created <= NOW - 800 - UNSETTLED]
+    newest = sorted(settled, key=lambda comment: -comment.created)[:ANCHOR_SIZE]
+    assert group.anchors == (Anchor(frozenset(comment.id for comment in newest), NOW - 800 - UNSETTLED),)
+    assert len(settled) > ANCHOR_SIZE
 
 
 def test_stored_comments_are_known_so_they_are_not_published_again() -> None:
@@ -111,7 +111,7 @@ def test_no_comment_is_published_twice_from_one_page() -> None:
 @pytest.mark.parametrize(("late", "is_new"), [(0.0, False), (1.0, True)])
 def test_what_is_as_old_as_the_limit_is_not_new(late: float, is_new: bool) -> None:
     planner, _ = started("a", stored=tuple(StoredComment(f"s{n}", "a", NOW - 10) for n in range(PROOF)))
-    limit = NOW - 11 - LATEST_COMMENT
+    limit = NOW - 10 - UNSETTLED - LATEST_COMMENT
     findings = planner.judge(due(planner), [seen("late", limit + late)], None, NOW)
     assert bool(findings.decisions) == is_new
 
