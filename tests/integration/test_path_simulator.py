@@ -99,4 +99,5 @@ async def test_every_visible_post_is_stored_with_the_scores_it_had(
                 (row["post_id"], post.score_at(at - ANSWER_SECONDS), row["score"], post.score_at(at), post.life)
             )
     assert wrong == []
-    assert len(history) > len(posts), "no post was ever refreshed"
+    # Posts of the first look back leave no history.
+    assert len(history) > len({row["post_id"] for row in history}), "no post was ever refreshed"
