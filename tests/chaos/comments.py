@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from signalflow.kafka.topics import TopicNames
+from tests.chaos import poison
 from tests.chaos.cluster import FOLLOWED
 from tests.chaos.faults.base import Run
 from tests.chaos.waiting import happens
@@ -45,7 +46,7 @@ async def settle(run: Run, since: float) -> Comments:
         # Without created_after the truth has the posts of the last two days.
         posts = await run.cluster.reddit.truth(subreddit=query["subreddit"], fields="id,visible")
         shown[:] = always_shown(truth["comments"], {post["id"]: post["visible"] for post in posts["posts"]})
-        stored = await _stored(run)
+        stored = await stored_comments(run)
         missing[:] = [comment for comment in shown if comment["id"] not in stored]
         return not missing
 
@@ -90,12 +91,14 @@ def unexplained(
 async def compare_with_topic(run: Run, comments: Comments) -> None:
     """Add the comments that the topic has and the table lacks, and, unless the log was cut, those it does not have."""
     records = await read_topic(run.settings, TopicNames.of(run.settings).comments_raw)
-    published = {orjson.loads(record.value)["payload"]["id"] for record in records}
-    stored = await _stored(run)
+    ours = [record for record in records if poison.HEADER not in dict(record.headers)]
+    published = {orjson.loads(record.value)["payload"]["id"] for record in ours}
+    stored = await stored_comments(run) - {f"z{each.number}" for each in run.poisons}
     comments.lost += [f"{id_}, in the topic" for id_ in sorted(published - stored)]
     if not run.lost_with_a_log.cut_at:
         comments.extra += [f"comment {id_} is stored and not in the topic" for id_ in sorted(stored - published)]
 
 
-async def _stored(run: Run) -> set[str]:
+async def stored_comments(run: Run) -> set[str]:
+    """The ids of all comments in the table."""
     return {row["id"] for row in await fetch_all(run.cluster.settings, "SELECT id FROM comments")}

@@ -15,7 +15,7 @@ from signalflow.kafka.records import UnreadableRecord
 # A poisoned record is recognised by this header, wherever it ends up.
 HEADER = "chaos"
 Expectation = Literal["dead", "stored", "either", "nowhere"]
-Topic = Literal["posts_raw", "posts_enriched", "posts_dlq"]
+Topic = Literal["posts_raw", "comments_raw", "posts_enriched", "posts_dlq"]
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 # How a record gets into its topic: by the harness's own producer, or as another program writes it.
 Way = Literal["own", "gzip", "snappy", "lz4", "zstd", "committed", "aborted", "latin-1"]
@@ -184,6 +184,26 @@ def valid(number: int, now: datetime) -> Document:
     }
 
 
+def valid_comment(number: int, now: datetime) -> Document:
+    """An envelope of a comment as a poller publishes it."""
+    return {
+        "schema_version": 1,
+        "entity_type": "reddit_comment",
+        "source": "chaos",
+        "mode": "new",
+        "emitted_at": now.isoformat(),
+        "payload": {
+            "id": f"z{number}",
+            "post_id": f"z{number}",
+            "author": "someone",
+            "body": "A comment about something",
+            "created_utc": (now - timedelta(hours=1)).isoformat(),
+            "score": 10,
+        },
+        "metadata": {"subreddit": "python", "post_sort": "new", "observed_at": now.isoformat(), "poll_id": "chaos-1"},
+    }
+
+
 def _bytes(document: Document) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -206,14 +226,51 @@ def by_hand(first: int) -> Iterator[Poison]:
         number += 1
 
 
+VALID: dict[Topic, Callable[[int, datetime], Document]] = {"posts_raw": valid, "comments_raw": valid_comment}
+# What is changed in a valid comment, and what must become of it.
+COMMENT_CHANGES: tuple[tuple[Change, Expectation], ...] = (
+    (_payload(score="many"), "dead"),
+    (_payload(score=2**31), "dead"),
+    (_payload(depth=-1), "dead"),
+    (_payload(post_id=None), "dead"),
+    (_payload(parent_id="t9_abc"), "dead"),
+    (_without("payload", "id"), "dead"),
+    (_without("metadata", "observed_at"), "dead"),
+    (_payload(created_utc="9998-01-01T00:00:00Z"), "dead"),
+    (_hours_ahead, "dead"),
+    (_envelope(schema_version=2), "dead"),
+    (_envelope(entity_type="reddit_submission"), "dead"),
+    (_payload(body="a\x00b"), "stored"),
+    (_payload(body=None, author=None, score=None), "stored"),
+    (_payload(body="b" * JUST_BELOW_LIMIT), "dead"),
+)
+
+
+def comments(first: int) -> Iterator[Poison]:
+    """Comments that no producer should send, and some that are odd and valid."""
+    now = datetime.now(UTC)
+    for number, (change, expected) in enumerate(COMMENT_CHANGES, first):
+        document = valid_comment(number, now)
+        change(document)
+        yield Poison(number, "comments", f"z{number}".encode(), _bytes(document), expected, "comments_raw", "gzip")
+    number = first + len(COMMENT_CHANGES)
+    for value in (b"", b"hello", None, b"[" * 20_000):
+        yield Poison(number, "comments", f"z{number}".encode(), value, "dead", "comments_raw", "gzip")
+        number += 1
+    for key in (None, b"another"):
+        yield Poison(number, "comments", key, _bytes(valid_comment(number, now)), "dead", "comments_raw", "gzip")
+        number += 1
+
+
 def foreign(first: int) -> Iterator[Poison]:
-    """Records of another client on every topic: valid ones for the raw topic, and none of ours for the others."""
+    """Records of another client on every topic: valid ones for the raw topics, and none of ours for the others."""
     number, now = first, datetime.now(UTC)
     ways: tuple[Way, ...] = get_args(Way)
     for topic in TOPICS:
         for way in ways[1:]:
-            value = _bytes(valid(number, now)) if topic == "posts_raw" else b"no record of ours"
-            expected: Expectation = "nowhere" if way == "aborted" else "stored" if topic == "posts_raw" else "dead"
+            made = VALID.get(topic)
+            value = _bytes(made(number, now)) if made else b"no record of ours"
+            expected: Expectation = "nowhere" if way == "aborted" else "stored" if made else "dead"
             odd = (("caf\xe9", b"1"),) if way == "latin-1" else ()
             yield Poison(number, f"foreign, {way}", f"z{number}".encode(), value, expected, topic, way, odd)
             number += 1

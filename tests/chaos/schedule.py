@@ -118,6 +118,7 @@ async def _foreign(run: Run, round_: int) -> None:
     """Send the records of another client, those of each topic and way together, until the brokers have them."""
     settings, names = run.cluster.settings, TopicNames.of(run.cluster.settings)
     records = list(poison.foreign(len(run.poisons)))
+    records += poison.comments(len(run.poisons) + len(records))
     run.poisons += records
     for (topic, way), some in groupby(records, key=lambda each: (each.topic, each.way)):
         sent = [

@@ -25,6 +25,8 @@ from tests.chaos.comments import always_shown, unexplained
 from tests.chaos.faults import ALL
 from tests.chaos.faults.base import Gate
 from tests.chaos.faults.fail_points import _dead
+from tests.chaos.poison import Poison
+from tests.chaos.poison_verdict import Found, PoisonVerdict, judge_comments
 from tests.chaos.proxy import Proxy
 from tests.chaos.recovery import Probes, Seen
 from tests.chaos.report import Summary
@@ -153,6 +155,32 @@ def test_a_missing_comment_is_explained_by_a_gap_of_its_subreddit_or_by_a_later_
     assert unexplained(missing, [], []) == missing
     assert unexplained(missing, [({"anime"}, 50.0), ({"science"}, 0.0)], []) == missing[1:]
     assert unexplained(missing, [], [30.0]) == missing[:2]
+
+
+@pytest.mark.parametrize(
+    ("expected", "is_stored", "letters", "lost_doubled_wrong"),
+    [
+        ("stored", True, 0, (0, 0, 0)),
+        ("stored", False, 0, (1, 0, 0)),
+        ("stored", False, 1, (0, 0, 1)),
+        ("stored", True, 1, (0, 0, 1)),
+        ("dead", False, 1, (0, 0, 0)),
+        ("dead", False, 0, (1, 0, 0)),
+        ("dead", False, 2, (0, 1, 0)),
+        ("dead", True, 0, (0, 0, 1)),
+        ("nowhere", False, 0, (0, 0, 1)),
+    ],
+)
+def test_a_poisoned_comment_must_be_stored_or_a_dead_letter(
+    expected: Any, is_stored: bool, letters: int, lost_doubled_wrong: tuple[int, int, int]
+) -> None:
+    sent = Poison(7, "comments", b"z7", b"{}", expected, "comments_raw")
+    record = SimpleNamespace(topic="comments", partition=0, offset=3, headers=sent.headers)
+    found = Found([], [], [], Counter({("comments", 0, 3): letters}), [record], {"z7"} if is_stored else set())
+    verdict = PoisonVerdict()
+    assert judge_comments({"comments:7": sent}, {"comments": verdict}, found) == {"comments:7"}
+    assert (verdict.lost, verdict.duplicated, verdict.wrong) == lost_doubled_wrong
+    assert (verdict.sent, bool(verdict.examples)) == (1, any(lost_doubled_wrong))
 
 
 def test_subreddits_whose_comments_are_followed_are_watched() -> None:

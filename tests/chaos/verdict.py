@@ -20,8 +20,18 @@ from signalflow.verify.log import TopicLog
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.chaos import poison
-from tests.chaos.comments import Comments
+from tests.chaos.comments import Comments, stored_comments
 from tests.chaos.faults.base import Run, stored_observations
+from tests.chaos.poison_verdict import (
+    DAMAGED,
+    Found,
+    Place,
+    PoisonVerdict,
+    judge_damaged,
+    judge_poison,
+    mark_of,
+    source_of,
+)
 from tests.chaos.waiting import happens
 from tests.integration.workers import fetch_all, read_topic
 
@@ -32,20 +42,6 @@ STILL_SECONDS = 3.0
 NOTICED_EARLIER_SECONDS = 30.0
 # Brokers and workers that were ended together are back by then, and have compared the logs.
 NOTICED_WITHIN_SECONDS = 60.0
-DAMAGED = "damaged batches"
-# Topic, partition and offset.
-Place = tuple[str, int, int]
-
-
-@dataclass
-class PoisonVerdict:
-    """What became of one kind of poison."""
-
-    sent: int = 0
-    lost: int = 0
-    wrong: int = 0
-    duplicated: int = 0
-    examples: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -187,16 +183,18 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
     settings, names = run.settings, TopicNames.of(run.settings)
     report = await verify(settings, TopicNames.of(settings))
     stored = await stored_observations(settings)
-    ids = await topic_ids(settings, [names.posts_raw, names.posts_enriched, names.posts_dlq])
+    ids = await topic_ids(settings, [names.posts_raw, names.posts_enriched, names.posts_dlq, names.comments_raw])
     raw, raw_damaged = _without_damaged(await read_topic(settings, names.posts_raw))
     enriched, enriched_damaged = _without_damaged(await read_topic(settings, names.posts_enriched))
     letters, letters_damaged = _without_damaged(await read_topic(settings, names.posts_dlq))
     enriched = run.stored_with_a_log.enriched + enriched
     rows = await _letter_rows(settings, ids)
-    poisons = _poison(run, names, ids[names.posts_raw], raw, enriched, letters, rows)
+    of_comments = [record for record in await read_topic(settings, names.comments_raw) if mark_of(record) is not None]
+    found = Found(raw, enriched, letters, rows, of_comments, await stored_comments(run))
+    poisons = judge_poison(run, names, ids[names.posts_raw], found)
     if damaged := raw_damaged + enriched_damaged + letters_damaged:
-        poisons[DAMAGED] = _of_damaged(damaged, rows)
-    in_log = {(record.key, _observed_at(record.value)) for record in raw if _mark(record) is None}
+        poisons[DAMAGED] = judge_damaged(damaged, rows)
+    in_log = {(record.key, _observed_at(record.value)) for record in raw if mark_of(record) is None}
     not_in_log = [f"{post} {at}" for post, at in run.load.confirmed if (post.encode(), at) not in in_log]
     unsettled = list(unsettled)
     if report.records_due != report.records:
@@ -218,7 +216,7 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
         visible,
         poisons,
         sorted(record.timestamp / 1000 for record in raw),
-        _repeats([record for record in enriched if _mark(record) is None]),
+        _repeats([record for record in enriched if mark_of(record) is None]),
         comments,
     )
 
@@ -229,33 +227,15 @@ def _without_damaged(records: list[Any]) -> tuple[list[Any], list[Place]]:
     return [each for each in records if not poison.is_damaged(each)], damaged
 
 
-def _of_damaged(places: list[Place], rows: Counter[Place]) -> PoisonVerdict:
-    """Every record of a damaged batch must be a dead letter, once."""
-    verdict = PoisonVerdict(len(places))
-    for place in places:
-        _judge_rows(verdict, f"{DAMAGED} at {place}", rows[place])
-    return verdict
-
-
 def _observed_at(value: bytes) -> datetime | None:
     return datetime.fromisoformat(orjson.loads(value)["metadata"]["observed_at"]).astimezone(UTC)
-
-
-def _mark(record: Any) -> str | None:
-    """The kind and number of a poisoned record; None for other records."""
-    return next((value.decode() for name, value in record.headers if name == poison.HEADER), None)
-
-
-def _source(record: Any) -> tuple[int, int]:
-    source = orjson.loads(record.value)["source"]
-    return source["partition"], source["offset"]
 
 
 def _repeats(enriched: list[Any]) -> list[float]:
     seen: set[tuple[int, int]] = set()
     repeats = []
     for record in enriched:
-        source = _source(record)
+        source = source_of(record)
         if source in seen:
             repeats.append(record.timestamp / 1000)
         seen.add(source)
@@ -299,123 +279,3 @@ async def _letter_rows(settings: Settings, ids: Mapping[str, UUID]) -> Counter[P
         list(ids.values()),
     )
     return Counter((row["source_topic"], row["source_partition"], row["source_offset"]) for row in rows)
-
-
-def _poison(
-    run: Run,
-    names: TopicNames,
-    raw_id: UUID,
-    raw: list[Any],
-    enriched: list[Any],
-    letters: list[Any],
-    rows: Counter[Place],
-) -> dict[str, PoisonVerdict]:
-    """Whether each poisoned record became a complete dead letter or was stored, as its kind says, and never both.
-
-    When the raw topic was made anew, records of both have the same places. A letter names its topic by id; otherwise
-    what came of a record is later than the record.
-    """
-    expected = {f"{each.kind}:{each.number}": each for each in run.poisons}
-    verdicts: dict[str, PoisonVerdict] = {kind: PoisonVerdict() for kind in dict.fromkeys(p.kind for p in run.poisons)}
-    stored = {_source(record): record.timestamp for record in enriched if _mark(record) is None}
-    # A batch that was damaged may be there whole, too, when its producer sent it twice: letters of that are no poison.
-    ours = [
-        letter
-        for letter in letters
-        if _header(letter, "dlq_topic") and not (letter.key or b"").startswith(poison.DAMAGED_KEY)
-    ]
-    dead = {
-        _source_of_letter(letter): letter
-        for letter in ours
-        if _from(letter, names.posts_raw) and _header(letter, "dlq_topic_id") == str(raw_id).encode()
-    }
-    refused_late = {
-        _source(letter): letter.timestamp
-        for letter in ours
-        if not _from(letter, names.posts_raw) and _mark(letter) is None and not _header(letter, "dlq_unreadable")
-    }
-    met = _foreign(expected, verdicts, names, enriched, letters, rows)
-    for record in raw:
-        mark = _mark(record)
-        if mark is None:
-            continue
-        met.add(mark)
-        wanted, place = expected[mark], (record.partition, record.offset)
-        verdict = verdicts[wanted.kind]
-        verdict.sent += 1
-        if wanted.expected == "nowhere":
-            verdict.wrong += 1
-            verdict.examples.append(f"{mark} at {place}: in the log, though its transaction was aborted")
-            continue
-        letter = dead.get(place)
-        is_stored = stored.get(place, 0) >= record.timestamp
-        is_dead = letter is not None or refused_late.get(place, 0) >= record.timestamp
-        if not is_dead and (not is_stored or wanted.expected == "dead"):
-            verdict.lost += not is_stored
-            verdict.wrong += is_stored
-            verdict.examples.append(f"{mark} at {place}: {'stored' if is_stored else 'nowhere'}")
-        elif is_dead and (wanted.expected == "stored" or (letter is not None and is_stored)):
-            verdict.wrong += 1
-            verdict.examples.append(f"{mark} at {place}: a dead letter, and should be stored")
-        elif letter is not None and (letter.key, letter.value, _original(letter)) != (
-            wanted.key,
-            wanted.value,
-            list(wanted.headers),
-        ):
-            verdict.wrong += 1
-            verdict.examples.append(f"{mark} at {place}: not the original bytes")
-        elif letter is not None:
-            _judge_rows(verdict, mark, rows[names.posts_raw, *place])
-    for mark in expected.keys() - met:
-        if expected[mark].expected != "nowhere" and expected[mark].number not in run.lost_with_a_log.poisons:
-            verdicts[expected[mark].kind].lost += 1
-            verdicts[expected[mark].kind].examples.append(f"{mark}: not in the log")
-    return verdicts
-
-
-def _foreign(
-    expected: Mapping[str, poison.Poison],
-    verdicts: Mapping[str, PoisonVerdict],
-    names: TopicNames,
-    enriched: list[Any],
-    letters: list[Any],
-    rows: Counter[Place],
-) -> set[str]:
-    """Judge the records of other programs on the topics behind the raw one. Returns the marks that were met."""
-    met = set()
-    strays = [record for record in enriched if _mark(record) is not None]
-    strays += [record for record in letters if _mark(record) is not None and not _header(record, "dlq_topic")]
-    for record in strays:
-        mark = _mark(record) or ""
-        met.add(mark)
-        verdict = verdicts[expected[mark].kind]
-        verdict.sent += 1
-        if expected[mark].expected == "nowhere":
-            verdict.wrong += 1
-            verdict.examples.append(f"{mark}: in {record.topic}, though its transaction was aborted")
-        else:
-            _judge_rows(verdict, mark, rows[record.topic, record.partition, record.offset])
-    return met
-
-
-def _judge_rows(verdict: PoisonVerdict, mark: str, rows: int) -> None:
-    if rows != 1:
-        verdict.lost += rows == 0
-        verdict.duplicated += rows > 1
-        verdict.examples.append(f"{mark}: {rows} rows in dlq_events")
-
-
-def _from(letter: Any, topic: str) -> bool:
-    return _header(letter, "dlq_topic") == topic.encode()
-
-
-def _header(record: Any, name: str) -> bytes:
-    return next((bytes(value) for given, value in record.headers if given == name), b"")
-
-
-def _source_of_letter(letter: Any) -> tuple[int, int]:
-    return int(_header(letter, "dlq_partition")), int(_header(letter, "dlq_offset"))
-
-
-def _original(letter: Any) -> list[tuple[str, bytes]]:
-    return [(name, bytes(value)) for name, value in letter.headers if not name.startswith("dlq_")]
