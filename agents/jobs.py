@@ -62,8 +62,8 @@ def register(app: Application, settings: Settings, resources: ResourcesOf, book:
     @guarded("retention")
     @recorded(book, "retention")
     async def retention() -> None:
-        await forget_runs(resources().pool, settings.run_retention_days)
         await drop_old(resources().pool, await database_time(resources().pool), settings.history_retention_days)
+        await forget_runs(resources().pool, settings.run_retention_days)
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="resolved_letters")
     @guarded("resolved_letters")
