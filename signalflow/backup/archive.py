@@ -7,7 +7,7 @@ import hashlib
 import os
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal
@@ -60,30 +60,45 @@ class Manifest(Contents):
     sha256: str
 
 
-class Writer:
-    """Writes the file of a backup: the dump in pieces, whose size is known only at its end, then the manifest."""
+@contextmanager
+def _troubles_of(path: Path) -> Iterator[None]:
+    """Raise Fatal for a full disk and the like, which otherwise look as if the database were away."""
+    try:
+        yield
+    except OSError as error:
+        raise Fatal(f"{path}: {error.strerror or error}") from error
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._hash, self.written = file, hashlib.sha256(), 0
-        file.write(bytes(_BLOCK))
+
+class Writer:
+    """Writes the file of a backup: the dump in pieces, whose size is known only at its end, then the manifest.
+
+    Its methods raise Fatal when the file cannot be written.
+    """
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file, self._path, self._hash, self.written = file, path, hashlib.sha256(), 0
+        with _troubles_of(path):
+            file.write(bytes(_BLOCK))
 
     def write(self, some: bytes) -> None:
         """Append a piece of the dump."""
-        self._file.write(some)
+        with _troubles_of(self._path):
+            self._file.write(some)
         self._hash.update(some)
         self.written += len(some)
 
     def finish(self, contents: Contents, pg_dump: int) -> Manifest:
         """Write the manifest and the header of the dump, and bring all to the disk."""
         manifest = Manifest(**contents.model_dump(), pg_dump=pg_dump, bytes=self.written, sha256=self._hash.hexdigest())
-        self._file.write(bytes(-self.written % _BLOCK))
         text = manifest.model_dump_json(indent=1).encode()
-        self._file.write(_header(_MANIFEST, len(text), manifest.made_at) + text + bytes(-len(text) % _BLOCK))
-        self._file.write(bytes(2 * _BLOCK))
-        self._file.seek(0)
-        self._file.write(_header(_DUMP, self.written, manifest.made_at))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with _troubles_of(self._path):
+            self._file.write(bytes(-self.written % _BLOCK))
+            self._file.write(_header(_MANIFEST, len(text), manifest.made_at) + text + bytes(-len(text) % _BLOCK))
+            self._file.write(bytes(2 * _BLOCK))
+            self._file.seek(0)
+            self._file.write(_header(_DUMP, self.written, manifest.made_at))
+            self._file.flush()
+            os.fsync(self._file.fileno())
         return manifest
 
 
@@ -91,22 +106,28 @@ class Writer:
 def new_archive(path: Path) -> Iterator[Writer]:
     """A new file that only its owner may read. It gets its name at the end, and is removed when the block fails.
 
-    Raises Fatal when there is a file of that name.
+    Raises Fatal when there is a file of that name, or it cannot be written.
     """
-    if path.exists():
-        raise Fatal(f"{path} exists: give the name of a new file")
     part = path.with_name(f"{path.name}.part")
+    with _troubles_of(path):
+        if path.exists():
+            raise Fatal(f"{path} exists: give the name of a new file")
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise Fatal(f"{part} exists: another backup is being written to it, or one was killed; remove it") from None
+    file = os.fdopen(descriptor, "wb")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise Fatal(f"{part} exists: another backup is being written to it, or one was killed; remove it") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield Writer(file)
-        part.rename(path)
+        yield Writer(file, path)
+        with _troubles_of(path):
+            part.rename(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    finally:
+        # Either all is on the disk, or something has failed before.
+        with suppress(OSError):
+            file.close()
 
 
 class Archive:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from signalflow.errors import Fatal
 
@@ -17,6 +17,16 @@ Name = Literal["pg_dump", "pg_restore"]
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 # The modes of sslmode that allow no connection without TLS.
 _ONLY_TLS = frozenset({"require", "verify-ca", "verify-full"})
+# The words that libpq knows in a URL.
+_OF_LIBPQ = frozenset(
+    """
+    host hostaddr port dbname user passfile require_auth channel_binding connect_timeout client_encoding options
+    application_name fallback_application_name keepalives keepalives_idle keepalives_interval keepalives_count
+    tcp_user_timeout gssencmode sslmode sslnegotiation sslcompression sslcert sslkey sslrootcert sslcrl sslcrldir sslsni
+    requirepeer ssl_min_protocol_version ssl_max_protocol_version krbsrvname gsslib gssdelegation service
+    target_session_attrs load_balance_hosts
+    """.split()  # noqa: SIM905, a list would take a page
+)
 # Each major version of Debian's packages has a directory of its own.
 _DEBIAN = Path("/usr/lib/postgresql")
 
@@ -57,14 +67,27 @@ def find(name: Name, least: int, *, tls: bool) -> Program:
 
 
 def target(database_url: str) -> Target:
-    """How a program reaches the database of this URL."""
+    """How a program reaches the database of this URL. Raises Fatal when a secret would be visible to others.
+
+    Our own connections take words of a URL that libpq does not know as settings of the session. So do these.
+    """
     parts = urlsplit(database_url)
     credentials, _, host = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
     query = dict(parse_qsl(parts.query))
+    if "sslpassword" in query:
+        raise Fatal("the URL has sslpassword, which every user of the machine could see: use a key without a password")
     password = query.pop("password", unquote(password))
-    address = urlunsplit(parts._replace(netloc=f"{user}@{host}" if user else host, query=urlencode(query)))
+    settings = [f"-c {name}={_escaped(query.pop(name))}" for name in query.keys() - _OF_LIBPQ]
+    if settings:
+        query["options"] = " ".join([*filter(None, [query.get("options")]), *sorted(settings)])
+    encoded = urlencode(query, quote_via=quote)
+    address = urlunsplit(parts._replace(netloc=f"{user}@{host}" if user else host, query=encoded))
     return Target(address, dict(os.environ) | ({"PGPASSWORD": password} if password else {}))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
 def demands_tls(database_url: str) -> bool:

@@ -1,8 +1,10 @@
 """The file of a backup."""
 
+import os
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -57,6 +59,23 @@ def test_a_manifest_of_another_version_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 2'))
     with pytest.raises(Fatal, match="another version"):
         Archive(path)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """An error of the operating system would look as if the database were away."""
+    with pytest.raises(Fatal, match=r"no/file: No such file or directory"), new_archive(tmp_path / "no" / "file"):
+        pass
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(descriptor: int, mode: str) -> IO[bytes]:
+        os.close(descriptor)
+        return open("/dev/full", mode)
+
+    monkeypatch.setattr("signalflow.backup.archive.os.fdopen", opened)
+    with pytest.raises(Fatal, match="file: No space left on device"):
+        written(tmp_path / "file", b"x" * 3_000_000)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_backup_that_fails_leaves_nothing(tmp_path: Path) -> None:

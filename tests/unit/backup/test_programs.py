@@ -52,6 +52,12 @@ def test_without_a_program_the_error_names_the_package_and_what_was_found(instal
         ("postgresql://u:p@host/name?sslmode=require", "postgresql://u@host/name?sslmode=require", "p"),
         ("postgresql://host/name?user=u&password=p%26q", "postgresql://host/name?user=u", "p&q"),
         ("postgresql://u@host/name", "postgresql://u@host/name", None),
+        ("postgresql://h/n?options=-c%20geqo%3Doff", "postgresql://h/n?options=-c%20geqo%3Doff", None),
+        (
+            "postgresql://h/n?search_path=a%20b&geqo=off&sslmode=require",
+            "postgresql://h/n?sslmode=require&options=-c%20geqo%3Doff%20-c%20search_path%3Da%5C%20b",
+            None,
+        ),
     ],
 )
 def test_the_password_goes_into_the_environment_and_not_into_the_address(
@@ -60,6 +66,11 @@ def test_the_password_goes_into_the_environment_and_not_into_the_address(
     monkeypatch.delenv("PGPASSWORD", raising=False)
     reached = programs.target(url)
     assert (reached.address, reached.environment.get("PGPASSWORD")) == (address, password)
+
+
+def test_a_secret_that_every_user_of_the_machine_could_see_is_refused() -> None:
+    with pytest.raises(Fatal, match="sslpassword"):
+        programs.target("postgresql://u@host/name?sslpassword=secret")
 
 
 def test_a_url_or_the_environment_may_demand_tls(monkeypatch: pytest.MonkeyPatch) -> None:
