@@ -7,6 +7,7 @@ LOCK_SPACE = 0x7367666C
 
 MIGRATION_LOCK = 1
 PARTITION_LOCK = 2
+ERASURE_LOCK = 3
 
 
 def rollup_lock(hour: datetime) -> int:

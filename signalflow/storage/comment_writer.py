@@ -11,7 +11,7 @@ from typing import Any
 
 from signalflow.events import EnrichedComment
 from signalflow.fail_points import reach
-from signalflow.storage.erasure import erase_comments_of_erased_authors
+from signalflow.storage.erasure import erase_comments_of_erased_authors, keep_erasures_out
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, advance
 
@@ -71,6 +71,8 @@ async def write_comments(pool: Pool, rows: Sequence[EnrichedComment], advances: 
     # of each comment.
     values = [_values(row) for row in sorted(rows, key=lambda row: row.id)]
     async with transaction(pool) as storing:
+        if values:
+            await keep_erasures_out(storing)
         if advances is not None:
             await advance(storing, advances)
         if values:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from signalflow.events import storable
 from signalflow.storage import audit
+from signalflow.storage.advisory_locks import ERASURE_LOCK, LOCK_SPACE
 from signalflow.storage.pool import Connection, Pool, connection, transaction
 from signalflow.storage.read_router import ReadRouter
 
@@ -36,6 +37,10 @@ WHERE lower(author) = lower($1)
 """
 _POSTS_BY = "SELECT id FROM posts WHERE lower(author) = lower($1) ORDER BY id"
 _COUNT_COMMENTS_BY = "SELECT count(*) FROM comments WHERE lower(author) = lower($1)"
+# Who stores rows looks for erased authors before it commits, and an erasure looks for stored rows. Neither may do so
+# while the other is between the two: a row would stay that both have missed.
+_STORE_BESIDE_OTHERS = f"SELECT pg_advisory_xact_lock_shared({LOCK_SPACE}, {ERASURE_LOCK})"
+_ERASE_ALONE = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, {ERASURE_LOCK})"
 _REMEMBER = f"INSERT INTO erased_authors (digest) VALUES ({_DIGEST.format('$1::text')}) ON CONFLICT DO NOTHING"  # noqa: S608
 _IDENTIFIED = f"SELECT encode({_DIGEST.format('$1::text')}, 'hex')"
 # The condition on the other table comes first: it is nearly always empty, and then no post is read.
@@ -113,6 +118,7 @@ async def erase_author(pool: Pool, author: str, *, who: str) -> Found:
     """
     name = storable(author)
     async with transaction(pool) as writing:
+        await writing.execute(_ERASE_ALONE)
         await writing.execute(_REMEMBER, name)
         ids = [row["id"] for row in await writing.fetch(_POSTS_BY, name)]
         await erase_posts(writing, ids)
@@ -139,6 +145,11 @@ async def erase_post(pool: Pool, post_id: str, *, who: str) -> bool:
         await writing.execute(_ERASE_LETTERS)
         await audit.record(writing, who=who, action="erase.post", target=post_id, details={})
     return True
+
+
+async def keep_erasures_out(storing: Connection) -> None:
+    """No author is erased until this transaction ends. Call it first, before rows are locked."""
+    await storing.execute(_STORE_BESIDE_OTHERS)
 
 
 async def erase_posts(writing: Connection, ids: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from signalflow.errors import Invalid
 from signalflow.events import Enriched, without_text
 from signalflow.fail_points import reach
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, RANKS, Arrays, Column, Guard, arrays_of
-from signalflow.storage.erasure import erase_posts_of_erased_authors
+from signalflow.storage.erasure import erase_posts_of_erased_authors, keep_erasures_out
 from signalflow.storage.partitions import HISTORY_TABLE, make_partitions_of_observations, refuse_other_days
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, LogRecord, Progress, advance
@@ -245,6 +245,8 @@ async def store_or_reject(
 
 async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> None:
     async with transaction(pool) as storing:
+        if columns.posts[0]:
+            await keep_erasures_out(storing)
         if advances is not None:
             await advance(storing, advances)
         if columns.posts[0]:

@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+import pytest
 from typer import Typer
 from typer.testing import CliRunner, Result
 
 from signalflow.cli import erase
 from signalflow.events import DeadLetter
+from signalflow.storage import erasure
 from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.erasure import erase_letters
@@ -22,6 +24,7 @@ from tests.integration.comment_rows import comment, seen
 from tests.integration.posts_api import api_of
 from tests.integration.storage_rows import NOON, column, contents, observation, pool_of
 from tests.integration.test_storage_merge import MARKER, WITH_TEXT, holds_the_marker
+from tests.waiting import until
 
 T = TypeVar("T")
 AUTHOR = MARKER.upper()
@@ -63,6 +66,31 @@ async def fill(pool: Pool) -> None:
         [seen(comment("k", author=MARKER, body=f"on {MARKER}")), seen(comment("l", author="somebody", body="else"))],
     )
     await store_letters(pool, [letter_of("a")], None)
+
+
+@pytest.mark.parametrize("kind", ["post", "comment"])
+async def test_a_row_that_is_being_stored_while_its_author_is_erased_does_not_stay(pool: Pool, kind: str) -> None:
+    """Neither transaction would see what the other has not committed. So one waits for the other."""
+
+    async def waiting() -> int:
+        return int(await pool.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+
+    async def waits(number: int) -> None:
+        async def is_so() -> bool:
+            return await waiting() == number
+
+        await until(is_so, f"{number} that wait")
+
+    async with pool.acquire() as storing, storing.transaction():
+        await erasure.keep_erasures_out(storing)
+        erasing = asyncio.create_task(erasure.erase_author(pool, AUTHOR, who="test"))
+        await waits(1)
+        row = seen(comment("k", author=MARKER, body=f"on {MARKER}"))
+        post = observation("a", 0, **WITH_TEXT)
+        later = asyncio.create_task(write_comments(pool, [row]) if kind == "comment" else write_batch(pool, [post]))
+        await waits(2)
+    await asyncio.gather(erasing, later)
+    assert await holds_the_marker(pool) == set()
 
 
 def test_what_an_author_wrote_is_erased_on_request_and_stays_so(database: str) -> None:
