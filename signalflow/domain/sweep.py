@@ -13,6 +13,7 @@ from typing import NamedTuple
 from signalflow.domain.fetch import Fetch, Findings, PostsRequest, Request
 from signalflow.domain.known import Decision, Seen
 from signalflow.domain.refresh import BATCH
+from signalflow.domain.suspicion import LastAnswers
 
 # When other requests take the whole budget, a batch that is late by this many seconds goes before them.
 PATIENCE = 30.0
@@ -28,11 +29,15 @@ class StoredText(NamedTuple):
 class Sweep:
     """The order of the checks, at most `ids_per_minute` posts a minute, in batches of up to 100. 0: no checks.
 
+    `answers` are those that Reddit gave to any request.
+
     `reached` is the id up to which all posts of this round were checked, and `read_to` that of the last one that was
     given; empty when a round begins.
     """
 
-    def __init__(self, ids_per_minute: float) -> None:
+    def __init__(self, ids_per_minute: float, answers: LastAnswers) -> None:
+        self._answers = answers
+        self._failures, self._failed_at = 0, math.inf
         self._every = 60.0 * BATCH / ids_per_minute if ids_per_minute > 0 else math.inf
         self._waiting: deque[StoredText] = deque()
         self._in_flight: tuple[StoredText, ...] = ()
@@ -106,9 +111,21 @@ class Sweep:
         self._in_flight = ()
         self._waiting.extendleft(reversed(posts))
 
+    def unanswered(self, posts: Sequence[StoredText], now: float) -> None:
+        """There was no usable answer, and one of these posts may be the reason.
+
+        They come next, unless the answers to other requests show that one of them is.
+        """
+        self._failures, failed_before, self._failed_at = self._failures + 1, self._failed_at, now
+        if self._answers.cast_suspicion("posts", self._failures, failed_before):
+            self.skip(posts)
+        else:
+            self.put_back(posts)
+
     def skip(self, posts: Sequence[StoredText]) -> None:
-        """Go on after these posts: they were checked, or one of them may be the reason that Reddit does not answer."""
+        """Go on after these posts: they were checked, or one of them is the reason that Reddit does not answer."""
         self._in_flight = ()
+        self._failures, self._failed_at = 0, math.inf
         self.reached = posts[-1].id
 
 
@@ -140,5 +157,5 @@ class SweepFetch(Fetch):
         self.sweep.put_back(self.posts)
 
     def unanswered(self, now: float) -> bool:
-        self.sweep.skip(self.posts)
+        self.sweep.unanswered(self.posts, now)
         return False

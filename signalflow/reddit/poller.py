@@ -132,7 +132,7 @@ class Poller:
         self._runs = OnceRuns(runs, self.planner.ranked, self._comments.planner.once)
         self._sweep = SweepPolling(
             texts,
-            Sweep(settings.sweep_ids_per_minute if self._can.answers_ids else 0.0),
+            Sweep(settings.sweep_ids_per_minute if self._can.answers_ids else 0.0, self.planner.answers),
             self._publisher,
             self._reddit_clock,
         )
@@ -296,7 +296,7 @@ class Poller:
             return
         if isinstance(fetch, SweepFetch):
             self._rejections.note(page.rejections)
-            await self._sweep.take(fetch, page)
+            self._history.took(await self._sweep.take(fetch, page), steady(), of_comments=False)
             return
         posts = [post for post in page.posts if fetch.asked_for(post.id, post.subreddit.lower())]
         self._rejections.note(page.rejections)

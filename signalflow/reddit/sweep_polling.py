@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 
+from signalflow.domain.fetch import Findings
 from signalflow.domain.known import HORIZON
 from signalflow.domain.sweep import Sweep, SweepFetch
 from signalflow.events import Post
@@ -51,25 +52,30 @@ class SweepPolling:
         return LOOK_EVERY
 
     async def _read(self, now: float) -> None:
-        if not self.sweep.read_to:
-            if now - self._round_began < SHORTEST_ROUND:
-                return
-            self._round_began = now
+        if not self.sweep.read_to and now - self._round_began < SHORTEST_ROUND:
+            return
         before = moment(now) - timedelta(seconds=HORIZON)
         posts = await self._source.texts_after(self.sweep.read_to, before, POSTS_AT_ONCE)
+        if not self.sweep.read_to:
+            self._round_began = now
         self.sweep.add(posts)
         if not posts and self.sweep.is_through:
             log.info("sweep_round_ended")
             self.sweep.begin_round()
 
-    async def take(self, fetch: SweepFetch, page: Page) -> None:
-        """Publish those of the posts that changed. When this fails, the caller calls the fetch's `failed`."""
+    async def take(self, fetch: SweepFetch, page: Page) -> Findings:
+        """Publish those of the posts that changed; returns what the answer meant.
+
+        When this fails, the caller calls the fetch's `failed`.
+        """
         posts = [post for post in page.posts if fetch.asked_for(post.id, post.subreddit.lower())]
         items = [seen(post)._replace(state=_state(post)) for post in posts]
         findings = self.sweep.judge(fetch, items, self._clock.now())
         confirmed = await self._publisher.publish(findings, posts, page.observed_at, since=page.observed_at)
         self.sweep.confirm(findings, confirmed)
+        findings.confirmed = confirmed
         POSTS_SWEPT.inc(len(fetch.posts))
+        return findings
 
 
 def _state(post: Post) -> tuple[object, ...]:

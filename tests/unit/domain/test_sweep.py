@@ -6,6 +6,7 @@ import pytest
 
 from signalflow.domain.known import Seen
 from signalflow.domain.planner import Planner
+from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.sweep import StoredText, Sweep, SweepFetch
 from tests.unit.domain.listing_world import START, Harness, World, fast
 
@@ -37,7 +38,7 @@ def answered(sweep: Sweep, fetch: SweepFetch, sent: bool = True) -> list[str]:
 
 
 def test_each_post_of_a_round_is_checked_once_and_only_what_changed_is_published() -> None:
-    sweep = Sweep(100.0)
+    sweep = Sweep(100.0, LastAnswers())
     sweep.add(texts(0, 250))
     published, checked, now = [], [], START
     while not sweep.is_through:
@@ -54,7 +55,7 @@ def test_each_post_of_a_round_is_checked_once_and_only_what_changed_is_published
 
 @pytest.mark.parametrize(("ids_per_minute", "requests"), [(100.0, 10), (50.0, 5), (0.0, 0)])
 def test_no_more_than_its_share_is_asked_however_late_it_is(ids_per_minute: float, requests: int) -> None:
-    sweep = Sweep(ids_per_minute)
+    sweep = Sweep(ids_per_minute, LastAnswers())
     assert sweep.wants_posts == (requests > 0)
     if not requests:
         return
@@ -70,7 +71,7 @@ def test_no_more_than_its_share_is_asked_however_late_it_is(ids_per_minute: floa
 
 
 def test_a_check_that_failed_or_was_not_published_is_made_again_first() -> None:
-    sweep = Sweep(6_000.0)
+    sweep = Sweep(6_000.0, LastAnswers())
     sweep.add(texts(0, 200))
     first = next_of(sweep, START)
     first.failed(START)
@@ -87,18 +88,45 @@ def test_a_check_that_failed_or_was_not_published_is_made_again_first() -> None:
 
 
 def test_posts_that_reddit_does_not_answer_for_stop_no_round() -> None:
-    sweep = Sweep(6_000.0)
+    answers = LastAnswers()
+    sweep = Sweep(6_000.0, answers)
     sweep.start("p0000")
     sweep.add(texts(1, 201))
     next_of(sweep, START).unanswered(START)
-    assert sweep.reached == "p0100"
+    assert sweep.reached == "p0000", "Reddit may be out of order"
+    answers.note("posts", START + 5)
+    next_of(sweep, START + 10).unanswered(START + 10)
+    assert sweep.reached == "p0100", "Reddit has answered others"
     assert not sweep.is_through
-    answered(sweep, next_of(sweep, START + 10))
+    answered(sweep, next_of(sweep, START + 20))
     assert sweep.is_through
 
 
+def test_an_outage_skips_no_posts() -> None:
+    answers = LastAnswers()
+    sweep = Sweep(6_000.0, answers)
+    sweep.add(texts(0, 100))
+    for turn in range(20):
+        next_of(sweep, START + 10 * turn).unanswered(START + 10 * turn)
+    assert sweep.reached == ""
+    assert len(answered(sweep, next_of(sweep, START + 300))) == 10
+    assert sweep.is_through
+
+
+def test_without_other_requests_for_posts_answers_of_listings_end_the_wait_for_a_batch() -> None:
+    answers = LastAnswers()
+    sweep = Sweep(6_000.0, answers)
+    sweep.add(texts(0, 200))
+    reached = []
+    for turn in range(3):
+        answers.note("listing", START + 10 * turn - 5)
+        next_of(sweep, START + 10 * turn).unanswered(START + 10 * turn)
+        reached.append(sweep.reached)
+    assert reached == ["", "", "p0099"]
+
+
 def test_posts_in_flight_are_not_read_again() -> None:
-    sweep = Sweep(6_000.0)
+    sweep = Sweep(6_000.0, LastAnswers())
     sweep.add(texts(0, 100))
     fetch = next_of(sweep, START)
     assert (sweep.wants_posts, sweep.read_to, sweep.is_through) == (True, "p0099", False)
@@ -109,7 +137,8 @@ def test_posts_in_flight_are_not_read_again() -> None:
 @pytest.mark.parametrize("sweeps", [False, True])
 def test_over_a_day_the_budget_holds_and_no_listing_is_later_for_the_sweep(sweeps: bool) -> None:
     """A virtual day at 60 requests a minute, of which 50 are for listings: they take nearly all of the budget."""
-    planner, sweep = Planner(listing_per_minute=50.0, refresh_ids_per_minute=100.0), Sweep(100.0 if sweeps else 0.0)
+    planner = Planner(listing_per_minute=50.0, refresh_ids_per_minute=100.0)
+    sweep = Sweep(100.0 if sweeps else 0.0, planner.answers)
     world = World()
     planner.start(fast("a", "b", "c", interval=20), [], [], world.now)
     harness = Harness(world, planner)
