@@ -289,9 +289,13 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     @field_validator("worker_token")
     @classmethod
     def _worker_token_is_long(cls, value: SecretStr) -> SecretStr:
-        if 0 < len(value.get_secret_value()) < MIN_TOKEN_CHARACTERS:
+        # Files of secrets often end with a line end.
+        token = value.get_secret_value().strip()
+        if 0 < len(token) < MIN_TOKEN_CHARACTERS:
             raise ValueError(f"has less than {MIN_TOKEN_CHARACTERS} characters, so it could be guessed")
-        return value
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise ValueError("has characters that no HTTP header can carry; take letters and digits")
+        return SecretStr(token)
 
     @field_validator("worker_web_host")
     @classmethod

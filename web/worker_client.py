@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
@@ -123,6 +123,8 @@ class WorkerClient:
     async def _scrape_one(self, worker: WorkerRow) -> Scrape | str:
         if worker.is_silent:
             return f"no heartbeat for {worker.heartbeat_age:.0f} s; see its log, or start it again"
+        if not _is_address(worker.web_url):
+            return "the address that it gave is none of a web server"
         try:
             answer = await self._client.get(f"{worker.web_url.rstrip('/')}/metrics", timeout=METRICS_SECONDS)
             answer.raise_for_status()
@@ -134,7 +136,7 @@ class WorkerClient:
             return f"its web views do not answer ({reason}); is SIGNALFLOW_WORKER_WEB_HOST reachable from here?"
 
     async def _ask_for_state(self, web_url: str, post_id: str) -> httpx.Response | None:
-        address = f"{web_url.rstrip('/')}/tables/post_state/{post_id}"
+        address = f"{web_url.rstrip('/')}/tables/post_state/{quote(post_id, safe='')}"
         try:
             return await self._client.get(address, timeout=STATE_SECONDS)
         except httpx.HTTPError as error:

@@ -25,6 +25,6 @@ def parse_time(text: str) -> datetime:
     """An ISO 8601 time in UTC; a time without an offset is taken as UTC. Raises typer.BadParameter for other text."""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is not an ISO 8601 time such as 2026-01-31T12:00:00Z") from None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

@@ -56,7 +56,7 @@ async def _state(settings: "Settings", post_id: str) -> bytes | None:
     from signalflow.storage.pool import create_pool
     from web.worker_client import WorkerClient
 
-    client = WorkerClient()
+    client = WorkerClient(settings.worker_token.get_secret_value())
     try:
         async with await create_pool(settings, application_name="signalflow-tables") as pool:
             return await client.post_state(pool, post_id)

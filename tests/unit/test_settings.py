@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from signalflow.database_settings import without_password
 from signalflow.settings import Settings, StateDirSetting, unknown_variables, unused_variables
@@ -22,10 +22,16 @@ def test_a_worker_listens_beyond_loopback_with_a_token_that_nobody_guesses(monke
     monkeypatch.setenv("SIGNALFLOW_WORKER_WEB_HOST", "10.0.0.1")
     monkeypatch.setenv("SIGNALFLOW_WORKER_TOKEN", "t" * 32)
     assert Settings().worker_web_host == "10.0.0.1"
-    monkeypatch.setenv("SIGNALFLOW_WORKER_TOKEN", "t" * 31)
+    monkeypatch.setenv("SIGNALFLOW_WORKER_TOKEN", "t" * 32 + "\n")
+    assert Settings().worker_token.get_secret_value() == "t" * 32, "as it stands in a file"
+
+
+@pytest.mark.parametrize("token", ["t" * 31, "t" * 31 + " ", "ä" * 40, "t" * 20 + "\x00" + "t" * 20, "t t" * 20])
+def test_a_token_that_is_short_or_fits_into_no_header_is_refused(token: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        Settings()
+        Settings(worker_token=SecretStr(token))
     assert [problem["loc"] for problem in refused.value.errors()] == [("worker_token",)]
+    assert token.strip() not in str(refused.value)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.0.0.1", "example.org"])
