@@ -1,9 +1,10 @@
-// How the installation does: lag, throughput, budget, workers, dead letters, health, gaps, coverage, run history.
+// How the installation does: lag, throughput, budget, workers, dead letters, health, gaps, coverage, erasure, runs.
 import * as api from "../api.js";
 import { h, scrollRegion } from "../dom.js";
 import { count, decimal, duration, NONE, plural, short, when } from "../format.js";
 import { Latest } from "../latest.js";
 import { coverageCard } from "../parts/coverage.js";
+import { erasureCard } from "../parts/erasure.js";
 import { card, figureStrip, pageHead, quiet } from "../parts/layout.js";
 import * as letters from "../parts/letters.js";
 import * as runs from "../parts/runs.js";
@@ -27,7 +28,7 @@ export async function mount(root, { signal, session, live }) {
   const failed = h("div");
   const figures = operationFigures();
   const [workers, health, gaps] = [scrollRegion("Workers"), h("div", { class: "body" }), scrollRegion("Open gaps")];
-  const coverage = coverageCard(signal);
+  const [coverage, erasure] = [coverageCard(signal), erasureCard(signal)];
   const state = readState(DEFAULTS, VALUES);
   const keep = () => writeState(state, DEFAULTS);
   const ofLetters = letters.lettersCard({ signal, mayReplay: session.role !== "reader", state, keep });
@@ -53,6 +54,7 @@ export async function mount(root, { signal, session, live }) {
       ),
     ),
     coverage.element,
+    erasure.element,
     ofRuns.element,
   );
 
@@ -71,7 +73,7 @@ export async function mount(root, { signal, session, live }) {
     });
 
   loads.repeat(load, REFRESH_MS);
-  await Promise.all([load(), ofLetters.load(), coverage.load(), ofRuns.load()]);
+  await Promise.all([load(), ofLetters.load(), coverage.load(), erasure.load(), ofRuns.load()]);
 }
 
 const total = (numbers) => Object.values(numbers ?? {}).reduce((sum, value) => sum + value, 0);
