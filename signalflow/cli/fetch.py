@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from signalflow.storage.pool import Pool
 
 LOOK_EVERY = 0.5
+# A run that takes longer than an hour is given up, and other comments wait for turns meanwhile.
+MOST_POSTS = 100
 NUMBERS = ("published", "known", "failed", "not_followed")
 _POST = re.compile(
     r"(?:t3_|(?:https?://[a-z.]*reddit\.com)?(?:/r/[A-Za-z0-9_]+)?/comments/)?([0-9a-z]{1,13})(?:[/?#].*)?"
@@ -43,7 +45,8 @@ def register(app: typer.Typer) -> None:
 
 def post(
     posts: Annotated[
-        list[str], typer.Argument(metavar="ID...", parser=_checked_post, help="Ids of posts, or their addresses.")
+        list[str],
+        typer.Argument(metavar="ID...", parser=_checked_post, help="Ids of posts, or their addresses; at most 100."),
     ],
     comments: Annotated[int, typer.Option(min=1, max=2000, help="Comments of each post, at most.")] = 200,
     wait: Annotated[int, typer.Option(min=1, max=3600, metavar="SECONDS", help="Give up after this time.")] = 300,
@@ -58,8 +61,11 @@ def post(
     Exit status: 0 all were read; 1 a post could not be read, or Kafka did not confirm all comments; 3 the database did
     not answer, or no worker did it in time: then nothing of it is left to do.
     """
+    chosen = list(dict.fromkeys(posts))
+    if len(chosen) > MOST_POSTS:
+        raise typer.BadParameter(f"{len(chosen)} posts; give at most {MOST_POSTS} at a time", param_hint="ID...")
     with looking():
-        results = asyncio.run(_run(list(dict.fromkeys(posts)), comments, wait))
+        results = asyncio.run(_run(chosen, comments, wait))
     total = {key: sum(getattr(result, key) for result in results.values()) for key in NUMBERS}
     if as_json:
         print(json.dumps({"posts": {id_: asdict(result) for id_, result in results.items()}, **total}))

@@ -5,7 +5,7 @@ comments are not in their order, so a page overlaps with the page before when it
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -43,6 +43,9 @@ MOST_GAPS = 20
 # A published comment is remembered for so many seconds. One that comes later is published again, which changes nothing.
 REMEMBERED = 2 * (LATEST_COMMENT + UNSETTLED)
 SWEEP_EVERY = 60.0
+# A poller reports its polls within seconds. Stored comments that are older, of a subreddit without a report, come from
+# trees and files: its comments were not followed.
+UNREPORTED = 600.0
 
 
 class StoredComment(NamedTuple):
@@ -83,7 +86,7 @@ class CommentPlanner:
         self._known: dict[str, _Known] = {}
         self._swept_at = 0.0
         self._refreshes = CommentRefreshes(answers_ids=answers_ids)
-        self._is_refresh_turn = True
+        self._turns: list[Callable[[float], Fetch | None]] = [self._refresh, self._gap_page, self._asked_tree]
         self.once = OnceComments()
         self._others = OTHERS_FOR_ONE
 
@@ -112,9 +115,8 @@ class CommentPlanner:
             self._known[comment.id] = _Known(comment.subreddit.lower(), now)
         if not self.watchlist.configure([each for each in watched if each.comments], now):
             return False
-        Takeover([replace(each, polled_at=each.comments_polled_at) for each in arriving], known).begin(
-            self.watchlist, now
-        )
+        reported = [replace(each, polled_at=each.comments_polled_at) for each in arriving]
+        Takeover(reported, known, not_before=now - UNREPORTED).begin(self.watchlist, now)
         return True
 
     def set_listing_pace(self, per_minute: float, now: float) -> None:
@@ -134,8 +136,8 @@ class CommentPlanner:
     def next(self, now: float) -> Fetch | None:
         """The fetch to make now, or None.
 
-        What somebody waits for comes first, then a listing that is due, then a tree within its own pace, then a refresh
-        and the page of a gap in turn.
+        Newest comments that somebody waits for come first, then a listing that is due, then a tree within its own
+        pace, then in turn a refresh, the page of a gap, and a tree that somebody waits for.
         """
         self._sweep(now)
         while self.watchlist.detached_gaps:
@@ -144,24 +146,36 @@ class CommentPlanner:
         if (once := self.once.next(now)) is not None:
             self._others = 0
             return once
-        group, gap = self.watchlist.due(now), self.gaps.next(now)
-        if group is not None:
+        if (group := self.watchlist.due(now)) is not None:
             self._others = 0
             self.watchlist.started(group, now)
             return CommentsFetch(group, self.watchlist, self.gaps)
         if (tree := self.trees.take(now)) is not None:
             self._others = 0
             return fetch_of(tree, self.trees)
-        if self._refreshes.ready(now) and (gap is None or self._is_refresh_turn):
-            ids = self._refreshes.take(self.watchlist.__contains__, now)
-            if ids:
-                self._others, self._is_refresh_turn = 0, False
-                return CommentsRefreshFetch(ids, self._refreshes)
-        if gap is None:
+        for turn in self._turns:
+            if (fetch := turn(now)) is not None:
+                self._others = 0
+                # Whoever has waited longest comes first.
+                self._turns = [*(each for each in self._turns if each != turn), turn]
+                return fetch
+        return None
+
+    def _refresh(self, now: float) -> Fetch | None:
+        if not self._refreshes.ready(now):
             return None
-        self._others, self._is_refresh_turn = 0, True
+        ids = self._refreshes.take(self.watchlist.__contains__, now)
+        return CommentsRefreshFetch(ids, self._refreshes) if ids else None
+
+    def _gap_page(self, now: float) -> Fetch | None:
+        if (gap := self.gaps.next(now)) is None:
+            return None
         gap.not_before = now + GAP_PAGE_TIMEOUT
         return CommentsGapFetch(gap, self.gaps, self._answers)
+
+    def _asked_tree(self, now: float) -> Fetch | None:
+        tree = self.trees.take_asked(now)
+        return None if tree is None else fetch_of(tree, self.trees)
 
     def wake(self, now: float) -> float:
         """Seconds until `next` may have a fetch; inf without subreddits, gaps, refreshes and trees."""

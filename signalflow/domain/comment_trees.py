@@ -131,8 +131,13 @@ class CommentTrees:
             del self._waiting[min(self._waiting, key=self._waiting.__getitem__)]
 
     def begin(self, run: PostRun) -> None:
-        """Read the comments of the posts of a run. Somebody waits, so they go first, and beside the pace."""
+        """Read the comments of the posts of a run. Somebody waits, so they have turns beside the pace."""
         self._asked += [Tree(post, run.comments, run=run) for post in run.posts]
+
+    def give_up(self, run: PostRun) -> None:
+        """Nobody waits for a run any more: nothing else is asked for it."""
+        run.is_given_up = True
+        self._asked = deque(tree for tree in self._asked if tree.run is not run)
 
     def wake_at(self) -> float:
         """When the next request may be made; inf while there is none to make."""
@@ -145,18 +150,20 @@ class CommentTrees:
         return max(begun, self._next_at)
 
     def take(self, now: float) -> Tree | None:
-        """The tree to ask for now, or None.
+        """The tree to ask for now within the pace, or None.
 
-        It is one of a run, or one that was begun, or that of the post which grows fastest.
+        It is one that was begun, or that of the post which grows fastest.
         """
-        if (asked := _first(self._asked, now)) is not None:
-            return asked
         if now < self._next_at:
             return None
         tree = _first(self._begun, now) or self._new(now)
         if tree is not None:
             self._next_at = now + self._every
         return tree
+
+    def take_asked(self, now: float) -> Tree | None:
+        """The tree of a run to ask for now, or None."""
+        return _first(self._asked, now)
 
     def answered(self, tree: Tree, now: float) -> None:
         """A request for the tree was answered. It goes on while there are comments to ask for."""
@@ -179,6 +186,8 @@ class CommentTrees:
         _end(tree, "refused")
 
     def _go_on(self, tree: Tree, not_before: float) -> None:
+        if tree.run is not None and tree.run.is_given_up:
+            return
         tree.not_before = not_before
         (self._begun if tree.run is None else self._asked).append(tree)
 

@@ -180,6 +180,11 @@ class Fetch(ABC):
         """The subreddits whose listing is requested; none for a fetch by id."""
         return self.request.names
 
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether what is requested may be the reason of a refusal, and not the client's address."""
+        return bool(self.names)
+
     def asked_for(self, id_: str, subreddit: str) -> bool:
         """Whether a post of this subreddit (in lower case) belongs into the answer."""
         return not self.names or subreddit in self.names

@@ -22,12 +22,13 @@ class PostResult:
 
 @dataclass(slots=True, eq=False)
 class PostRun:
-    """`comments` are read of each of these posts, at most."""
+    """`comments` are read of each of these posts, at most. `is_given_up`: nobody waits for the results any more."""
 
     id: int
     posts: Sequence[str]
     comments: int
     results: dict[str, PostResult] = field(default_factory=dict)
+    is_given_up: bool = False
 
     @property
     def is_done(self) -> bool:

@@ -4,6 +4,7 @@ Times are in epoch seconds.
 """
 
 import heapq
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
@@ -37,9 +38,12 @@ class Takeover:
 
     Items are posts, or comments. The newest ones alone do not show how far a listing is complete: they may all be of
     one subreddit that was polled later than the others of its group, or may come from elsewhere than the listing.
+    `not_before`: a subreddit without a reported poll was never read if what is known of it is older.
     """
 
-    def __init__(self, subreddits: Iterable[Subreddit], known: Iterable[Stored]) -> None:
+    def __init__(
+        self, subreddits: Iterable[Subreddit], known: Iterable[Stored], *, not_before: float = -math.inf
+    ) -> None:
         arriving = list(subreddits)
         self._names = {subreddit.name.lower() for subreddit in arriving}
         self._known: dict[str, list[Stored]] = defaultdict(list)
@@ -47,7 +51,8 @@ class Takeover:
             self._known[item.subreddit.lower()].append(item)
         # A subreddit has items, but was never reported: the earlier poller stopped before its first report. It had
         # published at least these.
-        self._complete_until = {name: max(item.created for item in items) for name, items in self._known.items()}
+        newest = {name: max(item.created for item in items) for name, items in self._known.items()}
+        self._complete_until = {name: at for name, at in newest.items() if at >= not_before}
         self._complete_until |= {
             subreddit.name.lower(): subreddit.polled_at for subreddit in arriving if subreddit.polled_at is not None
         }

@@ -30,6 +30,11 @@ class TreeFetch(Fetch):
     def request(self) -> Request:
         return PostCommentsRequest(self.tree.post, min(self.tree.most, MOST_SHOWN))
 
+    @property
+    def may_be_refused(self) -> bool:
+        # Its subreddit may be private.
+        return True
+
     def new_since(self, now: float) -> float:
         # However old a comment is, nobody need have seen it before.
         return -math.inf
@@ -66,6 +71,11 @@ class MoreCommentsFetch(TreeFetch):
     @property
     def request(self) -> Request:
         return CommentsByIdRequest(self.ids)
+
+    @property
+    def may_be_refused(self) -> bool:
+        # What cannot be read is left out of the answer.
+        return False
 
     def asked_for(self, id_: str, subreddit: str) -> bool:
         return id_ in self.ids

@@ -123,7 +123,7 @@ class Outcomes:
         self._tell_standstill()
 
     def _page_instead(self, fetch: Fetch, error: Blocked) -> Outcome:
-        if error.block != "forbidden" or not fetch.names or self._budget.address_block(steady()) is not None:
+        if error.block != "forbidden" or not fetch.may_be_refused or self._budget.address_block(steady()) is not None:
             return self._blocked(fetch, error.block, None, error.rate_limit)
         # A private subreddit may be the reason of the page.
         self._watch.failed("status_403", self._seconds())

@@ -28,7 +28,14 @@ class PostRuns:
             if run.is_done and self._told[run.id] == len(run.posts):
                 del self._running[run.id], self._told[run.id]
                 log.info("comment_run_done", run=run.id, posts=len(run.posts))
-        for run in await self._source.comment_runs_waiting():
+        waiting = await self._source.comment_runs_waiting()
+        for id_ in self._running.keys() - {run.id for run in waiting}:
+            run = self._running[id_]
+            if not run.is_done:
+                self._trees.give_up(run)
+                del self._running[id_], self._told[id_]
+                log.info("comment_run_given_up", run=id_, posts_left=len(run.posts) - len(run.results))
+        for run in waiting:
             if run.id not in self._running:
                 self._running[run.id], self._told[run.id] = run, 0
                 self._trees.begin(run)

@@ -13,6 +13,7 @@ from signalflow.domain.comment_planner import (
     REMEMBERED,
     SHARE_OF_LISTINGS,
     SWEEP_EVERY,
+    UNREPORTED,
     CommentPlanner,
     StoredComment,
 )
@@ -185,6 +186,18 @@ def test_a_new_poller_must_reach_back_to_the_newest_stored_comment_when_no_poll_
     run.run(60)
     assert set(run.published) >= set(missed)
     assert (run.changes[0], run.changes[-1]) == ("open", "close proven")
+
+
+@pytest.mark.parametrize(("age", "is_gap"), [(UNREPORTED - 1, True), (UNREPORTED + 1, False)])
+def test_old_comments_of_trees_and_files_make_no_gap_when_a_subreddit_is_followed_for_the_first_time(
+    age: float, is_gap: bool
+) -> None:
+    run = Run()
+    stored = [StoredComment(id_, "a", run.now - age) for id_ in run.write(3, age=age)]
+    run.write(150, age=100)
+    run.start(followed("a"), stored)
+    run.run(60)
+    assert bool(run.changes) == is_gap
 
 
 def test_a_subreddit_whose_comments_are_followed_again_is_read_back_to_its_last_poll() -> None:

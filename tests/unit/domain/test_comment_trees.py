@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from signalflow.domain.comment_planner import SHARE_OF_TREES, CommentPlanner
+from signalflow.domain.comment_planner import GAP_PAGE_TIMEOUT, SHARE_OF_TREES, CommentPlanner
+from signalflow.domain.comment_refresh import AGES, PATIENCE
 from signalflow.domain.comment_trees import (
     AGAIN,
     BATCH,
@@ -17,7 +18,9 @@ from signalflow.domain.comment_trees import (
     Tree,
 )
 from signalflow.domain.fetch import CommentsByIdRequest, Fetch, PostCommentsRequest, Request
+from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import KnownPost, Seen, first_seen
+from signalflow.domain.post_run import PostRun
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
 
@@ -150,6 +153,30 @@ def test_old_comments_of_a_tree_are_new_and_known_ones_are_published_again_once(
     assert answer(made, fetch, comments("c1", "c2", "c1")) == [True, True]
     findings = made.judge(fetch, comments("c1", "c3", "c1"), None, START + 60)
     assert [(decision.item, decision.is_new) for decision in findings.decisions] == [(0, False), (1, True)]
+
+
+def test_a_long_run_takes_turns_with_the_pages_of_a_gap_and_second_looks() -> None:
+    made = CommentPlanner(20.0, LastAnswers(), comments_per_post=20, takes_off=TAKES_OFF)
+    made.start(
+        [Subreddit("a", 60, "fast", comments=True)], [], [GapRecord(1, ("a",), ("x", "y", "z"), 0, START)], START
+    )
+    listing = made.next(START)
+    assert listing is not None
+    made.confirm(made.judge(listing, [Seen("c1", "a", START - 10, 1, None)], None, START), [True], START)
+    made.trees.begin(PostRun(1, [f"p{number}" for number in range(300)], 2_000))
+    later = START + AGES[0] + PATIENCE
+    for group in made.watchlist.groups:
+        group.due = math.inf
+    kinds = []
+    for _ in range(7):
+        fetch = made.next(later)
+        assert fetch is not None
+        kinds.append(fetch.kind)
+        fetch.failed(later)
+        later += GAP_PAGE_TIMEOUT
+    assert kinds[:3] == ["comments_refresh", "comments_gap", "tree"]
+    assert kinds.count("comments_gap") >= 2
+    assert kinds.count("tree") >= 2
 
 
 def test_the_rest_of_a_tree_is_asked_for_by_id_in_batches() -> None:

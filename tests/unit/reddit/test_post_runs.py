@@ -1,4 +1,4 @@
-"""Runs that were asked for comments of posts: read before others, and reported as they go on."""
+"""Runs that were asked for comments of posts: read beside others, and reported as they go on."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from signalflow.domain.comment_trees import BATCH, MOST_TRIES, RETRY_AFTER, Comm
 from signalflow.domain.post_run import PostResult, PostRun
 from signalflow.errors import Retryable
 from signalflow.reddit.post_runs import PostRuns
-from tests.unit.domain.test_comment_trees import START, TAKES_OFF, post
+from tests.unit.domain.test_comment_trees import START, TAKES_OFF
 
 
 class Source:
@@ -27,15 +27,14 @@ class Source:
 
 
 def taken(trees: CommentTrees, now: float = START) -> Tree:
-    tree = trees.take(now)
+    tree = trees.take_asked(now)
     assert tree is not None
     return tree
 
 
-async def test_a_run_goes_before_posts_that_take_off_and_each_result_is_reported_once() -> None:
+async def test_each_result_of_a_run_is_reported_once() -> None:
     trees, source = CommentTrees(1.0, 20, TAKES_OFF), Source(PostRun(1, ["p1", "p2"], 300))
     runs = PostRuns(source, trees)
-    trees.note(post("own", 50.0), START)
     await runs.step()
     await runs.step()
     first = taken(trees)
@@ -60,7 +59,21 @@ async def test_a_run_goes_before_posts_that_take_off_and_each_result_is_reported
     await runs.step()
     refused, read = PostResult(error="refused"), PostResult(2 + BATCH, not_followed=400)
     assert source.told == [{"p2": refused}, {"p2": refused, "p1": read}]
-    assert taken(trees).post == "own"
+    assert trees.take_asked(START) is None
+
+
+async def test_of_a_run_for_which_nobody_waits_any_more_nothing_else_is_asked() -> None:
+    trees, source = CommentTrees(1.0, 20, TAKES_OFF), Source(PostRun(1, ["p1", "p2"], 300), PostRun(2, ["p3"], 300))
+    runs = PostRuns(source, trees)
+    await runs.step()
+    in_flight = taken(trees)
+    del source.runs[0]
+    await runs.step()
+    trees.failed(in_flight, START)
+    assert taken(trees, START + 2 * RETRY_AFTER).post == "p3"
+    assert trees.take_asked(START + 2 * RETRY_AFTER) is None
+    await runs.step()
+    assert source.told == []
 
 
 def test_a_post_of_a_run_without_an_answer_is_reported_after_some_tries() -> None:
@@ -71,4 +84,4 @@ def test_a_post_of_a_run_without_an_answer_is_reported_after_some_tries() -> Non
         assert trees.wake_at() <= START + turn * RETRY_AFTER
         trees.failed(taken(trees, START + turn * RETRY_AFTER), START + turn * RETRY_AFTER)
     assert run.results == {"p1": PostResult(error="not answered")}
-    assert trees.take(START + 10 * RETRY_AFTER) is None
+    assert trees.take_asked(START + 10 * RETRY_AFTER) is None
