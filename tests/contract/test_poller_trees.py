@@ -19,7 +19,7 @@ from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.simulator import Simulator
 from signalflow.simulator.subreddits import base36
 from signalflow.simulator.trees import depth_of
-from tests.contract.poller_run import World, begin, poller_of, running
+from tests.contract.poller_run import World, begin, finds, poller_of, running
 from tests.contract.virtual_time import EPOCH, VirtualLoop, client_of, patched_clocks, simulator_of, utc
 from tests.waiting import until
 
@@ -136,3 +136,17 @@ async def test_the_comments_of_a_post_are_read_when_somebody_asks_for_them(
     assert {each.payload.post_id for each in world.comments.published} == {id_}
     assert len(set(world.comments.ids)) == len(world.comments.ids) == shown
     assert (read.not_followed >= 10) == (source == "simulator")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_page_instead_of_one_post_is_no_block_of_the_address(world: World) -> None:
+    """A feed of a private subreddit is refused with the page that a blocked address gets."""
+    async with running(world, source="feeds") as run:
+        await begin(run)
+        (id_,) = (await run.control(add="askscience", talk=50))["added"]
+        await run.control(path=f"/comments/{id_}", block="forbidden", count=-1)
+        world.comments.runs.append(PostRun(1, [id_], 20))
+        await until(lambda: id_ in world.comments.run_results.get(1, ()), "a result", 30)
+        await finds(run)
+    assert world.comments.run_results[1][id_].error == "refused"
+    assert len([entry for entry in run.requests(f"/comments/{id_}") if entry.status == 403]) == 1
