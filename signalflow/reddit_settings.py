@@ -98,8 +98,13 @@ class RedditSettings(BaseSettings):
         20,
         ge=0,
         le=500,
-        description="Comments read from the tree of a post whose score grows by more than "
-        "SIGNALFLOW_TRENDING_VELOCITY_LOW, within a tenth of what listings get; 0: none.",
+        description="Comments read from the tree of a post that takes off, within a tenth of what listings get; 0: "
+        "none.",
+    )
+    comments_velocity: float = Field(
+        0.2,
+        gt=0,
+        description="Score per second above which a post takes off, so that comments of its tree are read.",
     )
     discover_minutes: float = Field(
         15.0,

@@ -1,7 +1,7 @@
 """Whose comments to read as a tree: those of posts that take off, and those that somebody asked for. Pure.
 
-A post takes off when its score grows as fast as the rule of trending calls rising. Its tree shows the best comments
-first, so a few of them tell what people say. What the tree leaves out is asked for by id, as long as there is room.
+A post takes off when its score grows fast. Its tree shows the best comments first, so a few of them tell what people
+say. What the tree leaves out is asked for by id, as long as there is room.
 """
 
 import math

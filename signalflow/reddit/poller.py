@@ -122,7 +122,7 @@ class Poller:
                 self.planner.answers,
                 answers_ids=self._can.answers_ids,
                 comments_per_post=settings.comments_per_post,
-                takes_off=settings.trending_velocity_low,
+                takes_off=settings.comments_velocity,
             ),
             self._rejections,
             self._reports,
