@@ -30,6 +30,6 @@ async def test_operations_say_how_much_was_erased_how_quickly_and_how_far_the_sw
     await page.reload()
     await expect(figures.nth(0)).to_contain_text("3smedian; the longest took 4s")
     await expect(figures.nth(1)).to_contain_text("Last 24 hours3")
-    await expect(figures.nth(2)).to_contain_text("posts; topics keep their text 8 days at most")
+    await expect(figures.nth(2)).to_contain_text("posts; topics keep their text 7 days at most")
     await expect(figures.nth(3)).to_contain_text("this round began")
     await expect(figures.nth(3)).not_to_contain_text("–")
