@@ -10,12 +10,12 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
-from agents import published
-from agents.published import note_of, takes_the_place
 from signalflow.domain.positions import Position
 from signalflow.errors import Retryable
 from signalflow.kafka.producer import Outgoing, Span
 from signalflow.kafka.publisher import Publisher
+from signalflow.positions import published
+from signalflow.positions.published import note_of, takes_the_place
 from tests.integration.workers import observation
 
 TOPIC_ID, OTHER_ID = UUID(int=7), UUID(int=8)
