@@ -4,9 +4,8 @@ from faust.types import TP
 
 from signalflow.domain.positions import Position
 from signalflow.positions.recording import record_breaks
+from signalflow.storage.noted_positions import PUBLISHED, READ
 from signalflow.storage.pool import Pool
-from signalflow.storage.positions import note_read, read_positions
-from signalflow.storage.published_positions import published_positions
 from signalflow.streams.app import Application
 from signalflow.streams.consumer_positions import PositionedConsumer
 
@@ -36,13 +35,13 @@ class ReadTopic:
             return
         if generation != self._generation:
             self._generation, self._noted = generation, {}
-        noted = await read_positions(pool, self._topic, topic_id)
+        noted = await READ.unbroken(pool, self._topic, topic_id)
         unknown = {
             tp: position
             for tp in self._partitions(consumer)
             if (position := noted.get(tp.partition)) and position != self._noted.get(tp.partition)
         }
-        published = await published_positions(pool, self._topic, topic_id)
+        published = await PUBLISHED.unbroken(pool, self._topic, topic_id)
         unread = {
             tp: position
             for tp in self._partitions(consumer)
@@ -57,7 +56,7 @@ class ReadTopic:
         positions = {tp.partition: position for tp, position in read if position.topic_id == topic_id}
         new = {number: position for number, position in positions.items() if _says_more(position, noted.get(number))}
         if new:
-            await note_read(pool, topic_id, new)
+            await READ.note(pool, topic_id, new)
         self._noted = {number: new.get(number) or noted[number] for number in positions}
 
     def _partitions(self, consumer: PositionedConsumer) -> list[TP]:

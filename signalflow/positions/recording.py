@@ -5,8 +5,8 @@ import structlog
 from signalflow.errors import Retryable
 from signalflow.fail_points import reach
 from signalflow.kafka.topics import TopicNames
+from signalflow.storage.log_breaks import note_break, note_topics
 from signalflow.storage.pool import Pool
-from signalflow.storage.positions import note_break, note_topics
 from signalflow.streams.app import Application
 from signalflow.streams.brokers import AWAY
 

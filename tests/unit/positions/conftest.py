@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from signalflow.domain.positions import Position
-from signalflow.positions import read_topic, recording
+from signalflow.positions import published, read_topic, recording
 from signalflow.settings import Settings
 from tests.unit.positions.fakes import OTHER, OTHER_ID, TOPIC_ID, TP0, TP1, Consumer, Database, at
 
@@ -27,10 +27,10 @@ def app(consumer: Consumer) -> Any:
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     """The database of what is noted and recorded."""
     database = Database()
-    for module, names in (
-        (read_topic, ("read_positions", "published_positions", "note_read")),
-        (recording, ("note_break", "note_topics")),
-    ):
-        for name in names:
-            monkeypatch.setattr(module, name, getattr(database, name))
+    monkeypatch.setattr(read_topic, "READ", database.read)
+    for module in (read_topic, published):
+        monkeypatch.setattr(module, "PUBLISHED", database.published)
+    for module in (recording, published):
+        monkeypatch.setattr(module, "note_break", database.note_break)
+    monkeypatch.setattr(recording, "note_topics", database.note_topics)
     return database

@@ -80,30 +80,32 @@ class Consumer:
         self.rewinds.append((dict(offsets), reason))
 
 
-class Database:
-    """The noted positions, and how often they were written."""
+class NotedPositions:
+    """The positions of the raw topic that a table has, and what was written to it."""
 
     def __init__(self) -> None:
-        self.noted: dict[int, Position] = {}
-        self.published: dict[int, Position] = {}
+        self.positions: dict[int, Position] = {}
         self.writes: list[dict[int, Position]] = []
+
+    async def unbroken(self, pool: Any, topic: str, topic_id: UUID) -> dict[int, Position]:
+        assert (pool, topic, topic_id) == ("the pool", "raw", TOPIC_ID)
+        return dict(self.positions)
+
+    async def note(self, pool: Any, topic_id: UUID, positions: Mapping[int, Position]) -> None:
+        assert (pool, topic_id) == ("the pool", TOPIC_ID)
+        self.writes.append(dict(positions))
+        self.positions.update(positions)
+
+
+class Database:
+    """What is noted of positions, and recorded of logs and topics."""
+
+    def __init__(self) -> None:
+        self.read, self.published = NotedPositions(), NotedPositions()
         self.breaks: list[dict[str, Any]] = []
         # So many breaks more can be recorded before the database is away.
         self.room = 10
         self.topics: dict[str, UUID] = {}
-
-    async def read_positions(self, pool: Any, topic: str, topic_id: UUID) -> dict[int, Position]:
-        assert (pool, topic, topic_id) == ("the pool", "raw", TOPIC_ID)
-        return dict(self.noted)
-
-    async def published_positions(self, pool: Any, topic: str, topic_id: UUID) -> dict[int, Position]:
-        assert (pool, topic, topic_id) == ("the pool", "raw", TOPIC_ID)
-        return dict(self.published)
-
-    async def note_read(self, pool: Any, topic_id: UUID, read: Mapping[int, Position]) -> None:
-        assert (pool, topic_id) == ("the pool", TOPIC_ID)
-        self.writes.append(dict(read))
-        self.noted.update(read)
 
     async def note_break(self, pool: Any, **fields: Any) -> None:
         assert pool == "the pool"

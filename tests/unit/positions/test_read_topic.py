@@ -27,7 +27,7 @@ async def test_positions_of_the_raw_topic_are_noted_and_written_again_only_when_
     await note(raw, app)
     consumer.read[TP1] = at(6, 1_050)
     await note(raw, app)
-    assert database.writes == [{0: at(28, 1_270), 1: at(5, 1_040)}, {1: at(6, 1_050)}]
+    assert database.read.writes == [{0: at(28, 1_270), 1: at(5, 1_040)}, {1: at(6, 1_050)}]
     assert consumer.checked == []
 
 
@@ -38,7 +38,7 @@ async def test_records_that_took_the_place_of_as_many_lost_ones_are_noted_with_t
     await note(raw, app)
     consumer.read[TP0] = at(28, 9_999)
     await note(raw, app)
-    assert database.noted[0] == at(28, 9_999)
+    assert database.read.positions[0] == at(28, 9_999)
 
 
 async def test_what_a_break_has_hidden_since_is_noted_again_though_nothing_new_was_read(
@@ -46,26 +46,26 @@ async def test_what_a_break_has_hidden_since_is_noted_again_though_nothing_new_w
 ) -> None:
     """Otherwise the next cut would not be found by it."""
     await note(raw, app)
-    del database.noted[0]
+    del database.read.positions[0]
     await note(raw, app)
-    assert database.writes[1:] == [{0: at(28, 1_270)}]
+    assert database.read.writes[1:] == [{0: at(28, 1_270)}]
 
 
 @pytest.mark.parametrize(("noted", "kept"), [(at(28, 1_270), at(28, 1_270)), (at(27, 1_260), at(28))])
 async def test_a_position_without_a_time_takes_no_time_away_from_the_same_offset(
     raw: ReadTopic, app: Any, consumer: Consumer, database: Database, noted: Position, kept: Position
 ) -> None:
-    consumer.read, database.noted = {TP0: at(28)}, {0: noted}
+    consumer.read, database.read.positions = {TP0: at(28)}, {0: noted}
     for _ in range(2):
         await note(raw, app)
-    assert database.noted == {0: kept}
+    assert database.read.positions == {0: kept}
     assert consumer.checked == [{TP0: noted}], "once"
 
 
 async def test_what_others_noted_is_compared_with_the_log_once_in_each_generation(
     raw: ReadTopic, app: Any, consumer: Consumer, database: Database
 ) -> None:
-    database.noted = {0: at(30, 1_290), 3: at(1, 1_000)}
+    database.read.positions = {0: at(30, 1_290), 3: at(1, 1_000)}
     await note(raw, app)
     await note(raw, app)
     assert consumer.checked == [{TP0: at(30, 1_290)}]
@@ -77,7 +77,7 @@ async def test_what_others_noted_is_compared_with_the_log_once_in_each_generatio
 async def test_what_the_poller_wrote_is_compared_with_the_log_until_it_was_read(
     raw: ReadTopic, app: Any, consumer: Consumer, database: Database
 ) -> None:
-    database.published = {0: at(30, 1_290), 1: at(5, 1_040), 3: at(9, 1_080)}
+    database.published.positions = {0: at(30, 1_290), 1: at(5, 1_040), 3: at(9, 1_080)}
     for _ in range(2):
         await note(raw, app)
     assert consumer.checked == [{TP0: at(30, 1_290)}] * 2, "the log may be cut at any time"
@@ -91,10 +91,10 @@ async def test_what_a_database_says_that_went_back_to_a_copy_is_compared_with_th
     raw: ReadTopic, app: Any, consumer: Consumer, database: Database, earlier: Position
 ) -> None:
     await note(raw, app)
-    database.noted[0] = earlier
+    database.read.positions[0] = earlier
     await note(raw, app)
     assert consumer.checked == [{TP0: earlier}]
-    assert database.noted[0] == at(28, 1_270)
+    assert database.read.positions[0] == at(28, 1_270)
 
 
 async def test_nothing_is_noted_of_partitions_that_were_revoked_while_the_logs_were_compared(
@@ -103,9 +103,9 @@ async def test_nothing_is_noted_of_partitions_that_were_revoked_while_the_logs_w
     def revoke() -> None:
         app.consumer_generation_id += 1
 
-    database.noted, consumer.meanwhile = {0: at(20, 1_190)}, revoke
+    database.read.positions, consumer.meanwhile = {0: at(20, 1_190)}, revoke
     await note(raw, app)
-    assert database.writes == []
+    assert database.read.writes == []
 
 
 async def test_while_the_logs_cannot_be_compared_nothing_is_noted(
@@ -116,10 +116,10 @@ async def test_while_the_logs_cannot_be_compared_nothing_is_noted(
     def fail() -> None:
         raise Retryable("away")
 
-    database.noted, consumer.meanwhile = {0: at(20, 1_190)}, fail
+    database.read.positions, consumer.meanwhile = {0: at(20, 1_190)}, fail
     with pytest.raises(Retryable):
         await note(raw, app)
-    assert database.writes == []
+    assert database.read.writes == []
 
 
 async def test_a_break_that_the_comparison_finds_is_recorded_before_anything_is_noted(
@@ -128,7 +128,7 @@ async def test_a_break_that_the_comparison_finds_is_recorded_before_anything_is_
     def find() -> None:
         consumer.breaks = [LogBreak(TP0, "log_cut", 30, 20)]
 
-    database.noted, consumer.meanwhile = {0: at(30, 1_290)}, find
+    database.read.positions, consumer.meanwhile = {0: at(30, 1_290)}, find
     await note(raw, app)
     assert database.breaks == [
         {"topic": "raw", "partition": 0, "reason": "log_cut", "committed": 30, "going_on_at": 20}
@@ -141,8 +141,8 @@ async def test_a_partition_whose_records_are_of_another_topic_than_now_is_not_no
 ) -> None:
     consumer.read[TP0] = Position(28, OTHER_ID, 1_270)
     await note(raw, app)
-    assert database.noted == {1: at(5, 1_040)}
+    assert database.read.positions == {1: at(5, 1_040)}
     consumer.topic_ids = {}
     consumer.read[TP1] = at(9, 1_080)
     await note(raw, app)
-    assert database.noted == {1: at(5, 1_040)}, "no assignment yet"
+    assert database.read.positions == {1: at(5, 1_040)}, "no assignment yet"
