@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import mode
 
-from agents.stored import IsStored, StoredTopic
 from agents.storing import StoringHandler
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.enrichment import enriched_comment
@@ -18,6 +17,7 @@ from signalflow.events import EnrichedComment
 from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import COMMENTS_WRITTEN
+from signalflow.positions.stored_topic import IsStored, StoredTopic
 from signalflow.settings import Settings
 from signalflow.storage.comment_writer import comment_is_stored, write_comments
 from signalflow.storage.paced_writer import PacedCommentWriter

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import mode
 
 from agents.resources import ResourcesOf
-from agents.stored import CheckKeptPositions, StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.replay import settle
 from signalflow.dead_letters.storing import LetterRecord, LetterStore
 from signalflow.kafka.topics import TopicNames
+from signalflow.positions.stored_topic import CheckKeptPositions, StoredTopic
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.streams.app import Application, raw_bytes_topic

@@ -5,7 +5,6 @@ from contextlib import suppress
 
 import mode
 
-from agents.stored import StoredTopic
 from agents.storing import StoringHandler
 from signalflow.clock import utcnow
 from signalflow.dead_letters.dead_letters import DeadLetters
@@ -14,6 +13,7 @@ from signalflow.events import Enriched, decode_enriched
 from signalflow.kafka.records import KafkaRecord, check_readable
 from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import ROWS_WRITTEN, VISIBLE_SECONDS
+from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings
 from signalflow.storage.paced_writer import PacedWriter
 from signalflow.storage.pool import Pool

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
-from agents.stored import StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.words import Stage
 from signalflow.errors import Invalid
 from signalflow.events import DeadLetter
 from signalflow.fail_points import reach
 from signalflow.kafka.records import KafkaRecord
+from signalflow.positions.stored_topic import StoredTopic
 from signalflow.storage.paced_writer import PacedRows, RowT
 from signalflow.storage.positions import Advances
 from signalflow.streams.batch_loop import Batch, Ownership

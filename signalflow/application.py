@@ -21,7 +21,6 @@ from agents import (
     jobs,
     lag,
     positions,
-    published,
     runs,
     sink,
     topics,
@@ -30,7 +29,6 @@ from agents.comments import CommentsHandler
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler, newest_is_stored
-from agents.stored import StoredTopic
 from signalflow import clock, fail_points
 from signalflow.dead_letters.dead_letters import DeadLetters, TopicIdOf
 from signalflow.dead_letters.limit import OpenOffsets
@@ -43,6 +41,8 @@ from signalflow.kafka.producer import ConfirmedProducer
 from signalflow.kafka.publisher import Publisher
 from signalflow.kafka.topics import TopicNames
 from signalflow.logs import configure_logging, warn_of_settings_without_effect
+from signalflow.positions import published
+from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings, get_settings
 from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool

@@ -1,18 +1,8 @@
-"""Tables stored_positions, log_breaks and topics_read.
-
-stored_positions: how far a topic's partitions are stored, written in the transaction that stores the rows.
+"""Table stored_positions: how far a topic's partitions are stored, written in the transaction that stores the rows.
 
 A database that went back to an earlier state (a restored copy, a standby that lacked the last seconds) thereby tells
-what it lacks, at the latest when it is written next. Of the raw topic, which no transaction stores, it has how far the
-topic was read. Brokers that lose the end of that log and the group's commits with it are found out by this, if a worker
-had read what is lost (otherwise by published_positions.py).
-
-log_breaks: where a log was found shorter than what was committed, or made anew. Rows and velocities from before may
-rest on records that no topic has any more.
-
-topics_read: the ids of the topics that fill the tables. Another id is the break of a log. Consumers that read the topic
-before notice it too, and record how far they had read. Nobody may have: the topic was made anew while no worker ran, or
-the database was brought to another Kafka.
+what it lacks, at the latest when it is written next. Of the raw topic, which no transaction stores, the table has how
+far it was read (noted_positions.py).
 """
 
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
@@ -23,7 +13,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from signalflow.domain.positions import Break, Position
+from signalflow.domain.positions import Position
 from signalflow.errors import SignalflowError
 from signalflow.storage.pool import Connection, Pool, connection
 
@@ -57,38 +47,6 @@ WHERE p.next_offset < EXCLUDED.next_offset
 _SET_BACK = """
 UPDATE stored_positions SET next_offset = $4, record_at = NULL, updated_at = now()
 WHERE topic_id = $1 AND partition = $2 AND next_offset = $3
-"""
-# A worker writes the partitions that it owns. After a rewind its position is lower than before.
-_NOTE_READ = """
-INSERT INTO stored_positions AS p (topic_id, partition, next_offset, record_at)
-SELECT $1, g.* FROM unnest($2::int[], $3::bigint[], $4::timestamptz[]) AS g (partition, next_offset, record_at)
-ORDER BY partition
-ON CONFLICT (topic_id, partition) DO UPDATE SET
-    next_offset = EXCLUDED.next_offset, record_at = EXCLUDED.record_at, updated_at = now()
-"""
-# A break that was recorded since a position `p` of the topic $2 was noted tells the same as the position would.
-UNBROKEN = """NOT EXISTS (
-    SELECT FROM log_breaks b WHERE b.topic = $2 AND b.partition = p.partition AND b.noticed_at >= p.updated_at
-)"""
-_READ_UNBROKEN = f"""
-SELECT partition, next_offset, record_at FROM stored_positions p WHERE topic_id = $1 AND {UNBROKEN}
-"""  # noqa: S608, a constant
-_NOTE_BREAK = """
-INSERT INTO log_breaks (topic, partition, reason, committed, going_on_at) VALUES ($1, $2, $3, $4, $5)
-"""
-# A worker that waited for another one's row lock finds the id unchanged.
-_NOTE_TOPICS = """
-WITH given AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS g (topic, topic_id)),
-changed AS (
-    SELECT topic FROM given JOIN topics_read r USING (topic) WHERE r.topic_id <> given.topic_id FOR UPDATE OF r
-),
-noted AS (
-    INSERT INTO topics_read AS r (topic, topic_id) SELECT topic, topic_id FROM given ORDER BY topic
-    ON CONFLICT (topic) DO UPDATE SET topic_id = EXCLUDED.topic_id, since = now()
-    WHERE r.topic_id <> EXCLUDED.topic_id
-)
-INSERT INTO log_breaks (topic, reason, going_on_at) SELECT topic, $3, 0 FROM changed
-RETURNING topic
 """
 
 
@@ -156,8 +114,8 @@ class Progress:
                     partition,
                     self.expected[partition],
                     lasts[partition].offset + 1,
-                    _at(firsts[partition].timestamp),
-                    _at(lasts[partition].timestamp),
+                    moment_of(firsts[partition].timestamp),
+                    moment_of(lasts[partition].timestamp),
                 )
                 for partition in sorted(lasts)
             ],
@@ -169,7 +127,8 @@ class Progress:
             self.expected[each.partition] = max(self.expected[each.partition], each.next_offset)
 
 
-def _at(milliseconds: int) -> datetime:
+def moment_of(milliseconds: int) -> datetime:
+    """The time that a log gives as milliseconds since 1970."""
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
@@ -196,25 +155,6 @@ async def stored_positions(pool: Pool, topic_id: UUID) -> Mapping[int, Position]
         return positions_of(topic_id, await reading.fetch(_OF_TOPIC, topic_id))
 
 
-async def note_read(pool: Pool, topic_id: UUID, positions: Mapping[int, Position]) -> None:
-    """Note how far partitions of a topic were read whose records no transaction stores."""
-    async with connection(pool) as writing:
-        await writing.execute(_NOTE_READ, topic_id, *columns_of(positions))
-
-
-async def read_positions(pool: Pool, topic: str, topic_id: UUID) -> Mapping[int, Position]:
-    """By partition of a topic, how far it was read; without the partitions of which a break was recorded since."""
-    async with connection(pool) as reading:
-        return positions_of(topic_id, await reading.fetch(_READ_UNBROKEN, topic_id, topic))
-
-
-def columns_of(positions: Mapping[int, Position]) -> tuple[list[int], list[int], list[datetime | None]]:
-    """Partitions, offsets and times, as statements take them."""
-    kept = positions.values()
-    times = [None if position.timestamp is None else _at(position.timestamp) for position in kept]
-    return list(positions), [position.offset for position in kept], times
-
-
 def positions_of(topic_id: UUID, rows: Iterable[Record]) -> Mapping[int, Position]:
     """The positions that rows tell, by partition."""
     return {row["partition"]: Position(row["next_offset"], topic_id, _milliseconds(row["record_at"])) for row in rows}
@@ -234,16 +174,3 @@ async def set_back(pool: Pool, topic_id: UUID, partition: int, position: int, to
     """Set a position back to where the log was cut. Does nothing when it has moved since it was read."""
     async with connection(pool) as writing:
         await writing.execute(_SET_BACK, topic_id, partition, position, to)
-
-
-async def note_topics(pool: Pool, ids: Mapping[str, UUID]) -> Sequence[str]:
-    """Note the ids that topics have now. Record the break of those that had others until now; returns their names."""
-    async with connection(pool) as writing:
-        rows = await writing.fetch(_NOTE_TOPICS, list(ids), list(ids.values()), Break.TOPIC_MADE_ANEW.value)
-    return [topic for (topic,) in rows]
-
-
-async def note_break(pool: Pool, *, topic: str, partition: int, reason: str, committed: int, going_on_at: int) -> None:
-    """Record that a log was found broken: it was committed up to an offset, and is read on at another one."""
-    async with connection(pool) as writing:
-        await writing.execute(_NOTE_BREAK, topic, partition, reason, committed, going_on_at)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.published import note_of
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.producer import ConfirmedProducer
@@ -18,6 +17,7 @@ from signalflow.kafka.publisher import Publisher
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
+from signalflow.positions.published import note_of
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.streams.brokers import KafkaBrokers

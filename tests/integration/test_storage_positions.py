@@ -8,18 +8,10 @@ import asyncpg
 import pytest
 
 from signalflow.domain.positions import Position
+from signalflow.storage.log_breaks import note_break, note_topics
+from signalflow.storage.noted_positions import PUBLISHED, READ, NotedPositions
 from signalflow.storage.pool import Pool
-from signalflow.storage.positions import (
-    Progress,
-    StoredBehind,
-    count_as_stored,
-    note_break,
-    note_read,
-    note_topics,
-    read_positions,
-    set_back,
-    stored_positions,
-)
+from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, set_back, stored_positions
 from signalflow.storage.writer import is_stored, write_batch, write_or_reject
 from tests.integration.storage_rows import column, observation
 
@@ -27,6 +19,8 @@ pytestmark = pytest.mark.by_mode
 
 TOPIC = UUID(int=7)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+# A time in a log, in milliseconds.
+AT = 1_767_225_600_123
 
 
 class Record(NamedTuple):
@@ -132,16 +126,40 @@ async def test_each_new_id_of_a_topic_is_a_break_also_when_consumers_recorded_th
     assert await note_topics(pool, {"raw": UUID(int=3)}) == []
 
 
-@pytest.mark.parametrize("milliseconds", [1_767_225_600_123, 1_767_225_600_124], ids=["the same time", "a later time"])
+@pytest.mark.parametrize(
+    ("table", "later", "other"),
+    [(READ, 0, None), (READ, 1, None), (PUBLISHED, 1, AT)],
+    ids=["read, the same time", "read, a later time", "published, a later time"],
+)
 async def test_a_break_hides_what_was_noted_before_it_and_not_the_same_offset_noted_after_it(
-    pool: Pool, milliseconds: int
+    pool: Pool, table: NotedPositions, later: int, other: int | None
 ) -> None:
     raw = UUID(int=8)
-    noted = {0: Position(28, raw, 1_767_225_600_123), 1: Position(5, raw)}
-    await note_read(pool, raw, noted)
-    assert await read_positions(pool, "raw", raw) == noted
+    noted = {0: Position(28, raw, AT), 1: Position(5, raw, other)}
+    await table.note(pool, raw, noted)
+    assert await table.unbroken(pool, "raw", raw) == noted
     await note_break(pool, topic="raw", partition=0, reason="log_cut", committed=28, going_on_at=20)
-    assert await read_positions(pool, "raw", raw) == {1: noted[1]}
-    again = {0: Position(28, raw, milliseconds)}
-    await note_read(pool, raw, again)
-    assert await read_positions(pool, "raw", raw) == noted | again
+    assert await table.unbroken(pool, "raw", raw) == {1: noted[1]}
+    again = {0: Position(28, raw, AT + later)}
+    await table.note(pool, raw, again)
+    assert await table.unbroken(pool, "raw", raw) == noted | again
+
+
+@pytest.mark.parametrize(
+    ("note", "of_published"),
+    [
+        (Position(29, UUID(int=9), AT - 1), Position(29, UUID(int=9), AT - 1)),
+        (Position(27, UUID(int=9), AT + 1), Position(27, UUID(int=9), AT + 1)),
+        (Position(27, UUID(int=9), AT - 1), Position(28, UUID(int=9), AT)),
+    ],
+    ids=["a higher offset", "a later time, after a cut", "a note that came late"],
+)
+async def test_a_note_replaces_the_one_before_but_of_the_poller_only_one_that_came_in_time(
+    pool: Pool, note: Position, of_published: Position
+) -> None:
+    raw = UUID(int=9)
+    for table in (READ, PUBLISHED):
+        for position in (Position(28, raw, AT), note):
+            await table.note(pool, raw, {0: position})
+    assert await READ.unbroken(pool, "raw", raw) == {0: note}, "a worker has rewound"
+    assert await PUBLISHED.unbroken(pool, "raw", raw) == {0: of_published}

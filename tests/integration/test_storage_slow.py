@@ -8,11 +8,11 @@ import pytest
 
 from agents.dlq import DlqHandler
 from agents.sink import SinkHandler, newest_is_stored
-from agents.stored import StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid
 from signalflow.events import encode
 from signalflow.kafka.producer import Outgoing
+from signalflow.positions.stored_topic import StoredTopic
 from signalflow.storage.pool import Pool, TookTooLong
 from signalflow.streams.batch_loop import Batch, Handler, Ownership
 from tests.integration.storage_rows import NOON, observation, pool_of, settings_of

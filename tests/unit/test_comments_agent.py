@@ -9,7 +9,6 @@ import pytest
 
 from agents import comments
 from agents.comments import CommentsHandler, newest_is_stored
-from agents.stored import StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.features import sentiment_of, text_features
 from signalflow.enrichment import MOST_SCORED_CHARACTERS, enriched_comment
@@ -17,6 +16,7 @@ from signalflow.errors import Invalid
 from signalflow.events import Comment, CommentEnvelope, EnrichedComment, Metadata, encode
 from signalflow.kafka.producer import Outgoing
 from signalflow.metrics import COMMENTS_WRITTEN
+from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings
 from signalflow.storage.paced_writer import Written
 from signalflow.storage.positions import Advances, Progress

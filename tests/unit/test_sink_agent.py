@@ -10,13 +10,13 @@ import pytest
 
 from agents import sink
 from agents.sink import SinkHandler, newest_is_stored
-from agents.stored import StoredTopic
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched, Source, TextFeatures, encode
 from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import UnreadableRecord
 from signalflow.metrics import ROWS_WRITTEN, VISIBLE_SECONDS
+from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings
 from signalflow.storage import paced_writer
 from signalflow.storage.paced_writer import Written

@@ -148,11 +148,11 @@ DEFECTS = (
     ),
     Defect(
         "a position of a log that was cut since counts",
-        "agents/stored.py",
+        "signalflow/positions/stored_topic.py",
         "            if start.broken:\n",
         "            if False:\n",
         (
-            "tests/unit/test_stored_topic.py::"
+            "tests/unit/positions/test_stored_topic.py::"
             "test_a_position_of_a_log_that_was_cut_since_tells_nothing_about_the_records_above_the_cut",
         ),
     ),
@@ -161,7 +161,9 @@ DEFECTS = (
         "signalflow/streams/batch_loop.py",
         "        return self._start_offsets.get(tp, 0)\n",
         "        return self._app.consumer.start_offsets.get(tp, 0)\n",
-        ("tests/unit/test_stored_topic.py::test_a_batch_from_before_a_rewind_cannot_pass_over_what_is_read_again",),
+        (
+            "tests/unit/positions/test_stored_topic.py::test_a_batch_from_before_a_rewind_cannot_pass_over_what_is_read_again",
+        ),
     ),
     Defect(
         "wait_empty still waits for messages that were given back",

@@ -151,6 +151,16 @@ def test_a_group_is_polled_before_55_posts_are_expected_and_within_its_shortest_
     assert group.interval == pytest.approx(55 / 8.4)
 
 
+def test_a_rate_below_one_post_a_second_shortens_a_long_interval_too() -> None:
+    watch = watchlist(Subreddit("s", 600, "slow"), per_minute=0.5)
+    (group,) = watch.groups
+    assert group.interval == 120
+    group.rate = 0.5
+    watch.succeeded(group, NOW)
+    # 0.5 + 2 * sqrt(0.5 / 200) = 0.6 a second
+    assert group.interval == pytest.approx(55 / 0.6)
+
+
 def test_few_listings_a_minute_serve_all_priorities_at_once() -> None:
     names = [*fast("a"), Subreddit("m", 180, "medium"), Subreddit("s", 600, "slow")]
     watch = watchlist(*names, per_minute=1)

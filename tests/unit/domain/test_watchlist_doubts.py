@@ -173,6 +173,21 @@ def test_answered_parts_of_a_group_are_polled_together_while_another_part_is_sus
     assert joined.interval > 0
 
 
+def test_answered_parts_of_two_groups_that_do_not_fit_into_one_request_stay_apart() -> None:
+    watch, answers = watching(*(f"s{number:03}" for number in range(240)))
+    for group in list(watch.groups):
+        assert len(group.names) == 120
+        watch.unanswered(group, NOW)
+    answers.note("listing", NOW + 1)
+    for group in list(watch.groups):
+        watch.unanswered(group, NOW + 2)
+    first, second, third, suspected = watch.groups
+    for half in (first, second, third):
+        watch.succeeded(half, NOW + 3)
+    watch.due(NOW + 3)
+    assert watch.groups == [first, second, third, suspected]
+
+
 # --- listings that show nothing
 
 

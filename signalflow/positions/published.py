@@ -9,9 +9,9 @@ from signalflow.domain.positions import Break, Position
 from signalflow.errors import Retryable
 from signalflow.kafka.producer import Span
 from signalflow.kafka.publisher import Note
+from signalflow.storage.log_breaks import note_break
+from signalflow.storage.noted_positions import PUBLISHED
 from signalflow.storage.pool import Pool
-from signalflow.storage.positions import note_break
-from signalflow.storage.published_positions import note_published, published_positions
 from signalflow.streams.app import Application
 from signalflow.streams.brokers import AWAY
 
@@ -25,7 +25,7 @@ def note_of(app: Application, pool: Pool, topic: str) -> Note:
         topic_id = app.consumer.topic_id(topic)
         if topic_id is None:
             return
-        before = await published_positions(pool, topic, topic_id)
+        before = await PUBLISHED.unbroken(pool, topic, topic_id)
         for partition, (first, *_) in confirmed.items():
             known = before.get(partition)
             if known is not None and takes_the_place(first, known) and await still_has(topic_id):
@@ -44,7 +44,7 @@ def note_of(app: Application, pool: Pool, topic: str) -> Note:
             for partition, spans in confirmed.items()
             if spans[-1].timestamp is not None
         }
-        await note_published(pool, topic_id, ends)
+        await PUBLISHED.note(pool, topic_id, ends)
 
     async def still_has(topic_id: UUID) -> bool:
         """Whether the topic was not made anew since this worker learned its id."""

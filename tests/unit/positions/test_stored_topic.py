@@ -8,16 +8,17 @@ import pytest
 from faust.types import TP
 from structlog.testing import capture_logs
 
-from agents import stored
-from agents.stored import StoredTopic
 from signalflow.domain.positions import Break, Position, Start
 from signalflow.errors import Retryable
+from signalflow.positions import stored_topic
+from signalflow.positions.stored_topic import StoredTopic
 from signalflow.storage.positions import Progress, StoredBehind
 from signalflow.streams.batch_loop import Ownership, Rewind
+from tests.unit.positions.fakes import Consumer
 from tests.unit.streams.fakes import FakeApp, Record
 
 TOPIC_ID = UUID(int=7)
-TP0 = TP("enriched", 0)
+TP0, TP1 = TP("enriched", 0), TP("enriched", 1)
 
 
 class Brokers:
@@ -81,9 +82,9 @@ class Database:
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Database:
     database = Database()
-    monkeypatch.setattr(stored, "stored_positions", database.stored_positions)
-    monkeypatch.setattr(stored, "set_back", database.set_back)
-    monkeypatch.setattr(stored, "count_as_stored", database.count_as_stored)
+    monkeypatch.setattr(stored_topic, "stored_positions", database.stored_positions)
+    monkeypatch.setattr(stored_topic, "set_back", database.set_back)
+    monkeypatch.setattr(stored_topic, "count_as_stored", database.count_as_stored)
     return database
 
 
@@ -282,3 +283,30 @@ async def test_a_partition_that_is_read_again_by_others_is_not_needed_of_the_dat
     async with topic.progress(Ownership(app, app.consumer_generation_id), [1]) as progress:
         assert progress is not None
         assert progress.expected == {1: 0}
+
+
+@pytest.mark.parametrize(("reached", "missing"), [(5, {}), (3, {1: 3})], ids=["it has all", "it lacks some"])
+async def test_committed_records_that_the_database_lacks_are_read_and_stored_again(
+    topic: StoredTopic, app: FakeApp, database: Database, reached: int, missing: dict[int, int]
+) -> None:
+    app.consumer.start_offsets[TP1] = 3
+    async with topic.progress(Ownership(app, app.consumer_generation_id), [0, 1]) as progress:
+        assert progress is not None
+        progress.expected.update({0: 120, 1: 5})
+    database.offsets = {0: 120, 1: reached}
+    consumer = Consumer({TP0: Position(120), TP1: Position(5), TP("raw", 2): Position(9)}, {"enriched": TOPIC_ID})
+    await topic.compare(consumer)  # type: ignore[arg-type]
+    found = {TP("enriched", partition): offset for partition, offset in missing.items()}
+    assert consumer.rewinds == ([(found, "database_behind")] if missing else [])
+    async with topic.progress(Ownership(app, app.consumer_generation_id), [1]) as progress:
+        assert progress is not None
+        assert progress.expected == {0: 120, 1: reached}
+
+
+async def test_before_the_first_assignment_nothing_is_compared_with_the_database(
+    topic: StoredTopic, database: Database
+) -> None:
+    database.offsets = {0: 3}
+    consumer = Consumer({TP0: Position(5)}, {})
+    await topic.compare(consumer)  # type: ignore[arg-type]
+    assert consumer.rewinds == []

@@ -13,6 +13,7 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, set_back, stored_positions
 from signalflow.streams.batch_loop import Ownership, Rewind
 from signalflow.streams.brokers import Brokers
+from signalflow.streams.consumer_positions import PositionedConsumer
 
 log = structlog.get_logger()
 
@@ -76,6 +77,21 @@ class StoredTopic:
         finally:
             stored = progress.expected.items()
             self._expected.update({partition: offset for partition, offset in stored if partition in self._starts})
+
+    async def compare(self, consumer: PositionedConsumer) -> None:
+        """Rewind the partitions whose committed records the database lacks, also when no new record comes.
+
+        Raises Retryable when Kafka or the database is away.
+        """
+        topic_id = consumer.topic_id(self.topic)
+        if topic_id is None:
+            return
+        # The database is asked later, so it is behind only when it has lost what was committed.
+        committed = {tp.partition: consumer.committed_upto(tp) for tp in consumer.started() if tp.topic == self.topic}
+        missing = await self.missing(Progress(topic_id, committed))
+        if missing:
+            self.forget(missing)
+            await consumer.rewind({TP(self.topic, partition): offset for partition, offset in missing.items()}, REASON)
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Forget what was stored of partitions that are read again."""

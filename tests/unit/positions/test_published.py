@@ -10,20 +10,14 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
-from agents import published
-from agents.published import note_of, takes_the_place
-from signalflow.domain.positions import Position
 from signalflow.errors import Retryable
 from signalflow.kafka.producer import Outgoing, Span
 from signalflow.kafka.publisher import Publisher
+from signalflow.positions.published import note_of, takes_the_place
 from tests.integration.workers import observation
+from tests.unit.positions.fakes import OTHER_ID, TOPIC_ID, Database, at
 
-TOPIC_ID, OTHER_ID = UUID(int=7), UUID(int=8)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def at(offset: int, timestamp: int) -> Position:
-    return Position(offset, TOPIC_ID, timestamp)
 
 
 @pytest.mark.parametrize(
@@ -37,31 +31,10 @@ def test_a_later_record_at_a_lower_offset_takes_the_place_of_a_lost_one(
     assert takes_the_place(Span(first, first + 4, 0, time), at(10, 1_000)) is told
 
 
-class Database:
-    def __init__(self) -> None:
-        self.known = {0: at(10, 1_000), 1: at(20, 1_000)}
-        self.noted: list[Mapping[int, Position]] = []
-        self.breaks: list[tuple[Any, ...]] = []
-
-    async def published_positions(self, pool: Any, topic: str, topic_id: UUID) -> Mapping[int, Position]:
-        assert (pool, topic, topic_id) == ("the pool", "raw", TOPIC_ID)
-        return self.known
-
-    async def note_published(self, pool: Any, topic_id: UUID, positions: Mapping[int, Position]) -> None:
-        assert (pool, topic_id) == ("the pool", TOPIC_ID)
-        self.noted.append(positions)
-
-    async def note_break(self, pool: Any, **fields: Any) -> None:
-        assert (pool, fields["topic"]) == ("the pool", "raw")
-        self.breaks.append(tuple(fields[name] for name in ("partition", "reason", "committed", "going_on_at")))
-
-
-@pytest.fixture
-def database(monkeypatch: pytest.MonkeyPatch) -> Database:
-    database = Database()
-    for name in ("published_positions", "note_published", "note_break"):
-        monkeypatch.setattr(published, name, getattr(database, name))
-    return database
+@pytest.fixture(autouse=True)
+def known(database: Database) -> None:
+    """The database knows what was published before."""
+    database.published.positions = {0: at(10, 1_000), 1: at(20, 1_000)}
 
 
 def a_worker(id_now: UUID | None) -> Any:
@@ -83,8 +56,8 @@ async def test_a_cut_is_recorded_for_the_partitions_whose_offsets_were_given_aga
     assert [(entry["event"], entry["partition"], entry["since"], entry["most"]) for entry in logs] == [
         ("published_records_lost", 0, 6, 4)
     ]
-    assert database.breaks == [(0, "log_cut", 10, 6)]
-    assert database.noted == [{0: at(9, 2_001), 1: at(22, 2_000)}]
+    assert database.breaks == [{"topic": "raw", "partition": 0, "reason": "log_cut", "committed": 10, "going_on_at": 6}]
+    assert database.published.writes == [{0: at(9, 2_001), 1: at(22, 2_000)}]
 
 
 @pytest.mark.parametrize("id_now", [OTHER_ID, None], ids=["made anew", "deleted"])
@@ -101,7 +74,7 @@ async def test_brokers_that_do_not_say_whether_the_topic_was_made_anew_are_asked
     worker.consumer.brokers.topic_ids = topic_ids
     with pytest.raises(Retryable, match="brokers: KafkaConnectionError"):
         await note_of(worker, "the pool", "raw")(CONFIRMED)  # type: ignore[arg-type]
-    assert (database.breaks, database.noted) == ([], [])
+    assert (database.breaks, database.published.writes) == ([], [])
 
 
 async def test_what_was_confirmed_counts_as_published_also_where_it_cannot_be_noted() -> None:
