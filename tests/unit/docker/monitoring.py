@@ -17,8 +17,11 @@ DASHBOARDS = sorted((DOCKER / "grafana" / "dashboards").glob("*.json"))
 # What the exporters of the compose file give, by the source of their versions: kafka_exporter 1.9.0 and
 # postgres_exporter 0.17.1.
 OF_EXPORTERS = frozenset({
-    "kafka_topic_partition_under_replicated_partition", "pg_replication_slot_slot_is_active",
-    "pg_stat_replication_pg_wal_lsn_diff",
+    "kafka_brokers", "kafka_topic_partition_current_offset", "kafka_topic_partition_under_replicated_partition",
+    "pg_database_size_bytes", "pg_replication_slot_slot_is_active", "pg_stat_activity_count",
+    "pg_stat_database_blks_hit", "pg_stat_database_blks_read", "pg_stat_database_xact_commit",
+    "pg_stat_database_xact_rollback", "pg_stat_replication_pg_wal_lsn_diff", "pg_stat_user_tables_n_dead_tup",
+    "pg_stat_user_tables_n_live_tup", "pg_up",
 })  # fmt: skip
 # What Prometheus itself makes.
 OF_PROMETHEUS = frozenset({"up", "ALERTS"})
