@@ -35,7 +35,7 @@ def recorded(book: RunBook, kind: RunKind) -> Callable[[Callable[[], Awaitable[N
 
             def end(outcome: RunOutcome, error: str | None = None) -> None:
                 book.end(run, outcome, steady(), error)
-                JOB_RUNS.labels(job=kind, outcome=outcome).inc()
+                JOB_RUNS.labels(kind=kind, outcome=outcome).inc()
 
             try:
                 await body()

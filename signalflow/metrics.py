@@ -204,7 +204,7 @@ VISIBLE_SECONDS = Histogram(
 
 # --- upkeep: the leader's jobs on the database, and this worker's disk
 JOB_RUNS = Counter(
-    "signalflow_job_runs", "Runs of the leader's jobs that ended, by outcome.", ["job", "outcome"], registry=REGISTRY
+    "signalflow_job_runs", "Runs of the leader's jobs that ended, by outcome.", ["kind", "outcome"], registry=REGISTRY
 )
 DISK_FREE = Gauge("signalflow_disk_free_bytes", "Room on the disk of this worker's local state.", registry=REGISTRY)
 
@@ -287,7 +287,7 @@ for agent in AGENTS:
         of_agent.labels(agent=agent)
 for job in JOBS:
     for outcome in ("ok", "failed", "stopped"):
-        JOB_RUNS.labels(job=job, outcome=outcome)
+        JOB_RUNS.labels(kind=job, outcome=outcome)
 for outcome in get_args(Outcome):
     LISTING_GAPS_CLOSED.labels(outcome=outcome)
 for stage in get_args(Stage):

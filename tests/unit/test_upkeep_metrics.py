@@ -27,7 +27,7 @@ class Timers:
 
 
 def runs(job: str, outcome: str) -> float:
-    value = REGISTRY.get_sample_value("signalflow_job_runs_total", {"job": job, "outcome": outcome})
+    value = REGISTRY.get_sample_value("signalflow_job_runs_total", {"kind": job, "outcome": outcome})
     assert value is not None
     return value
 

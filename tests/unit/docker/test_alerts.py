@@ -79,10 +79,10 @@ HEALTHY: dict[str, tuple[str, str]] = {
     'signalflow_replica_not_in_use{instance="a2"}': steady(0),
     'pg_stat_replication_pg_wal_lsn_diff{application_name="standby"}': steady(1e6),
     'pg_replication_slot_slot_is_active{slot_name="standby"}': steady(1),
-    'signalflow_job_runs_total{job="rollup", outcome="ok"}': rising(1),
-    'signalflow_job_runs_total{job="rollup", outcome="failed"}': rising(0.01),
-    'signalflow_job_runs_total{job="retention", outcome="ok"}': rising(1 / 60),
-    'signalflow_job_runs_total{job="retention", outcome="failed"}': steady(0),
+    'signalflow_job_runs_total{kind="rollup", outcome="ok"}': rising(1),
+    'signalflow_job_runs_total{kind="rollup", outcome="failed"}': rising(0.01),
+    'signalflow_job_runs_total{kind="retention", outcome="ok"}': rising(1 / 60),
+    'signalflow_job_runs_total{kind="retention", outcome="failed"}': steady(0),
 }
 
 
@@ -145,11 +145,11 @@ FAULTS: dict[str, Fault] = {
     "ReplicaNotInUse": Fault({'signalflow_replica_not_in_use{instance="a2"}': becomes(1)}),
     "ReplicationLag": Fault({'pg_stat_replication_pg_wal_lsn_diff{application_name="standby"}': becomes(2e9)}),
     "StandbyAway": Fault({'pg_replication_slot_slot_is_active{slot_name="standby"}': becomes(0)}),
-    "RollupStale": Fault(stands_still('signalflow_job_runs_total{job="rollup", outcome="ok"}', 1),
+    "RollupStale": Fault(stands_still('signalflow_job_runs_total{kind="rollup", outcome="ok"}', 1),
                          frozenset({"JobFails"})),
     "JobFails": Fault(
-        stands_still('signalflow_job_runs_total{job="retention", outcome="ok"}', 1 / 60)
-        | {'signalflow_job_runs_total{job="retention", outcome="failed"}': becomes(0, 1 / 60)}
+        stands_still('signalflow_job_runs_total{kind="retention", outcome="ok"}', 1 / 60)
+        | {'signalflow_job_runs_total{kind="retention", outcome="failed"}': becomes(0, 1 / 60)}
     ),
 }  # fmt: skip
 
