@@ -10,8 +10,9 @@ import structlog
 from agents.resources import ResourcesOf
 from signalflow.clock import steady
 from signalflow.domain.run_history import RunBook
-from signalflow.domain.words import RunKind
+from signalflow.domain.words import RunKind, RunOutcome
 from signalflow.errors import Retryable, SignalflowError
+from signalflow.metrics import JOB_RUNS
 from signalflow.storage.pool import Pool
 from signalflow.storage.runs import write_runs
 from signalflow.streams.app import Application
@@ -25,25 +26,30 @@ FAREWELL_SECONDS = 1.0
 
 
 def recorded(book: RunBook, kind: RunKind) -> Callable[[Callable[[], Awaitable[None]]], Callable[[], Awaitable[None]]]:
-    """Decorate a job: each time is a run of this kind. What the job raises is raised on."""
+    """Decorate a job: each time is a run of this kind, and counted. What the job raises is raised on."""
 
     def decorate(body: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         @functools.wraps(body)
         async def job() -> None:
             run = book.begin(kind, steady())
+
+            def end(outcome: RunOutcome, error: str | None = None) -> None:
+                book.end(run, outcome, steady(), error)
+                JOB_RUNS.labels(kind=kind, outcome=outcome).inc()
+
             try:
                 await body()
             except SignalflowError as error:
-                book.end(run, "failed", steady(), f"{type(error).__name__}: {error}")
+                end("failed", f"{type(error).__name__}: {error}")
                 raise
             except Exception as error:
                 # Its text may hold anything, so it stays in the log.
-                book.end(run, "failed", steady(), type(error).__name__)
+                end("failed", type(error).__name__)
                 raise
             except asyncio.CancelledError:
-                book.end(run, "stopped", steady())
+                end("stopped")
                 raise
-            book.end(run, "ok", steady())
+            end("ok")
 
         return job
 

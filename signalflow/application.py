@@ -13,6 +13,7 @@ from faust.types import TP
 
 from agents import (
     comments,
+    disk,
     dlq,
     enrich,
     expire,
@@ -259,6 +260,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     is_polling = ingest.register(app, settings, resources, app.run_book)
     heartbeat.register(app, resources, is_polling, can_poll=ingest.why_it_cannot_poll(settings) is None)
     lag.register(app)
+    disk.register(app, settings.state_dir)
     topics.register(app, app.topic_watch)
     positions.register(app, settings, resources, lambda: resources().stored)
     jobs.register(app, settings, resources, app.run_book)

@@ -19,6 +19,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from signalflow.domain.gaps import Outcome
 from signalflow.domain.positions import Break
 from signalflow.domain.words import Stage
 
@@ -31,6 +32,11 @@ API_REGISTRY = CollectorRegistry()
 REDDIT_REQUESTS = Counter("signalflow_reddit_requests", "Requests to Reddit.", ["kind", "outcome"], registry=REGISTRY)
 REDDIT_BUDGET_USED = Gauge(
     "signalflow_reddit_requests_last_minute", "Requests to Reddit in the last 60 s.", registry=REGISTRY
+)
+REDDIT_BUDGET = Gauge(
+    "signalflow_reddit_requests_per_minute_allowed",
+    "Requests to Reddit a minute that the budget allows; it is 0 before the first one.",
+    registry=REGISTRY,
 )
 POSTS_DISCOVERED = Counter("signalflow_posts_discovered", "New posts published.", registry=REGISTRY)
 COMMENTS_DISCOVERED = Counter(
@@ -46,6 +52,12 @@ DISCOVERY_SECONDS = Histogram(
 )
 LISTING_GAPS = Counter(
     "signalflow_listing_gaps", "Stretches of a listing that could not be proven complete at once.", registry=REGISTRY
+)
+LISTING_GAPS_CLOSED = Counter(
+    "signalflow_listing_gaps_closed",
+    "Gaps that are no longer read, by how that ended. After given_up and unreachable posts may be missing.",
+    ["outcome"],
+    registry=REGISTRY,
 )
 REDDIT_UNANSWERED_SINCE = Gauge(
     "signalflow_reddit_unanswered_since_seconds",
@@ -190,6 +202,19 @@ VISIBLE_SECONDS = Histogram(
     registry=REGISTRY,
 )
 
+# --- upkeep: the leader's jobs on the database, and this worker's disk
+JOB_RUNS = Counter(
+    "signalflow_job_runs", "Runs of the leader's jobs that ended, by outcome.", ["kind", "outcome"], registry=REGISTRY
+)
+DISK_FREE = Gauge("signalflow_disk_free_bytes", "Room on the disk of this worker's local state.", registry=REGISTRY)
+
+# --- reads of the API
+REPLICA_NOT_IN_USE = Gauge(
+    "signalflow_replica_not_in_use",
+    "1 while reads go to the primary because the replica is away or too far behind; 0 without a replica.",
+    registry=API_REGISTRY,
+)
+
 # --- live stream: from the enriched topic to clients
 LIVE_CLIENTS = Gauge("signalflow_live_clients", "Clients of the live stream in this process.", registry=API_REGISTRY)
 LIVE_ENDED = Counter(
@@ -249,6 +274,7 @@ for each in (REGISTRY, API_REGISTRY):
 # --- series that exist before their first event
 # A series that appears with its first event has no increase then, so an alert would miss that event.
 AGENTS = ("enrich", "sink", "comments", "dlq")
+JOBS = ("partitions", "rollup", "erasure", "trending", "retention", "resolved_letters", "compression")
 REDDIT_REQUEST_KINDS = (
     "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "once", "probe", "comments",
     "once_comments", "comments_gap", "comments_refresh", "first_look", "tree", "more_comments", "sweep",
@@ -259,6 +285,11 @@ REDDIT_REQUEST_OUTCOMES = (
 for agent in AGENTS:
     for of_agent in (RECORDS, GIVEN_BACK, COMMIT_RETRIES):
         of_agent.labels(agent=agent)
+for job in JOBS:
+    for outcome in ("ok", "failed", "stopped"):
+        JOB_RUNS.labels(kind=job, outcome=outcome)
+for outcome in get_args(Outcome):
+    LISTING_GAPS_CLOSED.labels(outcome=outcome)
 for stage in get_args(Stage):
     DEAD_LETTERS.labels(stage=stage)
 for outcome in ("new", "known", "refused"):

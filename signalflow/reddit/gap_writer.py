@@ -5,10 +5,10 @@ import asyncio
 import structlog
 
 from signalflow.domain.backoff import WHILE_AWAY
-from signalflow.domain.gaps import GapChange, OpenGaps
+from signalflow.domain.gaps import GapChange, OpenGaps, Outcome
 from signalflow.domain.overlap import Gap
 from signalflow.errors import Invalid, SignalflowError
-from signalflow.metrics import LISTING_GAPS
+from signalflow.metrics import LISTING_GAPS, LISTING_GAPS_CLOSED
 from signalflow.reddit.ports import GapLedger
 from signalflow.reddit.reddit_clock import known_moment, moment
 
@@ -65,6 +65,8 @@ class GapWriter:
                 return WHILE_AWAY.after(self._failures)
             self._failures = 0
             self._gaps.recorded(record)
+            if change.outcome is not None:
+                self._count_closed(change.outcome)
         self._done.set()
         return 0.0
 
@@ -87,9 +89,15 @@ class GapWriter:
         LISTING_GAPS.inc()
         log.warning("gap_opened", record=record, subreddits=len(gap.subreddits))
 
+    def _count_closed(self, outcome: Outcome) -> None:
+        LISTING_GAPS_CLOSED.labels(outcome=outcome).inc()
+
 
 class FirstLookWriter(GapWriter):
     """Writes first looks back, which are opened on purpose and are no gap that anybody must look at."""
 
     def _note_opened(self, record: int, gap: Gap) -> None:
         log.info("first_look_begins", record=record, subreddit=gap.subreddits[0])
+
+    def _count_closed(self, outcome: Outcome) -> None:
+        pass

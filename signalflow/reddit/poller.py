@@ -24,6 +24,7 @@ from signalflow.errors import SignalflowError
 from signalflow.metrics import (
     POSTS_NOT_SHOWN,
     POSTS_SET_ASIDE,
+    REDDIT_BUDGET,
     REDDIT_BUDGET_USED,
     REDDIT_UNANSWERED_SINCE,
     SUBREDDITS_SET_ASIDE,
@@ -362,6 +363,7 @@ class Poller:
         now = steady()
         self._starts = [start for start in self._starts if now - start < 60.0] + [now]
         REDDIT_BUDGET_USED.set(len(self._starts))
+        REDDIT_BUDGET.set(self.budget.per_minute)
 
 
 async def _for_ever(step: Callable[[], Awaitable[float]]) -> None:

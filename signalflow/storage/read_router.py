@@ -12,6 +12,7 @@ import asyncpg
 import structlog
 
 from signalflow.errors import Fatal, Retryable, SignalflowError
+from signalflow.metrics import REPLICA_NOT_IN_USE
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool, TookTooLong, connection, create_pool
 
@@ -116,6 +117,7 @@ class ReadRouter:
             self._replayed = None
         if in_use != self._in_use:
             self._in_use = in_use
+            REPLICA_NOT_IN_USE.set(not in_use)
             if in_use:
                 log.info("replica_in_use")
             else:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from faust.types import TP
@@ -170,7 +170,9 @@ class _BatchLoop(Generic[WorkT]):
                 self._in_hand = []
                 self._in_hand = self._keep_ours(await self._gather())
                 if self._in_hand:
-                    await self._process(self._in_hand)
+                    # All lines that are logged below carry the id, also those of tasks and threads that are started.
+                    with structlog.contextvars.bound_contextvars(batch=uuid4().hex[:8]):
+                        await self._process(self._in_hand)
         finally:
             pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):

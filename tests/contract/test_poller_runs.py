@@ -9,6 +9,7 @@ from signalflow.domain import polling_runs
 from signalflow.domain.once import OnceRun
 from signalflow.domain.run_history import RunReport
 from signalflow.domain.subreddits import Subreddit
+from signalflow.metrics import REGISTRY
 from tests.contract.poller_run import NAMES, World, begin, finds, running
 from tests.waiting import until
 
@@ -54,6 +55,7 @@ async def test_a_run_somebody_asked_for_and_looks_at_popular_are_jobs_with_their
         world.runs.append(asked)
         await until(lambda: world.is_reported_done(asked), "the results of the run")
         await until(lambda: len([each for each in reports(world, "discovery") if each.outcome == "ok"]) >= 2, "looks")
+    assert REGISTRY.get_sample_value("signalflow_reddit_requests_per_minute_allowed") == run.poller.budget.per_minute
     (once,) = reports(world, "once")
     assert (once.subject, once.outcome) == ("3: top:day of worldnews, No_such_place", "partly")
     result = world.run_results[3]["worldnews"]

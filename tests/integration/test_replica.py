@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from signalflow.local.ports import free_ports
 from signalflow.local.postgres import EmbeddedPostgres
+from signalflow.metrics import API_REGISTRY
 from signalflow.settings import Settings
 from signalflow.storage.post_filters import Filters
 from signalflow.storage.post_list import Cursor, Page, page_of_posts
@@ -72,6 +73,10 @@ async def _is(router: ReadRouter, *, on_replica: bool) -> bool:
     return bool(row["replica"] is on_replica)
 
 
+def _not_in_use() -> float | None:
+    return API_REGISTRY.get_sample_value("signalflow_replica_not_in_use")
+
+
 async def _page(router: ReadRouter, order: OrderName, after: Cursor | None = None) -> Page:
     return await page_of_posts(router, order, Filters(), limit=2, now=NOW, window=WINDOW, after=after)
 
@@ -84,8 +89,10 @@ async def test_reads_leave_a_replica_that_is_behind_and_come_back(router: ReadRo
         await eventually(lambda: _is(router, on_replica=False), 30)
         assert [row["id"] for row in (await _page(router, "newest")).rows] == ["new"]
         assert router.replica_in_use is False
+        await eventually(lambda: _not_in_use() == 1, 30)
         await replica.execute("SELECT pg_wal_replay_resume()")
         await eventually(lambda: _is(router, on_replica=True), 30)
+        await eventually(lambda: _not_in_use() == 0, 30)
         assert [row["id"] for row in (await _page(router, "newest")).rows] == ["new"]
     await replica.close()
 

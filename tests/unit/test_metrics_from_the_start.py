@@ -57,6 +57,11 @@ def test_a_series_that_an_alert_may_name_is_zero_at_first(shown: list[str], labe
     assert values == {0.0}
 
 
+def test_no_series_has_a_label_that_prometheus_gives_by_itself(shown: list[str]) -> None:
+    # Prometheus renames ours to exported_job, and the rules would find nothing.
+    assert [line for line in shown if "'job':" in line or "'instance':" in line] == []
+
+
 def test_every_kind_of_request_has_its_series() -> None:
     def below(kind: type[Fetch]) -> list[type[Fetch]]:
         return [kind, *(each for child in kind.__subclasses__() for each in below(child))]

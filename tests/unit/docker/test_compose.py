@@ -253,7 +253,8 @@ def test_brokers_keep_three_copies_and_differ_in_name_and_volume_alone() -> None
 
 
 def test_prometheus_finds_what_runs_by_its_name() -> None:
-    jobs = {job["job_name"]: job for job in yaml.safe_load((DOCKER / "prometheus.yml").read_text())["scrape_configs"]}
+    config = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
     found = {name: (*job["dns_sd_configs"][0]["names"], job["dns_sd_configs"][0]["port"]) for name, job in jobs.items()
              if "dns_sd_configs" in job}  # fmt: skip
     assert found == {"worker": ("worker", 6066), "api": ("api", 8000)}

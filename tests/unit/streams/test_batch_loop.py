@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
+import structlog
 from faust.types import TP
 from structlog.testing import capture_logs
 
@@ -105,6 +106,32 @@ async def test_a_transient_failure_is_tried_again_with_the_same_work() -> None:
         await until(lambda: len(stream.acked) == 5)
     assert handler.attempts == 3
     assert handler.committed == [[0, 1, 2, 3, 4]]
+
+
+async def test_all_lines_of_a_batch_have_its_id_and_no_other_line_has_it() -> None:
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    left = 3
+
+    def fail() -> Exception | None:
+        nonlocal left
+        structlog.get_logger().info("written")
+        left -= 1
+        return Retryable("away") if left == 1 else None
+
+    handler.fail = fail
+    with capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        async with running(app, stream, handler):
+            stream.push(0, 4)
+            await until(lambda: len(stream.acked) == 5)
+            stream.push(5, 9)
+            await until(lambda: len(stream.acked) == 10)
+        structlog.get_logger().info("afterwards")
+    assert [line["event"] for line in lines] == ["written", "written", "commit_failed", "written", "afterwards"]
+    first, *second = [line["batch"] for line in lines[:4]]
+    assert len(set(second)) == 1
+    assert first not in second
+    assert "batch" not in lines[4]
 
 
 async def test_a_fatal_error_acknowledges_nothing_and_gives_every_message_back() -> None:
