@@ -16,13 +16,12 @@ from signalflow.evaluation.choosing import choose
 from signalflow.evaluation.posts import TARGETS, posts_of
 from signalflow.evaluation.snapshots import read_snapshots
 from signalflow.evaluation.training import train
+from signalflow.evaluation.validation import settled_of
 
 
 def viral_document(snapshots: Path, origin: str) -> str:
     """The text of the file of coefficients."""
-    posts = posts_of(read_snapshots(snapshots))
-    end = max(post.last for post in posts)
-    settled = [post for post in posts if post.settled(end)]
+    settled = settled_of(posts_of(read_snapshots(snapshots)))
     models = {target.name: train(settled, target, choose(settled, target)) for target in TARGETS}
     return json.dumps(write_models(models, origin=origin), indent=1, ensure_ascii=False) + "\n"
 

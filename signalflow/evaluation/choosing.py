@@ -32,7 +32,7 @@ class Fold:
 def folds_of(posts: Sequence[Post], tested: Sequence[Post], parts: int) -> Iterator[Fold]:
     """Cut `tested` into consecutive parts; each but the first is tested with what was settled when it began.
 
-    A post belongs to the part of its first look, and all posts of a snapshot belong to the same part.
+    A post belongs to the part of its first snapshot, and all posts of a snapshot belong to the same part.
     """
     cuts = [_start(tested, len(tested) * part // parts) for part in range(1, parts)] + [len(tested)]
     for start, end in pairwise(cuts):

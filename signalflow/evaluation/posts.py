@@ -1,13 +1,14 @@
-"""What snapshots tell of each post: its first look, what became of it, and when that was settled."""
+"""What snapshots tell of each post: how it was seen first, what became of it, and when that was settled."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from signalflow.domain.signals.viral import OLDEST, YOUNGEST, Look
+from signalflow.domain.signals.viral import OLDEST, YOUNGEST, ObservedPost
 from signalflow.domain.trending import TrendingRule, trending
 from signalflow.evaluation.snapshots import Snapshot
 
-# Seconds. No post of the real file was in r/all's first 100 for longer than 14 hours after its first snapshot.
+# Seconds. No post of the real file that was first seen at less than three hours stayed in r/all's first 100 for longer
+# than 14 hours after that.
 OUTCOME_WINDOW = 15 * 3600
 FIRST_PLACES = 10
 HIGH_PEAK = 20_000
@@ -15,14 +16,14 @@ HIGH_PEAK = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A post and its outcome within the outcome window after its first look.
+    """A post and its outcome within the outcome window after its first snapshot.
 
     `place` is the best rank, 1 at the top. `reached` has, for each target that the post reached, when that was seen.
     `last` is its last snapshot, `old_rule_at` the snapshot at which the inherited rule calls it trending, if ever.
     """
 
     key: tuple[str, int]
-    first: Look
+    first: ObservedPost
     first_place: int
     place: int
     peak: int
@@ -46,7 +47,7 @@ class Post:
 
     @property
     def is_young(self) -> bool:
-        """Whether its first look is at an age at which a model is asked."""
+        """Whether its first snapshot is at an age at which a model is asked."""
         return YOUNGEST <= self.first.age <= OLDEST
 
 
@@ -93,7 +94,7 @@ def _post(key: tuple[str, int], seen: Sequence[Snapshot], rule: TrendingRule) ->
             reached[target.name] = times[0]
     return Post(
         key,
-        Look(first.subreddit, first.created, first.observed, first.score, first.comments, first.ratio),
+        ObservedPost(first.subreddit, first.created, first.observed, first.score, first.comments, first.ratio),
         first.place,
         min(one.place for one in within),
         max(one.score for one in within),

@@ -5,7 +5,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log
 
-from signalflow.domain.signals.viral import TERMS, Look, Term, TypicalPeaks, ViralModel, missing, read_input, sigmoid
+from signalflow.domain.signals.viral import (
+    TERMS,
+    ObservedPost,
+    Term,
+    TypicalPeaks,
+    ViralModel,
+    missing,
+    read_input,
+    sigmoid,
+)
 from signalflow.errors import Invalid
 from signalflow.evaluation.fitting import fit_logistic
 from signalflow.evaluation.posts import Post, Target
@@ -69,7 +78,7 @@ def _log_peak(post: Post) -> float:
 
 
 def usable(posts: Iterable[Post]) -> list[Post]:
-    """The posts whose first look tells a model everything it may ask."""
+    """The posts whose first snapshot tells a model everything it may ask."""
     return [post for post in posts if not missing(post.first)]
 
 
@@ -111,5 +120,5 @@ def train(settled: Sequence[Post], target: Target, form: Form) -> ViralModel:
     return ViralModel(base, terms, sums.peaks())
 
 
-def _row(look: Look, log_typical_peak: float, inputs: Sequence[str]) -> list[float]:
-    return [x for name in inputs for x in read_input(name, look, log_typical_peak)[1]]
+def _row(post: ObservedPost, log_typical_peak: float, inputs: Sequence[str]) -> list[float]:
+    return [x for name in inputs for x in read_input(name, post, log_typical_peak)[1]]

@@ -14,7 +14,7 @@ from typing import Any
 
 # The format of the file of coefficients.
 VERSION = 1
-# Seconds. The model has learnt from first looks at these ages only.
+# Seconds. The model has learnt from first snapshots at these ages only.
 YOUNGEST = 900
 OLDEST = 10_800
 # What the model can look at, in the order of an explanation. Each has one or two terms.
@@ -32,7 +32,7 @@ _DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ObservedPost:
     """What one observation tells of a post. Times are seconds since 1970; what is unknown is None."""
 
     subreddit: str
@@ -110,57 +110,57 @@ class ViralModel:
         """The inputs that this model looks at."""
         return tuple(name for name, terms in TERMS.items() if terms[0] in self.terms)
 
-    def judge(self, look: Look) -> Viral:
-        """How probable the target is after this look."""
-        unknown = missing(look, self.inputs)
+    def judge(self, post: ObservedPost) -> Viral:
+        """How probable the target is for a post, by this observation of it."""
+        unknown = missing(post, self.inputs)
         if unknown:
             return Viral(None, self.base, (), unknown)
-        log_peak = self.peaks.log_peak(look.subreddit)
-        contributions = tuple(self._contribution(name, look, log_peak) for name in self.inputs)
+        log_peak = self.peaks.log_peak(post.subreddit)
+        contributions = tuple(self._contribution(name, post, log_peak) for name in self.inputs)
         log_odds = self.base + sum(part.log_odds for part in contributions)
         return Viral(sigmoid(log_odds), self.base, contributions, ())
 
-    def _contribution(self, name: str, look: Look, log_typical_peak: float) -> Contribution:
-        value, numbers = read_input(name, look, log_typical_peak)
+    def _contribution(self, name: str, post: ObservedPost, log_typical_peak: float) -> Contribution:
+        value, numbers = read_input(name, post, log_typical_peak)
         terms = [self.terms[term] for term in TERMS[name]]
         return Contribution(
             name, value, sum(term.weight * (x - term.centre) for term, x in zip(terms, numbers, strict=True))
         )
 
 
-def missing(look: Look, inputs: tuple[str, ...] = tuple(TERMS)) -> tuple[str, ...]:
-    """The inputs that cannot be known from a look; an age that the model has not learnt counts as unknown."""
+def missing(post: ObservedPost, inputs: tuple[str, ...] = tuple(TERMS)) -> tuple[str, ...]:
+    """The inputs that cannot be known from an observation; an age that the model has not learnt counts as unknown."""
     absent = set()
-    if not YOUNGEST <= look.age <= OLDEST:
+    if not YOUNGEST <= post.age <= OLDEST:
         absent.add("age")
-    if look.score is None:
+    if post.score is None:
         absent |= {"velocity", "comments"}
-    if look.comments is None:
+    if post.comments is None:
         absent.add("comments")
-    if look.ratio is None:
+    if post.ratio is None:
         absent.add("ratio")
     return tuple(name for name in TERMS if name in absent and (name in inputs or name == "age"))
 
 
-def read_input(name: str, look: Look, log_typical_peak: float) -> tuple[float, tuple[float, ...]]:
+def read_input(name: str, post: ObservedPost, log_typical_peak: float) -> tuple[float, tuple[float, ...]]:
     """What a person would name of an input that is known, and its terms. Scores below 1 count as 1 in terms."""
     if name == "age":
-        return look.age, (math.log(look.age),)
+        return post.age, (math.log(post.age),)
     if name == "hour":
-        angle = 2 * math.pi * (look.observed % _DAY) / _DAY
-        return look.observed % _DAY / 3600, (math.sin(angle), math.cos(angle))
+        angle = 2 * math.pi * (post.observed % _DAY) / _DAY
+        return post.observed % _DAY / 3600, (math.sin(angle), math.cos(angle))
     if name == "subreddit":
         return math.exp(log_typical_peak), (log_typical_peak,)
     if name == "ratio":
-        assert look.ratio is not None
-        return look.ratio, (math.log(1 + _LEAST_DISSENT - look.ratio),)
-    assert look.score is not None
-    points = max(look.score, 1)
+        assert post.ratio is not None
+        return post.ratio, (math.log(1 + _LEAST_DISSENT - post.ratio),)
+    assert post.score is not None
+    points = max(post.score, 1)
     if name == "velocity":
-        return look.score / look.age, (math.log(points / look.age),)
+        return post.score / post.age, (math.log(points / post.age),)
     assert name == "comments"
-    assert look.comments is not None
-    return look.comments / points, (math.log((look.comments + 1) / points),)
+    assert post.comments is not None
+    return post.comments / points, (math.log((post.comments + 1) / points),)
 
 
 def sigmoid(log_odds: float) -> float:

@@ -7,7 +7,7 @@ from signalflow.evaluation.posts import posts_of
 from tests.unit.evaluation.worlds import HOUR, START, snapshot
 
 
-def test_a_post_has_its_first_look_and_what_it_reached_and_when() -> None:
+def test_a_post_has_its_first_snapshot_and_what_it_reached_and_when() -> None:
     (post,) = posts_of([
         snapshot("a", 2, age=4, place=9, score=20_000),
         snapshot("a", 0, age=2, place=40, score=1000, comments=7, ratio=0.9),
@@ -41,7 +41,7 @@ def test_an_outcome_is_settled_when_the_post_has_left_or_its_window_has_passed()
 
 
 @pytest.mark.parametrize(("age", "young"), [(0.24, False), (0.25, True), (3.0, True), (3.01, False)])
-def test_a_first_look_is_young_from_a_quarter_of_an_hour_to_three_hours(age: float, young: bool) -> None:
+def test_a_first_snapshot_is_young_from_a_quarter_of_an_hour_to_three_hours(age: float, young: bool) -> None:
     assert posts_of([snapshot("a", 0, age=age)])[0].is_young == young
 
 
@@ -57,6 +57,6 @@ def test_the_old_rule_fires_at_the_first_snapshot_that_reaches_its_limits() -> N
     assert posts_of(seen)[0].old_rule_at is None
 
 
-def test_the_score_of_the_old_rule_at_the_first_look_knows_only_the_comments() -> None:
+def test_the_score_of_the_old_rule_at_the_first_snapshot_knows_only_the_comments() -> None:
     quiet, discussed = posts_of([snapshot("a", 0, comments=100), snapshot("b", 0, comments=101)])
     assert (quiet.old_rule_score, discussed.old_rule_score) == (0.0, 0.2)

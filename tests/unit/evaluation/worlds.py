@@ -18,7 +18,7 @@ def snapshot(
 
 
 def world(hours: int = 60, posts_an_hour: int = 8, seed: int = 1) -> list[Snapshot]:
-    """Each post is seen three times. Fast posts, and those of r/big, rise to the first ten and to 20,000 points."""
+    """Posts are seen three times, at first anywhere. Fast ones, and those of r/big, rise to ten and 20,000 points."""
     random = Random(seed)
     seen = []
     for hour in range(hours):
@@ -30,7 +30,7 @@ def world(hours: int = 60, posts_an_hour: int = 8, seed: int = 1) -> list[Snapsh
             for later in range(3):
                 observed = START + (hour + later) * HOUR
                 first = max(1, round(velocity * (START + hour * HOUR - created)))
-                place = max(1, round((30 if later else 60) / rise))
+                place = max(1, round(30 / rise)) if later else random.randrange(30, 100)
                 score = round(first * (1 if not later else 3 * rise * later))
                 seen.append(Snapshot(post, subreddit, created, observed, min(place, 100), score, 100, 0.95))
     return sorted(seen, key=lambda one: (one.observed, one.place))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from signalflow.domain.signals.viral import (
-    Look,
+    ObservedPost,
     Term,
     TypicalPeaks,
     ViralModel,
@@ -23,7 +23,7 @@ from tests.recorded_data import recorded_data
 ROOT = Path(__file__).parents[4]
 SNAPSHOTS = recorded_data() / "hourly_top100.csv.gz"
 NOON = 1_703_937_600
-LOOK = Look("Pics", NOON - 7200, NOON, score=7200, comments=719, ratio=0.92)
+OBSERVED = ObservedPost("Pics", NOON - 7200, NOON, score=7200, comments=719, ratio=0.92)
 PEAKS = TypicalPeaks(log(5000), {"pics": log(20_000)})
 # A velocity of 1/s, a tenth of a comment per point, noon.
 MODEL = ViralModel(
@@ -41,11 +41,11 @@ MODEL = ViralModel(
 
 def test_the_probability_is_the_one_of_the_formula() -> None:
     log_odds = -1.0 + 2.0 * 1.0 + 0.5 * log(2) + log(2) + 0.25
-    assert MODEL.judge(LOOK).probability == pytest.approx(1 / (1 + exp(-log_odds)))
+    assert MODEL.judge(OBSERVED).probability == pytest.approx(1 / (1 + exp(-log_odds)))
 
 
 def test_each_input_is_named_with_its_value_and_what_it_adds() -> None:
-    told = {part.input: (part.value, part.log_odds) for part in MODEL.judge(LOOK).contributions}
+    told = {part.input: (part.value, part.log_odds) for part in MODEL.judge(OBSERVED).contributions}
     assert list(told) == ["velocity", "comments", "subreddit", "hour"]
     assert told["velocity"] == pytest.approx((1.0, 2.0))
     assert told["comments"] == pytest.approx((719 / 7200, 0.5 * log(2)))
@@ -55,7 +55,7 @@ def test_each_input_is_named_with_its_value_and_what_it_adds() -> None:
 
 @pytest.mark.parametrize("target", ["top_10", "peak_20000"])
 def test_base_and_contributions_of_the_shipped_models_give_their_probability(target: str) -> None:
-    viral = viral_models()[target].judge(LOOK)
+    viral = viral_models()[target].judge(OBSERVED)
     assert viral.probability == pytest.approx(sigmoid(viral.base + sum(part.log_odds for part in viral.contributions)))
 
 
@@ -71,24 +71,24 @@ def test_base_and_contributions_of_the_shipped_models_give_their_probability(tar
     ],
 )
 def test_what_is_unknown_gives_no_probability_and_is_named(change: dict[str, Any], unknown: tuple[str, ...]) -> None:
-    viral = viral_models()["top_10"].judge(replace(LOOK, **change))
+    viral = viral_models()["top_10"].judge(replace(OBSERVED, **change))
     assert viral.probability is None
     assert viral.unknown == unknown
     assert viral.contributions == ()
 
 
 def test_what_a_model_does_not_look_at_may_be_unknown() -> None:
-    assert MODEL.judge(replace(LOOK, ratio=None)) == MODEL.judge(LOOK)
+    assert MODEL.judge(replace(OBSERVED, ratio=None)) == MODEL.judge(OBSERVED)
 
 
 @pytest.mark.parametrize("age", [900, 10_800])
 def test_the_ages_that_were_learnt_are_judged(age: int) -> None:
-    assert viral_models()["top_10"].judge(replace(LOOK, created=NOON - age)).probability is not None
+    assert viral_models()["top_10"].judge(replace(OBSERVED, created=NOON - age)).probability is not None
 
 
 @pytest.mark.parametrize("score", [0, -3])
 def test_a_score_below_one_counts_as_one(score: int) -> None:
-    below, one = MODEL.judge(replace(LOOK, score=score)), MODEL.judge(replace(LOOK, score=1))
+    below, one = MODEL.judge(replace(OBSERVED, score=score)), MODEL.judge(replace(OBSERVED, score=1))
     assert below.probability == one.probability
     assert below.contributions[0].value == score / 7200
 
@@ -101,14 +101,14 @@ def test_a_subreddit_that_was_not_seen_has_the_peak_of_all_and_case_does_not_cou
 @pytest.mark.parametrize("target", ["top_10", "peak_20000"])
 def test_a_faster_post_is_more_probable_to_take_off(target: str) -> None:
     model = viral_models()[target]
-    told = [model.judge(replace(LOOK, score=score)).probability for score in (600, 1200, 2400, 4800, 9600)]
+    told = [model.judge(replace(OBSERVED, score=score)).probability for score in (600, 1200, 2400, 4800, 9600)]
     assert None not in told
     assert told == sorted(set(told), key=lambda value: value or 0.0)
 
 
 def test_the_same_hour_of_another_day_is_the_same() -> None:
-    later = replace(LOOK, created=LOOK.created + 86_400, observed=LOOK.observed + 86_400)
-    assert MODEL.judge(later).probability == MODEL.judge(LOOK).probability
+    later = replace(OBSERVED, created=OBSERVED.created + 86_400, observed=OBSERVED.observed + 86_400)
+    assert MODEL.judge(later).probability == MODEL.judge(OBSERVED).probability
 
 
 @pytest.mark.parametrize("log_odds", [-1e4, 1e4])
@@ -118,7 +118,9 @@ def test_very_large_log_odds_are_certain_and_no_error(log_odds: float) -> None:
 
 def test_a_file_of_coefficients_is_read_as_it_was_written() -> None:
     document = write_models({"top_10": MODEL}, origin="here", digits=15)
-    assert read_models(document)["top_10"].judge(LOOK).probability == pytest.approx(MODEL.judge(LOOK).probability)
+    assert read_models(document)["top_10"].judge(OBSERVED).probability == pytest.approx(
+        MODEL.judge(OBSERVED).probability
+    )
 
 
 def test_coefficients_of_another_version_are_refused() -> None:
