@@ -17,13 +17,16 @@ UP_FLAGS ?=
 SOURCE ?=
 CONTACT ?=
 PYTEST_FLAGS ?=
+# The snapshots that `make evaluate` reads: a file given, or the recorded one beside the checkout.
+FILE ?=
+SNAPSHOTS = $(or $(FILE),$(or $(SIGNALFLOW_TEST_DATA),../shared/data)/hourly_top100.csv.gz)
 # Three processes, each with servers of its own, since tests mostly wait. The tests of a module share fixtures, so they
 # stay in one process.
 TEST_PROCESSES ?= 3
 SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 UNIT_MARKERS := not integration and not chaos and not slow
 
-.PHONY: help up down status env test test-unit lint format lock wheel bench chaos mutants clean-data
+.PHONY: help up down status env test test-unit lint format lock wheel bench evaluate chaos mutants clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +96,10 @@ wheel: $(STAMP) $(CHARTS) ## Build dist/signalflow-*.whl, for pipx or `uv tool i
 
 bench: $(STAMP) ## Measure; prints JSON
 	@$(BIN)/python -m tests.bench
+
+evaluate: $(STAMP) ## Measure on hourly snapshots how early the model knows which posts take off (FILE=file.csv.gz PAGE=out.html)
+	@test -f "$(SNAPSHOTS)" || { echo "give FILE=snapshots.csv.gz; signalflow evaluate --help names the columns"; exit 2; }
+	@$(BIN)/signalflow evaluate "$(SNAPSHOTS)" $(if $(PAGE),--page "$(PAGE)")
 
 clean-data: $(STAMP) ## Stop the local stack and remove its data (.signalflow)
 	@$(BIN)/signalflow down

@@ -17,7 +17,7 @@ from signalflow.cli.main import COMMANDS
 # They start something and print where it is, or stop it.
 PRINT_NO_DATA = {"up", "down", "api", "simulator"}
 # `api` is told by its environment where it works, as workers are. The others need no installation.
-LOOK_FOR_NO_STACK = {"api", "simulator", "schema export"}
+LOOK_FOR_NO_STACK = {"api", "simulator", "schema export", "evaluate"}
 
 
 def commands(command: Any, *words: str) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,1 @@
+"""Signals: what a post does that is worth telling."""

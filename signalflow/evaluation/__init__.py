@@ -1,0 +1,1 @@
+"""How good signals are, measured on real data. Nothing here runs in a worker."""
