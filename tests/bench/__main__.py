@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import comments, flush, latency, live, machine, outage, pipeline, post_list, soak
+from tests.bench import comments, flush, latency, live, machine, outage, pipeline, post_list, soak, week
 from tests.bench.bench_text import bench_text
 from tests.bench.stack import Stack, running_stack
 
@@ -32,11 +32,13 @@ class Part(StrEnum):
     BACKLOG = "backlog"
     OUTAGE = "outage"
     SOAK = "soak"
+    WEEK = "week"
 
 
 _OF_PIPELINE = {Part.THROUGHPUT, Part.RESTORE, Part.BARE}
-_LONG = {Part.BACKLOG, Part.OUTAGE, Part.SOAK}
-_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY, Part.COMMENTS, Part.POSTS, Part.LIVE} | _LONG
+_LONG_OF_STACK = {Part.BACKLOG, Part.OUTAGE, Part.SOAK}
+_LONG = _LONG_OF_STACK | {Part.WEEK}
+_OF_STACK = _OF_PIPELINE | {Part.FLUSH, Part.LATENCY, Part.COMMENTS, Part.POSTS, Part.LIVE} | _LONG_OF_STACK
 _MINUTES = {Part.OUTAGE: 5.0, Part.SOAK: 20.0}
 
 
@@ -44,7 +46,7 @@ def main(
     only: Annotated[
         list[Part] | None,
         typer.Option(
-            help="Measure only this part; may be given several times. Default: all but backlog, outage and soak."
+            help="Measure only this part; may be given several times. Default: all but backlog, outage, soak and week."
         ),
     ] = None,
     events: Annotated[int, typer.Option(min=2_000, help="Events of throughput, restore and bare.")] = 200_000,
@@ -56,6 +58,7 @@ def main(
     minutes: Annotated[
         float | None, typer.Option(min=0.2, help="Minutes of outage (default 5) and soak (default 20).")
     ] = None,
+    days: Annotated[float, typer.Option(min=0.02, help="Virtual days of week.")] = 7.0,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     profile: Annotated[
         Path | None,
@@ -95,6 +98,8 @@ def main(
                         )
                     )
                 result |= asyncio.run(_long(stack, parts, events, posts, minutes, status))
+        if Part.WEEK in parts:
+            result["week"] = week.week(days, 1.0, lambda text: status.update(f"week: {text}"))
         if Part.TEXT in parts:
             status.update("text")
             result["text"] = bench_text()
