@@ -70,7 +70,7 @@ class FirstLooks:
 
     def polled(self, names: Sequence[str], now: float) -> None:
         """A page of these subreddits was published in full: what lies below it may be read."""
-        for name in self._never_polled.intersection(names):
+        for name in [name for name in names if name in self._never_polled]:
             self._never_polled.discard(name)
             self.gaps.open((name,), [Anchor(frozenset(), now - self._seconds)], now, has_upper_end=True)
 

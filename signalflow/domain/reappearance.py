@@ -37,11 +37,11 @@ class Reappearances:
         """
         bottom = -math.inf if is_whole else min((item.created for item in items), default=-math.inf)
         arrived = list(new)
-        absent = {
+        absent = [
             name
-            for name in {item.subreddit.lower() for item in arrived}
+            for name in dict.fromkeys(item.subreddit.lower() for item in arrived)
             if self._newest.get(name, math.inf) < bottom and name not in self._waiting
-        }
+        ]
         if absent:
             self._waiting |= self._anchors(absent, {item.id for item in arrived}, known)
 
@@ -57,7 +57,7 @@ class Reappearances:
         """There was no answer: read it later."""
         self._waiting.setdefault(name, anchor)
 
-    def _anchors(self, names: set[str], arrived: set[str], known: Iterable[KnownPost]) -> dict[str, Anchor]:
+    def _anchors(self, names: Iterable[str], arrived: set[str], known: Iterable[KnownPost]) -> dict[str, Anchor]:
         before: dict[str, list[KnownPost]] = {name: [] for name in names}
         for post in known:
             # A listing by rank may have shown a younger one, which is no end of what was read.

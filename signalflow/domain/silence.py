@@ -51,7 +51,8 @@ class Silences:
             return None
         for unwanted in [name for name in self._silent if not is_wanted(name)]:
             self._forget(unwanted)
-        name = min(self._silent, key=self._due, default=None)
+        # The order of a set differs from process to process, and equal worlds should be polled alike.
+        name = min(self._silent, key=lambda each: (self._due(each), each), default=None)
         if name is None or self._due(name) > now:
             return None
         self._vanished.discard(name)

@@ -1,8 +1,12 @@
 """The first look back of 115 new subreddits in virtual time: all of their last day, and no post found later for it."""
 
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -102,3 +106,23 @@ def test_a_new_installation_has_its_last_day_within_the_first_minutes_and_discov
     assert len(without.delays) == len(looked.delays) > 400
     assert median(looked.delays) <= median(without.delays) + 0.05
     assert median(looked.delays) <= 3.5
+
+
+def test_equal_worlds_are_polled_alike_in_every_process() -> None:
+    """Sets of names have another order in each process."""
+    code = (
+        "from tests.unit.domain.test_first_look_day import begin, make_model\n"
+        "found = begin(make_model(seed=11), first_look_hours=24)\n"
+        "print(found.requests.total(), sum(found.delays), found.looked_until)"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parents[3],
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1
