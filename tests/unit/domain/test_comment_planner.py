@@ -170,8 +170,8 @@ def test_a_new_poller_must_reach_back_to_the_last_poll_whatever_was_stored_since
     """Trees and files bring comments that no listing showed. What was written beside them is still missing."""
     run = Run()
     stored = [StoredComment(id_, "A", run.now - 600) for id_ in run.write(60, age=600)]
-    missed = run.write(250, age=100)
-    of_a_tree = [StoredComment(id_, "A", run.now - 50) for id_ in run.write(60, age=50)]
+    missed = run.write(250, age=300)
+    of_a_tree = [StoredComment(id_, "A", run.now - age) for age in (200, 50) for id_ in run.write(50, age=age)]
     run.start(followed("a", polled_at=run.now - 400), [*stored, *of_a_tree])
     run.run(60)
     assert sorted(run.published) == sorted(missed)
