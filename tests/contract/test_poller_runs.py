@@ -43,7 +43,8 @@ async def test_the_minutes_of_a_poller_have_all_requests_and_all_that_was_publis
     assert sum(minute.comments for minute in minutes) == len(world.comments.published)
     new = len(world.ids("new")) + len(set(world.comments.ids))
     assert sum(minute.new for minute in minutes) == new
-    assert {minute.outcome for minute in minutes} == {"ok"}
+    # On a slow machine a short minute may pass without a request.
+    assert {minute.outcome for minute in minutes if minute.requests} == {"ok"}
     first, second = minutes[:2]
     assert (first.ended_ago, second.started_ago) == pytest.approx((second.started_ago, first.ended_ago), abs=0.1)
 

@@ -36,6 +36,8 @@ SECONDS = 40.0
 EXAMPLES = 25
 # The checks of schemathesis that concern what the API answers, not how well it guesses what a client meant.
 CHECKS = (status_code_conformance, content_type_conformance, response_schema_conformance)
+# Seconds. The first request for it makes the whole document.
+WRITTEN_WITHIN = 60.0
 # The generator has no type for a body of CSV.
 NOT_GENERATED = ["POST /api/subreddits.csv"]
 METHODS = ("get", "head", "post", "put", "patch", "delete")
@@ -120,7 +122,7 @@ class Examination:
 
 async def test_every_operation_answers_as_documented_whatever_it_is_asked(served: Any) -> None:
     address, headers = served
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=WRITTEN_WITHIN) as client:
         document = (await client.get(f"{address}/api/openapi.json")).json()
     found = list(operations(document, address))
     assert len(found) > 10
@@ -142,7 +144,7 @@ async def test_a_generated_client_understands_every_operation_and_its_errors(
     served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, headers = served
-    async with httpx.AsyncClient(headers=headers) as plain:
+    async with httpx.AsyncClient(headers=headers, timeout=WRITTEN_WITHIN) as plain:
         (tmp_path / "openapi.json").write_bytes((await plain.get(f"{address}/api/openapi.json")).content)
     generator = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"]
     done = await asyncio.to_thread(
