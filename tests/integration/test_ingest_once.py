@@ -133,7 +133,9 @@ async def test_a_run_beside_a_worker_publishes_within_its_budget_and_verify_stay
     finally:
         worker.ensure_stopped()
     starts = [entry.real for entry in simulator.simulator.entries if entry.path.startswith(("/r/", "/api/info"))]
-    # 95 a minute are one in 0.63 s.
-    assert all(after - before > 0.6 for before, after in pairwise(starts))
+    spacing = 60 / 95
+    # These are arrivals, not starts: a slow request before a quick one comes a little nearer.
+    assert min(after - before for before, after in pairwise(starts)) > 0.5 * spacing
+    assert all(len([at for at in starts if begin <= at < begin + 20 * spacing]) <= 21 for begin in starts)
     report = await verify(settings, topics)
     assert report.clean, report
