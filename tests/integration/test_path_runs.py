@@ -40,8 +40,10 @@ async def test_a_stop_ends_every_run_and_a_kill_leaves_runs_without_an_end(
         await eventually(polls, 90, worker.tail)
         assert worker.stop() == 0, worker.tail()
         ended = await rows()
-        first = ended["polling"][-1]
-        assert (first["worker"], first["outcome"], first["ended_at"] >= first["started_at"]) == ("w1", "ok", True)
+        assert {row["worker"] for row in ended["polling"]} == {"w1"}
+        # The stop may come before the first request of a minute, or lose the answer that is under way.
+        assert {row["outcome"] for row in ended["polling"]} <= {"ok", "idle", "partly"}
+        assert all(row["ended_at"] >= row["started_at"] for row in ended["polling"])
         assert sum(first_look["posts"] for first_look in ended["first_look"]) > 0
         assert [row for of_kind in ended.values() for row in of_kind if row["ended_at"] is None] == []
         worker.start()
