@@ -17,15 +17,13 @@ from signalflow.domain.sweep import StoredText
 from signalflow.events import CommentEnvelope, Envelope
 from signalflow.metrics import REDDIT_REQUESTS
 from signalflow.reddit.observations import text_state
-from signalflow.reddit.poller import Poller
-from signalflow.reddit.ports import CommentPorts
 from signalflow.reddit.sources import budget_of
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.simulator import Simulator
 from signalflow.simulator.subreddits import base36
-from tests.contract.poller_run import CommentWorld, World
+from tests.contract.poller_run import CommentWorld, World, poller_of
 from tests.contract.virtual_time import EPOCH, VirtualLoop, client_of, now, patched_clocks, simulator_of, utc
 
 HOUR = 3600.0
@@ -128,24 +126,8 @@ class Week:
 
     def start(self) -> None:
         """A worker begins to poll."""
-        world = self.world
-        poller = Poller(
-            SETTINGS,
-            client=client_of(self.simulator, SETTINGS.reddit_timeout),
-            publisher=world,
-            ledger=world,
-            first_looks=world.first_looks,
-            config=world,
-            known=world,
-            discovery=world,
-            runs=world,
-            comments=CommentPorts(world.comments, world.comments, world.comments, world.comments),
-            texts=world,
-            budget=self._budget,
-            permit=world,
-            run_book=world.run_book,
-            clock=utc,
-        )
+        client = client_of(self.simulator, SETTINGS.reddit_timeout)
+        poller = poller_of(SETTINGS, client, self.world, clock=utc, limit=self._budget)
         self._task = asyncio.create_task(poller.run())
 
     async def kill(self) -> None:

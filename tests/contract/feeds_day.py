@@ -10,14 +10,12 @@ from signalflow.domain.lease import LeaseRow, handover_of
 from signalflow.domain.subreddits import Subreddit
 from signalflow.events import Envelope
 from signalflow.metrics import REDDIT_UNANSWERED_SINCE
-from signalflow.reddit.poller import Poller
-from signalflow.reddit.ports import CommentPorts
 from signalflow.reddit.sources import budget_of
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.subreddits import base36
-from tests.contract.poller_run import World
+from tests.contract.poller_run import World, poller_of
 from tests.contract.virtual_time import EPOCH, FeedsWithoutNetwork, VirtualLoop, now, patched_clocks, simulator_of, utc
 
 HOUR = 3600.0
@@ -55,23 +53,8 @@ class FeedsRun:
 
     def start(self) -> None:
         """A worker begins to poll."""
-        poller = Poller(
-            self.settings,
-            client=FeedsWithoutNetwork(self.simulator, self.settings.personal_feed),
-            publisher=self.world,
-            ledger=self.world,
-            first_looks=self.world.first_looks,
-            config=self.world,
-            known=self.world,
-            discovery=self.world,
-            runs=self.world,
-            comments=CommentPorts(self.world.comments, self.world.comments, self.world.comments, self.world.comments),
-            texts=self.world,
-            budget=self._budget,
-            permit=self.world,
-            run_book=self.world.run_book,
-            clock=utc,
-        )
+        client = FeedsWithoutNetwork(self.simulator, self.settings.personal_feed)
+        poller = poller_of(self.settings, client, self.world, clock=utc, limit=self._budget)
         self._task = asyncio.create_task(poller.run())
 
     async def stop(self) -> None:

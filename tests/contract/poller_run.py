@@ -271,8 +271,12 @@ def poller_of(
     world: World,
     clock: Callable[[], datetime] = utcnow,
     pace: float = SPACING,
+    limit: budget.Budget | None = None,
 ) -> Poller:
-    """A poller to which this world is everything but Reddit. Its requests start at least `pace` seconds apart."""
+    """A poller to which this world is everything but Reddit.
+
+    Its requests start at least `pace` seconds apart, or as this budget allows.
+    """
     return Poller(
         settings,
         client=client,
@@ -285,7 +289,7 @@ def poller_of(
         runs=world,
         comments=CommentPorts(world.comments, world.comments, world.comments, world.comments),
         texts=world,
-        budget=budget.Budget(60 / pace),
+        budget=limit or budget.Budget(60 / pace),
         permit=world,
         run_book=world.run_book,
         clock=clock,

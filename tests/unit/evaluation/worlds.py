@@ -13,8 +13,9 @@ def snapshot(
 ) -> Snapshot:
     """One snapshot `hour` hours after START, of a post of this age in hours."""
     observed = START + round(hour * HOUR)
+    created = observed - round(age * HOUR)
     values = {"subreddit": "pics", "comments": 100, "ratio": 0.95} | more
-    return Snapshot(post, created=observed - round(age * HOUR), observed=observed, place=place, score=score, **values)  # type: ignore[arg-type]
+    return Snapshot(post, created=created, observed=observed, place=place, score=score, **values)  # type: ignore[arg-type]
 
 
 def world(hours: int = 60, posts_an_hour: int = 8, seed: int = 1) -> list[Snapshot]:
