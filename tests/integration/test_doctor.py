@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from signalflow.doctor.examination import examine
 from signalflow.doctor.finding import Finding
-from signalflow.kafka.admin import _set_configs
+from signalflow.kafka.admin import _set_configs, check_topics
 from signalflow.kafka.clients import admin_client
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
@@ -30,6 +30,8 @@ def with_changes(**changes: Any) -> Plant:
 async def another_retention(settings: Settings) -> Settings:
     async with admin_client(settings) as admin:
         await _set_configs(admin, {TopicNames.of(settings).posts_raw: {"retention.ms": "1000"}})
+    # A broker shows a change a moment after the controller has accepted it.
+    await until(lambda: check_topics(settings), "the topic's new property")
     return settings
 
 
