@@ -211,6 +211,10 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
         SecretStr(""),
         description="Signs users' tokens; the same for every API process. Only `signalflow up` makes its own.",
     )
+    pseudonym_key: SecretStr = Field(
+        SecretStr(""),
+        description="Makes pseudonyms in exports, the same in all files; empty: each file has its own. Keep it secret.",
+    )
     api_allowed_hosts: str = Field(
         "",
         description="Domain names of the API, comma-separated; addresses and names without a dot always work.",
@@ -286,16 +290,22 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
             fail_points.parse(value)
         return value
 
+    @field_validator("worker_token", "pseudonym_key")
+    @classmethod
+    def _is_long(cls, value: SecretStr) -> SecretStr:
+        # Files of secrets often end with a line end.
+        secret = value.get_secret_value().strip()
+        if 0 < len(secret) < MIN_TOKEN_CHARACTERS:
+            raise ValueError(f"has less than {MIN_TOKEN_CHARACTERS} characters, so it could be guessed")
+        return SecretStr(secret)
+
     @field_validator("worker_token")
     @classmethod
-    def _worker_token_is_long(cls, value: SecretStr) -> SecretStr:
-        # Files of secrets often end with a line end.
-        token = value.get_secret_value().strip()
-        if 0 < len(token) < MIN_TOKEN_CHARACTERS:
-            raise ValueError(f"has less than {MIN_TOKEN_CHARACTERS} characters, so it could be guessed")
+    def _fits_a_header(cls, value: SecretStr) -> SecretStr:
+        token = value.get_secret_value()
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise ValueError("has characters that no HTTP header can carry; take letters and digits")
-        return SecretStr(token)
+        return value
 
     @field_validator("worker_web_host")
     @classmethod

@@ -22,6 +22,7 @@ from web.api.comments.endpoints import router as comments
 from web.api.coverage.endpoints import router as coverage
 from web.api.dlq.endpoints import router as dlq
 from web.api.erasure.endpoints import router as erasure
+from web.api.exports.endpoints import router as exports
 from web.api.health.endpoints import router as health
 from web.api.keywords.endpoints import router as keywords
 from web.api.known_query import KnownQuery
@@ -63,6 +64,7 @@ OPEN: tuple[APIRouter, ...] = (health, tokens, sessions)
 WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (posts, "read"),
     (comments, "read"),
+    (exports, "read"),
     (stats, "read"),
     (keywords, "read"),
     (coverage, "read"),

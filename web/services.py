@@ -19,9 +19,12 @@ from web.limiter import Limiter
 from web.live.admission import Admission
 from web.live.hub import Hub
 from web.live.kinds import COMMENTS, POSTS
+from web.slots import Slots
 from web.worker_client import WorkerClient
 
 ACCOUNTS_CONNECTIONS = 2
+# Each reads a page at a time, with a connection of the reads.
+MOST_EXPORTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Services:
     workers: WorkerClient
     hub: Hub
     comment_hub: Hub
+    exports: Slots
 
 
 @asynccontextmanager
@@ -80,6 +84,7 @@ async def open_services(
             workers=WorkerClient(settings.worker_token.get_secret_value()),
             hub=Hub(settings, POSTS, admission, erased_answers.note),
             comment_hub=Hub(settings, COMMENTS, admission),
+            exports=Slots(MOST_EXPORTS, "exports"),
         )
         for close in (services.brief_cache.close, services.cache.close, services.workers.close):
             stack.push_async_callback(close)

@@ -18,8 +18,8 @@ app = typer.Typer(
 
 COMMANDS = (
     "up", "logs", "doctor", "lag", "state_tables", "simulator", "api", "migrate", "topics", "config", "discover",
-    "ingest", "fetch", "backfill", "replay", "dlq", "gaps", "coverage", "runs", "verify", "evaluate", "backup", "erase",
-    "schema", "user", "key",
+    "ingest", "fetch", "backfill", "replay", "dlq", "gaps", "coverage", "runs", "verify", "evaluate", "export",
+    "backup", "erase", "schema", "user", "key",
 )  # fmt: skip
 
 

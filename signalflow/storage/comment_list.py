@@ -94,6 +94,8 @@ class CommentFilters:
     subreddits: tuple[str, ...] = ()
     author: str | None = None
     words: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ async def newest_comments(
         return f"${len(parameters)}"
 
     mode = None if filters.words is None else await search_mode(reads, filters.words)
-    page = await _page(reads, _conditions(filters, mode, bound), parameters, "new", limit, after)
+    page = await _page(reads, comment_conditions(filters, mode, bound), parameters, "new", limit, after)
     return CommentPage(page.rows, page.next, page.position, mode)
 
 
@@ -157,7 +159,11 @@ async def newest_of_each(pool: Pool, until: Mapping[str, datetime | None], each:
     return [StoredComment(id_, name, created.timestamp()) for id_, name, created in rows]
 
 
-def _conditions(filters: CommentFilters, mode: SearchMode | None, bound: Callable[[object], str]) -> list[str]:
+def comment_conditions(filters: CommentFilters, mode: SearchMode | None, bound: Callable[[object], str]) -> list[str]:
+    """The conditions on the comment `c`. `bound` binds a value and returns its place.
+
+    `mode`: how words are looked up.
+    """
     found: list[str] = []
     if len(filters.subreddits) == 1:
         # For a single value: with `=` the index also gives the order, with ANY it does not.
@@ -166,6 +172,10 @@ def _conditions(filters: CommentFilters, mode: SearchMode | None, bound: Callabl
         found.append(f"lower(c.subreddit) = ANY ({bound([name.lower() for name in filters.subreddits])}::text[])")
     if filters.author is not None:
         found.append(f"lower(c.author) = {bound(filters.author.lower())}")
+    if filters.created_from is not None:
+        found.append(f"c.created_utc >= {bound(filters.created_from)}")
+    if filters.created_to is not None:
+        found.append(f"c.created_utc < {bound(filters.created_to)}")
     if filters.words is not None and mode == "substring":
         found.append(f"""c.id IN (
     SELECT id FROM (

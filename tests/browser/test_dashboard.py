@@ -1,6 +1,7 @@
 """What users do with the dashboard, in a real browser."""
 
 import asyncio
+import csv
 import re
 from datetime import timedelta
 
@@ -577,3 +578,13 @@ async def test_the_api_is_described_on_a_page_of_our_own(visit: Visit) -> None:
     entry = page.locator("summary", has_text="GET /api/keywords/")
     await entry.click()
     await expect(page.get_by_role("region", name="Parameters of /api/keywords/")).to_contain_text("window")
+
+
+async def test_the_posts_of_the_view_can_be_saved_as_a_table(visit: Visit) -> None:
+    page = await visit("/?q=plain&range=1h")
+    async with page.expect_download() as saving:
+        await page.get_by_role("button", name="Export").click()
+    saved = await saving.value
+    assert saved.suggested_filename == "posts.csv"
+    with (await saved.path()).open(encoding="utf-8", newline="") as file:
+        assert {row["id"] for row in csv.DictReader(file)} == {"p00", "p01", "p02"}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from web.faults import MOST_SHOWN
@@ -65,3 +65,18 @@ PostId = Annotated[
     *_shaped(r"^[0-9a-z]{1,13}$", "must be Reddit's id of a post without t3_: small letters and digits"),
     Path(description="Reddit's id of the post, without `t3_`.", examples=["1abc2d"]),
 ]
+
+
+class CreatedWithin(BaseModel):
+    """Begin and end of the time of creation."""
+
+    created_from: Moment | None = Field(None, description="Created then or later (ISO 8601 with a time zone).")
+    created_to: Moment | None = Field(None, description="Created before (ISO 8601 with a time zone).")
+
+    @field_validator("created_to")
+    @classmethod
+    def _after_its_begin(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        begin: datetime | None = info.data.get("created_from")
+        if value is not None and begin is not None and value < begin:
+            raise ValueError("must not be before created_from")
+        return value

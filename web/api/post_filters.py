@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from signalflow.domain.subreddits import account_name
 from signalflow.storage.post_filters import Filters
-from web.api.parameters import Moment, SubredditName, Text, Window, window_of
+from web.api.parameters import CreatedWithin, Moment, SubredditName, Text, Window, window_of
 from web.problems import InvalidParameter
 
 LONGEST_SPAN = timedelta(days=31)
@@ -16,7 +16,7 @@ DEFAULT_WINDOW = "24h"
 _INT32 = 2**31
 
 
-class PostFilters(BaseModel):
+class PostFilters(CreatedWithin):
     """Filters, all of which a post must meet."""
 
     subreddit: list[SubredditName] = Field(
@@ -39,16 +39,6 @@ class PostFilters(BaseModel):
     shown: bool | None = Field(None, description="Only posts that Reddit still shows, or only others.")
     min_sentiment: float | None = Field(None, ge=-1, le=1, description="With at least this sentiment score.")
     max_sentiment: float | None = Field(None, ge=-1, le=1, description="With at most this sentiment score.")
-    created_from: Moment | None = Field(None, description="Created then or later (ISO 8601 with a time zone).")
-    created_to: Moment | None = Field(None, description="Created before (ISO 8601 with a time zone).")
-
-    @field_validator("created_to")
-    @classmethod
-    def _after_its_begin(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
-        begin: datetime | None = info.data.get("created_from")
-        if value is not None and begin is not None and value < begin:
-            raise ValueError("must not be before created_from")
-        return value
 
     @field_validator("max_sentiment")
     @classmethod

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from signalflow.storage.comment_list import CommentFilters, CommentOrder
-from web.api.parameters import SubredditName, Text
+from web.api.parameters import CreatedWithin, SubredditName, Text
 
 MOST_COMMENTS_A_PAGE = 200
 PageSize = Annotated[int, Field(ge=1, le=MOST_COMMENTS_A_PAGE)]
@@ -31,8 +31,8 @@ class DiscussionParameters(BaseModel):
         return f"{post_id} {self.view}"
 
 
-class CommentListParameters(BaseModel):
-    """Filters, all of which a comment must meet, and the page."""
+class CommentFilterParameters(CreatedWithin):
+    """Filters, all of which a comment must meet."""
 
     subreddit: list[SubredditName] = Field(
         [], max_length=50, description="In one of these subreddits; may be given several times. Case does not matter."
@@ -45,13 +45,18 @@ class CommentListParameters(BaseModel):
         description='Words of the text, in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`. '
         "`search` of the answer says how they were looked up.",
     )
-    page_size: PageSize = Field(50, description="Comments of a page.")
-    cursor: CursorText | None = Field(None, description=_CURSOR)
 
     @property
     def filters(self) -> CommentFilters:
         """The filters as storage takes them."""
-        return CommentFilters(tuple(self.subreddit), self.author, self.q)
+        return CommentFilters(tuple(self.subreddit), self.author, self.q, self.created_from, self.created_to)
+
+
+class CommentListParameters(CommentFilterParameters):
+    """The filters, and the page."""
+
+    page_size: PageSize = Field(50, description="Comments of a page.")
+    cursor: CursorText | None = Field(None, description=_CURSOR)
 
     @property
     def walk(self) -> str:

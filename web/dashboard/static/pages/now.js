@@ -1,11 +1,13 @@
 // What happens now: the posts that take off, and the post list.
 import * as api from "../api.js";
 import { h, icon, setText, toast } from "../dom.js";
+import { download } from "../download.js";
 import { count, decimal, plural } from "../format.js";
 import { Latest } from "../latest.js";
 import {
   apiParameters,
   DEFAULTS,
+  exportParameters,
   FILTER_VALUES,
   filterForm,
   filterParameters,
@@ -62,7 +64,12 @@ export async function mount(root, { live, signal, about }) {
   const beside = quiet("fastest score gain of the last half hour");
 
   root.append(
-    pageHead("Now", "", button([icon("share"), "Share"], "", copyAddress)),
+    pageHead(
+      "Now",
+      "",
+      button([icon("save"), "Export"], "", () => download("/api/export/posts/", exportParameters(state))),
+      button([icon("share"), "Share"], "", copyAddress),
+    ),
     formBox,
     figures.element,
     h(

@@ -290,6 +290,12 @@ export function apiParameters(state) {
   };
 }
 
+/** The API's parameters of an export of the posts of a state: as a table, newest first. */
+export function exportParameters(state) {
+  const { created_from, created_to } = apiParameters(state);
+  return { ...filterParameters(state), created_from, created_to, format: "csv" };
+}
+
 /** Whether a state has a range of days, which replaces the range that ends now. */
 export const hasDays = ({ created_from, created_to }) => Boolean(created_from || created_to);
 

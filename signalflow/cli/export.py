@@ -1,0 +1,108 @@
+"""`signalflow export`: all posts or comments that meet filters, as a file for other programs."""
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from signalflow.cli.options import JsonFlag, OfStack, parse_time
+
+if TYPE_CHECKING:
+    from signalflow.exports.formats import FormatName
+    from signalflow.exports.tables import TableName
+
+STDOUT = "-"
+_FORMATS: "dict[str, FormatName]" = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(export)
+
+
+def export(
+    table: Annotated[str, typer.Argument(help="`posts` or `comments`.", metavar="posts|comments")],
+    to: Annotated[
+        str, typer.Argument(help="A new file; its ending gives the format: .csv, .ndjson, .parquet. `-`: the output.")
+    ],
+    format_: Annotated[
+        str | None, typer.Option("--format", help="csv, ndjson or parquet, whatever the file is called.")
+    ] = None,
+    subreddit: Annotated[list[str] | None, typer.Option(help="Of this subreddit; may be given several times.")] = None,
+    author: Annotated[str | None, typer.Option(help="By this author.")] = None,
+    words: Annotated[
+        str | None, typer.Option(help='With these words, as in the search of the pages: `mars or "red planet" -film`.')
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Created then or later (ISO 8601).")] = None,
+    until: Annotated[str | None, typer.Option(help="Created before (ISO 8601).")] = None,
+    pseudonyms: Annotated[
+        bool,
+        typer.Option(
+            "--pseudonyms", help="Replace the names of authors. SIGNALFLOW_PSEUDONYM_KEY keeps them the same."
+        ),
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an export of the same rows that was broken off.")
+    ] = False,
+    _: OfStack = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write all posts or comments that meet the filters to a file, newest first, with their texts.
+
+    What is written stands in FILE.part until it is whole. Exit status: 0 done; 1 refused or failed, as the message
+    says; 2 wrong usage; 3 the database did not answer. After 1 and 3, and after Ctrl-C, --resume goes on.
+    """
+    from signalflow.cli.export_run import Export, run
+    from signalflow.domain.subreddits import account_name
+
+    asked = Export(
+        table=_table(table),
+        format=_format(format_, to),
+        subreddits=tuple(name.removeprefix("r/") for name in subreddit or ()),
+        author=author and account_name(author),
+        words=words,
+        created_from=_time(since, "--since"),
+        created_to=_time(until, "--until"),
+        pseudonyms=pseudonyms,
+    )
+    if resume and (to == STDOUT or asked.format == "parquet"):
+        raise typer.BadParameter("only files of the formats csv and ndjson can be continued", param_hint="--resume")
+    if as_json and to == STDOUT:
+        raise typer.BadParameter("the output is the export itself: give a file", param_hint="--json")
+    summary = run(asked, None if to == STDOUT else Path(to), resume=resume)
+    if as_json:
+        print(json.dumps({"file": to, "rows": summary.rows, "bytes": summary.bytes}))
+    else:
+        where = "" if to == STDOUT else f"{to}: "
+        print(f"{where}{summary.rows:,} {asked.table}, {summary.bytes:,} bytes", file=sys.stderr)
+
+
+def _table(name: str) -> "TableName":
+    from signalflow.exports.tables import TABLES
+
+    for known in TABLES:
+        if name == known:
+            return known
+    raise typer.BadParameter(f"must be {' or '.join(TABLES)}, not {name!r}", param_hint="TABLE")
+
+
+def _format(given: str | None, to: str) -> "FormatName":
+    for known in _FORMATS.values():
+        if given == known:
+            return known
+    if given is not None:
+        raise typer.BadParameter(f"must be csv, ndjson or parquet, not {given!r}", param_hint="--format")
+    found = "ndjson" if to == STDOUT else _FORMATS.get(Path(to).suffix.lower())
+    if found is None:
+        raise typer.BadParameter(f"{to!r} ends with none of {', '.join(_FORMATS)}: give --format", param_hint="TO")
+    return found
+
+
+def _time(text: str | None, option: str) -> datetime | None:
+    try:
+        return None if text is None else parse_time(text)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(error.message, param_hint=option) from error

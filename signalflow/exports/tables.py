@@ -1,0 +1,83 @@
+"""What an export holds: the columns of each kind of row, in their order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+Kind: TypeAlias = Literal["text", "texts", "integer", "number", "flag", "time"]
+TableName: TypeAlias = Literal["posts", "comments"]
+ExportRow: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportColumn:
+    """A column. Its values are null or of its kind; `texts` is a list of texts."""
+
+    name: str
+    kind: Kind
+
+
+def _columns(**kinds: Kind) -> tuple[ExportColumn, ...]:
+    return tuple(ExportColumn(name, kind) for name, kind in kinds.items())
+
+
+# The API describes the fields under the same names (web/api/posts/schemas.py, web/api/comments/schemas.py). What is
+# computed for the moment of a request, such as an age, is left out: it would be another one in each part of a file.
+TABLES: dict[TableName, tuple[ExportColumn, ...]] = {
+    "posts": _columns(
+        id="text",
+        subreddit="text",
+        author="text",
+        title="text",
+        body="text",
+        url="text",
+        permalink="text",
+        flair="text",
+        over_18="flag",
+        is_self="flag",
+        created_utc="time",
+        first_seen_at="time",
+        last_polled_at="time",
+        edited_at="time",
+        removed_by="text",
+        not_shown_since="time",
+        score_observed_at="time",
+        current_score="integer",
+        current_comments="integer",
+        current_ratio="number",
+        score_velocity="number",
+        comment_velocity="number",
+        trend_velocity="number",
+        trending_score="number",
+        is_trending="flag",
+        sentiment_score="number",
+        sentiment_label="text",
+        sentiment_basis="text",
+        keywords="texts",
+        topic_cluster="text",
+    ),
+    "comments": _columns(
+        id="text",
+        post_id="text",
+        parent_id="text",
+        depth="integer",
+        subreddit="text",
+        author="text",
+        body="text",
+        permalink="text",
+        created_utc="time",
+        first_seen_at="time",
+        observed_at="time",
+        removed_by="text",
+        score="integer",
+        score_observed_at="time",
+        controversiality="integer",
+        is_submitter="flag",
+        distinguished="text",
+        stickied="flag",
+        edited_at="time",
+        sentiment_score="number",
+        sentiment_label="text",
+        sentiment_basis="text",
+    ),
+}
