@@ -84,12 +84,12 @@ async def test_history_without_a_loss_keeps_its_beginning(pool: Pool) -> None:
 
 
 async def test_rows_deleted_by_hand_today_do_not_make_history_refuse_today(pool: Pool) -> None:
-    now = NOON + timedelta(days=1)
-    await write_batch(pool, [observation("a", observed_at=now.replace(hour=0))])
+    today: datetime = await pool.fetchval("SELECT date_trunc('day', now(), 'UTC')")
+    await write_batch(pool, [observation("a", observed_at=today)])
     await refresh_touched(pool)
     await run(pool, *AN_AGGREGATE, "DELETE FROM post_metrics_history", KEEP_EVERY_HOUR, *A_TABLE)
-    assert await history_from(pool) == start_of(NOON.date())
-    await write_batch(pool, [observation("a", observed_at=now.replace(hour=0))])
+    assert await history_from(pool) == today - timedelta(days=1)
+    await write_batch(pool, [observation("a", observed_at=today)])
 
 
 async def test_an_empty_database_is_converted(pool: Pool) -> None:
