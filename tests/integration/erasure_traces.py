@@ -71,13 +71,14 @@ async def topics_of(settings: Settings) -> dict[str, dict[str, str]]:
 
 
 async def in_topics(settings: Settings, needles: Iterable[str]) -> set[str]:
-    """Traces in topics, all of which are read whole, that do not end with the age of their records.
+    """Traces in topics, each read whole, that do not end with the age of their records.
 
-    A topic that forgets its records within seven days may have them: nothing can be taken out of it. Where such a topic
-    has a trace, the newest record of the same key must have none: whoever reads the topic learns that the text is gone.
+    Nothing can be taken out of a topic. So older records of a topic that keeps them for seven days at most may have
+    traces, and so may dead letters. The newest record of each key may not: from it readers learn that the text is gone.
     """
     needles, found = list(needles), set()
     for name, config in (await topics_of(settings)).items():
+        # The leader's topic has one partition, and the others as many as the settings say.
         partitions = settings.model_copy(
             update={"topic_partitions": 1 if "leader" in name else settings.topic_partitions}
         )
