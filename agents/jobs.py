@@ -8,6 +8,7 @@ from agents.resources import ResourcesOf
 from agents.runs import recorded
 from signalflow.domain.run_history import RunBook
 from signalflow.settings import Settings
+from signalflow.storage.column_statistics import renew_statistics
 from signalflow.storage.erasure import erase_letters
 from signalflow.storage.jobs import compress_old, drop_old, ensure_partitions, refresh_touched
 from signalflow.storage.letter_retention import forget_resolved
@@ -48,6 +49,7 @@ def register(app: Application, settings: Settings, resources: ResourcesOf, book:
     async def erasure() -> None:
         # Dead letters are stored by another agent than posts, before or after them.
         await erase_letters(resources().pool)
+        await renew_statistics(resources().pool)
 
     @app.timer(interval=TRENDING_EVERY_SECONDS, on_leader=True, name="trending")
     @guarded("trending")

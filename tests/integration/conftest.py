@@ -1,7 +1,9 @@
 """Fixtures of several modules of this folder."""
 
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -53,6 +55,16 @@ def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+async def ordinary_role(database_server: Any) -> AsyncIterator[str]:
+    """A role that may log in with the password `secret`. It outlives the databases that the test makes after it."""
+    name = f"owner_{uuid.uuid4().hex[:12]}"
+    async with await pool_of(database_server.url("postgres")) as everything:
+        await everything.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+        yield name
+        await everything.execute(f"DROP ROLE {name}")
 
 
 @pytest.fixture

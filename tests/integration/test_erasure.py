@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from signalflow.cli import erase
 from signalflow.events import DeadLetter
 from signalflow.storage import erasure
+from signalflow.storage.column_statistics import TABLES, renew_statistics
 from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.erasure import erase_letters
@@ -46,10 +47,10 @@ def within(url: str, work: Callable[[Pool], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def letter_of(post_id: str) -> NewLetter:
+def letter_of(post_id: str, offset: int = 7) -> NewLetter:
     """A dead letter whose record holds the text of a post."""
     letter = DeadLetter(
-        topic="reddit.posts.raw", partition=0, offset=7, key=post_id.encode(), value=f"about {MARKER}".encode(),
+        topic="reddit.posts.raw", partition=0, offset=offset, key=post_id.encode(), value=f"about {MARKER}".encode(),
         headers=(), stage="validate", error_type="Invalid", error="a field", worker="w1", failed_at=NOON,
         topic_id=UUID(int=1),
     )  # fmt: skip
@@ -145,6 +146,49 @@ async def test_a_dead_letter_of_an_erased_post_loses_its_record_whichever_was_st
     assert [await erase_letters(pool), await erase_letters(pool)] == [1, 0]
     (letter,) = await contents(pool, "dlq_events")
     assert (letter["original_value"], letter["whole"], letter["state"]) == (None, False, "dead")
+
+
+async def with_samples(pool: Pool) -> set[str]:
+    """The tables and indexes of which PostgreSQL keeps values with the marker; it shows bytes as digits."""
+    found = "SELECT tablename FROM pg_stats AS s WHERE strpos(s::text, $1) > 0 OR strpos(s::text, $2) > 0"
+    return {name for (name,) in await pool.fetch(found, MARKER, MARKER.encode().hex())}
+
+
+@pytest.fixture
+async def sampled(pool: Pool) -> Pool:
+    """A database whose statistics hold values of an author's posts, comments and dead letters."""
+    # A value that stands in one row alone is not kept.
+    await write_batch(pool, [observation(name, 0, **WITH_TEXT) for name in ("a", "b")])
+    await write_comments(pool, [seen(comment(name, author=MARKER, body=f"on {MARKER}")) for name in ("k", "l")])
+    await store_letters(pool, [letter_of("a", 7), letter_of("b", 8)], None)
+    # Without them no author would be left, and an index without a row keeps its statistics.
+    await write_batch(pool, [observation("c", 0)])
+    await write_comments(pool, [seen(comment("m"))])
+    await pool.execute("ANALYZE")
+    assert await with_samples(pool) == {*TABLES, "posts_of_author", "comments_of_author", "comments_words"}
+    return pool
+
+
+async def test_the_statistics_of_columns_forget_what_was_erased_once_they_are_an_hour_old(sampled: Pool) -> None:
+    kept = await with_samples(sampled)
+    await erasure.erase_author(sampled, AUTHOR, who="test")
+    assert await holds_the_marker(sampled) == set()
+    assert (await renew_statistics(sampled), await with_samples(sampled)) == ([], kept), "they are new enough"
+    await sampled.execute("SELECT pg_stat_reset()")
+    assert await renew_statistics(sampled) == list(TABLES), "nobody knows how old they are"
+    assert await with_samples(sampled) == set()
+    assert await renew_statistics(sampled, timedelta(0)) == list(TABLES), "also where nothing has changed"
+
+
+async def test_an_ordinary_owner_of_the_tables_makes_their_statistics_anew(
+    ordinary_role: str, database_url: str, sampled: Pool
+) -> None:
+    await erasure.erase_author(sampled, AUTHOR, who="test")
+    for table in TABLES:
+        await sampled.execute(f"ALTER TABLE {table} OWNER TO {ordinary_role}")
+    async with await pool_of(f"postgresql://{ordinary_role}:secret@{database_url.rpartition('@')[2]}") as owner:
+        assert await renew_statistics(owner, timedelta(0)) == list(TABLES)
+    assert await with_samples(sampled) == set()
 
 
 async def test_the_sweep_reads_old_posts_with_text_and_remembers_how_far_it_is(pool: Pool) -> None:

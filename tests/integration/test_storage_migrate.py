@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import asyncpg
@@ -152,15 +152,6 @@ def test_the_command_migrates_and_its_exit_status_says_whether_the_schema_is_cur
     assert "CREATE TABLE posts" in run_cli("--sql")[1]
     assert "create_hypertable" in run_cli("--sql", "--mode", "timescaledb")[1]
     assert run_cli("--sql", "--status")[0] == 2
-
-
-@pytest.fixture
-async def ordinary_role(database_server: Any) -> AsyncIterator[str]:
-    """A role that may log in with the password `secret`. It outlives the databases that the test makes after it."""
-    name = f"owner_{uuid.uuid4().hex[:12]}"
-    await execute(database_server.url("postgres"), f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
-    yield name
-    await execute(database_server.url("postgres"), f"DROP ROLE {name}")
 
 
 async def test_an_ordinary_owner_migrates_and_a_mode_that_is_given_is_kept_or_refused_with_the_other(

