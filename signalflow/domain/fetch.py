@@ -52,6 +52,10 @@ class Client(Protocol[PageT_co]):
         """The comments with these ids."""
         ...
 
+    async def popular_subreddits(self, *, limit: int) -> PageT_co:
+        """The first `limit` of Reddit's list of popular subreddits."""
+        ...
+
 
 class Request(Protocol):
     """One request to Reddit."""
@@ -144,6 +148,22 @@ class CommentsByIdRequest:
     async def ask(self, client: Client[PageT]) -> PageT:
         """See Request."""
         return await client.comments_by_id(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class PopularSubredditsRequest:
+    """The first page of Reddit's list of popular subreddits."""
+
+    limit: int = PAGE
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See Request."""
+        return ()
+
+    async def ask(self, client: Client[PageT]) -> PageT:
+        """See Request."""
+        return await client.popular_subreddits(limit=self.limit)
 
 
 class Fetch(ABC):
