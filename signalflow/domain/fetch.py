@@ -238,12 +238,14 @@ class Fetch(ABC):
         """The place of a post is news, and the post was published too recently to be published again."""
 
     def note_tree(
-        self, comments: Sequence[tuple[str, str | None, int | None]], left_out: Sequence[tuple[Sequence[str], int]]
+        self,
+        comments: Sequence[tuple[str, str | None, int | None]],
+        left_out: Sequence[tuple[Sequence[str], int]] | None,
     ) -> Mapping[str, int]:
         """The comments of the answer (id, fullname of the parent, depth if it is told), and those that it leaves out.
 
-        Of what is left out there are groups: the ids that are known, and how many comments there are. Returns the
-        depths that follow from the tree.
+        Of what is left out there are groups: the ids that are known, and how many comments there are; None when the
+        answer does not tell it. Returns the depths that follow from the tree.
         """
         return {}
 

@@ -87,7 +87,7 @@ class More:
 class CommentPage:
     """The comments of one answer, in its order, which is not that of their ids; the other fields are as in Page.
 
-    `more` is what the tree of a post leaves out.
+    `more` is what the tree of a post leaves out; None when the source does not tell it.
     """
 
     comments: tuple[FoundComment, ...]
@@ -95,7 +95,7 @@ class CommentPage:
     observed_at: datetime
     rate_limit: RateLimit
     rejections: tuple[Rejection, ...] = ()
-    more: tuple[More, ...] = ()
+    more: tuple[More, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
