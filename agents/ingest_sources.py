@@ -5,7 +5,7 @@ from datetime import datetime
 
 from signalflow.clock import utcnow
 from signalflow.domain.comment_planner import StoredComment
-from signalflow.domain.discovery import RisingPost
+from signalflow.domain.discovery import PopularSubreddit, RisingPost
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceRun
@@ -91,6 +91,10 @@ class DatabaseSources:
     async def note_rising(self, posts: Sequence[RisingPost]) -> None:
         """See DiscoverySink."""
         await trending_subreddits.note_rising(self._pool_of(), posts)
+
+    async def note_popular(self, subreddits: Sequence[PopularSubreddit], seen_at: datetime) -> None:
+        """See DiscoverySink."""
+        await trending_subreddits.note_popular(self._pool_of(), subreddits, seen_at)
 
     async def runs_waiting(self) -> Sequence[OnceRun]:
         """See RunSource."""

@@ -276,8 +276,9 @@ for each in (REGISTRY, API_REGISTRY):
 AGENTS = ("enrich", "sink", "comments", "dlq")
 JOBS = ("partitions", "rollup", "erasure", "trending", "retention", "resolved_letters", "compression")
 REDDIT_REQUEST_KINDS = (
-    "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "once", "probe", "comments",
-    "once_comments", "comments_gap", "comments_refresh", "first_look", "tree", "more_comments", "sweep",
+    "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "popular_subreddits",
+    "once", "probe", "comments", "once_comments", "comments_gap", "comments_refresh", "first_look", "tree",
+    "more_comments", "sweep",
 )  # fmt: skip
 REDDIT_REQUEST_OUTCOMES = (
     "ok", "empty", "refused", "blocked", "rate_limited", "unauthorized", "unavailable", "cancelled", "broken",

@@ -111,7 +111,8 @@ class RedditSettings(BaseSettings):
         ge=0,
         le=1440,
         description="Minutes between two looks at r/popular for subreddits that rise; 0: none. There are none either "
-        "where Reddit allows less than two requests a minute.",
+        "where Reddit allows less than two requests a minute. Reddit's list of popular subreddits is read beside it, "
+        "once an hour at most.",
     )
     discover_watch: int = Field(
         0,

@@ -32,6 +32,8 @@ def discover(
 ) -> None:
     """Show subreddits that are not watched and whose posts rise in r/popular, as the poller has seen it.
 
+    Those that Reddit calls popular come first if they rise, and last if they do not.
+
     Exit status: 0 done, also when there is none; 3 the database could not be asked.
     """
     with looking():
@@ -42,13 +44,18 @@ def discover(
     if not found:
         print("nothing was seen yet: the poller looks every SIGNALFLOW_DISCOVER_MINUTES")
         return
-    table = whole_table("subreddit", "rising posts", "best rank", "weight", "last seen")
+    table = whole_table("subreddit", "rising posts", "best rank", "weight", "popular rank", "last seen")
     for each in found[:most]:
-        seen = f"{each.last_seen_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(each.name, str(each.posts), str(each.best_rank), f"{each.weight:.2f}", seen)
+        seen = "-" if each.last_seen_at is None else f"{each.last_seen_at:%Y-%m-%d %H:%M:%S}"
+        best, popular = _rank(each.best_rank), _rank(each.popular_rank)
+        table.add_row(each.name, str(each.posts), best, f"{each.weight:.2f}", popular, seen)
     print_whole(table)
     if added:
         print(f"now watched: {', '.join(added)}")
+
+
+def _rank(rank: int | None) -> str:
+    return "-" if rank is None else str(rank)
 
 
 async def _discover(hours: int, most: int, add: int) -> "tuple[list[TrendingSubreddit], list[str]]":

@@ -56,7 +56,8 @@ def post(
     """Read the tree of comments of some posts, followed or not. The worker that polls reads it, within its budget.
 
     Comments are published that were not known yet, and known ones again, with their scores of now. What Reddit leaves
-    out is asked for by id as long as there is room, and counted as not followed beyond.
+    out is asked for by id as long as there is room, and counted as not followed beyond. Feeds do not tell how much that
+    is.
 
     Exit status: 0 all were read; 1 a post could not be read, or Kafka did not confirm all comments; 3 the database did
     not answer, or no worker did it in time: then nothing of it is left to do.
@@ -66,7 +67,7 @@ def post(
         raise typer.BadParameter(f"{len(chosen)} posts; give at most {MOST_POSTS} at a time", param_hint="ID...")
     with looking():
         results = asyncio.run(_run(chosen, comments, wait))
-    total = {key: sum(getattr(result, key) for result in results.values()) for key in NUMBERS}
+    total = {key: _total([getattr(result, key) for result in results.values()]) for key in NUMBERS}
     if as_json:
         print(json.dumps({"posts": {id_: asdict(result) for id_, result in results.items()}, **total}))
     else:
@@ -77,8 +78,15 @@ def post(
         raise typer.Exit(FOUND)
 
 
+def _total(numbers: list[int | None]) -> int | None:
+    """The sum; None when one of them is unknown."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None
+
+
 def _told(numbers: dict[str, Any]) -> str:
-    return ", ".join(f"{numbers[key]} {key.replace('_', ' ')}" for key in NUMBERS)
+    told = {key: "unknown" if numbers[key] is None else numbers[key] for key in NUMBERS}
+    return ", ".join(f"{told[key]} {key.replace('_', ' ')}" for key in NUMBERS)
 
 
 async def _run(posts: list[str], comments: int, wait: int) -> "dict[str, PostResult]":

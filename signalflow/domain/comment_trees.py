@@ -31,8 +31,8 @@ class Tree:
 
     `rest` are comments that the answer named and did not show, and that there is room for. Of all comments,
     `published` were new and confirmed by the brokers, `known` were published before and again now, `failed` were not
-    confirmed, and `not_followed` are those that the answers left out and that were not asked for, or not shown. `run`:
-    what it is read for, if somebody asked.
+    confirmed, and `not_followed` are those that the answers left out and that were not asked for, or not shown; None
+    until an answer tells what it left out. `run`: what it is read for, if somebody asked.
     """
 
     post: str
@@ -41,7 +41,7 @@ class Tree:
     published: int = 0
     known: int = 0
     failed: int = 0
-    not_followed: int = 0
+    not_followed: int | None = None
     run: PostRun | None = None
     tries: int = 0
     not_before: float = -math.inf
@@ -62,14 +62,23 @@ class Tree:
     def read_rest(self, asked: Collection[str], shown: Collection[str]) -> None:
         """Some of the rest were asked for by id, and these were shown."""
         self.rest = tuple(id_ for id_ in self.rest if id_ not in asked)
-        self.not_followed += len(asked) - len(shown)
+        self._not_follow(len(asked) - len(shown))
 
-    def note_left_out(self, stubs: Iterable[tuple[Sequence[str], int]]) -> None:
-        """An answer left these comments out: some ids of each, and how many there are. The first ones go first."""
+    def note_left_out(self, stubs: Iterable[tuple[Sequence[str], int]] | None) -> None:
+        """An answer left these comments out: some ids of each, and how many there are. The first ones go first.
+
+        None: it does not tell what it left out.
+        """
+        if stubs is None:
+            return
+        self._not_follow(0)
         for ids, count in stubs:
             room = max(self.most - self.shown - len(self.rest), 0)
             self.rest += tuple(ids[:room])
-            self.not_followed += count - min(room, len(ids))
+            self._not_follow(count - min(room, len(ids)))
+
+    def _not_follow(self, more: int) -> None:
+        self.not_followed = (self.not_followed or 0) + more
 
     def depths(self, comments: Iterable[tuple[str, str | None, int | None]]) -> dict[str, int]:
         """The depths of these comments (id, fullname of the parent, depth if it is told), as far as the tree knows."""
@@ -214,5 +223,5 @@ def _first(trees: deque[Tree], now: float) -> Tree | None:
 def _end(tree: Tree, error: str | None = None) -> None:
     """Nothing of the tree is asked for any more."""
     if tree.run is not None:
-        left = tree.not_followed + len(tree.rest)
+        left = None if tree.not_followed is None else tree.not_followed + len(tree.rest)
         tree.run.results[tree.post] = PostResult(tree.published, tree.known, tree.failed, left, error)

@@ -52,6 +52,10 @@ class Client(Protocol[PageT_co]):
         """The comments with these ids."""
         ...
 
+    async def popular_subreddits(self, *, limit: int) -> PageT_co:
+        """The first `limit` of Reddit's list of popular subreddits."""
+        ...
+
 
 class Request(Protocol):
     """One request to Reddit."""
@@ -146,6 +150,22 @@ class CommentsByIdRequest:
         return await client.comments_by_id(self.ids)
 
 
+@dataclass(frozen=True, slots=True)
+class PopularSubredditsRequest:
+    """The first page of Reddit's list of popular subreddits."""
+
+    limit: int = PAGE
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See Request."""
+        return ()
+
+    async def ask(self, client: Client[PageT]) -> PageT:
+        """See Request."""
+        return await client.popular_subreddits(limit=self.limit)
+
+
 class Fetch(ABC):
     """One request to Reddit and the meaning of its answer. Times are seconds of the planner's clock."""
 
@@ -218,12 +238,14 @@ class Fetch(ABC):
         """The place of a post is news, and the post was published too recently to be published again."""
 
     def note_tree(
-        self, comments: Sequence[tuple[str, str | None, int | None]], left_out: Sequence[tuple[Sequence[str], int]]
+        self,
+        comments: Sequence[tuple[str, str | None, int | None]],
+        left_out: Sequence[tuple[Sequence[str], int]] | None,
     ) -> Mapping[str, int]:
         """The comments of the answer (id, fullname of the parent, depth if it is told), and those that it leaves out.
 
-        Of what is left out there are groups: the ids that are known, and how many comments there are. Returns the
-        depths that follow from the tree.
+        Of what is left out there are groups: the ids that are known, and how many comments there are; None when the
+        answer does not tell it. Returns the depths that follow from the tree.
         """
         return {}
 

@@ -43,7 +43,7 @@ from signalflow.domain.known import (
     text_changed,
 )
 from signalflow.domain.overlap import Anchor, Gap
-from signalflow.domain.ranked_fetches import OnceFetch, PopularFetch, RankedFetch
+from signalflow.domain.ranked_fetches import RankedFetch, fetch_of
 from signalflow.domain.ranked_listings import RankedListings
 from signalflow.domain.reappearance import Reappearances
 from signalflow.domain.refresh import RefreshQueue
@@ -86,7 +86,8 @@ class Planner:
 
     `answers_ids`: Reddit can be asked for posts by id. If not, posts are not refreshed, and a subreddit that listings
     show again is not read by itself. `discover_every`: seconds between two looks at r/popular; 0: none.
-    `first_look_seconds`: how far a subreddit that was never polled is read back.
+    `lists_subreddits`: Reddit can be asked for its list of popular subreddits. `first_look_seconds`: how far a
+    subreddit that was never polled is read back.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Planner:
         refresh_ids_per_minute: float,
         answers_ids: bool = True,
         discover_every: float = 0.0,
+        lists_subreddits: bool = False,
         first_look_seconds: float = 0.0,
     ) -> None:
         self._answers_ids = answers_ids
@@ -106,7 +108,7 @@ class Planner:
         self.first_looks = FirstLooks(first_look_seconds, self._subreddit_of, self._answers)
         self._reappearances = Reappearances()
         self._silences = Silences()
-        self.ranked = RankedListings(discover_every)
+        self.ranked = RankedListings(discover_every, lists_subreddits=lists_subreddits)
         self._queue = RefreshQueue(refresh_ids_per_minute if answers_ids else 0.0, self._answers)
         self._swept_at = 0.0
         self._probed_at = -math.inf
@@ -353,11 +355,7 @@ class Planner:
 
     def _ranked_fetch(self, now: float, *, with_popular: bool = True) -> RankedFetch | None:
         listing = self.ranked.take(now, lambda name: name not in self.watchlist.excluded, with_popular=with_popular)
-        if listing is None:
-            return None
-        if listing.run is not None:
-            return OnceFetch(listing, self.ranked)
-        return (PopularFetch if listing.is_popular else RankedFetch)(listing, self.ranked)
+        return None if listing is None else fetch_of(listing, self.ranked)
 
     def _note_appearances(self, findings: Findings, confirmed: Sequence[bool]) -> None:
         if not findings.fetch.is_in_order:

@@ -9,14 +9,14 @@ class PostResult:
     """What became of one post of a run.
 
     Of its comments, `published` were new and confirmed by the brokers, `known` were published before and again now,
-    `failed` were not confirmed, and `not_followed` were left out by Reddit's answers and not read. `error` is a word
-    for why the post was not read, or not to its end; None when it was.
+    `failed` were not confirmed, and `not_followed` were left out by Reddit's answers and not read; None when no answer
+    told that, as with feeds. `error` is a word for why the post was not read, or not to its end; None when it was.
     """
 
     published: int = 0
     known: int = 0
     failed: int = 0
-    not_followed: int = 0
+    not_followed: int | None = None
     error: str | None = None
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from signalflow.domain.discovery import POPULAR
-from signalflow.domain.fetch import PAGE, Fetch, Findings, ListingRequest, Request
+from signalflow.domain.fetch import PAGE, Fetch, Findings, ListingRequest, PopularSubredditsRequest, Request
 from signalflow.domain.known import Seen
 from signalflow.domain.once import MOST_TRIES, OnceResult
-from signalflow.domain.ranked_listings import Place, RankedListing, RankedListings, places_of
+from signalflow.domain.ranked_listings import SUBREDDITS, Place, RankedListing, RankedListings, places_of
 from signalflow.domain.run_history import Job
 from signalflow.domain.sorts import NEW, asked
 from signalflow.domain.words import ObservationMode, RunOutcome
@@ -136,3 +136,28 @@ class PopularFetch(RankedFetch):
     def refused(self, now: float) -> None:
         self.outcome = "failed"
         RankedFetch.refused(self, now)
+
+
+@dataclass(slots=True, eq=False)
+class PopularSubredditsFetch(PopularFetch):
+    """Reddit's list of popular subreddits. It shows no posts."""
+
+    kind = "popular_subreddits"
+    shows_others = False
+
+    @property
+    def request(self) -> Request:
+        return PopularSubredditsRequest()
+
+    @property
+    def job(self) -> Job | None:
+        return Job("discovery", "popular subreddits", self.outcome)
+
+
+def fetch_of(listing: RankedListing, listings: RankedListings) -> RankedFetch:
+    """The fetch that reads a listing."""
+    if listing.run is not None:
+        return OnceFetch(listing, listings)
+    if not listing.is_popular:
+        return RankedFetch(listing, listings)
+    return (PopularSubredditsFetch if listing.post_sort == SUBREDDITS else PopularFetch)(listing, listings)

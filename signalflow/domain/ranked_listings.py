@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from signalflow.domain.backoff import Backoff
-from signalflow.domain.discovery import POPULAR, POPULAR_SORTS
+from signalflow.domain.discovery import POPULAR, POPULAR_SORTS, SUBREDDITS_EVERY
 from signalflow.domain.known import Seen
 from signalflow.domain.once import OnceResult, OnceRun
 from signalflow.domain.sorts import NEW
 from signalflow.domain.subreddits import Subreddit
 
+# What stands for a sort in Reddit's list of popular subreddits.
+SUBREDDITS = "subreddits"
 # A page of 100 shows about the first ten of each.
 NAMES_A_PAGE = 10
 # Seconds between two looks at a listing: ranks of young posts change within minutes, those of a day or longer slowly.
@@ -67,7 +69,7 @@ class RankedListing:
 
     @property
     def is_popular(self) -> bool:
-        """Whether it is of r/popular, which is no subreddit."""
+        """Whether it is of r/popular, which is no subreddit, or of what Reddit calls popular subreddits."""
         return self.names == (POPULAR,)
 
     def is_news(self, id_: str, place: Place, now: float) -> bool:
@@ -108,17 +110,21 @@ def places_of(items: Sequence[Seen]) -> list[Place]:
 
 
 class RankedListings:
-    """The listings by rank of the watched subreddits, and those of r/popular. Names are lower case.
+    """The listings by rank of the watched subreddits, and those of what is popular. Names are lower case.
 
-    `discover_every`: seconds between two looks at r/popular; 0: it is not read.
+    `discover_every`: seconds between two looks at r/popular; 0: it is not read. `lists_subreddits`: Reddit can be asked
+    for its list of popular subreddits. That is read beside r/popular, once an hour at most.
     """
 
-    def __init__(self, discover_every: float = 0.0) -> None:
+    def __init__(self, discover_every: float = 0.0, *, lists_subreddits: bool = False) -> None:
         self._wanted: dict[str, tuple[str, ...]] = {}
         self._popular = [
             RankedListing(post_sort, (POPULAR,), -math.inf, every=discover_every)
             for post_sort in (POPULAR_SORTS if discover_every else ())
         ]
+        if discover_every and lists_subreddits:
+            every = max(discover_every, SUBREDDITS_EVERY)
+            self._popular.append(RankedListing(SUBREDDITS, (POPULAR,), -math.inf, every=every))
         self._once: list[RankedListing] = []
         self._listings = list(self._popular)
         self._others = 0

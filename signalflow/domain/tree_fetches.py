@@ -24,7 +24,7 @@ class TreeFetch(Fetch):
 
     tree: Tree
     trees: CommentTrees
-    left_out: Sequence[tuple[Sequence[str], int]] = ()
+    left_out: Sequence[tuple[Sequence[str], int]] | None = None
 
     @property
     def request(self) -> Request:
@@ -40,7 +40,9 @@ class TreeFetch(Fetch):
         return -math.inf
 
     def note_tree(
-        self, comments: Sequence[tuple[str, str | None, int | None]], left_out: Sequence[tuple[Sequence[str], int]]
+        self,
+        comments: Sequence[tuple[str, str | None, int | None]],
+        left_out: Sequence[tuple[Sequence[str], int]] | None,
     ) -> Mapping[str, int]:
         self.left_out = left_out
         return self.tree.depths(comments)

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from signalflow.domain.budget import LONGEST_WAIT, RateLimit
 from signalflow.errors import Invalid
-from signalflow.reddit.protocol import CommentPage, Page, Rejection, Unavailable
-from signalflow.reddit.shapes import comment_of, post_of, safe_id
+from signalflow.reddit.protocol import CommentPage, Page, Rejection, SubredditPage, Unavailable
+from signalflow.reddit.shapes import comment_of, post_of, safe_id, subreddit_of
 
 # The Date header has whole seconds, and an answer takes part of a second. A larger difference means that the local
 # clock is wrong.
@@ -80,6 +80,13 @@ def comment_page_of(payload: object, answer: Answer) -> CommentPage:
     listing, observed_at = _listing(payload, answer), answer.observed_at
     comments, rejections = _items(listing, "t1", "not a comment", lambda data: comment_of(data, observed_at))
     return CommentPage(tuple(comments), listing.after, observed_at, answer.rate_limit, tuple(rejections))
+
+
+def subreddit_page_of(payload: object, answer: Answer) -> SubredditPage:
+    """The page in a listing of subreddits. Items that do not validate are left out. Raises like `page_of`."""
+    listing = _listing(payload, answer)
+    subreddits, rejections = _items(listing, "t5", "not a subreddit", subreddit_of)
+    return SubredditPage(tuple(subreddits), listing.after, answer.observed_at, answer.rate_limit, tuple(rejections))
 
 
 def children_of(payload: object, answer: Answer) -> list[Any]:

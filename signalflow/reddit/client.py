@@ -8,7 +8,7 @@ from asyncprawcore.exceptions import AsyncPrawcoreException, OAuthException, Req
 
 from signalflow.clock import utcnow
 from signalflow.errors import Invalid, SignalflowError
-from signalflow.reddit.answers import Answer, comment_page_of, page_of
+from signalflow.reddit.answers import Answer, comment_page_of, page_of, subreddit_page_of
 from signalflow.reddit.protocol import (
     MAX_IDS,
     MAX_LIMIT,
@@ -17,6 +17,7 @@ from signalflow.reddit.protocol import (
     CommentPage,
     Page,
     RateLimited,
+    SubredditPage,
     SubredditUnavailable,
     TokenRefused,
     Unauthorized,
@@ -33,6 +34,7 @@ CAPABILITIES = Capabilities(
     listings=frozenset({"new", "hot", "rising", "top", "controversial"}),
     answers_ids=True,
     tells_numbers=True,
+    lists_subreddits=True,
 )
 
 
@@ -105,6 +107,10 @@ class AsyncprawClient:
     async def comments_by_id(self, ids: Sequence[str]) -> CommentPage:
         """See RedditClient. Raises Invalid as `info` does."""
         return comment_page_of(*await self._get("/api/info", _named("t1", ids)))
+
+    async def popular_subreddits(self, *, limit: int = MAX_LIMIT) -> SubredditPage:
+        """See RedditClient."""
+        return subreddit_page_of(*await self._get("/subreddits/popular", _paged(limit, None)))
 
     async def _get(self, path: str, params: dict[str, str | int], names: int = 0) -> tuple[object, Answer]:
         exchange = Exchange()

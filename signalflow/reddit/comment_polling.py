@@ -115,7 +115,8 @@ class CommentPolling:
 def _placed(fetch: Fetch, comments: Sequence[FoundComment], page: CommentPage) -> list[FoundComment]:
     """The comments with the depths that the fetch knows of."""
     told = [(each.comment.id, each.comment.parent_id, each.comment.depth) for each in comments]
-    depths = fetch.note_tree(told, [(more.ids, more.count) for more in page.more])
+    left_out = None if page.more is None else [(more.ids, more.count) for more in page.more]
+    depths = fetch.note_tree(told, left_out)
     return [
         replace(each, comment=structs.replace(each.comment, depth=depths[each.comment.id]))
         if each.comment.depth is None and each.comment.id in depths

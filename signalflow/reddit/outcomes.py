@@ -13,8 +13,8 @@ from signalflow.domain.planner import Planner
 from signalflow.domain.standstill import Standstill, StandstillWatch, advice
 from signalflow.metrics import POSTS_SET_ASIDE, REDDIT_REQUESTS, REDDIT_UNANSWERED_SINCE, SUBREDDITS_SET_ASIDE
 from signalflow.reddit.protocol import (
+    AnyPage,
     Blocked,
-    CommentPage,
     NoAnswer,
     Page,
     RateLimited,
@@ -64,7 +64,7 @@ class Outcomes:
             self._watch.blocked(block.how, self._seconds() - block.began_ago)
             self._tell_standstill()
 
-    def answered(self, fetch: Fetch, page: Page | CommentPage) -> Outcome:
+    def answered(self, fetch: Fetch, page: AnyPage) -> Outcome:
         """Reddit has answered."""
         self._budget.succeeded(steady(), page.rate_limit)
         # So it does not block the address: the names were the reason.

@@ -50,12 +50,13 @@ from signalflow.reddit.ports import (
 )
 from signalflow.reddit.protocol import (
     NO_ANSWERS,
+    AnyPage,
     Blocked,
     CommentPage,
-    Page,
     RateLimited,
     RedditClient,
     Rejection,
+    SubredditPage,
     Unavailable,
 )
 from signalflow.reddit.reddit_clock import RedditClock, moment
@@ -95,7 +96,7 @@ class Poller:
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self._settings = settings
-        self._client: Client[Page | CommentPage] = client
+        self._client: Client[AnyPage] = client
         self._ledger, self._first_looks = ledger, first_looks
         self._publisher = FindingsPublisher(publisher, clock)
         self._config, self._known = config, known
@@ -107,6 +108,7 @@ class Poller:
             refresh_ids_per_minute=settings.refresh_ids_per_minute,
             answers_ids=self._can.answers_ids,
             discover_every=settings.discover_minutes * 60.0,
+            lists_subreddits=self._can.lists_subreddits,
             first_look_seconds=settings.first_look_hours * 3600.0,
         )
         self._discoveries = Discoveries(discovery, self.planner.watchlist.__contains__)
@@ -241,7 +243,7 @@ class Poller:
         fetch = comments.next(now) if fetch is None else fetch
         return sweep.next(now) if fetch is None and self.planner.has_room(now, spacing) else fetch
 
-    async def _fetch(self, fetch: Fetch) -> Page | CommentPage | None:
+    async def _fetch(self, fetch: Fetch) -> AnyPage | None:
         """Make the request. Returns None when there was no answer; then the budget and the fetch know it already."""
         self.budget.start(steady())
         self._count_start()
@@ -274,7 +276,7 @@ class Poller:
             return LONGEST_SLEEP
         return min(self.budget.wait(now), LONGEST_SLEEP)
 
-    async def _while_permitted(self, request: Coroutine[None, None, Page | CommentPage]) -> Page | CommentPage:
+    async def _while_permitted(self, request: Coroutine[None, None, AnyPage]) -> AnyPage:
         """The answer to a request. It is broken off when the permit ends, since another worker may poll then."""
         task = asyncio.create_task(request)
         try:
@@ -289,11 +291,16 @@ class Poller:
                 task.cancel()
                 await asyncio.wait({task})
 
-    async def _take(self, fetch: Fetch, page: Page | CommentPage) -> None:
+    async def _take(self, fetch: Fetch, page: AnyPage) -> None:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
         self._reddit_clock.follow(page.observed_at)
         if isinstance(page, CommentPage):
             self._history.took(await self._comments.take(fetch, page), steady(), of_comments=True)
+            return
+        if isinstance(page, SubredditPage):
+            self._rejections.note(page.rejections)
+            findings = self._discoveries.take_popular(fetch, page, self._reddit_clock.now())
+            self._history.took(findings, steady(), of_comments=False)
             return
         if isinstance(fetch, SweepFetch):
             self._rejections.note(page.rejections)

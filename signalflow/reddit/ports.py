@@ -7,7 +7,7 @@ from typing import Protocol
 
 from signalflow.domain.budget import Handover
 from signalflow.domain.comment_planner import StoredComment
-from signalflow.domain.discovery import RisingPost
+from signalflow.domain.discovery import PopularSubreddit, RisingPost
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.lease import Claim
@@ -91,6 +91,10 @@ class DiscoverySink(Protocol):
 
     async def note_rising(self, posts: Sequence[RisingPost]) -> None:
         """Record these posts; to repeat it changes nothing. Raises Retryable while the database is away."""
+        ...
+
+    async def note_popular(self, subreddits: Sequence[PopularSubreddit], seen_at: datetime) -> None:
+        """Record the list of popular subreddits in place of older ones. As `note_rising` otherwise."""
         ...
 
 

@@ -22,14 +22,15 @@ class Capabilities:
 
     `page_size`: the most posts of a page. `listings`: the sorts that it has. `answers_ids`: whether it can be asked for
     posts and comments by id. `tells_numbers`: whether a post has its score, number of comments, ratio, flair and age
-    limit; if not, these are None. `per_minute`: how often it may be asked before its answers tell; None: as the
-    settings say.
+    limit; if not, these are None. `lists_subreddits`: whether it has Reddit's list of popular subreddits. `per_minute`:
+    how often it may be asked before its answers tell; None: as the settings say.
     """
 
     page_size: int
     listings: frozenset[str]
     answers_ids: bool
     tells_numbers: bool
+    lists_subreddits: bool
     per_minute: float | None = None
 
 
@@ -86,7 +87,7 @@ class More:
 class CommentPage:
     """The comments of one answer, in its order, which is not that of their ids; the other fields are as in Page.
 
-    `more` is what the tree of a post leaves out.
+    `more` is what the tree of a post leaves out; None when the source does not tell it.
     """
 
     comments: tuple[FoundComment, ...]
@@ -94,7 +95,29 @@ class CommentPage:
     observed_at: datetime
     rate_limit: RateLimit
     rejections: tuple[Rejection, ...] = ()
-    more: tuple[More, ...] = ()
+    more: tuple[More, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSubreddit:
+    """A subreddit that Reddit names. `over_18`: it is for adults only."""
+
+    name: str
+    over_18: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubredditPage:
+    """The subreddits of one answer, in its order; the other fields are as in Page."""
+
+    subreddits: tuple[FoundSubreddit, ...]
+    after: str | None
+    observed_at: datetime
+    rate_limit: RateLimit
+    rejections: tuple[Rejection, ...] = ()
+
+
+AnyPage = Page | CommentPage | SubredditPage
 
 
 class RateLimited(Retryable):
@@ -205,6 +228,10 @@ class RedditClient(Protocol):
 
     async def info(self, ids: Sequence[str]) -> Page:
         """The posts with these ids (without `t3_`, at most MAX_IDS), in any order. Unknown ids are left out."""
+        ...
+
+    async def popular_subreddits(self, *, limit: int = MAX_LIMIT) -> SubredditPage:
+        """The first `limit` subreddits of Reddit's own list of popular ones."""
         ...
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Reads events.Post and events.Comment from Reddit's JSON. The fields that we need are validated, no others.
+"""Reads posts, comments and subreddits from Reddit's JSON. The fields that we need are validated, no others.
 
 A value that makes no sense costs the item only if the item is nothing without it; an optional one is unknown then.
 """
@@ -30,7 +30,7 @@ from signalflow.events import (
     storable,
     without_text,
 )
-from signalflow.reddit.protocol import FoundComment
+from signalflow.reddit.protocol import FoundComment, FoundSubreddit
 
 # The answer's Date has whole seconds, and our clock counts as right within 2 s of it. So a post that was just created
 # can be up to 3 s ahead of its own observation.
@@ -92,6 +92,13 @@ class RawComment(Struct, kw_only=True):
     edited: bool | _Seconds | None = False
 
 
+class RawSubreddit(Struct, kw_only=True):
+    """The data of a t5 as Reddit sends it."""
+
+    display_name: SubredditName
+    over18: bool
+
+
 _OPTIONAL_OF_POSTS = frozenset(field.name for field in fields(RawPost) if not field.required)
 _OPTIONAL_OF_COMMENTS = frozenset(field.name for field in fields(RawComment) if not field.required)
 _WHOLE_NUMBERS = frozenset({"score", "num_comments"})
@@ -125,6 +132,15 @@ def comment_of(data: object, observed_at: datetime, shape: type[RawComment] = Ra
         removed_by=removed_by,
     )
     return FoundComment(raw.subreddit, comment)
+
+
+def subreddit_of(data: object) -> FoundSubreddit:
+    """The subreddit in a t5's data (the parsed JSON). Raises Invalid as `post_of` does."""
+    try:
+        raw = msgspec.convert(data, RawSubreddit)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+    return FoundSubreddit(raw.display_name, raw.over18)
 
 
 def _raw(data: object, shape: type[ShapeT], optional: frozenset[str]) -> ShapeT:

@@ -43,7 +43,7 @@ async def watch_trending(pool: Pool, most: int, now: datetime) -> Watched:
     if room <= 0:
         return Watched([], over)
     rising = await trending_subreddits(pool, now - WATCHED_FOR, MOST_CANDIDATES)
-    chosen = [each.name for each in rising if each.name.lower() not in unwanted][:room]
+    chosen = [each.name for each in rising if each.posts and each.name.lower() not in unwanted][:room]
     if chosen:
         # They share the requests of slow subreddits: nobody asked for them.
         await add_subreddits(pool, chosen, Change(priority="slow"), by=BY_TRENDING, now=now)

@@ -6,10 +6,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from signalflow.clock import utcnow
-from signalflow.domain.discovery import RisingPost
+from signalflow.domain.discovery import PopularSubreddit, RisingPost
 from signalflow.storage.accounts import add_user
 from signalflow.storage.pool import create_pool
-from signalflow.storage.trending_subreddits import note_rising
+from signalflow.storage.trending_subreddits import note_popular, note_rising
 from tests.browser.conftest import NewContext, Visit
 from tests.browser.installation import USER, Installation
 from tests.integration.accounts_api import HASHER, PASSWORD
@@ -51,6 +51,22 @@ async def test_a_subreddit_that_rises_is_watched_with_one_click_and_leaves_the_p
     await expect(panel.get_by_role("button", name="Watch r/elm")).to_be_focused()
     (stored,) = await installation.rows("SELECT changed_by, priority FROM subreddit_config WHERE name = 'zig'")
     assert tuple(stored) == (USER, "medium")
+
+
+async def test_a_popular_subreddit_is_first_if_it_rises_and_last_without_numbers_if_it_does_not(
+    visit: Visit, installation: Installation
+) -> None:
+    await rise(installation, "lua", "ada")
+    async with await create_pool(installation.settings, application_name="tests") as pool:
+        await note_popular(pool, [PopularSubreddit("pics", 1), PopularSubreddit("ada", 2)], utcnow())
+    panel = (await visit("/subreddits")).get_by_role("region", name="Rising on Reddit")
+    rows = panel.locator("tbody tr")
+    await expect(rows.first).to_contain_text("ada")
+    await expect(rows.first.locator("td").nth(2)).to_have_text("2")
+    await expect(rows.last).to_contain_text("pics")
+    await expect(rows.last.locator("td").nth(1)).to_have_text("–")
+    await expect(rows.last.locator("td").nth(4)).to_have_text("–")
+    await expect(panel.get_by_role("button", name="Watch r/pics")).to_be_visible()
 
 
 async def test_a_reader_sees_what_rises_and_has_no_button(new_context: NewContext, installation: Installation) -> None:

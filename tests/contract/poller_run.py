@@ -14,7 +14,7 @@ import httpx
 from signalflow.clock import utcnow
 from signalflow.domain import budget
 from signalflow.domain.comment_planner import StoredComment
-from signalflow.domain.discovery import RisingPost
+from signalflow.domain.discovery import PopularSubreddit, RisingPost
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceResult, OnceRun
@@ -141,6 +141,7 @@ class World:
     budgets_recorded: int = 0
     not_shown: dict[str, datetime] = field(default_factory=dict)
     rising: list[RisingPost] = field(default_factory=list)
+    popular: list[PopularSubreddit] = field(default_factory=list)
     runs: list[OnceRun] = field(default_factory=list)
     run_book: RunBook = field(default_factory=RunBook)
     run_results: dict[int, dict[str, OnceResult]] = field(default_factory=dict)
@@ -221,6 +222,10 @@ class World:
     async def note_rising(self, posts: Sequence[RisingPost]) -> None:
         self._needs_database()
         self.rising += posts
+
+    async def note_popular(self, subreddits: Sequence[PopularSubreddit], seen_at: datetime) -> None:
+        self._needs_database()
+        self.popular = list(subreddits)
 
     async def texts_after(self, id_: str, created_before: datetime, most: int) -> Sequence[StoredText]:
         self._needs_database()

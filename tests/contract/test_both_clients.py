@@ -131,6 +131,20 @@ async def test_top_shows_the_posts_of_its_period_in_the_order_of_their_scores(so
         assert [post.id for post in page.posts] == [post.id for post in true]
 
 
+async def test_popular_subreddits_are_listed_by_size_or_refused_as_the_capabilities_say(source: Source) -> None:
+    if not source.client.capabilities.lists_subreddits:
+        with pytest.raises(Invalid, match="subreddits"):
+            await source.client.popular_subreddits()
+        return
+    page = await source.client.popular_subreddits(limit=30)
+    public = [sub for sub in source.simulator.world.subreddits.values() if sub.access == "public"]
+    true = sorted(public, key=lambda sub: (-sub.subscribers, sub.key))[:30]
+    assert [found.name for found in page.subreddits] == [sub.name for sub in true]
+    assert not any(found.over_18 for found in page.subreddits)
+    assert (page.rejections, page.observed_at.timestamp()) == ((), EPOCH)
+    assert page.rate_limit.used is not None
+
+
 async def test_a_page_tells_the_limit_and_the_moment_by_reddits_clock(source: Source) -> None:
     page = await source.client.listing(["news"])
     limit = page.rate_limit
@@ -207,7 +221,7 @@ async def test_the_tree_of_a_post_has_its_comments_with_their_depth_and_names_th
         else:
             assert (read.parent_id, read.depth) == (None, None)
     if not source.client.capabilities.tells_numbers:
-        assert page.more == ()
+        assert page.more is None
         assert [each.comment.id for each in page.comments] == [comment.id for comment in true[:50]]
         return
     named = [id_ for more in page.more for id_ in more.ids]

@@ -5,6 +5,7 @@ from collections import defaultdict
 import pytest
 
 from signalflow.domain import ranked_listings
+from signalflow.domain.discovery import PopularSubreddit
 from signalflow.domain.once import OnceRun
 from signalflow.domain.subreddits import Subreddit
 from tests.contract.poller_run import NAMES, World, begin, finds, running
@@ -76,6 +77,27 @@ async def test_what_rises_in_other_subreddits_is_reported_and_not_published(worl
     assert {envelope.payload.subreddit.lower() for envelope in world.published} <= set(NAMES)
     assert {envelope.metadata.listing for envelope in world.published} <= {None, "popular"}
     assert set(world.states) <= set(NAMES), "nobody watches r/popular"
+
+
+@pytest.mark.usefixtures("quick")
+async def test_the_list_of_popular_subreddits_is_reported_and_costs_a_request_an_hour(world: World) -> None:
+    async with running(world, discover_minutes=0.02) as run:
+        await until(lambda: bool(world.popular), "popular subreddits")
+        await finds(run)
+        (asked,) = run.requests("/subreddits/")
+        public = [sub for sub in run.simulator.world.subreddits.values() if sub.access == "public"]
+    assert asked.path.startswith("/subreddits/popular?")
+    assert "limit=100" in asked.path
+    largest = sorted(public, key=lambda sub: (-sub.subscribers, sub.key))[:100]
+    assert world.popular == [PopularSubreddit(sub.name, rank) for rank, sub in enumerate(largest, 1)]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_feeds_have_no_list_of_popular_subreddits_and_are_not_asked_for_it(world: World) -> None:
+    async with running(world, source="feeds", discover_minutes=0.02) as run:
+        await until(lambda: {post.post_sort for post in world.rising} == {"rising", "hot"}, "posts of r/popular")
+        assert not run.requests("/subreddits/")
+    assert not world.popular
 
 
 @pytest.mark.usefixtures("quick")

@@ -15,6 +15,9 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 
+# What is read of Reddit to find subreddits that nobody watches.
+LOOKS = {"rising of r/popular", "hot of r/popular", "popular subreddits"}
+
 
 @pytest.fixture(autouse=True)
 def short_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,14 +58,17 @@ async def test_a_run_somebody_asked_for_and_looks_at_popular_are_jobs_with_their
         await begin(run)
         world.runs.append(asked)
         await until(lambda: world.is_reported_done(asked), "the results of the run")
-        await until(lambda: len([each for each in reports(world, "discovery") if each.outcome == "ok"]) >= 2, "looks")
+        await until(
+            lambda: {each.subject for each in reports(world, "discovery") if each.outcome == "ok"} == LOOKS, "looks"
+        )
     assert REGISTRY.get_sample_value("signalflow_reddit_requests_per_minute_allowed") == run.poller.budget.per_minute
     (once,) = reports(world, "once")
     assert (once.subject, once.outcome) == ("3: top:day of worldnews, No_such_place", "partly")
     result = world.run_results[3]["worldnews"]
     assert (once.requests, once.new, once.errors) == (2, result.published, 1)
-    assert {each.subject for each in reports(world, "discovery")} == {"rising of r/popular", "hot of r/popular"}
-    assert {each.uses["popular"] for each in reports(world, "discovery")} == {1}
+    assert {each.subject for each in reports(world, "discovery")} == LOOKS
+    uses = {(each.subject, *each.uses.items()) for each in reports(world, "discovery")}
+    assert uses == {(look, ("popular_subreddits" if look == "popular subreddits" else "popular", 1)) for look in LOOKS}
 
 
 async def test_a_minute_says_that_reddit_or_kafka_did_not_take_part(world: World) -> None:

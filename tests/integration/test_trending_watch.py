@@ -7,13 +7,13 @@ import pytest
 
 from agents import jobs
 from signalflow.clock import utcnow
-from signalflow.domain.discovery import RisingPost
+from signalflow.domain.discovery import PopularSubreddit, RisingPost
 from signalflow.domain.run_history import RunBook
 from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddit_changes import Change, add_subreddits, change_subreddits, remove_subreddits
 from signalflow.storage.subreddits import active_subreddits
-from signalflow.storage.trending_subreddits import note_rising
+from signalflow.storage.trending_subreddits import note_popular, note_rising
 from signalflow.storage.trending_watch import watch_trending
 from tests.integration.storage_rows import contents
 from tests.integration.test_storage_jobs import Timers
@@ -44,6 +44,12 @@ async def test_the_strongest_are_watched_for_a_day_and_then_others_may_come(pool
     assert [row["action"] for row in await contents(pool, "audit_log")] == [
         "subreddit.add", "subreddit.remove", "subreddit.add",
     ]  # fmt: skip
+
+
+async def test_a_popular_subreddit_of_which_nothing_rises_is_not_watched(pool: Pool) -> None:
+    await note_popular(pool, [PopularSubreddit("pics", 1), PopularSubreddit("lua", 2)], NOW)
+    await rise(pool, "zig", "elm", "lua")
+    assert await watch_trending(pool, 5, NOW) == (["lua", "zig", "elm"], [])
 
 
 async def test_with_none_wanted_nothing_is_added_and_what_is_watched_ends_with_its_day(pool: Pool) -> None:

@@ -21,6 +21,7 @@ from signalflow.reddit.protocol import (
     CommentPage,
     Page,
     RateLimited,
+    SubredditPage,
     SubredditUnavailable,
     Unavailable,
 )
@@ -40,6 +41,7 @@ def capabilities_of(personal: PersonalFeed | None) -> Capabilities:
         listings=LISTINGS,
         answers_ids=False,
         tells_numbers=False,
+        lists_subreddits=False,
         per_minute=FEEDS_PER_MINUTE if personal is None else PERSONAL_FEEDS_PER_MINUTE,
     )
 
@@ -116,6 +118,10 @@ class FeedClient:
     async def info(self, ids: Sequence[str]) -> Page:
         """Raises Invalid: feeds cannot be asked for posts by id."""
         raise Invalid(f"feeds do not answer by id, and {len(ids)} ids were asked for", field="ids")
+
+    async def popular_subreddits(self, *, limit: int = MAX_LIMIT) -> SubredditPage:
+        """Raises Invalid: a feed has posts or comments."""
+        raise Invalid(f"feeds have no list of subreddits, and {limit} were asked for", field="subreddits")
 
     async def close(self) -> None:
         """See RedditClient."""

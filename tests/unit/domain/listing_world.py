@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from signalflow.domain.fetch import Fetch, PostsRequest
+from signalflow.domain.fetch import Fetch, PopularSubredditsRequest, PostsRequest
 from signalflow.domain.fetches import ListingFetch
 from signalflow.domain.known import Seen, StoredPost
 from signalflow.domain.planner import Planner
@@ -62,6 +62,9 @@ class World:
             return [], None
         if isinstance(request, PostsRequest):
             return [post for post in self.posts if post.id in request.ids], None
+        if isinstance(request, PopularSubredditsRequest):
+            # It has no posts.
+            return [], None
         if self.empty_answers > 0:
             self.empty_answers -= 1
             return [], None

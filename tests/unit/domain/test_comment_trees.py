@@ -17,12 +17,13 @@ from signalflow.domain.comment_trees import (
     CommentTrees,
     Tree,
 )
-from signalflow.domain.fetch import CommentsByIdRequest, Fetch, PostCommentsRequest, Request
+from signalflow.domain.fetch import CommentsByIdRequest, Fetch, Findings, PostCommentsRequest, Request
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import KnownPost, Seen, first_seen
-from signalflow.domain.post_run import PostRun
+from signalflow.domain.post_run import PostResult, PostRun
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
+from signalflow.domain.tree_fetches import fetch_of
 
 START = 1_000_000.0
 TAKES_OFF = 10.0
@@ -106,6 +107,28 @@ def test_what_a_tree_leaves_out_is_followed_within_the_bound_and_counted_beyond(
     assert (tree.rest, tree.not_followed) == (("c1", "c2", "c3"), 3 + 1 + 1)
     tree.read_rest(("c1", "c2"), {"c1"})
     assert (tree.rest, tree.not_followed) == (("c3",), 6)
+
+
+def test_what_was_left_out_is_unknown_until_an_answer_tells_it() -> None:
+    tree = Tree("p", 10, published=7)
+    tree.note_left_out(None)
+    assert (tree.rest, tree.not_followed) == ((), None)
+    tree.note_left_out([])
+    assert (tree.rest, tree.not_followed) == ((), 0)
+
+
+@pytest.mark.parametrize(("left_out", "told"), [(None, None), ((), 0)])
+def test_the_result_of_a_run_has_what_was_left_out_as_far_as_the_source_tells(
+    left_out: Sequence[tuple[Sequence[str], int]] | None, told: int | None
+) -> None:
+    waiting, run = trees(), PostRun(1, ["p1"], 10)
+    waiting.begin(run)
+    tree = waiting.take_asked(START)
+    assert tree is not None
+    fetch = fetch_of(tree, waiting)
+    fetch.note_tree([], left_out)
+    fetch.confirm(Findings(fetch, [], None, START), new=0, is_complete=True, now=START)
+    assert run.results == {"p1": PostResult(not_followed=told)}
 
 
 def test_depths_follow_from_parents_in_any_order_and_are_unknown_without_them() -> None:

@@ -11,6 +11,7 @@ from signalflow.domain.fetch import (
     Fetch,
     Findings,
     ListingRequest,
+    PopularSubredditsRequest,
     PostCommentsRequest,
     PostsRequest,
     Request,
@@ -72,6 +73,9 @@ class Client:
     async def comments_by_id(self, ids: Sequence[str]) -> object:
         return "comments_by_id", tuple(ids)
 
+    async def popular_subreddits(self, *, limit: int) -> object:
+        return "popular_subreddits", limit
+
 
 async def test_a_request_asks_the_client() -> None:
     assert await HotFetch("a").request.ask(Client()) == ("listing", ("a",), "hot", None, None)
@@ -85,6 +89,7 @@ async def test_a_request_asks_the_client() -> None:
     assert await PostsRequest(("x",)).ask(Client()) == ("info", ("x",))
     assert await PostCommentsRequest("x", 20).ask(Client()) == ("post_comments", "x", 20)
     assert await CommentsByIdRequest(("x",)).ask(Client()) == ("comments_by_id", ("x",))
+    assert await PopularSubredditsRequest().ask(Client()) == ("popular_subreddits", 100)
 
 
 def test_a_hot_listing_needs_nothing_of_the_planner() -> None:

@@ -13,8 +13,9 @@ class RunOut(BaseModel):
 
     id: UUID
     kind: RunKind = Field(
-        description="`polling`: a minute of it. `discovery`: a look at r/popular. `first_look`: what a subreddit had "
-        "before it was first polled. `once`: listings that somebody asked for. The others are jobs on the database."
+        description="`polling`: a minute of it. `discovery`: a look at r/popular or at the list of popular subreddits. "
+        "`first_look`: what a subreddit had before it was first polled. `once`: listings that somebody asked for. The "
+        "others are jobs on the database."
     )
     subject: str = Field(description="What of: a subreddit, or listings; empty for most kinds.", examples=["python"])
     worker: str = Field(description="Name of the worker.", examples=["worker-1"])

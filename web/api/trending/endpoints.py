@@ -27,6 +27,7 @@ async def trending(
     hours: Annotated[int, Query(ge=1, le=168, description="By what rose within so many hours.")] = 24,
     limit: Annotated[int, Query(ge=1, le=200, description="Subreddits at most.")] = 20,
 ) -> Response:
-    """The poller reads r/popular every 15 minutes (a setting). `POST /api/subreddits/` watches one of them."""
+    """The poller reads r/popular every 15 minutes (a setting), and each hour Reddit's list of popular subreddits, which
+    feeds do not have. `POST /api/subreddits/` watches one of them."""
     found = await trending_subreddits(pool, utcnow() - timedelta(hours=hours), limit)
     return json_answer({"items": [asdict(each) for each in found]})

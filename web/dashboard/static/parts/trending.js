@@ -1,4 +1,4 @@
-// Subreddits that rise in r/popular and are not watched yet, with a button that watches one of them.
+// Subreddits that rise in r/popular, or that Reddit calls popular, and are not watched yet. A button watches one.
 import * as api from "../api.js";
 import { h, replaceKeepingFocus, scrollRegion, toast } from "../dom.js";
 import { count, decimal, when } from "../format.js";
@@ -26,6 +26,7 @@ export function trendingCard({ signal, mayChange, watched }) {
     { label: "Subreddit", cell: ({ name }) => subredditLink(name) },
     { label: "Rising posts", number: true, cell: ({ posts }) => count(posts) },
     { label: "Best rank", number: true, cell: ({ best_rank: rank }) => count(rank) },
+    { label: "Popular", number: true, cell: ({ popular_rank: rank }) => count(rank) },
     { label: "Weight", number: true, cell: ({ weight }) => decimal(weight) },
     { label: "Last seen", number: true, cell: ({ last_seen_at: seen }) => when(seen) },
     ...(mayChange ? [{ label: h("span", { class: "unseen" }, "Actions"), number: true, cell: watchButton }] : []),
