@@ -32,7 +32,7 @@ def discover(
 ) -> None:
     """Show subreddits that are not watched and whose posts rise in r/popular, as the poller has seen it.
 
-    Those that Reddit calls popular come first if they rise, and last if they do not.
+    What Reddit calls popular comes last if none of its posts rise.
 
     Exit status: 0 done, also when there is none; 3 the database could not be asked.
     """

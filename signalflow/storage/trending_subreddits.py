@@ -51,7 +51,7 @@ FROM rising AS r FULL JOIN popular_subreddits AS p ON p.key = r.key
 WHERE NOT EXISTS (
     SELECT FROM subreddit_config AS c WHERE lower(c.name) = coalesce(r.key, p.key) AND c.removed_at IS NULL
 )
-ORDER BY r.key IS NULL, p.rank IS NULL, weight DESC, p.rank, r.key COLLATE "C" LIMIT $2
+ORDER BY r.key IS NULL, weight DESC, p.rank NULLS LAST, r.key COLLATE "C" LIMIT $2
 """
 
 
@@ -97,7 +97,7 @@ async def note_popular(pool: Pool, subreddits: Sequence[PopularSubreddit], seen_
 async def trending_subreddits(pool: Pool, since: datetime, most: int) -> list[TrendingSubreddit]:
     """The subreddits that are not watched and rise most, by posts that were seen since then.
 
-    Popular ones are before the others. After them come those popular ones of which nothing rose.
+    Of equal ones the more popular is first. After them come the popular ones of which nothing rose.
     """
     async with connection(pool) as reading:
         return [TrendingSubreddit(*row) for row in await reading.fetch(_TRENDING, since, most)]

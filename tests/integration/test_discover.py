@@ -44,20 +44,20 @@ def named(*names: str) -> list[PopularSubreddit]:
 
 
 @pytest.mark.by_mode
-async def test_popular_subreddits_come_first_if_they_rise_and_last_if_they_do_not(pool: Pool) -> None:
+async def test_popularity_decides_between_equal_ones_and_what_does_not_rise_comes_last(pool: Pool) -> None:
     await load_defaults(pool, [WatchedSubreddit("Python", 60, "fast")])
     await note_rising(
-        pool, [rising("a", "rust", 1), rising("b", "go", 40), rising("c", "Zig", 50), rising("d", "ada", 3)]
+        pool, [rising("a", "rust", 1), rising("b", "go", 3), rising("c", "Zig", 3), rising("d", "ada", 3)]
     )
     listed = named("Home", "python", "zig", "pics", "GO")
     await note_popular(pool, listed, NOW)
     await note_popular(pool, listed, NOW)
     found = await trending_subreddits(pool, NOW - timedelta(hours=1), 10)
     assert [(each.name.lower(), each.posts, each.best_rank, each.popular_rank) for each in found] == [
-        ("go", 1, 40, 5), ("zig", 1, 50, 3), ("rust", 1, 1, None), ("ada", 1, 3, None),
+        ("rust", 1, 1, None), ("zig", 1, 3, 3), ("go", 1, 3, 5), ("ada", 1, 3, None),
         ("home", 0, None, 1), ("pics", 0, None, 4),
     ]  # fmt: skip
-    assert [each.weight for each in found[2:]] == [1.0, 0.5, 0.0, 0.0]
+    assert [each.weight for each in found] == [1.0, 0.5, 0.5, 0.5, 0.0, 0.0]
     assert (found[4].first_seen_at, found[4].last_seen_at) == (None, None)
     assert len(await trending_subreddits(pool, NOW - timedelta(hours=1), 3)) == 3
 

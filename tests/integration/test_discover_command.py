@@ -69,7 +69,7 @@ def test_popular_subreddits_are_shown_with_their_place_and_what_is_unknown_of_th
     rise(database, 0.5, rust=1, zig=7)
     lines = [line.split() for line in run().stdout.splitlines()]
     shown = {line[0]: line[1:] for line in lines if line and line[0] in ("zig", "rust", "pics")}
-    assert list(shown) == ["zig", "rust", "pics"]
+    assert list(shown) == ["rust", "zig", "pics"]
     assert shown["zig"][:4] == ["1", "7", "0.33", "2"]
     assert shown["rust"][:4] == ["1", "1", "1.00", "-"]
     assert shown["pics"] == ["0", "-", "0.00", "1", "-"]

@@ -54,7 +54,7 @@ async def test_a_worker_ranks_what_rises_and_is_popular_before_what_only_rises(
     assert tuple(job) == ("ok", 1)
 
     found = await trending_subreddits(pool, utcnow() - timedelta(days=1), 200)
-    places = [(not each.posts, each.popular_rank is None) for each in found]
+    places = [(not each.posts, -each.weight, each.popular_rank or len(found)) for each in found]
     assert places == sorted(places)
     assert {each.popular_rank for each in found} - {None} == {
         rank for rank, sub in enumerate(largest, 1) if sub.key != "python"

@@ -29,6 +29,5 @@ class TrendingSubreddits(BaseModel):
     """Subreddits that rise and are not watched."""
 
     items: list[TrendingSubredditOut] = Field(
-        description="First popular ones that rise, then the others that rise, both the strongest first. Last come "
-        "popular ones of which nothing rose."
+        description="The strongest first, of equal ones the more popular. Last come popular ones of which nothing rose."
     )
