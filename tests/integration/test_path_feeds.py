@@ -106,7 +106,8 @@ async def test_every_post_of_the_feeds_is_stored_with_null_for_what_feeds_do_not
             for since, until in post.visible_spans()
         )
     }
-    assert len(visible) > 30
+    # Some 40 at night, three times as many by day.
+    assert len(visible) > 10
     assert visible - {row["id"] for row in posts} == set(), "posts that feeds showed and nobody stored"
 
 

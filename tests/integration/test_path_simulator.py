@@ -86,7 +86,8 @@ async def test_every_visible_post_is_stored_with_the_scores_it_had(
                for since, until in post.visible_spans())
     }  # fmt: skip
     stored_ids = {row["id"] for row in posts}
-    assert len(visible) > 50
+    # Some 60 at night, three times as many by day.
+    assert len(visible) > 20
     assert visible - stored_ids == set(), "posts that Reddit showed and nobody stored"
 
     wrong = []
