@@ -39,6 +39,11 @@ REDDIT_BUDGET = Gauge(
     registry=REGISTRY,
 )
 POSTS_DISCOVERED = Counter("signalflow_posts_discovered", "New posts published.", registry=REGISTRY)
+POSTS_FOUND_LATE = Counter(
+    "signalflow_posts_found_late",
+    "New posts that Reddit showed late, further down than its newest posts: approved after a filter held them back.",
+    registry=REGISTRY,
+)
 COMMENTS_DISCOVERED = Counter(
     "signalflow_comments_discovered", "Comments published for the first time by this poller.", registry=REGISTRY
 )
@@ -276,7 +281,7 @@ for each in (REGISTRY, API_REGISTRY):
 AGENTS = ("enrich", "sink", "comments", "dlq")
 JOBS = ("partitions", "rollup", "erasure", "trending", "retention", "resolved_letters", "compression")
 REDDIT_REQUEST_KINDS = (
-    "listing", "gap", "reappearance", "silence", "refresh", "ranked", "popular", "popular_subreddits",
+    "listing", "gap", "deep", "reappearance", "silence", "refresh", "ranked", "popular", "popular_subreddits",
     "once", "probe", "comments", "once_comments", "comments_gap", "comments_refresh", "first_look", "tree",
     "more_comments", "sweep",
 )  # fmt: skip

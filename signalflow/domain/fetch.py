@@ -187,6 +187,8 @@ class Fetch(ABC):
     is_in_order: ClassVar[bool] = True
     # Whether the answer also shows subreddits that are not watched, so that these can be discovered.
     shows_others: ClassVar[bool] = False
+    # Whether what is new in the answer was there before, and Reddit did not show it.
+    finds_late: ClassVar[bool] = False
     # Whether a refusal of its only name says that the subreddit cannot be read.
     tells_state: ClassVar[bool] = True
 

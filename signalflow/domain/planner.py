@@ -13,6 +13,7 @@ Pure: no I/O, and the caller passes the time in, in seconds of one steady clock.
 import math
 from collections.abc import Collection, Iterable, Sequence
 
+from signalflow.domain.deep_looks import DeepLooks
 from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.fetches import (
     GAP_PAGE_TIMEOUT,
@@ -106,6 +107,7 @@ class Planner:
         self.posts: dict[str, KnownPost] = {}
         self.gaps = OpenGaps(self._subreddit_of)
         self.first_looks = FirstLooks(first_look_seconds, self._subreddit_of, self._answers)
+        self._deep_looks = DeepLooks()
         self._reappearances = Reappearances()
         self._silences = Silences()
         self.ranked = RankedListings(discover_every, lists_subreddits=lists_subreddits)
@@ -249,8 +251,9 @@ class Planner:
         """Seconds until `next` should be called again after it returned None."""
         reappeared = now if self._reappearances else math.inf
         turns = (self.watchlist.next_due(), self._queue.wake_at(), self.gaps.wake(), reappeared)
-        others = (self._silences.next_due(), self.ranked.next_due(), self.first_looks.gaps.wake())
-        return max(min(*turns, *others) - now, IDLE_STEP)
+        looks = (self.first_looks.gaps.wake(), self._deep_looks.next_due())
+        others = (self._silences.next_due(), self.ranked.next_due())
+        return max(min(*turns, *looks, *others) - now, IDLE_STEP)
 
     def counts_as_none(self, fetch: Fetch, *, shows_posts: bool) -> bool:
         """Whether the fetch has no answer although Reddit answered 200: it shows no post, and known ones are missing.
@@ -305,6 +308,7 @@ class Planner:
         shows_top = findings.fetch.confirm(findings, new=new, is_complete=is_complete, now=now)
         if shows_top:
             self.first_looks.polled(findings.fetch.names, findings.seen_at)
+            self._deep_looks.polled(findings.fetch.names, findings.after, new, now)
         return shows_top
 
     def _reappeared(self) -> tuple[str, Anchor] | None:
@@ -338,13 +342,21 @@ class Planner:
         return GapFetch(gap, self.gaps, self._answers)
 
     def _spare_fetch(self, now: float) -> Fetch | None:
-        """A silent subreddit and a first look take turns. With few requests one would starve the other."""
+        """A silent subreddit and a first look take turns. With few requests one would starve the other.
+
+        What was shown late comes last: nobody waits for it.
+        """
         if self._is_first_look_turn and (look := self.first_looks.next(now, self.watchlist.__contains__)) is not None:
             self._is_first_look_turn = False
             return look
         silence = self._silence_fetch(now)
         self._is_first_look_turn = silence is not None
-        return silence or self._ranked_fetch(now) or self.first_looks.next(now, self.watchlist.__contains__)
+        return (
+            silence
+            or self._ranked_fetch(now)
+            or self.first_looks.next(now, self.watchlist.__contains__)
+            or self._deep_looks.next(now, lambda: [group.names for group in self.watchlist.groups])
+        )
 
     def _silence_fetch(self, now: float) -> SilenceFetch | None:
         empty_listings = self.watchlist.empty_listings

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from signalflow.domain.fetch import Findings
 from signalflow.events import Post
-from signalflow.metrics import DISCOVERY_SECONDS, POSTS_DISCOVERED, POSTS_REFRESHED
+from signalflow.metrics import DISCOVERY_SECONDS, POSTS_DISCOVERED, POSTS_FOUND_LATE, POSTS_REFRESHED
 from signalflow.reddit.observations import envelope
 from signalflow.reddit.ports import PostPublisher
 
@@ -48,6 +48,8 @@ class FindingsPublisher:
             if not is_sent:
                 continue
             (POSTS_DISCOVERED if decision.is_new else POSTS_REFRESHED).inc()
+            if decision.is_new and fetch.finds_late:
+                POSTS_FOUND_LATE.inc()
             created = posts[decision.item].created_utc
             if decision.is_new and fetch.shows_discovery_delay and created > since:
                 DISCOVERY_SECONDS.observe(max((observed_at - created).total_seconds(), 0.0))
