@@ -25,18 +25,18 @@ router = APIRouter(tags=["exports"])
 
 
 class _File(StreamingResponse):
-    """An answer that closes its source also when the client goes away, so that its slot is free again."""
+    """An answer that closes its parts also when the client goes away, so that its slot is free again."""
 
-    def __init__(self, parts: AsyncGenerator[bytes], media_type: str, file_name: str) -> None:
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes], media_type: str, file_name: str) -> None:
         headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
-        super().__init__(parts, media_type=media_type, headers=headers)
-        self._parts = parts
+        super().__init__(_with_first(first, rest), media_type=media_type, headers=headers)
+        self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self._parts.aclose()
+            await self._rest.aclose()
 
 
 _RESPONSES = OF_READS | {
@@ -72,7 +72,7 @@ async def _file(services: Services, table: TableName, pages: Pages, parameters: 
     parts = _parts(services, writer, pages, names, continues=parameters.after is not None)
     # What fails before the first part is answered as a problem.
     first = await anext(parts)
-    return _File(_with_first(first, parts), MEDIA_TYPES[parameters.format], f"{table}.{parameters.format}")
+    return _File(first, parts, MEDIA_TYPES[parameters.format], f"{table}.{parameters.format}")
 
 
 async def _parts(
@@ -91,8 +91,7 @@ async def _parts(
             yield begin + await asyncio.to_thread(writer.end)
 
 
-async def _with_first(first: bytes, parts: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    async with aclosing(parts):
-        yield first
-        async for part in parts:
-            yield part
+async def _with_first(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    yield first
+    async for part in rest:
+        yield part
