@@ -77,16 +77,8 @@ async def test_the_comments_of_a_post_come_into_the_table_with_their_depth_and_v
     world, now = simulator.world, simulator.clock.now()
     post = next(post for post in world.newest(["worldnews"], now) if 20 <= post.comments_at(now) <= 300)
     total = post.comments_at(now)
-    worker = WorkerProcess(
-        settings,
-        "w1",
-        tmp_path,
-        SIGNALFLOW_POLL_ENABLED="true",
-        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
-        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
-        SIGNALFLOW_SINK_MAX_SECONDS="0.3",
-        SIGNALFLOW_DISCOVER_MINUTES="0",
-        SIGNALFLOW_COMMENTS_PER_POST="0",
+    worker = WorkerProcess.polling(
+        settings, tmp_path, simulator.url, SIGNALFLOW_DISCOVER_MINUTES="0", SIGNALFLOW_COMMENTS_PER_POST="0"
     )
     worker.start()
     try:

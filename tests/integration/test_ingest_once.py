@@ -89,16 +89,7 @@ async def test_a_run_beside_a_worker_publishes_within_its_budget_and_verify_stay
     seen_at = utcnow() - timedelta(hours=1)
     rising = [RisingPost(f"x{rank}", name, "hot", rank, seen_at) for rank, name in enumerate(("worldnews", "funny"), 1)]
     await note_rising(pool, rising)
-    worker = WorkerProcess(
-        settings,
-        "w1",
-        tmp_path,
-        SIGNALFLOW_POLL_ENABLED="true",
-        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
-        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
-        SIGNALFLOW_SINK_MAX_SECONDS="0.3",
-        SIGNALFLOW_DISCOVER_MINUTES="0",
-    )
+    worker = WorkerProcess.polling(settings, tmp_path, simulator.url, SIGNALFLOW_DISCOVER_MINUTES="0")
     worker.start()
     try:
         await worker.ready()

@@ -138,16 +138,7 @@ async def test_every_comment_of_followed_subreddits_is_stored_as_the_simulator_w
 ) -> None:
     names = ["AskReddit", "worldnews", "funny"]
     await load_defaults(pool, [WatchedSubreddit(name, 60, "fast", comments=name != "funny") for name in names])
-    worker = WorkerProcess(
-        settings,
-        "w1",
-        tmp_path,
-        SIGNALFLOW_POLL_ENABLED="true",
-        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
-        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
-        SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE="40",
-        SIGNALFLOW_SINK_MAX_SECONDS="0.3",
-    )
+    worker = WorkerProcess.polling(settings, tmp_path, simulator.url, SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE="40")
     worker.start()
     try:
         await worker.ready()

@@ -89,13 +89,10 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     await load_defaults(pool, [WatchedSubreddit("python", 10, "fast")])
     (tmp_path / "logs").mkdir()
-    worker = WorkerProcess(
+    worker = WorkerProcess.polling(
         settings,
-        "w1",
         tmp_path / "logs",
-        SIGNALFLOW_POLL_ENABLED="true",
-        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
-        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
+        simulator.url,
         SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE="30",
         SIGNALFLOW_REFRESH_IDS_PER_MINUTE="3000",
         SIGNALFLOW_SWEEP_IDS_PER_MINUTE="2000",

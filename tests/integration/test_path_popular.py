@@ -20,19 +20,11 @@ RUNS = "SELECT outcome, requests FROM runs WHERE subject = 'popular subreddits'"
 
 
 @pytest.mark.timeout(300)
-async def test_a_worker_ranks_what_rises_and_is_popular_before_what_only_rises(
+async def test_a_worker_stores_what_reddit_calls_popular_and_what_does_not_rise_comes_last(
     settings: Settings, pool: Pool, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
     await load_defaults(pool, [WatchedSubreddit("python", 60, "fast")])
-    worker = WorkerProcess(
-        settings,
-        "w1",
-        tmp_path,
-        SIGNALFLOW_POLL_ENABLED="true",
-        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
-        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
-        SIGNALFLOW_CONFIG_REFRESH_SECONDS="1",
-    )
+    worker = WorkerProcess.polling(settings, tmp_path, simulator.url, SIGNALFLOW_CONFIG_REFRESH_SECONDS="1")
     worker.start()
     try:
         await worker.ready()

@@ -23,15 +23,7 @@ async def test_posts_have_the_ranks_that_reddit_showed_and_verify_finds_no_diffe
 ) -> None:
     sorts = ("new", "hot", "top:day")
     await load_defaults(pool, [WatchedSubreddit(name, 60, "fast", post_sorts=sorts) for name in ("python", "funny")])
-    worker = WorkerProcess(
-        settings,
-        "w1",
-        tmp_path,
-        SIGNALFLOW_POLL_ENABLED="true",
-        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
-        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
-        SIGNALFLOW_SINK_MAX_SECONDS="0.3",
-    )
+    worker = WorkerProcess.polling(settings, tmp_path, simulator.url)
     worker.start()
     try:
         await worker.ready()

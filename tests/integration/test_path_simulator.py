@@ -35,16 +35,7 @@ async def test_every_visible_post_is_stored_with_the_scores_it_had(
     settings: Settings, topics: TopicNames, pool: Pool, simulator: RunningSimulator, tmp_path: Path
 ) -> None:
     await load_defaults(pool, read_subreddits())
-    worker = WorkerProcess(
-        settings,
-        "w1",
-        tmp_path,
-        SIGNALFLOW_POLL_ENABLED="true",
-        SIGNALFLOW_REDDIT_BASE_URL=simulator.url,
-        SIGNALFLOW_REQUESTS_PER_MINUTE="95",
-        SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE="40",
-        SIGNALFLOW_SINK_MAX_SECONDS="0.3",
-    )
+    worker = WorkerProcess.polling(settings, tmp_path, simulator.url, SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE="40")
     worker.start()
     try:
         await worker.ready()

@@ -46,6 +46,17 @@ class WorkerProcess:
         self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
+    @classmethod
+    def polling(cls, settings: Settings, log_dir: Path, reddit_url: str, **extra: str) -> "WorkerProcess":
+        """The worker `w1`, which polls this Reddit and flushes often."""
+        environment = {
+            "SIGNALFLOW_POLL_ENABLED": "true",
+            "SIGNALFLOW_REDDIT_BASE_URL": reddit_url,
+            "SIGNALFLOW_REQUESTS_PER_MINUTE": "95",
+            "SIGNALFLOW_SINK_MAX_SECONDS": "0.3",
+        }
+        return cls(settings, "w1", log_dir, **environment | extra)
+
     @property
     def url(self) -> str:
         """Where the web views of the process are. Each start has another port."""

@@ -18,7 +18,7 @@ router = APIRouter(tags=["subreddits"])
 
 @router.get(
     "/api/subreddits/trending/",
-    summary="Subreddits that rise and are not watched",
+    summary="Subreddits that rise, or that Reddit calls popular, and are not watched",
     response_model=TrendingSubreddits,
     responses=OF_READS,
 )
