@@ -47,7 +47,9 @@ def ingest_once(
         list[str] | None,
         typer.Argument(metavar="[NAME...]", parser=_checked_name, help="Subreddits, watched or not."),
     ] = None,
-    trending: Annotated[bool, typer.Option("--trending", help="Those that `signalflow discover` shows first.")] = False,
+    trending: Annotated[
+        bool, typer.Option("--trending", help="Those that rise most, as in `signalflow discover`.")
+    ] = False,
     subreddits: Annotated[int, typer.Option(min=1, max=50, help="With --trending: at most so many.")] = 5,
     posts: Annotated[int, typer.Option(min=1, max=100, help="Posts of each subreddit.")] = 10,
     comments: Annotated[int, typer.Option(min=0, max=100, help="Newest comments of each subreddit; 0: none.")] = 0,
@@ -108,7 +110,7 @@ async def _run(names: list[str], most: int, sort: str, posts: int, comments: int
     try:
         if not names:
             found = await trending_subreddits(pool, utcnow() - timedelta(days=1), most)
-            names = [each.name for each in found]
+            names = [each.name for each in found if each.posts]
         wanted = list({name.lower(): name for name in names}.values())
         if not wanted:
             raise Invalid("nothing rises that is not watched: the poller looks every SIGNALFLOW_DISCOVER_MINUTES")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from signalflow.clock import utcnow
-from signalflow.domain.discovery import RisingPost
+from signalflow.domain.discovery import PopularSubreddit, RisingPost
 from signalflow.domain.once import OnceResult
 from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.kafka.topics import TopicNames
@@ -21,7 +21,7 @@ from signalflow.simulator.server import RunningSimulator
 from signalflow.storage.ingest_runs import ask_for_run, give_up_run, read_run, report_run, runs_waiting
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import load_defaults
-from signalflow.storage.trending_subreddits import note_rising
+from signalflow.storage.trending_subreddits import note_popular, note_rising
 from signalflow.verify.run import verify
 from tests.integration.workers import WorkerProcess, eventually, fetch_all
 
@@ -74,6 +74,8 @@ async def test_without_a_worker_that_polls_the_command_gives_up_and_leaves_nothi
     assert (done.returncode, done.stdout) == (3, "")
     assert "taken by no worker" in done.stderr
     assert await runs_waiting(pool) == []
+    # A popular subreddit need not rise.
+    await note_popular(pool, [PopularSubreddit("pics", 1)], utcnow())
     nothing = await command(settings, "--trending")
     assert nothing.returncode == 1
     assert "nothing rises" in nothing.stderr
