@@ -1,6 +1,7 @@
 """`signalflow export`: all posts or comments that meet filters, as a file for other programs."""
 
 import json
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -58,14 +59,17 @@ def export(
     from signalflow.cli.export_run import Export, run
     from signalflow.domain.subreddits import account_name
 
+    begin, end = _time(since, "--since"), _time(until, "--until")
+    if begin is not None and end is not None and begin >= end:
+        raise typer.BadParameter("must be before --until", param_hint="--since")
     asked = Export(
         table=_table(table),
         format=_format(format_, to),
-        subreddits=tuple(name.removeprefix("r/") for name in subreddit or ()),
+        subreddits=tuple(map(_subreddit, subreddit or ())),
         author=author and account_name(author),
         words=words,
-        created_from=_time(since, "--since"),
-        created_to=_time(until, "--until"),
+        created_from=begin,
+        created_to=end,
         pseudonyms=pseudonyms,
     )
     if resume and (to == STDOUT or asked.format == "parquet"):
@@ -99,6 +103,14 @@ def _format(given: str | None, to: str) -> "FormatName":
     if found is None:
         raise typer.BadParameter(f"{to!r} ends with none of {', '.join(_FORMATS)}: give --format", param_hint="TO")
     return found
+
+
+def _subreddit(text: str) -> str:
+    name = text.strip().removeprefix("/").removeprefix("r/")
+    # Wider than what can be watched: archives have names of former times, such as `reddit.com`.
+    if not re.fullmatch(r"[A-Za-z0-9_:.-]{1,32}", name):
+        raise typer.BadParameter(f"{text[:80]!r} is not the name of a subreddit", param_hint="--subreddit")
+    return name
 
 
 def _time(text: str | None, option: str) -> datetime | None:

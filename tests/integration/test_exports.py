@@ -236,6 +236,8 @@ def test_filters_formats_and_the_output(stored: list[str], tmp_path: Path) -> No
         (("posts", "x.parquet", "--resume"), "can be continued"),
         (("posts", "-", "--json"), "give a file"),
         (("posts", "x.csv", "--since", "yesterday"), "ISO 8601"),
+        (("posts", "x.csv", "--since", "2026-02-01", "--until", "2026-01-01"), "must be before --until"),
+        (("posts", "x.csv", "--subreddit", "a b"), "is not the name of a subreddit"),
     ],
 )
 def test_wrong_use_is_named(arguments: tuple[str, ...], says: str) -> None:
