@@ -113,6 +113,13 @@ class _Part:
         new.write_text(text, encoding="utf-8")
         os.replace(new, self._note)
 
+    def broken_off(self) -> None:
+        """Say how to go on, or remove what nothing can go on with."""
+        if self.is_noted:
+            print(f"{self.file} holds what is written so far: --resume goes on with it", file=sys.stderr)
+        else:
+            self.file.unlink(missing_ok=True)
+
     def end(self) -> None:
         """Give the whole file its name."""
         os.replace(self.file, self._to)
@@ -130,8 +137,8 @@ def run(asked: Export, to: Path | None, *, resume: bool) -> Summary:
         try:
             return asyncio.run(_run(settings, asked, to, resume, shown))
         except (Retryable, Fatal, OSError, KeyboardInterrupt):
-            if to is not None and (left := _Part(asked, to)).is_noted:
-                print(f"{left.file} holds what is written so far: --resume goes on with it", file=sys.stderr)
+            if to is not None:
+                _Part(asked, to).broken_off()
             raise
 
 

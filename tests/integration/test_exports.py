@@ -14,7 +14,9 @@ from typer import Typer
 from typer.testing import CliRunner, Result
 
 from signalflow.cli import export
+from signalflow.errors import Retryable
 from signalflow.exports.tables import TABLES
+from signalflow.settings import get_settings
 from signalflow.storage import export_pages
 from signalflow.storage.comment_writer import write_comments
 from tests.integration.comment_rows import comment, seen
@@ -242,3 +244,14 @@ def test_filters_formats_and_the_output(stored: list[str], tmp_path: Path) -> No
 )
 def test_wrong_use_is_named(arguments: tuple[str, ...], says: str) -> None:
     assert says in " ".join(run(*arguments, status=2).output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("name", ["posts.csv", "posts.parquet"])
+def test_an_export_that_fails_at_once_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SIGNALFLOW_DATABASE_URL", "postgresql://u:p@127.0.0.1:9/d")
+    get_settings.cache_clear()
+    assert isinstance(run("posts", tmp_path / name, status=1).exception, Retryable)
+    assert list(tmp_path.iterdir()) == []
+    get_settings.cache_clear()
