@@ -11,9 +11,10 @@ from signalflow.kafka.topics import TopicNames
 from tests.chaos import poison
 from tests.chaos.cluster import FOLLOWED
 from tests.chaos.faults.base import Run
-from tests.chaos.waiting import happens
+from tests.chaos.waiting import runs_out
 from tests.integration.workers import fetch_all, read_topic
 
+# No more comments are stored for so long: they will not be.
 SETTLE_SECONDS = 120.0
 # Comments that were written later may still be on their way.
 LATEST_SECONDS = 30.0
@@ -41,16 +42,16 @@ async def settle(run: Run, since: float) -> Comments:
     shown: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
 
-    async def all_stored() -> bool:
+    async def not_stored() -> int:
         truth = await run.cluster.reddit.truth(**query, comments=1, fields="id")
         # Without created_after the truth has the posts of the last two days.
         posts = await run.cluster.reddit.truth(subreddit=query["subreddit"], fields="id,visible")
         shown[:] = always_shown(truth["comments"], {post["id"]: post["visible"] for post in posts["posts"]})
         stored = await stored_comments(run)
         missing[:] = [comment for comment in shown if comment["id"] not in stored]
-        return not missing
+        return len(missing)
 
-    await happens(all_stored, SETTLE_SECONDS)
+    await runs_out(not_stored, SETTLE_SECONDS)
     gaps = await fetch_all(run.cluster.settings, _GAPS)
     covered = [(set(map(str.lower, gap["subreddits"])), gap["since"].timestamp()) for gap in gaps]
     # The poller does not publish again what was confirmed before the log was cut.

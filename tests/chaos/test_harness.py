@@ -32,6 +32,7 @@ from tests.chaos.recovery import Probes, Seen
 from tests.chaos.report import Summary
 from tests.chaos.verdict import outlived, unnoticed
 from tests.chaos.verify_runs import Result
+from tests.chaos.waiting import runs_out
 from tests.integration.workers import WorkerProcess
 from tests.waiting import until
 
@@ -280,6 +281,19 @@ def test_a_worker_that_starts_again_leaves_a_port_that_is_taken_meanwhile(tmp_pa
         worker.start()
         worker.kill()
         assert urlsplit(worker.url).port != before
+
+
+@pytest.mark.parametrize(("seen", "empty"), [([3, 3, 2, 2, 1, 0], True), ([2, 1, 2, 1, 1, 1, 1, 1], False)])
+async def test_what_still_comes_is_waited_for_and_what_comes_no_more_is_not(seen: list[int], empty: bool) -> None:
+    left = iter(seen)
+
+    async def answer() -> int:
+        # The last answer stays.
+        seen.append(seen[-1])
+        return next(left)
+
+    assert await runs_out(answer, seconds=0.05, pause=0.01) == empty
+    assert len(seen) < 100
 
 
 def test_the_numbers_of_runs_of_verify_are_written_as_json() -> None:

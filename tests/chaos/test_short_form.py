@@ -15,7 +15,7 @@ from tests.chaos.run import run_seed
 SEED = int(os.environ.get("SIGNALFLOW_TEST_SEED", random.SystemRandom().randrange(10**6)))
 FAULT_MINUTES = 1.6
 
-pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.integration, pytest.mark.timeout(900)]
 
 
 async def test_nothing_is_lost_doubled_or_wrong_while_everything_fails(tmp_path: Path) -> None:

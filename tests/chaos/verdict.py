@@ -32,10 +32,11 @@ from tests.chaos.poison_verdict import (
     mark_of,
     source_of,
 )
-from tests.chaos.waiting import happens
+from tests.chaos.waiting import happens, runs_out
 from tests.integration.workers import fetch_all, read_topic
 
 LAG_SECONDS = 240.0
+# Nothing more of Reddit is stored for so long: it will not be.
 SETTLE_SECONDS = 120.0
 STILL_SECONDS = 3.0
 # The workers may notice a new topic before the harness does.
@@ -102,7 +103,7 @@ async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
     until = time.time() - 30.0
     state: dict[str, Any] = {}
 
-    async def all_stored() -> bool:
+    async def not_stored() -> int:
         truth = await run.cluster.reddit.truth(
             created_after=since, created_before=until, visible=1, fields="id,subreddit,created,visible"
         )
@@ -110,9 +111,9 @@ async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
         rows = await fetch_all(run.cluster.settings, "SELECT id FROM posts WHERE id ~ '^[0-9]'")
         stored = {row["id"] for row in rows}
         state["shown"], state["missing"] = len(shown), [post for post in shown if post["id"] not in stored]
-        return not state["missing"]
+        return len(state["missing"])
 
-    await happens(all_stored, SETTLE_SECONDS)
+    await runs_out(not_stored, SETTLE_SECONDS)
     gaps = await fetch_all(
         run.cluster.settings,
         "SELECT subreddits, since, COALESCE(until, closed_at, now()) AS until FROM listing_gaps "

@@ -175,7 +175,8 @@ async def test_without_a_permit_nothing_is_asked_and_with_a_new_one_polling_goes
         await begin(run)
         world.permitted_until = steady() + REQUEST_MARGIN + 0.5
         await until(lambda: not may_start(world.permitted_until, steady()), "the end of the permit")
-        # What was answered before the end may still be on its way through the poller.
+        # A request that began before the end arrives later.
+        await until(lambda: run.poller.budget.in_flight == 0, "the last request with a permit")
         ended = time.time()
         await until(lambda: steady() > world.permitted_until + 1.0, "a second without a permit")
         late = [entry.path for entry in run.requests() if entry.real > ended and not entry.path.startswith("/__")]
