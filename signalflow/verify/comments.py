@@ -139,6 +139,7 @@ class CommentOracle:
                 refused.stage,
                 attempt_of(record.headers),
                 digest(record.key, record.value, record.headers),
+                digest(record.key, record.value, ()),
                 below(scope, partition, offset) and counted,
             )
             return

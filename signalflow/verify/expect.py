@@ -128,11 +128,15 @@ class ExpectedPost:
 
 
 class ExpectedLetter(NamedTuple):
-    """A record of the raw topic that must be in the dead-letter topic. `due`: it must be there by now."""
+    """A record of the raw topic that must be in the dead-letter topic. `due`: it must be there by now.
+
+    `digest` is of key, value and headers, `contents` of key and value.
+    """
 
     stage: str
     attempt: int
     digest: bytes
+    contents: bytes
     due: bool
 
 
@@ -241,6 +245,7 @@ class Oracle:
                 refused.stage,
                 attempt_of(record.headers),
                 digest(record.key, record.value, record.headers),
+                digest(record.key, record.value, ()),
                 below(scope, partition, offset) and counted,
             )
             return

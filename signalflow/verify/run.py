@@ -120,6 +120,9 @@ class _Check:
         async for records in self._log.records(topics.posts_dlq, dead):
             for record in records:
                 letters.take(record)
+        dlq_is_whole = not await self._broken(topics.posts_dlq)
+        if not dlq_is_whole:
+            await letters.take_stored(connection, topics.posts_dlq)
         posts = await self._read_posts(letters, ids, committed)
         with closing(posts):
             comments = await self._read_comments(letters, ids, comments_reached)
@@ -133,7 +136,7 @@ class _Check:
                 )
         report.dead_letters = compare_letters({topics.posts_raw: posts, topics.comments_raw: comments}, letters)
         if committed.letters is not None:
-            all_kept = dead.start is None and not await self._broken(topics.posts_dlq)
+            all_kept = dead.start is None and dlq_is_whole
             report.dlq_events = await compare_events(
                 connection, letters, topics.posts_dlq, committed.letters, all_kept, report.missing
             )

@@ -30,14 +30,17 @@ class PoisonVerdict:
 
 @dataclass(frozen=True)
 class Found:
-    """The records of the topics, of that of comments the poisoned ones; `rows` of dead letters; ids of comments."""
+    """The records of the topics, of that of comments the poisoned ones; `rows` of dead letters.
+
+    `stored_ids`: those of the posts and comments in the tables. The enriched topic may have lost what is stored.
+    """
 
     raw: list[Any]
     enriched: list[Any]
     letters: list[Any]
     rows: Counter[Place]
     of_comments: list[Any]
-    stored_comments: set[str]
+    stored_ids: set[str]
 
 
 def mark_of(record: Any) -> str | None:
@@ -98,7 +101,7 @@ def judge_poison(run: Run, names: TopicNames, raw_id: UUID, found: Found) -> dic
             verdict.examples.append(f"{mark} at {place}: in the log, though its transaction was aborted")
             continue
         letter = dead.get(place)
-        is_stored = stored.get(place, 0) >= record.timestamp
+        is_stored = stored.get(place, 0) >= record.timestamp or f"z{wanted.number}" in found.stored_ids
         is_dead = letter is not None or refused_late.get(place, 0) >= record.timestamp
         if not is_dead and (not is_stored or wanted.expected == "dead"):
             verdict.lost += not is_stored
@@ -136,7 +139,7 @@ def judge_comments(
         met.add(mark)
         wanted, verdict = expected[mark], verdicts[expected[mark].kind]
         verdict.sent += 1
-        is_stored = f"z{wanted.number}" in found.stored_comments
+        is_stored = f"z{wanted.number}" in found.stored_ids
         rows = found.rows[record.topic, record.partition, record.offset]
         if wanted.expected == "nowhere":
             verdict.wrong += 1

@@ -191,7 +191,8 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
     enriched = run.stored_with_a_log.enriched + enriched
     rows = await _letter_rows(settings, ids)
     of_comments = [record for record in await read_topic(settings, names.comments_raw) if mark_of(record) is not None]
-    found = Found(raw, enriched, letters, rows, of_comments, await stored_comments(run))
+    posts = {row["id"] for row in await fetch_all(settings, "SELECT id FROM posts")}
+    found = Found(raw, enriched, letters, rows, of_comments, await stored_comments(run) | posts)
     poisons = judge_poison(run, names, ids[names.posts_raw], found)
     if damaged := raw_damaged + enriched_damaged + letters_damaged:
         poisons[DAMAGED] = judge_damaged(damaged, rows)

@@ -1,6 +1,7 @@
 """Dead letters compared with the log: which must exist, whole, and which must not."""
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from signalflow.verify import Scope, expected
-from signalflow.verify.letters import Letters, RawTopic, compare_letters
+from signalflow.verify.letters import Letters, RawTopic, compare_events, compare_letters
+from signalflow.verify.report import Missing
 
 BAD = (b"k", b"not json", (("trace", b"1"), ("attempt", b"2")))
 
@@ -40,6 +42,43 @@ def found(*dead: Any, enriched_up_to: int = 99, broken: datetime | None = None) 
     report = compare_letters({"raw": log}, letters)
     log.close()
     return report.expected, report.missing, report.extra, report.wrong
+
+
+class Rows:
+    """A database whose dlq_events has one letter of the record at offset 7."""
+
+    def __init__(self, value: bytes | None, whole: bool, topic: str) -> None:
+        self._row = (UUID(int=1), 3, 7, 2, topic, b"k", value, "validate", "Invalid", datetime.now(UTC), whole)
+
+    async def cursor(self, statement: str, dlq_topic: str) -> AsyncIterator[Any]:
+        assert dlq_topic == "dlq"
+        erased_at = None if self._row[-1] else datetime.now(UTC)
+        yield self._row if "stage" in statement else (*self._row[:7], erased_at)
+
+
+OF_SEVEN = json.dumps({"source": {"topic": "raw", "partition": 3, "offset": 7}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "whole", "topic", "missing"),
+    [
+        (b"not json", True, "raw", 0),
+        (b"of the record that was lost", True, "raw", 1),
+        (None, False, "raw", 0),  # erased
+        (OF_SEVEN, True, "enriched", 0),
+    ],
+)
+async def test_a_letter_that_the_topic_lost_and_the_table_has_is_not_missing(
+    value: bytes | None, whole: bool, topic: str, missing: int
+) -> None:
+    letters = Letters(RawTopic("raw", UUID(int=1)))
+    await letters.take_stored(Rows(value, whole, topic), "dlq")
+    log = expected([record(7, *BAD)], scope=Scope(enriched={3: 99}, set_aside=letters.set_aside("raw")))
+    report = compare_letters({"raw": log}, letters)
+    log.close()
+    assert (report.missing, report.wrong, report.extra, report.unchecked) == (missing, 0, 0, missing)
+    events = await compare_events(Rows(value, whole, topic), letters, "dlq", {}, False, Missing())
+    assert (events.expected, events.differences, events.unchecked) == (0, 0, 1)
 
 
 def test_a_dead_letter_that_came_twice_is_one() -> None:
