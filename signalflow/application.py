@@ -30,7 +30,7 @@ from agents.comments import CommentsHandler
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
 from agents.sink import SinkHandler, newest_is_stored
-from signalflow import clock, fail_points
+from signalflow import clock, fail_points, tracing
 from signalflow.dead_letters.dead_letters import DeadLetters, TopicIdOf
 from signalflow.dead_letters.limit import OpenOffsets
 from signalflow.domain.backoff import WHILE_AWAY
@@ -177,6 +177,7 @@ class Worker(Application):
             await self.resources.publisher.close()
             await self.resources.producer.close()
             self.resources.pool.terminate()
+        await asyncio.to_thread(tracing.end)
 
 
 def end_process_after(seconds: float) -> None:
@@ -246,6 +247,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     clock.set_wrong(settings.clock_offset_seconds)
     survive_closed_connections()
     app = create_faust_app(Worker, settings, claim_workspace(settings))
+    tracing.begin(settings.otlp_endpoint, app.workspace.name)
     app.table, app.watermarks = create_post_state(app, settings), Watermarks()
     app.topic_watch, app.run_book = TopicWatch(app), RunBook()
 

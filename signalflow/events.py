@@ -352,19 +352,21 @@ class DeadLetter:
         return [(f"dlq_{name}", text.encode("utf-8", "replace")) for name, text in ours.items()]
 
 
-# The headers that a replay adds to a record. Agents copy them to what they make from it.
+# The headers that a replay adds to a record, and the one that tells of which request it is (tracing.py). Agents copy
+# them to what they make from it.
 ATTEMPT_HEADER = "attempt"
 ORIGIN_HEADER = "dlq_of"
-_LINKS = (ATTEMPT_HEADER, ORIGIN_HEADER)
+TRACE_HEADER = "traceparent"
+_LINKS = (ATTEMPT_HEADER, ORIGIN_HEADER, TRACE_HEADER)
 
 
-# A replay writes short headers. Longer ones are of another program, and a record that is made from their record could
+# These are short. Longer ones are of another program, and a record that is made from their record could
 # become too large for its topic.
 MOST_LINK_BYTES = 100
 
 
 def lineage(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
-    """The headers that link a replayed record to its dead letter; none for a record that was not replayed."""
+    """The headers that link a replayed record to its dead letter, and a record to the request that it is of."""
     links: dict[str, bytes] = {}
     for name, value in headers:
         if name in _LINKS:

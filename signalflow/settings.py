@@ -262,6 +262,12 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     log_json: bool = Field(False, description="Log lines as JSON instead of text.")
 
     # --- for the fault suite alone
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="URL of an OpenTelemetry collector that takes traces over HTTP, such as "
+        "`http://127.0.0.1:4318/v1/traces`; needs the extra `otel`. Empty: no traces.",
+    )
     fail_point: str = Field(
         "",
         description="Only for the fault suite: where the worker kills itself, `name[:nth]` (`fail_points.py`).",

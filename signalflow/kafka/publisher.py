@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import structlog
 
+from signalflow import tracing
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import CommentEnvelope, Envelope, encode
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Span, partition_for
@@ -34,8 +35,9 @@ class Publisher:
         try:
             partitions = await self._producer.partitions_of(self._topic)
             batches: dict[int, list[Outgoing]] = {}
+            traced = tracing.headers()
             for envelope in envelopes:
-                record = Outgoing(envelope.key, encode(envelope), envelope.headers())
+                record = Outgoing(envelope.key, encode(envelope), [*envelope.headers(), *traced])
                 batches.setdefault(partition_for(envelope.key, partitions), []).append(record)
             confirmed = await self._producer.send(self._topic, batches)
         except (Retryable, Invalid) as error:

@@ -10,6 +10,7 @@ from itertools import count
 
 import structlog
 
+from signalflow import tracing
 from signalflow.clock import steady, utcnow
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.budget import Budget
@@ -217,15 +218,16 @@ class Poller:
         fetch = self._next(now) if self._outcomes.suspect is None else self.planner.probe()
         if fetch is None:
             return min(self.planner.wake(now), self._comments.planner.wake(now), LONGEST_SLEEP)
-        page = await self._fetch(fetch)
-        if page is not None:
-            try:
-                await self._take(fetch, page)
-            except BaseException:
-                # The answer is lost: the fetch is made again.
-                self._history.lost(fetch)
-                fetch.failed(self._reddit_clock.now())
-                raise
+        with tracing.request(fetch.kind):
+            page = await self._fetch(fetch)
+            if page is not None:
+                try:
+                    await self._take(fetch, page)
+                except BaseException:
+                    # The answer is lost: the fetch is made again.
+                    self._history.lost(fetch)
+                    fetch.failed(self._reddit_clock.now())
+                    raise
         return 0.0
 
     def _next(self, now: float) -> Fetch | None:

@@ -15,12 +15,14 @@ import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 import structlog
 from faust.types import TP
 
+from signalflow import tracing
 from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
@@ -247,7 +249,8 @@ class _BatchLoop(Generic[WorkT]):
                 for event in events:
                     self._guard.admit(event.message)
             if len(batch):
-                await _commit_until_done(self._handler, await self._handler.prepare(batch), owned, self._name)
+                with tracing.batch(self._name, chain.from_iterable(batch.partitions.values())):
+                    await _commit_until_done(self._handler, await self._handler.prepare(batch), owned, self._name)
         except GiveBack:
             self._give_back(events)
             self._given_up_generation = owned.generation

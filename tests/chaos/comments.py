@@ -92,7 +92,7 @@ def unexplained(
 async def compare_with_topic(run: Run, comments: Comments) -> None:
     """Add the comments that the topic has and the table lacks, and, unless the log was cut, those it does not have."""
     records = await read_topic(run.settings, TopicNames.of(run.settings).comments_raw)
-    ours = [record for record in records if poison.HEADER not in dict(record.headers)]
+    ours = [each for each in records if poison.HEADER not in dict(each.headers) and not poison.is_damaged(each)]
     published = {orjson.loads(record.value)["payload"]["id"] for record in ours}
     stored = await stored_comments(run) - {f"z{each.number}" for each in run.poisons}
     comments.lost += [f"{id_}, in the topic" for id_ in sorted(published - stored)]

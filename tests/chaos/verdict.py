@@ -190,11 +190,12 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
     letters, letters_damaged = _without_damaged(await read_topic(settings, names.posts_dlq))
     enriched = run.stored_with_a_log.enriched + enriched
     rows = await _letter_rows(settings, ids)
-    of_comments = [record for record in await read_topic(settings, names.comments_raw) if mark_of(record) is not None]
+    comments_raw, comments_damaged = _without_damaged(await read_topic(settings, names.comments_raw))
+    of_comments = [record for record in comments_raw if mark_of(record) is not None]
     posts = {row["id"] for row in await fetch_all(settings, "SELECT id FROM posts")}
     found = Found(raw, enriched, letters, rows, of_comments, await stored_comments(run) | posts)
     poisons = judge_poison(run, names, ids[names.posts_raw], found)
-    if damaged := raw_damaged + enriched_damaged + letters_damaged:
+    if damaged := raw_damaged + enriched_damaged + letters_damaged + comments_damaged:
         poisons[DAMAGED] = judge_damaged(damaged, rows)
     in_log = {(record.key, _observed_at(record.value)) for record in raw if mark_of(record) is None}
     not_in_log = [f"{post} {at}" for post, at in run.load.confirmed if (post.encode(), at) not in in_log]

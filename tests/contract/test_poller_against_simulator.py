@@ -3,6 +3,7 @@
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -10,11 +11,16 @@ from typing import Any
 import httpx
 import pytest
 from msgspec import UNSET
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from signalflow import tracing
 from signalflow.clock import steady, utcnow
 from signalflow.domain.lease import REQUEST_MARGIN, may_start
 from signalflow.domain.subreddits import Subreddit
+from signalflow.events import Envelope
 from signalflow.metrics import REGISTRY
+from signalflow.open_telemetry import OpenTelemetry
 from tests.contract.poller_run import BREAKER_SECONDS, PUBLISH_SPACING, SPACING, World, begin, finds, running
 from tests.waiting import until
 
@@ -37,6 +43,29 @@ async def test_new_posts_are_published_once_with_their_body_and_refreshes_withou
         times.setdefault(envelope.payload.id, []).append(envelope.metadata.observed_at)
     for observed in times.values():
         assert all((after - before).total_seconds() > PUBLISH_SPACING - 0.5 for before, after in pairwise(observed))
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_is_published_of_an_answer_carries_the_context_of_its_request(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, contexts = InMemorySpanExporter(), list[tuple[str, bytes]]()
+    publish = world.publish
+
+    async def traced(envelopes: Sequence[Envelope]) -> list[bool]:
+        contexts.extend(tracing.headers())
+        return await publish(envelopes)
+
+    monkeypatch.setattr(world, "publish", traced)
+    tracing.use(OpenTelemetry(SimpleSpanProcessor(exporter), "w1"))
+    try:
+        async with running(world) as run:
+            await begin(run)
+            await finds(run)
+    finally:
+        tracing.end()
+    requests = {f"{each.context.span_id:016x}": each.name for each in exporter.get_finished_spans()}
+    assert "reddit listing" in {requests[context.decode().split("-")[2]] for _, context in contexts}
 
 
 @pytest.mark.usefixtures("quick")

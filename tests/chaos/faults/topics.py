@@ -127,9 +127,9 @@ async def batches_damaged(run: Run) -> None:
         await run.recovered(injection)
 
 
-def _of_agents(run: Run) -> tuple[str, str, str]:
+def _of_agents(run: Run) -> tuple[str, str, str, str]:
     names = TopicNames.of(run.settings)
-    return names.posts_raw, names.posts_enriched, names.posts_dlq
+    return names.posts_raw, names.posts_enriched, names.comments_raw, names.posts_dlq
 
 
 async def _damage_a_batch(run: Run, topic: str, text: bytes) -> None:
