@@ -57,7 +57,8 @@ class PartitionLog:
 
     `start` and `end`: the first offset, and the offset of the next record. `since` and `after`: the first record whose
     timestamp is not before the position's, and the first one whose timestamp is later. `before`: the timestamp of
-    the record just before the position's offset, None when it was not read.
+    the record just before the position's offset, None when it was not read. `told`: whether the brokers found records
+    by time; where a batch of that time is damaged they cannot, and `since` and `after` say nothing.
     """
 
     topic_id: UUID
@@ -66,6 +67,7 @@ class PartitionLog:
     since: Found | None = None
     after: Found | None = None
     before: int | None = None
+    told: bool = True
 
 
 class Break(StrEnum):
@@ -112,7 +114,7 @@ def start_of(position: Position, log: PartitionLog) -> Start:
         return Start(log.start)
     if position.offset <= log.end and (proven_by_times(position, log) or log.before == position.timestamp):
         return Start(position.offset)
-    if position.timestamp is None:
+    if position.timestamp is None or not log.told:
         return Start(log.start, Break.LOG_CUT)
     if log.after is not None:
         told = log.after.offset < position.offset

@@ -32,7 +32,7 @@ async def logs_at(
         # One of the two alone proves nothing.
         told = tp in since and tp in after
         times = (since[tp], after[tp]) if told else (None, None)
-        found = PartitionLog(ids[tp.topic], begins[tp], ends[tp], *times)
+        found = PartitionLog(ids[tp.topic], begins[tp], ends[tp], *times, told=told or position.timestamp is None)
         if not proven_by_times(position, found):
             found = replace(found, before=await brokers.timestamp_at(tp, position.offset - 1))
         logs[tp] = found

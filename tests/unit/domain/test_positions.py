@@ -222,6 +222,14 @@ def test_a_cut_without_a_later_time_is_read_from_the_end_only_if_the_log_is_shor
         assert start_of(Position(15, OLD, 50), PartitionLog(OLD, 10, end, before=60)) == Start(start, Break.LOG_CUT)
 
 
+def test_a_cut_of_a_log_whose_times_the_brokers_cannot_tell_is_read_from_the_beginning() -> None:
+    """A batch of that time is damaged. Without a place of the cut, records after it look like records before it."""
+    untold = PartitionLog(OLD, 10, 14, told=False)
+    assert start_of(Position(15, OLD, 50), untold) == Start(10, Break.LOG_CUT)
+    assert start_of(Position(14, OLD, 50), PartitionLog(OLD, 10, 14, told=False, before=50)) == Start(14)
+    assert start_of(Position(14, OLD, 50), PartitionLog(OLD, 10, 14, told=False, before=51)).broken is Break.LOG_CUT
+
+
 def test_the_time_of_the_record_before_the_position_proves_the_log_where_times_do_not() -> None:
     position = Position(15, OLD, 50)
     behind = {"since": Found(12, 51), "after": Found(12, 51)}

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from faust.types import TP
 
-from signalflow.domain.positions import Found, PartitionLog, Position
+from signalflow.domain.positions import Break, Found, PartitionLog, Position, Start, start_of
 from signalflow.errors import Retryable
 from signalflow.streams.log_comparison import logs_at
 
@@ -61,6 +61,19 @@ async def test_the_record_before_the_position_is_read_where_times_prove_nothing(
     found = await look(brokers, {TP1: Position(10, IDS["b"], 1_004)})
     assert brokers.looked_at == [(TP1, 9)]
     assert found[TP1].before == 1_009
+
+
+async def test_what_the_brokers_cannot_tell_by_time_is_no_sign_that_no_record_is_later() -> None:
+    """They cannot where a batch of that time is damaged. New records after a cut were passed over."""
+
+    class Damaged(Brokers):
+        async def first_at(self, timestamps: dict[TP, int]) -> dict[TP, Found | None]:
+            told = await super().first_at(timestamps)
+            return {tp: found for tp, found in told.items() if tp == TP0}
+
+    found = await look(Damaged(IDS), {TP0: Position(10, IDS["a"], 1_009), TP1: Position(30, IDS["b"], 1_029)})
+    assert (found[TP0].told, found[TP1].told) == (True, False)
+    assert start_of(Position(30, IDS["b"], 1_029), found[TP1]) == Start(0, Break.LOG_CUT)
 
 
 @pytest.mark.parametrize("ids", [{"a": UUID(int=9), "b": UUID(int=9)}, {}], ids=["made anew", "deleted"])
