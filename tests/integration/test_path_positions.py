@@ -22,6 +22,8 @@ from signalflow.settings import Settings
 from signalflow.storage.pool import Pool
 from signalflow.streams.brokers import KafkaBrokers
 from signalflow.verify.run import verify
+from tests import foreign
+from tests.foreign import Foreign
 from tests.integration.workers import WorkerProcess, committed, count, eventually, fetch_all, observation, produce
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
@@ -277,3 +279,27 @@ async def test_a_log_that_was_cut_and_grew_past_the_commit_is_read_from_the_cut(
     await wait_until_nothing_is_called_wrong(own_settings, worker)
     found = await fetch_all(own_settings, "SELECT DISTINCT topic, reason FROM log_breaks")
     assert [tuple(each) for each in found] == [(topic, "log_cut")]
+
+
+async def test_records_after_a_cut_are_read_although_a_damaged_batch_hides_its_place(
+    own_settings: Settings, own_kafka: EmbeddedKafka, worker: WorkerProcess, tmp_path: Path
+) -> None:
+    """Brokers cannot look for records by time then, and the log is still shorter than what was read."""
+    topic, broker = TopicNames.of(own_settings).posts_raw, Broker(own_kafka, tmp_path / "copies")
+    await wait_until_stored(own_settings, worker, await publish(own_settings, "kept", 20))
+    broker.copy(topic)
+    await wait_until_stored(own_settings, worker, await publish(own_settings, "gone", 40))
+    await wait_until_committed(own_settings, worker, topic, 60)
+    assert worker.stop() == 0
+    broker.put_back(topic)
+    for partition in range(own_settings.topic_partitions):
+        text = f"spoilt {partition}".encode()
+        foreign.produce(own_settings, topic, [Foreign(text, text, partition)])
+        foreign.claim_zstd(own_kafka.data_dir / "broker-1" / f"{topic}-{partition}" / f"{0:020}.log", text)
+    new = await publish(own_settings, "new", 20)
+    worker.start()
+    await worker.ready()
+    await wait_until_stored(own_settings, worker, new)
+    await wait_until_committed(own_settings, worker, topic, 20 + 2 + 20)
+    found = await fetch_all(own_settings, "SELECT partition, going_on_at FROM log_breaks ORDER BY partition")
+    assert [tuple(each) for each in found] == [(0, 0), (1, 0)]
