@@ -11,10 +11,10 @@ from signalflow.kafka.topics import TopicNames
 from tests.chaos import poison
 from tests.chaos.cluster import FOLLOWED
 from tests.chaos.faults.base import Run
-from tests.chaos.waiting import runs_out
+from tests.chaos.waiting import happens, runs_out
 from tests.integration.workers import fetch_all, read_topic
 
-# No more comments are stored for so long: they will not be.
+# What is not stored by then is looked for in gaps. When no more of the others come for so long, they will not come.
 SETTLE_SECONDS = 120.0
 # Comments that were written later may still be on their way.
 LATEST_SECONDS = 30.0
@@ -37,25 +37,35 @@ class Comments:
 
 
 async def settle(run: Run, since: float) -> Comments:
-    """Wait until all comments of followed subreddits that were written and shown since then are stored."""
+    """Wait until all comments of followed subreddits that were written and shown since then are stored.
+
+    A gap may stay open for long; then it is enough that it covers what is missing.
+    """
     query = {"created_after": since, "created_before": time.time() - LATEST_SECONDS, "subreddit": ",".join(FOLLOWED)}
     shown: list[dict[str, Any]] = []
-    missing: list[dict[str, Any]] = []
+    lost: list[dict[str, Any]] = []
 
-    async def not_stored() -> int:
+    async def missing() -> list[dict[str, Any]]:
         truth = await run.cluster.reddit.truth(**query, comments=1, fields="id")
         # Without created_after the truth has the posts of the last two days.
         posts = await run.cluster.reddit.truth(subreddit=query["subreddit"], fields="id,visible")
         shown[:] = always_shown(truth["comments"], {post["id"]: post["visible"] for post in posts["posts"]})
         stored = await stored_comments(run)
-        missing[:] = [comment for comment in shown if comment["id"] not in stored]
-        return len(missing)
+        return [comment for comment in shown if comment["id"] not in stored]
 
-    await runs_out(not_stored, SETTLE_SECONDS)
-    gaps = await fetch_all(run.cluster.settings, _GAPS)
-    covered = [(set(map(str.lower, gap["subreddits"])), gap["since"].timestamp()) for gap in gaps]
-    # The poller does not publish again what was confirmed before the log was cut.
-    lost = unexplained(missing, covered, run.lost_with_a_log.cut_at)
+    async def all_are_stored() -> bool:
+        return not await missing()
+
+    async def unexplained_ones() -> int:
+        absent = await missing()
+        gaps = await fetch_all(run.cluster.settings, _GAPS)
+        covered = [(set(map(str.lower, gap["subreddits"])), gap["since"].timestamp()) for gap in gaps]
+        # The poller does not publish again what was confirmed before the log was cut.
+        lost[:] = unexplained(absent, covered, run.lost_with_a_log.cut_at)
+        return len(lost)
+
+    await happens(all_are_stored, SETTLE_SECONDS)
+    await runs_out(unexplained_ones, SETTLE_SECONDS)
     return Comments(len(shown), [f"{comment['id']} in {comment['subreddit']}, shown by Reddit" for comment in lost])
 
 

@@ -36,13 +36,17 @@ from tests.chaos.waiting import happens, runs_out
 from tests.integration.workers import fetch_all, read_topic
 
 LAG_SECONDS = 240.0
-# Nothing more of Reddit is stored for so long: it will not be.
+# What is not stored by then is looked for in gaps. When no more of the others come for so long, they will not come.
 SETTLE_SECONDS = 120.0
 STILL_SECONDS = 3.0
 # The workers may notice a new topic before the harness does.
 NOTICED_EARLIER_SECONDS = 30.0
 # Brokers and workers that were ended together are back by then, and have compared the logs.
 NOTICED_WITHIN_SECONDS = 60.0
+_GAPS = """
+SELECT subreddits, since, COALESCE(until, closed_at, now()) AS until FROM listing_gaps
+WHERE kind = 'posts' AND (outcome IS NULL OR outcome IN ('given_up', 'unreachable'))
+"""
 
 
 @dataclass
@@ -98,40 +102,46 @@ class Verdict:
 async def settle_reddit(run: Run, since: float) -> tuple[int, list[str]]:
     """Wait until all posts that Reddit shows since their creation are stored.
 
-    Returns their number, and the posts that are neither stored nor in a recorded gap.
+    Returns their number, and the posts that are neither stored nor in a recorded gap, which may stay open for long.
     """
     until = time.time() - 30.0
-    state: dict[str, Any] = {}
+    shown: list[dict[str, Any]] = []
+    lost: list[dict[str, Any]] = []
 
-    async def not_stored() -> int:
+    async def missing() -> list[dict[str, Any]]:
         truth = await run.cluster.reddit.truth(
             created_after=since, created_before=until, visible=1, fields="id,subreddit,created,visible"
         )
-        shown = [post for post in truth["posts"] if _always_visible(post)]
+        shown[:] = [post for post in truth["posts"] if _always_visible(post)]
         rows = await fetch_all(run.cluster.settings, "SELECT id FROM posts WHERE id ~ '^[0-9]'")
         stored = {row["id"] for row in rows}
-        state["shown"], state["missing"] = len(shown), [post for post in shown if post["id"] not in stored]
-        return len(state["missing"])
+        return [post for post in shown if post["id"] not in stored]
 
-    await runs_out(not_stored, SETTLE_SECONDS)
-    gaps = await fetch_all(
-        run.cluster.settings,
-        "SELECT subreddits, since, COALESCE(until, closed_at, now()) AS until FROM listing_gaps "
-        "WHERE kind = 'posts' AND (outcome IS NULL OR outcome IN ('given_up', 'unreachable'))",
-    )
-    recorded = [
-        (set(map(str.lower, gap["subreddits"])), gap["since"].timestamp(), gap["until"].timestamp() + 1.0)
-        for gap in gaps
-    ]
-    return state["shown"], [
-        f"{post['id']} in {post['subreddit']}"
-        for post in state["missing"]
-        if not any(
-            post["subreddit"].lower() in names and begin <= post["created"] < end for names, begin, end in recorded
-        )
+    async def all_are_stored() -> bool:
+        return not await missing()
+
+    async def unexplained_ones() -> int:
+        absent = await missing()
+        gaps = await fetch_all(run.cluster.settings, _GAPS)
+        recorded = [
+            (set(map(str.lower, gap["subreddits"])), gap["since"].timestamp(), gap["until"].timestamp() + 1.0)
+            for gap in gaps
+        ]
         # The poller does not publish again what was confirmed before the raw log began anew or was cut.
-        and not any(post["created"] <= at for at in (*run.lost_with_a_log.anew_at, *run.lost_with_a_log.cut_at))
-    ]
+        breaks = (*run.lost_with_a_log.anew_at, *run.lost_with_a_log.cut_at)
+        lost[:] = [
+            post
+            for post in absent
+            if not any(
+                post["subreddit"].lower() in names and begin <= post["created"] < end for names, begin, end in recorded
+            )
+            and not any(post["created"] <= at for at in breaks)
+        ]
+        return len(lost)
+
+    await happens(all_are_stored, SETTLE_SECONDS)
+    await runs_out(unexplained_ones, SETTLE_SECONDS)
+    return len(shown), [f"{post['id']} in {post['subreddit']}" for post in lost]
 
 
 def _always_visible(post: dict[str, Any]) -> bool:
