@@ -19,7 +19,7 @@ from signalflow.kafka.producer import partition_for
 from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
-from tests.chaos import report, schedule
+from tests.chaos import report, schedule, waiting
 from tests.chaos.cluster import FOLLOWED
 from tests.chaos.comments import always_shown, unexplained
 from tests.chaos.faults import ALL
@@ -32,7 +32,6 @@ from tests.chaos.recovery import Probes, Seen
 from tests.chaos.report import Summary
 from tests.chaos.verdict import outlived, unnoticed
 from tests.chaos.verify_runs import Result
-from tests.chaos.waiting import runs_out
 from tests.integration.workers import WorkerProcess
 from tests.waiting import until
 
@@ -283,17 +282,21 @@ def test_a_worker_that_starts_again_leaves_a_port_that_is_taken_meanwhile(tmp_pa
         assert urlsplit(worker.url).port != before
 
 
-@pytest.mark.parametrize(("seen", "empty"), [([3, 3, 2, 2, 1, 0], True), ([2, 1, 2, 1, 1, 1, 1, 1], False)])
-async def test_what_still_comes_is_waited_for_and_what_comes_no_more_is_not(seen: list[int], empty: bool) -> None:
-    left = iter(seen)
+@pytest.mark.parametrize(("seen", "empty"), [([3, 3, 2, 2, 1, 0], True), ([2, 1, 2, 1], False)])
+async def test_what_still_comes_is_waited_for_and_what_comes_no_more_is_not(
+    seen: list[int], empty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds pass only between answers, one each; three without a new minimum are too many."""
+    now, left = 0.0, iter([*seen, *[seen[-1]] * 10])
 
     async def answer() -> int:
-        # The last answer stays.
-        seen.append(seen[-1])
+        nonlocal now
+        now += 1.0
         return next(left)
 
-    assert await runs_out(answer, seconds=0.05, pause=0.01) == empty
-    assert len(seen) < 100
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: now))
+    assert await waiting.runs_out(answer, seconds=3.0, pause=0.0) == empty
+    assert now == (len(seen) if empty else 5)
 
 
 def test_the_numbers_of_runs_of_verify_are_written_as_json() -> None:
