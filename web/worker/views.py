@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from faust.web import Request, Response, Web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -36,17 +37,25 @@ def _problem(web: Web, kind: str, title: str, status: int) -> Response:
 
 async def readiness(app: Application) -> dict[str, Any]:
     """The conditions under which this worker processes records; `ready` says whether all hold."""
-    assigned = [tp for tp in app.consumer.assignment() if tp.topic in source_topics(app.settings)]
     recovered = bool(app.tables.actives_ready) and not app.rebalancing and not app.in_recovery
     usable = await database_is_usable(app.resources.pool)
     return {
         "ready": recovered and usable,
-        "assigned_partitions": len(assigned),
+        "assigned_partitions": len(assigned_partitions(app)),
         "recovered": recovered,
         "database": usable,
         # Not a condition: a worker that polls in vain processes records as well as others.
         "reddit_answers_nothing": unanswered(),
     }
+
+
+def assigned_partitions(app: Application) -> list[TP]:
+    """The partitions of source topics that this worker has; none before its consumer runs, which starts after this."""
+    try:
+        assigned = app.consumer.assignment()
+    except ConsumerNotStarted:
+        return []
+    return [tp for tp in assigned if tp.topic in source_topics(app.settings)]
 
 
 async def database_is_usable(pool: Pool) -> bool:
