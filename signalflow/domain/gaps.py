@@ -13,6 +13,9 @@ from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import RETRY_UNAVAILABLE
 
 Outcome = Literal["proven", "split", "unreachable", "given_up"]
+# A listing that ends after more pages may have been cut: Reddit shows its newest 1,000 items, and those on the page
+# above the gap and those that came meanwhile count too. Fewer are all there are.
+PAGES_OF_A_WHOLE_LISTING = MAX_GAP_PAGES // 2
 # A page of a gap that failed or could not be published is fetched again after this many seconds.
 PAGE_RETRY = 5.0
 # The longest wait, in seconds, between two readings of a gap that end with an empty page.
@@ -138,7 +141,7 @@ class OpenGaps:
             gap.not_before = now + Backoff(PAGE_RETRY, LONGEST_PAGE_RETRY).after(gap.failures)
 
     def read(self, gap: Gap, items: Sequence[Seen], after: str | None, now: float) -> None:
-        """A page of the gap was published in full: close the gap, go on, or after ten pages split it by subreddit."""
+        """A page of the gap was published in full: close the gap, go on, or where a listing ends split it up."""
         gap.not_before, gap.failures, gap.failed_at = now, 0, math.inf
         if not items:
             self._read_anew(gap, now)
@@ -147,9 +150,9 @@ class OpenGaps:
         elif after is not None and after == gap.after:
             # The page is followed by itself.
             self._read_anew(gap, now)
-        elif after is None:
-            self.close(gap, "proven" if gap.pages < MAX_GAP_PAGES else "given_up")
-        elif gap.pages < MAX_GAP_PAGES:
+        elif after is None and gap.pages <= PAGES_OF_A_WHOLE_LISTING:
+            self.close(gap, "proven")
+        elif after is not None and gap.pages < MAX_GAP_PAGES:
             gap.after = after
             self._advance(gap)
         elif len(gap.subreddits) > 1:

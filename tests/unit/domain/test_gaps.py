@@ -96,15 +96,25 @@ def test_three_ids_of_the_anchor_on_two_pages_close_a_gap() -> None:
     assert (len(gaps), gaps.wake()) == (0, math.inf)
 
 
-@pytest.mark.parametrize(("pages_before", "outcome"), [(0, "proven"), (8, "proven"), (9, "given_up")])
-def test_the_end_of_the_listing_closes_a_gap_unless_it_is_reddits_limit_of_ten_pages(
+@pytest.mark.parametrize(("pages_before", "outcome"), [(0, "proven"), (4, "proven"), (5, "given_up"), (9, "given_up")])
+def test_the_end_of_the_listing_closes_a_gap_unless_it_may_be_reddits_limit_of_1000(
     pages_before: int, outcome: str
 ) -> None:
+    """The page above the gap counts too, and so does what came while the gap was read: it may end after six pages."""
     gaps, gap = opened()
     for number in range(pages_before):
         gaps.read(gap, page(f"m{number}"), f"t3_m{number}", NOW)
     gaps.read(gap, page("n2"), None, NOW)
     assert write_ledger(gaps)[-1] == ("close", gap, outcome)
+
+
+def test_the_end_of_a_long_listing_of_several_subreddits_splits_the_gap_since_each_has_a_limit_of_its_own() -> None:
+    gaps, gap = opened("a", "b")
+    for number in range(8):
+        gaps.read(gap, page(f"m{number}"), f"t3_m{number}", NOW)
+    gaps.read(gap, page("n2"), None, NOW)
+    assert gap.outcome == "split"
+    assert [each.subreddits for each in gaps] == [("a",), ("b",)]
 
 
 def test_an_empty_page_closes_nothing_and_the_gap_is_read_from_the_top_again_later() -> None:
