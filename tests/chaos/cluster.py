@@ -106,7 +106,11 @@ class Cluster:
         ended = await happens(lambda: worker.poll() is not None, STOP_SECONDS)
         assert ended, f"{worker.name} does not end within {STOP_SECONDS:.0f} s of SIGTERM"
         by_its_limit = worker.poll() == 1 and "stop_hangs" in worker.tail()
-        assert worker.poll() == 0 or by_its_limit, (
+        # On a busy machine another fault may have started it a moment ago: it has said nothing, and does nothing yet.
+        in_its_imports = worker.poll() == -signal.SIGTERM and f"[{worker.pid}]" not in worker.log.read_text(
+            errors="replace"
+        )
+        assert worker.poll() == 0 or by_its_limit or in_its_imports, (
             f"{worker.name} ended with {worker.poll()} after SIGTERM:\n{worker.tail()}"
         )
 
