@@ -264,7 +264,6 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     # --- for the fault suite alone
     otlp_endpoint: str = Field(
         "",
-        pattern=r"^(https?://\S+)?$",
         description="URL of an OpenTelemetry collector that takes traces over HTTP, such as "
         "`http://127.0.0.1:4318/v1/traces`; needs the extra `otel`. Empty: no traces.",
     )
@@ -287,6 +286,13 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
                 TypeAdapter(RedisDsn).validate_python(value.get_secret_value())
             except ValueError:
                 raise ValueError("must be a URL such as redis://:password@host:6379/0") from None
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _otlp_endpoint_is_a_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must be a URL such as http://127.0.0.1:4318/v1/traces")
         return value
 
     @field_validator("fail_point")

@@ -43,11 +43,11 @@ class GapRecord:
 class GapChange:
     """A change that the ledger must record. `outcome` says how a gap was closed.
 
-    - proven: its pages reached the anchor, or the end of the listing.
+    - proven: its pages reached the anchor, or within five pages the end of the listing.
     - split: each of its subreddits has a gap of its own now.
     - unreachable: Reddit refuses the listing.
-    - given_up: ten pages of one subreddit did not reach the anchor, its pages led nowhere for 48 h, or it is no longer
-      watched. Posts may be missing.
+    - given_up: the listing of one subreddit ended later, or ten pages of it did not reach the anchor, or its pages led
+      nowhere for 48 h, or it is no longer watched. Posts may be missing.
     """
 
     kind: Literal["open", "advance", "close"]

@@ -314,3 +314,8 @@ def test_a_state_directory_may_begin_with_the_sign_of_the_home(monkeypatch: pyte
     monkeypatch.setenv("HOME", "/home/mira")
     monkeypatch.setenv("SIGNALFLOW_STATE_DIR", "~/signalflow")
     assert Settings().state_dir == StateDirSetting().state_dir == Path("/home/mira/signalflow")
+
+
+def test_a_collector_without_a_scheme_is_refused_with_an_example() -> None:
+    with pytest.raises(ValidationError, match=r"otlp_endpoint\n.*must be a URL such as http://127\.0\.0\.1:4318"):
+        Settings(otlp_endpoint="collector:4318")

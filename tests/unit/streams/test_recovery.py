@@ -105,7 +105,6 @@ class Restored:
             return dict.fromkeys(tps, self.end)
 
         async def earliest_offsets(*tps: TP) -> dict[TP, int]:
-            await asyncio.sleep(0.01)
             return dict.fromkeys(tps, 0)
 
         async def seek_wait(offsets: dict[TP, int]) -> None:
