@@ -5,7 +5,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from signalflow.kafka.reader import KafkaRecord
@@ -33,29 +33,44 @@ WHERE source_topic <> $1
 
 # Partition and offset.
 PartitionOffset = tuple[int, int]
-# Id of the source topic (a topic that was deleted and created again has another one), partition, offset, attempt.
-Key = tuple[str, int, int, int]
+
+
+class Key(NamedTuple):
+    """A record of a source topic, and how often it had failed.
+
+    `topic_id`: a topic that was deleted and created again has another one.
+    """
+
+    topic_id: str
+    partition: int
+    offset: int
+    attempt: int
+
+
+class Origin(NamedTuple):
+    """Where the record of a letter comes from.
+
+    `raw_record`: the record of `raw_topic` that failed, None when the letter does not tell, or when that topic was made
+    anew since and has it no more. `in_doubt`: it may be of a record that the raw log had before it was broken.
+    """
+
+    raw_topic: str
+    raw_record: PartitionOffset | None
+    in_doubt: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter. `raw_record`: the record of `raw_topic` that failed, None when the letter does not tell, or when
-    that topic was made anew since and has it no more.
+    """One dead letter of a record of `topic`.
 
-    `in_doubt`: it may be of a record that the raw log had before it was broken. `dlq_record`: its own record in the
-    dead-letter topic, None when only the table has the letter.
+    `dlq_record`: its own record in the dead-letter topic, None when only the table has the letter.
     """
 
     key: Key
     topic: str
-    partition: int
-    offset: int
-    attempt: int
     stage: str
     error_type: str
-    raw_topic: str
-    raw_record: PartitionOffset | None
-    in_doubt: bool
+    origin: Origin
     whole: bool
     digest: bytes
     contents: bytes
@@ -121,11 +136,11 @@ class Letters:
     def set_aside(self, topic: str) -> Mapping[PartitionOffset, str]:
         """The records of a raw topic that have a dead letter, and the stage at which each failed."""
         # A letter that is surely of this log counts more than one in doubt.
-        in_order = sorted(self.by_record.values(), key=lambda letter: not letter.in_doubt)
+        in_order = sorted(self.by_record.values(), key=lambda letter: not letter.origin.in_doubt)
         return {
-            letter.raw_record: letter.stage
+            letter.origin.raw_record: letter.stage
             for letter in in_order
-            if letter.raw_topic == topic and letter.raw_record is not None
+            if letter.origin.raw_topic == topic and letter.origin.raw_record is not None
         }
 
 
@@ -139,14 +154,14 @@ def _letter(record: KafkaRecord, letters: Letters) -> Letter:
     topic = ours["dlq_topic"]
     # Letters of a version without topic ids are stored under the hash of the topic's name.
     topic_id = ours.get("dlq_topic_id") or _id_of_the_name(topic)
-    return _letter_of(
-        letters,
-        (topic_id, int(ours["dlq_partition"]), int(ours["dlq_offset"]), int(ours["dlq_attempt"])),
+    key = Key(topic_id, int(ours["dlq_partition"]), int(ours["dlq_offset"]), int(ours["dlq_attempt"]))
+    at = _BEGIN + timedelta(milliseconds=record.timestamp)
+    return Letter(
+        key,
         topic,
-        (ours["dlq_stage"], ours["dlq_error_type"]),
-        record.value,
-        at=_BEGIN + timedelta(milliseconds=record.timestamp),
-        names_its_topic="dlq_topic_id" in ours,
+        stage=ours["dlq_stage"],
+        error_type=ours["dlq_error_type"],
+        origin=_origin(letters, key, topic, record.value, at, names_its_topic="dlq_topic_id" in ours),
         whole=_NOT_WHOLE.isdisjoint(names),
         digest=digest(record.key, record.value, original),
         contents=digest(record.key, record.value, ()),
@@ -156,15 +171,15 @@ def _letter(record: KafkaRecord, letters: Letters) -> Letter:
 
 def _stored_letter(row: Any, letters: Letters) -> Letter:
     topic_id, partition, offset, attempt, topic, key, value, stage, error_type, failed_at, whole = row
+    letter_key = Key(str(topic_id), partition, offset, attempt)
+    names_its_topic = letter_key.topic_id != _id_of_the_name(topic)
     contents = digest(key, value, ())
-    return _letter_of(
-        letters,
-        (str(topic_id), partition, offset, attempt),
+    return Letter(
+        letter_key,
         topic,
-        (stage, error_type),
-        value,
-        at=failed_at,
-        names_its_topic=str(topic_id) != _id_of_the_name(topic),
+        stage=stage,
+        error_type=error_type,
+        origin=_origin(letters, letter_key, topic, value, failed_at, names_its_topic=names_its_topic),
         whole=whole,
         digest=contents,
         contents=contents,
@@ -176,42 +191,21 @@ def _id_of_the_name(topic: str) -> str:
     return str(UUID(md5(topic.encode(), usedforsecurity=False).hexdigest()))
 
 
-def _letter_of(
-    letters: Letters,
-    key: Key,
-    topic: str,
-    failure: tuple[str, str],
-    value: bytes | None,
-    *,
-    at: datetime,
-    names_its_topic: bool,
-    **rest: Any,
-) -> Letter:
-    topic_id, partition, offset, attempt = key
-    raw_record: PartitionOffset | None
+def _origin(
+    letters: Letters, key: Key, topic: str, value: bytes | None, at: datetime, *, names_its_topic: bool
+) -> Origin:
+    """Where the record comes from. `at`: when it failed, at the latest."""
     raw = next((each for each in (letters.posts, *letters.others) if each.name == topic), None)
     if raw is None:
         raw = letters.posts
-        raw_record, emitted_at = _source(value, raw.name)
+        record, emitted_at = _source(value, raw.name)
         # The sink may have come to this record long after the log was broken.
         at, certain = min(at, emitted_at or at), False
     else:
         certain = names_its_topic
-        of_another_topic = certain and raw.id is not None and topic_id != str(raw.id)
-        raw_record = None if of_another_topic else (partition, offset)
-    return Letter(
-        key=key,
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        attempt=attempt,
-        stage=failure[0],
-        error_type=failure[1],
-        raw_topic=raw.name,
-        raw_record=raw_record,
-        in_doubt=not certain and raw.broken is not None and at <= raw.broken + CLOCKS_AGREE,
-        **rest,
-    )
+        of_another_topic = certain and raw.id is not None and key.topic_id != str(raw.id)
+        record = None if of_another_topic else (key.partition, key.offset)
+    return Origin(raw.name, record, not certain and raw.broken is not None and at <= raw.broken + CLOCKS_AGREE)
 
 
 def _source(value: bytes | None, raw_topic: str) -> tuple[PartitionOffset | None, datetime | None]:
@@ -239,34 +233,35 @@ def compare_letters(expected: Mapping[str, Refusals], letters: Letters) -> Table
         report.note("wrong", what)
     for letter in letters.by_record.values():
         report.found += 1
-        log = expected.get(letter.raw_topic)
-        if log is None or letter.raw_record is None or not _was_read(log, letter.raw_record):
+        raw_topic, raw_record, in_doubt = letter.origin
+        log = expected.get(raw_topic)
+        if log is None or raw_record is None or not _was_read(log, raw_record):
             report.unchecked += 1
             continue
         if letter.dlq_record is None:
             # It may be of a record that the raw log lost as well, and whose offset another one has now.
-            wanted = log.letters.get(letter.raw_record)
-            told = letter.whole and letter.topic == letter.raw_topic
+            wanted = log.letters.get(raw_record)
+            told = letter.whole and letter.topic == raw_topic
             if wanted is not None and (not told or wanted.contents == letter.contents):
-                due.discard((letter.raw_topic, *letter.raw_record))
+                due.discard((raw_topic, *raw_record))
             else:
                 report.unchecked += 1
             continue
-        due.discard((letter.raw_topic, *letter.raw_record))
-        if letter.in_doubt:
+        due.discard((raw_topic, *raw_record))
+        if in_doubt:
             report.unchecked += 1
             continue
-        name = f"{letter.topic} partition {letter.partition} offset {letter.offset}"
-        wanted = log.letters.get(letter.raw_record)
-        dropped = letter.stage == "write" and letter.raw_record in log.may_be_refused
+        name = f"{letter.topic} partition {letter.key.partition} offset {letter.key.offset}"
+        wanted = log.letters.get(raw_record)
+        dropped = letter.stage == "write" and raw_record in log.may_be_refused
         if wanted is None and (dropped or (letter.stage, letter.error_type) in _OF_SERVERS):
             report.unchecked += 1
         elif wanted is None:
             report.note("extra", f"{name}, stage {letter.stage}: the record is valid")
         elif (wanted.stage in _IN_DOUBT) != (letter.stage in _IN_DOUBT):
             report.note("wrong", f"{name}: stage {letter.stage}, is {wanted.stage}")
-        elif letter.topic == letter.raw_topic and (
-            letter.attempt != wanted.attempt or (letter.whole and letter.digest != wanted.digest)
+        elif letter.topic == raw_topic and (
+            letter.key.attempt != wanted.attempt or (letter.whole and letter.digest != wanted.digest)
         ):
             report.note("wrong", f"{name}: not the record that failed")
     for topic, partition, offset in sorted(due):
@@ -296,7 +291,7 @@ async def compare_events(
     async for row in connection.cursor(_EVENTS, topic):
         report.found += 1
         topic_id, partition, offset, attempt, source_topic, original_key, original_value, erased_at = row
-        key = str(topic_id), partition, offset, attempt
+        key = Key(str(topic_id), partition, offset, attempt)
         name = _named(source_topic, key)
         letter = known.get(key) if key in in_topic else None
         if key in found:
@@ -319,4 +314,4 @@ async def compare_events(
 
 
 def _named(topic: str, key: Key) -> str:
-    return f"{topic} partition {key[1]} offset {key[2]} attempt {key[3]}"
+    return f"{topic} partition {key.partition} offset {key.offset} attempt {key.attempt}"

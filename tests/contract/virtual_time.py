@@ -1,7 +1,6 @@
 """A poller and a simulator in one process without a network, on a clock that jumps to whatever happens next."""
 
 import asyncio
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any, cast
 from unittest.mock import patch
 from urllib.parse import urlencode
 
+import orjson
 from aiohttp import ClientResponse, ServerDisconnectedError
 from asyncprawcore.exceptions import BadJSON, RequestException
 from yarl import URL
@@ -112,7 +112,7 @@ class NoNetwork:
             raise Refused(response, answer, said.body)
         exchange.answer = answer
         try:
-            return json.loads(said.body), answer
+            return orjson.loads(said.body), answer
         except ValueError as error:
             raise BadJSON(response) from error
 
