@@ -211,6 +211,7 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
         SecretStr(""),
         description="Signs users' tokens; the same for every API process. Only `signalflow up` makes its own.",
     )
+    api_key: SecretStr = Field(SecretStr(""), description="The API key with which `signalflow mcp` reads.")
     pseudonym_key: SecretStr = Field(
         SecretStr(""),
         description="Makes pseudonyms in exports, the same in all files; empty: each file has its own. Keep it secret.",

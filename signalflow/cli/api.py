@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+OTHER_PLACE = "--host and --port, or SIGNALFLOW_API_HOST and SIGNALFLOW_API_PORT"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -33,7 +35,7 @@ def register(app: typer.Typer) -> None:
         host = host or settings.api_host
         configure_logging(settings)
         warn_of_settings_without_effect(settings)
-        bound = bound_socket(host, settings.api_port if port is None else port)
+        bound = bound_socket(host, settings.api_port if port is None else port, OTHER_PLACE)
         drop_what_nobody_reads(bound)
         asyncio.run(refuse_unusable_pooler(settings))
         name, number = bound.getsockname()[:2]
@@ -48,8 +50,8 @@ def register(app: typer.Typer) -> None:
         server.run(sockets=[bound])
 
 
-def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket on that address. Raises SignalflowError, with what to do, when it is not ours or the port is taken."""
+def bound_socket(host: str, port: int, other_place: str) -> socket.socket:
+    """A socket on that address. Raises SignalflowError when it is not ours or taken; `other_place`: what names one."""
     from signalflow.errors import SignalflowError
 
     try:
@@ -63,7 +65,6 @@ def bound_socket(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         raise SignalflowError(
-            f"{host}:{port} cannot be used ({error.strerror}); choose another with --host and --port, or "
-            "SIGNALFLOW_API_HOST and SIGNALFLOW_API_PORT"
+            f"{host}:{port} cannot be used ({error.strerror}); choose another with {other_place}"
         ) from error
     return bound

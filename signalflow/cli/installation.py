@@ -131,3 +131,9 @@ def acting_user() -> str:
     except (KeyError, OSError):
         # A container may run under a user id that has no name.
         return "cli"
+
+
+def api_address(settings: "Settings") -> str:
+    """The API's URL on this machine."""
+    host = settings.api_host if settings.api_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"

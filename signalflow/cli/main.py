@@ -19,7 +19,7 @@ app = typer.Typer(
 COMMANDS = (
     "up", "logs", "doctor", "lag", "state_tables", "simulator", "api", "migrate", "topics", "config", "discover",
     "ingest", "fetch", "backfill", "replay", "dlq", "gaps", "coverage", "runs", "verify", "evaluate", "export",
-    "backup", "erase", "schema", "user", "key",
+    "backup", "erase", "schema", "user", "key", "mcp",
 )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ async def new_link(settings: "Settings", name: str) -> str:
     """A link that signs a browser in as this user once, within 15 minutes. Raises Invalid for an unknown user."""
     import secrets
 
-    from signalflow.cli.installation import acting_user
+    from signalflow.cli.installation import acting_user, api_address
     from signalflow.clock import utcnow
     from signalflow.errors import Invalid
     from signalflow.storage.pool import create_pool
@@ -133,7 +133,7 @@ async def new_link(settings: "Settings", name: str) -> str:
     async with await create_pool(settings, application_name="signalflow-user") as pool:
         if not await add_link(pool, name, token, now, now + LINK_LIFETIME, who=acting_user()):
             raise Invalid(f"there is no user {name!r} who may sign in", field="name")
-    return f"{_address(settings)}/sign-in/link?token={token}"
+    return f"{api_address(settings)}/sign-in/link?token={token}"
 
 
 def with_pool(work: "Callable[[Pool, str], Awaitable[T]]") -> T:
@@ -146,12 +146,6 @@ def with_pool(work: "Callable[[Pool, str], Awaitable[T]]") -> T:
             return await work(pool, acting_user())
 
     return asyncio.run(run())
-
-
-def _address(settings: "Settings") -> str:
-    """The API's URL on this machine."""
-    host = settings.api_host if settings.api_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}"
 
 
 def _checked(name: str) -> str:

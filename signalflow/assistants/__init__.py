@@ -1,0 +1,1 @@
+"""What assistants may ask: a server of the Model Context Protocol, which reads from the API."""
