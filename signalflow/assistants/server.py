@@ -29,6 +29,8 @@ signalflow watches subreddits of Reddit, and stores their posts and comments and
 # An assistant reads every word of an answer.
 MOST_ITEMS = 50
 MOST_COMPARED = 10
+# Of the statistics. The others are columns of charts.
+_COMPARED = ("start", "end", "overview", "keywords", "top_posts")
 
 Words = Annotated[
     str | None,
@@ -154,12 +156,12 @@ async def compare_subreddits(
     ],
     window: Window = "24h",
 ) -> Answer:
-    """What each subreddit posted within a window: number of posts, scores, comments, mood, and its best posts."""
+    """What each subreddit posted within a window: totals, mood, keywords, and the ten posts with most engagement."""
     reader = _reader(context)
     found = await asyncio.gather(
         *(reader.get(context, "/api/stats/", subreddit=[name], window=window) for name in subreddits)
     )
-    return dict(zip(subreddits, found, strict=True))
+    return {name: {part: stats[part] for part in _COMPARED} for name, stats in zip(subreddits, found, strict=True)}
 
 
 async def coverage(context: Context[Reader], subreddits: Subreddits = None, window: Window = "24h") -> Answer:
