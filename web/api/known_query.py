@@ -1,9 +1,11 @@
 """What an address asks for is done, or refused: no query parameter is ignored."""
 
-from typing import NamedTuple
+from typing import NamedTuple, get_origin
 
-from fastapi import FastAPI, Request
+from fastapi import Request, params
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 
 
 class _Known(NamedTuple):
@@ -11,25 +13,28 @@ class _Known(NamedTuple):
     lists: frozenset[str]
 
 
+# Parameters that are no part of the query.
+_ELSEWHERE = (params.Path, params.Header, params.Cookie)
+
+
 class KnownQuery:
-    """A dependency of every endpoint: refuses parameters that the OpenAPI document does not give the endpoint.
+    """A dependency of every endpoint: refuses parameters that the endpoint does not take.
 
     It also refuses a second value of a parameter that takes one, of which FastAPI would take the last.
     Raises RequestValidationError with every such parameter.
     """
 
     def __init__(self) -> None:
-        self._of_endpoints: dict[tuple[str, str], _Known] = {}
+        self._of_endpoints: dict[str, _Known] = {}
 
     async def __call__(self, request: Request) -> None:
-        if not request.query_params:
-            return
-        if not self._of_endpoints:
-            self._of_endpoints = _documented(request.app)
+        route: APIRoute = request.scope["route"]
         # Endpoints outside of the document are pages, whose scripts read the query.
-        known = self._of_endpoints.get((request.scope["route"].path, request.method))
-        if known is None:
+        if not request.query_params or not route.include_in_schema:
             return
+        known = self._of_endpoints.get(route.unique_id)
+        if known is None:
+            known = self._of_endpoints[route.unique_id] = query_of(route)
         faults = []
         for name in dict.fromkeys(request.query_params):
             given = request.query_params.getlist(name)
@@ -41,14 +46,13 @@ class KnownQuery:
             raise RequestValidationError(faults)
 
 
-def _documented(app: FastAPI) -> dict[tuple[str, str], _Known]:
-    """The query parameters of each path and method."""
-    found = {}
-    for path, operations in app.openapi()["paths"].items():
-        for method, operation in operations.items():
-            queries = [each for each in operation.get("parameters", ()) if each["in"] == "query"]
-            found[path, method.upper()] = _Known(
-                names=frozenset(each["name"] for each in queries),
-                lists=frozenset(each["name"] for each in queries if each["schema"].get("type") == "array"),
-            )
-    return found
+def query_of(route: APIRoute) -> _Known:
+    """The query parameters of an endpoint: those that FastAPI reads for it, and those that its document adds."""
+    fields = [each for each in get_flat_params(route.dependant) if not isinstance(each.field_info, _ELSEWHERE)]
+    read_by_itself = [each for each in (route.openapi_extra or {}).get("parameters", ()) if each["in"] == "query"]
+    lists = {each.alias for each in fields if get_origin(each.field_info.annotation) is list}
+    lists |= {each["name"] for each in read_by_itself if each["schema"].get("type") == "array"}
+    return _Known(
+        names=frozenset([each.alias for each in fields] + [each["name"] for each in read_by_itself]),
+        lists=frozenset(lists),
+    )

@@ -2,15 +2,21 @@
 
 import httpx
 import pytest
-from starlette.routing import Route
+from fastapi.routing import APIRoute
 
+from web.api.known_query import query_of
 from web.app import OPEN, WITHIN
 
-PATHS = sorted(
-    route.path.replace("{id}", "1abc").replace("{name}", "rust").replace("{letter_id}", "1")
+ROUTES = [
+    route
     for router in (*OPEN, *(router for router, _ in WITHIN))
     for route in router.routes
-    if isinstance(route, Route) and route.include_in_schema and "GET" in (route.methods or ())
+    if isinstance(route, APIRoute) and route.include_in_schema
+]
+PATHS = sorted(
+    route.path.replace("{id}", "1abc").replace("{name}", "rust").replace("{letter_id}", "1")
+    for route in ROUTES
+    if "GET" in (route.methods or ())
 )
 
 
@@ -18,6 +24,18 @@ PATHS = sorted(
 async def test_every_endpoint_refuses_a_parameter_that_it_does_not_know(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path, params={"nothing_of_ours": "x"})
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "nothing_of_ours")
+
+
+async def test_what_an_endpoint_takes_is_what_its_document_says(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/api/openapi.json")).json()["paths"]
+    assert ROUTES
+    for route in ROUTES:
+        for method in route.methods or ():
+            parameters = paths[route.path][method.lower()].get("parameters", [])
+            queries = [each for each in parameters if each["in"] == "query"]
+            known = query_of(route)
+            assert known.names == {each["name"] for each in queries}, route.path
+            assert known.lists == {each["name"] for each in queries if each["schema"].get("type") == "array"}
 
 
 @pytest.mark.parametrize(
