@@ -162,7 +162,7 @@ class Planner:
             # Posts older than the horizon are needed after a long standstill, to tell which posts are new.
             record = self.posts[post.id] = from_database(post)
             record.subreddit = post.subreddit.lower()
-            self._reappearances.note(record.subreddit, post.created)
+            self._reappearances.note(record.subreddit, post.created, post.id)
             if now - post.created < HORIZON:
                 self._queue.put(record, now)
 
@@ -378,14 +378,14 @@ class Planner:
         # Below a page that is not proven a gap is open, and its pages are read down to the page before.
         if is_combined and findings.is_proven and self._answers_ids:
             is_whole = findings.after is None
-            self._reappearances.read_page(findings.items, new, self.posts.values(), is_whole=is_whole)
+            self._reappearances.read_page(findings.items, new, is_whole=is_whole)
         if is_combined and findings.items:
             names, shown = findings.fetch.names, {item.subreddit.lower() for item in findings.items}
             bottom = -math.inf if findings.after is None else min(item.created for item in findings.items)
             missing = self._reappearances.missing(names, shown, bottom)
             self._silences.read_page(names, shown, missing, findings.seen_at)
         for item in new:
-            self._reappearances.note(item.subreddit.lower(), item.created)
+            self._reappearances.note(item.subreddit.lower(), item.created, item.id)
 
     def _subreddit_of(self, id_: str) -> str | None:
         known = self.posts.get(id_)

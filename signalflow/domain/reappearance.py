@@ -8,42 +8,43 @@ page, and which now has a new post, is read once by itself.
 
 import heapq
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from signalflow.domain.known import KnownPost, Seen
+from signalflow.domain.known import Seen
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
 
 
 class Reappearances:
-    """The newest known post of each subreddit, and the subreddits that must be read by themselves. Names lower case."""
+    """The newest known posts of subreddits, and the subreddits that must be read by themselves. Names in lower case."""
 
     def __init__(self) -> None:
         self._newest: dict[str, float] = {}
+        # When they were created, and their ids: a heap of at most ANCHOR_SIZE for each subreddit.
+        self._known: dict[str, list[tuple[float, str]]] = defaultdict(list)
         self._waiting: dict[str, Anchor] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def note(self, name: str, created: float) -> None:
+    def note(self, name: str, created: float, id_: str) -> None:
         """A post of this subreddit is known."""
         self._newest[name] = max(self._newest.get(name, -math.inf), created)
+        known = self._known[name]
+        heapq.heappush(known, (created, id_))
+        if len(known) > ANCHOR_SIZE:
+            heapq.heappop(known)
 
-    def read_page(
-        self, items: Sequence[Seen], new: Iterable[Seen], known: Iterable[KnownPost], *, is_whole: bool
-    ) -> None:
-        """A page of a combined listing was published in full. `new` are its new posts, `known` all known posts.
+    def read_page(self, items: Sequence[Seen], new: Iterable[Seen], *, is_whole: bool) -> None:
+        """A page of a combined listing was published in full. `new` are its new posts, which are not noted yet.
 
         `is_whole`: the listing ends with this page, so nothing lies below it.
         """
         bottom = -math.inf if is_whole else min((item.created for item in items), default=-math.inf)
-        arrived = list(new)
-        absent = [
-            name
-            for name in dict.fromkeys(item.subreddit.lower() for item in arrived)
-            if self._newest.get(name, math.inf) < bottom and name not in self._waiting
-        ]
-        if absent:
-            self._waiting |= self._anchors(absent, {item.id for item in arrived}, known)
+        for name in dict.fromkeys(item.subreddit.lower() for item in new):
+            if self._newest.get(name, math.inf) < bottom and name not in self._waiting:
+                ids = frozenset(id_ for _, id_ in self._known[name])
+                self._waiting[name] = Anchor(ids, self._newest[name] - UNSETTLED)
 
     def missing(self, names: Iterable[str], shown: set[str], bottom: float) -> set[str]:
         """Those of `names` that have a post younger than the bottom of the page, which shows none of theirs."""
@@ -56,17 +57,3 @@ class Reappearances:
     def put_back(self, name: str, anchor: Anchor) -> None:
         """There was no answer: read it later."""
         self._waiting.setdefault(name, anchor)
-
-    def _anchors(self, names: Iterable[str], arrived: set[str], known: Iterable[KnownPost]) -> dict[str, Anchor]:
-        before: dict[str, list[KnownPost]] = {name: [] for name in names}
-        for post in known:
-            # A listing by rank may have shown a younger one, which is no end of what was read.
-            if post.subreddit in before and post.id not in arrived and post.created <= self._newest[post.subreddit]:
-                before[post.subreddit].append(post)
-        return {
-            name: Anchor(
-                frozenset(post.id for post in heapq.nlargest(ANCHOR_SIZE, posts, key=lambda post: post.created)),
-                self._newest[name] - UNSETTLED,
-            )
-            for name, posts in before.items()
-        }
