@@ -193,7 +193,10 @@ def create_server(api: Api, key: str | None) -> MCPServer[Reader]:
     async def reader(_: MCPServer[Reader]) -> AsyncIterator[Reader]:
         yield Reader(api, key)
 
-    server = MCPServer("signalflow", version=version("signalflow"), instructions=INSTRUCTIONS, lifespan=reader)
+    # A line for each request would fill the log of whoever started the command.
+    server = MCPServer(
+        "signalflow", version=version("signalflow"), instructions=INSTRUCTIONS, lifespan=reader, log_level="WARNING"
+    )
     for tool in TOOLS:
         server.add_tool(
             tool,
