@@ -1,12 +1,14 @@
 """The open gaps: which page is read next and when, how a gap ends, and what the ledger is told."""
 
 import math
+from typing import Literal
 
 import pytest
 
 from signalflow.domain.gaps import PAGE_RETRY, GapRecord, OpenGaps
 from signalflow.domain.known import HORIZON, Seen
 from signalflow.domain.overlap import Anchor, Gap
+from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import RETRY_UNAVAILABLE
 
 NOW = 1_000_000.0
@@ -65,6 +67,44 @@ def test_a_page_that_failed_is_due_again_after_five_seconds() -> None:
     assert (PAGE_RETRY, gaps.wake()) == (5.0, NOW + 5.0)
     assert gaps.next(NOW + 4.9) is None
     assert gaps.next(NOW + 5.0) is gap
+
+
+def test_a_page_without_an_answer_is_due_again_later_after_each_failure_and_soon_after_an_answer() -> None:
+    gaps, gap = opened("a", "b")
+    waits = []
+    for _ in range(4):
+        gaps.failed(gap, LastAnswers(), NOW)
+        waits.append(gap.not_before - NOW)
+    assert waits == [5.0, 10.0, 20.0, 40.0]
+    gaps.read(gap, page("n1"), "t3_below", NOW)
+    gaps.failed(gap, LastAnswers(), NOW)
+    assert gap.not_before == NOW + 5.0
+
+
+@pytest.mark.parametrize(("answered", "is_reason"), [("listing", True), ("posts", False), (None, False)])
+def test_where_reddit_answers_other_listings_each_subreddit_of_a_gap_is_read_by_itself(
+    answered: Literal["listing", "posts"] | None, is_reason: bool
+) -> None:
+    gaps, gap = opened("a", "b")
+    answers = LastAnswers()
+    gaps.failed(gap, answers, NOW)
+    assert gap.outcome is None, "nothing was answered since it failed before"
+    if answered:
+        answers.note(answered, NOW + 1)
+    gaps.failed(gap, answers, NOW + 5)
+    assert (gap.outcome == "split") == is_reason
+
+
+@pytest.mark.parametrize(("age", "outcome"), [(HORIZON - 6, None), (HORIZON - 5, None), (HORIZON - 4, "unreachable")])
+def test_one_subreddit_that_alone_gets_no_answer_is_given_up_after_two_days(age: float, outcome: str | None) -> None:
+    gaps, gap = opened("a", at=NOW - age)
+    answers = LastAnswers()
+    gaps.failed(gap, answers, NOW)
+    answers.note("listing", NOW + 1)
+    gaps.failed(gap, answers, NOW + 5)
+    assert gap.outcome == outcome
+    if outcome is None:
+        assert gap.not_before == NOW + 15.0
 
 
 def test_the_oldest_gap_that_may_be_read_comes_first() -> None:
@@ -228,6 +268,23 @@ def test_a_gap_of_subreddits_that_are_no_longer_watched_is_given_up_and_the_othe
     resumed = gaps.next(NOW)
     assert resumed is not None
     assert (len(gaps), resumed.record) == (1, 1)
+
+
+def test_an_outage_of_two_days_gives_up_no_gap() -> None:
+    gaps, gap = opened("a", at=NOW - 2 * HORIZON)
+    for _ in range(5):
+        gaps.failed(gap, LastAnswers(), NOW)
+    assert gap.outcome is None
+
+
+def test_the_oldest_gaps_are_given_up_while_there_are_too_many_of_them() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    in_flight = gaps.open(("a",), [ANCHOR], NOW, has_upper_end=False)
+    oldest, newest = (gaps.open((name,), [ANCHOR], NOW, has_upper_end=True) for name in "ab")
+    gaps.give_up_oldest(2)
+    assert [gap.outcome for gap in (in_flight, oldest, newest)] == [None, "given_up", None]
+    gaps.give_up_oldest(0)
+    assert [gap.outcome for gap in (in_flight, newest)] == [None, "given_up"], "a page of the other is in flight"
 
 
 def test_the_ledger_is_told_the_place_of_a_gap_once_however_far_it_moved_meanwhile() -> None:
