@@ -38,12 +38,19 @@ class Takeover:
 
     Items are posts, or comments. The newest ones alone do not show how far a listing is complete: they may all be of
     one subreddit that was polled later than the others of its group, or may come from elsewhere than the listing.
-    `not_before`: a subreddit without a reported poll was never read if what is known of it is older.
+    `not_before`: a subreddit without a reported poll was never read if what is known of it is older. `are_in_order`:
+    listings show items in the order of their creation, but for those that are visible late.
     """
 
     def __init__(
-        self, subreddits: Iterable[Subreddit], known: Iterable[Stored], *, not_before: float = -math.inf
+        self,
+        subreddits: Iterable[Subreddit],
+        known: Iterable[Stored],
+        *,
+        not_before: float = -math.inf,
+        are_in_order: bool = True,
     ) -> None:
+        self._are_in_order = are_in_order
         arriving = list(subreddits)
         self._names = {subreddit.name.lower() for subreddit in arriving}
         self._known: dict[str, list[Stored]] = defaultdict(list)
@@ -86,12 +93,23 @@ class Takeover:
     def anchors(self, names: Iterable[str]) -> tuple[Anchor, ...]:
         """What the first page of these subreddits together must reach: the earliest of their last polls.
 
-        Empty when none of them was polled before.
+        Its ids are settled, so that pages are read down to what may have become visible after that poll. Where that
+        fails, and items are in order, those that are missing are newer than the newest one that the poll showed, as
+        they are after any poll. Empty when none of the subreddits was polled before.
         """
         known = [name for name in names if name in self._complete_until]
         if not known:
             return ()
-        since = min(self._complete_until[name] for name in known) - UNSETTLED
-        settled = (item for name in known for item in self._known.get(name, ()) if item.created <= since)
+        until = min(self._complete_until[name] for name in known)
+        items = (item for name in known for item in self._known.get(name, ()))
+        settled = (item for item in items if item.created <= until - UNSETTLED)
         newest = heapq.nlargest(ANCHOR_SIZE, settled, key=lambda item: item.created)
+        since = max(until - UNSETTLED, self._newest_shown(known, until))
         return (Anchor(frozenset(item.id for item in newest), since),)
+
+    def _newest_shown(self, names: Iterable[str], until: float) -> float:
+        """The creation of the newest item that the poll at `until` showed; -inf where that is not known."""
+        # A subreddit that was read later has items that this poll could not show.
+        polled = [name for name in names if self._are_in_order and self._complete_until[name] == until]
+        created = (item.created for name in polled for item in self._known.get(name, ()))
+        return max((at for at in created if at <= until), default=-math.inf)

@@ -25,13 +25,30 @@ def test_a_subreddit_without_posts_and_polls_has_nothing_to_reach() -> None:
 def test_the_first_page_must_reach_posts_from_two_minutes_before_the_last_poll() -> None:
     posts = [post("old", "a", NOW - 900), post("edge", "a", NOW - 120), post("fresh", "a", NOW - 119)]
     (anchor,) = Takeover([watched("a", NOW)], posts).anchors(["a"])
-    assert anchor == Anchor(frozenset({"old", "edge"}), NOW - 120)
+    assert anchor.ids == {"old", "edge"}
+
+
+def test_what_is_missing_is_newer_than_the_newest_post_that_the_last_poll_showed() -> None:
+    posts = [post("edge", "a", NOW - 120), post("shown", "a", NOW - 30), post("later", "a", NOW + 1)]
+    (anchor,) = Takeover([watched("a", NOW)], posts).anchors(["a"])
+    assert anchor.since == NOW - 30
+
+
+def test_where_the_last_poll_showed_nothing_of_two_minutes_the_time_before_them_counts() -> None:
+    (anchor,) = Takeover([watched("a", NOW)], [post("old", "a", NOW - 900)]).anchors(["a"])
+    assert anchor.since == NOW - 120
+
+
+def test_a_subreddit_that_was_read_later_does_not_shorten_what_is_missing_of_another() -> None:
+    posts = [post("a1", "a", NOW - 60), post("b1", "b", NOW - 1), post("b2", "b", NOW + 50)]
+    takeover = Takeover([watched("a", NOW), watched("b", NOW + 60)], posts)
+    assert takeover.anchors(["a", "b"])[0].since == NOW - 60
 
 
 def test_a_subreddit_that_was_never_reported_is_complete_until_its_newest_post() -> None:
     posts = [post("p1", "a", NOW - 900), post("p2", "a", NOW), post("p3", "a", NOW - 500)]
     (anchor,) = Takeover([watched("a")], posts).anchors(["a"])
-    assert anchor == Anchor(frozenset({"p1", "p3"}), NOW - 120)
+    assert anchor == Anchor(frozenset({"p1", "p3"}), NOW)
 
 
 def test_a_report_counts_more_than_posts_and_may_come_without_any() -> None:
