@@ -1,4 +1,4 @@
-"""`signalflow export`: all posts or comments that meet filters, as a file for other programs."""
+"""`signalflow export`: all posts or comments that meet filters, or what was observed of posts, as a file."""
 
 import json
 import re
@@ -25,7 +25,12 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    table: Annotated[str, typer.Argument(help="`posts` or `comments`.", metavar="posts|comments")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            help="`posts`, `comments`, or `history`: what was observed of posts.", metavar="posts|comments|history"
+        ),
+    ],
     to: Annotated[
         str, typer.Argument(help="A new file; its ending gives the format: .csv, .ndjson, .parquet. `-`: the output.")
     ],
@@ -53,10 +58,13 @@ def export(
 ) -> None:
     """Write all posts or comments that meet the filters to a file, newest first, with their texts.
 
+    `history` writes the numbers that were observed of such posts: a row for each observation, of each post the oldest
+    first.
+
     What is written stands in FILE.part until it is whole. Exit status: 0 done; 1 refused or failed, as the message
     says; 2 wrong usage; 3 the database did not answer. After 1 and 3, and after Ctrl-C, --resume goes on.
     """
-    from signalflow.cli.export_run import Export, run
+    from signalflow.cli.export_run import NAMES, Export, run
     from signalflow.domain.subreddits import account_name
 
     begin, end = _time(since, "--since"), _time(until, "--until")
@@ -81,7 +89,7 @@ def export(
         print(json.dumps({"file": to, "rows": summary.rows, "bytes": summary.bytes}))
     else:
         where = "" if to == STDOUT else f"{to}: "
-        print(f"{where}{summary.rows:,} {asked.table}, {summary.bytes:,} bytes", file=sys.stderr)
+        print(f"{where}{summary.rows:,} {NAMES[asked.table]}, {summary.bytes:,} bytes", file=sys.stderr)
 
 
 def _table(name: str) -> "TableName":
@@ -90,7 +98,7 @@ def _table(name: str) -> "TableName":
     for known in TABLES:
         if name == known:
             return known
-    raise typer.BadParameter(f"must be {' or '.join(TABLES)}, not {name!r}", param_hint="TABLE")
+    raise typer.BadParameter(f"must be one of {', '.join(TABLES)}, not {name!r}", param_hint="TABLE")
 
 
 def _format(given: str | None, to: str) -> "FormatName":

@@ -19,15 +19,18 @@ from signalflow.clock import utcnow
 from signalflow.errors import Fatal, Invalid, Retryable
 from signalflow.exports.formats import CONTINUABLE, Format, FormatName, format_of
 from signalflow.exports.pseudonyms import Pseudonyms
-from signalflow.exports.tables import TABLES, TableName
+from signalflow.exports.tables import TABLES, TableName, place_of
 from signalflow.settings import Settings
 from signalflow.storage.comment_list import CommentFilters
-from signalflow.storage.export_pages import pages_of_comments, pages_of_posts
+from signalflow.storage.export_pages import pages_of_comments, pages_of_history, pages_of_posts
 from signalflow.storage.pool import create_pool
 from signalflow.storage.post_filters import Filters
 from signalflow.storage.read_router import ReadRouter
 
 Shown = Callable[["Summary"], None]
+
+NAMES: dict[TableName, str] = {"posts": "posts", "comments": "comments", "history": "observations"}
+"""What the rows of a table are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Export:
     pseudonyms: bool
 
     def pages(self, reads: ReadRouter, after: str | None) -> AsyncGenerator[list[dict[str, Any]]]:
-        """The rows, page by page; those behind the row with the id `after`, if given."""
+        """The rows, page by page; those behind the row at the place `after`, if given."""
         if self.table == "comments":
             of_comments = CommentFilters(self.subreddits, self.author, self.words, self.created_from, self.created_to)
             return pages_of_comments(reads, of_comments, after=after)
@@ -55,7 +58,8 @@ class Export:
             created_from=self.created_from,
             created_to=self.created_to,
         )
-        return pages_of_posts(reads, of_posts, now=utcnow(), after=after)
+        pages = pages_of_history if self.table == "history" else pages_of_posts
+        return pages(reads, of_posts, now=utcnow(), after=after)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -66,7 +70,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is written: rows, bytes, and the last row's id and creation."""
+    """What is written: rows, bytes, and the last row's place and creation (that of its post, for an observation)."""
 
     rows: int = 0
     bytes: int = 0
@@ -133,7 +137,7 @@ def run(asked: Export, to: Path | None, *, resume: bool) -> Summary:
     database fails.
     """
     settings = installation_settings()
-    with _Shown(asked.table) as shown:
+    with _Shown(NAMES[asked.table]) as shown:
         try:
             return asyncio.run(_run(settings, asked, to, resume, shown))
         except (Retryable, Fatal, OSError, KeyboardInterrupt):
@@ -179,7 +183,7 @@ async def _written(
         async for page in pages:
             rows = page if names is None else [names.row(row) for row in page]
             last = page[-1]
-            done = Summary(done.rows + len(rows), done.bytes, last["id"], last["created_utc"])
+            done = Summary(done.rows + len(rows), done.bytes, place_of(asked.table, last), last["created_utc"])
             done = write(begin + writer.rows(rows), done)
             begin = b""
             yield done
@@ -199,8 +203,8 @@ def _opened(part: _Part | None, done: Summary) -> AbstractContextManager[BinaryI
 class _Shown:
     """The number of rows on the terminal, and where in time the export is. How many there will be is not known."""
 
-    def __init__(self, table: str) -> None:
-        self._table = table
+    def __init__(self, rows: str) -> None:
+        self._rows = rows
         self._progress = Progress(
             SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
             console=Console(stderr=True), transient=True,
@@ -216,4 +220,4 @@ class _Shown:
 
     def _show(self, done: Summary) -> None:
         back_to = f", back to {done.created_utc:%Y-%m-%d %H:%M} UTC" if done.created_utc else ""
-        self._progress.update(self._task, description=f"{done.rows:,} {self._table}{back_to}")
+        self._progress.update(self._task, description=f"{done.rows:,} {self._rows}{back_to}")

@@ -1,1 +1,1 @@
-"""Exports: rows of posts and comments as CSV, NDJSON or Parquet, piece by piece."""
+"""Exports: rows of posts, comments and observations as CSV, NDJSON or Parquet, piece by piece."""

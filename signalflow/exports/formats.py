@@ -6,13 +6,12 @@ A row is a dictionary with the columns of `tables.py`; its times are in UTC.
 import csv
 import io
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
 import orjson
 
 from signalflow.errors import Invalid
-from signalflow.exports.tables import ExportColumn, ExportRow
+from signalflow.exports.tables import ExportColumn, ExportRow, iso
 
 FormatName: TypeAlias = Literal["csv", "ndjson", "parquet"]
 MEDIA_TYPES: dict[FormatName, str] = {
@@ -72,17 +71,13 @@ def _cell(column: ExportColumn, value: Any) -> str:
     if value is None:
         return ""
     if column.kind == "time":
-        return _iso(value)
+        return iso(value)
     if column.kind == "texts":
         return orjson.dumps(value).decode()
     if column.kind == "flag":
         return "true" if value else "false"
     text = str(value)
     return f"'{text}" if column.kind == "text" and text.startswith(_BEGINS_A_FORMULA) else text
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
 
 
 class Ndjson:

@@ -33,15 +33,15 @@ class Pseudonyms:
         return hmac.digest(self._key, name.lower().encode(), "sha256").hex()[:_DIGITS]
 
     def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The row with pseudonyms."""
+        """The row with pseudonyms. A row without an author may still be of a profile."""
         changed = dict(row)
         subreddit: str = row["subreddit"]
-        names = [name for name in (row["author"],) if name]
+        names = [name for name in (row.get("author"),) if name]
         if subreddit.lower().startswith(_PROFILE):
             owner = subreddit[len(_PROFILE) :]
             names.append(owner)
             changed["subreddit"] = _PROFILE + self.of(owner)
-        if row["author"]:
+        if row.get("author"):
             changed["author"] = self.of(row["author"])
         for address in ("url", "permalink"):
             text = row.get(address)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["text", "texts", "integer", "number", "flag", "time"]
-TableName: TypeAlias = Literal["posts", "comments"]
+TableName: TypeAlias = Literal["posts", "comments", "history"]
 ExportRow: TypeAlias = Mapping[str, Any]
 
 
@@ -21,7 +22,8 @@ def _columns(**kinds: Kind) -> tuple[ExportColumn, ...]:
     return tuple(ExportColumn(name, kind) for name, kind in kinds.items())
 
 
-# The API describes the fields under the same names (web/api/posts/schemas.py, web/api/comments/schemas.py). What is
+# The API describes the fields under the same names (web/api/posts/schemas.py, web/api/comments/schemas.py); `history`
+# has the observations of posts, each with the subreddit and the creation of its post, so that ages can be told. What is
 # computed for the moment of a request, such as an age, is left out: it would be another one in each part of a file.
 TABLES: dict[TableName, tuple[ExportColumn, ...]] = {
     "posts": _columns(
@@ -80,4 +82,28 @@ TABLES: dict[TableName, tuple[ExportColumn, ...]] = {
         sentiment_label="text",
         sentiment_basis="text",
     ),
+    "history": _columns(
+        post_id="text",
+        subreddit="text",
+        created_utc="time",
+        observed_at="time",
+        score="integer",
+        num_comments="integer",
+        upvote_ratio="number",
+        score_velocity="number",
+        comment_velocity="number",
+        trend_velocity="number",
+    ),
 }
+
+
+def place_of(table: TableName, row: ExportRow) -> str:
+    """What says behind which row an export goes on: its id, or `POST_ID@OBSERVED_AT` for an observation."""
+    if table != "history":
+        return str(row["id"])
+    return f"{row['post_id']}@{iso(row['observed_at'])}"
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC, as exports write times."""
+    return moment.isoformat().replace("+00:00", "Z")

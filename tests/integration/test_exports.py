@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from signalflow.cli import export
 from signalflow.errors import Retryable
-from signalflow.exports.tables import TABLES
+from signalflow.exports.tables import TABLES, iso
 from signalflow.settings import get_settings
 from signalflow.storage import export_pages
 from signalflow.storage.comment_writer import write_comments
@@ -31,6 +31,8 @@ PAGE = 5
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_pages, "PAGE_ROWS", PAGE)
+    monkeypatch.setattr(export_pages, "OBSERVED_POSTS", 2)
+    monkeypatch.setattr(export_pages, "OBSERVATIONS", 4)
 
 
 async def store_posts(url: str) -> list[str]:
@@ -56,6 +58,33 @@ async def store_comments(url: str) -> None:
         await write_comments(
             pool, [seen(comment(f"c{number}", created_utc=NOON + timedelta(minutes=number))) for number in range(7)]
         )
+
+
+async def store_history(url: str) -> list[tuple[str, str]]:
+    """Posts with none to ten observations; id and time of each observation, newest post first, oldest time first."""
+    posts = [
+        (f"h{number}", NOON - timedelta(minutes=number), "python" if number % 2 else "rust") for number in range(11)
+    ]
+    await store(
+        url,
+        *[
+            {"id": id_, "created_utc": created, "subreddit": subreddit, "current_score": seen, **at(created, 1 + seen)}
+            for number, (id_, created, subreddit) in enumerate(posts)
+            for seen in reversed(range(number))
+        ],
+        # Its post was never observed with numbers.
+        {"id": "h0", "created_utc": NOON, "current_score": None, **at(NOON, 1)},
+    )
+    return [
+        (id_, iso(created + timedelta(seconds=1 + seen)))
+        for number, (id_, created, _) in enumerate(posts)
+        for seen in range(number)
+    ]
+
+
+def at(created: datetime, seconds: float) -> dict[str, Any]:
+    moment = created + timedelta(seconds=seconds)
+    return {"observed_at": moment, "first_seen_at": moment, "emitted_at": moment}
 
 
 def table_of(text: str) -> list[dict[str, str]]:
@@ -102,6 +131,37 @@ async def test_comments_are_exported_within_their_filters(client: httpx.AsyncCli
     assert [row["id"] for row in table_of((await download(client, "comments", **within)).text)] == ["c3", "c2"]
     listed = (await client.get("/api/comments/", params=within)).json()["items"]
     assert [item["id"] for item in listed] == ["c3", "c2"]
+
+
+async def test_the_observations_of_posts_come_post_by_post_and_go_on_within_a_post(
+    client: httpx.AsyncClient, database_url: str
+) -> None:
+    observed = await store_history(database_url)
+    whole = (await download(client, "history")).text
+    rows = table_of(whole)
+    assert [(row["post_id"], row["observed_at"]) for row in rows] == observed
+    assert list(rows[0]) == [column.name for column in TABLES["history"]]
+    assert [row["score"] for row in rows if row["post_id"] == "h3"] == ["0", "1", "2"]
+    assert {row["created_utc"] for row in rows if row["post_id"] == "h3"} == {iso(NOON - timedelta(minutes=3))}
+    lines = whole.splitlines(keepends=True)
+    for done in (1, 3, 8, len(observed)):
+        post, time = observed[done - 1]
+        rest = (await download(client, "history", after=f"t3_{post}@{time}")).text
+        assert rest == "".join(lines[1 + done :])
+    of_rust = table_of((await download(client, "history", subreddit="RUST", pseudonyms=True)).text)
+    assert [(row["post_id"], row["observed_at"]) for row in of_rust] == [
+        (id_, time) for id_, time in observed if int(id_[1:]) % 2 == 0
+    ]
+    assert {row["subreddit"] for row in of_rust} == {"rust"}
+
+
+@pytest.mark.parametrize("after", ["h3", "h3@noon", "h3@2026-01-01T00:00:00", "nobody@2026-01-01T00:00:00Z"])
+async def test_a_place_in_the_history_that_is_none_is_a_problem(
+    client: httpx.AsyncClient, database_url: str, after: str
+) -> None:
+    await store_history(database_url)
+    answer = await client.get("/api/export/history/", params={"after": after})
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "after")
 
 
 async def test_filters_pseudonyms_and_a_second_part(database_url: str) -> None:
@@ -229,10 +289,36 @@ def test_filters_formats_and_the_output(stored: list[str], tmp_path: Path) -> No
     assert (tmp_path / "x.PARQUET").read_bytes()[-4:] == b"PAR1"
 
 
+def test_an_export_of_the_history_goes_on_within_a_post(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observed = asyncio.run(store_history(database))
+    file = tmp_path / "history.csv"
+    with monkeypatch.context() as broken:
+        real = export_pages._observations
+
+        async def torn(reads: Any, posts: Any, after: Any = None) -> Any:
+            async for page in real(reads, posts, after):
+                yield page
+                if page[-1]["post_id"] == "h5":
+                    raise BrokenOff
+
+        broken.setattr(export_pages, "_observations", torn)
+        assert isinstance(CliRunner().invoke(app_of(), ["history", str(file)]).exception, BrokenOff)
+    noted = json.loads((tmp_path / "history.csv.part.json").read_text(encoding="utf-8"))
+    post, time = observed[noted["rows"] - 1]
+    assert (post, noted["last"]) == ("h5", f"h5@{time}")
+    assert (post, time) != max(each for each in observed if each[0] == "h5"), "it was broken off within the post"
+    result = run("history", file, "--resume")
+    assert "55 observations" in result.output
+    rows = table_of(file.read_text(encoding="utf-8"))
+    assert [(row["post_id"], row["observed_at"]) for row in rows] == observed
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("users", "x.csv"), "posts or comments"),
+        (("users", "x.csv"), "posts, comments, history"),
         (("posts", "x.xlsx"), "give --format"),
         (("posts", "x.csv", "--format", "xml"), "csv, ndjson or parquet"),
         (("posts", "x.parquet", "--resume"), "can be continued"),

@@ -1,4 +1,4 @@
-"""Exports: all posts or comments that meet the filters of the lists, as one file."""
+"""Exports: all posts or comments that meet the filters of the lists, or what was observed of posts, as one file."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,9 +13,9 @@ from signalflow.clock import utcnow
 from signalflow.exports.formats import MEDIA_TYPES, Format, format_of
 from signalflow.exports.pseudonyms import Pseudonyms
 from signalflow.exports.tables import TABLES, TableName
-from signalflow.storage.export_pages import pages_of_comments, pages_of_posts
+from signalflow.storage.export_pages import pages_of_comments, pages_of_history, pages_of_posts
 from web.api.dependencies import ServicesOf
-from web.api.exports.parameters import CommentExport, ExportParameters, PostExport
+from web.api.exports.parameters import CommentExport, ExportParameters, HistoryExport, PostExport
 from web.problems import OF_READS
 from web.services import Services
 
@@ -62,6 +62,21 @@ async def export_comments(services: ServicesOf, parameters: Annotated[CommentExp
     """All comments that meet the filters, newest first, as `/api/export/posts/` gives posts."""
     pages = pages_of_comments(services.reads, parameters.filters, after=parameters.after)
     return await _file(services, "comments", pages, parameters)
+
+
+@router.get(
+    "/api/export/history/",
+    summary="The observations of posts as a file",
+    response_class=StreamingResponse,
+    responses=_RESPONSES,
+)
+async def export_history(services: ServicesOf, parameters: Annotated[HistoryExport, Query()]) -> Response:
+    """What was observed of all posts that meet the filters: of the newest post first, of each post the oldest first.
+
+    Numbers only. Otherwise as `/api/export/posts/`.
+    """
+    pages = pages_of_history(services.reads, parameters.filters, now=utcnow(), after=parameters.after)
+    return await _file(services, "history", pages, parameters)
 
 
 async def _file(services: Services, table: TableName, pages: Pages, parameters: ExportParameters) -> Response:

@@ -42,5 +42,17 @@ class PostExport(PostFilters, ExportParameters):
     """Which posts, and how."""
 
 
+class HistoryExport(PostFilters, ExportParameters):
+    """The observations of which posts, and how."""
+
+    after: Annotated[Text, AfterValidator(_without_prefix)] | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Go on behind the row `POST_ID@OBSERVED_AT`, the last one that a part holds whose transfer broke. "
+        "The new part has no header: append it. Not with `parquet`.",
+    )
+
+
 class CommentExport(CommentFilterParameters, ExportParameters):
     """Which comments, and how."""
