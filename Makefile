@@ -24,6 +24,8 @@ SNAPSHOTS = $(or $(FILE),$(or $(SIGNALFLOW_TEST_DATA),../shared/data)/hourly_top
 # stay in one process.
 TEST_PROCESSES ?= 3
 SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
+# The stack and the tests start many processes. Where the environment forbids bytecode, each would compile all modules.
+export PYTHONDONTWRITEBYTECODE :=
 UNIT_MARKERS := not integration and not chaos and not slow
 
 .PHONY: help up down status env test test-unit lint format lock wheel bench evaluate chaos mutants clean-data

@@ -32,6 +32,9 @@ def main() -> int:
         print("\n".join(fault.kind for fault in ALL))
         return 0
     only = [word.strip() for word in given.only.split(",") if word.strip()]
+    for word in only:
+        if not any(word.lower() in fault.kind.lower() for fault in ALL):
+            parser.error(f"argument --only: no kind contains {word!r}; --list shows them all")
     directory = Path(tempfile.mkdtemp(prefix=f"signalflow-chaos-{given.seed}-"))
     print(f"seed {given.seed}, logs in {directory}", flush=True)
     result: report.Summary | None = None
