@@ -28,6 +28,9 @@ PRIOR_PER_MINUTE = 0.1
 PRIOR_AGE_MINUTES = 120.0
 # Factor by which the threshold rises or falls after a batch.
 THRESHOLD_STEP = 1.03
+# A batch with room takes posts that are due later. Looking for those that were not seen lately ends after so many that
+# were: where the budget is ample all were, and they may be tens of thousands.
+MOST_SEEN_LATELY = 1_000
 # When no post could be refreshed, ask again after this many seconds.
 EMPTY_WAIT = 5.0
 # Batches that had no answer come first. Where answers showed no post, they are many, and the next batch comes before
@@ -126,8 +129,8 @@ class RefreshQueue:
         chosen = self._take_checkpoints(posts, now, elsewhere)
         taken = set(chosen)
         heap = self._by_due
-        postponed: list[tuple[float, str]] = []
-        while heap and len(chosen) < BATCH:
+        seen_lately: list[tuple[float, str]] = []
+        while heap and len(chosen) < BATCH and len(seen_lately) < MOST_SEEN_LATELY:
             due, id_ = heapq.heappop(heap)
             known = posts.get(id_)
             if known is None or due != known.due or id_ in taken or id_ in elsewhere:
@@ -142,11 +145,11 @@ class RefreshQueue:
                 known.due = recomputed
                 heapq.heappush(heap, (recomputed, id_))
             elif now - known.seen_at < SHORTEST_REPEAT:
-                postponed.append((due, id_))
+                seen_lately.append((due, id_))
             else:
                 chosen.append(id_)
                 taken.add(id_)
-        for entry in postponed:
+        for entry in seen_lately:
             heapq.heappush(heap, entry)
         self._adjust_threshold(now, full=len(chosen) >= BATCH)
         chosen = self._of_one_kind(chosen, posts)

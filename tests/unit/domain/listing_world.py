@@ -61,7 +61,8 @@ class World:
         if self.emptied.intersection(named(fetch)):
             return [], None
         if isinstance(request, PostsRequest):
-            return [post for post in self.posts if post.id in request.ids], None
+            asked = set(request.ids)
+            return [post for post in self.posts if post.id in asked], None
         if isinstance(request, PopularSubredditsRequest):
             # It has no posts.
             return [], None

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+import pytest
+
 from signalflow.domain.fetch import Fetch, ListingRequest
 from signalflow.domain.known import HORIZON, Seen
 from signalflow.domain.planner import Planner
@@ -160,6 +162,7 @@ def test_what_a_listing_by_rank_shows_first_closes_no_gap_of_new() -> None:
     assert "close proven" in run.gaps
 
 
+@pytest.mark.slow
 def test_while_others_wait_one_request_in_ten_is_for_ranks() -> None:
     run = harness(*by_rank(*(f"s{n:03}" for n in range(200))), refresh_ids_per_minute=60 * 100 * 60)
     for n in range(200):

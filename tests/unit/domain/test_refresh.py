@@ -5,7 +5,14 @@ import math
 import pytest
 
 from signalflow.domain.known import KnownPost, Seen, first_seen
-from signalflow.domain.refresh import EMPTY_WAIT, HIGHEST_THRESHOLD, LOWEST_THRESHOLD, RefreshQueue, value_per_minute
+from signalflow.domain.refresh import (
+    EMPTY_WAIT,
+    HIGHEST_THRESHOLD,
+    LOWEST_THRESHOLD,
+    MOST_SEEN_LATELY,
+    RefreshQueue,
+    value_per_minute,
+)
 
 NOW = 1_000_000.0
 
@@ -119,6 +126,19 @@ def test_a_batch_with_room_takes_posts_early_but_none_seen_within_three_minutes(
     assert queue.take(NOW) == ["due", "early"]
     assert queue.take(NOW + 79) == []
     assert queue.take(NOW + 80) == ["seen"], "it stays in the queue"
+
+
+def test_a_batch_with_room_does_not_look_at_all_posts_that_were_seen_lately() -> None:
+    lately = [post(f"lately{n}", age=3600, velocity=1.0, seen=179) for n in range(MOST_SEEN_LATELY + 50)]
+    early = post("early", age=40 * 3600, seen=600)
+    full = Queue(*lately, early)
+    assert full.take(NOW) == []
+    assert full.queue.wake_at() == NOW + EMPTY_WAIT
+    few = Queue(*lately[1:MOST_SEEN_LATELY], early)
+    assert few.take(NOW) == ["early"]
+    # None of them is forgotten: all are due two seconds later.
+    found = {id_ for second in range(2, 20) for id_ in full.take(NOW + second)}
+    assert found == {each.id for each in lately} | {"early"}
 
 
 def test_posts_that_are_not_wanted_or_known_any_more_are_left_out() -> None:
