@@ -64,8 +64,8 @@ env: ## Write docker/.env with random passwords, for Docker; what it has stays
 test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (about 20 minutes)
 	$(BIN)/pytest $(SPREAD) $(PYTEST_FLAGS)
 
-test-unit: $(STAMP) ## The unit tests, without any server (about a minute)
-	$(BIN)/pytest tests/unit -m "$(UNIT_MARKERS)" $(PYTEST_FLAGS)
+test-unit: $(STAMP) ## The quick tests, without any server (less than a minute)
+	$(BIN)/pytest -n auto --dist worksteal tests/unit -m "$(UNIT_MARKERS)" $(PYTEST_FLAGS)
 
 lint: $(STAMP) $(BIOME) ## ruff, ruff format, mypy --strict, import-linter; biome for JavaScript and CSS
 	$(BIN)/ruff check .

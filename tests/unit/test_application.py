@@ -33,6 +33,7 @@ async def test_an_error_that_waiting_cannot_resolve_ends_the_worker() -> None:
         await Worker._once_kafka_answers(Worker.__new__(Worker), refuse)
 
 
+@pytest.mark.slow
 def test_a_stop_that_hangs_ends_the_process() -> None:
     """Found by the fault suite: a worker that was told to stop while all brokers were away never ended."""
     hanging = """

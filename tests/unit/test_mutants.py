@@ -22,6 +22,7 @@ def functions_and_methods(path: Path) -> Iterator[str]:
             yield node.name
 
 
+@pytest.mark.slow
 def test_every_row_of_the_document_names_functions_that_exist() -> None:
     assert ROWS
     for row in ROWS:

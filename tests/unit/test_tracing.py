@@ -123,6 +123,7 @@ def test_a_collector_without_the_packages_for_it_is_refused_and_the_extra_is_nam
         tracing.begin("http://127.0.0.1:4318/v1/traces", "w1")
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_holds_up_nothing() -> None:
     tracing.begin("http://127.0.0.1:9/v1/traces", "w1")
     with tracing.request("listing"):

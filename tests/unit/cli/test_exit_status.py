@@ -18,6 +18,9 @@ from signalflow.errors import Fatal, Invalid, Retryable, SignalflowError
 from signalflow.settings import Settings, get_settings
 from signalflow.storage.pool import translated
 
+# Nearly every test starts a process.
+pytestmark = pytest.mark.slow
+
 FULL = Path("/dev/full")
 NOBODY = {"SIGNALFLOW_KAFKA": "127.0.0.1:9", "SIGNALFLOW_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/d"}
 

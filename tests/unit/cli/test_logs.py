@@ -63,6 +63,7 @@ def test_where_no_stack_ever_ran_the_message_says_where_it_looked(tmp_path: Path
         run("--state-dir", str(tmp_path))
 
 
+@pytest.mark.slow
 def test_new_lines_are_shown_as_they_come_and_none_by_halves(state_dir: Path) -> None:
     command = [Path(sys.executable).with_name("signalflow"), "logs", "api", "-n", "0", "-f", "--state-dir", state_dir]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

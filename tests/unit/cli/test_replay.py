@@ -34,6 +34,7 @@ def test_wrong_use_names_the_option(arguments: list[str], named: str) -> None:
     assert named in done.stderr
 
 
+@pytest.mark.slow
 def test_kafka_that_does_not_answer_is_told_once() -> None:
     done = replay("--from", "2026-01-01", "--to", "2026-01-02T10:00", "--topic", "comments")
     assert (done.returncode, done.stdout) == (3, "")

@@ -111,6 +111,7 @@ def test_the_shipped_frequencies_are_counts_of_real_titles() -> None:
     assert len(SHIPPED.read_bytes()) < 300_000
 
 
+@pytest.mark.slow
 def test_the_script_makes_the_shipped_file_from_its_titles(shared_data: Path) -> None:
     documents, counts = SCRIPT["count_terms"](shared_data / "real_posts_2013.ndjson.gz")
     made = gzip.decompress(SCRIPT["render"](documents, counts, ORIGIN))

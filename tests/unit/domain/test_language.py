@@ -49,6 +49,7 @@ def test_titles_of_other_languages_are_recognised(title: str) -> None:
     assert not is_english(title)
 
 
+@pytest.mark.slow
 def test_of_42000_real_english_titles_nearly_none_is_taken_for_another_language_and_none_that_has_a_score(
     shared_data: Path,
 ) -> None:

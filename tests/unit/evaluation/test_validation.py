@@ -53,6 +53,7 @@ def test_the_outcome_of_a_post_seen_15_hours_before_the_end_is_known() -> None:
     assert [post.key[0] for post in select(posts).tested] == ["a"]
 
 
+@pytest.mark.slow
 def test_validation_by_time_learns_only_from_the_past() -> None:
     posts = posts_of(world(hours=50))
     parts = list(by_time(posts, select(posts).tested, TOP_10))

@@ -98,6 +98,7 @@ def test_the_slow_way_finds_the_records_that_aiokafka_finds(codec: int) -> None:
     assert [(p.offset, p.timestamp, p.key, p.value, p.headers) for p in pieces if isinstance(p, Parsed)] == expected
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False), st.sampled_from(sorted(CODECS.values())))
 def test_whatever_a_disk_does_to_a_batch_each_of_its_offsets_comes_once(rnd: random.Random, codec: int) -> None:
     data = bytearray(batch(10, [(b"k", rnd.randbytes(20), [("h", b"v")]) for _ in range(5)], codec))
@@ -174,6 +175,7 @@ def test_a_record_that_is_malformed_costs_no_other() -> None:
     assert b"bbbb" in delivered[1].value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd", "snappy"])
 def test_a_small_batch_that_unpacks_to_gigabytes_is_not_unpacked(codec: str) -> None:
     zeros = bytes(MOST_UNPACKED_BYTES + 1)

@@ -72,6 +72,7 @@ async def test_a_connection_from_which_nothing_comes_is_closed_long_before_the_r
         assert not connection.connected()
 
 
+@pytest.mark.slow
 async def test_a_request_that_a_broker_may_keep_for_long_closes_no_connection() -> None:
     async with connected_to(never) as connection:
         with pytest.raises(TimeoutError):
@@ -79,6 +80,7 @@ async def test_a_request_that_a_broker_may_keep_for_long_closes_no_connection() 
         assert connection.connected()
 
 
+@pytest.mark.slow
 async def test_what_waits_behind_such_a_request_closes_no_connection() -> None:
     async with connected_to(never) as connection:
         both = asyncio.gather(connection.send(JOINING), connection.send(FindCoordinatorRequest("group", 0)))
@@ -87,6 +89,7 @@ async def test_what_waits_behind_such_a_request_closes_no_connection() -> None:
         assert connection.connected()
 
 
+@pytest.mark.slow
 async def test_a_long_answer_that_comes_slowly_is_waited_for() -> None:
     async def slowly(number: int, writer: asyncio.StreamWriter) -> None:
         body = struct.pack(">iii", number, 0, 0) + struct.pack(">i", 0)

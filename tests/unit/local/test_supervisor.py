@@ -97,6 +97,7 @@ async def test_a_part_that_dies_is_reported_with_the_end_of_its_log_and_started_
     assert events.failures == [("server", "was ended by SIGKILL", "up")]
 
 
+@pytest.mark.slow
 async def test_a_part_that_ends_again_and_again_waits_longer_each_time(
     part: Callable[..., Part], monkeypatch: pytest.MonkeyPatch
 ) -> None:

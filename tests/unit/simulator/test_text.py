@@ -34,6 +34,7 @@ def test_every_name_in_a_pattern_has_words() -> None:
         assert "}" not in left, pattern
 
 
+@pytest.mark.slow
 def test_titles_are_readable_varied_and_sometimes_strong() -> None:
     world, texts = World(Parameters(epoch=EPOCH, history=14_400.0)), Texts()
     titles = [texts.of(post).title for post in world.new_posts_between(EPOCH - 14_400, EPOCH) if not post.story]
@@ -91,6 +92,7 @@ def test_a_corpus_without_posts_is_refused(tmp_path: Path) -> None:
         Texts(str(path))
 
 
+@pytest.mark.slow
 def test_the_real_posts_of_2013_serve_as_a_corpus(shared_data: Path) -> None:
     texts = Texts(str(shared_data / "real_posts_2013.ndjson.gz"))
     posts = World(Parameters(epoch=EPOCH)).new_posts_between(EPOCH - 3_600, EPOCH)

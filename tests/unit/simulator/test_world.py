@@ -112,6 +112,7 @@ def test_final_scores_are_lognormal(world: World) -> None:
     assert statistics.stdev(logs) == pytest.approx(1.9, abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_score_rises_to_its_limit_and_a_comment_time_is_when_the_count_steps_up(world: World) -> None:
     post = max(world.new_posts_between(EPOCH - DAY, EPOCH), key=lambda p: p.talk)
     assert post.score_at(post.created) == 1

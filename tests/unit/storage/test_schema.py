@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from alembic.script import ScriptDirectory
 
 from signalflow.storage import migrate
@@ -14,6 +15,7 @@ def test_revisions_run_in_the_order_of_their_module_names() -> None:
     assert known_revisions() == tuple(script.revision for script in walked)[::-1]
 
 
+@pytest.mark.slow
 def test_a_worker_starts_without_loading_alembic() -> None:
     program = "import sys, signalflow.application; print({'alembic', 'sqlalchemy'}.intersection(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -42,6 +42,7 @@ async def test_every_address_is_routed_in_every_spelling_without_a_redirect(app:
     assert len(answers) > 100
 
 
+@pytest.mark.slow
 def test_no_two_documented_paths_differ_only_by_a_slash_at_the_end(app: FastAPI) -> None:
     paths = Counter(path.rstrip("/") for path in app.openapi()["paths"])
     assert len(paths) > 20

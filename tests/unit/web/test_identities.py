@@ -44,6 +44,7 @@ def known(database: Database) -> Identities:
     return Identities(None, monotonic=lambda: 0.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 async def test_a_thousand_requests_share_one_lookup_and_a_cancelled_one_cancels_no_other(
     database: Database, known: Identities
 ) -> None:

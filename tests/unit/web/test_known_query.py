@@ -26,6 +26,7 @@ async def test_every_endpoint_refuses_a_parameter_that_it_does_not_know(client: 
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "nothing_of_ours")
 
 
+@pytest.mark.slow
 async def test_what_an_endpoint_takes_is_what_its_document_says(client: httpx.AsyncClient) -> None:
     paths = (await client.get("/api/openapi.json")).json()["paths"]
     assert ROUTES
