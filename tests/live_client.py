@@ -15,6 +15,7 @@ from signalflow.events import Enriched, encode
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.producer import partition_for
 from signalflow.kafka.topics import TopicNames
+from signalflow.local.parts import WITHOUT_CERTIFICATES
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
 from tests.integration.workers import eventually
@@ -108,7 +109,7 @@ async def event_stream(
 ) -> AsyncIterator[AsyncIterator[tuple[str, dict[str, Any]]]]:
     """Events of a stream, each as its id and its frame."""
     async with (
-        httpx.AsyncClient(timeout=FRAME_SECONDS) as client,
+        httpx.AsyncClient(timeout=FRAME_SECONDS, verify=WITHOUT_CERTIFICATES) as client,
         client.stream("GET", f"{api.url}{path}{query}", headers=api.headers | headers) as answer,
     ):
         assert answer.status_code == 200, await answer.aread()

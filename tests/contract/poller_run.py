@@ -25,6 +25,7 @@ from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.sweep import StoredText
 from signalflow.errors import Retryable
 from signalflow.events import CommentEnvelope, Envelope
+from signalflow.local.parts import WITHOUT_CERTIFICATES
 from signalflow.reddit.poller import Poller
 from signalflow.reddit.ports import CommentPorts
 from signalflow.reddit.protocol import RedditClient
@@ -341,7 +342,7 @@ async def running(
     poller = poller_of(settings, client, world, clock)
     task = asyncio.create_task(poller.run())
     try:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=WITHOUT_CERTIFICATES) as http:
             yield Run(world, simulator, poller, http)
         assert not task.done(), task
     finally:

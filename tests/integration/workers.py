@@ -19,6 +19,7 @@ from signalflow.events import Envelope, Metadata, Post, encode
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.records import EmptyOffset
 from signalflow.kafka.topics import TopicNames
+from signalflow.local.parts import WITHOUT_CERTIFICATES
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
 from tests.waiting import until
@@ -122,7 +123,7 @@ class WorkerProcess:
 
         async def is_ready() -> bool:
             assert self.poll() is None, f"{self.name} ended:\n{self.tail()}"
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(verify=WITHOUT_CERTIFICATES) as client:
                 try:
                     return (await client.get(f"{self.url}/ready", timeout=3)).status_code == 200
                 except httpx.HTTPError:
@@ -132,7 +133,7 @@ class WorkerProcess:
 
     async def is_live(self) -> bool:
         """Whether the worker's web views answer."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=WITHOUT_CERTIFICATES) as client:
             try:
                 return (await client.get(f"{self.url}/live", timeout=3)).status_code == 200
             except httpx.HTTPError:
@@ -140,7 +141,7 @@ class WorkerProcess:
 
     async def metric(self, name: str, labels: str = "") -> float:
         """The sum of a metric's series whose labels contain `labels`."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=WITHOUT_CERTIFICATES) as client:
             text = (await client.get(f"{self.url}/metrics", timeout=5)).text
         return sum(
             float(line.rpartition(" ")[2])
