@@ -7,8 +7,8 @@ import pytest
 
 from signalflow.domain.fetches import GapFetch, ListingFetch, ReappearanceFetch, RefreshFetch, SilenceFetch
 from signalflow.domain.gaps import GapRecord
-from signalflow.domain.known import StoredPost
-from signalflow.domain.planner import MAX_EXPECTED_AFTER_A_TURN, SCARCE_SPACING, Planner
+from signalflow.domain.known import HORIZON, StoredPost
+from signalflow.domain.planner import MAX_EXPECTED_AFTER_A_TURN, SCARCE_SPACING, SHOWN_LATELY, SWEEP_EVERY, Planner
 from signalflow.domain.ranked_fetches import RankedFetch
 from signalflow.domain.ranked_listings import EVERY
 from signalflow.domain.silence import ASK_AGAIN
@@ -228,3 +228,19 @@ def test_it_wakes_for_a_first_look() -> None:
     (gap,) = made.first_looks.gaps
     gap.not_before = START + 40
     assert made.wake(START) == 40
+
+
+@pytest.mark.parametrize(
+    ("older", "shown_before", "is_known"),
+    [(0.0, 2 * SHOWN_LATELY, True), (1.0, SHOWN_LATELY, True), (1.0, SHOWN_LATELY + 1, False)],
+)
+def test_a_post_is_forgotten_when_it_is_too_old_and_no_listing_showed_it_lately(
+    older: float, shown_before: float, is_known: bool
+) -> None:
+    now = START + SWEEP_EVERY
+    old = StoredPost("p1", "a", now - HORIZON - older, now - shown_before, 1, 0, True)
+    made = started(fast("a"), [old])
+    made.next(now - 1, 1.0)
+    assert made.posts.keys() == {"p1"}
+    made.next(now, 1.0)
+    assert bool(made.posts) is is_known
