@@ -244,3 +244,21 @@ def test_a_post_is_forgotten_when_it_is_too_old_and_no_listing_showed_it_lately(
     assert made.posts.keys() == {"p1"}
     made.next(now, 1.0)
     assert bool(made.posts) is is_known
+
+
+@pytest.mark.parametrize(("younger", "is_refreshed"), [(0.0, False), (1.0, True)])
+def test_a_post_that_is_found_two_days_after_its_creation_is_not_refreshed(younger: float, is_refreshed: bool) -> None:
+    before = [known(f"k{number}", START - HORIZON - 1000) for number in range(3)]
+    made = started([Subreddit("a", 60, "fast", START - HORIZON - 600)], before, refresh_ids_per_minute=6000)
+    found = seen("p1", created=START - HORIZON + younger)
+    decisions = answer(made, listing(made, START), found, *(seen(post.id, created=post.created) for post in before))
+    assert decisions[0].is_new
+    rest(made)
+    assert isinstance(made.next(START + 300, 1.0), RefreshFetch) is is_refreshed
+
+
+def test_a_post_that_changes_two_days_after_its_creation_is_not_refreshed() -> None:
+    made = started(fast("a"), [known("p1", START - HORIZON)], refresh_ids_per_minute=6000)
+    assert answer(made, listing(made, START), seen("p1", created=START - HORIZON, score=900))
+    rest(made)
+    assert not isinstance(made.next(START + 300, 1.0), RefreshFetch)
