@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from signalflow.domain.fetches import GapFetch, ListingFetch, ReappearanceFetch, RefreshFetch, SilenceFetch
-from signalflow.domain.gaps import GapRecord
+from signalflow.domain.first_look import FirstLookFetch
+from signalflow.domain.gaps import PAGE_RETRY, GapRecord
 from signalflow.domain.known import HORIZON, StoredPost
 from signalflow.domain.planner import MAX_EXPECTED_AFTER_A_TURN, SCARCE_SPACING, SHOWN_LATELY, SWEEP_EVERY, Planner
 from signalflow.domain.ranked_fetches import RankedFetch
@@ -228,6 +229,25 @@ def test_it_wakes_for_a_first_look() -> None:
     (gap,) = made.first_looks.gaps
     gap.not_before = START + 40
     assert made.wake(START) == 40
+
+
+def test_a_first_look_that_has_no_answer_is_asked_again() -> None:
+    made = started(fast("a"), first_look_seconds=3600.0)
+    answer(made, listing(made, START), seen("a1"), after="t3_a1")
+    made.first_looks.gaps.recorded(1)
+    rest(made)
+    fetch = made.next(START + 1, 1.0)
+    assert isinstance(fetch, FirstLookFetch)
+    assert not fetch.unanswered(START + 2)
+    assert made.next(START + 2 + PAGE_RETRY - 0.1, 1.0) is None
+    assert isinstance(made.next(START + 2 + PAGE_RETRY, 1.0), FirstLookFetch)
+
+
+def test_unless_it_is_asked_for_there_is_no_first_look() -> None:
+    made = Planner(listing_per_minute=20, refresh_ids_per_minute=0)
+    made.start(fast("a"), (), (), START)
+    answer(made, listing(made, START), seen("a1"), after="t3_a1")
+    assert not made.first_looks.gaps
 
 
 @pytest.mark.parametrize(
