@@ -19,7 +19,7 @@ _NOT_WHOLE = frozenset({"dlq_truncated", "dlq_headers_dropped", "dlq_unreadable"
 _IN_DOUBT = frozenset({"write", "decode"})
 # Stages and kinds of errors that come from servers: brokers that refuse an output, a database that is too slow for one
 # row. The record does not tell whether they were right.
-_OF_SERVERS = frozenset({("enrich", "Invalid"), ("write", "TooSlow")})
+_OF_SERVERS = frozenset({("enrich", "Refused"), ("write", "TooSlow")})
 _EVENTS = """
 SELECT topic_id, source_partition, source_offset, attempt, source_topic, original_key, original_value,
     erased_at FROM dlq_events

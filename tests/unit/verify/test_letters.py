@@ -206,7 +206,8 @@ def test_the_sink_may_have_refused_a_valid_record_only_where_history_has_dropped
 @pytest.mark.parametrize(
     ("stage", "error_type", "extra"),
     [
-        ("enrich", "Invalid", 0),
+        ("enrich", "Refused", 0),
+        ("enrich", "Invalid", 1),
         ("enrich", "Defect", 1),
         ("write", "TooSlow", 0),
         ("write", "Invalid", 1),
