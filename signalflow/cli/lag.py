@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """A partition: the offset that the workers read next (None: never committed), and the end of its log."""
+    """A partition: the offset that the workers read next (None: never committed), and the end of its log.
+
+    `beyond_end`: by how much the commit is beyond the end. Then the log lost records, and the lag is 0 for no good
+    reason.
+    """
 
     topic: str
     partition: int
     committed: int | None
     end: int
     lag: int
+    beyond_end: int
 
 
 def register(app: typer.Typer) -> None:
@@ -48,12 +53,13 @@ def lag(_: OfStack = None, as_json: JsonFlag = False) -> None:
     if as_json:
         print(json.dumps([asdict(each) for each in found]))
         return
-    table = whole_table("topic", "behind", "partitions behind", "never read")
+    table = whole_table("topic", "behind", "partitions behind", "never read", "committed beyond the end")
     for topic in sorted({each.topic for each in found}):
         of_topic = [each for each in found if each.topic == topic]
         behind = [each for each in of_topic if each.lag]
         never = [each for each in of_topic if each.committed is None and each.end]
-        cells = (sum(each.lag for each in behind), f"{len(behind)} of {len(of_topic)}", len(never))
+        beyond = sum(each.beyond_end for each in of_topic)
+        cells = (sum(each.lag for each in behind), f"{len(behind)} of {len(of_topic)}", len(never), beyond)
         table.add_row(topic, *map(str, cells))
     print_whole(table)
 
@@ -72,7 +78,7 @@ async def _lags(settings: "Settings") -> list[Lag]:
     begins, ends = await begin_and_end_offsets(settings, partitions)
     lags = []
     for partition in partitions:
-        # What retention removed is no work any more, and a commit beyond the end is none that was done.
-        next_offset = max(committed.get(partition, 0), begins[partition])
-        lags.append(Lag(*partition, committed.get(partition), ends[partition], max(ends[partition] - next_offset, 0)))
+        # What retention removed is no work any more.
+        behind = ends[partition] - max(committed.get(partition, 0), begins[partition])
+        lags.append(Lag(*partition, committed.get(partition), ends[partition], max(behind, 0), max(-behind, 0)))
     return lags

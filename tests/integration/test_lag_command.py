@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from tests.integration.test_path_positions import publish, wait_until_committed, wait_until_stored
+from tests.integration.test_path_positions import commit, publish, wait_until_committed, wait_until_stored
 from tests.integration.workers import WorkerProcess
 from tests.waiting import until
 
@@ -49,7 +50,18 @@ async def test_the_lag_is_what_the_group_has_not_committed_also_while_no_worker_
     assert (sum(row["committed"] or 0 for row in rows), sum(row["lag"] for row in rows)) == (30, 20)
     shown = await run(settings, "lag")
     (line,) = [line for line in shown.stdout.splitlines() if raw in line]
-    assert line.split()[1] == "20"
+    assert (line.split()[1], line.split()[-1]) == ("20", "0")
+
+
+async def test_a_commit_beyond_the_end_of_the_log_is_no_lag_of_0(settings: Settings) -> None:
+    raw = TopicNames.of(settings).posts_raw
+    await create_topics(settings)
+    await commit(settings, raw, 7)
+    rows = await lag_of(settings, raw)
+    assert {(row["lag"], row["beyond_end"]) for row in rows} == {(0, 7)}
+    shown = await run(settings, "lag")
+    (line,) = [line for line in shown.stdout.splitlines() if raw in line]
+    assert line.split()[-1] == str(7 * settings.topic_partitions)
 
 
 async def test_the_state_of_a_post_is_shown_by_the_worker_that_has_it(
