@@ -35,6 +35,8 @@ LAG_SECONDS = 2.0
 IDLE_SECONDS = 0.25
 # Clients get this long to read why their connection ends.
 GOODBYE_SECONDS = 1.0
+# A task that was cancelled and still runs is cancelled again after this time.
+CANCEL_AGAIN_SECONDS = 0.5
 _RESTART = Ending("restart", "the server restarts; come back with the last id")
 
 
@@ -78,8 +80,12 @@ class Hub:
             yield
         finally:
             self.close()
-            for task in tasks:
-                task.cancel()
+            # Kafka's client waits with asyncio.wait_for. Before Python 3.12 this loses a cancellation that comes at the
+            # moment in which the answer does, and the task would go on for ever.
+            while left := [task for task in tasks if not task.done()]:
+                for task in left:
+                    task.cancel()
+                await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def close(self) -> None:

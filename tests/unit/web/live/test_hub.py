@@ -14,6 +14,28 @@ from tests.waiting import until
 from web.live.hub import Hub
 
 
+async def test_a_cancellation_that_kafkas_client_loses_does_not_keep_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = 0
+
+    @asynccontextmanager
+    async def losing(settings: Settings, topic: str) -> AsyncIterator[None]:
+        nonlocal lost
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            lost += 1
+        await asyncio.Event().wait()
+        yield
+
+    monkeypatch.setattr("web.live.hub.open_log", losing)
+    monkeypatch.setattr("web.live.hub.CANCEL_AGAIN_SECONDS", 0.01)
+    async with asyncio.timeout(5), Hub(Settings()).running():
+        await asyncio.sleep(0)
+    assert lost == 1
+
+
 async def test_each_reason_for_a_stale_stream_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also the first one, when Kafka never answered."""
     away, refused = Retryable("the brokers are away"), Fatal("the brokers refuse the password")
