@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
+from signalflow.domain.permalinks import without_title
 from signalflow.domain.subreddits import NAME_PATTERN
 from signalflow.domain.words import ObservationMode, SentimentBasis, SentimentLabel, Stage
 from signalflow.errors import Invalid
@@ -288,8 +289,15 @@ def decode_envelope(value: bytes) -> Envelope:
 
 
 def decode_comment(value: bytes) -> CommentEnvelope:
-    """Decode and validate a record of reddit.comments.raw, as `decode_envelope` does with one of reddit.posts.raw."""
-    return _decoded(value, _comment_decoder, CommentEnvelope)
+    """Decode and validate a record of reddit.comments.raw, as `decode_envelope` does with one of reddit.posts.raw.
+
+    Other programs, and earlier versions, write permalinks with words of the post's title; these are left out.
+    """
+    envelope = _decoded(value, _comment_decoder, CommentEnvelope)
+    told = envelope.payload.permalink
+    if not told or (kept := without_title(told)) == told:
+        return envelope
+    return replace(envelope, payload=replace(envelope.payload, permalink=kept))
 
 
 def _decoded(value: bytes, decoder: msgspec.json.Decoder[EnvelopeT], kind: type[EnvelopeT]) -> EnvelopeT:

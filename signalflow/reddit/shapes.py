@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import fields
 
+from signalflow.domain.permalinks import without_title
 from signalflow.domain.words import REMOVERS
 from signalflow.errors import Invalid
 from signalflow.events import (
@@ -114,6 +115,7 @@ def comment_of(data: object, observed_at: datetime, shape: type[RawComment] = Ra
     """The comment in a t1's data (the parsed JSON). Raises Invalid as `post_of` does."""
     raw = _raw(data, shape, _OPTIONAL_OF_COMMENTS)
     removed_by = REMOVED_BY.get((raw.body or "").strip())
+    permalink = _text(raw.permalink)
     comment = Comment(
         id=raw.id,
         post_id=raw.link_id.removeprefix("t3_"),
@@ -124,7 +126,7 @@ def comment_of(data: object, observed_at: datetime, shape: type[RawComment] = Ra
         created_utc=_created_at(raw.created_utc, observed_at),
         score=None if raw.score_hidden else raw.score,
         controversiality=raw.controversiality,
-        permalink=_text(raw.permalink),
+        permalink=without_title(permalink) if permalink else None,
         is_submitter=raw.is_submitter,
         distinguished=_text(raw.distinguished),
         stickied=raw.stickied,

@@ -36,6 +36,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ID = re.compile(r"[0-9a-z]{1,13}")
 _SUBREDDIT = re.compile(r"\w{1,32}|u_[\w-]{1,30}|t:\w{1,30}|[Rr]eddit\.com", re.ASCII)
 _PARENT = re.compile(r"t[13]_[0-9a-z]{1,13}")
+_TITLE = re.compile(r"^((?:https?://[^/]+)?/[^/]+/[^/]+/comments/[^/]+/)[^/]*/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def observed_comment(record: KafkaRecord, most_ahead: timedelta) -> ObservedComm
         subreddit=metadata["subreddit"],
         author=_text(comment["author"]),
         body=_text(comment["body"]),
-        permalink=_text(comment.get("permalink")),
+        permalink=_without_title(_text(comment.get("permalink"))),
         removed_by=_text(comment.get("removed_by")),
         score=comment["score"],
         controversiality=details.get("controversiality"),
@@ -194,6 +195,11 @@ def _utc(moment: datetime, field: str) -> datetime:
 
 def _text(text: str | None) -> str | None:
     return text.replace("\0", REPLACEMENT) if text else text
+
+
+def _without_title(permalink: str | None) -> str | None:
+    """A comment's permalink without the words of its post's title, which is erased with the post."""
+    return _TITLE.sub(r"\1_/", permalink, count=1) if permalink else permalink
 
 
 _SHORT = string()

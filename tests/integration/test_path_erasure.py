@@ -132,14 +132,18 @@ async def plant(scene: Scene) -> dict[str, str]:
         (ids[marker],) = (await scene.tell_reddit(add="python", title=title, rise=0, talk=0))["added"]
     # PostgreSQL keeps no value as statistics where there is only one.
     other = comment("k2", post_id=ids[KEPT], author="somebody", body="Something else", parent_id=f"t3_{ids[KEPT]}")
-    await produce_comments(settings, [envelope(each, utcnow()) for each in (said_under(ids[DELETED]), other)])
+    # Reddit repeats the title in the address of each comment, and earlier versions wrote it as it came.
+    address = f"/r/python/comments/{ids[DELETED]}/the_{DELETED.lower()}_of_today/k3/"
+    stays = comment("k3", post_id=ids[DELETED], author="somebody", body="It stays", permalink=address)
+    said = (said_under(ids[DELETED]), other, stays)
+    await produce_comments(settings, [envelope(each, utcnow()) for each in said])
     async with AIOKafkaProducer(**connection_options(settings)) as producer:
         broken = f'{{"title": "{DELETED}"'.encode()
         await producer.send_and_wait(TopicNames.of(settings).posts_raw, broken, key=ids[DELETED].encode())
 
     async def are_stored() -> bool:
         posts, comments, letters = [await scene.rows(table) for table in ("posts", "comments", "dlq_events")]
-        return set(ids.values()) <= set(posts) and len(comments) == 2 and len(letters) == 1
+        return set(ids.values()) <= set(posts) and len(comments) == 3 and len(letters) == 1
 
     await scene.until(are_stored)
     return ids

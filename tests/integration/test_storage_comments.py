@@ -1,6 +1,6 @@
 """The table of comments: the same rows whatever the order, the repetition and the split of their observations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import permutations
 from random import Random
@@ -11,13 +11,14 @@ import pytest
 
 from signalflow.errors import Invalid
 from signalflow.events import EnrichedComment
+from signalflow.storage import migrate
 from signalflow.storage.comment_list import newest_of_each
 from signalflow.storage.comment_writer import comment_is_stored, write_comments
 from signalflow.storage.pool import Pool
 from signalflow.storage.positions import Progress, StoredBehind, count_as_stored, stored_positions
 from signalflow.storage.writer import store_or_reject
 from tests.integration.comment_rows import comment, fed, seen
-from tests.integration.storage_rows import CREATED, NOON, contents, empty
+from tests.integration.storage_rows import CREATED, NOON, contents, empty, pool_of
 from tests.unit.streams.fakes import Record
 
 pytestmark = pytest.mark.by_mode
@@ -36,6 +37,26 @@ async def test_a_reply_is_stored_before_its_parent_and_before_its_post(pool: Poo
     assert (row["post_id"], row["parent_id"], row["depth"], row["score"]) == ("abc", "t1_c1", 1, 7)
     assert (row["body"], row["sentiment_label"], row["sentiment_basis"]) == ("I love it", "positive", "as_written")
     assert row["first_seen_at"] == row["observed_at"] == row["score_observed_at"] == NOON
+
+
+async def test_the_upgrade_takes_the_title_of_the_post_out_of_the_address_of_its_comments(
+    make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, upgrade = make_database(), migrate.command.upgrade
+    with monkeypatch.context() as before:
+        before.setattr(migrate.command, "upgrade", lambda config, _: upgrade(config, "0032"))
+        await migrate.upgrade(url)
+    addresses = {
+        "c1": "/r/python/comments/abc/a_secret_title/c1/",
+        "c2": "/r/python/comments/abc/_/c2/",
+        "c3": "/r/python/comments/abc//c3/",
+        "c4": None,
+    }
+    async with await pool_of(url) as pool:
+        await write_comments(pool, [seen(comment(id_, permalink=told)) for id_, told in addresses.items()])
+        await migrate.upgrade(url)
+        kept = {row["id"]: row["permalink"] for row in await contents(pool, "comments")}
+    assert kept == {id_: told and f"/r/python/comments/abc/_/{id_}/" for id_, told in addresses.items()}
 
 
 def expected(log: Sequence[EnrichedComment]) -> dict[str, Any]:

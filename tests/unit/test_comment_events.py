@@ -51,6 +51,11 @@ def test_a_comment_with_all_fields_is_read_as_it_was_written() -> None:
         assert getattr(comment, name) == OPTIONAL[name]
 
 
+def test_words_of_the_posts_title_are_left_out_of_the_permalink() -> None:
+    told = decode_comment(record(permalink="/r/python/comments/abc/a_secret_title/c1/")).payload
+    assert told.permalink == "/r/python/comments/abc/_/c1/"
+
+
 def test_what_is_not_told_is_unknown_and_never_zero() -> None:
     comment = decode_comment(record(score=None, author=None, body=None)).payload
     assert (comment.score, comment.author, comment.body) == (None, None, None)

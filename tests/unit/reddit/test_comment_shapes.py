@@ -70,6 +70,8 @@ def test_every_field_arrives_under_its_name() -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "expected"),
     [
+        ({"permalink": "/r/python/comments/abc123/a_title/c1/"}, "permalink", "/r/python/comments/abc123/_/c1/"),
+        ({"permalink": ""}, "permalink", None),
         ({"score_hidden": True}, "score", None),
         ({"score": 7.0}, "score", 7),
         ({"score": -4}, "score", -4),
@@ -185,7 +187,7 @@ def test_the_entry_of_a_feed_tells_its_post_by_its_link_and_no_number() -> None:
         body="Nice post",
         created_utc=datetime(2026, 1, 1, 11, 59, tzinfo=UTC),
         score=None,
-        permalink="/r/python/comments/abc123/title/c1/",
+        permalink="/r/python/comments/abc123/_/c1/",
     )
 
 

@@ -47,7 +47,7 @@ def test_every_field_of_an_archive_arrives() -> None:
             created_utc=CREATED,
             score=7,
             controversiality=0,
-            permalink="/r/harborcats/comments/abc123/x/kfx0001/",
+            permalink="/r/harborcats/comments/abc123/_/kfx0001/",
             is_submitter=True,
             stickied=False,
         ),
