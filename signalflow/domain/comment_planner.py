@@ -116,7 +116,7 @@ class CommentPlanner:
         if not self.watchlist.configure([each for each in watched if each.comments], now):
             return False
         reported = [replace(each, polled_at=each.comments_polled_at) for each in arriving]
-        Takeover(reported, known, not_before=now - UNREPORTED, are_in_order=False).begin(self.watchlist, now)
+        Takeover(reported, known, not_before=now - UNREPORTED, latest=LATEST_COMMENT).begin(self.watchlist, now)
         return True
 
     def set_listing_pace(self, per_minute: float, now: float) -> None:

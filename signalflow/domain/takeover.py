@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
 
-from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED, Anchor
+from signalflow.domain.overlap import ANCHOR_SIZE, PROOF, UNSETTLED, Anchor
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.watchlist import Watchlist
 
@@ -38,8 +38,8 @@ class Takeover:
 
     Items are posts, or comments. The newest ones alone do not show how far a listing is complete: they may all be of
     one subreddit that was polled later than the others of its group, or may come from elsewhere than the listing.
-    `not_before`: a subreddit without a reported poll was never read if what is known of it is older. `are_in_order`:
-    listings show items in the order of their creation, but for those that are visible late.
+    `not_before`: a subreddit without a reported poll was never read if what is known of it is older. `latest`: where
+    listings are not in the order of creation, how long after its creation an item may come at the top, in seconds.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Takeover:
         known: Iterable[Stored],
         *,
         not_before: float = -math.inf,
-        are_in_order: bool = True,
+        latest: float = 0.0,
     ) -> None:
-        self._are_in_order = are_in_order
+        self._latest = latest
         arriving = list(subreddits)
         self._names = {subreddit.name.lower() for subreddit in arriving}
         self._known: dict[str, list[Stored]] = defaultdict(list)
@@ -105,11 +105,14 @@ class Takeover:
         settled = (item for item in items if item.created <= until - UNSETTLED)
         newest = heapq.nlargest(ANCHOR_SIZE, settled, key=lambda item: item.created)
         since = max(until - UNSETTLED, self._newest_shown(known, until))
+        if len(newest) < PROOF:
+            # Then three items as old as this are the proof, and items that came late are none.
+            since -= self._latest
         return (Anchor(frozenset(item.id for item in newest), since),)
 
     def _newest_shown(self, names: Iterable[str], until: float) -> float:
         """The creation of the newest item that the poll at `until` showed; -inf where that is not known."""
         # A subreddit that was read later has items that this poll could not show.
-        polled = [name for name in names if self._are_in_order and self._complete_until[name] == until]
+        polled = [name for name in names if not self._latest and self._complete_until[name] == until]
         created = (item.created for name in polled for item in self._known.get(name, ()))
         return max((at for at in created if at <= until), default=-math.inf)

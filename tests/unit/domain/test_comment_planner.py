@@ -21,6 +21,7 @@ from signalflow.domain.comment_refresh import AGES, PATIENCE, RETRY_AFTER
 from signalflow.domain.fetch import CommentsByIdRequest, CommentsRequest, Fetch, ListingRequest
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import Seen
+from signalflow.domain.overlap import UNSETTLED
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
 
@@ -139,6 +140,19 @@ def test_more_than_a_page_between_two_looks_opens_a_gap_that_is_read_to_its_end(
     assert run.changes[0] == "open"
     assert run.changes[-1] == "close proven"
     assert {fetch.kind for fetch in run.fetches} == {"comments", "comments_gap"}
+
+
+def test_comments_that_come_late_at_the_top_do_not_prove_that_all_was_read_since_the_last_poller() -> None:
+    known = [StoredComment(f"known{n}", "a", START - n) for n in range(5)]
+    run = Run().start(followed("a", polled_at=START), known)
+    run.now = START + 60
+    missed = run.write(350, age=30)
+    run.comments += [Seen(f"known{n}", "a", START - n, 1, None) for n in range(5)]
+    run.comments += [Seen(f"old{n}", "a", START - LATEST_COMMENT - UNSETTLED - n, 1, None) for n in range(5)]
+    run.comments[:0] = [Seen(f"late{n}", "a", START - 200, 1, None) for n in range(3)]
+    run.run(120)
+    assert set(missed) <= set(run.published)
+    assert run.changes[-1] == "close proven"
 
 
 def test_a_page_that_shows_three_comments_of_the_page_before_is_proof_and_two_are_none() -> None:

@@ -110,7 +110,8 @@ def test_no_comment_is_published_twice_from_one_page() -> None:
 
 @pytest.mark.parametrize(("late", "is_new"), [(0.0, False), (1.0, True)])
 def test_what_is_as_old_as_the_limit_is_not_new(late: float, is_new: bool) -> None:
-    planner, _ = started("a", stored=tuple(StoredComment(f"s{n}", "a", NOW - 10) for n in range(PROOF)))
+    settled = tuple(StoredComment(f"s{n}", "a", NOW - 10 - UNSETTLED) for n in range(PROOF))
+    planner, _ = started("a", stored=(*settled, StoredComment("newest", "a", NOW - 10)))
     limit = NOW - 10 - UNSETTLED - LATEST_COMMENT
     findings = planner.judge(due(planner), [seen("late", limit + late)], None, NOW)
     assert bool(findings.decisions) == is_new

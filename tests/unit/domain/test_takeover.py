@@ -81,3 +81,12 @@ def test_a_subreddit_lags_when_it_was_polled_over_two_minutes_before_the_newest_
     assert takeover.lagging(["a", "b", "c", "new"]) == ["c"]
     assert takeover.lagging(["b", "c", "new"]) == [], "a group knows nothing of other groups"
     assert takeover.lagging(["unheard"]) == []
+
+
+def test_where_nothing_was_settled_comments_that_came_late_prove_nothing() -> None:
+    fresh = [post(f"c{number}", "a", NOW - number) for number in range(5)]
+    (anchor,) = Takeover([watched("a", NOW)], fresh, latest=600.0).anchors(["a"])
+    assert anchor == Anchor(frozenset(), NOW - 120 - 600)
+    settled = [post(f"c{number}", "a", NOW - 120 - number) for number in range(3)]
+    (anchor,) = Takeover([watched("a", NOW)], [*fresh, *settled], latest=600.0).anchors(["a"])
+    assert anchor == Anchor(frozenset({"c0", "c1", "c2"}), NOW - 120), "three ids prove it, whatever their order"
