@@ -22,5 +22,6 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
         await asyncio.wait({stopping}, timeout=CLOSE_SECONDS)
         if not stopping.done():
             stopping.cancel()
+            log.warning("consumer_cut_off", error=f"still stopping after {CLOSE_SECONDS:g} s")
         elif not stopping.cancelled() and (error := stopping.exception()) is not None:
             log.warning("consumer_cut_off", error=type(error).__name__)

@@ -20,6 +20,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode.threads import QueueServiceThread
 
 from signalflow.clock import steady
 from signalflow.domain.backoff import WHILE_AWAY
@@ -57,6 +58,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 log.warning("kafka_away_at_start", error=str(error), retry_in=wait)
                 await stop_consumer(self._consumer)
                 await asyncio.sleep(wait)
+
+    async def on_thread_stop(self) -> None:
+        """Stop the client within a few seconds, and only then the queue of calls.
+
+        While a rebalance is under way, aiokafka waits for its handlers, and these call this thread. Faust ends the
+        queue first: a call is then never answered, and the stop never ends.
+        """
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
+        await QueueServiceThread.on_thread_stop(self)
 
     def _note_heartbeats(self) -> None:
         """Note when each heartbeat that succeeds was sent. aiokafka keeps that to itself."""

@@ -1,8 +1,11 @@
 """What the consumer's thread tells and asks aiokafka: commits with their positions, heartbeats, records by time."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
 from faust.types import TP
 
 from signalflow.domain.positions import Found, Position
+from signalflow.kafka import stopping
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.consumer_thread import ConsumerThread
@@ -38,12 +42,18 @@ class Coordinator:
         self.rejoins += 1
 
 
+async def _nothing() -> None:
+    """Stop or close what has nothing to wait for."""
+
+
 class Client:
     """aiokafka's consumer, which has partition 0."""
 
     def __init__(self) -> None:
         self._coordinator = Coordinator()
+        self._client = SimpleNamespace(close=_nothing)
         self.failure: Exception | None = None
+        self.stop = _nothing
 
     def assignment(self) -> set[TopicPartition]:
         return {TopicPartition("raw", 0)}
@@ -64,7 +74,7 @@ def client() -> Client:
 
 
 @pytest.fixture
-def thread(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ConsumerThread:
+async def thread(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ConsumerThread:
     settings = Settings(state_dir=tmp_path, worker_name="w1")
     app = create_faust_app(Application, settings, claim_workspace(settings))
     create_post_state(app, settings)
@@ -138,3 +148,52 @@ async def test_a_worker_joins_its_group_again_when_it_is_told_to(thread: Consume
 async def test_a_consumer_without_a_group_has_no_heartbeats_to_note(thread: ConsumerThread, client: Client) -> None:
     client._coordinator = None  # type: ignore[assignment]
     thread._note_heartbeats()
+
+
+@pytest.fixture
+async def started(thread: ConsumerThread, client: Client, monkeypatch: pytest.MonkeyPatch) -> ConsumerThread:
+    """The thread runs, with this client."""
+
+    async def start(thread: ConsumerThread) -> None:
+        thread._consumer = client
+
+    monkeypatch.setattr(ConsumerThread, "on_start", start)
+    # Faust gives up after 60 s. A worker must end within 20 s.
+    thread.shutdown_timeout = 10.0
+    await thread.start()
+    return thread
+
+
+async def test_a_stop_during_a_rebalance_lets_its_handlers_finish(started: ConsumerThread, client: Client) -> None:
+    """aiokafka ends only after the handlers of a rebalance, and these ask the thread for offsets."""
+    worker_loop = asyncio.get_running_loop()
+    answers = []
+
+    async def handle_rebalance() -> None:
+        answers.append(await started.committed_positions([TP0]))
+
+    async def stop() -> None:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(handle_rebalance(), worker_loop))
+
+    client.stop = stop
+    await started.stop()
+    assert answers == [{}]
+
+
+async def test_a_client_that_does_not_stop_is_cut_off(
+    started: ConsumerThread, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it stops, aiokafka repeats a commit for ever when it has lost the group's coordinator."""
+    monkeypatch.setattr(stopping, "CLOSE_SECONDS", 0.05)
+    cancelled = threading.Event()
+
+    async def stop() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    client.stop = stop
+    await started.stop()
+    assert cancelled.is_set()
