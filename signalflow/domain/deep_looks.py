@@ -6,12 +6,13 @@ so many new posts of a group that a post is in the upper half of the listing dur
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from signalflow.domain.fetch import Fetch, Findings, ListingRequest, Request
 from signalflow.domain.fetches import GAP_PAGE_TIMEOUT
 from signalflow.domain.known import HORIZON
+from signalflow.domain.subreddits import Subreddit
 
 # A listing has a thousand posts at most, so these are all pages below the newest one.
 PAGES = 9
@@ -24,7 +25,7 @@ MOST_FAILURES = 3
 
 @dataclass(slots=True, eq=False)
 class _Depth:
-    """What lies below the newest page of the subreddits `names`, which is polled since `since`.
+    """What lies below the newest page of the subreddits `names`, all of which are polled since `since`.
 
     `new` posts came since the last look, at `looked_at`. `after` leads to the page below the newest one.
     """
@@ -59,12 +60,21 @@ class DeepLooks:
     def __init__(self) -> None:
         self._depths: dict[tuple[str, ...], _Depth] = {}
         self._look: Look | None = None
+        # Since when each subreddit is polled, by its name in lower case.
+        self._since: dict[str, float] = {}
+
+    def arrive(self, subreddits: Iterable[Subreddit]) -> None:
+        """These are polled from now on; some were by earlier pollers."""
+        for subreddit in subreddits:
+            if subreddit.polled_since is not None:
+                self._since[subreddit.name.lower()] = subreddit.polled_since
 
     def polled(self, names: tuple[str, ...], after: str | None, new: int, now: float) -> None:
         """The newest page of a group was published in full: so many of its posts were new, and `after` leads on."""
         depth = self._depths.get(names)
         if depth is None:
-            depth = self._depths[names] = _Depth(names, since=now, looked_at=now)
+            since = max(self._since.setdefault(name.lower(), now) for name in names)
+            depth = self._depths[names] = _Depth(names, since, looked_at=now)
         depth.new += new
         depth.after = after
 
@@ -109,6 +119,8 @@ class DeepLooks:
             return
         current = set(groups())
         self._depths = {names: depth for names, depth in self._depths.items() if names in current}
+        watched = {name.lower() for names in current for name in names}
+        self._since = {name: at for name, at in self._since.items() if name in watched}
         due = [depth for depth in self._depths.values() if depth.is_due(now)]
         if not due:
             return

@@ -152,6 +152,7 @@ class Planner:
         if not self.watchlist.configure(watched, now):
             return have_ranks_changed
         self.first_looks.arrive(arriving)
+        self._deep_looks.arrive(arriving)
         Takeover(arriving, known_posts).begin(self.watchlist, now)
         return True
 

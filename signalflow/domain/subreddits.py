@@ -42,9 +42,9 @@ class WatchedSubreddit:
 class Subreddit:
     """A subreddit to watch. It is polled at least every `interval_seconds`, and more often where the budget allows.
 
-    `polled_at` is when an earlier poller last polled it with every new post confirmed; None when none has reported it.
-    `comments`: its comments are read too, and `comments_polled_at` is what `polled_at` is for posts. `post_sorts`: the
-    listings that are read of it.
+    `polled_at` is when an earlier poller last polled it with every new post confirmed, `polled_since` when the first
+    one did; None when none has reported it. `comments`: its comments are read too, and `comments_polled_at` is what
+    `polled_at` is for posts. `post_sorts`: the listings that are read of it.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Subreddit:
     comments: bool = False
     post_sorts: tuple[str, ...] = DEFAULT_POST_SORTS
     comments_polled_at: float | None = None
+    polled_since: float | None = None
 
     @property
     def polling_priority(self) -> Priority:

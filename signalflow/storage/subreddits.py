@@ -12,7 +12,7 @@ from signalflow.storage.pool import Connection, Pool, connection
 
 _COLUMNS = (
     "name, interval_seconds, priority, paused, comments, post_sort, state, checked_at, last_polled_at, "
-    "comments_polled_at, changed_by, changed_at"
+    "comments_polled_at, polled_since, changed_by, changed_at"
 )
 # In a shorter time a single post would look like a flood.
 SHORTEST_RATE = timedelta(minutes=5)
@@ -74,6 +74,7 @@ class SubredditRow:
     checked_at: datetime | None
     last_polled_at: datetime | None
     comments_polled_at: datetime | None
+    polled_since: datetime | None
     changed_by: str | None
     changed_at: datetime | None
 
@@ -95,6 +96,7 @@ class SubredditRow:
             self.comments,
             tuple(self.post_sort),
             self.comments_polled_at.timestamp() if self.comments_polled_at else None,
+            self.polled_since.timestamp() if self.polled_since else None,
         )
 
 

@@ -97,7 +97,11 @@ class Scene:
             for post in {envelope.payload.id: envelope.payload for envelope in self.ledger.published}.values()
         ]
         self.ledger.configured = [
-            replace(one, polled_at=at.timestamp() if (at := self.ledger.polled.get(one.name)) else None)
+            replace(
+                one,
+                polled_at=at.timestamp() if (at := self.ledger.polled.get(one.name)) else None,
+                polled_since=self.ledger.polled_since.get(one.name),
+            )
             for one in self.ledger.configured
         ]
         self.ledger.left_open = []

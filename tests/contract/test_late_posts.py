@@ -1,4 +1,7 @@
-"""Posts that a filter held back and a moderator approved, in virtual time: all are found, and told apart."""
+"""Posts that a filter held back and a moderator approved, in virtual time: all are found, and told apart.
+
+The poller is killed and started again in between.
+"""
 
 import asyncio
 
@@ -29,21 +32,35 @@ def late_posts(scene: Scene, until: float) -> set[str]:
     }
 
 
+def created_before_and_shown_after(scene: Scene, moment: float) -> set[str]:
+    """Posts that were held back at this moment."""
+    return {
+        base36(post.number)
+        for post in scene.simulator.world.new_posts_between(moment - APPROVED_WITHIN, moment)
+        if (span := next(iter(post.visible_spans()), None)) is not None and span[0] > moment
+    }
+
+
 def test_posts_that_were_approved_late_are_found_below_the_newest_page_and_counted() -> None:
-    async def hours() -> tuple[Scene, float]:
+    async def hours() -> tuple[Scene, float, float]:
         scene = Scene(first_look_hours=0.0, activity=5.0, life=1.5)
         scene.start()
-        await asyncio.sleep(1.25 * HOUR)
+        await asyncio.sleep(0.6 * HOUR)
+        await scene.stop()
+        restart = now()
+        scene.start()
+        await asyncio.sleep(0.65 * HOUR)
         end = now()
         await scene.stop()
-        return scene, end
+        return scene, restart, end
 
     before = POSTS_FOUND_LATE._value.get()
     with asyncio.Runner(loop_factory=VirtualLoop) as runner, patched_clocks():
-        scene, end = runner.run(hours())
+        scene, restart, end = runner.run(hours())
     late = late_posts(scene, end - FOUND_WITHIN - APPROVED_WITHIN)
     found = [envelope.payload.id for envelope in scene.ledger.published if envelope.mode == "new"]
     assert len(late) > 30
+    assert late & created_before_and_shown_after(scene, restart), "the restart is in the way of some"
     assert late - set(found) == set()
     assert len(found) == len(set(found)), "each is new once"
     assert POSTS_FOUND_LATE._value.get() - before > 30

@@ -9,6 +9,7 @@ from signalflow.domain.fetch import Findings, ListingRequest
 from signalflow.domain.fetches import GAP_PAGE_TIMEOUT, ListingFetch
 from signalflow.domain.known import HORIZON
 from signalflow.domain.planner import Planner
+from signalflow.domain.subreddits import Subreddit
 from tests.unit.domain.listing_world import START, Harness, World, fast
 
 A, B = ("a", "b"), ("c",)
@@ -131,6 +132,42 @@ def test_only_what_was_created_since_the_group_is_polled_is_new(now: float, sinc
     fetch = taken(looks())
     assert fetch is not None
     assert fetch.new_since(now) == since
+
+
+@pytest.mark.parametrize(
+    ("began", "since"),
+    [
+        ({"a": START - 600, "b": START - 300}, START - 300),
+        ({"a": START - 600}, START),
+        ({"a": START - 600, "c": START - 300}, START),
+    ],
+)
+def test_what_was_created_under_an_earlier_poller_is_new_if_that_polled_all_subreddits_of_the_group(
+    began: dict[str, float], since: float
+) -> None:
+    made = DeepLooks()
+    made.arrive(Subreddit(name.upper(), 60, "fast", polled_since=began.get(name)) for name in "abc")
+    made.polled(A, "t3_first", POSTS_BETWEEN, START)
+    fetch = taken(made)
+    assert fetch is not None
+    assert fetch.new_since(START + 60) == since
+
+
+def test_a_group_of_other_subreddits_keeps_in_mind_since_when_each_is_polled() -> None:
+    made = looks(new=0)
+    made.polled(("b", "a"), "t3_first", POSTS_BETWEEN, START + 100)
+    fetch = made.next(START + 100, lambda: [("b", "a")])
+    assert fetch is not None
+    assert fetch.new_since(START + 100) == START
+
+
+def test_a_subreddit_that_was_not_polled_for_a_while_is_polled_anew() -> None:
+    made = looks()
+    assert made.next(START + 60, lambda: [B]) is None
+    made.polled(A, "t3_first", POSTS_BETWEEN, START + 100)
+    fetch = taken(made, START + 100)
+    assert fetch is not None
+    assert fetch.new_since(START + 100) == START + 100
 
 
 def test_a_post_that_shows_up_further_down_is_published_as_new_once_and_listings_keep_their_pace() -> None:
