@@ -47,6 +47,11 @@ POSTS_FOUND_LATE = Counter(
 COMMENTS_DISCOVERED = Counter(
     "signalflow_comments_discovered", "Comments published for the first time by this poller.", registry=REGISTRY
 )
+COMMENTS_NOT_FOLLOWED = Counter(
+    "signalflow_comments_not_followed",
+    "Comments that the tree of a post left out, and that were not asked for: a post has only so many.",
+    registry=REGISTRY,
+)
 POSTS_SWEPT = Counter("signalflow_posts_swept", "Posts older than two days that were checked.", registry=REGISTRY)
 POSTS_REFRESHED = Counter("signalflow_posts_refreshed", "Known posts published again.", registry=REGISTRY)
 DISCOVERY_SECONDS = Histogram(

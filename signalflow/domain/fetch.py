@@ -251,6 +251,11 @@ class Fetch(ABC):
         """
         return {}
 
+    @property
+    def not_followed(self) -> int:
+        """How many comments of this fetch's tree the answers left out so far, for which there was no room."""
+        return 0
+
     @abstractmethod
     def new_since(self, now: float) -> float:
         """A post that is not known counts as new when it was created after this time."""

@@ -35,6 +35,10 @@ class TreeFetch(Fetch):
         # Its subreddit may be private.
         return True
 
+    @property
+    def not_followed(self) -> int:
+        return self.tree.not_followed or 0
+
     def new_since(self, now: float) -> float:
         # However old a comment is, nobody need have seen it before.
         return -math.inf

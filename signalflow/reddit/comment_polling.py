@@ -16,7 +16,7 @@ from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.words import ObservationMode
-from signalflow.metrics import COMMENTS_DISCOVERED
+from signalflow.metrics import COMMENTS_DISCOVERED, COMMENTS_NOT_FOLLOWED
 from signalflow.reddit.gap_writer import GapWriter
 from signalflow.reddit.observations import comment_envelope, seen_comment
 from signalflow.reddit.ports import CommentPorts
@@ -95,8 +95,10 @@ class CommentPolling:
         if not fetch.is_refresh:
             decided_and_sent = zip(findings.decisions, confirmed, strict=True)
             COMMENTS_DISCOVERED.inc(sum(is_sent and decision.is_new for decision, is_sent in decided_and_sent))
+        not_followed = fetch.not_followed
         if self.planner.confirm(findings, confirmed, self._reddit_clock.now()):
             self._reports.answered_comments(fetch.names, page.observed_at)
+        COMMENTS_NOT_FOLLOWED.inc(fetch.not_followed - not_followed)
         self.gap_writer.wake()
         return findings
 

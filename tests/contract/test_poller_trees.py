@@ -11,6 +11,7 @@ import pytest
 from signalflow.domain.post_run import PostRun
 from signalflow.domain.subreddits import Subreddit
 from signalflow.events import CommentEnvelope
+from signalflow.metrics import COMMENTS_NOT_FOLLOWED
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from signalflow.simulator.comments import PLACE_DIGITS, parent_name
@@ -86,7 +87,10 @@ def an_hour(comments_per_post: int) -> Hours:
 
 
 def test_posts_that_take_off_have_their_best_comments_read_and_discovery_does_not_suffer() -> None:
-    without, with_trees = an_hour(0), an_hour(20)
+    without = an_hour(0)
+    counted = COMMENTS_NOT_FOLLOWED._value.get()
+    with_trees = an_hour(20)
+    assert COMMENTS_NOT_FOLLOWED._value.get() - counted > 20
     assert without.asked("/comments/") == without.comments == []
     asked = with_trees.asked("/comments/")
     posts = {path.removeprefix("/comments/").split("?")[0] for path in asked}
@@ -118,6 +122,7 @@ def test_posts_that_take_off_have_their_best_comments_read_and_discovery_does_no
 async def test_the_comments_of_a_post_are_read_when_somebody_asks_for_them(
     world: World, source: str, shown: int
 ) -> None:
+    counted = COMMENTS_NOT_FOLLOWED._value.get()
     async with running(world, source=source) as run:
         await begin(run)
         (id_,) = (await run.control(add="askscience", rise=50, tau=4, talk=200))["added"]
@@ -140,6 +145,7 @@ async def test_the_comments_of_a_post_are_read_when_somebody_asks_for_them(
     else:
         assert read.not_followed is not None
         assert read.not_followed >= 10
+    assert COMMENTS_NOT_FOLLOWED._value.get() - counted == (read.not_followed or 0)
 
 
 @pytest.mark.usefixtures("quick")
