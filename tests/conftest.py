@@ -36,8 +36,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 T = TypeVar("T")
 TEMPLATE = "signalflow_template"
-# A server with TimescaleDB, for the tests marked `by_mode`; without one they run in native mode alone.
+# A server with TimescaleDB, for the suites of both modes; without one they run in native mode alone.
 TIMESCALE_DSN = os.environ.get("SIGNALFLOW_TEST_TIMESCALE_DSN", "")
+SUITES_BY_MODE = ("test_storage_", "test_path_", "test_verify")
 # A session in a database that is to be copied holds up the copy.
 COPY_SECONDS = 30.0
 # These tests do not crash the server, and without fsync they run much faster.
@@ -52,9 +53,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests marked `by_mode` in both modes where there is a server with TimescaleDB."""
-    by_mode = metafunc.definition.get_closest_marker("by_mode") and "database_mode" in metafunc.fixturenames
-    if TIMESCALE_DSN and by_mode:
+    """Run the suites of storage, path and verify in both modes where there is a server with TimescaleDB.
+
+    A test of another suite does so when it is marked `by_mode`. A module with a fixture `database_mode` has one mode.
+    """
+    if not TIMESCALE_DSN or "database_mode" not in metafunc.fixturenames or hasattr(metafunc.module, "database_mode"):
+        return
+    suite = metafunc.module.__name__.rpartition(".")[2]
+    if suite.startswith(SUITES_BY_MODE) or metafunc.definition.get_closest_marker("by_mode"):
         metafunc.parametrize("database_mode", ["native", "timescaledb"], indirect=True)
 
 

@@ -27,8 +27,6 @@ from tests.integration.workers import (
     read_topic,
 )
 
-pytestmark = pytest.mark.by_mode
-
 NOW = datetime.now(UTC).replace(microsecond=0)
 TWO_YEARS_AGO = NOW - timedelta(days=730)
 YESTERDAY = NOW - timedelta(days=1)

@@ -16,8 +16,6 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, read_topic
 
-pytestmark = pytest.mark.by_mode
-
 POSTS = 42_283
 
 

@@ -23,8 +23,6 @@ from signalflow.storage.subreddits import load_defaults
 from tests.integration.comment_rows import comment, envelope, produce_comments
 from tests.integration.workers import WorkerProcess, committed, count, eventually, fetch_all, read_topic
 
-pytestmark = pytest.mark.by_mode
-
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 COMMENTS = 300
 

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pytest
 from aiokafka import AIOKafkaProducer
 
 from signalflow.dead_letters.replay import ReplayRequest, dry_run, replay
@@ -19,8 +18,6 @@ from signalflow.settings import Settings
 from signalflow.storage import dead_letters
 from signalflow.storage.dead_letters import LetterFilter
 from tests.integration.workers import WorkerProcess, eventually, fetch_all, observation, produce, read_topic
-
-pytestmark = pytest.mark.by_mode
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 BAD_TITLE = "the database refuses this"

@@ -6,7 +6,6 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from aiokafka import AIOKafkaProducer
 
 from signalflow.kafka.admin import create_topics
@@ -15,8 +14,6 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.verify.run import verify
 from tests.integration.workers import WorkerProcess, committed, count, eventually, observation, produce, read_topic
-
-pytestmark = pytest.mark.by_mode
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 # A valid time that the table refuses: there was no Reddit then.

@@ -26,8 +26,6 @@ from tests.integration.workers import (
     read_topic,
 )
 
-pytestmark = pytest.mark.by_mode
-
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 POSTS = 400
 # A worker has GRACE_SECONDS to finish a commit, and needs a few more to leave the group and close.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from aiokafka import AIOKafkaProducer
 
 from signalflow.events import encode
@@ -18,8 +17,6 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.verify import compare, expected
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce, read_topic
-
-pytestmark = pytest.mark.by_mode
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 

@@ -14,8 +14,6 @@ from signalflow.verify.run import verify
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all
 from tests.simulated_ranks import true_ranks
 
-pytestmark = pytest.mark.by_mode
-
 
 @pytest.mark.timeout(300)
 async def test_posts_have_the_ranks_that_reddit_showed_and_verify_finds_no_difference(

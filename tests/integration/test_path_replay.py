@@ -12,8 +12,6 @@ from tests.integration.comment_rows import comment, envelope, produce_comments
 from tests.integration.test_path_archives import all_is_read, dump, run
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce, read_topic
 
-pytestmark = pytest.mark.by_mode
-
 TABLES = ("posts", "post_nlp_features", "post_metrics_history", "comments", "dlq_events")
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 # More moments than a state keeps observations, so that some copies are late and others redelivered.

@@ -14,8 +14,6 @@ from signalflow.storage.subreddits import load_defaults
 from signalflow.verify import compare, expected
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, read_topic
 
-pytestmark = pytest.mark.by_mode
-
 WARM_UP_SECONDS = 10.0
 STRETCH_SECONDS = 25.0
 # After this time every group has been listed again after a post was made (slow priority: 50 s at most, 30 s in

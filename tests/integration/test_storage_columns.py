@@ -8,8 +8,6 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.writer import posts_statement, write_batch
 from tests.integration.storage_rows import NOON, column, observation
 
-pytestmark = pytest.mark.by_mode
-
 
 async def test_a_new_column_of_posts_arrives_under_its_guard(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     await pool.execute("ALTER TABLE posts ADD newest_mode text, ADD text_mode text, ADD first_mode text")

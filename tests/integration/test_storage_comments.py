@@ -21,8 +21,6 @@ from tests.integration.comment_rows import comment, fed, seen
 from tests.integration.storage_rows import CREATED, NOON, contents, empty, pool_of
 from tests.unit.streams.fakes import Record
 
-pytestmark = pytest.mark.by_mode
-
 TOPIC_ID = UUID(int=5)
 
 

@@ -22,8 +22,6 @@ from signalflow.storage.writer import write_batch, write_or_reject
 from tests.integration.storage_rows import column, features_of, observation, pool_of
 from tests.waiting import until
 
-pytestmark = pytest.mark.by_mode
-
 POISON: dict[str, dict[str, Any]] = {
     "integer overflow": {"current_score": 2**31},
     "negative comments": {"current_comments": -1},

@@ -26,8 +26,6 @@ from tests.integration.storage_oracle import Oracle
 from tests.integration.storage_rows import NOON, column, contents, observation
 from tests.waiting import until
 
-pytestmark = pytest.mark.by_mode
-
 DAY = 86_400
 
 

@@ -4,7 +4,6 @@ import random
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -17,8 +16,6 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_batch, write_or_reject
 from tests.integration.storage_oracle import Oracle
 from tests.integration.storage_rows import NOON, column, contents, empty, observation
-
-pytestmark = pytest.mark.by_mode
 
 TABLES = ("posts", "post_metrics_history", "post_metrics_hourly", "post_nlp_features", "rollup_touched", "post_words")
 # Few posts and moments, so that they often coincide. The moments are in three hours of two days.

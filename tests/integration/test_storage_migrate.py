@@ -22,8 +22,6 @@ from signalflow.storage.schema import check_schema, known_revisions
 from tests.integration.storage_rows import pool_of
 from tests.waiting import until
 
-pytestmark = pytest.mark.by_mode
-
 
 async def execute(url: str, *statements: str) -> None:
     """Run statements one by one."""

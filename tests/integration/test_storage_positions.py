@@ -15,8 +15,6 @@ from signalflow.storage.positions import Progress, StoredBehind, count_as_stored
 from signalflow.storage.writer import is_stored, write_batch, write_or_reject
 from tests.integration.storage_rows import column, observation
 
-pytestmark = pytest.mark.by_mode
-
 TOPIC = UUID(int=7)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 # A time in a log, in milliseconds.

@@ -1,14 +1,10 @@
 """The table of ranks: one row for each moment and listing, whatever comes again, for as long as history is kept."""
 
-import pytest
-
 from signalflow.events import Rank
 from signalflow.storage.jobs import drop_old
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_batch, write_or_reject
 from tests.integration.storage_rows import NOON, column, observation
-
-pytestmark = pytest.mark.by_mode
 
 DAY = 86_400.0
 

@@ -18,8 +18,6 @@ from signalflow.streams.batch_loop import Batch, Handler, Ownership
 from tests.integration.storage_rows import NOON, observation, pool_of, settings_of
 from tests.unit.streams.fakes import FakeApp, FakeEvent, FakeMessage, Record
 
-pytestmark = pytest.mark.by_mode
-
 TIMEOUT = 0.5
 OWNED = Ownership(FakeApp(), 1)
 SLOW = """

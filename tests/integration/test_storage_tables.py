@@ -32,8 +32,6 @@ from signalflow.storage.workers import forget_worker, heartbeat, live_workers
 from signalflow.storage.writer import write_batch
 from tests.integration.storage_rows import CREATED, NOON, column, observation
 
-pytestmark = pytest.mark.by_mode
-
 DEFAULTS = [WatchedSubreddit("Python", 60, "fast"), WatchedSubreddit("rust", 180, "medium")]
 
 

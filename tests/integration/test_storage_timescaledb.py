@@ -1,6 +1,6 @@
 """What only TimescaleDB mode has, on the server of SIGNALFLOW_TEST_TIMESCALE_DSN, which loads TimescaleDB.
 
-The suites marked `by_mode` run in this mode too where that server is given.
+The suites of storage, path and verify run in this mode too where that server is given.
 """
 
 import os

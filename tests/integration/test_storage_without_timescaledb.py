@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import pytest
 
+from signalflow.domain.words import SchemaMode
 from signalflow.errors import Retryable
 from signalflow.storage.jobs import compress_old, drop_old, ensure_partitions, refresh_rollup, refresh_touched
 from signalflow.storage.migrate import sql, upgrade
@@ -20,6 +21,12 @@ from tests.integration.storage_rows import NOON, observation, pool_of
 from web.worker.views import database_is_usable
 
 OF_THE_EXTENSION = re.compile(r"CREATE EXTENSION [^;]*;|SELECT create_hypertable\([^;]*;")
+
+
+@pytest.fixture
+def database_mode() -> SchemaMode:
+    """All databases of this module are on a server without TimescaleDB."""
+    return "native"
 
 
 @pytest.fixture

@@ -30,8 +30,6 @@ from signalflow.verify.run import verify
 from tests.integration.test_topics_change import make_anew, topics_are_known
 from tests.integration.workers import WorkerProcess, eventually, observation, produce, read_topic
 
-pytestmark = pytest.mark.by_mode
-
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
 POSTS, MOMENTS = 40, 4
 TITLES = ("This is great news!", "A terrible, horrible day", "Notes on a compiler")

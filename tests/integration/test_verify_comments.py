@@ -4,7 +4,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-import pytest
 from aiokafka import AIOKafkaProducer
 
 from signalflow.events import Comment
@@ -17,8 +16,6 @@ from signalflow.verify.run import verify
 from tests.integration.comment_rows import comment, envelope, fed, produce_comments
 from tests.integration.test_verify import command, differences
 from tests.integration.workers import WorkerProcess, count, eventually, read_topic
-
-pytestmark = pytest.mark.by_mode
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 BODIES = (
