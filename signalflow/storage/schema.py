@@ -22,6 +22,17 @@ NOT_LOADED = (
 )
 
 
+class Misfit(Fatal):
+    """The schema is missing, older or newer than this code."""
+
+
+class NotLoaded(Retryable):
+    """The history needs TimescaleDB, which the server does not load."""
+
+    def __init__(self) -> None:
+        super().__init__(NOT_LOADED)
+
+
 @dataclass(frozen=True)
 class SchemaStatus:
     """The recorded revision (None: no schema), the newest known one, the revisions still to run, and the mode."""
@@ -45,10 +56,10 @@ def known_revisions() -> tuple[str, ...]:
 
 
 def status_of(revision: str | None, mode: SchemaMode | None) -> SchemaStatus:
-    """The status of a database with this revision. Raises Fatal for a revision that this code does not know."""
+    """The status of a database with this revision. Raises Misfit for a revision that this code does not know."""
     known = known_revisions()
     if revision is not None and revision not in known:
-        raise Fatal(
+        raise Misfit(
             f"the database's schema has revision {revision}, which this version does not know: install a newer one"
         )
     done = 0 if revision is None else known.index(revision) + 1
@@ -58,25 +69,25 @@ def status_of(revision: str | None, mode: SchemaMode | None) -> SchemaStatus:
 async def check_schema(pool: Pool) -> SchemaMode:
     """The mode of the schema.
 
-    Raises Fatal when the schema is missing, older or newer than this code: writes would fail or do harm. Raises
-    Retryable when the server does not load TimescaleDB and the schema needs it.
+    Raises Misfit when the schema is missing, older or newer than this code: writes would fail or do harm. Raises
+    NotLoaded when the server does not load TimescaleDB and the schema needs it.
     """
     async with connection(pool) as reading:
         exists = await reading.fetchval(VERSION_TABLE_EXISTS)
         found = status_of(await reading.fetchval(REVISION) if exists else None, None)
     if found.pending:
-        raise Fatal(f"the database lacks revision {found.pending[0]} of the schema: run `signalflow migrate`")
+        raise Misfit(f"the database lacks revision {found.pending[0]} of the schema: run `signalflow migrate`")
     return await schema_mode(pool)
 
 
 async def schema_mode(pool: Pool) -> SchemaMode:
     """The mode that the first revision recorded.
 
-    Raises Retryable when the server does not load TimescaleDB and the schema needs it: compressed rows would be
+    Raises NotLoaded when the server does not load TimescaleDB and the schema needs it: compressed rows would be
     invisible, and new ones lost once it is loaded again.
     """
     async with connection(pool) as reading:
         recorded: SchemaMode = await reading.fetchval(MODE)
         if recorded == "timescaledb" and not await reading.fetchval(TIMESCALEDB_IS_LOADED):
-            raise Retryable(NOT_LOADED)
+            raise NotLoaded
     return recorded

@@ -33,6 +33,7 @@ async def test_ready_needs_the_database_and_its_schema(database_url: str, make_d
             "ready": True,
             "database": True,
             "schema_fits": True,
+            "what_to_do": None,
             "replica_in_use": None,
             "live_stale_since": None,
             "workers_reading": 0,
@@ -45,6 +46,7 @@ async def test_ready_needs_the_database_and_its_schema(database_url: str, make_d
             "ready": False,
             "database": True,
             "schema_fits": False,
+            "what_to_do": "the database lacks revision 0001 of the schema: run `signalflow migrate`",
             "replica_in_use": None,
             "live_stale_since": None,
             "workers_reading": None,
@@ -68,7 +70,9 @@ async def test_ready_says_how_many_workers_read_as_long_as_the_database_can_tell
     monkeypatch.setattr("web.api.health.endpoints.check_schema", away)
     async with api_of(database_url, kafka=NO_KAFKA) as client:
         answer = await client.get("/ready")
-        assert (answer.status_code, answer.json()["workers_reading"]) == (503, None)
+        said = answer.json()
+        assert (answer.status_code, said["workers_reading"], said["database"]) == (503, None, False)
+        assert said["what_to_do"] == "the database does not answer: `signalflow doctor` says why"
 
 
 async def test_slow_reads_do_not_make_an_api_unready_and_many_requests_ask_the_database_once(

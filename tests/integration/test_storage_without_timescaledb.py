@@ -17,8 +17,9 @@ from signalflow.storage.pool import Pool
 from signalflow.storage.schema import check_schema
 from signalflow.storage.writer import write_or_reject
 from signalflow.verify import compare, expected
+from tests.integration.posts_api import NO_KAFKA, api_of
 from tests.integration.storage_rows import NOON, observation, pool_of
-from web.worker.views import database_is_usable
+from web.worker.views import wrong_with_database
 
 OF_THE_EXTENSION = re.compile(r"CREATE EXTENSION [^;]*;|SELECT create_hypertable\([^;]*;")
 
@@ -55,9 +56,17 @@ async def test_the_start_and_a_migration_are_refused_until_the_library_is_loaded
         await upgrade(restored)
 
 
-async def test_a_worker_is_not_ready(restored_pool: Pool, database_pool: Pool) -> None:
-    assert await database_is_usable(database_pool)
-    assert not await database_is_usable(restored_pool)
+async def test_a_worker_is_not_ready_and_says_why(restored_pool: Pool, database_pool: Pool) -> None:
+    assert await wrong_with_database(database_pool) is None
+    assert "set shared_preload_libraries to timescaledb" in str(await wrong_with_database(restored_pool))
+
+
+async def test_an_api_is_not_ready_and_says_why(restored: str) -> None:
+    async with api_of(restored, kafka=NO_KAFKA) as client:
+        answer = await client.get("/ready")
+    said = answer.json()
+    assert (answer.status_code, said["ready"], said["database"], said["schema_fits"]) == (503, False, True, False)
+    assert "set shared_preload_libraries to timescaledb" in said["what_to_do"]
 
 
 async def test_each_write_is_refused_and_none_becomes_a_dead_letter(restored_pool: Pool) -> None:

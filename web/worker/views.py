@@ -16,7 +16,7 @@ from signalflow.errors import SignalflowError
 from signalflow.kafka.producer import partition_for
 from signalflow.metrics import REDDIT_UNANSWERED_SINCE, REGISTRY
 from signalflow.storage.pool import Pool
-from signalflow.storage.schema import schema_mode
+from signalflow.storage.schema import NotLoaded, schema_mode
 from signalflow.streams.app import Application, source_topics
 from signalflow.streams.state_table import StateTable
 from tables.post_state import decode_state
@@ -38,12 +38,13 @@ def _problem(web: Web, kind: str, title: str, status: int) -> Response:
 async def readiness(app: Application) -> dict[str, Any]:
     """The conditions under which this worker processes records; `ready` says whether all hold."""
     recovered = bool(app.tables.actives_ready) and not app.rebalancing and not app.in_recovery
-    usable = await database_is_usable(app.resources.pool)
+    wrong = await wrong_with_database(app.resources.pool)
     return {
-        "ready": recovered and usable,
+        "ready": recovered and wrong is None,
         "assigned_partitions": len(assigned_partitions(app)),
         "recovered": recovered,
-        "database": usable,
+        "database": wrong is None,
+        "what_to_do": wrong,
         # Not a condition: a worker that polls in vain processes records as well as others.
         "reddit_answers_nothing": unanswered(),
     }
@@ -58,14 +59,19 @@ def assigned_partitions(app: Application) -> list[TP]:
     return [tp for tp in assigned if tp.topic in source_topics(app.settings)]
 
 
-async def database_is_usable(pool: Pool) -> bool:
-    """Whether the database answers in time, and its server loads TimescaleDB if the history needs it."""
+async def wrong_with_database(pool: Pool) -> str | None:
+    """What is wrong with the database and what to do about it; None while the worker can use it.
+
+    It answers in time, and its server loads TimescaleDB if the history needs it.
+    """
     try:
         async with asyncio.timeout(DATABASE_SECONDS):
             await schema_mode(pool)
+    except NotLoaded as error:
+        return str(error)
     except (SignalflowError, TimeoutError):
-        return False
-    return True
+        return "the database cannot be used: `signalflow doctor` says why"
+    return None
 
 
 def unanswered() -> dict[str, Any] | None:

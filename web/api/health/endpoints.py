@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from signalflow.errors import Fatal, Retryable
 from signalflow.storage.pool import Pool
-from signalflow.storage.schema import check_schema
+from signalflow.storage.schema import Misfit, NotLoaded, check_schema
 from signalflow.storage.workers import live_workers
 from web.api.dependencies import BriefCacheOf, HubOf, ReadinessPoolOf, ReadsOf, WorkersOf
 from web.worker_client import Unanswered, WorkerClient
@@ -18,7 +18,9 @@ from web.worker_client import Unanswered, WorkerClient
 DATABASE_SECONDS = 2.0
 # Anybody may ask, and is not counted. However many do, the database is asked once in this time.
 SHARED_SECONDS = 1.0
-FITS, MISFIT, AWAY = b"fits", b"misfit", b"away"
+# Anybody may read the answer, so it holds no error of the database itself, which may name hosts and users.
+AWAY = "the database does not answer: `signalflow doctor` says why"
+REFUSES = "the database refuses this program: `signalflow doctor` says why"
 
 router = APIRouter(tags=["health"])
 
@@ -45,7 +47,13 @@ class Readiness(BaseModel):
 
     ready: bool = Field(description="Whether it can answer reads.")
     database: bool = Field(description="Whether the primary answers.")
-    schema_fits: bool = Field(description="Whether the schema is the one that this program knows.")
+    schema_fits: bool = Field(
+        description="Whether the schema is the one that this program knows, and the server has what it needs."
+    )
+    what_to_do: str | None = Field(
+        description="What is wrong with the database, and what an operator can do about it; null while ready.",
+        examples=[None],
+    )
     replica_in_use: bool | None = Field(
         description="Whether reads go to the replica: not while it is away or too far behind. Null without a replica.",
         examples=[None],
@@ -64,6 +72,13 @@ class Readiness(BaseModel):
         "asked. `ready` does not depend on it.",
         examples=[None],
     )
+
+
+class _Database(msgspec.Struct):
+    """What is known of the database, as it is cached."""
+
+    answers: bool
+    wrong: str | None = None
 
 
 class _Workers(msgspec.Struct):
@@ -87,17 +102,19 @@ async def ready(
     reads: ReadsOf, pool: ReadinessPoolOf, workers: WorkersOf, cache: BriefCacheOf, hub: HubOf, response: Response
 ) -> Readiness:
     """What is said of the database, the workers and Reddit is at most a second old."""
-    found = await cache.get("ready", SHARED_SECONDS, lambda: _database(pool))
+    found = msgspec.json.decode(await cache.get("ready", SHARED_SECONDS, lambda: _database(pool)), type=_Database)
+    is_ready = found.wrong is None
     of_workers = _Workers()
-    if found == FITS:
+    if is_ready:
         cached = await cache.get("ready_workers", SHARED_SECONDS, lambda: _workers(pool, workers))
         of_workers = msgspec.json.decode(cached, type=_Workers)
     response.headers["Cache-Control"] = "no-store"
-    response.status_code = 200 if found == FITS else 503
+    response.status_code = 200 if is_ready else 503
     return Readiness(
-        ready=found == FITS,
-        database=found != AWAY,
-        schema_fits=found == FITS,
+        ready=is_ready,
+        database=found.answers,
+        schema_fits=is_ready,
+        what_to_do=found.wrong,
         replica_in_use=reads.replica_in_use,
         live_stale_since=hub.stale_since,
         workers_reading=of_workers.reading,
@@ -119,8 +136,12 @@ async def _database(pool: Pool) -> bytes:
     try:
         async with asyncio.timeout(DATABASE_SECONDS):
             await check_schema(pool)
+    except (Misfit, NotLoaded) as error:
+        found = _Database(True, str(error))
     except Fatal:
-        return MISFIT
+        found = _Database(True, REFUSES)
     except (Retryable, TimeoutError):
-        return AWAY
-    return FITS
+        found = _Database(False, AWAY)
+    else:
+        found = _Database(True)
+    return msgspec.json.encode(found)
