@@ -2,6 +2,7 @@
 
 import ast
 import runpy
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,16 @@ def test_a_row_is_read_below_the_heading_of_its_module() -> None:
     document = (
         "# Title\n### web.live\n| Function | Mutant |\n| --- | --- |\n| `A.b` | `x \\| 1 => *` | Reason \\| more |\n"
     )
-    assert list(SCRIPT["rows_of"](document)) == [Row("web.live", "A.b", "x | 1 => *")]
+    assert list(SCRIPT["rows_of"](document)) == [Row("web.live", "A.b", "x | 1 => *", "Reason \\| more")]
+
+
+@pytest.mark.parametrize(
+    ("servers", "listed", "status"), [(0, 5, 0), (1, 0, 0), (2, 0, 1)], ids=["no difference", "few", "many"]
+)
+def test_what_only_servers_notice_is_not_noticed_by_the_fast_tests(servers: int, listed: int, status: int) -> None:
+    assert Row("m", "f", "*", "Servers: test_x").makes_a_difference
+    assert not Row("m", "f", "*", "No difference: it is set later").makes_a_difference
+    assert SCRIPT["report"]({"m": Counter(killed=9, servers=servers, listed=listed)}, []) == status
 
 
 @pytest.mark.parametrize(
