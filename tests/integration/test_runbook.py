@@ -35,7 +35,7 @@ def blocks() -> dict[str, str]:
 class Installation:
     """An installation with one worker, as an operator has it."""
 
-    def __init__(self, settings: Settings, directory: Path, make_database: Callable[[], str]) -> None:
+    def __init__(self, settings: Settings, directory: Path, make_database: Callable[..., str]) -> None:
         self.settings, self.directory, self.make_database = settings, directory, make_database
         self.posts: set[str] = set()
         self.worker = self._worker()
@@ -63,10 +63,14 @@ class Installation:
 
         await eventually(clean, 30, self.worker.tail)
 
-    def empty_database(self) -> None:
-        """The database is lost; an empty one takes its place."""
+    def copy_of_database(self) -> str:
+        """The URL of a copy. Nobody may use the database meanwhile."""
+        return self.make_database(self.settings.database_url.get_secret_value().rpartition("/")[2])
+
+    def replace_database(self, url: str) -> None:
+        """The database is lost; another one takes its place."""
         assert self.worker.stop() == 0
-        self.settings = self.settings.model_copy(update={"database_url": SecretStr(self.make_database())})
+        self.settings = self.settings.model_copy(update={"database_url": SecretStr(url)})
         self.worker = self._worker()
 
     async def run(self, commands: str) -> str:
@@ -102,7 +106,7 @@ class Installation:
 
 @pytest.fixture
 async def installation(
-    settings: Settings, tmp_path: Path, make_database: Callable[[], str]
+    settings: Settings, tmp_path: Path, make_database: Callable[..., str]
 ) -> AsyncIterator[Installation]:
     await create_topics(settings)
     made = Installation(settings, tmp_path, make_database)
@@ -119,16 +123,27 @@ async def lost_disk(here: Installation, commands: str) -> None:
     assert await here.state_of("first1") == before
 
 
+async def promoted(here: Installation, commands: str) -> None:
+    assert here.worker.stop() == 0
+    standby = here.copy_of_database()
+    await here.start()
+    await here.publish("lacking")
+    here.replace_database(standby)
+    await here.start()
+    await here.is_whole()
+    assert "nothing is missing or wrong" in await here.run(commands)
+
+
 async def restored(here: Installation, commands: str) -> None:
     await here.publish("second")
-    here.empty_database()
+    here.replace_database(here.make_database())
     await here.run(commands)
     await here.start()
     await here.is_whole()
 
 
 async def rebuilt(here: Installation, commands: str) -> None:
-    here.empty_database()
+    here.replace_database(here.make_database())
     assert "/sign-in/link?token=" in await here.run(commands)
     await here.start()
     await here.is_whole()
@@ -142,6 +157,7 @@ async def partitions(here: Installation, commands: str) -> None:
 # The other steps change nothing that could be looked at.
 LOOKED_AT: dict[str, Callable[[Installation, str], Awaitable[None]]] = {
     "A worker's disk is lost, or a table is to be rebuilt from its changelog": lost_disk,
+    "The database is lost, and a standby takes over": promoted,
     "The database is lost, and there is a backup": restored,
     "The database is lost, and there is no backup": rebuilt,
     "More partitions, for more workers": partitions,
