@@ -17,7 +17,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage import dead_letters
 from signalflow.storage.dead_letters import LetterFilter
-from tests.integration.workers import WorkerProcess, eventually, fetch_all, observation, produce, read_topic
+from tests.integration.workers import WorkerProcess, eventually, fetch_all, observation, produce, read_topic, verified
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 BAD_TITLE = "the database refuses this"
@@ -179,3 +179,18 @@ async def test_the_limit_stops_the_worker_before_a_topic_is_set_aside_and_withou
         assert off.stop() == 0
     finally:
         off.ensure_stopped()
+
+
+async def test_an_observation_hours_ahead_of_its_record_is_set_aside_and_the_ones_after_it_are_not_late(
+    settings: Settings, worker: WorkerProcess, topics: TopicNames
+) -> None:
+    ahead = datetime.now(UTC) + timedelta(hours=20)
+    await produce(settings, [observation("p", at, created_at=START, score=9) for at in (START, ahead)])
+    minutes = [START + timedelta(minutes=minute) for minute in (10, 20)]
+    await produce(settings, [observation("p", at, created_at=START, score=n) for n, at in enumerate(minutes)])
+    report = await verified(settings, worker)
+    (letter,) = await letters(settings)
+    assert (letter["original_key"], letter["stage"], letter["error_type"]) == (b"p", "validate", "Invalid")
+    (post,) = await fetch_all(settings, "SELECT last_polled_at, current_score FROM posts")
+    assert tuple(post) == (minutes[1], 1)
+    assert (report.history.found, report.dead_letters and report.dead_letters.found) == (3, 1)

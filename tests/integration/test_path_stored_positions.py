@@ -28,9 +28,7 @@ from signalflow.storage.writer import write_batch
 from signalflow.verify.run import verify
 from tests.integration.storage_rows import observation as row
 from tests.integration.test_path_positions import Broker, publish, stored, wait_until_committed, wait_until_stored
-from tests.integration.test_storage_errors import stored as can_store
-from tests.integration.workers import WorkerProcess, count, eventually, fetch_all
-from tests.waiting import until
+from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, no_differences, verified
 
 SOON, NEVER = "1", "3600"
 
@@ -280,25 +278,34 @@ async def test_without_positions_the_content_tells_whether_a_database_is_the_one
 
 
 async def test_rows_that_count_as_stored_survive_a_crash_of_a_server_that_commits_asynchronously(
-    tmp_path: Path,
+    settings: Settings, topics: TopicNames, tmp_path: Path
 ) -> None:
     options = {"synchronous_commit": "off", "wal_writer_delay": "10s", "wal_writer_flush_after": "0"}
     server = EmbeddedPostgres(tmp_path / "postgres", free_ports(1)[0], options)
     await asyncio.to_thread(server.start)
+    settings = settings.model_copy(update={"database_url": SecretStr(server.url())})
+    worker = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
     try:
         await upgrade(server.url())
-        pool = await create_pool(Settings(database_url=SecretStr(server.url())), application_name="test")
-        for number in range(40):
-            await write_batch(pool, [row(f"a{number}", 0)])
+        worker.start()
+        await worker.ready()
+        posts = await publish(settings, "a", 40)
+        await wait_until_committed(settings, worker, topics.posts_enriched, len(posts))
         assert server.pid is not None
+        # A worker that lives would store again what the server has lost.
+        worker.kill()
         os.kill(server.pid, signal.SIGQUIT)
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(server.start)
-        await until(lambda: can_store(pool, [row("b", 0)]))
-        async with pool.acquire() as connection:
-            assert await connection.fetchval("SELECT count(*) FROM posts WHERE id <> 'b'") == 40
-        pool.terminate()
+        assert await stored(settings) == posts
+        report = await no_differences(settings)
+        assert (report.records, report.records_due) == (40, 40)
+        worker.start()
+        await worker.ready()
+        await publish(settings, "b", 20)
+        assert (await verified(settings, worker)).posts.found == 60
     finally:
+        worker.ensure_stopped()
         await asyncio.to_thread(server.stop)
 
 

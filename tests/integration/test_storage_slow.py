@@ -1,6 +1,7 @@
 """A database that stores rows slowly: the sink writes smaller pieces, and sets only a row aside that is slow alone."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -12,10 +13,14 @@ from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid
 from signalflow.events import encode
 from signalflow.kafka.producer import Outgoing
+from signalflow.kafka.topics import TopicNames
 from signalflow.positions.stored_topic import StoredTopic
+from signalflow.settings import Settings
 from signalflow.storage.pool import Pool, TookTooLong
 from signalflow.streams.batch_loop import Batch, Handler, Ownership
 from tests.integration.storage_rows import NOON, observation, pool_of, settings_of
+from tests.integration.workers import WorkerProcess, count, produce, verified
+from tests.integration.workers import observation as observed
 from tests.unit.streams.fakes import FakeApp, FakeEvent, FakeMessage, Record
 
 TIMEOUT = 0.5
@@ -75,12 +80,12 @@ def of_posts(ids: Sequence[str]) -> Batch:
 
 async def timeouts(handler: Handler[Any], work: Any, most: int) -> int:
     """How often a commit took too long before it was done; `most` when it was not done after so many."""
-    for count in range(most):
+    for failed in range(most):
         try:
             await handler.commit(work, OWNED)
         except TookTooLong:
             continue
-        return count
+        return failed
     return most
 
 
@@ -141,3 +146,21 @@ async def test_dead_letters_that_run_out_of_time_are_stored_in_smaller_pieces(
     work = await handler.prepare(Batch([FakeEvent(FakeMessage(sent))]))
     assert 0 < await timeouts(handler, work, 8) < 8
     assert await database.fetchval("SELECT count(*) FROM dlq_events") == 20
+
+
+async def test_a_worker_stores_a_backlog_whose_flush_runs_out_of_time(
+    settings: Settings, topics: TopicNames, database: Any, tmp_path: Path
+) -> None:
+    """A flush of all that waits would take 12 s, and the timeout is 2 s."""
+    await database.execute(SLOW.format(table="posts", seconds=0.006))
+    await produce(settings, [observed(f"b{number}", NOON, created_at=NOON) for number in range(2000)])
+    worker = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_DATABASE_TIMEOUT="2")
+    worker.start()
+    try:
+        await worker.ready()
+        report = await verified(settings, worker)
+        assert await worker.metric("signalflow_commit_retries_total", 'agent="sink"') > 0
+    finally:
+        worker.ensure_stopped()
+    assert (report.posts.found, report.history.found) == (2000, 2000)
+    assert await count(settings, "dlq_events") == 0

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from signalflow.storage.pool import create_pool
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.integration.test_topics_change import make_anew, topics_are_known
-from tests.integration.workers import WorkerProcess, eventually, observation, produce, read_topic
+from tests.integration.workers import WorkerProcess, environment_of, eventually, observation, produce, read_topic
 
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
 POSTS, MOMENTS = 40, 4
@@ -92,16 +91,10 @@ async def refreshed(settings: Settings) -> None:
 
 
 def command(settings: Settings, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
-        "SIGNALFLOW_KAFKA": settings.kafka,
-        "SIGNALFLOW_DATABASE_URL": settings.database_url.get_secret_value(),
-        "SIGNALFLOW_TOPIC_PREFIX": settings.topic_prefix,
-        "SIGNALFLOW_APP_ID": settings.app_id,
-        "SIGNALFLOW_TOPIC_PARTITIONS": str(settings.topic_partitions),
-        **changed,
-    }
     program = [Path(sys.executable).with_name("signalflow"), "verify", *arguments]
-    return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        program, env=environment_of(settings) | changed, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 MOVED = "a dead letter is of another record"

@@ -22,9 +22,22 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.local.parts import WITHOUT_CERTIFICATES
 from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
+from signalflow.verify.report import Report
+from signalflow.verify.run import verify
 from tests.waiting import until
 
 STOP_SECONDS = 20.0
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment of a process that belongs to this installation."""
+    return os.environ | {
+        "SIGNALFLOW_KAFKA": settings.kafka,
+        "SIGNALFLOW_DATABASE_URL": settings.database_url.get_secret_value(),
+        "SIGNALFLOW_APP_ID": settings.app_id,
+        "SIGNALFLOW_TOPIC_PREFIX": settings.topic_prefix,
+        "SIGNALFLOW_TOPIC_PARTITIONS": str(settings.topic_partitions),
+    }
 
 
 class WorkerProcess:
@@ -33,13 +46,8 @@ class WorkerProcess:
     def __init__(self, settings: Settings, name: str, log_dir: Path, **extra: str) -> None:
         self.name = name
         self.log = log_dir / f"{name}.log"
-        self._environment = os.environ | {
-            "SIGNALFLOW_KAFKA": settings.kafka,
-            "SIGNALFLOW_DATABASE_URL": settings.database_url.get_secret_value(),
+        self._environment = environment_of(settings) | {
             "SIGNALFLOW_STATE_DIR": str(settings.state_dir),
-            "SIGNALFLOW_APP_ID": settings.app_id,
-            "SIGNALFLOW_TOPIC_PREFIX": settings.topic_prefix,
-            "SIGNALFLOW_TOPIC_PARTITIONS": str(settings.topic_partitions),
             "SIGNALFLOW_WORKER_NAME": name,
             "SIGNALFLOW_POLL_ENABLED": "false",
             **extra,
@@ -254,3 +262,25 @@ async def fetch_all(settings: Settings, statement: str, *arguments: Any) -> list
 async def count(settings: Settings, table: str) -> int:
     """Rows in a table."""
     return int((await fetch_all(settings, f"SELECT count(*) FROM {table}"))[0][0])
+
+
+async def no_differences(settings: Settings) -> Report:
+    """The report of `signalflow verify`, which must find no difference."""
+    report = await verify(settings, TopicNames.of(settings))
+    different = {name: table.examples for name, table in report.tables.items() if table.differences}
+    assert not different, different
+    return report
+
+
+async def verified(settings: Settings, worker: WorkerProcess) -> Report:
+    """Wait until all records are due in the tables; `signalflow verify` finds no difference then and at no time before.
+
+    Returns the last report. It compares the tables with what the topics hold, so a test should say what that is.
+    """
+
+    async def all_is_due() -> Report | None:
+        report = await no_differences(settings)
+        return report if 0 < report.records == report.records_due else None
+
+    report: Report = await until(all_is_due, worker.tail, 60, pause=0.1)
+    return report
