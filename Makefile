@@ -28,7 +28,7 @@ SPREAD := -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder
 export PYTHONDONTWRITEBYTECODE :=
 UNIT_MARKERS := not integration and not chaos and not slow
 
-.PHONY: help up down status env test test-unit lint format lock wheel bench evaluate chaos mutants clean-data
+.PHONY: help up down status env test test-unit lint format lock wheel bench evaluate chaos verify-runs mutants clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,10 @@ lock: $(STAMP) ## Resolve pyproject.toml to requirements.lock, without any index
 chaos: $(STAMP) ## Inject every fault of a seed and compare every row, 16 minutes (SEED=1 MINUTES=12 ONLY=broker JSON=file)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(ONLY),--only "$(ONLY)") $(if $(JSON),--json $(JSON))
+
+verify-runs: $(STAMP) ## Run every form of verify while everything is killed: no false alarm (SEED=1 RUNS=100 MINUTES=12 JSON=file)
+	@$(BIN)/python -m tests.chaos.verify_runs $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(JSON),--json $(JSON))
 
 # The tests run in a copy of the checkout, so they are told where the data beside the checkout is.
 mutants: $(STAMP) ## Change one value or operator at a time; the fast tests must fail, an hour (ONLY=signalflow.domain.refresh)

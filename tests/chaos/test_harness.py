@@ -299,14 +299,21 @@ async def test_what_still_comes_is_waited_for_and_what_comes_no_more_is_not(
     assert now == (len(seen) if empty else 5)
 
 
-def test_the_numbers_of_runs_of_verify_are_written_as_json() -> None:
-    result = Result(31, Counter(full=14), Counter({"--since": 1}), ["run 3, full: a row"], kills=8, records=8157)
+def test_of_runs_of_verify_those_that_tell_a_difference_are_alarms_and_those_that_cannot_tell_are_not() -> None:
+    result = Result(31)
+    result.take("all", 0, "20 records read, 17 of them due in the tables\nnothing is missing or wrong")
+    result.take("--json", 0, json.dumps({"clean": True, "records": 20, "records_due": 18}))
+    result.take("all", 1, "missing: a")
+    result.take("all", 2, "Usage: ...")
+    result.take("--json", 3, "error: Kafka does not answer")
     assert json.loads(result.as_json()) == {
         "seed": 31,
-        "runs": {"full": 14},
-        "not_checked": {"--since": 1},
-        "alarms": ["run 3, full: a row"],
-        "kills": 8,
-        "records": 8157,
+        "runs": {"all": 3, "--json": 1},
+        "due": {"all": 17, "--json": 18},
+        "not_checked": {"--json": 1},
+        "alarms": ["all, status 1: missing: a", "all, status 2: Usage: ..."],
+        "kills": 0,
+        "servers": {},
+        "records": 0,
         "really_wrong": [],
     }
