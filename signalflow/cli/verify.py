@@ -88,14 +88,13 @@ async def _repair(settings: "Settings", topics: "TopicNames", report: "Report", 
     planned = await repair.plan(settings, topics, report.missing)
     if apply:
         await repair.apply(settings, planned)
-    gone = [f"{post_id} at {at.isoformat()}" for post_id, at in sorted(planned.in_no_topic)]
-    return {"applied": apply, "records": planned.counts, "in_no_topic": gone}
+    return {"applied": apply, "records": planned.counts, "in_no_topic": planned.in_no_topic}
 
 
 def _repair_text(told: _Told) -> list[str]:
     done = "written again" if told["applied"] else "would be written again (give --apply to do it)"
     lines = [f"{done}: {records} records of {topic}" for topic, records in told["records"].items()]
-    lines += [f"in no topic any more: {observation}" for observation in told["in_no_topic"]]
+    lines += [f"in no topic any more: {what}" for what in told["in_no_topic"]]
     if told["applied"] and told["records"]:
         lines.append("workers store them now; run `signalflow verify` again in a minute")
     return lines or ["nothing to write again"]

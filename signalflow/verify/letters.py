@@ -128,7 +128,7 @@ class Letters:
         self.by_record.setdefault(letter.key, letter)
 
     async def take_stored(self, connection: Any, topic: str) -> None:
-        """Take the letters that the table has and this dead-letter topic lost."""
+        """Take the letters that the table has and this dead-letter topic no longer has."""
         async for row in connection.cursor(_STORED, topic):
             letter = _stored_letter(row, self)
             self.by_record.setdefault(letter.key, letter)
@@ -222,8 +222,11 @@ def _source(value: bytes | None, raw_topic: str) -> tuple[PartitionOffset | None
         return place, None
 
 
-def compare_letters(expected: Mapping[str, Refusals], letters: Letters) -> TableReport:
-    """Compare the dead-letter topic with the records of raw topics, by name, that must be dead letters."""
+def compare_letters(expected: Mapping[str, Refusals], letters: Letters, missing: Missing) -> TableReport:
+    """Compare the dead-letter topic with the records of raw topics, by name, that must be dead letters.
+
+    `missing` gets the records that have no dead letter.
+    """
     due = {(topic, *place) for topic, log in expected.items() for place, letter in log.letters.items() if letter.due}
     report = TableReport(expected=len(due))
     report.found += letters.strays
@@ -264,6 +267,7 @@ def compare_letters(expected: Mapping[str, Refusals], letters: Letters) -> Table
             letter.key.attempt != wanted.attempt or (letter.whole and letter.digest != wanted.digest)
         ):
             report.note("wrong", f"{name}: not the record that failed")
+    missing.without_letter |= due
     for topic, partition, offset in sorted(due):
         report.note("missing", f"{topic} partition {partition} offset {offset}")
     return report

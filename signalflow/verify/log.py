@@ -9,7 +9,7 @@ before it. When all enriched records are stored, the committed offset of the raw
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from signalflow.kafka.reader import KafkaRecord, Offsets, group_offsets, open_reader
@@ -40,13 +40,15 @@ class Committed:
 class Extent:
     """Offsets to read, by partition, from `begins` to below `ends`. Records below `counted` are checked (None: all).
 
-    `start`: records before this moment are not read. None: the topic is read from its first record.
+    `start`: records before this moment are not read. None: the topic is read from its first record. Of partitions in
+    `emptied` the log has lost all records, and does not tell from when; their values are the offsets of the next ones.
     """
 
     begins: Offsets
     ends: Offsets
     counted: Offsets | None
     start: datetime | None
+    emptied: Offsets = field(default_factory=dict)
 
 
 class TopicLog:
@@ -115,18 +117,24 @@ class TopicLog:
         """What to read of a topic: from its beginning, or from the first record at `since`, to its present end."""
         async with open_reader(self._settings, topic) as reader:
             begins, ends = await reader.begins(), await reader.ends()
-            start, counted = since, None
+            start, counted, emptied = since, None, {}
+            if trimmed := [partition for partition, begin in begins.items() if begin]:
+                first = await reader.first_since(_BEGIN)
+                emptied = {partition: ends[partition] for partition in trimmed if partition not in first}
+                start = latest(since, *(first[partition].at for partition in trimmed if partition in first))
             if since is not None:
                 begins = ends | {p: record.offset for p, record in (await reader.first_since(since)).items()}
-            elif any(begins.values()):
-                first = await reader.first_since(_BEGIN)
-                start = max((first[p].at for p, begin in begins.items() if begin and p in first), default=_BEGIN)
             if until is not None:
                 counted = ends | {p: record.offset for p, record in (await reader.first_since(until)).items()}
-        return Extent(begins, ends, counted, start)
+        return Extent(begins, ends, counted, start, emptied)
 
     async def records(self, topic: str, extent: Extent) -> AsyncIterator[list[KafkaRecord]]:
         """The records of an extent in lists. Each partition's records come in offset order."""
         async with open_reader(self._settings, topic) as reader:
             async for records in reader.stretch(extent.begins, extent.ends, at_once=RECORDS_AT_ONCE):
                 yield records
+
+
+def latest(*moments: datetime | None) -> datetime | None:
+    """The latest of the moments that are known."""
+    return max((moment for moment in moments if moment is not None), default=None)

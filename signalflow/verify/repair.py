@@ -25,10 +25,10 @@ RECORDS_AT_ONCE = 500
 
 @dataclass
 class Repair:
-    """Records to be sent again, by topic. `in_no_topic`: observations that no topic has any more."""
+    """Records to be sent again, by topic. `in_no_topic`: observations and dead letters that no topic has any more."""
 
     records: dict[str, list[KafkaRecord]] = field(default_factory=dict)
-    in_no_topic: set[Observation] = field(default_factory=set)
+    in_no_topic: list[str] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -69,7 +69,11 @@ async def plan(settings: Settings, topics: Topics, missing: Missing) -> Repair:
             async for record in _records(log, topics.posts_dlq)
             if (record.partition, record.offset) in missing.letters
         ]
-    repair.in_no_topic = wanted - found
+    repair.in_no_topic = [f"{post_id} at {at.isoformat()}" for post_id, at in sorted(wanted - found)]
+    repair.in_no_topic += [
+        f"the dead letter of {topic} partition {partition} offset {offset}"
+        for topic, partition, offset in sorted(missing.without_letter)
+    ]
     return repair
 
 

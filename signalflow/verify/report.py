@@ -13,12 +13,16 @@ Observation = tuple[str, datetime]
 
 @dataclass
 class Missing:
-    """What is missing: posts, rows of the history, comments, and records of dead letters, by partition and offset."""
+    """What is missing: posts, rows of the history, comments, and records of dead letters, by partition and offset.
+
+    `without_letter`: records that must be dead letters and of which nothing has one, by topic, partition and offset.
+    """
 
     posts: set[str] = field(default_factory=set)
     observations: set[Observation] = field(default_factory=set)
     comments: set[str] = field(default_factory=set)
     letters: set[tuple[int, int]] = field(default_factory=set)
+    without_letter: set[tuple[str, int, int]] = field(default_factory=set)
 
 
 @dataclass

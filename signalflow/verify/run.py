@@ -8,6 +8,7 @@ explained by the log.
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -22,14 +23,15 @@ from signalflow.verify.comments import CommentOracle, ExpectedComments
 from signalflow.verify.compare import Connection, compare_in, snapshot, stored_positions
 from signalflow.verify.expect import Expected, Oracle, Scope
 from signalflow.verify.figures import Rules
-from signalflow.verify.letters import Letters, RawTopic, compare_events, compare_letters
-from signalflow.verify.log import Committed, Extent, TopicLog
+from signalflow.verify.letters import Letters, RawTopic, Refusals, compare_events, compare_letters
+from signalflow.verify.log import Committed, Extent, TopicLog, latest
 from signalflow.verify.report import Report
 
 # Rows and velocities from before may rest on records that the log has lost.
 _LAST_BREAK = "SELECT max(noticed_at) FROM log_breaks WHERE topic = ANY($1)"
 _RANKS_FROM = "SELECT date_trunc('day', now() - make_interval(days => $1), 'UTC')"
 _HISTORY_FROM = "SELECT history_from FROM schema_info"
+_NOW = "SELECT now()"
 
 # Called with what is being read, how much more of it was read, and how much there is in all (None: unknown).
 Progress = Callable[[str, int, int | None], None]
@@ -120,7 +122,7 @@ class _Check:
         async for records in self._log.records(topics.posts_dlq, dead):
             for record in records:
                 letters.take(record)
-        dlq_is_whole = not await self._broken(topics.posts_dlq)
+        dlq_is_whole = not any(dead.begins.values()) and not await self._broken(topics.posts_dlq)
         if not dlq_is_whole:
             await letters.take_stored(connection, topics.posts_dlq)
         posts = await self._read_posts(letters, ids, committed)
@@ -134,13 +136,28 @@ class _Check:
                     ranks_from=await connection.fetchval(_RANKS_FROM, self._settings.history_retention_days),
                     progress=lambda rows: self._progress("rows", rows, None),
                 )
-        report.dead_letters = compare_letters({topics.posts_raw: posts, topics.comments_raw: comments}, letters)
+        expected: dict[str, Refusals] = {topics.posts_raw: posts, topics.comments_raw: comments}
+        report.dead_letters = compare_letters(expected, letters, report.missing)
         if committed.letters is not None:
-            all_kept = dead.start is None and dlq_is_whole
             report.dlq_events = await compare_events(
-                connection, letters, topics.posts_dlq, committed.letters, all_kept, report.missing
+                connection, letters, topics.posts_dlq, committed.letters, dlq_is_whole, report.missing
             )
         return report
+
+    async def _extent(self, topic: str, ids: Mapping[str, UUID]) -> Extent:
+        """What to read of a raw topic.
+
+        Of a partition that has lost all records, the position tells when it got the last; without one it was just now.
+        """
+        extent = await self._log.extent(topic, self._since, self._until)
+        if not extent.emptied:
+            return extent
+        last = dict.fromkeys(extent.emptied, await self._connection.fetchval(_NOW))
+        for position in await stored_positions(self._connection):
+            end = extent.emptied.get(position.partition)
+            if position.topic_id == ids.get(topic) and position.record_at and position.next_offset == end:
+                last[position.partition] = position.record_at
+        return replace(extent, start=latest(extent.start, *last.values()))
 
     async def _raw_topic(self, name: str, ids: Mapping[str, UUID]) -> RawTopic:
         return RawTopic(name, ids.get(name), await self._broken(name))
@@ -157,13 +174,13 @@ class _Check:
         # nobody knows. Velocities come from states that only the changelog keeps.
         any_broken = await self._broken(topics.posts_raw, topics.posts_enriched, topics.post_state_changelog)
         written = await _written(self._settings, self._connection, ids, topics, committed)
-        extent = await self._log.extent(topics.posts_raw, self._since, self._until)
+        extent = await self._extent(topics.posts_raw, ids)
         scope = Scope(
             stored=await self._log.stored(topics.posts_enriched, committed, written, broken),
             enriched=committed.enriched,
             written=await self._log.stored(topics.posts_enriched, committed, committed.written, broken),
             counted=extent.counted,
-            start=_latest(extent.start, any_broken),
+            start=latest(extent.start, any_broken),
             set_aside=letters.set_aside(topics.posts_raw),
             history_from=await self._connection.fetchval(_HISTORY_FROM),
         )
@@ -176,14 +193,14 @@ class _Check:
         topic = self._topics.comments_raw
         positions = await stored_positions(self._connection)
         stored = {each.partition: each.next_offset for each in positions if each.topic_id == ids.get(topic)}
-        extent = await self._log.extent(topic, self._since, self._until)
+        extent = await self._extent(topic, ids)
         scope = Scope(
             # As with posts: without positions, what the group committed counts.
             stored=stored or reached,
             enriched=reached,
             written=reached,
             counted=extent.counted,
-            start=_latest(extent.start, await self._broken(topic)),
+            start=latest(extent.start, await self._broken(topic)),
             set_aside=letters.set_aside(topic),
         )
         oracle = CommentOracle(self._rules, scope)
@@ -200,10 +217,6 @@ class _Check:
         except BaseException:
             oracle.expected.close()
             raise
-
-
-def _latest(*moments: datetime | None) -> datetime | None:
-    return max((moment for moment in moments if moment is not None), default=None)
 
 
 async def verify(

@@ -5,29 +5,41 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 from msgspec.structs import replace
 
 from signalflow.errors import Fatal
 from signalflow.events import Envelope
 from signalflow.kafka.admin import create_topics
+from signalflow.kafka.clients import admin_client
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
 from signalflow.settings import Settings
 from signalflow.storage.jobs import refresh_touched
 from signalflow.storage.pool import create_pool
+from signalflow.verify import repair
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.integration.test_topics_change import make_anew, topics_are_known
-from tests.integration.workers import WorkerProcess, environment_of, eventually, observation, produce, read_topic
+from tests.integration.workers import (
+    WorkerProcess,
+    environment_of,
+    eventually,
+    fetch_all,
+    no_differences,
+    observation,
+    produce,
+    read_topic,
+)
 
 START = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=5)
 POSTS, MOMENTS = 40, 4
@@ -339,6 +351,70 @@ async def test_a_repair_brings_back_what_is_missing_and_without_apply_only_tells
 
     await eventually(is_clean, 30, worker.tail)
     assert command(settings, "--repair").stdout.endswith("nothing to write again\n")
+
+
+async def delete_records(settings: Settings, topic: str, partitions: Iterable[int]) -> None:
+    """Delete all records that these partitions have now, as retention does."""
+    asked = [TopicPartition(topic, partition) for partition in partitions]
+    async with admin_client(settings) as admin, AIOKafkaConsumer(**connection_options(settings)) as consumer:
+        ends = await consumer.end_offsets(asked)
+        await admin.delete_records({tp: RecordsToDelete(end) for tp, end in ends.items() if end}, timeout_ms=5000)
+
+
+async def test_a_dead_letter_that_its_topic_no_longer_has_is_in_the_table_or_told_as_lost(
+    settings: Settings, worker: WorkerProcess, database: asyncpg.Connection
+) -> None:
+    """As where the raw topic keeps its records for longer than the topic of dead letters."""
+    await produce(settings, [each for n in range(5) for each in observations(n, 1)])
+    await poison(settings)
+    await settled(settings, worker, 5 + 2, 2)
+    names = TopicNames.of(settings)
+    await delete_records(settings, names.posts_dlq, range(settings.topic_partitions))
+    kept = await no_differences(settings)
+    assert (kept.tables["dead_letters"].expected, kept.tables["dead_letters"].found) == (2, 2)
+    (lost,) = [each for each in await read_topic(settings, names.posts_raw) if each.key == b"x1"]
+    await database.execute("DELETE FROM dlq_events WHERE original_key = 'x1'")
+    told = command(settings, "--repair", "--apply")
+    assert told.returncode == 1, told.stderr
+    place = f"{names.posts_raw} partition {lost.partition} offset {lost.offset}"
+    assert f"in no topic any more: the dead letter of {place}\n" in told.stdout
+
+
+async def test_an_observation_that_the_topics_lose_while_a_repair_looks_for_it_is_told_as_lost(
+    settings: Settings, worker: WorkerProcess, database: asyncpg.Connection
+) -> None:
+    await produce(settings, [each for n in range(5) for each in observations(n, 2)])
+    await settled(settings, worker, 10)
+    await database.execute("DELETE FROM post_metrics_history WHERE post_id = 'v3' AND observed_at > $1", START)
+    names = TopicNames.of(settings)
+    missing = (await verify(settings, names)).missing
+    for topic in (names.posts_raw, names.posts_enriched):
+        await delete_records(settings, topic, range(settings.topic_partitions))
+    planned = await repair.plan(settings, names, missing)
+    assert (planned.counts, planned.in_no_topic) == ({}, [f"v3 at {(START + timedelta(minutes=25)).isoformat()}"])
+
+
+@pytest.mark.parametrize("emptied", [{0}, {0, 1, 2, 3}], ids=["one partition", "all partitions"])
+async def test_rows_of_which_the_topic_has_no_record_any_more_are_not_judged(
+    settings: Settings, worker: WorkerProcess, emptied: set[int]
+) -> None:
+    await produce(settings, [each for n in range(20) for each in observations(n, 2)])
+    await settled(settings, worker, 40)
+    names = TopicNames.of(settings)
+    gone = sum(record.partition in emptied for record in await read_topic(settings, names.posts_raw))
+    assert gone > 0
+    await delete_records(settings, names.posts_raw, emptied)
+    for since in (None, START - timedelta(days=1)):
+        report = await no_differences(settings, since=since)
+        assert (report.records, report.records_due, report.history.expected) == (40 - gone, 40 - gone, 40 - gone)
+    # New records are compared as ever.
+    now = datetime.now(UTC) + timedelta(minutes=5)
+    await produce(settings, [observation(f"new{n}", now, created_at=START, score=n) for n in range(20)])
+    await settled(settings, worker, 60 - gone)
+    for since in (None, START - timedelta(days=1)):
+        assert (await no_differences(settings, since=since)).posts.found >= 20
+    await fetch_all(settings, "DELETE FROM posts WHERE id = 'new7'")
+    assert ("posts", "missing") in differences(await verify(settings, names))
 
 
 async def test_topics_that_the_database_was_not_filled_from_are_named_and_nothing_is_called_wrong(

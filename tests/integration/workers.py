@@ -264,9 +264,9 @@ async def count(settings: Settings, table: str) -> int:
     return int((await fetch_all(settings, f"SELECT count(*) FROM {table}"))[0][0])
 
 
-async def no_differences(settings: Settings) -> Report:
+async def no_differences(settings: Settings, since: datetime | None = None) -> Report:
     """The report of `signalflow verify`, which must find no difference."""
-    report = await verify(settings, TopicNames.of(settings))
+    report = await verify(settings, TopicNames.of(settings), since=since)
     different = {name: table.examples for name, table in report.tables.items() if table.differences}
     assert not different, different
     return report

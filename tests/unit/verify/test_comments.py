@@ -13,7 +13,7 @@ from signalflow.verify.comments import CommentOracle, ExpectedComments
 from signalflow.verify.compare_comments import compare_comments
 from signalflow.verify.expect import text_digest
 from signalflow.verify.letters import Letters, RawTopic, compare_letters
-from signalflow.verify.report import TableReport
+from signalflow.verify.report import Missing, TableReport
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 # What the API tells beside what a feed tells.
@@ -253,9 +253,9 @@ def test_a_bad_record_must_be_a_dead_letter_and_no_row(fields: dict[str, Any]) -
     log = topic.expected(Scope(enriched={0: 1}))
     assert list(log) == []
     none, found = post_and_comments(), post_and_comments(letter(0, topic.records[0]))
-    report = compare_letters({"comments": log}, none)
+    report = compare_letters({"comments": log}, none, Missing())
     assert (report.expected, report.examples) == (1, ["missing: comments partition 0 offset 0"])
-    assert compare_letters({"comments": log}, found).differences == 0
+    assert compare_letters({"comments": log}, found, Missing()).differences == 0
     log.close()
 
 
@@ -268,7 +268,7 @@ async def test_a_comment_that_the_table_refused_is_not_missed_and_told_unless_th
     letters = post_and_comments(letter(0, topic.records[0], "write", error_type))
     assert letters.set_aside("raw") == {}
     log = topic.expected(Scope(set_aside=letters.set_aside("comments")))
-    assert compare_letters({"comments": log}, letters).extra == extra
+    assert compare_letters({"comments": log}, letters, Missing()).extra == extra
     report, missing = await compared(log)
     assert (report.differences, missing) == (0, set())
 
@@ -279,7 +279,7 @@ def test_a_valid_comment_that_was_set_aside_as_invalid_is_told_and_not_expected(
     letters = post_and_comments(letter(0, topic.records[0]))
     log = topic.expected(Scope(set_aside=letters.set_aside("comments")))
     assert list(log) == []
-    report = compare_letters({"comments": log}, letters)
+    report = compare_letters({"comments": log}, letters, Missing())
     assert report.examples == ["extra: comments partition 0 offset 0, stage validate: the record is valid"]
     log.close()
 

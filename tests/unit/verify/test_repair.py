@@ -47,11 +47,16 @@ class Log:
         yield RECORDS.get(topic, [])
 
 
-async def test_an_observation_that_no_topic_has_any_more_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_no_topic_has_any_more_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repair, "TopicLog", Log)
-    gone = {("a", NOON + timedelta(seconds=1)), ("b", NOON)}
-    planned = await repair.plan(SETTINGS, TOPICS, Missing(observations={("a", NOON)} | gone))
-    assert planned.in_no_topic == gone
+    gone = {("b", NOON), ("a", NOON + timedelta(seconds=1))}
+    missing = Missing(observations={("a", NOON)} | gone, without_letter={("raw", 2, 7)})
+    planned = await repair.plan(SETTINGS, TOPICS, missing)
+    assert planned.in_no_topic == [
+        "a at 2026-01-01T12:00:01+00:00",
+        "b at 2026-01-01T12:00:00+00:00",
+        "the dead letter of raw partition 2 offset 7",
+    ]
     assert planned.counts == {TOPICS.posts_enriched: 1}
 
 
