@@ -46,10 +46,15 @@ UNSAFE_BUT_FAST = {"fsync": "off", "full_page_writes": "off", "max_connections":
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a fixture of the servers, so that `make test-unit` does not start servers."""
+    """Mark the tests that use a fixture of the servers, so that `make test-unit` does not start servers.
+
+    Modules with slow tests come first, in their order: at the end of a run no process waits for another's long module.
+    """
     for item in items:
         if {"postgres_server", "kafka_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("chaos")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
