@@ -18,6 +18,7 @@ from agents import (
     dlq,
     enrich,
     expire,
+    freshness,
     heartbeat,
     ingest,
     jobs,
@@ -271,6 +272,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     topics.register(app, app.topic_watch)
     positions.register(app, settings, resources, lambda: resources().stored)
     jobs.register(app, settings, resources, app.run_book)
+    freshness.register(app, resources)
     runs.register(app, app.run_book, resources)
     views.register(app, app.table)
     return app

@@ -212,6 +212,19 @@ VISIBLE_SECONDS = Histogram(
     registry=REGISTRY,
 )
 
+# --- what the database has, as each worker finds it: the same on all
+COVERAGE = Gauge(
+    "signalflow_coverage_share",
+    "Share of the last 24 h of all polled subreddits that is covered, missing or unknown; none without a subreddit.",
+    ["time"],
+    registry=REGISTRY,
+)
+ROLLUP_WAITING = Gauge(
+    "signalflow_rollup_waiting_seconds",
+    "Seconds since the end of the oldest hour that got rows and is not in the hourly rollup yet; 0 without one.",
+    registry=REGISTRY,
+)
+
 # --- upkeep: the leader's jobs on the database, and this worker's disk
 JOB_RUNS = Counter(
     "signalflow_job_runs", "Runs of the leader's jobs that ended, by outcome.", ["kind", "outcome"], registry=REGISTRY

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from signalflow.domain.coverage import Cell, Followed, Span, Stretch, Timeline, UnprovenGap, cell_of
-from signalflow.storage.read_router import ReadRouter
+from signalflow.storage.read_router import ReadRouter, Row
 from signalflow.storage.subreddits import BY_NAME
 
 Step = Literal["hour", "day"]
@@ -120,28 +120,8 @@ async def coverage(
         return Coverage(now, start, start, step, [], [])
     begin, until = parts[0][0], parts[-1][1]
     rows = await reads.fetch(_FOLLOWED, [name.lower() for name in names])
-    gaps = [
-        UnprovenGap(
-            row["id"],
-            tuple(name.lower() for name in row["subreddits"]),
-            row["since"].timestamp(),
-            _epoch(row["until"]),
-            row["opened_at"].timestamp(),
-            _epoch(row["closed_at"]),
-            row["outcome"],
-            row["pages"],
-        )
-        for row in await reads.fetch(_UNPROVEN, _moment(begin), _moment(until))
-    ]
-    followed = [
-        Followed(
-            row["name"].lower(),
-            _epoch(row["polled_since"]),
-            _epoch(row["last_polled_at"]),
-            None if row["state"] in _SHOWN else _epoch(row["checked_at"]),
-        )
-        for row in rows
-    ]
+    gaps = await _unproven(reads, (begin, until))
+    followed = [_followed(row) for row in rows]
     timelines = [Timeline.of(one, gaps, now.timestamp()) for one in followed]
     posts = await _posts(reads, followed, (begin, until), step)
     missing = await _missing(reads, followed, timelines)
@@ -163,6 +143,19 @@ async def coverage(
     return Coverage(now, _moment(begin), _moment(until), step, [_moment(part[0]) for part in parts], items)
 
 
+async def time_covered(reads: ReadRouter, start: datetime, end: datetime, *, now: datetime) -> Cell | None:
+    """The covered, missing and unknown time of a window, added up over the polled subreddits; None without one.
+
+    Counts no posts, so it may be asked often. The newest time is not judged.
+    """
+    part = (start.timestamp(), min(end, now - SETTLING).timestamp())
+    rows = [row for row in await reads.fetch(_FOLLOWED, []) if not row["paused"]]
+    gaps = await _unproven(reads, part)
+    timelines = [Timeline.of(_followed(row), gaps, now.timestamp()) for row in rows]
+    cells = [cell_of(timeline, part, 0, [None] * len(timeline.stretches)) for timeline in timelines]
+    return sum(cells[1:], cells[0]) if cells else None
+
+
 def parts_of(start: datetime, end: datetime, step: Step) -> list[Span]:
     """The hours or days, in UTC, from the one of `start` on. The last one ends at `end`."""
     at = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
@@ -173,6 +166,32 @@ def parts_of(start: datetime, end: datetime, step: Step) -> list[Span]:
         parts.append((at.timestamp(), min(at + STEPS[step], end).timestamp()))
         at += STEPS[step]
     return parts
+
+
+def _followed(row: Row) -> Followed:
+    return Followed(
+        row["name"].lower(),
+        _epoch(row["polled_since"]),
+        _epoch(row["last_polled_at"]),
+        None if row["state"] in _SHOWN else _epoch(row["checked_at"]),
+    )
+
+
+async def _unproven(reads: ReadRouter, window: Span) -> list[UnprovenGap]:
+    """The gaps in which posts of the window may be missing, oldest first."""
+    return [
+        UnprovenGap(
+            row["id"],
+            tuple(name.lower() for name in row["subreddits"]),
+            row["since"].timestamp(),
+            _epoch(row["until"]),
+            row["opened_at"].timestamp(),
+            _epoch(row["closed_at"]),
+            row["outcome"],
+            row["pages"],
+        )
+        for row in await reads.fetch(_UNPROVEN, _moment(window[0]), _moment(window[1]))
+    ]
 
 
 async def _posts(

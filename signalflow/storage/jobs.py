@@ -24,6 +24,9 @@ REFRESH_SECONDS = 120
 _LOCK = "SELECT pg_advisory_xact_lock($1, $2)"
 _TOUCHED = "SELECT DISTINCT bucket FROM rollup_touched ORDER BY bucket"
 _TOUCHED_BEFORE = "SELECT DISTINCT bucket FROM rollup_touched WHERE bucket < $1 ORDER BY bucket"
+_WAITING_SECONDS = """
+SELECT greatest(extract(epoch FROM now() - min(bucket) - interval '1 hour'), 0)::double precision FROM rollup_touched
+"""
 _UNTOUCH = "DELETE FROM rollup_touched WHERE bucket = $1"
 _DROP_RANKS = "DELETE FROM post_ranks WHERE observed_at < $1"
 _DROP_ROLLUP = "DELETE FROM post_metrics_hourly WHERE bucket < $1"
@@ -105,6 +108,13 @@ async def refresh_touched(pool: Pool) -> int:
     if slow:
         raise slow
     return len(buckets)
+
+
+async def rollup_waiting_seconds(pool: Pool) -> float:
+    """Seconds since the end of the oldest hour that got rows and was not recomputed; 0 when none waits, or it runs."""
+    async with connection(pool) as reading:
+        found: float | None = await reading.fetchval(_WAITING_SECONDS)
+        return found or 0.0
 
 
 async def refresh_rollup(pool: Pool, start: datetime, end: datetime) -> int:

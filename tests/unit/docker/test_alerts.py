@@ -52,6 +52,9 @@ HEALTHY: dict[str, tuple[str, str]] = {
     'signalflow_listing_gaps_closed_total{outcome="proven"}': rising(1),
     'signalflow_listing_gaps_closed_total{outcome="given_up"}': steady(0),
     'signalflow_listing_gaps_closed_total{outcome="unreachable"}': steady(2),
+    'signalflow_coverage_share{time="covered", instance="w1"}': steady(0.8),
+    'signalflow_coverage_share{time="missing", instance="w1"}': steady(0.007),
+    'signalflow_coverage_share{time="unknown", instance="w1"}': steady(0.193),
     'signalflow_discovery_seconds_bucket{le="10"}': rising(9),
     'signalflow_discovery_seconds_bucket{le="60"}': rising(10),
     'signalflow_discovery_seconds_bucket{le="300"}': rising(10),
@@ -79,6 +82,8 @@ HEALTHY: dict[str, tuple[str, str]] = {
     'signalflow_replica_not_in_use{instance="a2"}': steady(0),
     'pg_stat_replication_pg_wal_lsn_diff{application_name="standby"}': steady(1e6),
     'pg_replication_slot_slot_is_active{slot_name="standby"}': steady(1),
+    'signalflow_rollup_waiting_seconds{instance="w1"}': steady(60),
+    'signalflow_rollup_waiting_seconds{instance="w2"}': steady(0),
     'signalflow_job_runs_total{kind="rollup", outcome="ok"}': rising(1),
     'signalflow_job_runs_total{kind="rollup", outcome="failed"}': rising(0.01),
     'signalflow_job_runs_total{kind="retention", outcome="ok"}': rising(1 / 60),
@@ -126,6 +131,7 @@ FAULTS: dict[str, Fault] = {
         stands_still('signalflow_discovery_seconds_bucket{le="10"}', 9)
         | stands_still('signalflow_discovery_seconds_bucket{le="60"}', 10)
     ),
+    "CoverageLow": Fault({'signalflow_coverage_share{time="missing", instance="w1"}': becomes(0.009)}),
     "LagGrows": Fault({'signalflow_consumer_lag{topic="raw", instance="w1"}': becomes(40, 20)}),
     "CommitsAreOld": Fault({'signalflow_oldest_unprocessed_seconds{topic="raw", instance="w1"}': becomes(2, 30)}),
     "PartitionsUnread": Fault({'signalflow_partitions_unread{topic="raw", instance="w1"}': becomes(4)}),
@@ -145,7 +151,8 @@ FAULTS: dict[str, Fault] = {
     "ReplicaNotInUse": Fault({'signalflow_replica_not_in_use{instance="a2"}': becomes(1)}),
     "ReplicationLag": Fault({'pg_stat_replication_pg_wal_lsn_diff{application_name="standby"}': becomes(2e9)}),
     "StandbyAway": Fault({'pg_replication_slot_slot_is_active{slot_name="standby"}': becomes(0)}),
-    "RollupStale": Fault(stands_still('signalflow_job_runs_total{kind="rollup", outcome="ok"}', 1),
+    "RollupStale": Fault({'signalflow_rollup_waiting_seconds{instance="w1"}': becomes(60, 60)}),
+    "RollupStops": Fault(stands_still('signalflow_job_runs_total{kind="rollup", outcome="ok"}', 1),
                          frozenset({"JobFails"})),
     "JobFails": Fault(
         stands_still('signalflow_job_runs_total{kind="retention", outcome="ok"}', 1 / 60)
