@@ -53,7 +53,8 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     worker_name: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,64}$",
-        description="Stable name of this worker; empty: the first free of worker-1, worker-2, ... on this machine.",
+        description="Stable name of this worker, unique in the installation; empty: the first free of worker-1, "
+        "worker-2, ... in the state directory, with the names of host and directory behind it.",
     )
 
     # --- Faust application and topics

@@ -122,7 +122,7 @@ async def test_expired_keys_are_found_and_bounded(table: StateTable, producer: C
 def test_two_workers_never_share_a_directory(settings: Settings, tmp_path: Path) -> None:
     free = settings.model_copy(update={"state_dir": tmp_path, "worker_name": ""})
     first, second = claim_workspace(free), claim_workspace(free)
-    assert (first.name, second.name) == ("worker-1", "worker-2")
+    assert (first.path.name, second.path.name) == ("worker-1", "worker-2")
     assert first.slot != second.slot
     with pytest.raises(Exception, match="in use by another worker"):
         claim_workspace(free.model_copy(update={"worker_name": "worker-1"}))

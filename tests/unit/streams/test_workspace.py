@@ -1,6 +1,7 @@
 """Workers of one machine share no directory."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,29 @@ from signalflow.streams.workspace import claim_workspace
 def test_each_worker_without_a_name_gets_the_first_free_directory(tmp_path: Path) -> None:
     settings = Settings(state_dir=tmp_path)
     claimed = [claim_workspace(settings) for _ in range(3)]
-    assert [(each.name, each.slot) for each in claimed] == [("worker-1", 0), ("worker-2", 1), ("worker-3", 2)]
+    assert [each.slot for each in claimed] == [0, 1, 2]
     assert [each.path for each in claimed] == [tmp_path / "workers" / f"worker-{n}" for n in (1, 2, 3)]
     os.close(claimed[1]._lock)  # as at the end of its process
     again = claim_workspace(settings)
-    assert (again.name, again.slot) == ("worker-2", 1)
+    assert (again.name, again.slot, again.path) == (claimed[1].name, 1, claimed[1].path)
+
+
+def test_workers_without_a_name_differ_by_host_and_directory_and_keep_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claimed(host: str, directory: str) -> str:
+        monkeypatch.setattr(socket, "gethostname", lambda: host)
+        found = claim_workspace(Settings(state_dir=tmp_path / directory))
+        os.close(found._lock)  # as at the end of its process
+        return found.name
+
+    names = {claimed(host, directory) for host in ("blue", "red") for directory in ("one", "two")}
+    assert len(names) == 4
+    assert claimed("blue", "one") in names
+    assert claimed("blue", "two/../one") in names, "the same directory under another name"
+    # Whoever wants to keep a name that they have seen may set it.
+    strange = claimed("Zoë's host", "one")
+    assert Settings(worker_name=strange).worker_name == strange
 
 
 def test_a_named_worker_is_refused_while_another_has_its_name(tmp_path: Path) -> None:
