@@ -104,8 +104,8 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
     )
     worker_token: SecretStr = Field(
         SecretStr(""),
-        description="What opens the web views of workers to the API and to Prometheus, of at least 32 characters; the "
-        "same for every process. Empty: they are open, and on loopback only.",
+        description="What opens the web views of workers to the API and to Prometheus, and the metrics of the API to "
+        "Prometheus, of at least 32 characters; the same for every process. Empty: workers are open, on loopback only.",
     )
     worker_web_host: str = Field(
         "127.0.0.1",

@@ -18,6 +18,7 @@ from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from signalflow.bearer import carries
 from signalflow.clock import utcnow
 from signalflow.domain.words import KeyScope, Role
 from signalflow.errors import Retryable
@@ -214,11 +215,25 @@ def within(scope: KeyScope) -> Dependency:
     """
 
     async def is_allowed(connection: HTTPConnection, principal: SignedIn) -> None:
-        reads = _method(connection) in SAFE_METHODS and scope != "admin"
-        if not is_within(principal, scope) and not (reads and is_within(principal, "read")):
-            raise HTTPException(403, f"This API key has no scope {scope}.")
+        _check_scope(connection, principal, scope)
 
     return Dependency(is_allowed)
+
+
+async def scraping(connection: HTTPConnection, in_document: _InDocument) -> None:
+    """Access for Prometheus, by the token that opens workers to it, and for everybody who may read.
+
+    The token is no account, so it neither expires nor needs the database.
+    """
+    token = services_of(connection).settings.worker_token
+    if not carries(connection.headers.get("authorization", ""), token):
+        _check_scope(connection, await _signed_in(connection, in_document), "read")
+
+
+def _check_scope(connection: HTTPConnection, principal: Principal, scope: KeyScope) -> None:
+    reads = _method(connection) in SAFE_METHODS and scope != "admin"
+    if not is_within(principal, scope) and not (reads and is_within(principal, "read")):
+        raise HTTPException(403, f"This API key has no scope {scope}.")
 
 
 SignedIn = Annotated[Principal, Depends(_signed_in)]

@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from signalflow.domain.words import KeyScope
 from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.settings import Settings
-from web.access import SignInNeeded, is_opened_by_browser, redirect_to_sign_in, within
+from web.access import SignInNeeded, is_opened_by_browser, redirect_to_sign_in, scraping, within
 from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
 from web.api.comments.endpoints import router as comments
@@ -78,7 +78,6 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (erasure, "read"),
     (about, "read"),
     (live, "read"),
-    (metrics, "read"),
     (own_session, "read"),
     (audit, "admin"),
     (dashboard, "read"),
@@ -159,7 +158,8 @@ def _include_all(app: FastAPI) -> list[re.Pattern[str]]:
     refusals = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
     for router, scope in within_scope:
         app.include_router(router, dependencies=[within(scope), known_query], responses=refusals)
-    routers = [sockets, *OPEN, *(router for router, _ in within_scope)]
+    app.include_router(metrics, dependencies=[Depends(scraping), known_query], responses=refusals)
+    routers = [sockets, *OPEN, metrics, *(router for router, _ in within_scope)]
     return [
         route.path_regex for router in routers for route in router.routes if isinstance(route, Route | WebSocketRoute)
     ]

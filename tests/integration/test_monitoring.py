@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.kafka.topics import TopicNames
@@ -31,6 +32,7 @@ CONFIG = RULES.with_name("prometheus.yml")
 # Long enough for two scrapes a second apart; Grafana takes four scrapes of 15 s.
 RATE_INTERVAL = "20s"
 STOP_SECONDS = 20.0
+TOKEN = SecretStr("the-token-of-this-installation-of-tests")
 # What has no series while all is well, and why. tests/unit/docker/test_alerts.py has these faults.
 APPEARS_WITH_ITS_FAULT = {
     "signalflow_reddit_unanswered_since_seconds": "it exists only while Reddit answers no request",
@@ -60,13 +62,13 @@ class Prometheus:
         config["rule_files"] = [str(CONFIG.parent / name) for name in config["rule_files"]]
         addresses = {"worker": worker.url, "api": api.url, "prometheus": self.url}
         config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in addresses]
-        key = directory / "key"
-        key.write_text(api.headers["Authorization"].removeprefix("Bearer "))
+        token = directory / "token"
+        token.write_text(api.settings.worker_token.get_secret_value())
         for job in config["scrape_configs"]:
             job.pop("dns_sd_configs", None)
             job["static_configs"] = [{"targets": [addresses[job["job_name"]].removeprefix("http://")]}]
             if "authorization" in job:
-                job["authorization"]["credentials_file"] = str(key)
+                job["authorization"]["credentials_file"] = str(token)
         (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
 
     @contextlib.asynccontextmanager
@@ -133,7 +135,7 @@ async def test_every_panel_and_every_rule_has_data_and_only_the_fault_is_alerted
     assert len(without) > len(shown | named) / 2
     try:
         async with (
-            live_api(settings, bearer(settings)) as api,
+            live_api(settings.model_copy(update={"worker_token": TOKEN}), bearer(settings)) as api,
             httpx.AsyncClient(base_url=api.url, headers=api.headers, trust_env=False, timeout=20) as reader,
             Prometheus(tmp_path / "prometheus", worker, api).running() as prometheus,
         ):

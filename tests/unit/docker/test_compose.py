@@ -267,6 +267,19 @@ def test_prometheus_finds_what_runs_by_its_name() -> None:
     assert all(set(SERVICES[name]["networks"]) & set(SERVICES["prometheus"]["networks"]) for name in ("worker", "api"))
 
 
+def test_workers_and_apis_let_prometheus_in_with_what_make_env_writes() -> None:
+    prometheus = SERVICES["prometheus"]
+    written = dict(re.findall(r'printf %s "\$(\w+)" > (/tmp/[\w-]+)', prometheus["command"][0]))
+    config = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())
+    sent = {
+        job["job_name"]: prometheus["environment"][name]
+        for job in config["scrape_configs"] if "authorization" in job
+        for name, file in written.items() if file == job["authorization"]["credentials_file"]
+    }  # fmt: skip
+    assert sent == {name: environment(name)["SIGNALFLOW_WORKER_TOKEN"] for name in ("worker", "api")}
+    assert set(sent.values()) == {ENV["WORKER_TOKEN"]}
+
+
 def test_the_proxy_knows_every_api_and_the_api_trusts_this_proxy_alone() -> None:
     config = (DOCKER / "haproxy.cfg").read_text()
     (count,) = re.findall(r"server-template api (\d+) api:8000", config)

@@ -13,12 +13,39 @@ from signalflow.settings import Settings
 from tests.api_clients import bearer, test_secret
 from web.app import create_api
 
+TOKEN = "the-token-of-this-installation-of-tests"
+
+
+def without_database(token: str = "") -> Settings:
+    url = SecretStr(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none")
+    return Settings(
+        database_url=url, database_timeout=2, api_secret=SecretStr(test_secret), worker_token=SecretStr(token)
+    )
+
+
+async def statuses(token: str, path: str, *authorization: str) -> list[int]:
+    """What an API with this token, whose database is away, answers on one path to these headers."""
+    app = create_api(without_database(token))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://api") as made:
+        return [(await made.get(path, headers={"Authorization": one})).status_code for one in authorization]
+
+
+async def test_prometheus_is_let_in_by_the_token_of_workers_even_while_the_database_is_away() -> None:
+    assert await statuses(TOKEN, "/metrics", f"Bearer {TOKEN}") == [200]
+    assert await statuses(TOKEN, "/metrics", "", TOKEN, f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer") == [401] * 5
+
+
+async def test_the_token_of_workers_opens_nothing_else_and_an_empty_one_nothing() -> None:
+    assert await statuses(TOKEN, "/api/posts/", f"Bearer {TOKEN}") == [401]
+    assert await statuses(TOKEN, "/api/operations/", f"Bearer {TOKEN}") == [401]
+    assert await statuses("", "/metrics", "Bearer ", "Bearer") == [401, 401]
+
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """A reader's client of an API whose database port is closed."""
-    url = SecretStr(f"postgresql://nobody@127.0.0.1:{free_ports(1)[0]}/none")
-    settings = Settings(database_url=url, database_timeout=2, api_secret=SecretStr(test_secret))
+    settings = without_database()
     app = create_api(settings)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (

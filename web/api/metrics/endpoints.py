@@ -6,7 +6,6 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from signalflow.metrics import API_REGISTRY
-from web.access import Reader
 from web.problems import documented
 
 router = APIRouter(tags=["health"])
@@ -26,8 +25,11 @@ class Exposition(Response):
         HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE
     ),
 )
-async def metrics(_: Reader) -> Response:
-    """Requests by route, the live stream, the process. Each worker serves its own metrics at its own `/metrics`."""
+async def metrics() -> Response:
+    """Requests by route, the live stream, the process. Each worker serves its own metrics at its own `/metrics`.
+
+    Prometheus may send the token that opens workers to it (SIGNALFLOW_WORKER_TOKEN).
+    """
     # Set as a header, because Starlette would append the charset to a media type a second time.
     headers = {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
     return Response(generate_latest(API_REGISTRY), headers=headers)
