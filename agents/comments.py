@@ -9,14 +9,15 @@ from datetime import timedelta
 
 import mode
 
-from agents.storing import StoringHandler
+from agents.storing import StoringHandler, age, timed
+from signalflow.clock import utcnow
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.enrichment import enriched_comment
 from signalflow.errors import Invalid
 from signalflow.events import EnrichedComment
 from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topics import TopicNames
-from signalflow.metrics import COMMENTS_WRITTEN
+from signalflow.metrics import COMMENTS_WRITTEN, END_TO_END_SECONDS
 from signalflow.positions.stored_topic import IsStored, StoredTopic
 from signalflow.settings import Settings
 from signalflow.storage.comment_writer import comment_is_stored, write_comments
@@ -46,8 +47,12 @@ class CommentsHandler(StoringHandler[EnrichedComment]):
         await write_comments(self._pool, [], advances)
 
     def count(self, rows: Sequence[EnrichedComment], rejected: int) -> None:
-        """Count rows."""
+        """Count rows, and measure how long some of them took."""
         COMMENTS_WRITTEN.inc(len(rows) - rejected)
+        now = utcnow()
+        for row in timed(rows):
+            if row.mode != "backfill":
+                END_TO_END_SECONDS.labels(kind="comments").observe(age(row.observed_at, now))
 
 
 def rows_of(settings: Settings) -> Callable[[KafkaRecord], EnrichedComment]:

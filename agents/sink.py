@@ -5,14 +5,14 @@ from contextlib import suppress
 
 import mode
 
-from agents.storing import StoringHandler
+from agents.storing import StoringHandler, age, timed
 from signalflow.clock import utcnow
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, decode_enriched
 from signalflow.kafka.records import KafkaRecord, check_readable
 from signalflow.kafka.topics import TopicNames
-from signalflow.metrics import ROWS_WRITTEN, VISIBLE_SECONDS
+from signalflow.metrics import END_TO_END_SECONDS, ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings
 from signalflow.storage.paced_writer import PacedWriter
@@ -22,9 +22,6 @@ from signalflow.storage.writer import is_stored, write_batch
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Gathering, run_batch_loop
 from signalflow.streams.faust_types import RunStream
-
-# Rows of one flush whose latency is measured: enough for a quantile, at a cost that does not grow with the load.
-MOST_TIMED_ROWS = 50
 
 
 class SinkHandler(StoringHandler[Enriched]):
@@ -49,8 +46,10 @@ class SinkHandler(StoringHandler[Enriched]):
         """Count rows, and measure how long some of them took."""
         ROWS_WRITTEN.inc(len(rows) - rejected)
         now = utcnow()
-        for row in rows[:: max(len(rows) // MOST_TIMED_ROWS, 1)]:
-            VISIBLE_SECONDS.observe(max((now - row.emitted_at).total_seconds(), 0.0))
+        for row in timed(rows):
+            VISIBLE_SECONDS.observe(age(row.emitted_at, now))
+            if row.mode != "backfill":
+                END_TO_END_SECONDS.labels(kind="posts").observe(age(row.observed_at, now))
 
 
 async def newest_is_stored(pool: Pool, records: Sequence[KafkaRecord]) -> bool:

@@ -96,7 +96,9 @@ def enriched_comment(record: KafkaRecord, most_ahead: timedelta, fold_apostrophe
     if comment.body is not None:
         found = sentiment_of(comment.body[:MOST_SCORED_CHARACTERS], fold_apostrophes)
         sentiment = TextSentiment(score=found.score, label=found.label, basis=found.basis)
-    return EnrichedComment(comment, metadata.subreddit, metadata.observed_at, envelope.emitted_at, sentiment)
+    return EnrichedComment(
+        comment, metadata.subreddit, metadata.observed_at, envelope.emitted_at, sentiment, envelope.mode
+    )
 
 
 def _check(

@@ -258,6 +258,7 @@ class EnrichedComment:
     observed_at: datetime
     emitted_at: datetime
     sentiment: TextSentiment | None
+    mode: ObservationMode
 
     @property
     def id(self) -> str:

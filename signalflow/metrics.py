@@ -211,6 +211,28 @@ VISIBLE_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
     registry=REGISTRY,
 )
+END_TO_END_SECONDS = Histogram(
+    "signalflow_end_to_end_seconds",
+    "From Reddit's answer to the committed row of what it told; without what came from files.",
+    ["kind"],
+    buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
+    registry=REGISTRY,
+)
+
+# --- the database, as every process asks it
+DATABASE_WAIT_SECONDS = Histogram(
+    "signalflow_database_wait_seconds",
+    "From asking the pool for a connection to having it, or to giving up.",
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 2, 5, 15),
+    registry=None,
+)
+DATABASE_STATEMENT_SECONDS = Histogram(
+    "signalflow_database_statement_seconds",
+    "Duration of a statement, as its client sees it, by its verb and the first table that it writes or else reads.",
+    ["statement"],
+    buckets=(0.005, 0.025, 0.1, 0.5, 2, 10),
+    registry=None,
+)
 
 # --- what the database has, as each worker finds it: the same on all
 COVERAGE = Gauge(
@@ -290,6 +312,8 @@ HTTP_SECONDS = Histogram(
 # --- every process
 for each in (REGISTRY, API_REGISTRY):
     ProcessCollector(registry=each)
+    each.register(DATABASE_WAIT_SECONDS)
+    each.register(DATABASE_STATEMENT_SECONDS)
     Info("signalflow_build", "Versions of this process.", registry=each).info(
         {"version": version("signalflow"), "python": python_version()}
     )

@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 
 import asyncpg
+from asyncpg.connection import LoggedQuery
 from asyncpg.pool import PoolConnectionProxy
 
 from signalflow.errors import Fatal, Invalid, Retryable, SignalflowError
+from signalflow.metrics import DATABASE_STATEMENT_SECONDS, DATABASE_WAIT_SECONDS
 from signalflow.settings import Settings
 from signalflow.storage.poolers import AnyConnection, UnusablePooler, refuse_shared_session, unusable_pooler
+from signalflow.storage.statement_names import name_of
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -89,6 +92,7 @@ async def create_pool(settings: Settings, *, application_name: str) -> Pool:
     async def check(connected: AnyConnection) -> None:
         await refuse_shared_session(connected, url)
         await _check_durability(connected)
+        connected.add_query_logger(_measure)
 
     return await asyncpg.create_pool(
         url,
@@ -101,6 +105,10 @@ async def create_pool(settings: Settings, *, application_name: str) -> Pool:
         server_settings=session_settings(timeout, application_name),
         init=check,
     )
+
+
+def _measure(statement: LoggedQuery) -> None:
+    DATABASE_STATEMENT_SECONDS.labels(statement=name_of(statement.query)).observe(statement.elapsed)
 
 
 async def _check_durability(connected: AnyConnection) -> None:
@@ -132,9 +140,13 @@ async def refuse_unusable_pooler(settings: Settings) -> None:
 async def connection(pool: Pool) -> AsyncIterator[Connection]:
     """A connection of the pool. Database errors inside the block are raised as Retryable, Invalid or Fatal."""
     try:
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as acquired:
+        with DATABASE_WAIT_SECONDS.time():
+            acquired = await pool.acquire(timeout=ACQUIRE_SECONDS)
+        try:
             with _dropped_on_timeout(acquired):
                 yield acquired
+        finally:
+            await pool.release(acquired)
     except DATABASE_ERRORS as error:
         raise translated(error) from error
 

@@ -24,7 +24,7 @@ async def store(installation: Installation, *comments: tuple[Comment, float | No
     """Store comments, each with its sentiment; None: its language is not English, or it has no text."""
     now = utcnow()
     rows = [
-        EnrichedComment(each, "science", now, now, None if each.body is None else _sentiment(score))
+        EnrichedComment(each, "science", now, now, None if each.body is None else _sentiment(score), "new")
         for each, score in comments
     ]
     pool = await create_pool(installation.settings, application_name="tests")

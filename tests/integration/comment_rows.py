@@ -49,7 +49,7 @@ def seen(comment: Comment, seconds: float = 0, subreddit: str = "python") -> Enr
         score = (len(comment.body) % 5) / 4 - 0.5
         label = "positive" if score > 0 else "negative" if score < 0 else "neutral"
         sentiment = TextSentiment(score=score, label=label, basis="as_written")  # type: ignore[arg-type]
-    return EnrichedComment(comment, subreddit, at, at, sentiment)
+    return EnrichedComment(comment, subreddit, at, at, sentiment, "new")
 
 
 def envelope(comment: Comment, observed_at: datetime, subreddit: str = "python") -> CommentEnvelope:

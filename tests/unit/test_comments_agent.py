@@ -15,7 +15,7 @@ from signalflow.enrichment import MOST_SCORED_CHARACTERS, enriched_comment
 from signalflow.errors import Invalid
 from signalflow.events import Comment, CommentEnvelope, EnrichedComment, Metadata, encode
 from signalflow.kafka.producer import Outgoing
-from signalflow.metrics import COMMENTS_WRITTEN
+from signalflow.metrics import COMMENTS_WRITTEN, REGISTRY
 from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings
 from signalflow.storage.paced_writer import Written
@@ -159,7 +159,9 @@ async def test_good_comments_are_stored_and_bad_ones_are_set_aside_each_with_its
     dlq = Dlq()
     handler = handler_of(dlq)
     database = Database(handler, monkeypatch)
+    timed = {"kind": "comments"}
     before = COMMENTS_WRITTEN._value.get()
+    timed_before = REGISTRY.get_sample_value("signalflow_end_to_end_seconds_count", timed) or 0.0
     app = FakeApp()
     app.consumer.topic_ids["raw"] = UUID(int=7)
     records = [record(comment("c1")), record(comment("bad"), offset=1), record(comment("c2"), key=b"x", offset=2)]
@@ -169,6 +171,7 @@ async def test_good_comments_are_stored_and_bad_ones_are_set_aside_each_with_its
     headers = [dict(letter.headers) for letter in dlq.letters]
     assert [(each["dlq_offset"], each["dlq_stage"]) for each in headers] == [(b"2", b"validate"), (b"1", b"write")]
     assert COMMENTS_WRITTEN._value.get() == before + 1
+    assert REGISTRY.get_sample_value("signalflow_end_to_end_seconds_count", timed) == timed_before + 2
     (rest,) = database.rest
     assert [(each.partition, each.next_offset) for each in rest.of_partitions] == [(0, 3)]
 

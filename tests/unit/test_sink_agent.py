@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from agents import sink
 from agents.sink import SinkHandler, newest_is_stored
@@ -15,7 +16,7 @@ from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched, Source, TextFeatures, encode
 from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import UnreadableRecord
-from signalflow.metrics import ROWS_WRITTEN, VISIBLE_SECONDS
+from signalflow.metrics import REGISTRY, ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings
 from signalflow.storage import paced_writer
@@ -192,6 +193,24 @@ async def test_pieces_keep_rows_records_and_refusals_together(
     offsets = [dict(letter.headers)["dlq_offset"] for letter in dlq.letters]
     assert offsets == [b"1", b"3", b"5"]
     assert ROWS_WRITTEN._value.get() == before + 3
+
+
+def end_to_end(sample: str, **labels: str) -> float:
+    found = REGISTRY.get_sample_value(f"signalflow_end_to_end_seconds_{sample}", {"kind": "posts"} | labels)
+    return found or 0.0
+
+
+async def test_the_way_from_reddits_answer_to_the_row_is_measured_without_what_came_from_files(
+    handler: SinkHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Database(handler, monkeypatch)
+    monkeypatch.setattr(sink, "utcnow", lambda: NOW + timedelta(seconds=3))
+    before = end_to_end("count"), end_to_end("sum"), end_to_end("bucket", le="2.0"), end_to_end("bucket", le="5.0")
+    rows = [row("a"), replace(row("old"), mode="backfill", observed_at=NOW - timedelta(days=900))]
+    rows.append(replace(row("b"), emitted_at=NOW + timedelta(seconds=2)))
+    await handler.commit(await handler.prepare(batch(*map(encode, rows))), OWNED)
+    after = end_to_end("count"), end_to_end("sum"), end_to_end("bucket", le="2.0"), end_to_end("bucket", le="5.0")
+    assert [now - then for now, then in zip(after, before, strict=True)] == pytest.approx([2, 6, 0, 2])
 
 
 TOPIC_ID = UUID(int=7)
