@@ -268,7 +268,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     is_polling = ingest.register(app, settings, resources, app.run_book)
     heartbeat.register(app, resources, is_polling, can_poll=ingest.why_it_cannot_poll(settings) is None)
     lag.register(app)
-    disk.register(app, settings.state_dir)
+    disk.register(app, settings.state_dir, app.table)
     topics.register(app, app.topic_watch)
     positions.register(app, settings, resources, lambda: resources().stored)
     jobs.register(app, settings, resources, app.run_book)

@@ -153,6 +153,28 @@ UNIT_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=REGISTRY,
 )
+UNIT_STEP_SECONDS = Histogram(
+    "signalflow_unit_of_work_step_seconds",
+    "Duration of a step of a unit of work. The commit of enrich has outputs, changelog and store as steps of its own; "
+    "the last two are also those of states that expire.",
+    ["agent", "step"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10),
+    registry=REGISTRY,
+)
+TABLE_RESTORE_SECONDS = Gauge(
+    "signalflow_table_restore_seconds",
+    "How long the last recovery of this worker's tables took, from its assignment until records were read again.",
+    registry=REGISTRY,
+)
+TABLE_RESTORED = Counter(
+    "signalflow_table_records_restored", "Records of changelogs that recoveries applied.", registry=REGISTRY
+)
+TABLE_ENTRIES = Gauge(
+    "signalflow_table_entries",
+    "Entries of the tables in this worker's local state, by the estimate of RocksDB.",
+    ["table"],
+    registry=REGISTRY,
+)
 
 CONSUMER_LAG = Gauge(
     "signalflow_consumer_lag",
@@ -260,6 +282,13 @@ REPLICA_NOT_IN_USE = Gauge(
     registry=API_REGISTRY,
 )
 
+CACHE_ANSWERS = Counter(
+    "signalflow_cache_answers",
+    "Answers asked of the caches: kept ones, those computed, and those that waited for the computation of another.",
+    ["outcome"],
+    registry=API_REGISTRY,
+)
+
 # --- live stream: from the enriched topic to clients
 LIVE_CLIENTS = Gauge("signalflow_live_clients", "Clients of the live stream in this process.", registry=API_REGISTRY)
 LIVE_ENDED = Counter(
@@ -272,6 +301,7 @@ class LiveMeters(NamedTuple):
 
     records: Counter
     sent: Counter
+    coalesced: Counter
     lag: Gauge
     stale: Gauge
 
@@ -279,6 +309,11 @@ class LiveMeters(NamedTuple):
 LIVE_POSTS = LiveMeters(
     Counter("signalflow_live_records", "Observations read for the live stream.", registry=API_REGISTRY),
     Counter("signalflow_live_posts_sent", "Observations sent, summed over clients.", registry=API_REGISTRY),
+    Counter(
+        "signalflow_live_posts_coalesced",
+        "Observations that a newer one of the post replaced while they waited for a slow client, summed over clients.",
+        registry=API_REGISTRY,
+    ),
     Gauge(
         "signalflow_live_lag",
         "Enriched records that the live stream of this process has not read yet, when it last asked the brokers.",
@@ -289,6 +324,11 @@ LIVE_POSTS = LiveMeters(
 LIVE_COMMENTS = LiveMeters(
     Counter("signalflow_live_comment_records", "Comments read for the live stream.", registry=API_REGISTRY),
     Counter("signalflow_live_comments_sent", "Comments sent, summed over clients.", registry=API_REGISTRY),
+    Counter(
+        "signalflow_live_comments_coalesced",
+        "Comments that a newer observation replaced while they waited for a slow client, summed over clients.",
+        registry=API_REGISTRY,
+    ),
     Gauge(
         "signalflow_live_comments_lag",
         "Comments that the live stream of this process has not read yet, when it last asked the brokers.",
@@ -347,6 +387,8 @@ for kind in REDDIT_REQUEST_KINDS:
         REDDIT_REQUESTS.labels(kind=kind, outcome=outcome)
 for reason in ("kind", "promoted", "not_asked"):
     REDDIT_ITEMS_REJECTED.labels(reason=reason)
+for outcome in ("kept", "computed", "joined"):
+    CACHE_ANSWERS.labels(outcome=outcome)
 for code in ("restart", "slow"):
     LIVE_ENDED.labels(code=code)
 

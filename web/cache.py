@@ -16,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from signalflow.metrics import CACHE_ANSWERS
 from web.breaker import REDIS_TIMEOUT_SECONDS, redis_breaker
 from web.single_flight import SingleFlight
 
@@ -50,7 +51,22 @@ class AnswerCache:
 
     async def get(self, key: str, seconds: float, compute: Compute) -> bytes:
         """The answer under this key, at most `seconds` old. Raises what `compute` raises."""
-        return await self._computations.run(key, lambda: self._answer(key, seconds, compute))
+        outcome = "joined"
+
+        async def counted() -> bytes:
+            nonlocal outcome
+            outcome = "computed"
+            return await compute()
+
+        async def look() -> bytes:
+            nonlocal outcome
+            outcome = "kept"
+            return await self._answer(key, seconds, counted)
+
+        try:
+            return await self._computations.run(key, look)
+        finally:
+            CACHE_ANSWERS.labels(outcome=outcome).inc()
 
     def forget(self, key: str) -> None:
         """Compute the next answer anew, because this process changed its data. What Redis keeps stays."""

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
@@ -27,7 +28,7 @@ from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
 from signalflow.kafka.records import EmptyOffset, KafkaRecord
-from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, RECORDS, UNIT_SECONDS
+from signalflow.metrics import COMMIT_RETRIES, GIVEN_BACK, RECORDS, UNIT_SECONDS, UNIT_STEP_SECONDS
 from signalflow.streams.brokers import AWAY
 from signalflow.streams.contiguity import ContiguityGuard
 from signalflow.streams.faust_types import RunEvent, RunStream, StreamApp
@@ -250,7 +251,10 @@ class _BatchLoop(Generic[WorkT]):
                     self._guard.admit(event.message)
             if len(batch):
                 with tracing.batch(self._name, chain.from_iterable(batch.partitions.values())):
-                    await _commit_until_done(self._handler, await self._handler.prepare(batch), owned, self._name)
+                    with self._timed("prepare"):
+                        work = await self._handler.prepare(batch)
+                    with self._timed("commit"):
+                        await _commit_until_done(self._handler, work, owned, self._name)
         except GiveBack:
             self._give_back(events)
             self._given_up_generation = owned.generation
@@ -259,11 +263,16 @@ class _BatchLoop(Generic[WorkT]):
             self._give_back(events)
             await self._rewind(batch, rewind)
             return
-        for event in events:
-            await self._stream.ack(event)
+        with self._timed("acknowledge"):
+            for event in events:
+                await self._stream.ack(event)
         reach(f"{self._name}.after_ack")
         RECORDS.labels(agent=self._name).inc(len(batch))
         UNIT_SECONDS.labels(agent=self._name).observe(time.monotonic() - started)
+
+    def _timed(self, step: str) -> AbstractContextManager[object]:
+        """Measures a step of a unit of work, however it ends."""
+        return UNIT_STEP_SECONDS.labels(agent=self._name, step=step).time()
 
     async def _rewind(self, batch: Batch, rewind: Rewind) -> None:
         """Read partitions of a batch again: those that must go back, and the others from where the batch began."""

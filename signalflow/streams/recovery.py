@@ -21,6 +21,7 @@ Faust opens them, stores of another changelog before Faust compares offsets.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ from mode.utils.queues import ThrowableQueue
 
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.errors import Retryable
+from signalflow.metrics import TABLE_RESTORE_SECONDS
 from signalflow.streams.faust_types import ChangelogEvent
 from signalflow.streams.local_state import LocalState, changelog_identity
 
@@ -47,7 +49,12 @@ def local_states(app: Any) -> list[tuple[str, LocalState]]:
 
 
 class SuspendingRecovery(Recovery):
-    """Suspends the flow before it completes a recovery, and begins again when a step takes too long."""
+    """Suspends the flow before it completes a recovery, and begins again when a step takes too long.
+
+    `began_at`: when the assignment came that is being restored, by the monotonic clock; None when nothing is restored.
+    """
+
+    began_at: float | None = None
 
     async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
         await super()._build_highwaters(consumer, tps, destination, title)
@@ -78,6 +85,10 @@ class SuspendingRecovery(Recovery):
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         self.app.flow_control.suspend()
         await super().on_recovery_completed(generation_id)
+        # Otherwise another recovery has begun meanwhile, and this one goes on.
+        if self.began_at is not None and self.app.consumer_generation_id == generation_id:
+            TABLE_RESTORE_SECONDS.set(time.monotonic() - self.began_at)
+            self.began_at = None
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:
         try:
@@ -108,7 +119,7 @@ class ChangelogQueue(ThrowableQueue[Any]):
 class SuspendingTableManager(TableManager):
     """A table manager whose recovery suspends the flow (`TableManager` is an official setting)."""
 
-    _recovery: Recovery | None = None
+    _recovery: SuspendingRecovery | None = None
     _changelog_queue: ChangelogQueue | None
 
     @property
@@ -120,12 +131,14 @@ class SuspendingTableManager(TableManager):
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
+        if self.recovery.began_at is None:
+            self.recovery.began_at = time.monotonic()
         for changelog, state in local_states(self.app):
             await state.wipe_unreadable(tp.partition for tp in assigned if tp.topic == changelog)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
     @property
-    def recovery(self) -> Recovery:
+    def recovery(self) -> SuspendingRecovery:
         if self._recovery is None:
             self._recovery = SuspendingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

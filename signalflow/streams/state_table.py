@@ -18,11 +18,14 @@ from signalflow.errors import Fatal, Retryable
 from signalflow.fail_points import reach
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Span
 from signalflow.kafka.reader import read_range
-from signalflow.metrics import CHANGELOG_JUMPS
+from signalflow.metrics import CHANGELOG_JUMPS, TABLE_RESTORED, UNIT_STEP_SECONDS
 from signalflow.streams.faust_types import ChangelogEvent, ChangelogMessage
 from signalflow.streams.local_state import is_damage, lacks_space
 
 log = structlog.get_logger()
+
+# RocksDB's name of the estimate.
+ENTRIES = "rocksdb.estimate-num-keys"
 
 State = dict[bytes, bytes | None]
 
@@ -68,6 +71,12 @@ class StateTable(faust.Table):
         persisted = self.data._db_for_partition(partition).get(self.data.offset_key)
         return -1 if persisted is None else int(persisted)
 
+    def entries(self) -> int:
+        """How many entries the open partitions have, by RocksDB's estimate, which may count a key twice."""
+        stores = self.data._dbs.values()
+        # One entry of each is the offset.
+        return sum(max(int(store.property_int_value(ENTRIES) or 0) - 1, 0) for store in stores)
+
     def expired_keys(self, partition: int, now_us: int, limit: int) -> list[bytes]:
         """At most `limit` keys of one partition whose state has expired."""
         found: list[bytes] = []
@@ -93,10 +102,12 @@ class StateTable(faust.Table):
         async with self._write_lock:
             check()
             reach("enrich.before_changelog")
-            spans = await self._send(producer, by_partition)
+            with UNIT_STEP_SECONDS.labels(agent="enrich", step="changelog").time():
+                spans = await self._send(producer, by_partition)
             reach("enrich.after_changelog")
             for partition, state in by_partition.items():
-                unbroken = self._apply(partition, state, spans.get(partition, []))
+                with UNIT_STEP_SECONDS.labels(agent="enrich", step="store").time():
+                    unbroken = self._apply(partition, state, spans.get(partition, []))
                 reach("enrich.after_state")
                 if not unbroken:
                     await self._close_jump(producer, partition, spans[partition])
@@ -184,6 +195,7 @@ class StateTable(faust.Table):
         for key, message in states:
             values[key] = self._merged(values[key], message.value, int(message.timestamp * 1000))
         self._put(partition, values, max(message.offset for message in messages))
+        TABLE_RESTORED.inc(len(messages))
 
     def _merged(self, mine: bytes | None, theirs: bytes | None, timestamp_ms: int) -> bytes | None:
         """A tombstone removes only a state that had expired when it was written."""

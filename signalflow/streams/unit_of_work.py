@@ -12,6 +12,7 @@ from signalflow.errors import Invalid
 from signalflow.fail_points import reach
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, send_or_reject
 from signalflow.kafka.records import KafkaRecord
+from signalflow.metrics import UNIT_STEP_SECONDS
 from signalflow.streams.batch_loop import Ownership
 from signalflow.streams.state_table import State, StateTable
 
@@ -50,7 +51,8 @@ async def write_unit(
     for topic, batches in unit.outputs.items():
         if topic not in unit.confirmed:
             owned.check()
-            refused = await send_or_reject(producer, topic, batches)
+            with UNIT_STEP_SECONDS.labels(agent="enrich", step="outputs").time():
+                refused = await send_or_reject(producer, topic, batches)
             unit.refused += [(unit.sources[topic][each.partition][each.place], each.error) for each in refused]
             unit.confirmed.add(topic)
             reach("enrich.after_outputs")

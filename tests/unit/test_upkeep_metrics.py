@@ -63,8 +63,10 @@ async def test_the_room_on_the_disk_of_the_local_state_is_told(tmp_path: Path, m
     room = {tmp_path: 12345}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=room[path]))
     app = Timers()
-    disk.register(app, tmp_path)  # type: ignore[arg-type]
+    table = SimpleNamespace(name="post_state", entries=lambda: 17)
+    disk.register(app, tmp_path, table)  # type: ignore[arg-type]
     assert REGISTRY.get_sample_value("signalflow_disk_free_bytes") == 12345
     room[tmp_path] = 678
     await app.bodies["disk"]()
     assert REGISTRY.get_sample_value("signalflow_disk_free_bytes") == 678
+    assert REGISTRY.get_sample_value("signalflow_table_entries", {"table": "post_state"}) == 17

@@ -34,10 +34,14 @@ MOST_HEARTBEATS_A_TICK = 50
 
 
 class TickResult(NamedTuple):
-    """Frames to deliver, and clients to drop because they are too slow."""
+    """Frames to deliver, and clients to drop because they are too slow.
+
+    `coalesced`: records that a newer one replaced since the last tick while they waited, summed over clients.
+    """
 
     frames: list[tuple[Client, OutgoingFrame]]
     slow: list[Client]
+    coalesced: int
 
 
 class Fanout:
@@ -170,7 +174,7 @@ class Fanout:
         self.told = self.read.copy()
         frames: list[tuple[Client, OutgoingFrame]] = []
         slow: list[Client] = []
-        beats = 0
+        beats = coalesced = 0
         token = encode_token(self.topic, self.told) if fresh else ""
         for group in self._groups.values():
             batch = group.newest_matching(fresh)
@@ -181,7 +185,10 @@ class Fanout:
                 if client.ready and is_shareable and not client.backlog and client.held is None:
                     frame = shared = shared or records_frame(self._kind.name, batch, token)
                 else:
-                    frame = self._own_frame(client, batch)
+                    waiting = client.backlog if client.held is None else client.held
+                    before = waiting.coalesced
+                    frame = self._own_frame(client, waiting, batch)
+                    coalesced += waiting.coalesced - before
                 if frame is None and client.ready and client.heartbeat_due <= now and beats < MOST_HEARTBEATS_A_TICK:
                     beats += 1
                     frame = self.heartbeat(client)
@@ -192,11 +199,10 @@ class Fanout:
                     frames.append((client, frame))
                 if self._is_slow(client, now):
                     slow.append(client)
-        return TickResult(frames, slow)
+        return TickResult(frames, slow, coalesced)
 
-    def _own_frame(self, client: Client, batch: list[LiveRecord]) -> OutgoingFrame | None:
+    def _own_frame(self, client: Client, waiting: Backlog, batch: list[LiveRecord]) -> OutgoingFrame | None:
         """A frame for this client alone, if it is ready and records wait. The other records keep waiting."""
-        waiting = client.backlog if client.held is None else client.held
         for record in batch:
             waiting.add(record)
         if not client.ready or not client.backlog:

@@ -268,6 +268,7 @@ class Hub:
         for client, frame in result.frames:
             self._queues[client].deliver(frame)
         self._meters.sent.inc(sum(frame.records for _, frame in result.frames))
+        self._meters.coalesced.inc(result.coalesced)
         for client in result.slow:
             self._end(self._queues[client], Ending("slow", "too slow for the stream; come back with the last id"))
         # Whoever waits for this tick waits for the old event, which the end of this tick sets.

@@ -441,6 +441,24 @@ async def test_without_the_guard_skipped_offsets_are_processed() -> None:
         await until(lambda: 9 in stream.acked)
 
 
+async def test_each_step_of_a_unit_of_work_is_measured_also_when_it_fails() -> None:
+    def steps() -> list[float]:
+        labels = [{"agent": "test", "step": step} for step in ("prepare", "commit", "acknowledge")]
+        return [REGISTRY.get_sample_value("signalflow_unit_of_work_step_seconds_count", one) or 0.0 for one in labels]
+
+    app, handler = FakeApp(), Recorder()
+    stream = FakeStream(app)
+    before = steps()
+    stream.push(0, 2)
+    async with running(app, stream, handler) as task:
+        await until(lambda: len(stream.acked) == 3)
+        handler.fail = lambda: Fatal("a defect")
+        stream.push(3, 4)
+        with pytest.raises(Fatal):
+            await asyncio.wait_for(task, DEADLINE)
+    assert [now - then for now, then in zip(steps(), before, strict=True)] == [2, 2, 1]
+
+
 async def test_acknowledged_and_returned_records_and_repeated_commits_are_counted() -> None:
     app, handler = FakeApp(), Recorder()
     stream = FakeStream(app)

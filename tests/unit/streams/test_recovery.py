@@ -15,6 +15,7 @@ from faust.types import TP
 from signalflow.domain.backoff import Backoff
 from signalflow.domain.observations import Observation, PostState
 from signalflow.errors import Retryable
+from signalflow.metrics import REGISTRY
 from signalflow.settings import Settings
 from signalflow.streams import recovery as recovery_module
 from signalflow.streams.app import Application, create_faust_app
@@ -149,6 +150,42 @@ async def test_what_a_rebalance_drops_of_a_changelog_is_read_again(restored: Res
         await restored.begins()
     assert restored.table.offset_reached(0) == -1
     assert restored.sought == [{restored.tp: 0}, {restored.tp: 0}]
+
+
+async def test_a_recovery_tells_how_many_records_it_applied_and_how_long_it_took_from_its_first_assignment(
+    restored: Restored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def completed(self: Recovery, generation_id: int = 0) -> None:
+        """Faust's own part, which needs brokers."""
+
+    async def rebalanced(self: TableManager, *_: Any) -> None:
+        """Faust's own part, which is in `assigned`."""
+
+    monkeypatch.setattr(Recovery, "on_recovery_completed", completed)
+    monkeypatch.setattr(TableManager, "on_rebalance", rebalanced)
+    times = iter([100.0, 130.5])
+    monkeypatch.setattr(recovery_module, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    tables, recovery, app = restored.app.tables, restored.app.tables.recovery, restored.app
+    value = REGISTRY.get_sample_value
+    before = value("signalflow_table_records_restored_total") or 0.0
+    told = value("signalflow_table_restore_seconds")
+    for generation in (5, 6):
+        await restored.assigned(generation)
+        await tables.on_rebalance({restored.tp}, set(), {restored.tp}, generation)
+    restored.table.apply_changelog_batch(
+        [
+            SimpleNamespace(message=SimpleNamespace(
+                partition=0, offset=offset, key=b"k%d" % offset, value=STATE, timestamp=0.0, generation_id=6
+            ))
+            for offset in range(3)
+        ]
+    )  # fmt: skip
+    await recovery.on_recovery_completed(5)
+    assert value("signalflow_table_restore_seconds") == told, "another recovery has begun"
+    await recovery.on_recovery_completed(app.consumer_generation_id)
+    assert value("signalflow_table_restore_seconds") == 30.5
+    assert value("signalflow_table_records_restored_total") == before + 3
+    assert restored.table.entries() == 3
 
 
 async def test_a_record_of_an_earlier_generation_does_not_hide_the_ones_before_it(restored: Restored) -> None:

@@ -14,6 +14,7 @@ from signalflow.errors import Invalid, Retryable
 from signalflow.kafka import producer as producer_module
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Refused, partition_for
 from signalflow.kafka.records import KafkaRecord
+from signalflow.metrics import REGISTRY
 from signalflow.settings import Settings
 from signalflow.streams.batch_loop import GiveBack, Ownership
 from signalflow.streams.unit_of_work import Unit, write_unit
@@ -64,6 +65,16 @@ async def test_outputs_and_dead_letters_come_before_the_state() -> None:
     journal: list[str] = []
     await write_unit(make_unit(), FakeProducer(journal), FakeTable(journal), Ownership(FakeApp(), 1), nothing)  # type: ignore[arg-type]
     assert journal == ["enriched", "dlq", "state"]
+
+
+async def test_the_time_of_outputs_is_measured_for_each_topic() -> None:
+    def measured() -> float:
+        labels = {"agent": "enrich", "step": "outputs"}
+        return REGISTRY.get_sample_value("signalflow_unit_of_work_step_seconds_count", labels) or 0.0
+
+    before, journal = measured(), list[str]()
+    await write_unit(make_unit(), FakeProducer(journal), FakeTable(journal), Ownership(FakeApp(), 1), nothing)  # type: ignore[arg-type]
+    assert measured() == before + 2
 
 
 async def test_without_confirmed_outputs_no_state_is_written_and_a_retry_sends_only_what_is_missing() -> None:

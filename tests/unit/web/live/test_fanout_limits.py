@@ -46,6 +46,20 @@ def test_a_client_is_slow_once_more_posts_wait_than_are_allowed() -> None:
     assert state.tick(3.0).slow == [client]
 
 
+def test_a_tick_tells_what_newer_observations_replaced_while_they_waited_for_slow_clients() -> None:
+    state = fanout()
+    slow, other = ready(state), ready(state)
+    slow.ready = False
+    take(state, record(0, 0, "a"), record(0, 1, "b"))
+    assert state.tick(1.0).coalesced == 0
+    other.ready = True
+    # Three observations of one post within a tick are one for everybody; only what waits is replaced by it.
+    take(state, record(0, 2, "a", 1), record(0, 3, "a", 2), record(0, 4, "c"))
+    assert state.tick(2.0).coalesced == 1
+    assert (slow.backlog.coalesced, other.backlog.coalesced) == (1, 0)
+    assert state.tick(3.0).coalesced == 0
+
+
 def test_what_came_since_a_client_resumed_counts_as_waiting_too() -> None:
     state = fanout(limits=FEW, tail=1)
     take(state, record(0, 0, "a"), record(0, 1, "b"), record(0, 2, "c"))

@@ -1,4 +1,4 @@
-"""What the hub logs while it cannot read Kafka."""
+"""What the hub logs while it cannot read Kafka, and what it counts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,10 @@ from structlog.testing import capture_logs
 
 from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
+from signalflow.metrics import API_REGISTRY
 from signalflow.settings import Settings
+from tests.unit.web.live.fanouts import fanout, ready, take
+from tests.unit.web.live.records import record
 from tests.waiting import until
 from web.live.hub import Hub
 
@@ -54,3 +57,15 @@ async def test_each_reason_for_a_stale_stream_is_logged_once(monkeypatch: pytest
         async with Hub(Settings()).running():
             await until(lambda: not failures, "all failures")
     assert [event["error"] for event in logged if event["event"] == "live_stale"] == [str(away), str(refused)]
+
+
+def test_what_newer_observations_replaced_for_slow_clients_is_counted() -> None:
+    def counted() -> float:
+        return API_REGISTRY.get_sample_value("signalflow_live_posts_coalesced_total") or 0.0
+
+    hub, state, before = Hub(Settings()), fanout(), counted()
+    ready(state).ready = False
+    for offset in range(3):
+        take(state, record(0, offset, "a", offset))
+        hub._tick(state, float(offset))
+    assert counted() == before + 2
