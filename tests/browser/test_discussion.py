@@ -1,18 +1,20 @@
 """The discussion below a post: trees, their order, their pages, and how their mood moved."""
 
+import json
 import re
 from datetime import timedelta
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import WebSocket, expect
 
 from signalflow.clock import utcnow
 from signalflow.events import Comment, EnrichedComment, TextSentiment
 from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.pool import create_pool
-from tests.browser.conftest import Visit
+from tests.browser.conftest import NewContext, Visit
 from tests.browser.installation import HOSTILE, Installation
-from tests.integration.comment_rows import comment
+from tests.integration.comment_rows import comment, envelope, produce_comments
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -66,7 +68,7 @@ async def test_a_post_shows_its_discussion_as_trees_in_the_chosen_order_and_how_
     await expect(tops.first).to_contain_text("author of the post")
     below = page.locator("[data-id=top1] > .thread > [data-id=answer]")
     await expect(below).to_contain_text("An answer")
-    await expect(below.locator("[data-id=deeper]")).to_contain_text("removed by moderator")
+    await expect(below.locator("[data-id=deeper]")).to_contain_text("removed by a moderator")
     await expect(page.locator("[data-id=top1] > .comment-text")).to_have_text(HOSTILE)
     assert await page.evaluate("window.hacked") is None
 
@@ -96,3 +98,35 @@ async def test_the_next_page_of_a_discussion_follows_the_first(visit: Visit, ins
     await expect(more).to_have_count(0)
     found = [await each.get_attribute("data-id") for each in await tops.all()]
     assert len(found) == len(set(found)) >= PAGE + 5
+
+
+async def test_a_comment_that_is_taken_away_leaves_the_page_at_once_and_its_answers_stay(
+    new_context: NewContext, installation: Installation
+) -> None:
+    await store(
+        installation,
+        (written("gone1", 29, author="zyxauthor", body="Zyxwords of hers"), 0.8),
+        (written("stays1", 10, parent="t1_gone1", author="ada", body="What answers it"), 0.4),
+    )
+    page = await (await new_context()).new_page()
+    frames: list[dict[str, object]] = []
+
+    def listen(socket: WebSocket) -> None:
+        if "/ws/comments/" in socket.url:
+            socket.on("framereceived", lambda frame: frames.append(json.loads(frame)))
+
+    page.on("websocket", listen)
+    await page.goto(f"/posts/{POST}")
+    gone = page.locator("[data-id=gone1]")
+    await expect(gone).to_contain_text("Zyxwords of hers")
+    await until(lambda: bool(frames), "the first frame of the stream of comments")
+    taken = comment("gone1", post_id=POST, author=None, body=None, removed_by="deleted")
+    await produce_comments(installation.settings, [envelope(taken, utcnow(), "science")])
+    await expect(gone.locator("> .quiet")).to_have_text("removed")
+    await expect(gone).not_to_contain_text(re.compile("zyx", re.IGNORECASE))
+    await expect(gone.locator("[data-id=stays1]")).to_contain_text("What answers it")
+    # The database has not erased it yet.
+    await page.get_by_role("group", name="Order of comments").get_by_role("button", name="Old").click()
+    await expect(page).to_have_url(re.compile("comments=old"))
+    await expect(gone.locator("> .quiet")).to_have_text("removed")
+    assert "zyx" not in (await page.content()).lower()

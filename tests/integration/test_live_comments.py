@@ -64,14 +64,19 @@ async def test_a_comment_reaches_socket_and_event_stream_as_the_document_says(ap
             if "c3" in seen:
                 break
         assert seen == ["c1", "c2", "c3"]
+        gone = comment_envelope(5, id="c3", body=None, author=None, removed_by="deleted")
+        await produce_comments(api.settings, [gone])
+        removal = await frame(socket, "comments")
+        assert (removal["comments"], removal["retract"]) == ([], ["c3"])
         await socket.send('{"type":"filter","trending":true}')
         with pytest.raises(AssertionError, match="trending: is unknown here; a filter has subreddit, author, q"):
             await frame(socket, "comments")
     async with httpx.AsyncClient(headers=api.headers) as client:
         document = (await client.get(f"{api.url}/api/asyncapi.json")).json()
         refused = await client.get(f"{api.url}{STREAM}", params={"min_score": 1})
-    schema = {"$ref": "#/components/schemas/LiveComment", "components": document["components"]}
-    jsonschema_rs.validator_for(schema).validate(comments[0])
+    for name, sent in (("LiveComment", comments[0]), ("Comments", removal)):
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema_rs.validator_for(schema).validate(sent)
     assert refused.status_code == 422
 
 

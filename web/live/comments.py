@@ -45,10 +45,21 @@ class LiveComment(Struct, kw_only=True, frozen=True):
 
 
 class Comments(Struct, kw_only=True, frozen=True, tag_field="type", tag="comments"):
-    """Comments that match the filter, each at most once. At most one such frame per `live_frame_ms`."""
+    """Comments that match the filter, and comments that were taken away, each comment at most once.
+
+    At most one such frame per `live_frame_ms`.
+    """
 
     id: Token
     comments: list[LiveComment]
+    retract: Annotated[
+        list[CommentId],
+        Meta(
+            description="Comments that were taken away: show no text or author of them any more. They come to every "
+            "client whose filter has their subreddit and post, also if it never got them. A comment that is restored "
+            "comes again in `comments`."
+        ),
+    ] = []
 
 
 class CommentFilter(Struct, kw_only=True, frozen=True, tag_field="type", tag="filter", forbid_unknown_fields=True):
@@ -90,6 +101,11 @@ class CommentRecord(LiveRecord):
         """When Reddit told this."""
         return self.comment.observed_at
 
+    @property
+    def is_removal(self) -> bool:
+        """Whether the observation says that the comment was taken away."""
+        return bool(self.comment.removed_by)
+
     @cached_property
     def words(self) -> str:
         """The words of the text, as a search compares them: made only if a filter has a search."""
@@ -98,6 +114,8 @@ class CommentRecord(LiveRecord):
     def over(self, older: LiveRecord) -> "CommentRecord":
         """This observation, with what only an older one of the same comment tells: feeds tell no numbers and flags."""
         assert isinstance(older, CommentRecord)
+        if self.is_removal or older.is_removal:
+            return self
         old, new = older.comment, self.comment
         kept: list[str] = []
         if new.score is None and old.score is not None:
@@ -136,9 +154,12 @@ class CommentMatcher:
 
     def __call__(self, record: CommentRecord) -> bool:
         comment = record.comment
-        return (
-            (not self._subreddits or comment.subreddit.lower() in self._subreddits)
-            and (self._author is None or (comment.author or "").lower() == self._author)
-            and (not self._posts or comment.post_id in self._posts)
+        if self._subreddits and comment.subreddit.lower() not in self._subreddits:
+            return False
+        if self._posts and comment.post_id not in self._posts:
+            return False
+        # An earlier observation, which had a text and an author, may have been sent.
+        return record.is_removal or (
+            (self._author is None or (comment.author or "").lower() == self._author)
             and (not self._search or self._search.is_met(comment.body or "", record.words))
         )

@@ -25,7 +25,7 @@ class OutgoingFrame:
 def records_frame(name: str, records: Sequence[LiveRecord], token: str) -> OutgoingFrame:
     """A frame of these records, put together from their JSON. `name`: the kind of the records.
 
-    Of a post that was taken away only the id is told.
+    Of what was taken away only the id is told.
     """
     texts = ",".join([record.text for record in records if not record.is_removal])
     removed = ",".join([f'"{record.id}"' for record in records if record.is_removal])

@@ -43,9 +43,9 @@ class LiveRecord(ABC):
         """When Reddit told this."""
 
     @property
+    @abstractmethod
     def is_removal(self) -> bool:
-        """Whether the observation says that the post was taken away."""
-        return False
+        """Whether the observation says that the post or comment was taken away."""
 
     @abstractmethod
     def over(self, older: "LiveRecord") -> "LiveRecord":
@@ -207,7 +207,7 @@ class Tail:
         self.start = offsets.copy()
 
     def add(self, record: LiveRecord) -> None:
-        """Append the next record of its partition. Of a post that was taken away, no older record is kept."""
+        """Append the next record of its partition. Of what was taken away, no older record is kept."""
         records = self._records[record.partition]
         if record.is_removal:
             self._records[record.partition] = records = deque(one for one in records if one.id != record.id)

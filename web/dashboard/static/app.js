@@ -20,7 +20,7 @@ const ROUTES = [
   { name: "docs", title: "API", path: /^\/docs\/?$/, tab: "/docs" },
 ];
 
-const live = new Live();
+const live = new Live("posts");
 const main = document.getElementById("main");
 const context = { live, session: null, about: null };
 // Aborts when the page that is shown is left.

@@ -1,5 +1,5 @@
-// The live stream: one socket for the whole dashboard. It reconnects by itself and resumes where it was, so that
-// nothing is missed that Kafka still has.
+// The live stream: one socket of posts for the whole dashboard, and one of comments on the page of a post. A socket
+// reconnects by itself and resumes where it was, so that nothing is missed that Kafka still has.
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
@@ -13,17 +13,18 @@ const MOST_RECENT = 500;
 const NO_POSTS = { id: ["0"] };
 
 /**
- * The client of the live stream. Its events:
+ * A client of the live stream, of `kind` "posts" or "comments". Its events:
  * - "state", with the detail {state, since}. The states are off, connecting, live, reconnecting, and stale: the server
  *   cannot reach Kafka. For the last two, `since` is when the numbers stopped being fresh.
- * - "posts", with the posts as detail: the newest observations.
- * - "retract", with the ids of posts that were taken away: nothing that their authors wrote may be shown any more.
+ * - the kind, with the newest observations of posts or comments as detail.
+ * - "retract", with the ids of those that were taken away: nothing that their authors wrote may be shown any more.
  * - "reset": observations were missed, so what is shown must be loaded again.
  * - "refused": the server closes each connection before a frame comes. Perhaps nobody is signed in any more.
  */
 export class Live extends EventTarget {
   state = "off";
   since = null;
+  #kind;
   #socket = null;
   #token = null;
   #tries = 0;
@@ -32,6 +33,11 @@ export class Live extends EventTarget {
   #filter = {};
   #silentAfterMs = 60_000;
   #recent = new Map();
+
+  constructor(kind) {
+    super();
+    this.#kind = kind;
+  }
 
   /** Connect, and reconnect whenever the connection breaks. The server sends a heartbeat every `heartbeatSeconds`. */
   start(heartbeatSeconds) {
@@ -51,7 +57,10 @@ export class Live extends EventTarget {
     this.#socket?.close();
   }
 
-  /** Ask the server for the posts that match {subreddit, author, keyword, min_score, trending, id}. Ends a pause. */
+  /**
+   * Ask the server for what matches: posts by {subreddit, author, keyword, min_score, trending, id}, comments by
+   * {subreddit, author, post_id}. Ends a pause.
+   */
   filter(filter) {
     this.#filter = filter;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#sendFilter();
@@ -62,16 +71,16 @@ export class Live extends EventTarget {
     this.filter(NO_POSTS);
   }
 
-  /** The newest observation of each post that came in the last ten seconds, in the order of arrival. */
+  /** The newest observation of each that came in the last ten seconds, in the order of arrival. */
   recent() {
     const since = Date.now() - STORED_AFTER_MS;
-    return [...this.#recent.values()].filter(({ at }) => at > since).map(({ post }) => post);
+    return [...this.#recent.values()].filter(({ at }) => at > since).map(({ one }) => one);
   }
 
-  #remember(posts) {
-    for (const post of posts) {
-      this.#recent.delete(post.id);
-      this.#recent.set(post.id, { post, at: Date.now() });
+  #remember(observed) {
+    for (const one of observed) {
+      this.#recent.delete(one.id);
+      this.#recent.set(one.id, { one, at: Date.now() });
     }
     while (this.#recent.size > MOST_RECENT) this.#recent.delete(this.#recent.keys().next().value);
   }
@@ -88,7 +97,7 @@ export class Live extends EventTarget {
   };
 
   #open() {
-    const address = new URL("/ws/posts/", location.href);
+    const address = new URL(`/ws/${this.#kind}/`, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     if (this.#token) address.searchParams.set("since", this.#token);
     const socket = new WebSocket(address);
@@ -132,9 +141,10 @@ export class Live extends EventTarget {
     if (stale) {
       if (this.state !== "stale") this.#become("stale", stale);
     } else if (this.state !== "live") this.#become("live");
-    if (frame.type === "posts") {
-      this.#remember(frame.posts);
-      if (frame.posts.length) this.dispatchEvent(new CustomEvent("posts", { detail: frame.posts }));
+    if (frame.type === this.#kind) {
+      const observed = frame[this.#kind];
+      this.#remember(observed);
+      if (observed.length) this.dispatchEvent(new CustomEvent(this.#kind, { detail: observed }));
       const gone = frame.retract ?? [];
       for (const id of gone) this.#recent.delete(id);
       if (gone.length) this.dispatchEvent(new CustomEvent("retract", { detail: gone }));

@@ -4,22 +4,24 @@ import json
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
+
 from web.live.clients import Client, Limits
 from web.live.fanout import Fanout
 from web.live.frames import OutgoingFrame
-from web.live.protocol import Filter
+from web.live.kinds import POSTS, Kind
 from web.live.records import LiveRecord
 
 TOPIC = UUID(int=7)
 LIMITS = Limits(waiting_posts=50, stall_seconds=10, heartbeat_seconds=15)
 
 
-def fanout(partitions: int = 1, tail: int = 100, limits: Limits = LIMITS) -> Fanout:
-    return Fanout(TOPIC, [0] * partitions, limits, tail)
+def fanout(partitions: int = 1, tail: int = 100, limits: Limits = LIMITS, kind: Kind = POSTS) -> Fanout:
+    return Fanout(TOPIC, [0] * partitions, limits, tail, kind)
 
 
-def ready(state: Fanout, filter_: Filter | None = None, since: list[int] | None = None) -> Client:
-    client = state.join(filter_ or Filter(), 0.0, since)
+def ready(state: Fanout, filter_: Struct | None = None, since: list[int] | None = None) -> Client:
+    client = state.join(filter_ or state._kind.filters.type(), 0.0, since)
     client.ready = True
     return client
 

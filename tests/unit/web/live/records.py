@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from signalflow.events import Comment, CommentEnvelope, Enriched, Metadata, Source, TextFeatures, encode
+from web.live.comments import CommentRecord, comment_record
 from web.live.records import PostRecord, live_record
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -77,3 +78,10 @@ def comment_envelope(
         payload=Comment(**(values | fields)),
         metadata=Metadata(subreddit=subreddit, observed_at=observed),
     )
+
+
+def comment_record_of(offset: int = 0, seconds: float = 0, **fields: Any) -> CommentRecord:
+    """The record of an observation of a comment, with its offset."""
+    made = comment_record(0, offset, encode(comment_envelope(seconds, **fields)))
+    assert made is not None
+    return made

@@ -2,36 +2,19 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 import pytest
 from starlette.datastructures import QueryParams
 
 from signalflow.errors import Invalid
 from signalflow.events import encode
-from tests.unit.web.live.records import NOT_IN_A_FEED, comment_envelope
+from tests.unit.web.live.fanouts import fanout, ready, take
+from tests.unit.web.live.records import NOT_IN_A_FEED, comment_envelope, comment_record_of
 from web.api.live.subscription import filter_in
-from web.live.clients import Client, Limits
-from web.live.comments import COMMENT_FILTERS, CommentFilter, CommentMatcher, CommentRecord, comment_record
+from web.live.comments import COMMENT_FILTERS, CommentFilter, CommentMatcher, comment_record
 from web.live.fanout import Fanout
 from web.live.kinds import COMMENTS
 from web.live.protocol import decode_filter
-
-
-def record(offset: int = 0, seconds: float = 0, **fields: Any) -> CommentRecord:
-    made = comment_record(0, offset, encode(comment_envelope(seconds, **fields)))
-    assert made is not None
-    return made
-
-
-def fanout() -> Fanout:
-    return Fanout(UUID(int=7), [0], Limits(waiting_posts=50, stall_seconds=10, heartbeat_seconds=15), 100, COMMENTS)
-
-
-def ready(state: Fanout, wanted: CommentFilter | None = None) -> Client:
-    client = state.join(wanted or CommentFilter(), 0.0)
-    client.ready = True
-    return client
 
 
 def sent(state: Fanout, now: float = 1.0) -> list[dict[str, Any]]:
@@ -42,15 +25,10 @@ def sent(state: Fanout, now: float = 1.0) -> list[dict[str, Any]]:
     return list(body["comments"])
 
 
-def take(state: Fanout, *records: CommentRecord) -> None:
-    for each in records:
-        state.take(0, each.offset, each)
-
-
 def test_a_client_gets_each_comment_once_with_what_the_topic_tells() -> None:
-    state = fanout()
+    state = fanout(kind=COMMENTS)
     ready(state)
-    take(state, record(0, id="c1"), record(1, id="c2", **NOT_IN_A_FEED))
+    take(state, comment_record_of(0, id="c1"), comment_record_of(1, id="c2", **NOT_IN_A_FEED))
     first, fed = sent(state)
     assert (first["id"], first["post_id"], first["parent_id"], first["subreddit"]) == ("c1", "abc", "t3_abc", "Python")
     assert (first["score"], first["is_submitter"], first["body"]) == (1, False, "A text about rockets")
@@ -58,12 +36,12 @@ def test_a_client_gets_each_comment_once_with_what_the_topic_tells() -> None:
 
 
 def test_of_two_observations_a_client_gets_the_newer_with_what_only_the_older_tells() -> None:
-    state = fanout()
+    state = fanout(kind=COMMENTS)
     ready(state)
-    take(state, record(0, score=9, stickied=True), record(1, 5, **NOT_IN_A_FEED, body=None, removed_by="moderator"))
+    newer = comment_record_of(1, 5, **NOT_IN_A_FEED, body="Another text")
+    take(state, comment_record_of(0, score=9, stickied=True), newer)
     (comment,) = sent(state)
-    assert (comment["score"], comment["stickied"]) == (9, True)
-    assert (comment["body"], comment["removed_by"]) == (None, "moderator")
+    assert (comment["score"], comment["stickied"], comment["body"]) == (9, True, "Another text")
 
 
 def test_a_comment_from_a_file_is_no_news() -> None:
@@ -86,7 +64,7 @@ def test_a_comment_from_a_file_is_no_news() -> None:
     ids=str,
 )
 def test_a_comment_must_meet_all_conditions(wanted: dict[str, Any], matches: bool) -> None:
-    assert CommentMatcher(CommentFilter(**wanted))(record()) is matches
+    assert CommentMatcher(CommentFilter(**wanted))(comment_record_of()) is matches
 
 
 def test_equal_filters_share_frames_and_others_do_not() -> None:

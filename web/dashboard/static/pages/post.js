@@ -48,7 +48,7 @@ export async function mount(root, { live, signal, match, about }) {
   const state = readState(DEFAULTS, VALUES);
   const keep = () => writeState(state, DEFAULTS);
   const charts = history.historyCards(id, state, keep, signal);
-  const talk = discussion.discussionCards(post, state, keep, signal);
+  const talk = discussion.discussionCards(post, about, state, keep, signal);
   showWords();
   figures.show(post);
   root.append(

@@ -79,9 +79,11 @@ const GONE = {
   anti_evil_ops: "removed by Reddit",
 };
 
+/** By whom a post or comment was taken away, in words. */
+export const goneWords = ({ removed_by: by }) => (by && GONE[by]) ?? "removed";
+
 /** The mark of a post that was taken away, which says by whom. */
-export const goneMark = ({ removed_by: by }) =>
-  h("span", { class: "chip warn gone", hidden: !by }, (by && GONE[by]) ?? "removed");
+export const goneMark = (post) => h("span", { class: "chip warn gone", hidden: !post.removed_by }, goneWords(post));
 
 const titleLine = (post) => h("p", { class: "title" }, titleLink(post));
 
