@@ -80,8 +80,8 @@ class Comment(Struct, kw_only=True, frozen=True):
     """A comment as seen at one moment.
 
     `parent_id` is a fullname. A listing does not tell `depth`, and a feed tells only ids, author, body, time and
-    permalink: what is not told is None. `score` is also None while Reddit hides it. `body` is None for a comment that
-    was deleted or removed, and for a text that cannot be read.
+    permalink: what is not told is None. `score` is also None while Reddit hides it. `body` is None for a text that
+    cannot be read, and for a comment that was taken away, which has no author either (see `without_words`).
     """
 
     id: CommentId
@@ -99,6 +99,11 @@ class Comment(Struct, kw_only=True, frozen=True):
     stickied: bool | None = None
     edited_at: Time | None = None
     removed_by: Short | None = None
+
+
+def without_words(comment: Comment) -> Comment:
+    """The comment without its text and its author."""
+    return replace(comment, author=None, body=None)
 
 
 class Metadata(Struct, kw_only=True, frozen=True):
@@ -292,13 +297,16 @@ def decode_envelope(value: bytes) -> Envelope:
 def decode_comment(value: bytes) -> CommentEnvelope:
     """Decode and validate a record of reddit.comments.raw, as `decode_envelope` does with one of reddit.posts.raw.
 
-    Other programs, and earlier versions, write permalinks with words of the post's title; these are left out.
+    Other programs, and earlier versions, write permalinks with words of the post's title, and author and text of
+    comments that were taken away; these are left out.
     """
     envelope = _decoded(value, _comment_decoder, CommentEnvelope)
-    told = envelope.payload.permalink
-    if not told or (kept := without_title(told)) == told:
-        return envelope
-    return replace(envelope, payload=replace(envelope.payload, permalink=kept))
+    told = comment = envelope.payload
+    if comment.permalink and (kept := without_title(comment.permalink)) != comment.permalink:
+        comment = replace(comment, permalink=kept)
+    if comment.removed_by and (comment.author is not None or comment.body is not None):
+        comment = without_words(comment)
+    return envelope if comment is told else replace(envelope, payload=comment)
 
 
 def _decoded(value: bytes, decoder: msgspec.json.Decoder[EnvelopeT], kind: type[EnvelopeT]) -> EnvelopeT:

@@ -30,6 +30,7 @@ from signalflow.events import (
     Url,
     storable,
     without_text,
+    without_words,
 )
 from signalflow.reddit.protocol import FoundComment, FoundSubreddit
 
@@ -122,7 +123,7 @@ def comment_of(data: object, observed_at: datetime, shape: type[RawComment] = Ra
         parent_id=raw.parent_id,
         depth=raw.depth,
         author=_author(raw.author),
-        body=None if removed_by else _text(raw.body),
+        body=_text(raw.body),
         created_utc=_created_at(raw.created_utc, observed_at),
         score=None if raw.score_hidden else raw.score,
         controversiality=raw.controversiality,
@@ -133,7 +134,7 @@ def comment_of(data: object, observed_at: datetime, shape: type[RawComment] = Ra
         edited_at=_edited_at(raw.edited),
         removed_by=removed_by,
     )
-    return FoundComment(raw.subreddit, comment)
+    return FoundComment(raw.subreddit, without_words(comment) if removed_by else comment)
 
 
 def subreddit_of(data: object) -> FoundSubreddit:

@@ -139,6 +139,8 @@ def observed_comment(record: KafkaRecord, most_ahead: timedelta) -> ObservedComm
     # What a feed tells has no details; the API tells all of them.
     details = comment if comment.get("is_submitter") is not None else {}
     edited = details.get("edited_at")
+    # Reddit shows neither of a comment that was taken away; other programs may still write them.
+    is_gone = bool(comment.get("removed_by"))
     return ObservedComment(
         id=comment["id"],
         observed_at=_utc(at, "metadata.observed_at"),
@@ -147,8 +149,8 @@ def observed_comment(record: KafkaRecord, most_ahead: timedelta) -> ObservedComm
         parent_id=comment.get("parent_id"),
         depth=comment.get("depth"),
         subreddit=metadata["subreddit"],
-        author=_text(comment["author"]),
-        body=_text(comment["body"]),
+        author=None if is_gone else _text(comment["author"]),
+        body=None if is_gone else _text(comment["body"]),
         permalink=_without_title(_text(comment.get("permalink"))),
         removed_by=_text(comment.get("removed_by")),
         score=comment["score"],

@@ -42,13 +42,18 @@ def record(**payload: Any) -> bytes:
 
 
 def test_a_comment_with_all_fields_is_read_as_it_was_written() -> None:
-    comment = decode_comment(record(**OPTIONAL)).payload
+    comment = decode_comment(record(**OPTIONAL | {"removed_by": None})).payload
     assert (comment.id, comment.post_id, comment.author, comment.body, comment.score) == (
         "c1", "abc", "someone", "Nice", 3,
     )  # fmt: skip
-    assert (comment.created_utc, comment.edited_at) == (CREATED, SEEN)
-    for name in OPTIONAL.keys() - {"edited_at"}:
+    assert (comment.created_utc, comment.edited_at, comment.removed_by) == (CREATED, SEEN, None)
+    for name in OPTIONAL.keys() - {"edited_at", "removed_by"}:
         assert getattr(comment, name) == OPTIONAL[name]
+
+
+def test_a_comment_that_was_taken_away_has_neither_author_nor_text_whatever_the_record_says() -> None:
+    comment = decode_comment(record(**OPTIONAL)).payload
+    assert (comment.author, comment.body, comment.removed_by, comment.score) == (None, None, "moderator", 3)
 
 
 def test_words_of_the_posts_title_are_left_out_of_the_permalink() -> None:

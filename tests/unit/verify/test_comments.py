@@ -136,7 +136,7 @@ async def test_every_damaged_column_is_found(damage: dict[str, Any]) -> None:
 async def test_a_deleted_comment_has_neither_text_nor_sentiment() -> None:
     topic = Topic()
     topic.see(0)
-    topic.see(10, author=None, body=None, removed_by="author")
+    topic.see(10, author="ann", body="I love it", removed_by="author")
     gone: dict[str, Any] = {"author": None, "body": None, "removed_by": "author", "observed_at": at(10)}
     later = {"score_observed_at": at(10), "details_observed_at": at(10)}
     nothing = dict.fromkeys(("sentiment_score", "sentiment_label", "sentiment_basis"))
