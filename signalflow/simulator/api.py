@@ -6,7 +6,7 @@ from random import Random
 
 from signalflow.simulator.about import subreddit_json
 from signalflow.simulator.answers import Answer, bad_request, json_answer, not_found, search_redirect
-from signalflow.simulator.comments import PLACE_DIGITS, Comment, comment_at, comment_data, comment_json
+from signalflow.simulator.comments import Comment, comment_at, comment_data, comment_json, post_and_place
 from signalflow.simulator.listings import MAX_LIMIT, PageQuery, listing_json, page_of, page_query
 from signalflow.simulator.pages import SORTS, Pages, Query, refusal
 from signalflow.simulator.posts import Post, state_of
@@ -109,11 +109,9 @@ class Api:
         return None
 
     def _comment(self, thing_id: str, now: float) -> Comment | None:
-        post = self._world.post(thing_id[:-PLACE_DIGITS], now)
-        place = thing_id[-PLACE_DIGITS:]
-        if post is None or not (place.isascii() and place.isalnum() and place == place.lower()):
+        if (found := post_and_place(thing_id)) is None or (post := self._world.post(found[0], now)) is None:
             return None
-        return comment_at(post, int(place, 36), now)
+        return comment_at(post, found[1], now)
 
     def _about(self, match: re.Match[str], _query: Query, _now: float) -> Answer:
         sub = self._world.subreddits.get(match["names"].lower())

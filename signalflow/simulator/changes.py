@@ -13,6 +13,14 @@ class PostChanged(msgspec.Struct, frozen=True, tag="happened"):
     kind: str
 
 
+class CommentDeleted(msgspec.Struct, frozen=True, tag="comment_deleted"):
+    """The author of comment number `place` of a post deleted it at a time (epoch seconds)."""
+
+    number: int
+    place: int
+    at: float
+
+
 class PostAdded(msgspec.Struct, frozen=True, tag="added", kw_only=True):
     """A post was added; rise, tau and talk as in posts.Post."""
 
@@ -33,6 +41,6 @@ class AccessChanged(msgspec.Struct, frozen=True, tag="access"):
     access: Access
 
 
-Change = PostChanged | PostAdded | AccessChanged
+Change = PostChanged | CommentDeleted | PostAdded | AccessChanged
 ENCODER = msgspec.json.Encoder()
 DECODER: msgspec.json.Decoder[Change] = msgspec.json.Decoder(Change)

@@ -1,7 +1,7 @@
 """Comments of a post. The k-th exists from `Post.comment_time(k)` on; all else follows from the post and k."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heapreplace
 from math import exp
 from random import Random
@@ -98,6 +98,14 @@ def comment_id(post: Post, place: int) -> str:
     return f"{post.id}{base36(place).rjust(PLACE_DIGITS, '0')}"
 
 
+def post_and_place(name: str) -> tuple[str, int] | None:
+    """The id of the post and the place of the comment with this id (without t1_); None when it is no such id."""
+    post_id, place = name[:-PLACE_DIGITS], name[-PLACE_DIGITS:]
+    if not (post_id and place.isascii() and place.isalnum() and place == place.lower()):
+        return None
+    return post_id, int(place, 36)
+
+
 def parent_place(post: Post, place: int) -> int:
     """The place of the comment that this comment answers; 0 if it answers the post."""
     draw = stable_number(f"{post.number}:{place}:parent")
@@ -115,7 +123,7 @@ def comment_at(post: Post, place: int, now: float) -> Comment | None:
     if created is None or created > now:
         return None
     rng = Random(f"{post.text_seed}:{place}")
-    return Comment(
+    comment = Comment(
         post=post,
         place=place,
         created=created,
@@ -125,6 +133,10 @@ def comment_at(post: Post, place: int, now: float) -> Comment | None:
         rise=rng.gauss(0.0, 1.0) * 3.0 + rng.expovariate(0.3),
         deleted_at=created + rng.expovariate(1 / 7_200.0) if rng.random() < 0.04 else None,
     )
+    by_hand = post.deleted_comments.get(place)
+    if by_hand is None or (comment.deleted_at is not None and comment.deleted_at <= by_hand):
+        return comment
+    return replace(comment, deleted_at=by_hand)
 
 
 def newest_comments(posts: Iterable[Post], now: float) -> Iterator[Comment]:

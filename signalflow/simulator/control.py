@@ -15,7 +15,8 @@ from aiohttp import web
 
 from signalflow.errors import Invalid
 from signalflow.simulator.answers import Answer, json_answer, not_found
-from signalflow.simulator.changes import AccessChanged, Change, PostAdded, PostChanged
+from signalflow.simulator.changes import AccessChanged, Change, CommentDeleted, PostAdded, PostChanged
+from signalflow.simulator.comments import comment_at, post_and_place
 from signalflow.simulator.posts import GONE
 from signalflow.simulator.simulator import Simulator
 from signalflow.simulator.subreddits import Access, base36
@@ -31,7 +32,7 @@ class Control:
         self._simulator = simulator
         self._commands: dict[str, Callable[[dict[str, Any]], object]] = {
             "expire_tokens": lambda _: simulator.tokens.expire_all(),
-            "delete": lambda body: self._change_posts(body["delete"], "deleted"),
+            "delete": lambda body: self._delete(body["delete"]),
             "remove": lambda body: self._change_posts(body["remove"], body.get("category", "moderator")),
             "restore": lambda body: self._change_posts(body["restore"], "restored"),
             "edit": lambda body: self._change_posts(body["edit"], "edited"),
@@ -98,6 +99,19 @@ class Control:
             if isinstance(details, dict):
                 result |= details
         return result | {"now": self._simulator.clock.now()}
+
+    def _delete(self, name: object) -> None:
+        """Delete now the posts and comments of a fullname, or of a list of fullnames."""
+        names = [str(each) for each in (name if isinstance(name, list) else [name])]
+        comments = [each for each in names if each.startswith("t1_")]
+        self._change_posts([each for each in names if each not in comments], "deleted")
+        now = self._simulator.clock.now()
+        for each in comments:
+            found = post_and_place(each.removeprefix("t1_"))
+            post = found and self._simulator.world.post(found[0], now)
+            if not found or not post or comment_at(post, found[1], now) is None:
+                raise Invalid(f"there is no comment {each!r}")
+            self._apply(CommentDeleted(post.number, found[1], now))
 
     def _change_posts(self, name: object, kind: str) -> None:
         """Delete, remove, restore or edit now the post of a fullname, or the posts of a list of fullnames."""

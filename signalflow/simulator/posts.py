@@ -43,6 +43,8 @@ class Post:
     life: tuple[LifeEvent, ...] = ()
     story: str | None = None
     title: str | None = None
+    deleted_comments: dict[int, float] = field(default_factory=dict)
+    """When which of its comments were deleted by hand, by their places."""
     id: str = field(init=False)
     """In base 36, without t3_; strictly increasing in the order of creation."""
 

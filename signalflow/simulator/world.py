@@ -13,7 +13,7 @@ from math import ceil
 
 from signalflow.errors import Invalid
 from signalflow.simulator.arrivals import FIRST_NUMBER, ID_STEPS, IDS_PER_SLOT, SLOT, Arrivals
-from signalflow.simulator.changes import Change, PostAdded, PostChanged
+from signalflow.simulator.changes import Change, CommentDeleted, PostAdded, PostChanged
 from signalflow.simulator.config import DAY, Parameters
 from signalflow.simulator.posts import LifeEvent, Post, State, state_of
 from signalflow.simulator.stories import PlantedPost, Stories, Story
@@ -40,6 +40,7 @@ class World:
         self._pruned_at = 0.0
         self._added: dict[int, list[PostAdded]] = {}
         self._changed: dict[int, list[LifeEvent]] = {}
+        self._deleted_comments: dict[int, dict[int, float]] = {}
         self._remade = lru_cache(maxsize=256)(self._make_slot)
 
     def post(self, post_id: str, now: float) -> Post | None:
@@ -102,6 +103,12 @@ class World:
             for post in self._slots.get((change.number - FIRST_NUMBER) // IDS_PER_SLOT, ()):
                 if post.number == change.number:
                     post.life = tuple(sorted([*post.life, LifeEvent(change.at, change.kind)]))
+        elif isinstance(change, CommentDeleted):
+            deleted = self._deleted_comments.setdefault(change.number, {})
+            deleted.setdefault(change.place, change.at)
+            for post in self._slots.get((change.number - FIRST_NUMBER) // IDS_PER_SLOT, ()):
+                if post.number == change.number:
+                    post.deleted_comments = deleted
         elif isinstance(change, PostAdded):
             self.subreddit(change.subreddit)
             slot = (change.number - FIRST_NUMBER) // IDS_PER_SLOT
@@ -169,6 +176,7 @@ class World:
         for made in posts:
             if made.number in self._changed:
                 made.life = tuple(sorted([*made.life, *self._changed[made.number]]))
+            made.deleted_comments = self._deleted_comments.get(made.number, {})
         return sorted(posts, key=lambda made: made.number)
 
     def _planted(self, number: int, story: Story, planted: PlantedPost) -> Post:

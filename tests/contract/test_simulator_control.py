@@ -196,16 +196,21 @@ async def test_a_restart_goes_on_with_the_same_posts_and_what_was_done_to_them(t
         added = (await client.ctl(add="python", title="Kept"))["added"][0]
         await client.ctl(jump=3_600.0)
         victim = names(await client.listing("/r/worldnews/new"))[3]
-        await client.ctl(delete=victim)
+        comment = names(await client.listing("/r/worldnews/comments"))[3]
+        await client.ctl(delete=[victim, comment])
         await client.ctl(access={"news": "private"})
-        _, _, before = await client.get("/__truth")
+        _, _, before = await client.get("/__truth?comments=1")
     async with simulated(kept_in(tmp_path, seed=8)) as client:
-        _, _, after = await client.get("/__truth")
+        _, _, after = await client.get("/__truth?comments=1")
+        (of_comment,) = (await client.listing(f"/api/info?id={comment}"))["children"]
         shown = names(await client.listing("/r/worldnews/new?limit=100"))
         status, _, _ = await client.get("/r/news/new")
     assert after == before
     assert added in {post["id"] for post in after["posts"]}
     assert victim not in shown
+    assert (of_comment["data"]["author"], of_comment["data"]["body"]) == ("[deleted]", "[deleted]")
+    (deleted,) = (one for one in after["comments"] if f"t1_{one['id']}" == comment)
+    assert deleted["deleted_at"] is not None
     assert status == 403
 
 
