@@ -46,7 +46,7 @@ def polling_of(
             known=sources,
             discovery=sources,
             runs=sources,
-            comments=CommentPorts(resources().comment_publisher, of_comments, of_comments, of_comments),
+            comments=CommentPorts(resources().comment_publisher, of_comments, of_comments, of_comments, of_comments),
             texts=sources,
             budget=budget,
             permit=permit,

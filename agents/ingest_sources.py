@@ -34,11 +34,13 @@ class DatabaseSources:
     """What the poller is given of the database, over one pool.
 
     GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource, KnownComments, CommentRuns and TextSource. The
-    ledger has the gaps of one kind. Everything raises Retryable while the database is away.
+    ledger has the gaps of one kind, and the texts are those of posts or of comments. Everything raises Retryable while
+    the database is away.
     """
 
     def __init__(self, pool_of: Callable[[], Pool], gap_kind: GapKind = "posts") -> None:
         self._pool_of, self._gap_kind = pool_of, gap_kind
+        self._swept = texts.COMMENTS if gap_kind == "comments" else texts.POSTS
 
     async def open_gap(self, gap: Gap, newest: datetime, opened_at: datetime) -> int:
         """See GapLedger."""
@@ -118,16 +120,16 @@ class DatabaseSources:
 
     async def texts_after(self, id_: str, created_before: datetime, most: int) -> Sequence[StoredText]:
         """See TextSource."""
-        rows = await texts.texts_after(self._pool_of(), id_, created_before, most)
+        rows = await texts.texts_after(self._pool_of(), self._swept, id_, created_before, most)
         return [StoredText(row["id"], text_state(row["removed_by"], row["edited_at"], row["author"])) for row in rows]
 
     async def sweep_reached(self) -> str:
         """See TextSource."""
-        return await texts.sweep_reached(self._pool_of())
+        return await texts.sweep_reached(self._pool_of(), self._swept)
 
     async def mark_swept(self, reached: str) -> None:
         """See TextSource."""
-        await texts.mark_swept(self._pool_of(), reached)
+        await texts.mark_swept(self._pool_of(), self._swept, reached)
 
 
 class WorkersTable:

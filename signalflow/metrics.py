@@ -53,6 +53,7 @@ COMMENTS_NOT_FOLLOWED = Counter(
     registry=REGISTRY,
 )
 POSTS_SWEPT = Counter("signalflow_posts_swept", "Posts older than two days that were checked.", registry=REGISTRY)
+COMMENTS_SWEPT = Counter("signalflow_comments_swept", "Comments older than a day that were checked.", registry=REGISTRY)
 POSTS_REFRESHED = Counter("signalflow_posts_refreshed", "Known posts published again.", registry=REGISTRY)
 DISCOVERY_SECONDS = Histogram(
     "signalflow_discovery_seconds",
@@ -365,7 +366,7 @@ JOBS = ("partitions", "rollup", "erasure", "trending", "retention", "resolved_le
 REDDIT_REQUEST_KINDS = (
     "listing", "gap", "deep", "reappearance", "silence", "refresh", "ranked", "popular", "popular_subreddits",
     "once", "probe", "comments", "once_comments", "comments_gap", "comments_refresh", "first_look", "tree",
-    "more_comments", "sweep",
+    "more_comments", "sweep", "comments_sweep",
 )  # fmt: skip
 REDDIT_REQUEST_OUTCOMES = (
     "ok", "empty", "refused", "blocked", "rate_limited", "unauthorized", "unavailable", "cancelled", "broken",

@@ -132,6 +132,11 @@ class RedditSettings(BaseSettings):
         ge=0,
         description="Stored posts older than two days that are checked for deletion per minute, in requests of 100.",
     )
+    sweep_comments_per_minute: float = Field(
+        100.0,
+        ge=0,
+        description="Stored comments older than a day that are checked for deletion per minute, in requests of 100.",
+    )
     config_refresh_seconds: float = Field(20.0, gt=0, le=60, description="Seconds between reads of subreddit_config.")
 
     @field_validator("reddit_base_url")

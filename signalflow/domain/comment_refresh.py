@@ -8,6 +8,8 @@ from dataclasses import dataclass
 # A comment is looked at again at these ages, in seconds. Most votes come within hours, and Reddit hides scores for up
 # to a day.
 AGES = (1_800.0, 4 * 3_600.0, 26 * 3_600.0)
+# Comments that are older, in seconds, are looked at by the sweep alone. Those of the last age wait for others.
+LOOKED_AT_UNTIL = AGES[-1] + 3_600.0
 # /api/info ignores every id when more are asked for.
 BATCH = 100
 # A batch goes when its first comment is late by so many seconds, so that others become due and go with it.

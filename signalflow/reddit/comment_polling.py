@@ -15,7 +15,6 @@ from signalflow.domain.comment_planner import CommentPlanner, StoredComment
 from signalflow.domain.fetch import Fetch, Findings
 from signalflow.domain.overlap import ANCHOR_SIZE, UNSETTLED
 from signalflow.domain.subreddits import Subreddit
-from signalflow.domain.words import ObservationMode
 from signalflow.metrics import COMMENTS_DISCOVERED, COMMENTS_NOT_FOLLOWED
 from signalflow.reddit.gap_writer import GapWriter
 from signalflow.reddit.observations import comment_envelope, seen_comment
@@ -90,8 +89,7 @@ class CommentPolling:
         items = [seen_comment(found) for found in asked]
         findings = self.planner.judge(fetch, items, page.after, self._reddit_clock.now())
         await self.gap_writer.flushed(LEDGER_PATIENCE)
-        decided = [(asked[decision.item], fetch.mode(is_new=decision.is_new)) for decision in findings.decisions]
-        confirmed = await self._publish(decided, page.observed_at)
+        confirmed = await self.publish(findings, asked, page.observed_at)
         if not fetch.is_refresh:
             decided_and_sent = zip(findings.decisions, confirmed, strict=True)
             COMMENTS_DISCOVERED.inc(sum(is_sent and decision.is_new for decision, is_sent in decided_and_sent))
@@ -102,15 +100,25 @@ class CommentPolling:
         self.gap_writer.wake()
         return findings
 
-    async def _publish(
-        self, decided: Sequence[tuple[FoundComment, ObservationMode]], observed_at: datetime
-    ) -> list[bool]:
-        if not decided:
+    async def publish(
+        self, findings: Findings, comments: Sequence[FoundComment], observed_at: datetime
+    ) -> Sequence[bool]:
+        """Publish the comments that were decided on; returns by decision whether the brokers confirmed it."""
+        if not findings.decisions:
             return []
         self._polls += 1
         emitted_at, poll_id = self._clock(), f"{self._run_id}-c{self._polls}"
         return await self._ports.publisher.publish(
-            [comment_envelope(found, mode, observed_at, emitted_at, poll_id) for found, mode in decided]
+            [
+                comment_envelope(
+                    comments[decision.item],
+                    findings.fetch.mode(is_new=decision.is_new),
+                    observed_at,
+                    emitted_at,
+                    poll_id,
+                )
+                for decision in findings.decisions
+            ]
         )
 
 

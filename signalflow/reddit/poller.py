@@ -20,7 +20,7 @@ from signalflow.domain.lease import may_start
 from signalflow.domain.planner import Planner, listing_share
 from signalflow.domain.polling_runs import PollingRuns
 from signalflow.domain.run_history import RunBook
-from signalflow.domain.sweep import Sweep, SweepFetch
+from signalflow.domain.sweep import SweepFetch
 from signalflow.errors import SignalflowError
 from signalflow.metrics import (
     POSTS_NOT_SHOWN,
@@ -63,7 +63,7 @@ from signalflow.reddit.protocol import (
 from signalflow.reddit.reddit_clock import RedditClock, moment
 from signalflow.reddit.rejections import Rejections
 from signalflow.reddit.reports import Reports
-from signalflow.reddit.sweep_polling import SweepPolling
+from signalflow.reddit.sweep_polling import sweep_of_comments, sweep_of_posts
 from signalflow.settings import Settings
 
 log = structlog.get_logger()
@@ -134,12 +134,22 @@ class Poller:
             clock,
         )
         self._runs = OnceRuns(runs, self.planner.ranked, self._comments.planner.once)
-        self._sweep = SweepPolling(
+        answers_ids = self._can.answers_ids
+        self._post_sweep = sweep_of_posts(
             texts,
-            Sweep(settings.sweep_ids_per_minute if self._can.answers_ids else 0.0, self.planner.answers),
+            settings.sweep_ids_per_minute if answers_ids else 0.0,
+            self.planner.answers,
             self._publisher,
             self._reddit_clock,
         )
+        self._comment_sweep = sweep_of_comments(
+            comments.texts,
+            settings.sweep_comments_per_minute if answers_ids else 0.0,
+            self.planner.answers,
+            lambda findings, page: self._comments.publish(findings, page.comments, page.observed_at),
+            self._reddit_clock,
+        )
+        self._sweeps = (self._post_sweep.sweep, self._comment_sweep.sweep)
         self._started_at = clock()
         self._history = PollingRuns(run_book, steady())
         # When the requests of the last minute started.
@@ -158,7 +168,8 @@ class Poller:
                 group.create_task(_for_ever(self._exchange_config))
                 group.create_task(_for_ever(self._runs.step))
                 group.create_task(_for_ever(self._comments.post_runs.step))
-                group.create_task(_for_ever(self._sweep.step))
+                group.create_task(_for_ever(self._post_sweep.step))
+                group.create_task(_for_ever(self._comment_sweep.step))
         finally:
             # The next poller, perhaps in another process, counts anew.
             SUBREDDITS_SET_ASIDE.set(0)
@@ -233,17 +244,22 @@ class Poller:
     def _next(self, now: float) -> Fetch | None:
         """The fetch to make now: of comments when it is their turn or nothing else is due, otherwise of posts.
 
-        Old posts are checked when nothing else is due, or when they have waited for too long.
+        Old posts and comments are checked when nothing else is due, or when they have waited for too long.
         """
-        comments, sweep = self._comments.planner, self._sweep.sweep
-        if sweep.is_overdue(now) and (check := sweep.next(now)) is not None:
+        comments = self._comments.planner
+        if (check := self._check(now, only_overdue=True)) is not None:
             return check
         fetch = comments.next(now) if comments.is_its_turn else None
         spacing = self.budget.spacing(steady())
         if fetch is None and (fetch := self.planner.next(now, spacing)) is not None:
             comments.note_other()
         fetch = comments.next(now) if fetch is None else fetch
-        return sweep.next(now) if fetch is None and self.planner.has_room(now, spacing) else fetch
+        return self._check(now) if fetch is None and self.planner.has_room(now, spacing) else fetch
+
+    def _check(self, now: float, *, only_overdue: bool = False) -> Fetch | None:
+        """The next check of old posts or comments, or None when none is due."""
+        due = (sweep.next(now) for sweep in self._sweeps if not only_overdue or sweep.is_overdue(now))
+        return next((check for check in due if check is not None), None)
 
     async def _fetch(self, fetch: Fetch) -> AnyPage | None:
         """Make the request. Returns None when there was no answer; then the budget and the fetch know it already."""
@@ -297,7 +313,12 @@ class Poller:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
         self._reddit_clock.follow(page.observed_at)
         if isinstance(page, CommentPage):
-            self._history.took(await self._comments.take(fetch, page), steady(), of_comments=True)
+            if isinstance(fetch, SweepFetch):
+                self._rejections.note(page.rejections)
+                findings = await self._comment_sweep.take(fetch, page)
+            else:
+                findings = await self._comments.take(fetch, page)
+            self._history.took(findings, steady(), of_comments=True)
             return
         if isinstance(page, SubredditPage):
             self._rejections.note(page.rejections)
@@ -306,7 +327,7 @@ class Poller:
             return
         if isinstance(fetch, SweepFetch):
             self._rejections.note(page.rejections)
-            self._history.took(await self._sweep.take(fetch, page), steady(), of_comments=False)
+            self._history.took(await self._post_sweep.take(fetch, page), steady(), of_comments=False)
             return
         posts = [post for post in page.posts if fetch.asked_for(post.id, post.subreddit.lower())]
         self._rejections.note(page.rejections)

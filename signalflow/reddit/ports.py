@@ -111,17 +111,20 @@ class RunSource(Protocol):
 
 
 class TextSource(Protocol):
-    """Gives the stored posts that have text, for the sweep. Everything raises Retryable while the database is away."""
+    """Gives the stored posts, or comments, that have text, for their sweep.
+
+    Everything raises Retryable while the database is away.
+    """
 
     async def texts_after(self, id_: str, created_before: datetime, most: int) -> Sequence[StoredText]:
-        """The first posts after this id that were created before that time and have text, in the order of their ids.
+        """The first ones after this id that were created before that time and have text, in the order of their ids.
 
         The state of each is `signalflow.reddit.observations.text_state`.
         """
         ...
 
     async def sweep_reached(self) -> str:
-        """The id up to which the round has checked posts; empty at its beginning."""
+        """The id up to which the round has checked them; empty at its beginning."""
         ...
 
     async def mark_swept(self, reached: str) -> None:
@@ -164,13 +167,15 @@ class CommentRuns(Protocol):
 class CommentPorts:
     """What polling needs for comments.
 
-    Where they go, a ledger of their gaps alone, what the database knows, and the runs that somebody asked for.
+    Where they go, a ledger of their gaps alone, what the database knows, the runs that somebody asked for, and the
+    texts that the sweep checks.
     """
 
     publisher: CommentPublisher
     ledger: GapLedger
     known: KnownComments
     runs: CommentRuns
+    texts: TextSource
 
 
 class Permit(Protocol):

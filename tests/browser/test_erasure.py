@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from signalflow.storage.pool import create_pool
-from signalflow.storage.texts import mark_swept
+from signalflow.storage.texts import POSTS, mark_swept
 from tests.browser.conftest import Visit
 from tests.browser.installation import Installation
 
@@ -25,8 +25,8 @@ async def test_operations_say_how_much_was_erased_how_quickly_and_how_far_the_sw
     await expect(figures.nth(3)).to_contain_text("–when the last whole round ended")
     async with await create_pool(installation.settings, application_name="tests") as pool:
         await pool.execute(ERASED)
-        await mark_swept(pool, "1abc")
-        await mark_swept(pool, "")
+        await mark_swept(pool, POSTS, "1abc")
+        await mark_swept(pool, POSTS, "")
     await page.reload()
     await expect(figures.nth(0)).to_contain_text("3smedian; the longest took 4s")
     await expect(figures.nth(1)).to_contain_text("Last 24 hours3")

@@ -59,6 +59,9 @@ class CommentWorld:
     opened: list[Gap] = field(default_factory=list)
     opened_at: list[float] = field(default_factory=list)
     outcomes: dict[int, str] = field(default_factory=dict)
+    # Old comments with text, in the order of their ids, and how far each mark says that they were checked.
+    texts: list[StoredText] = field(default_factory=list)
+    swept: list[str] = field(default_factory=list)
 
     async def publish(self, envelopes: Sequence[CommentEnvelope]) -> list[bool]:
         if self.is_kafka_away:
@@ -88,6 +91,15 @@ class CommentWorld:
 
     async def report_comment_run(self, run: PostRun) -> None:
         self.run_results[run.id] = dict(run.results)
+
+    async def texts_after(self, id_: str, created_before: datetime, most: int) -> Sequence[StoredText]:
+        return [text for text in self.texts if text.id > id_][:most]
+
+    async def sweep_reached(self) -> str:
+        return self.swept[-1] if self.swept else ""
+
+    async def mark_swept(self, reached: str) -> None:
+        self.swept.append(reached)
 
     @property
     def ids(self) -> list[str]:
@@ -293,7 +305,7 @@ def poller_of(
         known=world,
         discovery=world,
         runs=world,
-        comments=CommentPorts(world.comments, world.comments, world.comments, world.comments),
+        comments=CommentPorts(world.comments, world.comments, world.comments, world.comments, world.comments),
         texts=world,
         budget=limit or budget.Budget(60 / pace),
         permit=world,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from signalflow.cli import erase
 from signalflow.events import DeadLetter
-from signalflow.storage import erasure
+from signalflow.storage import erasure, texts
 from signalflow.storage.column_statistics import TABLES, renew_statistics
 from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.dead_letters import NewLetter, store_letters
@@ -191,21 +191,45 @@ async def test_an_ordinary_owner_of_the_tables_makes_their_statistics_anew(
     assert await with_samples(sampled) == set()
 
 
-async def test_the_sweep_reads_old_posts_with_text_and_remembers_how_far_it_is(pool: Pool) -> None:
+async def test_the_sweep_reads_old_posts_with_text(pool: Pool) -> None:
     old = NOON - timedelta(days=3)
     await write_batch(pool, [observation(name, 0, created_utc=old) for name in "abcde"])
     await write_batch(pool, [observation("b", 5, created_utc=old, title="", removed_by="deleted")])
     await write_batch(pool, [observation("e", 5, created_utc=old, title="", removed_by="moderator")])
     await write_batch(pool, [observation("young", 0)])
     before = NOON - timedelta(days=2)
-    assert [row["id"] for row in await texts_after(pool, "", before, 2)] == ["a", "c"]
-    assert [row["id"] for row in await texts_after(pool, "c", before, 9)] == ["d", "e"], "e may be restored"
-    assert await sweep_reached(pool) == ""
-    for reached in ("c", "d", ""):
-        await mark_swept(pool, reached)
-        assert await sweep_reached(pool) == reached
-    (row,) = await contents(pool, "deletion_sweep")
-    assert None not in (row["began_at"], row["ended_at"])
+    assert [row["id"] for row in await texts_after(pool, texts.POSTS, "", before, 2)] == ["a", "c"]
+    assert [row["id"] for row in await texts_after(pool, texts.POSTS, "c", before, 9)] == ["d", "e"], (
+        "e may be restored"
+    )
+
+
+async def test_the_sweep_of_comments_reads_what_has_a_text_or_may_be_restored(pool: Pool) -> None:
+    old = NOON - timedelta(days=3)
+    gone: dict[str, Any] = {"author": None, "body": None}
+    rows = [
+        comment("a", created_utc=old),
+        comment("b", created_utc=old, author=MARKER),
+        comment("c", created_utc=old, removed_by="deleted", **gone),
+        comment("d", created_utc=old, removed_by="moderator", **gone),
+        comment("e", created_utc=old, author=None),
+        comment("young"),
+    ]
+    await write_comments(pool, [seen(row) for row in rows])
+    await erasure.erase_author(pool, MARKER, who="test")
+    found = await texts_after(pool, texts.COMMENTS, "", NOON - timedelta(days=1), 9)
+    assert [row["id"] for row in found] == ["a", "d", "e"]
+    assert [row["id"] for row in await texts_after(pool, texts.COMMENTS, "a", NOON, 1)] == ["d"]
+
+
+async def test_each_sweep_remembers_how_far_it_is(pool: Pool) -> None:
+    for swept, other in ((texts.POSTS, texts.COMMENTS), (texts.COMMENTS, texts.POSTS)):
+        assert await sweep_reached(pool, swept) == ""
+        for reached in ("c", "d", ""):
+            await mark_swept(pool, swept, reached)
+            assert (await sweep_reached(pool, swept), await sweep_reached(pool, other)) == (reached, "")
+        (row,) = await contents(pool, swept.progress)
+        assert None not in (row["began_at"], row["ended_at"])
 
 
 async def test_the_api_tells_how_long_erasure_takes(database_url: str, pool: Pool) -> None:

@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import pytest
 
+from signalflow.domain.fetch import CommentsByIdRequest
 from signalflow.domain.known import Seen
 from signalflow.domain.planner import Planner
 from signalflow.domain.suspicion import LastAnswers
-from signalflow.domain.sweep import StoredText, Sweep, SweepFetch
+from signalflow.domain.sweep import CommentSweepFetch, PostSweepFetch, StoredText, Sweep, SweepFetch
 from tests.unit.domain.listing_world import START, Harness, World, fast
 
 STANDS = (None, None, True)
@@ -30,7 +31,7 @@ def next_of(sweep: Sweep, now: float) -> SweepFetch:
 
 def answered(sweep: Sweep, fetch: SweepFetch, sent: bool = True) -> list[str]:
     """Every post of the check stands but those with a 7 at the end; returns what was published."""
-    items = [item(post.id, GONE if post.id.endswith("7") else STANDS) for post in reversed(fetch.posts)]
+    items = [item(post.id, GONE if post.id.endswith("7") else STANDS) for post in reversed(fetch.texts)]
     findings = sweep.judge(fetch, items, START)
     assert all(decision.with_body and not decision.is_new for decision in findings.decisions)
     sweep.confirm(findings, [sent] * len(findings.decisions))
@@ -38,12 +39,12 @@ def answered(sweep: Sweep, fetch: SweepFetch, sent: bool = True) -> list[str]:
 
 
 def test_each_post_of_a_round_is_checked_once_and_only_what_changed_is_published() -> None:
-    sweep = Sweep(100.0, LastAnswers())
+    sweep = Sweep(PostSweepFetch, 100.0, LastAnswers())
     sweep.add(texts(0, 250))
     published, checked, now = [], [], START
     while not sweep.is_through:
         fetch = next_of(sweep, now)
-        checked += [post.id for post in fetch.posts]
+        checked += [post.id for post in fetch.texts]
         published += answered(sweep, fetch)
         now += 60.0
     assert checked == [post.id for post in texts(0, 250)]
@@ -55,8 +56,8 @@ def test_each_post_of_a_round_is_checked_once_and_only_what_changed_is_published
 
 @pytest.mark.parametrize(("ids_per_minute", "requests"), [(100.0, 10), (50.0, 5), (0.0, 0)])
 def test_no_more_than_its_share_is_asked_however_late_it_is(ids_per_minute: float, requests: int) -> None:
-    sweep = Sweep(ids_per_minute, LastAnswers())
-    assert sweep.wants_posts == (requests > 0)
+    sweep = Sweep(PostSweepFetch, ids_per_minute, LastAnswers())
+    assert sweep.wants_texts == (requests > 0)
     if not requests:
         return
     sweep.add(texts(0, 5_000))
@@ -71,25 +72,25 @@ def test_no_more_than_its_share_is_asked_however_late_it_is(ids_per_minute: floa
 
 
 def test_a_check_that_failed_or_was_not_published_is_made_again_first() -> None:
-    sweep = Sweep(6_000.0, LastAnswers())
+    sweep = Sweep(PostSweepFetch, 6_000.0, LastAnswers())
     sweep.add(texts(0, 200))
     first = next_of(sweep, START)
     first.failed(START)
     again = next_of(sweep, START + 10)
-    assert again.posts == first.posts
+    assert again.texts == first.texts
     assert answered(sweep, again, sent=False)
     assert sweep.reached == ""
     third = next_of(sweep, START + 20)
-    assert third.posts == first.posts
+    assert third.texts == first.texts
     answered(sweep, third)
     assert sweep.reached == "p0099"
     assert not sweep.is_through
-    assert next_of(sweep, START + 30).posts == tuple(texts(100, 200))
+    assert next_of(sweep, START + 30).texts == tuple(texts(100, 200))
 
 
 def test_posts_that_reddit_does_not_answer_for_stop_no_round() -> None:
     answers = LastAnswers()
-    sweep = Sweep(6_000.0, answers)
+    sweep = Sweep(PostSweepFetch, 6_000.0, answers)
     sweep.start("p0000")
     sweep.add(texts(1, 201))
     next_of(sweep, START).unanswered(START)
@@ -104,7 +105,7 @@ def test_posts_that_reddit_does_not_answer_for_stop_no_round() -> None:
 
 def test_an_outage_skips_no_posts() -> None:
     answers = LastAnswers()
-    sweep = Sweep(6_000.0, answers)
+    sweep = Sweep(PostSweepFetch, 6_000.0, answers)
     sweep.add(texts(0, 100))
     for turn in range(20):
         next_of(sweep, START + 10 * turn).unanswered(START + 10 * turn)
@@ -115,7 +116,7 @@ def test_an_outage_skips_no_posts() -> None:
 
 def test_without_other_requests_for_posts_answers_of_listings_end_the_wait_for_a_batch() -> None:
     answers = LastAnswers()
-    sweep = Sweep(6_000.0, answers)
+    sweep = Sweep(PostSweepFetch, 6_000.0, answers)
     sweep.add(texts(0, 200))
     reached = []
     for turn in range(3):
@@ -125,11 +126,26 @@ def test_without_other_requests_for_posts_answers_of_listings_end_the_wait_for_a
     assert reached == ["", "", "p0099"]
 
 
+def test_a_sweep_of_comments_asks_for_comments_and_answers_for_comments_tell_of_its_failures() -> None:
+    answers = LastAnswers()
+    sweep = Sweep(CommentSweepFetch, 6_000.0, answers)
+    sweep.add(texts(0, 200))
+    first = next_of(sweep, START)
+    assert first.request == CommentsByIdRequest(tuple(text.id for text in texts(0, 100)))
+    first.unanswered(START)
+    answers.note("posts", START + 5)
+    next_of(sweep, START + 10).unanswered(START + 10)
+    assert sweep.reached == "", "an answer for posts says nothing of comments"
+    answers.note("comments_by_id", START + 15)
+    next_of(sweep, START + 20).unanswered(START + 20)
+    assert sweep.reached == "p0099"
+
+
 def test_posts_in_flight_are_not_read_again() -> None:
-    sweep = Sweep(6_000.0, LastAnswers())
+    sweep = Sweep(PostSweepFetch, 6_000.0, LastAnswers())
     sweep.add(texts(0, 100))
     fetch = next_of(sweep, START)
-    assert (sweep.wants_posts, sweep.read_to, sweep.is_through) == (True, "p0099", False)
+    assert (sweep.wants_texts, sweep.read_to, sweep.is_through) == (True, "p0099", False)
     answered(sweep, fetch)
     assert sweep.is_through
 
@@ -138,7 +154,7 @@ def test_posts_in_flight_are_not_read_again() -> None:
 def test_over_hours_the_budget_holds_and_no_listing_is_later_for_the_sweep(sweeps: bool) -> None:
     """Six virtual hours at 60 requests a minute, of which 50 are for listings: they take nearly all of the budget."""
     planner = Planner(listing_per_minute=50.0, refresh_ids_per_minute=100.0)
-    sweep = Sweep(100.0 if sweeps else 0.0, planner.answers)
+    sweep = Sweep(PostSweepFetch, 100.0 if sweeps else 0.0, planner.answers)
     world = World()
     planner.start(fast("a", "b", "c", interval=20), [], [], world.now)
     harness = Harness(world, planner)
