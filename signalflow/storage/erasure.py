@@ -60,6 +60,16 @@ UPDATE dlq_events AS d SET original_value = NULL, whole = false, erased_at = now
 FROM posts AS p
 WHERE d.original_value IS NOT NULL AND p.id = encode(d.original_key, 'escape') AND p.last_polled_at <= p.erased_until
 """
+# A letter of a comment has the id of its post as key, and the comment's in its record. A broken record may not tell it:
+# then it goes with the first comment below its post that is erased.
+_ERASE_LETTERS_OF_COMMENTS = r"""
+UPDATE dlq_events AS d SET original_value = NULL, whole = false, erased_at = now()
+WHERE d.original_value IS NOT NULL AND d.source_topic LIKE '%reddit.comments.raw' AND EXISTS (
+    SELECT FROM comments AS c
+    WHERE c.post_id = encode(d.original_key, 'escape') AND c.author IS NULL AND c.body IS NULL
+        AND c.id = COALESCE(substring(encode(d.original_value, 'escape') FROM '"id"\s*:\s*"([0-9a-z]{1,13})"'), c.id)
+)
+"""
 _NOT_ERASED = """
 SELECT id FROM posts JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
 WHERE erased_until IS NULL OR erased_until < r.seen_at
@@ -123,7 +133,7 @@ async def erase_author(pool: Pool, author: str, *, who: str) -> Found:
         ids = [row["id"] for row in await writing.fetch(_POSTS_BY, name)]
         await erase_posts(writing, ids)
         comments = int((await writing.execute(_ERASE_COMMENTS, name)).rpartition(" ")[2])
-        await writing.execute(_ERASE_LETTERS)
+        await _erase_letters(writing)
         target = f"sha256:{await writing.fetchval(_IDENTIFIED, name)}"
         details = {"posts": len(ids), "comments": comments}
         await audit.record(writing, who=who, action="erase.author", target=target, details=details)
@@ -142,7 +152,7 @@ async def erase_post(pool: Pool, post_id: str, *, who: str) -> bool:
         return False
     async with transaction(pool) as writing:
         await erase_posts(writing, [post_id])
-        await writing.execute(_ERASE_LETTERS)
+        await _erase_letters(writing)
         await audit.record(writing, who=who, action="erase.post", target=post_id, details={})
     return True
 
@@ -170,9 +180,17 @@ async def erase_comments_of_erased_authors(writing: Connection, ids: Sequence[st
 
 
 async def erase_letters(pool: Pool) -> int:
-    """Take the records of erased posts out of the dead letters; returns how many. They cannot be replayed any more."""
+    """Take the records of erased posts and comments out of the dead letters; returns how many.
+
+    They cannot be replayed any more.
+    """
     async with connection(pool) as writing:
-        return int((await writing.execute(_ERASE_LETTERS)).rpartition(" ")[2])
+        return await _erase_letters(writing)
+
+
+async def _erase_letters(writing: Connection) -> int:
+    statements = (_ERASE_LETTERS, _ERASE_LETTERS_OF_COMMENTS)
+    return sum([int((await writing.execute(statement)).rpartition(" ")[2]) for statement in statements])
 
 
 async def not_erased_yet(reads: ReadRouter, seen_at: Mapping[str, datetime]) -> set[str]:

@@ -47,10 +47,12 @@ def within(url: str, work: Callable[[Pool], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def letter_of(post_id: str, offset: int = 7) -> NewLetter:
-    """A dead letter whose record holds the text of a post."""
+def letter_of(
+    post_id: str, offset: int = 7, topic: str = "reddit.posts.raw", value: bytes = f"about {MARKER}".encode()
+) -> NewLetter:
+    """A dead letter whose record holds a text of a post, or of a comment below it."""
     letter = DeadLetter(
-        topic="reddit.posts.raw", partition=0, offset=offset, key=post_id.encode(), value=f"about {MARKER}".encode(),
+        topic=topic, partition=0, offset=offset, key=post_id.encode(), value=value,
         headers=(), stage="validate", error_type="Invalid", error="a field", worker="w1", failed_at=NOON,
         topic_id=UUID(int=1),
     )  # fmt: skip
@@ -146,6 +148,35 @@ async def test_a_dead_letter_of_an_erased_post_loses_its_record_whichever_was_st
     assert [await erase_letters(pool), await erase_letters(pool)] == [1, 0]
     (letter,) = await contents(pool, "dlq_events")
     assert (letter["original_value"], letter["whole"], letter["state"]) == (None, False, "dead")
+
+
+async def test_a_dead_letter_of_an_erased_comment_loses_its_record_and_those_of_its_answers_do_not(pool: Pool) -> None:
+    gone: dict[str, Any] = {"author": None, "body": None}
+    rows = [
+        comment("k", removed_by="deleted", **gone),
+        comment("l", author="somebody", body="else"),
+        comment("m", author=AUTHOR),
+    ]
+    await write_comments(pool, [seen(row) for row in rows])
+    await erasure.erase_author(pool, AUTHOR, who="test")
+    values = {
+        "the comment": b'{"payload": {"id": "k", "body": "%s"}}',
+        "one whose erasure was asked for": b'{"payload":{"id":"m","body":"%s"}}',
+        "an answer to it": b'{"payload":{"id":"l","parent_id":"t1_k","body":"%s"}}',
+        "one that is not stored": b'{"payload":{"id":"kk","body":"%s"}}',
+        # It may be of any comment below the post.
+        "of no id": b'{"payload":{"body":"%s \xff"',
+        "of no id, below another post": b'{"payload":{"body":"%s"',
+    }
+    letters = [
+        letter_of("xyz" if "another" in what else "abc", offset, "reddit.comments.raw", value % MARKER.encode())
+        for offset, (what, value) in enumerate(values.items())
+    ]
+    await store_letters(pool, [*letters, letter_of("abc", 9, value=b"a post without an id")], None)
+    assert [await erase_letters(pool), await erase_letters(pool)] == [3, 0]
+    kept = {row["source_offset"]: row["original_value"] is not None for row in await contents(pool, "dlq_events")}
+    erased = {"the comment", "one whose erasure was asked for", "of no id"}
+    assert kept == {offset: what not in erased for offset, what in enumerate(values)} | {9: True}
 
 
 async def with_samples(pool: Pool) -> set[str]:
