@@ -3,23 +3,29 @@
 import asyncio
 import json
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import asyncpg
 import pytest
 import typer
+from alembic import command
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from signalflow.cli.migrate import register
+from signalflow.clock import utcnow
 from signalflow.domain.words import SchemaMode
 from signalflow.errors import Fatal, Retryable
 from signalflow.local.ports import free_ports
 from signalflow.settings import get_settings
+from signalflow.storage import migrate
+from signalflow.storage.jobs import ensure_partitions
 from signalflow.storage.migrate import sql, status, upgrade
 from signalflow.storage.schema import check_schema, known_revisions
-from tests.integration.storage_rows import pool_of
+from signalflow.storage.writer import write_batch
+from tests.integration.storage_rows import observation, pool_of
 from tests.waiting import until
 
 
@@ -108,6 +114,66 @@ async def test_the_printed_statements_make_the_same_schema(
     await execute(printed, sql(database_mode))
     assert await structure(printed) == await structure(database_url)
     assert await status(printed) == await status(database_url)
+
+
+async def to_revision(url: str, mode: SchemaMode, revision: str) -> None:
+    async with migrate._migration_connection(url) as migrating:
+        await migrating.run_sync(
+            lambda connection: command.upgrade(migrate._config(connection=connection, mode=mode), revision)
+        )
+
+
+# What a row of any version has in the columns that it must have.
+VALUES: dict[str, Any] = {
+    "text": "{name}",
+    "integer": "60",
+    "bigint": "1",
+    "smallint": "1",
+    "boolean": "true",
+    "timestamp with time zone": "now()",
+    "jsonb": "[]",
+    "ARRAY": "{{}}",
+    "real": "0.5",
+    "double precision": "0.5",
+    "bytea": "{name}",
+    "uuid": "00000000-0000-0000-0000-00000000{name}",
+}
+WORDS = {"sentiment_label": "neutral", "stage": "decode", "priority": "fast", "role": "admin"}
+FILLED = ("posts", "comments", "post_metrics_history", "post_nlp_features", "dlq_events", "subreddit_config", "users")
+COLUMNS = """
+SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns
+WHERE table_schema = 'public' AND table_name = ANY ($1::text[])
+    AND (is_nullable = 'NO' AND column_default IS NULL OR column_name IN ('id', 'sentiment_score', 'sentiment_label'))
+    AND is_generated = 'NEVER' AND is_identity = 'NO'
+"""
+
+
+async def test_rows_of_every_earlier_revision_survive_the_migration_to_the_newest(
+    make_database: Callable[..., str], database_url: str, database_mode: SchemaMode
+) -> None:
+    url, written = make_database(), Counter[str]()
+    for revision in known_revisions()[:-1]:
+        await to_revision(url, database_mode, revision)
+        async with await pool_of(url) as pool:
+            await ensure_partitions(pool, utcnow(), 0)
+        connection = await asyncpg.connect(url)
+        columns: dict[str, dict[str, str]] = defaultdict(dict)
+        for table, column, kind in await connection.fetch(COLUMNS, FILLED):
+            columns[table][column] = WORDS.get(column) or VALUES[kind].format(name=revision)
+        for table in (table for table in FILLED if table in columns):
+            names, row = ", ".join(columns[table]), ", ".join(f"'{value}'" for value in columns[table].values())
+            await connection.execute(f"INSERT INTO {table} ({names}) VALUES ({row})")
+            written[table] += 1
+        await connection.close()
+    assert (await upgrade(url)).pending == []
+    async with await pool_of(database_url) as fresh:
+        await ensure_partitions(fresh, utcnow(), 0)
+    assert await structure(url) == await structure(database_url)
+    async with await pool_of(url) as pool:
+        await check_schema(pool)
+        assert {table: await pool.fetchval(f"SELECT count(*) FROM {table}") for table in FILLED} == written
+        await write_batch(pool, [observation(revision, 0) for revision in known_revisions()])
+        assert await pool.fetchval("SELECT count(*) FROM posts") == written["posts"] + 1
 
 
 async def test_a_failed_revision_leaves_nothing_behind(make_database: Callable[..., str]) -> None:
