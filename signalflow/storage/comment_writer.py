@@ -3,15 +3,17 @@
 Author, body, its sentiment and who removed it follow the newest observation; the score follows the newest that told
 one, flags and the time of the edit the newest that told them, because a feed tells neither; parent and depth never
 change, so the first that tells them counts; first_seen_at is the earliest. If two observations are of the same moment,
-the first in log order counts. What an author wrote who asked for its erasure is erased in the same transaction.
+the first in log order counts. What an author wrote who asked for its erasure is erased in the same transaction. When a
+comment that was taken away lost its text is noted.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from signalflow.events import EnrichedComment
 from signalflow.fail_points import reach
-from signalflow.storage.erasure import erase_comments_of_erased_authors, keep_erasures_out
+from signalflow.storage.erasure import erase_comments_of_erased_authors, keep_erasures_out, note_erased_comments
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, advance
 
@@ -78,6 +80,8 @@ async def write_comments(pool: Pool, rows: Sequence[EnrichedComment], advances: 
         if values:
             await storing.executemany(_STORE, values)
             await erase_comments_of_erased_authors(storing, [row.id for row in rows])
+        if removals := _removals(rows):
+            await note_erased_comments(storing, removals)
         reach("comments.before_commit")
     reach("comments.after_commit")
 
@@ -86,6 +90,15 @@ async def comment_is_stored(pool: Pool, row: EnrichedComment) -> bool:
     """Whether the table has this observation of a comment or a newer one."""
     async with connection(pool) as reading:
         return bool(await reading.fetchval(_IS_STORED, row.id, row.observed_at))
+
+
+def _removals(rows: Sequence[EnrichedComment]) -> dict[str, datetime]:
+    """When each comment was first seen as taken away."""
+    found: dict[str, datetime] = {}
+    for row in rows:
+        if row.comment.removed_by:
+            found[row.id] = min(row.observed_at, found.get(row.id, row.observed_at))
+    return found
 
 
 def _values(row: EnrichedComment) -> list[Any]:

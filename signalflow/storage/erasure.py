@@ -30,11 +30,18 @@ WITH chosen AS MATERIALIZED (
 )
 INSERT INTO erasures (post_id, seen_at) SELECT id, now() FROM erased ON CONFLICT (post_id) DO NOTHING
 """
+# Returns how many there were.
 _ERASE_COMMENTS = """
-UPDATE comments SET author = NULL, body = NULL, permalink = NULL,
-    sentiment_score = NULL, sentiment_label = NULL, sentiment_basis = NULL
-WHERE lower(author) = lower($1)
+WITH erased AS (
+    UPDATE comments SET author = NULL, body = NULL, permalink = NULL,
+        sentiment_score = NULL, sentiment_label = NULL, sentiment_basis = NULL
+    WHERE {which} RETURNING id
+), noted AS (
+    INSERT INTO comment_erasures (comment_id, seen_at) SELECT id, now() FROM erased ON CONFLICT (comment_id) DO NOTHING
+)
+SELECT count(*) FROM erased
 """
+_ERASE_COMMENTS_BY = _ERASE_COMMENTS.format(which="lower(author) = lower($1)")
 _POSTS_BY = "SELECT id FROM posts WHERE lower(author) = lower($1) ORDER BY id"
 _COUNT_COMMENTS_BY = "SELECT count(*) FROM comments WHERE lower(author) = lower($1)"
 # Who stores rows looks for erased authors before it commits, and an erasure looks for stored rows. Neither may do so
@@ -48,12 +55,17 @@ _OF_ERASED_AUTHORS = f"""
 SELECT id FROM posts WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
     AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
 """  # noqa: S608, constants of this module
-_ERASE_COMMENTS_OF_ERASED_AUTHORS = f"""
-UPDATE comments SET author = NULL, body = NULL, permalink = NULL,
-    sentiment_score = NULL, sentiment_label = NULL, sentiment_basis = NULL
-WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
-    AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
-"""  # noqa: S608, constants of this module
+_ERASE_COMMENTS_OF_ERASED_AUTHORS = _ERASE_COMMENTS.format(
+    which=f"""EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
+        AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)"""  # noqa: S608, constants of this module
+)
+# Comments that their newest observation shows as taken away; the writer has stored them without text.
+_NOTE_COMMENTS = """
+INSERT INTO comment_erasures (comment_id, removed_by, seen_at)
+SELECT id, removed_by, seen_at FROM comments JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
+WHERE removed_by IS NOT NULL
+ON CONFLICT (comment_id) DO NOTHING
+"""
 # A letter holds the whole record. Its key is the id of a post, or any bytes.
 _ERASE_LETTERS = """
 UPDATE dlq_events AS d SET original_value = NULL, whole = false, erased_at = now()
@@ -75,17 +87,26 @@ SELECT id FROM posts JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_a
 WHERE erased_until IS NULL OR erased_until < r.seen_at
 """
 _STATUS = """
+WITH every AS (
+    SELECT true AS is_post, removed_by, seen_at, erased_at FROM erasures
+    UNION ALL
+    SELECT false, removed_by, seen_at, erased_at FROM comment_erasures
+), lately AS (
+    SELECT is_post, GREATEST(EXTRACT(epoch FROM erased_at - seen_at), 0)::double precision AS lag FROM every
+    WHERE erased_at >= now() - interval '1 day' AND removed_by IS NOT NULL
+)
 SELECT (SELECT count(*) FROM erasures) AS posts,
-    (SELECT max(erased_at) FROM erasures) AS newest,
+    (SELECT count(*) FROM comment_erasures) AS comments,
+    (SELECT max(erased_at) FROM every) AS newest,
     (SELECT began_at FROM deletion_sweep) AS sweep_began_at,
     (SELECT ended_at FROM deletion_sweep) AS sweep_ended_at,
-    count(*) AS posts_of_last_day,
+    (SELECT began_at FROM comment_sweep) AS comment_sweep_began_at,
+    (SELECT ended_at FROM comment_sweep) AS comment_sweep_ended_at,
+    count(*) FILTER (WHERE is_post) AS posts_of_last_day,
+    count(*) FILTER (WHERE NOT is_post) AS comments_of_last_day,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY lag) AS median_lag_seconds,
     max(lag) AS longest_lag_seconds
-FROM (
-    SELECT GREATEST(EXTRACT(epoch FROM erased_at - seen_at), 0)::double precision AS lag FROM erasures
-    WHERE erased_at >= now() - interval '1 day' AND removed_by IS NOT NULL
-) AS lately
+FROM lately
 """
 
 
@@ -99,16 +120,20 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class ErasureStatus:
-    """Posts erased so far, the newest moment, and the lags of the last day from being seen as taken away to erased.
+    """What was erased so far, the newest moment, and the lags of the last day from being seen as taken away to erased.
 
-    The sweep checks old posts: when its present round began, and when the last whole one ended.
+    The sweeps check old posts and old comments: when their present round began, and when the last whole one ended.
     """
 
     posts: int
+    comments: int
     newest: datetime | None
     sweep_began_at: datetime | None
     sweep_ended_at: datetime | None
+    comment_sweep_began_at: datetime | None
+    comment_sweep_ended_at: datetime | None
     posts_of_last_day: int
+    comments_of_last_day: int
     median_lag_seconds: float | None
     longest_lag_seconds: float | None
 
@@ -132,7 +157,7 @@ async def erase_author(pool: Pool, author: str, *, who: str) -> Found:
         await writing.execute(_REMEMBER, name)
         ids = [row["id"] for row in await writing.fetch(_POSTS_BY, name)]
         await erase_posts(writing, ids)
-        comments = int((await writing.execute(_ERASE_COMMENTS, name)).rpartition(" ")[2])
+        comments = int(await writing.fetchval(_ERASE_COMMENTS_BY, name))
         await _erase_letters(writing)
         target = f"sha256:{await writing.fetchval(_IDENTIFIED, name)}"
         details = {"posts": len(ids), "comments": comments}
@@ -179,6 +204,11 @@ async def erase_comments_of_erased_authors(writing: Connection, ids: Sequence[st
     await writing.execute(_ERASE_COMMENTS_OF_ERASED_AUTHORS, list(ids))
 
 
+async def note_erased_comments(writing: Connection, seen_at: Mapping[str, datetime]) -> None:
+    """Note those of these comments, seen as taken away at these moments, that are stored so, within a transaction."""
+    await writing.execute(_NOTE_COMMENTS, list(seen_at), list(seen_at.values()))
+
+
 async def erase_letters(pool: Pool) -> int:
     """Take the records of erased posts and comments out of the dead letters; returns how many.
 
@@ -202,7 +232,7 @@ async def not_erased_yet(reads: ReadRouter, seen_at: Mapping[str, datetime]) -> 
 
 
 async def erasure_status(pool: Pool) -> ErasureStatus:
-    """How many posts were erased and how long it took. Raises Retryable while the database is away."""
+    """How much was erased and how long it took. Raises Retryable while the database is away."""
     async with connection(pool) as reading:
         row = await reading.fetchrow(_STATUS)
     assert row is not None

@@ -25,11 +25,16 @@ async def test_operations_say_how_much_was_erased_how_quickly_and_how_far_the_sw
     await expect(figures.nth(3)).to_contain_text("–when the last whole round ended")
     async with await create_pool(installation.settings, application_name="tests") as pool:
         await pool.execute(ERASED)
+        await pool.execute(
+            "INSERT INTO comment_erasures (comment_id, removed_by, seen_at) "
+            "SELECT 'c', 'deleted', now() - interval '3 seconds'"
+        )
         await mark_swept(pool, POSTS, "1abc")
         await mark_swept(pool, POSTS, "")
     await page.reload()
     await expect(figures.nth(0)).to_contain_text("3smedian; the longest took 4s")
-    await expect(figures.nth(1)).to_contain_text("Last 24 hours3")
-    await expect(figures.nth(2)).to_contain_text("posts; topics keep their text 7 days at most")
+    await expect(figures.nth(1)).to_contain_text("Last 24 hours43 posts, 1 comment")
+    await expect(figures.nth(2)).to_contain_text("3 posts, 1 comment; topics keep their text 7 days at most")
+    await expect(figures.nth(4)).to_contain_text("–when the last whole round ended")
     await expect(figures.nth(3)).to_contain_text("this round began")
     await expect(figures.nth(3)).not_to_contain_text("–")

@@ -266,6 +266,7 @@ async def test_each_sweep_remembers_how_far_it_is(pool: Pool) -> None:
 async def test_the_api_tells_how_long_erasure_takes(database_url: str, pool: Pool) -> None:
     async with api_of(database_url) as client:
         nothing = (await client.get("/api/erasure/")).json()
+        assert (nothing["comments"], nothing["comment_sweep_began_at"]) == (0, None)
         assert (nothing["sweep_began_at"], nothing["sweep_ended_at"]) == (None, None)
         assert (nothing["posts"], nothing["newest"], nothing["median_lag_seconds"]) == (0, None, None)
         await write_batch(pool, [observation(name, 0, title="", removed_by="deleted") for name in "ab"])
@@ -276,6 +277,12 @@ async def test_the_api_tells_how_long_erasure_takes(database_url: str, pool: Poo
                 name,
                 timedelta(seconds=lag),
             )
+        gone = [seen(comment(name, author=None, body=None, removed_by="deleted")) for name in "kl"]
+        await write_comments(pool, [*gone, seen(comment("m", author=AUTHOR)), seen(comment("n"))])
+        await erasure.erase_author(pool, AUTHOR, who="test")
+        await pool.execute("UPDATE comment_erasures SET seen_at = erased_at - interval '7 seconds'")
         found: dict[str, Any] = (await client.get("/api/erasure")).json()
     assert (found["posts"], found["posts_of_last_day"]) == (2, 2)
-    assert (found["median_lag_seconds"], found["longest_lag_seconds"], found["kafka_days"]) == (2.5, 4.0, 7)
+    assert (found["comments"], found["comments_of_last_day"]) == (3, 2), "what was asked for has no lag"
+    # 1, 4, 7 and 7 seconds.
+    assert (found["median_lag_seconds"], found["longest_lag_seconds"], found["kafka_days"]) == (5.5, 7.0, 7)

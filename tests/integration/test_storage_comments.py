@@ -37,24 +37,57 @@ async def test_a_reply_is_stored_before_its_parent_and_before_its_post(pool: Poo
     assert row["first_seen_at"] == row["observed_at"] == row["score_observed_at"] == NOON
 
 
+async def comments_after_the_upgrade(url: str, monkeypatch: pytest.MonkeyPatch, before: str, *rows: str) -> Any:
+    """What the database has of these comments, which were stored before this revision. A row is SQL."""
+    upgrade = migrate.command.upgrade
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrate.command, "upgrade", lambda config, _: upgrade(config, before))
+        await migrate.upgrade(url)
+    async with await pool_of(url) as pool:
+        await pool.execute(
+            "INSERT INTO comments (id, permalink, removed_by, author, body, sentiment_basis, post_id, subreddit,"
+            " created_utc, first_seen_at, observed_at)"
+            f" SELECT *, 'abc', 'python', now(), now(), now() FROM (VALUES {', '.join(rows)}) AS t"
+        )
+        await migrate.upgrade(url)
+        return {row["id"]: row for row in await contents(pool, "comments")}
+
+
 async def test_the_upgrade_takes_the_title_of_the_post_out_of_the_address_of_its_comments(
     make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, upgrade = make_database(), migrate.command.upgrade
-    with monkeypatch.context() as before:
-        before.setattr(migrate.command, "upgrade", lambda config, _: upgrade(config, "0032"))
-        await migrate.upgrade(url)
     addresses = {
         "c1": "/r/python/comments/abc/a_secret_title/c1/",
         "c2": "/r/python/comments/abc/_/c2/",
         "c3": "/r/python/comments/abc//c3/",
         "c4": None,
     }
-    async with await pool_of(url) as pool:
-        await write_comments(pool, [seen(comment(id_, permalink=told)) for id_, told in addresses.items()])
-        await migrate.upgrade(url)
-        kept = {row["id"]: row["permalink"] for row in await contents(pool, "comments")}
-    assert kept == {id_: told and f"/r/python/comments/abc/_/{id_}/" for id_, told in addresses.items()}
+    rows = [
+        f"('{id_}', {'NULL' if told is None else repr(told)}, NULL, 'ann', 'text', 'not_english')"
+        for id_, told in addresses.items()
+    ]
+    found = await comments_after_the_upgrade(make_database(), monkeypatch, "0032", *rows)
+    assert {id_: row["permalink"] for id_, row in found.items()} == {
+        id_: told and f"/r/python/comments/abc/_/{id_}/" for id_, told in addresses.items()
+    }
+
+
+async def test_the_upgrade_takes_author_and_text_of_comments_that_were_taken_away(
+    make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await comments_after_the_upgrade(
+        make_database(),
+        monkeypatch,
+        "0034",
+        "('stands', NULL, NULL, 'ann', 'text', 'not_english')",
+        "('named', NULL, 'moderator', 'ann', NULL, NULL)",
+        "('told', NULL, 'deleted', 'ann', 'text', 'not_english')",
+    )
+    assert {id_: (row["author"], row["body"], row["sentiment_basis"]) for id_, row in found.items()} == {
+        "stands": ("ann", "text", "not_english"),
+        "named": (None, None, None),
+        "told": (None, None, None),
+    }
 
 
 def expected(log: Sequence[EnrichedComment]) -> dict[str, Any]:
@@ -133,6 +166,16 @@ async def test_the_text_of_a_comment_that_was_deleted_leaves_the_table(pool: Poo
     await write_comments(pool, [seen(comment(body=None, author=None, removed_by="deleted"), 9)])
     assert "secret" not in repr(await contents(pool, "comments"))
     assert (await stored(pool))["sentiment_basis"] is None
+
+
+async def test_the_moment_of_the_first_removal_is_noted_if_the_newest_observation_is_one(pool: Pool) -> None:
+    gone: dict[str, Any] = {"body": None, "author": None, "removed_by": "deleted"}
+    await write_comments(pool, [seen(comment("c1"), 0), seen(comment("c1", **gone), 9), seen(comment("c1", **gone), 5)])
+    await write_comments(pool, [seen(comment("c2"), 9), seen(comment("c2", **gone), 5)])
+    await write_comments(pool, [seen(comment("c1", **gone), 20), seen(comment("c3"), 1)])
+    (noted,) = await contents(pool, "comment_erasures")
+    assert (noted["comment_id"], noted["removed_by"]) == ("c1", "deleted")
+    assert noted["seen_at"] == NOON + timedelta(seconds=5)
 
 
 async def test_a_position_advances_with_the_rows_or_not_at_all(pool: Pool) -> None:

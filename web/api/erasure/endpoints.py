@@ -17,6 +17,6 @@ SEGMENT_DAYS = 1
 
 @router.get("/api/erasure/", summary="Erasure of what was taken away", response_model=Erasure, responses=OF_READS)
 async def erasure(pool: PoolOf, settings: SettingsOf) -> Response:
-    """Posts whose authors, moderators or Reddit took them away lose their text here in the same transaction."""
+    """What authors, moderators or Reddit took away loses its text in the transaction that stores its removal."""
     kept = max(settings.topic_retention_days, settings.dead_letter_retention_days) + SEGMENT_DAYS
     return json_answer(asdict(await erasure_status(pool)) | {"kafka_days": kept})
