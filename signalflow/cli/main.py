@@ -1,5 +1,6 @@
 """The `signalflow` command: one module per command. Slow imports are inside of functions, so that `--help` is quick."""
 
+import sys
 from importlib import import_module
 from typing import Annotated
 
@@ -38,6 +39,10 @@ def options(
     ] = False,
 ) -> None:
     """Options of `signalflow` itself."""
+    import structlog
+
+    # Standard output is for what was asked for: no log line may stand beside the data of --json.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 def _register() -> None:

@@ -137,7 +137,7 @@ def up(
     _run(stack, directory, with_link=not without_link)
 
 
-def down(state_dir: StateDirOption = None) -> None:
+def down(state_dir: StateDirOption = None, as_json: JsonFlag = False) -> None:
     """Stop the stack of a state directory, and what a killed stack left running there. The data are kept."""
     from rich.console import Console
 
@@ -146,12 +146,14 @@ def down(state_dir: StateDirOption = None) -> None:
     if running is not None:
         with Console(stderr=True).status("stopping ..."):
             _stop(running)
-    elif directory.read() is None:
-        typer.echo(f"nothing runs in {directory.path}")
-        return
-    directory.lock()
-    directory.end_leftovers()
-    typer.echo("stopped; the data are kept")
+    found = running is not None or directory.read() is not None
+    if found:
+        directory.lock()
+        directory.end_leftovers()
+    if as_json:
+        typer.echo(json.dumps({"state_dir": str(directory.path), "stopped": found}))
+    else:
+        typer.echo("stopped; the data are kept" if found else f"nothing runs in {directory.path}")
 
 
 def status(

@@ -14,8 +14,8 @@ from typer.core import TyperGroup
 
 from signalflow.cli.main import COMMANDS
 
-# They start something and print where it is, or stop it.
-PRINT_NO_DATA = {"up", "down", "api", "simulator", "mcp"}
+# They start something and print where it is.
+PRINT_NO_DATA = {"up", "api", "simulator", "mcp"}
 # `api` is told by its environment where it works, as workers are. The others need no installation.
 LOOK_FOR_NO_STACK = {"api", "simulator", "schema export", "evaluate"}
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -110,6 +112,17 @@ def test_a_killed_worker_of_the_stack_has_not_joined_by_hand(name: str, pid: int
     assert joined_by_hand([row], processes) == ([row] if by_hand else [])
 
 
+EMPTY = StackStatus(
+    kafka="127.0.0.1:1",
+    database_url="postgresql://u@127.0.0.1:1/d",
+    api_url=None,
+    simulator_url=None,
+    workers=[],
+    processes=[],
+    state_dir=Path(),
+)
+
+
 def test_a_process_that_ended_since_the_state_was_written_is_shown_as_ended(tmp_path: Path) -> None:
     """On a full disk the supervisor cannot write what changed."""
     (nothing_there,) = free_ports(1)
@@ -144,3 +157,28 @@ def test_a_process_that_ended_since_the_state_was_written_is_shown_as_ended(tmp_
     as_text = run.invoke(app, ["status", "--state-dir", str(tmp_path)])
     lines = [line.split() for line in as_text.stdout.splitlines()]
     assert ["kafka-1", "pid", str(ENDED_PID), "ended", "127.0.0.1:1"] in lines
+
+
+def test_what_was_stopped_is_told_as_data_too(tmp_path: Path) -> None:
+
+    def told() -> dict[str, Any]:
+        command = [Path(sys.executable).with_name("signalflow"), "down", "--json", "--state-dir", tmp_path]
+        found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return found
+
+    where = {"state_dir": str(tmp_path)}
+    assert told() == where | {"stopped": False}
+    # What a killed `signalflow up` leaves: its state, and a process of it.
+    with subprocess.Popen(["sleep", "60"]) as left:
+        StateDir(tmp_path).write(
+            StackState(
+                supervisor=ProcessId(name="supervisor", pid=ENDED_PID, started=1.0),
+                phase="up",
+                children=[ProcessId.of("worker-1", left.pid)],
+                status=EMPTY.model_copy(update={"state_dir": tmp_path}),
+                settings={},
+            )
+        )
+        assert told() == where | {"stopped": True}
+        assert left.wait(10) < 0
+    assert told() == where | {"stopped": False}
