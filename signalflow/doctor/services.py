@@ -8,7 +8,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from signalflow.doctor.finding import Finding
+from signalflow.domain.budget import Handover
+from signalflow.domain.standstill import advice
+from signalflow.reddit.client import AsyncprawClient
+from signalflow.reddit.protocol import RateLimited, Unauthorized, Unavailable
+from signalflow.reddit.sources import why_no_source
 from signalflow.settings import Settings
+from signalflow.storage.lease import lease_now
 from signalflow.storage.pool import create_pool
 from signalflow.storage.workers import live_workers
 
@@ -43,17 +49,28 @@ async def api_answers(settings: Settings) -> bool:
 
 
 async def examine_reddit(settings: Settings) -> AsyncIterator[Finding]:
-    """How Reddit answers, as the worker that polls tells it. Reddit itself is not asked: its budget is the poller's."""
+    """Whether the credentials are right, how the requests stand, and how Reddit answers the worker that polls.
+
+    Reddit is asked for a token alone, which it does not count: its budget is the poller's.
+    """
     for finding in judge_source(settings):
         yield finding
+    if why_no_source(settings) is None and settings.reddit_source != "feeds":
+        yield await _credentials(settings)
     async with await create_pool(settings, application_name="signalflow doctor") as pool:
         pollers = [worker for worker in await live_workers(pool) if worker.is_poller]
+        lease = await lease_now(pool)
+    if lease is not None:
+        for finding in judge_requests(lease.handover, settings):
+            yield finding
     for worker in pollers:
         ready = await _json(f"{worker.web_url}/ready")
         if ready is None:
             says = f"worker {worker.name}, which polls, does not answer at {worker.web_url}"
             yield Finding("reddit", "unknown", says, "look again; if it stays so, see the worker's log")
         elif trouble := ready.get("reddit_answers_nothing"):
+            if lease is not None and lease.handover.address_block is not None:
+                continue  # it was told above
             says = f"Reddit answers nothing since {trouble['since']} ({trouble['reason']})"
             yield Finding("reddit", "wrong", says, trouble["what_to_do"])
         else:
@@ -69,6 +86,39 @@ def judge_source(settings: Settings) -> Iterator[Finding]:
             "no source of posts is set",
             "set SIGNALFLOW_REDDIT_SOURCE to api, feeds or simulator; `signalflow up` brings the simulator",
         )
+
+
+async def _credentials(settings: Settings) -> Finding:
+    client = AsyncprawClient.of(settings)
+    try:
+        await client.sign_in()
+    except Unauthorized as error:
+        return Finding("reddit", "wrong", str(error), advice("unauthorized"))
+    except RateLimited as error:
+        return Finding("reddit", "unknown", f"the credentials could not be tried: {error}", advice("rate_limited"))
+    except Unavailable as error:
+        return Finding("reddit", "unknown", f"the credentials could not be tried: {error}", advice("unreachable"))
+    finally:
+        await client.close()
+    return Finding("reddit", "ok", "it takes the credentials")
+
+
+def judge_requests(stand: Handover, settings: Settings) -> Iterator[Finding]:
+    """Whether Reddit blocks the address that polls, and what it allows, as the last poller noted it in the database."""
+    if block := stand.address_block:
+        says = f"Reddit has blocked the address that polls for {block.began_ago:.0f} s ({block.how})"
+        yield Finding("reddit", "wrong", says, advice(f"blocked_{block.how}"))
+    elif stand.limits_in_a_row and stand.blocked_for:
+        says = f"Reddit said that we ask too often; it is asked again in {stand.blocked_for:.0f} s"
+        yield Finding("reddit", "warning", says, advice("rate_limited"))
+    # Feeds say themselves how often they may be asked, and no more is asked of them.
+    elif settings.reddit_source != "feeds" and stand.window_remaining is not None and stand.window_ends_in:
+        says = f"it allows {stand.window_remaining:.0f} requests in the next {stand.window_ends_in:.0f} s"
+        if stand.window_remaining < settings.request_budget * stand.window_ends_in / 60:
+            fix = "end other programs that use the same client id, or lower SIGNALFLOW_REQUESTS_PER_MINUTE"
+            yield Finding("reddit", "warning", f"{says}, less than the budget", fix)
+        else:
+            yield Finding("reddit", "ok", says)
 
 
 async def _json(url: str) -> dict[str, Any] | None:

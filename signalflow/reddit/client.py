@@ -77,6 +77,16 @@ class AsyncprawClient:
         """The base URLs of tokens and of posts."""
         return self._reddit.config.reddit_url, self._reddit.config.oauth_url
 
+    async def sign_in(self) -> None:
+        """Get a token, which costs none of the requests that Reddit counts.
+
+        Raises Unauthorized for wrong credentials, RateLimited or Unavailable.
+        """
+        try:
+            await self._reddit.authorizer.refresh()
+        except AsyncPrawcoreException as error:
+            raise translated(error, Exchange()) from error
+
     async def listing(
         self,
         names: Sequence[str],

@@ -8,25 +8,28 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
+
 from signalflow.domain.budget import AddressBlock, Handover
 from signalflow.domain.lease import LEASE_SECONDS, Claim, LeaseRow, claim, handover_of
 from signalflow.errors import Retryable
 from signalflow.settings import Settings
-from signalflow.storage.pool import Connection, Pool, create_pool, transaction
+from signalflow.storage.pool import Connection, Pool, connection, create_pool, transaction
 
 # A worker that does not learn within this many seconds whether it holds the lease must act as if it did not.
 ANSWER_SECONDS = 4.0
 
 # A row that somebody deleted is made again.
 _MAKE = "INSERT INTO polling_lease DEFAULT VALUES ON CONFLICT DO NOTHING"
-_READ = """
+_COLUMNS = """
 SELECT holder, extract(epoch FROM until - now())::float8 AS ends_in,
     extract(epoch FROM not_before - now())::float8 AS blocked_for,
     extract(epoch FROM now() - last_request)::float8 AS last_start_ago,
     window_remaining, extract(epoch FROM window_ends - now())::float8 AS window_ends_in, limits_in_a_row,
     block_how, extract(epoch FROM now() - blocked_since)::float8 AS block_began_ago, block_answers
-FROM polling_lease FOR UPDATE
+FROM polling_lease
 """
+_READ = f"{_COLUMNS} FOR UPDATE"
 _WRITE = """
 UPDATE polling_lease SET holder = $1, until = now() + make_interval(secs => $2),
     not_before = now() + make_interval(secs => $3), last_request = now() - make_interval(secs => $4),
@@ -93,6 +96,13 @@ async def _in_time() -> AsyncIterator[None]:
         raise Retryable(f"the database did not answer within {ANSWER_SECONDS:g} s") from error
 
 
+async def lease_now(pool: Pool) -> LeaseRow | None:
+    """The row as it is, without waiting for who writes it; None when nobody has ever polled."""
+    async with connection(pool) as reading:
+        row = await reading.fetchrow(_COLUMNS)
+        return None if row is None else _lease_of(row)
+
+
 async def _read(writing: Connection) -> LeaseRow:
     row = await writing.fetchrow(_READ)
     if row is None:
@@ -100,6 +110,10 @@ async def _read(writing: Connection) -> LeaseRow:
         row = await writing.fetchrow(_READ)
     if row is None:
         raise Retryable("the row of polling_lease was removed while it was read")
+    return _lease_of(row)
+
+
+def _lease_of(row: asyncpg.Record) -> LeaseRow:
     return LeaseRow(
         holder=row["holder"],
         ends_in=row["ends_in"],

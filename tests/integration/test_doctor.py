@@ -1,7 +1,9 @@
 """`signalflow doctor` on real servers: each planted misconfiguration is found, and nothing else is."""
 
+import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -10,10 +12,14 @@ from pydantic import SecretStr
 
 from signalflow.doctor.examination import examine
 from signalflow.doctor.finding import Finding
+from signalflow.domain.subreddits import WatchedSubreddit
 from signalflow.kafka.admin import _set_configs, check_topics
 from signalflow.kafka.clients import admin_client
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from signalflow.simulator.server import RunningSimulator
+from signalflow.storage.pool import Pool
+from signalflow.storage.subreddits import load_defaults
 from tests.integration.workers import WorkerProcess
 from tests.waiting import until
 
@@ -107,3 +113,76 @@ async def test_workers_are_told_and_whether_one_polls(installation: Settings, wo
     well, polls = await until(told, "the worker's first report")
     assert well == ("ok", "1 worker(s) run: w1")
     assert polls == ("warning", "no worker polls Reddit")
+
+
+async def about_reddit(settings: Settings) -> list[Finding]:
+    return [finding for finding in await examine(settings) if finding.subject == "reddit"]
+
+
+async def test_the_credentials_of_reddit_are_tried(installation: Settings, simulator: RunningSimulator) -> None:
+    right = installation.model_copy(update={"reddit_base_url": simulator.url})
+    assert [(one.verdict, one.says) for one in await about_reddit(right)] == [("ok", "it takes the credentials")]
+    asked = {entry.path for entry in simulator.simulator.entries}
+    assert asked == {"/api/v1/access_token"}, "the budget is the poller's"
+
+    changes = {"reddit_client_id": "simulator", "reddit_client_secret": SecretStr("another")}
+    (wrong,) = await about_reddit(right.model_copy(update=changes))
+    assert (wrong.verdict, "refused the credentials" in wrong.says) == ("wrong", True)
+    assert "SIGNALFLOW_REDDIT_CLIENT_SECRET" in wrong.fix
+    assert "another" not in f"{wrong}"
+
+    nobody = right.model_copy(update={"reddit_base_url": "http://127.0.0.1:9"})
+    (unknown,) = await about_reddit(nobody)
+    assert (unknown.verdict, "check the network" in unknown.fix) == ("unknown", True)
+
+
+@pytest.fixture
+async def polling(
+    installation: Settings, pool: Pool, simulator: RunningSimulator, tmp_path: Path
+) -> AsyncIterator[Callable[..., WorkerProcess]]:
+    """Starts a worker that polls the simulator."""
+    await load_defaults(pool, [WatchedSubreddit("python", 60, "fast")])
+    started: list[WorkerProcess] = []
+
+    def start(**environment: str) -> WorkerProcess:
+        given = {"SIGNALFLOW_POLL_ENABLED": "true", "SIGNALFLOW_REDDIT_BASE_URL": simulator.url}
+        worker = WorkerProcess(installation, "w1", tmp_path, **given | environment)
+        worker.start()
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.ensure_stopped()
+
+
+async def test_the_requests_that_reddit_allows_the_poller_are_told(
+    installation: Settings, simulator: RunningSimulator, polling: Callable[..., WorkerProcess]
+) -> None:
+    worker = polling()
+    asked = installation.model_copy(update={"reddit_base_url": simulator.url})
+
+    async def told() -> list[str]:
+        found = await about_reddit(asked)
+        return [one.says for one in found if one.verdict == "ok" and "it allows" in one.says]
+
+    (says,) = await until(told, worker.tail, 60)
+    assert re.fullmatch(r"it allows \d+ requests in the next \d+ s", says)
+    assert not_well(await about_reddit(asked)) == []
+
+
+async def test_feeds_that_reddit_blocks_are_told_once_with_what_to_do(
+    installation: Settings, simulator: RunningSimulator, polling: Callable[..., WorkerProcess]
+) -> None:
+    simulator.simulator.faults.add({"contains": ".rss", "count": -1, "block": "page"})
+    given = {"SIGNALFLOW_REDDIT_SOURCE": "feeds", "SIGNALFLOW_REDDIT_CONTACT": "you@example.org"}
+    worker = polling(**given)
+    changes = {"reddit_source": "feeds", "reddit_contact": "you@example.org", "reddit_base_url": simulator.url}
+    asked = installation.model_copy(update=changes)
+    (blocked,) = await until(lambda: _wrong(asked), worker.tail, 60)
+    assert re.fullmatch(r"Reddit has blocked the address that polls for \d+ s \(page\)", blocked.says)
+    assert "SIGNALFLOW_REDDIT_FEED" in blocked.fix
+
+
+async def _wrong(settings: Settings) -> list[Finding]:
+    return [finding for finding in await about_reddit(settings) if finding.verdict == "wrong"]

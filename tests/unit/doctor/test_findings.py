@@ -25,7 +25,8 @@ from signalflow.doctor.machine import (
     examine_settings,
     examine_versions,
 )
-from signalflow.doctor.services import judge_source
+from signalflow.doctor.services import judge_requests, judge_source
+from signalflow.domain.budget import NO_REQUESTS, AddressBlock
 from signalflow.settings import Settings
 from signalflow.storage.workers import WorkerRow
 
@@ -75,6 +76,35 @@ def test_a_server_that_takes_long_to_answer_has_no_wrong_clock() -> None:
 def test_an_installation_in_which_nobody_works_or_polls_is_told(workers: list[WorkerRow], named: str) -> None:
     (found,) = wrong(judge_workers(workers))
     assert named in found.says
+
+
+WINDOW = replace(NO_REQUESTS, window_remaining=900.0, window_ends_in=540.0)
+
+
+@pytest.mark.parametrize(
+    ("stand", "verdict", "says", "fix"),
+    [
+        (replace(NO_REQUESTS, address_block=AddressBlock("page", 90.0, 4), blocked_for=60.0, limits_in_a_row=4),
+         "wrong", "blocked the address that polls for 90 s (page)", "SIGNALFLOW_REDDIT_FEED"),
+        (replace(WINDOW, limits_in_a_row=2, blocked_for=41.0), "warning", "it is asked again in 41 s", "same client"),
+        # 60 requests a minute are 540 in nine minutes.
+        (replace(WINDOW, window_remaining=539.0), "warning", "next 540 s, less than", "other programs"),
+        (replace(WINDOW, window_remaining=540.0), "ok", "540 requests in the next 540 s", ""),
+    ],
+    ids=["blocked", "limited", "a quota that others use", "a quota that suffices"],
+)  # fmt: skip
+def test_what_reddit_allows_is_told_as_the_poller_noted_it(stand: Any, verdict: str, says: str, fix: str) -> None:
+    (found,) = judge_requests(stand, Settings(requests_per_minute=60))
+    assert (found.subject, found.verdict) == ("reddit", verdict)
+    assert says in found.says
+    assert fix in found.fix
+
+
+def test_a_window_that_has_ended_says_nothing_and_feeds_have_no_quota_of_ours() -> None:
+    assert list(judge_requests(NO_REQUESTS, Settings())) == []
+    assert list(judge_requests(replace(WINDOW, window_ends_in=0.0), Settings())) == []
+    feeds = Settings(reddit_source="feeds", reddit_contact="me@example.org")
+    assert list(judge_requests(replace(WINDOW, window_remaining=0.0), feeds)) == []
 
 
 def test_variables_without_effect_are_told_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
