@@ -1,7 +1,6 @@
 """Builds the application from the settings: the only module that knows all the parts."""
 
 import asyncio
-import gc
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -64,9 +63,6 @@ log = structlog.get_logger()
 AnswerT = TypeVar("AnswerT")
 # An orderly stop takes seconds. Kubernetes kills a process after 30.
 STOP_SECONDS = 20.0
-# Objects made and not yet freed before Python looks for reference cycles among them. A batch makes tens of thousands of
-# objects without any: at Python's 700, looking took a quarter of the worker's processor time. 50,000 take about 10 MB.
-OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 @dataclass
@@ -102,7 +98,6 @@ class Worker(Application):
 
         Ends the process with status 1 and one sentence when it does not hold.
         """
-        gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
         try:
             await self._make_ready()
         except Fatal as error:

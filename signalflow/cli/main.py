@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from signalflow.cli.failures import explained, show_any_text
+from signalflow.garbage import collect_rarely
 
 app = typer.Typer(
     name="signalflow",
@@ -56,6 +57,7 @@ def main() -> None:
     Exit status: 0 done, 1 failed or something was found (the message says which), 2 wrong usage or a wrong setting, 3
     Kafka or the database did not answer, so nothing is known.
     """
+    collect_rarely()
     show_any_text()
     with explained():
         _register()

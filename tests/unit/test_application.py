@@ -1,7 +1,9 @@
 """What a worker does before its first record, and how it ends."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +51,25 @@ asyncio.run(stop())
     ended = subprocess.run([sys.executable, "-c", hanging], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert "stop_hangs" in ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "start",
+    ["import signalflow; signalflow.app", "from signalflow.cli.main import main; main()"],
+    ids=["worker", "cli"],
+)
+def test_what_a_start_imports_is_not_searched_for_cycles(start: str, tmp_path: Path) -> None:
+    """What is imported stays, so looking through all of it is in vain."""
+    code = f"""
+import contextlib, gc, sys
+sys.argv = ["signalflow", "--version"]
+with contextlib.suppress(SystemExit):
+    {start}
+before = gc.get_stats()[2]["collections"]
+import signalflow.application
+print("collections", before, gc.get_stats()[2]["collections"], gc.get_threshold()[0])
+"""
+    environment = os.environ | {"SIGNALFLOW_STATE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.stdout.splitlines()[-1] == "collections 0 0 50000", done.stderr
