@@ -22,7 +22,7 @@ class CommentDeleted(msgspec.Struct, frozen=True, tag="comment_deleted"):
 
 
 class PostAdded(msgspec.Struct, frozen=True, tag="added", kw_only=True):
-    """A post was added; rise, tau and talk as in posts.Post."""
+    """A post was added; rise, tau, talk and says as in posts.Post."""
 
     number: int
     subreddit: str
@@ -32,6 +32,7 @@ class PostAdded(msgspec.Struct, frozen=True, tag="added", kw_only=True):
     talk: float
     text_seed: int
     title: str | None = None
+    says: str | None = None
 
 
 class AccessChanged(msgspec.Struct, frozen=True, tag="access"):

@@ -129,7 +129,7 @@ def comment_at(post: Post, place: int, now: float) -> Comment | None:
         created=created,
         parent=parent_place(post, place),
         author=author_name(rng),
-        body=comment_text(post.subreddit.name, rng),
+        body=post.says or comment_text(post.subreddit.name, rng),
         rise=rng.gauss(0.0, 1.0) * 3.0 + rng.expovariate(0.3),
         deleted_at=created + rng.expovariate(1 / 7_200.0) if rng.random() < 0.04 else None,
     )

@@ -125,7 +125,10 @@ class Control:
             self._apply(PostChanged(post.number, now, kind))
 
     def _add_posts(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Add k posts now with the given rise (points), tau (seconds), talk (comments) and title. Returns their ids."""
+        """Add k posts now with the given rise (points), tau (seconds), talk (comments), title and text of comments.
+
+        Returns their ids.
+        """
         k = int(body.get("k", 1))
         if not 1 <= k <= MAX_ADDED:
             raise Invalid(f"k must be from 1 to {MAX_ADDED}", field="k")
@@ -142,6 +145,7 @@ class Control:
                 talk=float(body.get("talk", 5.0)),
                 text_seed=Random(f"{world.parameters.seed}:{number}").getrandbits(48),
                 title=body.get("title"),
+                says=body.get("says"),
             )
             self._apply(change)
             added.append(base36(number))

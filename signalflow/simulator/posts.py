@@ -27,7 +27,10 @@ class LifeEvent(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Post:
-    """After `start`, `rise` points arrive with a time constant of `tau` seconds; `talk` comments arrive in the end."""
+    """After `start`, `rise` points arrive with a time constant of `tau` seconds; `talk` comments arrive in the end.
+
+    Each of them has the text `says`, or one of its own.
+    """
 
     number: int
     subreddit: Subreddit
@@ -43,6 +46,7 @@ class Post:
     life: tuple[LifeEvent, ...] = ()
     story: str | None = None
     title: str | None = None
+    says: str | None = None
     deleted_comments: dict[int, float] = field(default_factory=dict)
     """When which of its comments were deleted by hand, by their places."""
     id: str = field(init=False)

