@@ -1,4 +1,5 @@
-// What was taken away from Reddit: how much of it was erased here, how quickly, and how old posts and comments are checked.
+// What was taken away from Reddit: how much of it was erased here, how quickly, and how old posts and comments are
+// checked.
 import * as api from "../api.js";
 import { h } from "../dom.js";
 import { ago, count, duration, NONE, plural, when } from "../format.js";
