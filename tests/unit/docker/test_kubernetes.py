@@ -1,12 +1,11 @@
-"""The manifests for Kubernetes: what a cluster would refuse, and what would not do what the documents say.
-
-The schemas of Kubernetes are not at hand; these checks are of the fields that the manifests use.
-"""
+"""The manifests for Kubernetes: what a cluster would refuse, and what would not do what the documents say."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -26,26 +25,9 @@ VERSIONS = {
     "Service": "v1",
     "StatefulSet": "apps/v1",
 }
-# The fields that these manifests use, and Kubernetes knows, by kind of object.
-FIELDS = {
-    "Deployment": {"replicas", "strategy", "selector", "template"},
-    "Job": {"backoffLimit", "template"},
-    "PodDisruptionBudget": {"maxUnavailable", "unhealthyPodEvictionPolicy", "selector"},
-    "Service": {"clusterIP", "publishNotReadyAddresses", "selector", "ports"},
-    "StatefulSet": {
-        "replicas", "serviceName", "podManagementPolicy", "updateStrategy", "selector", "template",
-        "volumeClaimTemplates",
-    },
-    "pod": {
-        "automountServiceAccountToken", "terminationGracePeriodSeconds", "securityContext",
-        "topologySpreadConstraints", "containers", "volumes", "restartPolicy",
-    },
-    "container": {
-        "name", "image", "args", "envFrom", "env", "ports", "lifecycle", "livenessProbe", "startupProbe",
-        "readinessProbe", "resources", "securityContext", "volumeMounts",
-    },
-    "probe": {"httpGet", "periodSeconds", "timeoutSeconds", "failureThreshold"},
-}  # fmt: skip
+# The oldest version of Kubernetes that the document names, and the newest whose schemas are at hand.
+KUBERNETES = ("1.27.0", kubernetes_validate.latest_version())
+REFUSALS = (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError)
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 # What docs/kubernetes.md puts into the secrets.
 SECRETS = {
@@ -94,15 +76,29 @@ def test_each_object_has_the_version_of_its_kind_and_a_name_of_its_own() -> None
     assert not of_kind("Secret"), "secrets are made by hand, so that none is in a file"
 
 
-def test_only_fields_that_exist_are_used() -> None:
-    for one in OBJECTS:
-        if one["kind"] != "ConfigMap":
-            assert one["spec"].keys() <= FIELDS[one["kind"]]
-    for owner in POD_OWNERS:
-        assert pod(owner).keys() <= FIELDS["pod"]
-        assert container(owner).keys() <= FIELDS["container"]
-        for probe in PROBES:
-            assert container(owner).get(probe, {}).keys() <= FIELDS["probe"]
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("one", OBJECTS, ids=lambda one: f"{one['kind']} {one['metadata']['name']}")
+def test_a_cluster_knows_every_field_and_misses_none(one: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(one, version, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault", "named"),
+    [
+        ("StatefulSet", lambda one: pod(one).update(terminationGracePeriodSecond=30), "terminationGracePeriodSecond"),
+        ("Deployment", lambda one: one["spec"].update(replicas="2"), "'2' is not of type"),
+        ("Deployment", lambda one: one["spec"].pop("selector"), "'selector' is a required property"),
+        ("Service", lambda one: one["spec"]["ports"][0].pop("port"), "'port' is a required property"),
+        ("StatefulSet", lambda one: pod(one)["containers"][0]["env"].append({}), "'name' is a required property"),
+        ("PodDisruptionBudget", lambda one: one.update(apiVersion="policy/v1beta1"), "^$"),
+    ],
+    ids=["misspelt", "of another type", "lacks a selector", "lacks a port", "lacks a name", "of an old version"],
+)  # fmt: skip
+def test_a_fault_of_a_manifest_is_found(kind: str, fault: Callable[[dict[str, Any]], object], named: str) -> None:
+    broken = deepcopy(of_kind(kind)[0])
+    fault(broken)
+    with pytest.raises(REFUSALS, match=named):
+        kubernetes_validate.validate(broken, KUBERNETES[-1], strict=True)
 
 
 def test_services_and_budgets_select_the_pods_of_their_own() -> None:
@@ -175,6 +171,11 @@ def test_a_pod_gets_settings_that_exist_and_fit_each_other(
     assert (settings.topic_replication, settings.min_insync_replicas) == (3, 2)
     if owner["kind"] == "StatefulSet":
         assert (settings.worker_name, settings.worker_web_host) == ("signalflow-worker-0", "10.1.2.3")
+
+
+def test_the_document_names_the_oldest_version_that_is_checked() -> None:
+    oldest = KUBERNETES[0].removesuffix(".0")
+    assert f"Kubernetes must be {oldest} or newer" in (ROOT / "docs" / "kubernetes.md").read_text()
 
 
 def test_the_document_makes_the_secrets_that_the_pods_read() -> None:
