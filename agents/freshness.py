@@ -1,11 +1,13 @@
 """A timer that measures what the database has: which time is covered, and how far the hourly rollup is behind.
 
-Every worker measures it. So there is no number of an earlier leader, and the rollup of a leader that hangs is seen.
+The leader alone measures coverage, which reads all gaps; an earlier leader has no number of it. Every worker measures
+the rollup, so that one is seen whose leader hangs.
 """
 
 from datetime import timedelta
 
 from agents.resources import ResourcesOf
+from signalflow.domain.coverage import Cell
 from signalflow.metrics import COVERAGE, ROLLUP_WAITING
 from signalflow.storage.coverage import time_covered
 from signalflow.storage.jobs import rollup_waiting_seconds
@@ -25,16 +27,20 @@ def register(app: Application, resources: ResourcesOf) -> None:
     @app.timer(interval=EVERY_SECONDS, name="freshness")
     @guarded("freshness")
     async def freshness() -> None:
-        await measure(resources().pool)
+        await measure(resources().pool, leads=app.is_leader())
 
 
-async def measure(pool: Pool) -> None:
+async def measure(pool: Pool, *, leads: bool) -> None:
     """Set the gauges. Raises Retryable while the database is away."""
-    ROLLUP_WAITING.set(await rollup_waiting_seconds(pool))
-    now = await database_time(pool)
-    found = await time_covered(ReadRouter(pool, None, 0.0), now - WINDOW, now, now=now)
+    found = await _last_day(pool) if leads else None
     if found is None:
         COVERAGE.clear()
-        return
-    for time, seconds in (("covered", found.covered), ("missing", found.missing), ("unknown", found.unknown)):
-        COVERAGE.labels(time=time).set(seconds / found.seconds)
+    else:
+        for time, seconds in (("covered", found.covered), ("missing", found.missing), ("unknown", found.unknown)):
+            COVERAGE.labels(time=time).set(seconds / found.seconds)
+    ROLLUP_WAITING.set(await rollup_waiting_seconds(pool))
+
+
+async def _last_day(pool: Pool) -> Cell | None:
+    now = await database_time(pool)
+    return await time_covered(ReadRouter(pool, None, 0.0), now - WINDOW, now, now=now)

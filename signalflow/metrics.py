@@ -257,7 +257,7 @@ DATABASE_STATEMENT_SECONDS = Histogram(
     registry=None,
 )
 
-# --- what the database has, as each worker finds it: the same on all
+# --- what the database has: coverage on the leader, the rollup on every worker, with the same number
 COVERAGE = Gauge(
     "signalflow_coverage_share",
     "Share of the last 24 h of all polled subreddits that is covered, missing or unknown; none without a subreddit.",

@@ -35,7 +35,7 @@ async def gap(pool: Pool, name: str, since: datetime, until: datetime, outcome: 
 
 
 async def test_the_coverage_of_the_last_day_is_that_of_all_polled_subreddits(pool: Pool) -> None:
-    await freshness.measure(pool)
+    await freshness.measure(pool, leads=True)
     assert shares() == {"covered": None, "missing": None, "unknown": None}, "nothing is known without a subreddit"
 
     now = await database_time(pool)
@@ -50,18 +50,21 @@ async def test_the_coverage_of_the_last_day_is_that_of_all_polled_subreddits(poo
     # Of the day before, which nobody asks for; and of a subreddit that nobody polls.
     await gap(pool, "python", now - 29 * HOUR, now - 27 * HOUR, "given_up")
     await change_subreddits(pool, ["paused"], Change(paused=True), by="ann", now=now)
-    await freshness.measure(pool)
+    await freshness.measure(pool, leads=True)
     # The newest five minutes are not judged: 0.3 % of the day.
     assert shares() == pytest.approx({"covered": 33 / 48, "missing": 3 / 48, "unknown": 12 / 48}, abs=0.005)
 
     await change_subreddits(pool, ["rust"], Change(paused=True), by="ann", now=now)
-    await freshness.measure(pool)
+    await freshness.measure(pool, leads=True)
     assert shares() == pytest.approx({"covered": 1, "missing": 0, "unknown": 0}, abs=0.005)
+
+    await freshness.measure(pool, leads=False)
+    assert shares() == {"covered": None, "missing": None, "unknown": None}, "another worker leads now"
 
 
 async def test_an_hour_waits_for_the_rollup_from_its_end_until_it_is_recomputed(pool: Pool) -> None:
-    async def waiting() -> float:
-        await freshness.measure(pool)
+    async def waiting(leads: bool = False) -> float:
+        await freshness.measure(pool, leads=leads)
         found = REGISTRY.get_sample_value("signalflow_rollup_waiting_seconds")
         assert found is not None
         return found
@@ -70,7 +73,8 @@ async def test_an_hour_waits_for_the_rollup_from_its_end_until_it_is_recomputed(
     # The newer hour alone must not hide the older one.
     await write_batch(pool, [observation("a", 60), observation("a", 3600 * 3)])
     now = await database_time(pool)
-    assert await waiting() == pytest.approx((now - NOON - HOUR).total_seconds(), abs=30)
+    for leads in (True, False):
+        assert await waiting(leads) == pytest.approx((now - NOON - HOUR).total_seconds(), abs=30)
     await refresh_touched(pool)
     assert await waiting() == 0
     # An hour that still runs is no older than now.
