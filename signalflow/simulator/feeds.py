@@ -2,10 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import lru_cache
 from urllib.parse import urlencode
-
-import orjson
 
 from signalflow.simulator.answers import ATOM, Answer, not_found
 from signalflow.simulator.atom import comment_entry, feed_xml, post_entry
@@ -15,7 +13,7 @@ from signalflow.simulator.limiter import Limiter, LimitState
 from signalflow.simulator.listings import page_query
 from signalflow.simulator.pages import SORTS, Pages, Query
 from signalflow.simulator.posts import Post, state_of
-from signalflow.simulator.shapes import PostShapes
+from signalflow.simulator.shapes import CACHED_POSTS, Form, PostShapes, form_of
 from signalflow.simulator.world import World
 
 SUFFIX = ".rss"
@@ -34,6 +32,8 @@ class Feeds:
         self._shapes = shapes
         self._pages = pages
         self._next_links = next_links
+        # A feed tells nothing that changes with the score.
+        self._entry: Callable[[Post, Form, bool], str] = lru_cache(maxsize=CACHED_POSTS)(self._make_entry)
         sorts = "|".join(SORTS)
         self._routes: list[tuple[re.Pattern[str], Callable[[re.Match[str], str, Query, float], Answer]]] = [
             (re.compile(pattern), handler)
@@ -61,16 +61,14 @@ class Feeds:
         if isinstance(page, Answer):
             return page
         is_combined = _is_combined(names)
-        entries = [post_entry(self._data(post, now), is_combined=is_combined) for post in page.things]
+        entries = [self._entry(post, self._form(post, now), is_combined) for post in page.things]
         return self._feed(names, path, query, entries, page.after, now)
 
     def _newest_comments(self, match: re.Match[str], path: str, query: Query, now: float) -> Answer:
         page = self._pages.comments(match["names"], query, now)
         if isinstance(page, Answer):
             return page
-        entries = [
-            comment_entry(comment_data(comment, now), self._data(comment.post, now)["title"]) for comment in page.things
-        ]
+        entries = [comment_entry(comment_data(comment, now), self._title(comment.post, now)) for comment in page.things]
         return self._feed(match["names"], path, query, entries, page.after, now)
 
     def _post(self, match: re.Match[str], path: str, query: Query, now: float) -> Answer:
@@ -78,12 +76,12 @@ class Feeds:
         post = self._world.post(match["id"], now)
         if post is None or post.subreddit.access != "public":
             return not_found()
-        data = self._data(post, now)
+        title = self._title(post, now)
         places = range(1, min(post.comments_at(now), MAX_PLACE) + 1)
         wanted = (places[::-1] if query.get("sort") == "new" else places)[: page_query(query).limit]
         comments = (comment_at(post, place, now) for place in wanted)
-        entries = [post_entry(data, is_combined=False)]
-        entries += [comment_entry(comment_data(comment, now), data["title"]) for comment in comments if comment]
+        entries = [self._entry(post, self._form(post, now), False)]
+        entries += [comment_entry(comment_data(comment, now), title) for comment in comments if comment]
         return self._feed(post.subreddit.name, path, query, entries, None, now)
 
     def _feed(self, names: str, path: str, query: Query, entries: list[str], after: str | None, now: float) -> Answer:
@@ -93,11 +91,15 @@ class Feeds:
         title = f"posts from {names.replace('+', ', ')}"
         return Answer(feed_xml(title, _address(base, query), entries, now, subreddit, following), content_type=ATOM)
 
-    def _data(self, post: Post, now: float) -> dict[str, Any]:
-        """What the API would send for the post: a feed tells the same, or less."""
-        thing = self._shapes.json(post, state_of(post, now, self._world.parameters.fuzz))
-        data: dict[str, Any] = orjson.loads(thing)["data"]
-        return data
+    def _form(self, post: Post, now: float) -> Form:
+        return form_of(state_of(post, now, self._world.parameters.fuzz))
+
+    def _title(self, post: Post, now: float) -> str:
+        title: str = self._shapes.data(post, self._form(post, now))["title"]
+        return title
+
+    def _make_entry(self, post: Post, form: Form, is_combined: bool) -> str:
+        return post_entry(self._shapes.data(post, form), is_combined=is_combined)
 
 
 class FeedLimits:

@@ -6,7 +6,7 @@ The part that does not change with time is serialised once and cached; the numbe
 from collections.abc import Callable
 from functools import lru_cache
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -101,6 +101,19 @@ AUTHOR_CONSTANTS: dict[str, Any] = {
 }
 
 
+class Form(NamedTuple):
+    """All of a post's state that its texts depend on."""
+
+    removed_by: str | None
+    is_edited: bool
+    title_edited: bool
+
+
+def form_of(state: State) -> Form:
+    """The form of a post in this state."""
+    return Form(state.removed_by, state.edited_at is not None, state.title_edited)
+
+
 class PostShapes:
     """Writes posts as JSON; `texts` finds a post's text."""
 
@@ -116,7 +129,7 @@ class PostShapes:
             b'{"kind":"t3","data":%s,"score":%d,"ups":%d,"num_comments":%d,"upvote_ratio":%s,"hide_score":%s,'
             b'"no_follow":%s,"edited":%s,"removed_by_category":%s}}'
             % (
-                self._static(post, state.removed_by, state.edited_at is not None, state.title_edited),
+                self._static(post, form_of(state)),
                 state.score,
                 state.score,
                 state.num_comments,
@@ -128,11 +141,16 @@ class PostShapes:
             )
         )
 
-    def _make_static(self, post: Post, removed_by: str | None, edited: bool, title_edited: bool) -> bytes:
+    def data(self, post: Post, form: Form) -> dict[str, Any]:
+        """The post's data without its numbers, and without what tells when it was edited and why it was removed."""
+        data: dict[str, Any] = orjson.loads(self._static(post, form) + b"}")
+        return data
+
+    def _make_static(self, post: Post, form: Form) -> bytes:
         """All keys that do not change with the score, without the closing brace."""
         text = self._texts(post)
         sub = post.subreddit
-        title = f"{text.title} [updated]" if title_edited else text.title
+        title = f"{text.title} [updated]" if form.title_edited else text.title
         permalink = f"/r/{sub.name}/comments/{post.id}/{slug(text.title)}/"
         data = POST_CONSTANTS | {
             "id": post.id,
@@ -153,10 +171,10 @@ class PostShapes:
             **media_fields(post, text, permalink),
         }
         if data["is_self"]:
-            body = f"{text.body}\n\nEDIT: {EDIT_NOTE}" if edited else text.body
+            body = f"{text.body}\n\nEDIT: {EDIT_NOTE}" if form.is_edited else text.body
             data["selftext"] = body
             data["selftext_html"] = html_of(body) if body else None
-        return orjson.dumps(_masked(data, removed_by))[:-1]
+        return orjson.dumps(_masked(data, form.removed_by))[:-1]
 
 
 def _masked(data: dict[str, Any], removed_by: str | None) -> dict[str, Any]:

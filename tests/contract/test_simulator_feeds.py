@@ -160,6 +160,18 @@ async def test_a_deleted_account_has_no_author_element() -> None:
     assert "submitted by &#32; [deleted] <br/>" in content_of(entry)
 
 
+async def test_an_entry_that_was_shown_changes_with_its_post() -> None:
+    async with simulated(config()) as client:
+        added = (await client.ctl(add="python"))["added"][0]
+        path = "/r/python/new/.rss?limit=1"
+        before = next((await feed_of(client, path)).iter(f"{ATOM}entry"))
+        await client.ctl(delete=added)
+        after = next((await feed_of(client, f"/comments/{added}/.rss")).iter(f"{ATOM}entry"))
+    assert before.findtext(f"{ATOM}id") == after.findtext(f"{ATOM}id") == f"t3_{added}"
+    assert before.findtext(f"{ATOM}author/{ATOM}name", "").startswith("/u/")
+    assert after.find(f"{ATOM}author") is None
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [("/r/sim_private/new/.rss", 403), ("/r/sim_banned/new/.rss", 404), ("/r/nowhere/new/.rss", 302), ("/x/.rss", 404)],
