@@ -73,7 +73,7 @@ def run(command: str, tree: Path) -> None:
     """Run a command of the virtual environment in the copy. Raises AssertionError with its output when it fails."""
     program, *arguments = command.split()
     # The copy comes before the installed project.
-    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(tree)}
     done = subprocess.run(
         [Path(sys.executable).with_name(Path(program).name), *arguments],
         cwd=tree,
