@@ -22,7 +22,15 @@ from signalflow.settings import Settings
 from signalflow.verify.run import verify
 from tests import foreign
 from tests.foreign import Foreign
-from tests.integration.workers import WorkerProcess, committed, eventually, fetch_all, observation, produce
+from tests.integration.workers import (
+    WorkerProcess,
+    committed,
+    eventually,
+    fetch_all,
+    no_differences,
+    observation,
+    produce,
+)
 from web.live.hub import Hub
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
@@ -74,11 +82,6 @@ async def letters(settings: Settings) -> list[asyncpg.Record]:
     return await fetch_all(settings, "SELECT * FROM dlq_events ORDER BY source_topic, source_partition, source_offset")
 
 
-async def is_verified(settings: Settings) -> None:
-    report = await verify(settings, TopicNames.of(settings))
-    assert not any(table.differences for table in report.tables.values()), report
-
-
 async def test_records_packed_by_any_codec_are_stored(
     settings: Settings, worker: WorkerProcess, topics: TopicNames, kafka_server: EmbeddedKafka
 ) -> None:
@@ -100,7 +103,7 @@ async def test_records_packed_by_any_codec_are_stored(
     await all_is_processed(settings, topics, worker)
     assert {codec: await stored(settings, posts) for codec, posts in packed.items()} == packed
     assert await letters(settings) == []
-    await is_verified(settings)
+    await no_differences(settings)
 
 
 async def test_header_names_that_are_not_utf_8_stop_no_topic_and_no_live_stream(
@@ -119,7 +122,7 @@ async def test_header_names_that_are_not_utf_8_stop_no_topic_and_no_live_stream(
     found = await letters(settings)
     assert [letter["source_topic"] for letter in found] == [topics.posts_dlq, topics.posts_enriched]
     assert [json.loads(letter["original_headers"])[0][0] for letter in found] == ["caf\\xe9"] * 2, "readable"
-    await is_verified(settings)
+    await no_differences(settings)
 
 
 async def test_headers_of_another_program_are_not_copied_and_an_output_that_is_refused_sets_its_record_aside(
@@ -132,7 +135,7 @@ async def test_headers_of_another_program_are_not_copied_and_an_output_that_is_r
     await all_is_processed(settings, topics, worker)
     assert await stored(settings, ["o1", "o2", "o3"]) == {"o1", "o2", "o3"}
     assert await letters(settings) == []
-    await is_verified(settings)
+    await no_differences(settings)
     # Somebody gives the enriched topic and the dead-letter topic less than their inputs may have.
     async with admin_client(settings) as admin:
         for topic in (topics.posts_enriched, topics.posts_dlq):
@@ -178,7 +181,7 @@ async def test_transactions_are_no_holes_and_aborted_ones_leave_nothing(
     # The ends of transactions are the last records of the log now: the commit passes them, and nobody waits for more.
     foreign.transaction(settings, topics.posts_raw, of_posts(settings, aborted[:1]), name="t3", commit=False)
     await all_is_processed(settings, topics, worker)
-    await is_verified(settings)
+    await no_differences(settings)
 
 
 async def test_a_changelog_that_ends_with_records_of_another_program_is_recovered(
@@ -193,7 +196,7 @@ async def test_a_changelog_that_ends_with_records_of_another_program_is_recovere
     worker.start()
     await worker.ready()
     await all_is_processed(settings, topics, worker)
-    await is_verified(settings)
+    await no_differences(settings)
 
 
 # What spoils a batch, and the reason that its letters give.
@@ -246,7 +249,7 @@ async def test_a_batch_that_cannot_be_decoded_is_set_aside_and_the_records_aroun
         )
         assert b"spoilt 0" in of_one[0]["original_value"], "what bytes there are"
     assert worker.log.read_text(errors="replace").count("Traceback") == 0
-    await is_verified(settings)
+    await no_differences(settings)
 
 
 async def test_a_worker_that_starts_after_a_batch_that_cannot_be_decoded_reads_on(
@@ -268,4 +271,4 @@ async def test_a_worker_that_starts_after_a_batch_that_cannot_be_decoded_reads_o
     foreign.produce(settings, topics.posts_raw, [of_posts(settings, ["b1"])[0]._replace(partition=0)])
     await all_is_committed(settings, topics, worker)
     assert await stored(settings, ["b1"]) == {"b1"}
-    await is_verified(settings)
+    await no_differences(settings)

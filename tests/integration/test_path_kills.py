@@ -12,8 +12,16 @@ from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.verify.run import verify
-from tests.integration.workers import WorkerProcess, committed, count, eventually, observation, produce, read_topic
+from tests.integration.workers import (
+    WorkerProcess,
+    committed,
+    count,
+    eventually,
+    no_differences,
+    observation,
+    produce,
+    read_topic,
+)
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 # A valid time that the table refuses: there was no Reddit then.
@@ -62,8 +70,7 @@ async def test_records_that_a_commit_has_passed_survive_a_kill_at_that_moment(
         await eventually(lambda: all_is_committed(settings), 30, worker.tail)
     finally:
         worker.ensure_stopped()
-    report = await verify(settings, TopicNames.of(settings))
-    assert {name: table.examples for name, table in report.tables.items() if table.differences} == {}
+    report = await no_differences(settings)
     assert report.posts.found == POSTS
     assert report.dead_letters is not None
     assert report.dead_letters.found == 2 * POSTS
@@ -97,5 +104,4 @@ async def test_a_state_that_is_missing_in_the_changelog_misleads_no_other_worker
         first.ensure_stopped()
         second.ensure_stopped()
     assert await count(settings, "post_metrics_history") == 3 * POSTS
-    report = await verify(settings, TopicNames.of(settings))
-    assert {name: table.examples for name, table in report.tables.items() if table.differences} == {}
+    await no_differences(settings)

@@ -25,7 +25,7 @@ from tests.api_clients import bearer
 from tests.foreign import Foreign
 from tests.integration.test_api_operations import operations
 from tests.integration.test_path_kills import all_is_committed
-from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce
+from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, no_differences, observation, produce
 from tests.live_client import live_api, posts_until, publish
 from tests.unit.web.live.records import enriched
 
@@ -117,11 +117,6 @@ async def nothing_is_called_wrong(settings: Settings, worker: WorkerProcess) -> 
         return (await verify(settings, TopicNames.of(settings))).clean
 
     await eventually(nothing_is, 20, worker.tail)
-
-
-async def no_differences(settings: Settings) -> None:
-    report = await verify(settings, TopicNames.of(settings))
-    assert {name: table.examples for name, table in report.tables.items() if table.differences} == {}
 
 
 async def test_partitions_that_were_added_under_running_workers_are_read(settings: Settings, tmp_path: Path) -> None:
