@@ -5,7 +5,8 @@ from functools import lru_cache
 
 # Every table of the schema (tests/integration/test_statement_names.py).
 TABLES = frozenset({
-    "api_keys", "audit_log", "comment_runs", "comments", "deletion_sweep", "dlq_events", "dlq_replays",
+    "api_keys", "audit_log", "comment_erasures", "comment_runs", "comment_sweep", "comments", "deletion_sweep",
+    "dlq_events", "dlq_replays",
     "erased_authors", "erasures", "ingest_runs", "listing_gaps", "log_breaks", "polling_lease", "popular_subreddits",
     "post_metrics_history", "post_metrics_hourly", "post_nlp_features", "post_ranks", "post_words", "posts",
     "published_positions", "refresh_tokens", "rising_posts", "rollup_touched", "runs", "schema_info", "sessions",
