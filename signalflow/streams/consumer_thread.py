@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from mode.threads import QueueServiceThread
+from mode.threads import MethodQueue, QueueServiceThread
 
 from signalflow.clock import steady
 from signalflow.domain.backoff import WHILE_AWAY
@@ -39,9 +39,19 @@ FETCH_WAIT_MS = 250
 _DAMAGED = (UnknownError, CorruptRecordException)
 
 
+class Calls(MethodQueue):
+    """Calls into the thread. Those that wait when it ends are dropped: who made them ends too."""
+
+    async def flush(self) -> None:
+        """Drop the calls that wait. mode makes them, but a client that was stopped repeats a request for ever."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     # When the last heartbeat that the group's coordinator answered was sent, by `clock.steady`.
     heartbeat_at = -math.inf
+    _method_queue: MethodQueue | None = None
 
     async def on_start(self) -> None:
         """Wait for brokers that went away after the topics were created. Faust would end the worker instead."""
@@ -59,6 +69,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 await stop_consumer(self._consumer)
                 await asyncio.sleep(wait)
 
+    def close(self) -> None:
+        """Do nothing: the thread stops the client when it ends.
+
+        A rebalance of a worker that is told to stop calls this. Faust closes the client here, but in the worker's loop.
+        The client counts as stopped then, so that it never leaves its group, and repeats its requests for ever.
+        """
+
     async def on_thread_stop(self) -> None:
         """Stop the client within a few seconds, and only then the queue of calls.
 
@@ -68,6 +85,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if self._consumer is not None:
             await stop_consumer(self._consumer)
         await QueueServiceThread.on_thread_stop(self)
+
+    @property
+    def method_queue(self) -> MethodQueue:
+        """The queue of calls into this thread."""
+        if self._method_queue is None:
+            self._method_queue = Calls(loop=self.thread_loop, beacon=self.beacon)
+        return self._method_queue
 
     def _note_heartbeats(self) -> None:
         """Note when each heartbeat that succeeds was sent. aiokafka keeps that to itself."""

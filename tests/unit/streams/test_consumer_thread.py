@@ -52,6 +52,7 @@ class Client:
     def __init__(self) -> None:
         self._coordinator = Coordinator()
         self._client = SimpleNamespace(close=_nothing)
+        self._closed = False
         self.failure: Exception | None = None
         self.stop = _nothing
 
@@ -197,3 +198,39 @@ async def test_a_client_that_does_not_stop_is_cut_off(
     client.stop = stop
     await started.stop()
     assert cancelled.is_set()
+
+
+async def test_calls_that_the_client_never_answers_end_with_the_thread(started: ConsumerThread, client: Client) -> None:
+    """Without a coordinator, aiokafka asks for commits for ever once it stops. More calls wait than are served."""
+    worker_loop = asyncio.get_running_loop()
+    asked = []
+
+    async def ask_for_ever() -> None:
+        asked.append(None)
+        await asyncio.Event().wait()
+
+    async def stop() -> None:
+        for _ in range(8):
+            asyncio.run_coroutine_threadsafe(started.call_thread(ask_for_ever), worker_loop)
+        while len(asked) < 2:
+            await asyncio.sleep(0)
+
+    client.stop = stop
+    await started.stop()
+    assert asked
+
+
+async def test_a_rebalance_of_a_worker_that_stops_leaves_the_client_to_its_thread(
+    started: ConsumerThread, client: Client
+) -> None:
+    """Faust closes the client then, in the worker's thread, so that the client neither leaves its group nor ends."""
+    stopped_in = []
+
+    async def stop() -> None:
+        assert not client._closed
+        stopped_in.append(threading.current_thread())
+
+    client.stop = stop
+    started.close()
+    await started.stop()
+    assert stopped_in == [started._thread]
