@@ -61,7 +61,7 @@ status: $(STAMP) ## Show what runs, and where
 env: ## Write docker/.env with random passwords, for Docker; what it has stays
 	@$(PYTHON) scripts/make_env.py docker/.env
 
-test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (about 20 minutes)
+test: $(STAMP) $(CHARTS) ## All tests, on a Kafka and a PostgreSQL of their own (half an hour on two cores)
 	$(BIN)/pytest $(SPREAD) $(PYTEST_FLAGS)
 
 test-unit: $(STAMP) ## The quick tests, without any server (less than a minute)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +17,7 @@ from signalflow.simulator.changes import PostAdded
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.simulator import Simulator
 from signalflow.simulator.subreddits import base36
-from tests.contract.poller_run import World, poller_of
+from tests.contract.poller_run import World, kill, poller_of
 from tests.contract.virtual_time import EPOCH, VirtualLoop, client_of, now, patched_clocks, simulator_of, utc
 
 MINUTE = 60.0
@@ -87,11 +86,7 @@ class Scene:
 
     async def stop(self) -> None:
         """The worker is killed. The next one begins with what the tables say."""
-        assert self._task is not None
-        assert not self._task.done()
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await kill(self._task)
         self.ledger.known = [
             StoredPost(post.id, post.subreddit, post.created_utc.timestamp(), now(), post.score, 0, True)
             for post in {envelope.payload.id: envelope.payload for envelope in self.ledger.published}.values()

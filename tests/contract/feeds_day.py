@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from signalflow.domain.known import StoredPost
@@ -15,7 +14,7 @@ from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.subreddits import base36
-from tests.contract.poller_run import World, poller_of
+from tests.contract.poller_run import World, kill, poller_of
 from tests.contract.virtual_time import EPOCH, FeedsWithoutNetwork, VirtualLoop, now, patched_clocks, simulator_of, utc
 
 HOUR = 3600.0
@@ -59,11 +58,7 @@ class FeedsRun:
 
     async def stop(self) -> None:
         """The worker is killed. It must have polled until now."""
-        assert self._task is not None
-        assert not self._task.done()
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await kill(self._task)
 
     async def restart(self) -> None:
         """The worker is killed, and another one takes over with what the lease and the tables say."""

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -43,6 +43,15 @@ BREAKER_SECONDS = 0.15
 LISTINGS_PER_MINUTE = 300.0
 REFRESH_IDS_PER_MINUTE = 20_000.0
 PUBLISH_SPACING = 1.0
+
+
+async def kill(poller: asyncio.Task[None] | None) -> None:
+    """End a poller that runs, as SIGKILL ends its worker. It must have run until now."""
+    assert poller is not None
+    assert not poller.done()
+    poller.cancel()
+    with suppress(asyncio.CancelledError):
+        await poller
 
 
 @dataclass

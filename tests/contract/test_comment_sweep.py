@@ -3,7 +3,6 @@
 import asyncio
 from bisect import bisect_left
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from statistics import mean
@@ -23,7 +22,7 @@ from signalflow.simulator.comments import Comment as TrueComment
 from signalflow.simulator.comments import comment_at, post_and_place
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.simulator import Simulator
-from tests.contract.poller_run import CommentWorld, World, poller_of
+from tests.contract.poller_run import CommentWorld, World, kill, poller_of
 from tests.contract.virtual_time import EPOCH, VirtualLoop, client_of, now, patched_clocks, simulator_of, utc
 
 pytestmark = pytest.mark.slow
@@ -108,11 +107,7 @@ class Days:
 
     async def stop(self) -> None:
         """The poller is killed."""
-        assert self._task is not None
-        assert not self._task.done()
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await kill(self._task)
 
     def comment(self, id_: str, at: float) -> TrueComment:
         """A comment as it really was at that time."""
