@@ -76,11 +76,13 @@ async def snapshot(database_url: str) -> AsyncIterator[Connection]:
         database_url, server_settings={"application_name": "signalflow-verify", "timezone": "UTC", "jit": "off"}
     )
     try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            # The first statement takes the snapshot.
-            if not await connection.fetchval(_ALL_ROWS_ARE_SEEN):
-                raise Retryable("the history of this database needs TimescaleDB, which the server does not load")
-            yield connection
+        # It ends with the connection. The driver's own block would end it by a statement, and when the server is gone
+        # by then, the error of that statement would hide why.
+        await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # The first statement takes the snapshot.
+        if not await connection.fetchval(_ALL_ROWS_ARE_SEEN):
+            raise Retryable("the history of this database needs TimescaleDB, which the server does not load")
+        yield connection
     finally:
         await connection.close()
 
