@@ -8,14 +8,12 @@ from typing import Literal
 
 from signalflow.domain.backoff import Backoff
 from signalflow.domain.known import HORIZON, Seen
-from signalflow.domain.overlap import MAX_GAP_PAGES, PROOF, Anchor, Gap
+from signalflow.domain.overlap import MAX_GAP_PAGES, PAGE_SIZE, PROOF, WHOLE_LISTING, Anchor, Gap
 from signalflow.domain.suspicion import LastAnswers
 from signalflow.domain.watchlist import RETRY_UNAVAILABLE
 
 Outcome = Literal["proven", "split", "unreachable", "given_up"]
-# A listing that ends after more pages may have been cut: Reddit shows its newest 1,000 items, and those on the page
-# above the gap and those that came meanwhile count too. Fewer are all there are.
-PAGES_OF_A_WHOLE_LISTING = MAX_GAP_PAGES // 2
+PAGES_OF_A_WHOLE_LISTING = WHOLE_LISTING // PAGE_SIZE
 # A page of a gap that failed or could not be published is fetched again after this many seconds.
 PAGE_RETRY = 5.0
 # The longest wait, in seconds, between two readings of a gap that end with an empty page.
@@ -100,7 +98,8 @@ class OpenGaps:
         for record in records:
             anchor = Anchor(frozenset(record.anchor_ids), record.since)
             subreddits = tuple(name for name in record.subreddits if is_watched(name))
-            gap = Gap(subreddits, (anchor,), record.opened_at, record.after, record.pages, record.record)
+            gap = Gap(subreddits, (anchor,), record.opened_at, record.after, record=record.record)
+            gap.resume_below(record.pages)
             gap.until = math.inf if record.until is None else record.until
             self._gaps.append(gap)
             if not subreddits:
@@ -141,12 +140,14 @@ class OpenGaps:
             gap.not_before = now + Backoff(PAGE_RETRY, LONGEST_PAGE_RETRY).after(gap.failures)
 
     def read(self, gap: Gap, items: Sequence[Seen], after: str | None, now: float) -> None:
-        """A page of the gap was published in full: close the gap, go on, or where a listing ends split it up."""
+        """A page of the gap was published in full: close the gap, go on, or where a listing may end split it up."""
         gap.not_before, gap.failures, gap.failed_at = now, 0, math.inf
         if not items:
             self._read_anew(gap, now)
         elif gap.read(items):
             self.close(gap, "proven")
+        elif gap.is_cut:
+            self.split(gap, now)
         elif after is not None and after == gap.after:
             # The page is followed by itself.
             self._read_anew(gap, now)

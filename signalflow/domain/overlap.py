@@ -1,6 +1,7 @@
 """Proves that no post was missed between two polls of a listing, and describes a gap where there is no proof. Pure."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,10 @@ ANCHOR_SIZE = 50
 UNSETTLED = 120.0
 # Reddit's listing of one subreddit ends after ten pages of 100.
 MAX_GAP_PAGES = 10
+PAGE_SIZE = 100
+# A listing that ends after more posts of a subreddit may have been cut: Reddit shows its newest 1,000, and those on the
+# page above a gap, those that came meanwhile and those that were taken away count too. Fewer are all there are.
+WHOLE_LISTING = MAX_GAP_PAGES * PAGE_SIZE // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,10 @@ class Gap:
     followed by themselves.
     `failures` counts requests in a row that had no answer; the last one failed at `failed_at`. `outcome` says how the
     gap was closed, None while it is open.
+
+    A combined listing ends for each subreddit by itself. Below the end of one it goes on with posts of the others, so
+    what it shows there says nothing of that one. `shown` counts the posts of each subreddit; `is_cut` once one of them
+    has shown more than WHOLE_LISTING.
     """
 
     subreddits: tuple[str, ...]
@@ -106,6 +115,8 @@ class Gap:
     failures: int = 0
     failed_at: float = math.inf
     outcome: str | None = None
+    shown: Counter[str] = field(default_factory=Counter)
+    is_cut: bool = False
     proofs: list[Proof] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,10 +132,30 @@ class Gap:
         """The ids of all anchors, sorted."""
         return sorted({id_ for anchor in self.anchors for id_ in anchor.ids})
 
-    def narrow(self, items: Sequence[Seen]) -> None:
-        """A page was published in full, and so was what lies above it: no newer post than its last one is missing."""
-        if items:
-            self.until = min(self.until, items[-1].created)
+    def resume_below(self, pages: int) -> None:
+        """An earlier poller read so many pages. Nobody knows what they showed: perhaps one subreddit alone."""
+        self.pages = pages
+        self.shown = Counter(dict.fromkeys(map(str.lower, self.subreddits), (pages + 1) * PAGE_SIZE if pages else 0))
+
+    def narrow(self, items: Sequence[Seen]) -> Sequence[Seen]:
+        """A page was published in full, and so was what lies above it: no newer post than its last one is missing.
+
+        Returns the posts of the page that prove something: those above the place where a listing may have been cut.
+        """
+        sure = self._above_a_cut(items)
+        if sure:
+            self.until = min(self.until, sure[-1].created)
+        return sure
+
+    def _above_a_cut(self, items: Sequence[Seen]) -> Sequence[Seen]:
+        if len(self.subreddits) == 1:
+            return items
+        for place, item in enumerate(items):
+            self.shown[item.subreddit.lower()] += 1
+            if self.shown[item.subreddit.lower()] > WHOLE_LISTING:
+                self.is_cut = True
+                return items[:place]
+        return items
 
     def begin_anew(self) -> None:
         """Read the gap from the top of the listing again, after a page that led nowhere.
@@ -132,13 +163,14 @@ class Gap:
         What was read so far counts no more: the same posts, seen twice, would count as proof twice.
         """
         self.empty_pages += 1
-        self.after, self.pages = None, 0
+        self.after, self.pages, self.is_cut = None, 0, False
+        self.shown.clear()
         self.proofs = [Proof(anchor) for anchor in self.anchors]
 
     def read(self, items: Sequence[Seen]) -> bool:
         """Count a page that was published in full; returns whether all anchors are reached now."""
         self.pages += 1
-        self.narrow(items)
+        sure = self.narrow(items)
         for proof in self.proofs:
-            proof.read(items)
+            proof.read(sure)
         return all(proof.holds for proof in self.proofs)

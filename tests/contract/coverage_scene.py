@@ -1,7 +1,7 @@
 """A poller of the default subreddits and a simulator in virtual time, with the tables that coverage is computed of."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,8 @@ from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from signalflow.simulator.changes import PostAdded
 from signalflow.simulator.config import Config, Parameters
+from signalflow.simulator.posts import Post
 from signalflow.simulator.simulator import Simulator
-from signalflow.simulator.subreddits import base36
 from tests.contract.poller_run import World, kill, poller_of
 from tests.contract.virtual_time import EPOCH, VirtualLoop, client_of, now, patched_clocks, simulator_of, utc
 
@@ -57,11 +57,11 @@ class Ledger(World):
         for name, at in polled.items():
             self.polled_since.setdefault(name, at.timestamp())
 
-    def timeline(self, name: str) -> Timeline:
-        """What `signalflow coverage` would say of a subreddit."""
+    def timeline(self, name: str, at: float) -> Timeline:
+        """What `signalflow coverage` would say of a subreddit at this time."""
         unproven = [row for row in self.rows.values() if row.outcome in (None, "given_up", "unreachable")]
         followed = Followed(name, self.polled_since[name], self.polled[name].timestamp())
-        return Timeline.of(followed, unproven, now())
+        return Timeline.of(followed, unproven, at)
 
 
 class Scene:
@@ -103,48 +103,49 @@ class Scene:
 
     async def flood(self, name: str, count: int, seconds: float) -> None:
         """So many posts of a subreddit, evenly within so many seconds."""
-        world = self.simulator.world
-        for _ in range(count):
-            number, at = world.free_number(now())
-            world.apply(
-                PostAdded(
-                    number=number,
-                    subreddit=world.subreddit(name).name,
-                    created=at,
-                    rise=20.0,
-                    tau=HOUR,
-                    talk=5.0,
-                    text_seed=number,
-                )
+        await flood(self.simulator, name, count, seconds)
+
+
+async def flood(simulator: Simulator, name: str, count: int, seconds: float) -> None:
+    """So many posts of a subreddit, evenly within so many seconds."""
+    world = simulator.world
+    for _ in range(count):
+        number, at = world.free_number(now())
+        world.apply(
+            PostAdded(
+                number=number,
+                subreddit=world.subreddit(name).name,
+                created=at,
+                rise=20.0,
+                tau=HOUR,
+                talk=5.0,
+                text_seed=number,
             )
-            await asyncio.sleep(seconds / count)
+        )
+        await asyncio.sleep(seconds / count)
 
-    def missed(self, until: float) -> dict[str, list[Span]]:
-        """By subreddit, the true gaps: between the posts that were found before and after posts that were not."""
-        found = {envelope.payload.id for envelope in self.ledger.published}
-        spans: dict[str, list[Span]] = {}
-        before: dict[str, float] = {}
-        open_since: dict[str, float] = {}
-        for post in self.simulator.world.new_posts_between(EPOCH + MARGIN, until):
-            key = post.subreddit.key
-            if key not in self.ledger.polled:
-                continue
-            if base36(post.number) not in found:
-                open_since.setdefault(key, before.get(key, EPOCH + MARGIN))
-            elif key in open_since:
-                spans.setdefault(key, []).append((open_since.pop(key), post.created))
-            before[key] = post.created
-        assert not open_since, "the last post of each subreddit is found"
-        return spans
 
-    def missed_posts(self, until: float) -> list[tuple[str, float]]:
-        """Subreddit and creation of every post that was not found."""
-        found = {envelope.payload.id for envelope in self.ledger.published}
-        return [
-            (post.subreddit.key, post.created)
-            for post in self.simulator.world.new_posts_between(EPOCH + MARGIN, until)
-            if post.subreddit.key in self.ledger.polled and base36(post.number) not in found
-        ]
+def shown_posts(simulator: Simulator, names: Collection[str], until: float) -> Iterator[Post]:
+    """The posts of these subreddits that listings showed from their first second, oldest first."""
+    for post in simulator.world.new_posts_between(EPOCH + MARGIN, until):
+        if post.subreddit.key in names and (spans := post.visible_spans()) and spans[0][0] <= post.created + 1:
+            yield post
+
+
+def true_gaps(posts: Iterable[Post], found: Collection[str]) -> dict[str, list[Span]]:
+    """By subreddit, the true gaps: between the posts that were found before and after posts that were not."""
+    spans: dict[str, list[Span]] = {}
+    before: dict[str, float] = {}
+    open_since: dict[str, float] = {}
+    for post in posts:
+        key = post.subreddit.key
+        if post.id not in found:
+            open_since.setdefault(key, before.get(key, EPOCH + MARGIN))
+        elif key in open_since:
+            spans.setdefault(key, []).append((open_since.pop(key), post.created))
+        before[key] = post.created
+    assert not open_since, "the last post of each subreddit is found"
+    return spans
 
 
 @dataclass
@@ -167,10 +168,12 @@ def within(at: float, spans: Iterable[Span]) -> bool:
 def judge(scene: Scene) -> Judged:
     end = now() - MARGIN
     names = sorted(scene.ledger.polled)
-    timelines = {name: scene.ledger.timeline(name) for name in names}
+    timelines = {name: scene.ledger.timeline(name, now()) for name in names}
     reported = {name: [stretch.span for stretch in line.stretches] for name, line in timelines.items()}
-    posts = scene.missed_posts(end)
-    true = scene.missed(end)
+    found = {envelope.payload.id for envelope in scene.ledger.published}
+    shown = list(shown_posts(scene.simulator, names, end))
+    posts = [(post.subreddit.key, post.created) for post in shown if post.id not in found]
+    true = true_gaps(shown, found)
     known = {name: united((*line.covered, *reported[name])) for name, line in timelines.items()}
     created: dict[str, list[float]] = {name: [] for name in names}
     for envelope in scene.ledger.published:

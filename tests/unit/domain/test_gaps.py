@@ -157,6 +157,61 @@ def test_the_end_of_a_long_listing_of_several_subreddits_splits_the_gap_since_ea
     assert [each.subreddits for each in gaps] == [("a",), ("b",)]
 
 
+def flood(pages: int, first: int = 0) -> list[list[Seen]]:
+    """Pages of 100 posts of subreddit a, one a second, from `first` seconds ago."""
+    numbers = range(first, first + 100 * pages)
+    posts = [Seen(f"f{number}", "A", NOW - number, 1, 0) for number in numbers]
+    return [posts[place : place + 100] for place in range(0, len(posts), 100)]
+
+
+def test_below_500_posts_of_one_subreddit_a_combined_listing_may_lack_others_of_it_so_each_is_read_by_itself() -> None:
+    gaps, gap = opened("a", "b")
+    for number, posts in enumerate(flood(5)):
+        assert not gap.is_cut, number
+        gaps.read(gap, posts, f"t3_{number}", NOW)
+    assert (gap.outcome, gap.until) == (None, NOW - 499)
+    below = [Seen("b8", "b", NOW - 550, 1, 0), Seen("f500", "a", NOW - 600, 1, 0), Seen("b9", "b", NOW - 800, 1, 0)]
+    gaps.read(gap, below, "t3_b9", NOW)
+    assert gap.outcome == "split"
+    assert [(part.subreddits, part.until) for part in gaps] == [(("a",), NOW - 550), (("b",), NOW - 550)]
+
+
+def test_an_anchor_below_500_posts_of_one_subreddit_proves_nothing_and_one_above_does() -> None:
+    anchor = [Seen(id_, "b", NOW - 900, 1, 0) for id_ in ("a1", "b1", "b2")]
+    for place, outcome in ((0, "proven"), (1, "split")):
+        gaps, gap = opened("a", "b")
+        for number, posts in enumerate(flood(5)):
+            gaps.read(gap, posts, f"t3_{number}", NOW)
+        last = flood(1, 500)[0][:1]
+        gaps.read(gap, [*last, *anchor] if place else [*anchor, *last], "t3_x", NOW)
+        assert gap.outcome == outcome, place
+
+
+def test_the_page_above_a_gap_counts_and_reading_anew_begins_to_count_again() -> None:
+    gaps = OpenGaps(SUBREDDITS.get)
+    gap = gaps.open(("a", "b"), [ANCHOR], NOW, has_upper_end=False)
+    above, *pages = flood(6)
+    gaps.set_upper_end(gap, "t3_x", above)
+    gaps.read(gap, pages[0], "t3_y", NOW)
+    gaps.read(gap, [], None, NOW)
+    for number, posts in enumerate((above, *pages)):
+        assert gap.outcome is None, number
+        gaps.read(gap, posts, f"t3_{number}", NOW)
+    assert gap.outcome == "split"
+
+
+def test_a_successor_does_not_know_what_was_shown_before_so_it_takes_it_for_one_subreddit() -> None:
+    for pages, more in ((0, 5), (2, 2), (4, 0)):
+        gaps = OpenGaps(SUBREDDITS.get)
+        gaps.resume([GapRecord(7, ("a", "b"), ("a1",), NOW - 900, NOW, "t3_x", pages)], {"a", "b"}.__contains__)
+        (gap,) = gaps
+        for number, posts in enumerate(flood(more)):
+            gaps.read(gap, posts, f"t3_{number}", NOW)
+            assert gap.outcome is None, (pages, number)
+        gaps.read(gap, flood(1, 800)[0][:1], "t3_z", NOW)
+        assert gap.outcome == "split", pages
+
+
 def test_an_empty_page_closes_nothing_and_the_gap_is_read_from_the_top_again_later() -> None:
     gaps, gap = opened()
     gaps.read(gap, page("n1"), "t3_n1", NOW)
