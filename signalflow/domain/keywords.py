@@ -71,7 +71,7 @@ _STOP_WORD_LIST = """
     wasn't wasnt way we we'd we'll we're we've well went were weren't what when where whether which while who whom whose
     why will with without won't wont would wouldn't year years yes yet you you'd you'll you're you've your yours
 """
-_STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
+STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def terms(title: str) -> Iterator[str]:
     """The words of a title that can be keywords, as they are counted: lower case, without a possessive s."""
     for match in _WORD.finditer(title):
         word = _term(match[0])
-        if word not in _STOP_WORDS and len(word) <= LONGEST_WORD:
+        if word not in STOP_WORDS and len(word) <= LONGEST_WORD:
             yield word
 
 
@@ -192,7 +192,7 @@ class _Tokens(dict[str, _Token]):
     def _weighed(self, word: str) -> tuple[_Term | None, _Term | None]:
         """The term of a word with its own weight, and with the weight that it has where a capital marks a name."""
         text = _term(word)
-        if text in _STOP_WORDS or len(text) > LONGEST_WORD:
+        if text in STOP_WORDS or len(text) > LONGEST_WORD:
             return None, None
         digits, named = False, len(text) > 1
         if not text.isalpha():

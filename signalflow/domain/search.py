@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 # What folding changes; search_words of migration 0032 and words.js have the same. Signs such as ™ and raised digits are
 # no part of the word before them.
-_SIGNS = re.compile("[\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209f\u2100-\u214f]")
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]")
+SIGNS = re.compile("[\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209f\u2100-\u214f]")
+INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]")
 # Accents of Latin and Greek letters. In other scripts a mark makes another letter: й is not и.
 _ACCENTS = re.compile("(?<=[A-Za-z\u0370-\u03ff])[\u0300-\u036f]+")
-_LETTERS = str.maketrans(
+LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "ς": "σ", "ß": "ss", "æ": "ae", "œ": "oe"}
     | dict.fromkeys("\u2018\u2019\u02bc", "'")
     | dict.fromkeys("\u201c\u201d\u201e", '"')
@@ -37,8 +37,8 @@ _TERM = re.compile(r'(-?)(?:"([^"]*)"?|([^\s"]+))')
 def folded(text: str) -> str:
     """The text in small letters, without accents, invisible characters, and forms of letters and quotation marks."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKD", _INVISIBLE.sub("", _SIGNS.sub(" ", text)))
-        text = unicodedata.normalize("NFKC", _ACCENTS.sub("", text)).lower().translate(_LETTERS)
+        text = unicodedata.normalize("NFKD", INVISIBLE.sub("", SIGNS.sub(" ", text)))
+        text = unicodedata.normalize("NFKC", _ACCENTS.sub("", text)).lower().translate(LETTERS)
     return text.lower()
 
 
@@ -92,9 +92,9 @@ class Search:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile("".join(map(_beginning, words_of(text).split())))
+    return re.compile("".join(map(beginning_of, words_of(text).split())))
 
 
-def _beginning(word: str) -> str:
-    """The pattern of a word that begins with this one, or is it."""
+def beginning_of(word: str) -> str:
+    """The pattern of a word that begins with this one, or is it, in words as `words_of` gives them."""
     return f" {re.escape(word)}" + ("[^ ]*" if len(word) >= SHORTEST_BEGINNING else "(?= )")

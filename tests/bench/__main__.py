@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from tests.bench import comments, flush, latency, live, machine, outage, pipeline, post_list, soak, week
+from tests.bench import comments, flush, latency, live, machine, outage, pipeline, post_list, rules, soak, week
 from tests.bench.bench_text import bench_text
 from tests.bench.stack import Stack, running_stack
 
@@ -27,6 +27,7 @@ class Part(StrEnum):
     LATENCY = "latency"
     COMMENTS = "comments"
     TEXT = "text"
+    RULES = "rules"
     POSTS = "posts"
     LIVE = "live"
     BACKLOG = "backlog"
@@ -103,6 +104,9 @@ def main(
         if Part.TEXT in parts:
             status.update("text")
             result["text"] = bench_text()
+        if Part.RULES in parts:
+            status.update("rules")
+            result["rules"] = rules.bench_rules()
     text = json.dumps(result, indent=2)
     if output:
         output.write_text(text + "\n")
