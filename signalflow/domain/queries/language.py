@@ -80,7 +80,7 @@ def parse(text: str) -> Query:
         tree = _parsed(plain)
     except _Fault as fault:
         raise QueryError(text, places[fault.place], fault.message) from None
-    return Piece(text.strip().casefold()) if tree is None else tree
+    return Piece(text.strip()) if tree is None else tree
 
 
 def _plain(text: str) -> tuple[str, list[int]]:

@@ -27,7 +27,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The title or text has this piece, in any case: a search such as "???" has no word."""
+    """The title or the body has this piece of text, which has no word, such as "???"."""
 
     text: str
 

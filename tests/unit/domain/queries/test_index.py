@@ -11,7 +11,8 @@ from signalflow.domain.queries.tree import Query
 from tests.unit.domain.queries.documents import documents, queries
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
 @given(st.lists(queries(), max_size=10), st.lists(documents(), max_size=5), st.data())
 def test_the_index_finds_what_a_loop_over_all_rules_finds(
     rules: list[Query], found_in: list[Document], data: st.DataObject
@@ -38,6 +39,9 @@ def test_the_index_finds_what_a_loop_over_all_rules_finds(
         # The rarest: the title's words are counted, and an author is rarer than all.
         ('"the rocket" new', {("beginning", "rocket")}),
         ("the the* subreddit:spacex", {("subreddit", "spacex")}),
+        # "it" is no keyword, and "sta" begins many.
+        ("it rocket", {("beginning", "rocket")}),
+        ("sta rocket", {("beginning", "rocket")}),
         ("rocket author:someone", {("author", "someone")}),
         ("rocket score>100 -toy", {("beginning", "rocket")}),
         ("kind:post signal:viral", {("signal", "viral")}),
@@ -58,6 +62,43 @@ def test_the_index_finds_what_a_loop_over_all_rules_finds(
 )
 def test_a_rule_is_looked_up_by_the_rarest_that_it_needs(text: str, needs: set[tuple[str, str]]) -> None:
     assert needs_of(parse(text)) == needs
+
+
+@pytest.mark.parametrize(
+    ("text", "is_met"),
+    [
+        ("rocket", True),
+        ("of", True),
+        ("o*", True),
+        ("immunotherapies", True),
+        ("immunotherapists", False),
+        ("subreddit:spacex", True),
+        ("author:someone", True),
+        ("domain:news.example.com", True),
+        ("domain:example.com", True),
+        ("domain:example.org", False),
+        ("flair:breaking", True),
+        ("flair:of", True),
+        ("rocket flair:rocket", False),
+        ("signal:burst", True),
+        ("score>5", True),
+        ("-rocket", False),
+    ],
+)
+def test_a_rule_is_found_by_each_kind_of_need(text: str, is_met: bool) -> None:
+    index: RuleIndex[str] = RuleIndex()
+    index.add(text, parse(text))
+    document = document_of(
+        "post",
+        "Rockets and immunotherapies of Mars",
+        subreddit="SpaceX",
+        author="someone",
+        domain="news.example.com",
+        flair="Breaking of",
+        score=6,
+        signals=["burst"],
+    )
+    assert index.matches(document) == ({text} if is_met else set())
 
 
 def test_a_rule_is_replaced_and_one_that_is_not_there_is_removed_in_silence() -> None:

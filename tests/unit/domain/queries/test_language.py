@@ -4,7 +4,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from signalflow.domain.queries.evaluate import document_of
 from signalflow.domain.queries.fields import FIELDS
+from signalflow.domain.queries.index import RuleIndex
 from signalflow.domain.queries.language import DEEPEST, LONGEST_QUERY, MOST_TERMS, QueryError, parse
 from signalflow.domain.queries.tree import (
     NUMBERS,
@@ -54,7 +56,7 @@ A, B, C, D = (Words((letter,)) for letter in "abcd")
         ("ai*", Words(("ai",), is_beginning=True)),
         ("c-a*", Words(("c", "a"), is_beginning=True)),
         ("???", Piece("???")),
-        ("(???)", Piece("(???)")),
+        (" (???) ", Piece("(???)")),
         ("??? a", A),
         ("“Good News”", Words(("good", "news"))),
         ("（ａ　ＯＲ　ｂ）　ｓｃｏｒｅ＞５", And((Or((A, B)), Comparison("score", ">", 5)))),
@@ -166,13 +168,21 @@ def test_an_error_shows_the_place_below_the_text() -> None:
     assert str(raised.value).split("\n")[1:] == ["rocket (engine", " " * 14 + "^"]
 
 
+def test_an_error_shows_a_part_of_a_long_text() -> None:
+    with pytest.raises(QueryError) as raised:
+        parse("x" * 100 + ") " + "y" * 100)
+    assert str(raised.value).split("\n")[1:] == ["x" * 60 + ") " + "y" * 38, " " * 60 + "^"]
+
+
 def test_queries_at_the_limits_are_read() -> None:
     assert parse("a" * LONGEST_QUERY) == Words(("a" * LONGEST_QUERY,))
     assert parse("a " * MOST_TERMS) == And((A,) * MOST_TERMS)
+    assert parse("(a) " * 2 * DEEPEST) == And((A,) * 2 * DEEPEST)
     assert parse("(" * DEEPEST + "a" + ")" * DEEPEST) == A
     assert parse("NOT " * 124 + "a") == A
 
 
+DOCUMENT = document_of("post", "A title", "a" * 1000, subreddit="a", author="a", score=5, comments=5, age=5)
 # What has a meaning in the language, and characters that break parsers elsewhere.
 PIECES = st.lists(
     st.sampled_from(
@@ -185,11 +195,13 @@ PIECES = st.lists(
 
 
 def outcome(text: str) -> int | None:
-    """The place of the error of a text; None of a query."""
+    """The place of the error of a text; None of one that is a query, which is also compared with a document."""
+    index: RuleIndex[str] = RuleIndex()
     try:
-        parse(text)
+        index.add(text, parse(text))
     except QueryError as error:
         return error.position
+    assert index.matches(DOCUMENT) <= {text}
     return None
 
 
