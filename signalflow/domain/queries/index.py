@@ -104,7 +104,7 @@ def _one(need: Need) -> Needs:
 
 
 def _share_of_titles(word: str, is_beginning: bool) -> float:
-    """The share of titles that have a word, or one that begins with it, at most 1."""
+    """The share of titles that have a word, or one that begins with it. Titles with two of these count twice."""
     words, sums = _frequencies()
     start = bisect_left(words, word)
     end = bisect_left(words, word + ("\U0010ffff" if is_beginning else " "))

@@ -34,6 +34,7 @@ alternative: term (AND? term)*
     | COMPARED VALUE -> comparison
     | "(" alternatives ")"
     | (NOT | MINUS) term -> negation
+    | MINUS OR -> without_or
 
 OR.3: /or(?![^\s"()])/i
 AND.3: /AND(?![^\s"()])/
@@ -42,7 +43,7 @@ MINUS.2: /-(?=["(])|-+(?=[^\s"()-])/
 FIELD.2: /(?:{"|".join(FIELDS)}):|[a-z_]{{2,}}:(?=[^\s()])/i
 COMPARED.2: /(?:(?:{"|".join(NUMBERS)})\s*|(?:{"|".join(FIELDS)}))(?:[<>]=?|=)|[a-z_]{{3,}}[<>]=?(?=[+-]?\d)/i
 PHRASE: /"[^"]*"?/
-WORD: /(?!(?:AND|NOT)(?![^\s"()]))[^\s"()]+/
+WORD: /(?!(?:AND|NOT|(?i:OR))(?![^\s"()]))[^\s"()]+/
 VALUE: /[^\s"()]+/
 %ignore /\s+/
 """
@@ -75,6 +76,9 @@ class _Fault(Exception):
 
 def parse(text: str) -> Query:
     """The tree of a query. Raises QueryError."""
+    if len(text) > LONGEST_QUERY:
+        message = f"a query has at most {LONGEST_QUERY} characters: leave out what begins here"
+        raise QueryError(text, LONGEST_QUERY, message)
     plain, places = _plain(text)
     try:
         tree = _parsed(plain)
@@ -100,8 +104,6 @@ def _plain(text: str) -> tuple[str, list[int]]:
 
 def _parsed(plain: str) -> Query | None:
     """The tree; None when no term has a word. Raises _Fault."""
-    if len(plain) > LONGEST_QUERY:
-        raise _Fault(LONGEST_QUERY, f"a query has at most {LONGEST_QUERY} characters: leave out what begins here")
     if "\0" in plain:
         raise _Fault(plain.index("\0"), "a query has no NUL character: remove it")
     parser = _parser().parse_interactive(plain)
@@ -167,6 +169,9 @@ class _Trees(Transformer[Token, Query | None]):
     def negation(self, children: list[Query | None]) -> Query | None:
         part = children[1]
         return part.part if isinstance(part, Not) else part and Not(part)
+
+    def without_or(self, _: list[Token]) -> Query:
+        return Not(Words(("or",)))
 
     def word(self, children: list[Token]) -> Query | None:
         (token,) = children
