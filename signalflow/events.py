@@ -15,7 +15,14 @@ from msgspec.structs import replace
 
 from signalflow.domain.permalinks import without_title
 from signalflow.domain.subreddits import NAME_PATTERN
-from signalflow.domain.words import ObservationMode, SentimentBasis, SentimentLabel, Stage
+from signalflow.domain.words import (
+    ObservationMode,
+    SentimentBasis,
+    SentimentLabel,
+    SignalKind,
+    SignalSubject,
+    Stage,
+)
 from signalflow.errors import Invalid
 
 # Reddit's ids are base 36 and grow; 13 digits hold any 64-bit number.
@@ -244,6 +251,70 @@ class Enriched(Struct, kw_only=True, frozen=True):
     body: str | None | UnsetType = UNSET
     trend_velocity: float | None = None
     rank: Rank | None = None
+
+
+class SignalInput(Struct, kw_only=True, frozen=True):
+    """What signals are computed from: one observation of a post, by numbers alone, with its subreddit as key.
+
+    `is_discovery`: nothing was known of the post before. `appended_at` is the time of the raw record in its log.
+    Velocities are per second. What is unknown is None.
+    """
+
+    subreddit: SubredditName
+    post_id: PostId
+    created_utc: Time
+    observed_at: Time
+    emitted_at: Time
+    appended_at: Time
+    is_discovery: bool
+    score: Int32 | None
+    comments: Count | None
+    ratio: Ratio | None
+    score_velocity: float | None
+    late: bool
+    taken_away: bool
+    mode: ObservationMode
+    source: Source
+    schema_version: Literal[1] = 1
+
+    @property
+    def key(self) -> bytes:
+        """The key of its record: Reddit ignores the case of a subreddit's name."""
+        return self.subreddit.lower().encode()
+
+
+class Signal(Struct, kw_only=True, frozen=True):
+    """A signal as it stood after one observation: it began, grew, or ended. A later record of the same id replaces it.
+
+    `subject` is a post's id, a subreddit's name or a term, as `subject_kind` says. `strength`: a probability for viral,
+    standard deviations for the others. `observed` and `expected` are numbers of one unit: a score, or posts in 15
+    minutes. `inputs` are the numbers from which rule `rule_version` computes all of these again. `changed_at` is when
+    the observation was made that changed it. `source` is the record of signal inputs that held this observation.
+    """
+
+    id: Short
+    kind: SignalKind
+    rule_version: Count
+    subject_kind: SignalSubject
+    subject: Short
+    subreddit: SubredditName | None
+    started_at: Time
+    peak_at: Time
+    ended_at: Time | None
+    changed_at: Time
+    strength: float
+    observed: float
+    expected: float
+    post_ids: list[PostId]
+    inputs: dict[str, float | None]
+    source: Source
+    emitted_at: Time
+    schema_version: Literal[1] = 1
+
+    @property
+    def key(self) -> bytes:
+        """The key of its record."""
+        return (self.subreddit or self.subject).lower().encode()
 
 
 class TextSentiment(Struct, kw_only=True, frozen=True):

@@ -31,6 +31,11 @@ KeyScope = Literal["read", "dlq", "config", "admin"]
 # What a sentiment score was computed from: the text, or the text with typographic apostrophes (’) replaced by plain
 # ones. A text that is not English has no score.
 SentimentBasis = Literal["as_written", "folded_apostrophes", "not_english"]
+# What a signal says: a post will be among the best of its subreddit, a post or a subreddit is unlike what is usual
+# there, or a term is in far more titles than before.
+SignalKind = Literal["viral", "unusual_here", "burst"]
+# What a signal is about.
+SignalSubject = Literal["post", "subreddit", "term"]
 # The step at which a record failed.
 Stage = Literal["decode", "validate", "enrich", "write"]
 # What became of a dead letter.

@@ -6,6 +6,7 @@ from typing import Literal
 from signalflow.settings import Settings
 
 POST_STATE_TABLE = "post_state"
+SUBREDDIT_BASELINE_TABLE = "subreddit_baseline"
 
 _DAY_MS = 24 * 3600 * 1000
 _HOUR_MS = 3600 * 1000
@@ -44,19 +45,25 @@ class TopicNames:
     comments_raw: str
     posts_enriched: str
     posts_dlq: str
+    signal_inputs: str
+    signals: str
     post_state_changelog: str
+    subreddit_baseline_changelog: str
     leader: str
 
     @classmethod
     def of(cls, settings: Settings) -> "TopicNames":
-        """The names under these settings. Faust chooses the last two."""
+        """The names under these settings. Faust chooses the last three."""
         prefix = settings.topic_prefix
         return cls(
             posts_raw=f"{prefix}reddit.posts.raw",
             comments_raw=f"{prefix}reddit.comments.raw",
             posts_enriched=f"{prefix}reddit.posts.enriched",
             posts_dlq=f"{prefix}reddit.posts.dlq",
+            signal_inputs=f"{prefix}reddit.signals.inputs",
+            signals=f"{prefix}reddit.signals",
             post_state_changelog=f"{settings.app_id}-{POST_STATE_TABLE}-changelog",
+            subreddit_baseline_changelog=f"{settings.app_id}-{SUBREDDIT_BASELINE_TABLE}-changelog",
             leader=f"{settings.app_id}-__assignor-__leader",
         )
 
@@ -67,6 +74,8 @@ class TopicNames:
             self.posts_raw: self.posts_enriched,
             self.comments_raw: self.posts_dlq,
             self.posts_enriched: self.posts_dlq,
+            self.signal_inputs: self.signals,
+            self.signals: self.posts_dlq,
         }
 
     @property
@@ -109,6 +118,18 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             role,
         )
 
+    def changelog(name: str) -> TopicSpec:
+        return topic(
+            name,
+            "changelog",
+            cleanup_policy="compact",
+            retention_ms=-1,
+            # Recovery merges what two workers wrote to one key, so compaction must leave both writes for a while.
+            min_compaction_lag_ms=_HOUR_MS,
+            min_cleanable_dirty_ratio="0.1",
+            segment_ms=6 * _HOUR_MS,
+        )
+
     names = TopicNames.of(settings)
     return [
         topic(names.posts_raw, "source", has_text=True),
@@ -122,16 +143,11 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             max_message_bytes=2 * MAX_MESSAGE_BYTES,
             retention_ms=settings.dead_letter_retention_days * _DAY_MS,
         ),
-        topic(
-            names.post_state_changelog,
-            "changelog",
-            cleanup_policy="compact",
-            retention_ms=-1,
-            # Recovery merges what two workers wrote to one key, so compaction must leave both writes for a while.
-            min_compaction_lag_ms=_HOUR_MS,
-            min_cleanable_dirty_ratio="0.1",
-            segment_ms=6 * _HOUR_MS,
-        ),
+        # Numbers and ids alone. What deletion must reach is not in these two.
+        topic(names.signal_inputs, "source"),
+        topic(names.signals, "source"),
+        changelog(names.post_state_changelog),
+        changelog(names.subreddit_baseline_changelog),
         # Nothing is ever written to it: the worker that is assigned its one partition is the leader.
         topic(names.leader, partitions=1),
     ]
