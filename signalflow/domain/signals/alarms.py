@@ -28,7 +28,7 @@ class Measure:
     strength: float
     observed: float
     expected: float
-    inputs: tuple[float, ...]
+    inputs: tuple[float | None, ...]
     post_ids: tuple[str, ...]
 
 

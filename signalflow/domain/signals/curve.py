@@ -1,0 +1,119 @@
+"""How high the posts of a subreddit score at an age, as against the posts of all subreddits. Pure.
+
+A subreddit's own level and spread are followed quantiles of its posts' normal scores at two ages. Each post counts once
+at each age.
+"""
+
+import struct
+from dataclasses import dataclass, replace
+from math import exp, log
+from zlib import crc32
+
+from signalflow.domain.signals.priors import interpolated, shipped
+
+# The ages in seconds at which posts are learnt from: checkpoints, at which every post is observed.
+MARKS = (7_200.0, 86_400.0)
+FINAL = MARKS[-1]
+# A post counts at a mark when it is observed at most so many seconds after it.
+MARK_SECONDS = 600.0
+# Posts that were counted lately, which must not count again. When so many were within MARK_SECONDS, others are left
+# out: a subreddit with so many posts needs only a part of them.
+MOST_COUNTED = 40
+# A followed quantile begins as if so many posts had been as the prior says; it forgets after MEMORY posts. The best
+# hundredth is seldom seen, so it begins with more.
+PRIOR_POSTS, PRIOR_TOP, MEMORY = 100.0, 1_000.0, 4_000
+_NINTH_TENTH = 1.2815515655446004
+# Shares of the followed quantiles, and the normal density at them, which makes the steps those of the best estimate.
+_HALF, _HALF_DENSITY = 0.5, 0.3989
+_NINE, _NINE_DENSITY = 0.9, 0.1755
+_TOP, _TOP_DENSITY = 0.99, 0.0267
+LEAST_SPREAD, MOST_SPREAD = 0.4, 2.5
+_HEAD = struct.Struct("<IIddddd")
+_COUNTED = struct.Struct("<II")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCurve:
+    """`medians` and `tenths` are the normal scores of a subreddit's median and best tenth at each mark.
+
+    `top`: what its best hundredth has in the end, in its own units. `counted`: what was counted lately, as hash and
+    second of observation.
+    """
+
+    posts: tuple[int, int]
+    medians: tuple[float, float]
+    tenths: tuple[float, float]
+    top: float
+    counted: tuple[tuple[int, int], ...] = ()
+
+    def level_and_spread(self, age: float) -> tuple[float, float]:
+        """Normal scores of this subreddit's posts have this median and this standard deviation at an age in seconds."""
+        rows = [
+            (median, min(max((tenth - median) / _NINTH_TENTH, LEAST_SPREAD), MOST_SPREAD))
+            for median, tenth in zip(self.medians, self.tenths, strict=True)
+        ]
+        level, spread = interpolated(MARKS, rows, age)
+        return level, spread
+
+
+def begin_curve() -> OwnCurve:
+    """The curve of a subreddit of which no post was seen."""
+    return OwnCurve((0, 0), (0.0, 0.0), (_NINTH_TENTH, _NINTH_TENTH), shipped().forecasts.target)
+
+
+def log_score(score: int) -> float:
+    """What curves are of: a score below 0 counts as 0."""
+    return log(max(score, 0) + 1.0)
+
+
+def score_of(value: float) -> float:
+    """The inverse of log_score, at least 0."""
+    return max(exp(value) - 1.0, 0.0)
+
+
+def learn(own: OwnCurve, post_id: str, score: int, age: float, at_second: int) -> OwnCurve:
+    """The curve after an observation; most teach nothing, because they are not at a mark."""
+    mark = next((number for number, mark in enumerate(MARKS) if mark <= age < mark + MARK_SECONDS), None)
+    if mark is None:
+        return own
+    hashed = crc32(post_id.encode(), mark)
+    counted = tuple(entry for entry in own.counted if entry[1] > at_second - MARK_SECONDS)
+    if len(counted) >= MOST_COUNTED or any(entry[0] == hashed for entry in counted):
+        return own
+    normal = shipped().curve.normal_of(log_score(score), age)
+    level, spread = own.level_and_spread(age)
+    posts = list(own.posts)
+    medians, tenths = list(own.medians), list(own.tenths)
+    weight = PRIOR_POSTS + min(posts[mark], MEMORY)
+    medians[mark] += _step(normal, medians[mark], _HALF, _HALF_DENSITY * weight)
+    tenths[mark] += _step(normal, tenths[mark], _NINE, _NINE_DENSITY * weight)
+    top = own.top
+    if MARKS[mark] == FINAL:
+        top += _step((normal - level) / spread, top, _TOP, _TOP_DENSITY * (PRIOR_TOP + min(posts[mark], MEMORY)))
+    posts[mark] += 1
+    return replace(
+        own,
+        posts=(posts[0], posts[1]),
+        medians=(medians[0], medians[1]),
+        tenths=(tenths[0], tenths[1]),
+        top=top,
+        counted=(*counted, (hashed, at_second)),
+    )
+
+
+def _step(value: float, quantile: float, share: float, weight: float) -> float:
+    """How far a followed quantile moves by one value (Robbins and Monro 1951)."""
+    return (share - (value <= quantile)) / weight
+
+
+def encode_curve(own: OwnCurve) -> bytes:
+    """At most 368 bytes."""
+    head = _HEAD.pack(*own.posts, *own.medians, *own.tenths, own.top)
+    return head + b"".join(_COUNTED.pack(*entry) for entry in own.counted)
+
+
+def decode_curve(value: bytes) -> OwnCurve:
+    """The inverse of encode_curve."""
+    one, other, median, later_median, tenth, later_tenth, top = _HEAD.unpack_from(value)
+    counted = tuple((hashed, second) for hashed, second in _COUNTED.iter_unpack(value[_HEAD.size :]))
+    return OwnCurve((one, other), (median, later_median), (tenth, later_tenth), top, counted)
