@@ -9,10 +9,11 @@ forecasts are learnt from all posts. The same days give the same bytes.
 import argparse
 import json
 from collections.abc import Sequence
-from math import exp
+from math import exp, hypot
 from pathlib import Path
+from random import Random
 
-from signalflow.domain.signals.curve import FINAL, log_score
+from signalflow.domain.signals.curve import FINAL, log_score, top_error
 from signalflow.domain.signals.forecast import YOUNGEST_VELOCITY, growth_of
 from signalflow.domain.signals.priors import VERSION, Curve
 from signalflow.domain.signals.tails import normal_tail
@@ -32,6 +33,8 @@ LEAST_SLOPE = 0.25
 LEAST_NORMAL = 0.8
 # One post in a hundred reaches the target.
 TARGET_SHARE = 0.01
+# The log odds are those of a subreddit of which so many posts were seen.
+KNOWN_POSTS = 1_000
 
 
 def curve_of(posts: Sequence[Post]) -> Curve:
@@ -100,9 +103,11 @@ def learnt(posts: Sequence[Post], curve: Curve) -> dict[str, object]:
         final = min(finals[seen.post_id], 4.5)
         unaided[place].append((normal, 0.0, final))
         if seen.score_velocity is not None and age >= YOUNGEST_VELOCITY:
-            aided[place].append((normal, growth_of(seen.score, seen.score_velocity), final))
+            aided[place].append((normal, growth_of(seen.score, seen.score_velocity, age), final))
     weights: list[list[float] | None] = []
     plain: list[list[float] | None] = []
+    rng = Random(SEED)
+    error = top_error(KNOWN_POSTS)
     xs: list[float] = []
     ys: list[float] = []
     for rows in aided:
@@ -112,8 +117,10 @@ def learnt(posts: Sequence[Post], curve: Curve) -> dict[str, object]:
         found, deviation = least_squares([(1.0, n, g) for n, g, _ in rows], [f for *_, f in rows])
         deviation = max(deviation, 0.05)
         weights.append([round(value, 4) for value in (*found, deviation)])
+        # A subreddit knows its target with an error, so the log odds are learnt with one.
         for normal, growth, final in rows:
-            xs.append((found[0] + found[1] * normal + found[2] * growth - target) / deviation)
+            expected = found[0] + found[1] * normal + found[2] * growth
+            xs.append((expected - target - rng.gauss(0.0, error)) / hypot(deviation, error))
             ys.append(float(final >= target))
     for rows in unaided:
         if len(rows) < 100:

@@ -20,8 +20,8 @@ MARK_SECONDS = 600.0
 # out: a subreddit with so many posts needs only a part of them.
 MOST_COUNTED = 40
 # A followed quantile begins as if so many posts had been as the prior says; it forgets after MEMORY posts. The best
-# hundredth is seldom seen, so it begins with more.
-PRIOR_POSTS, PRIOR_TOP, MEMORY = 100.0, 1_000.0, 4_000
+# tenth and hundredth are seldom seen, so they begin with more.
+PRIOR_HALF, PRIOR_TENTH, PRIOR_TOP, MEMORY = 100.0, 300.0, 1_000.0, 4_000
 _NINTH_TENTH = 1.2815515655446004
 # Shares of the followed quantiles, and the normal density at them, which makes the steps those of the best estimate.
 _HALF, _HALF_DENSITY = 0.5, 0.3989
@@ -55,6 +55,18 @@ class OwnCurve:
         level, spread = interpolated(MARKS, rows, age)
         return level, spread
 
+    def top_error(self) -> float:
+        """The standard error of `top`: that of the followed hundredth, and what that of the spread makes of it."""
+        return top_error(self.posts[-1])
+
+
+def top_error(posts: int) -> float:
+    """The standard error of the best hundredth of a subreddit of which so many posts were seen after a day."""
+    known = min(posts, MEMORY)
+    of_top = _TOP * (1.0 - _TOP) / (_TOP_DENSITY**2 * (PRIOR_TOP + known))
+    of_tenth = _NINE * (1.0 - _NINE) / (_NINE_DENSITY**2 * (PRIOR_TENTH + known))
+    return float((of_top + (shipped().forecasts.target / _NINTH_TENTH) ** 2 * of_tenth) ** 0.5)
+
 
 def begin_curve() -> OwnCurve:
     """The curve of a subreddit of which no post was seen."""
@@ -84,12 +96,12 @@ def learn(own: OwnCurve, post_id: str, score: int, age: float, at_second: int) -
     level, spread = own.level_and_spread(age)
     posts = list(own.posts)
     medians, tenths = list(own.medians), list(own.tenths)
-    weight = PRIOR_POSTS + min(posts[mark], MEMORY)
-    medians[mark] += _step(normal, medians[mark], _HALF, _HALF_DENSITY * weight)
-    tenths[mark] += _step(normal, tenths[mark], _NINE, _NINE_DENSITY * weight)
+    known = min(posts[mark], MEMORY)
+    medians[mark] += _step(normal, medians[mark], _HALF, _HALF_DENSITY * (PRIOR_HALF + known))
+    tenths[mark] += _step(normal, tenths[mark], _NINE, _NINE_DENSITY * (PRIOR_TENTH + known))
     top = own.top
     if MARKS[mark] == FINAL:
-        top += _step((normal - level) / spread, top, _TOP, _TOP_DENSITY * (PRIOR_TOP + min(posts[mark], MEMORY)))
+        top += _step((normal - level) / spread, top, _TOP, _TOP_DENSITY * (PRIOR_TOP + known))
     posts[mark] += 1
     return replace(
         own,

@@ -115,7 +115,7 @@ RULES: Mapping[PostSignalKind, Rule] = {
         _measure_viral,
     ),
     "unusual_here": Rule(
-        Limits(begin=3.5, end=3.0),
+        Limits(begin=3.1, end=2.6),
         ("age_seconds", "log_mean", "log_sd", "level", "spread", "posts_known"),
         _measure_unusual,
     ),

@@ -42,7 +42,8 @@ class Forecasts:
 
     `weights[a]`: constant, weight of its normal score now, of its growth, and the standard deviation of what is wrong.
     `unaided`: the same for a post whose velocity is unknown. Log odds of reaching the target are
-    `base + slope * (forecast - target) / deviation`.
+    `base + slope * (forecast - target) / deviation`, where the deviation is that of forecast and target together. The
+    target here is that of all subreddits.
     """
 
     ages: tuple[float, ...]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import typer
 from typer.testing import CliRunner
 
 from signalflow.cli import evaluate
+from signalflow.evaluation import simulation
+from signalflow.evaluation.simulation import run as real_run
 from signalflow.evaluation.snapshots import Snapshot
+from signalflow.simulator.subreddits import default_subreddits
 from tests.recorded_data import recorded_data
 from tests.unit.evaluation.worlds import world
 
@@ -172,3 +176,33 @@ def test_the_model_is_better_than_the_best_single_feature_on_the_real_file(app: 
         for one in figures["calibration"]:
             # Two and a half standard errors of a share of 88 posts are at most 0.13.
             assert one["said"] == pytest.approx(one["reached"], abs=0.13)
+
+
+@pytest.fixture
+def small_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two subreddits in place of 115."""
+    few = [replace(sub, index=index) for index, sub in enumerate(default_subreddits()[10:90:40])]
+    monkeypatch.setattr(
+        simulation, "run", lambda *args, **named: real_run(*args, subreddits=few, stories_per_hour=0.5, **named)
+    )
+
+
+@pytest.mark.usefixtures("small_world")
+def test_the_simulator_is_measured_as_text_and_json(app: typer.Typer) -> None:
+    command = ["evaluate", "--simulator", "1", "--warm-up", "1", "--seed", "3"]
+    text = CliRunner().invoke(app, command)
+    assert text.exit_code == 0
+    assert "The simulator, seed 3: 1 days after 1 days to learn." in text.output
+    assert "false alarms a day" in text.output
+
+    document = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert (document["days"], document["seed"]) == (1, 3)
+    assert document["posts"] > 100
+    assert {alarm["kind"] for alarm in document["alarms"]} == {"viral", "unusual_here"}
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_file_or_the_simulator_is_measured_not_both_nor_none(app: typer.Typer, made: Path, both: bool) -> None:
+    result = CliRunner().invoke(app, ["evaluate", *([str(made), "--simulator", "1"] if both else [])])
+    assert result.exit_code == 2
+    assert "--simulator" in result.output

@@ -1,5 +1,6 @@
 """A subreddit's own curve of scores by age, and the forecast from it."""
 
+from dataclasses import replace
 from random import Random
 from statistics import quantiles
 
@@ -116,16 +117,22 @@ def test_a_forecast_is_what_its_inputs_add_up_to() -> None:
     for score, velocity, age in ((40, 0.01, 3_600.0), (900, None, 1_800.0), (15, 0.2, 900.0)):
         found = forecast(own, score, velocity, age)
         odds = found.log_odds_base + found.log_odds_score + (found.log_odds_velocity or 0.0)
-        if score < found.target:
-            assert found.probability == pytest.approx(1 / (1 + 2.718281828459045**-odds))
+        assert found.probability == pytest.approx(1 / (1 + 2.718281828459045**-odds))
         assert score <= found.low <= found.median <= found.high
         assert (found.log_odds_velocity is None) == (velocity is None)
 
 
-def test_a_post_that_is_there_already_is_certain() -> None:
+def test_a_post_that_has_enough_points_is_probable_however_slow_it_is() -> None:
     own = begin_curve()
     target = forecast(own, 1, None, 3_600.0).target
-    assert forecast(own, int(target) + 1, 0.0, 30_000.0).probability == 1.0
+    assert forecast(own, int(target) + 1, 0.0, 30_000.0).probability > 0.35
+    assert forecast(own, int(3 * target), 0.0, 30_000.0).probability > 0.95
+
+
+def test_a_target_that_is_less_well_known_gives_less_certain_answers() -> None:
+    known = replace(begin_curve(), posts=(4_000, 4_000))
+    score = int(3 * forecast(known, 1, None, 3_600.0).target)
+    assert forecast(known, score, 0.0, 30_000.0).probability > forecast(begin_curve(), score, 0.0, 30_000.0).probability
 
 
 def test_the_same_score_at_a_younger_age_or_with_more_velocity_is_more_probable() -> None:
@@ -133,4 +140,11 @@ def test_the_same_score_at_a_younger_age_or_with_more_velocity_is_more_probable(
     old, young = forecast(own, 100, 0.01, 14_400.0), forecast(own, 100, 0.01, 3_600.0)
     assert young.probability > old.probability
     assert forecast(own, 100, 0.04, 3_600.0).probability > young.probability
-    assert growth_of(100, -3.0) == growth_of(100, 0.0) == 0.0
+    assert growth_of(100, -3.0, 3_600.0) == growth_of(100, 0.0, 3_600.0) == 0.0
+
+
+def test_two_votes_within_a_second_are_no_growth() -> None:
+    """Two observations a second apart: a post of 60 points in six hours does not gain 2 points a second."""
+    own = begin_curve()
+    assert growth_of(60, 2.0, 21_600.0) == growth_of(60, 2 * 60 / 21_600.0, 21_600.0)
+    assert forecast(own, 60, 2.0, 21_600.0).probability < 0.01

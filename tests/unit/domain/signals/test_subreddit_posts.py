@@ -143,7 +143,7 @@ def test_a_measure_between_both_limits_neither_begins_nor_ends_a_signal(known: S
     def score(strength: float) -> int:
         return round(exp(curve.log_score_of(level + spread * strength, 3_600.0)) - 1)
 
-    strengths = [3.4, 3.55, 3.4, 3.6, 3.1, 3.55, 2.8, 3.6]
+    strengths = [3.0, 3.15, 3.0, 3.2, 2.7, 3.15, 2.4, 3.2]
     seen = [
         observed("edge", END + number * SECOND, age=HOUR, score=score(strength), score_velocity=0.0)
         for number, strength in enumerate(strengths)
