@@ -29,13 +29,14 @@ class Found:
 class PostAlarms:
     """Signals of a kind about posts, a day and for SUBREDDITS subreddits.
 
-    `not_top`: about posts that were not among the best hundredth in the end. `not_planted`: about usual posts.
+    `false`: about posts that are neither planted nor among the best hundredth in the end. `planted_not_top`: about
+    planted posts that are not among the best hundredth, because their subreddit had many of them.
     """
 
     kind: str
     a_day: float
-    not_top: float
-    not_planted: float
+    false: float
+    planted_not_top: float
     found: Sequence[Found]
 
 
@@ -119,8 +120,8 @@ def _alarms(posts: Sequence[JudgedPost], kind: str, scale: float) -> PostAlarms:
     return PostAlarms(
         kind,
         scale * len(told),
-        scale * sum(not post.is_top for post in told),
-        scale * sum(post.story is None for post in told),
+        scale * sum(not post.is_top and post.story is None for post in told),
+        scale * sum(not post.is_top and post.story is not None for post in told),
         [_found(name, group, kind) for name, group in groups],
     )
 
@@ -194,8 +195,8 @@ def lines(result: SimulatedFigures) -> list[str]:
     for alarm in result.alarms:
         text += [
             "",
-            f"{alarm.kind} of posts: {alarm.a_day:.1f} a day; {alarm.not_top:.1f} not among the best hundredth in the "
-            f"end, {alarm.not_planted:.1f} about usual posts",
+            f"{alarm.kind} of posts: {alarm.a_day:.1f} a day; {alarm.false:.1f} false (not planted, nor in the best "
+            f"hundredth in the end), {alarm.planted_not_top:.1f} planted and not among the best hundredth",
             *(f"  {one.of:<28} {_share(one)}{_lead(one)}" for one in alarm.found),
         ]
     text += ["", "viral, by the probability at half an hour:"]

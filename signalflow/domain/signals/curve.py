@@ -18,7 +18,7 @@ FINAL = MARKS[-1]
 MARK_SECONDS = 600.0
 # Posts that were counted lately, which must not count again. When so many were within MARK_SECONDS, others are left
 # out: a subreddit with so many posts needs only a part of them.
-MOST_COUNTED = 40
+MOST_COUNTED = 32
 # A followed quantile begins as if so many posts had been as the prior says; it forgets after MEMORY posts. The best
 # tenth and hundredth are seldom seen, so they begin with more.
 PRIOR_HALF, PRIOR_TENTH, PRIOR_TOP, MEMORY = 100.0, 300.0, 1_000.0, 4_000
@@ -119,7 +119,7 @@ def _step(value: float, quantile: float, share: float, weight: float) -> float:
 
 
 def encode_curve(own: OwnCurve) -> bytes:
-    """At most 368 bytes."""
+    """At most 304 bytes."""
     head = _HEAD.pack(*own.posts, *own.medians, *own.tenths, own.top)
     return head + b"".join(_COUNTED.pack(*entry) for entry in own.counted)
 

@@ -1,5 +1,6 @@
 """Signals about single posts of a subreddit: those that will be among its best, and those far above the usual. Pure."""
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -20,11 +21,12 @@ LEAST_SCORE = 20
 # Below this normal score, in the subreddit's own units, neither rule can begin a signal.
 LEAST_NORMAL = 1.2
 # Signals that go on at once in a subreddit. One more ends the oldest.
-MOST_OPEN = 6
+MOST_OPEN = 5
 # Signals that were given about posts which are still judged. When there are so many, no other begins: a signal that was
-# given must not come again, and a subreddit with a hundred a day tells nothing.
-MOST_GIVEN = 48
+# given must not come again, and a subreddit with a hundred a day would tell nothing.
+MOST_GIVEN = 40
 _SECOND_US = 1_000_000
+_GIVEN = struct.Struct("<II")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,13 @@ class PostChange:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one kind of signal is measured; `names` are those of the inputs."""
+    """How one kind of signal is measured; `names` are those of the inputs.
+
+    `ends_when_reached`: it ends when the post has what was expected, because nothing is left to be foretold.
+    """
 
     limits: Limits
+    ends_when_reached: bool
     names: tuple[str, ...]
     measure: Callable[[OwnCurve, ObservedScore], Measure]
 
@@ -101,7 +107,8 @@ def _measure_viral(own: OwnCurve, seen: ObservedScore) -> Measure:
 
 RULES: Mapping[PostSignalKind, Rule] = {
     "viral": Rule(
-        Limits(begin=0.9, end=0.5),
+        Limits(begin=0.7, end=0.4),
+        True,
         (
             "age_seconds",
             "posts_known",
@@ -116,6 +123,7 @@ RULES: Mapping[PostSignalKind, Rule] = {
     ),
     "unusual_here": Rule(
         Limits(begin=3.1, end=2.6),
+        False,
         ("age_seconds", "log_mean", "log_sd", "level", "spread", "posts_known"),
         _measure_unusual,
     ),
@@ -153,7 +161,7 @@ def judge(
         measure = rule.measure(own, seen)
         before = next((post for post in signals.open if post.kind == kind and post.post_id == seen.post_id), None)
         if before is not None:
-            signals, changed = _continued(signals, before, measure, rule.limits, now_us)
+            signals, changed = _continued(signals, before, measure, rule, now_us)
         elif is_low:
             continue
         else:
@@ -169,11 +177,11 @@ def _normal_here(own: OwnCurve, seen: ObservedScore) -> float:
 
 
 def _continued(
-    signals: PostSignals, before: OpenPost, measure: Measure, limits: Limits, now_us: int
+    signals: PostSignals, before: OpenPost, measure: Measure, rule: Rule, now_us: int
 ) -> tuple[PostSignals, list[PostChange]]:
-    signal, is_told = goes_on(before.signal, measure, limits, now_us)
+    signal, is_told = goes_on(before.signal, measure, rule.limits, now_us)
     others = tuple(post for post in signals.open if post is not before)
-    if signal is None:
+    if signal is None or (rule.ends_when_reached and measure.observed >= measure.expected):
         return replace(signals, open=others), [PostChange(before, now_us)]
     after = replace(before, signal=signal)
     return replace(signals, open=(*others, after)), [PostChange(after, None)] if is_told else []
@@ -209,7 +217,7 @@ def post_signal_parts(signals: PostSignals, parts_of: Callable[[OpenSignal], tup
     opened = [
         (list(RULES).index(post.kind), post.post_id, post.created_us, *parts_of(post.signal)) for post in signals.open
     ]
-    return opened, signals.given
+    return opened, b"".join(_GIVEN.pack(*entry) for entry in signals.given)
 
 
 def post_signals_of(parts: tuple[Any, ...], signal_of: Callable[[list[Any]], OpenSignal]) -> PostSignals:
@@ -220,5 +228,5 @@ def post_signals_of(parts: tuple[Any, ...], signal_of: Callable[[list[Any]], Ope
             OpenPost(list(RULES)[kind], post_id, created_us, signal_of(rest))
             for kind, post_id, created_us, *rest in opened
         ),
-        tuple((hashed, expires) for hashed, expires in given),
+        tuple((hashed, expires) for hashed, expires in _GIVEN.iter_unpack(given)),
     )

@@ -223,7 +223,7 @@ def _change(
 
 
 def encode_state(state: SubredditState) -> bytes:
-    """The state as bytes, without a version: about 1.4 kB while no signal goes on, at most 4 kB."""
+    """The state as bytes, without a version: about 1.4 kB while no signal goes on, at most 3.5 kB."""
     rest = (
         state.reached_us,
         state.quiet_until_us,

@@ -90,7 +90,7 @@ def judged(
 def test_figures_of_a_run_by_hand() -> None:
     posts = [
         judged("good", 150, 0.8, told=3_600.0, story="everywhere"),
-        judged("late", 100, 0.2, told=10_800.0),
+        judged("late", 100, 0.2, told=14_400.0),
         judged("missed", 120, 0.0005),
         judged("wrong", 90, 0.95, told=3_600.0),
         *(judged(f"low{number}", 1, 0.0001) for number in range(96)),
@@ -104,10 +104,10 @@ def test_figures_of_a_run_by_hand() -> None:
 
     viral = found.alarms[0]
     assert (viral.kind, viral.a_day) == ("viral", pytest.approx(3 * 115 / 1.5))
-    assert viral.not_top == pytest.approx(115 / 1.5)
-    assert viral.not_planted == pytest.approx(2 * 115 / 1.5)
+    assert viral.false == pytest.approx(115 / 1.5)
+    assert viral.planted_not_top == 0.0
     best = viral.found[0]
-    assert (best.count, best.found, best.mean_lead) == (3, 2, pytest.approx((1.0 - 1.0) / 2))
+    assert (best.count, best.found, best.mean_lead) == (3, 2, pytest.approx((1.0 - 2.0) / 2))
     # The highest 4 % of 97 other posts: one is above 0.0001, so "good", "late" and "missed" are all above the limit.
     assert found.operating[0].true_rate == 1.0
     assert found.operating[0].mean_lead == pytest.approx(1.5)

@@ -51,16 +51,27 @@ def kinds(changes: list[Change], post_id: str) -> list[tuple[str, bool]]:
     return [(change.kind, change.ended_us is not None) for change in changes if change.subject == post_id]
 
 
-def test_a_post_that_takes_off_is_told_once_by_each_kind_and_ends_with_its_age(known: SubredditState) -> None:
+def test_a_post_that_takes_off_is_told_once_by_each_kind_and_unusual_until_it_is_old(known: SubredditState) -> None:
     state, changes = followed(life("hot", END, 50_000.0, 3_600.0), known)
     told = kinds(changes, "hot")
     assert told.count(("viral", True)) == told.count(("unusual_here", True)) == 1
     viral = [change for change in changes if change.kind == "viral"]
     assert {change.started_us for change in viral} == {END + 240 * SECOND}
-    assert viral[-1].ended_us == END + int(OLDEST) * SECOND
+    (unusual_end,) = [change.ended_us for change in changes if change.kind == "unusual_here" and change.ended_us]
+    assert unusual_end == END + int(OLDEST) * SECOND
     assert viral[0].strength > 0.9
     assert viral[0].post_ids == ("hot",)
     assert state.posts.open == ()
+
+
+def test_a_viral_signal_ends_when_the_post_has_the_points_that_were_foretold(known: SubredditState) -> None:
+    _, changes = followed(life("good", END, 2_500.0), known)
+    first, *_, end = [change for change in changes if change.kind == "viral"]
+    assert first.observed < first.expected
+    assert end.ended_us is not None
+    reached = next(one for one in life("good", END, 2_500.0) if (one.score or 0) >= first.expected)
+    assert end.ended_us == pytest.approx(reached.observed_us, abs=2 * HOUR)
+    assert end.ended_us > first.started_us
 
 
 def test_a_usual_post_gives_no_signal(known: SubredditState) -> None:
@@ -156,7 +167,7 @@ def test_a_measure_between_both_limits_neither_begins_nor_ends_a_signal(known: S
 
 def test_bounds_hold_when_every_post_takes_off(known: SubredditState) -> None:
     seen = sorted(
-        (one for number in range(200) for one in life(f"flood{number:07}xyz", END + number * MINUTE, 80_000.0)),
+        (one for number in range(400) for one in life(f"flood{number:08}", END + number * MINUTE // 4, 80_000.0)),
         key=lambda one: one.observed_us,
     )
     state, changes = known, list[Change]()
@@ -166,7 +177,8 @@ def test_bounds_hold_when_every_post_takes_off(known: SubredditState) -> None:
         changes += new
         largest = max(largest, len(encode_state(state)))
         assert len(state.posts.open) <= MOST_OPEN
-    assert largest <= 4_000
+    assert 2_500 < largest <= 3_500
+    assert any(change.subject_kind == "subreddit" for change in changes)
     assert len({(change.kind, change.subject) for change in changes if change.subject_kind == "post"}) <= 2 * MOST_GIVEN
     begun = {(change.kind, change.subject, change.started_us) for change in changes}
     ended = {(change.kind, change.subject, change.started_us) for change in changes if change.ended_us is not None}
