@@ -130,7 +130,6 @@ def learnt(posts: Sequence[Post], curve: Curve) -> dict[str, object]:
         plain.append([round(value, 4) for value in (*found, max(deviation, 0.05))])
     first, first_plain = (next(row for row in found if row) for found in (weights, plain))
     base, slope = logistic(xs, ys)
-    print("rows", [len(rows) for rows in aided], "plain", [len(rows) for rows in unaided])
     return {
         "ages": AGES,
         "weights": [row or first for row in weights],
@@ -162,7 +161,7 @@ def document(days: float) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--days", type=float, default=4.0)
+    parser.add_argument("--days", type=float, default=2.0)
     arguments = parser.parse_args()
     arguments.output.write_text(json.dumps(document(arguments.days), indent=1) + "\n", encoding="utf-8")
 

@@ -187,6 +187,7 @@ def small_world(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_world")
 def test_the_simulator_is_measured_as_text_and_json(app: typer.Typer) -> None:
     command = ["evaluate", "--simulator", "1", "--warm-up", "1", "--seed", "3"]

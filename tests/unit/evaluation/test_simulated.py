@@ -131,6 +131,7 @@ def test_figures_of_a_run_by_hand() -> None:
     assert any("TPR 100.0%" in line for line in lines(found))
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_again_and_finds_what_is_planted() -> None:
     def once() -> list[JudgedSubreddit]:
         return run(1, 3, 3, SUBREDDITS, stories_per_hour=1.0)
@@ -145,6 +146,7 @@ def test_a_run_is_the_same_again_and_finds_what_is_planted() -> None:
     assert {one.created >= EPOCH + 3 * DAY for one in posts} == {True}
 
 
+@pytest.mark.slow
 def test_unreadable_subreddits_are_left_out() -> None:
     hidden: list[Subreddit] = [replace(SUBREDDITS[0], index=0, rate=0.0), replace(SUBREDDITS[1], index=1)]
     assert [sub.name for sub in run(1, 0, 1, hidden, stories_per_hour=0.0)] == [hidden[1].name]

@@ -146,6 +146,7 @@ def test_a_subreddit_with_one_post_a_day_is_not_unusual_with_three_but_with_eigh
     assert changes[-1].observed == 8
 
 
+@pytest.mark.slow
 def test_a_subreddit_with_one_post_a_second_stays_within_its_bounds() -> None:
     state, changes = followed(posts(MONDAY, MONDAY + 30 * HOUR + 30 * MINUTE, 60.0))
     assert changes == []
