@@ -1,26 +1,36 @@
-"""The enrich agent: raw observations in, enriched records and post states out, bad records to the dead-letter topic."""
+"""The enrich agent: raw observations in, enriched records and post states out, bad records to the dead-letter topic.
+
+Beside each enriched record goes what signals are computed from, with its subreddit as key. A copy that a replay sent
+gives none: its observation was counted.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import mode
+import structlog
 
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.enrichment import Defect, Enricher
 from signalflow.errors import Invalid
 from signalflow.events import DeadLetter
-from signalflow.kafka.producer import ConfirmedProducer
+from signalflow.kafka.producer import ConfirmedProducer, partition_for
 from signalflow.kafka.records import KafkaRecord
+from signalflow.kafka.resending import is_copy
 from signalflow.kafka.topics import TopicNames
+from signalflow.metrics import SIGNAL_INPUTS_REFUSED
 from signalflow.settings import Settings
+from signalflow.signal_detection import input_of, outgoing_input
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from signalflow.streams.faust_types import RunStream
 from signalflow.streams.state_table import StateTable
-from signalflow.streams.unit_of_work import Unit, write_unit
+from signalflow.streams.unit_of_work import RefusedOutput, Unit, write_unit
 from signalflow.streams.watermarks import Watermarks
 from tables.post_state import BatchStates
+
+log = structlog.get_logger()
 
 # Records computed before other tasks of the event loop get a turn. 1,000 records take 50 ms: too long a wait for the
 # statements of the sink.
@@ -36,7 +46,10 @@ class EnrichWork:
 
 
 class EnrichHandler:
-    """Takes batches of raw records through the unit of work, and advances the watermark of each partition."""
+    """Takes batches of raw records through the unit of work, and advances the watermark of each partition.
+
+    `partitions()`: how many partitions the topics have now that share their numbers.
+    """
 
     def __init__(
         self,
@@ -45,9 +58,11 @@ class EnrichHandler:
         producer: ConfirmedProducer,
         dead_letters: DeadLetters,
         watermarks: Watermarks,
+        partitions: Callable[[], int],
     ) -> None:
-        self._enricher = Enricher(settings)
-        self._enriched_topic = TopicNames.of(settings).posts_enriched
+        self._enricher, self._with_signals, self._partitions = Enricher(settings), settings.signals, partitions
+        names = TopicNames.of(settings)
+        self._enriched_topic, self._inputs_topic = names.posts_enriched, names.signal_inputs
         self._table, self._producer, self._dead_letters = table, producer, dead_letters
         self._watermarks = watermarks
 
@@ -73,6 +88,9 @@ class EnrichHandler:
             work.letters.append(self._dead_letters.letter(record, error, "validate"))
             return
         work.unit.emit(self._enriched_topic, record.partition, result.output, record)
+        if self._with_signals and not is_copy(record):
+            given = outgoing_input(input_of(result.enriched, result.is_discovery, record.timestamp * 1000), record)
+            work.unit.emit(self._inputs_topic, partition_for(given.key or b"", self._partitions()), given, record)
         if result.state is not None:
             states.put(result.key, result.state)
             self._watermarks.advance(record.partition, result.reached_us)
@@ -80,7 +98,7 @@ class EnrichHandler:
     async def commit(self, work: EnrichWork, owned: Ownership) -> None:
         """Write dead letters, outputs, changelog and RocksDB, in this order, each confirmed before the next.
 
-        A record whose output the brokers refuse becomes a dead letter too.
+        A record whose enriched record the brokers refuse becomes a dead letter too.
         Raises Fatal before any of them when the dead letters exceed their limit.
         """
         if work.letters:
@@ -89,8 +107,16 @@ class EnrichHandler:
             work.letters = []
         await write_unit(work.unit, self._producer, self._table, owned, self._set_aside)
 
-    async def _set_aside(self, refused: Sequence[tuple[KafkaRecord, Invalid]]) -> None:
-        await self._dead_letters.send([self._dead_letters.letter(record, error, "enrich") for record, error in refused])
+    async def _set_aside(self, refused: Sequence[RefusedOutput]) -> None:
+        posts = [each for each in refused if each.topic == self._enriched_topic]
+        await self._dead_letters.send([self._dead_letters.letter(each.source, each.error, "enrich") for each in posts])
+        # The post is in its topic. A dead letter would say that it is not, and many would stop the worker.
+        inputs = [each for each in refused if each.topic == self._inputs_topic]
+        if inputs:
+            SIGNAL_INPUTS_REFUSED.inc(len(inputs))
+            log.error(
+                "signal_inputs_refused", topic=self._inputs_topic, records=len(inputs), error=str(inputs[0].error)
+            )
 
 
 def register(app: Application, settings: Settings, handler_of: Callable[[], EnrichHandler]) -> None:

@@ -1,6 +1,7 @@
-"""A timer that removes the states of posts that are too old to be followed, by tombstones in the changelog."""
+"""A timer that removes states that no record needs any more, by tombstones in the changelog."""
 
 import asyncio
+from collections.abc import Sequence
 
 import structlog
 
@@ -21,11 +22,11 @@ SLACK_US = LATEST_US + 3_600_000_000
 MOST_KEYS = 2_000
 
 
-def register(app: Application, table: StateTable, watermarks: Watermarks, resources: ResourcesOf) -> None:
-    """Add the timer to the app.
+def register(app: Application, tables: Sequence[tuple[StateTable, Watermarks]], resources: ResourcesOf) -> None:
+    """Add the timer to the app. The tables come with how far their partitions were processed.
 
-    A post's age is measured by the event time that its partition has reached, not by a clock: a worker that works off a
-    backlog of days must still find the states that the backlog needs.
+    The age of a state is measured by the event time that its partition has reached, not by a clock: a worker that works
+    off a backlog of days must still find the states that the backlog needs.
     """
 
     @app.timer(interval=EVERY_SECONDS, name="expire")
@@ -34,9 +35,13 @@ def register(app: Application, table: StateTable, watermarks: Watermarks, resour
         if app.rebalancing or app.in_recovery:
             return
         owned = Ownership(app, app.consumer_generation_id)
+        of_changelog = {table.changelog_topic.get_topic_name(): (table, watermarks) for table, watermarks in tables}
         for tp in sorted(app.assignor.assigned_actives()):
+            if tp.topic not in of_changelog:
+                continue
+            table, watermarks = of_changelog[tp.topic]
             reached = watermarks.of(tp.partition)
-            if tp.topic != table.changelog_topic.get_topic_name() or reached is None:
+            if reached is None:
                 continue
             keys = table.expired_keys(tp.partition, reached - SLACK_US, MOST_KEYS)
             if not keys:
@@ -45,5 +50,5 @@ def register(app: Application, table: StateTable, watermarks: Watermarks, resour
                 await table.write(resources().producer, {tp.partition: dict.fromkeys(keys)}, owned.check)
             except GiveBack:
                 return
-            log.info("states_expired", partition=tp.partition, keys=len(keys))
+            log.info("states_expired", table=table.name, partition=tp.partition, keys=len(keys))
             await asyncio.sleep(0)

@@ -14,6 +14,7 @@ from signalflow.storage.jobs import compress_old, drop_old, ensure_partitions, r
 from signalflow.storage.letter_retention import forget_resolved
 from signalflow.storage.partitions import database_time
 from signalflow.storage.runs import forget_runs
+from signalflow.storage.signal_writer import forget_signals
 from signalflow.storage.trending_watch import watch_trending
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
@@ -66,6 +67,7 @@ def register(app: Application, settings: Settings, resources: ResourcesOf, book:
     async def retention() -> None:
         await drop_old(resources().pool, await database_time(resources().pool), settings.history_retention_days)
         await forget_runs(resources().pool, settings.run_retention_days)
+        await forget_signals(resources().pool, settings.signal_retention_days)
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="resolved_letters")
     @guarded("resolved_letters")

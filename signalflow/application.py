@@ -24,12 +24,16 @@ from agents import (
     lag,
     positions,
     runs,
+    signal_sink,
+    signals,
     sink,
     topics,
 )
 from agents.comments import CommentsHandler
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
+from agents.signal_sink import SignalSinkHandler
+from agents.signals import SignalsHandler
 from agents.sink import SinkHandler, newest_is_stored
 from signalflow import clock, fail_points, tracing
 from signalflow.dead_letters.dead_letters import DeadLetters, TopicIdOf
@@ -46,6 +50,7 @@ from signalflow.logs import configure_logging, warn_of_settings_without_effect
 from signalflow.positions import published
 from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings, get_settings
+from signalflow.signal_detection import Detector
 from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
@@ -56,6 +61,7 @@ from signalflow.streams.topic_watch import TopicWatch
 from signalflow.streams.watermarks import Watermarks
 from signalflow.streams.workspace import claim_workspace
 from tables.post_state import create_post_state
+from tables.subreddit_baseline import create_subreddit_baseline
 from web.worker import views
 
 log = structlog.get_logger()
@@ -76,20 +82,25 @@ class Resources:
     enrich: EnrichHandler
     sink: SinkHandler
     comments: CommentsHandler
+    signals: SignalsHandler
+    signal_sink: SignalSinkHandler
     dlq: DlqHandler
 
     @property
     def stored(self) -> list[StoredTopic]:
         """How far the topics are stored whose positions are written together with rows."""
-        return [self.sink.stored, self.comments.stored, self.dlq.stored]
+        return [self.sink.stored, self.comments.stored, self.signal_sink.stored, self.dlq.stored]
 
 
 class Worker(Application):
     """The application of one worker process."""
 
     resources: Resources
-    table: StateTable
-    watermarks: Watermarks
+    post_state: StateTable
+    subreddit_baseline: StateTable
+    post_watermarks: Watermarks
+    signal_watermarks: Watermarks
+    detector: Detector
     topic_watch: TopicWatch
     run_book: RunBook
 
@@ -125,7 +136,14 @@ class Worker(Application):
             comment_publisher=Publisher(
                 publishing, names.comments_raw, published.note_of(self, pool, names.comments_raw)
             ),
-            enrich=EnrichHandler(settings, self.table, producer, dead_letters, self.watermarks),
+            enrich=EnrichHandler(
+                settings,
+                self.post_state,
+                producer,
+                dead_letters,
+                self.post_watermarks,
+                partitions=lambda: self.settings.topic_partitions,
+            ),
             sink=SinkHandler(
                 pool,
                 dead_letters,
@@ -139,6 +157,15 @@ class Worker(Application):
                 StoredTopic(
                     pool, brokers, names.comments_raw, comments.newest_is_stored(settings), self._check_kept_positions
                 ),
+            ),
+            signals=SignalsHandler(
+                settings, self.subreddit_baseline, producer, dead_letters, self.signal_watermarks, self.detector
+            ),
+            signal_sink=SignalSinkHandler(
+                pool,
+                dead_letters,
+                StoredTopic(pool, brokers, names.signals, signal_sink.newest_is_stored, self._check_kept_positions),
+                settings.database_timeout,
             ),
             dlq=DlqHandler(pool, dead_letters, brokers, self._check_kept_positions, settings.database_timeout),
         )
@@ -249,7 +276,9 @@ def create_app(settings: Settings | None = None) -> Worker:
     survive_closed_connections()
     app = create_faust_app(Worker, settings, claim_workspace(settings))
     tracing.begin(settings.otlp_endpoint, app.workspace.name)
-    app.table, app.watermarks = create_post_state(app, settings), Watermarks()
+    app.post_state, app.post_watermarks = create_post_state(app, settings), Watermarks()
+    app.subreddit_baseline, app.signal_watermarks = create_subreddit_baseline(app, settings), Watermarks()
+    app.detector = Detector()
     app.topic_watch, app.run_book = TopicWatch(app), RunBook()
 
     def resources() -> Resources:
@@ -258,16 +287,19 @@ def create_app(settings: Settings | None = None) -> Worker:
     enrich.register(app, settings, lambda: resources().enrich)
     sink.register(app, settings, lambda: resources().sink)
     comments.register(app, settings, lambda: resources().comments)
+    signals.register(app, settings, lambda: resources().signals)
+    signal_sink.register(app, settings, lambda: resources().signal_sink)
     dlq.register(app, settings, lambda: resources().dlq, resources)
-    expire.register(app, app.table, app.watermarks, resources)
+    tables = [(app.post_state, app.post_watermarks), (app.subreddit_baseline, app.signal_watermarks)]
+    expire.register(app, tables, resources)
     is_polling = ingest.register(app, settings, resources, app.run_book)
     heartbeat.register(app, resources, is_polling, can_poll=ingest.why_it_cannot_poll(settings) is None)
     lag.register(app)
-    disk.register(app, settings.state_dir, app.table)
+    disk.register(app, settings.state_dir, [table for table, _ in tables])
     topics.register(app, app.topic_watch)
     positions.register(app, settings, resources, lambda: resources().stored)
     jobs.register(app, settings, resources, app.run_book)
     freshness.register(app, resources)
     runs.register(app, app.run_book, resources)
-    views.register(app, app.table)
+    views.register(app, app.post_state)
     return app

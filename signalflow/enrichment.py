@@ -121,6 +121,16 @@ def _check(
         raise Invalid("created_utc is more than a day later than observed_at", field="payload.created_utc")
 
 
+def _is_discovery(enriched: Enriched, state: PostState | None) -> bool:
+    """Whether this is a post's first observation, also when the record is delivered again.
+
+    Without a state, as for posts of feeds and files, the poller's word counts.
+    """
+    if state is None:
+        return enriched.mode in {"new", "backfill"}
+    return not enriched.late and enriched.first_seen_at == enriched.observed_at
+
+
 # What is said of a post that was taken away: nothing. A title without words would count as neutral.
 UNTOLD = TextFeatures(sentiment_score=None, sentiment_label=None, keywords=[])
 
@@ -150,10 +160,13 @@ class Enrichment:
     """What becomes of a record of the raw topic: the output, and its post's new state; None when it does not change.
 
     `key` is the post's key in the table. `reached_us`: how far the record takes the watermark, if the state changes.
+    `is_discovery`: nothing was known of the post before.
     """
 
     key: bytes
     output: Outgoing
+    enriched: Enriched
+    is_discovery: bool
     state: PostState | None
     reached_us: int
 
@@ -186,7 +199,8 @@ class Enricher:
         # The watermark never passes the record's own timestamp: otherwise one observation from tomorrow would expire
         # the states of today.
         reached_us = min(state.ring[-1].observed_us, appended_us) if state else appended_us
-        return Enrichment(key, Outgoing(key, encode(enriched), lineage(record.headers)), state, reached_us)
+        output = Outgoing(key, encode(enriched), lineage(record.headers))
+        return Enrichment(key, output, enriched, _is_discovery(enriched, state), state, reached_us)
 
     def enrich(
         self, envelope: Envelope, source: Source, appended_us: int, known: Callable[[], PostState | None]

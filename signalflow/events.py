@@ -3,7 +3,7 @@
 All times are timezone-aware UTC datetimes; velocities are per second; scores fit PostgreSQL's integer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -72,6 +72,7 @@ class Post(Struct, kw_only=True, frozen=True):
     body: Body | None | UnsetType = UNSET
 
 
+RecordT = TypeVar("RecordT")
 ObservationT = TypeVar("ObservationT", "Post", "Enriched")
 
 
@@ -345,6 +346,8 @@ class EnrichedComment:
 _envelope_decoder = msgspec.json.Decoder(Envelope)
 _comment_decoder = msgspec.json.Decoder(CommentEnvelope)
 _enriched_decoder = msgspec.json.Decoder(Enriched)
+_signal_input_decoder = msgspec.json.Decoder(SignalInput)
+_signal_decoder = msgspec.json.Decoder(Signal)
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
 
@@ -399,8 +402,22 @@ def _all_storable(value: Any) -> Any:
 
 def decode_enriched(value: bytes) -> Enriched:
     """Decode a record of reddit.posts.enriched. Raises Invalid."""
+    return _decoded_by(_enriched_decoder, value)
+
+
+def decode_signal_input(value: bytes) -> SignalInput:
+    """Decode a record of reddit.signals.inputs. Raises Invalid."""
+    return _decoded_by(_signal_input_decoder, value)
+
+
+def decode_signal(value: bytes) -> Signal:
+    """Decode a record of reddit.signals. Raises Invalid."""
+    return _decoded_by(_signal_decoder, value)
+
+
+def _decoded_by(decoder: msgspec.json.Decoder[RecordT], value: bytes) -> RecordT:
     try:
-        return _enriched_decoder.decode(value)
+        return decoder.decode(value)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(str(error)) from error
 
@@ -455,11 +472,20 @@ MOST_LINK_BYTES = 100
 
 def lineage(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
     """The headers that link a replayed record to its dead letter, and a record to the request that it is of."""
+    return _links(headers, _LINKS)
+
+
+def trace_of(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
+    """The header that links a record to the request that it is of. For what says nothing of a dead letter's fate."""
+    return _links(headers, (TRACE_HEADER,))
+
+
+def _links(headers: Sequence[tuple[str, bytes | None]], names: Collection[str]) -> list[tuple[str, bytes]]:
     links: dict[str, bytes] = {}
     for name, value in headers:
-        if name in _LINKS:
+        if name in names:
             links.setdefault(name, value or b"")
-    return [(name, links[name]) for name in _LINKS if name in links and len(links[name]) <= MOST_LINK_BYTES]
+    return [(name, links[name]) for name in names if name in links and len(links[name]) <= MOST_LINK_BYTES]
 
 
 def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:

@@ -17,6 +17,12 @@ NAMES = frozenset(
         # Once per partition of the unit.
         "enrich.after_state",
         "enrich.after_ack",
+        "signals.before_outputs",
+        "signals.after_outputs",
+        "signals.before_changelog",
+        "signals.after_changelog",
+        "signals.after_state",
+        "signals.after_ack",
         # Inside the transaction, after its statements.
         "sink.before_commit",
         "sink.after_commit",
@@ -25,6 +31,9 @@ NAMES = frozenset(
         "comments.before_commit",
         "comments.after_commit",
         "comments.after_ack",
+        "signal_sink.before_commit",
+        "signal_sink.after_commit",
+        "signal_sink.after_ack",
         "dlq.after_commit",
         "dlq.after_ack",
         # A log was found broken, and the partition is read from the break on.

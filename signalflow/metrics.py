@@ -21,7 +21,7 @@ from prometheus_client import (
 
 from signalflow.domain.gaps import Outcome
 from signalflow.domain.positions import Break
-from signalflow.domain.words import Stage
+from signalflow.domain.words import SignalKind, Stage
 
 # Every counter would have a second time series that says when the process began.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -156,8 +156,8 @@ UNIT_SECONDS = Histogram(
 )
 UNIT_STEP_SECONDS = Histogram(
     "signalflow_unit_of_work_step_seconds",
-    "Duration of a step of a unit of work. The commit of enrich has outputs, changelog and store as steps of its own; "
-    "the last two are also those of states that expire.",
+    "Duration of a step of a unit of work. The commits of enrich and signals have outputs, changelog and store as "
+    "steps of their own; the last two are also those of states that expire.",
     ["agent", "step"],
     buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10),
     registry=REGISTRY,
@@ -239,6 +239,26 @@ END_TO_END_SECONDS = Histogram(
     "From Reddit's answer to the committed row of what it told; without what came from files.",
     ["kind"],
     buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
+    registry=REGISTRY,
+)
+
+# --- signals
+SIGNAL_INPUTS_REFUSED = Counter(
+    "signalflow_signal_inputs_refused",
+    "Observations of posts that signals did without, because the topic of their inputs does not take the record.",
+    registry=REGISTRY,
+)
+SIGNAL_CHANGES = Counter(
+    "signalflow_signal_changes",
+    "Records of signals sent: each says that one began, grew or ended.",
+    ["kind"],
+    registry=REGISTRY,
+)
+SIGNALS_WRITTEN = Counter("signalflow_signals_written", "Records of signals stored.", registry=REGISTRY)
+SIGNAL_SECONDS = Histogram(
+    "signalflow_signal_seconds",
+    "From the observation that changed a signal to its committed row.",
+    buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
     registry=REGISTRY,
 )
 
@@ -361,7 +381,7 @@ for each in (REGISTRY, API_REGISTRY):
 
 # --- series that exist before their first event
 # A series that appears with its first event has no increase then, so an alert would miss that event.
-AGENTS = ("enrich", "sink", "comments", "dlq")
+AGENTS = ("enrich", "sink", "comments", "signals", "signal_sink", "dlq")
 JOBS = ("partitions", "rollup", "erasure", "trending", "retention", "resolved_letters", "compression")
 REDDIT_REQUEST_KINDS = (
     "listing", "gap", "deep", "reappearance", "silence", "refresh", "ranked", "popular", "popular_subreddits",
@@ -379,6 +399,8 @@ for job in JOBS:
         JOB_RUNS.labels(kind=job, outcome=outcome)
 for outcome in get_args(Outcome):
     LISTING_GAPS_CLOSED.labels(outcome=outcome)
+for kind in get_args(SignalKind):
+    SIGNAL_CHANGES.labels(kind=kind)
 for stage in get_args(Stage):
     DEAD_LETTERS.labels(stage=stage)
 for outcome in ("new", "known", "refused"):

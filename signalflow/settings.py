@@ -160,6 +160,12 @@ class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings)
         48.0, gt=0, description="Hours after its creation for which a post's state is kept."
     )
 
+    # --- signals
+    signals: bool = Field(
+        True, description="Compute signals: what takes off, and what is unusual in its subreddit; off: posts alone."
+    )
+    signal_retention_days: int = Field(90, ge=1, description="Days that signals are kept after they last changed.")
+
     # --- sink agent and retention
     sink_max_records: int = Field(50, ge=1, le=20_000, description="Records that make a flush due.")
     sink_max_seconds: float = Field(2.0, gt=0, le=60, description="Longest time a record waits for its flush.")

@@ -8,22 +8,11 @@ from signalflow.domain.observations import Observation, PostState, expired, merg
 from signalflow.errors import Fatal
 from signalflow.kafka.topics import POST_STATE_TABLE
 from signalflow.settings import Settings
-from signalflow.streams.state_table import State, StateCodec, StateTable
+from signalflow.streams.state_table import State, StateCodec, StateTable, create_table
 
 VERSION = 1
 _HEAD = struct.Struct("<Bqq")
 _OBSERVATION = struct.Struct("<qii")
-
-# Faust's defaults for RocksDB are 2 GiB of cache and 192 MiB of write buffers per partition. Ours come to 18 MiB with
-# 12 partitions: the states of 100,000 posts are 15 to 25 MiB, and four times as much memory reads no faster. A larger
-# cache fills for hours and looks like a leak meanwhile: blocks of files that compaction removed stay in it until it is
-# full.
-ROCKSDB_OPTIONS = {
-    "block_cache_size": 1 << 19,
-    "write_buffer_size": 1 << 19,
-    "max_write_buffer_number": 2,
-    "max_open_files": 256,
-}
 
 
 def encode_state(state: PostState) -> bytes:
@@ -89,13 +78,11 @@ class BatchStates:
 
 def create_post_state(app: faust.App, settings: Settings) -> StateTable:
     """The table of this application."""
-    table: StateTable = app.Table(
+    return create_table(
+        app,
         POST_STATE_TABLE,
-        key_type=bytes,
-        value_type=bytes,
+        PostStateCodec(settings),
         partitions=settings.topic_partitions,
-        options=dict(ROCKSDB_OPTIONS),
+        agent="enrich",
         help="Last observations of every post younger than 48 h.",
     )
-    table.codec = PostStateCodec(settings)
-    return table

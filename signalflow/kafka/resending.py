@@ -119,6 +119,11 @@ async def resend(
     return done
 
 
+def is_copy(record: KafkaRecord) -> bool:
+    """Whether a replay sent the record once more."""
+    return any(name == COPY_HEADER for name, _ in record.headers)
+
+
 def _has_its_original(record: KafkaRecord, kept_from: Offsets) -> bool:
     """Whether a record is a copy, and the topic still has what it is a copy of."""
     for name, value in record.headers:

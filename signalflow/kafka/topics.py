@@ -79,6 +79,11 @@ class TopicNames:
         }
 
     @property
+    def changelogs(self) -> frozenset[str]:
+        """The topics from which tables are restored."""
+        return frozenset({self.post_state_changelog, self.subreddit_baseline_changelog})
+
+    @property
     def consumed(self) -> frozenset[str]:
         """The topics that agents read."""
         return frozenset({*self.next_topic, self.posts_dlq})

@@ -36,7 +36,7 @@ async def record_topics(app: Application, pool: Pool) -> None:
     names = TopicNames.of(app.settings)
     try:
         # Not as the worker remembers them: one that has not noticed yet would take the new id for the former one.
-        ids = await app.consumer.brokers.topic_ids({*names.consumed, names.post_state_changelog})
+        ids = await app.consumer.brokers.topic_ids({*names.consumed, *names.changelogs})
     except AWAY as error:
         raise Retryable(f"brokers: {type(error).__name__}: {error}") from error
     for topic in await note_topics(pool, ids):

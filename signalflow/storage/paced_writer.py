@@ -12,10 +12,11 @@ from typing import Generic, Protocol, TypeVar
 
 from signalflow.domain.piece_size import PieceSize
 from signalflow.errors import Invalid, Retryable
-from signalflow.events import Enriched, EnrichedComment
+from signalflow.events import Enriched, EnrichedComment, Signal
 from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.pool import Pool, TookTooLong
 from signalflow.storage.positions import LogRecord, Progress
+from signalflow.storage.signal_writer import write_signals
 from signalflow.storage.writer import Rejected, store_or_reject, write_batch, write_or_reject
 
 # A row that reaches the timeout alone this often, and not with the database as a whole, is rejected.
@@ -126,3 +127,15 @@ class PacedCommentWriter(PacedRows[EnrichedComment]):
 
     async def _write_one(self, row: EnrichedComment) -> None:
         await write_comments(self._pool, [row])
+
+
+class PacedSignalWriter(PacedRows[Signal]):
+    """Writes signals."""
+
+    async def _write_or_reject(
+        self, rows: Sequence[Signal], records: Sequence[LogRecord], progress: Progress | None
+    ) -> list[Rejected]:
+        return await store_or_reject(write_signals, self._pool, rows, records, progress)
+
+    async def _write_one(self, row: Signal) -> None:
+        await write_signals(self._pool, [row])

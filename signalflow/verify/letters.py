@@ -105,12 +105,14 @@ class Letters:
     """All dead letters of a topic. A letter that was sent several times is kept once.
 
     `posts`: the raw topic that enriched records come from. `others`: topics that are stored without enriched records.
+    `of_signals`: topics whose letters say nothing of posts, although their records name raw records.
 
     `strays`: how many records of other programs are in the topic. They are no dead letters and tell nothing.
     """
 
     posts: RawTopic
     others: tuple[RawTopic, ...] = ()
+    of_signals: frozenset[str] = frozenset()
     by_record: dict[Key, Letter] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
     strays: int = 0
@@ -195,6 +197,8 @@ def _origin(
     letters: Letters, key: Key, topic: str, value: bytes | None, at: datetime, *, names_its_topic: bool
 ) -> Origin:
     """Where the record comes from. `at`: when it failed, at the latest."""
+    if topic in letters.of_signals:
+        return Origin(topic, None, in_doubt=False)
     raw = next((each for each in (letters.posts, *letters.others) if each.name == topic), None)
     if raw is None:
         raw = letters.posts

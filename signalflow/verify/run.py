@@ -64,6 +64,10 @@ class Topics(Protocol):
     @property
     def posts_dlq(self) -> str: ...
     @property
+    def signal_inputs(self) -> str: ...
+    @property
+    def signals(self) -> str: ...
+    @property
     def post_state_changelog(self) -> str: ...
 
 
@@ -113,10 +117,13 @@ class _Check:
         """Read the topics and compare. Both arguments are from before the snapshot."""
         topics, connection = self._topics, self._connection
         ids = await topic_ids(
-            self._settings, [topics.posts_raw, topics.comments_raw, topics.posts_enriched, topics.posts_dlq]
+            self._settings,
+            [topics.posts_raw, topics.comments_raw, topics.posts_enriched, topics.posts_dlq, topics.signals],
         )
         letters = Letters(
-            await self._raw_topic(topics.posts_raw, ids), (await self._raw_topic(topics.comments_raw, ids),)
+            await self._raw_topic(topics.posts_raw, ids),
+            (await self._raw_topic(topics.comments_raw, ids),),
+            frozenset({topics.signal_inputs, topics.signals}),
         )
         dead = await self._log.extent(topics.posts_dlq)
         async for records in self._log.records(topics.posts_dlq, dead):

@@ -41,10 +41,10 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 class WorkerProcess:
-    """`faust -A signalflow worker` with plain environment variables."""
+    """`faust -A signalflow worker` with plain environment variables. `app`: the module, if it is another one."""
 
-    def __init__(self, settings: Settings, name: str, log_dir: Path, **extra: str) -> None:
-        self.name = name
+    def __init__(self, settings: Settings, name: str, log_dir: Path, *, app: str = "signalflow", **extra: str) -> None:
+        self.name, self._app = name, app
         self.log = log_dir / f"{name}.log"
         self._environment = environment_of(settings) | {
             "SIGNALFLOW_STATE_DIR": str(settings.state_dir),
@@ -89,7 +89,7 @@ class WorkerProcess:
                     "--loop",
                     "uvloop",
                     "-A",
-                    "signalflow",
+                    self._app,
                     "worker",
                     "-l",
                     "warn",
@@ -191,6 +191,7 @@ def observation(
     title: str = "A post about something",
     mode: str = "new",
     rank: int | None = None,
+    subreddit: str = "python",
 ) -> Envelope:
     """An envelope of one observation; with a rank it is one in the listing hot."""
     return Envelope(
@@ -200,16 +201,16 @@ def observation(
         emitted_at=observed_at,
         payload=Post(
             id=post_id,
-            subreddit="python",
+            subreddit=subreddit,
             author="someone",
             title=title,
             created_utc=created_at,
             score=score,
             num_comments=comments,
         ),
-        metadata=Metadata(subreddit="python", observed_at=observed_at)
+        metadata=Metadata(subreddit=subreddit, observed_at=observed_at)
         if rank is None
-        else Metadata(subreddit="python", observed_at=observed_at, post_sort="hot", listing="python", rank=rank),
+        else Metadata(subreddit=subreddit, observed_at=observed_at, post_sort="hot", listing=subreddit, rank=rank),
     )
 
 

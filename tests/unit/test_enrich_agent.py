@@ -9,26 +9,38 @@ from agents.enrich import EnrichHandler
 from agents.expire import SLACK_US
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.observations import Observation, PostState
+from signalflow.domain.words import ObservationMode
 from signalflow.enrichment import microseconds, validated
 from signalflow.errors import Invalid
-from signalflow.events import Envelope, Metadata, Post, decode_enriched, encode
+from signalflow.events import Envelope, Metadata, Post, decode_enriched, decode_signal_input, encode
+from signalflow.kafka.producer import Refused, partition_for
+from signalflow.kafka.resending import COPY_HEADER
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
-from signalflow.streams.batch_loop import Batch
+from signalflow.streams.batch_loop import Batch, Ownership
 from signalflow.streams.watermarks import Watermarks
 from tables.post_state import BatchStates, PostStateCodec, encode_state
-from tests.unit.streams.fakes import FakeEvent, FakeMessage, Record
+from tests.unit.streams.fakes import FakeApp, FakeEvent, FakeMessage, Record
 
 NOW = datetime(2026, 1, 3, tzinfo=UTC)
 MINUTES = timedelta(minutes=Settings().observed_ahead_minutes)
 ENRICHED = TopicNames.of(Settings()).posts_enriched
+INPUTS = TopicNames.of(Settings()).signal_inputs
 
 
-def raw(post_id: str, observed_at: datetime, timestamp_ms: int | None = None, offset: int = 0) -> Record:
+def raw(
+    post_id: str,
+    observed_at: datetime,
+    timestamp_ms: int | None = None,
+    offset: int = 0,
+    mode: ObservationMode = "refresh",
+    score: int | None = 1,
+    subreddit: str = "python",
+) -> Record:
     envelope = Envelope(
-        entity_type="reddit_submission", source="test", mode="refresh", emitted_at=observed_at,
-        payload=Post(id=post_id, subreddit="python", author=None, title="t", created_utc=observed_at, score=1,
-                     num_comments=0),
+        entity_type="reddit_submission", source="test", mode=mode, emitted_at=observed_at,
+        payload=Post(id=post_id, subreddit=subreddit, author=None, title="t", created_utc=observed_at, score=score,
+                     num_comments=None if score is None else 0),
         metadata=Metadata(subreddit="python", observed_at=observed_at),
     )  # fmt: skip
     millis = int(NOW.timestamp() * 1000) if timestamp_ms is None else timestamp_ms
@@ -48,7 +60,7 @@ def watermarks() -> Watermarks:
 @pytest.fixture
 def handler(watermarks: Watermarks) -> EnrichHandler:
     dead_letters = DeadLetters(Settings(), None, "w")  # type: ignore[arg-type]
-    return EnrichHandler(Settings(), EmptyTable(), None, dead_letters, watermarks)  # type: ignore[arg-type]
+    return EnrichHandler(Settings(), EmptyTable(), None, dead_letters, watermarks, lambda: 12)  # type: ignore[arg-type]
 
 
 def batch(*records: Record) -> Batch:
@@ -131,3 +143,83 @@ async def test_a_replayed_record_stays_linked_to_the_dead_letter_it_was(handler:
     work = await handler.prepare(batch(first, again, foreign, many))
     enriched = work.unit.outputs[ENRICHED][0]
     assert [tuple(record.headers) for record in enriched] == [(), link, link[:1], link[:1]]
+
+
+async def test_beside_each_enriched_record_goes_what_signals_are_computed_from(handler: EnrichHandler) -> None:
+    later = NOW + timedelta(seconds=60)
+    work = await handler.prepare(
+        batch(
+            raw("a1", NOW, subreddit="Rust"),
+            raw("a1", later, offset=1, score=61, subreddit="Rust"),
+            raw("a1", NOW, offset=2, subreddit="Rust"),
+            raw("a1", NOW - timedelta(seconds=9), offset=3, subreddit="Rust"),
+            raw("f1", NOW, offset=4, score=None, mode="new"),
+            raw("f2", NOW, offset=5, score=None),
+            raw("bad", NOW, offset=6)._replace(value=b"not json"),
+            raw("f3", NOW, offset=7, mode="new")._replace(headers=((COPY_HEADER, b"0:4"),)),
+        )
+    )
+    partition = partition_for(b"rust", 12)
+    of_rust = [decode_signal_input(each.value or b"") for each in work.unit.outputs[INPUTS][partition]]
+    assert {each.key for each in work.unit.outputs[INPUTS][partition]} == {b"rust"}
+    assert [(each.source.offset, each.is_discovery, each.late) for each in of_rust] == [
+        (0, True, False),
+        (1, False, False),
+        (2, True, False),  # the first observation, delivered again
+        (3, False, True),
+    ]
+    assert [each.score_velocity for each in of_rust] == [None, 1.0, None, None]
+    assert {each.appended_at for each in of_rust} == {NOW}
+    of_feeds = [
+        decode_signal_input(each.value or b"") for each in work.unit.outputs[INPUTS][partition_for(b"python", 12)]
+    ]
+    assert [(each.post_id, each.is_discovery, each.score) for each in of_feeds] == [
+        ("f1", True, None),
+        ("f2", False, None),
+    ]
+
+
+class Brokers:
+    """Takes all records but those of one topic."""
+
+    def __init__(self, refusing: str) -> None:
+        self.refusing = refusing
+        self.sent: dict[str, int] = {}
+
+    async def send(self, topic: str, by_partition: Any) -> dict[int, Any]:
+        if topic == self.refusing:
+            raise Refused("too large")
+        self.sent[topic] = self.sent.get(topic, 0) + sum(len(records) for records in by_partition.values())
+        return {}
+
+
+class Written:
+    agent = "enrich"
+
+    def read(self, partition: int, keys: list[bytes]) -> dict[bytes, None]:
+        return dict.fromkeys(keys)
+
+    async def write(self, producer: Any, states: Any, check: Any) -> None:
+        self.states = states
+
+
+@pytest.mark.parametrize(("refusing", "letters", "posts", "inputs"), [(INPUTS, 0, 3, 0), (ENRICHED, 3, 0, 0)])
+async def test_an_input_of_signals_that_is_refused_costs_no_post(
+    refusing: str, letters: int, posts: int, inputs: int, watermarks: Watermarks
+) -> None:
+    brokers, table = Brokers(refusing), Written()
+    dead_letters = DeadLetters(Settings(), brokers, "w")  # type: ignore[arg-type]
+    handler = EnrichHandler(Settings(), table, brokers, dead_letters, watermarks, lambda: 12)  # type: ignore[arg-type]
+    work = await handler.prepare(batch(*(raw(f"a{n}", NOW, offset=n) for n in range(3))))
+    await handler.commit(work, Ownership(FakeApp(), 1))
+    assert (brokers.sent.get(dead_letters.topic, 0), brokers.sent.get(ENRICHED, 0)) == (letters, posts)
+    assert brokers.sent.get(INPUTS, 0) == inputs
+    assert len(table.states[0]) == 3
+
+
+async def test_without_signals_posts_are_enriched_alone(watermarks: Watermarks) -> None:
+    dead_letters = DeadLetters(Settings(), None, "w")  # type: ignore[arg-type]
+    off = Settings(signals=False)
+    handler = EnrichHandler(off, EmptyTable(), None, dead_letters, watermarks, lambda: 12)  # type: ignore[arg-type]
+    work = await handler.prepare(batch(raw("a1", NOW)))
+    assert set(work.unit.outputs) == {ENRICHED}

@@ -64,7 +64,7 @@ async def test_the_room_on_the_disk_of_the_local_state_is_told(tmp_path: Path, m
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=room[path]))
     app = Timers()
     table = SimpleNamespace(name="post_state", entries=lambda: 17)
-    disk.register(app, tmp_path, table)  # type: ignore[arg-type]
+    disk.register(app, tmp_path, [table])  # type: ignore[arg-type]
     assert REGISTRY.get_sample_value("signalflow_disk_free_bytes") == 12345
     room[tmp_path] = 678
     await app.bodies["disk"]()

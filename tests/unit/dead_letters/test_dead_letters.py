@@ -41,6 +41,8 @@ class Brokers:
 class Table:
     """A state table whose changelog may be away."""
 
+    agent = "enrich"
+
     def __init__(self) -> None:
         self.away = False
 
@@ -131,7 +133,7 @@ async def test_a_retry_of_the_batch_sends_and_counts_its_letters_once(
 
 
 def enrich_handler(dead_letters: DeadLetters, brokers: Brokers, table: Table) -> EnrichHandler:
-    return EnrichHandler(Settings(), table, brokers, dead_letters, Watermarks())  # type: ignore[arg-type]
+    return EnrichHandler(Settings(), table, brokers, dead_letters, Watermarks(), lambda: 12)  # type: ignore[arg-type]
 
 
 async def test_a_dead_letter_is_logged_with_its_place_and_reason_and_without_its_content(

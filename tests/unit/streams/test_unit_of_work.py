@@ -10,14 +10,13 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError, kafka_errors
 
 from signalflow import fail_points
-from signalflow.errors import Invalid, Retryable
+from signalflow.errors import Retryable
 from signalflow.kafka import producer as producer_module
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, Refused, partition_for
-from signalflow.kafka.records import KafkaRecord
 from signalflow.metrics import REGISTRY
 from signalflow.settings import Settings
 from signalflow.streams.batch_loop import GiveBack, Ownership
-from signalflow.streams.unit_of_work import Unit, write_unit
+from signalflow.streams.unit_of_work import RefusedOutput, Unit, write_unit
 from tests.unit.streams.fakes import FakeApp, Record
 from tests.waiting import until
 
@@ -41,6 +40,8 @@ class FakeProducer:
 
 
 class FakeTable:
+    agent = "enrich"
+
     def __init__(self, journal: list[str]) -> None:
         self.journal = journal
 
@@ -98,10 +99,10 @@ async def test_an_output_that_the_brokers_refuse_costs_its_input_alone_which_is_
         unit.emit("enriched", offset % 2, Outgoing(b"k", value), Record(offset, partition=offset % 2))
     away = True
 
-    async def set_aside(refused: Sequence[tuple[KafkaRecord, Invalid]]) -> None:
+    async def set_aside(refused: Sequence[RefusedOutput]) -> None:
         if away:
             raise Retryable("away")
-        aside.extend(record.offset for record, _ in refused)
+        aside.extend(each.source.offset for each in refused)
         journal.append("aside")
 
     for attempt in range(2):
@@ -119,11 +120,27 @@ async def test_inputs_that_several_topics_refuse_are_all_set_aside() -> None:
     unit.emit("enriched", 0, Outgoing(b"k", b"large"), Record(3))
     unit.emit("dlq", 0, Outgoing(b"k", b"large"), Record(5))
 
-    async def set_aside(refused: Sequence[tuple[KafkaRecord, Invalid]]) -> None:
-        aside.extend((record.offset, str(error)) for record, error in refused)
+    async def set_aside(refused: Sequence[RefusedOutput]) -> None:
+        aside.extend((each.topic, each.source.offset, str(each.error)) for each in refused)
 
     await write_unit(unit, FakeProducer([]), FakeTable([]), Ownership(FakeApp(), 1), set_aside)  # type: ignore[arg-type]
-    assert aside == [(3, "too large"), (5, "too large")]
+    assert aside == [("enriched", 3, "too large"), ("dlq", 5, "too large")]
+
+
+async def test_a_record_that_one_topic_refuses_has_no_output_in_the_next_and_the_others_have_theirs() -> None:
+    unit, producer, aside = Unit(), FakeProducer([]), []
+    for offset in range(4):
+        unit.emit("enriched", 0, Outgoing(b"k", b"large" if offset == 2 else b"%d" % offset), Record(offset))
+        unit.emit(
+            "inputs", offset % 2, Outgoing(b"k", b"large" if offset == 3 else b"input %d" % offset), Record(offset)
+        )
+
+    async def set_aside(refused: Sequence[RefusedOutput]) -> None:
+        aside.extend((each.topic, each.source.offset) for each in refused)
+
+    await write_unit(unit, producer, FakeTable([]), Ownership(FakeApp(), 1), set_aside)  # type: ignore[arg-type]
+    assert producer.sent == [b"0", b"1", b"3", b"input 0", b"input 1"]
+    assert aside == [("enriched", 2), ("inputs", 3)]
 
 
 async def test_the_states_of_a_unit_go_to_the_table_with_the_producer_of_its_changelog() -> None:

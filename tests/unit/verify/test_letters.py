@@ -59,6 +59,17 @@ class Rows:
 OF_SEVEN = json.dumps({"source": {"topic": "raw", "partition": 3, "offset": 7}}).encode()
 
 
+@pytest.mark.parametrize("topic", ["inputs", "signals"])
+def test_a_letter_of_what_signals_are_computed_from_says_nothing_of_its_post(topic: str) -> None:
+    letters = Letters(RawTopic("raw"), of_signals=frozenset({"inputs", "signals"}))
+    letters.take(letter(value=OF_SEVEN, stage="enrich", topic=topic))
+    assert letters.set_aside("raw") == {}
+    log = expected([record(7, *BAD)], scope=Scope(enriched={3: 99}))
+    report = compare_letters({"raw": log}, letters, Missing())
+    log.close()
+    assert (report.missing, report.unchecked) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("value", "whole", "topic", "missing"),
     [

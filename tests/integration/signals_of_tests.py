@@ -1,0 +1,45 @@
+"""A rule whose signals depend on all that came before, and a worker that has it: `faust -A` takes this module.
+
+Every observation of a post whose id ends with 0 changes its signal. What is observed is a digest of the subreddit's
+state, so an observation that was lost, repeated or applied in another order shows in every later signal.
+"""
+
+import zlib
+from typing import Any
+
+from signalflow.domain.signals import subreddit
+from signalflow.domain.signals.subreddit import Change, Seen, SubredditState, encode_state
+
+
+def follow(state: SubredditState | None, name: str, seen: Seen) -> tuple[SubredditState, tuple[Change, ...]]:
+    """The state of the real rule, and a signal of some posts."""
+    after, _ = subreddit.follow(state, name, seen)
+    if not seen.post_id.endswith("0"):
+        return after, ()
+    change = Change(
+        kind="viral",
+        subject_kind="post",
+        subject=seen.post_id,
+        started_us=seen.created_us,
+        peak_us=seen.observed_us,
+        ended_us=None,
+        changed_us=seen.observed_us,
+        strength=0.5,
+        observed=float(zlib.crc32(encode_state(after))),
+        expected=float(seen.score or 0),
+        post_ids=(seen.post_id,),
+        inputs={"is_discovery": float(seen.is_discovery), "score_velocity": seen.score_velocity},
+    )
+    return after, (change,)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(name)
+    from signalflow.application import create_app
+    from signalflow.signal_detection import Detector
+
+    app = create_app()
+    app.detector = Detector(follow)
+    globals()["app"] = app
+    return app

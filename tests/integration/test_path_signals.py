@@ -1,0 +1,168 @@
+"""The way of signals: each observation counts once, in the order of the log, whatever dies meanwhile."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signalflow.domain.signals.subreddit import Seen, SubredditState
+from signalflow.kafka.admin import create_topics
+from signalflow.kafka.topics import TopicNames
+from signalflow.settings import Settings
+from tests.integration.signals_of_tests import follow
+from tests.integration.workers import (
+    WorkerProcess,
+    committed,
+    count,
+    eventually,
+    fetch_all,
+    no_differences,
+    observation,
+    produce,
+    read_topic,
+)
+
+START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SUBREDDITS = ("python", "Rust", "golang", "zig", "haskell")
+POSTS = 100
+
+
+def a_worker(settings: Settings, log_dir: Path, name: str = "w1", **extra: str) -> WorkerProcess:
+    module = "tests.integration.signals_of_tests"
+    return WorkerProcess(settings, name, log_dir, app=module, SIGNALFLOW_SINK_MAX_SECONDS="0.2", **extra)
+
+
+async def observe(settings: Settings, moment: int) -> None:
+    """One observation of every post, of several subreddits."""
+    at = START + timedelta(minutes=moment)
+    await produce(
+        settings,
+        [
+            observation(f"s{n}", at, created_at=START, score=n + 7 * moment, subreddit=SUBREDDITS[n % len(SUBREDDITS)])
+            for n in range(0, 10 * POSTS, 2)
+        ],
+    )
+
+
+async def all_is_committed(settings: Settings) -> bool:
+    """Whether the group has committed all records of its topics, asked in the order in which records pass them."""
+    names = TopicNames.of(settings)
+    for topic in (names.posts_raw, names.posts_enriched, names.signal_inputs, names.signals, names.posts_dlq):
+        passed = sum((await committed(settings, topic)).values())
+        if passed < len(await read_topic(settings, topic)):
+            return False
+    return True
+
+
+def us(text: str) -> int:
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
+
+
+async def by_the_log(settings: Settings) -> Mapping[str, tuple[Any, ...]]:
+    """The signals that the log of inputs gives, each of its observations counted once: when its first record came."""
+    counted: set[tuple[int, int]] = set()
+    states: dict[str, SubredditState] = {}
+    found: dict[str, tuple[Any, ...]] = {}
+    for record in await read_topic(settings, TopicNames.of(settings).signal_inputs):
+        given = json.loads(record.value)
+        source = given["source"]["partition"], given["source"]["offset"]
+        if source in counted:
+            continue
+        counted.add(source)
+        name = given["subreddit"].lower()
+        assert record.key == name.encode()
+        seen = Seen(
+            given["post_id"], us(given["created_utc"]), us(given["observed_at"]), given["is_discovery"],
+            given["score"], given["comments"], given["ratio"], given["score_velocity"], given["late"],
+            given["taken_away"], given["mode"] == "backfill",
+        )  # fmt: skip
+        states[name], changes = follow(states.get(name), name, seen)
+        for change in changes:
+            found[f"{change.kind}-{change.subject}"] = (change.changed_us, change.observed, change.expected)
+    return found
+
+
+async def stored(settings: Settings) -> Mapping[str, tuple[Any, ...]]:
+    rows = await fetch_all(settings, "SELECT id, changed_at, observed, expected FROM signals")
+    return {
+        row["id"]: ((row["changed_at"] - EPOCH) // timedelta(microseconds=1), row["observed"], row["expected"])
+        for row in rows
+    }
+
+
+async def test_signals_are_stored_as_the_log_of_observations_gives_them(settings: Settings, tmp_path: Path) -> None:
+    await create_topics(settings)
+    worker = a_worker(settings, tmp_path)
+    worker.start()
+    try:
+        await worker.ready()
+        for moment in range(3):
+            await observe(settings, moment)
+        await eventually(lambda: all_is_committed(settings), 30, worker.tail)
+        inputs = [json.loads(r.value) for r in await read_topic(settings, TopicNames.of(settings).signal_inputs)]
+        assert len(inputs) == 3 * 5 * POSTS
+        assert sum(given["is_discovery"] for given in inputs) == 5 * POSTS
+        assert await worker.metric("signalflow_signals_written") >= 3 * POSTS
+    finally:
+        worker.ensure_stopped()
+    assert await count(settings, "signals") == POSTS
+    assert await stored(settings) == await by_the_log(settings)
+    await no_differences(settings)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "enrich.after_outputs:2",
+        "signals.after_outputs",
+        "signals.after_changelog",
+        "signals.after_state",
+        "signals.after_ack",
+        "signal_sink.before_commit",
+        "signal_sink.after_commit",
+    ],
+)
+async def test_a_worker_that_dies_between_two_steps_counts_each_observation_once(
+    settings: Settings, tmp_path: Path, point: str
+) -> None:
+    await create_topics(settings)
+    first, second = a_worker(settings, tmp_path), a_worker(settings, tmp_path, "w2")
+    try:
+        first.start()
+        await first.ready()
+        await observe(settings, 0)
+        await eventually(lambda: all_is_committed(settings), 30, first.tail)
+        assert first.stop() == 0
+        first.start(SIGNALFLOW_FAIL_POINT=point)
+        await first.ready()
+        await observe(settings, 1)
+        await eventually(lambda: first.poll() is not None, 30, first.tail)
+        # The second worker has no local state, only what the changelogs hold.
+        second.start()
+        await second.ready()
+        await observe(settings, 2)
+        await eventually(lambda: all_is_committed(settings), 30, second.tail)
+    finally:
+        first.ensure_stopped()
+        second.ensure_stopped()
+    assert await stored(settings) == await by_the_log(settings)
+    await no_differences(settings)
+
+
+async def test_posts_flow_and_no_input_is_made_when_signals_are_off(settings: Settings, tmp_path: Path) -> None:
+    await create_topics(settings)
+    worker = a_worker(settings, tmp_path, SIGNALFLOW_SIGNALS="false")
+    worker.start()
+    try:
+        await worker.ready()
+        await observe(settings, 0)
+        await eventually(lambda: all_is_committed(settings), 30, worker.tail)
+    finally:
+        worker.ensure_stopped()
+    assert await count(settings, "posts") == 5 * POSTS
+    assert await read_topic(settings, TopicNames.of(settings).signal_inputs) == []
+    await no_differences(settings)
