@@ -276,6 +276,7 @@ class SignalInput(Struct, kw_only=True, frozen=True):
     taken_away: bool
     mode: ObservationMode
     source: Source
+    entity_type: Literal["signal_input"] = "signal_input"
     schema_version: Literal[1] = 1
 
     @property
@@ -310,6 +311,7 @@ class Signal(Struct, kw_only=True, frozen=True):
     inputs: dict[str, float | None]
     source: Source
     emitted_at: Time
+    entity_type: Literal["signal"] = "signal"
     schema_version: Literal[1] = 1
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from signalflow.errors import Invalid
-from signalflow.events import CommentEnvelope, Enriched, Envelope
+from signalflow.events import CommentEnvelope, Enriched, Envelope, Signal, SignalInput
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -40,10 +40,12 @@ class RecordSchema:
         return json.dumps(head | shape, indent=2) + "\n"
 
 
-# Raw records tell name and version themselves (`entity_type`, `schema_version`).
+# All but enriched records tell name and version themselves (`entity_type`, `schema_version`).
 RECORDS = (
     RecordSchema("reddit_submission", 1, Envelope),
     RecordSchema("reddit_comment", 1, CommentEnvelope),
+    RecordSchema("signal_input", 1, SignalInput),
+    RecordSchema("signal", 1, Signal),
     RecordSchema("enriched_submission", 1, Enriched),
 )
 

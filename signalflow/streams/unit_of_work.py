@@ -74,9 +74,9 @@ async def write_unit(
             owned.check()
             if unit.refused:
                 unit.take_back(topic, [each.source for each in unit.refused])
+            batches, sources = unit.outputs[topic], unit.sources[topic]
             with UNIT_STEP_SECONDS.labels(agent=agent, step="outputs").time():
-                refused = await send_or_reject(producer, topic, unit.outputs[topic])
-            sources = unit.sources[topic]
+                refused = await send_or_reject(producer, topic, batches)
             unit.refused += [RefusedOutput(topic, sources[each.partition][each.place], each.error) for each in refused]
             unit.confirmed.add(topic)
             reach(f"{agent}.after_outputs")

@@ -1,6 +1,7 @@
 """An independent oracle: it computes from the raw topic what the tables must hold, and compares.
 
-It shares no code with the pipeline (import-linter checks this), so a mistake there is not repeated here.
+It shares no code with the pipeline (import-linter checks this), so a mistake there is not repeated here. The one
+exception is the rule of signals: what is checked there is the way of the observations (`signals.py`).
 `expected(records)` and `compare(expected, database_url)` serve tests; `run.verify(settings)` is the command.
 """
 

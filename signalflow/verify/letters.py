@@ -145,6 +145,14 @@ class Letters:
             if letter.origin.raw_topic == topic and letter.origin.raw_record is not None
         }
 
+    def errors_of(self, topic: str) -> Mapping[PartitionOffset, str]:
+        """The records of a topic that have a dead letter, with its kind of error; also of such a topic from before."""
+        return {
+            (key.partition, key.offset): letter.error_type
+            for key, letter in self.by_record.items()
+            if letter.topic == topic
+        }
+
 
 def _letter(record: KafkaRecord, letters: Letters) -> Letter:
     headers = [(name, bytes(value or b"")) for name, value in record.headers or ()]

@@ -70,6 +70,8 @@ class Report:
     ranks: TableReport = field(default_factory=TableReport)
     features: TableReport = field(default_factory=TableReport)
     comments: TableReport | None = None
+    signals: TableReport | None = None
+    signals_by_rule: TableReport | None = None
     dead_letters: TableReport | None = None
     dlq_events: TableReport | None = None
     dead_letter_states: dict[str, int] = field(default_factory=dict)
@@ -87,6 +89,8 @@ class Report:
             "post_ranks": self.ranks,
             "post_nlp_features": self.features,
             "comments": self.comments,
+            "signals": self.signals,
+            "signals_by_rule": self.signals_by_rule,
             "dead_letters": self.dead_letters,
             "dlq_events": self.dlq_events,
         }

@@ -9,7 +9,7 @@ explained by the log.
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -20,12 +20,21 @@ from signalflow.kafka.reader import Offsets
 from signalflow.kafka.topic_ids import topic_ids
 from signalflow.settings import Settings
 from signalflow.verify.comments import CommentOracle, ExpectedComments
-from signalflow.verify.compare import Connection, compare_in, snapshot, stored_positions
-from signalflow.verify.expect import Expected, Oracle, Scope
+from signalflow.verify.compare import ROWS_AT_ONCE, Connection, compare_in, snapshot, stored_positions
+from signalflow.verify.expect import CLOCKS_AGREE, Expected, Oracle, Scope
 from signalflow.verify.figures import Rules
 from signalflow.verify.letters import Letters, RawTopic, Refusals, compare_events, compare_letters
 from signalflow.verify.log import Committed, Extent, TopicLog, latest
-from signalflow.verify.report import Report
+from signalflow.verify.report import Report, TableReport
+from signalflow.verify.signals import (
+    RULE,
+    STATEMENT,
+    Follow,
+    SignalOracle,
+    SignalTopic,
+    compare_signals,
+    of_this_rule,
+)
 
 # Rows and velocities from before may rest on records that the log has lost.
 _LAST_BREAK = "SELECT max(noticed_at) FROM log_breaks WHERE topic = ANY($1)"
@@ -69,6 +78,8 @@ class Topics(Protocol):
     def signals(self) -> str: ...
     @property
     def post_state_changelog(self) -> str: ...
+    @property
+    def subreddit_baseline_changelog(self) -> str: ...
 
 
 class OtherTopicsError(Fatal):
@@ -107,18 +118,23 @@ class _Check:
         since: datetime | None,
         until: datetime | None,
         progress: Progress,
+        follow: Follow,
     ) -> None:
+        self._follow = follow
         self._settings, self._topics, self._connection = settings, topics, connection
         self._since, self._until, self._progress = since, until, progress
         self._log = TopicLog(settings, settings.app_id)
         self._rules = rules_of(settings)
 
-    async def report(self, committed: Committed, comments_reached: Offsets) -> Report:
-        """Read the topics and compare. Both arguments are from before the snapshot."""
+    async def report(self, committed: Committed, comments_reached: Offsets, inputs_reached: Offsets) -> Report:
+        """Read the topics and compare. The arguments are from before the snapshot."""
         topics, connection = self._topics, self._connection
         ids = await topic_ids(
             self._settings,
-            [topics.posts_raw, topics.comments_raw, topics.posts_enriched, topics.posts_dlq, topics.signals],
+            [
+                *(topics.posts_raw, topics.comments_raw, topics.posts_enriched, topics.posts_dlq),
+                *(topics.signal_inputs, topics.signals),
+            ],
         )
         letters = Letters(
             await self._raw_topic(topics.posts_raw, ids),
@@ -143,6 +159,9 @@ class _Check:
                     ranks_from=await connection.fetchval(_RANKS_FROM, self._settings.history_retention_days),
                     progress=lambda rows: self._progress("rows", rows, None),
                 )
+        # A part of the log does not tell what is usual in a subreddit.
+        if self._since is None and self._until is None:
+            await self._compare_signals(report, letters, ids, inputs_reached)
         expected: dict[str, Refusals] = {topics.posts_raw: posts, topics.comments_raw: comments}
         report.dead_letters = compare_letters(expected, letters, report.missing)
         if committed.letters is not None:
@@ -214,6 +233,49 @@ class _Check:
         await self._read(topic, extent, oracle, "records of comments")
         return oracle.expected
 
+    async def _compare_signals(
+        self, report: Report, letters: Letters, ids: Mapping[str, UUID], reached: Offsets
+    ) -> None:
+        """Compare table signals with its topic, and the topic with what the rule gives for the log of inputs."""
+        topics = self._topics
+        if topics.signals not in ids or topics.signal_inputs not in ids:
+            return
+        positions = await stored_positions(self._connection)
+        stored = {each.partition: each.next_offset for each in positions if each.topic_id == ids[topics.signals]}
+        extent, aside = await self._log.extent(topics.signals), letters.errors_of(topics.signals)
+        topic = SignalTopic()
+        async for records in self._log.records(topics.signals, extent):
+            for record in records:
+                topic.take(record, stored, aside)
+            self._progress("records of signals", len(records), None)
+        now: datetime = await self._connection.fetchval(_NOW)
+        broken = await self._broken(topics.signals)
+        # Of a partition without records nothing tells when it had its last.
+        start = now if extent.emptied else latest(extent.start, broken)
+        ahead = timedelta(minutes=self._settings.observed_ahead_minutes)
+        report.signals = await compare_signals(
+            self._connection.cursor(STATEMENT, prefetch=ROWS_AT_ONCE),
+            topic,
+            certain_after=None if start is None else start + ahead + CLOCKS_AGREE,
+            kept_from=now - timedelta(days=self._settings.signal_retention_days) + CLOCKS_AGREE,
+        )
+        if start is None and of_this_rule(topic):
+            report.signals_by_rule = await self._follow_inputs(topic, letters, reached)
+
+    async def _follow_inputs(self, topic: SignalTopic, letters: Letters, reached: Offsets) -> TableReport | None:
+        """The topic of signals compared with the rule; None where the log does not tell all that was known."""
+        topics = self._topics
+        extent = await self._log.extent(topics.signal_inputs)
+        changelog = topics.subreddit_baseline_changelog
+        if any(extent.begins.values()) or await self._broken(topics.posts_raw, topics.signal_inputs, changelog):
+            return None
+        oracle, aside = SignalOracle(topic, self._follow), letters.errors_of(topics.signal_inputs)
+        async for records in self._log.records(topics.signal_inputs, extent):
+            for record in records:
+                oracle.take(record, reached, aside)
+            self._progress("inputs of signals", len(records), sum(extent.ends.values()))
+        return oracle.table
+
     async def _read(self, topic: str, extent: Extent, oracle: Oracle | CommentOracle, what: str) -> None:
         total = sum(end - extent.begins[partition] for partition, end in extent.ends.items())
         try:
@@ -233,18 +295,21 @@ async def verify(
     since: datetime | None = None,
     until: datetime | None = None,
     progress: Progress = lambda what, more, total: None,
+    follow: Follow = RULE,
 ) -> Report:
     """Compare the tables with all that the topics still hold, or with what brokers received from `since` to `until`.
 
+    `follow` is the rule of signals, which are compared where all that the topics hold is.
     Raises Retryable when Kafka or the database does not answer, Fatal when a topic or the schema is missing.
     """
     log = TopicLog(settings, settings.app_id)
     committed = await log.committed(topics.posts_raw, topics.posts_enriched, topics.posts_dlq)
     comments_reached = await log.reached(topics.comments_raw)
+    inputs_reached = await log.reached(topics.signal_inputs)
     try:
         async with snapshot(settings.database_url.get_secret_value()) as connection:
-            check = _Check(settings, topics, connection, since, until, progress)
-            return await check.report(committed, comments_reached)
+            check = _Check(settings, topics, connection, since, until, progress, follow)
+            return await check.report(committed, comments_reached, inputs_reached)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
         raise Fatal("the database has no schema that this version knows: run `signalflow migrate`") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

@@ -111,7 +111,11 @@ async def test_signals_are_stored_as_the_log_of_observations_gives_them(settings
         worker.ensure_stopped()
     assert await count(settings, "signals") == POSTS
     assert await stored(settings) == await by_the_log(settings)
-    await no_differences(settings)
+    report = await no_differences(settings, follow=follow)
+    assert report.signals is not None
+    assert report.signals.found == report.signals.expected == POSTS
+    assert report.signals_by_rule is not None
+    assert report.signals_by_rule.found == report.signals_by_rule.expected == 3 * POSTS
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,11 @@ async def test_a_worker_that_dies_between_two_steps_counts_each_observation_once
         first.ensure_stopped()
         second.ensure_stopped()
     assert await stored(settings) == await by_the_log(settings)
-    await no_differences(settings)
+    report = await no_differences(settings, follow=follow)
+    assert report.signals is not None
+    assert report.signals.found == report.signals.expected == POSTS
+    assert report.signals_by_rule is not None
+    assert report.signals_by_rule.found == report.signals_by_rule.expected == 3 * POSTS
 
 
 async def test_posts_flow_and_no_input_is_made_when_signals_are_off(settings: Settings, tmp_path: Path) -> None:

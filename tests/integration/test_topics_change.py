@@ -107,7 +107,8 @@ async def make_anew(settings: Settings, topic: str) -> None:
 
 async def topics_are_known(settings: Settings) -> bool:
     """Whether a worker has noted in the database which topics it reads. It does so some seconds after its start."""
-    return await count(settings, "topics_read") == 5
+    names = TopicNames.of(settings)
+    return await count(settings, "topics_read") == len(names.consumed | names.changelogs)
 
 
 async def nothing_is_called_wrong(settings: Settings, worker: WorkerProcess) -> None:

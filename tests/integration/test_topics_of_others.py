@@ -155,7 +155,10 @@ async def test_check_names_every_difference_and_apply_removes_it(settings: Setti
         (names.posts_dlq, "message.timestamp.type"): ("CreateTime", "LogAppendTime"),
         **{
             (topic, "topic"): (None, "exists")
-            for topic in (names.comments_raw, names.posts_enriched, names.post_state_changelog, names.leader)
+            for topic in (
+                *(names.comments_raw, names.posts_enriched, names.signal_inputs, names.signals, names.leader),
+                *names.changelogs,
+            )
         },
     }
     assert signalflow(settings, "topics", "check") == (status, answer), "a check changes nothing"
@@ -226,14 +229,16 @@ async def test_partitions_that_somebody_added_to_one_topic_are_added_to_those_th
         names.comments_raw,
         names.posts_enriched,
         names.posts_dlq,
-        names.post_state_changelog,
+        names.signal_inputs,
+        names.signals,
+        *names.changelogs,
     }
     shared = {topic: found.partitions for topic, found in prepared[-1].topics.items()}
     assert shared == {
         names.posts_raw: 7,
         names.posts_enriched: 7,
         names.posts_dlq: 7,
-        names.post_state_changelog: 7,
+        **dict.fromkeys((names.signal_inputs, names.signals, *names.changelogs), 7),
         names.comments_raw: 7,
         names.leader: 1,
     }

@@ -24,6 +24,7 @@ from signalflow.local.ports import free_ports
 from signalflow.settings import Settings
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
+from signalflow.verify.signals import RULE, Follow
 from tests.waiting import until
 
 STOP_SECONDS = 20.0
@@ -265,9 +266,9 @@ async def count(settings: Settings, table: str) -> int:
     return int((await fetch_all(settings, f"SELECT count(*) FROM {table}"))[0][0])
 
 
-async def no_differences(settings: Settings, since: datetime | None = None) -> Report:
-    """The report of `signalflow verify`, which must find no difference."""
-    report = await verify(settings, TopicNames.of(settings), since=since)
+async def no_differences(settings: Settings, since: datetime | None = None, follow: Follow = RULE) -> Report:
+    """The report of `signalflow verify`, which must find no difference. `follow`: the rule of the workers' signals."""
+    report = await verify(settings, TopicNames.of(settings), since=since, follow=follow)
     different = {name: table.examples for name, table in report.tables.items() if table.differences}
     assert not different, different
     return report

@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 from signalflow import schemas
 from signalflow.cli.main import _register, app
 from signalflow.errors import Invalid
-from signalflow.events import Comment, CommentEnvelope, Enriched, encode
+from signalflow.events import Comment, CommentEnvelope, Enriched, Source, encode
 from signalflow.schemas import RECORDS, RecordSchema, export
+from signalflow.signal_detection import input_of, signal_of
 from tests.integration.workers import observation
+from tests.unit.test_signal_detection import change
 from tests.unit.web.live.records import enriched
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
@@ -29,7 +31,9 @@ _COMMENT = CommentEnvelope(
     payload=Comment(id="c1", post_id="abc", author=None, body="text", created_utc=AT, score=None),
     metadata=_POST.metadata,
 )
-EXAMPLES = dict(zip(RECORDS, (_POST, _COMMENT, enriched("abc")), strict=True))
+_INPUT = input_of(enriched("abc"), is_discovery=True, appended_us=0)
+_SIGNAL = signal_of(change(), _INPUT, Source(topic="inputs", partition=0, offset=7))
+EXAMPLES = dict(zip(RECORDS, (_POST, _COMMENT, _INPUT, _SIGNAL, enriched("abc")), strict=True))
 DIRECTORY = Path(__file__).parents[2] / "docs" / "schemas"
 
 
@@ -41,7 +45,7 @@ def test_the_published_schemas_are_those_of_the_records(record: RecordSchema) ->
     assert file.read_text() == record.text, hint
 
 
-def test_the_version_of_a_raw_record_is_the_one_that_it_tells() -> None:
+def test_the_version_of_a_record_is_the_one_that_it_tells() -> None:
     for record, value in EXAMPLES.items():
         if record.type is not Enriched:
             told = msgspec.json.decode(encode(value))

@@ -89,10 +89,10 @@ DEFECTS = (
     Defect(
         "RocksDB is written before the changelog",
         "signalflow/streams/state_table.py",
-        '            reach("enrich.before_changelog")\n',
+        '            reach(f"{self.agent}.before_changelog")\n',
         "            for early, values in by_partition.items():\n"
         "                self._put(early, values, self.offset_reached(early))\n"
-        '            reach("enrich.before_changelog")\n',
+        '            reach(f"{self.agent}.before_changelog")\n',
         (
             f"{STATE}::test_local_state_is_never_ahead_of_its_changelog",
             f"{STATE}::test_a_failed_changelog_send_leaves_the_local_state_unchanged_and_is_repeated",
