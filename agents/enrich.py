@@ -7,6 +7,7 @@ gives none: its observation was counted.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import mode
 import structlog
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 # Records computed before other tasks of the event loop get a turn. 1,000 records take 50 ms: too long a wait for the
 # statements of the sink.
 RECORDS_A_TURN = 50
+# The hash of a key takes as long as the rest of its record, and subreddits come again and again.
+_partition_of = lru_cache(10_000)(partition_for)
 
 
 @dataclass
@@ -90,7 +93,7 @@ class EnrichHandler:
         work.unit.emit(self._enriched_topic, record.partition, result.output, record)
         if self._with_signals and not is_copy(record):
             given = outgoing_input(input_of(result.enriched, result.is_discovery, record.timestamp * 1000), record)
-            work.unit.emit(self._inputs_topic, partition_for(given.key or b"", self._partitions()), given, record)
+            work.unit.emit(self._inputs_topic, _partition_of(given.key or b"", self._partitions()), given, record)
         if result.state is not None:
             states.put(result.key, result.state)
             self._watermarks.advance(record.partition, result.reached_us)

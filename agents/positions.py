@@ -1,4 +1,4 @@
-"""A timer that compares positions in the logs and in the database, and notes how far the raw topic is read."""
+"""A timer that compares positions in the logs and in the database, and notes how far topics are read."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,7 +24,8 @@ def register(
     It compares once after each assignment, and then every `position_check_seconds`.
     """
     compared_at, generation = -settings.position_check_seconds, -1
-    raw = ReadTopic(TopicNames.of(settings).posts_raw)
+    names = TopicNames.of(settings)
+    read = [ReadTopic(topic) for topic in (names.posts_raw, names.signal_inputs)]
 
     @app.timer(interval=min(EVERY_SECONDS, settings.position_check_seconds), name="positions")
     @guarded("positions")
@@ -38,4 +39,5 @@ def register(
         if generation != of_now or now - compared_at >= settings.position_check_seconds:
             await compare(app, pool, stored())
             compared_at, generation = now, of_now
-        await raw.note(app, pool)
+        for topic in read:
+            await topic.note(app, pool)

@@ -1,8 +1,8 @@
 """Table stored_positions: how far a topic's partitions are stored, written in the transaction that stores the rows.
 
 A database that went back to an earlier state (a restored copy, a standby that lacked the last seconds) thereby tells
-what it lacks, at the latest when it is written next. Of the raw topic, which no transaction stores, the table has how
-far it was read (noted_positions.py).
+what it lacks, at the latest when it is written next. Of the raw topic and the inputs of signals, which no transaction
+stores, the table has how far they were read (noted_positions.py).
 """
 
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence

@@ -174,9 +174,11 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running_cluster(directory: Path, rnd: random.Random, activity: float) -> AsyncIterator[Cluster]:
+async def running_cluster(
+    directory: Path, rnd: random.Random, activity: float, app: str = "signalflow"
+) -> AsyncIterator[Cluster]:
     """Start the stack and wait until it is ready; stop everything at the end of the block."""
-    cluster = _planned(directory, rnd, activity)
+    cluster = _planned(directory, rnd, activity, app)
     proxies = [*cluster.broker_links, *cluster.database_links.values(), cluster.reddit_link]
     try:
         for proxy in proxies:
@@ -209,7 +211,7 @@ async def _start_servers(cluster: Cluster) -> None:
     await pool.close()
 
 
-def _planned(directory: Path, rnd: random.Random, activity: float) -> Cluster:
+def _planned(directory: Path, rnd: random.Random, activity: float, app: str) -> Cluster:
     ports = iter(free_ports(32))
 
     def some(count: int) -> list[int]:
@@ -236,6 +238,7 @@ def _planned(directory: Path, rnd: random.Random, activity: float) -> Cluster:
             settings,
             name,
             directory,
+            app=app,
             **WORKER_ENVIRONMENT
             | {
                 "SIGNALFLOW_KAFKA": bootstrap,

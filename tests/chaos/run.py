@@ -19,6 +19,7 @@ from tests.chaos.faults.base import Run
 from tests.chaos.forensics import story_of
 from tests.chaos.load import Load
 from tests.chaos.recovery import Probes
+from tests.integration import signals_of_tests
 
 PER_SECOND = 120.0
 ACTIVITY = 4.0
@@ -42,7 +43,7 @@ async def run_seed(
     quiet(directory)
     rnd = random.Random(seed)
     began = time.monotonic()
-    async with running_cluster(directory, rnd, ACTIVITY) as cluster:
+    async with running_cluster(directory, rnd, ACTIVITY, signals_of_tests.__name__) as cluster:
         say(f"stack ready after {time.monotonic() - began:.0f} s")
         probes = Probes(PARTITIONS)
         load = Load(cluster.settings, random.Random(seed + 1), probes, PER_SECOND, DISORDER_SHARE)

@@ -33,6 +33,7 @@ from tests.chaos.poison_verdict import (
     source_of,
 )
 from tests.chaos.waiting import happens, runs_out
+from tests.integration.signals_of_tests import follow
 from tests.integration.workers import fetch_all, read_topic
 
 LAG_SECONDS = 240.0
@@ -162,9 +163,14 @@ async def still(settings: Settings) -> list[str]:
         try:
             ends = {
                 topic: (await log.extent(topic)).ends
-                for topic in (names.posts_raw, names.posts_enriched, names.posts_dlq, names.comments_raw)
+                for topic in (
+                    *(names.posts_raw, names.posts_enriched, names.posts_dlq),
+                    *(names.comments_raw, names.signal_inputs, names.signals),
+                )
             }
-            comments = await log.reached(names.comments_raw)
+            stored_apart = {
+                topic: await log.reached(topic) for topic in (names.comments_raw, names.signal_inputs, names.signals)
+            }
             committed = await log.committed(names.posts_raw, names.posts_enriched, names.posts_dlq)
         except SignalflowError as error:
             last.update(lag=str(error))
@@ -176,7 +182,10 @@ async def still(settings: Settings) -> list[str]:
         behind = {
             "enriched": {p: e - committed.enriched.get(p, 0) for p, e in raw.items()},
             "stored": {p: e - committed.written.get(p, 0) for p, e in committed.enriched_ends.items()},
-            "comments": {p: e - comments.get(p, 0) for p, e in ends[names.comments_raw].items() if e},
+            **{
+                topic: {p: e - reached.get(p, 0) for p, e in ends[topic].items() if e}
+                for topic, reached in stored_apart.items()
+            },
             "letters": {p: e - (committed.letters or {}).get(p, 0) for p, e in letters.items()},
         }
         last.update(lag={what: sum(lags.values()) for what, lags in behind.items()})
@@ -192,7 +201,7 @@ async def still(settings: Settings) -> list[str]:
 async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list[str], comments: Comments) -> Verdict:
     """Compare everything, after the run has come to rest. `comments` were compared before."""
     settings, names = run.settings, TopicNames.of(run.settings)
-    report = await verify(settings, TopicNames.of(settings))
+    report = await verify(settings, TopicNames.of(settings), follow=follow)
     stored = await stored_observations(settings)
     ids = await topic_ids(settings, [names.posts_raw, names.posts_enriched, names.posts_dlq, names.comments_raw])
     raw, raw_damaged = _without_damaged(await read_topic(settings, names.posts_raw))

@@ -12,6 +12,7 @@ from signalflow.domain.signals.subreddit import Seen, SubredditState
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from tests.integration import signals_of_tests
 from tests.integration.signals_of_tests import follow
 from tests.integration.workers import (
     WorkerProcess,
@@ -32,8 +33,9 @@ POSTS = 100
 
 
 def a_worker(settings: Settings, log_dir: Path, name: str = "w1", **extra: str) -> WorkerProcess:
-    module = "tests.integration.signals_of_tests"
-    return WorkerProcess(settings, name, log_dir, app=module, SIGNALFLOW_SINK_MAX_SECONDS="0.2", **extra)
+    return WorkerProcess(
+        settings, name, log_dir, app=signals_of_tests.__name__, SIGNALFLOW_SINK_MAX_SECONDS="0.2", **extra
+    )
 
 
 async def observe(settings: Settings, moment: int) -> None:
