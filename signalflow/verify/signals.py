@@ -12,6 +12,7 @@ Three things are compared, as far as the logs tell:
 """
 
 import json
+import math
 from collections.abc import AsyncIterable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -257,15 +258,45 @@ def _fields_that_differ(wanted: Told, found: Told) -> list[str]:
 
 def _wrong_in_itself(found: Told) -> str:
     """What does not follow from the numbers that are stored; empty when all does, or this version cannot tell."""
-    if (found.kind, found.subject_kind, found.rule_version) != ("unusual_here", "subreddit", subreddit.VERSION):
+    rule = _RULES.get((found.kind, found.subject_kind))
+    if rule is None or found.rule_version != subreddit.VERSION:
         return ""
-    mean, variance = found.inputs.get("mean"), found.inputs.get("variance")
-    if mean is None or variance is None:
-        return "no mean or variance"
-    if not same_number(found.expected, mean):
-        return f"expected {found.expected}, is {mean}"
-    strength = tails.count_sigmas(int(found.observed), mean, variance)
+    try:
+        strength, expected = rule(found)
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return "inputs that give no strength"
+    if not same_number(found.expected, expected):
+        return f"expected {found.expected}, is {expected}"
     return "" if same_number(found.strength, strength) else f"strength {found.strength}, is {strength}"
+
+
+def _busy(found: Told) -> tuple[float, float]:
+    """Strength and expectation of a subreddit that has more posts than usual, from its inputs."""
+    mean: Any = found.inputs["mean"]
+    variance: Any = found.inputs["variance"]
+    return tails.count_sigmas(int(found.observed), mean, variance), mean
+
+
+def _unusual(found: Told) -> tuple[float, float]:
+    """The same of a post whose score is above the usual; scores are compared as log(1 + score)."""
+    mean: Any = found.inputs["log_mean"]
+    deviation: Any = found.inputs["log_sd"]
+    return (math.log1p(max(found.observed, 0.0)) - mean) / deviation, max(math.expm1(mean), 0.0)
+
+
+def _viral(found: Told) -> tuple[float, float]:
+    """The same of a post that will be among the best. What the best reach does not follow from its inputs."""
+    base: Any = found.inputs["log_odds_base"]
+    odds = base + found.inputs["log_odds_score"] + (found.inputs["log_odds_velocity"] or 0.0)
+    probability = 1.0 if found.observed >= found.expected else 0.5 * (1.0 + math.tanh(0.5 * odds))
+    return probability, found.expected
+
+
+_RULES: Mapping[tuple[str, str], Callable[[Told], tuple[float, float]]] = {
+    ("unusual_here", "subreddit"): _busy,
+    ("unusual_here", "post"): _unusual,
+    ("viral", "post"): _viral,
+}
 
 
 def of_this_rule(topic: SignalTopic) -> bool:

@@ -24,11 +24,16 @@ def follow(state: SubredditState | None, name: str, seen: Seen) -> tuple[Subredd
         peak_us=seen.observed_us,
         ended_us=None,
         changed_us=seen.observed_us,
-        strength=0.5,
-        observed=float(zlib.crc32(encode_state(after))),
+        strength=1.0,
+        # Above any score, so that the strength is 1.
+        observed=2.0**32 + zlib.crc32(encode_state(after)),
         expected=float(seen.score or 0),
         post_ids=(seen.post_id,),
-        inputs={"is_discovery": float(seen.is_discovery), "score_velocity": seen.score_velocity},
+        inputs={
+            "is_discovery": float(seen.is_discovery),
+            "score_velocity": seen.score_velocity,
+            **dict.fromkeys(("log_odds_base", "log_odds_score", "log_odds_velocity"), 0.0),
+        },
     )
     return after, (change,)
 

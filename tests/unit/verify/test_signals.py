@@ -1,6 +1,7 @@
 """Signals compared with the logs: what was lost, repeated or changed on the way is told, and nothing else."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -126,7 +127,7 @@ async def test_the_newest_record_that_is_stored_or_a_later_one_must_be_the_row(
 async def test_a_row_that_is_missing_wrong_or_of_no_record_is_told(topic: SignalTopic) -> None:
     good = topic.told["viral-a1"][1]
     assert (await compared(topic)).missing == 1
-    assert (await compared(topic, row_of(good, strength=0.6))).wrong == 1
+    assert (await compared(topic, row_of(good, peak_at=NOW - timedelta(days=1)))).wrong == 1
     assert (await compared(topic, row_of(good, post_ids=["x"]))).wrong == 1
     assert (await compared(topic, row_of(good), row_of(good, id="viral-b"))).extra == 1
 
@@ -146,21 +147,44 @@ async def test_a_record_that_the_table_refused_is_not_due() -> None:
     assert (await compared(topic_of([*signals, Record(1, value=b"no json")]))).missing == 1
 
 
+OF_A_SUBREDDIT: dict[str, Any] = {
+    "kind": "unusual_here", "subject_kind": "subreddit", "subject": "python",
+    "strength": count_sigmas(20, 4.0, 9.0), "observed": 20.0, "expected": 4.0,
+    "inputs": {"mean": 4.0, "variance": 9.0},
+}  # fmt: skip
+OF_A_POST: dict[str, Any] = {
+    "kind": "unusual_here", "strength": 4.0, "observed": math.e**9 - 1, "expected": math.e - 1,
+    "inputs": {"log_mean": 1.0, "log_sd": 2.0},
+}  # fmt: skip
+# Odds of 9 to 1.
+VIRAL: dict[str, Any] = {
+    "kind": "viral", "strength": 0.9, "observed": 20.0, "expected": 300.0,
+    "inputs": {"log_odds_base": -1.0, "log_odds_score": 1.0, "log_odds_velocity": math.log(9)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("of", [OF_A_SUBREDDIT, OF_A_POST, VIRAL], ids=["subreddit", "post", "viral"])
 @pytest.mark.parametrize(
     ("changed", "wrong"),
-    [({}, 0), ({"strength": 1.0}, 1), ({"expected": 2.5}, 1), ({"inputs": "{}"}, 1), ({"rule_version": 99}, 0)],
+    [({}, 0), ({"strength": 0.95}, 1), ({"observed": 25.0, "inputs": {}}, 1), ({"rule_version": 99}, 0)],
 )
 async def test_strength_and_expectation_follow_from_the_numbers_beside_them(
-    changed: dict[str, Any], wrong: int
+    topic: SignalTopic, of: dict[str, Any], changed: dict[str, Any], wrong: int
 ) -> None:
-    told = Told(
-        id="unusual_here-python-20260101T120000Z", kind="unusual_here", rule_version=subreddit.VERSION,
-        subject_kind="subreddit", subject="python", subreddit="python", started_at=NOW, peak_at=NOW, ended_at=None,
-        changed_at=NOW, strength=count_sigmas(20, 4.0, 9.0), observed=20.0, expected=4.0, post_ids=[],
-        inputs={"mean": 4.0, "variance": 9.0}, source_partition=0, source_offset=0,
-    )  # fmt: skip
-    table = await compared(SignalTopic(), row_of(told, **changed), certain_after=NOW)
+    told = topic.told["viral-a1"][0]._replace(id="another", **of)._replace(**changed)
+    table = await compared(SignalTopic(), row_of(told), certain_after=NOW + timedelta(days=1))
     assert table.wrong == wrong
+
+
+async def test_an_expectation_that_does_not_follow_is_told_and_a_post_that_is_there_already_is_sure(
+    topic: SignalTopic,
+) -> None:
+    told, later = topic.told["viral-a1"][0]._replace(id="another"), NOW + timedelta(days=1)
+    for of in (OF_A_SUBREDDIT, OF_A_POST):
+        row = row_of(told._replace(**of)._replace(expected=3.0))
+        assert (await compared(SignalTopic(), row, certain_after=later)).wrong == 1
+    sure = told._replace(**VIRAL)._replace(observed=300.0, strength=1.0)
+    assert (await compared(SignalTopic(), row_of(sure), certain_after=later)).wrong == 0
 
 
 def test_signals_of_another_version_are_not_computed_again(topic: SignalTopic) -> None:
