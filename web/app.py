@@ -35,6 +35,7 @@ from web.api.runs.endpoints import router as runs
 from web.api.sign_in.sessions import own as own_session
 from web.api.sign_in.sessions import router as sessions
 from web.api.sign_in.tokens import router as tokens
+from web.api.signals.endpoints import router as signals
 from web.api.stats.endpoints import router as stats
 from web.api.subreddits.endpoints import router as subreddits
 from web.api.tables.endpoints import router as tables
@@ -65,6 +66,7 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (posts, "read"),
     (comments, "read"),
     (exports, "read"),
+    (signals, "read"),
     (stats, "read"),
     (keywords, "read"),
     (coverage, "read"),

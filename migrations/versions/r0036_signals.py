@@ -32,6 +32,7 @@ CREATE TABLE signals (
     "CREATE INDEX signals_newest ON signals (started_at DESC, id DESC)",
     "CREATE INDEX signals_of_subreddit ON signals (lower(subreddit), started_at DESC, id DESC)",
     "CREATE INDEX signals_of_subject ON signals (subject, started_at DESC)",
+    "CREATE INDEX signals_active ON signals (started_at DESC, id DESC) WHERE ended_at IS NULL",
     "COMMENT ON COLUMN signals.ended_at IS 'NULL while it goes on'",
     "COMMENT ON COLUMN signals.changed_at IS 'when the observation was made that last changed it'",
     "COMMENT ON COLUMN signals.inputs IS 'the numbers from which the rule of this version computes it again'",

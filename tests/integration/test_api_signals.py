@@ -1,0 +1,234 @@
+"""Signals over HTTP: pages, filters, one with its posts and numbers, on a real database."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from signalflow.storage.erasure import erase_post
+from signalflow.storage.pool import Pool
+from signalflow.storage.signals import SignalFilter, page_statement
+from signalflow.storage.writer import write_batch
+from tests.integration.signal_rows import minutes, signal, store_signals, viral
+from tests.integration.storage_rows import NOON, features, observation
+
+
+async def listed(client: httpx.AsyncClient, **parameters: Any) -> dict[str, Any]:
+    answer = await client.get("/api/signals/", params=parameters)
+    assert answer.status_code == 200, answer.text
+    page: dict[str, Any] = answer.json()
+    return page
+
+
+def ids(page: dict[str, Any]) -> list[str]:
+    return [item["id"] for item in page["items"]]
+
+
+async def test_a_signal_says_where_what_since_when_how_sure_and_why(pool: Pool, client: httpx.AsyncClient) -> None:
+    titled = {"title": "Asyncio without the GIL", "nlp": features(0, "asyncio", "gil"), "current_score": 480}
+    await write_batch(pool, [observation("abc", **titled)])
+    await store_signals(pool, viral("abc"))
+    (item,) = (await listed(client))["items"]
+    assert datetime.fromisoformat(item["started_at"]) == NOON
+    assert (item["kind"], item["subject"], item["subreddit"], item["ended_at"]) == ("viral", "abc", "python", None)
+    assert (item["strength"], item["observed"], item["expected"]) == (0.739, 480, 2300)
+    assert item["inputs"]["log_odds_age"] is None
+    assert item["keywords"] == ["asyncio", "gil"]
+    assert item["sentence"] == (
+        "r/python: a post about asyncio and gil with 480 points after 2 hours is 73 % likely to be among the best 1 % "
+        "of r/python (2,300 points or more)."
+    )
+    assert (item["how_sure"], item["why"]) == (
+        "73 % likely",
+        "For it: how fast its score rises; against it: the hour of the day.",
+    )
+
+
+async def test_pages_repeat_and_leave_out_nothing_where_many_begin_at_once(
+    pool: Pool, client: httpx.AsyncClient
+) -> None:
+    at_once = [viral(f"a{number}") for number in range(5)]
+    others = [viral("before", started_at=NOON - minutes(1)), viral("after", started_at=NOON + minutes(1))]
+    await store_signals(pool, *at_once, *others)
+    walked: list[str] = []
+    page = await listed(client, page_size=2)
+    while True:
+        walked += ids(page)
+        if page["next"] is None:
+            break
+        # What begins meanwhile moves no page.
+        await store_signals(pool, viral(f"new{len(walked)}", started_at=NOON + minutes(60)))
+        page = await listed(client, page_size=2, cursor=page["next"])
+    assert walked == ["viral-after", *(f"viral-a{number}" for number in range(4, -1, -1)), "viral-before"]
+
+
+async def test_filters_hold_together(pool: Pool, client: httpx.AsyncClient) -> None:
+    await store_signals(
+        pool,
+        viral("a", strength=0.9),
+        viral("b", strength=0.5, started_at=NOON - minutes(10), subreddit="Rust", ended_at=NOON),
+        signal("u", started_at=NOON - minutes(20)),
+        signal("v", started_at=NOON - minutes(30), subject="rust", subreddit="Rust", ended_at=NOON),
+        signal("burst-x", kind="burst", subject_kind="term", subject="x", subreddit=None, ended_at=NOON),
+    )
+    found = {
+        "kind": ids(await listed(client, kind="viral")),
+        "kinds": ids(await listed(client, kind=["viral", "burst"])),
+        "subreddit in any case": ids(await listed(client, subreddit="RUST")),
+        "subreddits": ids(await listed(client, subreddit=["rust", "python"], kind="unusual_here")),
+        "subject": ids(await listed(client, subject="a")),
+        "active": ids(await listed(client, active=True)),
+        "time": ids(await listed(client, since=(NOON - minutes(20)).isoformat(), until=NOON.isoformat())),
+        "strength": ids(await listed(client, kind="viral", min_strength=0.6)),
+    }
+    assert found == {
+        "kind": ["viral-a", "viral-b"],
+        "kinds": ["viral-a", "burst-x", "viral-b"],
+        "subreddit in any case": ["viral-b", "v"],
+        "subreddits": ["u", "v"],
+        "subject": ["viral-a"],
+        "active": ["viral-a", "u"],
+        "time": ["viral-b", "u"],
+        "strength": ["viral-a"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name", "told"),
+    [
+        ({"kind": "odd"}, "kind.0", "must be"),
+        ({"min_strength": 0.5}, "min_strength", "needs exactly one kind"),
+        ({"min_strength": 0.5, "kind": ["viral", "burst"]}, "min_strength", "needs exactly one kind"),
+        ({"since": NOON.isoformat(), "until": (NOON - minutes(1)).isoformat()}, "until", "must not be before since"),
+        ({"since": "yesterday"}, "since", "must be"),
+        ({"subreddit": "r/python"}, "subreddit.0", "without r/"),
+        ({"cursor": "abc"}, "cursor", "not a cursor"),
+        ({"page_size": 101}, "page_size", "must be at most 100"),
+        ({"of": "x"}, "of", ""),
+    ],
+)
+async def test_what_is_no_parameter_or_value_is_refused_by_name(
+    client: httpx.AsyncClient, parameters: dict[str, Any], name: str, told: str
+) -> None:
+    answer = await client.get("/api/signals/", params=parameters)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    (fault,) = answer.json()["errors"]
+    assert fault["parameter"] == name
+    assert told in fault["message"]
+
+
+async def test_a_cursor_of_other_filters_is_refused(pool: Pool, client: httpx.AsyncClient) -> None:
+    await store_signals(pool, viral("a"), viral("b"))
+    cursor = (await listed(client, page_size=1))["next"]
+    assert ids(await listed(client, page_size=2, cursor=cursor)) == ["viral-a"]
+    assert (await client.get("/api/signals/", params={"kind": "viral", "cursor": cursor})).status_code == 422
+
+
+async def test_an_unknown_signal_is_a_404_that_says_so(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/signals/viral-nothing/")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json()["detail"] == "There is no signal viral-nothing: it was never found, or is no longer kept."
+
+
+async def test_a_subreddits_signal_has_its_posts_their_subject_and_a_day_of_numbers(
+    pool: Pool, client: httpx.AsyncClient
+) -> None:
+    started = NOON + minutes(600)
+    posts = [
+        observation(f"p{number}", 600 * 60, created_utc=started - minutes(number), nlp=features(0, *words),
+                    current_score=score, subreddit="Python")
+        for number, (words, score) in enumerate([(["gil", "x"], 5), (["gil"], None), (["y", "gil"], 90), ([], 1)])
+    ]  # fmt: skip
+    elsewhere = observation("q", created_utc=started - minutes(1), subreddit="rust")
+    await write_batch(pool, [*posts, elsewhere])
+    about = [*(f"p{number}" for number in range(4)), "unknown"]
+    await store_signals(pool, signal("u", started_at=started, ended_at=started + minutes(30), post_ids=about))
+    answer = await client.get("/api/signals/u/")
+    assert answer.headers["cache-control"] == "private, no-cache"
+    told = answer.json()
+    assert [(post["id"], post["current_score"]) for post in told["posts"]] == [
+        ("p2", 90), ("p0", 5), ("p3", 1), ("p1", None),
+    ]  # fmt: skip
+    assert told["keywords"] == ["gil"]
+    assert told["sentence"].startswith("r/python: 12 posts in 15 minutes, 4 times its usual number for a ")
+    assert told["why"] == "3 posts are usual then, give or take 1.5."
+    series = told["series"]
+    assert (series["unit"], series["step_seconds"], len(series["items"])) == ("posts", 900, 96)
+    end = started + minutes(30) + timedelta(hours=3)
+    assert datetime.fromisoformat(series["items"][-1]["at"]) == end - minutes(15)
+    by_time = {datetime.fromisoformat(item["at"]): item for item in series["items"]}
+    assert {at: item["value"] for at, item in by_time.items() if item["value"]} == {
+        started - minutes(15): 3,
+        started: 1,
+    }
+    # Two standard deviations of 1.5 about 3.
+    assert (by_time[started]["expected"], by_time[started]["low"], by_time[started]["high"]) == (3, 0, 6)
+    assert by_time[started - minutes(30)]["expected"] is None
+
+
+async def test_a_posts_signal_has_its_scores_with_what_they_are_compared_with(
+    pool: Pool, client: httpx.AsyncClient
+) -> None:
+    seen = [(0, 10), (60, 20), (16 * 60, 80)]
+    await write_batch(
+        pool, [observation("abc", seconds, current_score=score, created_utc=NOON) for seconds, score in seen]
+    )
+    of_age = {
+        "kind": "unusual_here",
+        "expected": 10.0,
+        "inputs": {"age_seconds": 960.0, "log_mean": 2.3, "log_sd": 0.5},
+    }
+    await store_signals(
+        pool, viral("abc"), viral("abc", id="unusual_here-abc", changed_at=NOON + minutes(17), **of_age)
+    )
+    best = (await client.get("/api/signals/viral-abc/")).json()["series"]
+    assert best["unit"] == "score"
+    assert [(item["value"], item["expected"]) for item in best["items"]] == [(20, 2300), (80, 2300)]
+    usual = (await client.get("/api/signals/unusual_here-abc/")).json()["series"]["items"]
+    assert [item["expected"] for item in usual] == [None, 10]
+    # e to the power of two standard deviations of 0.5, each way.
+    assert (usual[1]["low"], usual[1]["high"]) == (pytest.approx(10 / 2.718, abs=0.01), pytest.approx(27.18, abs=0.01))
+
+
+async def test_what_was_erased_is_in_no_sentence_and_no_list(pool: Pool, client: httpx.AsyncClient) -> None:
+    await write_batch(pool, [observation("abc", title="A secret", nlp=features(0, "secret"))])
+    await store_signals(pool, viral("abc"))
+    assert "a post about secret" in (await listed(client))["items"][0]["sentence"]
+    await erase_post(pool, "abc", who="test")
+    told = (await client.get("/api/signals/viral-abc/")).json()
+    assert "secret" not in str(told).lower()
+    assert (told["keywords"], told["posts"][0]["title"]) == ([], "")
+
+
+async def test_a_signal_of_a_post_that_is_not_stored_yet_is_shown_without_it(
+    pool: Pool, client: httpx.AsyncClient
+) -> None:
+    await store_signals(pool, viral("abc"))
+    told = (await client.get("/api/signals/viral-abc/")).json()
+    assert (told["posts"], told["keywords"], told["series"]["items"]) == ([], [], [])
+    assert told["sentence"].startswith("r/python: a post with 480 points")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (SignalFilter(), "signals_newest"),
+        (SignalFilter(active_only=True), "signals_active"),
+        (SignalFilter(subreddits=["Sub7"]), "signals_of_subreddit"),
+        (SignalFilter(subject="p7"), "signals_of_subject"),
+        (SignalFilter(since=NOON - timedelta(days=1)), "signals_newest"),
+    ],
+)
+async def test_each_page_reads_little_by_an_index(pool: Pool, wanted: SignalFilter, index: str) -> None:
+    await pool.execute(
+        """INSERT INTO signals SELECT 'viral-p' || n, 'viral', 1, 'post', 'p' || n, 'Sub' || n % 200,
+            $1::timestamptz - n * interval '5 min', $1, CASE WHEN n % 100 > 0 THEN $1 END, $1, 0.5, 1, 1, '{}', '{}',
+            't', 0, n FROM generate_series(1, 20000) AS n""",
+        NOON,
+    )
+    await pool.execute("VACUUM ANALYZE signals")
+    statement, parameters = page_statement(wanted, (NOON - minutes(100), "viral-p9"), 21)
+    plan = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {statement}", *parameters))
+    assert index in plan, plan
+    assert "Seq Scan" not in plan
