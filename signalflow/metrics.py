@@ -357,6 +357,21 @@ LIVE_COMMENTS = LiveMeters(
     ),
     Gauge("signalflow_live_comments_stale", "1 while the live stream cannot read comments.", registry=API_REGISTRY),
 )
+LIVE_SIGNALS = LiveMeters(
+    Counter("signalflow_live_signal_records", "Signals read for the live stream.", registry=API_REGISTRY),
+    Counter("signalflow_live_signals_sent", "Signals sent, summed over clients.", registry=API_REGISTRY),
+    Counter(
+        "signalflow_live_signals_coalesced",
+        "Signals that a newer state replaced while they waited for a slow client, summed over clients.",
+        registry=API_REGISTRY,
+    ),
+    Gauge(
+        "signalflow_live_signals_lag",
+        "Signals that the live stream of this process has not read yet, when it last asked the brokers.",
+        registry=API_REGISTRY,
+    ),
+    Gauge("signalflow_live_signals_stale", "1 while the live stream cannot read signals.", registry=API_REGISTRY),
+)
 
 # --- the API's answers
 HTTP_REQUESTS = Counter(

@@ -44,8 +44,8 @@ class Api:
         return services_of(self.server._app).hub
 
     @property
-    def comment_hub(self) -> Any:
-        return services_of(self.server._app).comment_hub
+    def hubs(self) -> tuple[Any, ...]:
+        return services_of(self.server._app).hubs
 
     def socket(
         self, query: str = "", headers: dict[str, str] | None = None, path: str = "/ws/posts/", **options: Any
@@ -63,9 +63,7 @@ async def live_api(settings: Settings, headers: dict[str, str]) -> AsyncIterator
     task = asyncio.create_task(server.serve())
     api = Api(settings, server, port, headers)
     try:
-        await eventually(
-            lambda: server.started and api.hub.stale_since is None and api.comment_hub.stale_since is None, 30
-        )
+        await eventually(lambda: server.started and all(hub.stale_since is None for hub in api.hubs), 30)
         yield api
     finally:
         server.should_exit = True

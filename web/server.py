@@ -45,9 +45,8 @@ class ApiServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the live connections first, with a reason: uvicorn would wait for event streams, which have no end."""
         services = services_of(self._app)
-        services.comment_hub.close()
-        services.hub.close()
-        # Both count their clients together.
+        for hub in services.hubs:
+            hub.close()
         await services.hub.closed()
         await super().shutdown(sockets)
 

@@ -18,7 +18,7 @@ from web.erased_answers import ErasedAnswers
 from web.limiter import Limiter
 from web.live.admission import Admission
 from web.live.hub import Hub
-from web.live.kinds import COMMENTS, POSTS
+from web.live.kinds import COMMENTS, POSTS, SIGNALS
 from web.slots import Slots
 from web.worker_client import WorkerClient
 
@@ -45,7 +45,13 @@ class Services:
     workers: WorkerClient
     hub: Hub
     comment_hub: Hub
+    signal_hub: Hub
     exports: Slots
+
+    @property
+    def hubs(self) -> tuple[Hub, ...]:
+        """All kinds of the live stream. They count their clients together."""
+        return self.hub, self.comment_hub, self.signal_hub
 
 
 @asynccontextmanager
@@ -84,13 +90,14 @@ async def open_services(
             workers=WorkerClient(settings.worker_token.get_secret_value()),
             hub=Hub(settings, POSTS, admission, erased_answers.note),
             comment_hub=Hub(settings, COMMENTS, admission),
+            signal_hub=Hub(settings, SIGNALS, admission),
             exports=Slots(MOST_EXPORTS, "exports"),
         )
         for close in (services.brief_cache.close, services.cache.close, services.workers.close):
             stack.push_async_callback(close)
         await stack.enter_async_context(erased_answers.running())
-        await stack.enter_async_context(services.hub.running())
-        await stack.enter_async_context(services.comment_hub.running())
+        for hub in services.hubs:
+            await stack.enter_async_context(hub.running())
         yield services
 
 

@@ -98,8 +98,8 @@ async def test_a_client_of_comments_that_resumes_gets_what_it_missed_and_others_
         assert [post["id"] for post in posts] == ["p1"]
 
 
-async def test_both_kinds_share_the_limit_of_clients_and_end_with_the_server(api: Api) -> None:
+async def test_all_kinds_share_the_limit_of_clients_and_end_with_the_server(api: Api) -> None:
     async with api.socket() as socket, api.socket(path=SOCKET):
         await frame(socket, "heartbeat")
-        assert api.hub._admission is api.comment_hub._admission
+        assert {hub._admission for hub in api.hubs} == {api.hub._admission}
         assert api.hub._admission.clients == 2

@@ -55,6 +55,10 @@ async def _comment_hub(services: ServicesOf) -> Hub:
     return services.comment_hub
 
 
+async def _signal_hub(services: ServicesOf) -> Hub:
+    return services.signal_hub
+
+
 async def _workers(services: ServicesOf) -> WorkerClient:
     return services.workers
 
@@ -67,4 +71,5 @@ CacheOf = Annotated[AnswerCache, Depends(_cache)]
 BriefCacheOf = Annotated[AnswerCache, Depends(_brief_cache)]
 HubOf = Annotated[Hub, Depends(_hub)]
 CommentHubOf = Annotated[Hub, Depends(_comment_hub)]
+SignalHubOf = Annotated[Hub, Depends(_signal_hub)]
 WorkersOf = Annotated[WorkerClient, Depends(_workers)]

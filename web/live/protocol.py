@@ -5,7 +5,7 @@ are ISO 8601 in UTC. Velocities are per second. What is unknown is null; feeds o
 frame is the resume token: sent back as `?since=` or Last-Event-ID, it brings what came after that frame.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -168,20 +168,30 @@ encode_frame = msgspec.json.Encoder().encode
 class FilterForm:
     """The filter of one kind of the stream: its type, what each condition must be, and which are lists.
 
-    `former`: names of earlier versions, and what they are called now.
+    `former`: names of earlier versions, and what they are called now. `check` raises Invalid for conditions that do not
+    go together.
     """
 
     type: type[Struct]
     demands: Mapping[str, str]
     lists: frozenset[str]
     former: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[Any], None] = lambda wanted: None
 
     def is_list(self, name: str) -> bool:
         """Whether a condition has several values."""
         return self.former.get(name, name) in self.lists
 
 
-POST_FILTERS = FilterForm(Filter, DEMANDS, frozenset(FORMER_NAMES.values()), FORMER_NAMES)
+def _check_ranges(wanted: Filter) -> None:
+    if wanted.created_from and wanted.created_to and wanted.created_to < wanted.created_from:
+        raise Invalid("must not be before created_from", "created_to")
+    least, most = wanted.min_sentiment, wanted.max_sentiment
+    if least is not None and most is not None and most < least:
+        raise Invalid("must not be below min_sentiment", "max_sentiment")
+
+
+POST_FILTERS = FilterForm(Filter, DEMANDS, frozenset(FORMER_NAMES.values()), FORMER_NAMES, _check_ranges)
 
 
 def filter_of(fields: Mapping[str, Any], *, are_texts: bool, form: FilterForm = POST_FILTERS) -> Any:
@@ -199,17 +209,8 @@ def filter_of(fields: Mapping[str, Any], *, are_texts: bool, form: FilterForm = 
         except msgspec.ValidationError as error:
             raise Invalid(form.demands[name], name) from error
     wanted = msgspec.convert(named, form.type, strict=not are_texts)
-    if isinstance(wanted, Filter):
-        _check_ranges(wanted)
+    form.check(wanted)
     return wanted
-
-
-def _check_ranges(wanted: Filter) -> None:
-    if wanted.created_from and wanted.created_to and wanted.created_to < wanted.created_from:
-        raise Invalid("must not be before created_from", "created_to")
-    least, most = wanted.min_sentiment, wanted.max_sentiment
-    if least is not None and most is not None and most < least:
-        raise Invalid("must not be below min_sentiment", "max_sentiment")
 
 
 def decode_filter(message: str | bytes, form: FilterForm = POST_FILTERS) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -41,6 +42,11 @@ class LiveRecord(ABC):
     @abstractmethod
     def observed_at(self) -> datetime:
         """When Reddit told this."""
+
+    @property
+    def newness(self) -> Any:
+        """Grows from one observation of the same to a newer one."""
+        return self.observed_at
 
     @property
     @abstractmethod
@@ -129,17 +135,17 @@ class Newest:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._of: dict[str, tuple[int, datetime]] = {}
+        self._of: dict[str, tuple[int, Any]] = {}
 
     def is_stale(self, record: LiveRecord) -> bool:
         """Whether an observation of the post that is at least as new precedes this record in the log."""
         known = self._of.get(record.id)
-        return known is not None and known[0] < record.offset and known[1] >= record.observed_at
+        return known is not None and known[0] < record.offset and known[1] >= record.newness
 
     def note(self, record: LiveRecord) -> None:
         """Remember a record that is not stale."""
         self._of.pop(record.id, None)
-        self._of[record.id] = record.offset, record.observed_at
+        self._of[record.id] = record.offset, record.newness
         if len(self._of) > self._most:
             del self._of[next(iter(self._of))]
 
@@ -159,7 +165,7 @@ class Backlog:
         known = self._records.get(record.id)
         if known is not None:
             self.coalesced += 1
-            if known.observed_at >= record.observed_at:
+            if known.newness >= record.newness:
                 return
             # The record moves to the end: in its old place, a frame could take it before records of lower offsets.
             del self._records[record.id]

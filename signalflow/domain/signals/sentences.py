@@ -55,7 +55,8 @@ def sentence(signal: Signal, keywords: Sequence[str] = ()) -> str:
     """Where, what and how unusual. `keywords`: what the posts behind the signal are mostly about, best first."""
     if signal.subject_kind == "subreddit":
         about = f", mostly about {_list(keywords)}" if keywords else ""
-        return f"r/{signal.subreddit or signal.subject}: {_posts(signal.observed)} in 15 minutes, {_beside_usual(signal)}{about}."
+        here = f"r/{signal.subreddit or signal.subject}"
+        return f"{here}: {_posts(signal.observed)} in 15 minutes, {_beside_usual(signal)}{about}."
     if signal.subject_kind == "term":
         titles = "title" if signal.observed == 1 else "titles"
         where = "" if signal.subreddit is None else f"r/{signal.subreddit}: "

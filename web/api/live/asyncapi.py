@@ -6,16 +6,20 @@ from typing import Any
 
 import msgspec
 
-from signalflow.events import CommentEnvelope, Enriched, Envelope
+from signalflow.events import CommentEnvelope, Enriched, Envelope, Signal, SignalInput
 from signalflow.kafka.topics import TopicNames
 from signalflow.schemas import ecma
 from signalflow.settings import Settings
 from web.api.live.subscription import parameters
 from web.live.comments import COMMENT_FILTERS, CommentFilter, Comments
 from web.live.protocol import POST_FILTERS, Error, Filter, FilterForm, Heartbeat, Posts, Reset
+from web.live.signals import SIGNAL_FILTERS, SignalFilter, Signals
 
 _FRAMES = (Posts, Heartbeat, Reset, Error)
 _FRAMES_OF_COMMENTS = (Comments, Heartbeat, Reset, Error)
+_FRAMES_OF_SIGNALS = (Signals, Heartbeat, Reset, Error)
+_FILTERS = (Filter, CommentFilter, SignalFilter)
+_RECORDS = (Envelope, CommentEnvelope, Enriched, SignalInput, Signal)
 _SCHEMAS = "#/components/schemas/"
 _HEADERS = {
     "type": "object",
@@ -39,7 +43,7 @@ _DEAD_LETTER_HEADERS = (
 def document(settings: Settings) -> dict[str, Any]:
     """The document of an installation with these settings."""
     _, schemas = msgspec.json.schema_components(
-        [*_FRAMES, Comments, Filter, CommentFilter, Envelope, CommentEnvelope, Enriched],
+        [*_FRAMES, Comments, Signals, *_FILTERS, *_RECORDS],
         ref_template=_SCHEMAS + "{name}",
     )
     return {
@@ -85,7 +89,7 @@ def _ref(kind: str, name: str) -> dict[str, str]:
 def _messages() -> dict[str, Any]:
     live = {
         type_.__name__: {"name": type_.__name__.lower(), "payload": _ref("schemas", type_.__name__)}
-        for type_ in (*_FRAMES, Comments, Filter, CommentFilter)
+        for type_ in (*_FRAMES, Comments, Signals, *_FILTERS)
     }
     dead_letter_headers = {f"dlq_{name}": {"type": "string"} for name in _DEAD_LETTER_HEADERS}
     return live | {
@@ -105,6 +109,16 @@ def _messages() -> dict[str, Any]:
             "name": "enriched",
             "summary": "An observation with velocity, text features and trending score; the key is the post's id.",
             "payload": _ref("schemas", "Enriched"),
+        },
+        "SignalInput": {
+            "name": "signal_input",
+            "summary": "What signals are computed from, of one observation; the key is the subreddit in lower case.",
+            "payload": _ref("schemas", "SignalInput"),
+        },
+        "Signal": {
+            "name": "signal",
+            "summary": "A signal as it stands; the key is the subreddit in lower case, or a term.",
+            "payload": _ref("schemas", "Signal"),
         },
         "DeadLetter": {
             "name": "dead_letter",
@@ -132,7 +146,8 @@ def _channels(settings: Settings) -> dict[str, Any]:
 
     kafka = {"partitions": settings.topic_partitions, "replicas": settings.topic_replication}
     frames, of_comments = _names(_FRAMES), _names(_FRAMES_OF_COMMENTS)
-    asked, asked_of_comments = query(POST_FILTERS), query(COMMENT_FILTERS)
+    of_signals = _names(_FRAMES_OF_SIGNALS)
+    asked, asked_of_comments, asked_of_signals = map(query, (POST_FILTERS, COMMENT_FILTERS, SIGNAL_FILTERS))
 
     def live(address: str, messages: list[str], binding: str, wanted: dict[str, Any]) -> dict[str, Any]:
         return channel(address, "api", messages, **{binding: {"method": "GET", "query": wanted}})
@@ -142,9 +157,13 @@ def _channels(settings: Settings) -> dict[str, Any]:
         "events": live("/api/stream", frames, "http", asked),
         "commentSocket": live("/ws/comments/", [*of_comments, "CommentFilter"], "ws", asked_of_comments),
         "commentEvents": live("/api/comments/stream", of_comments, "http", asked_of_comments),
+        "signalSocket": live("/ws/signals/", [*of_signals, "SignalFilter"], "ws", asked_of_signals),
+        "signalEvents": live("/api/signals/stream", of_signals, "http", asked_of_signals),
         "raw": channel(names.posts_raw, "kafka", ["Envelope"], kafka=kafka),
         "comments": channel(names.comments_raw, "kafka", ["CommentEnvelope"], kafka=kafka),
         "enriched": channel(names.posts_enriched, "kafka", ["Enriched"], kafka=kafka),
+        "signal_inputs": channel(names.signal_inputs, "kafka", ["SignalInput"], kafka=kafka),
+        "signals": channel(names.signals, "kafka", ["Signal"], kafka=kafka),
         "dead_letters": channel(names.posts_dlq, "kafka", ["DeadLetter"], kafka=kafka),
     }
 
@@ -158,7 +177,7 @@ def _operations() -> dict[str, Any]:
             "summary": summary,
         }
 
-    frames, of_comments = _names(_FRAMES), _names(_FRAMES_OF_COMMENTS)
+    frames, of_comments, of_signals = _names(_FRAMES), _names(_FRAMES_OF_COMMENTS), _names(_FRAMES_OF_SIGNALS)
     return {
         "tellSocket": operation("send", "socket", frames, "What a client of the socket gets."),
         "setFilter": operation("receive", "socket", ["Filter"], "A client changes what it gets."),
@@ -172,8 +191,21 @@ def _operations() -> dict[str, Any]:
         "tellCommentEvents": operation(
             "send", "commentEvents", of_comments, "What a client of the events of comments gets, a frame an event."
         ),
+        "tellSignalSocket": operation(
+            "send", "signalSocket", of_signals, "What a client of the socket of signals gets."
+        ),
+        "setSignalFilter": operation(
+            "receive", "signalSocket", ["SignalFilter"], "A client changes which signals it gets."
+        ),
+        "tellSignalEvents": operation(
+            "send", "signalEvents", of_signals, "What a client of the events of signals gets, a frame an event."
+        ),
         "observeComments": operation("send", "comments", ["CommentEnvelope"], "The poller publishes what it saw."),
         "observe": operation("send", "raw", ["Envelope"], "The poller publishes what it saw."),
         "enrich": operation("send", "enriched", ["Enriched"], "The enrich agent publishes what it made of it."),
+        "compare": operation(
+            "send", "signal_inputs", ["SignalInput"], "The enrich agent publishes what signals are computed from."
+        ),
+        "signal": operation("send", "signals", ["Signal"], "The signals agent publishes each signal that changed."),
         "setAside": operation("send", "dead_letters", ["DeadLetter"], "An agent sets a record aside."),
     }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from signalflow.errors import Invalid, Retryable
 from signalflow.settings import Settings
 from web.access import Principal, Reader, principal_of_socket
-from web.api.dependencies import CommentHubOf, HubOf, SettingsOf
+from web.api.dependencies import CommentHubOf, HubOf, SettingsOf, SignalHubOf
 from web.api.live.asyncapi import document
 from web.api.live.events import EventStream
 from web.api.live.socket import serve_socket
@@ -18,6 +18,7 @@ from web.api.live.subscription import filter_in, is_origin_allowed, parameters, 
 from web.live.admission import NotAdmitted
 from web.live.comments import COMMENT_FILTERS
 from web.live.hub import Hub
+from web.live.signals import SIGNAL_FILTERS
 from web.problems import RETRY_LATER, documented, refusal
 from web.services import services_of
 
@@ -30,6 +31,14 @@ sockets = APIRouter()
 async def posts_socket(websocket: WebSocket) -> None:
     """A request that is wrong is refused before the handshake, with a problem+json."""
     denial = await _denial(websocket, services_of(websocket).hub)
+    if denial is not None:
+        await websocket.send_denial_response(denial)
+
+
+@sockets.websocket("/ws/signals/")
+async def signals_socket(websocket: WebSocket) -> None:
+    """As the socket of posts."""
+    denial = await _denial(websocket, services_of(websocket).signal_hub)
     if denial is not None:
         await websocket.send_denial_response(denial)
 
@@ -101,6 +110,23 @@ async def comment_stream(request: Request, principal: Reader, settings: Settings
 
     Frames, resume tokens and limits are those of `/api/stream`. Comments have no sentiment here: it is computed when
     they are stored.
+    """
+    return _event_stream(request, principal, settings, hub)
+
+
+@router.get(
+    "/api/signals/stream",
+    summary="Signals as they begin, change and end, as server-sent events",
+    status_code=HTTPStatus.OK,
+    response_class=EventStream,
+    responses=_OF_STREAMS,
+    openapi_extra={"parameters": parameters(SIGNAL_FILTERS)},
+)
+async def signal_stream(request: Request, principal: Reader, settings: SettingsOf, hub: SignalHubOf) -> Response:
+    """What takes off and what is unusual, as soon as an observation shows it.
+
+    Frames, resume tokens and limits are those of `/api/stream`. What the posts behind a signal are about is not told
+    here: `/api/signals/{id}/` knows it, some seconds later.
     """
     return _event_stream(request, principal, settings, hub)
 

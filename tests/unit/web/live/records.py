@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from signalflow.events import Comment, CommentEnvelope, Enriched, Metadata, Source, TextFeatures, encode
+from signalflow.events import Comment, CommentEnvelope, Enriched, Metadata, Signal, Source, TextFeatures, encode
 from web.live.comments import CommentRecord, comment_record
 from web.live.records import PostRecord, live_record
+from web.live.signals import SignalRecord, signal_record
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 NOT_IN_A_FEED: dict[str, Any] = dict.fromkeys(
@@ -85,3 +86,34 @@ def comment_record_of(offset: int = 0, seconds: float = 0, **fields: Any) -> Com
     made = comment_record(0, offset, encode(comment_envelope(seconds, **fields)))
     assert made is not None
     return made
+
+
+def signal(seconds: float = 0, **fields: Any) -> Signal:
+    """A signal that an observation changed `seconds` after EPOCH; the input's offset is 0."""
+    changed = EPOCH + timedelta(seconds=seconds)
+    values: dict[str, Any] = {
+        "id": "unusual_here-python-20260101T000000Z",
+        "kind": "unusual_here",
+        "rule_version": 1,
+        "subject_kind": "subreddit",
+        "subject": "python",
+        "subreddit": "Python",
+        "started_at": EPOCH,
+        "peak_at": changed,
+        "ended_at": None,
+        "changed_at": changed,
+        "strength": 5.27,
+        "observed": 12.0,
+        "expected": 3.0,
+        "post_ids": ["abc"],
+        "inputs": {"mean": 3.0, "variance": None},
+        "source": Source(topic="reddit.signals.inputs", partition=0, offset=0),
+        "emitted_at": changed,
+    }
+    return Signal(**values | fields)
+
+
+def signal_record_of(offset: int, seconds: float = 0, **fields: Any) -> SignalRecord:
+    """The record of a signal in partition 0, made from the input of the same offset."""
+    made = signal(seconds, **{"source": Source(topic="reddit.signals.inputs", partition=0, offset=offset)} | fields)
+    return signal_record(0, offset, encode(made))
