@@ -1,4 +1,4 @@
-"""`signalflow export`: all posts or comments that meet filters, or what was observed of posts, as a file."""
+"""`signalflow export`: all posts, comments or signals that meet filters, or what was observed of posts, as a file."""
 
 import json
 import re
@@ -28,7 +28,8 @@ def export(
     table: Annotated[
         str,
         typer.Argument(
-            help="`posts`, `comments`, or `history`: what was observed of posts.", metavar="posts|comments|history"
+            help="`posts`, `comments`, `signals`, or `history`: what was observed of posts.",
+            metavar="posts|comments|history|signals",
         ),
     ],
     to: Annotated[
@@ -42,8 +43,8 @@ def export(
     words: Annotated[
         str | None, typer.Option(help='With these words, as in the search of the pages: `mars or "red planet" -film`.')
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Created then or later (ISO 8601).")] = None,
-    until: Annotated[str | None, typer.Option(help="Created before (ISO 8601).")] = None,
+    since: Annotated[str | None, typer.Option(help="Created then or later (ISO 8601); of signals, begun.")] = None,
+    until: Annotated[str | None, typer.Option(help="Created before (ISO 8601); of signals, begun.")] = None,
     pseudonyms: Annotated[
         bool,
         typer.Option(
@@ -59,7 +60,7 @@ def export(
     """Write all posts or comments that meet the filters to a file, newest first, with their texts.
 
     `history` writes the numbers that were observed of such posts: a row for each observation, of each post the oldest
-    first.
+    first. `signals` writes what took off or was unusual, with the numbers that say so: the latest begun first.
 
     What is written stands in FILE.part until it is whole. Exit status: 0 done; 1 refused or failed, as the message
     says; 2 wrong usage; 3 the database did not answer. After 1 and 3, and after Ctrl-C, --resume goes on.
@@ -70,8 +71,11 @@ def export(
     begin, end = _time(since, "--since"), _time(until, "--until")
     if begin is not None and end is not None and begin >= end:
         raise typer.BadParameter("must be before --until", param_hint="--since")
+    chosen = _table(table)
+    if chosen == "signals" and (author or words):
+        raise typer.BadParameter("signals have no authors and no words: give --subreddit, --since, --until")
     asked = Export(
-        table=_table(table),
+        table=chosen,
         format=_format(format_, to),
         subreddits=tuple(map(_subreddit, subreddit or ())),
         author=author and account_name(author),

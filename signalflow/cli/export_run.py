@@ -19,17 +19,23 @@ from signalflow.clock import utcnow
 from signalflow.errors import Fatal, Invalid, Retryable
 from signalflow.exports.formats import CONTINUABLE, Format, FormatName, format_of
 from signalflow.exports.pseudonyms import Pseudonyms
-from signalflow.exports.tables import TABLES, TableName, place_of
+from signalflow.exports.tables import TABLES, TableName, place_of, time_of
 from signalflow.settings import Settings
 from signalflow.storage.comment_list import CommentFilters
-from signalflow.storage.export_pages import pages_of_comments, pages_of_history, pages_of_posts
+from signalflow.storage.export_pages import pages_of_comments, pages_of_history, pages_of_posts, pages_of_signals
 from signalflow.storage.pool import create_pool
 from signalflow.storage.post_filters import Filters
 from signalflow.storage.read_router import ReadRouter
+from signalflow.storage.signals import SignalFilter
 
 Shown = Callable[["Summary"], None]
 
-NAMES: dict[TableName, str] = {"posts": "posts", "comments": "comments", "history": "observations"}
+NAMES: dict[TableName, str] = {
+    "posts": "posts",
+    "comments": "comments",
+    "history": "observations",
+    "signals": "signals",
+}
 """What the rows of a table are called."""
 
 
@@ -51,6 +57,9 @@ class Export:
         if self.table == "comments":
             of_comments = CommentFilters(self.subreddits, self.author, self.words, self.created_from, self.created_to)
             return pages_of_comments(reads, of_comments, after=after)
+        if self.table == "signals":
+            of_signals = SignalFilter(subreddits=self.subreddits, since=self.created_from, until=self.created_to)
+            return pages_of_signals(reads, of_signals, after=after)
         of_posts = Filters(
             self.subreddits,
             self.author,
@@ -70,12 +79,12 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is written: rows, bytes, and the last row's place and creation (that of its post, for an observation)."""
+    """What is written: rows, bytes, and the last row's place and time, by which rows are ordered."""
 
     rows: int = 0
     bytes: int = 0
     last: str | None = None
-    created_utc: datetime | None = None
+    time: datetime | None = None
 
 
 class _Part:
@@ -183,7 +192,7 @@ async def _written(
         async for page in pages:
             rows = page if names is None else [names.row(row) for row in page]
             last = page[-1]
-            done = Summary(done.rows + len(rows), done.bytes, place_of(asked.table, last), last["created_utc"])
+            done = Summary(done.rows + len(rows), done.bytes, place_of(asked.table, last), time_of(asked.table, last))
             done = write(begin + writer.rows(rows), done)
             begin = b""
             yield done
@@ -219,5 +228,5 @@ class _Shown:
         self._progress.stop()
 
     def _show(self, done: Summary) -> None:
-        back_to = f", back to {done.created_utc:%Y-%m-%d %H:%M} UTC" if done.created_utc else ""
+        back_to = f", back to {done.time:%Y-%m-%d %H:%M} UTC" if done.time else ""
         self._progress.update(self._task, description=f"{done.rows:,} {self._rows}{back_to}")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["text", "texts", "integer", "number", "flag", "time"]
-TableName: TypeAlias = Literal["posts", "comments", "history"]
+TableName: TypeAlias = Literal["posts", "comments", "history", "signals"]
 ExportRow: TypeAlias = Mapping[str, Any]
 
 
@@ -22,7 +22,8 @@ def _columns(**kinds: Kind) -> tuple[ExportColumn, ...]:
     return tuple(ExportColumn(name, kind) for name, kind in kinds.items())
 
 
-# The API describes the fields under the same names (web/api/posts/schemas.py, web/api/comments/schemas.py); `history`
+# The API describes the fields under the same names (web/api/posts/schemas.py, web/api/comments/schemas.py,
+# web/api/signals/schemas.py); `history`
 # has the observations of posts, each with the subreddit and the creation of its post, so that ages can be told. What is
 # computed for the moment of a request, such as an age, is left out: it would be another one in each part of a file.
 TABLES: dict[TableName, tuple[ExportColumn, ...]] = {
@@ -94,6 +95,27 @@ TABLES: dict[TableName, tuple[ExportColumn, ...]] = {
         comment_velocity="number",
         trend_velocity="number",
     ),
+    # `inputs` is a JSON object of numbers. What posts are about is in their own table.
+    "signals": _columns(
+        id="text",
+        kind="text",
+        rule_version="integer",
+        subject_kind="text",
+        subject="text",
+        subreddit="text",
+        started_at="time",
+        peak_at="time",
+        ended_at="time",
+        changed_at="time",
+        strength="number",
+        observed="number",
+        expected="number",
+        post_ids="texts",
+        inputs="text",
+        source_topic="text",
+        source_partition="integer",
+        source_offset="integer",
+    ),
 }
 
 
@@ -102,6 +124,12 @@ def place_of(table: TableName, row: ExportRow) -> str:
     if table != "history":
         return str(row["id"])
     return f"{row['post_id']}@{iso(row['observed_at'])}"
+
+
+def time_of(table: TableName, row: ExportRow) -> datetime:
+    """By what the rows are ordered: the creation of what the row is about, or the start of a signal."""
+    moment: datetime = row["started_at" if table == "signals" else "created_utc"]
+    return moment
 
 
 def iso(moment: datetime) -> str:

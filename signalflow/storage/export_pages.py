@@ -1,4 +1,4 @@
-"""All posts or comments that meet filters, newest first, or the observations of such posts: the rows of an export.
+"""All posts, comments or signals that meet filters, newest first, or the observations of posts: rows of an export.
 
 A page begins behind the key of the last row, so no row comes twice, and none that was there at the first page is left
 out. No connection is held between two pages: who reads slowly holds up nobody.
@@ -18,6 +18,9 @@ from signalflow.storage.comment_list import CommentFilters, comment_conditions
 from signalflow.storage.post_filters import Filters, conditions, looked_up
 from signalflow.storage.read_router import ReadRouter, Row
 from signalflow.storage.search import search_mode
+from signalflow.storage.signals import COLUMNS as SIGNAL_COLUMNS
+from signalflow.storage.signals import SOURCE as SIGNAL_SOURCE
+from signalflow.storage.signals import SignalFilter, signal_conditions
 
 PAGE_ROWS = 500
 # Posts whose observations are read at once, and the most observations of a page: some hundred are usual of a post, but
@@ -29,6 +32,7 @@ _POST_COLUMNS = ", ".join(f"{column.value_in('p')} AS {column.name}" for column 
 _POST_COLUMNS += ", p.not_shown_since, " + ", ".join(f"n.{column.name}" for column in FEATURES)
 _OBSERVATION_COLUMNS = ", ".join(f"h.{column.name}" for column in HISTORY)
 _COMMENT_COLUMNS = ", ".join(f"c.{name}" for name in COMMENT_COLUMNS)
+_SIGNAL_COLUMNS = ", ".join(f"s.{name}" for name in (*SIGNAL_COLUMNS, *SIGNAL_SOURCE))
 
 _OBSERVATIONS = f"""
 SELECT w.place, w.subreddit, w.created_utc, {_OBSERVATION_COLUMNS}
@@ -42,7 +46,7 @@ Bound = Callable[[object], str]
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    created_utc: datetime
+    time: datetime
     id: str
 
 
@@ -144,10 +148,33 @@ ORDER BY c.created_utc DESC, c.id DESC LIMIT {PAGE_ROWS}"""  # noqa: S608, const
         yield page
 
 
-async def _pages(
-    reads: ReadRouter, table: str, statement: Callable[[Bound, _Key | None], str], after: str | None
+async def pages_of_signals(
+    reads: ReadRouter, wanted: SignalFilter, *, after: str | None = None
 ) -> AsyncGenerator[list[dict[str, Any]]]:
-    behind = None if after is None else await _key_of(reads, table, after)
+    """The signals, the latest begun first; those behind the signal with the id `after`, if given. No page is empty.
+
+    `inputs` is JSON. Raises Invalid for an unknown id, Retryable and Fatal.
+    """
+
+    def statement(bound: Bound, behind: _Key | None) -> str:
+        where = " AND ".join([*signal_conditions(wanted, bound), *_behind("s", behind, bound, "started_at")]) or "true"
+        return f"""
+SELECT {_SIGNAL_COLUMNS} FROM signals AS s WHERE {where}
+ORDER BY s.started_at DESC, s.id DESC LIMIT {PAGE_ROWS}"""  # noqa: S608, constants and the numbers of parameters
+
+    async for page in _pages(reads, "signals", statement, after, "started_at"):
+        yield page
+
+
+async def _pages(
+    reads: ReadRouter,
+    table: str,
+    statement: Callable[[Bound, _Key | None], str],
+    after: str | None,
+    time: str = "created_utc",
+) -> AsyncGenerator[list[dict[str, Any]]]:
+    """`time`: the column by which the rows are ordered, before their ids."""
+    behind = None if after is None else await _key_of(reads, table, after, time)
     while True:
         parameters: list[Any] = []
 
@@ -158,7 +185,7 @@ async def _pages(
         page = await reads.fetch(statement(bound, behind), *parameters)
         if not page:
             return
-        behind = _Key(page[-1]["created_utc"], page[-1]["id"])
+        behind = _Key(page[-1][time], page[-1]["id"])
         yield [_decoded(row) for row in page]
         if len(page) < PAGE_ROWS:
             return
@@ -171,14 +198,14 @@ def _decoded(row: Row) -> dict[str, Any]:
     return values
 
 
-def _behind(row: str, key: _Key | None, bound: Bound) -> list[str]:
+def _behind(row: str, key: _Key | None, bound: Bound, time: str = "created_utc") -> list[str]:
     if key is None:
         return []
-    return [f"({row}.created_utc, {row}.id) < ({bound(key.created_utc)}::timestamptz, {bound(key.id)}::text)"]
+    return [f"({row}.{time}, {row}.id) < ({bound(key.time)}::timestamptz, {bound(key.id)}::text)"]
 
 
-async def _key_of(reads: ReadRouter, table: str, id_: str) -> _Key:
-    rows = await reads.fetch(f"SELECT created_utc, id FROM {table} WHERE id = $1", id_)  # noqa: S608, a constant
+async def _key_of(reads: ReadRouter, table: str, id_: str, time: str) -> _Key:
+    rows = await reads.fetch(f"SELECT {time}, id FROM {table} WHERE id = $1", id_)  # noqa: S608, constants
     if not rows:
         raise Invalid(f"there is no row {id_!r} in {table} to go on behind", "after")
-    return _Key(rows[0]["created_utc"], rows[0]["id"])
+    return _Key(rows[0][time], rows[0]["id"])

@@ -3,7 +3,7 @@
 The table has no text of authors. What a signal is about is read from its posts, as they are stored now.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +16,12 @@ from signalflow.storage.read_router import ReadRouter, Row
 
 SERIES_SPAN = timedelta(hours=24)
 SERIES_STEP = timedelta(minutes=15)
-# An export and a page show the same columns.
 COLUMNS = (
     *("id", "kind", "rule_version", "subject_kind", "subject", "subreddit", "started_at", "peak_at", "ended_at"),
     *("changed_at", "strength", "observed", "expected", "post_ids", "inputs"),
 )
+# The record from which it follows.
+SOURCE = ("source_topic", "source_partition", "source_offset")
 _COLUMNS = ", ".join(COLUMNS)
 
 _ONE = f"SELECT {_COLUMNS} FROM signals WHERE id = $1"  # noqa: S608, constants
@@ -103,13 +104,25 @@ async def signals_page(
 
 
 def page_statement(wanted: SignalFilter, before: SignalKey | None, limit: int) -> tuple[str, list[Any]]:
-    """The statement of a page, and its parameters: only of given conditions, so that an index can serve them."""
+    """The statement of a page, and its parameters."""
     parameters: list[Any] = []
 
     def bound(value: object) -> str:
         parameters.append(value)
         return f"${len(parameters)}"
 
+    conditions = signal_conditions(wanted, bound)
+    if before is not None:
+        started_at, id_ = before
+        conditions.append(f"(started_at, id) < ({bound(started_at)}::timestamptz, {bound(id_)}::text)")
+    statement = f"""
+SELECT {_COLUMNS} FROM signals WHERE {" AND ".join(conditions) or "true"}
+ORDER BY started_at DESC, id DESC LIMIT {bound(limit)}"""  # noqa: S608, constants and the numbers of parameters
+    return statement, parameters
+
+
+def signal_conditions(wanted: SignalFilter, bound: Callable[[object], str]) -> list[str]:
+    """The conditions on rows of the table: only those that are given, so that an index can serve them."""
     conditions: list[str] = []
     if wanted.kinds:
         conditions.append(f"kind = ANY ({bound(list(wanted.kinds))}::text[])")
@@ -125,13 +138,7 @@ def page_statement(wanted: SignalFilter, before: SignalKey | None, limit: int) -
         conditions.append(f"started_at < {bound(wanted.until)}")
     if wanted.min_strength is not None:
         conditions.append(f"strength >= {bound(wanted.min_strength)}")
-    if before is not None:
-        started_at, id_ = before
-        conditions.append(f"(started_at, id) < ({bound(started_at)}::timestamptz, {bound(id_)}::text)")
-    statement = f"""
-SELECT {_COLUMNS} FROM signals WHERE {" AND ".join(conditions) or "true"}
-ORDER BY started_at DESC, id DESC LIMIT {bound(limit)}"""  # noqa: S608, constants and the numbers of parameters
-    return statement, parameters
+    return conditions
 
 
 async def one_signal(reads: ReadRouter, id_: str) -> StoredSignal | None:

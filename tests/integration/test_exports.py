@@ -21,6 +21,7 @@ from signalflow.storage import export_pages
 from signalflow.storage.comment_writer import write_comments
 from tests.integration.comment_rows import comment, seen
 from tests.integration.posts_api import api_of, store
+from tests.integration.signal_rows import store_signals, viral
 from tests.integration.storage_rows import NOON, features, pool_of
 
 KEY = "a key for pseudonyms of this test"
@@ -153,6 +154,47 @@ async def test_the_observations_of_posts_come_post_by_post_and_go_on_within_a_po
         (id_, time) for id_, time in observed if int(id_[1:]) % 2 == 0
     ]
     assert {row["subreddit"] for row in of_rust} == {"rust"}
+
+
+async def store_signals_of_minutes(url: str) -> list[str]:
+    """Signals, three of each minute; their ids, the latest begun first."""
+    rows = [
+        viral(
+            f"s{number:02}", started_at=NOON - timedelta(minutes=number // 3), subreddit="Rust" if number % 2 else None
+        )
+        for number in range(12)
+    ]
+    async with await pool_of(url) as pool:
+        await store_signals(pool, *rows)
+    return [row["id"] for row in sorted(rows, key=lambda row: (row["started_at"], row["id"]), reverse=True)]
+
+
+async def test_signals_are_exported_with_the_numbers_that_say_so_and_go_on_behind_one(
+    client: httpx.AsyncClient, database_url: str
+) -> None:
+    ids = await store_signals_of_minutes(database_url)
+    whole = (await download(client, "signals")).text
+    rows = table_of(whole)
+    assert [row["id"] for row in rows] == ids
+    assert list(rows[0]) == [column.name for column in TABLES["signals"]]
+    assert json.loads(rows[0]["inputs"])["log_odds_velocity"] == 1.2
+    assert (rows[0]["post_ids"], rows[0]["source_offset"]) == ('["s02"]', "7")
+    for done in (1, 5, 12):
+        rest = (await download(client, "signals", after=ids[done - 1])).text
+        assert rest == "".join(whole.splitlines(keepends=True)[1 + done :])
+    within = {"subreddit": "rust", "since": (NOON - timedelta(minutes=1)).isoformat(), "kind": "viral"}
+    lines = (await download(client, "signals", format="ndjson", **within)).text.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["viral-s01", "viral-s05", "viral-s03"]
+    assert (await download(client, "signals", format="parquet")).content[-4:] == b"PAR1"
+
+
+def test_the_command_exports_signals_by_subreddit_and_start(database: str, tmp_path: Path) -> None:
+    asyncio.run(store_signals_of_minutes(database))
+    file = tmp_path / "signals.ndjson"
+    until = (NOON - timedelta(minutes=1)).isoformat()
+    assert "5 signals" in run("signals", file, "--subreddit", "rust", "--until", NOON.isoformat()).output
+    assert {json.loads(line)["subreddit"] for line in file.read_text(encoding="utf-8").splitlines()} == {"Rust"}
+    assert len(run("signals", "-", "--since", until).stdout.splitlines()) == 6
 
 
 @pytest.mark.parametrize("after", ["h3", "h3@noon", "h3@2026-01-01T00:00:00", "nobody@2026-01-01T00:00:00Z"])
@@ -318,7 +360,8 @@ def test_an_export_of_the_history_goes_on_within_a_post(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("users", "x.csv"), "posts, comments, history"),
+        (("users", "x.csv"), "posts, comments, history, signals"),
+        (("signals", "x.csv", "--author", "ada"), "signals have no authors and no words"),
         (("posts", "x.xlsx"), "give --format"),
         (("posts", "x.csv", "--format", "xml"), "csv, ndjson or parquet"),
         (("posts", "x.parquet", "--resume"), "can be continued"),

@@ -1,4 +1,4 @@
-"""Exports: all posts or comments that meet the filters of the lists, or what was observed of posts, as one file."""
+"""Exports: all posts, comments or signals that meet the filters of the lists, or observations, as one file."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,9 +13,9 @@ from signalflow.clock import utcnow
 from signalflow.exports.formats import MEDIA_TYPES, Format, format_of
 from signalflow.exports.pseudonyms import Pseudonyms
 from signalflow.exports.tables import TABLES, TableName
-from signalflow.storage.export_pages import pages_of_comments, pages_of_history, pages_of_posts
+from signalflow.storage.export_pages import pages_of_comments, pages_of_history, pages_of_posts, pages_of_signals
 from web.api.dependencies import ServicesOf
-from web.api.exports.parameters import CommentExport, ExportParameters, HistoryExport, PostExport
+from web.api.exports.parameters import CommentExport, ExportParameters, HistoryExport, PostExport, SignalExport
 from web.problems import OF_READS
 from web.services import Services
 
@@ -77,6 +77,16 @@ async def export_history(services: ServicesOf, parameters: Annotated[HistoryExpo
     """
     pages = pages_of_history(services.reads, parameters.filters, now=utcnow(), after=parameters.after)
     return await _file(services, "history", pages, parameters)
+
+
+@router.get("/api/export/signals/", summary="Signals as a file", response_class=StreamingResponse, responses=_RESPONSES)
+async def export_signals(services: ServicesOf, parameters: Annotated[SignalExport, Query()]) -> Response:
+    """All signals that meet the filters, the latest begun first, with the numbers that say so.
+
+    `inputs` is a JSON object. Otherwise as `/api/export/posts/`.
+    """
+    pages = pages_of_signals(services.reads, parameters.filters, after=parameters.after)
+    return await _file(services, "signals", pages, parameters)
 
 
 async def _file(services: Services, table: TableName, pages: Pages, parameters: ExportParameters) -> Response:

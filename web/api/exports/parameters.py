@@ -8,6 +8,7 @@ from signalflow.exports.formats import CONTINUABLE, FormatName
 from web.api.comments.parameters import CommentFilterParameters
 from web.api.parameters import Text
 from web.api.post_filters import PostFilters
+from web.api.signals.parameters import SignalFilters
 from web.problems import InvalidParameter
 
 
@@ -56,3 +57,15 @@ class HistoryExport(PostFilters, ExportParameters):
 
 class CommentExport(CommentFilterParameters, ExportParameters):
     """Which comments, and how."""
+
+
+class SignalExport(SignalFilters, ExportParameters):
+    """Which signals, and how."""
+
+    after: Text | None = Field(
+        None,
+        min_length=1,
+        max_length=512,
+        description="Go on behind the signal with this id, the last one that a part holds whose transfer broke. The "
+        "new part has no header: append it. Not with `parquet`.",
+    )
