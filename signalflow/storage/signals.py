@@ -39,7 +39,7 @@ LEFT JOIN (
     WHERE lower(subreddit) = lower($1) AND created_utc >= $2 AND created_utc < $3
 ) AS p ON p.at = steps.at GROUP BY steps.at ORDER BY steps.at
 """
-# The newest score of each step.
+# The newest score of each step. A step of a young post is short, so that its line has as many points.
 _SCORES = """
 SELECT DISTINCT ON (date_bin($4::interval, observed_at, $2::timestamptz)) observed_at AS at, score AS value
 FROM post_metrics_history
@@ -161,17 +161,18 @@ async def posts_of(reads: ReadRouter, signal: StoredSignal) -> list[Row]:
 
 
 async def series_of(reads: ReadRouter, signal: StoredSignal, now: datetime) -> list[Row]:
-    """The numbers around a signal, `at` and `value`, oldest first: SERIES_SPAN in steps of SERIES_STEP at most.
+    """The numbers around a signal, `at` and `value`, oldest first, 96 of SERIES_SPAN at most.
 
-    Of a post its scores from its creation on, at the newest observation of each step. Of a subreddit its new posts in
-    each step from `at` on, until now or some hours after the signal. Of a term nothing is kept.
+    Of a post its scores from its creation on. Of a subreddit its new posts in the SERIES_STEP that begins at `at`,
+    until now or some hours after the signal. Of a term nothing is kept.
     """
     if signal.subject_kind == "term":
         return []
     if signal.subject_kind == "post":
         created = await reads.fetch(_CREATED, signal.subject)
         begin = created[0]["created_utc"] if created else signal.started_at
-        return await reads.fetch(_SCORES, signal.subject, begin, begin + SERIES_SPAN, SERIES_STEP)
+        end = max(min(now, begin + SERIES_SPAN), begin + timedelta(hours=1))
+        return await reads.fetch(_SCORES, signal.subject, begin, end, (end - begin) / (SERIES_SPAN / SERIES_STEP))
     end = now if signal.ended_at is None else min(now, signal.ended_at + SERIES_SPAN / 8)
     return await reads.fetch(_NEW_POSTS, signal.subject, end - SERIES_SPAN, end, SERIES_STEP)
 

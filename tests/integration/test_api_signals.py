@@ -1,17 +1,22 @@
 """Signals over HTTP: pages, filters, one with its posts and numbers, on a real database."""
 
+import asyncio
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from typer import Typer
+from typer.testing import CliRunner, Result
 
+from signalflow.cli import signals as signals_command
 from signalflow.storage.erasure import erase_post
 from signalflow.storage.pool import Pool
 from signalflow.storage.signals import SignalFilter, page_statement
 from signalflow.storage.writer import write_batch
 from tests.integration.signal_rows import minutes, signal, store_signals, viral
-from tests.integration.storage_rows import NOON, features, observation
+from tests.integration.storage_rows import NOON, features, observation, pool_of
 
 
 async def listed(client: httpx.AsyncClient, **parameters: Any) -> dict[str, Any]:
@@ -154,7 +159,7 @@ async def test_a_subreddits_signal_has_its_posts_their_subject_and_a_day_of_numb
     assert told["sentence"].startswith("r/python: 12 posts in 15 minutes, 4 times its usual number for a ")
     assert told["why"] == "3 posts are usual then, give or take 1.5."
     series = told["series"]
-    assert (series["unit"], series["step_seconds"], len(series["items"])) == ("posts", 900, 96)
+    assert (series["unit"], len(series["items"])) == ("posts", 96)
     end = started + minutes(30) + timedelta(hours=3)
     assert datetime.fromisoformat(series["items"][-1]["at"]) == end - minutes(15)
     by_time = {datetime.fromisoformat(item["at"]): item for item in series["items"]}
@@ -232,3 +237,51 @@ async def test_each_page_reads_little_by_an_index(pool: Pool, wanted: SignalFilt
     plan = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {statement}", *parameters))
     assert index in plan, plan
     assert "Seq Scan" not in plan
+
+
+def signalflow(*arguments: str) -> Result:
+    app = Typer()
+    signals_command.register(app)
+    return CliRunner().invoke(app, arguments)
+
+
+def test_the_command_says_each_signal_and_takes_the_filters_of_the_api(database: str) -> None:
+    nothing = signalflow()
+    assert (nothing.exit_code, nothing.output) == (
+        0,
+        "no signal: a subreddit needs a day of its own history before anything is unusual there\n",
+    )
+
+    async def store() -> None:
+        async with await pool_of(database) as pool:
+            words = features(0, "[bold] asyncio")
+            await write_batch(pool, [observation("abc", nlp=words)])
+            await store_signals(
+                pool, viral("abc"), signal("u", started_at=NOON - minutes(5), ended_at=NOON, subreddit="Python")
+            )
+
+    asyncio.run(store())
+    first, second = signalflow().output.splitlines()[1:]
+    assert ("goes on" in first, "73 % likely" in first) == (True, True)
+    assert "r/python: a post about [bold] asyncio with 480 points" in first
+    assert f"{NOON:%Y-%m-%d %H:%M}" in second.split("unusual_here")[0]
+    (only,) = json.loads(signalflow("--json", "--active", "--subreddit", "r/PYTHON", "--since", str(NOON)).output)[
+        "items"
+    ]
+    assert (only["id"], only["keywords"], only["how_sure"]) == ("viral-abc", ["[bold] asyncio"], "73 % likely")
+    strong = signalflow("--json", "--kind", "unusual_here", "--min-strength", "5", "--most", "1").output
+    assert [one["id"] for one in json.loads(strong)["items"]] == ["u"]
+    assert json.loads(signalflow("--json", "--subject", "nothing").output) == {"items": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--kind", "odd"), "is not one of viral, unusual_here, burst"),
+        (("--min-strength", "1"), "needs exactly one --kind"),
+        (("--since", "yesterday"), "ISO 8601"),
+    ],
+)
+def test_the_command_names_what_is_wrong(arguments: tuple[str, ...], says: str) -> None:
+    refused = signalflow(*arguments)
+    assert (refused.exit_code, says in " ".join(refused.output.replace("│", " ").split())) == (2, True)

@@ -6,16 +6,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from signalflow.domain.signals.sentences import how_sure, sentence, why
+from signalflow.domain.signals.sentences import words_of
 from signalflow.domain.words import SignalKind, SignalSubject
 from signalflow.errors import Invalid
 from signalflow.events import PostId, Signal, Time, decode_signal
 from web.live.protocol import DEMANDS, FilterForm, Name, Token, encode_frame
 from web.live.records import LiveRecord
-
-_OF_THE_RECORD = ("id", "kind", "rule_version", "subject_kind", "subject", "subreddit", "started_at", "peak_at",
-                  "ended_at", "changed_at", "strength", "observed", "expected", "post_ids", "inputs")  # fmt: skip
-
 
 Strength = Annotated[float, Meta(ge=0)]
 
@@ -48,8 +44,8 @@ class LiveSignal(Struct, kw_only=True, frozen=True):
     @classmethod
     def of(cls, signal: Signal) -> "LiveSignal":
         """The signal as clients get it."""
-        told: dict[str, Any] = {name: getattr(signal, name) for name in _OF_THE_RECORD}
-        return cls(**told, sentence=sentence(signal), how_sure=how_sure(signal), why=why(signal))
+        words: dict[str, Any] = dict(words_of(signal, ()))
+        return cls(**words | {name: getattr(signal, name) for name in cls.__struct_fields__ if name not in words})
 
 
 class Signals(Struct, kw_only=True, frozen=True, tag_field="type", tag="signals"):

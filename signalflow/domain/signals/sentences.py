@@ -51,6 +51,11 @@ class Signal(Protocol):
     def inputs(self) -> Mapping[str, float | None]: ...
 
 
+def words_of(signal: Signal, keywords: Sequence[str]) -> dict[str, str]:
+    """Everything that is said of a signal, by the names that the API uses."""
+    return {"sentence": sentence(signal, keywords), "how_sure": how_sure(signal), "why": why(signal)}
+
+
 def sentence(signal: Signal, keywords: Sequence[str] = ()) -> str:
     """Where, what and how unusual. `keywords`: what the posts behind the signal are mostly about, best first."""
     if signal.subject_kind == "subreddit":

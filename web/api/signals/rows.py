@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from signalflow.domain.signals.sentences import how_sure, sentence, why
+from signalflow.domain.signals.sentences import words_of
 from signalflow.domain.signals.usual import Usual, usual
 from signalflow.storage.read_router import Row
 from signalflow.storage.signals import SERIES_STEP, StoredSignal
@@ -14,15 +14,13 @@ _UNITS = {"post": "score", "subreddit": "posts", "term": "none"}
 
 def signal_of(signal: StoredSignal, keywords: Sequence[str]) -> dict[str, Any]:
     """The fields of a signal, and what it says in words."""
-    words = {"sentence": sentence(signal, keywords), "how_sure": how_sure(signal), "why": why(signal)}
-    return asdict(signal) | {"keywords": keywords} | words
+    return asdict(signal) | {"keywords": keywords} | words_of(signal, keywords)
 
 
 def series_of_rows(signal: StoredSignal, rows: Sequence[Row]) -> dict[str, Any]:
     """The numbers around a signal, each with what was usual then, as far as the signal tells."""
     return {
         "unit": _UNITS[signal.subject_kind],
-        "step_seconds": int(SERIES_STEP.total_seconds()),
         "items": [{"at": row["at"], "value": row["value"]} | _usual_then(signal, row) for row in rows],
     }
 

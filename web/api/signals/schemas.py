@@ -103,7 +103,6 @@ class Series(BaseModel):
         description="`posts`: new posts in 15 minutes. `score`: of the post. `none`: nothing is kept.",
         examples=["score"],
     )
-    step_seconds: int = Field(description="The least time between two items.", examples=[900])
     items: list[SeriesItem] = Field(description="Oldest first.")
 
 
