@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from signalflow.clock import utcnow
 from signalflow.domain.subreddits import WatchedSubreddit
-from signalflow.events import DeadLetter, Enriched, encode
+from signalflow.events import DeadLetter, Enriched, Signal, encode
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
@@ -27,6 +27,7 @@ from signalflow.storage.pool import create_pool
 from signalflow.storage.subreddits import load_defaults, mark_polled, mark_state
 from signalflow.storage.writer import write_batch
 from tests.integration.accounts_api import HASHER, PASSWORD
+from tests.integration.signal_rows import store_signals
 from tests.integration.storage_rows import observation
 from web.app import create_api
 
@@ -137,6 +138,18 @@ class Installation:
             await producer.flush()
         finally:
             await producer.stop()
+
+    async def publish_signals(self, *signals: Signal) -> None:
+        """Publish signals on their topic, as the signals agent does."""
+        async with AIOKafkaProducer(**connection_options(self.settings)) as producer:
+            for one in signals:
+                await producer.send_and_wait(TopicNames.of(self.settings).signals, encode(one), key=one.key)
+
+    async def store_signals(self, *rows: dict[str, Any]) -> None:
+        """Store rows of signals in place of those that are there."""
+        await self.rows("DELETE FROM signals")
+        async with await create_pool(self.settings, application_name="tests") as pool:
+            await store_signals(pool, *rows)
 
     async def store(self, *posts: Enriched) -> None:
         """Store observations, as the sink does."""

@@ -343,7 +343,7 @@ async def test_a_returning_network_opens_no_second_socket_while_one_connects(
         window.sockets = [];
         window.WebSocket = class extends EventTarget {
             static OPEN = 1;
-            constructor() { super(); sockets.push(this); }
+            constructor(address) { super(); if (String(address).includes("/ws/posts/")) sockets.push(this); }
             close() {}
         };
     """)

@@ -26,7 +26,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.mark.parametrize("path", ["/", "/posts/1abc2d", "/analytics", "/subreddits", "/operations", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/", "/posts/1abc2d", "/signals", "/analytics", "/subreddits", "/operations", "/docs"]
+)
 async def test_every_page_has_an_address_that_can_be_opened_directly(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
     assert answer.status_code == 200

@@ -13,6 +13,7 @@ import { themeSwitch } from "./parts/theme.js";
 // Those with a `tab` stand in the bar.
 const ROUTES = [
   { name: "now", title: "Now", path: /^\/$/, tab: "/" },
+  { name: "signals", title: "Signals", path: /^\/signals\/?$/ },
   { name: "post", title: "Post", path: /^\/posts\/([0-9a-z]{1,13})\/?$/ },
   { name: "analytics", title: "Analytics", path: /^\/analytics\/?$/, tab: "/analytics" },
   { name: "subreddits", title: "Subreddits", path: /^\/subreddits\/?$/, tab: "/subreddits" },

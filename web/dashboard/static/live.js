@@ -1,5 +1,6 @@
-// The live stream: one socket of posts for the whole dashboard, and one of comments on the page of a post. A socket
-// reconnects by itself and resumes where it was, so that nothing is missed that Kafka still has.
+// The live stream: one socket of posts for the whole dashboard, one of signals on the page Now, and one of comments on
+// the page of a post. A socket reconnects by itself and resumes where it was, so that nothing is missed that Kafka
+// still has.
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
@@ -13,10 +14,10 @@ const MOST_RECENT = 500;
 const NO_POSTS = { id: ["0"] };
 
 /**
- * A client of the live stream, of `kind` "posts" or "comments". Its events:
+ * A client of the live stream, of `kind` "posts", "comments" or "signals". Its events:
  * - "state", with the detail {state, since}. The states are off, connecting, live, reconnecting, and stale: the server
  *   cannot reach Kafka. For the last two, `since` is when the numbers stopped being fresh.
- * - the kind, with the newest observations of posts or comments as detail.
+ * - the kind, with the newest observations of posts or comments, or the newest states of signals, as detail.
  * - "retract", with the ids of those that were taken away: nothing that their authors wrote may be shown any more.
  * - "reset": observations were missed, so what is shown must be loaded again.
  * - "refused": the server closes each connection before a frame comes. Perhaps nobody is signed in any more.
@@ -59,7 +60,7 @@ export class Live extends EventTarget {
 
   /**
    * Ask the server for what matches: posts by {subreddit, author, keyword, min_score, trending, id}, comments by
-   * {subreddit, author, post_id}. Ends a pause.
+   * {subreddit, author, post_id}, signals by {kind, subreddit, min_strength}. Ends a pause.
    */
   filter(filter) {
     this.#filter = filter;

@@ -1,4 +1,4 @@
-// What happens now: the posts that take off, and the post list.
+// What happens now: the signals, the posts that take off, and the post list.
 import * as api from "../api.js";
 import { h, icon, setText, toast } from "../dom.js";
 import { download } from "../download.js";
@@ -21,6 +21,7 @@ import { card, figureStrip, pageHead, quiet } from "../parts/layout.js";
 import { afterObservation } from "../parts/observation.js";
 import { PostList } from "../parts/post_list.js";
 import { hasScore, Rising } from "../parts/rising.js";
+import { activeSignals } from "../parts/signals.js";
 import { emptyState, errorNotice } from "../parts/states.js";
 import { rangeStart, readState, valuesOf, writeState } from "../urlstate.js";
 
@@ -57,6 +58,7 @@ export async function mount(root, { live, signal, about }) {
   const [listLoads, risingLoads] = [new Latest(signal), new Latest(signal)];
   const posts = new PostList();
   const rising = new Rising(about.trending_rule, signal);
+  const signals = activeSignals(about, signal);
   const below = h("div", { class: "below" });
   const formBox = h("div", { class: "filter-box" });
   const figures = liveFigures(signal, () => filterParameters(state));
@@ -71,6 +73,7 @@ export async function mount(root, { live, signal, about }) {
       button([icon("share"), "Share"], "", copyAddress),
     ),
     formBox,
+    signals.element,
     figures.element,
     h(
       "div",
@@ -148,7 +151,10 @@ export async function mount(root, { live, signal, about }) {
     state = fresh;
     writeState(state, DEFAULTS);
     if (isCleared) showForm();
-    if (isOtherSubreddit) live.filter({ subreddit: state.subreddit });
+    if (isOtherSubreddit) {
+      live.filter({ subreddit: state.subreddit });
+      signals.filter(state.subreddit);
+    }
     if (isOtherChoice) {
       loadRising();
       figures.load();
@@ -197,6 +203,7 @@ export async function mount(root, { live, signal, about }) {
       for (const id of gone) discovered.delete(id);
       posts.remove(gone);
       rising.remove(gone);
+      signals.takeAway(gone);
     },
     { signal },
   );
@@ -206,7 +213,7 @@ export async function mount(root, { live, signal, about }) {
   live.filter(state.subreddit.length ? { subreddit: state.subreddit } : {});
   const isRead = () => scrollY >= TOP_PX || posts.element.matches(":hover, :focus-within");
   listLoads.repeat(loadList, REFRESH_MS, () => state.order === "newest" || isRead());
-  await Promise.all([loadList(), loadRising(), figures.load()]);
+  await Promise.all([signals.filter(state.subreddit), loadList(), loadRising(), figures.load()]);
   // The stream may have been quicker than this page, and quicker than the database.
   take(live.recent());
 }

@@ -8,6 +8,7 @@ import { card, figureStrip, quiet } from "../parts/layout.js";
 import { authorLink, keywordList, subredditLink } from "../parts/links.js";
 import { afterObservation } from "../parts/observation.js";
 import { goneMark, notShownMark, reasons } from "../parts/post.js";
+import { signalsOfPost } from "../parts/signals.js";
 import { emptyState } from "../parts/states.js";
 import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
 import { readState, writeState } from "../urlstate.js";
@@ -48,13 +49,19 @@ export async function mount(root, { live, signal, match, about }) {
   const state = readState(DEFAULTS, VALUES);
   const keep = () => writeState(state, DEFAULTS);
   const charts = history.historyCards(id, state, keep, signal);
+  const signals = signalsOfPost(id, signal);
   const talk = discussion.discussionCards(post, about, state, keep, signal);
   showWords();
   figures.show(post);
   root.append(
     head,
     figures.element,
-    h("div", { class: "post-columns" }, h("div", { class: "stack" }, charts.element, talk.element), words),
+    h(
+      "div",
+      { class: "post-columns" },
+      h("div", { class: "stack" }, signals.element, charts.element, talk.element),
+      words,
+    ),
   );
   live.addEventListener(
     "posts",
@@ -73,11 +80,12 @@ export async function mount(root, { live, signal, match, about }) {
       if (!gone.includes(id)) return;
       post = { ...post, ...TAKEN_AWAY, nlp: { ...post.nlp, keywords: [] } };
       showWords();
+      signals.load();
     },
     { signal },
   );
   live.addEventListener("reset", charts.load, { signal });
-  await Promise.all([charts.load(), talk.load()]);
+  await Promise.all([signals.load(), charts.load(), talk.load()]);
 }
 
 /** The post, or null when the API does not know it. */
