@@ -111,8 +111,42 @@ async def search_comments(
     )
 
 
+async def signals(
+    context: Context[Reader],
+    subreddits: Subreddits = None,
+    kinds: Annotated[
+        list[Literal["viral", "unusual_here", "burst"]] | None,
+        Field(
+            description="`viral`: a post that will probably be among the best of its subreddit. `unusual_here`: far "
+            "from what is usual there. `burst`: in far more titles than before."
+        ),
+    ] = None,
+    subject: Annotated[str | None, Field(description="Only about this post (its id), subreddit or term.")] = None,
+    active: Annotated[bool, Field(description="Only those that go on; otherwise those that have ended too.")] = True,
+    limit: Limit = 10,
+    cursor: Cursor = None,
+) -> Answer:
+    """What takes off and what is unusual where it happens, newest first: in a sentence, how sure, and why.
+
+    Ask this first. `strength` is a probability for `viral`, and standard deviations for the others.
+    """
+    return await _reader(context).get(
+        context,
+        "/api/signals/",
+        subreddit=subreddits,
+        kind=kinds,
+        subject=subject,
+        active=active,
+        page_size=limit,
+        cursor=cursor,
+    )
+
+
 async def rising_posts(context: Context[Reader], subreddits: Subreddits = None, limit: Limit = 10) -> Answer:
-    """The posts that take off now, fastest first, with the numbers that say so. `post_history` shows how one rose."""
+    """The posts whose score rises fastest now, with their numbers. `signals` tells which of them are likely to go far.
+
+    `post_history` shows how one rose.
+    """
     return await _reader(context).get(
         context, "/api/posts/", subreddit=subreddits, order="trend_velocity", page_size=limit
     )
@@ -173,6 +207,7 @@ async def coverage(context: Context[Reader], subreddits: Subreddits = None, wind
 TOOLS = (
     search_posts,
     search_comments,
+    signals,
     rising_posts,
     post,
     post_history,

@@ -31,7 +31,8 @@ from signalflow.storage.comment_writer import write_comments
 from tests.integration.accounts_api import make_user, settings_of
 from tests.integration.comment_rows import comment, seen
 from tests.integration.posts_api import store
-from tests.integration.storage_rows import pool_of
+from tests.integration.signal_rows import store_signals, viral
+from tests.integration.storage_rows import NOON, pool_of
 from tests.integration.workers import eventually
 from web.app import create_api
 
@@ -99,6 +100,11 @@ async def test_every_tool_reads_what_is_stored(address: str, database_pool: asyn
         page = await answer(assistant, "search_posts", limit=1)
         following = await answer(assistant, "search_posts", limit=1, cursor=page["next"])
         assert {each["id"] for each in page["items"] + following["items"]} == {"quiet", "rises"}
+        await store_signals(database_pool, viral("rises", subreddit="rust"), viral("quiet", ended_at=NOON))
+        [signal] = (await answer(assistant, "signals"))["items"]
+        assert (signal["id"], signal["how_sure"]) == ("viral-rises", "73 % likely")
+        of_all = await answer(assistant, "signals", active=False, kinds=["viral"], limit=1)
+        assert of_all["next"], "those that have ended come too"
         rising = await answer(assistant, "rising_posts")
         assert [each["id"] for each in rising["items"]] == ["rises", "quiet"]
         assert (await answer(assistant, "post", id="rises"))["body"] == "On a barge."
