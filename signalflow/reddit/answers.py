@@ -1,16 +1,15 @@
 """Reads time, rate limit and posts of an HTTP answer of Reddit. Pure: headers and parsed JSON in, values out."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from signalflow.domain.budget import LONGEST_WAIT, RateLimit
+from signalflow.domain.http_headers import http_date, number, retry_after
 from signalflow.errors import Invalid
 from signalflow.reddit.protocol import CommentPage, Page, Rejection, SubredditPage, Unavailable
 from signalflow.reddit.shapes import comment_of, post_of, safe_id, subreddit_of
@@ -32,7 +31,7 @@ class Answer:
     @property
     def observed_at(self) -> datetime:
         """When the answer arrived, by the local clock; its Date header instead if the two differ by more than 2 s."""
-        date = _http_date(self.headers.get("Date"))
+        date = http_date(self.headers.get("Date"))
         if date is None or abs(date - self.arrived) <= CLOCK_TOLERANCE:
             return self.arrived
         return date
@@ -40,7 +39,7 @@ class Answer:
     @property
     def rate_limit(self) -> RateLimit:
         """The x-ratelimit headers. A header that is absent, or not a finite number >= 0, is unknown."""
-        return RateLimit(*(_number(self.headers.get(f"x-ratelimit-{name}")) for name in ("used", "remaining", "reset")))
+        return RateLimit(*(number(self.headers.get(f"x-ratelimit-{name}")) for name in ("used", "remaining", "reset")))
 
     @property
     def retry_after(self) -> float | None:
@@ -48,10 +47,7 @@ class Answer:
 
         The header holds a number or an HTTP date.
         """
-        text = self.headers.get("Retry-After")
-        seconds = _number(text)
-        if seconds is None and (date := _http_date(text)) is not None:
-            seconds = max((date - self.observed_at).total_seconds(), 0.0)
+        seconds = retry_after(self.headers.get("Retry-After"), self.observed_at)
         return None if seconds is None else min(seconds, LONGEST_WAIT)
 
 
@@ -118,21 +114,3 @@ def _items(
         except Invalid as error:
             rejections.append(Rejection(safe_id(data) or hash(repr(child)), error.field or "item", str(error)))
     return items, rejections
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text) if text is not None else math.nan
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def _http_date(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    try:
-        date = parsedate_to_datetime(text)
-        return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
