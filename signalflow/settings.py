@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import SettingsConfigDict
 
 from signalflow import fail_points
+from signalflow.alert_settings import AlertSettings
 from signalflow.database_settings import DatabaseSettings, Seconds
 from signalflow.kafka_settings import KafkaSettings
 from signalflow.reddit_settings import RedditSettings
@@ -35,7 +36,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MIN_TOKEN_CHARACTERS = 32
 
 
-class Settings(RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings):
+class Settings(AlertSettings, RedditSettings, DatabaseSettings, KafkaSettings, WrittenSettings):
     """All settings with their defaults. A value out of range raises pydantic.ValidationError, which names it."""
 
     model_config = SettingsConfigDict(

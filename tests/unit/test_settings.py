@@ -62,6 +62,7 @@ def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.Mo
         ("REDDIT_SOURCE", "rss", "reddit_source"),
         ("REDDIT_CONTACT", "you@example.org\nCookie: a", "reddit_contact"),
         ("REDDIT_FEED", "https://www.reddit.com/.rss", "reddit_feed"),
+        ("ALERT_NETWORKS", "10.0.0.0/8,example.org", "alert_networks"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(
