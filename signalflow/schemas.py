@@ -1,4 +1,4 @@
-"""The JSON Schemas of the records in Kafka, for programs that read the topics.
+"""The JSON Schemas of the records in Kafka and of the messages to webhooks, for programs that read them.
 
 A schema has a name and a version. A new optional field keeps the version: programs pass over fields that they do not
 know, and workers of the version before still read the records during an upgrade. Any other change of a record's shape
@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from signalflow.alerts.messages import AlertMessage
 from signalflow.errors import Invalid
 from signalflow.events import CommentEnvelope, Enriched, Envelope, Signal, SignalInput
 
@@ -40,12 +41,13 @@ class RecordSchema:
         return json.dumps(head | shape, indent=2) + "\n"
 
 
-# All but enriched records tell name and version themselves (`entity_type`, `schema_version`).
+# All but enriched records tell name and version themselves (`entity_type`, `schema_version`, and `type` of alerts).
 RECORDS = (
     RecordSchema("reddit_submission", 1, Envelope),
     RecordSchema("reddit_comment", 1, CommentEnvelope),
     RecordSchema("signal_input", 1, SignalInput),
     RecordSchema("signal", 1, Signal),
+    RecordSchema("alert", 1, AlertMessage),
     RecordSchema("enriched_submission", 1, Enriched),
 )
 

@@ -21,7 +21,7 @@ _PREFIX = "whsec_"
 _FEWEST, _MOST = 24, 64
 _NEW = 32
 # A dot would end the id in what is signed.
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MESSAGE_ID = r"[A-Za-z0-9_-]{1,64}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def signed_headers(id_: str, body: bytes, sent_at: datetime, keys: Sequence[Sign
     Receivers refuse what was sent more than some minutes ago, so every attempt is signed anew, while the id, by which
     they know a message again, stays. Raises Invalid for an id of other characters than letters, digits, `_` and `-`.
     """
-    if not _ID.fullmatch(id_):
+    if not re.fullmatch(MESSAGE_ID, id_):
         raise Invalid("the id of a message has 1 to 64 letters, digits, _ or -", field="id")
     seconds = str(int(sent_at.timestamp()))
     headers = {"webhook-id": id_, "webhook-timestamp": seconds}

@@ -12,12 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from signalflow import schemas
+from signalflow.alerts.messages import AlertMessage
 from signalflow.cli.main import _register, app
 from signalflow.errors import Invalid
 from signalflow.events import Comment, CommentEnvelope, Enriched, Source, encode
 from signalflow.schemas import RECORDS, RecordSchema, export
 from signalflow.signal_detection import input_of, signal_of
 from tests.integration.workers import observation
+from tests.unit.alerts.examples import alert
 from tests.unit.test_signal_detection import change
 from tests.unit.web.live.records import enriched
 
@@ -33,7 +35,8 @@ _COMMENT = CommentEnvelope(
 )
 _INPUT = input_of(enriched("abc"), is_discovery=True, appended_us=0)
 _SIGNAL = signal_of(change(), _INPUT, Source(topic="inputs", partition=0, offset=7))
-EXAMPLES = dict(zip(RECORDS, (_POST, _COMMENT, _INPUT, _SIGNAL, enriched("abc")), strict=True))
+_ALERT = AlertMessage(timestamp=AT, data=alert())
+EXAMPLES = dict(zip(RECORDS, (_POST, _COMMENT, _INPUT, _SIGNAL, _ALERT, enriched("abc")), strict=True))
 DIRECTORY = Path(__file__).parents[2] / "docs" / "schemas"
 
 
@@ -49,16 +52,18 @@ def test_the_version_of_a_record_is_the_one_that_it_tells() -> None:
     for record, value in EXAMPLES.items():
         if record.type is not Enriched:
             told = msgspec.json.decode(encode(value))
-            assert (record.name, record.version) == (told["entity_type"], told["schema_version"])
+            name = told["type"] if record.type is AlertMessage else told["entity_type"]
+            assert (record.name, record.version) == (name, told["schema_version"])
 
 
 def test_records_fit_their_schemas_and_damaged_ones_do_not() -> None:
     for record, value in EXAMPLES.items():
         fits = jsonschema_rs.validator_for(json.loads(record.text)).is_valid
         content: dict[str, Any] = json.loads(encode(value))
+        time = "timestamp" if record.type is AlertMessage else "emitted_at"
         assert fits(content)
-        assert not fits(content | {"emitted_at": 7})
-        assert not fits({name: field for name, field in content.items() if name != "emitted_at"})
+        assert not fits(content | {time: 7})
+        assert not fits({name: field for name, field in content.items() if name != time})
         assert fits(content | {"of_a_later_version": 1}), "a program goes on when a field is added"
 
 
