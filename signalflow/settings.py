@@ -391,6 +391,11 @@ _UNUSED: tuple[tuple[tuple[str, ...], Callable[[Settings], bool], str], ...] = (
         "SIGNALFLOW_DATABASE_REPLICA_URL is empty",
     ),
     (
+        ("smtp_port", "smtp_security", "smtp_user", "smtp_password", "smtp_from"),
+        lambda settings: not settings.smtp_host,
+        "SIGNALFLOW_SMTP_HOST is empty",
+    ),
+    (
         ("kafka_sasl_mechanism",),
         lambda settings: not settings.kafka_uses_sasl,
         "SIGNALFLOW_KAFKA_SECURITY is neither sasl_ssl nor sasl_plaintext",

@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from signalflow.alert_settings import Network
-from signalflow.alerts.outcome import Result, Verdict
+from signalflow.alerts.outcome import ANSWER_KEPT, Result, Verdict
 from signalflow.alerts.posting import Answer, Unreachable, post, target_url
 from signalflow.alerts.signing import SigningSecret, signed_headers
 from signalflow.clock import steady
@@ -18,8 +18,6 @@ from signalflow.domain.http_headers import retry_after
 from signalflow.errors import Retryable
 
 Shape = Literal["json", "slack", "discord"]
-ANSWER_KEPT = 2048
-
 # Answers about the message or the way it is sent, which stays the same.
 _REFUSED = frozenset({400, 405, 406, 411, 413, 414, 415, 422, 431, 501})
 _GONE = frozenset({404, 410})

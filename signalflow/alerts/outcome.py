@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+# Of an answer, in bytes: enough to read what went wrong.
+ANSWER_KEPT = 2048
+
 
 class Verdict(StrEnum):
     """What to do after a try."""

@@ -63,6 +63,8 @@ def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.Mo
         ("REDDIT_CONTACT", "you@example.org\nCookie: a", "reddit_contact"),
         ("REDDIT_FEED", "https://www.reddit.com/.rss", "reddit_feed"),
         ("ALERT_NETWORKS", "10.0.0.0/8,example.org", "alert_networks"),
+        ("SMTP_FROM", "Flow <flow@example.org>", "smtp_from"),
+        ("SMTP_SECURITY", "ssl", "smtp_security"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(
@@ -187,6 +189,31 @@ def test_kafka_settings_that_do_not_fit_each_other_are_refused_with_the_remedy(
     assert "hush-hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"SMTP_HOST": "mail.example"}, "needs SIGNALFLOW_SMTP_FROM: set the address"),
+        ({"SMTP_USER": "someone"}, "SIGNALFLOW_SMTP_PASSWORD must be set together"),
+        ({"SMTP_PASSWORD": "hush-hush"}, "SIGNALFLOW_SMTP_PASSWORD must be set together"),
+        (
+            {
+                "SMTP_HOST": "mail.example", "SMTP_FROM": "a@b.example", "SMTP_USER": "someone",
+                "SMTP_PASSWORD": "hush-hush", "SMTP_SECURITY": "none",
+            },
+            "would send the password readable: set starttls or tls",
+        ),
+    ],
+)  # fmt: skip
+def test_mail_settings_that_do_not_fit_each_other_are_refused_with_the_remedy(
+    given: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"SIGNALFLOW_{name}", value)
+    with pytest.raises(ValidationError, match=named) as refused:
+        Settings()
+    assert "hush-hush" not in str(refused.value)
+
+
 def test_an_empty_file_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGNALFLOW_KAFKA_CA_FILE", "")
     assert Settings().kafka_ca_file is None
@@ -234,6 +261,7 @@ def test_a_variable_that_is_no_setting_is_named_with_what_was_meant(name: str, m
         ("REDDIT_FEED", "feed=a&user=b", {"REDDIT_SOURCE": "feeds", "REDDIT_CONTACT": "you@example.org"}),
         ("REFRESH_IDS_PER_MINUTE", "9", {"POLL_ENABLED": "true"}),
         ("SWEEP_IDS_PER_MINUTE", "9", {"POLL_ENABLED": "true"}),
+        ("SMTP_PORT", "25", {"SMTP_HOST": "mail.example", "SMTP_FROM": "a@b.example"}),
     ],
 )
 def test_a_setting_without_effect_beside_the_others_is_named(

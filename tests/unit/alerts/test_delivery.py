@@ -14,8 +14,8 @@ from standardwebhooks import Webhook
 
 from signalflow.alert_settings import networks_of
 from signalflow.alerts import posting
-from signalflow.alerts.delivery import ANSWER_KEPT, WebMessage, WebTarget, deliver, verdict_of
-from signalflow.alerts.outcome import Result, Verdict
+from signalflow.alerts.delivery import WebMessage, WebTarget, deliver, verdict_of
+from signalflow.alerts.outcome import ANSWER_KEPT, Result, Verdict
 from signalflow.alerts.signing import SigningSecret
 from signalflow.errors import Invalid
 from tests.unit.alerts.servers import Names, answering, serving
