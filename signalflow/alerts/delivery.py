@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
-from typing import Literal
 
 from aiohttp.abc import AbstractResolver
 from yarl import URL
@@ -17,7 +16,6 @@ from signalflow.clock import steady
 from signalflow.domain.http_headers import retry_after
 from signalflow.errors import Retryable
 
-Shape = Literal["json", "slack", "discord"]
 # Answers about the message or the way it is sent, which stays the same.
 _REFUSED = frozenset({400, 405, 406, 411, 413, 414, 415, 422, 431, 501})
 _GONE = frozenset({404, 410})

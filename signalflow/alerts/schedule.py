@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from signalflow.alerts.outcome import Verdict
+from signalflow.alerts.shapes import Shape
 from signalflow.domain.backoff import Backoff
+from signalflow.domain.pace import Pace
 
 # After a day an alert is history, not news.
 LONGEST = timedelta(days=1)
@@ -21,8 +23,8 @@ LONGEST_ASKED = 6 * 3600.0
 GONE_IN_A_ROW = 5
 GONE_FOR = timedelta(hours=1)
 
-# Messages a second to one target, for `Pace`. Slack documents one a second, and Discord 30 a minute to one webhook.
-PER_SECOND = {"json": 5.0, "slack": 1.0, "discord": 0.5}
+# Messages a second to one target. Slack documents one a second, and Discord 30 a minute to one webhook.
+_PER_SECOND = {Shape.JSON: 5.0, Shape.SLACK: 1.0, Shape.DISCORD: 0.5}
 
 
 def next_try(
@@ -40,6 +42,11 @@ def next_try(
     asked = min(retry_after or 0.0, LONGEST_ASKED)
     wait = max(random * WAITS.after(failures), asked, SHORTEST_WAIT)
     return min(now + timedelta(seconds=wait), end)
+
+
+def pace_of(shape: Shape) -> Pace:
+    """How fast one target of this kind is sent to, by the process that keeps the pace."""
+    return Pace(_PER_SECOND[shape])
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ app = typer.Typer(
 COMMANDS = (
     "up", "logs", "doctor", "lag", "state_tables", "simulator", "api", "migrate", "topics", "config", "discover",
     "ingest", "fetch", "backfill", "replay", "dlq", "gaps", "coverage", "signals", "runs", "verify", "evaluate",
-    "export", "backup", "erase", "schema", "user", "key", "mcp",
+    "export", "alert", "backup", "erase", "schema", "user", "key", "mcp",
 )  # fmt: skip
 
 

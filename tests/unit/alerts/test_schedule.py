@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signalflow.alerts.outcome import Verdict
-from signalflow.alerts.schedule import LONGEST_ASKED, SHORTEST_WAIT, Standing, next_try
+from signalflow.alerts.schedule import LONGEST_ASKED, SHORTEST_WAIT, Standing, next_try, pace_of
+from signalflow.alerts.shapes import Shape
 
 FIRST = datetime(2026, 1, 31, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -57,6 +58,15 @@ def test_a_wait_is_spread_evenly_up_to_its_most(random: float) -> None:
     then = next_try(FIRST, FIRST, 8, random)
     assert then is not None
     assert (then - FIRST).total_seconds() == pytest.approx(max(random * 3840.0, SHORTEST_WAIT), abs=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "a_minute"), [(Shape.JSON, 300), (Shape.SLACK, 60), (Shape.DISCORD, 30)])
+def test_a_target_gets_no_more_messages_in_any_minute_than_its_service_takes(shape: Shape, a_minute: int) -> None:
+    pace, now, sent = pace_of(shape), 1000.0, list[float]()
+    for _ in range(3 * a_minute):
+        now += pace.wait(1, now)
+        sent.append(now)
+    assert all(later - sooner >= 60 - 1e-6 for sooner, later in zip(sent, sent[a_minute:], strict=False))
 
 
 def test_a_target_is_disabled_after_five_answers_in_a_row_over_an_hour() -> None:

@@ -1,0 +1,114 @@
+"""`signalflow alert`: sends a test alert, as rules send theirs."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from signalflow.alerts.shapes import Shape
+from signalflow.cli.installation import installation_settings
+from signalflow.cli.options import JsonFlag, OfStack
+
+if TYPE_CHECKING:
+    from signalflow.alerts.messages import Alert
+    from signalflow.alerts.outcome import Result
+    from signalflow.settings import Settings
+
+_MAIL = "mailto:"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(no_args_is_help=True, help="Alerts to webhooks, chats and e-mail.")
+    group.command(name="test")(send_test)
+    app.add_typer(group, name="alert")
+
+
+def send_test(
+    url: Annotated[str, typer.Argument(metavar="URL", help="https://..., or mailto:ADDRESS.")],
+    shape: Annotated[Shape, typer.Option(help="Of the body.")] = Shape.JSON,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Holds the signing secret, whsec_...; without it a body of JSON is signed with a new one, which is "
+            "shown.",
+        ),
+    ] = None,
+    _: OfStack = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send one test alert, once, and show what came back. Exit status 1 if it was not taken.
+
+    It goes where alerts of rules may go: to public addresses, and to SIGNALFLOW_ALERT_NETWORKS.
+    """
+    from signalflow.alerts.messages import plain
+    from signalflow.alerts.outcome import Verdict
+
+    settings = installation_settings()
+    secret = _secret(secret_file) if shape is Shape.JSON and not url.startswith(_MAIL) else None
+    result = asyncio.run(_send(url, shape, secret, settings))
+    told = asdict(result) | ({"secret": secret} if secret and secret_file is None else {})
+    if as_json:
+        print(json.dumps(told))
+    else:
+        if "secret" in told:
+            print(f"signed with {secret}")
+        print(f"{result.verdict}: status {result.status or 'unknown'}, {result.seconds:.2f} s")
+        # An answer may hold what moves a terminal's cursor.
+        for line in filter(None, (result.reason, plain(result.answer))):
+            print(line)
+    if result.verdict is not Verdict.DONE:
+        raise typer.Exit(1)
+
+
+def _secret(file: Path | None) -> str:
+    from signalflow.alerts.signing import SigningSecret
+
+    return SigningSecret.new().told() if file is None else file.read_text().strip()
+
+
+async def _send(url: str, shape: Shape, secret: str | None, settings: "Settings") -> "Result":
+    from signalflow.alerts.bodies import body_of
+    from signalflow.alerts.delivery import WebMessage, WebTarget, deliver
+    from signalflow.alerts.digest import digest_mail
+    from signalflow.alerts.mail import MailServer, send_mail
+    from signalflow.clock import utcnow
+    from signalflow.errors import Invalid
+
+    alert = _test_alert()
+    if url.startswith(_MAIL):
+        server = MailServer.of(settings)
+        if server is None:
+            raise Invalid("there is no mail server: set SIGNALFLOW_SMTP_HOST and SIGNALFLOW_SMTP_FROM")
+        recipient = url.removeprefix(_MAIL)
+        mail = digest_mail(alert.id, [alert], sender=server.sender, recipient=recipient, now=utcnow())
+        return await send_mail(mail, server)
+    target, message = WebTarget.of(url, [secret] if secret else []), WebMessage(alert.id, body_of(alert, shape))
+    return await deliver(message, target, utcnow(), allowed=settings.allowed_networks)
+
+
+def _test_alert() -> "Alert":
+    from uuid import uuid4
+
+    from signalflow.alerts.messages import Alert
+    from signalflow.clock import utcnow
+
+    return Alert(
+        id=f"test_{uuid4().hex}",
+        rule="Test",
+        kind="signal",
+        subject="test",
+        subreddit=None,
+        title="A test alert of signalflow",
+        sentence="Alerts arrive here. Nothing happened on Reddit.",
+        url=None,
+        numbers={},
+        created_at=None,
+        matched_at=utcnow(),
+    )
