@@ -18,7 +18,7 @@ def _networks(*texts: str) -> tuple[Network, ...]:
     return tuple(ip_network(text) for text in texts)
 
 
-# The registries of special addresses at IANA, without what is globally reachable in them but of no use to a web server.
+# IANA's registries of special addresses, with the few that are globally reachable: they are of name servers and relays.
 # Python's `is_global` differs between its releases.
 _NOT_PUBLIC = _networks(
     # of IPv4
@@ -67,24 +67,23 @@ class Gate:
 
     def __init__(self, allowed: Sequence[Network]) -> None:
         self._allowed = allowed
-        self._refused: list[str] = []
-        self._opened = False
+        self._refused = self._opened = False
 
     def open(self, info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
         """A socket for this entry of `getaddrinfo`. Raises PermissionError if its address may not be reached."""
         family, kind, protocol, _, (address, *_rest) = info
         if not may_be_reached(address, self._allowed):
-            self._refused.append(address)
+            self._refused = True
             raise PermissionError("this address may not be reached")
         self._opened = True
         return socket.socket(family, kind, protocol)
 
     @property
     def refusal(self) -> str | None:
-        """Why no connection was tried, and what to do; None if one was, or no address was known."""
+        """Why no connection was tried, and what to do; None if one was, or no address was known.
+
+        It does not tell the address: whoever makes targets could list the names of a private network by it.
+        """
         if self._opened or not self._refused:
             return None
-        return (
-            f"the host leads to {self._refused[0]}, which is no public address; if alerts may go there, an operator "
-            f"adds its network to {ALLOWED_BY}"
-        )
+        return f"the host has no public address; if alerts may go there, an operator adds its network to {ALLOWED_BY}"
