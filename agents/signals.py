@@ -28,9 +28,9 @@ from tables.subreddit_baseline import BatchBaselines
 
 # Records computed before other tasks of the event loop get a turn.
 RECORDS_A_TURN = 50
-# Each batch writes one value a subreddit, of kilobytes, so batches are larger than those of the enrich agent. Nobody
-# notices half a second.
-GATHERING = Gathering(due_records=2_000, most_records=10_000, seconds=0.5)
+# Each batch writes one value a subreddit, of kilobytes, so batches are larger than those of the enrich agent.
+DUE_RECORDS = 2_000
+MOST_RECORDS = 10_000
 
 
 @dataclass
@@ -113,7 +113,8 @@ class SignalsHandler:
 def register(app: Application, settings: Settings, handler_of: Callable[[], SignalsHandler]) -> None:
     """Add the agent to the app. `handler_of()` gives the handler once the worker runs."""
     topic = raw_bytes_topic(app, TopicNames.of(settings).signal_inputs)
+    gathering = Gathering(DUE_RECORDS, MOST_RECORDS, settings.signals_gather_seconds)
 
     @app.agent(topic, name="signals", supervisor_strategy=mode.CrashingSupervisor)
     async def signals(stream: RunStream) -> None:
-        await run_batch_loop(app, stream, handler_of(), GATHERING, name="signals")
+        await run_batch_loop(app, stream, handler_of(), gathering, name="signals")

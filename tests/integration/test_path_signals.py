@@ -33,9 +33,8 @@ POSTS = 100
 
 
 def a_worker(settings: Settings, log_dir: Path, name: str = "w1", **extra: str) -> WorkerProcess:
-    return WorkerProcess(
-        settings, name, log_dir, app=signals_of_tests.__name__, SIGNALFLOW_SINK_MAX_SECONDS="0.2", **extra
-    )
+    often = {"SIGNALFLOW_SINK_MAX_SECONDS": "0.2", "SIGNALFLOW_SIGNALS_GATHER_SECONDS": "0.2"}
+    return WorkerProcess(settings, name, log_dir, app=signals_of_tests.__name__, **often, **extra)
 
 
 async def observe(settings: Settings, moment: int) -> None:

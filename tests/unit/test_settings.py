@@ -54,6 +54,8 @@ def test_the_api_may_listen_beyond_loopback(address: str, monkeypatch: pytest.Mo
         ("REQUESTS_PER_MINUTE", "96", "requests_per_minute"),
         ("REDDIT_BASE_URL", "http://127.0.0.1:9401/", "reddit_base_url"),
         ("TOPIC_PREFIX", "a b", "topic_prefix"),
+        ("SIGNALS_GATHER_SECONDS", "-1", "signals_gather_seconds"),
+        ("SIGNAL_RETENTION_DAYS", "0", "signal_retention_days"),
         ("TOPIC_RETENTION_DAYS", "7", "topic_retention_days"),
         ("DEAD_LETTER_RETENTION_DAYS", "0", "dead_letter_retention_days"),
         ("RUN_RETENTION_DAYS", "0", "run_retention_days"),
