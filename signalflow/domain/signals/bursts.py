@@ -1,0 +1,300 @@
+"""Bursts of terms: a term is told in more new posts than its past explains.
+
+The rate of a term has a gamma distribution: its shape is the number of past posts, its exposure the hours in which they
+came, both decayed, plus a prior. So the number of posts in an hour has a negative binomial distribution, which is close
+to Poisson's for a term that is well known, and wide for one that is new. Each mention is a test: are there more posts
+in the hour before it than chance explains? docs/decisions/bursts.md says why the values below are what they are.
+
+Time is the log's: the newest observation of the term. Posts are counted by their creation, so that an outage, after
+which many posts arrive at once, looks like no burst.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Literal, NamedTuple
+
+HOUR_US = 3_600_000_000
+
+# The version of all that decides about a burst. Another value of a constant below is another rule.
+RULE = 1
+# Posts are counted in an hour that slides: a story that several subreddits tell takes 40 minutes.
+WINDOW_US = HOUR_US
+# What was created before this is the past. A post of that time which is found now changes nothing.
+REACH_US = 2 * HOUR_US
+# The weight of the past halves in three days.
+HALF_LIFE_US = 72 * HOUR_US
+# What is known of a term before anything is known: half a post in an hour.
+PRIOR_POSTS = 0.5
+PRIOR_HOURS = 1.0
+# The rate itself varies, above all by the time of day: its variance is at least a fifth of its square.
+VARIATION = 0.2
+# The chance that a mention starts a burst where there is none. With 100,000 mentions a day, one false alarm a day.
+LEVEL = 1e-5
+# A burst has at least so many posts, and so many times the expected number.
+LEAST_POSTS = 4
+LEAST_RATIO = 3.0
+# It ends when the hour has fewer posts than the larger of these: two, and so many times the expected number.
+ENDING_POSTS = 2
+ENDING_RATIO = 1.5
+# After its end no other burst of the term starts for so long.
+REST_US = 2 * HOUR_US
+# A burst names its first posts.
+MOST_POSTS = 20
+# Bounds the state of a term: while so many posts are within the reach, further ones do not count.
+MOST_RECENT = 1_000
+# A term is forgotten when nobody mentioned it for so long. Then a post of its past weighs a fifth.
+LIFETIME_US = 168 * HOUR_US
+
+_created, _post = attrgetter("created_us"), attrgetter("post")
+
+
+class Mention(NamedTuple):
+    """A post whose title has the term. `subreddit` is in lower case; times are microseconds since 1970."""
+
+    post: str
+    subreddit: str
+    created_us: int
+    observed_us: int
+
+
+class Counted(NamedTuple):
+    """A post within the reach. Posts are ordered by creation."""
+
+    created_us: int
+    post: str
+    subreddit: str
+
+
+class Past(NamedTuple):
+    """The posts of a term and the hours of the watch up to a moment, decayed, without the prior."""
+
+    until_us: int
+    posts: float
+    hours: float
+
+
+class Expectation(NamedTuple):
+    """How the number of posts in a window is distributed: negative binomial, of this mean and shape."""
+
+    mean: float
+    shape: float
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """A burst of a term. What was expected, and the chance, follow from `observed`, `past_posts` and `past_hours`."""
+
+    start_us: int
+    """The creation of its first post."""
+    noticed_us: int
+    """The log time of the mention that made it significant."""
+    observed: int
+    """The posts in the window at that moment."""
+    past_posts: float
+    past_hours: float
+    peak_us: int
+    """The creation of the newest post when the window had the most posts, `peak`."""
+    peak: int
+    count: int
+    """All its posts so far."""
+    posts: tuple[str, ...]
+    """The first of them, at most MOST_POSTS."""
+    subreddits: tuple[str, ...]
+    """Where these were posted, sorted."""
+    end_us: int | None = None
+    rule: int = RULE
+
+    @property
+    def expected(self) -> float:
+        """How many posts were expected in the window."""
+        return expectation(self.past_posts, self.past_hours).mean
+
+    @property
+    def chance(self) -> float:
+        """How probable so many posts were without a burst."""
+        return chance(self.observed, expectation(self.past_posts, self.past_hours))
+
+    @property
+    def strength(self) -> float:
+        """The posts of the window at the peak, as a multiple of the expected number."""
+        return self.peak / self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class TermState:
+    """What is known of one term."""
+
+    now_us: int
+    """The newest observation."""
+    past: Past
+    recent: tuple[Counted, ...]
+    burst: Burst | None = None
+    rest_until_us: int = 0
+
+
+class Change(NamedTuple):
+    """A burst started, has a higher peak, or ended. The term and `start_us` tell which burst it is."""
+
+    kind: Literal["start", "peak", "end"]
+    burst: Burst
+
+
+class Step(NamedTuple):
+    """The state after a mention (None: there is still nothing to know), and the changes, in order."""
+
+    state: TermState | None
+    changes: tuple[Change, ...] = ()
+
+
+def step(state: TermState | None, mention: Mention, since_us: int) -> Step:
+    """Count a mention. `since_us`: since when the posts of all subreddits are watched; a new term was in none of them.
+
+    A post that is counted already, and one that was created before the reach or before the watch, move the log time on
+    and change nothing else.
+    """
+    new = Counted(mention.created_us, mention.post, mention.subreddit)
+    if state is None:
+        if new.created_us < max(since_us, mention.observed_us - REACH_US):
+            return Step(None)
+        state = TermState(mention.observed_us, Past(since_us, 0.0, 0.0), ())
+    state, changes = _moved(state, mention.observed_us)
+    if new.created_us < state.past.until_us or len(state.recent) >= MOST_RECENT or new.post in map(_post, state.recent):
+        return Step(state, changes)
+    place = bisect_left(state.recent, new)
+    state = replace(state, recent=(*state.recent[:place], new, *state.recent[place:]))
+    before = state.burst
+    burst = _started(state, new) if before is None else _continued(state, before, new)
+    state = replace(state, burst=burst)
+    if burst is None or (before is not None and burst.peak == before.peak):
+        return Step(state, changes)
+    return Step(state, (*changes, Change("peak" if before else "start", burst)))
+
+
+def closed_by(state: TermState, now_us: int) -> Burst | None:
+    """The burst with its end, if it has ended by this log time. A mention at that time says the same."""
+    if state.burst is None:
+        return None
+    # With this many posts or more it goes on, so it ends when the one at this place from the end leaves the window.
+    least = math.ceil(max(ENDING_POSTS, ENDING_RATIO * _expected(state).mean))
+    leaves_us = state.recent[-least].created_us + WINDOW_US if least <= len(state.recent) else 0
+    end_us = max(leaves_us, state.burst.peak_us)
+    return replace(state.burst, end_us=end_us) if end_us <= now_us else None
+
+
+def expired(state: TermState, now_us: int) -> bool:
+    """Whether a term may be forgotten at this log time. Then its burst, if there was one, has ended."""
+    return now_us - state.now_us > LIFETIME_US
+
+
+def expectation(past_posts: float, past_hours: float) -> Expectation:
+    """What the past, given without the prior, lets expect in a window."""
+    posts = past_posts + PRIOR_POSTS
+    return Expectation(posts / (past_hours + PRIOR_HOURS) * (WINDOW_US / HOUR_US), min(posts, 1 / VARIATION))
+
+
+def chance(posts: int, expected: Expectation) -> float:
+    """The chance that a window which ends with a post has at least so many posts, this one included.
+
+    Given that there is a post, the others of a Poisson process are distributed as without it (Slivnyak's theorem). So
+    this is P(N >= posts - 1) of the expected N.
+    """
+    return tail(posts - 1, expected)
+
+
+def tail(least: int, expected: Expectation) -> float:
+    """P(N >= least) of the negative binomial distribution, as a sum of its terms: precise also where it is tiny."""
+    if least <= 0:
+        return 1.0
+    mean, shape = expected
+    share = mean / (mean + shape)
+    term = math.exp(
+        math.lgamma(least + shape)
+        - math.lgamma(shape)
+        - math.lgamma(least + 1)
+        + shape * math.log1p(-share)
+        + least * math.log(share)
+    )
+    total = 0.0
+    while term > total * 1e-15:
+        total += term
+        term *= share * (least + shape) / (least + 1)
+        least += 1
+    return total
+
+
+def _moved(state: TermState, observed_us: int) -> tuple[TermState, tuple[Change, ...]]:
+    """The state at a later log time: a burst may have ended, and what is before the reach belongs to the past."""
+    now_us = max(state.now_us, observed_us)
+    burst, rest_until_us = state.burst, state.rest_until_us
+    changes: tuple[Change, ...] = ()
+    ended = closed_by(state, now_us)
+    if ended is not None and ended.end_us is not None:
+        changes = (Change("end", ended),)
+        burst, rest_until_us = None, ended.end_us + REST_US
+    past, recent = state.past, state.recent
+    until_us = now_us - REACH_US
+    if until_us > past.until_us:
+        kept = bisect_left(recent, until_us, key=_created)
+        past, recent = _decayed(past, recent[:kept], until_us), recent[kept:]
+    return TermState(now_us, past, recent, burst, rest_until_us), changes
+
+
+def _decayed(past: Past, posts: Iterable[Counted], until_us: int) -> Past:
+    """The past until a later moment, with the posts of the time between."""
+    fade = _weight(until_us - past.until_us)
+    # The integral of the weight over the time between.
+    hours = (1 - fade) * HALF_LIFE_US / math.log(2) / HOUR_US
+    new = sum(_weight(until_us - counted.created_us) for counted in posts)
+    return Past(until_us, past.posts * fade + new, past.hours * fade + hours)
+
+
+def _weight(age_us: int) -> float:
+    return math.exp2(-age_us / HALF_LIFE_US)
+
+
+def _expected(state: TermState) -> Expectation:
+    return expectation(state.past.posts, state.past.hours)
+
+
+def _window(state: TermState) -> tuple[Counted, ...]:
+    """The posts of the hour that ends with the newest one."""
+    return state.recent[bisect_right(state.recent, state.recent[-1].created_us - WINDOW_US, key=_created) :]
+
+
+def _started(state: TermState, new: Counted) -> Burst | None:
+    posts, expected = _window(state), _expected(state)
+    if (
+        state.now_us < state.rest_until_us
+        or new not in posts
+        or len(posts) < max(LEAST_POSTS, LEAST_RATIO * expected.mean)
+        or chance(len(posts), expected) > LEVEL
+    ):
+        return None
+    named = posts[:MOST_POSTS]
+    return Burst(
+        start_us=posts[0].created_us,
+        noticed_us=state.now_us,
+        observed=len(posts),
+        past_posts=state.past.posts,
+        past_hours=state.past.hours,
+        peak_us=posts[-1].created_us,
+        peak=len(posts),
+        count=len(posts),
+        posts=tuple(counted.post for counted in named),
+        subreddits=tuple(sorted({counted.subreddit for counted in named})),
+    )
+
+
+def _continued(state: TermState, burst: Burst, new: Counted) -> Burst:
+    if new.created_us < burst.start_us:
+        return burst
+    if len(burst.posts) < MOST_POSTS:
+        subreddits = tuple(sorted({*burst.subreddits, new.subreddit}))
+        burst = replace(burst, posts=(*burst.posts, new.post), subreddits=subreddits)
+    window = len(_window(state))
+    if window > burst.peak:
+        burst = replace(burst, peak=window, peak_us=state.recent[-1].created_us)
+    return replace(burst, count=burst.count + 1)
