@@ -183,6 +183,29 @@ def test_no_other_burst_starts_until_two_hours_after_the_end() -> None:
     assert kinds(follow(later, state)[1])[0] == "start"
 
 
+def test_a_late_post_from_before_the_hour_starts_nothing() -> None:
+    during_rest = [mention(170 + minute) for minute in range(10)]
+    state, changes = follow([*STORY, *during_rest])
+    assert kinds(changes) == ["start", "end"]
+    assert follow([mention(100, delay=90)], state)[1] == []
+    assert kinds(follow([mention(180, delay=10)], state)[1]) == ["start"]
+
+
+def test_a_late_post_from_before_the_burst_is_no_part_of_it() -> None:
+    state, changes = follow([*STORY, mention(-50, delay=70)])
+    assert kinds(changes) == ["start"]
+    assert state.burst == changes[0].burst
+
+
+def test_a_burst_does_not_end_before_its_peak() -> None:
+    """In the first hours of a watch the expectation grows quickly, as soon as the burst belongs to the past."""
+    burst = [mention(minute) for minute in range(30)]
+    later = [mention(minute) for minute in (60, 88, 117, 146, 150, 155)]
+    _, changes = follow([*burst, *later], since=START)
+    assert changes[-1].kind == "end"
+    assert changes[-1].burst.end_us == changes[-1].burst.peak_us == START + 29 * MINUTE
+
+
 def test_a_post_that_is_seen_again_does_not_count_twice() -> None:
     again = [replace_time(STORY[0], minute) for minute in (1, 2, 3)]
     state, changes = follow([STORY[0], *again, STORY[1], STORY[2]])
