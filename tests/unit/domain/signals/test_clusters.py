@@ -193,6 +193,26 @@ def test_what_has_ended_leaves_nothing_behind() -> None:
     assert add(found, "a", "Storm hits Lisbon harbour", hour=48).how == "title"
 
 
+def test_the_order_in_which_clusters_were_joined_is_stored_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_CLUSTERS", 2)
+    found = clusters()
+    add(found, "a", "Storm hits Lisbon harbour")
+    add(found, "b", "Library opens in Oslo")
+    add(found, "c", "Storm in Lisbon")
+    restored = clusters(decode(encode(cluster)) for cluster in found)
+    assert add(restored, "d", "Quake near Bergen").ended == ("b",)
+
+
+def test_a_word_that_left_the_centre_leads_nowhere_after_the_end() -> None:
+    found = clusters()
+    add(found, "a", "storm lisbon early words e1 e2 e3 e4")
+    for number in range(5):
+        add(found, f"p{number}", f"storm lisbon first{number} second{number}")
+    (cluster,) = found
+    assert not {"early", "words"} & set(cluster.centre)
+    assert add(found, "x", "early words", hour=48).how == "first"
+
+
 def test_a_cluster_is_bounded() -> None:
     found = clusters()
     for number in range(MOST_POSTS + 10):
