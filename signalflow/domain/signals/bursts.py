@@ -31,8 +31,10 @@ PRIOR_POSTS = 0.5
 PRIOR_HOURS = 1.0
 # The rate itself varies, above all by the time of day: its variance is at least a fifth of its square.
 VARIATION = 0.2
-# The chance that a mention starts a burst where there is none. With 100,000 mentions a day, one false alarm a day.
-LEVEL = 1e-5
+# So many false alarms a day are allowed, whatever the number of terms: they share in them by their mentions.
+FALSE_ALARMS_A_DAY = 10
+# What 115 subreddits have, with four terms and a cluster a post. With fewer, the level stays the same.
+LEAST_MENTIONS_A_DAY = 100_000
 # A burst has at least so many posts, and so many times the expected number.
 LEAST_POSTS = 4
 LEAST_RATIO = 3.0
@@ -49,6 +51,14 @@ MOST_RECENT = 1_000
 LIFETIME_US = 168 * HOUR_US
 
 _created, _post = attrgetter("created_us"), attrgetter("post")
+
+
+def level_for(mentions_a_day: float) -> float:
+    """The chance that a mention may have to start a burst where there is none, for so many mentions of all terms."""
+    return FALSE_ALARMS_A_DAY / max(mentions_a_day, LEAST_MENTIONS_A_DAY)
+
+
+LEVEL = level_for(LEAST_MENTIONS_A_DAY)
 
 
 class Mention(NamedTuple):
@@ -149,7 +159,7 @@ class Step(NamedTuple):
     changes: tuple[Change, ...] = ()
 
 
-def step(state: TermState | None, mention: Mention, since_us: int) -> Step:
+def step(state: TermState | None, mention: Mention, since_us: int, level: float = LEVEL) -> Step:
     """Count a mention. `since_us`: since when the posts of all subreddits are watched; a new term was in none of them.
 
     A post that is counted already, and one that was created before the reach or before the watch, move the log time on
@@ -166,7 +176,7 @@ def step(state: TermState | None, mention: Mention, since_us: int) -> Step:
     place = bisect_left(state.recent, new)
     state = replace(state, recent=(*state.recent[:place], new, *state.recent[place:]))
     before = state.burst
-    burst = _started(state, new) if before is None else _continued(state, before, new)
+    burst = _started(state, new, level) if before is None else _continued(state, before, new)
     state = replace(state, burst=burst)
     if burst is None or (before is not None and burst.peak == before.peak):
         return Step(state, changes)
@@ -264,13 +274,13 @@ def _window(state: TermState) -> tuple[Counted, ...]:
     return state.recent[bisect_right(state.recent, state.recent[-1].created_us - WINDOW_US, key=_created) :]
 
 
-def _started(state: TermState, new: Counted) -> Burst | None:
+def _started(state: TermState, new: Counted, level: float) -> Burst | None:
     posts, expected = _window(state), _expected(state)
     if (
         state.now_us < state.rest_until_us
         or new not in posts
         or len(posts) < max(LEAST_POSTS, LEAST_RATIO * expected.mean)
-        or chance(len(posts), expected) > LEVEL
+        or chance(len(posts), expected) > level
     ):
         return None
     named = posts[:MOST_POSTS]

@@ -106,7 +106,7 @@ def look(found: list[Found], told: Sequence[Mention], since: int) -> None:
     posts, hours = known(told, since)
     rested = not found or newest(told) >= (found[-1].end or 0) + 2 * HOUR
     enough = len(times) >= max(4, 3 * posts / hours)
-    if rested and enough and new.created_us >= times[0] and chance_of(len(times), posts, hours) <= 1e-5:
+    if rested and enough and new.created_us >= times[0] and chance_of(len(times), posts, hours) <= 1e-4:
         at = counted(told, since)
         members = [post for post in sorted(at, key=lambda post: (at[post], post)) if at[post] >= times[0]]
         found.append(Found(times[0], newest(told), len(times), posts / hours, len(times), times[-1], members))

@@ -23,6 +23,7 @@ from signalflow.domain.signals.bursts import (
     closed_by,
     expectation,
     expired,
+    level_for,
     step,
     tail,
 )
@@ -115,6 +116,21 @@ def test_the_chance_of_a_burst_can_be_computed_from_what_it_stores() -> None:
     share = burst.expected / (burst.expected + 0.5)
     # The first term of the tail, Gamma(3.5) / Gamma(0.5) / 3! * share^3 * (1 - share)^0.5, is nearly all of it.
     assert burst.chance == pytest.approx(2.5 * 1.5 * 0.5 / 6 * share**3, rel=0.02)
+
+
+def test_ten_false_alarms_a_day_are_allowed_whatever_the_number_of_terms() -> None:
+    assert level_for(100_000) * 100_000 == pytest.approx(10)
+    assert level_for(6_000_000) * 6_000_000 == pytest.approx(10)
+    assert level_for(100) == level_for(100_000)
+
+
+def test_with_a_lower_level_more_posts_are_needed() -> None:
+    state = None
+    for one in STORY:
+        state, changes = step(state, one, SINCE, level=1e-7)
+        assert changes == ()
+    _, changes = step(state, mention(16), SINCE, level=1e-7)
+    assert kinds(changes) == ["start"]
 
 
 def test_three_posts_are_no_burst() -> None:
