@@ -11,7 +11,7 @@ which many posts arrive at once, looks like no burst.
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Literal, NamedTuple
@@ -174,10 +174,12 @@ def step(state: TermState | None, mention: Mention, since_us: int, level: float 
     if new.created_us < state.past.until_us or len(state.recent) >= MOST_RECENT or new.post in map(_post, state.recent):
         return Step(state, changes)
     place = bisect_left(state.recent, new)
-    state = replace(state, recent=(*state.recent[:place], new, *state.recent[place:]))
+    recent = (*state.recent[:place], new, *state.recent[place:])
+    state = TermState(state.now_us, state.past, recent, state.burst, state.rest_until_us)
     before = state.burst
-    burst = _started(state, new, level) if before is None else _continued(state, before, new)
-    state = replace(state, burst=burst)
+    burst = _started(state, new, level) if before is None else _continued(recent, before, new)
+    if burst is not before:
+        state = replace(state, burst=burst)
     if burst is None or (before is not None and burst.peak == before.peak):
         return Step(state, changes)
     return Step(state, (*changes, Change("peak" if before else "start", burst)))
@@ -269,42 +271,41 @@ def _expected(state: TermState) -> Expectation:
     return expectation(state.past.posts, state.past.hours)
 
 
-def _window(state: TermState) -> tuple[Counted, ...]:
-    """The posts of the hour that ends with the newest one."""
-    return state.recent[bisect_right(state.recent, state.recent[-1].created_us - WINDOW_US, key=_created) :]
+def _window_begins(recent: Sequence[Counted]) -> int:
+    """The place of the first post of the hour that ends with the newest one."""
+    return bisect_right(recent, recent[-1].created_us - WINDOW_US, key=_created)
 
 
 def _started(state: TermState, new: Counted, level: float) -> Burst | None:
-    posts, expected = _window(state), _expected(state)
-    if (
-        state.now_us < state.rest_until_us
-        or new not in posts
-        or len(posts) < max(LEAST_POSTS, LEAST_RATIO * expected.mean)
-        or chance(len(posts), expected) > level
-    ):
+    recent, first = state.recent, _window_begins(state.recent)
+    count = len(recent) - first
+    if count < LEAST_POSTS or state.now_us < state.rest_until_us or new.created_us < recent[first].created_us:
         return None
-    named = posts[:MOST_POSTS]
+    expected = _expected(state)
+    if count < LEAST_RATIO * expected.mean or chance(count, expected) > level:
+        return None
+    named = recent[first : first + MOST_POSTS]
     return Burst(
-        start_us=posts[0].created_us,
+        start_us=named[0].created_us,
         noticed_us=state.now_us,
-        observed=len(posts),
+        observed=count,
         past_posts=state.past.posts,
         past_hours=state.past.hours,
-        peak_us=posts[-1].created_us,
-        peak=len(posts),
-        count=len(posts),
+        peak_us=recent[-1].created_us,
+        peak=count,
+        count=count,
         posts=tuple(counted.post for counted in named),
         subreddits=tuple(sorted({counted.subreddit for counted in named})),
     )
 
 
-def _continued(state: TermState, burst: Burst, new: Counted) -> Burst:
+def _continued(recent: Sequence[Counted], burst: Burst, new: Counted) -> Burst:
     if new.created_us < burst.start_us:
         return burst
     if len(burst.posts) < MOST_POSTS:
         subreddits = tuple(sorted({*burst.subreddits, new.subreddit}))
         burst = replace(burst, posts=(*burst.posts, new.post), subreddits=subreddits)
-    window = len(_window(state))
+    window = len(recent) - _window_begins(recent)
     if window > burst.peak:
-        burst = replace(burst, peak=window, peak_us=state.recent[-1].created_us)
+        burst = replace(burst, peak=window, peak_us=recent[-1].created_us)
     return replace(burst, count=burst.count + 1)
