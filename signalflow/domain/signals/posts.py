@@ -107,7 +107,7 @@ def _measure_viral(own: OwnCurve, seen: ObservedScore) -> Measure:
 
 RULES: Mapping[PostSignalKind, Rule] = {
     "viral": Rule(
-        Limits(begin=0.7, end=0.4),
+        Limits(begin=0.8, end=0.4),
         True,
         (
             "age_seconds",
