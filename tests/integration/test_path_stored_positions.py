@@ -193,13 +193,14 @@ async def test_a_cut_raw_log_is_recorded_although_its_workers_died_and_its_commi
         logs = (*names.consumed, *names.changelogs, "__consumer_offsets")
         await asyncio.to_thread(broker.copy, *logs)
         await wait_until_stored(settings, first, await publish(settings, "gone", 60))
-        await eventually(lambda: reaches(settings, names.posts_raw, 90), 30, first.tail)
+        for topic in (names.posts_raw, names.signal_inputs):
+            await eventually(lambda topic=topic: reaches(settings, topic, 90), 30, first.tail)
         read = await offsets_read(settings)
         first.kill()
         await asyncio.to_thread(broker.put_back, *logs)
         second.start()
         await second.ready()
-        cut = {(names.posts_raw, "log_cut"), (names.posts_enriched, "log_cut")}
+        cut = {(topic, "log_cut") for topic in (names.posts_raw, names.posts_enriched, names.signal_inputs)}
         await eventually(lambda: has_breaks(settings, cut), 30, second.tail)
         rows = await fetch_all(
             settings,
