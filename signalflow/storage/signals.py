@@ -16,6 +16,8 @@ from signalflow.storage.read_router import ReadRouter, Row
 
 SERIES_SPAN = timedelta(hours=24)
 SERIES_STEP = timedelta(minutes=15)
+# Posts are followed for two days, and no signal of a subreddit goes on for so long.
+LONGEST_HOURS = 48
 COLUMNS = (
     *("id", "kind", "rule_version", "subject_kind", "subject", "subreddit", "started_at", "peak_at", "ended_at"),
     *("changed_at", "strength", "observed", "expected", "post_ids", "inputs"),
@@ -131,7 +133,8 @@ def signal_conditions(wanted: SignalFilter, bound: Callable[[object], str]) -> l
     if wanted.subject is not None:
         conditions.append(f"subject = {bound(wanted.subject)}")
     if wanted.active_only:
-        conditions.append("ended_at IS NULL")
+        # Where nothing is observed any more, nothing tells the end.
+        conditions.append(f"ended_at IS NULL AND started_at > now() - interval '{LONGEST_HOURS} hours'")
     if wanted.since is not None:
         conditions.append(f"started_at >= {bound(wanted.since)}")
     if wanted.until is not None:

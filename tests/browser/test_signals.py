@@ -62,7 +62,7 @@ async def test_the_strip_tells_the_newest_hour_first_and_within_it_the_strongest
     await expect(rust.get_by_role("link", name="r/Rust")).to_have_attribute("href", "/?subreddit=Rust")
     await expect(rust.get_by_text("began")).to_be_visible()
     await expect(rocket).to_contain_text("73 % likely")
-    await expect(rocket).to_contain_text("For it: how fast its score rises")
+    await expect(rocket).to_contain_text("For it: its score beside those of other posts of its age")
     await expect(rocket.get_by_role("link", name="Rocket engines explained")).to_have_attribute("href", "/posts/rocket")
     spark = rocket.get_by_role("img")
     await expect(spark).to_have_attribute("aria-label", re.compile(r"^Score: 0 at .*, \d+ at "))
@@ -139,7 +139,7 @@ async def test_all_signals_are_found_by_filters_that_stand_in_the_address(
     assert page.url.endswith("/signals?kind=viral")
     await page.get_by_label("Begun within").select_option("30d")
     await expect(page.get_by_text("No such signal")).to_be_visible()
-    page = await visit("/signals?subreddit=SCIENCE&state=active")
+    page = await visit("/signals?subreddit=SCIENCE&kind=viral")
     await expect(page.locator(".signal-list .signal")).to_have_count(1)
     await expect(page.get_by_label("Subreddits")).to_have_value("SCIENCE")
     async with page.expect_download() as saved:

@@ -43,7 +43,7 @@ def viral(post_id: str = "abc", **changes: Any) -> dict[str, Any]:
         "observed": 480.0,
         "expected": 2300.0,
         "post_ids": [post_id],
-        "inputs": {"age_seconds": 7300.0, "log_odds_velocity": 1.2, "log_odds_hour": -0.2, "log_odds_age": None},
+        "inputs": {"age_seconds": 7300.0, "log_odds_score": 1.2, "log_odds_velocity": None},
     }
     return signal(f"viral-{post_id}", **fields | changes)
 

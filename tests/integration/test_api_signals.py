@@ -38,7 +38,7 @@ async def test_a_signal_says_where_what_since_when_how_sure_and_why(pool: Pool, 
     assert datetime.fromisoformat(item["started_at"]) == NOON
     assert (item["kind"], item["subject"], item["subreddit"], item["ended_at"]) == ("viral", "abc", "python", None)
     assert (item["strength"], item["observed"], item["expected"]) == (0.739, 480, 2300)
-    assert item["inputs"]["log_odds_age"] is None
+    assert item["inputs"]["log_odds_velocity"] is None
     assert item["keywords"] == ["asyncio", "gil"]
     assert item["sentence"] == (
         "r/python: a post about asyncio and gil with 480 points after 2 hours is 73 % likely to be among the best 1 % "
@@ -46,7 +46,7 @@ async def test_a_signal_says_where_what_since_when_how_sure_and_why(pool: Pool, 
     )
     assert (item["how_sure"], item["why"]) == (
         "73 % likely",
-        "For it: how fast its score rises; against it: the hour of the day.",
+        "For it: its score beside those of other posts of its age.",
     )
 
 
@@ -76,6 +76,8 @@ async def test_filters_hold_together(pool: Pool, client: httpx.AsyncClient) -> N
         signal("u", started_at=NOON - minutes(20)),
         signal("v", started_at=NOON - minutes(30), subject="rust", subreddit="Rust", ended_at=NOON),
         signal("burst-x", kind="burst", subject_kind="term", subject="x", subreddit=None, ended_at=NOON),
+        # Its subreddit is no longer observed, so nothing tells its end.
+        signal("w", started_at=NOON - minutes(4 * 24 * 60), subject="news", subreddit="news"),
     )
     found = {
         "kind": ids(await listed(client, kind="viral")),

@@ -19,12 +19,8 @@ _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 _PARTS = ((6, "an early {} morning"), (12, "a {} morning"), (18, "a {} afternoon"), (22, "a {} evening"))
 # What the inputs of a forecast are called.
 _CONTRIBUTIONS = {
+    "score": "its score beside those of other posts of its age",
     "velocity": "how fast its score rises",
-    "comments": "its comments for each point",
-    "ratio": "its share of upvotes",
-    "subreddit": "how high posts rise there",
-    "age": "its age",
-    "hour": "the hour of the day",
 }
 
 

@@ -167,8 +167,7 @@ def test_what_is_unusual_says_on_which_side() -> None:
 
 
 FORECAST = {"forecast_median": 3100.0, "forecast_low": 1900.0, "forecast_high": 5200.0}
-ODDS = {"log_odds_velocity": 1.2, "log_odds_ratio": 2.0, "log_odds_hour": -0.2, "log_odds_age": -0.5,
-        "log_odds_comments": None}  # fmt: skip
+ODDS = {"log_odds_base": -4.0, "log_odds_score": 2.0, "log_odds_velocity": 1.2}
 
 
 @pytest.mark.parametrize(
@@ -185,9 +184,16 @@ ODDS = {"log_odds_velocity": 1.2, "log_odds_ratio": 2.0, "log_odds_hour": -0.2, 
         (
             replace(VIRAL, inputs=FORECAST | ODDS),
             "It is expected to end at about 3,100 points, and with 80 % likelihood between 1,900 and 5,200 points. "
-            "For it: its share of upvotes and how fast its score rises; against it: its age and the hour of the day.",
+            "For it: its score beside those of other posts of its age and how fast its score rises.",
         ),
-        (replace(VIRAL, inputs={"log_odds_hour": -0.2}), "Against it: the hour of the day."),
+        (
+            replace(VIRAL, inputs={"log_odds_score": 2.0, "log_odds_velocity": -0.2}),
+            "For it: its score beside those of other posts of its age; against it: how fast its score rises.",
+        ),
+        (
+            replace(VIRAL, inputs={"log_odds_score": -0.5, "log_odds_velocity": None}),
+            "Against it: its score beside those of other posts of its age.",
+        ),
         (replace(VIRAL, inputs={"forecast_low": 5.0, "forecast_high": None}), ""),
     ],
 )
