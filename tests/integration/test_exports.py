@@ -177,7 +177,7 @@ async def test_signals_are_exported_with_the_numbers_that_say_so_and_go_on_behin
     rows = table_of(whole)
     assert [row["id"] for row in rows] == ids
     assert list(rows[0]) == [column.name for column in TABLES["signals"]]
-    assert json.loads(rows[0]["inputs"])["log_odds_velocity"] == 1.2
+    assert json.loads(rows[0]["inputs"])["log_odds_score"] == 1.2
     assert (rows[0]["post_ids"], rows[0]["source_offset"]) == ('["s02"]', "7")
     for done in (1, 5, 12):
         rest = (await download(client, "signals", after=ids[done - 1])).text
