@@ -237,7 +237,8 @@ async def test_rows_that_took_the_place_of_lost_ones_survive_a_database_that_goe
         logs = (*names.consumed, *names.changelogs, "__consumer_offsets")
         await asyncio.to_thread(broker.copy, *logs)
         await all_stored(settings, first, kept | await publish(settings, "gone", 60))
-        await eventually(lambda: reaches(settings, names.posts_raw, 90), 30, first.tail)
+        for topic in (names.posts_raw, names.signal_inputs):
+            await eventually(lambda topic=topic: reaches(settings, topic, 90), 30, first.tail)
         assert first.stop() == 0
         await asyncio.to_thread(broker.put_back, *logs)
         await asyncio.to_thread(database.copy)
@@ -251,7 +252,7 @@ async def test_rows_that_took_the_place_of_lost_ones_survive_a_database_that_goe
         await wait_until_stored(settings, second, new)
         await eventually(lambda: is_clean(settings), 30, second.tail)
         # The database noted them before it went back, too.
-        cut = {(names.posts_raw, "log_cut"), (names.posts_enriched, "log_cut")}
+        cut = {(topic, "log_cut") for topic in (names.posts_raw, names.posts_enriched, names.signal_inputs)}
         await eventually(lambda: has_breaks(settings, cut), 30, second.tail)
     finally:
         first.ensure_stopped()
