@@ -312,5 +312,6 @@ async def verify(
             return await check.report(committed, comments_reached, inputs_reached)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
         raise Fatal("the database has no schema that this version knows: run `signalflow migrate`") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    # The driver raises an InternalClientError when the server ends a connection just as a statement begins.
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         raise Retryable(f"database of SIGNALFLOW_DATABASE_URL: {type(error).__name__}: {error}") from error
