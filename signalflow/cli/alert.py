@@ -43,7 +43,7 @@ def send_test(
     _: OfStack = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Send one test alert, once, and show what came back. Exit status 1 if it was not taken.
+    """Send one test alert, once, and show what came back. Exit status: 1 it was not taken, 2 wrong usage.
 
     It goes where alerts of rules may go: to public addresses, and to SIGNALFLOW_ALERT_NETWORKS.
     """
@@ -89,7 +89,11 @@ async def _send(url: str, shape: Shape, secret: str | None, settings: "Settings"
         recipient = url.removeprefix(_MAIL)
         mail = digest_mail(alert.id, [alert], sender=server.sender, recipient=recipient, now=utcnow())
         return await send_mail(mail, server)
-    target, message = WebTarget.of(url, [secret] if secret else []), WebMessage(alert.id, body_of(alert, shape))
+    try:
+        target = WebTarget.of(url, [secret] if secret else [])
+    except Invalid as error:
+        raise typer.BadParameter(str(error)) from error
+    message = WebMessage(alert.id, body_of(alert, shape))
     return await deliver(message, target, utcnow(), allowed=settings.allowed_networks)
 
 

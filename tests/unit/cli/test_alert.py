@@ -80,6 +80,14 @@ async def test_what_was_not_taken_is_said_with_status_1() -> None:
     assert "hush" not in result.output
 
 
+@pytest.mark.parametrize("url", ["ftp://example.org/hush", "example.org/hush", "https://me:hush@example.org"])
+async def test_a_url_that_cannot_be_one_is_wrong_usage_and_is_not_shown(url: str) -> None:
+    result = await command(url)
+    assert result.exit_code == 2
+    assert "the URL of the target" in result.output
+    assert "hush" not in result.output
+
+
 async def test_an_address_that_is_not_allowed_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SIGNALFLOW_ALERT_NETWORKS")
     async with serving(OK) as server:
