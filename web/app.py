@@ -20,6 +20,7 @@ from web.api.about.endpoints import router as about
 from web.api.audit.endpoints import router as audit
 from web.api.comments.endpoints import router as comments
 from web.api.coverage.endpoints import router as coverage
+from web.api.digest.endpoints import router as digest
 from web.api.dlq.endpoints import router as dlq
 from web.api.erasure.endpoints import router as erasure
 from web.api.exports.endpoints import router as exports
@@ -69,6 +70,7 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (signals, "read"),
     (stats, "read"),
     (keywords, "read"),
+    (digest, "read"),
     (coverage, "read"),
     (tables, "read"),
     # Before the address of one subreddit by its name.

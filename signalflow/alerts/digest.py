@@ -21,7 +21,18 @@ _POLICY = SMTP.clone(cte_type="7bit")
 
 
 def digest_mail(id_: str, alerts: Sequence[Alert], *, sender: str, recipient: str, now: datetime) -> EmailMessage:
-    """The e-mail with at least one alert, newest first as given.
+    """The e-mail with at least one alert, newest first as given. Raises Invalid as `mail_of` does."""
+    shown, others = alerts[:MOST_SHOWN], len(alerts) - MOST_SHOWN
+    more = [f"... and {others} more"] if others > 0 else []
+    text = "\n\n".join([*map(_as_text, shown), *more]) + "\n"
+    html = "\n".join([*map(_as_html, shown), *(f"<p>{line}</p>" for line in more)]) + "\n"
+    return mail_of(id_, _subject(alerts), text, html, sender=sender, recipient=recipient, now=now)
+
+
+def mail_of(
+    id_: str, subject: str, text: str, html: str, *, sender: str, recipient: str, now: datetime
+) -> EmailMessage:
+    """An e-mail of ours. `subject` is one line.
 
     `id_` makes the Message-ID, by which mail programs know a repeated e-mail. Raises Invalid for an id or an address of
     another form.
@@ -34,15 +45,13 @@ def digest_mail(id_: str, alerts: Sequence[Alert], *, sender: str, recipient: st
     mail = EmailMessage(policy=_POLICY)
     mail["From"] = sender
     mail["To"] = recipient
-    mail["Subject"] = _subject(alerts)
+    mail["Subject"] = subject
     mail["Date"] = format_datetime(now)
     mail["Message-ID"] = f"<{id_}@{sender.rpartition('@')[2]}>"
     # No out-of-office replies.
     mail["Auto-Submitted"] = "auto-generated"
-    shown, others = alerts[:MOST_SHOWN], len(alerts) - MOST_SHOWN
-    more = [f"... and {others} more"] if others > 0 else []
-    mail.set_content("\n\n".join([*map(_as_text, shown), *more]) + "\n")
-    mail.add_alternative("\n".join([*map(_as_html, shown), *(f"<p>{line}</p>" for line in more)]) + "\n", "html")
+    mail.set_content(text)
+    mail.add_alternative(html, "html")
     return mail
 
 

@@ -20,8 +20,8 @@ app = typer.Typer(
 
 COMMANDS = (
     "up", "logs", "doctor", "lag", "state_tables", "simulator", "api", "migrate", "topics", "config", "discover",
-    "ingest", "fetch", "backfill", "replay", "dlq", "gaps", "coverage", "signals", "runs", "verify", "evaluate",
-    "export", "alert", "backup", "erase", "schema", "user", "key", "mcp",
+    "ingest", "fetch", "backfill", "replay", "dlq", "gaps", "coverage", "signals", "digest", "runs", "verify",
+    "evaluate", "export", "alert", "backup", "erase", "schema", "user", "key", "mcp",
 )  # fmt: skip
 
 

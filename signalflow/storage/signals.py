@@ -102,7 +102,7 @@ async def signals_page(
 ) -> list[StoredSignal]:
     """The newest signals, or the newest before this start and id."""
     statement, parameters = page_statement(wanted, before, limit)
-    return [_stored(row) for row in await reads.fetch(statement, *parameters)]
+    return [stored_signal(row) for row in await reads.fetch(statement, *parameters)]
 
 
 def page_statement(wanted: SignalFilter, before: SignalKey | None, limit: int) -> tuple[str, list[Any]]:
@@ -147,7 +147,7 @@ def signal_conditions(wanted: SignalFilter, bound: Callable[[object], str]) -> l
 async def one_signal(reads: ReadRouter, id_: str) -> StoredSignal | None:
     """The signal with this id, if there is one."""
     rows = await reads.fetch(_ONE, id_)
-    return _stored(rows[0]) if rows else None
+    return stored_signal(rows[0]) if rows else None
 
 
 async def keywords_of(reads: ReadRouter, signals: Iterable[StoredSignal]) -> dict[str, list[str]]:
@@ -180,5 +180,7 @@ async def series_of(reads: ReadRouter, signal: StoredSignal, now: datetime) -> l
     return await reads.fetch(_NEW_POSTS, signal.subject, end - SERIES_SPAN, end, SERIES_STEP)
 
 
-def _stored(row: Row) -> StoredSignal:
-    return StoredSignal(**(dict(row) | {"inputs": orjson.loads(row["inputs"])}))
+def stored_signal(row: Row) -> StoredSignal:
+    """The signal of a row that has at least COLUMNS."""
+    columns = {name: row[name] for name in COLUMNS}
+    return StoredSignal(**(columns | {"inputs": orjson.loads(row["inputs"])}))

@@ -170,3 +170,23 @@ async def test_signals_are_accessible_and_fit_the_window(
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     found = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     assert [f"{one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]] == []
+
+
+async def test_the_digest_tells_of_yesterday_and_of_a_day_that_is_chosen(
+    visit: Visit, installation: Installation
+) -> None:
+    noon = utcnow().replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    await installation.store_signals(viral("rocket", started_at=noon, subreddit="science"))
+    page = await visit("/")
+    await page.get_by_role("link", name="Yesterday").click()
+    strongest = page.get_by_role("region", name="What stood out")
+    await expect(page.get_by_role("heading", level=1, name="Digest")).to_be_visible()
+    day = page.get_by_label("Day")
+    await expect(day).to_have_value(f"{noon:%Y-%m-%d}")
+    await day.fill(f"{utcnow():%Y-%m-%d}")
+    await day.dispatch_event("change")
+    await expect(strongest).to_contain_text("Nothing stood out")
+    assert page.url.endswith(f"/digest?day={utcnow():%Y-%m-%d}")
+    async with page.expect_download() as saving:
+        await page.get_by_role("button", name="Save as a page").click()
+    assert (await saving.value).suggested_filename == f"digest-{utcnow():%Y-%m-%d}.html"

@@ -38,6 +38,7 @@ def not_found() -> FileResponse:
 @router.get("/")
 @router.get("/posts/{post_id}")
 @router.get("/signals")
+@router.get("/digest")
 @router.get("/analytics")
 @router.get("/subreddits")
 @router.get("/operations")

@@ -14,6 +14,7 @@ import { themeSwitch } from "./parts/theme.js";
 const ROUTES = [
   { name: "now", title: "Now", path: /^\/$/, tab: "/" },
   { name: "signals", title: "Signals", path: /^\/signals\/?$/ },
+  { name: "digest", title: "Digest", path: /^\/digest\/?$/ },
   { name: "post", title: "Post", path: /^\/posts\/([0-9a-z]{1,13})\/?$/ },
   { name: "analytics", title: "Analytics", path: /^\/analytics\/?$/, tab: "/analytics" },
   { name: "subreddits", title: "Subreddits", path: /^\/subreddits\/?$/, tab: "/subreddits" },
