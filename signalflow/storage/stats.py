@@ -21,6 +21,10 @@ WITH w AS MATERIALIZED (
         n.sentiment_score AS sentiment, n.sentiment_label AS label, n.keywords, p.last_polled_at AS observed_at
     FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
     WHERE p.created_utc >= $1 AND p.created_utc < $2 AND {conditions}
+), signalled AS (
+    SELECT kind, count(w.id) AS posts
+    FROM unnest(ARRAY['viral', 'unusual_here']) AS k (kind)
+    LEFT JOIN signals AS s USING (kind) LEFT JOIN w ON s.subject_kind = 'post' AND s.subject = w.id GROUP BY kind
 ), ranked AS (
     (SELECT 'score' AS by, id, row_number() OVER (ORDER BY score DESC NULLS LAST, id DESC) AS place
         FROM w ORDER BY score DESC NULLS LAST, id DESC LIMIT 10)
@@ -97,6 +101,8 @@ SELECT json_build_object(
     'overview', (SELECT json_build_object(
         'posts', count(*), 'authors', count(DISTINCT author), 'subreddits', count(DISTINCT lower(subreddit)),
         'trending', count(*) FILTER (WHERE is_trending),
+        'took_off', (SELECT posts FROM signalled WHERE kind = 'viral'),
+        'unusual', (SELECT posts FROM signalled WHERE kind = 'unusual_here'),
         'total_score', CASE WHEN count(*) > 0 THEN sum(score) ELSE 0 END,
         'total_comments', CASE WHEN count(*) > 0 THEN sum(comments) ELSE 0 END,
         'average_score', avg(score)::float8, 'average_comments', avg(comments)::float8,

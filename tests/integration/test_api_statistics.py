@@ -8,13 +8,17 @@ import httpx
 import pytest
 
 from signalflow.clock import utcnow
+from signalflow.storage.pool import Pool
 from tests.integration.posts_api import store
+from tests.integration.signal_rows import signal, store_signals, viral
 from tests.integration.storage_rows import features
 
 BASE = utcnow().astimezone(UTC).replace(microsecond=0) - timedelta(hours=5)
 
 
-async def test_statistics_have_every_part_and_no_made_up_zero(database_url: str, client: httpx.AsyncClient) -> None:
+async def test_statistics_have_every_part_and_no_made_up_zero(
+    database_url: str, pool: Pool, client: httpx.AsyncClient
+) -> None:
     hour = BASE.replace(minute=30, second=0)
     posts = [
         ("a", "python", "ada", 100, 1, 0.5, 0.6, True, ["one", "two"], 0),
@@ -34,9 +38,15 @@ async def test_statistics_have_every_part_and_no_made_up_zero(database_url: str,
         ),
         {"id": "outside", "created_utc": BASE - timedelta(days=3), "current_score": 10_000},
     )  # fmt: skip
+    of_a_post = {"kind": "unusual_here", "subject_kind": "post"}
+    await store_signals(
+        pool, viral("a"), viral("b", ended_at=BASE), viral("outside"),
+        signal("unusual_here-a", subject="a", **of_a_post), signal("of a subreddit", subject="c"),
+    )  # fmt: skip
     stats = (await client.get("/api/stats", params={"window": "24h"})).json()
     assert stats["overview"] == {
-        "posts": 3, "authors": 1, "subreddits": 2, "trending": 1, "total_score": 116, "total_comments": 54,
+        "posts": 3, "authors": 1, "subreddits": 2, "trending": 1, "took_off": 2, "unusual": 1, "total_score": 116,
+        "total_comments": 54,
         "average_score": pytest.approx(116 / 3), "average_comments": 18.0, "average_sentiment": pytest.approx(-0.2 / 3),
     }  # fmt: skip
     assert [post["id"] for post in stats["most_upvoted"]] == ["a", "b", "c"]
@@ -64,7 +74,7 @@ async def test_statistics_have_every_part_and_no_made_up_zero(database_url: str,
     empty = (
         await client.get("/api/stats/", params={"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"})
     ).json()
-    assert empty["overview"]["posts"] == 0
+    assert (empty["overview"]["posts"], empty["overview"]["took_off"]) == (0, 0)
     assert empty["overview"]["average_score"] is None
     assert empty["top_posts"] == []
 

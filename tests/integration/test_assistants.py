@@ -113,6 +113,7 @@ async def test_every_tool_reads_what_is_stored(address: str, database_pool: asyn
         assert [each["id"] for each in (await answer(assistant, "search_comments", words="landing"))["items"]] == ["c1"]
         compared = await answer(assistant, "compare_subreddits", subreddits=["python", "rust"], window="7d")
         assert {name: stats["overview"]["posts"] for name, stats in compared.items()} == {"python": 1, "rust": 1}
+        assert {name: stats["overview"]["took_off"] for name, stats in compared.items()} == {"python": 1, "rust": 1}
         assert [each["id"] for each in compared["rust"]["top_posts"]] == ["rises"]
         assert "items" in await answer(assistant, "coverage")
 

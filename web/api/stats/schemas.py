@@ -31,6 +31,8 @@ class Overview(BaseModel):
     )
     subreddits: int = Field(description="Number of different subreddits.", examples=[31])
     trending: int = _TRENDING
+    took_off: int = Field(description="Posts with a signal `viral`, which may have ended.", examples=[2])
+    unusual: int = Field(description="Posts with a signal `unusual_here`, which may have ended.", examples=[3])
     total_score: int | None = _TOTAL_SCORE
     total_comments: int | None = _TOTAL_COMMENTS
     average_score: float | None = _AVERAGE_SCORE
