@@ -91,9 +91,9 @@ def test_what_holds_data_reaches_nothing_outside() -> None:
 
     assert {name for name, network in FILE["networks"].items() if network.get("internal")} == {"backend", "front"}
     outside = {name for name in SERVICES if networks(name) & {"edge", "outside"}}
-    assert outside == {"proxy", "grafana", "worker"}
-    # The API listens to nobody but the proxy, Prometheus and other services.
-    assert networks("api") == {"backend", "front"}
+    assert outside == {"proxy", "grafana", "worker", "api"}
+    # The API listens to nobody but the proxy, Prometheus and other services. Outside it sends test alerts alone.
+    assert networks("api") == {"backend", "front", "outside"}
     assert networks("proxy") == {"front", "edge"}
 
 
@@ -208,6 +208,11 @@ def test_workers_can_poll_the_real_reddit(chosen: dict[str, str], monkeypatch: p
     settings = Settings()
     assert settings.reddit_source == chosen.get("REDDIT_SOURCE", "")
     assert settings.reddit_base_url == ""
+
+
+def test_workers_and_api_take_the_settings_of_alerts_from_a_file_that_may_be_missing() -> None:
+    with_file = {name: service["env_file"] for name, service in SERVICES.items() if "env_file" in service}
+    assert with_file == {name: [{"path": "alerts.env", "required": False}] for name in ("worker", "api")}
 
 
 @each_of_ours
