@@ -8,7 +8,7 @@ from typing import NamedTuple
 import structlog
 
 from signalflow.domain.signals import subreddit
-from signalflow.domain.signals.subreddit import Change, Seen, SubredditState
+from signalflow.domain.signals.subreddit import Change, Seen, SubredditState, is_listed
 from signalflow.enrichment import EPOCH, Defect, from_microseconds, microseconds
 from signalflow.errors import Fatal, Invalid, SignalflowError
 from signalflow.events import (
@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 # Of the encoding around the state; `subreddit.VERSION` is that of the state and of the rules.
 VERSION = 1
+_KNOWN_VERSIONS = tuple((VERSION, version) for version in range(subreddit.OLDEST_VERSION, subreddit.VERSION + 1))
 _HEAD = struct.Struct("<BBqqH")
 _APPLIED = struct.Struct("<iqq")
 
@@ -113,6 +114,7 @@ def seen_of(given: SignalInput) -> Seen:
         is_late=given.late,
         is_taken_away=given.taken_away,
         is_backfill=given.mode == "backfill",
+        is_listed=is_listed(given.mode, microseconds(given.appended_at) - microseconds(given.observed_at)),
     )
 
 
@@ -232,11 +234,11 @@ def encode_baseline(baseline: Baseline) -> bytes:
 
 
 def decode_baseline(value: bytes) -> Baseline:
-    """The inverse of encode_baseline. Raises Fatal for a version this code does not know."""
+    """The inverse of encode_baseline, also for older states. Raises Fatal for a version this code does not know."""
     versions = tuple(value[:2])
-    if versions != (VERSION, subreddit.VERSION):
+    if versions not in _KNOWN_VERSIONS:
         raise Fatal(
-            f"subreddit_baseline holds a value of version {versions}, this code knows {(VERSION, subreddit.VERSION)}: "
+            f"subreddit_baseline holds a value of version {versions}, this code knows {_KNOWN_VERSIONS}: "
             "run the version of signalflow that wrote it, or a newer one"
         )
     *_, appended_us, offset, count = _HEAD.unpack_from(value)
@@ -244,7 +246,7 @@ def decode_baseline(value: bytes) -> Baseline:
     applied = {
         partition: Place(at, of) for partition, at, of in _APPLIED.iter_unpack(memoryview(value)[_HEAD.size : end])
     }
-    return Baseline(Place(appended_us, offset), applied, subreddit.decode_state(value[end:]))
+    return Baseline(Place(appended_us, offset), applied, subreddit.decode_state(value[end:], versions[1]))
 
 
 def reached_of(value: bytes) -> Place:

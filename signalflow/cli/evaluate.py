@@ -59,6 +59,12 @@ def evaluate(
     warm_up: Annotated[
         int, typer.Option("--warm-up", metavar="DAYS", min=0, max=30, help="Days of the simulator before those.")
     ] = 7,
+    cold: Annotated[
+        bool,
+        typer.Option(
+            "--cold", help="Observe nothing in those days: the simulator's subreddits are new, and read back by a day."
+        ),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure how well the first snapshot of a post tells whether it takes off, against what became of it.
@@ -79,7 +85,7 @@ def evaluate(
     if (file is None) == (simulator is None):
         raise typer.BadParameter("give FILE, or --simulator DAYS", param_hint="FILE")
     if simulator is not None:
-        _on_simulator(simulator, warm_up, seed, as_json=as_json)
+        _on_simulator(simulator, warm_up, seed, is_cold=cold, as_json=as_json)
         return
     assert file is not None
     from signalflow.evaluation.page import page_of
@@ -98,16 +104,17 @@ def evaluate(
         print("\n".join(lines(result)))
 
 
-def _on_simulator(days: int, warm_up: int, seed: int, *, as_json: bool) -> None:
+def _on_simulator(days: int, warm_up: int, seed: int, *, is_cold: bool, as_json: bool) -> None:
     from signalflow.evaluation.simulated_figures import figures, lines
     from signalflow.evaluation.simulation import run
 
     with typer.progressbar(length=SIMULATED, label="subreddits", file=sys.stderr) as bar:
-        result = figures(run(days, warm_up, seed, progress=lambda: bar.update(1)), days)
+        result = figures(run(days, warm_up, seed, is_cold=is_cold, progress=lambda: bar.update(1)), days)
     if as_json:
-        print(json.dumps({"days": days, "warm_up": warm_up, "seed": seed, **asdict(result)}))
+        print(json.dumps({"days": days, "warm_up": warm_up, "seed": seed, "cold": is_cold, **asdict(result)}))
     else:
-        print(f"The simulator, seed {seed}: {days} days after {warm_up} days to learn.")
+        learnt = "a look back by a day" if is_cold else f"{warm_up} days to learn"
+        print(f"The simulator, seed {seed}: {days} days after {learnt}.")
         print("\n".join(lines(result)))
 
 

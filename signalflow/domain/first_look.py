@@ -75,8 +75,12 @@ class FirstLooks:
             self.gaps.open((name,), [Anchor(frozenset(), now - self._seconds)], now, has_upper_end=True)
 
     def next(self, now: float, is_watched: Callable[[str], bool]) -> FirstLookFetch | None:
-        """The next page to fetch. What is no longer watched is not read."""
-        while (gap := self.gaps.next(now)) is not None and not is_watched(gap.subreddits[0]):
+        """The next page to fetch. What is no longer watched is not read.
+
+        The first pages of all come before the second of any: a page says already how many posts a subreddit usually
+        has, and which scores, so that signals about it may begin.
+        """
+        while (gap := self.gaps.least_read(now)) is not None and not is_watched(gap.subreddits[0]):
             self.gaps.close(gap, "given_up")
         if gap is None:
             return None

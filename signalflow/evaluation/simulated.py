@@ -5,6 +5,9 @@ own threshold begins. A discovery comes up to the priority's interval after the 
 times more (in truth at each poll, for ten minutes to an hour). As in the poller, an observation is published when
 numbers changed, once more when they did not, and at checkpoints. A velocity is that since the observation before. Posts
 that are taken away are seen once more, and then no longer.
+
+A subreddit that is observed from a moment on is read back by a day, as the first look back does: its posts that are
+shown then are discovered within LOOK_BACK_SECONDS, the newest first, and refreshed like others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,23 +23,26 @@ THRESHOLD = 0.5
 # Ages in seconds at which listings show a post again.
 LISTED_AGAIN = (60.0, 120.0, 240.0, 480.0)
 LAST_AGE = CHECKPOINTS[-1]
+# How long reading a day back takes, and how far back it reaches.
+LOOK_BACK_SECONDS, LOOK_BACK = 120.0, 86_400.0
 
 
-def observations(posts: Sequence[Post], until: float, fuzz: float) -> list[Seen]:
-    """All observations of the posts of one subreddit before `until`, by time."""
-    seen = [one for post in posts for one in _of_post(post, until, fuzz)]
+def observations(posts: Sequence[Post], until: float, fuzz: float, since: float = 0.0) -> list[Seen]:
+    """All observations of the posts of one subreddit from `since` to `until`, by time."""
+    seen = [one for post in posts if post.created >= since - LOOK_BACK for one in _of_post(post, until, fuzz, since)]
     return sorted(seen, key=lambda one: (one.observed_us, one.post_id))
 
 
-def _of_post(post: Post, until: float, fuzz: float) -> Iterator[Seen]:
+def _of_post(post: Post, until: float, fuzz: float, since: float) -> Iterator[Seen]:
     delay = 1.0 + _interval(post) * (stable_number(post.id) / 2**64)
-    at = post.created + delay
+    is_looked_back = post.created < since
+    at = since + (since - post.created) / LOOK_BACK * LOOK_BACK_SECONDS if is_looked_back else post.created + delay
     if not post.visible_at(at):
         # A post that a filter holds is found when it is restored.
         spans = [span for span in post.visible_spans() if span[0] > at]
         if not spans:
             return
-        at = spans[0][0] + delay
+        at, is_looked_back = spans[0][0] + delay, False
     known = KnownPost(
         id=post.id,
         subreddit=post.subreddit.key,
@@ -55,6 +61,7 @@ def _of_post(post: Post, until: float, fuzz: float) -> Iterator[Seen]:
     before: tuple[float, int] | None = None
     published: tuple[int, int] | None = None
     was_unchanged = False
+    is_listed = True
     while at < until and at - post.created <= LAST_AGE:
         state = state_of(post, at, fuzz)
         numbers = state.score, state.num_comments
@@ -72,10 +79,13 @@ def _of_post(post: Post, until: float, fuzz: float) -> Iterator[Seen]:
                 score_velocity=None if before is None else known.score_velocity,
                 is_late=False,
                 is_taken_away=is_gone,
-                is_backfill=False,
+                is_backfill=is_looked_back,
+                is_listed=is_listed,
             )
             was_unchanged = numbers == published
-            before, published = (at, state.score), numbers
+            # The pipeline knows nothing of a post of the look back until it is observed again.
+            before, published = None if is_looked_back else (at, state.score), numbers
+            is_looked_back = is_listed = False
         if is_gone:
             return
         known.refreshes += 1

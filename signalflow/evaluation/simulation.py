@@ -80,11 +80,14 @@ def run(
     seed: int,
     subreddits: Sequence[Subreddit] | None = None,
     stories_per_hour: float = 2.5,
+    *,
+    is_cold: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> list[JudgedSubreddit]:
     """Follow `warm_up + days` days of each subreddit and judge the last `days`.
 
-    The best hundredth is that of all posts of the subreddit in the TARGET_DAYS days before the end.
+    The best hundredth is that of all posts of the subreddit in the TARGET_DAYS days before the end. `is_cold`: nothing
+    is observed before the judged days, at whose beginning each subreddit is read back by a day.
     """
     start = EPOCH + warm_up * DAY
     end = start + days * DAY
@@ -105,7 +108,8 @@ def run(
     judged = []
     for key, posts in followed.items():
         target = sorted(finals[key])[int((1.0 - TOP_SHARE) * len(finals[key]))]
-        judged.append(_judged(world.subreddits[key], posts, target, bursts.get(key, []), start, end))
+        seen = observations(posts, end, 1.0, start if is_cold else 0.0)
+        judged.append(_judged(world.subreddits[key], posts, seen, target, bursts.get(key, []), start, end))
         progress()
     return judged
 
@@ -124,6 +128,7 @@ def _bursts(world: World, start: float, end: float) -> dict[str, list[tuple[str,
 def _judged(
     sub: Subreddit,
     listed: Sequence[Post],
+    observed: Sequence[Seen],
     target: int,
     bursts: Sequence[tuple[str, float, float]],
     start: float,
@@ -154,7 +159,7 @@ def _judged(
         0,
         0,
     )
-    for seen, before, state, changes in _followed(sub.key, observations(listed, end, 1.0)):
+    for seen, before, state, changes in _followed(sub.key, observed):
         result.observations += 1
         at = seen.observed_us / 1e6
         post = judged.get(seen.post_id)

@@ -174,6 +174,9 @@ def _seen(given: Mapping[str, Any]) -> Seen:
         is_late=given["late"],
         is_taken_away=given["taken_away"],
         is_backfill=given["mode"] == "backfill",
+        is_listed=subreddit.is_listed(
+            given["mode"], _microseconds(given["appended_at"]) - _microseconds(given["observed_at"])
+        ),
     )
 
 
@@ -259,7 +262,7 @@ def _fields_that_differ(wanted: Told, found: Told) -> list[str]:
 def _wrong_in_itself(found: Told) -> str:
     """What does not follow from the numbers that are stored; empty when all does, or this version cannot tell."""
     rule = _RULES.get((found.kind, found.subject_kind))
-    if rule is None or found.rule_version != subreddit.VERSION:
+    if rule is None or not subreddit.OLDEST_VERSION <= found.rule_version <= subreddit.VERSION:
         return ""
     try:
         strength, expected = rule(found)

@@ -79,7 +79,7 @@ async def by_the_log(settings: Settings) -> Mapping[str, tuple[Any, ...]]:
         seen = Seen(
             given["post_id"], us(given["created_utc"]), us(given["observed_at"]), given["is_discovery"],
             given["score"], given["comments"], given["ratio"], given["score_velocity"], given["late"],
-            given["taken_away"], given["mode"] == "backfill",
+            given["taken_away"], given["mode"] == "backfill", given["mode"] == "new",
         )  # fmt: skip
         states[name], changes = follow(states.get(name), name, seen)
         for change in changes:

@@ -1,5 +1,6 @@
 """Signals follow from the log of their inputs: repetitions, whatever their cause, change nothing."""
 
+import base64
 import zlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from signalflow.domain.signals.subreddit import VERSION, Change, Seen, SubredditState, decode_state, encode_state
-from signalflow.enrichment import Defect
+from signalflow.enrichment import Defect, from_microseconds
 from signalflow.errors import Fatal, Invalid
 from signalflow.events import SignalInput, Source, decode_signal, encode
 from signalflow.signal_detection import (
@@ -252,6 +253,41 @@ def test_a_value_is_read_as_it_was_written() -> None:
         value = known_after(count)
         assert decode_baseline(encode_baseline(value)) == value
     assert decode_state(encode_state(value.state)) == value.state
+
+
+# What version 1 wrote of a subreddit after two days with a post in ten minutes, compressed.
+OF_VERSION_1 = (
+    "c-muRWH?Z}cZNF~13Lo*FhVG(C^J+vr~e?Mg&-4`mft`7TWec>W`BNfzl;GtU}Rtd>xY=Z3gj_>F-V4yfdwkg1Y|*MWn`G7a?+lG"
+    ";Q<gg05O9D1H%U(tpH^o0MZle|NmbPq%Q#J`CvXo?FD;Ah6P}HTkdVBdXRVmkXC@=2K&&^t4MMJK-vI^9f0fwNEjp!k^{5R<PJdP"
+    "v6~N(KLB+T+#mK3dtiJAD7^rx#sO+3gui;#Dtm@eFd_jv2O3~!0Rv_hA_4Qjx_{bv1~&HtTSR}9FdT`H0_N%YKtVn;E7eba5BAGP"
+    "MDjZCylQ{DvxqnC<s19?Qj9@S^FP?LM!i$<`NZsy^)@zEa&~OypSw|7>w&c9p-VB-=EP?1|8!M*9gt>Sd}q@ZAbp2HWYUrXBXdKL"
+    "WqZ@^Onm_68iBccJw#N%Tw^fzoV%qRm}>&!?(_b?yb8=U1#=gk3oZh4&A{Asj-S4Rx#nQ*j;&Q^z+4M3_x$6#*<h|En0tBUi82t^"
+    "!T`+une_{7lm*yT`+nUO2ODJpcGbS$wx?LZT(GP5_lTeQ0p@~TwSUHZTP83U?5h1cMSp68xnNiAKUcEf2FwM!YX9x0le)oNu&egp"
+    "v-kzE2<)l@rrV@mgSeJpR~^{&<aEh_NfVAR001{b`d9"
+)
+
+
+def test_a_value_of_version_1_is_read_and_goes_on() -> None:
+    value = zlib.decompress(base64.b85decode(OF_VERSION_1))
+    assert value[:2] == bytes((1, 1))
+    found = decode_baseline(value)
+    state = found.state
+    assert (found.reached, found.applied) == (Place(1_767_571_200_000_000, 7), {0: Place(1_767_571_200_000_000, 3)})
+    # As version 1 read it.
+    assert (state.volume.learnt, state.volume.level) == (166, pytest.approx(1.89408306))
+    assert (state.curve.posts, state.curve.medians[1]) == ((282, 159), pytest.approx(0.33943249))
+    assert (state.reached_us, len(state.newest), state.volume.posts) == (1_767_742_840_895_604, 20, 1)
+
+    written = encode_baseline(found)
+    assert written[:2] == bytes((1, VERSION))
+    assert decode_baseline(written) == found
+    # A post from before is found: nothing was kept of when the subreddit was first observed.
+    old = given_input(
+        8, created_utc=from_microseconds(us(NOW)), observed_at=from_microseconds(state.reached_us + 1), mode="backfill"
+    )
+    after = Detector().detect(record(old, 8, 8), lambda key: found).baseline
+    assert after is not None
+    assert after.state.volume.back.posts == 0
 
 
 @pytest.mark.parametrize("at", [0, 1])

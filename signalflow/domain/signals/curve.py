@@ -1,7 +1,7 @@
 """How high the posts of a subreddit score at an age, as against the posts of all subreddits. Pure.
 
 A subreddit's own level and spread are followed quantiles of its posts' normal scores at two ages. Each post counts once
-at each age.
+at each age. The posts of the look back count at the age that they have then.
 """
 
 import struct
@@ -16,6 +16,9 @@ MARKS = (7_200.0, 86_400.0)
 FINAL = MARKS[-1]
 # A post counts at a mark when it is observed at most so many seconds after it.
 MARK_SECONDS = 600.0
+# A post that was so old when its subreddit was first observed counts at the age at which it is found. A younger one
+# will be seen at its marks.
+OLD_AT_FIRST = MARKS[0] + MARK_SECONDS
 # Posts that were counted lately, which must not count again. When so many were within MARK_SECONDS, others are left
 # out: a subreddit with so many posts needs only a part of them.
 MOST_COUNTED = 32
@@ -92,6 +95,21 @@ def learn(own: OwnCurve, post_id: str, score: int, age: float, at_second: int) -
     counted = tuple(entry for entry in own.counted if entry[1] > at_second - MARK_SECONDS)
     if len(counted) >= MOST_COUNTED or any(entry[0] == hashed for entry in counted):
         return own
+    return replace(_learnt(own, mark, score, age), counted=(*counted, (hashed, at_second)))
+
+
+def learn_before(own: OwnCurve, score: int, age: float) -> OwnCurve:
+    """The curve after a post that was older than the first mark when its subreddit was first observed.
+
+    A normal score is a place among posts of the same age, so it tells at any age what the marks would have told: the
+    post counts at both, and must not count again.
+    """
+    for mark in range(len(MARKS)):
+        own = _learnt(own, mark, score, age)
+    return own
+
+
+def _learnt(own: OwnCurve, mark: int, score: int, age: float) -> OwnCurve:
     normal = shipped().curve.normal_of(log_score(score), age)
     level, spread = own.level_and_spread(age)
     posts = list(own.posts)
@@ -109,7 +127,6 @@ def learn(own: OwnCurve, post_id: str, score: int, age: float, at_second: int) -
         medians=(medians[0], medians[1]),
         tenths=(tenths[0], tenths[1]),
         top=top,
-        counted=(*counted, (hashed, at_second)),
     )
 
 

@@ -14,8 +14,8 @@ from signalflow.domain.signals.priors import shipped
 PostSignalKind = Literal["viral", "unusual_here"]
 # Posts are judged from half a minute on, when the first votes have come, to half a day.
 YOUNGEST, OLDEST = 30.0, 43_200.0
-# Nothing is said of a subreddit before so many of its posts were seen at the age of two hours.
-LEAST_KNOWN = 100
+# Nothing is said of a subreddit before so many of its posts were seen at the age of two hours or more.
+LEAST_KNOWN = 30
 # A post with fewer points is no event, however quiet the subreddit is.
 LEAST_SCORE = 20
 # Below this normal score, in the subreddit's own units, neither rule can begin a signal.

@@ -2,6 +2,10 @@
 
 Posts are counted by their creation. What is usual is learnt from quarters that ended six hours ago: posts that an
 outage of our own hid until then are counted in the quarter in which they were made.
+
+Before that, the posts that were there already tell the level of a subreddit. Its listing shows them newest first, so
+what was read of them reaches from the oldest one to the beginning without a hole. It is kept apart, as two numbers that
+do not depend on the order in which the posts came.
 """
 
 import struct
@@ -29,6 +33,15 @@ DAY_PRIOR, WEEK_PRIOR = 16, 16
 # A count above mean + 4 standard deviations is learnt as this limit: a burst must not make the next one look usual,
 # and a subreddit that has grown for good is learnt within days.
 LEARNT_SIGMAS = 4.0
+# Posts from this long before the beginning are no part of the look back, which reaches back two days at most.
+MOST_BACK_MINUTES = 48 * 60
+# A level that is known says little of an hour of the day that was never seen: the activity of a subreddit differs from
+# the shipped one by so large a part of the mean, as standard deviation. It is an assumption.
+SHAPE_ERROR = 0.25
+# Until a subreddit has shown how much its counts vary, they vary as much as that: a prior that weighs as a day.
+COLD_DISPERSION, DISPERSION_PRIOR = 1.5, 96
+# What is usual is not known before so many quarters of an hour were seen: an hour or two are no measure of a day.
+LEAST_QUARTERS = 24
 # Fewer posts a quarter than this are not expected anywhere: one post a day is 0.01.
 LEAST_MEAN = 0.01
 _UNKNOWN = 0xFFFF
@@ -37,7 +50,10 @@ _HEAD = struct.Struct("<IddI")
 _COUNTS = struct.Struct(f"<{WINDOW_MINUTES + OPEN_QUARTERS}H")
 _MEANS = struct.Struct(f"<{HOURS_OF_DAY + HOURS_OF_WEEK}f")
 _KNOWN = struct.Struct(f"<{HOURS_OF_DAY + HOURS_OF_WEEK}B")
-VOLUME_SIZE = _HEAD.size + _COUNTS.size + _MEANS.size + _KNOWN.size
+_BACK = struct.Struct("<IIII")
+# A volume of version 1 is the same without the look back.
+VOLUME_SIZES = {1: _HEAD.size + _COUNTS.size + _MEANS.size + _KNOWN.size}
+VOLUME_SIZES[2] = VOLUME_SIZES[1] + _BACK.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +65,44 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True)
+class LookBack:
+    """Posts from before a subreddit was first observed. Times are minutes since 1970.
+
+    `began`: the first observation, 0 before it. `oldest`: the creation of the oldest of the `posts`. `read`: when the
+    last of them was observed.
+    """
+
+    began: int
+    oldest: int
+    posts: int = 0
+    read: int = 0
+
+    @property
+    def quarters(self) -> float:
+        """How many quarters of an hour were read."""
+        return (self.began - self.oldest) / WINDOW_MINUTES
+
+    def with_post(self, minute: int, read: int) -> "LookBack":
+        """With one more post, created in a minute before the beginning."""
+        return LookBack(self.began, min(self.oldest, minute), self.posts + 1, max(self.read, read))
+
+    def level(self) -> float:
+        """Posts in a quarter of an hour of usual activity. The oldest one ends the time that it is counted in."""
+        activity, minutes = shipped().activity, 0.0
+        for hour in range(self.oldest // 60, (self.began - 1) // 60 + 1):
+            part = min(self.began, (hour + 1) * 60) - max(self.oldest, hour * 60)
+            minutes += part * activity[hour % HOURS_OF_DAY]
+        return (self.posts - 1) * WINDOW_MINUTES / minutes if minutes and self.posts else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
     """Posts by minute and quarter, the newest last, and what was learnt. None is a count that nobody knows.
 
     `means` has the exponentially weighted mean of each hour of the day, then of each hour of the week; `known` says of
     how many quarters each was learnt, up to its memory. They are floats of 32 bits, as they are stored, so that a state
-    that was read again goes on with the same numbers. `level` is the mean of all quarters without the hour of the day;
-    `dispersion` the weighted mean of (count - mean)^2 / mean, from 1 (as Poisson) upwards when it is used.
+    that was read again goes on with the same numbers. `level` is the mean of all `learnt` quarters without the hour of
+    the day; `dispersion` the weighted mean of (count - mean)^2 / mean, from 1 (as Poisson) upwards when it is used.
     """
 
     minute: int
@@ -66,6 +113,12 @@ class Volume:
     learnt: int
     means: "array[float]"
     known: "array[int]"
+    back: LookBack
+
+    @property
+    def quarters_known(self) -> float:
+        """How many quarters tell the level: those that were learnt, and those of the look back."""
+        return self.learnt + self.back.quarters
 
     @property
     def posts(self) -> int:
@@ -74,7 +127,7 @@ class Volume:
 
 
 def begin_volume(now_us: int) -> Volume:
-    """The volume of a subreddit at its first observation. The current quarter is known in part only, so not at all."""
+    """The volume of a subreddit of which nothing is known. The current quarter is known in part only, so not at all."""
     size = HOURS_OF_DAY + HOURS_OF_WEEK
     return Volume(
         minute=now_us // MINUTE_US,
@@ -85,6 +138,7 @@ def begin_volume(now_us: int) -> Volume:
         learnt=0,
         means=array("f", [0.0] * size),
         known=array("B", [0] * size),
+        back=LookBack(0, 0),
     )
 
 
@@ -114,6 +168,28 @@ def advance(volume: Volume, now_us: int) -> Volume:
     return replace(volume, quarters=quarters)
 
 
+def begin_look_back(volume: Volume, now_us: int) -> Volume:
+    """The volume when the subreddit is observed for the first time, unless it was before."""
+    if volume.back.began:
+        return volume
+    minute = now_us // MINUTE_US
+    return replace(volume, back=LookBack(minute, minute))
+
+
+def is_before(volume: Volume, created_us: int) -> bool:
+    """Whether a post was there before the subreddit was first observed."""
+    return created_us // MINUTE_US < volume.back.began
+
+
+def count_before(volume: Volume, created_us: int, observed_us: int) -> Volume:
+    """The volume with one more post of the look back. What is older than that reaches changes nothing."""
+    minute = created_us // MINUTE_US
+    if minute < volume.back.began - MOST_BACK_MINUTES:
+        return volume
+    back = volume.back.with_post(minute, observed_us // MINUTE_US)
+    return replace(volume, minutes=_counted(volume, minute), back=back)
+
+
 def count_post(volume: Volume, created_us: int) -> Volume:
     """The volume with one more post. One that is older than the open quarters changes nothing."""
     minute = min(created_us // MINUTE_US, volume.minute)
@@ -121,11 +197,14 @@ def count_post(volume: Volume, created_us: int) -> Volume:
     place = OPEN_QUARTERS - 1 - (volume.minute // WINDOW_MINUTES - minute // WINDOW_MINUTES)
     if place >= 0 and (count := quarters[place]) is not None:
         quarters = (*quarters[:place], min(count + 1, _MOST_COUNT), *quarters[place + 1 :])
+    return replace(volume, minutes=_counted(volume, minute), quarters=quarters)
+
+
+def _counted(volume: Volume, minute: int) -> tuple[int, ...]:
+    """The minutes of the window with one more post."""
     minutes = volume.minutes
     place = WINDOW_MINUTES - 1 - (volume.minute - minute)
-    if place >= 0:
-        minutes = (*minutes[:place], min(minutes[place] + 1, _MOST_COUNT), *minutes[place + 1 :])
-    return replace(volume, minutes=minutes, quarters=quarters)
+    return minutes if place < 0 else (*minutes[:place], min(minutes[place] + 1, _MOST_COUNT), *minutes[place + 1 :])
 
 
 def is_in_window(volume: Volume, created_us: int) -> bool:
@@ -135,59 +214,70 @@ def is_in_window(volume: Volume, created_us: int) -> bool:
 
 def usual(volume: Volume, at_minute: int) -> Usual:
     """What is usual in the quarter of an hour around a minute (since 1970)."""
-    return _usual(volume.level, volume.dispersion, volume.learnt, volume.means, volume.known, at_minute // 60)
+    return _usual(volume, volume.back.level(), at_minute // 60)
 
 
-def _usual(
-    level: float, dispersion: float, learnt: int, means: "array[float]", known: "array[int]", hour: int
-) -> Usual:
+def _usual(volume: Volume, level_before: float, hour: int) -> Usual:
+    """`level_before` is that of the look back."""
     of_day = hour % HOURS_OF_DAY
     of_week = HOURS_OF_DAY + (hour + _EPOCH_HOUR) % HOURS_OF_WEEK
-    days, weeks = known[of_day], known[of_week]
-    day = (days * means[of_day] + DAY_PRIOR * level * shipped().activity[of_day]) / (days + DAY_PRIOR)
+    means, days, weeks = volume.means, volume.known[of_day], volume.known[of_week]
+    quarters = volume.quarters_known
+    level = (volume.learnt * volume.level + volume.back.quarters * level_before) / max(quarters, 1.0)
+    of_level = DAY_PRIOR / (days + DAY_PRIOR)
+    day = (1.0 - of_level) * means[of_day] + of_level * level * shipped().activity[of_day]
     week = (weeks * means[of_week] + WEEK_PRIOR * day) / (weeks + WEEK_PRIOR)
     mean = max(week, LEAST_MEAN)
     # The mean itself is an estimate, from about as many quarters as these weights say.
-    behind = weeks + WEEK_PRIOR * (days + DAY_PRIOR * min(learnt / 96.0, 1.0)) / (days + DAY_PRIOR)
-    return Usual(mean, max(dispersion, 1.0) * mean * (1.0 + 1.0 / max(behind, 1.0)))
+    behind = weeks + WEEK_PRIOR * (days + DAY_PRIOR * min(quarters / 96.0, 1.0)) / (days + DAY_PRIOR)
+    still_cold = DISPERSION_PRIOR / (DISPERSION_PRIOR + volume.learnt)
+    dispersion = max(volume.dispersion, 1.0) + still_cold * (COLD_DISPERSION - 1.0)
+    of_shape = SHAPE_ERROR * of_level * mean
+    return Usual(mean, dispersion * mean * (1.0 + 1.0 / max(behind, 1.0)) + of_shape * of_shape)
 
 
 def _learn(volume: Volume, first_quarter: int, counts: tuple[int | None, ...]) -> Volume:
     """Learn the counts of consecutive quarters, the oldest first."""
+    # These two are the volume's own: nobody else has them.
     means, known = volume.means[:], volume.known[:]
-    level, dispersion, learnt = volume.level, volume.dispersion, volume.learnt
+    volume = replace(volume, means=means, known=known)
+    level_before = volume.back.level()
     for quarter, count in enumerate(counts, first_quarter):
         if count is None:
             continue
         hour = quarter // 4
         value = float(count)
-        if learnt >= 96:
-            expected = _usual(level, dispersion, learnt, means, known, hour)
+        dispersion = volume.dispersion
+        if volume.quarters_known >= LEAST_QUARTERS:
+            expected = _usual(volume, level_before, hour)
             value = min(value, expected.mean + LEARNT_SIGMAS * expected.variance**0.5 + 1.0)
             dispersion += ((value - expected.mean) ** 2 / expected.mean - dispersion) / ALL_MEMORY
-        learnt += 1
+        learnt = volume.learnt + 1
         of_day = hour % HOURS_OF_DAY
         of_week = HOURS_OF_DAY + (hour + _EPOCH_HOUR) % HOURS_OF_WEEK
-        level += (value / shipped().activity[of_day] - level) / min(learnt, ALL_MEMORY)
+        level = volume.level + (value / shipped().activity[of_day] - volume.level) / min(learnt, ALL_MEMORY)
         for place, memory in ((of_day, DAY_MEMORY), (of_week, WEEK_MEMORY)):
             known[place] = min(known[place] + 1, memory)
             means[place] += (value - means[place]) / known[place]
-    return replace(volume, level=level, dispersion=dispersion, learnt=learnt, means=means, known=known)
+        volume = replace(volume, level=level, dispersion=dispersion, learnt=learnt)
+    return volume
 
 
 def encode_volume(volume: Volume) -> bytes:
-    """VOLUME_SIZE bytes."""
+    """The bytes of the newest version; VOLUME_SIZES has their number."""
     quarters = [_UNKNOWN if count is None else count for count in volume.quarters]
+    back = volume.back
     return (
         _HEAD.pack(volume.minute, volume.level, volume.dispersion, volume.learnt)
         + _COUNTS.pack(*volume.minutes, *quarters)
         + _MEANS.pack(*volume.means)
         + _KNOWN.pack(*volume.known)
+        + _BACK.pack(back.began, back.oldest, back.posts, back.read)
     )
 
 
-def decode_volume(value: bytes) -> Volume:
-    """The inverse of encode_volume."""
+def decode_volume(value: bytes, version: int) -> Volume:
+    """The inverse of encode_volume. In version 1 nothing was kept of a look back, so no post is older than that."""
     minute, level, dispersion, learnt = _HEAD.unpack_from(value)
     counts = _COUNTS.unpack_from(value, _HEAD.size)
     place = _HEAD.size + _COUNTS.size
@@ -200,4 +290,5 @@ def decode_volume(value: bytes) -> Volume:
         learnt=learnt,
         means=array("f", _MEANS.unpack_from(value, place)),
         known=array("B", _KNOWN.unpack_from(value, place + _MEANS.size)),
+        back=LookBack(1, 1) if version == 1 else LookBack(*_BACK.unpack_from(value, VOLUME_SIZES[1])),
     )

@@ -58,6 +58,16 @@ def test_subreddits_that_arrive_before_others_were_polled_are_all_read_back_even
     assert sorted(change[1] for change in run.first_looks if change[0] == "open") == ["a", "b"]
 
 
+def test_a_page_of_every_subreddit_is_read_before_the_second_of_any() -> None:
+    run = harness(fast("a", "b", "c"), page_size=10, first_look_seconds=5 * HOUR)
+    for name in ("a", "b", "c"):
+        posted(run, name, 9, 6)
+    run.run(60)
+    order = [fetch.gap.subreddits[0] for fetch in looks(run)]
+    assert len(order) >= 9
+    assert {tuple(sorted(order[place : place + 3])) for place in (0, 3, 6)} == {("a", "b", "c")}
+
+
 def test_only_posts_of_a_second_that_was_over_at_the_first_poll_are_no_news() -> None:
     """Times are whole seconds. Another post of the second of the poll may come after it."""
     run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)

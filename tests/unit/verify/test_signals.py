@@ -166,7 +166,14 @@ VIRAL: dict[str, Any] = {
 @pytest.mark.parametrize("of", [OF_A_SUBREDDIT, OF_A_POST, VIRAL], ids=["subreddit", "post", "viral"])
 @pytest.mark.parametrize(
     ("changed", "wrong"),
-    [({}, 0), ({"strength": 0.95}, 1), ({"observed": 25.0, "inputs": {}}, 1), ({"rule_version": 99}, 0)],
+    [
+        ({}, 0),
+        ({"strength": 0.95}, 1),
+        ({"observed": 25.0, "inputs": {}}, 1),
+        ({"rule_version": 1}, 0),
+        ({"rule_version": 1, "strength": 0.95}, 1),
+        ({"rule_version": 99}, 0),
+    ],
 )
 async def test_strength_and_expectation_follow_from_the_numbers_beside_them(
     topic: SignalTopic, of: dict[str, Any], changed: dict[str, Any], wrong: int

@@ -30,9 +30,19 @@ def observed(post_id: str, at: int, *, age: int, **fields: Any) -> Seen:
             "is_late": False,
             "is_taken_away": False,
             "is_backfill": False,
+            "is_listed": True,
             **fields,
         }
     )
+
+
+# Of an archive, which is read with the same mode as the first look back.
+ARCHIVED = {"is_backfill": True, "is_listed": False}
+
+
+def looked_back(post_id: str, at: int, *, age: int, **fields: Any) -> Seen:
+    """A post that was there before the subreddit was polled, as the first look back finds it at `at`."""
+    return discovered(post_id, at, age=age, is_backfill=True, **fields)
 
 
 def followed(

@@ -11,7 +11,17 @@ import pytest
 from signalflow.domain.signals.posts import LEAST_KNOWN, MOST_GIVEN, MOST_OPEN, OLDEST
 from signalflow.domain.signals.priors import shipped
 from signalflow.domain.signals.subreddit import Change, Seen, SubredditState, decode_state, encode_state, follow
-from tests.unit.domain.signals.observed import DAY, HOUR, MINUTE, MONDAY, SECOND, discovered, followed, observed
+from tests.unit.domain.signals.observed import (
+    ARCHIVED,
+    DAY,
+    HOUR,
+    MINUTE,
+    MONDAY,
+    SECOND,
+    discovered,
+    followed,
+    observed,
+)
 
 
 def life(post_id: str, created: int, rise: float, tau: float = 9_000.0) -> Iterator[Seen]:
@@ -114,11 +124,11 @@ def test_a_subreddit_of_which_few_posts_are_known_says_nothing() -> None:
     assert [*changes, *more] == []
 
 
-@pytest.mark.parametrize("field", ["is_late", "is_backfill", "is_taken_away"])
-def test_what_is_late_backfilled_or_taken_away_begins_nothing_and_teaches_nothing(
-    known: SubredditState, field: str
+@pytest.mark.parametrize("fields", [{"is_late": True}, ARCHIVED, {"is_taken_away": True}])
+def test_what_is_late_archived_or_taken_away_begins_nothing_and_teaches_nothing(
+    known: SubredditState, fields: dict[str, bool]
 ) -> None:
-    seen = [replace(one, **{field: True}) for one in life("hot", END, 50_000.0)]  # type: ignore[arg-type]
+    seen = [replace(one, **fields) for one in life("hot", END, 50_000.0)]  # type: ignore[arg-type]
     state, changes = followed(seen, known)
     assert changes == []
     assert state.curve == known.curve
