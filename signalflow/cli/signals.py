@@ -75,7 +75,7 @@ def signals(
         print(json.dumps({"items": found}, default=str))
         return
     if not found:
-        print("no signal: a subreddit needs a day of its own history before anything is unusual there")
+        print("no signal: the posts of a subreddit must be known for two hours back before anything is unusual there")
         return
     from rich.markup import escape
 

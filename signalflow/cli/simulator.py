@@ -31,6 +31,9 @@ def simulator(
     growth: Annotated[
         float, typer.Option(help="Speeds up scores and planted stories; at 12 posts visibly take off.")
     ] = 1.0,
+    opening: Annotated[
+        bool, typer.Option("--opening", help="A few planted stories are under way at the first start.")
+    ] = False,
     speed: Annotated[float, typer.Option(help="Simulated seconds per real second.")] = 1.0,
     fuzz: Annotated[float, typer.Option(help="Multiplies the random error of scores; 0 shows true scores.")] = 1.0,
     corpus: Annotated[
@@ -41,7 +44,7 @@ def simulator(
 
     Clients authenticate with the client id `simulator` and the secret `simulator`. Atom feeds (/r/a+b/new/.rss) need
     neither; an address gets one a minute. If the data directory holds posts
-    already, it also decides seed, activity, growth, fuzz and corpus.
+    already, it also decides seed, activity, growth, opening, fuzz and corpus.
 
     Beyond loopback, SIGNALFLOW_REDDIT_CLIENT_ID and SIGNALFLOW_REDDIT_CLIENT_SECRET are its one client, and other
     machines get neither feeds nor what is for tests.
@@ -67,6 +70,7 @@ def simulator(
             seed=seed,
             activity=activity,
             growth=growth,
+            opening=opening,
             fuzz=fuzz,
             corpus=str(corpus.resolve()) if corpus else "",
         )

@@ -31,8 +31,9 @@ _DOWN_SECONDS = 20.0
 _POLL_SECONDS = 0.2
 # `status` does not wait long for a database that does not answer.
 _STATUS_SECONDS = 3.0
-# With this growth a viral post of the simulator gains 50 to 150 points a second, and a new one begins every 75 seconds.
-_DEMO_GROWTH = 12.0
+# Scores grow as on Reddit, since what is usual was learnt from such. Planted stories around the first start have
+# something to show at once.
+_DEMO_GROWTH = 1.0
 # For the process that keeps running after --detach: whoever reads a link in its log could sign in. The process that
 # waits for it prints a link itself.
 _WITHOUT_LINK = "--without-link"

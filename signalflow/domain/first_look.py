@@ -4,13 +4,15 @@ Each subreddit that was never polled gets a gap of its own, which reaches back s
 their own, and come after everything else: nobody waits for old posts as for new ones.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from signalflow.domain.fetch import Findings
 from signalflow.domain.fetches import GAP_PAGE_TIMEOUT, GapFetch
 from signalflow.domain.gaps import GapRecord, OpenGaps
-from signalflow.domain.overlap import Anchor
+from signalflow.domain.known import Seen
+from signalflow.domain.overlap import Anchor, Gap
 from signalflow.domain.run_history import Job
 from signalflow.domain.subreddits import Subreddit
 from signalflow.domain.suspicion import LastAnswers
@@ -57,6 +59,8 @@ class FirstLooks:
         self.gaps = OpenGaps(subreddit_of)
         self._seconds, self._answers = seconds, answers
         self._never_polled: set[str] = set()
+        # Posts per second, as the first page showed them.
+        self._rates: dict[str, float] = {}
 
     def resume(self, records: Iterable[GapRecord], is_watched: Callable[[str], bool]) -> None:
         """Go on with the first looks that an earlier poller left open."""
@@ -68,21 +72,29 @@ class FirstLooks:
         if self._seconds > 0:
             self._never_polled |= {each.name.lower() for each in subreddits if each.polled_at is None}
 
-    def polled(self, names: Sequence[str], now: float) -> None:
+    def polled(self, names: Sequence[str], items: Sequence[Seen], now: float) -> None:
         """A page of these subreddits was published in full: what lies below it may be read."""
+        seconds = now - min((item.created for item in items), default=now)
+        shown = Counter(item.subreddit.lower() for item in items)
         for name in [name for name in names if name in self._never_polled]:
             self._never_polled.discard(name)
+            self._rates[name] = shown[name] / max(seconds, 1.0)
             self.gaps.open((name,), [Anchor(frozenset(), now - self._seconds)], now, has_upper_end=True)
 
     def next(self, now: float, is_watched: Callable[[str], bool]) -> FirstLookFetch | None:
         """The next page to fetch. What is no longer watched is not read.
 
-        The first pages of all come before the second of any: a page says already how many posts a subreddit usually
-        has, and which scores, so that signals about it may begin.
+        The first pages of all come before the second of any, and those with the most posts at the moment first: a page
+        says how many posts a subreddit usually has, and which scores, so that signals about it may begin.
         """
-        while (gap := self.gaps.least_read(now)) is not None and not is_watched(gap.subreddits[0]):
+        while (gap := min(self.gaps.ready(now), key=self._order, default=None)) is not None and not is_watched(
+            gap.subreddits[0]
+        ):
             self.gaps.close(gap, "given_up")
         if gap is None:
             return None
         gap.not_before = now + GAP_PAGE_TIMEOUT
         return FirstLookFetch(gap, self.gaps, self._answers)
+
+    def _order(self, gap: Gap) -> tuple[int, float]:
+        return gap.pages, -self._rates.get(gap.subreddits[0], 0.0)

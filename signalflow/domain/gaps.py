@@ -107,13 +107,10 @@ class OpenGaps:
 
     def next(self, now: float) -> Gap | None:
         """The oldest gap whose next page may be fetched now: it is recorded, and the page above it was published."""
-        return next(self._ready(now), None)
+        return next(self.ready(now), None)
 
-    def least_read(self, now: float) -> Gap | None:
-        """The same, of the gaps of which the fewest pages were read."""
-        return min(self._ready(now), key=lambda gap: gap.pages, default=None)
-
-    def _ready(self, now: float) -> Iterator[Gap]:
+    def ready(self, now: float) -> Iterator[Gap]:
+        """All of these gaps, the oldest first."""
         return (g for g in self._gaps if g.record is not None and g.has_upper_end and g.not_before <= now)
 
     def wake(self) -> float:

@@ -308,7 +308,7 @@ class Planner:
         self._note_appearances(findings, confirmed)
         shows_top = findings.fetch.confirm(findings, new=new, is_complete=is_complete, now=now)
         if shows_top:
-            self.first_looks.polled(findings.fetch.names, findings.seen_at)
+            self.first_looks.polled(findings.fetch.names, findings.items, findings.seen_at)
             self._deep_looks.polled(findings.fetch.names, findings.after, new, now)
         return shows_top
 

@@ -207,7 +207,7 @@ class Stack:
             return []
         data = str(options.state_dir / "simulator")
         arguments = ["simulator", "--host", LOOPBACK, "--port", str(self.plan.simulator), "--data-dir", data]
-        arguments += ["--activity", str(options.activity), "--growth", str(options.growth)]
+        arguments += ["--activity", str(options.activity), "--growth", str(options.growth), "--opening"]
         if options.seed is not None:
             arguments += ["--seed", str(options.seed)]
         return [

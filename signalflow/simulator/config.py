@@ -30,6 +30,8 @@ class Parameters:
     """Speeds up scores and comments, and multiplies the number of planted stories."""
     stories_per_hour: float = 2.5
     """Planted stories an hour, multiplied by `growth`; 0 plants none."""
+    opening: bool = False
+    """Whether a few planted stories are under way at the first start, whatever `stories_per_hour` is."""
     burst_probability: float = 0.3
     """The chance per day that a subreddit has eight times its posts for 20 minutes."""
     life: float = 1.0

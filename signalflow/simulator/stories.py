@@ -26,6 +26,16 @@ KINDS: tuple[StoryKind, ...] = (
     "viral",
     "everywhere",
 )
+# Stories around the first start, if the parameters want them: seconds from it to their beginning. A burst is told in a
+# subreddit of medium size, where it is no matter of chance.
+OPENING: tuple[tuple[StoryKind, float], ...] = (
+    ("viral", -1_500.0),
+    ("everywhere", -900.0),
+    ("burst", -720.0),
+    ("viral", -360.0),
+    ("burst", -240.0),
+    ("viral", 60.0),
+)
 # The longest time from a story's beginning to its last post, at growth 1.
 SPAN = 7_200.0
 
@@ -58,7 +68,10 @@ class Story:
 
 
 class Stories:
-    """All stories of a world. One begins in each interval of 3600 / (stories_per_hour * growth) seconds."""
+    """All stories of a world. One begins in each interval of 3600 / (stories_per_hour * growth) seconds.
+
+    If the parameters want it, those of OPENING begin around the first start.
+    """
 
     def __init__(self, parameters: Parameters, subreddits: Sequence[Subreddit]) -> None:
         self._parameters = parameters
@@ -68,13 +81,15 @@ class Stories:
         self._interval = 3_600.0 / per_hour if per_hour and self._subreddits else 0.0
         self._span = SPAN / parameters.growth
         self._story = lru_cache(maxsize=4_096)(self._draw)
+        self._opening = self._draw_opening() if parameters.opening and self._subreddits else []
 
     def between(self, start: float, end: float) -> list[Story]:
         """The stories that may have a post created in [start, end)."""
+        opening = [story for story in self._opening if story.start < end and start <= story.posts[-1].created]
         if not self._interval:
-            return []
+            return opening
         first = int((start - self._span) // self._interval)
-        return [self._story(number) for number in range(first, int(end // self._interval) + 1)]
+        return [*opening, *(self._story(number) for number in range(first, int(end // self._interval) + 1))]
 
     def planted(self, start: float, end: float) -> list[tuple[Story, PlantedPost]]:
         """The posts of stories created in [start, end), by time, each with its story."""
@@ -84,8 +99,21 @@ class Stories:
     def _draw(self, number: int) -> Story:
         rng = Random(f"{self._parameters.seed}:story:{number}")
         start = (number + rng.random()) * self._interval
-        kind = KINDS[number % len(KINDS)]
         lead = rng.choices(self._subreddits, cum_weights=self._sums)[0]
+        return self._told(f"story-{number}", KINDS[number % len(KINDS)], start, lead, rng)
+
+    def _draw_opening(self) -> list[Story]:
+        rng = Random(f"{self._parameters.seed}:opening")
+        medium = [sub for sub in self._subreddits if sub.priority == "medium"] or self._subreddits
+        rng.shuffle(medium)
+        stories = []
+        for number, (kind, after) in enumerate(OPENING):
+            usual = rng.choices(self._subreddits, cum_weights=self._sums)[0]
+            lead = medium[number % len(medium)] if kind == "burst" else usual
+            stories.append(self._told(f"opening-{number}", kind, self._parameters.epoch + after, lead, rng))
+        return stories
+
+    def _told(self, id_: str, kind: StoryKind, start: float, lead: Subreddit, rng: Random) -> Story:
         if kind == "viral":
             where, span, rise, hours = [lead], 0.0, 50_000.0, 1.0
         elif kind == "everywhere":
@@ -98,7 +126,7 @@ class Stories:
             self._planted(start + after - times[0], sub, headlines, rise, hours, rng)
             for after, sub in zip(times, where, strict=True)
         )
-        return Story(id=f"story-{number}", kind=kind, posts=posts)
+        return Story(id=id_, kind=kind, posts=posts)
 
     def _around(self, lead: Subreddit, rng: Random) -> list[Subreddit]:
         """The subreddits that tell a story: the lead, then related ones, then others."""

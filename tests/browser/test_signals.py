@@ -30,10 +30,11 @@ async def test_without_signals_the_page_says_in_plain_words_when_there_will_be_s
     visit: Visit, installation: Installation
 ) -> None:
     await installation.store_signals(busy("ended", 90, ended_at=ago(60)))
+    await installation.rows("UPDATE subreddit_config SET polled_since = $1 WHERE lower(name) = 'rust'", ago(125))
     page = await visit("/")
     strip = page.get_by_role("region", name="Signals", exact=True)
     await expect(strip).to_contain_text("Nothing unusual now")
-    await expect(strip).to_contain_text("A subreddit needs a day of its own history first.")
+    await expect(strip).to_contain_text("1 of 4 subreddits are known well enough")
     await strip.get_by_role("link", name="All signals").click()
     await expect(page.locator(".signal-list .signal")).to_have_count(1)
     await expect(page.locator(".signal-list .times")).to_contain_text("ended")

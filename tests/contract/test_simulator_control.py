@@ -113,7 +113,7 @@ async def test_stories_are_in_the_truth_with_their_posts() -> None:
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_a_planted_post_takes_off_within_two_minutes_at_the_demos_growth(seed: int) -> None:
+def test_a_planted_post_takes_off_within_two_minutes_at_twelve_times_the_growth(seed: int) -> None:
     """More than 50 points a second and more than 100 comments: what the trending rule looks for."""
     world = World(Parameters(seed=seed, epoch=EPOCH, history=1_200.0, growth=12.0, fuzz=0.0))
     posts = [post for post in world.new_posts_between(world.begin, EPOCH + 120) if post.story]

@@ -251,7 +251,7 @@ def test_the_command_says_each_signal_and_takes_the_filters_of_the_api(database:
     nothing = signalflow()
     assert (nothing.exit_code, nothing.output) == (
         0,
-        "no signal: a subreddit needs a day of its own history before anything is unusual there\n",
+        "no signal: the posts of a subreddit must be known for two hours back before anything is unusual there\n",
     )
 
     async def store() -> None:

@@ -24,7 +24,7 @@ OLD_AT_FIRST = MARKS[0] + MARK_SECONDS
 MOST_COUNTED = 32
 # A followed quantile begins as if so many posts had been as the prior says; it forgets after MEMORY posts. The best
 # tenth and hundredth are seldom seen, so they begin with more.
-PRIOR_HALF, PRIOR_TENTH, PRIOR_TOP, MEMORY = 100.0, 300.0, 1_000.0, 4_000
+PRIOR_HALF, PRIOR_TENTH, PRIOR_TOP, MEMORY = 40.0, 120.0, 400.0, 4_000
 _NINTH_TENTH = 1.2815515655446004
 # Shares of the followed quantiles, and the normal density at them, which makes the steps those of the best estimate.
 _HALF, _HALF_DENSITY = 0.5, 0.3989

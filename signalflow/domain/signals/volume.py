@@ -40,8 +40,9 @@ MOST_BACK_MINUTES = 48 * 60
 SHAPE_ERROR = 0.25
 # Until a subreddit has shown how much its counts vary, they vary as much as that: a prior that weighs as a day.
 COLD_DISPERSION, DISPERSION_PRIOR = 1.5, 96
-# What is usual is not known before so many quarters of an hour were seen: an hour or two are no measure of a day.
-LEAST_QUARTERS = 24
+# What is usual is not known before so many quarters of an hour were seen. The first page of a busy subreddit's listing
+# reaches back so far. How little that is, the variance of the forecast knows.
+LEAST_QUARTERS = 8
 # Fewer posts a quarter than this are not expected anywhere: one post a day is 0.01.
 LEAST_MEAN = 0.01
 _UNKNOWN = 0xFFFF

@@ -68,6 +68,16 @@ def test_a_page_of_every_subreddit_is_read_before_the_second_of_any() -> None:
     assert {tuple(sorted(order[place : place + 3])) for place in (0, 3, 6)} == {("a", "b", "c")}
 
 
+def test_the_subreddit_that_has_the_most_posts_at_the_moment_is_read_first() -> None:
+    run = harness(fast("a", "b", "c"), page_size=10, first_look_seconds=5 * HOUR)
+    for name in ("a", "b", "c"):
+        posted(run, name, 9, 1)
+    for name, count in (("a", 1), ("b", 6), ("c", 3)):
+        run.world.add(count, name, age=600.0)
+    run.run(60)
+    assert [fetch.gap.subreddits[0] for fetch in looks(run)][:3] == ["b", "c", "a"]
+
+
 def test_only_posts_of_a_second_that_was_over_at_the_first_poll_are_no_news() -> None:
     """Times are whole seconds. Another post of the second of the poll may come after it."""
     run = harness(fast("a"), page_size=10, first_look_seconds=5 * HOUR)
@@ -103,7 +113,7 @@ def test_no_page_of_a_first_look_is_one_from_which_a_successor_may_begin() -> No
 def test_a_page_that_was_asked_for_is_awaited_for_a_minute_and_comes_again_when_it_had_no_answer() -> None:
     looks = FirstLooks(HOUR, {}.get, LastAnswers())
     looks.arrive(fast("a"))
-    looks.polled(("a",), START)
+    looks.polled(("a",), [], START)
     looks.gaps.recorded(1)
     fetch = looks.next(START, lambda name: True)
     assert fetch is not None

@@ -48,6 +48,26 @@ def test_another_seed_gives_another_world() -> None:
     assert facts(one, EPOCH - 600, EPOCH) != facts(other, EPOCH - 600, EPOCH)
 
 
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_stories_of_each_kind_are_under_way_at_the_first_start_of_the_demo(seed: int) -> None:
+    world = World(Parameters(seed=seed, epoch=EPOCH, history=3_600.0, opening=True, stories_per_hour=0.0, fuzz=0.0))
+    stories = {story.id: story for story in world.stories_between(EPOCH - 3_600, EPOCH + 1_800)}
+    assert {story.kind for story in stories.values() if story.start < EPOCH} == {"viral", "everywhere", "burst"}
+    planted = [post for post in world.new_posts_between(EPOCH - 3_600, EPOCH + 1_800) if post.story]
+    assert {post.story for post in planted} == set(stories)
+    # A single post that took off has hundreds of points; a burst is half over, in a subreddit with two posts a quarter.
+    assert any(post.score_at(EPOCH) > 500 for post in planted if stories[post.story or ""].kind == "viral")
+    bursts = Counter(
+        post.subreddit.name
+        for post in planted
+        if stories[post.story or ""].kind == "burst" and EPOCH - 900 < post.created < EPOCH
+    )
+    assert max(bursts.values()) >= 8
+    assert {world.subreddits[name.lower()].priority for name in bursts} == {"medium"}
+    usual = World(Parameters(seed=seed, epoch=EPOCH, history=3_600.0, stories_per_hour=0.0))
+    assert usual.stories_between(EPOCH - 3_600, EPOCH + 1_800) == []
+
+
 @pytest.mark.slow
 def test_each_priority_has_its_rate_over_a_day_within_poisson_error(world: World) -> None:
     seen = Counter(

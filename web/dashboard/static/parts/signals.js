@@ -1,6 +1,6 @@
 // Signals on pages: those that go on now, which lead the page Now; those of a post; and the details of shown ones.
 import * as api from "../api.js";
-import { announce, h, scrollRegion } from "../dom.js";
+import { announce, h, scrollRegion, setText } from "../dom.js";
 import { Latest } from "../latest.js";
 import { Live } from "../live.js";
 import { card, quiet } from "./layout.js";
@@ -15,10 +15,19 @@ const STORED_AFTER_MS = 2_000;
 // A line that is older is drawn again.
 const LINE_MS = 60_000;
 const HOUR_MS = 3_600_000;
-const NOTHING = [
-  "Nothing unusual now",
-  "What takes off, or is unusual for its subreddit, shows up here. A subreddit needs a day of its own history first.",
-];
+// So far back the posts of a subreddit must be known, before the rule says what is unusual there.
+const KNOWN_MS = 2 * HOUR_MS;
+const SHOWS_UP = "What takes off, or is unusual for its subreddit, shows up here.";
+
+/** What signals wait for, by the coverage of the subreddits; nothing once all of them are known well enough. */
+function waitsFor({ computed_at, items }) {
+  const watched = items.filter(({ paused, state }) => !paused && ["ok", "unchecked"].includes(state));
+  const since = Date.parse(computed_at) - KNOWN_MS;
+  const known = watched.filter(({ polled_since }) => polled_since && Date.parse(polled_since) <= since);
+  if (known.length === watched.length) return "";
+  const progress = `${known.length} of ${watched.length} subreddits are known well enough`;
+  return ` ${progress}: their posts of the last two hours are read first.`;
+}
 
 /** Cards by the ids of their signals, with the details of each from the API. `signal` aborts when the page is left. */
 export class SignalCards {
@@ -85,9 +94,18 @@ export function activeSignals(about, signal) {
   let stored = new Set();
   const list = h("ol", { class: "signal-strip" });
   const region = scrollRegion("Signals that go on now", list);
+  const waiting = h("span");
+  const nothing = h("li", { class: "none" }, emptyState("Nothing unusual now", SHOWS_UP, waiting));
   let subreddits = [];
   let later = 0;
 
+  const explain = async () => {
+    try {
+      setText(waiting, waitsFor(await api.get("/api/coverage/", { window: "1h" }, signal)));
+    } catch {
+      // Why there is none is not worth an error of its own: the next refresh asks again.
+    }
+  };
   const load = () =>
     loads.load({
       ask: () => api.get("/api/signals/", { active: "true", subreddit: subreddits, page_size: MOST_ACTIVE }, signal),
@@ -100,6 +118,7 @@ export function activeSignals(about, signal) {
         active.clear();
         for (const one of newest.values()) if (!one.ended_at) active.set(one.id, one);
         show();
+        if (!active.size) explain();
       },
       fail: (error) => region.replaceChildren(errorNotice(error, load)),
     });
@@ -113,7 +132,7 @@ export function activeSignals(about, signal) {
     const elements = shown.map((one) => cards.of(one).element);
     cards.keep(shown, ({ id }) => stored.has(id));
     if (!region.contains(list)) region.replaceChildren(list);
-    if (!elements.length) list.replaceChildren(h("li", { class: "none" }, emptyState(...NOTHING)));
+    if (!elements.length) list.replaceChildren(nothing);
     else if (!isRead() || !list.querySelector(".signal")) place(elements);
     else append(elements);
   }
