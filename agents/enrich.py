@@ -1,7 +1,8 @@
 """The enrich agent: raw observations in, enriched records and post states out, bad records to the dead-letter topic.
 
-Beside each enriched record goes what signals are computed from, with its subreddit as key. A copy that a replay sent
-gives none: its observation was counted.
+Beside each enriched record goes what signals are computed from, with its subreddit as key, and of a new post a mention
+of each of its terms, with the hash of the term as key. A copy that a replay sent gives none: its observation was
+counted.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from signalflow.streams.faust_types import RunStream
 from signalflow.streams.state_table import StateTable
 from signalflow.streams.unit_of_work import RefusedOutput, Unit, write_unit
 from signalflow.streams.watermarks import Watermarks
+from signalflow.term_detection import mentions_of
 from tables.post_state import BatchStates
 
 log = structlog.get_logger()
@@ -38,6 +40,8 @@ log = structlog.get_logger()
 RECORDS_A_TURN = 50
 # The hash of a key takes as long as the rest of its record, and subreddits come again and again.
 _partition_of = lru_cache(10_000)(partition_for)
+# Apart from subreddits, which many terms that come once would push out.
+_partition_of_term = lru_cache(16_384)(partition_for)
 
 
 @dataclass
@@ -66,6 +70,7 @@ class EnrichHandler:
         self._enricher, self._with_signals, self._partitions = Enricher(settings), settings.signals, partitions
         names = TopicNames.of(settings)
         self._enriched_topic, self._inputs_topic = names.posts_enriched, names.signal_inputs
+        self._terms_topic = names.term_inputs
         self._table, self._producer, self._dead_letters = table, producer, dead_letters
         self._watermarks = watermarks
 
@@ -93,7 +98,10 @@ class EnrichHandler:
         work.unit.emit(self._enriched_topic, record.partition, result.output, record)
         if self._with_signals and not is_copy(record):
             given = outgoing_input(input_of(result.enriched, result.is_discovery, record.timestamp * 1000), record)
-            work.unit.emit(self._inputs_topic, _partition_of(given.key or b"", self._partitions()), given, record)
+            partitions = self._partitions()
+            work.unit.emit(self._inputs_topic, _partition_of(given.key or b"", partitions), given, record)
+            for mention in mentions_of(result.enriched, result.is_discovery, record):
+                work.unit.emit(self._terms_topic, _partition_of_term(mention.key or b"", partitions), mention, record)
         if result.state is not None:
             states.put(result.key, result.state)
             self._watermarks.advance(record.partition, result.reached_us)
@@ -114,12 +122,11 @@ class EnrichHandler:
         posts = [each for each in refused if each.topic == self._enriched_topic]
         await self._dead_letters.send([self._dead_letters.letter(each.source, each.error, "enrich") for each in posts])
         # The post is in its topic. A dead letter would say that it is not, and many would stop the worker.
-        inputs = [each for each in refused if each.topic == self._inputs_topic]
-        if inputs:
-            SIGNAL_INPUTS_REFUSED.inc(len(inputs))
-            log.error(
-                "signal_inputs_refused", topic=self._inputs_topic, records=len(inputs), error=str(inputs[0].error)
-            )
+        for topic in (self._inputs_topic, self._terms_topic):
+            inputs = [each for each in refused if each.topic == topic]
+            if inputs:
+                SIGNAL_INPUTS_REFUSED.inc(len(inputs))
+                log.error("signal_inputs_refused", topic=topic, records=len(inputs), error=str(inputs[0].error))
 
 
 def register(app: Application, settings: Settings, handler_of: Callable[[], EnrichHandler]) -> None:

@@ -25,7 +25,7 @@ def register(
     """
     compared_at, generation = -settings.position_check_seconds, -1
     names = TopicNames.of(settings)
-    read = [ReadTopic(topic) for topic in (names.posts_raw, names.signal_inputs)]
+    read = [ReadTopic(topic) for topic in (names.posts_raw, names.signal_inputs, names.term_inputs)]
 
     @app.timer(interval=min(EVERY_SECONDS, settings.position_check_seconds), name="positions")
     @guarded("positions")

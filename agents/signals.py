@@ -1,9 +1,14 @@
-"""The signals agent: observations by subreddit in, signals and what is usual in each subreddit out."""
+"""The signals agent: observations by subreddit in, signals and what is usual in each subreddit out.
+
+Its handler is that of the agent of terms, too: both take records of one key through a rule whose state is in a table.
+"""
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 import mode
 
@@ -11,17 +16,17 @@ from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.words import SignalKind
 from signalflow.enrichment import Defect
 from signalflow.errors import Invalid
-from signalflow.events import DeadLetter
+from signalflow.events import DeadLetter, Signal
 from signalflow.kafka.producer import ConfirmedProducer
 from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import SIGNAL_CHANGES
 from signalflow.settings import Settings
-from signalflow.signal_detection import Detector, outgoing
+from signalflow.signal_detection import Baseline, Detector, outgoing
 from signalflow.streams.app import Application, raw_bytes_topic
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop
 from signalflow.streams.faust_types import RunStream
-from signalflow.streams.state_table import StateTable
+from signalflow.streams.state_table import State, StateTable
 from signalflow.streams.unit_of_work import RefusedOutput, Unit, write_unit
 from signalflow.streams.watermarks import Watermarks
 from tables.subreddit_baseline import BatchBaselines
@@ -31,6 +36,34 @@ RECORDS_A_TURN = 50
 # Each batch writes one value a subreddit, of kilobytes, so batches are larger than those of the enrich agent.
 DUE_RECORDS = 2_000
 MOST_RECORDS = 10_000
+
+ValueT = TypeVar("ValueT")
+ValueT_co = TypeVar("ValueT_co", covariant=True)
+
+
+class Detection(Protocol[ValueT_co]):
+    """What becomes of a record: signals that changed, values of the table that did, and how far the watermark is."""
+
+    @property
+    def signals(self) -> tuple[Signal, ...]: ...
+    @property
+    def values(self) -> Mapping[bytes, ValueT_co]: ...
+    @property
+    def reached_us(self) -> int: ...
+
+
+class BatchValues(Protocol[ValueT]):
+    """The values of one partition's batch, and which of them changed."""
+
+    def get(self, key: bytes) -> ValueT | None: ...
+    def put(self, key: bytes, value: ValueT, /) -> None: ...
+    def changes(self) -> State: ...
+
+
+# The rule: raises Invalid for a record that is not valid, and Defect when it fails on it.
+Detect = Callable[[KafkaRecord, Callable[[bytes], ValueT | None]], Detection[ValueT]]
+# The values for a batch: a function that reads keys of its partition, and the keys of its records.
+ValuesOf = Callable[[Callable[[Sequence[bytes]], State], Sequence[bytes]], BatchValues[ValueT]]
 
 
 @dataclass
@@ -45,8 +78,8 @@ class SignalsWork:
     changes: Counter[SignalKind] = field(default_factory=Counter)
 
 
-class SignalsHandler:
-    """Takes batches of signal inputs through the unit of work, and advances the watermark of each partition."""
+class SignalsHandler(Generic[ValueT]):
+    """Takes batches of inputs through the unit of work, and advances the watermark of each partition."""
 
     def __init__(
         self,
@@ -55,27 +88,29 @@ class SignalsHandler:
         producer: ConfirmedProducer,
         dead_letters: DeadLetters,
         watermarks: Watermarks,
-        detector: Detector,
+        detect: Detect[ValueT],
+        values_of: ValuesOf[ValueT],
     ) -> None:
         self._signals_topic = TopicNames.of(settings).signals
         self._table, self._producer, self._dead_letters = table, producer, dead_letters
-        self._watermarks, self._detector = watermarks, detector
+        self._watermarks, self._detect, self._values_of = watermarks, detect, values_of
 
     async def prepare(self, batch: Batch) -> SignalsWork:
         """Signals, values of the table and dead letters of a batch, computed from the log and the table alone."""
         work = SignalsWork()
         for partition, records in batch.partitions.items():
-            known = BatchBaselines(self._table.read(partition, list({record.key for record in records if record.key})))
+            keys = list({record.key for record in records if record.key})
+            known = self._values_of(partial(self._table.read, partition), keys)
             for index, record in enumerate(records):
                 if index % RECORDS_A_TURN == RECORDS_A_TURN - 1:
                     await asyncio.sleep(0)
-                self._detect(work, known, record)
+                self._take(work, known, record)
             work.unit.states[partition] = known.changes()
         return work
 
-    def _detect(self, work: SignalsWork, known: BatchBaselines, record: KafkaRecord) -> None:
+    def _take(self, work: SignalsWork, known: BatchValues[ValueT], record: KafkaRecord) -> None:
         try:
-            found = self._detector.detect(record, known.get)
+            found = self._detect(record, known.get)
         except Defect as error:
             work.letters.append(self._dead_letters.letter(record, error, "enrich"))
             return
@@ -85,9 +120,9 @@ class SignalsHandler:
         for signal in found.signals:
             work.unit.emit(self._signals_topic, record.partition, outgoing(signal, record), record)
             work.changes[signal.kind] += 1
-        if found.baseline is not None:
-            known.put(found.key, found.baseline)
-        self._watermarks.advance(record.partition, record.timestamp * 1000)
+        for key, value in found.values.items():
+            known.put(key, value)
+        self._watermarks.advance(record.partition, found.reached_us)
 
     async def commit(self, work: SignalsWork, owned: Ownership) -> None:
         """Write dead letters, signals, changelog and RocksDB, in this order, each confirmed before the next.
@@ -110,7 +145,27 @@ class SignalsHandler:
         await self._dead_letters.send(letters)
 
 
-def register(app: Application, settings: Settings, handler_of: Callable[[], SignalsHandler]) -> None:
+def handler_of_subreddits(
+    settings: Settings,
+    table: StateTable,
+    producer: ConfirmedProducer,
+    dead_letters: DeadLetters,
+    watermarks: Watermarks,
+    detector: Detector,
+) -> SignalsHandler[Baseline]:
+    """The handler of this agent."""
+    return SignalsHandler(
+        settings,
+        table,
+        producer,
+        dead_letters,
+        watermarks,
+        detector.detect,
+        lambda read, keys: BatchBaselines(read(keys)),
+    )
+
+
+def register(app: Application, settings: Settings, handler_of: Callable[[], SignalsHandler[Baseline]]) -> None:
     """Add the agent to the app. `handler_of()` gives the handler once the worker runs."""
     topic = raw_bytes_topic(app, TopicNames.of(settings).signal_inputs)
     gathering = Gathering(DUE_RECORDS, MOST_RECORDS, settings.signals_gather_seconds)

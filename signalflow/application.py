@@ -27,6 +27,7 @@ from agents import (
     signal_sink,
     signals,
     sink,
+    terms,
     topics,
 )
 from agents.comments import CommentsHandler
@@ -50,7 +51,7 @@ from signalflow.logs import configure_logging, warn_of_settings_without_effect
 from signalflow.positions import published
 from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings, get_settings
-from signalflow.signal_detection import Detector
+from signalflow.signal_detection import Baseline, Detector
 from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
@@ -60,8 +61,10 @@ from signalflow.streams.state_table import StateTable
 from signalflow.streams.topic_watch import TopicWatch
 from signalflow.streams.watermarks import Watermarks
 from signalflow.streams.workspace import claim_workspace
+from signalflow.term_detection import Known
 from tables.post_state import create_post_state
 from tables.subreddit_baseline import create_subreddit_baseline
+from tables.term_counts import create_term_counts
 from web.worker import views
 
 log = structlog.get_logger()
@@ -82,7 +85,8 @@ class Resources:
     enrich: EnrichHandler
     sink: SinkHandler
     comments: CommentsHandler
-    signals: SignalsHandler
+    signals: SignalsHandler[Baseline]
+    terms: SignalsHandler[Known]
     signal_sink: SignalSinkHandler
     dlq: DlqHandler
 
@@ -98,8 +102,10 @@ class Worker(Application):
     resources: Resources
     post_state: StateTable
     subreddit_baseline: StateTable
+    term_counts: StateTable
     post_watermarks: Watermarks
     signal_watermarks: Watermarks
+    term_watermarks: Watermarks
     detector: Detector
     topic_watch: TopicWatch
     run_book: RunBook
@@ -158,9 +164,10 @@ class Worker(Application):
                     pool, brokers, names.comments_raw, comments.newest_is_stored(settings), self._check_kept_positions
                 ),
             ),
-            signals=SignalsHandler(
+            signals=signals.handler_of_subreddits(
                 settings, self.subreddit_baseline, producer, dead_letters, self.signal_watermarks, self.detector
             ),
+            terms=terms.handler_of_terms(settings, self.term_counts, producer, dead_letters, self.term_watermarks),
             signal_sink=SignalSinkHandler(
                 pool,
                 dead_letters,
@@ -278,6 +285,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     tracing.begin(settings.otlp_endpoint, app.workspace.name)
     app.post_state, app.post_watermarks = create_post_state(app, settings), Watermarks()
     app.subreddit_baseline, app.signal_watermarks = create_subreddit_baseline(app, settings), Watermarks()
+    app.term_counts, app.term_watermarks = create_term_counts(app, settings), Watermarks()
     app.detector = Detector()
     app.topic_watch, app.run_book = TopicWatch(app), RunBook()
 
@@ -288,9 +296,14 @@ def create_app(settings: Settings | None = None) -> Worker:
     sink.register(app, settings, lambda: resources().sink)
     comments.register(app, settings, lambda: resources().comments)
     signals.register(app, settings, lambda: resources().signals)
+    terms.register(app, settings, lambda: resources().terms)
     signal_sink.register(app, settings, lambda: resources().signal_sink)
     dlq.register(app, settings, lambda: resources().dlq, resources)
-    tables = [(app.post_state, app.post_watermarks), (app.subreddit_baseline, app.signal_watermarks)]
+    tables = [
+        (app.post_state, app.post_watermarks),
+        (app.subreddit_baseline, app.signal_watermarks),
+        (app.term_counts, app.term_watermarks),
+    ]
     expire.register(app, tables, resources)
     is_polling = ingest.register(app, settings, resources, app.run_book)
     heartbeat.register(app, resources, is_polling, can_poll=ingest.why_it_cannot_poll(settings) is None)

@@ -285,13 +285,30 @@ class SignalInput(Struct, kw_only=True, frozen=True):
         return self.subreddit.lower().encode()
 
 
+class TermInput(Struct, kw_only=True, frozen=True):
+    """A mention: a new post whose title has a term as a keyword. The key is the hash of the term, which is not told.
+
+    The records of one post have equal values. `created_utc` and `observed_at` are as in Enriched.
+    """
+
+    post_id: PostId
+    subreddit: SubredditName
+    created_utc: Time
+    observed_at: Time
+    emitted_at: Time
+    entity_type: Literal["term_input"] = "term_input"
+    schema_version: Literal[1] = 1
+
+
 class Signal(Struct, kw_only=True, frozen=True):
     """A signal as it stood after one observation: it began, grew, or ended. A later record of the same id replaces it.
 
-    `subject` is a post's id, a subreddit's name or a term, as `subject_kind` says. `strength`: a probability for viral,
-    standard deviations for the others. `observed` and `expected` are numbers of one unit: a score, or posts in 15
-    minutes. `inputs` are the numbers from which rule `rule_version` computes all of these again. `changed_at` is when
-    the observation was made that changed it. `source` is the record of signal inputs that held this observation.
+    `subject` is a post's id, a subreddit's name or the hash of a term, as `subject_kind` says. `strength`: a
+    probability for viral, how many times the expected number for burst, standard deviations for unusual_here.
+    `observed` and `expected` are numbers of one unit: a score, posts in 15 minutes, or of a term posts in an hour.
+    `inputs` are the numbers from which rule `rule_version` computes all of these again. `changed_at` is when the
+    observation was made that changed it. `source` is the record of signal inputs or of term inputs that held this
+    observation.
     """
 
     id: Short
@@ -316,8 +333,8 @@ class Signal(Struct, kw_only=True, frozen=True):
 
     @property
     def key(self) -> bytes:
-        """The key of its record."""
-        return (self.subreddit or self.subject).lower().encode()
+        """The key of its record. A term keeps its key when a second subreddit tells it."""
+        return (self.subject if self.subject_kind == "term" else self.subreddit or self.subject).lower().encode()
 
 
 class TextSentiment(Struct, kw_only=True, frozen=True):
@@ -349,6 +366,7 @@ _envelope_decoder = msgspec.json.Decoder(Envelope)
 _comment_decoder = msgspec.json.Decoder(CommentEnvelope)
 _enriched_decoder = msgspec.json.Decoder(Enriched)
 _signal_input_decoder = msgspec.json.Decoder(SignalInput)
+_term_input_decoder = msgspec.json.Decoder(TermInput)
 _signal_decoder = msgspec.json.Decoder(Signal)
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
@@ -410,6 +428,11 @@ def decode_enriched(value: bytes) -> Enriched:
 def decode_signal_input(value: bytes) -> SignalInput:
     """Decode a record of reddit.signals.inputs. Raises Invalid."""
     return _decoded_by(_signal_input_decoder, value)
+
+
+def decode_term_input(value: bytes) -> TermInput:
+    """Decode a record of reddit.terms.inputs. Raises Invalid."""
+    return _decoded_by(_term_input_decoder, value)
 
 
 def decode_signal(value: bytes) -> Signal:

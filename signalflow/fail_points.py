@@ -17,6 +17,12 @@ NAMES = frozenset(
         # Once per partition of the unit.
         "enrich.after_state",
         "enrich.after_ack",
+        "terms.before_outputs",
+        "terms.after_outputs",
+        "terms.before_changelog",
+        "terms.after_changelog",
+        "terms.after_state",
+        "terms.after_ack",
         "signals.before_outputs",
         "signals.after_outputs",
         "signals.before_changelog",

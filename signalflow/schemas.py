@@ -15,7 +15,7 @@ import msgspec
 
 from signalflow.alerts.messages import AlertMessage
 from signalflow.errors import Invalid
-from signalflow.events import CommentEnvelope, Enriched, Envelope, Signal, SignalInput
+from signalflow.events import CommentEnvelope, Enriched, Envelope, Signal, SignalInput, TermInput
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -46,6 +46,7 @@ RECORDS = (
     RecordSchema("reddit_submission", 1, Envelope),
     RecordSchema("reddit_comment", 1, CommentEnvelope),
     RecordSchema("signal_input", 1, SignalInput),
+    RecordSchema("term_input", 1, TermInput),
     RecordSchema("signal", 1, Signal),
     RecordSchema("alert", 1, AlertMessage),
     RecordSchema("enriched_submission", 1, Enriched),

@@ -71,12 +71,18 @@ class Baseline:
 class Detection:
     """What becomes of a record of signal inputs: signals that changed, and the subreddit's new value.
 
-    `baseline` is None for a repetition, which changes nothing.
+    `baseline` is None for a repetition, which changes nothing. `reached_us`: how far the record takes the watermark.
     """
 
     key: bytes
     signals: tuple[Signal, ...]
     baseline: Baseline | None
+    reached_us: int
+
+    @property
+    def values(self) -> Mapping[bytes, Baseline]:
+        """The values of the table that change, by their keys."""
+        return {} if self.baseline is None else {self.key: self.baseline}
 
 
 def input_of(enriched: Enriched, is_discovery: bool, appended_us: int) -> SignalInput:
@@ -171,23 +177,25 @@ def after(baseline: Baseline | None, record: KafkaRecord, given: SignalInput, fo
     observed = Place(microseconds(given.appended_at), given.source.offset)
     key, applied = given.key, None if baseline is None else baseline.applied.get(given.source.partition)
     if not observed.is_after(applied) or (baseline is not None and not place.is_after(baseline.reached)):
-        return Detection(key, (), None)
+        return Detection(key, (), None, place.appended_us)
     state, changes = follow(None if baseline is None else baseline.state, key.decode(), seen_of(given))
     return Detection(
         key,
         tuple(signal_of(change, given, source) for change in changes),
         Baseline(
-            _reached(place, None if baseline is None else baseline.reached),
+            further(place, None if baseline is None else baseline.reached),
             {
                 **({} if baseline is None else baseline.applied),
-                given.source.partition: _reached(observed, applied),
+                given.source.partition: further(observed, applied),
             },
             state,
         ),
+        place.appended_us,
     )
 
 
-def _reached(place: Place, before: Place | None) -> Place:
+def further(place: Place, before: Place | None) -> Place:
+    """What is reached with the record at a place, after `before` was."""
     return place if before is None else Place(max(place.appended_us, before.appended_us), place.offset)
 
 

@@ -39,8 +39,8 @@ def signals(
         float | None,
         typer.Option(
             min=0,
-            help="Only with this strength: a probability for viral, standard deviations for the others. With exactly "
-            "one --kind.",
+            help="Only with this strength: a probability for viral, standard deviations for unusual_here, a multiple "
+            "for burst. With exactly one --kind.",
         ),
     ] = None,
     most: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many, newest first.")] = 20,
@@ -92,10 +92,13 @@ async def _read(wanted: "SignalFilter", most: int) -> list[dict[str, Any]]:
     from signalflow.domain.signals.sentences import words_of
     from signalflow.storage.pool import create_pool
     from signalflow.storage.read_router import ReadRouter
-    from signalflow.storage.signals import keywords_of, signals_page
+    from signalflow.storage.signals import signals_page, what_is_known
 
     async with await create_pool(installation_settings(), application_name="signalflow-signals") as pool:
         reads = ReadRouter(pool, None, 0.0)
         found = await signals_page(reads, wanted, before=None, limit=most)
-        keywords = await keywords_of(reads, found)
-    return [asdict(one) | {"keywords": keywords[one.id]} | words_of(one, keywords[one.id]) for one in found]
+        about = await what_is_known(reads, found)
+    return [
+        asdict(one) | {"keywords": about[one.id].keywords, "term": about[one.id].term} | words_of(one, about[one.id])
+        for one in found
+    ]

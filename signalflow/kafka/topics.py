@@ -7,6 +7,7 @@ from signalflow.settings import Settings
 
 POST_STATE_TABLE = "post_state"
 SUBREDDIT_BASELINE_TABLE = "subreddit_baseline"
+TERM_COUNTS_TABLE = "term_counts"
 
 _DAY_MS = 24 * 3600 * 1000
 _HOUR_MS = 3600 * 1000
@@ -46,14 +47,16 @@ class TopicNames:
     posts_enriched: str
     posts_dlq: str
     signal_inputs: str
+    term_inputs: str
     signals: str
     post_state_changelog: str
     subreddit_baseline_changelog: str
+    term_counts_changelog: str
     leader: str
 
     @classmethod
     def of(cls, settings: Settings) -> "TopicNames":
-        """The names under these settings. Faust chooses the last three."""
+        """The names under these settings. Faust chooses the last four."""
         prefix = settings.topic_prefix
         return cls(
             posts_raw=f"{prefix}reddit.posts.raw",
@@ -61,9 +64,11 @@ class TopicNames:
             posts_enriched=f"{prefix}reddit.posts.enriched",
             posts_dlq=f"{prefix}reddit.posts.dlq",
             signal_inputs=f"{prefix}reddit.signals.inputs",
+            term_inputs=f"{prefix}reddit.terms.inputs",
             signals=f"{prefix}reddit.signals",
             post_state_changelog=f"{settings.app_id}-{POST_STATE_TABLE}-changelog",
             subreddit_baseline_changelog=f"{settings.app_id}-{SUBREDDIT_BASELINE_TABLE}-changelog",
+            term_counts_changelog=f"{settings.app_id}-{TERM_COUNTS_TABLE}-changelog",
             leader=f"{settings.app_id}-__assignor-__leader",
         )
 
@@ -75,13 +80,14 @@ class TopicNames:
             self.comments_raw: self.posts_dlq,
             self.posts_enriched: self.posts_dlq,
             self.signal_inputs: self.signals,
+            self.term_inputs: self.signals,
             self.signals: self.posts_dlq,
         }
 
     @property
     def changelogs(self) -> frozenset[str]:
         """The topics from which tables are restored."""
-        return frozenset({self.post_state_changelog, self.subreddit_baseline_changelog})
+        return frozenset({self.post_state_changelog, self.subreddit_baseline_changelog, self.term_counts_changelog})
 
     @property
     def consumed(self) -> frozenset[str]:
@@ -148,11 +154,13 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
             max_message_bytes=2 * MAX_MESSAGE_BYTES,
             retention_ms=settings.dead_letter_retention_days * _DAY_MS,
         ),
-        # Numbers and ids alone. What deletion must reach is not in these two.
+        # Numbers, ids and hashes alone. What deletion must reach is not in these three.
         topic(names.signal_inputs, "source"),
+        topic(names.term_inputs, "source"),
         topic(names.signals, "source"),
         changelog(names.post_state_changelog),
         changelog(names.subreddit_baseline_changelog),
+        changelog(names.term_counts_changelog),
         # Nothing is ever written to it: the worker that is assigned its one partition is the leader.
         topic(names.leader, partitions=1),
     ]

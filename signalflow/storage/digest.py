@@ -10,7 +10,7 @@ from signalflow.domain.signals.sentences import words_of
 from signalflow.storage.coverage import time_covered
 from signalflow.storage.post_filters import Filters
 from signalflow.storage.read_router import ReadRouter
-from signalflow.storage.signals import COLUMNS, StoredSignal, keywords_of, stored_signal
+from signalflow.storage.signals import COLUMNS, StoredSignal, stored_signal, what_is_known
 from signalflow.storage.stats import keyword_counts, stats
 
 DAY = timedelta(days=1)
@@ -80,7 +80,7 @@ async def digest(reads: ReadRouter, day: date, now: datetime) -> dict[str, Any]:
 
 
 async def _in_words(reads: ReadRouter, signals: Sequence[StoredSignal]) -> list[dict[str, Any]]:
-    keywords = await keywords_of(reads, signals)
+    about = await what_is_known(reads, signals)
     return [
         {
             "id": signal.id,
@@ -90,8 +90,9 @@ async def _in_words(reads: ReadRouter, signals: Sequence[StoredSignal]) -> list[
             "subreddit": signal.subreddit,
             "started_at": signal.started_at,
             "ended_at": signal.ended_at,
-            "keywords": keywords[signal.id],
-            **words_of(signal, keywords[signal.id]),
+            "keywords": about[signal.id].keywords,
+            "term": about[signal.id].term,
+            **words_of(signal, about[signal.id]),
         }
         for signal in signals
     ]

@@ -3,14 +3,16 @@
 The table has no text of authors. What a signal is about is read from its posts, as they are stored now.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 
-from signalflow.domain.signals.sentences import mostly_about
+from signalflow.domain.signals.sentences import About, mostly_about
+from signalflow.domain.signals.term_hash import term_hash
 from signalflow.domain.words import SignalKind, SignalSubject
 from signalflow.storage.read_router import ReadRouter, Row
 
@@ -31,7 +33,9 @@ _POSTS = """
 SELECT id, subreddit, title, permalink, created_utc, current_score, current_comments, removed_by, not_shown_since
 FROM posts WHERE id = ANY ($1::text[]) ORDER BY current_score DESC NULLS LAST, id
 """
-_KEYWORDS = "SELECT post_id, keywords FROM post_nlp_features WHERE post_id = ANY ($1::text[])"
+_KEYWORDS = """
+SELECT id, subreddit, keywords FROM posts LEFT JOIN post_nlp_features ON post_id = id WHERE id = ANY ($1::text[])
+"""
 # The last step ends at the end, so none is shown before it is over.
 _NEW_POSTS = """
 SELECT steps.at, count(p.id) AS value
@@ -59,7 +63,7 @@ class SignalFilter:
     """Which signals are wanted: those that meet every given condition; an empty list is none.
 
     Names of subreddits are case-insensitive. The start is from `since` until before `until`. `min_strength` means the
-    same for signals of one kind alone.
+    same for signals of one kind alone. `subject`: a term, too, whose signals have its hash.
     """
 
     kinds: Sequence[SignalKind] = ()
@@ -131,7 +135,7 @@ def signal_conditions(wanted: SignalFilter, bound: Callable[[object], str]) -> l
     if wanted.subreddits:
         conditions.append(f"lower(subreddit) = ANY ({bound([name.lower() for name in wanted.subreddits])}::text[])")
     if wanted.subject is not None:
-        conditions.append(f"subject = {bound(wanted.subject)}")
+        conditions.append(f"subject = ANY ({bound([wanted.subject, term_hash(wanted.subject.lower())])}::text[])")
     if wanted.active_only:
         # Where nothing is observed any more, nothing tells the end.
         conditions.append(f"ended_at IS NULL AND started_at > now() - interval '{LONGEST_HOURS} hours'")
@@ -150,12 +154,22 @@ async def one_signal(reads: ReadRouter, id_: str) -> StoredSignal | None:
     return stored_signal(rows[0]) if rows else None
 
 
-async def keywords_of(reads: ReadRouter, signals: Iterable[StoredSignal]) -> dict[str, list[str]]:
-    """What each signal is mostly about, by its id. Words of erased posts are gone."""
-    posts = {signal.id: signal.post_ids for signal in signals}
-    rows = await reads.fetch(_KEYWORDS, sorted({id_ for ids in posts.values() for id_ in ids}))
-    words: dict[str, list[str]] = {row["post_id"]: orjson.loads(row["keywords"]) for row in rows}
-    return {id_: mostly_about([words.get(post, []) for post in ids]) for id_, ids in posts.items()}
+async def what_is_known(reads: ReadRouter, signals: Sequence[StoredSignal]) -> dict[str, About]:
+    """What each signal is about, by its id. Words of erased posts are gone."""
+    rows = await reads.fetch(_KEYWORDS, sorted({id_ for signal in signals for id_ in signal.post_ids}))
+    words: dict[str, list[str]] = {row["id"]: orjson.loads(row["keywords"] or "[]") for row in rows}
+    subreddits: dict[str, str] = {row["id"]: row["subreddit"] for row in rows}
+    return {signal.id: _about(signal, words, subreddits) for signal in signals}
+
+
+def _about(signal: StoredSignal, words: Mapping[str, list[str]], subreddits: Mapping[str, str]) -> About:
+    of_posts = [words.get(post, []) for post in signal.post_ids]
+    keywords = mostly_about(of_posts)
+    if signal.subject_kind != "term":
+        return About(keywords)
+    term = next((word for post in of_posts for word in post if term_hash(word) == signal.subject), None)
+    places = Counter(subreddits[post] for post in signal.post_ids if post in subreddits).most_common(1)
+    return About(keywords, term, is_erased=term is None, subreddit=places[0][0] if places else None)
 
 
 async def posts_of(reads: ReadRouter, signal: StoredSignal) -> list[Row]:

@@ -72,6 +72,7 @@ class Report:
     comments: TableReport | None = None
     signals: TableReport | None = None
     signals_by_rule: TableReport | None = None
+    bursts_by_rule: TableReport | None = None
     dead_letters: TableReport | None = None
     dlq_events: TableReport | None = None
     dead_letter_states: dict[str, int] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class Report:
             "comments": self.comments,
             "signals": self.signals,
             "signals_by_rule": self.signals_by_rule,
+            "bursts_by_rule": self.bursts_by_rule,
             "dead_letters": self.dead_letters,
             "dlq_events": self.dlq_events,
         }

@@ -25,11 +25,13 @@ from signalflow.verify.expect import CLOCKS_AGREE, Expected, Oracle, Scope
 from signalflow.verify.figures import Rules
 from signalflow.verify.letters import Letters, RawTopic, Refusals, compare_events, compare_letters
 from signalflow.verify.log import Committed, Extent, TopicLog, latest
+from signalflow.verify.mentions import MentionOracle
 from signalflow.verify.report import Report, TableReport
 from signalflow.verify.signals import (
     RULE,
     STATEMENT,
     Follow,
+    InputOracle,
     SignalOracle,
     SignalTopic,
     compare_signals,
@@ -75,11 +77,15 @@ class Topics(Protocol):
     @property
     def signal_inputs(self) -> str: ...
     @property
+    def term_inputs(self) -> str: ...
+    @property
     def signals(self) -> str: ...
     @property
     def post_state_changelog(self) -> str: ...
     @property
     def subreddit_baseline_changelog(self) -> str: ...
+    @property
+    def term_counts_changelog(self) -> str: ...
 
 
 class OtherTopicsError(Fatal):
@@ -126,20 +132,22 @@ class _Check:
         self._log = TopicLog(settings, settings.app_id)
         self._rules = rules_of(settings)
 
-    async def report(self, committed: Committed, comments_reached: Offsets, inputs_reached: Offsets) -> Report:
+    async def report(
+        self, committed: Committed, comments_reached: Offsets, inputs_reached: Offsets, mentions_reached: Offsets
+    ) -> Report:
         """Read the topics and compare. The arguments are from before the snapshot."""
         topics, connection = self._topics, self._connection
         ids = await topic_ids(
             self._settings,
             [
                 *(topics.posts_raw, topics.comments_raw, topics.posts_enriched, topics.posts_dlq),
-                *(topics.signal_inputs, topics.signals),
+                *(topics.signal_inputs, topics.term_inputs, topics.signals),
             ],
         )
         letters = Letters(
             await self._raw_topic(topics.posts_raw, ids),
             (await self._raw_topic(topics.comments_raw, ids),),
-            frozenset({topics.signal_inputs, topics.signals}),
+            frozenset({topics.signal_inputs, topics.term_inputs, topics.signals}),
         )
         dead = await self._log.extent(topics.posts_dlq)
         async for records in self._log.records(topics.posts_dlq, dead):
@@ -161,7 +169,7 @@ class _Check:
                 )
         # A part of the log does not tell what is usual in a subreddit.
         if self._since is None and self._until is None:
-            await self._compare_signals(report, letters, ids, inputs_reached)
+            await self._compare_signals(report, letters, ids, inputs_reached, mentions_reached)
         expected: dict[str, Refusals] = {topics.posts_raw: posts, topics.comments_raw: comments}
         report.dead_letters = compare_letters(expected, letters, report.missing)
         if committed.letters is not None:
@@ -234,11 +242,16 @@ class _Check:
         return oracle.expected
 
     async def _compare_signals(
-        self, report: Report, letters: Letters, ids: Mapping[str, UUID], reached: Offsets
+        self,
+        report: Report,
+        letters: Letters,
+        ids: Mapping[str, UUID],
+        inputs_reached: Offsets,
+        mentions_reached: Offsets,
     ) -> None:
-        """Compare table signals with its topic, and the topic with what the rule gives for the log of inputs."""
+        """Compare table signals with its topic, and the topic with what the rules give for the logs of their inputs."""
         topics = self._topics
-        if topics.signals not in ids or topics.signal_inputs not in ids:
+        if not {topics.signals, topics.signal_inputs, topics.term_inputs} <= ids.keys():
             return
         positions = await stored_positions(self._connection)
         stored = {each.partition: each.next_offset for each in positions if each.topic_id == ids[topics.signals]}
@@ -260,17 +273,30 @@ class _Check:
             kept_from=now - timedelta(days=self._settings.signal_retention_days) + CLOCKS_AGREE,
         )
         if start is None and of_this_rule(topic):
-            report.signals_by_rule = await self._follow_inputs(topic, letters, reached)
+            report.signals_by_rule = await self._follow_inputs(
+                SignalOracle(topic, self._follow),
+                (topics.signal_inputs, topics.subreddit_baseline_changelog),
+                letters,
+                inputs_reached,
+            )
+        if start is None and of_this_rule(topic, are_bursts=True):
+            report.bursts_by_rule = await self._follow_inputs(
+                MentionOracle(topic), (topics.term_inputs, topics.term_counts_changelog), letters, mentions_reached
+            )
 
-    async def _follow_inputs(self, topic: SignalTopic, letters: Letters, reached: Offsets) -> TableReport | None:
-        """The topic of signals compared with the rule; None where the log does not tell all that was known."""
-        topics = self._topics
-        extent = await self._log.extent(topics.signal_inputs)
-        changelog = topics.subreddit_baseline_changelog
-        if any(extent.begins.values()) or await self._broken(topics.posts_raw, topics.signal_inputs, changelog):
+    async def _follow_inputs(
+        self, oracle: InputOracle, logs: tuple[str, str], letters: Letters, reached: Offsets
+    ) -> TableReport | None:
+        """The topic of signals compared with a rule; None where the log does not tell all that was known.
+
+        `logs`: the topic of its inputs, and the changelog of its table.
+        """
+        inputs, changelog = logs
+        extent = await self._log.extent(inputs)
+        if any(extent.begins.values()) or await self._broken(self._topics.posts_raw, inputs, changelog):
             return None
-        oracle, aside = SignalOracle(topic, self._follow), letters.errors_of(topics.signal_inputs)
-        async for records in self._log.records(topics.signal_inputs, extent):
+        aside = letters.errors_of(inputs)
+        async for records in self._log.records(inputs, extent):
             for record in records:
                 oracle.take(record, reached, aside)
             self._progress("inputs of signals", len(records), sum(extent.ends.values()))
@@ -299,17 +325,18 @@ async def verify(
 ) -> Report:
     """Compare the tables with all that the topics still hold, or with what brokers received from `since` to `until`.
 
-    `follow` is the rule of signals, which are compared where all that the topics hold is.
+    `follow` is the rule of signals by subreddit, which are compared where all that the topics hold is.
     Raises Retryable when Kafka or the database does not answer, Fatal when a topic or the schema is missing.
     """
     log = TopicLog(settings, settings.app_id)
     committed = await log.committed(topics.posts_raw, topics.posts_enriched, topics.posts_dlq)
     comments_reached = await log.reached(topics.comments_raw)
     inputs_reached = await log.reached(topics.signal_inputs)
+    mentions_reached = await log.reached(topics.term_inputs)
     try:
         async with snapshot(settings.database_url.get_secret_value()) as connection:
             check = _Check(settings, topics, connection, since, until, progress, follow)
-            return await check.report(committed, comments_reached, inputs_reached)
+            return await check.report(committed, comments_reached, inputs_reached, mentions_reached)
     except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
         raise Fatal("the database has no schema that this version knows: run `signalflow migrate`") from error
     # The driver raises an InternalClientError when the server ends a connection just as a statement begins.

@@ -1,7 +1,8 @@
 """Signals compared with the logs: of each its newest record that is stored, and what the rule gives for the inputs.
 
-The rule itself is the pipeline's own (`signalflow/domain/signals/subreddit.py`): this checks that each observation was
-counted once, in the order of the log, and that nothing was lost on the way. It does not check the rule.
+The rules themselves are the pipeline's own (`signalflow/domain/signals/`): this checks that each observation was
+counted once, in the order of the log, and that nothing was lost on the way. It does not check the rules. Bursts follow
+from the log of mentions (`mentions.py`), all others from that of signal inputs.
 
 Three things are compared, as far as the logs tell:
 - The table with the topic of signals. Of the records of a signal the one with the newest observation counts; of several
@@ -13,12 +14,13 @@ Three things are compared, as far as the logs tell:
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from signalflow.domain.signals import subreddit, tails
+from signalflow.domain.signals import bursts, subreddit, tails
 from signalflow.domain.signals.subreddit import Change, Seen, SubredditState
 from signalflow.kafka.reader import KafkaRecord, Offsets
 from signalflow.verify.expect import below, same_number
@@ -29,6 +31,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 # The kind of error of a record whose outputs the brokers do not take.
 REFUSED = "Refused"
+# The kind of signals that follow from mentions of terms.
+BURST = "burst"
 
 # Partition and offset of a record.
 Place = tuple[int, int]
@@ -72,14 +76,16 @@ _OF_RULE = ("started_at", "peak_at", "ended_at", "changed_at", "strength", "obse
 class SignalTopic:
     """What the topic of signals holds.
 
-    `told`: the records of each signal. `due`: of each the greatest age that must be stored. `by_input`: what the topic
-    has of each record of inputs, by the ids of the signals.
+    `told`: the records of each signal. `due`: of each the greatest age that must be stored. `by_input` and
+    `by_mention`: what the topic has of each record of signal inputs, and of mentions, by the ids of the signals.
+    `versions`: of the rules, with the kinds.
     """
 
     told: dict[str, list[Told]] = field(default_factory=dict)
     due: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     by_input: dict[Place, dict[str, Told]] = field(default_factory=dict)
-    versions: set[int] = field(default_factory=set)
+    by_mention: dict[Place, dict[str, Told]] = field(default_factory=dict)
+    versions: set[tuple[str, int]] = field(default_factory=set)
 
     def take(self, record: KafkaRecord, stored: Offsets, set_aside: Container[Place]) -> None:
         """Take one record. Those below `stored` must be in the table, unless they have a dead letter."""
@@ -88,8 +94,9 @@ class SignalTopic:
         except (ValueError, KeyError, TypeError, RecursionError):
             return
         self.told.setdefault(told.id, []).append(told)
-        self.by_input.setdefault((told.source_partition, told.source_offset), {})[told.id] = told
-        self.versions.add(told.rule_version)
+        of_log = self.by_mention if told.kind == BURST else self.by_input
+        of_log.setdefault((told.source_partition, told.source_offset), {})[told.id] = told
+        self.versions.add((told.kind, told.rule_version))
         is_due = below(stored, record.partition, record.offset) and (record.partition, record.offset) not in set_aside
         if is_due and (told.id not in self.due or told.age > self.due[told.id]):
             self.due[told.id] = told.age
@@ -102,18 +109,20 @@ def _told(value: Mapping[str, Any]) -> Told:
     return Told(**{name: times.get(name, flat[name]) for name in Told._fields})
 
 
-class SignalOracle:
-    """Takes the records of signal inputs one by one, and computes which signals each must have changed.
+class InputOracle(ABC):
+    """Takes the records of a log one by one, and compares the signals that each must have changed with those it did.
 
-    Each partition's records come in offset order, from the first that there ever was.
+    Each partition's records come in offset order, from the first that there ever was. `by_record`: what the topic of
+    signals has of each.
     """
 
-    def __init__(self, topic: SignalTopic, follow: Follow = RULE) -> None:
-        self._topic, self._follow = topic, follow
-        self._states: dict[tuple[int, str], SubredditState] = {}
-        # By partition of the inputs, subreddit and partition of the raw topic: the newest observation that counted.
-        self._counted: dict[tuple[int, str, int], int] = {}
+    def __init__(self, by_record: dict[Place, dict[str, Told]]) -> None:
+        self._by_record = by_record
         self.table = TableReport()
+
+    @abstractmethod
+    def changes(self, record: KafkaRecord) -> Mapping[str, Mapping[str, Any]]:
+        """What the rule gives for a record: by the ids of the signals, the columns that it computes."""
 
     def take(self, record: KafkaRecord, done: Offsets, set_aside: Mapping[Place, str]) -> None:
         """Compare what the topic has of one record. Below `done` all signals of a record have been sent.
@@ -122,10 +131,10 @@ class SignalOracle:
         counted; another one did not.
         """
         place = record.partition, record.offset
-        found = self._topic.by_input.pop(place, {})
+        found = self._by_record.pop(place, {})
         self.table.found += len(found)
         error = set_aside.get(place)
-        wanted = {_id_of(change): change for change in (self._changes(record) if error in (None, REFUSED) else ())}
+        wanted = self.changes(record) if error in (None, REFUSED) else {}
         if error is not None:
             self.table.unchecked += len(found)
             return
@@ -133,13 +142,28 @@ class SignalOracle:
         self.table.expected += len(wanted) if is_due else 0
         for id_, change in wanted.items():
             if id_ in found:
-                differ = _columns_that_differ(_of_change(change), found[id_])
+                differ = _columns_that_differ(change, found[id_])
                 if differ:
                     self.table.note("wrong", f"{id_} of input {place}: {', '.join(differ)}")
             elif is_due:
                 self.table.note("missing", f"{id_} of input {place}")
         for id_ in found.keys() - wanted.keys():
             self.table.note("extra", f"{id_} of input {place}")
+
+
+class SignalOracle(InputOracle):
+    """Of the records of signal inputs."""
+
+    def __init__(self, topic: SignalTopic, follow: Follow = RULE) -> None:
+        super().__init__(topic.by_input)
+        self._follow = follow
+        self._states: dict[tuple[int, str], SubredditState] = {}
+        # By partition of the inputs, subreddit and partition of the raw topic: the newest observation that counted.
+        self._counted: dict[tuple[int, str, int], int] = {}
+
+    def changes(self, record: KafkaRecord) -> Mapping[str, Mapping[str, Any]]:
+        """What the rule gives for an observation."""
+        return {_id_of(change): _of_change(change) for change in self._changes(record)}
 
     def _changes(self, record: KafkaRecord) -> Sequence[Change]:
         try:
@@ -164,8 +188,8 @@ class SignalOracle:
 def _seen(given: Mapping[str, Any]) -> Seen:
     return Seen(
         post_id=given["post_id"],
-        created_us=_microseconds(given["created_utc"]),
-        observed_us=_microseconds(given["observed_at"]),
+        created_us=microseconds(given["created_utc"]),
+        observed_us=microseconds(given["observed_at"]),
         is_discovery=given["is_discovery"],
         score=given["score"],
         comments=given["comments"],
@@ -175,30 +199,32 @@ def _seen(given: Mapping[str, Any]) -> Seen:
         is_taken_away=given["taken_away"],
         is_backfill=given["mode"] == "backfill",
         is_listed=subreddit.is_listed(
-            given["mode"], _microseconds(given["appended_at"]) - _microseconds(given["observed_at"])
+            given["mode"], microseconds(given["appended_at"]) - microseconds(given["observed_at"])
         ),
     )
 
 
-def _microseconds(text: str) -> int:
+def microseconds(text: str) -> int:
+    """A time of a record, in microseconds since 1970."""
     return (datetime.fromisoformat(text) - _BEGIN) // _MICROSECOND
 
 
-def _moment(microseconds: int | None) -> datetime | None:
+def moment(microseconds: int | None) -> datetime | None:
+    """The inverse of microseconds."""
     return None if microseconds is None else _BEGIN + microseconds * _MICROSECOND
 
 
 def _id_of(change: Change) -> str:
-    begun = f"-{_moment(change.started_us):%Y%m%dT%H%M%SZ}" if change.subject_kind == "subreddit" else ""
+    begun = f"-{moment(change.started_us):%Y%m%dT%H%M%SZ}" if change.subject_kind == "subreddit" else ""
     return f"{change.kind}-{change.subject}{begun}"
 
 
 def _of_change(change: Change) -> dict[str, Any]:
     return {
-        "started_at": _moment(change.started_us),
-        "peak_at": _moment(change.peak_us),
-        "ended_at": _moment(change.ended_us),
-        "changed_at": _moment(change.changed_us),
+        "started_at": moment(change.started_us),
+        "peak_at": moment(change.peak_us),
+        "ended_at": moment(change.ended_us),
+        "changed_at": moment(change.changed_us),
         "strength": change.strength,
         "observed": change.observed,
         "expected": change.expected,
@@ -262,46 +288,73 @@ def _fields_that_differ(wanted: Told, found: Told) -> list[str]:
 def _wrong_in_itself(found: Told) -> str:
     """What does not follow from the numbers that are stored; empty when all does, or this version cannot tell."""
     rule = _RULES.get((found.kind, found.subject_kind))
-    if rule is None or not subreddit.OLDEST_VERSION <= found.rule_version <= subreddit.VERSION:
+    if rule is None or not _oldest_known(found.kind) <= found.rule_version <= _newest(found.kind):
         return ""
     try:
-        strength, expected = rule(found)
+        numbers = rule(found)
+        for name, wanted in numbers.items():
+            value: Any = getattr(found, name) if name in Told._fields else found.inputs[name]
+            if not same_number(value, wanted):
+                return f"{name} {value}, is {wanted}"
     except (KeyError, TypeError, ValueError, ArithmeticError):
         return "inputs that give no strength"
-    if not same_number(found.expected, expected):
-        return f"expected {found.expected}, is {expected}"
-    return "" if same_number(found.strength, strength) else f"strength {found.strength}, is {strength}"
+    return ""
 
 
-def _busy(found: Told) -> tuple[float, float]:
+def _bursting(found: Told) -> Mapping[str, float]:
+    """The same of a term that is told in more posts than its past explains, and the chance of what was noticed."""
+    inputs: Any = found.inputs
+    expected = bursts.expectation(inputs["past_posts"], inputs["past_hours"])
+    return {
+        "observed": inputs["peak"],
+        "expected": expected.mean,
+        "chance": bursts.chance(int(inputs["observed"]), expected),
+        "strength": inputs["peak"] / expected.mean,
+    }
+
+
+def _busy(found: Told) -> Mapping[str, float]:
     """Strength and expectation of a subreddit that has more posts than usual, from its inputs."""
     mean: Any = found.inputs["mean"]
     variance: Any = found.inputs["variance"]
-    return tails.count_sigmas(int(found.observed), mean, variance), mean
+    return {"expected": mean, "strength": tails.count_sigmas(int(found.observed), mean, variance)}
 
 
-def _unusual(found: Told) -> tuple[float, float]:
+def _unusual(found: Told) -> Mapping[str, float]:
     """The same of a post whose score is above the usual; scores are compared as log(1 + score)."""
     mean: Any = found.inputs["log_mean"]
     deviation: Any = found.inputs["log_sd"]
-    return (math.log1p(max(found.observed, 0.0)) - mean) / deviation, max(math.expm1(mean), 0.0)
+    return {
+        "expected": max(math.expm1(mean), 0.0),
+        "strength": (math.log1p(max(found.observed, 0.0)) - mean) / deviation,
+    }
 
 
-def _viral(found: Told) -> tuple[float, float]:
-    """The same of a post that will be among the best. What the best reach does not follow from its inputs."""
+def _viral(found: Told) -> Mapping[str, float]:
+    """The strength of a post that will be among the best. What the best reach does not follow from its inputs."""
     base: Any = found.inputs["log_odds_base"]
     odds = base + found.inputs["log_odds_score"] + (found.inputs["log_odds_velocity"] or 0.0)
-    probability = 1.0 if found.observed >= found.expected else 0.5 * (1.0 + math.tanh(0.5 * odds))
-    return probability, found.expected
+    return {"strength": 1.0 if found.observed >= found.expected else 0.5 * (1.0 + math.tanh(0.5 * odds))}
 
 
-_RULES: Mapping[tuple[str, str], Callable[[Told], tuple[float, float]]] = {
+# By kind and subject: from the inputs of a signal the numbers that follow, by the names of columns or inputs.
+_RULES: Mapping[tuple[str, str], Callable[[Told], Mapping[str, float]]] = {
+    (BURST, "term"): _bursting,
     ("unusual_here", "subreddit"): _busy,
     ("unusual_here", "post"): _unusual,
     ("viral", "post"): _viral,
 }
 
 
-def of_this_rule(topic: SignalTopic) -> bool:
-    """Whether the rule of this version made all signals of the topic."""
-    return topic.versions <= {subreddit.VERSION}
+def of_this_rule(topic: SignalTopic, *, are_bursts: bool = False) -> bool:
+    """Whether rules of this version made all signals of the topic that are bursts, or that are not."""
+    versions = [(kind, version) for kind, version in topic.versions if (kind == BURST) == are_bursts]
+    return all(version == _newest(kind) for kind, version in versions)
+
+
+def _oldest_known(kind: str) -> int:
+    return bursts.RULE if kind == BURST else subreddit.OLDEST_VERSION
+
+
+def _newest(kind: str) -> int:
+    return bursts.RULE if kind == BURST else subreddit.VERSION

@@ -165,11 +165,12 @@ async def still(settings: Settings) -> list[str]:
                 topic: (await log.extent(topic)).ends
                 for topic in (
                     *(names.posts_raw, names.posts_enriched, names.posts_dlq),
-                    *(names.comments_raw, names.signal_inputs, names.signals),
+                    *(names.comments_raw, names.signal_inputs, names.term_inputs, names.signals),
                 )
             }
             stored_apart = {
-                topic: await log.reached(topic) for topic in (names.comments_raw, names.signal_inputs, names.signals)
+                topic: await log.reached(topic)
+                for topic in (names.comments_raw, names.signal_inputs, names.term_inputs, names.signals)
             }
             committed = await log.committed(names.posts_raw, names.posts_enriched, names.posts_dlq)
         except SignalflowError as error:

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from signalflow.domain.signals.bursts import Mention
 from signalflow.domain.signals.subreddit import Seen, SubredditState
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.topics import TopicNames
@@ -25,11 +27,17 @@ from tests.integration.workers import (
     produce,
     read_topic,
 )
+from tests.unit.domain.signals.batch_bursts import bursts_of, chance_of
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SUBREDDITS = ("python", "Rust", "golang", "zig", "haskell")
 POSTS = 100
+# Posts of other words, with which the watch of terms begins, and posts a moment that tell a story.
+QUIET = 60
+TELLING = 3
+STORY = "zorbanaut parade"
+WATCHED_FROM = START - timedelta(hours=20)
 
 
 def a_worker(settings: Settings, log_dir: Path, name: str = "w1", **extra: str) -> WorkerProcess:
@@ -38,21 +46,37 @@ def a_worker(settings: Settings, log_dir: Path, name: str = "w1", **extra: str) 
 
 
 async def observe(settings: Settings, moment: int) -> None:
-    """One observation of every post, of several subreddits."""
+    """One observation of every post, of several subreddits, and some new posts of a story."""
+    if moment == 0:
+        quiet = (f"quiet{n}z" for n in range(QUIET))
+        await produce(
+            settings, [observation(word, WATCHED_FROM, created_at=WATCHED_FROM, title=word) for word in quiet]
+        )
     at = START + timedelta(minutes=moment)
-    await produce(
-        settings,
-        [
-            observation(f"s{n}", at, created_at=START, score=n + 7 * moment, subreddit=SUBREDDITS[n % len(SUBREDDITS)])
-            for n in range(0, 10 * POSTS, 2)
-        ],
-    )
+    posts = [
+        observation(
+            f"s{n}",
+            at,
+            created_at=START,
+            score=n + 7 * moment,
+            title=f"usual{n}z",
+            subreddit=SUBREDDITS[n % len(SUBREDDITS)],
+        )
+        for n in range(0, 10 * POSTS, 2)
+    ]
+    told = [
+        observation(f"t{moment}{n}x", at, created_at=at, title=STORY, subreddit=SUBREDDITS[n]) for n in range(TELLING)
+    ]
+    await produce(settings, posts + told)
 
 
 async def all_is_committed(settings: Settings) -> bool:
     """Whether the group has committed all records of its topics, asked in the order in which records pass them."""
     names = TopicNames.of(settings)
-    for topic in (names.posts_raw, names.posts_enriched, names.signal_inputs, names.signals, names.posts_dlq):
+    for topic in (
+        *(names.posts_raw, names.posts_enriched, names.signal_inputs, names.term_inputs),
+        *(names.signals, names.posts_dlq),
+    ):
         passed = sum((await committed(settings, topic)).values())
         if passed < len(await read_topic(settings, topic)):
             return False
@@ -88,11 +112,37 @@ async def by_the_log(settings: Settings) -> Mapping[str, tuple[Any, ...]]:
 
 
 async def stored(settings: Settings) -> Mapping[str, tuple[Any, ...]]:
-    rows = await fetch_all(settings, "SELECT id, changed_at, observed, expected FROM signals")
+    rows = await fetch_all(settings, "SELECT id, changed_at, observed, expected FROM signals WHERE kind <> 'burst'")
     return {
         row["id"]: ((row["changed_at"] - EPOCH) // timedelta(microseconds=1), row["observed"], row["expected"])
         for row in rows
     }
+
+
+async def the_story_is_a_burst(settings: Settings) -> None:
+    """The one burst is that of the story, with the numbers that its definition gives for the raw log."""
+    mentions = []
+    for record in await read_topic(settings, TopicNames.of(settings).posts_raw):
+        post, observed = json.loads(record.value)["payload"], json.loads(record.value)["metadata"]["observed_at"]
+        if post["title"] == STORY:
+            mentions.append(Mention(post["id"], post["subreddit"].lower(), us(post["created_utc"]), us(observed)))
+    # The records of one moment come in any order, which changes nothing that is compared.
+    expected = bursts_of(sorted(mentions, key=lambda each: (each.observed_us, each.post)), us(WATCHED_FROM.isoformat()))
+    assert len(expected) == 1
+    burst, rows = expected[0], await fetch_all(settings, "SELECT * FROM signals WHERE kind = 'burst'")
+    assert [row["subject"] for row in rows] == [blake2b(STORY.encode(), digest_size=8).hexdigest()]
+    (row,) = rows
+    inputs = json.loads(row["inputs"])
+    assert us(row["started_at"].isoformat()) == burst.start
+    assert us(row["changed_at"].isoformat()) == max(each.observed_us for each in mentions)
+    assert (row["observed"], inputs["observed"], inputs["count"]) == (burst.peak, burst.observed, len(mentions))
+    assert row["expected"] == pytest.approx(burst.expected)
+    assert row["strength"] == pytest.approx(burst.peak / burst.expected)
+    assert inputs["chance"] == pytest.approx(
+        chance_of(burst.observed, inputs["past_posts"] + 0.5, inputs["past_hours"] + 1)
+    )
+    assert set(row["post_ids"]) == {each.post for each in mentions} == set(burst.members)
+    assert (row["subreddit"], inputs["subreddits"], row["ended_at"]) == (None, TELLING, None)
 
 
 async def test_signals_are_stored_as_the_log_of_observations_gives_them(settings: Settings, tmp_path: Path) -> None:
@@ -105,24 +155,34 @@ async def test_signals_are_stored_as_the_log_of_observations_gives_them(settings
             await observe(settings, moment)
         await eventually(lambda: all_is_committed(settings), 30, worker.tail)
         inputs = [json.loads(r.value) for r in await read_topic(settings, TopicNames.of(settings).signal_inputs)]
-        assert len(inputs) == 3 * 5 * POSTS
-        assert sum(given["is_discovery"] for given in inputs) == 5 * POSTS
+        assert len(inputs) == 3 * 5 * POSTS + QUIET + 3 * TELLING
+        assert sum(given["is_discovery"] for given in inputs) == 5 * POSTS + QUIET + 3 * TELLING
+        mentions = await read_topic(settings, TopicNames.of(settings).term_inputs)
+        assert len(mentions) == 5 * POSTS + QUIET + 3 * TELLING
+        assert not any(
+            word in (record.value + record.key).lower() for record in mentions for word in (b"zorb", b"usual")
+        )
         assert await worker.metric("signalflow_signals_written") >= 3 * POSTS
     finally:
         worker.ensure_stopped()
-    assert await count(settings, "signals") == POSTS
+    assert await count(settings, "signals") == POSTS + 1
     assert await stored(settings) == await by_the_log(settings)
+    await the_story_is_a_burst(settings)
     report = await no_differences(settings, follow=follow)
     assert report.signals is not None
-    assert report.signals.found == report.signals.expected == POSTS
+    assert report.signals.found == report.signals.expected == POSTS + 1
     assert report.signals_by_rule is not None
     assert report.signals_by_rule.found == report.signals_by_rule.expected == 3 * POSTS
+    assert report.bursts_by_rule is not None
+    # It begins with the fourth post, and each further one is a new peak.
+    assert report.bursts_by_rule.found == report.bursts_by_rule.expected == 3 * TELLING - 3
 
 
 @pytest.mark.parametrize(
     "point",
     [
         "enrich.after_outputs:2",
+        "terms.after_outputs",
         "signals.after_outputs",
         "signals.after_changelog",
         "signals.after_state",
@@ -155,11 +215,15 @@ async def test_a_worker_that_dies_between_two_steps_counts_each_observation_once
         first.ensure_stopped()
         second.ensure_stopped()
     assert await stored(settings) == await by_the_log(settings)
+    await the_story_is_a_burst(settings)
     report = await no_differences(settings, follow=follow)
     assert report.signals is not None
-    assert report.signals.found == report.signals.expected == POSTS
+    assert report.signals.found == report.signals.expected == POSTS + 1
     assert report.signals_by_rule is not None
     assert report.signals_by_rule.found == report.signals_by_rule.expected == 3 * POSTS
+    assert report.bursts_by_rule is not None
+    # It begins with the fourth post, and each further one is a new peak.
+    assert report.bursts_by_rule.found == report.bursts_by_rule.expected == 3 * TELLING - 3
 
 
 async def test_posts_flow_and_no_input_is_made_when_signals_are_off(settings: Settings, tmp_path: Path) -> None:
@@ -172,6 +236,7 @@ async def test_posts_flow_and_no_input_is_made_when_signals_are_off(settings: Se
         await eventually(lambda: all_is_committed(settings), 30, worker.tail)
     finally:
         worker.ensure_stopped()
-    assert await count(settings, "posts") == 5 * POSTS
+    assert await count(settings, "posts") == 5 * POSTS + QUIET + TELLING
     assert await read_topic(settings, TopicNames.of(settings).signal_inputs) == []
+    assert await read_topic(settings, TopicNames.of(settings).term_inputs) == []
     await no_differences(settings)

@@ -156,7 +156,14 @@ async def test_check_names_every_difference_and_apply_removes_it(settings: Setti
         **{
             (topic, "topic"): (None, "exists")
             for topic in (
-                *(names.comments_raw, names.posts_enriched, names.signal_inputs, names.signals, names.leader),
+                *(
+                    names.comments_raw,
+                    names.posts_enriched,
+                    names.signal_inputs,
+                    names.term_inputs,
+                    names.signals,
+                    names.leader,
+                ),
                 *names.changelogs,
             )
         },
@@ -230,6 +237,7 @@ async def test_partitions_that_somebody_added_to_one_topic_are_added_to_those_th
         names.posts_enriched,
         names.posts_dlq,
         names.signal_inputs,
+        names.term_inputs,
         names.signals,
         *names.changelogs,
     }
@@ -238,7 +246,7 @@ async def test_partitions_that_somebody_added_to_one_topic_are_added_to_those_th
         names.posts_raw: 7,
         names.posts_enriched: 7,
         names.posts_dlq: 7,
-        **dict.fromkeys((names.signal_inputs, names.signals, *names.changelogs), 7),
+        **dict.fromkeys((names.signal_inputs, names.term_inputs, names.signals, *names.changelogs), 7),
         names.comments_raw: 7,
         names.leader: 1,
     }

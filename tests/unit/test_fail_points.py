@@ -70,7 +70,7 @@ def test_the_code_reaches_every_point_and_no_other() -> None:
             text = path.read_text(encoding="utf-8")
             reached.update(re.findall(r'reach\("([\w.]+)"\)', text))
             of_tables = re.findall(r'reach\(f"\{(?:self\.)?agent\}\.(\w+)"\)', text)
-            reached.update(f"{agent}.{step}" for step in of_tables for agent in ("enrich", "signals"))
+            reached.update(f"{agent}.{step}" for step in of_tables for agent in ("enrich", "signals", "terms"))
             reached.update(f"{name}.after_ack" for name in re.findall(r'run_batch_loop\(\s*app[^=]*name="(\w+)"', text))
     assert reached == fail_points.NAMES
 

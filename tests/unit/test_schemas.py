@@ -15,7 +15,7 @@ from signalflow import schemas
 from signalflow.alerts.messages import AlertMessage
 from signalflow.cli.main import _register, app
 from signalflow.errors import Invalid
-from signalflow.events import Comment, CommentEnvelope, Enriched, Source, encode
+from signalflow.events import Comment, CommentEnvelope, Enriched, Source, TermInput, encode
 from signalflow.schemas import RECORDS, RecordSchema, export
 from signalflow.signal_detection import input_of, signal_of
 from tests.integration.workers import observation
@@ -34,9 +34,10 @@ _COMMENT = CommentEnvelope(
     metadata=_POST.metadata,
 )
 _INPUT = input_of(enriched("abc"), is_discovery=True, appended_us=0)
+_MENTION = TermInput(post_id="abc", subreddit="python", created_utc=AT, observed_at=AT, emitted_at=AT)
 _SIGNAL = signal_of(change(), _INPUT, Source(topic="inputs", partition=0, offset=7))
 _ALERT = AlertMessage(timestamp=AT, data=alert())
-EXAMPLES = dict(zip(RECORDS, (_POST, _COMMENT, _INPUT, _SIGNAL, _ALERT, enriched("abc")), strict=True))
+EXAMPLES = dict(zip(RECORDS, (_POST, _COMMENT, _INPUT, _MENTION, _SIGNAL, _ALERT, enriched("abc")), strict=True))
 DIRECTORY = Path(__file__).parents[2] / "docs" / "schemas"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.signals import SignalsHandler
+from agents.signals import SignalsHandler, handler_of_subreddits
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.signals import subreddit
 from signalflow.domain.signals.subreddit import Seen, SubredditState
@@ -82,9 +82,16 @@ def watermarks() -> Watermarks:
 
 
 @pytest.fixture
-def handler(brokers: Brokers, table: Table, watermarks: Watermarks) -> SignalsHandler:
+def handler(brokers: Brokers, table: Table, watermarks: Watermarks) -> SignalsHandler[Any]:
     dead_letters = DeadLetters(Settings(), brokers, "w")  # type: ignore[arg-type]
-    return SignalsHandler(Settings(), table, brokers, dead_letters, watermarks, Detector(follow))  # type: ignore[arg-type]
+    return handler_of_subreddits(
+        Settings(),
+        table,
+        brokers,
+        dead_letters,
+        watermarks,
+        Detector(follow),  # type: ignore[arg-type]
+    )
 
 
 def batch(*records: Record) -> Batch:
@@ -95,12 +102,12 @@ def inputs(*posts: str) -> list[Record]:
     return [record(given_input(n, n, post_id=post), n, n) for n, post in enumerate(posts)]
 
 
-async def take(handler: SignalsHandler, *records: Record) -> None:
+async def take(handler: SignalsHandler[Any], *records: Record) -> None:
     await handler.commit(await handler.prepare(batch(*records)), Ownership(FakeApp(), 1))
 
 
 async def test_signals_are_confirmed_before_the_state_and_a_redelivery_gives_none(
-    handler: SignalsHandler, brokers: Brokers, table: Table, watermarks: Watermarks
+    handler: SignalsHandler[Any], brokers: Brokers, table: Table, watermarks: Watermarks
 ) -> None:
     def counted() -> float:
         return REGISTRY.get_sample_value("signalflow_signal_changes_total", {"kind": "viral"}) or 0.0
@@ -118,7 +125,7 @@ async def test_signals_are_confirmed_before_the_state_and_a_redelivery_gives_non
 
 
 async def test_a_bad_record_and_a_defect_become_dead_letters_and_the_others_count(
-    handler: SignalsHandler, brokers: Brokers, table: Table
+    handler: SignalsHandler[Any], brokers: Brokers, table: Table
 ) -> None:
     first, bad, last = inputs("a", "bad", "b")
     await take(handler, first, bad, Record(7, NAMES.signal_inputs, key=b"x", value=b"no json"), last)
@@ -127,7 +134,7 @@ async def test_a_bad_record_and_a_defect_become_dead_letters_and_the_others_coun
 
 
 async def test_a_record_whose_signals_are_refused_is_one_dead_letter(
-    handler: SignalsHandler, brokers: Brokers, table: Table
+    handler: SignalsHandler[Any], brokers: Brokers, table: Table
 ) -> None:
     brokers.refusing = b'"subject":"b"'
     first, second = inputs("a", "b")
@@ -137,7 +144,7 @@ async def test_a_record_whose_signals_are_refused_is_one_dead_letter(
     assert len(brokers.records[NAMES.signals]) == 2
 
 
-async def test_a_value_of_another_version_stops_the_worker(handler: SignalsHandler, table: Table) -> None:
+async def test_a_value_of_another_version_stops_the_worker(handler: SignalsHandler[Any], table: Table) -> None:
     table.values[PYTHON] = b"\xff\xff"
     with pytest.raises(Fatal):
         await handler.prepare(batch(*inputs("a")))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from signalflow.domain.signals.sentences import words_of
+from signalflow.domain.signals.sentences import NOTHING_KNOWN, words_of
 from signalflow.domain.words import SignalKind, SignalSubject
 from signalflow.errors import Invalid
 from signalflow.events import PostId, Signal, Time, decode_signal
@@ -17,7 +17,7 @@ Strength = Annotated[float, Meta(ge=0)]
 
 
 class LiveSignal(Struct, kw_only=True, frozen=True):
-    """A signal as it stands after the observation that last changed it. It names no words of authors.
+    """A signal as it stands after the observation that last changed it. It names no words of authors, and no term.
 
     `GET /api/signals/{id}/` tells what its posts are about.
     """
@@ -32,7 +32,13 @@ class LiveSignal(Struct, kw_only=True, frozen=True):
     peak_at: Time
     ended_at: Annotated[Time | None, Meta(description="Null while it goes on.")]
     changed_at: Annotated[Time, Meta(description="When the observation was made that last changed it.")]
-    strength: Annotated[float, Meta(description="A probability for `viral`, standard deviations for the others.")]
+    strength: Annotated[
+        float,
+        Meta(
+            description="A probability for `viral`, standard deviations for `unusual_here`, and for `burst` how many "
+            "times the expected posts there are."
+        ),
+    ]
     observed: float
     expected: float
     post_ids: list[PostId]
@@ -44,7 +50,7 @@ class LiveSignal(Struct, kw_only=True, frozen=True):
     @classmethod
     def of(cls, signal: Signal) -> "LiveSignal":
         """The signal as clients get it."""
-        words: dict[str, Any] = dict(words_of(signal, ()))
+        words: dict[str, Any] = dict(words_of(signal, NOTHING_KNOWN))
         return cls(**words | {name: getattr(signal, name) for name in cls.__struct_fields__ if name not in words})
 
 
@@ -69,8 +75,8 @@ class SignalFilter(Struct, kw_only=True, frozen=True, tag_field="type", tag="fil
     min_strength: Annotated[
         Strength | None,
         Meta(
-            description="With at least this strength: a probability for `viral`, standard deviations for the others. "
-            "It needs exactly one `kind`.",
+            description="With at least this strength: a probability for `viral`, standard deviations for "
+            "`unusual_here`, a multiple for `burst`. It needs exactly one `kind`.",
         ),
     ] = None
 

@@ -132,6 +132,19 @@ class Burst:
         """The posts of the window at the peak, as a multiple of the expected number."""
         return self.peak / self.expected
 
+    @property
+    def inputs(self) -> dict[str, float | None]:
+        """The numbers from which expectation, chance and strength follow, beside the chance itself."""
+        return {
+            "past_posts": self.past_posts,
+            "past_hours": self.past_hours,
+            "observed": float(self.observed),
+            "chance": self.chance,
+            "peak": float(self.peak),
+            "count": float(self.count),
+            "subreddits": float(len(self.subreddits)),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class TermState:
@@ -170,7 +183,7 @@ def step(state: TermState | None, mention: Mention, since_us: int, level: float 
         if new.created_us < max(since_us, mention.observed_us - REACH_US):
             return Step(None)
         state = TermState(mention.observed_us, Past(since_us, 0.0, 0.0), ())
-    state, changes = _moved(state, mention.observed_us)
+    state, changes = moved(state, mention.observed_us)
     if new.created_us < state.past.until_us or len(state.recent) >= MOST_RECENT or new.post in map(_post, state.recent):
         return Step(state, changes)
     place = bisect_left(state.recent, new)
@@ -185,15 +198,20 @@ def step(state: TermState | None, mention: Mention, since_us: int, level: float 
     return Step(state, (*changes, Change("peak" if before else "start", burst)))
 
 
-def closed_by(state: TermState, now_us: int) -> Burst | None:
-    """The burst with its end, if it has ended by this log time. A mention at that time says the same."""
+def ends_us(state: TermState) -> int | None:
+    """When its burst ends, or has ended, if no other post comes; None without a burst."""
     if state.burst is None:
         return None
     # With this many posts or more it goes on, so it ends when the one at this place from the end leaves the window.
     least = math.ceil(max(ENDING_POSTS, ENDING_RATIO * _expected(state).mean))
     leaves_us = state.recent[-least].created_us + WINDOW_US if least <= len(state.recent) else 0
-    end_us = max(leaves_us, state.burst.peak_us)
-    return replace(state.burst, end_us=end_us) if end_us <= now_us else None
+    return max(leaves_us, state.burst.peak_us)
+
+
+def closed_by(state: TermState, now_us: int) -> Burst | None:
+    """The burst with its end, if it has ended by this log time. A mention at that time says the same."""
+    end_us = ends_us(state)
+    return None if state.burst is None or end_us is None or end_us > now_us else replace(state.burst, end_us=end_us)
 
 
 def expired(state: TermState, now_us: int) -> bool:
@@ -237,7 +255,7 @@ def tail(least: int, expected: Expectation) -> float:
     return total
 
 
-def _moved(state: TermState, observed_us: int) -> tuple[TermState, tuple[Change, ...]]:
+def moved(state: TermState, observed_us: int) -> tuple[TermState, tuple[Change, ...]]:
     """The state at a later log time: a burst may have ended, and what is before the reach belongs to the past."""
     now_us = max(state.now_us, observed_us)
     burst, rest_until_us = state.burst, state.rest_until_us

@@ -6,6 +6,7 @@ Times are UTC, and say so. What is unknown is left out. A likelihood is rounded 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -47,24 +48,39 @@ class Signal(Protocol):
     def inputs(self) -> Mapping[str, float | None]: ...
 
 
-def words_of(signal: Signal, keywords: Sequence[str]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of the posts behind a signal, as they are stored now.
+
+    `keywords`: what they are mostly about, best first. Of a signal of a term also `term`, whose hash is the subject,
+    `is_erased`, when all posts that had the term are erased, and `subreddit`, where most of the posts are.
+    """
+
+    keywords: Sequence[str] = ()
+    term: str | None = None
+    is_erased: bool = False
+    subreddit: str | None = None
+
+
+NOTHING_KNOWN = About()
+
+
+def words_of(signal: Signal, about: About) -> dict[str, str]:
     """Everything that is said of a signal, by the names that the API uses."""
-    return {"sentence": sentence(signal, keywords), "how_sure": how_sure(signal), "why": why(signal)}
+    return {"sentence": sentence(signal, about), "how_sure": how_sure(signal), "why": why(signal)}
 
 
-def sentence(signal: Signal, keywords: Sequence[str] = ()) -> str:
-    """Where, what and how unusual. `keywords`: what the posts behind the signal are mostly about, best first."""
-    if signal.subject_kind == "subreddit":
-        about = f", mostly about {_list(keywords)}" if keywords else ""
-        here = f"r/{signal.subreddit or signal.subject}"
-        return f"{here}: {_posts(signal.observed)} in 15 minutes, {_beside_usual(signal)}{about}."
+def sentence(signal: Signal, about: About = NOTHING_KNOWN) -> str:
+    """Where, what and how unusual."""
+    keywords = about.keywords
     if signal.subject_kind == "term":
-        titles = "title" if signal.observed == 1 else "titles"
-        where = "" if signal.subreddit is None else f"r/{signal.subreddit}: "
-        said = f"“{signal.subject}” in the {titles} of {_posts(signal.observed)} in 15 minutes"
-        return f"{where}{said}, {_beside_usual(signal)}."
-    about = f" about {_list(keywords)}" if keywords else ""
-    post = f"A post{about}" if signal.subreddit is None else f"r/{signal.subreddit}: a post{about}"
+        return f"{_term(about)}: {_posts(signal.observed)} in an hour {_beside_past(signal)}{_places(signal, about)}."
+    if signal.subject_kind == "subreddit":
+        mostly = f", mostly about {_list(keywords)}" if keywords else ""
+        here = f"r/{signal.subreddit or signal.subject}"
+        return f"{here}: {_posts(signal.observed)} in 15 minutes, {_beside_usual(signal)}{mostly}."
+    what = f" about {_list(keywords)}" if keywords else ""
+    post = f"A post{what}" if signal.subreddit is None else f"r/{signal.subreddit}: a post{what}"
     age = signal.inputs.get("age_seconds")
     after = "" if age is None else f" after {_span(age)}"
     points = f"{_points(signal.observed)}{after}"
@@ -76,9 +92,11 @@ def sentence(signal: Signal, keywords: Sequence[str] = ()) -> str:
 
 
 def how_sure(signal: Signal) -> str:
-    """The strength in words: `73 % likely`, or how far from what is usual."""
+    """The strength in words: `73 % likely`, or how far from what is usual; of a term how rare it is by chance."""
     if signal.kind == "viral":
         return f"{_percent(signal.strength)} likely"
+    if signal.subject_kind == "term":
+        return _by_chance(signal.inputs.get("chance"))
     side = "below" if signal.observed < signal.expected else "above"
     # A hair more, because 2.3 * 10 is a hair less than 23.
     deviations = math.floor(abs(signal.strength) * 10 + 1e-9) / 10
@@ -96,6 +114,8 @@ def why(signal: Signal) -> str:
         posts = known["posts_known"]
         many = "the one post" if posts == 1 else f"the {_number(posts)} posts"
         return f"{_points(signal.expected)} {_is(signal.expected)} the median of {many} of that age that are known."
+    if signal.subject_kind == "term":
+        return _past(known)
     if "variance" not in known:
         return ""
     spread = _number(math.sqrt(max(known["variance"], 0)))
@@ -119,6 +139,43 @@ def _beside_usual(signal: Signal) -> str:
     if signal.expected < 1:
         return f"where fewer than one is usual {when}"
     return f"{_times(signal.observed / signal.expected)} its usual number {when}"
+
+
+def _term(about: About) -> str:
+    return "A term of erased posts" if about.is_erased else "A term" if about.term is None else f"“{about.term}”"
+
+
+def _beside_past(signal: Signal) -> str:
+    # The first digit that is not 0 tells how rare a term is.
+    expected = f"{signal.expected:.1g}" if 0 < signal.expected < 0.1 else _number(signal.expected)
+    return f"where {expected} {_is(signal.expected)} usual"
+
+
+def _places(signal: Signal, about: About) -> str:
+    number = int(signal.inputs.get("subreddits") or 0)
+    place = about.subreddit or signal.subreddit
+    if place is None:
+        return f", in {number} subreddits" if number > 1 else ""
+    if number < 2:
+        return f", in r/{place}"
+    return f", in r/{place} and {number - 1} other {'subreddit' if number == 2 else 'subreddits'}"
+
+
+def _by_chance(chance: float | None) -> str:
+    if not chance:
+        return ""
+    return (
+        f"1 in {_number(math.floor(1 / chance))} by chance" if chance > 1e-9 else "less than 1 in a billion by chance"
+    )
+
+
+def _past(known: Mapping[str, float]) -> str:
+    if not {"past_posts", "past_hours", "count"} <= known.keys():
+        return ""
+    before = (
+        f"{_posts(known['past_posts'])} in {_number(known['past_hours'])} hours before, the older the less they count"
+    )
+    return f"{before}; {_posts(known['count'])} since it began."
 
 
 def _beside_usual_score(signal: Signal) -> str:

@@ -196,5 +196,6 @@ async def test_an_expectation_that_does_not_follow_is_told_and_a_post_that_is_th
 
 def test_signals_of_another_version_are_not_computed_again(topic: SignalTopic) -> None:
     assert of_this_rule(topic)
-    topic.versions.add(subreddit.VERSION + 1)
+    topic.versions.add(("viral", subreddit.VERSION + 1))
     assert not of_this_rule(topic)
+    assert of_this_rule(topic, are_bursts=True)

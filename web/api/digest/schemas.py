@@ -24,11 +24,12 @@ class DigestSignal(BaseModel):
     id: str = Field(description="Its id.", examples=["viral-1abc2d"])
     kind: SignalKind = Field(description="As in `/api/signals/`.")
     subject_kind: SignalSubject = Field(description="What it is about.", examples=["post"])
-    subject: str = Field(description="A post's id, a subreddit's name, or a term.", examples=["1abc2d"])
+    subject: str = Field(description="A post's id, a subreddit's name, or the hash of a term.", examples=["1abc2d"])
     subreddit: str | None = Field(description="Where; null when it is not about one subreddit.", examples=["python"])
     started_at: datetime.datetime = Field(description="When it began.", examples=[_MOMENT])
     ended_at: datetime.datetime | None = Field(description="When it ended; null while it goes on.", examples=[None])
     keywords: list[str] = Field(description="What its posts are mostly about, best first.", examples=[["asyncio"]])
+    term: str | None = Field(description="The term of a `burst`, as in `/api/signals/`.", examples=[None])
     sentence: str = Field(
         description="All of it in a sentence.",
         examples=["r/python: 12 posts in 15 minutes, 4 times its usual number for a Tuesday night (UTC)."],

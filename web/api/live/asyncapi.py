@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from signalflow.events import CommentEnvelope, Enriched, Envelope, Signal, SignalInput
+from signalflow.events import CommentEnvelope, Enriched, Envelope, Signal, SignalInput, TermInput
 from signalflow.kafka.topics import TopicNames
 from signalflow.schemas import ecma
 from signalflow.settings import Settings
@@ -19,7 +19,7 @@ _FRAMES = (Posts, Heartbeat, Reset, Error)
 _FRAMES_OF_COMMENTS = (Comments, Heartbeat, Reset, Error)
 _FRAMES_OF_SIGNALS = (Signals, Heartbeat, Reset, Error)
 _FILTERS = (Filter, CommentFilter, SignalFilter)
-_RECORDS = (Envelope, CommentEnvelope, Enriched, SignalInput, Signal)
+_RECORDS = (Envelope, CommentEnvelope, Enriched, SignalInput, TermInput, Signal)
 _SCHEMAS = "#/components/schemas/"
 _HEADERS = {
     "type": "object",
@@ -115,9 +115,14 @@ def _messages() -> dict[str, Any]:
             "summary": "What signals are computed from, of one observation; the key is the subreddit in lower case.",
             "payload": _ref("schemas", "SignalInput"),
         },
+        "TermInput": {
+            "name": "term_input",
+            "summary": "A new post that has a term as a keyword; the key is the hash of the term.",
+            "payload": _ref("schemas", "TermInput"),
+        },
         "Signal": {
             "name": "signal",
-            "summary": "A signal as it stands; the key is the subreddit in lower case, or a term.",
+            "summary": "A signal as it stands; the key is the subreddit in lower case, or the hash of a term.",
             "payload": _ref("schemas", "Signal"),
         },
         "DeadLetter": {
@@ -163,6 +168,7 @@ def _channels(settings: Settings) -> dict[str, Any]:
         "comments": channel(names.comments_raw, "kafka", ["CommentEnvelope"], kafka=kafka),
         "enriched": channel(names.posts_enriched, "kafka", ["Enriched"], kafka=kafka),
         "signal_inputs": channel(names.signal_inputs, "kafka", ["SignalInput"], kafka=kafka),
+        "term_inputs": channel(names.term_inputs, "kafka", ["TermInput"], kafka=kafka),
         "signals": channel(names.signals, "kafka", ["Signal"], kafka=kafka),
         "dead_letters": channel(names.posts_dlq, "kafka", ["DeadLetter"], kafka=kafka),
     }
@@ -206,6 +212,9 @@ def _operations() -> dict[str, Any]:
         "compare": operation(
             "send", "signal_inputs", ["SignalInput"], "The enrich agent publishes what signals are computed from."
         ),
-        "signal": operation("send", "signals", ["Signal"], "The signals agent publishes each signal that changed."),
+        "mention": operation(
+            "send", "term_inputs", ["TermInput"], "The enrich agent publishes which terms a new post has."
+        ),
+        "signal": operation("send", "signals", ["Signal"], "Two agents publish each signal that changed."),
         "setAside": operation("send", "dead_letters", ["DeadLetter"], "An agent sets a record aside."),
     }

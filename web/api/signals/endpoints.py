@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Response
 from starlette.exceptions import HTTPException
 
 from signalflow.clock import utcnow
-from signalflow.storage.signals import keywords_of, one_signal, posts_of, series_of, signals_page
+from signalflow.storage.signals import one_signal, posts_of, series_of, signals_page, what_is_known
 from web.api.answers import columns, json_answer
 from web.api.dependencies import ReadsOf
 from web.api.parameters import Text
@@ -35,9 +35,9 @@ async def list_signals(reads: ReadsOf, parameters: Annotated[SignalListParameter
     limit = parameters.page_size
     found = await signals_page(reads, parameters.filters, before=parameters.before, limit=limit + 1)
     page = found[:limit]
-    keywords = await keywords_of(reads, page)
+    about = await what_is_known(reads, page)
     following = encode_cursor(page[-1].key, parameters.walk) if len(found) > limit else None
-    return json_answer({"items": [signal_of(signal, keywords[signal.id]) for signal in page], "next": following})
+    return json_answer({"items": [signal_of(signal, about[signal.id]) for signal in page], "next": following})
 
 
 @router.get(
@@ -51,7 +51,7 @@ async def one(reads: ReadsOf, id: SignalId) -> Response:
     signal = await one_signal(reads, id)
     if signal is None:
         raise HTTPException(404, f"There is no signal {id}: it was never found, or is no longer kept.")
-    keywords = await keywords_of(reads, [signal])
+    about = await what_is_known(reads, [signal])
     posts = columns(await posts_of(reads, signal))
     series = series_of_rows(signal, await series_of(reads, signal, utcnow()))
-    return json_answer(signal_of(signal, keywords[signal.id]) | {"posts": posts, "series": series})
+    return json_answer(signal_of(signal, about[signal.id]) | {"posts": posts, "series": series})

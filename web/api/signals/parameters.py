@@ -33,8 +33,8 @@ class SignalFilters(BaseModel):
         None,
         ge=0,
         le=1e6,
-        description="With at least this strength: a probability for `viral`, standard deviations for the others. It "
-        "needs exactly one `kind`.",
+        description="With at least this strength: a probability for `viral`, standard deviations for `unusual_here`, a "
+        "multiple for `burst`. It needs exactly one `kind`.",
     )
 
     @field_validator("until")

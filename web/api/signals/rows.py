@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from signalflow.domain.signals.sentences import words_of
+from signalflow.domain.signals.sentences import About, words_of
 from signalflow.domain.signals.usual import Usual, usual
 from signalflow.storage.read_router import Row
 from signalflow.storage.signals import SERIES_STEP, StoredSignal
@@ -12,9 +12,9 @@ from signalflow.storage.signals import SERIES_STEP, StoredSignal
 _UNITS = {"post": "score", "subreddit": "posts", "term": "none"}
 
 
-def signal_of(signal: StoredSignal, keywords: Sequence[str]) -> dict[str, Any]:
+def signal_of(signal: StoredSignal, about: About) -> dict[str, Any]:
     """The fields of a signal, and what it says in words."""
-    return asdict(signal) | {"keywords": keywords} | words_of(signal, keywords)
+    return asdict(signal) | {"keywords": about.keywords, "term": about.term} | words_of(signal, about)
 
 
 def series_of_rows(signal: StoredSignal, rows: Sequence[Row]) -> dict[str, Any]:

@@ -20,18 +20,24 @@ class SignalOut(BaseModel):
     )
     rule_version: int = Field(description="The version of the rule that found it.", examples=[1])
     subject_kind: SignalSubject = Field(description="What it is about.", examples=["post"])
-    subject: str = Field(description="A post's id, a subreddit's name, or a term.", examples=["1abc2d"])
+    subject: str = Field(description="A post's id, a subreddit's name, or the hash of a term.", examples=["1abc2d"])
+    term: str | None = Field(
+        description="Of a term what it is, as long as a post that has it is stored; else null.", examples=[None]
+    )
     subreddit: str | None = Field(description="Where; null when it is not about one subreddit.", examples=["python"])
     started_at: datetime = Field(description="When it began.", examples=[_MOMENT])
     peak_at: datetime = Field(description="When it was strongest.", examples=[_MOMENT])
     ended_at: datetime | None = Field(description="When it ended; null while it goes on.", examples=[None])
     changed_at: datetime = Field(description="The observation that last changed it.", examples=[_MOMENT])
     strength: float = Field(
-        description="A probability for `viral`; for the others standard deviations from what is usual.",
+        description="A probability for `viral`; for `unusual_here` standard deviations from what is usual; for `burst` "
+        "how many times the expected posts there are.",
         examples=[0.73],
     )
     observed: float = Field(
-        description="Of a post its score; of a subreddit or term the posts of the last 15 minutes.", examples=[480]
+        description="Of a post its score; of a subreddit the posts of the last 15 minutes; of a term the most posts "
+        "that an hour had.",
+        examples=[480],
     )
     expected: float = Field(
         description="What `observed` is compared with, in the same unit: what is usual there; for `viral` the score "

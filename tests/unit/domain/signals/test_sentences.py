@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from signalflow.domain.signals.sentences import how_sure, mostly_about, sentence, why
+from signalflow.domain.signals.sentences import About, how_sure, mostly_about, sentence, why
 from signalflow.domain.words import SignalKind, SignalSubject
 
 # A Tuesday.
@@ -27,7 +27,11 @@ class Told:
 
 POST = Told(subject_kind="post", subject="abc", observed=480, expected=30, inputs={"age_seconds": 7300})
 VIRAL = replace(POST, kind="viral", strength=0.739, expected=2300)
-TERM = Told(kind="burst", subject_kind="term", subject="rocket launch", subreddit=None, observed=24, expected=4)
+TERM = Told(
+    kind="burst", subject_kind="term", subject="628b20622b1aa2fc", subreddit=None, observed=9, expected=0.31,
+    inputs={"subreddits": 4.0, "past_posts": 3.2, "past_hours": 60.0, "count": 14.0, "chance": 1 / 23_000.5},
+)  # fmt: skip
+LAUNCH = About(("rocket launch", "nasa"), "rocket launch", subreddit="space")
 
 
 @pytest.mark.parametrize(
@@ -111,22 +115,60 @@ TERM = Told(kind="burst", subject_kind="term", subject="rocket launch", subreddi
             [],
             "A post with 480 points is 73 % likely to be among the best 1 % of its subreddit (2,300 points or more).",
         ),
-        (
-            TERM,
-            [],
-            "“rocket launch” in the titles of 24 posts in 15 minutes, 6 times its usual number for a Tuesday night "
-            "(UTC).",
-        ),
-        (
-            replace(TERM, subreddit="space", observed=1, expected=0),
-            [],
-            "r/space: “rocket launch” in the title of 1 post in 15 minutes, where fewer than one is usual for a "
-            "Tuesday night (UTC).",
-        ),
     ],
 )
 def test_a_signal_is_said_in_one_sentence(signal: Told, keywords: list[str], said: str) -> None:
-    assert sentence(signal, keywords) == said
+    assert sentence(signal, About(keywords)) == said
+
+
+@pytest.mark.parametrize(
+    ("signal", "about", "said"),
+    [
+        (
+            TERM,
+            LAUNCH,
+            "“rocket launch”: 9 posts in an hour where 0.3 are usual, in r/space and 3 other subreddits.",
+        ),
+        (
+            replace(TERM, expected=0.034, inputs={"subreddits": 2.0}),
+            LAUNCH,
+            "“rocket launch”: 9 posts in an hour where 0.03 are usual, in r/space and 1 other subreddit.",
+        ),
+        (
+            replace(TERM, observed=24, expected=1, subreddit="space", inputs={"subreddits": 1.0}),
+            About(),
+            "A term: 24 posts in an hour where 1 is usual, in r/space.",
+        ),
+        (
+            TERM,
+            About(is_erased=True),
+            "A term of erased posts: 9 posts in an hour where 0.3 are usual, in 4 subreddits.",
+        ),
+        (replace(TERM, inputs={}), About(), "A term: 9 posts in an hour where 0.3 are usual."),
+    ],
+)
+def test_a_burst_says_how_many_posts_tell_it_and_where_and_the_term_if_it_is_known(
+    signal: Told, about: About, said: str
+) -> None:
+    assert sentence(signal, about) == said
+
+
+@pytest.mark.parametrize(
+    ("chance", "said"),
+    [
+        (1 / 23_000.5, "1 in 23,000 by chance"),
+        (4e-7, "1 in 2.5 million by chance"),
+        (1e-12, "less than 1 in a billion by chance"),
+        (None, ""),
+    ],
+)
+def test_a_burst_says_how_rare_it_is_by_chance(chance: float | None, said: str) -> None:
+    assert how_sure(replace(TERM, inputs={"chance": chance})) == said
+
+
+def test_a_burst_says_what_was_before() -> None:
+    assert why(TERM) == "3.2 posts in 60 hours before, the older the less they count; 14 posts since it began."
+    assert why(replace(TERM, inputs={})) == ""
 
 
 @pytest.mark.parametrize(

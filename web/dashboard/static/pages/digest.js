@@ -77,12 +77,14 @@ function sections(digest) {
     authors: ["Authors", "that Reddit names"],
     viral: ["Took off", "likely among the best 1 %"],
     unusual: ["Unusual", "posts and subreddits"],
+    bursts: ["On everyone's lips", "terms in many titles"],
     covered: ["Covered", "of the subreddits' time"],
   });
   figures.set("posts", count(digest.posts));
   figures.set("authors", count(digest.authors));
   figures.set("viral", count(signals.viral));
   figures.set("unusual", count(signals.unusual_here));
+  figures.set("bursts", count(signals.burst));
   figures.set("covered", percentage(digest.covered));
   const list = h(
     "ol",

@@ -21,10 +21,10 @@ function labelOf({ unit, items }) {
   return `${UNITS[unit]}: ${first.value} at ${absoluteTime(first.at)}, ${last.value} at ${absoluteTime(last.at)}`;
 }
 
-/** What it is about, as a link: the post with its title, or the subreddit. A term has none. */
-function subjectOf({ subject_kind: kind, subject, subreddit, posts }) {
+/** What it is about: the post with its title or the subreddit, as links, or the term, as far as it is known. */
+function subjectOf({ subject_kind: kind, subject, subreddit, term, posts }) {
   if (kind === "subreddit") return subredditLink(subreddit ?? subject);
-  if (kind === "term") return null;
+  if (kind === "term") return term ? h("span", {}, `“${term}”`) : null;
   const post = posts?.find(({ id }) => id === subject);
   return post?.title ? titleLink(post) : h("a", { href: `/posts/${encodeURIComponent(subject)}` }, "the post");
 }
