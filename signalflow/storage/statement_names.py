@@ -5,6 +5,8 @@ from functools import lru_cache
 
 # Every table of the schema (tests/integration/test_statement_names.py).
 TABLES = frozenset({
+    "alert_attempts", "alert_deliveries", "alert_matches", "alert_rule_targets", "alert_rules", "alert_rules_version",
+    "alert_targets",
     "api_keys", "audit_log", "comment_erasures", "comment_runs", "comment_sweep", "comments", "deletion_sweep",
     "dlq_events", "dlq_replays",
     "erased_authors", "erasures", "ingest_runs", "listing_gaps", "log_breaks", "polling_lease", "popular_subreddits",
