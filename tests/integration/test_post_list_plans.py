@@ -10,10 +10,12 @@ import orjson
 import pytest
 
 from signalflow.clock import utcnow
+from signalflow.domain.queries.language import parse
 from signalflow.storage.pool import Pool
 from signalflow.storage.post_filters import Filters
 from signalflow.storage.post_list import Cursor, page_statement
 from signalflow.storage.post_orders import ORDERS, OrderName
+from signalflow.storage.query_sql import post_condition
 from tests.bench.posts import make_posts
 from tests.integration.storage_rows import pool_of
 
@@ -106,3 +108,20 @@ async def test_orders_that_change_with_the_clock_read_their_window_only(pool: Po
 async def test_selective_filters_have_an_index(pool: Pool, filters: Filters, index: str) -> None:
     plan = await plan_of(pool, "newest", replace(filters))
     assert index in {node.get("Index Name") for node in plan}
+
+
+@pytest.mark.parametrize("text", ["author11", "x y z score>=0 -toy", "(x OR y) score<5"])
+async def test_a_query_that_needs_words_asks_their_index(pool: Pool, text: str) -> None:
+    parameters: list[object] = []
+
+    def bound(value: object) -> str:
+        parameters.append(value)
+        return f"${len(parameters)}"
+
+    condition = post_condition(parse(text), bound)
+    rows = "SELECT p.id FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id"
+    statement = f"{rows} WHERE {condition} ORDER BY p.created_utc DESC, p.id DESC LIMIT {LIMIT}"
+    plan = nodes(
+        orjson.loads(await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *parameters))[0]["Plan"]
+    )
+    assert "post_words_words" in {node.get("Index Name") for node in plan}

@@ -55,6 +55,8 @@ class Document:
 
 
 Condition: TypeAlias = Callable[[Document], bool]
+# A pattern of Python and of PostgreSQL.
+HOST_PATTERN = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@:]+)"
 _COMPARE: Mapping[Operator, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -106,6 +108,12 @@ def document_of(
         age=age,
         signals=frozenset(signals),
     )
+
+
+def host_of(url: str | None) -> str:
+    """The host that a link names, as `domain` of a document; "" without one."""
+    found = re.match(HOST_PATTERN, url or "")
+    return found[1].lower() if found else ""
 
 
 def condition_of(query: Query) -> Condition:
