@@ -20,6 +20,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import COMMENTS_WRITTEN, END_TO_END_SECONDS
 from signalflow.positions.stored_topic import IsStored, StoredTopic
 from signalflow.settings import Settings
+from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.comment_writer import comment_is_stored, write_comments
 from signalflow.storage.paced_writer import PacedCommentWriter
 from signalflow.storage.pool import Pool
@@ -34,8 +35,15 @@ class CommentsHandler(StoringHandler[EnrichedComment]):
 
     stage = "validate"
 
-    def __init__(self, settings: Settings, pool: Pool, dead_letters: DeadLetters, stored: StoredTopic) -> None:
-        super().__init__(PacedCommentWriter(pool, settings.database_timeout), dead_letters, stored)
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        dead_letters: DeadLetters,
+        stored: StoredTopic,
+        alerts: AlertMatches | None = None,
+    ) -> None:
+        super().__init__(PacedCommentWriter(pool, settings.database_timeout, alerts), dead_letters, stored)
         self._pool, self._row_of = pool, rows_of(settings)
 
     def row_of(self, record: KafkaRecord) -> EnrichedComment:

@@ -1,14 +1,15 @@
-"""A timer that measures what the database has: which time is covered, and how far the hourly rollup is behind.
+"""A timer that measures what the database has: which time is covered, and how far rollup and alerts are behind.
 
 The leader alone measures coverage, which reads all gaps; an earlier leader has no number of it. Every worker measures
-the rollup, so that one is seen whose leader hangs.
+the others, so that one is seen whose leader hangs.
 """
 
 from datetime import timedelta
 
 from agents.resources import ResourcesOf
 from signalflow.domain.coverage import Cell
-from signalflow.metrics import COVERAGE, ROLLUP_WAITING
+from signalflow.metrics import ALERTS_WAITING, COVERAGE, ROLLUP_WAITING
+from signalflow.storage.alert_deliveries import alerts_waiting_seconds
 from signalflow.storage.coverage import time_covered
 from signalflow.storage.jobs import rollup_waiting_seconds
 from signalflow.storage.partitions import database_time
@@ -39,6 +40,7 @@ async def measure(pool: Pool, *, leads: bool) -> None:
         for time, seconds in (("covered", found.covered), ("missing", found.missing), ("unknown", found.unknown)):
             COVERAGE.labels(time=time).set(seconds / found.seconds)
     ROLLUP_WAITING.set(await rollup_waiting_seconds(pool))
+    ALERTS_WAITING.set(await alerts_waiting_seconds(pool))
 
 
 async def _last_day(pool: Pool) -> Cell | None:

@@ -8,6 +8,7 @@ from agents.resources import ResourcesOf
 from agents.runs import recorded
 from signalflow.domain.run_history import RunBook
 from signalflow.settings import Settings
+from signalflow.storage.alert_deliveries import forget_alerts
 from signalflow.storage.column_statistics import renew_statistics
 from signalflow.storage.erasure import erase_letters
 from signalflow.storage.jobs import compress_old, drop_old, ensure_partitions, refresh_touched
@@ -68,6 +69,7 @@ def register(app: Application, settings: Settings, resources: ResourcesOf, book:
         await drop_old(resources().pool, await database_time(resources().pool), settings.history_retention_days)
         await forget_runs(resources().pool, settings.run_retention_days)
         await forget_signals(resources().pool, settings.signal_retention_days)
+        await forget_alerts(resources().pool, settings.alert_retention_days)
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="resolved_letters")
     @guarded("resolved_letters")

@@ -15,6 +15,7 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import END_TO_END_SECONDS, ROWS_WRITTEN, VISIBLE_SECONDS
 from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings
+from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.paced_writer import PacedWriter
 from signalflow.storage.pool import Pool
 from signalflow.storage.positions import Advances
@@ -29,8 +30,15 @@ class SinkHandler(StoringHandler[Enriched]):
 
     stage = "decode"
 
-    def __init__(self, pool: Pool, dead_letters: DeadLetters, stored: StoredTopic, timeout: float) -> None:
-        super().__init__(PacedWriter(pool, timeout), dead_letters, stored)
+    def __init__(
+        self,
+        pool: Pool,
+        dead_letters: DeadLetters,
+        stored: StoredTopic,
+        timeout: float,
+        alerts: AlertMatches | None = None,
+    ) -> None:
+        super().__init__(PacedWriter(pool, timeout, alerts), dead_letters, stored)
         self._pool = pool
 
     def row_of(self, record: KafkaRecord) -> Enriched:

@@ -32,6 +32,9 @@ class AlertSettings(BaseSettings):
         description="Networks beside the public internet that alerts may be sent to, comma-separated, such as "
         "`10.1.0.0/16`; their answers are shown to whoever made the target. Empty: none.",
     )
+    alert_retention_days: int = Field(
+        30, ge=3, description="Days that alerts, and what became of their messages, are kept."
+    )
     smtp_host: str = Field("", description="Mail server that sends alerts by e-mail; empty: none are sent by e-mail.")
     smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
     smtp_security: Literal["starttls", "tls", "none"] = Field(

@@ -12,6 +12,7 @@ import structlog
 from faust.types import TP
 
 from agents import (
+    alerts,
     comments,
     disk,
     dlq,
@@ -30,6 +31,7 @@ from agents import (
     terms,
     topics,
 )
+from agents.alerts import AlertSender
 from agents.comments import CommentsHandler
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
@@ -52,6 +54,7 @@ from signalflow.positions import published
 from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings, get_settings
 from signalflow.signal_detection import Baseline, Detector
+from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.schema import check_schema
@@ -89,6 +92,7 @@ class Resources:
     terms: SignalsHandler[Known]
     signal_sink: SignalSinkHandler
     dlq: DlqHandler
+    alert_sender: AlertSender
 
     @property
     def stored(self) -> list[StoredTopic]:
@@ -134,7 +138,7 @@ class Worker(Application):
         dead_letters = DeadLetters(
             settings, producer, name, topic_id_of=topic_id_of, open_offsets=_open_offsets(pool, topic_id_of)
         )
-        names = TopicNames.of(settings)
+        names, matches = TopicNames.of(settings), AlertMatches()
         self.resources = Resources(
             pool=pool,
             producer=producer,
@@ -155,6 +159,7 @@ class Worker(Application):
                 dead_letters,
                 StoredTopic(pool, brokers, names.posts_enriched, newest_is_stored, self._check_kept_positions),
                 settings.database_timeout,
+                matches,
             ),
             comments=CommentsHandler(
                 settings,
@@ -163,6 +168,7 @@ class Worker(Application):
                 StoredTopic(
                     pool, brokers, names.comments_raw, comments.newest_is_stored(settings), self._check_kept_positions
                 ),
+                matches,
             ),
             signals=signals.handler_of_subreddits(
                 settings, self.subreddit_baseline, producer, dead_letters, self.signal_watermarks, self.detector
@@ -173,8 +179,10 @@ class Worker(Application):
                 dead_letters,
                 StoredTopic(pool, brokers, names.signals, signal_sink.newest_is_stored, self._check_kept_positions),
                 settings.database_timeout,
+                matches,
             ),
             dlq=DlqHandler(pool, dead_letters, brokers, self._check_kept_positions, settings.database_timeout),
+            alert_sender=AlertSender(pool, settings, self.is_leader),
         )
 
     def _topic_id_of(self, topic: str, partition: int) -> UUID | None:
@@ -208,6 +216,7 @@ class Worker(Application):
         """Stop the streams first, then close what they write to."""
         await super().on_stop()
         if hasattr(self, "resources"):
+            await self.resources.alert_sender.stop()
             await runs.write_last(self.run_book, self.resources.pool, self.workspace.name)
             await self.resources.publisher.close()
             await self.resources.producer.close()
@@ -313,6 +322,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     positions.register(app, settings, resources, lambda: resources().stored)
     jobs.register(app, settings, resources, app.run_book)
     freshness.register(app, resources)
+    alerts.register(app, lambda: resources().alert_sender)
     runs.register(app, app.run_book, resources)
     views.register(app, app.post_state)
     return app

@@ -42,6 +42,10 @@ NAMES = frozenset(
         "signal_sink.after_ack",
         "dlq.after_commit",
         "dlq.after_ack",
+        # A message to a target of alerts was claimed, answered, and what became of it written.
+        "alerts.before_send",
+        "alerts.after_send",
+        "alerts.after_record",
         # A log was found broken, and the partition is read from the break on.
         "positions.before_record",
     }

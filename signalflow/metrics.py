@@ -262,6 +262,35 @@ SIGNAL_SECONDS = Histogram(
     registry=REGISTRY,
 )
 
+# --- alerts
+ALERT_MATCHES = Counter(
+    "signalflow_alert_matches",
+    "Posts, comments and signals that rules of alerts met; those of a transaction that fails count too.",
+    ["kind"],
+    registry=REGISTRY,
+)
+ALERT_RULES_UNREADABLE = Gauge(
+    "signalflow_alert_rules_unreadable",
+    "Rules of alerts whose query this worker cannot read; they meet nothing.",
+    registry=REGISTRY,
+)
+ALERT_DELIVERIES = Counter(
+    "signalflow_alert_deliveries",
+    "Tries to deliver an alert, by what became of it: done, later or given_up.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+ALERTS_WAITING = Gauge(
+    "signalflow_alerts_waiting_seconds",
+    "Seconds since the oldest alert that waits was due for its first try; 0 without one.",
+    registry=REGISTRY,
+)
+ALERT_TARGETS_DISABLED = Counter(
+    "signalflow_alert_targets_disabled",
+    "Targets of alerts that answered for an hour that nobody is there.",
+    registry=REGISTRY,
+)
+
 # --- the database, as every process asks it
 DATABASE_WAIT_SECONDS = Histogram(
     "signalflow_database_wait_seconds",
@@ -416,6 +445,10 @@ for outcome in get_args(Outcome):
     LISTING_GAPS_CLOSED.labels(outcome=outcome)
 for kind in get_args(SignalKind):
     SIGNAL_CHANGES.labels(kind=kind)
+for kind in ("post", "comment", "signal"):
+    ALERT_MATCHES.labels(kind=kind)
+for outcome in ("done", "later", "given_up"):
+    ALERT_DELIVERIES.labels(outcome=outcome)
 for stage in get_args(Stage):
     DEAD_LETTERS.labels(stage=stage)
 for outcome in ("new", "known", "refused"):

@@ -13,7 +13,13 @@ from typing import Any
 
 from signalflow.events import EnrichedComment
 from signalflow.fail_points import reach
-from signalflow.storage.erasure import erase_comments_of_erased_authors, keep_erasures_out, note_erased_comments
+from signalflow.storage.alert_matches import AlertMatches
+from signalflow.storage.erasure import (
+    erase_alerts_of_comments,
+    erase_comments_of_erased_authors,
+    keep_erasures_out,
+    note_erased_comments,
+)
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, advance
 
@@ -61,8 +67,12 @@ WHERE {" OR ".join(_CHANGES)}
 _IS_STORED = "SELECT EXISTS (SELECT FROM comments WHERE id = $1 AND observed_at >= $2)"
 
 
-async def write_comments(pool: Pool, rows: Sequence[EnrichedComment], advances: Advances | None = None) -> None:
+async def write_comments(
+    pool: Pool, rows: Sequence[EnrichedComment], advances: Advances | None = None, alerts: AlertMatches | None = None
+) -> None:
     """Store observations, given in log order, in one transaction, which also advances the positions of their records.
+
+    It stores what rules of `alerts` meet of them, too.
 
     Raises Retryable (try the same rows again), Invalid (the values of at least one row are refused), StoredBehind or
     Fatal.
@@ -82,6 +92,9 @@ async def write_comments(pool: Pool, rows: Sequence[EnrichedComment], advances: 
             await erase_comments_of_erased_authors(storing, [row.id for row in rows])
         if removals := _removals(rows):
             await note_erased_comments(storing, removals)
+            await erase_alerts_of_comments(storing, list(removals))
+        if rows and alerts:
+            await alerts.write(storing, rows)
         reach("comments.before_commit")
     reach("comments.after_commit")
 

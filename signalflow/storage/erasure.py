@@ -43,6 +43,7 @@ SELECT count(*) FROM erased
 """
 _ERASE_COMMENTS_BY = _ERASE_COMMENTS.format(which="lower(author) = lower($1)")
 _POSTS_BY = "SELECT id FROM posts WHERE lower(author) = lower($1) ORDER BY id"
+_COMMENTS_BY = "SELECT id FROM comments WHERE lower(author) = lower($1) ORDER BY id"
 _COUNT_COMMENTS_BY = "SELECT count(*) FROM comments WHERE lower(author) = lower($1)"
 # Who stores rows looks for erased authors before it commits, and an erasure looks for stored rows. Neither may do so
 # while the other is between the two: a row would stay that both have missed.
@@ -82,6 +83,23 @@ WHERE d.original_value IS NOT NULL AND d.source_topic LIKE '%reddit.comments.raw
         AND c.id = COALESCE(substring(encode(d.original_value, 'escape') FROM '"id"\s*:\s*"([0-9a-z]{1,13})"'), c.id)
 )
 """
+# What alerts tell of posts and comments that are erased: their words go, and what waits is not sent. An answer of a
+# target may repeat them.
+_ERASE_ALERTS = """
+WITH erased AS (
+    UPDATE alert_matches AS m SET alert = m.alert || '{{"title": null, "url": null, "sentence": ""}}'
+    WHERE m.kind = '{kind}' AND m.subject = ANY ($1::text[]) AND m.alert->>'sentence' <> ''
+        AND EXISTS (SELECT FROM {table} AS t WHERE t.id = m.subject AND {erased})
+    RETURNING m.id
+), given_up AS (
+    UPDATE alert_deliveries AS d SET state = 'given_up', ended_at = now() FROM erased
+    WHERE d.match_id = erased.id AND d.state = 'waiting'
+)
+UPDATE alert_attempts AS a SET answer = '' FROM alert_deliveries AS d JOIN erased ON d.match_id = erased.id
+WHERE a.delivery_id = d.id
+"""
+_ERASE_ALERTS_OF_POSTS = _ERASE_ALERTS.format(kind="post", table="posts", erased="t.last_polled_at <= t.erased_until")
+_ERASE_ALERTS_OF_COMMENTS = _ERASE_ALERTS.format(kind="comment", table="comments", erased="t.body IS NULL")
 _NOT_ERASED = """
 SELECT id FROM posts JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
 WHERE erased_until IS NULL OR erased_until < r.seen_at
@@ -157,7 +175,9 @@ async def erase_author(pool: Pool, author: str, *, who: str) -> Found:
         await writing.execute(_REMEMBER, name)
         ids = [row["id"] for row in await writing.fetch(_POSTS_BY, name)]
         await erase_posts(writing, ids)
+        said = [row["id"] for row in await writing.fetch(_COMMENTS_BY, name)]
         comments = int(await writing.fetchval(_ERASE_COMMENTS_BY, name))
+        await erase_alerts_of_comments(writing, said)
         await _erase_letters(writing)
         target = f"sha256:{await writing.fetchval(_IDENTIFIED, name)}"
         details = {"posts": len(ids), "comments": comments}
@@ -187,9 +207,28 @@ async def keep_erasures_out(storing: Connection) -> None:
     await storing.execute(_STORE_BESIDE_OTHERS)
 
 
+async def keep_posts_as_they_are(storing: Connection) -> None:
+    """Wait until the posts and comments are stored that others store now; none is stored until this transaction ends.
+
+    Call it before rows of these tables are locked.
+    """
+    await storing.execute(_ERASE_ALONE)
+
+
 async def erase_posts(writing: Connection, ids: Sequence[str]) -> None:
-    """Erase these posts for good, within a transaction."""
+    """Erase these posts for good, and what alerts tell of them, within a transaction."""
     await writing.execute(_ERASE_POSTS, list(ids))
+    await erase_alerts_of_posts(writing, ids)
+
+
+async def erase_alerts_of_posts(writing: Connection, ids: Sequence[str]) -> None:
+    """Erase what alerts tell of those of these posts that are erased, and send none any more."""
+    await writing.execute(_ERASE_ALERTS_OF_POSTS, list(ids))
+
+
+async def erase_alerts_of_comments(writing: Connection, ids: Sequence[str]) -> None:
+    """The same of comments without text."""
+    await writing.execute(_ERASE_ALERTS_OF_COMMENTS, list(ids))
 
 
 async def erase_posts_of_erased_authors(writing: Connection, ids: Sequence[str]) -> None:

@@ -8,11 +8,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from signalflow.domain.piece_size import PieceSize
 from signalflow.errors import Invalid, Retryable
 from signalflow.events import Enriched, EnrichedComment, Signal
+from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.pool import Pool, TookTooLong
 from signalflow.storage.positions import LogRecord, Progress
@@ -46,10 +48,13 @@ RowT = TypeVar("RowT", bound=_Row)
 
 
 class PacedRows(ABC, Generic[RowT]):
-    """Writes rows as fast as the database stores them. `timeout`: seconds that a statement may take."""
+    """Writes rows as fast as the database stores them, with what rules of `alerts` meet.
 
-    def __init__(self, pool: Pool, timeout: float) -> None:
-        self._pool = pool
+    `timeout`: seconds that a statement may take.
+    """
+
+    def __init__(self, pool: Pool, timeout: float, alerts: AlertMatches | None = None) -> None:
+        self._pool, self._alerts = pool, alerts
         self._pieces = PieceSize(timeout)
         self._stored_last: RowT | None = None
         # The row that reached the timeout alone, and how often.
@@ -111,7 +116,7 @@ class PacedWriter(PacedRows[Enriched]):
     async def _write_or_reject(
         self, rows: Sequence[Enriched], records: Sequence[LogRecord], progress: Progress | None
     ) -> list[Rejected]:
-        return await write_or_reject(self._pool, rows, records, progress)
+        return await write_or_reject(self._pool, rows, records, progress, self._alerts)
 
     async def _write_one(self, row: Enriched) -> None:
         await write_batch(self._pool, [row])
@@ -123,7 +128,7 @@ class PacedCommentWriter(PacedRows[EnrichedComment]):
     async def _write_or_reject(
         self, rows: Sequence[EnrichedComment], records: Sequence[LogRecord], progress: Progress | None
     ) -> list[Rejected]:
-        return await store_or_reject(write_comments, self._pool, rows, records, progress)
+        return await store_or_reject(partial(write_comments, alerts=self._alerts), self._pool, rows, records, progress)
 
     async def _write_one(self, row: EnrichedComment) -> None:
         await write_comments(self._pool, [row])
@@ -135,7 +140,7 @@ class PacedSignalWriter(PacedRows[Signal]):
     async def _write_or_reject(
         self, rows: Sequence[Signal], records: Sequence[LogRecord], progress: Progress | None
     ) -> list[Rejected]:
-        return await store_or_reject(write_signals, self._pool, rows, records, progress)
+        return await store_or_reject(partial(write_signals, alerts=self._alerts), self._pool, rows, records, progress)
 
     async def _write_one(self, row: Signal) -> None:
         await write_signals(self._pool, [row])

@@ -10,6 +10,7 @@ from typing import Any
 
 from signalflow.events import Signal, storable
 from signalflow.fail_points import reach
+from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, advance
 
@@ -28,8 +29,12 @@ _IS_STORED = "SELECT EXISTS (SELECT FROM signals WHERE id = $1 AND (changed_at, 
 _FORGET = "DELETE FROM signals WHERE changed_at < now() - make_interval(days => $1)"
 
 
-async def write_signals(pool: Pool, rows: Sequence[Signal], advances: Advances | None = None) -> None:
+async def write_signals(
+    pool: Pool, rows: Sequence[Signal], advances: Advances | None = None, alerts: AlertMatches | None = None
+) -> None:
     """Store signals, given in log order, in one transaction, which also advances the positions of their records.
+
+    It stores what rules of `alerts` meet with these signals, too.
 
     Raises Retryable (try the same rows again), Invalid (the values of at least one row are refused), StoredBehind or
     Fatal.
@@ -43,6 +48,8 @@ async def write_signals(pool: Pool, rows: Sequence[Signal], advances: Advances |
             await advance(storing, advances)
         if values:
             await storing.executemany(_STORE, values)
+        if rows and alerts:
+            await alerts.write(storing, rows)
         reach("signal_sink.before_commit")
     reach("signal_sink.after_commit")
 

@@ -14,6 +14,7 @@ brings no text back, and a newer one that shows the post does. docs/decisions/er
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,8 +24,9 @@ from msgspec import UNSET
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, without_text
 from signalflow.fail_points import reach
+from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, RANKS, Arrays, Column, Guard, arrays_of
-from signalflow.storage.erasure import erase_posts_of_erased_authors, keep_erasures_out
+from signalflow.storage.erasure import erase_alerts_of_posts, erase_posts_of_erased_authors, keep_erasures_out
 from signalflow.storage.partitions import HISTORY_TABLE, make_partitions_of_observations, refuse_other_days
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, LogRecord, Progress, advance
@@ -184,8 +186,10 @@ class _Columns:
     removals: dict[str, datetime]
 
 
-async def write_batch(pool: Pool, rows: Sequence[Enriched], advances: Advances | None = None) -> None:
-    """Store observations, given in log order, in one transaction.
+async def write_batch(
+    pool: Pool, rows: Sequence[Enriched], advances: Advances | None = None, alerts: AlertMatches | None = None
+) -> None:
+    """Store observations, given in log order, in one transaction, with what rules of `alerts` meet of them.
 
     Backfilled posts leave neither history nor ranks, and observations without numbers leave no history.
 
@@ -196,12 +200,12 @@ async def write_batch(pool: Pool, rows: Sequence[Enriched], advances: Advances |
         return
     columns = _columns(rows)
     try:
-        await _store(pool, columns, advances)
+        await _store(pool, columns, advances, rows, alerts)
     except Invalid as error:
         if not _lacks_partition(error):
             raise
         await make_partitions_of_observations(pool, columns.history[1])
-        await _store(pool, columns, advances)
+        await _store(pool, columns, advances, rows, alerts)
 
 
 async def write_or_reject(
@@ -209,13 +213,14 @@ async def write_or_reject(
     rows: Sequence[Enriched],
     records: Sequence[LogRecord] = (),
     progress: Progress | None = None,
+    alerts: AlertMatches | None = None,
 ) -> list[Rejected]:
-    """Store all rows that the database accepts, and return the others.
+    """Store all rows that the database accepts, with what rules of `alerts` meet of them, and return the others.
 
     `records` are those that the rows come from, one a row; `progress` is advanced as they are stored. After Retryable,
     StoredBehind or Fatal the same rows may be given again.
     """
-    return await store_or_reject(write_batch, pool, rows, records, progress)
+    return await store_or_reject(partial(write_batch, alerts=alerts), pool, rows, records, progress)
 
 
 async def store_or_reject(
@@ -243,7 +248,9 @@ async def store_or_reject(
     return []
 
 
-async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> None:
+async def _store(
+    pool: Pool, columns: _Columns, advances: Advances | None, rows: Sequence[Enriched], alerts: AlertMatches | None
+) -> None:
     async with transaction(pool) as storing:
         if columns.posts[0]:
             await keep_erasures_out(storing)
@@ -254,11 +261,14 @@ async def _store(pool: Pool, columns: _Columns, advances: Advances | None) -> No
             await erase_posts_of_erased_authors(storing, columns.posts[0])
         if columns.removals:
             await storing.execute(_FORGET, list(columns.removals), list(columns.removals.values()))
+            await erase_alerts_of_posts(storing, list(columns.removals))
         if columns.history[0]:
             [kept] = await storing.fetch(STORE_HISTORY.sql, *columns.history)
             refuse_other_days(columns.history[1], kept["history_from"], kept["now"])
         if columns.ranks[0]:
             await storing.execute(STORE_RANKS.sql, *columns.ranks)
+        if rows and alerts:
+            await alerts.write(storing, rows)
         reach("sink.before_commit")
     reach("sink.after_commit")
 

@@ -82,11 +82,11 @@ def sentence(signal: Signal, about: About = NOTHING_KNOWN) -> str:
     what = f" about {_list(keywords)}" if keywords else ""
     post = f"A post{what}" if signal.subreddit is None else f"r/{signal.subreddit}: a post{what}"
     age = signal.inputs.get("age_seconds")
-    after = "" if age is None else f" after {_span(age)}"
-    points = f"{_points(signal.observed)}{after}"
+    after = "" if age is None else f" after {span_text(age)}"
+    points = f"{points_text(signal.observed)}{after}"
     if signal.kind == "viral":
         there = "its subreddit" if signal.subreddit is None else f"r/{signal.subreddit}"
-        least = f"{_points(signal.expected)} or more"
+        least = f"{points_text(signal.expected)} or more"
         return f"{post} with {points} is {how_sure(signal)} to be among the best 1 % of {there} ({least})."
     return f"{post} has {points}, {_beside_usual_score(signal)}."
 
@@ -113,7 +113,7 @@ def why(signal: Signal) -> str:
             return ""
         posts = known["posts_known"]
         many = "the one post" if posts == 1 else f"the {_number(posts)} posts"
-        return f"{_points(signal.expected)} {_is(signal.expected)} the median of {many} of that age that are known."
+        return f"{points_text(signal.expected)} {_is(signal.expected)} the median of {many} of that age that are known."
     if signal.subject_kind == "term":
         return _past(known)
     if "variance" not in known:
@@ -182,15 +182,15 @@ def _beside_usual_score(signal: Signal) -> str:
     age = signal.inputs.get("age_seconds")
     of_age = "at its age" if age is None else "at that age"
     if signal.expected < 1 or signal.observed < signal.expected:
-        return f"where {_points(signal.expected)} {_is(signal.expected)} usual {of_age}"
+        return f"where {points_text(signal.expected)} {_is(signal.expected)} usual {of_age}"
     return f"{_times(signal.observed / signal.expected)} what is usual there {of_age}"
 
 
 def _forecast(known: Mapping[str, float]) -> str:
     if not {"forecast_low", "forecast_high"} <= known.keys():
         return ""
-    low, high = _number(known["forecast_low"]), _points(known["forecast_high"])
-    median = f"about {_points(known['forecast_median'])}, and " if "forecast_median" in known else ""
+    low, high = _number(known["forecast_low"]), points_text(known["forecast_high"])
+    median = f"about {points_text(known['forecast_median'])}, and " if "forecast_median" in known else ""
     return f"It is expected to end at {median}with 80 % likelihood between {low} and {high}."
 
 
@@ -226,7 +226,8 @@ def _posts(value: float) -> str:
     return f"{_number(value)} {'post' if _number(value) == '1' else 'posts'}"
 
 
-def _points(value: float) -> str:
+def points_text(value: float) -> str:
+    """So many points, as people write it."""
     return f"{_number(value)} {'point' if _number(value) in ('1', '-1') else 'points'}"
 
 
@@ -242,7 +243,8 @@ def _percent(share: float) -> str:
     return f"{percent} %" if share < 0.99 else "more than 99 %"
 
 
-def _span(seconds: float) -> str:
+def span_text(seconds: float) -> str:
+    """A time in its largest unit."""
     for unit, size, least in (("day", 86_400, 172_800), ("hour", 3600, 7200), ("minute", 60, 60)):
         if seconds >= least:
             number = int(seconds // size)

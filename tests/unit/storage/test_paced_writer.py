@@ -45,7 +45,7 @@ class Database:
             raise TookTooLong("statement timeout")
 
     async def write_or_reject(
-        self, pool: Any, rows: Sequence[Enriched], records: Sequence[Record], progress: Any
+        self, pool: Any, rows: Sequence[Enriched], records: Sequence[Record], progress: Any, _: None
     ) -> list[Rejected]:
         assert (pool, progress) == ("the pool", PROGRESS)
         self.pieces.append(([each.id for each in rows], [record.offset for record in records]))

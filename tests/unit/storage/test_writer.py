@@ -54,7 +54,7 @@ class Database:
         self.advances: list[Advances | None] = []
         monkeypatch.setattr(writer, "write_batch", self.write)
 
-    async def write(self, pool: Any, rows: Sequence[Enriched], advances: Any) -> None:
+    async def write(self, pool: Any, rows: Sequence[Enriched], advances: Any, alerts: None) -> None:
         assert pool == "the pool"
         ids = [each.id for each in rows]
         self.tried.append(ids)
@@ -84,7 +84,7 @@ async def test_one_bad_row_of_a_thousand_costs_few_transactions(monkeypatch: pyt
 
 
 async def test_a_database_that_is_away_rejects_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def away(pool: Any, rows: Sequence[Enriched], advances: Any) -> None:
+    async def away(pool: Any, rows: Sequence[Enriched], advances: Any, alerts: None) -> None:
         raise Retryable("away")
 
     monkeypatch.setattr(writer, "write_batch", away)
@@ -305,7 +305,7 @@ async def test_a_batch_that_lacks_a_partition_is_stored_once_more_when_it_is_mad
     done: list[tuple[str, Any]] = []
     refusals = iter([refusal])
 
-    async def store(pool: Any, columns: Any, advances: Any) -> None:
+    async def store(pool: Any, columns: Any, advances: Any, *_: Any) -> None:
         assert (pool, advances) == ("the pool", "the advances")
         done.append(("store", columns))
         if error := next(refusals, None):
@@ -333,7 +333,7 @@ async def test_a_batch_without_rows_asks_the_database_only_to_advance_positions(
 ) -> None:
     stored: list[Any] = []
 
-    async def store(pool: Any, columns: Any, advances: Any) -> None:
+    async def store(pool: Any, columns: Any, advances: Any, *_: Any) -> None:
         stored.append(advances)
 
     monkeypatch.setattr(writer, "_store", store)
