@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from signalflow.alerts.messages import Alert, plain, reddit_url
-from signalflow.domain.queries.evaluate import Document, document_of
+from signalflow.domain.queries.evaluate import Document, document_of, host_of
 from signalflow.domain.queries.tree import And, Comparison, HasSignal, Not, Or, Query
 from signalflow.domain.signals.sentences import Signal, points_text, sentence, span_text
 from signalflow.events import Enriched, EnrichedComment
@@ -66,7 +65,6 @@ def met_post(row: Enriched, body: str | None, signals: Sequence[Signal] = ()) ->
         body=body,
         author=row.author,
         url=row.url,
-        is_self=row.is_self,
         permalink=row.permalink,
         flair=row.flair,
         over_18=row.over_18,
@@ -88,7 +86,6 @@ def stored_post(
     body: str | None,
     author: str | None,
     url: str | None,
-    is_self: bool | None,
     permalink: str | None,
     flair: str | None,
     over_18: bool | None,
@@ -107,7 +104,7 @@ def stored_post(
         body or "",
         subreddit=subreddit,
         author=author,
-        domain=host_of(url, is_self),
+        domain=host_of(url),
         flair=flair,
         over_18=over_18,
         score=score,
@@ -143,16 +140,6 @@ def met_signal(id_: str, signal: Signal) -> Met:
     document = document_of("post", subreddit=signal.subreddit or "", signals=[signal.kind])
     address = f"/r/{signal.subreddit}/" if signal.subreddit else None
     return Met("signal", id_, signal.subreddit, document, permalink=address, signals=[signal])
-
-
-def host_of(url: str | None, is_self: bool | None) -> str:
-    """The host that a post links to; "" for a text, and for a link that cannot be read."""
-    if is_self or url is None:
-        return ""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
 
 
 def _excerpt(text: str) -> str | None:

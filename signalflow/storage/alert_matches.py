@@ -46,7 +46,7 @@ _POST_STANDS = "p.removed_by IS NULL AND (p.erased_until IS NULL OR p.erased_unt
 _COMMENT_STANDS = "c.removed_by IS NULL AND c.body IS NOT NULL"
 # A post that is locked is neither erased nor changed until its alert is stored.
 _POSTS_WITH_SIGNALS = f"""
-SELECT p.id AS id_, p.subreddit, p.title, p.body, p.author, p.url, p.is_self, p.permalink, p.flair, p.over_18,
+SELECT p.id AS id_, p.subreddit, p.title, p.body, p.author, p.url, p.permalink, p.flair, p.over_18,
     p.created_utc, p.last_polled_at AS observed_at, p.current_score AS score, p.current_comments AS comments,
     p.current_ratio AS ratio, n.sentiment_score AS sentiment
 FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id

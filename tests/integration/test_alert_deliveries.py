@@ -109,6 +109,7 @@ async def test_a_target_that_does_not_answer_holds_up_no_other_and_no_stop(
         await meet(pool, "b", "c")
         await wait_for(pool, sender, a="waiting", b="done")
         assert len(silent.requests) == 1
+        assert await pool.fetchval("SELECT count(*) FROM alert_attempts WHERE verdict <> 'done'") == 0, "it waits"
         async with asyncio.timeout(5):
             await sender.stop()
         assert await states(pool) == {"a": "waiting", "b": "done"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalflow.alerts.matching import Met, Rule, alert_of, host_of, met_comment, met_post, met_signal, needs_signal
+from signalflow.alerts.matching import Met, Rule, alert_of, met_comment, met_post, met_signal, needs_signal
 from signalflow.alerts.messages import Alert
 from signalflow.domain.queries.evaluate import condition_of
 from signalflow.domain.queries.language import parse
@@ -164,20 +164,6 @@ def test_an_alert_of_whatever_strangers_wrote_can_be_stored_and_read(title: str,
     for met in (met_post(post(title=title), body), met_comment(comment(body=body))):
         alert = alert_of(met, Rule(ID, rule, "rocket", parse("rocket")), ID, AT)
         assert msgspec.json.decode(encode(alert), type=Alert) == alert
-
-
-@pytest.mark.parametrize(
-    ("url", "is_self", "host"),
-    [
-        ("https://Example.com/x", None, "example.com"),
-        ("https://www.reddit.com/r/python/", True, ""),
-        (None, False, ""),
-        ("https://[broken", False, ""),
-        ("/r/python/", False, ""),
-    ],
-)
-def test_a_post_links_to_a_host_or_to_none(url: str | None, is_self: bool | None, host: str) -> None:
-    assert host_of(url, is_self) == host
 
 
 @pytest.mark.parametrize(
