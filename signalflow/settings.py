@@ -163,14 +163,16 @@ class Settings(AlertSettings, RedditSettings, DatabaseSettings, KafkaSettings, W
 
     # --- signals
     signals: bool = Field(
-        True, description="Compute signals: what takes off, and what is unusual in its subreddit; off: posts alone."
+        True,
+        description="Compute signals: what takes off, what is unusual in its subreddit, and terms that many "
+        "posts tell at once; off: posts alone.",
     )
     signals_gather_seconds: float = Field(
         1.0,
         ge=0,
         le=60,
-        description="Longest wait of the signals agent for more observations after the first. Each batch writes what "
-        "is usual in each of its subreddits, 1.5 to 4 kB, so a shorter wait costs disk.",
+        description="Longest wait of the signals agent, and of the agent of terms, for more records after the first. "
+        "Each batch writes what is usual in each of its subreddits, 1.5 to 4 kB, so a shorter wait costs disk.",
     )
     signal_retention_days: int = Field(90, ge=1, description="Days that signals are kept after they last changed.")
 

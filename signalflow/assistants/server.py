@@ -128,7 +128,8 @@ async def signals(
 ) -> Answer:
     """What takes off and what is unusual where it happens, newest first: in a sentence, how sure, and why.
 
-    Ask this first. `strength` is a probability for `viral`, and standard deviations for the others.
+    Ask this first. `strength` is a probability for `viral`, standard deviations for `unusual_here`, and for `burst` how
+    many times the expected posts there are. The subject of a `burst` is a hash; `term` tells what it is.
     """
     return await _reader(context).get(
         context,

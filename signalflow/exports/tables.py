@@ -95,7 +95,8 @@ TABLES: dict[TableName, tuple[ExportColumn, ...]] = {
         comment_velocity="number",
         trend_velocity="number",
     ),
-    # `inputs` is a JSON object of numbers. What posts are about is in their own table.
+    # `inputs` is a JSON object of numbers, and the subject of a burst the hash of its term. What posts are about is in
+    # their own table.
     "signals": _columns(
         id="text",
         kind="text",

@@ -169,7 +169,9 @@ def _about(signal: StoredSignal, words: Mapping[str, list[str]], subreddits: Map
         return About(keywords)
     term = next((word for post in of_posts for word in post if term_hash(word) == signal.subject), None)
     places = Counter(subreddits[post] for post in signal.post_ids if post in subreddits).most_common(1)
-    return About(keywords, term, is_erased=term is None, subreddit=places[0][0] if places else None)
+    # A post that is not stored yet may have the term.
+    is_erased = term is None and words.keys() >= set(signal.post_ids)
+    return About(keywords, term, is_erased, places[0][0] if places else None)
 
 
 async def posts_of(reads: ReadRouter, signal: StoredSignal) -> list[Row]:

@@ -10,7 +10,8 @@ from playwright.async_api import expect
 from signalflow.clock import utcnow
 from tests.browser.conftest import AXE, NewContext, Visit
 from tests.browser.installation import HOSTILE, Installation, post
-from tests.integration.signal_rows import signal, viral
+from tests.integration.signal_rows import burst, signal, viral
+from tests.integration.storage_rows import features
 from tests.unit.web.live.records import signal as told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -112,11 +113,13 @@ async def test_what_strangers_wrote_stays_text_and_what_was_taken_away_goes(
 ) -> None:
     await installation.store_signals(
         viral("hostile", started_at=ago(2)),
-        busy("term", 3, kind="burst", subject_kind="term", subject=HOSTILE, subreddit=None),
+        burst(HOSTILE, started_at=ago(3), post_ids=["hostile"]),
     )
+    await installation.store(post("hostile", minutes=2, title=HOSTILE, nlp=features(0, HOSTILE), first_seen_at=ago(9)))
     page = await visit("/")
     await expect(page.locator(STRIP).get_by_role("link", name=HOSTILE)).to_be_visible()
     await expect(page.locator(STRIP, has_text="On everyone")).to_contain_text(HOSTILE)
+    await expect(page.locator(STRIP, has_text="On everyone").locator(".subject")).to_have_text(f"“{HOSTILE}”")
     assert await page.evaluate("window.hacked") is None
     await installation.publish(post("hostile", title="", author=None, removed_by="deleted", first_seen_at=ago(9)))
     await expect(page.locator(STRIP).get_by_role("link", name=HOSTILE)).to_have_count(0)

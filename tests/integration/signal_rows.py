@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from hashlib import blake2b
 from typing import Any
 
 from signalflow.storage.pool import Pool
@@ -46,6 +47,23 @@ def viral(post_id: str = "abc", **changes: Any) -> dict[str, Any]:
         "inputs": {"age_seconds": 7300.0, "log_odds_score": 1.2, "log_odds_velocity": None},
     }
     return signal(f"viral-{post_id}", **fields | changes)
+
+
+def burst(term: str = "rocket launch", **changes: Any) -> dict[str, Any]:
+    """A row: a term that is in 9 posts of 4 subreddits in an hour, with these columns changed."""
+    hash_ = blake2b(term.encode(), digest_size=8).hexdigest()
+    fields: dict[str, Any] = {
+        "kind": "burst",
+        "subject_kind": "term",
+        "subject": hash_,
+        "subreddit": None,
+        "strength": 29.0,
+        "observed": 9.0,
+        "expected": 0.31,
+        "inputs": {"past_posts": 3.2, "past_hours": 60.0, "observed": 4.0, "peak": 9.0, "count": 14.0}
+        | {"subreddits": 4.0, "chance": 2e-5},
+    }
+    return signal(f"burst-{hash_}-20260101T120000Z", **fields | changes)
 
 
 async def store_signals(pool: Pool, *rows: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from signalflow.storage.erasure import erase_post
 from signalflow.storage.pool import Pool
 from signalflow.storage.signals import SignalFilter, page_statement
 from signalflow.storage.writer import write_batch
-from tests.integration.signal_rows import minutes, signal, store_signals, viral
+from tests.integration.signal_rows import burst, minutes, signal, store_signals, viral
 from tests.integration.storage_rows import NOON, features, observation, pool_of
 
 
@@ -206,6 +206,36 @@ async def test_what_was_erased_is_in_no_sentence_and_no_list(pool: Pool, client:
     told = (await client.get("/api/signals/viral-abc/")).json()
     assert "secret" not in str(told).lower()
     assert (told["keywords"], told["posts"][0]["title"]) == ([], "")
+
+
+async def test_a_burst_tells_its_term_while_a_post_that_has_it_is_stored(pool: Pool, client: httpx.AsyncClient) -> None:
+    await store_signals(pool, burst(post_ids=["a1", "a2", "a3"]), burst("election"))
+    (told, _) = (await listed(client))["items"]
+    # Nothing is stored yet, so nobody knows what the posts say.
+    assert (told["term"], told["sentence"]) == (
+        None,
+        "A term: 9 posts in an hour where 0.3 are usual, in 4 subreddits.",
+    )
+    await write_batch(
+        pool,
+        [
+            observation("a1", subreddit="Space", nlp=features(0, "nasa", "rocket launch")),
+            observation("a2", subreddit="Space", nlp=features(0, "rocket launch")),
+            observation("a3", subreddit="news", nlp=features(0, "rocket")),
+        ],
+    )
+    (told,) = (await listed(client, subject="Rocket launch"))["items"]
+    assert (told["term"], told["how_sure"]) == ("rocket launch", "1 in 50,000 by chance")
+    assert told["sentence"] == (
+        "“rocket launch”: 9 posts in an hour where 0.3 are usual, in r/Space and 3 other subreddits."
+    )
+    assert ids(await listed(client, subject=told["subject"])) == [told["id"]]
+    await erase_post(pool, "a1", who="test")
+    await erase_post(pool, "a2", who="test")
+    one = (await client.get(f"/api/signals/{told['id']}/")).json()
+    assert one["term"] is None
+    assert one["sentence"].startswith("A term of erased posts: 9 posts in an hour")
+    assert "launch" not in str(one)
 
 
 async def test_a_signal_of_a_post_that_is_not_stored_yet_is_shown_without_it(

@@ -1,6 +1,7 @@
 """The enrich handler: invalid records become dead letters, and one record does no harm to the others."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ NOW = datetime(2026, 1, 3, tzinfo=UTC)
 MINUTES = timedelta(minutes=Settings().observed_ahead_minutes)
 ENRICHED = TopicNames.of(Settings()).posts_enriched
 INPUTS = TopicNames.of(Settings()).signal_inputs
+TERMS = TopicNames.of(Settings()).term_inputs
 
 
 def raw(
@@ -36,10 +38,11 @@ def raw(
     mode: ObservationMode = "refresh",
     score: int | None = 1,
     subreddit: str = "python",
+    title: str = "t",
 ) -> Record:
     envelope = Envelope(
         entity_type="reddit_submission", source="test", mode=mode, emitted_at=observed_at,
-        payload=Post(id=post_id, subreddit=subreddit, author=None, title="t", created_utc=observed_at, score=score,
+        payload=Post(id=post_id, subreddit=subreddit, author=None, title=title, created_utc=observed_at, score=score,
                      num_comments=None if score is None else 0),
         metadata=Metadata(subreddit="python", observed_at=observed_at),
     )  # fmt: skip
@@ -179,6 +182,21 @@ async def test_beside_each_enriched_record_goes_what_signals_are_computed_from(h
     ]
 
 
+async def test_a_new_post_mentions_its_terms_once_and_a_refresh_or_a_copy_mentions_none(handler: EnrichHandler) -> None:
+    new = raw("a1", NOW, offset=0, title="Rocket launch delayed; Baikonur evacuated")
+    later = raw("a1", NOW + timedelta(minutes=1), offset=1, title="Rocket launch delayed; Baikonur evacuated")
+    copied = raw("b1", NOW, offset=2, title="Another title")._replace(headers=((COPY_HEADER, b"raw/0/7"),))
+    work = await handler.prepare(batch(new, later, copied))
+    [enriched, *_] = [decode_enriched(each.value or b"") for each in work.unit.outputs[ENRICHED][0]]
+    sent = [each for records in work.unit.outputs[TERMS].values() for each in records]
+    assert len(enriched.nlp.keywords) >= 2
+    assert sorted(each.key or b"" for each in sent) == sorted(
+        blake2b(word.encode(), digest_size=8).hexdigest().encode() for word in enriched.nlp.keywords
+    )
+    for partition, records in work.unit.outputs[TERMS].items():
+        assert {partition_for(each.key or b"", 12) for each in records} == {partition}
+
+
 class Brokers:
     """Takes all records but those of one topic."""
 
@@ -203,17 +221,19 @@ class Written:
         self.states = states
 
 
-@pytest.mark.parametrize(("refusing", "letters", "posts", "inputs"), [(INPUTS, 0, 3, 0), (ENRICHED, 3, 0, 0)])
+@pytest.mark.parametrize(
+    ("refusing", "letters", "posts", "inputs"), [(INPUTS, 0, 3, 0), (TERMS, 0, 3, 3), (ENRICHED, 3, 0, 0)]
+)
 async def test_an_input_of_signals_that_is_refused_costs_no_post(
     refusing: str, letters: int, posts: int, inputs: int, watermarks: Watermarks
 ) -> None:
     brokers, table = Brokers(refusing), Written()
     dead_letters = DeadLetters(Settings(), brokers, "w")  # type: ignore[arg-type]
     handler = EnrichHandler(Settings(), table, brokers, dead_letters, watermarks, lambda: 12)  # type: ignore[arg-type]
-    work = await handler.prepare(batch(*(raw(f"a{n}", NOW, offset=n) for n in range(3))))
+    work = await handler.prepare(batch(*(raw(f"a{n}", NOW, offset=n, title="Rocket launch") for n in range(3))))
     await handler.commit(work, Ownership(FakeApp(), 1))
     assert (brokers.sent.get(dead_letters.topic, 0), brokers.sent.get(ENRICHED, 0)) == (letters, posts)
-    assert brokers.sent.get(INPUTS, 0) == inputs
+    assert (brokers.sent.get(INPUTS, 0), brokers.sent.get(TERMS, 0)) == (inputs, inputs if refusing != TERMS else 0)
     assert len(table.states[0]) == 3
 
 

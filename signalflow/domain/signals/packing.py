@@ -13,6 +13,12 @@ def pack_texts(texts: Iterable[str]) -> bytes:
     return b"".join(_LENGTH.pack(len(text)) + text for text in encoded)
 
 
+def pack_names(names: Iterable[str]) -> bytes:
+    """Names without a NUL, one after the other, of less than 64 kB together. Quicker than texts, one by one."""
+    joined = "\0".join(names).encode()
+    return _LENGTH.pack(len(joined)) + joined
+
+
 class Unpacker:
     """Reads one value after the other. Raises ValueError where the first byte is not the version that is known."""
 
@@ -27,6 +33,10 @@ class Unpacker:
         values = layout.unpack_from(self._value, self._place)
         self._place += layout.size
         return values
+
+    def names(self) -> list[str]:
+        """The names that were packed together; one empty name for none."""
+        return self.text().split("\0")
 
     def text(self) -> str:
         """A text."""

@@ -164,9 +164,12 @@ def _places(signal: Signal, about: About) -> str:
 def _by_chance(chance: float | None) -> str:
     if not chance:
         return ""
-    return (
-        f"1 in {_number(math.floor(1 / chance))} by chance" if chance > 1e-9 else "less than 1 in a billion by chance"
-    )
+    if chance < 1e-9:
+        return "less than 1 in a billion by chance"
+    # Two digits, rounded down; a hair more, because 1 / 2e-5 is a hair less than 50,000.
+    once_in = 1 / chance * (1 + 1e-9)
+    digit = 10 ** max(math.floor(math.log10(once_in)) - 1, 0)
+    return f"1 in {_number(once_in // digit * digit)} by chance"
 
 
 def _past(known: Mapping[str, float]) -> str:

@@ -50,7 +50,7 @@ def count(
     now_us, ends = max(before_us, mention.observed_us), dict(ends)
     states: dict[str, TermState] = {}
     changes: list[tuple[str, Change]] = []
-    for _, silent in sorted((at, each) for each, at in ends.items() if at <= now_us):
+    for _, silent in sorted([(at, each) for each, at in ends.items() if at <= now_us]):
         del ends[silent]
         state = state_of(silent)
         if state is not None and not includes(silent):

@@ -29,7 +29,7 @@ POST = Told(subject_kind="post", subject="abc", observed=480, expected=30, input
 VIRAL = replace(POST, kind="viral", strength=0.739, expected=2300)
 TERM = Told(
     kind="burst", subject_kind="term", subject="628b20622b1aa2fc", subreddit=None, observed=9, expected=0.31,
-    inputs={"subreddits": 4.0, "past_posts": 3.2, "past_hours": 60.0, "count": 14.0, "chance": 1 / 23_000.5},
+    inputs={"subreddits": 4.0, "past_posts": 3.2, "past_hours": 60.0, "count": 14.0, "chance": 1 / 23_000.0},
 )  # fmt: skip
 LAUNCH = About(("rocket launch", "nasa"), "rocket launch", subreddit="space")
 
@@ -156,7 +156,9 @@ def test_a_burst_says_how_many_posts_tell_it_and_where_and_the_term_if_it_is_kno
 @pytest.mark.parametrize(
     ("chance", "said"),
     [
-        (1 / 23_000.5, "1 in 23,000 by chance"),
+        (1 / 23_990, "1 in 23,000 by chance"),
+        (2e-5, "1 in 50,000 by chance"),
+        (0.3, "1 in 3 by chance"),
         (4e-7, "1 in 2.5 million by chance"),
         (1e-12, "less than 1 in a billion by chance"),
         (None, ""),
