@@ -68,12 +68,18 @@ class Scene:
     """A poller of the default subreddits that is killed and started again as a test wants."""
 
     def __init__(
-        self, *, history: float = HOUR, first_look_hours: float = 24.0, activity: float = 1.0, life: float = 0.0
+        self,
+        *,
+        history: float = HOUR,
+        first_look_hours: float = 24.0,
+        activity: float = 1.0,
+        life: float = 0.0,
+        opening: bool = False,
     ) -> None:
         self.ledger = Ledger(
             configured=[Subreddit(row.name.lower(), row.interval_seconds, row.priority) for row in read_subreddits()]
         )
-        parameters = Parameters(seed=21, epoch=EPOCH, life=life, history=history, activity=activity)
+        parameters = Parameters(seed=21, epoch=EPOCH, life=life, history=history, activity=activity, opening=opening)
         self.simulator: Simulator = simulator_of(Config(parameters, limit=10**6))
         self._settings = Settings(
             reddit_base_url="http://simulator", reddit_client_id="", first_look_hours=first_look_hours

@@ -8,11 +8,17 @@ from statistics import median
 import pytest
 from pydantic import SecretStr
 
+from signalflow.domain.observations import PostState
+from signalflow.enrichment import Enricher
+from signalflow.events import encode
 from signalflow.settings import Settings
+from signalflow.signal_detection import Baseline, Detector, input_of
+from signalflow.simulator.config import DAY
 from signalflow.simulator.subreddits import base36
 from tests.contract.coverage_scene import HOUR, MINUTE, Scene
 from tests.contract.feeds_day import FeedsRun, virtually
 from tests.contract.virtual_time import EPOCH, VirtualLoop, patched_clocks
+from tests.unit.streams.fakes import Record
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +32,7 @@ def beginning(first_look_hours: float) -> Scene:
     """The first minutes of an installation that knows nothing. The tests only read it."""
 
     async def run() -> Scene:
-        scene = Scene(history=26 * HOUR, first_look_hours=first_look_hours)
+        scene = Scene(history=26 * HOUR, first_look_hours=first_look_hours, opening=True)
         scene.start()
         await asyncio.sleep(LENGTH)
         await scene.stop()
@@ -81,6 +87,54 @@ def test_the_last_day_is_there_within_minutes_and_news_is_found_as_quickly_and_w
     assert most <= 60
     assert abs(median(delays(looked)) - median(delays(without))) < 0.2
     assert median(delays(looked)) <= 3.5
+
+
+def signals_of(scene: Scene) -> dict[tuple[str, str, str], float]:
+    """When the pipeline would begin signals about what was published, by kind and subject: seconds after the start."""
+    enricher, detector = Enricher(Settings()), Detector()
+    posts: dict[bytes, PostState | None] = {}
+    known: dict[bytes, Baseline | None] = {}
+    begun: dict[tuple[str, str, str], float] = {}
+    for offset, envelope in enumerate(scene.ledger.published):
+        at = int(envelope.metadata.observed_at.timestamp() * 1000) + 1
+        raw = Record(offset, "raw", key=envelope.key, value=encode(envelope), timestamp=at)
+        found = enricher.enrich_record(raw, posts.get)
+        posts[found.key] = found.state or posts.get(found.key)
+        given = input_of(found.enriched, found.is_discovery, at * 1000)
+        inputs = Record(offset, "inputs", key=given.key, value=encode(given), timestamp=at)
+        detection = detector.detect(inputs, known.get)
+        known[given.key] = detection.baseline or known.get(given.key)
+        for signal in detection.signals:
+            key = (signal.kind, signal.subject_kind, signal.subject)
+            begun.setdefault(key, signal.started_at.timestamp() - EPOCH)
+    return begun
+
+
+def test_signals_begin_within_two_minutes_and_are_about_what_is_young_and_no_flood() -> None:
+    scene = beginning(24)
+    begun = signals_of(scene)
+    first: dict[tuple[str, str], float] = {}
+    for (kind, of, _), at in begun.items():
+        first[kind, of] = min(at, first.get((kind, of), at))
+    print(f"\n{len(begun)} signals in {LENGTH / MINUTE:.0f} minutes, the first of each kind: {first}")
+    assert set(first) == {("viral", "post"), ("unusual_here", "post"), ("unusual_here", "subreddit")}
+    assert max(first.values()) <= 2 * MINUTE
+    created = {
+        base36(post.number): post.created for post in scene.simulator.world.new_posts_between(EPOCH - DAY, EPOCH + DAY)
+    }
+    told = {subject for _, of, subject in begun if of == "post"}
+    assert min(created[post] for post in told) > EPOCH - 2.2 * HOUR
+    assert len(told) < 60
+    busy = {subject for _, of, subject in begun if of == "subreddit"}
+    assert busy <= bursts_of(scene), "no other one is unusual"
+
+
+def bursts_of(scene: Scene) -> set[str]:
+    """Subreddits that truly have more posts than usual at the beginning."""
+    world = scene.simulator.world
+    arrivals = {sub.key for sub, _ in world.bursts_between(EPOCH - HOUR, EPOCH + LENGTH)}
+    stories = world.stories_between(EPOCH - HOUR, EPOCH + LENGTH)
+    return arrivals | {post.subreddit.key for story in stories if story.kind == "burst" for post in story.posts}
 
 
 def test_what_was_read_back_is_no_news_and_every_subreddit_is_known_to_be_readable() -> None:

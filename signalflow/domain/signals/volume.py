@@ -4,12 +4,13 @@ Posts are counted by their creation. What is usual is learnt from quarters that 
 outage of our own hid until then are counted in the quarter in which they were made.
 
 Before that, the posts that were there already tell the level of a subreddit. Its listing shows them newest first, so
-what was read of them reaches from the oldest one to the beginning without a hole. It is kept apart, as two numbers that
-do not depend on the order in which the posts came.
+what was read of them reaches from the oldest one to the beginning without a hole. They are kept apart, as a count for
+each hour of the day, which does not depend on the order in which they came.
 """
 
 import struct
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from signalflow.domain.signals.priors import shipped
@@ -27,22 +28,26 @@ _EPOCH_HOUR = 72
 # Each mean forgets: a quarter's weight falls to 1/e after so many later quarters of its kind. Four weeks of all
 # quarters, two weeks of an hour of the day, six weeks of an hour of the week.
 ALL_MEMORY, DAY_MEMORY, WEEK_MEMORY = 2_688, 56, 24
-# An hour of the day counts as if so many of its quarters had been as the whole subreddit's level says; an hour of the
-# week likewise, as its hour of the day says.
+# An hour of the week counts as if so many of its quarters had been as its hour of the day says. An hour of the day
+# counts likewise, as the whole subreddit's level says: at most so many, see SHAPE_ERROR.
 DAY_PRIOR, WEEK_PRIOR = 16, 16
 # A count above mean + 4 standard deviations is learnt as this limit: a burst must not make the next one look usual,
 # and a subreddit that has grown for good is learnt within days.
 LEARNT_SIGMAS = 4.0
-# Posts from this long before the beginning are no part of the look back, which reaches back two days at most.
-MOST_BACK_MINUTES = 48 * 60
-# A level that is known says little of an hour of the day that was never seen: the activity of a subreddit differs from
-# the shipped one by so large a part of the mean, as standard deviation. It is an assumption.
+# A look back reaches from this long before the beginning, at most, until this long before it: a burst that is under way
+# then must not make itself usual.
+MOST_BACK_MINUTES, RECENT_MINUTES = 48 * 60, 30
+# The activity of a subreddit in an hour of the day differs from its level times the shipped one by so large a part, as
+# standard deviation. It is an assumption. So an hour of the day counts as if so many of its quarters had been as the
+# whole subreddit's level says, that both errors are equal: few, where there are many posts.
 SHAPE_ERROR = 0.25
 # Until a subreddit has shown how much its counts vary, they vary as much as that: a prior that weighs as a day.
 COLD_DISPERSION, DISPERSION_PRIOR = 1.5, 96
 # What is usual is not known before so many quarters of an hour were seen. The first page of a busy subreddit's listing
 # reaches back so far. How little that is, the variance of the forecast knows.
 LEAST_QUARTERS = 8
+# A mean is never less certain than that of so many quarters.
+LEAST_BEHIND = 0.25
 # Fewer posts a quarter than this are not expected anywhere: one post a day is 0.01.
 LEAST_MEAN = 0.01
 _UNKNOWN = 0xFFFF
@@ -51,7 +56,7 @@ _HEAD = struct.Struct("<IddI")
 _COUNTS = struct.Struct(f"<{WINDOW_MINUTES + OPEN_QUARTERS}H")
 _MEANS = struct.Struct(f"<{HOURS_OF_DAY + HOURS_OF_WEEK}f")
 _KNOWN = struct.Struct(f"<{HOURS_OF_DAY + HOURS_OF_WEEK}B")
-_BACK = struct.Struct("<IIII")
+_BACK = struct.Struct(f"<III{HOURS_OF_DAY}H")
 # A volume of version 1 is the same without the look back.
 VOLUME_SIZES = {1: _HEAD.size + _COUNTS.size + _MEANS.size + _KNOWN.size}
 VOLUME_SIZES[2] = VOLUME_SIZES[1] + _BACK.size
@@ -69,31 +74,54 @@ class Usual:
 class LookBack:
     """Posts from before a subreddit was first observed. Times are minutes since 1970.
 
-    `began`: the first observation, 0 before it. `oldest`: the creation of the oldest of the `posts`. `read`: when the
-    last of them was observed.
+    `began`: the first observation, 0 before it. `oldest`: the creation of the oldest post. `read`: when the last of
+    them was observed. `posts`: how many were created in each hour of the day.
     """
 
     began: int
     oldest: int
-    posts: int = 0
     read: int = 0
+    posts: tuple[int, ...] = (0,) * HOURS_OF_DAY
+
+    @property
+    def until(self) -> int:
+        """The minute from which on posts do not count."""
+        return self.began - RECENT_MINUTES
 
     @property
     def quarters(self) -> float:
         """How many quarters of an hour were read."""
-        return (self.began - self.oldest) / WINDOW_MINUTES
+        return max(self.until - self.oldest, 0) / WINDOW_MINUTES
 
     def with_post(self, minute: int, read: int) -> "LookBack":
         """With one more post, created in a minute before the beginning."""
-        return LookBack(self.began, min(self.oldest, minute), self.posts + 1, max(self.read, read))
+        if not self.began - MOST_BACK_MINUTES <= minute < self.until:
+            return replace(self, read=max(self.read, read))
+        hour = minute // 60 % HOURS_OF_DAY
+        count = min(self.posts[hour] + 1, _MOST_COUNT)
+        posts = (*self.posts[:hour], count, *self.posts[hour + 1 :])
+        return LookBack(self.began, min(self.oldest, minute), max(self.read, read), posts)
 
-    def level(self) -> float:
-        """Posts in a quarter of an hour of usual activity. The oldest one ends the time that it is counted in."""
-        activity, minutes = shipped().activity, 0.0
-        for hour in range(self.oldest // 60, (self.began - 1) // 60 + 1):
-            part = min(self.began, (hour + 1) * 60) - max(self.oldest, hour * 60)
-            minutes += part * activity[hour % HOURS_OF_DAY]
-        return (self.posts - 1) * WINDOW_MINUTES / minutes if minutes and self.posts else 0.0
+    def told(self) -> "Told":
+        """What it says of each hour of the day."""
+        quarters, posts = [0.0] * HOURS_OF_DAY, list(self.posts)
+        for hour in range(self.oldest // 60, (self.until - 1) // 60 + 1):
+            minutes = min(self.until, (hour + 1) * 60) - max(self.oldest, hour * 60)
+            quarters[hour % HOURS_OF_DAY] += minutes / WINDOW_MINUTES
+        # The oldest post ends the time in which the others came.
+        hour = self.oldest // 60 % HOURS_OF_DAY
+        posts[hour] = max(posts[hour] - 1, 0)
+        usual = sum(part * activity for part, activity in zip(quarters, shipped().activity, strict=True))
+        return Told(sum(posts) / usual if usual else 0.0, quarters, posts)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Of a look back: posts in a quarter of an hour of usual activity; quarters and posts of each hour of the day."""
+
+    level: float
+    quarters: Sequence[float]
+    posts: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +202,7 @@ def begin_look_back(volume: Volume, now_us: int) -> Volume:
     if volume.back.began:
         return volume
     minute = now_us // MINUTE_US
-    return replace(volume, back=LookBack(minute, minute))
+    return replace(volume, back=LookBack(minute, minute - RECENT_MINUTES))
 
 
 def is_before(volume: Volume, created_us: int) -> bool:
@@ -183,10 +211,8 @@ def is_before(volume: Volume, created_us: int) -> bool:
 
 
 def count_before(volume: Volume, created_us: int, observed_us: int) -> Volume:
-    """The volume with one more post of the look back. What is older than that reaches changes nothing."""
+    """The volume with one more post from before the subreddit was first observed."""
     minute = created_us // MINUTE_US
-    if minute < volume.back.began - MOST_BACK_MINUTES:
-        return volume
     back = volume.back.with_post(minute, observed_us // MINUTE_US)
     return replace(volume, minutes=_counted(volume, minute), back=back)
 
@@ -215,26 +241,28 @@ def is_in_window(volume: Volume, created_us: int) -> bool:
 
 def usual(volume: Volume, at_minute: int) -> Usual:
     """What is usual in the quarter of an hour around a minute (since 1970)."""
-    return _usual(volume, volume.back.level(), at_minute // 60)
+    return _usual(volume, volume.back.told(), at_minute // 60)
 
 
-def _usual(volume: Volume, level_before: float, hour: int) -> Usual:
-    """`level_before` is that of the look back."""
+def _usual(volume: Volume, before: Told, hour: int) -> Usual:
+    """`before` is what the look back told."""
     of_day = hour % HOURS_OF_DAY
     of_week = HOURS_OF_DAY + (hour + _EPOCH_HOUR) % HOURS_OF_WEEK
-    means, days, weeks = volume.means, volume.known[of_day], volume.known[of_week]
-    quarters = volume.quarters_known
-    level = (volume.learnt * volume.level + volume.back.quarters * level_before) / max(quarters, 1.0)
-    of_level = DAY_PRIOR / (days + DAY_PRIOR)
-    day = (1.0 - of_level) * means[of_day] + of_level * level * shipped().activity[of_day]
-    week = (weeks * means[of_week] + WEEK_PRIOR * day) / (weeks + WEEK_PRIOR)
-    mean = max(week, LEAST_MEAN)
-    # The mean itself is an estimate, from about as many quarters as these weights say.
-    behind = weeks + WEEK_PRIOR * (days + DAY_PRIOR * min(quarters / 96.0, 1.0)) / (days + DAY_PRIOR)
+    means, weeks = volume.means, volume.known[of_week]
     still_cold = DISPERSION_PRIOR / (DISPERSION_PRIOR + volume.learnt)
     dispersion = max(volume.dispersion, 1.0) + still_cold * (COLD_DISPERSION - 1.0)
-    of_shape = SHAPE_ERROR * of_level * mean
-    return Usual(mean, dispersion * mean * (1.0 + 1.0 / max(behind, 1.0)) + of_shape * of_shape)
+
+    quarters = volume.quarters_known
+    level = (volume.learnt * volume.level + volume.back.quarters * before.level) / max(quarters, 1.0)
+    by_level = max(level * shipped().activity[of_day], LEAST_MEAN)
+    of_level = min(dispersion / (SHAPE_ERROR**2 * by_level), DAY_PRIOR)
+    days = volume.known[of_day] + before.quarters[of_day]
+    posts = volume.known[of_day] * means[of_day] + before.posts[of_day]
+    day = (posts + of_level * by_level) / (days + of_level)
+    mean = max((weeks * means[of_week] + WEEK_PRIOR * day) / (weeks + WEEK_PRIOR), LEAST_MEAN)
+    # The mean itself is an estimate, from about as many quarters as these weights say.
+    behind = weeks + min(days + of_level * min(quarters / 96.0, 1.0), WEEK_PRIOR)
+    return Usual(mean, dispersion * mean * (1.0 + 1.0 / max(behind, LEAST_BEHIND)))
 
 
 def _learn(volume: Volume, first_quarter: int, counts: tuple[int | None, ...]) -> Volume:
@@ -242,7 +270,7 @@ def _learn(volume: Volume, first_quarter: int, counts: tuple[int | None, ...]) -
     # These two are the volume's own: nobody else has them.
     means, known = volume.means[:], volume.known[:]
     volume = replace(volume, means=means, known=known)
-    level_before = volume.back.level()
+    before = volume.back.told()
     for quarter, count in enumerate(counts, first_quarter):
         if count is None:
             continue
@@ -250,7 +278,7 @@ def _learn(volume: Volume, first_quarter: int, counts: tuple[int | None, ...]) -
         value = float(count)
         dispersion = volume.dispersion
         if volume.quarters_known >= LEAST_QUARTERS:
-            expected = _usual(volume, level_before, hour)
+            expected = _usual(volume, before, hour)
             value = min(value, expected.mean + LEARNT_SIGMAS * expected.variance**0.5 + 1.0)
             dispersion += ((value - expected.mean) ** 2 / expected.mean - dispersion) / ALL_MEMORY
         learnt = volume.learnt + 1
@@ -273,7 +301,7 @@ def encode_volume(volume: Volume) -> bytes:
         + _COUNTS.pack(*volume.minutes, *quarters)
         + _MEANS.pack(*volume.means)
         + _KNOWN.pack(*volume.known)
-        + _BACK.pack(back.began, back.oldest, back.posts, back.read)
+        + _BACK.pack(back.began, back.oldest, back.read, *back.posts)
     )
 
 
@@ -281,6 +309,10 @@ def decode_volume(value: bytes, version: int) -> Volume:
     """The inverse of encode_volume. In version 1 nothing was kept of a look back, so no post is older than that."""
     minute, level, dispersion, learnt = _HEAD.unpack_from(value)
     counts = _COUNTS.unpack_from(value, _HEAD.size)
+    back = LookBack(1, 1)
+    if version > 1:
+        began, oldest, read, *posts = _BACK.unpack_from(value, VOLUME_SIZES[1])
+        back = LookBack(began, oldest, read, tuple(posts))
     place = _HEAD.size + _COUNTS.size
     return Volume(
         minute=minute,
@@ -291,5 +323,5 @@ def decode_volume(value: bytes, version: int) -> Volume:
         learnt=learnt,
         means=array("f", _MEANS.unpack_from(value, place)),
         known=array("B", _KNOWN.unpack_from(value, place + _MEANS.size)),
-        back=LookBack(1, 1) if version == 1 else LookBack(*_BACK.unpack_from(value, VOLUME_SIZES[1])),
+        back=back,
     )
