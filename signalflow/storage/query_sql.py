@@ -1,19 +1,16 @@
-r"""A query as one condition of a statement, met by the same posts or comments as `condition_of(query)`.
+"""A query as one condition of a statement, met by the same posts or comments as `condition_of(query)`.
 
-Two conditions stand beside each other. One asks the index of words for what may meet the query, as far as the query
-needs words. The other is exact: it compares the words of the text, folded and parted as `words_of` does it. Every value
-is bound.
+Words are asked of the index of words (migration 0038), as much of a query at once as has nothing but words. Three
+things differ: the index knows the first 20,000 characters of a body, takes an underscore for a blank, and has no signs
+such as emoji, which are looked for in the text. Every value is bound.
 """
 
 import re
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import groupby
+from dataclasses import dataclass, replace
 from typing import assert_never
 
-from signalflow.domain.queries.evaluate import HOST_PATTERN
+from signalflow.domain.queries.evaluate import HOST_PATTERN, condition_of, document_of
 from signalflow.domain.queries.tree import (
     Adult,
     And,
@@ -32,22 +29,22 @@ from signalflow.domain.queries.tree import (
     Subreddit,
     Words,
 )
-from signalflow.domain.search import SHORTEST_BEGINNING, UNSPACED
+from signalflow.domain.search import SHORTEST_BEGINNING
 
 Bound = Callable[[object], str]
+_NOTHING = document_of("post", subreddit="")
 _OPPOSITE: Mapping[Operator, str] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "<>"}
 # An age is greater when the time of creation is smaller.
 _OF_TIMES = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
-# Of other words the index has nothing, or not always: PostgreSQL takes a sign that is no letter and no digit for a
-# blank, and what follows a minus for a negative number.
-_INDEXED = re.compile(r"\w*[^\W\d_]\w*")
+# PostgreSQL takes a word without any of these for a blank.
+_INDEXED = re.compile(r"[^\W_]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     """Where posts or comments have what queries ask for, as expressions. None: such documents never have it.
 
-    `index` is the condition that the index of words answers, with a place for the words.
+    `has_words` is the condition that the index of words answers, with a place for the words.
     """
 
     kind: Kind
@@ -60,7 +57,7 @@ class _Kind:
     over_18: str | None = None
     numbers: Mapping[Number, str]
     id_of_signals: str | None = None
-    index: str
+    has_words: str
 
 
 _POST = _Kind(
@@ -79,7 +76,7 @@ _POST = _Kind(
         "ratio": "p.current_ratio",
     },
     id_of_signals="p.id",
-    index="p.id IN (SELECT post_id FROM post_words WHERE words @@ {})",
+    has_words="p.id IN (SELECT post_id FROM post_words WHERE words @@ {})",
 )
 _COMMENT = _Kind(
     kind="comment",
@@ -88,21 +85,8 @@ _COMMENT = _Kind(
     author="c.author",
     created="c.created_utc",
     numbers={"score": "c.score", "sentiment": "c.sentiment_score"},
-    index="c.body IS NOT NULL AND search_words('', c.body) @@ {}",
+    has_words="(c.body IS NOT NULL AND search_words('', c.body) @@ {})",
 )
-
-# The text {0} folded as `folded` does it. The first branch is for most texts: folding takes ten times as long.
-_WORDS = r"""' ' || CASE WHEN octet_length({0}) = length({0})
-    THEN regexp_replace(lower({0}), '[^a-z0-9_]+', ' ', 'g')
-    ELSE regexp_replace(regexp_replace(replace(replace(replace(translate(
-        lower(normalize(regexp_replace(normalize(regexp_replace(regexp_replace({0},
-            '[\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209f\u2100-\u214f]', ' ', 'g'),
-            '[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]', '', 'g'), NFKD),
-            '([A-Za-z\u0370-\u03ff])[\u0300-\u036f]+', '\1', 'g'), NFKC)),
-        U&'\00f8\0142\0111\0131\03c2\2018\2019\02bc\201c\201d\201e', U&'oldi\03c3\0027\0027\0027\0022\0022\0022'),
-        'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'),
-        {1}, ' \1 ', 'g'), {2}, ' ', 'g')
-    END || ' '"""
 
 
 def post_condition(query: Query, bound: Bound) -> str:
@@ -110,12 +94,12 @@ def post_condition(query: Query, bound: Bound) -> str:
 
     `bound` binds a value and returns its place. Ages are those at the beginning of the transaction.
     """
-    return _Conditions(_POST, bound).of(query)
+    return _Conditions(_POST, bound).of(query, True)
 
 
 def comment_condition(query: Query, bound: Bound) -> str:
     """The condition on `comments AS c`, like `post_condition`."""
-    return _Conditions(_COMMENT, bound).of(query)
+    return _Conditions(_COMMENT, bound).of(query, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,38 +112,19 @@ class _Conditions:
     kind: _Kind
     bound: Bound
 
-    def of(self, query: Query) -> str:
-        parts = query.parts if isinstance(query, And) else (query,)
-        looked_up = _lexemes(query, True)
-        found = [] if looked_up is None else [self._looked_up(looked_up)]
-        # What the planner can find an index for comes by itself. The words of a text are made once for all others.
-        found += [self._plain(part, True) for part in parts if not _has_words(part)]
-        with_words = [self._plain(part, True) for part in parts if _has_words(part)]
-        if with_words:
-            of_text = " AND ".join(with_words)
-            found.append(f"(SELECT {of_text} FROM (SELECT {self._words()} OFFSET 0) AS t)")  # noqa: S608, bound values
-        return f"({' AND '.join(found)})"
-
-    def _looked_up(self, lexemes: str) -> str:
-        return self.kind.index.format(f"to_tsquery('pg_catalog.simple', {self.bound(lexemes)})")
-
-    def _words(self) -> str:
-        """The columns `words` and `flair` with the words of the text and of the flair."""
-        spaced, others = self.bound(f"([{UNSPACED}])"), self.bound(f"[^{_word_characters()}]+")
-
-        def words(expression: str) -> str:
-            return _WORDS.format(f"COALESCE({expression}, '')", f"{spaced}::text", f"{others}::text")
-
-        return f"{' || '.join(map(words, self.kind.texts))} AS words, {words(self.kind.flair or 'NULL')} AS flair"
-
-    def _plain(self, query: Query, wanted: bool) -> str:
+    def of(self, query: Query, wanted: bool) -> str:
+        """The condition, or its opposite, in parentheses where it needs them."""
         match query:
             case Not(part):
-                return self._plain(part, not wanted)
+                return self.of(part, not wanted)
             case And(parts) | Or(parts):
                 # Not all of them is one that is not.
                 joined = " AND " if isinstance(query, And) == wanted else " OR "
-                return f"({joined.join(self._plain(part, wanted) for part in parts)})"
+                # One look-up for all that have nothing but words.
+                words = tuple(part for part in parts if _lexemes(part) is not None)
+                found = [self._looked_up(type(query)(words), wanted)] if words else []
+                found += [self.of(part, wanted) for part in parts if part not in words]
+                return f"({joined.join(found)})"
             case Comparison():
                 return self._comparison(query, wanted)
             case Adult():
@@ -180,7 +145,7 @@ class _Conditions:
         is_equal, negation = ("=", "") if wanted else ("IS DISTINCT FROM", "NOT ")
         match query:
             case Words():
-                return negation + self._has(query)
+                return self._looked_up(query, wanted) if _lexemes(query) else negation + self._with_signs(query)
             case Piece(text):
                 written = f"concat_ws(chr(10), {', '.join(self.kind.texts)})"
                 return f"strpos({written}, {self.bound(text)}::text) {'>' if wanted else '='} 0"
@@ -205,58 +170,57 @@ class _Conditions:
             case _:
                 assert_never(query)
 
-    def _has(self, query: Words) -> str:
-        words_in = "t.flair" if query.in_flair else "t.words"
-        *before, last = query.words
-        is_beginning = query.is_beginning or len(last) >= SHORTEST_BEGINNING
-        end = last if is_beginning else f"{last} "
-        if all(len(word) < SHORTEST_BEGINNING for word in before):
-            return f"(strpos({words_in}, {self.bound(' '.join(['', *before, end]))}::text) > 0)"
-        # Words have no sign that means something in a pattern.
-        pattern = "".join(f" {word}" + ("[^ ]*" if len(word) >= SHORTEST_BEGINNING else "") for word in before)
-        return f"({words_in} ~ {self.bound(f'{pattern} {end}')}::text)"
+    def _looked_up(self, query: Query, wanted: bool) -> str:
+        """What the index of words answers. It has no text that has no word."""
+        lexemes = _lexemes(query)
+        is_met_by_nothing = condition_of(query)(_NOTHING)
+        found = self._has(self.kind.has_words, f"!{lexemes}" if is_met_by_nothing else f"{lexemes}")
+        return found if wanted != is_met_by_nothing else f"NOT {found}"
+
+    def _with_signs(self, query: Words) -> str:
+        """Words in the flair, or with signs that the index does not have."""
+        has_words, texts = self.kind.has_words, self.kind.texts
+        if query.in_flair:
+            if self.kind.flair is None:
+                return "false"
+            has_words, texts = f"search_words('', COALESCE({self.kind.flair}, '')) @@ {{}}", (self.kind.flair,)
+        signs = [word for word in query.words if not _INDEXED.search(word)]
+        text = f"lower(concat_ws(chr(10), {', '.join(texts)}))"
+        found = [f"strpos({text}, {self.bound(sign)}::text) > 0" for sign in signs]
+        words = replace(query, words=tuple(word for word in query.words if word not in signs))
+        if words.words:
+            found.append(self._has(has_words, _phrase(words, " & " if signs else " <-> ")))
+        return f"({' AND '.join(found)})"
+
+    def _has(self, has_words: str, lexemes: str) -> str:
+        return has_words.format(f"to_tsquery('pg_catalog.simple', {self.bound(lexemes)}::text)")
 
 
-def _has_words(query: Query) -> bool:
+def _lexemes(query: Query) -> str | None:
+    """What is asked of the index of words; None when the query has something else."""
     match query:
         case Not(part):
-            return _has_words(part)
+            found = _lexemes(part)
+            return found and f"!{found}"
         case And(parts) | Or(parts):
-            return any(map(_has_words, parts))
-        case _:
-            return isinstance(query, Words)
-
-
-def _lexemes(query: Query, wanted: bool) -> str | None:
-    """What the index of words must find so that the query can be met; None when it can be met without any word."""
-    match query:
-        case Not(part):
-            return _lexemes(part, not wanted)
-        case And(parts) | Or(parts):
-            found = [_lexemes(part, wanted) for part in parts]
-            known = [part for part in found if part is not None]
-            if isinstance(query, And) == wanted:
-                return f"({' & '.join(known)})" if known else None
-            return f"({' | '.join(known)})" if len(known) == len(found) else None
-        case Words(words, is_beginning, in_flair=False) if wanted:
-            terms = [
-                f"'{word}'"
-                + (":*" if len(word) >= SHORTEST_BEGINNING or (is_beginning and place == len(words)) else "")
-                for place, word in enumerate(words, 1)
-                if _INDEXED.fullmatch(word)
-            ]
-            return f"({' & '.join(terms)})" if terms else None
+            lexemes = [found for part in parts if (found := _lexemes(part))]
+            return (
+                f"({(' & ' if isinstance(query, And) else ' | ').join(lexemes)})"
+                if len(lexemes) == len(parts)
+                else None
+            )
+        case Words(words, in_flair=False):
+            return _phrase(query, " <-> ") if all(map(_INDEXED.search, words)) else None
         case _:
             return None
 
 
-@lru_cache(maxsize=1)
-def _word_characters() -> str:
-    r"""What may stand in a word, for brackets of a pattern: Python's \w and UNSPACED. PostgreSQL's \w is another."""
-    is_word = re.compile(rf"[\w{UNSPACED}]").match
-    ranges = []
-    for matches, group in groupby(range(sys.maxunicode + 1), lambda code: is_word(chr(code)) is not None):
-        if matches:
-            codes = list(group)
-            ranges.append(f"{chr(codes[0])}-{chr(codes[-1])}")
-    return "".join(ranges)
+def _phrase(query: Words, joined: str) -> str:
+    """Words as they are written, which have the weight A. A longer one is a beginning."""
+    *before, last = query.words
+    terms = [_term(word, False) for word in before] + [_term(last, query.is_beginning)]
+    return f"({joined.join(terms)})"
+
+
+def _term(word: str, is_beginning: bool) -> str:
+    return f"'{word}':{'*' if is_beginning or len(word) >= SHORTEST_BEGINNING else ''}A"

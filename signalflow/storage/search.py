@@ -1,22 +1,19 @@
 """How the words of a search are looked up: in English, as they are written, or as a piece of text.
 
-The index (migrations, 0011 and 0019) holds the folded words of title and body twice: by the rules of English, which
+The index (migrations, 0011 and 0038) holds the folded words of title and body twice: by the rules of English, which
 leave out stop words and endings, and as they are written. Scripts without spaces have no words for PostgreSQL, so each
 of their characters is indexed as a word, and a run of them in a search is a phrase. docs/decisions/reading.md says why.
 """
 
-import re
 from typing import Literal
 
-from signalflow.domain.search import UNSPACED, Term, terms_of
+from signalflow.domain.search import Term, terms_of, words_of
 from signalflow.storage.read_router import ReadRouter
 
 SearchMode = Literal["english", "simple", "substring"]
 # A piece of text has no index, so it is looked for in so many of the newest posts: about 0.2 s with bodies of 1 kB.
 MOST_SEARCHED_POSTS = 20_000
 
-_UNSPACED = re.compile(f"[{UNSPACED}]")
-_SIGNS_BEFORE = re.compile(r"\A\W+")
 _MODES = """
 SELECT numnode(websearch_to_tsquery('pg_catalog.english', $1)) > 0 AS english,
     numnode(websearch_to_tsquery('pg_catalog.simple', $1)) > 0 AS simple
@@ -38,8 +35,7 @@ def web_search(words: str) -> str:
 
 
 def _written(term: Term) -> str:
-    minus = "-" if term.is_without else ""
-    spaced = _UNSPACED.sub(r" \g<0> ", term.text)
-    if term.is_phrase or spaced != term.text:
-        return f'{minus}"{" ".join(spaced.split())}"'
-    return minus + _SIGNS_BEFORE.sub("", term.text)
+    """The term without signs: the index has blanks in their place."""
+    words = " ".join(words_of(term.text).split())
+    is_word = words not in ("", "or") and " " not in words and not term.is_phrase
+    return ("-" if term.is_without else "") + (words if is_word else f'"{words}"')

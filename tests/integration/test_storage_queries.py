@@ -114,7 +114,7 @@ async def found(pool: Pool, kind: Kind, query: Query) -> set[str]:
     return {row["id"] for row in await pool.fetch(statement, *parameters)}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(STORED, min_size=1, max_size=12), st.lists(queries(), min_size=1, max_size=8))
 async def test_a_condition_finds_the_documents_that_meet_the_query(
     pool: Pool, rows: list[dict[str, Any]], asked: Sequence[Query]
