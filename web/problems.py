@@ -28,6 +28,9 @@ class Fault(BaseModel):
 
     parameter: str = Field(description="The parameter at fault.", examples=["page_size"])
     message: str = Field(description="What is wrong with it.", examples=["must be at most 200, not 500"])
+    offset: int | None = Field(
+        None, description="Where in a query the error is, in characters from 0; left out elsewhere.", examples=[7]
+    )
 
 
 class Problem(BaseModel):
@@ -44,9 +47,9 @@ class Problem(BaseModel):
 class InvalidParameter(Exception):
     """A parameter whose value is wrong, although its type allows it."""
 
-    def __init__(self, parameter: str, message: str) -> None:
+    def __init__(self, parameter: str, message: str, offset: int | None = None) -> None:
         super().__init__(message)
-        self.fault = Fault(parameter=parameter, message=message)
+        self.fault = Fault(parameter=parameter, message=message, offset=offset)
 
 
 _REFERENCE = {"$ref": f"#/components/schemas/{Problem.__name__}"}
@@ -110,7 +113,7 @@ def _answer(
         request_id=request_id,
         errors=list(faults),
     )
-    content = problem.model_dump(exclude=None if faults else {"errors"})
+    content = problem.model_dump(exclude=None if faults else {"errors"}, exclude_none=True)
     # The middleware sets the id too, but Starlette sends the answer to an unexpected error past all middleware.
     fixed = {"Cache-Control": "no-store", request_ids.HEADER: request_id}
     return JSONResponse(content, status, media_type=MEDIA_TYPE, headers=fixed | dict(headers or {}))

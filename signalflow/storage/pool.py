@@ -4,7 +4,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
+from uuid import UUID
 
 import asyncpg
 from asyncpg.connection import LoggedQuery
@@ -170,6 +171,17 @@ def _dropped_on_timeout(acquired: Connection) -> Iterator[None]:
     except (TimeoutError, asyncio.CancelledError):
         acquired.terminate()
         raise
+
+
+def values_of(row: "asyncpg.Record") -> dict[str, Any]:
+    """The columns of a row by their names. Ids are of Python's own type: orjson refuses that of asyncpg."""
+    return {name: _own(value) for name, value in row.items()}
+
+
+def _own(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_own(one) for one in value]
+    return UUID(bytes=value.bytes) if isinstance(value, UUID) else value
 
 
 def translated(error: BaseException) -> SignalflowError:

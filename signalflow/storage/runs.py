@@ -13,7 +13,7 @@ from uuid import UUID
 from signalflow.domain.run_history import RunReport
 from signalflow.domain.words import RunKind, RunOutcome
 from signalflow.events import storable
-from signalflow.storage.pool import Pool, connection
+from signalflow.storage.pool import Pool, connection, values_of
 from signalflow.storage.read_router import ReadRouter, Row
 
 # A worker says every five seconds how its runs stand. One without an end of which nothing was said for so long is
@@ -127,9 +127,7 @@ async def runs_page(
 
 
 def _stored(row: Row) -> StoredRun:
-    # The driver's own class of ids is no JSON for the API.
-    changed = {"id": UUID(bytes=row["id"].bytes), "uses": json.loads(row["uses"])}
-    return StoredRun(**(dict(row) | changed))
+    return StoredRun(**(values_of(row) | {"uses": json.loads(row["uses"])}))
 
 
 async def forget_runs(pool: Pool, days: int) -> None:

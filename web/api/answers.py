@@ -9,9 +9,9 @@ from fastapi import Response
 from signalflow.storage.read_router import Row
 
 
-def json_answer(content: Any) -> Response:
+def json_answer(content: Any, status: int = 200) -> Response:
     """The content as JSON, times in UTC."""
-    return raw_answer(json_bytes(content))
+    return raw_answer(json_bytes(content), status)
 
 
 def json_bytes(content: Any) -> bytes:
@@ -19,9 +19,9 @@ def json_bytes(content: Any) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_UTC_Z)
 
 
-def raw_answer(body: bytes) -> Response:
+def raw_answer(body: bytes, status: int = 200) -> Response:
     """An answer whose JSON exists already."""
-    return Response(body, media_type="application/json")
+    return Response(body, status, media_type="application/json")
 
 
 def columns(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -2,10 +2,40 @@
 
 import base64
 import binascii
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from uuid import UUID
+
+import msgspec
+import orjson
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# The time and the id of the last item of a page, in a list that is ordered by both.
+Key = tuple[datetime, UUID]
 
 NOT_OURS = "not a cursor of this API for this order and these filters"
 _CHECKSUM_BYTES = 9
+
+
+class _Fields(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    time: int
+    id: UUID
+
+
+def encode_key(key: Key, walk: str) -> str:
+    """The cursor of an item as text for an address. `walk` names the list, and has its filters."""
+    time, id_ = key
+    return seal(orjson.dumps([(time - _EPOCH) // timedelta(microseconds=1), id_]), walk)
+
+
+def decode_key(text: str, walk: str) -> Key:
+    """The cursor that was encoded for the same walk. Raises ValueError for anything else."""
+    try:
+        fields = msgspec.json.decode(unseal(text, walk), type=_Fields)
+        return _EPOCH + timedelta(microseconds=fields.time), fields.id
+    except (msgspec.DecodeError, OverflowError) as error:
+        raise ValueError(NOT_OURS) from error
 
 
 def seal(content: bytes, walk: str) -> str:

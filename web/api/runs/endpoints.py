@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 from signalflow.domain.words import RunKind, RunOutcome
 from signalflow.storage.runs import RunFilter, runs_page
 from web.api.answers import json_answer
+from web.api.cursors import Key, decode_key, encode_key
 from web.api.dependencies import ReadsOf
 from web.api.parameters import Moment
-from web.api.runs.cursor import RunCursor, decode_cursor, encode_cursor
 from web.api.runs.schemas import RunPage
 from web.problems import OF_READS, InvalidParameter
 
@@ -37,13 +37,13 @@ class RunParameters(BaseModel):
     @property
     def walk(self) -> str:
         """What a cursor belongs to: the filters, without the place in the list."""
-        return self.model_dump_json(exclude={"cursor", "page_size"}, exclude_defaults=True)
+        return "runs " + self.model_dump_json(exclude={"cursor", "page_size"}, exclude_defaults=True)
 
     @property
-    def before(self) -> RunCursor | None:
+    def before(self) -> Key | None:
         """The run before the page. Raises InvalidParameter for a text that is no cursor of this walk."""
         try:
-            return None if self.cursor is None else decode_cursor(self.cursor, self.walk)
+            return None if self.cursor is None else decode_key(self.cursor, self.walk)
         except ValueError as error:
             raise InvalidParameter("cursor", str(error)) from error
 
@@ -58,6 +58,6 @@ async def list_runs(reads: ReadsOf, parameters: Annotated[RunParameters, Query()
     return json_answer(
         {
             "items": [asdict(run) for run in page],
-            "next": None if following is None else encode_cursor(following, parameters.walk),
+            "next": None if following is None else encode_key(following, parameters.walk),
         }
     )
