@@ -17,6 +17,11 @@ from signalflow.kafka.closed_connections import survive_closed_connections
 from signalflow.settings import Settings
 from web.access import SignInNeeded, is_opened_by_browser, redirect_to_sign_in, scraping, within
 from web.api.about.endpoints import router as about
+from web.api.alerts.deliveries import router as alert_deliveries
+from web.api.alerts.feed import router as alert_feed
+from web.api.alerts.history import router as alert_history
+from web.api.alerts.rules import router as alert_rules
+from web.api.alerts.targets import router as alert_targets
 from web.api.audit.endpoints import router as audit
 from web.api.comments.endpoints import router as comments
 from web.api.coverage.endpoints import router as coverage
@@ -62,7 +67,7 @@ GZIP_LEVEL = 4
 
 # A router is open, or within a scope: the client has signed in as a reader at least, and an API key has the scope
 # (`read` is enough for reading). Endpoints that need a higher role take it themselves (web/access.py).
-OPEN: tuple[APIRouter, ...] = (health, tokens, sessions)
+OPEN: tuple[APIRouter, ...] = (health, tokens, sessions, alert_feed)
 WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (posts, "read"),
     (comments, "read"),
@@ -76,6 +81,10 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     # Before the address of one subreddit by its name.
     (trending, "read"),
     (subreddits, "config"),
+    (alert_rules, "config"),
+    (alert_targets, "config"),
+    (alert_deliveries, "config"),
+    (alert_history, "read"),
     (dlq, "dlq"),
     (operations, "read"),
     (runs, "read"),

@@ -67,6 +67,9 @@ CREATE TABLE alert_matches (
     UNIQUE (rule_id, kind, subject)
 )""",
     "CREATE INDEX alert_matches_newest ON alert_matches (matched_at DESC, id DESC)",
+    # For what is shown: a new rule may note very many matches that are not told.
+    "CREATE INDEX alert_matches_told ON alert_matches (matched_at DESC, id DESC) WHERE alert IS NOT NULL",
+    "CREATE INDEX alert_matches_of_rule ON alert_matches (rule_id, matched_at DESC, id DESC) WHERE alert IS NOT NULL",
     "CREATE INDEX alert_matches_subject ON alert_matches (kind, subject)",
     "COMMENT ON COLUMN alert_matches.alert IS 'what is told; NULL: met already when the rule was saved, so not told'",
     """
@@ -83,6 +86,7 @@ CREATE TABLE alert_deliveries (
 )""",
     "CREATE INDEX alert_deliveries_due ON alert_deliveries (next_at) WHERE state = 'waiting'",
     "CREATE INDEX alert_deliveries_target ON alert_deliveries (target_id, first_at DESC)",
+    "CREATE INDEX alert_deliveries_newest ON alert_deliveries (first_at DESC, id DESC)",
     "COMMENT ON COLUMN alert_deliveries.next_at IS 'not before; whoever sends moves it on first, so nobody else sends'",
     """
 CREATE TABLE alert_attempts (

@@ -63,3 +63,10 @@ RunKind = Literal[
 # What became of a run. `partly`: with errors beside results. `idle`: nothing was asked. `stopped`: the worker stopped
 # before the end. `silent`: the worker told no end and tells nothing any more, as after a crash.
 RunOutcome = Literal["running", "ok", "partly", "failed", "idle", "stopped", "silent"]
+
+# What a target of alerts understands: our JSON, an incoming webhook of a chat, e-mail; a feed is read by its link.
+TargetShape = Literal["json", "slack", "discord", "mail", "feed"]
+# What became of a message to a target. `waiting`: it is sent, or tried again, at its time.
+DeliveryState = Literal["waiting", "done", "given_up"]
+# What an alert is about.
+AlertKind = Literal["post", "comment", "signal"]

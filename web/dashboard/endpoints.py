@@ -39,6 +39,7 @@ def not_found() -> FileResponse:
 @router.get("/posts/{post_id}")
 @router.get("/signals")
 @router.get("/digest")
+@router.get("/alerts")
 @router.get("/analytics")
 @router.get("/subreddits")
 @router.get("/operations")

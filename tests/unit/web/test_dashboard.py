@@ -27,7 +27,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/posts/1abc2d", "/signals", "/digest", "/analytics", "/subreddits", "/operations", "/docs"]
+    "path",
+    ["/", "/posts/1abc2d", "/signals", "/digest", "/alerts", "/analytics", "/subreddits", "/operations", "/docs"],
 )
 async def test_every_page_has_an_address_that_can_be_opened_directly(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
