@@ -1,4 +1,4 @@
-"""`signalflow alert`: sends a test alert, as rules send theirs."""
+"""`signalflow alert`: rules, targets and what was sent; and a test alert, sent as rules send theirs."""
 
 import asyncio
 import json
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from signalflow.alerts.shapes import Shape
+from signalflow.cli import alert_rules, alert_targets
 from signalflow.cli.installation import installation_settings
 from signalflow.cli.options import JsonFlag, OfStack
 
 if TYPE_CHECKING:
-    from signalflow.alerts.messages import Alert
     from signalflow.alerts.outcome import Result
     from signalflow.settings import Settings
 
@@ -22,8 +22,10 @@ _MAIL = "mailto:"
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(no_args_is_help=True, help="Alerts to webhooks, chats and e-mail.")
+    group = typer.Typer(no_args_is_help=True, help="Alerts to webhooks, chats, e-mail and feeds.")
     group.command(name="test")(send_test)
+    alert_rules.register(group)
+    alert_targets.register(group)
     app.add_typer(group, name="alert")
 
 
@@ -74,45 +76,15 @@ def _secret(file: Path | None) -> str:
 
 
 async def _send(url: str, shape: Shape, secret: str | None, settings: "Settings") -> "Result":
-    from signalflow.alerts.bodies import body_of
-    from signalflow.alerts.delivery import WebMessage, WebTarget, deliver
-    from signalflow.alerts.digest import digest_mail
-    from signalflow.alerts.mail import MailServer, send_mail
+    from signalflow.alerts.delivery import WebTarget
+    from signalflow.alerts.trial import send_trial, send_trial_mail
     from signalflow.clock import utcnow
     from signalflow.errors import Invalid
 
-    alert = _test_alert()
     if url.startswith(_MAIL):
-        server = MailServer.of(settings)
-        if server is None:
-            raise Invalid("there is no mail server: set SIGNALFLOW_SMTP_HOST and SIGNALFLOW_SMTP_FROM")
-        recipient = url.removeprefix(_MAIL)
-        mail = digest_mail(alert.id, [alert], sender=server.sender, recipient=recipient, now=utcnow())
-        return await send_mail(mail, server)
+        return await send_trial_mail(url.removeprefix(_MAIL), settings, utcnow())
     try:
         target = WebTarget.of(url, [secret] if secret else [])
     except Invalid as error:
         raise typer.BadParameter(str(error)) from error
-    message = WebMessage(alert.id, body_of(alert, shape))
-    return await deliver(message, target, utcnow(), allowed=settings.allowed_networks)
-
-
-def _test_alert() -> "Alert":
-    from uuid import uuid4
-
-    from signalflow.alerts.messages import Alert
-    from signalflow.clock import utcnow
-
-    return Alert(
-        id=f"test_{uuid4().hex}",
-        rule="Test",
-        kind="signal",
-        subject="test",
-        subreddit=None,
-        title="A test alert of signalflow",
-        sentence="Alerts arrive here. Nothing happened on Reddit.",
-        url=None,
-        numbers={},
-        created_at=None,
-        matched_at=utcnow(),
-    )
+    return await send_trial(target, shape, settings, utcnow())
