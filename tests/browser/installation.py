@@ -22,11 +22,14 @@ from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.storage.accounts import add_user
+from signalflow.storage.alert_rules import add_rule
+from signalflow.storage.alert_targets import add_target
 from signalflow.storage.dead_letters import NewLetter, store_letters
-from signalflow.storage.pool import create_pool
+from signalflow.storage.pool import Pool, create_pool
 from signalflow.storage.subreddits import load_defaults, mark_polled, mark_state
 from signalflow.storage.writer import write_batch
 from tests.integration.accounts_api import HASHER, PASSWORD
+from tests.integration.alert_history_rows import add_delivery, add_match
 from tests.integration.signal_rows import store_signals
 from tests.integration.storage_rows import observation
 from web.app import create_api
@@ -84,6 +87,7 @@ class Installation:
             for name in SUBREDDITS:
                 await mark_state(pool, name, "ok", now)
             await store_letters(pool, [self._letter(number) for number in range(3)])
+            await self._alert(pool)
 
     def _posts(self) -> Sequence[Enriched]:
         now = utcnow()
@@ -108,6 +112,15 @@ class Installation:
         ]
         hostile = post("hostile", minutes=2, title=HOSTILE, permalink="javascript:alert(1)", url="javascript:alert(2)")
         return [*plain, *rocket, hostile]
+
+    async def _alert(self, pool: Pool) -> None:
+        """A rule, a target that was disabled, and a message that it did not take."""
+        made = await add_target(pool, "Old hook", "json", f"{self.url}/nobody", 60, by="tests")
+        rule = await add_rule(pool, "Launches", "launch kind:post", [made.target.id], by="tests")
+        match = await add_match(pool, rule.id, "rocket", title=HOSTILE)
+        answers = (("gone", 410, "the target answered 410: nobody is there; check its address", HOSTILE),)
+        await add_delivery(pool, match, made.target.id, "given_up", answers=answers)
+        await pool.execute("UPDATE alert_targets SET disabled_at = now(), disabled_because = 'it answered 410'")
 
     def _letter(self, number: int) -> NewLetter:
         topic = TopicNames.of(self.settings).posts_raw

@@ -18,12 +18,15 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PAGES = ("/?subreddit=science", "/posts/rocket", "/digest", "/analytics", "/subreddits", "/operations", "/docs")
+PAGES = (
+    "/?subreddit=science", "/posts/rocket", "/digest", "/alerts", "/analytics", "/subreddits", "/operations", "/docs",
+)  # fmt: skip
 # What a page shows once it has its data.
 FILLED = {
     "/?subreddit=science": ".post-row",
     "/posts/rocket": ".uplot",
     "/digest": ".card tbody tr",
+    "/alerts": "[data-delivery]",
     "/analytics": ".uplot",
     "/subreddits": "tr[data-name]",
     "/operations": "[data-letter]",
@@ -432,7 +435,7 @@ async def test_pages_are_accessible_in_both_themes_and_fit_a_phone_and_a_large_s
         assert broken == [], f"{path} at {width} in {scheme}"
 
 
-@pytest.mark.parametrize("page_of", ["/", "/analytics", "/subreddits", "/operations"])
+@pytest.mark.parametrize("page_of", ["/", "/alerts", "/analytics", "/subreddits", "/operations"])
 async def test_a_filter_that_a_page_does_not_know_is_named(visit: Visit, page_of: str) -> None:
     page = await visit(f"{page_of}?autor=somebody")
     await expect(page.get_by_role("alert")).to_contain_text("Left out: autor")

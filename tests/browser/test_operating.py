@@ -13,7 +13,7 @@ from signalflow.storage.gaps import close_gap, open_gap
 from signalflow.storage.pool import create_pool
 from signalflow.storage.subreddits import mark_state
 from tests.browser.conftest import HeldBack, NewContext, Visit
-from tests.browser.installation import USER, Installation
+from tests.browser.installation import HOSTILE, USER, Installation
 from tests.integration.workers import read_topic
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -258,3 +258,92 @@ async def test_a_private_subreddit_says_so_and_an_interval_is_called_the_longest
     await expect(page.locator("tr[data-name=science] .chip")).to_have_text("private")
     await expect(page.locator("tr[data-name]")).to_have_count(1)
     await expect(page.get_by_role("columnheader", name="Longest interval")).to_be_visible()
+
+
+async def test_a_rule_is_previewed_and_its_errors_are_shown_in_place_before_it_is_saved(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/alerts")
+    await expect(page.get_by_role("navigation").get_by_role("link", name="Alerts")).to_have_attribute(
+        "aria-current", "page"
+    )
+    await page.get_by_role("button", name="New rule").click()
+    dialog = page.get_by_role("dialog", name="New rule")
+    await dialog.get_by_label("Name").fill("Rockets")
+    query = dialog.get_by_label("Query")
+    await query.fill("rocket (moon")
+    await dialog.get_by_role("button", name="Save").click()
+    error = dialog.locator("#query-error")
+    await expect(error).to_contain_text("a ( is still open")
+    assert await error.locator("pre").text_content() == "rocket (moon\n" + " " * 12 + "^"
+    await expect(query).to_have_attribute("aria-invalid", "true")
+    await expect(query).to_be_focused()
+    await query.fill("rocket subreddit:science")
+    await expect(error).to_be_empty()
+    await dialog.get_by_role("button", name="Preview").click()
+    await expect(dialog.get_by_role("status")).to_have_text("1 match in the last week: 1 post and 0 comments")
+    await expect(dialog.locator(".preview-list li")).to_contain_text("Rocket engines explained")
+    await dialog.get_by_label("Old hook").check()
+    await dialog.get_by_role("button", name="Save").click()
+    rule = page.locator("[data-rule]").first
+    await expect(rule).to_contain_text("Rockets")
+    await expect(rule).to_contain_text("last met never")
+    await expect(rule).to_contain_text("tells Old hook")
+    await rule.get_by_role("button", name="Pause Rockets").click()
+    await expect(rule).to_contain_text("paused")
+    await expect(rule.get_by_role("button", name="Resume Rockets")).to_be_focused()
+    stored = "SELECT query, created_by, paused_at IS NOT NULL FROM alert_rules WHERE name = 'Rockets'"
+    assert [tuple(row) for row in await installation.rows(stored)] == [("rocket subreddit:science", USER, True)]
+
+
+async def test_a_target_tells_its_secret_once_and_what_a_test_brought(visit: Visit, installation: Installation) -> None:
+    page = await visit("/alerts")
+    await page.get_by_role("button", name="New target").click()
+    dialog = page.get_by_role("dialog", name="New target")
+    await dialog.get_by_label("Name").fill("Hook")
+    await dialog.get_by_label("Address").fill(f"{installation.url}/hush")
+    await dialog.get_by_role("button", name="Make").click()
+    told = page.get_by_role("dialog", name="The signing secret")
+    await expect(told.get_by_label("Signs what is sent to Hook")).to_have_value(re.compile("^whsec_"))
+    await told.get_by_role("button", name="I have it").click()
+    target = page.locator("[data-target]", has_text="Hook").last
+    await target.get_by_role("button", name="Test Hook").click()
+    await expect(target.get_by_role("status")).to_contain_text("The test alert was not taken")
+    await expect(target.get_by_role("status")).to_contain_text("SIGNALFLOW_ALERT_NETWORKS")
+    assert "whsec_" not in await page.content()
+    assert "hush" not in await page.content()
+
+
+async def test_a_message_that_was_given_up_is_sent_again_when_its_target_is_enabled(
+    visit: Visit, installation: Installation
+) -> None:
+    page = await visit("/alerts")
+    target = page.locator("[data-target]", has_text="Old hook")
+    await expect(target).to_contain_text("it answered 410")
+    delivery = page.locator("[data-delivery]")
+    await expect(delivery).to_contain_text(HOSTILE)
+    await delivery.locator("summary").click()
+    await expect(delivery.locator("pre")).to_contain_text("the target answered 410: nobody is there")
+    assert await page.evaluate("window.hacked") is None
+    await target.get_by_role("button", name="Enable Old hook").click()
+    await expect(target).not_to_contain_text("it answered 410")
+    await delivery.get_by_role("button", name="Send again to Old hook").click()
+    await expect(delivery).to_contain_text("waiting")
+    assert [row["state"] for row in await installation.rows("SELECT state FROM alert_deliveries")] == ["waiting"]
+    await page.get_by_label("State of deliveries").select_option("Done")
+    await expect(page.get_by_text("No deliveries")).to_be_visible()
+    assert page.url.endswith("/alerts?state=done")
+
+
+async def test_a_reader_sees_alerts_without_buttons(new_context: NewContext) -> None:
+    async def as_reader(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(json={**await answer.json(), "role": "reader"})
+
+    page = await (await new_context()).new_page()
+    await page.route("**/api/session/", as_reader)
+    await page.goto("/alerts")
+    await expect(page.locator("[data-rule]").first).to_be_visible()
+    await expect(page.locator("[data-target]").first).to_be_visible()
+    await expect(page.locator("[data-delivery]")).to_be_visible()
+    await expect(page.locator("main").get_by_role("button")).to_have_count(0)

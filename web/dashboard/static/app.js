@@ -16,6 +16,7 @@ const ROUTES = [
   { name: "signals", title: "Signals", path: /^\/signals\/?$/ },
   { name: "digest", title: "Digest", path: /^\/digest\/?$/ },
   { name: "post", title: "Post", path: /^\/posts\/([0-9a-z]{1,13})\/?$/ },
+  { name: "alerts", title: "Alerts", path: /^\/alerts\/?$/, tab: "/alerts" },
   { name: "analytics", title: "Analytics", path: /^\/analytics\/?$/, tab: "/analytics" },
   { name: "subreddits", title: "Subreddits", path: /^\/subreddits\/?$/, tab: "/subreddits" },
   { name: "operations", title: "Operations", path: /^\/operations\/?$/, tab: "/operations" },

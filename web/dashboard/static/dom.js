@@ -80,6 +80,7 @@ export const scrollRegion = (label, ...children) =>
 
 const PATHS = {
   now: "M2.5 13.5 6 9.5l2.5 2L13.5 4M10 3.5h4v4",
+  alerts: "M8 2a4 4 0 0 0-4 4v3l-1.500 2.500h11L12 9V6a4 4 0 0 0-4-4ZM6.500 13.500h3",
   analytics: "M2.5 2.5v11h11M5.5 11V8M8.5 11V5M11.5 11V6.5",
   subreddits: "M3 4h10M3 8h10M3 12h6",
   operations: "M1.5 8h3l2-5 3 10 2-5h3",
