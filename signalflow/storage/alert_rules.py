@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from signalflow.domain.queries.evaluate import Document, condition_of, document_of
 from signalflow.domain.queries.language import parse
+from signalflow.domain.queries.tree import Signal
 from signalflow.errors import Invalid
 from signalflow.storage import audit
 from signalflow.storage.alert_targets import changing
@@ -20,6 +22,9 @@ MOST_RULES = 10_000
 MOST_TARGETS_A_RULE = 20
 # What is older when it is seen is no news, so nothing older need be noted.
 NEWS_FOR = timedelta(hours=48)
+# Of posts and of comments that meet a rule when it is saved. It takes some seconds to note so many, and nobody wants to
+# be told of one each second.
+MOST_MET = 100_000
 
 _SELECT = """
 SELECT r.id, r.name, r.query, r.created_by, r.created_at, r.changed_at, r.paused_at,
@@ -44,12 +49,23 @@ _REMOVE = "DELETE FROM alert_rules WHERE id = $1"
 _HAS_NO_MORE = "DELETE FROM alert_rule_targets WHERE rule_id = $1 AND target_id <> ALL ($2::uuid[])"
 _HAS = "INSERT INTO alert_rule_targets (rule_id, target_id) SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING"
 _KNOWN_TARGETS = "SELECT id FROM alert_targets WHERE id = ANY ($1::uuid[])"
-# In the order of ids, as the writers of posts insert, so that the two cannot deadlock.
+# In the order of ids, as the writers of posts insert, so that the two cannot deadlock. Returns how many meet the rule.
 _NOTE = """
+WITH met AS MATERIALIZED (
+    SELECT {id} AS id FROM {source} WHERE {created} > now() - $2::interval AND ({condition}) ORDER BY {id} LIMIT $3
+), noted AS (
+    INSERT INTO alert_matches (id, rule_id, kind, subject)
+    SELECT gen_random_uuid(), $1, '{kind}', id FROM met ORDER BY id ON CONFLICT DO NOTHING
+)
+SELECT count(*) FROM met
+"""
+_OTHER_SIGNALS = """
+SELECT id, kind, subreddit FROM signals
+WHERE subject_kind <> 'post' AND ended_at IS NULL AND started_at > now() - $1::interval ORDER BY id
+"""
+_NOTE_SIGNALS = """
 INSERT INTO alert_matches (id, rule_id, kind, subject)
-SELECT gen_random_uuid(), $1, '{kind}', {id} FROM {source}
-WHERE {created} > now() - $2::interval AND ({condition})
-ORDER BY {id} ON CONFLICT DO NOTHING
+SELECT gen_random_uuid(), $1, 'signal', id FROM unnest($2::text[]) AS given (id) ON CONFLICT DO NOTHING
 """
 POSTS = "posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id"
 COMMENTS = "comments AS c"
@@ -168,21 +184,33 @@ async def _set_targets(writing: Connection, id_: UUID, target_ids: Sequence[UUID
 
 
 async def _note_what_is_met(writing: Connection, id_: UUID, text: str) -> None:
-    """Note the posts and comments of the database that meet the rule already."""
+    """Note the posts, comments and signals of the database that meet the rule already."""
     query = parse(text)
-    for kind, source, subject, created, condition_of in (
+    for kind, source, subject, created, condition_in in (
         ("post", POSTS, "p.id", "p.created_utc", post_condition),
         ("comment", COMMENTS, "c.id", "c.created_utc", comment_condition),
     ):
-        parameters: list[Any] = [id_, NEWS_FOR]
+        parameters: list[Any] = [id_, NEWS_FOR, MOST_MET + 1]
 
         def bound(value: object, parameters: list[Any] = parameters) -> str:
             parameters.append(value)
             return f"${len(parameters)}"
 
-        condition = condition_of(query, bound)
+        condition = condition_in(query, bound)
         statement = _NOTE.format(kind=kind, id=subject, source=source, created=created, condition=condition)
-        await writing.execute(statement, *parameters)
+        if await writing.fetchval(statement, *parameters) > MOST_MET:
+            hours = NEWS_FOR // timedelta(hours=1)
+            message = f"more than {MOST_MET:,} {kind}s of the last {hours} hours meet this query: ask for less"
+            raise Invalid(message, field="query")
+    meets = condition_of(query)
+    signals = await writing.fetch(_OTHER_SIGNALS, NEWS_FOR)
+    met = [row["id"] for row in signals if meets(_of_signal(row["kind"], row["subreddit"]))]
+    await writing.execute(_NOTE_SIGNALS, id_, met)
+
+
+def _of_signal(kind: Signal, subreddit: str | None) -> Document:
+    """A signal about no single post, as rules see it."""
+    return document_of("post", subreddit=subreddit or "", signals=[kind])
 
 
 async def _found(reading: Connection, id_: UUID) -> AlertRule | None:

@@ -23,6 +23,7 @@ from tests.api_clients import bearer
 from tests.integration.accounts_api import client_of, running, settings_of
 from tests.integration.alert_history_rows import add_delivery, add_match, at
 from tests.integration.comment_rows import comment, seen
+from tests.integration.signal_rows import signal, store_signals
 from tests.integration.storage_rows import NOON, contents, observation
 from tests.unit.alerts.servers import answering, serving
 from tests.waiting import until
@@ -109,6 +110,30 @@ async def test_a_new_rule_tells_news_only(operator: httpx.AsyncClient, pool: Poo
     assert len(await contents(pool, "alert_matches")) == 2
     await operator.patch(path, json={"paused": False})
     assert {row["subject"] for row in await contents(pool, "alert_matches")} == {"met", "c1", "other"}
+
+
+async def test_a_signal_that_goes_on_when_a_rule_is_made_is_no_news(operator: httpx.AsyncClient, pool: Pool) -> None:
+    now = utcnow()
+    await store_signals(
+        pool,
+        signal("on", subreddit="space", subject="space", started_at=now),
+        signal("over", subreddit="space", subject="space", started_at=now, ended_at=now),
+        signal("elsewhere", started_at=now),
+    )
+    await made(operator, "rules", {"name": "Busy", "query": "signal:unusual_here subreddit:space"})
+    noted = [(row["kind"], row["subject"], row["alert"]) for row in await contents(pool, "alert_matches")]
+    assert noted == [("signal", "on", None)]
+
+
+async def test_a_rule_that_asks_for_nearly_everything_is_refused(
+    operator: httpx.AsyncClient, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alert_rules, "MOST_MET", 2)
+    await write_batch(pool, [observation(f"p{n}", title="Rocket") for n in range(3)])
+    refused = await operator.post("/api/alerts/rules/", json={"name": "All", "query": "kind:post"})
+    (fault,) = refused.json()["errors"]
+    assert (refused.status_code, fault["parameter"], "ask for less" in fault["message"]) == (422, "query", True)
+    assert await contents(pool, "alert_rules") == await contents(pool, "alert_matches") == []
 
 
 async def test_a_wrong_query_names_the_place(operator: httpx.AsyncClient) -> None:

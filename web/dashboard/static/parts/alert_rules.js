@@ -1,6 +1,6 @@
 // Rules of alerts: what they ask for, who is told, and when they last met something.
 import * as api from "../api.js";
-import { h, replaceKeepingFocus, setText, toast } from "../dom.js";
+import { h, outward, replaceKeepingFocus, setText, toast } from "../dom.js";
 import { plural, when } from "../format.js";
 import { Latest } from "../latest.js";
 import { queryField } from "./alert_query.js";
@@ -10,7 +10,10 @@ import { card, quiet } from "./layout.js";
 import { emptyState, errorNotice } from "./states.js";
 
 const PATH = "/api/alerts/rules/";
-const PAGE_SIZE = 200;
+const TARGETS = "/api/alerts/targets/";
+const MATCHES = "/api/alerts/matches/";
+const PAGE_SIZE = 50;
+const MATCHES_SHOWN = 10;
 const REFRESH_MS = 15_000;
 
 /**
@@ -34,24 +37,38 @@ export function rulesCard(shared, loaded) {
     below,
   );
 
+  // Of the page that is shown; null for the newest.
+  let cursor = null;
+  let next = null;
+
   const load = () =>
     loads.load({
-      ask: () => api.itemsOfPages(PATH, { page_size: PAGE_SIZE }, signal),
-      show(rules) {
-        shared.rules = rules;
+      ask: () => api.get(PATH, { page_size: PAGE_SIZE, cursor }, signal),
+      show(page) {
+        shared.rules = page.items;
+        next = page.next;
         loaded();
         show();
       },
       fail: (error) => below.replaceChildren(errorNotice(error, load)),
     });
 
+  function turnTo(page) {
+    cursor = page;
+    return load();
+  }
+
   function show() {
     const { rules } = shared;
     const paused = rules.filter((rule) => rule.paused_at).length;
-    setText(summary, plural(rules.length, "rule", "rules") + (paused ? `, ${paused} paused` : ""));
+    const shown = `${plural(rules.length, "rule", "rules")}${cursor || next ? " shown" : ""}`;
+    setText(summary, shown + (paused ? `, ${paused} paused` : ""));
     replaceKeepingFocus(list, ...rules.map(item));
     const advice = mayChange ? "Make a rule, and see first what it would have met." : "An operator makes rules.";
-    below.replaceChildren(...(rules.length ? [] : [emptyState("No rules", advice)]));
+    const none = !rules.length && !cursor && emptyState("No rules", advice);
+    const newest = cursor && button("Newest", "small", () => turnTo(null), { "data-focus": "newest rules" });
+    const older = next && button("Older", "small", () => turnTo(next), { "data-focus": "older rules" });
+    replaceKeepingFocus(below, none || "", newest || older ? h("div", { class: "below" }, newest, older) : "");
   }
 
   function item(rule) {
@@ -74,7 +91,23 @@ export function rulesCard(shared, loaded) {
         names.length ? `tells ${names.join(", ")}` : "tells nobody yet",
         ` · by ${rule.created_by}`,
       ),
+      rule.last_match_at && matches(rule),
     );
+  }
+
+  /** What a rule met last, loaded when the reader asks for it. */
+  function matches(rule) {
+    const found = h("div", { role: "status" });
+    const show = ({ items }) => found.replaceChildren(h("ol", { class: "preview-list" }, items.map(match)));
+    async function open({ target }) {
+      if (!target.open) return;
+      try {
+        show(await api.get(MATCHES, { rule_id: rule.id, page_size: MATCHES_SHOWN }, signal));
+      } catch (error) {
+        if (!signal.aborted) found.replaceChildren(errorNotice(error));
+      }
+    }
+    return h("details", { ontoggle: open }, h("summary", {}, `What ${rule.name} met last`), found);
   }
 
   function buttons(rule) {
@@ -103,12 +136,19 @@ export function rulesCard(shared, loaded) {
 
   /** Make a rule, or change this one, with a preview of its query. */
   async function edit(rule = null) {
+    let targets;
+    try {
+      targets = (await api.get(TARGETS, {}, signal)).items;
+    } catch (error) {
+      if (!signal.aborted) toast(`${error.title}: ${error.detail}`);
+      return;
+    }
     const name = h("input", { name: "name", required: true, maxlength: 100, value: rule?.name ?? "" });
     const query = queryField(rule?.query ?? "", signal);
-    const boxes = shared.targets.map((target) =>
+    const boxes = targets.map((target) =>
       h("input", { type: "checkbox", value: target.id, checked: rule?.target_ids.includes(target.id) ?? false }),
     );
-    const told = shared.targets.map((target, place) =>
+    const told = targets.map((target, place) =>
       h("label", { class: "check" }, boxes[place], `${target.name} (${target.shape})`),
     );
     const none = quiet("There are no targets yet: make one below, and choose it then.");
@@ -152,6 +192,10 @@ export function rulesCard(shared, loaded) {
     await load();
   }
 
-  loads.repeat(load, REFRESH_MS, isDialogOpen);
+  element.classList.add("letters");
+  loads.repeat(load, REFRESH_MS, () => isDialogOpen() || list.querySelector("details[open]"));
   return { element, load, show };
 }
+
+const match = ({ alert, subject, matched_at }) =>
+  h("li", {}, outward(alert.url, alert.title ?? subject), quiet(" ", when(matched_at), ` ${alert.sentence}`));
