@@ -41,7 +41,7 @@ def create(
     scope: Annotated[
         list[Scope],
         typer.Option(
-            help="read: all that only reads; dlq: dead letters; config: watched subreddits; admin: the audit log."
+            help="read: all that only reads; dlq: dead letters; config: watched subreddits, alerts; admin: audit log."
         ),
     ] = [Scope.READ],  # noqa: B006 (Typer copies it)
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days until it expires.")] = 365,

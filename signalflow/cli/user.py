@@ -24,7 +24,8 @@ LINK_LIFETIME = timedelta(minutes=15)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user; case does not matter.")]
 RoleHelp = (
-    "reader reads; operator also replays dead letters and changes watched subreddits; admin also sees the audit log."
+    "reader reads; operator also replays dead letters and changes watched subreddits and alerts; admin also sees the "
+    "audit log."
 )
 
 

@@ -43,7 +43,8 @@ class Session(BaseModel):
 
     name: str = Field(description="Name of the user.")
     role: Role = Field(
-        description="reader reads; operator also replays letters and changes subreddits; admin also sees the audit log."
+        description="reader reads; operator also replays letters and changes subreddits and alerts; admin also sees "
+        "the audit log."
     )
     kind: Literal["user", "key", "session"] = Field(description="By access token, API key or cookie.")
     csrf_token: str | None = Field(description="Send it as X-CSRF-Token with every write; null without a cookie.")
