@@ -7,7 +7,7 @@ from math import inf, log
 from signalflow.domain.signals.curve import FINAL
 from signalflow.domain.signals.forecast import forecast
 from signalflow.domain.signals.subreddit import Change, Seen, SubredditState, follow, volume_measure
-from signalflow.evaluation.simulated import observations
+from signalflow.evaluation.simulated import LOOK_BACK, observations
 from signalflow.simulator.arrivals import BURST_SECONDS
 from signalflow.simulator.config import DAY, Parameters
 from signalflow.simulator.posts import Post
@@ -91,7 +91,8 @@ def run(
     """
     start = EPOCH + warm_up * DAY
     end = start + days * DAY
-    first = min(EPOCH, end - TARGET_DAYS * DAY)
+    since = start - LOOK_BACK if is_cold else EPOCH
+    first = min(since, end - TARGET_DAYS * DAY)
     parameters = Parameters(seed=seed, epoch=first, history=0.0, stories_per_hour=stories_per_hour)
     world = World(parameters, subreddits)
     followed: dict[str, list[Post]] = {key: [] for key, sub in world.subreddits.items() if sub.rate}
@@ -102,7 +103,7 @@ def run(
             if not post.visible_spans():
                 continue
             finals[post.subreddit.key].append(post.score_at(post.created + FINAL))
-            if post.created >= EPOCH:
+            if post.created >= since:
                 followed[post.subreddit.key].append(post)
     bursts = _bursts(world, start, end)
     judged = []

@@ -52,6 +52,21 @@ def test_a_post_that_nobody_votes_for_is_published_when_numbers_change_once_more
     assert len(seen) == 2 + len(CHECKPOINTS)
 
 
+def test_a_post_from_before_is_found_once_by_the_look_back_and_known_from_its_next_observation_on() -> None:
+    one = post()
+    since = one.created + 3 * 3_600.0
+    found, second, third, *_ = observations([one], inf, 0.0, since)
+    assert since < found.observed_us / 1e6 < since + 120.0
+    assert [(seen.is_discovery, seen.is_listed, seen.is_backfill) for seen in (found, second, third)] == [
+        (True, True, True),
+        (True, False, False),
+        (False, False, False),
+    ]
+    assert (found.score_velocity, second.score_velocity) == (None, None)
+    assert third.score_velocity is not None
+    assert observations([one], inf, 0.0, one.created + DAY + 1.0) == []
+
+
 def test_a_velocity_is_that_since_the_observation_before() -> None:
     seen = observations([post()], inf, 0.0)
     assert seen[0].score_velocity is None
@@ -144,6 +159,15 @@ def test_a_run_is_the_same_again_and_finds_what_is_planted() -> None:
     assert all("unusual_here" in one.told and one.told["unusual_here"] - one.created < 600.0 for one in planted)
     assert all(sub.observations > 1_000 for sub in first)
     assert {one.created >= EPOCH + 3 * DAY for one in posts} == {True}
+
+
+@pytest.mark.slow
+def test_subreddits_that_are_new_tell_what_is_planted_on_their_first_day() -> None:
+    posts = [one for sub in run(1, 0, 3, SUBREDDITS, stories_per_hour=1.0, is_cold=True) for one in sub.posts]
+    planted = [one for one in posts if one.story == "viral"]
+    assert len(planted) >= 3
+    assert all("unusual_here" in one.told for one in planted)
+    assert min(one.created for one in posts) >= EPOCH
 
 
 @pytest.mark.slow

@@ -123,9 +123,9 @@ def test_a_forecast_is_what_its_inputs_add_up_to() -> None:
 
 
 def test_a_post_that_has_enough_points_is_probable_however_slow_it_is() -> None:
-    own = begin_curve()
+    own = replace(begin_curve(), posts=(700, 600))
     target = forecast(own, 1, None, 3_600.0).target
-    assert forecast(own, int(target) + 1, 0.0, 30_000.0).probability > 0.35
+    assert forecast(own, int(target) + 1, 0.0, 30_000.0).probability > 0.3
     assert forecast(own, int(3 * target), 0.0, 30_000.0).probability > 0.95
 
 

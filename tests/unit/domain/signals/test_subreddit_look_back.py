@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signalflow.domain.signals.curve import log_score
 from signalflow.domain.signals.posts import LEAST_KNOWN
 from signalflow.domain.signals.priors import shipped
 from signalflow.domain.signals.subreddit import Seen, SubredditState, follow, is_listed
@@ -76,6 +77,14 @@ def test_a_look_back_tells_how_many_posts_are_usual(per_minute: float) -> None:
         expected = 15 * per_minute * shipped().activity[(12 + hour) % 24]
         # Three standard errors of a count of the hour's posts.
         assert mean_at(state, FIRST + hour * HOUR) == pytest.approx(expected, rel=3 / (4 * expected) ** 0.5)
+
+
+def test_the_oldest_post_only_says_since_when_the_others_were_counted() -> None:
+    """Three posts in the nine and a half hours after it, until half an hour before the first observation."""
+    state, _ = followed(looked_back(f"b{age}", FIRST, age=age * MINUTE) for age in (60, 240, 420, 600))
+    activity = sum(shipped().activity[hour] for hour in range(2, 12)) - shipped().activity[11] / 2
+    level = 3 / (4 * activity)
+    assert mean_at(state, FIRST + 12 * HOUR) == pytest.approx(level * shipped().activity[0], rel=0.01)
 
 
 def test_a_look_back_that_covers_three_hours_tells_the_level_of_the_day() -> None:
@@ -167,8 +176,8 @@ def test_a_quiet_new_subreddit_gives_no_signal(per_minute: float) -> None:
 
 
 def test_a_look_back_of_an_hour_is_not_enough() -> None:
-    """A burst of ten times the usual."""
-    burst = live(FIRST + 5 * MINUTE, FIRST + 20 * MINUTE, 2.0)
+    """A burst of fifty times the usual."""
+    burst = live(FIRST + 5 * MINUTE, FIRST + 20 * MINUTE, 10.0)
     assert followed([*look_back(0.2, hours=2), *burst])[1] == []
     assert followed([*look_back(0.2, hours=4), *burst])[1] != []
 
@@ -186,7 +195,16 @@ def test_nothing_begins_while_a_look_back_is_being_read() -> None:
 
 
 def test_an_archive_teaches_nothing_and_does_not_begin_the_time_of_a_subreddit() -> None:
-    archive = [replace(one, post_id=f"a{one.post_id}", **ARCHIVED) for one in look_back(3.0)]
+    archive = [
+        replace(
+            one,
+            post_id=f"a{one.post_id}",
+            created_us=one.created_us - 2 * DAY,
+            observed_us=one.observed_us - 2 * DAY,
+            **ARCHIVED,
+        )
+        for one in look_back(3.0)
+    ]
     state, changes = followed(archive)
     assert (changes, sum(state.volume.back.posts), state.curve.posts) == ([], 0, (0, 0))
     fresh, _ = followed(look_back(0.2))
@@ -227,16 +245,20 @@ def test_of_what_was_there_before_only_what_is_young_is_told(age: int, told: int
 
 
 def test_a_subreddit_whose_posts_all_have_many_points_has_no_unusual_ones_at_first() -> None:
-    """Fifty times the usual scores: its first 400 posts must teach that before usual ones are judged."""
-    pages = look_back(0.35, factor=50.0)
+    """Two hundred times the usual scores: its first 400 posts must teach that before usual ones are judged."""
+    pages = look_back(0.35, factor=200.0)
     rng = Random(9)
     later = [
         observed(f"l{number}", FIRST + HOUR + number * SECOND, age=HOUR, score=score_at(rise, HOUR), score_velocity=0.0)
         for number in range(100)
-        for rise in (50.0 * exp(rng.gauss(1.6, 1.9)),)
+        for rise in (200.0 * exp(rng.gauss(1.6, 1.9)),)
     ]
-    _, changes = followed([*pages, *later])
-    assert len({change.subject for change in changes}) <= 3
+    state, changes = followed([*pages, *later])
+    assert len({change.subject for change in changes}) <= 2
+    middle = shipped().curve.normal_of(log_score(score_at(200.0 * exp(1.6), 4 * HOUR)), 4 * 3_600.0)
+    level, spread = state.curve.level_and_spread(4 * 3_600.0)
+    assert level == pytest.approx(middle, abs=0.5)
+    assert spread == pytest.approx(1.0, abs=0.5)
 
 
 def test_what_few_posts_teach_is_not_enough_to_tell_of_others() -> None:
