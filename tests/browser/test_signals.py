@@ -41,7 +41,7 @@ async def test_without_signals_the_page_says_in_plain_words_when_there_will_be_s
     await expect(page.locator(".signal-list .times")).to_contain_text("ended")
 
 
-async def test_the_strip_tells_the_newest_hour_first_and_within_it_the_strongest(
+async def test_the_strip_tells_the_newest_hour_first_and_within_it_the_strongest_of_each_kind(
     visit: Visit, installation: Installation
 ) -> None:
     hour = utcnow().replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
@@ -49,16 +49,21 @@ async def test_the_strip_tells_the_newest_hour_first_and_within_it_the_strongest
         *(signal(f"older{number}", started_at=hour - timedelta(hours=number + 1)) for number in range(7)),
         viral("rocket", started_at=hour + timedelta(minutes=50), subreddit="science"),
         signal("strong", started_at=hour + timedelta(minutes=10), subject="rust", subreddit="Rust", strength=9.0),
+        burst("storm", started_at=hour + timedelta(minutes=20), strength=300.0),
+        burst("flood", started_at=hour + timedelta(minutes=30), strength=200.0),
     )
     page = await visit("/")
     cards = page.locator(STRIP)
     await expect(cards).to_have_count(8)
-    assert [await cards.nth(place).get_attribute("data-id") for place in range(3)] == [
+    kinds = ["On everyone", "Unusual here", "Taking off", "On everyone"]
+    for place, kind in enumerate(kinds):
+        await expect(cards.nth(place)).to_contain_text(kind)
+    assert [await cards.nth(place).get_attribute("data-id") for place in (1, 2, 4)] == [
         "strong",
         "viral-rocket",
         "older0",
     ]
-    rust, rocket = cards.nth(0), cards.nth(1)
+    rust, rocket = cards.nth(1), cards.nth(2)
     await expect(rust.locator(".sentence")).to_contain_text("r/Rust: 12 posts in 15 minutes, 4 times its usual number")
     await expect(rust).to_contain_text("9.0 standard deviations above what is usual")
     await expect(rust.get_by_role("link", name="r/Rust")).to_have_attribute("href", "/?subreddit=Rust")

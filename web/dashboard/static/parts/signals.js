@@ -77,8 +77,21 @@ export class SignalCards {
   }
 }
 
-/** Newest hour first, and within an hour the strongest first. */
-const byPlace = (a, b) => hourOf(b) - hourOf(a) || b.strength - a.strength || a.id.localeCompare(b.id);
+/**
+ * Newest hour first. Within an hour the strongest of each kind come first, then the second ones: strengths of two kinds
+ * cannot be compared, and the multiples of bursts would push all others out.
+ */
+function inOrder(signals) {
+  const byStrength = [...signals].sort((a, b) => b.strength - a.strength || a.id.localeCompare(b.id));
+  const counts = new Map();
+  const ranked = byStrength.map((one) => {
+    const group = `${hourOf(one)} ${one.kind}`;
+    counts.set(group, (counts.get(group) ?? 0) + 1);
+    return [counts.get(group), one];
+  });
+  ranked.sort(([a, one], [b, other]) => hourOf(other) - hourOf(one) || a - b);
+  return ranked.map(([, one]) => one);
+}
 const hourOf = ({ started_at }) => Math.floor(Date.parse(started_at) / HOUR_MS);
 
 /**
@@ -128,7 +141,7 @@ export function activeSignals(about, signal) {
     subreddits.length === 0 || subreddits.some((name) => name.toLowerCase() === subreddit?.toLowerCase());
 
   function show() {
-    const shown = [...active.values()].sort(byPlace).slice(0, SHOWN);
+    const shown = inOrder(active.values()).slice(0, SHOWN);
     const elements = shown.map((one) => cards.of(one).element);
     cards.keep(shown, ({ id }) => stored.has(id));
     if (!region.contains(list)) region.replaceChildren(list);
