@@ -36,9 +36,9 @@ def a_worker(settings: Settings, log_dir: Path) -> WorkerProcess:
 
 
 async def publish(settings: Settings, prefix: str, posts: int) -> set[str]:
-    """New posts; returns their ids."""
+    """New posts, whose titles have nothing in common; returns their ids."""
     names = [f"{prefix}{number}" for number in range(posts)]
-    await produce(settings, [observation(name, START, created_at=START) for name in names])
+    await produce(settings, [observation(name, START, created_at=START, title=name) for name in names])
     return set(names)
 
 
@@ -182,7 +182,7 @@ async def test_a_cut_of_records_that_nobody_had_read_is_recorded(
 
     async def poll(prefix: str, posts: int) -> set[str]:
         names = [f"{prefix}{number}" for number in range(posts)]
-        found = [observation(name, START, created_at=START) for name in names]
+        found = [observation(name, START, created_at=START, title=name) for name in names]
 
         async def confirmed() -> bool:
             # The first batch to a broker that has lost the last ones is refused, and the producer replaced.

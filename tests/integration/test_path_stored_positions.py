@@ -193,14 +193,15 @@ async def test_a_cut_raw_log_is_recorded_although_its_workers_died_and_its_commi
         logs = (*names.consumed, *names.changelogs, "__consumer_offsets")
         await asyncio.to_thread(broker.copy, *logs)
         await wait_until_stored(settings, first, await publish(settings, "gone", 60))
-        for topic in (names.posts_raw, names.signal_inputs):
+        for topic in (names.posts_raw, names.signal_inputs, names.term_inputs):
             await eventually(lambda topic=topic: reaches(settings, topic, 90), 30, first.tail)
         read = await offsets_read(settings)
         first.kill()
         await asyncio.to_thread(broker.put_back, *logs)
         second.start()
         await second.ready()
-        cut = {(topic, "log_cut") for topic in (names.posts_raw, names.posts_enriched, names.signal_inputs)}
+        inputs = names.signal_inputs, names.term_inputs
+        cut = {(topic, "log_cut") for topic in (names.posts_raw, names.posts_enriched, *inputs)}
         await eventually(lambda: has_breaks(settings, cut), 30, second.tail)
         rows = await fetch_all(
             settings,
@@ -237,7 +238,7 @@ async def test_rows_that_took_the_place_of_lost_ones_survive_a_database_that_goe
         logs = (*names.consumed, *names.changelogs, "__consumer_offsets")
         await asyncio.to_thread(broker.copy, *logs)
         await all_stored(settings, first, kept | await publish(settings, "gone", 60))
-        for topic in (names.posts_raw, names.signal_inputs):
+        for topic in (names.posts_raw, names.signal_inputs, names.term_inputs):
             await eventually(lambda topic=topic: reaches(settings, topic, 90), 30, first.tail)
         assert first.stop() == 0
         await asyncio.to_thread(broker.put_back, *logs)
@@ -252,7 +253,8 @@ async def test_rows_that_took_the_place_of_lost_ones_survive_a_database_that_goe
         await wait_until_stored(settings, second, new)
         await eventually(lambda: is_clean(settings), 30, second.tail)
         # The database noted them before it went back, too.
-        cut = {(topic, "log_cut") for topic in (names.posts_raw, names.posts_enriched, names.signal_inputs)}
+        inputs = names.signal_inputs, names.term_inputs
+        cut = {(topic, "log_cut") for topic in (names.posts_raw, names.posts_enriched, *inputs)}
         await eventually(lambda: has_breaks(settings, cut), 30, second.tail)
     finally:
         first.ensure_stopped()
