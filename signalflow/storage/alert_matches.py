@@ -90,7 +90,7 @@ WITH rules AS MATERIALIZED (
     SELECT g.id, g.rule_id, $3, g.subject, g.alert
     FROM unnest($1::uuid[], $2::uuid[], $4::text[], $5::jsonb[]) AS g (id, rule_id, subject, alert)
     JOIN rules ON rules.id = g.rule_id
-    ON CONFLICT (rule_id, kind, subject) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING id, rule_id
 ), told AS (
     INSERT INTO alert_deliveries (id, match_id, target_id)
@@ -240,7 +240,8 @@ class AlertMatches:
             key = rule_id, subject = keys[row["n"] - 1]
             # Rules may have been loaded again meanwhile.
             if rule := self._rules.get(rule_id):
-                id_ = uuid.uuid4()
+                # The same when it is written again, as after the database was put back: so receivers know a repetition.
+                id_ = uuid.uuid5(rule_id, f"{kind} {subject}")
                 new.append((id_, rule_id, subject, encode(alert_of(found[key], rule, id_, now)).decode()))
         if new:
             ids, rules, subjects, alerts = map(list, zip(*new, strict=True))

@@ -25,6 +25,8 @@ TITLES = (
     "I HATE this update!!! It broke everything :(",
     "A quiet day at the library",
 )
+# A rule of alerts looks for this title (alerts.py).
+TOLD_TITLE, TOLD_EVERY = "A rocket has landed", 10
 # The ways in which the harness breaks the order of observations; all are equally frequent.
 DISORDER = ("redelivered", "reordered", "an hour late", "two in one batch")
 Identity = tuple[str, datetime]
@@ -115,13 +117,14 @@ class Load:
         """The post's next observation, a minute after the one before. No other has the time of one "an hour late"."""
         moment = self._moments[post_id] = self._moments.get(post_id, -1) + 1
         score = self._scores[post_id] = self._scores.get(post_id, 0) + self.rnd.randrange(100)
+        number = int(post_id[1:])
         return observation(
             post_id,
             self._start + timedelta(seconds=60 * moment) - late,
             created_at=self._start - timedelta(hours=2),
             score=score,
             comments=moment,
-            title=TITLES[int(post_id[1:]) % len(TITLES)],
+            title=TITLES[number % len(TITLES)] if number % TOLD_EVERY else TOLD_TITLE,
             mode="refresh" if moment else "new",
         )
 

@@ -55,6 +55,7 @@ class Summary:
     tables: dict[str, Any] = field(default_factory=dict)
     breaks: list[str] = field(default_factory=list)
     shown_comments: int = 0
+    alerts: int = 0
     injections: list[dict[str, Any]] = field(default_factory=list)
     """All faults in order: seconds from the start, seconds until its cause was gone and until records flowed again."""
 
@@ -92,6 +93,7 @@ def summary(seed: int, minutes: float, run: Run, verdict: Verdict, no_time_for: 
         records=verdict.report.records,
         visible_posts=verdict.visible,
         shown_comments=verdict.comments.shown,
+        alerts=verdict.alerts.met,
         lost=verdict.lost + poison_lost,
         duplicated=verdict.duplicated + poison_twice,
         wrong=verdict.wrong + poison_wrong,
@@ -179,7 +181,7 @@ def text(result: Summary) -> str:
     ]
     lines.append(
         f"\nseed {result.seed}, {result.minutes} min: {result.records} records, {result.visible_posts} visible posts, "
-        f"{result.shown_comments} comments; "
+        f"{result.shown_comments} comments, {result.alerts} alerts; "
         f"lost {result.lost}, duplicated {result.duplicated}, wrong {result.wrong}; redeliveries {result.redeliveries}"
     )
     if result.breaks or result.lost_with_a_log:

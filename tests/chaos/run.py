@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from tests.chaos import comments, report, schedule, verdict
+from tests.chaos import alerts, comments, report, schedule, verdict
 from tests.chaos.cluster import PARTITIONS, WORKERS, Cluster, running_cluster
 from tests.chaos.faults.base import Run
 from tests.chaos.forensics import story_of
@@ -43,7 +43,10 @@ async def run_seed(
     quiet(directory)
     rnd = random.Random(seed)
     began = time.monotonic()
-    async with running_cluster(directory, rnd, ACTIVITY, signals_of_tests.__name__) as cluster:
+    async with (
+        running_cluster(directory, rnd, ACTIVITY, signals_of_tests.__name__) as cluster,
+        alerts.receiving(cluster.settings) as receiver,
+    ):
         say(f"stack ready after {time.monotonic() - began:.0f} s")
         probes = Probes(PARTITIONS)
         load = Load(cluster.settings, random.Random(seed + 1), probes, PER_SECOND, DISORDER_SHARE)
@@ -68,8 +71,9 @@ async def run_seed(
             await cluster.reddit.stop()
             async with beside(cluster.watch()):
                 unsettled = await verdict.still(run.settings)
+                told = await alerts.settle(run.settings, receiver)
             await comments.compare_with_topic(run, shown)
-            found = await verdict.judge(run, visible, never_stored, unsettled, shown)
+            found = await verdict.judge(run, visible, never_stored, unsettled, shown, told)
             await _tell_stories(run, found, directory)
         return report.summary(seed, (time.monotonic() - began) / 60, run, found, no_time_for)
 

@@ -20,6 +20,7 @@ from signalflow.local.ports import LOOPBACK, free_ports
 from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from tests.chaos import report, schedule, waiting
+from tests.chaos.alerts import Alerts, compared
 from tests.chaos.cluster import FOLLOWED
 from tests.chaos.comments import always_shown, unexplained
 from tests.chaos.faults import ALL
@@ -155,6 +156,14 @@ def test_a_missing_comment_is_explained_by_a_gap_of_its_subreddit_or_by_a_later_
     assert unexplained(missing, [], []) == missing
     assert unexplained(missing, [({"anime"}, 50.0), ({"science"}, 0.0)], []) == missing[1:]
     assert unexplained(missing, [], [30.0]) == missing[:2]
+
+
+def test_an_alert_must_be_met_once_done_and_have_arrived() -> None:
+    told = [("a", "id_a", "done"), ("b", "id_b", "done"), ("c", "id_c", "waiting"), ("d", "id_d", "done")]
+    found = compared({"a", "b", "c", "e"}, [*told, ("a", "id_a2", "done")], {"id_a", "id_a2", "id_d"})
+    assert found.lost == ["e met no rule", "c is waiting", "b is done and did not arrive"]
+    assert found.extra == ["d met the rule without cause", "a met the rule twice"]
+    assert compared({"a"}, told[:1], {"id_a"}) == Alerts(1)
 
 
 @pytest.mark.parametrize(

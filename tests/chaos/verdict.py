@@ -20,6 +20,7 @@ from signalflow.verify.log import TopicLog
 from signalflow.verify.report import Report
 from signalflow.verify.run import verify
 from tests.chaos import poison
+from tests.chaos.alerts import Alerts
 from tests.chaos.comments import Comments, stored_comments
 from tests.chaos.faults.base import Run, stored_observations
 from tests.chaos.poison_verdict import (
@@ -69,19 +70,21 @@ class Verdict:
     raw_times: list[float]
     repeats: list[float]
     comments: Comments = field(default_factory=Comments)
+    alerts: Alerts = field(default_factory=Alerts)
 
     @property
     def lost(self) -> int:
         """The number of rows and records that are missing."""
         tables = self.report.tables.values()
         missing = sum(table.missing for table in tables)
-        return missing + len(self.not_in_log) + len(self.never_stored) + len(self.disappeared) + len(self.comments.lost)
+        others = (self.not_in_log, self.never_stored, self.disappeared, self.comments.lost, self.alerts.lost)
+        return missing + sum(map(len, others))
 
     @property
     def duplicated(self) -> int:
         """The number of rows that exist twice or should not exist."""
         extra = sum(table.duplicated + table.extra for table in self.report.tables.values())
-        return extra + len(self.comments.extra)
+        return extra + len(self.comments.extra) + len(self.alerts.extra)
 
     @property
     def wrong(self) -> int:
@@ -96,6 +99,7 @@ class Verdict:
         found += [f"stored before the log broke, and gone: {text}" for text in self.disappeared[:5]]
         found += [f"visible, and in no table or gap: {text}" for text in self.never_stored[:5]]
         found += [f"comment {text}, and not stored" for text in self.comments.lost[:5]] + self.comments.extra[:5]
+        found += [f"alert: {text}" for text in self.alerts.lost[:5] + self.alerts.extra[:5]]
         found += [f"poison, {kind}: {text}" for kind, each in self.poison.items() for text in each.examples[:5]]
         return self.unsettled + found
 
@@ -199,8 +203,10 @@ async def still(settings: Settings) -> list[str]:
     )
 
 
-async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list[str], comments: Comments) -> Verdict:
-    """Compare everything, after the run has come to rest. `comments` were compared before."""
+async def judge(
+    run: Run, visible: int, never_stored: list[str], unsettled: list[str], comments: Comments, alerts: Alerts
+) -> Verdict:
+    """Compare everything, after the run has come to rest. `comments` and `alerts` were compared before."""
     settings, names = run.settings, TopicNames.of(run.settings)
     report = await verify(settings, TopicNames.of(settings), follow=follow)
     stored = await stored_observations(settings)
@@ -241,6 +247,7 @@ async def judge(run: Run, visible: int, never_stored: list[str], unsettled: list
         sorted(record.timestamp / 1000 for record in raw),
         _repeats([record for record in enriched if mark_of(record) is None]),
         comments,
+        alerts,
     )
 
 
