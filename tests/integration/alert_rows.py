@@ -1,10 +1,12 @@
 """Alerts for tests: rules and targets as rows, and what became of them."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from signalflow.alerts.signing import SigningSecret
+from signalflow.clock import utcnow
 from signalflow.storage.pool import Pool
 
 
@@ -31,6 +33,23 @@ async def make_rule(pool: Pool, query: str, *targets: UUID, name: str = "a rule"
 async def rules_changed(pool: Pool) -> None:
     """Let writers read the rules again."""
     await pool.execute("UPDATE alert_rules_version SET version = version + 1")
+
+
+async def tell(pool: Pool, rule: UUID, kind: str, subject: str, words: str) -> None:
+    """A match that is told in these words, and an attempt of its message that waits for the next one."""
+    alert = {"title": words, "url": f"https://www.reddit.com/{words.split()[1]}", "sentence": words, "numbers": {}}
+    match, delivery = uuid4(), uuid4()
+    await _insert(
+        pool,
+        "alert_matches",
+        {"id": match, "rule_id": rule, "kind": kind, "subject": subject, "alert": json.dumps(alert)},
+    )
+    target = await pool.fetchval("SELECT target_id FROM alert_rule_targets WHERE rule_id = $1", rule)
+    # Not before tomorrow, so that no worker sends it.
+    row = {"id": delivery, "match_id": match, "target_id": target, "next_at": utcnow() + timedelta(days=1)}
+    await _insert(pool, "alert_deliveries", row)
+    told = {"delivery_id": delivery, "seconds": 0.1, "verdict": "later", "reason": "", "answer": f"what is {words}?"}
+    await _insert(pool, "alert_attempts", told)
 
 
 async def _insert(pool: Pool, table: str, row: dict[str, Any]) -> None:

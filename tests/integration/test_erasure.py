@@ -21,6 +21,7 @@ from signalflow.storage.erasure import erase_letters
 from signalflow.storage.pool import Pool
 from signalflow.storage.texts import mark_swept, sweep_reached, texts_after
 from signalflow.storage.writer import write_batch
+from tests.integration.alert_rows import make_rule, make_target, tell
 from tests.integration.comment_rows import comment, seen
 from tests.integration.posts_api import api_of
 from tests.integration.storage_rows import NOON, column, contents, observation, pool_of
@@ -187,11 +188,14 @@ async def with_samples(pool: Pool) -> set[str]:
 
 @pytest.fixture
 async def sampled(pool: Pool) -> Pool:
-    """A database whose statistics hold values of an author's posts, comments and dead letters."""
+    """A database whose statistics hold values of an author's posts, comments, dead letters and alerts."""
     # A value that stands in one row alone is not kept.
     await write_batch(pool, [observation(name, 0, **WITH_TEXT) for name in ("a", "b")])
     await write_comments(pool, [seen(comment(name, author=MARKER, body=f"on {MARKER}")) for name in ("k", "l")])
     await store_letters(pool, [letter_of("a", 7), letter_of("b", 8)], None)
+    rule = await make_rule(pool, "subreddit:python", await make_target(pool))
+    for kind, id_ in (("post", "a"), ("post", "b"), ("comment", "k"), ("comment", "l")):
+        await tell(pool, rule, kind, id_, f"on {MARKER}")
     # Without them no author would be left, and an index without a row keeps its statistics.
     await write_batch(pool, [observation("c", 0)])
     await write_comments(pool, [seen(comment("m"))])

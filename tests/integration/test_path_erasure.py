@@ -31,6 +31,7 @@ from signalflow.storage.subreddits import load_defaults
 from signalflow.verify.run import verify
 from tests.api_clients import bearer
 from tests.integration import erasure_traces
+from tests.integration.alert_rows import make_rule, make_target, states, tell
 from tests.integration.comment_rows import comment, envelope, produce_comments
 from tests.integration.test_storage_jobs import Timers
 from tests.integration.workers import WorkerProcess, eventually, fetch_all
@@ -197,6 +198,10 @@ async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
     settings, worker = scene.settings, scene.worker
     ids = await plant(scene)
     deleted, removed, restored, kept, said = ids.values()
+    # As if they had been told while they were news: the simulated clock is days behind.
+    rule = await make_rule(pool, "subreddit:python", await make_target(pool))
+    for kind, id_, marker in (("post", deleted, DELETED), ("post", removed, REMOVED), ("comment", said, SAID)):
+        await tell(pool, rule, kind, id_, f"The {marker} of today")
     before, comments_before = await scene.rows("posts"), await scene.rows("comments")
     await leave_traces(scene, pool)
 
@@ -246,6 +251,7 @@ async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
     await eventually(is_nowhere, PATIENCE, lambda: "\n".join(sorted(found)))
     assert erasure_traces.traces("the log of the API", "".join(capfd.readouterr()).encode(), gone) == set()
 
+    assert await states(pool) == dict.fromkeys((deleted, removed, said), "given_up")
     for id_ in (restored, kept):
         assert [after[id_][name] for name in TEXTS] == [before[id_][name] for name in TEXTS]
     assert after[deleted]["current_score"] == before[deleted]["current_score"], "numbers stay"
