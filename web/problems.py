@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -152,8 +153,14 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     return _invalid_parameters([Fault(parameter=error.field or "request", message=str(error))])
 
 
+def _route_of(request: Request) -> str:
+    """The path with the names of its parameters: a value may be a secret, as in the link of a feed."""
+    route = request.scope.get("route")
+    return route.path if isinstance(route, APIRoute) else request.url.path
+
+
 async def _on_retryable(request: Request, error: Exception) -> JSONResponse:
-    log.warning("api_unavailable", path=request.url.path, error=str(error))
+    log.warning("api_unavailable", path=_route_of(request), error=str(error))
     if isinstance(error, TookTooLong):
         detail = (
             "The database ended this read because it took too long. "
@@ -171,7 +178,7 @@ async def _on_retryable(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_fatal(request: Request, error: Exception) -> JSONResponse:
-    log.error("api_failed", path=request.url.path, error=str(error))
+    log.error("api_failed", path=_route_of(request), error=str(error))
     detail = (
         "The database refused the request. "
         "If its schema is older than this program, run `signalflow migrate`; the log says more."

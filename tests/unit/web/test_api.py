@@ -2,6 +2,7 @@
 
 import socket
 from typing import Any
+from uuid import UUID
 
 import anyio.to_thread
 import httpx
@@ -9,6 +10,7 @@ import pytest
 import typer
 from fastapi import FastAPI
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from signalflow.cli.api import register
@@ -34,6 +36,16 @@ async def test_posts_are_a_503_problem_while_the_database_is_away(client: httpx.
     assert answer.headers["content-type"] == PROBLEM
     assert answer.json()["type"] == "urn:signalflow:database-unavailable"
     assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_the_link_of_a_feed_stays_out_of_the_log_when_the_database_is_away(client: httpx.AsyncClient) -> None:
+    token = "s" * 43
+    with capture_logs() as lines:
+        answer = await client.get(f"/api/alerts/feeds/{UUID(int=7)}/{token}/")
+    assert answer.status_code == 503
+    (line,) = (line for line in lines if line["event"] == "api_unavailable")
+    assert line["path"] == "/api/alerts/feeds/{id}/{token}/"
+    assert token not in str(lines)
 
 
 @pytest.mark.parametrize(
