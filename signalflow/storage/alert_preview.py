@@ -18,10 +18,11 @@ MOST_SHOWN = 10
 # Of a comment, which may have 10,000 characters.
 MOST_TEXT = 300
 
-# What was taken away meets no rule. Without its text an erased post would only be met by its numbers.
+# What was taken away, on Reddit or on request, meets no rule.
 _POSTS = f"""
 SELECT p.id, p.created_utc AS created_at FROM {POSTS}
-WHERE p.created_utc > {{since}} AND p.removed_by IS NULL AND p.title <> '' AND ({{condition}})
+WHERE p.created_utc > {{since}} AND p.removed_by IS NULL
+    AND (p.erased_until IS NULL OR p.erased_until < p.last_polled_at) AND ({{condition}})
 ORDER BY p.created_utc DESC, p.id DESC LIMIT {{limit}}
 """  # noqa: S608, constants
 _COMMENTS = f"""

@@ -14,7 +14,7 @@ from signalflow.domain.queries.language import parse
 from signalflow.domain.queries.tree import Signal
 from signalflow.errors import Invalid
 from signalflow.storage import audit
-from signalflow.storage.alert_targets import changing
+from signalflow.storage.alert_targets import changing, checked_name
 from signalflow.storage.pool import Connection, Pool, connection, values_of
 from signalflow.storage.query_sql import comment_condition, post_condition
 
@@ -119,9 +119,11 @@ async def one_rule(pool: Pool, id_: UUID) -> AlertRule | None:
 async def add_rule(pool: Pool, name: str, query: str, target_ids: Sequence[UUID], *, by: str) -> AlertRule:
     """Make a rule.
 
-    Raises QueryError for a text that is no query, and Invalid for unknown targets or when a limit is reached.
+    Raises QueryError for a text that is no query, and Invalid for a name that cannot be one, for unknown targets, and
+    when a limit is reached.
     """
     parse(query)
+    name = checked_name(name)
     async with changing(pool) as writing:
         if await writing.fetchval("SELECT count(*) FROM alert_rules") >= MOST_RULES:
             raise Invalid(f"there are {MOST_RULES:,} rules, as many as may be: remove one", field="name")
@@ -149,7 +151,8 @@ async def change_rule(pool: Pool, id_: UUID, change: RuleChange, *, by: str) -> 
         was_paused = before.paused_at is not None
         paused = was_paused if change.paused is None else change.paused
         query = before.query if change.query is None else change.query
-        await writing.execute(_CHANGE, id_, before.name if change.name is None else change.name, query, paused)
+        name = before.name if change.name is None else checked_name(change.name)
+        await writing.execute(_CHANGE, id_, name, query, paused)
         if change.target_ids is not None:
             await _set_targets(writing, id_, change.target_ids)
         if not paused and (was_paused or query != before.query):

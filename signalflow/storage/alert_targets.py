@@ -18,11 +18,14 @@ from signalflow.alerts.posting import shown, target_url
 from signalflow.alerts.signing import SigningSecret
 from signalflow.domain.words import TargetShape
 from signalflow.errors import Invalid
+from signalflow.events import storable
 from signalflow.storage import audit
 from signalflow.storage.pool import Connection, Pool, connection, transaction, values_of
 from signalflow.storage.sessions import token_hash
 
 MOST_TARGETS = 100
+# Of a rule or a target: each alert tells that of its rule.
+LONGEST_NAME = 100
 # Both secrets sign for so long after a rotation, so that a receiver can be told the new one at leisure.
 ROTATION = timedelta(days=1)
 
@@ -109,6 +112,13 @@ async def changing(pool: Pool) -> AsyncIterator[Connection]:
         yield writing
 
 
+def checked_name(text: str) -> str:
+    """The name of a rule or a target. Raises Invalid for one that is empty or too long."""
+    if not text.strip() or len(text) > LONGEST_NAME:
+        raise Invalid(f"a name has 1 to {LONGEST_NAME} characters", field="name")
+    return storable(text)
+
+
 def checked_address(shape: TargetShape, address: str | None) -> str | None:
     """The address of a target of this shape. Raises Invalid, which does not show it."""
     if shape == "feed":
@@ -147,8 +157,11 @@ async def one_target(pool: Pool, id_: UUID) -> AlertTarget | None:
 async def add_target(
     pool: Pool, name: str, shape: TargetShape, address: str | None, digest_minutes: int, *, by: str
 ) -> MadeTarget:
-    """Make a target. Raises Invalid for an address that cannot be one, and when there are MOST_TARGETS."""
-    address = checked_address(shape, address)
+    """Make a target.
+
+    Raises Invalid for a name or an address that cannot be one, and when there are MOST_TARGETS.
+    """
+    name, address = checked_name(name), checked_address(shape, address)
     id_, secret, token = uuid4(), None, None
     if shape == "json":
         secret = SigningSecret.new().told()
@@ -166,7 +179,7 @@ async def add_target(
 
 
 async def change_target(pool: Pool, id_: UUID, change: TargetChange, *, by: str) -> AlertTarget | None:
-    """Change a target; None when there is none. Raises Invalid for an address that cannot be one."""
+    """Change a target; None when there is none. Raises Invalid for a name or an address that cannot be one."""
     async with changing(pool) as writing:
         before = await _found(writing, id_)
         if before is None:
@@ -174,7 +187,7 @@ async def change_target(pool: Pool, id_: UUID, change: TargetChange, *, by: str)
         address = await writing.fetchval("SELECT address FROM alert_targets WHERE id = $1", id_)
         if change.address is not None:
             address = checked_address(before.shape, change.address)
-        name = before.name if change.name is None else change.name
+        name = before.name if change.name is None else checked_name(change.name)
         minutes = before.digest_minutes if change.digest_minutes is None else change.digest_minutes
         await writing.execute(_CHANGE, id_, name, minutes, address)
         if change.enable:

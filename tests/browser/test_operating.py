@@ -312,6 +312,13 @@ async def test_a_target_tells_its_secret_once_and_what_a_test_brought(visit: Vis
     await expect(target.get_by_role("status")).to_contain_text("SIGNALFLOW_ALERT_NETWORKS")
     assert "whsec_" not in await page.content()
     assert "hush" not in await page.content()
+    await target.get_by_role("button", name="Edit Hook").click()
+    changing = page.get_by_role("dialog", name="Edit Hook")
+    await changing.get_by_label("Name").fill("Hook of the team")
+    await changing.get_by_role("button", name="Save").click()
+    await expect(page.locator("[data-target]", has_text="Hook of the team")).to_be_visible()
+    (stored,) = await installation.rows("SELECT address FROM alert_targets WHERE name = 'Hook of the team'")
+    assert stored["address"].endswith("/hush")
 
 
 async def test_a_message_that_was_given_up_is_sent_again_when_its_target_is_enabled(

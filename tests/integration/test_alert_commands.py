@@ -89,6 +89,8 @@ def test_what_cannot_be_is_refused_with_its_status() -> None:
     url = run("add-target", "Hook", "ftp://hush.example")
     assert (url.exit_code, "hush" in url.output) == (2, False)
     for arguments in (
+        ["add", "x" * 101, "mars"],
+        ["add-target", " ", HOOK],
         ["show", "nobody"],
         ["pause", "nobody"],
         ["rotate", "nobody"],

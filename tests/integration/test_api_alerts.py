@@ -15,12 +15,13 @@ from standardwebhooks import Webhook
 
 from signalflow.clock import utcnow
 from signalflow.storage import alert_rules, alert_targets
+from signalflow.storage.api_keys import add_key, new_key
 from signalflow.storage.audit import audit_page
 from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.pool import Pool
 from signalflow.storage.writer import write_batch
 from tests.api_clients import bearer
-from tests.integration.accounts_api import client_of, running, settings_of
+from tests.integration.accounts_api import authorized, client_of, running, settings_of
 from tests.integration.alert_history_rows import add_delivery, add_match, at
 from tests.integration.comment_rows import comment, seen
 from tests.integration.signal_rows import signal, store_signals
@@ -177,7 +178,9 @@ async def test_pages_of_rules_repeat_and_leave_out_nothing(operator: httpx.Async
     assert (await operator.get("/api/alerts/matches/", params={"cursor": first["next"]})).status_code == 422
 
 
-async def test_the_preview_counts_a_week_and_shows_the_newest(operator: httpx.AsyncClient, pool: Pool) -> None:
+async def test_the_preview_counts_a_week_says_when_there_is_more_and_shows_the_newest(
+    operator: httpx.AsyncClient, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hours = [observation(f"p{n}", title=f"Rocket {n}", created_utc=NOON - timedelta(hours=n)) for n in range(12)]
     gone = observation("gone", title="Rocket", removed_by="moderator")
     old = observation("old", title="Rocket", created_utc=utcnow() - timedelta(days=8))
@@ -188,59 +191,48 @@ async def test_the_preview_counts_a_week_and_shows_the_newest(operator: httpx.As
     assert [item["id"] for item in found["newest"]] == ["p0", "p1", "c1", *(f"p{n}" for n in range(2, 9))]
     assert found["newest"][2]["text"] == "<b>rocket</b>"
     assert (found["newest"][2]["kind"], found["newest"][2]["post_id"]) == ("comment", "abc")
+    by_number = (await operator.post("/api/alerts/preview/", json={"query": "score>0 kind:post"})).json()
+    assert by_number["posts"] == 12
     only = (await operator.post("/api/alerts/preview/", json={"query": "rocket kind:comment"})).json()
     assert (only["posts"], only["comments"]) == (0, 1)
+    monkeypatch.setattr("signalflow.storage.alert_preview.MOST_COUNTED", 11)
+    cut = (await operator.post("/api/alerts/preview/", json={"query": "rocket"})).json()
+    assert (cut["posts"], cut["more_posts"], cut["comments"], cut["more_comments"]) == (11, True, 1, False)
 
 
-async def test_the_preview_says_when_there_is_more_than_it_counts(
-    operator: httpx.AsyncClient, pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("signalflow.storage.alert_preview.MOST_COUNTED", 3)
-    await write_batch(pool, [observation(f"p{n}", title="Rocket") for n in range(4)])
-    found = (await operator.post("/api/alerts/preview/", json={"query": "rocket"})).json()
-    assert (found["posts"], found["more_posts"]) == (3, True)
-
-
-@pytest.mark.parametrize(
-    ("given", "place"),
-    [
+async def test_what_is_secret_of_a_target_is_told_once(operator: httpx.AsyncClient, pool: Pool) -> None:
+    chat = {"name": "Chat", "shape": "slack", "address": "https://hooks.example.org/hush"}
+    mail = {"name": "Mail", "shape": "mail", "address": "you@example.org"}
+    secrets: list[str] = []
+    for given, place in (
         (HOOK, "https://example.org"),
-        ({"name": "Chat", "shape": "slack", "address": "https://hooks.example.org/hush"}, "https://hooks.example.org"),
-        ({"name": "Mail", "shape": "mail", "address": "you@example.org"}, "you@example.org"),
+        (chat, "https://hooks.example.org"),
+        (mail, "you@example.org"),
         ({"name": "Feed", "shape": "feed"}, None),
-    ],
-)
-async def test_what_is_secret_of_a_target_is_told_once(
-    operator: httpx.AsyncClient, pool: Pool, given: dict[str, str], place: str | None
-) -> None:
-    answer = await operator.post("/api/alerts/targets/", json=given)
-    target = answer.json()
-    assert answer.headers["cache-control"] == "no-store"
-    assert (target["place"], target["secret"] is not None) == (place, given["shape"] == "json")
-    assert (target["feed_path"] is not None) == (given["shape"] == "feed")
-    shown = [await got(operator, "targets"), await got(operator, f"targets/{target['id']}")]
+    ):
+        answer = await operator.post("/api/alerts/targets/", json=given)
+        target = answer.json()
+        assert answer.headers["cache-control"] == "no-store"
+        assert (target["place"], target["secret"] is not None) == (place, given["shape"] == "json")
+        assert (target["feed_path"] is not None) == (given["shape"] == "feed")
+        secrets += [text for text in (target["secret"], target["feed_path"]) if text]
+        assert "hush" not in json.dumps(await got(operator, f"targets/{target['id']}"))
     logged = [entry.details for entry in await audit_page(pool, before=None, limit=10)]
-    told = json.dumps([shown, logged])
-    assert "hush" not in told
-    assert not any(text in told for text in (target["secret"], target["feed_path"]) if text)
-    assert "whsec" not in told
+    told = json.dumps([await got(operator, "targets"), logged])
+    assert len(logged) == 4
+    assert not any(hidden in told for hidden in ("hush", "whsec", *secrets))
 
 
-@pytest.mark.parametrize(
-    ("shape", "address"),
-    [
+async def test_an_address_that_cannot_be_one_is_refused_and_not_shown(operator: httpx.AsyncClient) -> None:
+    for shape, address in (
         ("json", None),
         ("json", "ftp://hush.example"),
         ("mail", "You <hush@example.org>"),
         ("feed", "https://hush.example"),
-    ],
-)
-async def test_an_address_that_cannot_be_one_is_refused_and_not_shown(
-    operator: httpx.AsyncClient, shape: str, address: str | None
-) -> None:
-    answer = await operator.post("/api/alerts/targets/", json={"name": "x", "shape": shape, "address": address})
-    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "address")
-    assert "hush" not in answer.text
+    ):
+        answer = await operator.post("/api/alerts/targets/", json={"name": "x", "shape": shape, "address": address})
+        assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "address")
+        assert "hush" not in answer.text
 
 
 async def test_both_secrets_sign_for_a_day_after_a_rotation(operator: httpx.AsyncClient, pool: Pool) -> None:
@@ -344,8 +336,8 @@ async def test_a_message_is_sent_again_under_its_id_if_it_does_not_wait_and_its_
     assert (await operator.post(f"/api/alerts/deliveries/{uuid4()}/redeliver/")).status_code == 404
 
 
-async def test_a_reader_sees_all_and_changes_nothing(
-    app: FastAPI, operator: httpx.AsyncClient, database_url: str
+async def test_a_reader_and_a_key_for_reading_see_all_and_change_nothing(
+    app: FastAPI, operator: httpx.AsyncClient, pool: Pool, database_url: str
 ) -> None:
     target, rule = await made(operator, "targets", HOOK), await made(operator, "rules", ROCKETS)
     async with client_of(app, headers=bearer(settings_of(database_url))) as reader:
@@ -364,6 +356,15 @@ async def test_a_reader_sees_all_and_changes_nothing(
             await reader.post(f"/api/alerts/deliveries/{uuid4()}/redeliver/"),
         ]
     assert [answer.status_code for answer in refused] == [403] * 9
+    key = new_key()
+    await add_key(
+        pool, key, user="test-operator", label="", scopes=["read"], expires_at=None, now=utcnow(), who="tests"
+    )
+    async with client_of(app, headers=authorized(key)) as program:
+        await got(program, "rules")
+        assert (await program.post("/api/alerts/preview/", json={"query": "rocket"})).status_code == 200
+        without_scope = await program.post("/api/alerts/rules/", json=ROCKETS)
+        assert (without_scope.status_code, "scope config" in without_scope.json()["detail"]) == (403, True)
 
 
 async def test_a_feed_is_read_by_its_link_alone(app: FastAPI, operator: httpx.AsyncClient, pool: Pool) -> None:

@@ -12,14 +12,14 @@ from signalflow.domain.queries.tree import Kind
 from signalflow.domain.words import AlertKind, DeliveryState, TargetShape
 from signalflow.storage.alert_preview import MOST_COUNTED, MOST_SHOWN, SPAN
 from signalflow.storage.alert_rules import MOST_TARGETS_A_RULE, RuleChange
-from signalflow.storage.alert_targets import MadeTarget, TargetChange
+from signalflow.storage.alert_targets import LONGEST_NAME, MadeTarget, TargetChange
 from web.api.parameters import Text
 
 _MOMENT = "2026-01-06T23:10:04.214Z"
 _ID = "5f0c2a4e-6d1b-4c55-9a0e-0d6f8a2b7c11"
 _NEXT = "Give it as `cursor` to get the page after this one; null on the last page."
 
-Name = Annotated[Text, Field(min_length=1, max_length=100, description="For people.", examples=["Rockets"])]
+Name = Annotated[Text, Field(min_length=1, max_length=LONGEST_NAME, description="For people.", examples=["Rockets"])]
 # Its length is checked with the query, so that the error points at the place.
 QueryText = Annotated[
     Text,

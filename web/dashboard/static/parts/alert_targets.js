@@ -31,7 +31,7 @@ export function targetsCard(shared, loaded) {
     {
       title: "Targets",
       beside: summary,
-      end: mayChange && [button("New target", "small", add, { "data-focus": "new target" })],
+      end: mayChange && [button("New target", "small", () => edit(), { "data-focus": "new target" })],
       region: "alert-targets",
     },
     list,
@@ -87,6 +87,7 @@ export function targetsCard(shared, loaded) {
       { class: "end row" },
       target.disabled_at && button("Enable", "small", () => enable(target), named("Enable")),
       target.shape !== "feed" && button("Test", "small", () => test(target), named("Test")),
+      button("Edit", "small", () => edit(target), named("Edit")),
       hasSecret && button("New secret", "small", () => rotate(target), named("New secret of")),
       button("Remove", "small plain", () => remove(target), named("Remove")),
     );
@@ -116,32 +117,46 @@ export function targetsCard(shared, loaded) {
     await load();
   }
 
-  async function add() {
-    const name = h("input", { name: "name", required: true, maxlength: 100 });
-    const shape = h("select", { name: "shape", onchange: fit }, options(SHAPES, "json"));
+  /** Make a target, or change this one, whose address is not told again. */
+  async function edit(target = null) {
+    const name = h("input", { name: "name", required: true, maxlength: 100, value: target?.name ?? "" });
+    const shape = h("select", { name: "shape", onchange: fit }, options(SHAPES, target?.shape ?? "json"));
     const address = h("input", { name: "address", maxlength: 2048, autocomplete: "off" });
-    const minutes = h("input", { type: "number", name: "digest", min: 1, max: 1440, value: 60 });
-    const fields = [field("Address", address), field("A digest every so many minutes", minutes)];
+    const minutes = h("input", {
+      type: "number",
+      name: "digest",
+      required: true,
+      min: 1,
+      max: 1440,
+      value: target?.digest_minutes ?? 60,
+    });
+    const [kind, place, digest] = [
+      field("Kind", shape),
+      field(target ? "New address; empty leaves it as it is" : "Address", address),
+      field("A digest every so many minutes", minutes),
+    ];
     function fit() {
-      fields[0].hidden = shape.value === "feed";
-      fields[1].hidden = shape.value !== "mail";
-      address.required = shape.value !== "feed";
+      kind.hidden = target !== null;
+      place.hidden = shape.value === "feed";
+      digest.hidden = shape.value !== "mail";
+      address.required = !target && shape.value !== "feed";
       address.placeholder = shape.value === "mail" ? "you@example.org" : "https://example.org/hooks/…";
     }
     fit();
-    const made = await ask({
-      title: "New target",
-      confirm: "Make",
-      fields: [field("Name", name), field("Kind", shape), fields],
-      act: () =>
-        api.post(PATH, {
+    const done = await ask({
+      title: target ? `Edit ${target.name}` : "New target",
+      confirm: target ? "Save" : "Make",
+      fields: [field("Name", name), kind, place, digest],
+      act() {
+        const body = {
           name: name.value,
-          shape: shape.value,
-          address: shape.value === "feed" ? null : address.value,
+          address: (shape.value !== "feed" && address.value) || null,
           digest_minutes: Number(minutes.value),
-        }),
+        };
+        return target ? api.patch(`${PATH}${target.id}/`, body) : api.post(PATH, { ...body, shape: shape.value });
+      },
     });
-    if (made) await tell(made);
+    if (done) await tell(done);
   }
 
   async function rotate(target) {
@@ -160,7 +175,7 @@ export function targetsCard(shared, loaded) {
   async function tell({ name, secret, feed_path }) {
     load();
     if (!secret && !feed_path) {
-      toast(`${name} is made.`);
+      toast(`${name} is saved.`);
       return;
     }
     const value = secret ?? location.origin + feed_path;
