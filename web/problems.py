@@ -139,7 +139,14 @@ def _named(location: Sequence[str | int]) -> str:
 async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     return _invalid_parameters(
-        [Fault(parameter=_named(fault["loc"]), message=in_words(fault)) for fault in error.errors()]
+        [
+            Fault(
+                parameter=_named(fault["loc"]),
+                message=in_words(fault),
+                offset=fault.get("ctx", {}).get("offset"),
+            )
+            for fault in error.errors()
+        ]
     )
 
 

@@ -34,7 +34,11 @@ _COMPARED = ("start", "end", "overview", "keywords", "top_posts")
 
 Words = Annotated[
     str | None,
-    Field(description='Words in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`.', max_length=200),
+    Field(
+        description='Words in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`; and conditions, as '
+        "`score>100`, `age<2h`, `flair:news`, `signal:viral`.",
+        max_length=200,
+    ),
 ]
 Subreddits = Annotated[list[str] | None, Field(description="Only of these subreddits, without r/.", max_length=50)]
 Author = Annotated[str | None, Field(description="Only by this author, without u/.")]

@@ -41,7 +41,8 @@ def export(
     subreddit: Annotated[list[str] | None, typer.Option(help="Of this subreddit; may be given several times.")] = None,
     author: Annotated[str | None, typer.Option(help="By this author.")] = None,
     words: Annotated[
-        str | None, typer.Option(help='With these words, as in the search of the pages: `mars or "red planet" -film`.')
+        str | None,
+        typer.Option(help="With these words, as in the search of the pages: `mars -film score>10`."),
     ] = None,
     since: Annotated[str | None, typer.Option(help="Created then or later (ISO 8601); of signals, begun.")] = None,
     until: Annotated[str | None, typer.Option(help="Created before (ISO 8601); of signals, begun.")] = None,
@@ -66,15 +67,22 @@ def export(
     says; 2 wrong usage; 3 the database did not answer. After 1 and 3, and after Ctrl-C, --resume goes on.
     """
     from signalflow.cli.export_run import NAMES, Export, run
+    from signalflow.domain.queries.asked import asked
+    from signalflow.domain.queries.language import QueryError
     from signalflow.domain.subreddits import account_name
 
     begin, end = _time(since, "--since"), _time(until, "--until")
     if begin is not None and end is not None and begin >= end:
         raise typer.BadParameter("must be before --until", param_hint="--since")
+    if words:
+        try:
+            asked(words)
+        except QueryError as error:
+            raise typer.BadParameter(str(error), param_hint="--words") from error
     chosen = _table(table)
     if chosen == "signals" and (author or words):
         raise typer.BadParameter("signals have no authors and no words: give --subreddit, --since, --until")
-    asked = Export(
+    wanted = Export(
         table=chosen,
         format=_format(format_, to),
         subreddits=tuple(map(_subreddit, subreddit or ())),
@@ -84,16 +92,16 @@ def export(
         created_to=end,
         pseudonyms=pseudonyms,
     )
-    if resume and (to == STDOUT or asked.format == "parquet"):
+    if resume and (to == STDOUT or wanted.format == "parquet"):
         raise typer.BadParameter("only files of the formats csv and ndjson can be continued", param_hint="--resume")
     if as_json and to == STDOUT:
         raise typer.BadParameter("the output is the export itself: give a file", param_hint="--json")
-    summary = run(asked, None if to == STDOUT else Path(to), resume=resume)
+    summary = run(wanted, None if to == STDOUT else Path(to), resume=resume)
     if as_json:
         print(json.dumps({"file": to, "rows": summary.rows, "bytes": summary.bytes}))
     else:
         where = "" if to == STDOUT else f"{to}: "
-        print(f"{where}{summary.rows:,} {NAMES[asked.table]}, {summary.bytes:,} bytes", file=sys.stderr)
+        print(f"{where}{summary.rows:,} {NAMES[wanted.table]}, {summary.bytes:,} bytes", file=sys.stderr)
 
 
 def _table(name: str) -> "TableName":

@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Literal
 
 from signalflow.domain.comment_planner import StoredComment
+from signalflow.domain.queries.asked import Asked, asked
 from signalflow.storage.pool import Pool, connection
+from signalflow.storage.query_sql import comment_condition
 from signalflow.storage.read_router import POSITION, ReadRouter, Row
 from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, web_search
 
@@ -89,7 +91,10 @@ class CommentCursor:
 
 @dataclass(frozen=True, slots=True)
 class CommentFilters:
-    """Comments that meet every given filter. Names are case-insensitive; `words` have the syntax of a web search."""
+    """Comments that meet every given filter. Names are case-insensitive.
+
+    `words` is a search or a query, as in the filters of posts.
+    """
 
     subreddits: tuple[str, ...] = ()
     author: str | None = None
@@ -144,7 +149,7 @@ async def newest_comments(
         parameters.append(value)
         return f"${len(parameters)}"
 
-    mode = None if filters.words is None else await search_mode(reads, filters.words)
+    mode = await comment_search_mode(reads, filters)
     page = await _page(reads, comment_conditions(filters, mode, bound), parameters, "new", limit, after)
     return CommentPage(page.rows, page.next, page.position, mode)
 
@@ -157,6 +162,12 @@ async def newest_of_each(pool: Pool, until: Mapping[str, datetime | None], each:
     async with connection(pool) as reading:
         rows = await reading.fetch(_NEWEST_OF_EACH, list(until), list(until.values()), each)
     return [StoredComment(id_, name, created.timestamp()) for id_, name, created in rows]
+
+
+async def comment_search_mode(reads: ReadRouter, filters: CommentFilters) -> SearchMode | None:
+    """How the words of the filters are looked up; None without words."""
+    words = filters.words and asked(filters.words).words
+    return await search_mode(reads, words) if words else None
 
 
 def comment_conditions(filters: CommentFilters, mode: SearchMode | None, bound: Callable[[object], str]) -> list[str]:
@@ -176,15 +187,18 @@ def comment_conditions(filters: CommentFilters, mode: SearchMode | None, bound: 
         found.append(f"c.created_utc >= {bound(filters.created_from)}")
     if filters.created_to is not None:
         found.append(f"c.created_utc < {bound(filters.created_to)}")
-    if filters.words is not None and mode == "substring":
+    query = Asked(None, None) if filters.words is None else asked(filters.words)
+    if query.rest is not None:
+        found.append(comment_condition(query.rest, bound))
+    if query.words is not None and mode == "substring":
         found.append(f"""c.id IN (
     SELECT id FROM (
         SELECT id, body FROM comments ORDER BY created_utc DESC, id DESC LIMIT {MOST_SEARCHED_POSTS}
-    ) AS newest WHERE strpos(lower(body), lower({bound(filters.words.strip())})) > 0
+    ) AS newest WHERE strpos(lower(body), lower({bound(query.words.strip())})) > 0
 )""")  # noqa: S608, a number and the number of a parameter
-    elif filters.words is not None:
-        query = f"websearch_to_tsquery('pg_catalog.{mode}', {bound(web_search(filters.words))})"
-        found.append(f"c.body IS NOT NULL AND search_words('', c.body) @@ {query}")
+    elif query.words is not None:
+        words = f"websearch_to_tsquery('pg_catalog.{mode}', {bound(web_search(query.words))})"
+        found.append(f"c.body IS NOT NULL AND search_words('', c.body) @@ {words}")
     return found
 
 

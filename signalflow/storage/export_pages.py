@@ -14,10 +14,9 @@ import orjson
 from signalflow.errors import Invalid
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS
 from signalflow.storage.comment_list import COLUMNS as COMMENT_COLUMNS
-from signalflow.storage.comment_list import CommentFilters, comment_conditions
+from signalflow.storage.comment_list import CommentFilters, comment_conditions, comment_search_mode
 from signalflow.storage.post_filters import Filters, conditions, looked_up
 from signalflow.storage.read_router import ReadRouter, Row
-from signalflow.storage.search import search_mode
 from signalflow.storage.signals import COLUMNS as SIGNAL_COLUMNS
 from signalflow.storage.signals import SOURCE as SIGNAL_SOURCE
 from signalflow.storage.signals import SignalFilter, signal_conditions
@@ -136,7 +135,7 @@ async def pages_of_comments(
 
     Raises Invalid for an unknown id, Retryable and Fatal.
     """
-    mode = None if filters.words is None else await search_mode(reads, filters.words)
+    mode = await comment_search_mode(reads, filters)
 
     def statement(bound: Bound, behind: _Key | None) -> str:
         where = " AND ".join([*comment_conditions(filters, mode, bound), *_behind("c", behind, bound)]) or "true"

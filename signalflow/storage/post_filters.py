@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from signalflow.domain.queries.asked import asked
+from signalflow.storage.query_sql import post_condition
 from signalflow.storage.read_router import ReadRouter
 from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mode, web_search
 
@@ -12,7 +14,8 @@ from signalflow.storage.search import MOST_SEARCHED_POSTS, SearchMode, search_mo
 class Filters:
     """Posts that meet every given filter. Names are case-insensitive.
 
-    `words` of title or body have the syntax of a web search; `search` says how they are looked up.
+    `words` is a search for words of title or body, or a query of signalflow/domain/queries/asked.py, which raises
+    QueryError; `search` says how the words are looked up.
     """
 
     subreddits: tuple[str, ...] = ()
@@ -32,18 +35,17 @@ class Filters:
     @property
     def mode(self) -> SearchMode | None:
         """How words are looked up; None without words."""
-        return None if self.words is None else self.search
+        return None if self.words is None or asked(self.words).words is None else self.search
 
 
 async def looked_up(reads: ReadRouter, filters: Filters) -> Filters:
     """The filters with the way in which their words are looked up."""
-    if filters.words is None:
-        return filters
-    return replace(filters, search=await search_mode(reads, filters.words))
+    words = filters.words and asked(filters.words).words
+    return replace(filters, search=await search_mode(reads, words)) if words else filters
 
 
 def conditions(filters: Filters, bound: Callable[[object], str], *, until: str) -> tuple[list[str], list[str]]:
-    """The conditions on the post `p`, and the conditions on its text features `n`.
+    """The conditions on the post `p`, and the conditions on its text features `n`, which may be missing.
 
     `bound` binds a value and returns its place. `until` is the place of a moment after which no post was created.
     """
@@ -75,7 +77,11 @@ def conditions(filters: Filters, bound: Callable[[object], str], *, until: str) 
     if filters.keyword is not None:
         features.append(f"n.keywords @> jsonb_build_array({bound(filters.keyword.lower())}::text)")
     if filters.words is not None:
-        post.append(_search(filters.search, filters.words, bound, until))
+        query = asked(filters.words)
+        if query.words is not None:
+            post.append(_search(filters.search, query.words, bound, until))
+        if query.rest is not None:
+            features.append(post_condition(query.rest, bound))
     return post, features
 
 

@@ -124,7 +124,7 @@ def page_statement(
         if not spec.is_fixed:
             of_post.append(_UNCHANGED.format(snapshot=bound(after.snapshot)))
     # Features are joined to the rows of the page only, unless a filter needs them.
-    joined = " JOIN post_nlp_features AS n ON n.post_id = p.id" if of_features else ""
+    joined = " LEFT JOIN post_nlp_features AS n ON n.post_id = p.id" if of_features else ""
     where = " AND ".join(of_post + of_features) or "true"
     descending = ", ".join(f"{expression} DESC" for expression, _ in spec.key)
     outer = ", ".join(f"key_{number} DESC" for number in range(len(spec.key)))

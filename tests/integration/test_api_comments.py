@@ -233,6 +233,11 @@ async def test_comments_are_found_by_author_subreddit_and_words(client: httpx.As
     assert await found(q=":-)") == (["c"], "substring")
     assert await found(q="rocket -launch") == ([], "english")
     assert await found(q="rocket", author="bob") == ([], "english")
+    assert await found(q="author:ann rockets -subreddit:rust") == (["a"], "english")
+    assert await found(q="author:bob OR subreddit:rust") == (["d", "b"], None)
+    assert await found(q="kind:post") == ([], None)
+    answer = await client.get("/api/comments/", params={"q": "score>many"})
+    assert (answer.status_code, answer.json()["errors"][0]["offset"]) == (422, 6)
 
 
 @pytest.mark.parametrize(

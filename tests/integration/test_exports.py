@@ -368,6 +368,7 @@ def test_an_export_of_the_history_goes_on_within_a_post(
         (("posts", "-", "--json"), "give a file"),
         (("posts", "x.csv", "--since", "yesterday"), "ISO 8601"),
         (("posts", "x.csv", "--since", "2026-02-01", "--until", "2026-01-01"), "must be before --until"),
+        (("posts", "x.csv", "--words", "mars score>many"), "many is no number"),
         (("posts", "x.csv", "--subreddit", "a b"), "is not the name of a subreddit"),
     ],
 )

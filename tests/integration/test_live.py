@@ -133,10 +133,20 @@ async def test_a_search_holds_on_socket_and_event_stream_and_a_wrong_one_is_name
         await socket.send('{"type":"filter","q":""}')
         with pytest.raises(AssertionError, match="q: must be a search"):
             await frame(socket, "posts")
-        await socket.send('{"type":"filter","q":"mars or moon"}')
+        await socket.send('{"type":"filter","q":"mars score>many"}')
+        with pytest.raises(AssertionError, match="q: many is no number"):
+            await frame(socket, "posts")
+        await socket.send('{"type":"filter","q":"(mars or moon) score>4 -subreddit:rust"}')
         while (await frame(socket, "heartbeat"))["skipped"] < 3:
             pass
-        await publish(api.settings, [enriched("m0", title="A rocket"), enriched("m1", title="To Mars")])
+        await publish(
+            api.settings,
+            [
+                enriched("m0", title="Mars", current_score=4),
+                enriched("m2", title="Mars", current_score=5, subreddit="Rust"),
+                enriched("m1", title="To Mars", current_score=5),
+            ],
+        )
         posts, _ = await posts_until(socket, "m1")
         assert [post["id"] for post in posts] == ["m1"]
     async with httpx.AsyncClient(headers=api.headers) as client:

@@ -177,6 +177,14 @@ async def test_a_search_with_nul_is_refused_by_name(client: httpx.AsyncClient) -
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "q")
 
 
+async def test_a_wrong_query_is_refused_with_its_place(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/posts/", params={"q": "mars subredit:python"})
+    (fault,) = answer.json()["errors"]
+    assert (answer.status_code, fault["parameter"], fault["offset"]) == (422, "q", 5)
+    assert fault["message"].startswith("there is no field subredit (did you mean subreddit?)")
+    assert fault["message"].endswith("\nmars subredit:python\n     ^")
+
+
 async def test_a_title_of_the_version_before_is_found_by_its_folded_words_after_the_upgrade(
     make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,10 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
+from signalflow.domain.queries.asked import asked
+from signalflow.domain.queries.language import QueryError
 from web.faults import MOST_SHOWN
 
 LONGEST_WINDOW = timedelta(days=7)
@@ -56,7 +59,25 @@ def _shaped(pattern: str, message: str) -> tuple[AfterValidator, FieldInfo]:
     return AfterValidator(check), Field(json_schema_extra={"pattern": pattern})
 
 
+def _asked(text: str) -> str:
+    try:
+        asked(text)
+    except QueryError as error:
+        told: dict[str, object] = {"message": str(error), "offset": error.position}
+        raise PydanticCustomError("query", "{message}", told) from error
+    return text
+
+
 Text = Annotated[str, AfterValidator(_storable)]
+# A search, or a query that is right.
+Asked = Annotated[Text, AfterValidator(_asked), Field(min_length=1, max_length=200)]
+# What a description says of it.
+LANGUAGE = (
+    'words in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`; and the language of alert rules: '
+    "`score>100`, `comments>=50`, `sentiment<-0.3`, `ratio<0.6`, `age<2h`, `subreddit:`, `author:`, `domain:`, "
+    "`flair:`, `kind:comment`, `signal:viral`, `is:nsfw`, AND, OR, NOT, parentheses. A wrong query is "
+    "a 422 whose error has the `offset`. `search` of the answer says how words were looked up."
+)
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 SubredditName = Annotated[str, *_shaped(r"^[A-Za-z0-9_:.-]{1,32}$", "must be a subreddit's name without r/")]
 Window = Annotated[str, AfterValidator(_checked_window), Field(json_schema_extra={"pattern": r"^[1-9][0-9]{0,2}[hd]$"})]

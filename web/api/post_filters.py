@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from signalflow.domain.subreddits import account_name
 from signalflow.storage.post_filters import Filters
-from web.api.parameters import CreatedWithin, Moment, SubredditName, Text, Window, window_of
+from web.api.parameters import LANGUAGE, Asked, CreatedWithin, Moment, SubredditName, Text, Window, window_of
 from web.problems import InvalidParameter
 
 LONGEST_SPAN = timedelta(days=31)
@@ -23,13 +23,7 @@ class PostFilters(CreatedWithin):
         [], max_length=50, description="Of one of these subreddits; may be given several times. Case does not matter."
     )
     author: Text | None = Field(None, min_length=1, max_length=64, description="By this author. Case does not matter.")
-    q: Text | None = Field(
-        None,
-        min_length=1,
-        max_length=200,
-        description='Words of title or body, in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`. '
-        "`search` of the answer says how they were looked up.",
-    )
+    q: Asked | None = Field(None, description=f"What title or body has: {LANGUAGE}")
     keyword: Text | None = Field(
         None, min_length=1, max_length=200, description="With exactly this keyword (`nlp.keywords`)."
     )

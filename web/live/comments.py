@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from signalflow.domain.search import Search, words_of
+from signalflow.clock import utcnow
+from signalflow.domain.queries.evaluate import Document, document_of
 from signalflow.domain.subreddits import account_name
 from signalflow.events import CommentEnvelope, CommentId, PostId, Time, decode_comment
-from web.live.protocol import DEMANDS, Author, FilterForm, Name, Token, encode_frame
+from web.live.protocol import DEMANDS, Author, FilterForm, Name, Token, check_query, encode_frame
 from web.live.protocol import Search as SearchText
+from web.live.queries import PreparedQuery
 from web.live.records import LiveRecord
 
 
@@ -81,6 +83,7 @@ COMMENT_FILTERS = FilterForm(
     CommentFilter,
     {name: DEMANDS[name] for name in ("subreddit", "author", "q")} | {"post_id": DEMANDS["id"]},
     lists=frozenset({"subreddit", "post_id"}),
+    check=check_query,
 )
 _TOLD_BY_THE_API = ("controversiality", "is_submitter", "distinguished", "stickied", "edited_at")
 
@@ -107,9 +110,17 @@ class CommentRecord(LiveRecord):
         return bool(self.comment.removed_by)
 
     @cached_property
-    def words(self) -> str:
-        """The words of the text, as a search compares them: made only if a filter has a search."""
-        return words_of(self.comment.body or "")
+    def document(self) -> Document:
+        """The comment as queries see it, of the age at which it came in: made only if a filter has a query."""
+        comment = self.comment
+        return document_of(
+            "comment",
+            comment.body or "",
+            subreddit=comment.subreddit,
+            author=comment.author,
+            score=comment.score,
+            age=(utcnow() - comment.created_utc).total_seconds(),
+        )
 
     def over(self, older: LiveRecord) -> "CommentRecord":
         """This observation, with what only an older one of the same comment tells: feeds tell no numbers and flags."""
@@ -146,10 +157,10 @@ class CommentMatcher:
         self._subreddits = frozenset(name.lower() for name in wanted.subreddit)
         self._author = wanted.author and account_name(wanted.author).lower()
         self._posts = frozenset(wanted.post_id)
-        self._search = wanted.q and Search(wanted.q)
+        self._query = PreparedQuery(wanted.q)
         self.key: tuple[Any, ...] = (
             *(self._subreddits, self._author, self._posts),
-            self._search and self._search.key,
+            *self._query.key,
         )
 
     def __call__(self, record: CommentRecord) -> bool:
@@ -160,6 +171,5 @@ class CommentMatcher:
             return False
         # An earlier observation, which had a text and an author, may have been sent.
         return record.is_removal or (
-            (self._author is None or (comment.author or "").lower() == self._author)
-            and (not self._search or self._search.is_met(comment.body or "", record.words))
+            (self._author is None or (comment.author or "").lower() == self._author) and self._query.is_met(record)
         )

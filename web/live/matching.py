@@ -2,9 +2,9 @@
 
 import re
 
-from signalflow.domain.search import Search
 from signalflow.domain.subreddits import account_name
 from web.live.protocol import Filter
+from web.live.queries import PreparedQuery
 from web.live.records import PostRecord
 
 
@@ -20,12 +20,12 @@ class Matcher:
         self._subreddits = frozenset(name.lower() for name in wanted.subreddit)
         self._author = wanted.author and account_name(wanted.author).lower()
         self._ids = frozenset(wanted.id)
-        self._search = wanted.q and Search(wanted.q)
+        self._query = PreparedQuery(wanted.q)
         self.key = (
             *(self._subreddits, self._author, keywords, self._ids),
             *(wanted.min_score, wanted.trending, wanted.over_18, wanted.min_sentiment, wanted.max_sentiment),
             *(wanted.created_from, wanted.created_to, wanted.shown),
-            self._search and self._search.key,
+            *self._query.key,
         )
         # Whole words and phrases: "ai" is not in "said".
         alternatives = "|".join(sorted(map(re.escape, keywords), key=len, reverse=True))
@@ -48,7 +48,7 @@ class Matcher:
             and (wanted.created_from is None or post.created_utc >= wanted.created_from)
             and (wanted.created_to is None or post.created_utc < wanted.created_to)
             and (self._keywords is None or self._keywords.search(record.words) is not None)
-            and (not self._search or self._search.is_met(post.title, record.title_words))
+            and self._query.is_met(record)
         )
 
     def _may_have_been_sent(self, record: PostRecord) -> bool:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from signalflow.domain.queries.asked import asked
+from signalflow.domain.queries.language import QueryError
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, Int32, PostId, TextFeatures, Time
 from web.faults import MOST_SHOWN
@@ -121,7 +123,8 @@ class Filter(Struct, kw_only=True, frozen=True, tag_field="type", tag="filter", 
         Search | None,
         Meta(
             description="With a title that has these words, or words that begin with them: `rocket launch`, "
-            '`"exact phrase"`, `mars or moon`, `-not`. A word of one or two characters must be a whole word.'
+            '`"exact phrase"`, `mars or moon`, `-not`. A word of one or two characters must be a whole word. And the '
+            "language of alert rules, as in the REST API: `score>100`, `subreddit:python`. No post has a signal here."
         ),
     ] = None
     keyword: Annotated[
@@ -183,7 +186,16 @@ class FilterForm:
         return self.former.get(name, name) in self.lists
 
 
+def check_query(wanted: Any) -> None:
+    """Raises Invalid for a `q` that is a wrong query."""
+    try:
+        asked(wanted.q or "")
+    except QueryError as error:
+        raise Invalid(str(error), "q") from error
+
+
 def _check_ranges(wanted: Filter) -> None:
+    check_query(wanted)
     if wanted.created_from and wanted.created_to and wanted.created_to < wanted.created_from:
         raise Invalid("must not be before created_from", "created_to")
     least, most = wanted.min_sentiment, wanted.max_sentiment

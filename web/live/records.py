@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from msgspec.structs import replace
 
-from signalflow.domain.search import words_of
+from signalflow.clock import utcnow
+from signalflow.domain.queries.evaluate import Document, document_of, host_of
 from signalflow.events import decode_enriched
 from signalflow.storage.columns import POSTS, Guard
 from web.live.protocol import LivePost, encode_frame
@@ -62,14 +64,31 @@ class LiveRecord(ABC):
 class PostRecord(LiveRecord):
     """An observation of a post, with the values that filters compare.
 
-    `subreddit` is in lower case. `words` holds the title and the keywords, case-folded, one per line. `title_words` are
-    the words of the title, as a search compares them.
+    `subreddit` is in lower case. `words` holds the title and the keywords, case-folded, one per line.
     """
 
     post: LivePost
     subreddit: str
     words: str
-    title_words: str
+
+    @cached_property
+    def document(self) -> Document:
+        """The post as queries see it, of the age at which it came in: made only if a filter has a query."""
+        post = self.post
+        return document_of(
+            "post",
+            post.title,
+            subreddit=post.subreddit,
+            author=post.author,
+            domain=host_of(post.url),
+            flair=post.flair,
+            over_18=post.over_18,
+            score=post.current_score,
+            comments=post.current_comments,
+            sentiment=post.nlp.sentiment_score,
+            ratio=post.current_ratio,
+            age=(utcnow() - post.created_utc).total_seconds(),
+        )
 
     @property
     def id(self) -> str:
@@ -124,7 +143,6 @@ def live_record(partition: int, offset: int, value: bytes) -> PostRecord | None:
         post=post,
         subreddit=post.subreddit.lower(),
         words=words,
-        title_words=words_of(post.title),
         text=encoded.decode(),
         size=len(encoded),
     )

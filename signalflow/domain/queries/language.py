@@ -87,6 +87,11 @@ def parse(text: str) -> Query:
     return Piece(text.strip()) if tree is None else tree
 
 
+def plain_of(text: str) -> str:
+    """The text as `parse` reads it: with wide, curly and invisible signs made plain."""
+    return _plain(text)[0]
+
+
 def _plain(text: str) -> tuple[str, list[int]]:
     """The text with wide, curly and invisible signs made plain, and where each of its characters is in the text.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from signalflow.storage.comment_list import CommentFilters, CommentOrder
-from web.api.parameters import CreatedWithin, SubredditName, Text
+from web.api.parameters import LANGUAGE, Asked, CreatedWithin, SubredditName, Text
 
 MOST_COMMENTS_A_PAGE = 200
 PageSize = Annotated[int, Field(ge=1, le=MOST_COMMENTS_A_PAGE)]
@@ -38,13 +38,7 @@ class CommentFilterParameters(CreatedWithin):
         [], max_length=50, description="In one of these subreddits; may be given several times. Case does not matter."
     )
     author: Text | None = Field(None, min_length=1, max_length=64, description="By this author. Case does not matter.")
-    q: Text | None = Field(
-        None,
-        min_length=1,
-        max_length=200,
-        description='Words of the text, in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`. '
-        "`search` of the answer says how they were looked up.",
-    )
+    q: Asked | None = Field(None, description=f"What the text has: {LANGUAGE}")
 
     @property
     def filters(self) -> CommentFilters:
