@@ -51,6 +51,45 @@ async def test_a_live_post_meets_a_search_as_on_the_live_stream(visit: Visit) ->
     assert [case for case, is_met in zip(cases, found, strict=True) if case[2] is not is_met] == []
 
 
+async def test_a_query_lists_what_meets_it_and_a_wrong_one_shows_its_place(
+    visit: Visit, installation: Installation
+) -> None:
+    pool = await create_pool(installation.settings, application_name="tests")
+    async with pool:
+        await write_batch(pool, [post(f"query{score}", title="Zeppelins", current_score=score) for score in (7, 8)])
+    page = await visit("/?q=zeppelin+score%3E7")
+    await expect(page.locator(".post-row", has_text="Zeppelins")).to_have_count(1)
+    await expect(page.locator(".wrong-query")).to_be_hidden()
+    await page.get_by_label("Search posts").fill("zeppelin score>many")
+    await expect(page.locator(".wrong-query")).to_have_text(
+        "many is no number: write digits, as in score>100\nzeppelin score>many\n               ^"
+    )
+    await expect(page.locator(".post-row")).to_have_count(0)
+    await page.get_by_label("Search posts").fill("zeppelin (")
+    await expect(page.locator(".post-row", has_text="Zeppelins")).to_have_count(2)
+    await expect(page.locator(".wrong-query")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("search", "says_more"),
+    [
+        ("rocket -toy", False),
+        ('"mars moon" or android', False),
+        ("score>5", True),
+        ("\uff53\uff43\uff4f\uff52\uff45\uff1e\uff15", True),
+        ("(mars)", True),
+        ("mars AND moon", True),
+        ("ai*", True),
+    ],
+)
+async def test_a_search_that_may_say_more_than_words_is_left_to_the_server(
+    visit: Visit, search: str, says_more: bool
+) -> None:
+    page = await visit("/subreddits")
+    script = "async (search) => (await import('/static/parts/words.js')).saysMore(search)"
+    assert await page.evaluate(script, search) is says_more
+
+
 async def test_a_post_that_is_no_longer_shown_is_marked_until_it_is_observed_again(
     visit: Visit, installation: Installation
 ) -> None:

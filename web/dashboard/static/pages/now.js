@@ -23,6 +23,7 @@ import { PostList } from "../parts/post_list.js";
 import { hasScore, Rising } from "../parts/rising.js";
 import { activeSignals } from "../parts/signals.js";
 import { emptyState, errorNotice } from "../parts/states.js";
+import { saysMore } from "../parts/words.js";
 import { rangeStart, readState, valuesOf, writeState } from "../urlstate.js";
 
 export { DEFAULTS };
@@ -34,7 +35,7 @@ export const VALUES = { ...FILTER_VALUES, range: valuesOf(RANGES), order: [...va
 const PAGE_SIZE = 50;
 const CANDIDATES = 100;
 const MOST_DISCOVERED = 100;
-// The figures, and a post list in another order than the newest first, are loaded again at this interval.
+// The figures, and a post list in another order than the newest first or of a query, are loaded again at this interval.
 const REFRESH_MS = 15_000;
 const TOP_PX = 100;
 const CHOICES = { defaults: DEFAULTS, ranges: RANGES, orders: ORDERS };
@@ -61,6 +62,7 @@ export async function mount(root, { live, signal, about }) {
   const signals = activeSignals(about, signal);
   const below = h("div", { class: "below" });
   const formBox = h("div", { class: "filter-box" });
+  const wrongQuery = h("pre", { class: "wrong-query", role: "alert", hidden: true });
   const figures = liveFigures(signal, () => filterParameters(state));
   const lookedUp = quiet();
   const beside = quiet("fastest score gain of the last half hour");
@@ -74,6 +76,7 @@ export async function mount(root, { live, signal, about }) {
       button([icon("share"), "Share"], "", copyAddress),
     ),
     formBox,
+    wrongQuery,
     signals.element,
     figures.element,
     h(
@@ -91,6 +94,7 @@ export async function mount(root, { live, signal, about }) {
       show(page) {
         next = page.next;
         hasFailed = false;
+        wrongQuery.hidden = true;
         setText(lookedUp, LOOKED_UP[page.search] ?? "");
         posts.replace(page.items);
         offerNew([...discovered.values()]);
@@ -98,7 +102,11 @@ export async function mount(root, { live, signal, about }) {
       },
       fail(error) {
         hasFailed = true;
-        below.replaceChildren(errorNotice(error, loadList));
+        const fault = queryFault(error);
+        setText(wrongQuery, fault?.message ?? "");
+        wrongQuery.hidden = !fault;
+        if (fault) posts.replace([]);
+        below.replaceChildren(...(fault ? [] : [errorNotice(error, loadList)]));
       },
     });
   }
@@ -127,7 +135,10 @@ export async function mount(root, { live, signal, about }) {
         return { items, areScoresKnown: best.items.some(hasScore) };
       },
       show: ({ items, areScoresKnown }) => rising.replace(items, areScoresKnown),
-      fail: (error) => rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising))),
+      fail: (error) => {
+        if (queryFault(error)) rising.replace([], true);
+        else rising.element.replaceChildren(h("li", {}, errorNotice(error, loadRising)));
+      },
     });
   }
 
@@ -213,7 +224,12 @@ export async function mount(root, { live, signal, about }) {
   showForm();
   live.filter(state.subreddit.length ? { subreddit: state.subreddit } : {});
   const isRead = () => scrollY >= TOP_PX || posts.element.matches(":hover, :focus-within");
-  listLoads.repeat(loadList, REFRESH_MS, () => state.order === "newest" || isRead());
+  const isLive = () => state.order === "newest" && !saysMore(state.q);
+  listLoads.repeat(
+    () => (saysMore(state.q) ? reload() : loadList()),
+    REFRESH_MS,
+    () => isLive() || isRead(),
+  );
   await Promise.all([signals.filter(state.subreddit), loadList(), loadRising(), figures.load()]);
   // The stream may have been quicker than this page, and quicker than the database.
   take(live.recent());
@@ -221,6 +237,9 @@ export async function mount(root, { live, signal, about }) {
 
 const NO_POSTS_ADVICE =
   "The first ones arrive some seconds after a worker has started to poll. The page Operations shows whether one does.";
+
+/** What the API says is wrong with the query; undefined when that is not what failed. */
+const queryFault = (error) => error.errors?.find(({ parameter }) => parameter === "q");
 
 const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 

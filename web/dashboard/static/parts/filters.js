@@ -3,7 +3,7 @@ import { h, icon } from "../dom.js";
 import { rangeStart, valuesOf } from "../urlstate.js";
 import { field, options } from "./form.js";
 import { accountName, subredditName } from "./names.js";
-import { meets } from "./words.js";
+import { meets, saysMore } from "./words.js";
 
 /** The filters of posts in an address, and their defaults. */
 export const FILTERS = {
@@ -76,6 +76,11 @@ const SYNTAX = [
   ['"rocket launch"', "the words one after the other"],
   ["mars or moon", "one of them"],
   ["rocket -toy", "without a word"],
+  ["rocket (mars OR moon)", "also AND and NOT"],
+  ["score>100 comments>=50", "numbers; also ratio, sentiment<-0.3, age<2h"],
+  ["subreddit:python author:someone", "where, and by whom"],
+  ["flair:news domain:example.com", "its flair, and where it links to"],
+  ["signal:viral is:nsfw", "what goes on, and what is for adults"],
 ];
 
 /** A button that shows what a search can say. */
@@ -317,7 +322,10 @@ function startOfDay(day, days = 0) {
   return new Date(year, month - 1, date + days).toISOString();
 }
 
-/** Whether a live post matches a state. The API decides the same way, except that it searches by stems, and bodies. */
+/**
+ * Whether a live post matches a state. The API decides the same way, except that it searches by stems, and bodies. What
+ * a query says beyond words only the API decides: then no post matches here, and the list must be loaded again.
+ */
 export function matches(post, state) {
   const label = post.nlp?.sentiment_label;
   const sentiment = post.nlp?.sentiment_score ?? Number.NaN;
@@ -338,6 +346,7 @@ export function matches(post, state) {
     (state.created_to === "" || created < Date.parse(state.created_to)) &&
     (state.keyword === "" ||
       (post.nlp?.keywords ?? []).some((word) => word.toLowerCase() === state.keyword.toLowerCase())) &&
+    !saysMore(state.q) &&
     meets(post.title, state.q)
   );
 }

@@ -40,6 +40,12 @@ function alternativesOf(search) {
   return found.length > 1 && kept.length === 0 ? [[{ words: ["or"], without: false }]] : kept;
 }
 
+/**
+ * Whether a search may say more than words, in the query language: then the API alone decides what meets it. That of
+ * some searches for words is said too, which does no harm.
+ */
+export const saysMore = (search) => /[()<>=:*]|\b(?:AND|NOT)\b/u.test(search.normalize("NFKC").replace(INVISIBLE, ""));
+
 const begins = (given, word) => (word.length < SHORTEST_BEGINNING ? given === word : given.startsWith(word));
 
 const hasPhrase = (given, words) =>
