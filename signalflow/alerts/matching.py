@@ -9,7 +9,7 @@ from uuid import UUID
 from signalflow.alerts.messages import Alert, plain, reddit_url
 from signalflow.domain.queries.evaluate import Document, document_of, host_of
 from signalflow.domain.queries.tree import And, Comparison, HasSignal, Not, Or, Query
-from signalflow.domain.signals.sentences import Signal, points_text, sentence, span_text
+from signalflow.domain.signals.sentences import NOTHING_KNOWN, About, Signal, points_text, sentence, span_text
 from signalflow.events import Enriched, EnrichedComment
 
 # Of a comment, as its title: enough to know what it is about.
@@ -28,7 +28,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What a rule may meet. `subject`: the id of the post, comment or signal. `signals`: those of a post that go on."""
+    """What a rule may meet. `subject`: the id of the post, comment or signal. `signals`: those of a post that go on.
+
+    `about`: what is known of the posts behind a signal.
+    """
 
     kind: Literal["post", "comment", "signal"]
     subject: str
@@ -38,6 +41,7 @@ class Met:
     permalink: str | None = None
     created_at: datetime | None = None
     signals: Sequence[Signal] = ()
+    about: About = NOTHING_KNOWN
 
 
 def needs_signal(query: Query) -> bool:
@@ -135,11 +139,11 @@ def met_comment(row: EnrichedComment) -> Met:
     return Met("comment", comment.id, row.subreddit, document, _excerpt(body), address, comment.created_utc)
 
 
-def met_signal(id_: str, signal: Signal) -> Met:
+def met_signal(id_: str, signal: Signal, about: About = NOTHING_KNOWN) -> Met:
     """A signal that is about no single post. It has no text, so a rule meets it by its kind and its subreddit."""
     document = document_of("post", subreddit=signal.subreddit or "", signals=[signal.kind])
     address = f"/r/{signal.subreddit}/" if signal.subreddit else None
-    return Met("signal", id_, signal.subreddit, document, permalink=address, signals=[signal])
+    return Met("signal", id_, signal.subreddit, document, permalink=address, signals=[signal], about=about)
 
 
 def _excerpt(text: str) -> str | None:
@@ -168,7 +172,7 @@ def _why(met: Met, rule: Rule) -> str:
     asked = {leaf.signal for leaf in _leaves(rule.query) if isinstance(leaf, HasSignal)}
     for signal in met.signals:
         if signal.kind in asked:
-            return sentence(signal)
+            return sentence(signal, met.about)
     document = met.document
     told = [] if document.score is None else [points_text(document.score)]
     if document.comments is not None:

@@ -21,7 +21,7 @@ from signalflow.events import Enriched, EnrichedComment, Signal, encode
 from signalflow.metrics import ALERT_MATCHES, ALERT_RULES_UNREADABLE
 from signalflow.storage.erasure import keep_posts_as_they_are
 from signalflow.storage.pool import Connection
-from signalflow.storage.signals import COLUMNS, StoredSignal, stored_signal
+from signalflow.storage.signals import COLUMNS, StoredSignal, stored_signal, what_is_known
 
 log = structlog.get_logger()
 
@@ -206,7 +206,8 @@ class AlertMatches:
         others = {row.id for row in rows if row.subject_kind != "post" and row.ended_at is None}
         if others:
             signals = await _go_on(storing, "id", others, since)
-            met = (met_signal(id_, signal) for id_, (signal,) in signals.items())
+            about = await what_is_known(storing, [signal for (signal,) in signals.values()])
+            met = (met_signal(id_, signal, about[id_]) for id_, (signal,) in signals.items())
             await self._store(
                 storing, "signal", await self._found(met, self._with_signal), dict.fromkeys(others, now), now
             )

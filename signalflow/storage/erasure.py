@@ -88,8 +88,7 @@ WHERE d.original_value IS NOT NULL AND d.source_topic LIKE '%reddit.comments.raw
 _ERASE_ALERTS = """
 WITH erased AS (
     UPDATE alert_matches AS m SET alert = m.alert || '{{"title": null, "url": null, "sentence": ""}}'
-    WHERE m.kind = '{kind}' AND m.subject = ANY ($1::text[]) AND m.alert->>'sentence' <> ''
-        AND EXISTS (SELECT FROM {table} AS t WHERE t.id = m.subject AND {erased})
+    WHERE m.kind = '{kind}' AND m.alert->>'sentence' <> '' AND {erased}
     RETURNING m.id
 ), given_up AS (
     UPDATE alert_deliveries AS d SET state = 'given_up', ended_at = now() FROM erased
@@ -98,8 +97,22 @@ WITH erased AS (
 UPDATE alert_attempts AS a SET answer = '' FROM alert_deliveries AS d JOIN erased ON d.match_id = erased.id
 WHERE a.delivery_id = d.id
 """
-_ERASE_ALERTS_OF_POSTS = _ERASE_ALERTS.format(kind="post", table="posts", erased="t.last_polled_at <= t.erased_until")
-_ERASE_ALERTS_OF_COMMENTS = _ERASE_ALERTS.format(kind="comment", table="comments", erased="t.body IS NULL")
+_ERASE_ALERTS_OF_POSTS = _ERASE_ALERTS.format(
+    kind="post",
+    erased="m.subject = ANY ($1::text[]) AND EXISTS (SELECT FROM posts AS t WHERE t.id = m.subject "
+    "AND t.last_polled_at <= t.erased_until)",
+)
+_ERASE_ALERTS_OF_COMMENTS = _ERASE_ALERTS.format(
+    kind="comment",
+    erased="m.subject = ANY ($1::text[]) AND EXISTS (SELECT FROM comments AS t WHERE t.id = m.subject "
+    "AND t.body IS NULL)",
+)
+# A signal names a word that its posts have in common, for as long as one of them stands.
+_ERASE_ALERTS_OF_SIGNALS = _ERASE_ALERTS.format(
+    kind="signal",
+    erased="EXISTS (SELECT FROM signals AS s WHERE s.id = m.subject AND s.post_ids && $1::text[] AND NOT EXISTS "
+    "(SELECT FROM posts AS t WHERE t.id = ANY (s.post_ids) AND (t.last_polled_at <= t.erased_until) IS NOT TRUE))",
+)
 _NOT_ERASED = """
 SELECT id FROM posts JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
 WHERE erased_until IS NULL OR erased_until < r.seen_at
@@ -224,6 +237,7 @@ async def erase_posts(writing: Connection, ids: Sequence[str]) -> None:
 async def erase_alerts_of_posts(writing: Connection, ids: Sequence[str]) -> None:
     """Erase what alerts tell of those of these posts that are erased, and send none any more."""
     await writing.execute(_ERASE_ALERTS_OF_POSTS, list(ids))
+    await writing.execute(_ERASE_ALERTS_OF_SIGNALS, list(ids))
 
 
 async def erase_alerts_of_comments(writing: Connection, ids: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -154,7 +154,13 @@ async def one_signal(reads: ReadRouter, id_: str) -> StoredSignal | None:
     return stored_signal(rows[0]) if rows else None
 
 
-async def what_is_known(reads: ReadRouter, signals: Sequence[StoredSignal]) -> dict[str, About]:
+class Reads(Protocol):
+    """What gives the rows of a statement: a router of reads, or a transaction."""
+
+    async def fetch(self, statement: str, *parameters: Any) -> Sequence[Row]: ...
+
+
+async def what_is_known(reads: Reads, signals: Sequence[StoredSignal]) -> dict[str, About]:
     """What each signal is about, by its id. Words of erased posts are gone."""
     rows = await reads.fetch(_KEYWORDS, sorted({id_ for signal in signals for id_ in signal.post_ids}))
     words: dict[str, list[str]] = {row["id"]: orjson.loads(row["keywords"] or "[]") for row in rows}

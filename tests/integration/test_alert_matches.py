@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from signalflow.clock import utcnow
+from signalflow.domain.signals.term_hash import term_hash
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, EnrichedComment, Signal, Source
 from signalflow.metrics import ALERT_RULES_UNREADABLE
@@ -21,7 +22,7 @@ from signalflow.storage.writer import write_batch
 from tests.integration.alert_rows import make_rule, make_target, matches, rules_changed, states, told
 from tests.integration.comment_rows import comment, seen
 from tests.integration.signal_rows import viral
-from tests.integration.storage_rows import NOON, observation
+from tests.integration.storage_rows import NOON, features, observation
 from tests.waiting import until
 
 
@@ -227,6 +228,24 @@ async def test_a_signal_of_a_subreddit_is_told_while_it_goes_on(pool: Pool, aler
     alert = await told(pool, "unusual_here-python")
     assert (alert["kind"], alert["title"], alert["url"]) == ("signal", None, "https://www.reddit.com/r/python/")
     assert alert["sentence"].startswith("r/python: 12 posts in 15 minutes, 4 times its usual number")
+
+
+async def test_a_burst_is_told_with_its_term_until_all_of_its_posts_are_erased(
+    pool: Pool, alerts: AlertMatches
+) -> None:
+    await make_rule(pool, "signal:burst", await make_target(pool))
+    posts = [observation(id_, title="Rocket launch", nlp=features(0, "rocket launch")) for id_ in ("a", "b")]
+    await store(pool, alerts, posts)
+    about = {"subject_kind": "term", "subreddit": None, "inputs": {"subreddits": 1}, "observed": 9.0, "expected": 0.5}
+    await store(pool, alerts, [signal("burst", term_hash("rocket launch"), **about, post_ids=["a", "b"])])
+    (subject,) = [subject for _, subject in await matches(pool)]
+    said = "“rocket launch”: 9 posts in an hour where 0.5 are usual, in r/python."
+    assert (await told(pool, subject))["sentence"] == said
+    await erasure.erase_post(pool, "a", who="someone")
+    assert (await told(pool, subject))["sentence"] == said
+    await erasure.erase_post(pool, "b", who="someone")
+    assert (await told(pool, subject))["sentence"] == ""
+    assert await states(pool) == {subject: "given_up"}
 
 
 async def test_what_is_erased_is_taken_out_of_alerts_and_not_sent_any_more(pool: Pool, alerts: AlertMatches) -> None:

@@ -14,6 +14,7 @@ from signalflow.alerts.matching import Met, Rule, alert_of, met_comment, met_pos
 from signalflow.alerts.messages import Alert
 from signalflow.domain.queries.evaluate import condition_of
 from signalflow.domain.queries.language import parse
+from signalflow.domain.signals.sentences import About
 from signalflow.domain.words import SignalKind, SignalSubject
 from signalflow.events import Comment, Enriched, EnrichedComment, Source, TextFeatures, TextSentiment, encode
 
@@ -136,9 +137,9 @@ def test_a_signal_of_a_subreddit_is_met_by_its_kind_and_its_subreddit_alone() ->
             "A post in r/Python with 1,204 points and 1 comment, 12 minutes old, meets “rocket -signal:burst”.",
         ),
         (
-            met_signal("s", GoesOn("burst", "term", "mars", None, observed=12, expected=3)),
+            met_signal("s", GoesOn("burst", "term", "8f", None, observed=12, expected=3), About(term="mars")),
             "signal:burst",
-            "“mars” in the titles of 12 posts in 15 minutes, 4 times its usual number for a Saturday afternoon (UTC).",
+            "“mars”: 12 posts in an hour where 3 are usual.",
         ),
     ],
 )
