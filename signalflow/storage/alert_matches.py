@@ -108,7 +108,8 @@ class AlertMatches:
     """The rules of alerts, as they were when they last changed. One object serves all writers of a worker."""
 
     def __init__(self) -> None:
-        self._version: int | None = None
+        # None is a version too, of a table without its row; -1: nothing was read yet.
+        self._version: int | None = -1
         self._rules: dict[UUID, Rule] = {}
         self._with_signal: set[UUID] = set()
         self._index: RuleIndex[UUID] = RuleIndex()
