@@ -35,6 +35,7 @@ from signalflow.domain.signals.volume import (
     LEAST_QUARTERS,
     MINUTE_US,
     QUARTER_US,
+    SECOND_US,
     VOLUME_SIZES,
     WINDOW_MINUTES,
     Volume,
@@ -61,10 +62,9 @@ VOLUME_INPUTS = ("mean", "variance", "quarters_known")
 # Three posts in a quarter of an hour are no event, however quiet the subreddit is.
 LEAST_POSTS = 4
 # Posts of the look back come in any order, page by page. Until none has come for so long they are not all counted.
-LOOK_BACK_MINUTES = 2
+LOOK_BACK_SECONDS = 30
 # After a signal about its posts a subreddit gives no other one for so long.
 COOL_DOWN_US = 30 * MINUTE_US
-SECOND_US = 1_000_000
 # What polling finds is published within seconds. After a longer wait it is taken for an archive.
 MOST_WAIT_US = 10 * MINUTE_US
 
@@ -212,7 +212,7 @@ def _may_begin(state: SubredditState) -> bool:
     return (
         volume.posts >= LEAST_POSTS
         and volume.quarters_known >= LEAST_QUARTERS
-        and volume.minute >= volume.back.read + LOOK_BACK_MINUTES
+        and state.reached_us >= (volume.back.read + LOOK_BACK_SECONDS) * SECOND_US
         and state.reached_us >= state.quiet_until_us
     )
 

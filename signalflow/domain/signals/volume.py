@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 from signalflow.domain.signals.priors import shipped
 
-MINUTE_US = 60_000_000
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
 QUARTER_US = 15 * MINUTE_US
 # Posts of the last 15 minutes: the current one and 14 whole ones.
 WINDOW_MINUTES = 15
@@ -41,8 +42,8 @@ MOST_BACK_MINUTES, RECENT_MINUTES = 48 * 60, 30
 # standard deviation. It is an assumption. So an hour of the day counts as if so many of its quarters had been as the
 # whole subreddit's level says, that both errors are equal: few, where there are many posts.
 SHAPE_ERROR = 0.25
-# Until a subreddit has shown how much its counts vary, they vary as much as that: a prior that weighs as a day.
-COLD_DISPERSION, DISPERSION_PRIOR = 1.5, 96
+# Until a day of a subreddit was learnt, its counts are taken to vary more: so much at first, and ever less.
+COLD_DISPERSION, COLD_QUARTERS = 1.5, 96
 # What is usual is not known before so many quarters of an hour were seen. The first page of a busy subreddit's listing
 # reaches back so far. How little that is, the variance of the forecast knows.
 LEAST_QUARTERS = 8
@@ -72,7 +73,7 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class LookBack:
-    """Posts from before a subreddit was first observed. Times are minutes since 1970.
+    """Posts from before a subreddit was first observed. Times are minutes since 1970, but `read` is a second.
 
     `began`: the first observation, 0 before it. `oldest`: the creation of the oldest post. `read`: when the last of
     them was observed. `posts`: how many were created in each hour of the day.
@@ -94,7 +95,7 @@ class LookBack:
         return max(self.until - self.oldest, 0) / WINDOW_MINUTES
 
     def with_post(self, minute: int, read: int) -> "LookBack":
-        """With one more post, created in a minute before the beginning."""
+        """With one more post, created in a minute before the beginning and observed in the second `read`."""
         if not self.began - MOST_BACK_MINUTES <= minute < self.until:
             return replace(self, read=max(self.read, read))
         hour = minute // 60 % HOURS_OF_DAY
@@ -213,7 +214,7 @@ def is_before(volume: Volume, created_us: int) -> bool:
 def count_before(volume: Volume, created_us: int, observed_us: int) -> Volume:
     """The volume with one more post from before the subreddit was first observed."""
     minute = created_us // MINUTE_US
-    back = volume.back.with_post(minute, observed_us // MINUTE_US)
+    back = volume.back.with_post(minute, observed_us // SECOND_US)
     return replace(volume, minutes=_counted(volume, minute), back=back)
 
 
@@ -249,7 +250,7 @@ def _usual(volume: Volume, before: Told, hour: int) -> Usual:
     of_day = hour % HOURS_OF_DAY
     of_week = HOURS_OF_DAY + (hour + _EPOCH_HOUR) % HOURS_OF_WEEK
     means, weeks = volume.means, volume.known[of_week]
-    still_cold = DISPERSION_PRIOR / (DISPERSION_PRIOR + volume.learnt)
+    still_cold = max(1.0 - volume.learnt / COLD_QUARTERS, 0.0)
     dispersion = max(volume.dispersion, 1.0) + still_cold * (COLD_DISPERSION - 1.0)
 
     quarters = volume.quarters_known

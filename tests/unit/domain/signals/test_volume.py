@@ -66,7 +66,7 @@ def test_what_is_usual_is_the_weighted_mean_of_the_whole_list(counts: list[int])
         days, weeks = min(len(of_day), DAY_MEMORY), min(len(of_week), WEEK_MEMORY)
         by_level = level * shipped().activity[hour % 24]
         # Counts vary by this variance, and an hour's activity by a quarter from the shipped one.
-        variance = (max(volume.dispersion, 1.0) + 0.5 * 96 / (96 + len(counts))) * by_level
+        variance = (max(volume.dispersion, 1.0) + 0.5 * max(1 - len(counts) / 96, 0)) * by_level
         weight = min(variance / (0.25 * by_level) ** 2, DAY_PRIOR)
         day = (days * weighted_mean(of_day, DAY_MEMORY) + weight * by_level) / (days + weight)
         week = (weeks * weighted_mean(of_week, WEEK_MEMORY) + WEEK_PRIOR * day) / (weeks + WEEK_PRIOR)
