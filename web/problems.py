@@ -29,8 +29,8 @@ class Fault(BaseModel):
 
     parameter: str = Field(description="The parameter at fault.", examples=["page_size"])
     message: str = Field(description="What is wrong with it.", examples=["must be at most 200, not 500"])
-    offset: int | None = Field(
-        None, description="Where in a query the error is, in characters from 0; left out elsewhere.", examples=[7]
+    position: int | None = Field(
+        None, description="Where in a query, in characters from 0. Only for what is written in the query language."
     )
 
 
@@ -48,9 +48,9 @@ class Problem(BaseModel):
 class InvalidParameter(Exception):
     """A parameter whose value is wrong, although its type allows it."""
 
-    def __init__(self, parameter: str, message: str, offset: int | None = None) -> None:
+    def __init__(self, parameter: str, message: str, position: int | None = None) -> None:
         super().__init__(message)
-        self.fault = Fault(parameter=parameter, message=message, offset=offset)
+        self.fault = Fault(parameter=parameter, message=message, position=position)
 
 
 _REFERENCE = {"$ref": f"#/components/schemas/{Problem.__name__}"}
@@ -143,7 +143,7 @@ async def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
             Fault(
                 parameter=_named(fault["loc"]),
                 message=in_words(fault),
-                offset=fault.get("ctx", {}).get("offset"),
+                position=fault.get("ctx", {}).get("position"),
             )
             for fault in error.errors()
         ]

@@ -143,7 +143,7 @@ async def test_a_wrong_query_names_the_place(operator: httpx.AsyncClient) -> Non
         answer = await operator.post(f"/api/alerts/{path}/", json=body)
         assert answer.status_code == 422
         (fault,) = answer.json()["errors"]
-        assert (fault["parameter"], fault["offset"]) == ("query", 10)
+        assert (fault["parameter"], fault["position"]) == ("query", 10)
         message, line, caret = fault["message"].split("\n")
         assert message.startswith("a ( is still open")
         assert (line, caret) == ("mars (moon", " " * 10 + "^")

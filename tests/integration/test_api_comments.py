@@ -237,7 +237,7 @@ async def test_comments_are_found_by_author_subreddit_and_words(client: httpx.As
     assert await found(q="author:bob OR subreddit:rust") == (["d", "b"], None)
     assert await found(q="kind:post") == ([], None)
     answer = await client.get("/api/comments/", params={"q": "score>many"})
-    assert (answer.status_code, answer.json()["errors"][0]["offset"]) == (422, 6)
+    assert (answer.status_code, answer.json()["errors"][0]["position"]) == (422, 6)
 
 
 @pytest.mark.parametrize(

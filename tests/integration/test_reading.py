@@ -180,7 +180,7 @@ async def test_a_search_with_nul_is_refused_by_name(client: httpx.AsyncClient) -
 async def test_a_wrong_query_is_refused_with_its_place(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/posts/", params={"q": "mars subredit:python"})
     (fault,) = answer.json()["errors"]
-    assert (answer.status_code, fault["parameter"], fault["offset"]) == (422, "q", 5)
+    assert (answer.status_code, fault["parameter"], fault["position"]) == (422, "q", 5)
     assert fault["message"].startswith("there is no field subredit (did you mean subreddit?)")
     assert fault["message"].endswith("\nmars subredit:python\n     ^")
 

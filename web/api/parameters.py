@@ -63,7 +63,7 @@ def _asked(text: str) -> str:
     try:
         asked(text)
     except QueryError as error:
-        told: dict[str, object] = {"message": str(error), "offset": error.position}
+        told: dict[str, object] = {"message": str(error), "position": error.position}
         raise PydanticCustomError("query", "{message}", told) from error
     return text
 
@@ -76,7 +76,7 @@ LANGUAGE = (
     'words in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`; and the language of alert rules: '
     "`score>100`, `comments>=50`, `sentiment<-0.3`, `ratio<0.6`, `age<2h`, `subreddit:`, `author:`, `domain:`, "
     "`flair:`, `kind:comment`, `signal:viral`, `is:nsfw`, AND, OR, NOT, parentheses. A wrong query is "
-    "a 422 whose error has the `offset`. `search` of the answer says how words were looked up."
+    "a 422 whose error has the `position`. `search` of the answer says how words were looked up."
 )
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 SubredditName = Annotated[str, *_shaped(r"^[A-Za-z0-9_:.-]{1,32}$", "must be a subreddit's name without r/")]

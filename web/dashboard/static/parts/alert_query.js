@@ -52,10 +52,10 @@ export function queryField(text, signal) {
     wrong.replaceChildren(
       h("strong", {}, message),
       place.length ? h("pre", { "aria-hidden": "true" }, place.join("\n")) : "",
-      h("span", { class: "unseen" }, fault.offset === undefined ? "" : ` At character ${fault.offset + 1}.`),
+      h("span", { class: "unseen" }, fault.position === undefined ? "" : ` At character ${fault.position + 1}.`),
     );
     input.focus();
-    if (fault.offset !== undefined) input.setSelectionRange(fault.offset, fault.offset + 1);
+    if (fault.position !== undefined) input.setSelectionRange(fault.position, fault.position + 1);
     return true;
   }
 
