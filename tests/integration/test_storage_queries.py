@@ -1,8 +1,9 @@
 """Queries as conditions of statements: they find what the evaluation of documents finds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -10,8 +11,10 @@ from signalflow.clock import utcnow
 from signalflow.domain.queries.evaluate import condition_of, document_of, host_of
 from signalflow.domain.queries.language import parse
 from signalflow.domain.queries.tree import KINDS, SIGNALS, Kind, Query
+from signalflow.storage import migrate
 from signalflow.storage.pool import Pool
 from signalflow.storage.query_sql import comment_condition, post_condition
+from tests.integration.storage_rows import pool_of
 from tests.searches import ONLY_ONE_WAY, SEARCHES
 from tests.unit.domain.queries.documents import HOSTS, NAMES, WORDS, queries
 
@@ -132,3 +135,20 @@ async def test_words_are_folded_and_parted_as_in_a_search(pool: Pool) -> None:
         query = parse(search)
         met = {str(number) for number, row in enumerate(rows) if is_met(query, row)}
         assert {id_ for kind in KINDS for id_ in await found(pool, kind, query)} == met, search
+
+
+async def test_words_of_the_version_before_are_found_after_the_upgrade(
+    make_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, upgrade = make_database(), migrate.command.upgrade
+    with monkeypatch.context() as before:
+        before.setattr(migrate.command, "upgrade", lambda config, _: upgrade(config, "0037"))
+        await migrate.upgrade(url)
+    async with await pool_of(url) as pool:
+        await store(pool, [ROW | {"kind": kind, "title": "Mars/Moon", "body": "Mars/Moon"} for kind in KINDS])
+        await pool.execute(
+            f'ALTER DATABASE "{await pool.fetchval("SELECT current_database()")}" SET enable_seqscan = off'
+        )
+    await migrate.upgrade(url)
+    async with await pool_of(url) as pool:
+        assert {id_ for kind in KINDS for id_ in await found(pool, kind, parse("moon"))} == {"0", "1"}
