@@ -49,6 +49,8 @@ BEGIN
         || (quote_literal(' ') || chr(58) || '100')::tsvector
         || setweight(to_tsvector('pg_catalog.simple'::regconfig, folded), 'A');
 END $function$""",
+    # A post that is stored meanwhile would keep the words of the function before.
+    "LOCK TABLE posts IN SHARE MODE",
     r"""
 UPDATE post_words SET words = search_words(p.title, p.body) FROM posts AS p WHERE p.id = post_id""",
     "REINDEX INDEX comments_words",
