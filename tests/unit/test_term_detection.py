@@ -122,7 +122,7 @@ def by_definition(mentions: Sequence[tuple[str, TermInput]]) -> dict[str, list[F
     for term, bursts in found.items():
         # The time of the partition ends what its own mentions did not.
         if bursts and bursts[-1].end is None:
-            close(bursts[-1], of[term], since, newest)
+            close(bursts, of[term], since, newest)
     return found
 
 

@@ -6,17 +6,19 @@ from signalflow.domain.signals.bursts import Burst, Counted, Past, TermState
 from signalflow.domain.signals.packing import Unpacker, pack_names
 
 VERSION = 1
-_HEAD = struct.Struct("<BqqqddHB")
+_HEAD = struct.Struct("<BqqqqddHB")
 _BURST = struct.Struct("<qqIddqIIHHH")
 
 
 def encode(state: TermState) -> bytes:
-    """About 25 bytes a recent post, at most 50 kB; 46 bytes and a burst of about 300 besides."""
+    """About 25 bytes a recent post, at most 50 kB; 54 bytes and a burst of about 300 besides."""
     past, burst = state.past, state.burst
     times, posts, subreddits = tuple(zip(*state.recent, strict=True)) or ((), (), ())
     return b"".join(
         (
-            _HEAD.pack(VERSION, state.now_us, state.rest_until_us, *past, len(times), burst is not None),
+            _HEAD.pack(
+                VERSION, state.now_us, state.rest_until_us, state.burst_at_us, *past, len(times), burst is not None
+            ),
             struct.pack(f"<{len(times)}q", *times),
             pack_names((*posts, *subreddits)),
             b"" if burst is None else _encode_burst(burst),
@@ -27,11 +29,11 @@ def encode(state: TermState) -> bytes:
 def decode(value: bytes) -> TermState:
     """The inverse of encode. Raises ValueError for a version that this code does not know."""
     packed = Unpacker(value, VERSION, "a term state")
-    _, now_us, rest_until_us, until_us, posts, hours, count, bursting = packed.numbers(_HEAD)
+    _, now_us, rest_until_us, burst_at_us, until_us, posts, hours, count, bursting = packed.numbers(_HEAD)
     times, names = packed.numbers(struct.Struct(f"<{count}q")), packed.names()
     recent = tuple(map(Counted, times, names[:count], names[count:]))
     burst = _decode_burst(packed) if bursting else None
-    return TermState(now_us, Past(until_us, posts, hours), recent, burst, rest_until_us)
+    return TermState(now_us, Past(until_us, posts, hours), recent, burst, rest_until_us, burst_at_us)
 
 
 def _encode_burst(burst: Burst) -> bytes:

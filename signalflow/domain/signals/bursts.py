@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 HOUR_US = 3_600_000_000
 
 # The version of all that decides about a burst. Another value of a constant below is another rule.
-RULE = 1
+RULE = 2
 # Posts are counted in an hour that slides: a story that several subreddits tell takes 40 minutes.
 WINDOW_US = HOUR_US
 # What was created before this is the past. A post of that time which is found now changes nothing.
@@ -41,6 +41,10 @@ LEAST_RATIO = 3.0
 # It ends when the hour has fewer posts than the larger of these: two, and so many times the expected number.
 ENDING_POSTS = 2
 ENDING_RATIO = 1.5
+# What was told in a burst is told again. So the posts of its first hours weigh a quarter in the past; later ones weigh
+# as any other, so that a term which becomes usual is learnt.
+TOLD_WEIGHT = 0.25
+TOLD_US = 6 * HOUR_US
 # After its end no other burst of the term starts for so long.
 REST_US = 2 * HOUR_US
 # A burst names its first posts.
@@ -156,6 +160,8 @@ class TermState:
     recent: tuple[Counted, ...]
     burst: Burst | None = None
     rest_until_us: int = 0
+    burst_at_us: int = -TOLD_US
+    """The start of its last burst."""
 
 
 class Change(NamedTuple):
@@ -188,11 +194,11 @@ def step(state: TermState | None, mention: Mention, since_us: int, level: float 
         return Step(state, changes)
     place = bisect_left(state.recent, new)
     recent = (*state.recent[:place], new, *state.recent[place:])
-    state = TermState(state.now_us, state.past, recent, state.burst, state.rest_until_us)
+    state = replace(state, recent=recent)
     before = state.burst
     burst = _started(state, new, level) if before is None else _continued(recent, before, new)
-    if burst is not before:
-        state = replace(state, burst=burst)
+    if burst is not None and burst is not before:
+        state = replace(state, burst=burst, burst_at_us=burst.start_us)
     if burst is None or (before is not None and burst.peak == before.peak):
         return Step(state, changes)
     return Step(state, (*changes, Change("peak" if before else "start", burst)))
@@ -268,16 +274,20 @@ def moved(state: TermState, observed_us: int) -> tuple[TermState, tuple[Change, 
     until_us = now_us - REACH_US
     if until_us > past.until_us:
         kept = bisect_left(recent, until_us, key=_created)
-        past, recent = _decayed(past, recent[:kept], until_us), recent[kept:]
-    return TermState(now_us, past, recent, burst, rest_until_us), changes
+        past, recent = _decayed(past, recent[:kept], until_us, state.burst_at_us), recent[kept:]
+    return TermState(now_us, past, recent, burst, rest_until_us, state.burst_at_us), changes
 
 
-def _decayed(past: Past, posts: Iterable[Counted], until_us: int) -> Past:
-    """The past until a later moment, with the posts of the time between."""
+def _decayed(past: Past, posts: Iterable[Counted], until_us: int, burst_at_us: int) -> Past:
+    """The past until a later moment, with the posts of the time between. `burst_at_us`: the start of the last burst."""
     fade = _weight(until_us - past.until_us)
     # The integral of the weight over the time between.
     hours = (1 - fade) * HALF_LIFE_US / math.log(2) / HOUR_US
-    new = sum(_weight(until_us - counted.created_us) for counted in posts)
+    new = sum(
+        _weight(until_us - counted.created_us)
+        * (TOLD_WEIGHT if 0 <= counted.created_us - burst_at_us < TOLD_US else 1.0)
+        for counted in posts
+    )
     return Past(until_us, past.posts * fade + new, past.hours * fade + hours)
 
 

@@ -33,7 +33,7 @@ def bursts_of(mentions: Sequence[Mention], since: int) -> list[Found]:
         told = mentions[: number + 1]
         running = found[-1] if found and found[-1].end is None else None
         if running is not None and number:
-            close(running, told[:-1], since, newest(told))
+            close(found, told[:-1], since, newest(told))
         look(found, told, since)
     return found
 
@@ -52,12 +52,25 @@ def counted(told: Sequence[Mention], since: int) -> dict[str, int]:
     return posts
 
 
-def known(told: Sequence[Mention], since: int) -> tuple[float, float]:
-    """Posts and hours of the past, with the prior, at the last mention that is not without effect."""
+def known(told: Sequence[Mention], since: int, found: Sequence[Found]) -> tuple[float, float]:
+    """Posts and hours of the past, with the prior, at the last mention that is not without effect.
+
+    A post in the first six hours of a burst counts a quarter. `found`: all bursts so far.
+    """
     until = max(since, newest(told) - 2 * HOUR)
     per_hour = log(2) / 72
-    posts = sum(exp(-per_hour * (until - at) / HOUR) for at in counted(told, since).values() if at < until)
+    posts = sum(
+        exp(-per_hour * (until - at) / HOUR) * (0.25 if is_told_again(at, found) else 1)
+        for at in counted(told, since).values()
+        if at < until
+    )
     return posts + 0.5, (1 - exp(-per_hour * (until - since) / HOUR)) / per_hour + 1
+
+
+def is_told_again(at: int, found: Sequence[Found]) -> bool:
+    """Whether a post was created in the first six hours of the last burst that was noticed while it was in reach."""
+    noticed = [burst for burst in found if burst.noticed - 2 * HOUR <= at]
+    return bool(noticed) and noticed[-1].start <= at < noticed[-1].start + 6 * HOUR
 
 
 def chance_of(count: int, posts: float, hours: float) -> float:
@@ -80,9 +93,10 @@ def recent(told: Sequence[Mention], since: int) -> list[int]:
     return [at for at in counted(told, since).values() if at >= newest(told) - 2 * HOUR]
 
 
-def close(running: Found, told: Sequence[Mention], since: int, now: int) -> None:
-    """End a burst when the hour has too few posts."""
-    posts, hours = known(told, since)
+def close(found: Sequence[Found], told: Sequence[Mention], since: int, now: int) -> None:
+    """End the last burst when the hour has too few posts."""
+    running = found[-1]
+    posts, hours = known(told, since, found)
     least = ceil(max(2, 1.5 * posts / hours))
     times = sorted(recent(told, since))
     end = max(running.peak_at, times[-least] + HOUR if len(times) >= least else 0)
@@ -103,7 +117,7 @@ def look(found: list[Found], told: Sequence[Mention], since: int) -> None:
             if len(times) > running.peak:
                 running.peak, running.peak_at = len(times), times[-1]
         return
-    posts, hours = known(told, since)
+    posts, hours = known(told, since, found)
     rested = not found or newest(told) >= (found[-1].end or 0) + 2 * HOUR
     enough = len(times) >= max(4, 3 * posts / hours)
     if rested and enough and new.created_us >= times[0] and chance_of(len(times), posts, hours) <= 1e-4:

@@ -371,3 +371,26 @@ def test_every_field_of_a_burst_is_in_the_bytes() -> None:
     back = decode(encode(replace(state, burst=other))).burst
     assert back is not None
     assert asdict(back) == asdict(other)
+
+
+def test_a_story_of_four_posts_is_found_although_the_term_was_in_bursts_on_the_days_before() -> None:
+    day = 24 * 60
+    before = [mention(days * day + minute) for days in (0, 1) for minute in range(0, 24, 4)]
+    _, changes = follow([*before, *(mention(2 * day + minute) for minute in range(0, 40, 10))])
+    assert [change.burst.start_us for change in changes if change.kind == "start"] == [
+        START + days * day * MINUTE for days in range(3)
+    ]
+    # Each of the twelve posts weighs a quarter, and what half-lives have left of it.
+    *_, last = changes
+    now = 2 * day + 30 - 119.9
+    weights = [0.25 * 2 ** (-(now - days * day - minute) / 60 / 72) for days in (0, 1) for minute in range(0, 24, 4)]
+    assert last.burst.past_posts == pytest.approx(sum(weights))
+
+
+def test_a_term_that_becomes_usual_is_learnt_and_its_burst_ends() -> None:
+    mentions = [mention(10 * number) for number in range(10 * 24 * 6)]
+    _, changes = follow(mentions)
+    assert [change.kind for change in changes if change.kind != "peak"] == ["start", "end"]
+    end_us = changes[-1].burst.end_us
+    assert end_us is not None
+    assert end_us - START < 120 * HOUR_US
