@@ -69,7 +69,6 @@ WHERE id = ANY ($1::uuid[]) AND (state = 'waiting' OR $2 = 'done')
 """
 _NOTE_STANDING = "UPDATE alert_targets SET gone_in_a_row = $2, gone_since = $3, gone_until = $4 WHERE id = $1"
 _DISABLE = "UPDATE alert_targets SET disabled_at = now(), disabled_because = $2 WHERE id = $1"
-_RULES_CHANGED = "UPDATE alert_rules_version SET version = version + 1"
 _GIVE_UP = """
 WITH waiting AS (
     SELECT id FROM alert_deliveries WHERE target_id = $1 AND state = 'waiting' ORDER BY id FOR UPDATE
@@ -189,10 +188,13 @@ def _what_follows(
 
 
 async def _disable(writing: Connection, target: UUID, standing: Standing, reason: str) -> None:
+    """The version of the rules stays: writers read targets with each match.
+
+    Whoever changes rules locks the version before targets, so a lock in the other order could wait in a circle.
+    """
     because = f"nobody was there {standing.gone_in_a_row} times in a row, for more than {GONE_FOR}: {reason}"
     await writing.execute(_DISABLE, target, because)
     await writing.execute(_GIVE_UP, target)
-    await writing.execute(_RULES_CHANGED)
 
 
 async def alerts_waiting_seconds(pool: Pool) -> float:

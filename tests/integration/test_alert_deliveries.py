@@ -171,13 +171,11 @@ async def test_a_target_where_nobody_is_for_an_hour_is_disabled_and_gets_nothing
         await make_rule(pool, "subreddit:python", target)
         await meet(pool, "a", "b")
         await pool.execute("UPDATE alert_targets SET gone_in_a_row = 4, gone_since = now() - interval '61 minutes'")
-        version = await pool.fetchval("SELECT version FROM alert_rules_version")
         await wait_for(pool, sender, a="given_up", b="given_up")
     assert len(server.requests) == 1
     row = await pool.fetchrow("SELECT disabled_at, disabled_because, gone_in_a_row FROM alert_targets")
     assert row["disabled_at"] is not None
     assert "nobody was there 5 times in a row" in row["disabled_because"]
-    assert await pool.fetchval("SELECT version FROM alert_rules_version") == version + 1
     await meet(pool, "c")
     assert set(await states(pool)) == {"a", "b"}
 
