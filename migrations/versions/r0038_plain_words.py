@@ -41,7 +41,7 @@ BEGIN
             '\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003134f])',
             ' \1 ', 'g');
     END IF;
-    folded := regexp_replace(folded, '[\u0001-\u001e\u0020-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00a0]+', ' ', 'g');
+    folded := regexp_replace(folded, '[\u0021-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u007e]', ' ', 'g');
     -- A letter that no language writes alone. chr(58) is the colon, which SQLAlchemy would take for a parameter. No
     -- search has a blank as a word.
     folded := replace(folded, chr(31), U&' \01c1 ');

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-# What folding changes; search_words of migration 0032 and words.js have the same. Signs such as ™ and raised digits are
+# What folding changes; search_words of migration 0038 and words.js have the same. Signs such as ™ and raised digits are
 # no part of the word before them.
 SIGNS = re.compile("[\u00aa\u00b2\u00b3\u00b9\u00ba\u2070-\u209f\u2100-\u214f]")
 INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]")
@@ -22,7 +22,7 @@ LETTERS = str.maketrans(
     | dict.fromkeys("\u2018\u2019\u02bc", "'")
     | dict.fromkeys("\u201c\u201d\u201e", '"')
 )
-# Thai, Lao, Burmese, Khmer, symbols, kana, ideographs, Hangul, emoji. search_words of migration 0032 has the same.
+# Thai, Lao, Burmese, Khmer, symbols, kana, ideographs, Hangul, emoji. search_words of migration 0038 has the same.
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
     "\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003134f"
