@@ -519,7 +519,7 @@ async def test_the_syntax_of_a_search_is_one_click_away(visit: Visit) -> None:
         await expect(help_text).to_be_hidden()
         await page.get_by_label("How to search").click()
         await expect(help_text).to_be_visible()
-        await expect(page.get_by_text("mars or moon")).to_be_visible()
+        await expect(page.get_by_text("mars or moon", exact=True)).to_be_visible()
         await expect(page.get_by_text("rocket -toy")).to_be_visible()
 
 

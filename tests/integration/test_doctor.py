@@ -59,9 +59,9 @@ async def a_database_that_is_away(settings: Settings) -> Settings:
 # How each fault is planted, the subjects of the findings that it must make, and what the first one says.
 FAULTS: dict[str, tuple[Plant, list[str], str]] = {
     "brokers that are away": (with_changes(kafka="127.0.0.1:9"), ["kafka"], "does not answer"),
-    "another prefix, without topics": (with_changes(topic_prefix="nobody-"), ["topics"] * 6, "does not exist"),
+    "another prefix, without topics": (with_changes(topic_prefix="nobody-"), ["topics"] * 7, "does not exist"),
     "another retention": (another_retention, ["topics"], "retention.ms is 1000"),
-    "more copies than brokers": (with_changes(topic_replication=2), ["kafka"] + ["topics"] * 9, "there are 1 broker"),
+    "more copies than brokers": (with_changes(topic_replication=2), ["kafka"] + ["topics"] * 11, "there are 1 broker"),
     "a database that is away": (a_database_that_is_away, ["database", "reddit"], "ConnectionRefusedError"),
     "an older schema": (an_older_schema, ["schema"], "lacks revision 0004"),
     "a replica that is none": (a_replica_that_is_a_primary, ["replica"], "no standby"),

@@ -48,7 +48,7 @@ COLD_DISPERSION, COLD_QUARTERS = 1.5, 96
 # reaches back so far. How little that is, the variance of the forecast knows.
 LEAST_QUARTERS = 8
 # A mean is never less certain than that of so many quarters.
-LEAST_BEHIND = 0.25
+LEAST_BEHIND = 0.05
 # Fewer posts a quarter than this are not expected anywhere: one post a day is 0.01.
 LEAST_MEAN = 0.01
 _UNKNOWN = 0xFFFF
