@@ -334,7 +334,7 @@ def _viral(found: Told) -> Mapping[str, float]:
     """The strength of a post that will be among the best. What the best reach does not follow from its inputs."""
     base: Any = found.inputs["log_odds_base"]
     odds = base + found.inputs["log_odds_score"] + (found.inputs["log_odds_velocity"] or 0.0)
-    return {"strength": 1.0 if found.observed >= found.expected else 0.5 * (1.0 + math.tanh(0.5 * odds))}
+    return {"strength": 0.5 * (1.0 + math.tanh(0.5 * odds))}
 
 
 # By kind and subject: from the inputs of a signal the numbers that follow, by the names of columns or inputs.

@@ -74,7 +74,7 @@ def in_order(state: Any, subreddit: str, seen: Seen) -> tuple[Any, tuple[Change,
 def change(**changed: Any) -> Change:
     values: dict[str, Any] = {
         "kind": "viral", "subject_kind": "post", "subject": "a1", "started_us": 1, "peak_us": 2, "ended_us": None,
-        "changed_us": 3, "strength": 1.0, "observed": 10.0, "expected": 5.0, "post_ids": ("a1",),
+        "changed_us": 3, "strength": 0.5, "observed": 10.0, "expected": 5.0, "post_ids": ("a1",),
         "inputs": {"log_odds_base": 0.0, "log_odds_score": 0.0, "log_odds_velocity": None},
     }  # fmt: skip
     return Change(**values | changed)

@@ -183,15 +183,20 @@ async def test_strength_and_expectation_follow_from_the_numbers_beside_them(
     assert table.wrong == wrong
 
 
-async def test_an_expectation_that_does_not_follow_is_told_and_a_post_that_is_there_already_is_sure(
-    topic: SignalTopic,
-) -> None:
+async def test_an_expectation_that_does_not_follow_is_told(topic: SignalTopic) -> None:
     told, later = topic.told["viral-a1"][0]._replace(id="another"), NOW + timedelta(days=1)
     for of in (OF_A_SUBREDDIT, OF_A_POST):
         row = row_of(told._replace(**of)._replace(expected=3.0))
         assert (await compared(SignalTopic(), row, certain_after=later)).wrong == 1
-    sure = told._replace(**VIRAL)._replace(observed=300.0, strength=1.0)
-    assert (await compared(SignalTopic(), row_of(sure), certain_after=later)).wrong == 0
+
+
+@pytest.mark.parametrize(("strength", "wrong"), [(0.9, 0), (1.0, 1)])
+async def test_a_post_that_has_the_points_already_is_as_sure_as_its_inputs_say(
+    topic: SignalTopic, strength: float, wrong: int
+) -> None:
+    told, later = topic.told["viral-a1"][0]._replace(id="another"), NOW + timedelta(days=1)
+    sure = told._replace(**VIRAL)._replace(observed=300.0, strength=strength)
+    assert (await compared(SignalTopic(), row_of(sure), certain_after=later)).wrong == wrong
 
 
 def test_signals_of_another_version_are_not_computed_again(topic: SignalTopic) -> None:
