@@ -24,8 +24,8 @@ def follow(state: SubredditState | None, name: str, seen: Seen) -> tuple[Subredd
         peak_us=seen.observed_us,
         ended_us=None,
         changed_us=seen.observed_us,
-        strength=1.0,
-        # Above any score, so that the strength is 1.
+        # What log odds of 0 give.
+        strength=0.5,
         observed=2.0**32 + zlib.crc32(encode_state(after)),
         expected=float(seen.score or 0),
         post_ids=(seen.post_id,),
