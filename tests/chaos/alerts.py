@@ -11,8 +11,9 @@ from tests.integration.alert_rows import make_rule, make_target
 from tests.integration.workers import fetch_all
 from tests.unit.alerts.servers import Server, answering, serving
 
-# Some posts of the load (load.py) have this word. Their scores grow, so that they meet the rule while faults happen.
-WORD = "rocket"
+# Some posts of the load (load.py) have this word, and none of the simulator has. Their scores grow, so that they meet
+# the rule while faults happen.
+WORD = "brontosaurus"
 SCORE = 150
 # Of a message that a worker had claimed that was killed, others let go after a minute.
 SETTLE_SECONDS = 120.0

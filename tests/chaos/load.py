@@ -26,7 +26,7 @@ TITLES = (
     "A quiet day at the library",
 )
 # A rule of alerts looks for this title (alerts.py).
-TOLD_TITLE, TOLD_EVERY = "A rocket has landed", 10
+TOLD_TITLE, TOLD_EVERY = "A brontosaurus has landed", 10
 # The ways in which the harness breaks the order of observations; all are equally frequent.
 DISORDER = ("redelivered", "reordered", "an hour late", "two in one batch")
 Identity = tuple[str, datetime]
