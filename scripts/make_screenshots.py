@@ -16,8 +16,8 @@ DESK = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 780}
 # File name, path, color scheme, size, and a selector that matches once the page has its data.
 SHOTS = (
-    ("now", "/", "dark", DESK, ".rising-card:nth-child(8) .line[d]"),
-    ("now-phone", "/", "light", PHONE, ".rising-card:nth-child(5) .line[d]"),
+    ("now", "/", "dark", DESK, ".signal-strip .signal:nth-child(4) .line[d]"),
+    ("now-phone", "/", "light", PHONE, ".signal-strip .signal .line[d]"),
     ("post", "{post}", "light", DESK, "canvas"),
     ("analytics", "/analytics", "light", DESK, "canvas"),
     ("subreddits", "/subreddits", "light", DESK, "tr[data-name]"),
@@ -32,10 +32,11 @@ def take(browser: Browser, link: str) -> None:
     signing_in = browser.new_context()
     page = signing_in.new_page()
     page.goto(link)
-    page.locator(".rising-card a").first.wait_for()
+    # A post that takes off has some history, or it would not be told.
+    told = page.locator(".signal-strip a[href^='/posts/']").first
+    told.wait_for()
     base = page.url.rstrip("/")
-    # Not the fastest post: it is about a minute old and has no history yet.
-    post = page.locator(".rising-card .title a").nth(5).get_attribute("href")
+    post = told.get_attribute("href")
     state = signing_in.storage_state()
     for name, path, scheme, size, ready in SHOTS:
         context = browser.new_context(
