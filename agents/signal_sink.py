@@ -9,12 +9,12 @@ from agents.storing import StoringHandler, age, timed
 from signalflow.clock import utcnow
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Invalid
-from signalflow.events import Signal, decode_signal
 from signalflow.kafka.records import KafkaRecord, check_readable
 from signalflow.kafka.topics import TopicNames
 from signalflow.metrics import SIGNAL_SECONDS, SIGNALS_WRITTEN
 from signalflow.positions.stored_topic import StoredTopic
 from signalflow.settings import Settings
+from signalflow.signal_events import Signal, decode_signal
 from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.paced_writer import PacedSignalWriter
 from signalflow.storage.pool import Pool

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import mode
 
-from agents.signals import DUE_RECORDS, MOST_RECORDS, SignalsHandler
+from agents.detecting import SignalsHandler, gathering_of
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.kafka.producer import ConfirmedProducer
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, raw_bytes_topic
-from signalflow.streams.batch_loop import Gathering, run_batch_loop
+from signalflow.streams.batch_loop import run_batch_loop
 from signalflow.streams.faust_types import RunStream
 from signalflow.streams.state_table import StateTable
 from signalflow.streams.watermarks import Watermarks
@@ -32,8 +32,7 @@ def handler_of_terms(
 def register(app: Application, settings: Settings, handler_of: Callable[[], SignalsHandler[Known]]) -> None:
     """Add the agent to the app. `handler_of()` gives the handler once the worker runs."""
     topic = raw_bytes_topic(app, TopicNames.of(settings).term_inputs)
-    gathering = Gathering(DUE_RECORDS, MOST_RECORDS, settings.signals_gather_seconds)
 
     @app.agent(topic, name="terms", supervisor_strategy=mode.CrashingSupervisor)
     async def terms(stream: RunStream) -> None:
-        await run_batch_loop(app, stream, handler_of(), gathering, name="terms")
+        await run_batch_loop(app, stream, handler_of(), gathering_of(settings), name="terms")

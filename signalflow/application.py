@@ -33,10 +33,10 @@ from agents import (
 )
 from agents.alerts import AlertSender
 from agents.comments import CommentsHandler
+from agents.detecting import SignalsHandler
 from agents.dlq import DlqHandler
 from agents.enrich import EnrichHandler
 from agents.signal_sink import SignalSinkHandler
-from agents.signals import SignalsHandler
 from agents.sink import SinkHandler, newest_is_stored
 from signalflow import clock, fail_points, tracing
 from signalflow.dead_letters.dead_letters import DeadLetters, TopicIdOf

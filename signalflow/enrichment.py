@@ -23,11 +23,11 @@ from signalflow.events import (
     decode_comment,
     decode_envelope,
     encode,
-    lineage,
     without_text,
 )
 from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import KafkaRecord, check_readable
+from signalflow.lineage import lineage
 from signalflow.settings import Settings
 
 log = structlog.get_logger()

@@ -3,7 +3,6 @@
 All times are timezone-aware UTC datetimes; velocities are per second; scores fit PostgreSQL's integer.
 """
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,8 +18,6 @@ from signalflow.domain.words import (
     ObservationMode,
     SentimentBasis,
     SentimentLabel,
-    SignalKind,
-    SignalSubject,
     Stage,
 )
 from signalflow.errors import Invalid
@@ -254,89 +251,6 @@ class Enriched(Struct, kw_only=True, frozen=True):
     rank: Rank | None = None
 
 
-class SignalInput(Struct, kw_only=True, frozen=True):
-    """What signals are computed from: one observation of a post, by numbers alone, with its subreddit as key.
-
-    `is_discovery`: nothing was known of the post before. `appended_at` is the time of the raw record in its log.
-    Velocities are per second. What is unknown is None.
-    """
-
-    subreddit: SubredditName
-    post_id: PostId
-    created_utc: Time
-    observed_at: Time
-    emitted_at: Time
-    appended_at: Time
-    is_discovery: bool
-    score: Int32 | None
-    comments: Count | None
-    ratio: Ratio | None
-    score_velocity: float | None
-    late: bool
-    taken_away: bool
-    mode: ObservationMode
-    source: Source
-    entity_type: Literal["signal_input"] = "signal_input"
-    schema_version: Literal[1] = 1
-
-    @property
-    def key(self) -> bytes:
-        """The key of its record: Reddit ignores the case of a subreddit's name."""
-        return self.subreddit.lower().encode()
-
-
-class TermInput(Struct, kw_only=True, frozen=True):
-    """A mention: a new post whose title has a term as a keyword. The key is the hash of the term, which is not told.
-
-    The records of one post have equal values. `created_utc` and `observed_at` are as in Enriched.
-    """
-
-    post_id: PostId
-    subreddit: SubredditName
-    created_utc: Time
-    observed_at: Time
-    emitted_at: Time
-    entity_type: Literal["term_input"] = "term_input"
-    schema_version: Literal[1] = 1
-
-
-class Signal(Struct, kw_only=True, frozen=True):
-    """A signal as it stood after one observation: it began, grew, or ended. A later record of the same id replaces it.
-
-    `subject` is a post's id, a subreddit's name or the hash of a term, as `subject_kind` says. `strength`: a
-    probability for viral, how many times the expected number for burst, standard deviations for unusual_here.
-    `observed` and `expected` are numbers of one unit: a score, posts in 15 minutes, or of a term posts in an hour.
-    `inputs` are the numbers from which rule `rule_version` computes all of these again. `changed_at` is when the
-    observation was made that changed it. `source` is the record of signal inputs or of term inputs that held this
-    observation.
-    """
-
-    id: Short
-    kind: SignalKind
-    rule_version: Count
-    subject_kind: SignalSubject
-    subject: Short
-    subreddit: SubredditName | None
-    started_at: Time
-    peak_at: Time
-    ended_at: Time | None
-    changed_at: Time
-    strength: float
-    observed: float
-    expected: float
-    post_ids: list[PostId]
-    inputs: dict[str, float | None]
-    source: Source
-    emitted_at: Time
-    entity_type: Literal["signal"] = "signal"
-    schema_version: Literal[1] = 1
-
-    @property
-    def key(self) -> bytes:
-        """The key of its record. A term keeps its key when a second subreddit tells it."""
-        return (self.subject if self.subject_kind == "term" else self.subreddit or self.subject).lower().encode()
-
-
 class TextSentiment(Struct, kw_only=True, frozen=True):
     """The sentiment of a text in -1..1 and its label; both are None for a text that is not English, as `basis` says."""
 
@@ -365,9 +279,6 @@ class EnrichedComment:
 _envelope_decoder = msgspec.json.Decoder(Envelope)
 _comment_decoder = msgspec.json.Decoder(CommentEnvelope)
 _enriched_decoder = msgspec.json.Decoder(Enriched)
-_signal_input_decoder = msgspec.json.Decoder(SignalInput)
-_term_input_decoder = msgspec.json.Decoder(TermInput)
-_signal_decoder = msgspec.json.Decoder(Signal)
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
 
@@ -422,25 +333,11 @@ def _all_storable(value: Any) -> Any:
 
 def decode_enriched(value: bytes) -> Enriched:
     """Decode a record of reddit.posts.enriched. Raises Invalid."""
-    return _decoded_by(_enriched_decoder, value)
+    return decoded_by(_enriched_decoder, value)
 
 
-def decode_signal_input(value: bytes) -> SignalInput:
-    """Decode a record of reddit.signals.inputs. Raises Invalid."""
-    return _decoded_by(_signal_input_decoder, value)
-
-
-def decode_term_input(value: bytes) -> TermInput:
-    """Decode a record of reddit.terms.inputs. Raises Invalid."""
-    return _decoded_by(_term_input_decoder, value)
-
-
-def decode_signal(value: bytes) -> Signal:
-    """Decode a record of reddit.signals. Raises Invalid."""
-    return _decoded_by(_signal_decoder, value)
-
-
-def _decoded_by(decoder: msgspec.json.Decoder[RecordT], value: bytes) -> RecordT:
+def decoded_by(decoder: msgspec.json.Decoder[RecordT], value: bytes) -> RecordT:
+    """The record that the decoder makes of the value. Raises Invalid with the path of the field at fault."""
     try:
         return decoder.decode(value)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -480,42 +377,3 @@ class DeadLetter:
             "topic_id": str(self.topic_id),
         }
         return [(f"dlq_{name}", text.encode("utf-8", "replace")) for name, text in ours.items()]
-
-
-# The headers that a replay adds to a record, and the one that tells of which request it is (tracing.py). Agents copy
-# them to what they make from it.
-ATTEMPT_HEADER = "attempt"
-ORIGIN_HEADER = "dlq_of"
-TRACE_HEADER = "traceparent"
-_LINKS = (ATTEMPT_HEADER, ORIGIN_HEADER, TRACE_HEADER)
-
-
-# These are short. Longer ones are of another program, and a record that is made from their record could
-# become too large for its topic.
-MOST_LINK_BYTES = 100
-
-
-def lineage(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
-    """The headers that link a replayed record to its dead letter, and a record to the request that it is of."""
-    return _links(headers, _LINKS)
-
-
-def trace_of(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
-    """The header that links a record to the request that it is of. For what says nothing of a dead letter's fate."""
-    return _links(headers, (TRACE_HEADER,))
-
-
-def _links(headers: Sequence[tuple[str, bytes | None]], names: Collection[str]) -> list[tuple[str, bytes]]:
-    links: dict[str, bytes] = {}
-    for name, value in headers:
-        if name in names:
-            links.setdefault(name, value or b"")
-    return [(name, links[name]) for name in names if name in links and len(links[name]) <= MOST_LINK_BYTES]
-
-
-def attempt_of(headers: Sequence[tuple[str, bytes]]) -> int:
-    """How often a record was tried, from its `attempt` header; 1 without this header or if it is not a number."""
-    for name, value in headers:
-        if name == ATTEMPT_HEADER and value.isdigit():
-            return max(int(value[:9]), 1)
-    return 1

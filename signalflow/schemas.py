@@ -15,7 +15,8 @@ import msgspec
 
 from signalflow.alerts.messages import AlertMessage
 from signalflow.errors import Invalid
-from signalflow.events import CommentEnvelope, Enriched, Envelope, Signal, SignalInput, TermInput
+from signalflow.events import CommentEnvelope, Enriched, Envelope
+from signalflow.signal_events import Signal, SignalInput, TermInput
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -11,18 +11,11 @@ from signalflow.domain.signals import subreddit
 from signalflow.domain.signals.subreddit import Change, Seen, SubredditState, is_listed
 from signalflow.enrichment import EPOCH, Defect, from_microseconds, microseconds
 from signalflow.errors import Fatal, Invalid, SignalflowError
-from signalflow.events import (
-    Enriched,
-    Signal,
-    SignalInput,
-    Source,
-    decode_signal_input,
-    encode,
-    lineage,
-    trace_of,
-)
+from signalflow.events import Enriched, Source, encode
 from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import KafkaRecord, check_readable
+from signalflow.lineage import lineage, trace_of
+from signalflow.signal_events import Signal, SignalInput, decode_signal_input
 
 log = structlog.get_logger()
 

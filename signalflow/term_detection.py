@@ -14,10 +14,12 @@ from signalflow.domain.signals.term_hash import term_hash
 from signalflow.domain.signals.watch import Watch, count
 from signalflow.enrichment import EPOCH, Defect, from_microseconds, microseconds
 from signalflow.errors import Fatal, Invalid, SignalflowError
-from signalflow.events import Enriched, Signal, Source, TermInput, decode_term_input, encode, trace_of
+from signalflow.events import Enriched, Source, encode
 from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import KafkaRecord, check_readable
+from signalflow.lineage import trace_of
 from signalflow.signal_detection import Place, further
+from signalflow.signal_events import Signal, TermInput, decode_term_input
 
 log = structlog.get_logger()
 

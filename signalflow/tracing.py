@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from signalflow.errors import Fatal
-from signalflow.events import TRACE_HEADER
+from signalflow.lineage import TRACE_HEADER
 
 
 class Traces(Protocol):

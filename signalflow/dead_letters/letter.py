@@ -7,10 +7,11 @@ from uuid import UUID
 
 from signalflow.domain.words import Stage
 from signalflow.errors import Invalid
-from signalflow.events import DeadLetter, attempt_of, lineage
+from signalflow.events import DeadLetter
 from signalflow.kafka.producer import Outgoing
 from signalflow.kafka.records import KafkaRecord, UnreadableRecord
 from signalflow.kafka.topic_ids import substitute_id
+from signalflow.lineage import attempt_of, lineage
 
 # The topic takes 2 MiB. Limits of topics count compressed bytes, so a record may be larger than its topic's limit.
 MOST_VALUE_BYTES = 1_500_000

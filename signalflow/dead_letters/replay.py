@@ -15,10 +15,10 @@ import structlog
 
 from signalflow.domain.words import ReplayPolicy
 from signalflow.errors import Invalid, Retryable
-from signalflow.events import ATTEMPT_HEADER, ORIGIN_HEADER
 from signalflow.kafka.offsets import committed_offsets, end_offsets
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing, partition_for
 from signalflow.kafka.topics import TopicNames
+from signalflow.lineage import ATTEMPT_HEADER, ORIGIN_HEADER
 from signalflow.settings import Settings
 from signalflow.storage.dead_letter_replays import (
     LockedLetter,

@@ -11,9 +11,9 @@ from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.dead_letters.letter import MalformedDeadLetter, is_whole, parse_dead_letter
 from signalflow.domain.piece_size import PieceSize
 from signalflow.errors import Invalid
-from signalflow.events import ORIGIN_HEADER
 from signalflow.fail_points import reach
 from signalflow.kafka.records import KafkaRecord, Unreadable, check_readable
+from signalflow.lineage import ORIGIN_HEADER
 from signalflow.metrics import DEAD_LETTERS_STORED
 from signalflow.storage.dead_letters import NewLetter, is_stored, store_letters
 from signalflow.storage.pool import Pool, TookTooLong

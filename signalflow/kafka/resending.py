@@ -10,9 +10,9 @@ from datetime import datetime
 from signalflow.domain.backoff import WHILE_AWAY
 from signalflow.domain.pace import Pace
 from signalflow.errors import Invalid, Retryable
-from signalflow.events import ATTEMPT_HEADER, ORIGIN_HEADER
 from signalflow.kafka.producer import Outgoing, Sender, partition_for, send_or_reject
 from signalflow.kafka.reader import KafkaRecord, Offsets, TopicReader
+from signalflow.lineage import ATTEMPT_HEADER, ORIGIN_HEADER
 
 # The header of a record that was sent again: partition and offset of the one before.
 COPY_HEADER = "replay_of"

@@ -17,8 +17,9 @@ from signalflow.alerts.matching import Met, Rule, alert_of, met_comment, met_pos
 from signalflow.clock import steady
 from signalflow.domain.queries.index import RuleIndex
 from signalflow.domain.queries.language import QueryError, parse
-from signalflow.events import Enriched, EnrichedComment, Signal, encode
+from signalflow.events import Enriched, EnrichedComment, encode
 from signalflow.metrics import ALERT_MATCHES, ALERT_RULES_UNREADABLE
+from signalflow.signal_events import Signal
 from signalflow.storage.erasure import keep_posts_as_they_are
 from signalflow.storage.pool import Connection
 from signalflow.storage.signals import COLUMNS, StoredSignal, stored_signal, what_is_known

@@ -13,7 +13,8 @@ from typing import Generic, Protocol, TypeVar
 
 from signalflow.domain.piece_size import PieceSize
 from signalflow.errors import Invalid, Retryable
-from signalflow.events import Enriched, EnrichedComment, Signal
+from signalflow.events import Enriched, EnrichedComment
+from signalflow.signal_events import Signal
 from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.comment_writer import write_comments
 from signalflow.storage.pool import Pool, TookTooLong

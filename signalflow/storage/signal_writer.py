@@ -8,8 +8,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from signalflow.events import Signal, storable
+from signalflow.events import storable
 from signalflow.fail_points import reach
+from signalflow.signal_events import Signal
 from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.pool import Pool, connection, transaction
 from signalflow.storage.positions import Advances, advance

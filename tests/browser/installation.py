@@ -16,11 +16,12 @@ from pydantic import SecretStr
 
 from signalflow.clock import utcnow
 from signalflow.domain.subreddits import WatchedSubreddit
-from signalflow.events import DeadLetter, Enriched, Signal, encode
+from signalflow.events import DeadLetter, Enriched, encode
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from signalflow.signal_events import Signal
 from signalflow.storage.accounts import add_user
 from signalflow.storage.alert_rules import add_rule
 from signalflow.storage.alert_targets import add_target

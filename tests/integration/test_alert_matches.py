@@ -11,8 +11,9 @@ import pytest
 from signalflow.clock import utcnow
 from signalflow.domain.signals.term_hash import term_hash
 from signalflow.errors import Invalid
-from signalflow.events import Enriched, EnrichedComment, Signal, Source
+from signalflow.events import Enriched, EnrichedComment, Source
 from signalflow.metrics import ALERT_RULES_UNREADABLE
+from signalflow.signal_events import Signal
 from signalflow.storage import erasure
 from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.comment_writer import write_comments

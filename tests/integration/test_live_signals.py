@@ -10,11 +10,12 @@ from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection
 
-from signalflow.events import Signal, encode
+from signalflow.events import encode
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from signalflow.signal_events import Signal
 from tests.api_clients import bearer, test_secret
 from tests.live_client import Api, event_stream, frame, live_api
 from tests.unit.web.live.records import signal

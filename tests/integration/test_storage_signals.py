@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from agents.signal_sink import newest_is_stored
-from signalflow.events import Signal, Source, encode
+from signalflow.events import Source, encode
 from signalflow.signal_detection import signal_of
+from signalflow.signal_events import Signal
 from signalflow.storage.pool import Pool
 from signalflow.storage.signal_writer import forget_signals, write_signals
 from tests.unit.streams.fakes import Record

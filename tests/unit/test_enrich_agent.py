@@ -13,11 +13,12 @@ from signalflow.domain.observations import Observation, PostState
 from signalflow.domain.words import ObservationMode
 from signalflow.enrichment import microseconds, validated
 from signalflow.errors import Invalid
-from signalflow.events import Envelope, Metadata, Post, decode_enriched, decode_signal_input, encode
+from signalflow.events import Envelope, Metadata, Post, decode_enriched, encode
 from signalflow.kafka.producer import Refused, partition_for
 from signalflow.kafka.resending import COPY_HEADER
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from signalflow.signal_events import decode_signal_input
 from signalflow.streams.batch_loop import Batch, Ownership
 from signalflow.streams.watermarks import Watermarks
 from tables.post_state import BatchStates, PostStateCodec, encode_state

@@ -15,9 +15,10 @@ from signalflow import schemas
 from signalflow.alerts.messages import AlertMessage
 from signalflow.cli.main import _register, app
 from signalflow.errors import Invalid
-from signalflow.events import Comment, CommentEnvelope, Enriched, Source, TermInput, encode
+from signalflow.events import Comment, CommentEnvelope, Enriched, Source, encode
 from signalflow.schemas import RECORDS, RecordSchema, export
 from signalflow.signal_detection import input_of, signal_of
+from signalflow.signal_events import TermInput
 from tests.integration.workers import observation
 from tests.unit.alerts.examples import alert
 from tests.unit.test_signal_detection import change

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from signalflow.domain.signals.subreddit import VERSION, Change, Seen, SubredditState, decode_state, encode_state
 from signalflow.enrichment import Defect, from_microseconds
 from signalflow.errors import Fatal, Invalid
-from signalflow.events import SignalInput, Source, decode_signal, encode
+from signalflow.events import Source, encode
 from signalflow.signal_detection import (
     Baseline,
     Detection,
@@ -29,6 +29,7 @@ from signalflow.signal_detection import (
     seen_of,
 )
 from signalflow.signal_detection import microseconds as us
+from signalflow.signal_events import SignalInput, decode_signal
 from tables.subreddit_baseline import LIFETIME_US, BatchBaselines, SubredditBaselineCodec
 from tests.unit.streams.fakes import Record
 from tests.unit.test_sink_agent import row

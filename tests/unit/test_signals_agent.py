@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from agents.signals import SignalsHandler, handler_of_subreddits
+from agents.detecting import SignalsHandler
+from agents.signals import handler_of_subreddits
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.domain.signals import subreddit
 from signalflow.domain.signals.subreddit import Seen, SubredditState

@@ -13,7 +13,8 @@ from signalflow.domain.signals.bursts import LIFETIME_US, MOST_POSTS, Mention
 from signalflow.domain.signals.term_hash import term_hash
 from signalflow.enrichment import microseconds
 from signalflow.errors import Fatal, Invalid
-from signalflow.events import Enriched, Signal, TermInput, TextFeatures, decode_term_input, encode
+from signalflow.events import Enriched, TextFeatures, encode
+from signalflow.signal_events import Signal, TermInput, decode_term_input
 from signalflow.term_detection import (
     WATCH_KEY,
     decode_known,

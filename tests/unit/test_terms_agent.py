@@ -5,9 +5,9 @@ import pytest
 from agents.terms import handler_of_terms
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.enrichment import microseconds
-from signalflow.events import decode_signal
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
+from signalflow.signal_events import decode_signal
 from signalflow.streams.batch_loop import Ownership
 from signalflow.streams.watermarks import Watermarks
 from signalflow.term_detection import WATCH_KEY

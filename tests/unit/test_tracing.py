@@ -14,9 +14,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from signalflow import tracing
 from signalflow.enrichment import Enricher
 from signalflow.errors import Fatal
-from signalflow.events import TRACE_HEADER, Envelope
+from signalflow.events import Envelope
 from signalflow.kafka.producer import ConfirmedProducer, Outgoing
 from signalflow.kafka.publisher import Publisher
+from signalflow.lineage import TRACE_HEADER
 from signalflow.open_telemetry import MOST_LINKS, OpenTelemetry
 from signalflow.settings import Settings
 from signalflow.streams.batch_loop import Batch, Gathering, Ownership, run_batch_loop

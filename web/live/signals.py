@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 from signalflow.domain.signals.sentences import NOTHING_KNOWN, words_of
 from signalflow.domain.words import SignalKind, SignalSubject
 from signalflow.errors import Invalid
-from signalflow.events import PostId, Signal, Time, decode_signal
+from signalflow.events import PostId, Time
+from signalflow.signal_events import Signal, decode_signal
 from web.live.protocol import DEMANDS, FilterForm, Name, Token, encode_frame
 from web.live.records import LiveRecord
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signalflow.events import Signal, TermInput, encode
+from signalflow.events import encode
+from signalflow.signal_events import Signal, TermInput
 from signalflow.verify.mentions import MentionOracle
 from signalflow.verify.report import TableReport
 from signalflow.verify.signals import REFUSED, SignalTopic

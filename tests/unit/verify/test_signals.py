@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from signalflow.domain.signals import subreddit
 from signalflow.domain.signals.tails import count_sigmas
-from signalflow.events import SignalInput
 from signalflow.signal_detection import Baseline, Detector, outgoing
+from signalflow.signal_events import SignalInput
 from signalflow.verify.report import TableReport
 from signalflow.verify.signals import REFUSED, SignalOracle, SignalTopic, Told, compare_signals, of_this_rule
 from tests.unit.streams.fakes import Record

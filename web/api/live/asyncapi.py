@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from signalflow.events import CommentEnvelope, Enriched, Envelope, Signal, SignalInput, TermInput
+from signalflow.events import CommentEnvelope, Enriched, Envelope
 from signalflow.kafka.topics import TopicNames
 from signalflow.schemas import ecma
 from signalflow.settings import Settings
+from signalflow.signal_events import Signal, SignalInput, TermInput
 from web.api.live.subscription import parameters
 from web.live.comments import COMMENT_FILTERS, CommentFilter, Comments
 from web.live.protocol import POST_FILTERS, Error, Filter, FilterForm, Heartbeat, Posts, Reset

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from signalflow.events import Comment, CommentEnvelope, Enriched, Metadata, Signal, Source, TextFeatures, encode
+from signalflow.events import Comment, CommentEnvelope, Enriched, Metadata, Source, TextFeatures, encode
+from signalflow.signal_events import Signal
 from web.live.comments import CommentRecord, comment_record
 from web.live.records import PostRecord, live_record
 from web.live.signals import SignalRecord, signal_record
