@@ -76,7 +76,8 @@ def add(
 
     with _wrong_query_is_wrong_use():
         rule = with_pool(work)
-    print(_json(rule) if as_json else f"rule {rule.id} tells {len(rule.target_ids)} targets")
+    number = len(rule.target_ids)
+    print(_json(rule) if as_json else f"rule {rule.id} tells {number} {'target' if number == 1 else 'targets'}")
 
 
 def show(rule: RuleName, _: OfStack = None, as_json: JsonFlag = False) -> None:

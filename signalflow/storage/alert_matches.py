@@ -6,7 +6,7 @@ A rule meets a post, a comment or a signal once, whatever is delivered again. Wi
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -20,14 +20,13 @@ from signalflow.domain.queries.language import QueryError, parse
 from signalflow.events import Enriched, EnrichedComment, encode
 from signalflow.metrics import ALERT_MATCHES, ALERT_RULES_UNREADABLE
 from signalflow.signal_events import Signal
+from signalflow.storage.alert_subjects import COMMENT_STANDS, NEWS_FOR, POST_STANDS, POSTS
 from signalflow.storage.erasure import keep_posts_as_they_are
 from signalflow.storage.pool import Connection
 from signalflow.storage.signals import COLUMNS, StoredSignal, stored_signal, what_is_known
 
 log = structlog.get_logger()
 
-# What is older is no news.
-NEWS_FOR = timedelta(hours=48)
 # Matching a post takes up to some milliseconds, and reading a rule 0.1: others have their turn between.
 TURN_SECONDS = 0.01
 
@@ -43,15 +42,13 @@ SELECT {", ".join(COLUMNS)} FROM signals
 WHERE {{which}} = ANY ($1::text[]) AND (subject_kind = 'post') = $2 AND ended_at IS NULL AND started_at > $3
 ORDER BY started_at, id
 """  # noqa: S608, names of columns
-_POST_STANDS = "p.removed_by IS NULL AND (p.erased_until IS NULL OR p.erased_until < p.last_polled_at)"
-_COMMENT_STANDS = "c.removed_by IS NULL AND c.body IS NOT NULL"
 # A post that is locked is neither erased nor changed until its alert is stored.
 _POSTS_WITH_SIGNALS = f"""
 SELECT p.id AS id_, p.subreddit, p.title, p.body, p.author, p.url, p.permalink, p.flair, p.over_18,
     p.created_utc, p.last_polled_at AS observed_at, p.current_score AS score, p.current_comments AS comments,
     p.current_ratio AS ratio, n.sentiment_score AS sentiment
-FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id
-WHERE p.id = ANY ($1::text[]) AND p.created_utc > $2 AND {_POST_STANDS}
+FROM {POSTS}
+WHERE p.id = ANY ($1::text[]) AND p.created_utc > $2 AND {POST_STANDS}
 ORDER BY p.id FOR SHARE OF p
 """  # noqa: S608, constants
 # The rows of `given` that are told for the first time. A row of the table that is newer than the newest observation of
@@ -66,12 +63,12 @@ _NEW = {
     "post": _IS_NEW.format(
         kind="post",
         stands=f"EXISTS (SELECT FROM posts AS p WHERE p.id = g.subject AND p.last_polled_at <= g.seen_at "
-        f"AND {_POST_STANDS})",
+        f"AND {POST_STANDS})",
     ),
     "comment": _IS_NEW.format(
         kind="comment",
         stands=f"EXISTS (SELECT FROM comments AS c WHERE c.id = g.subject AND c.observed_at <= g.seen_at "
-        f"AND {_COMMENT_STANDS})",
+        f"AND {COMMENT_STANDS})",
     ),
     "signal": _IS_NEW.format(kind="signal", stands="true"),
 }

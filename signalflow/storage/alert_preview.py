@@ -7,7 +7,7 @@ from typing import Any
 
 from signalflow.domain.queries.language import parse
 from signalflow.domain.queries.tree import Kind
-from signalflow.storage.alert_rules import COMMENTS, POSTS
+from signalflow.storage.alert_subjects import COMMENT_STANDS, COMMENTS, POST_STANDS, POSTS
 from signalflow.storage.query_sql import comment_condition, post_condition
 from signalflow.storage.read_router import ReadRouter, Row
 
@@ -18,16 +18,14 @@ MOST_SHOWN = 10
 # Of a comment, which may have 10,000 characters.
 MOST_TEXT = 300
 
-# What was taken away, on Reddit or on request, meets no rule.
 _POSTS = f"""
 SELECT p.id, p.created_utc AS created_at FROM {POSTS}
-WHERE p.created_utc > {{since}} AND p.removed_by IS NULL
-    AND (p.erased_until IS NULL OR p.erased_until < p.last_polled_at) AND ({{condition}})
+WHERE p.created_utc > {{since}} AND {POST_STANDS} AND ({{condition}})
 ORDER BY p.created_utc DESC, p.id DESC LIMIT {{limit}}
 """  # noqa: S608, constants
 _COMMENTS = f"""
 SELECT c.id, c.created_utc AS created_at FROM {COMMENTS}
-WHERE c.created_utc > {{since}} AND c.removed_by IS NULL AND c.body IS NOT NULL AND ({{condition}})
+WHERE c.created_utc > {{since}} AND {COMMENT_STANDS} AND ({{condition}})
 ORDER BY c.created_utc DESC, c.id DESC LIMIT {{limit}}
 """  # noqa: S608, as above
 _SHOWN = """

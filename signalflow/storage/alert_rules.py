@@ -14,14 +14,13 @@ from signalflow.domain.queries.language import parse
 from signalflow.domain.queries.tree import Signal
 from signalflow.errors import Invalid
 from signalflow.storage import audit
+from signalflow.storage.alert_subjects import COMMENTS, NEWS_FOR, POSTS
 from signalflow.storage.alert_targets import changing, checked_name
 from signalflow.storage.pool import Connection, Pool, connection, values_of
 from signalflow.storage.query_sql import comment_condition, post_condition
 
 MOST_RULES = 10_000
 MOST_TARGETS_A_RULE = 20
-# What is older when it is seen is no news, so nothing older need be noted.
-NEWS_FOR = timedelta(hours=48)
 # Of posts and of comments that meet a rule when it is saved. It takes some seconds to note so many, and nobody wants to
 # be told of one each second.
 MOST_MET = 100_000
@@ -67,8 +66,6 @@ _NOTE_SIGNALS = """
 INSERT INTO alert_matches (id, rule_id, kind, subject)
 SELECT gen_random_uuid(), $1, 'signal', id FROM unnest($2::text[]) AS given (id) ON CONFLICT DO NOTHING
 """
-POSTS = "posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id"
-COMMENTS = "comments AS c"
 
 # Creation and id of the last rule of a page.
 RuleKey = tuple[datetime, UUID]

@@ -150,8 +150,8 @@ async def test_a_search_holds_on_socket_and_event_stream_and_a_wrong_one_is_name
         posts, _ = await posts_until(socket, "m1")
         assert [post["id"] for post in posts] == ["m1"]
     async with httpx.AsyncClient(headers=api.headers) as client:
-        problem = (await client.get(f"{api.url}/api/stream", params={"q": "x" * 201})).json()
-        assert (problem["status"], "q: must be a search of 1 to 200" in problem["detail"]) == (422, True)
+        problem = (await client.get(f"{api.url}/api/stream", params={"q": "x" * 501})).json()
+        assert (problem["status"], "q: must be a search of 1 to 500" in problem["detail"]) == (422, True)
 
 
 async def test_records_that_the_stream_has_not_read_are_its_lag(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from signalflow.domain.queries.asked import asked
-from signalflow.domain.queries.language import QueryError
+from signalflow.domain.queries.language import LONGEST_QUERY, QueryError
 from web.faults import MOST_SHOWN
 
 LONGEST_WINDOW = timedelta(days=7)
@@ -70,7 +70,7 @@ def _asked(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 # A search, or a query that is right.
-Asked = Annotated[Text, AfterValidator(_asked), Field(min_length=1, max_length=200)]
+Asked = Annotated[Text, AfterValidator(_asked), Field(min_length=1, max_length=LONGEST_QUERY)]
 # What a description says of it.
 LANGUAGE = (
     'words in any form: `rocket launch`, `"exact phrase"`, `mars or moon`, `-not`; and the language of alert rules: '

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from signalflow.domain.queries.asked import asked
-from signalflow.domain.queries.language import QueryError
+from signalflow.domain.queries.language import LONGEST_QUERY, QueryError
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, Int32, PostId, TextFeatures, Time
 from web.faults import MOST_SHOWN
@@ -106,7 +106,7 @@ class Error(Struct, kw_only=True, frozen=True, tag_field="type", tag="error"):
 Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_:.-]{1,32}\Z")]
 _NO_NUL = r"\A[^\x00]*\Z"
 Author = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
-Search = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_NUL)]
+Search = Annotated[str, Meta(min_length=1, max_length=LONGEST_QUERY, pattern=_NO_NUL)]
 Keyword = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\A(?=.*\S)[^\x00]*\Z")]
 Sentiment = Annotated[float, Meta(ge=-1, le=1)]
 
@@ -152,7 +152,7 @@ _SENTIMENT = "must be a number from -1 to 1"
 DEMANDS = {
     "subreddit": "must be at most 500 names of subreddits, without r/",
     "author": "must be a name of 1 to 64 characters, none of them NUL",
-    "q": "must be a search of 1 to 200 characters, none of them NUL",
+    "q": f"must be a search of 1 to {LONGEST_QUERY} characters, none of them NUL",
     "keyword": "must be at most 50 words or phrases of 1 to 100 characters, not only blanks, none of them NUL",
     "min_score": "must be a whole number of at most 31 bits",
     "trending": _SWITCH,

@@ -15,8 +15,9 @@ from signalflow.domain.queries.fields import FIELDS, WrongField, comparison_of, 
 from signalflow.domain.queries.tree import NUMBERS, And, Not, Or, Piece, Query, Words
 from signalflow.domain.search import INVISIBLE, LETTERS, SHORTEST_BEGINNING, SIGNS, words_of
 
+# Of rules, of the API's `q` and of the live stream. A title has 300 characters at most.
 LONGEST_QUERY = 500
-# A search of the 200 characters that the API takes has at most 100 words.
+# More than people write. Each is a condition of the statement, and is compared with each record.
 MOST_TERMS = 100
 # Parentheses within each other.
 DEEPEST = 20

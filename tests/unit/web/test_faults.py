@@ -12,7 +12,7 @@ CASES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("/api/posts/", {"page_size": "many"}, "page_size: must be a whole number, not 'many'"),
     ("/api/posts/", {"min_sentiment": "good"}, "min_sentiment: must be a number, not 'good'"),
     ("/api/posts/", {"trending": "perhaps"}, "trending: must be true or false, not 'perhaps'"),
-    ("/api/posts/", {"q": "x" * 300}, "q: must have at most 200 characters, not 300"),
+    ("/api/posts/", {"q": "x" * 600}, "q: must have at most 500 characters, not 600"),
     ("/api/posts/", {"author": ""}, "author: must not be empty"),
     ("/api/posts/", {"subreddit": ["a"] * 60}, "subreddit: may be given at most 50 times, not 60"),
     (
@@ -51,7 +51,7 @@ CASES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("/api/stream", {"window": "24h"}, "window: is unknown here; GET /docs lists the parameters"),
     ("/api/stream", {"subreddits": "rust", "subreddit": "rust"}, "subreddits: is the former name of subreddit"),
     ("/api/stream", {"trending": ["true", "false"]}, "trending: may be given once, not 2 times"),
-    ("/api/stream", {"q": "x" * 300}, "q: must be a search of 1 to 200 characters"),
+    ("/api/stream", {"q": "x" * 600}, "q: must be a search of 1 to 500 characters"),
 )
 
 

@@ -113,7 +113,7 @@ export function filterForm(state, changed, { defaults, ranges, orders }) {
     value: state.q,
     placeholder: "Words in titles and texts",
     "aria-label": "Search posts",
-    maxlength: 200,
+    maxlength: 500,
     name: "q",
   });
   const order =
