@@ -73,6 +73,20 @@ async def target_named(pool: "Pool", text: str) -> "AlertTarget":
     return _one_of("target", await list_targets(pool), text)
 
 
+def one_line(text: str) -> str:
+    """A text as one line, without what moves a terminal's cursor."""
+    from signalflow.alerts.messages import plain
+
+    return plain(text)
+
+
+def json_of(value: object) -> str:
+    """A value as one line of JSON, with times in UTC."""
+    import orjson
+
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+
+
 def _one_of(what: str, all_: Iterable[NamedT], text: str) -> NamedT:
     found = [one for one in all_ if one.name == text or str(one.id).startswith(text.lower())]
     if not found:

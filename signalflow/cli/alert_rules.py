@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from signalflow.cli.alert_access import RuleName, all_rules, rule_named, target_named, with_pool
+from signalflow.cli.alert_access import RuleName, all_rules, json_of, one_line, rule_named, target_named, with_pool
 from signalflow.cli.failures import WRONG_USE
 from signalflow.cli.installation import acting_user
 from signalflow.cli.options import JsonFlag, OfStack
@@ -42,7 +42,7 @@ def rules(_: OfStack = None, as_json: JsonFlag = False) -> None:
     """Show all rules, the newest first. Exit status 3 when the database could not be asked."""
     found = with_pool(all_rules)
     if as_json:
-        print(_json(found))
+        print(json_of(found))
         return
     from rich.markup import escape
 
@@ -51,7 +51,7 @@ def rules(_: OfStack = None, as_json: JsonFlag = False) -> None:
         state = "paused" if rule.paused_at else ""
         targets = str(len(rule.target_ids))
         table.add_row(
-            str(rule.id), escape(rule.name), escape(_plain(rule.query)), targets, _moment(rule.last_match_at), state
+            str(rule.id), escape(rule.name), escape(one_line(rule.query)), targets, _moment(rule.last_match_at), state
         )
     print_whole(table if found else "no rules")
 
@@ -77,7 +77,7 @@ def add(
     with _wrong_query_is_wrong_use():
         rule = with_pool(work)
     number = len(rule.target_ids)
-    print(_json(rule) if as_json else f"rule {rule.id} tells {number} {'target' if number == 1 else 'targets'}")
+    print(json_of(rule) if as_json else f"rule {rule.id} tells {number} {'target' if number == 1 else 'targets'}")
 
 
 def show(rule: RuleName, _: OfStack = None, as_json: JsonFlag = False) -> None:
@@ -97,12 +97,12 @@ def show(rule: RuleName, _: OfStack = None, as_json: JsonFlag = False) -> None:
 
     found, targets, matches = with_pool(work)
     if as_json:
-        print(_json(asdict(found) | {"targets": targets, "matches": [asdict(match) for match in matches]}))
+        print(json_of(asdict(found) | {"targets": targets, "matches": [asdict(match) for match in matches]}))
         return
     state = f"paused since {_moment(found.paused_at)}" if found.paused_at else "on"
-    print(f"{_plain(found.name)} ({found.id}), {state}, made by {found.created_by}")
-    print(f"query:    {_plain(found.query)}")
-    print(f"targets:  {', '.join(map(_plain, targets)) or 'none'}")
+    print(f"{one_line(found.name)} ({found.id}), {state}, made by {found.created_by}")
+    print(f"query:    {one_line(found.query)}")
+    print(f"targets:  {', '.join(map(one_line, targets)) or 'none'}")
     print(f"last met: {_moment(found.last_match_at)}")
     for match in matches:
         print(f"  {_moment(match.matched_at)}  {_subject(match)}")
@@ -131,7 +131,7 @@ def remove(rule: RuleName, _: OfStack = None, as_json: JsonFlag = False) -> None
         return found
 
     removed = with_pool(work)
-    print(_json({"removed": removed.id}) if as_json else f"removed {_plain(removed.name)}")
+    print(json_of({"removed": removed.id}) if as_json else f"removed {one_line(removed.name)}")
 
 
 def preview(query: QueryText, _: OfStack = None, as_json: JsonFlag = False) -> None:
@@ -142,11 +142,11 @@ def preview(query: QueryText, _: OfStack = None, as_json: JsonFlag = False) -> N
     with _wrong_query_is_wrong_use():
         found = with_pool(lambda pool: preview_of(ReadRouter(pool, None, 0.0), query, utcnow()))
     if as_json:
-        print(_json(found))
+        print(json_of(found))
         return
     print(f"{_counted(found)} in the last week")
     for one in found.newest:
-        print(f"  {_moment(one.created_at)}  {one.kind} {one.id} in r/{one.subreddit}: {_plain(one.text or '')}")
+        print(f"  {_moment(one.created_at)}  {one.kind} {one.id} in r/{one.subreddit}: {one_line(one.text or '')}")
 
 
 def history(
@@ -174,15 +174,15 @@ def history(
 
     found = with_pool(work)
     if as_json:
-        print(_json(found))
+        print(json_of(found))
         return
     from rich.markup import escape
 
     table = whole_table("id", "ready", "rule", "target", "about", "state", "last try")
     for one in found:
         last = one.attempts[-1] if one.attempts else None
-        tried = f"{last.status or 'no answer'} {_plain(last.reason)}" if last else "-"
-        names = (escape(_plain(name)) for name in (one.rule, one.target, _subject(one)))
+        tried = f"{last.status or 'no answer'} {one_line(last.reason)}" if last else "-"
+        names = (escape(one_line(name)) for name in (one.rule, one.target, _subject(one)))
         table.add_row(str(one.id), _moment(one.first_at), *names, one.state, escape(tried))
     print_whole(table if found else "no deliveries")
 
@@ -201,7 +201,7 @@ def redeliver(
             raise Invalid(f"there is no delivery {delivery}: `signalflow alert history` lists them")
 
     with_pool(work)
-    print(_json({"waiting": delivery}) if as_json else f"{delivery} waits again")
+    print(json_of({"waiting": delivery}) if as_json else f"{delivery} waits again")
 
 
 def _set_paused(name: str, paused: bool, as_json: bool) -> None:
@@ -212,7 +212,7 @@ def _set_paused(name: str, paused: bool, as_json: bool) -> None:
         return await change_rule(pool, found.id, RuleChange(paused=paused), by=acting_user()) or found
 
     rule = with_pool(work)
-    print(_json(rule) if as_json else f"{_plain(rule.name)} {'is paused' if paused else 'goes on'}")
+    print(json_of(rule) if as_json else f"{one_line(rule.name)} {'is paused' if paused else 'goes on'}")
 
 
 @contextmanager
@@ -234,21 +234,8 @@ def _counted(found: "Preview") -> str:
 
 
 def _subject(one: "AlertMatch | AlertDelivery") -> str:
-    return _plain(f"{one.kind} {one.subject}: {one.alert['title'] or one.alert['sentence']}")
-
-
-def _plain(text: str) -> str:
-    """One line without what moves a terminal's cursor."""
-    from signalflow.alerts.messages import plain
-
-    return plain(text)
+    return one_line(f"{one.kind} {one.subject}: {one.alert['title'] or one.alert['sentence']}")
 
 
 def _moment(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "never"
-
-
-def _json(value: object) -> str:
-    import orjson
-
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signalflow.cli.alert_access import TargetName, target_named, with_pool
+from signalflow.cli.alert_access import TargetName, json_of, one_line, target_named, with_pool
 from signalflow.cli.installation import acting_user, api_address, installation_settings
 from signalflow.cli.options import JsonFlag, OfStack
 from signalflow.cli.tables import print_whole, whole_table
@@ -31,14 +31,14 @@ def targets(_: OfStack = None, as_json: JsonFlag = False) -> None:
 
     found = with_pool(list_targets)
     if as_json:
-        print(_json(found))
+        print(json_of(found))
         return
     from rich.markup import escape
 
     table = whole_table("id", "name", "shape", "place", "rules", "")
     for target in found:
         state = f"disabled: {target.disabled_because}" if target.disabled_at else ""
-        names = (escape(text) for text in (target.name, target.shape, target.place or ""))
+        names = (escape(text) for text in (one_line(target.name), target.shape, target.place or ""))
         table.add_row(str(target.id), *names, str(target.rules), escape(state))
     print_whole(table if found else "no targets")
 
@@ -86,7 +86,7 @@ def remove_target(target: TargetName, _: OfStack = None, as_json: JsonFlag = Fal
         return found
 
     removed = with_pool(work)
-    print(_json({"removed": removed.id}) if as_json else f"removed {removed.name}")
+    print(json_of({"removed": removed.id}) if as_json else f"removed {one_line(removed.name)}")
 
 
 def enable(target: TargetName, _: OfStack = None, as_json: JsonFlag = False) -> None:
@@ -98,7 +98,7 @@ def enable(target: TargetName, _: OfStack = None, as_json: JsonFlag = False) -> 
         return await change_target(pool, found.id, TargetChange(enable=True), by=acting_user()) or found
 
     enabled = with_pool(work)
-    print(_json(enabled) if as_json else f"{enabled.name} is enabled")
+    print(json_of(enabled) if as_json else f"{one_line(enabled.name)} is enabled")
 
 
 def rotate(target: TargetName, _: OfStack = None, as_json: JsonFlag = False) -> None:
@@ -119,16 +119,10 @@ def rotate(target: TargetName, _: OfStack = None, as_json: JsonFlag = False) -> 
 def _say_made(as_json: bool, made: "MadeTarget") -> None:
     link = None if made.path is None else api_address(installation_settings()) + made.path
     if as_json:
-        print(_json({"target": made.target, "secret": made.secret, "link": link}))
+        print(json_of({"target": made.target, "secret": made.secret, "link": link}))
         return
     print(f"target {made.target.id}")
     if made.secret:
         print(f"secret {made.secret}")
     if link:
         print(f"link   {link}")
-
-
-def _json(value: object) -> str:
-    import orjson
-
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
