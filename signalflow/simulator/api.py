@@ -61,7 +61,7 @@ class Api:
         page = self._pages.comments(match["names"], query, now)
         if isinstance(page, Answer):
             return page
-        children = [comment_json(comment, now) for comment in page.things]
+        children = [self._comment_json(comment, now) for comment in page.things]
         return Answer(listing_json(children, len(children), page.after, page.before))
 
     def _comments(self, match: re.Match[str], query: Query, now: float) -> Answer:
@@ -71,14 +71,15 @@ class Api:
         asked = query.get("limit", "")
         limit = min(int(asked), MAX_COMMENTS) if asked.isdecimal() and int(asked) else DEFAULT_COMMENTS
         link = listing_json([self._post_json(post, now)], 1, None, None)
-        return Answer(b"[%s,%s]" % (link, tree_json(post, now, limit)))
+        return Answer(b"[%s,%s]" % (link, tree_json(post, self._shapes.permalink(post), now, limit)))
 
     def _more_children(self, _match: re.Match[str], query: Query, now: float) -> Answer:
         things = []
         for thing_id in query.get("children", "").split(",")[:MAX_LIMIT]:
             comment = self._comment(thing_id, now)
             if comment is not None:
-                data = comment_data(comment, now, depth_of(comment.post, comment.place))
+                path, depth = self._shapes.permalink(comment.post), depth_of(comment.post, comment.place)
+                data = comment_data(comment, path, now, depth)
                 things.append({"kind": "t1", "data": data})
         return json_answer({"json": {"errors": [], "data": {"things": things}}})
 
@@ -102,7 +103,7 @@ class Api:
             return None if post is None or post.subreddit.access == "banned" else self._post_json(post, now)
         if kind == "t1":
             comment = self._comment(thing_id, now)
-            return None if comment is None else comment_json(comment, now)
+            return None if comment is None else self._comment_json(comment, now)
         if kind == "t5":
             sub = next((sub for sub in self._world.subreddits.values() if sub.id == thing_id), None)
             return None if sub is None or sub.access == "banned" else subreddit_json(sub)
@@ -130,6 +131,9 @@ class Api:
 
     def _post_json(self, post: Post, now: float) -> bytes:
         return self._shapes.json(post, state_of(post, now, self._world.parameters.fuzz))
+
+    def _comment_json(self, comment: Comment, now: float) -> bytes:
+        return comment_json(comment, self._shapes.permalink(comment.post), now)
 
     def _subreddit(self, name: str) -> Subreddit | None:
         sub = self._world.subreddits.get(name.lower())

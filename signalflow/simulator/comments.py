@@ -160,8 +160,11 @@ def newest_comments(posts: Iterable[Post], now: float) -> Iterator[Comment]:
             yield comment
 
 
-def comment_data(comment: Comment, now: float, depth: int | None = None) -> dict[str, Any]:
-    """The data of a t1 with empty `replies`. Only comments of a tree have a `depth`."""
+def comment_data(comment: Comment, post_path: str, now: float, depth: int | None = None) -> dict[str, Any]:
+    """The data of a t1 with empty `replies`. Only comments of a tree have a `depth`.
+
+    `post_path`: the permalink of its post, whose title stands in that of the comment too.
+    """
     post = comment.post
     deleted = comment.deleted_at is not None and comment.deleted_at <= now
     body = "[deleted]" if deleted else comment.body
@@ -182,7 +185,7 @@ def comment_data(comment: Comment, now: float, depth: int | None = None) -> dict
         "subreddit": post.subreddit.name,
         "subreddit_id": f"t5_{post.subreddit.id}",
         "subreddit_name_prefixed": f"r/{post.subreddit.name}",
-        "permalink": f"/r/{post.subreddit.name}/comments/{post.id}/_/{comment.id}/",
+        "permalink": f"{post_path}{comment.id}/",
         "replies": "",
     }
     if not deleted:
@@ -193,6 +196,6 @@ def comment_data(comment: Comment, now: float, depth: int | None = None) -> dict
     return data
 
 
-def comment_json(comment: Comment, now: float) -> bytes:
-    """A t1 outside of a tree."""
-    return orjson.dumps({"kind": "t1", "data": comment_data(comment, now)})
+def comment_json(comment: Comment, post_path: str, now: float) -> bytes:
+    """A t1 outside of a tree. `post_path`: the permalink of its post."""
+    return orjson.dumps({"kind": "t1", "data": comment_data(comment, post_path, now)})

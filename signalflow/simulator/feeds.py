@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from signalflow.simulator.answers import ATOM, Answer, not_found
 from signalflow.simulator.atom import comment_entry, feed_xml, post_entry
-from signalflow.simulator.comments import MAX_PLACE, comment_at, comment_data
+from signalflow.simulator.comments import MAX_PLACE, Comment, comment_at, comment_data
 from signalflow.simulator.config import Config
 from signalflow.simulator.limiter import Limiter, LimitState
 from signalflow.simulator.listings import page_query
@@ -68,7 +68,7 @@ class Feeds:
         page = self._pages.comments(match["names"], query, now)
         if isinstance(page, Answer):
             return page
-        entries = [comment_entry(comment_data(comment, now), self._title(comment.post, now)) for comment in page.things]
+        entries = [self._comment_entry(comment, self._title(comment.post, now), now) for comment in page.things]
         return self._feed(match["names"], path, query, entries, page.after, now)
 
     def _post(self, match: re.Match[str], path: str, query: Query, now: float) -> Answer:
@@ -81,7 +81,7 @@ class Feeds:
         wanted = (places[::-1] if query.get("sort") == "new" else places)[: page_query(query).limit]
         comments = (comment_at(post, place, now) for place in wanted)
         entries = [self._entry(post, self._form(post, now), False)]
-        entries += [comment_entry(comment_data(comment, now), title) for comment in comments if comment]
+        entries += [self._comment_entry(comment, title, now) for comment in comments if comment]
         return self._feed(post.subreddit.name, path, query, entries, None, now)
 
     def _feed(self, names: str, path: str, query: Query, entries: list[str], after: str | None, now: float) -> Answer:
@@ -90,6 +90,9 @@ class Feeds:
         subreddit = None if _is_combined(names) else names
         title = f"posts from {names.replace('+', ', ')}"
         return Answer(feed_xml(title, _address(base, query), entries, now, subreddit, following), content_type=ATOM)
+
+    def _comment_entry(self, comment: Comment, title: str, now: float) -> str:
+        return comment_entry(comment_data(comment, self._shapes.permalink(comment.post), now), title)
 
     def _form(self, post: Post, now: float) -> Form:
         return form_of(state_of(post, now, self._world.parameters.fuzz))

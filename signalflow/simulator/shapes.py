@@ -120,6 +120,7 @@ class PostShapes:
     def __init__(self, texts: Callable[[Post], Text]) -> None:
         self._texts = texts
         self._static = lru_cache(maxsize=CACHED_POSTS)(self._make_static)
+        self.permalink = lru_cache(maxsize=CACHED_POSTS)(self._make_permalink)
 
     def json(self, post: Post, state: State) -> bytes:
         """The thing `{"kind": "t3", "data": ...}` of about 5 kB."""
@@ -146,12 +147,16 @@ class PostShapes:
         data: dict[str, Any] = orjson.loads(self._static(post, form) + b"}")
         return data
 
+    def _make_permalink(self, post: Post) -> str:
+        """The path of a post's page. It keeps the words of the first title."""
+        return f"/r/{post.subreddit.name}/comments/{post.id}/{slug(self._texts(post).title)}/"
+
     def _make_static(self, post: Post, form: Form) -> bytes:
         """All keys that do not change with the score, without the closing brace."""
         text = self._texts(post)
         sub = post.subreddit
         title = f"{text.title} [updated]" if form.title_edited else text.title
-        permalink = f"/r/{sub.name}/comments/{post.id}/{slug(text.title)}/"
+        permalink = self.permalink(post)
         data = POST_CONSTANTS | {
             "id": post.id,
             "name": f"t3_{post.id}",

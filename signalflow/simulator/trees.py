@@ -19,14 +19,17 @@ from signalflow.simulator.posts import Post
 DEFAULT_COMMENTS, MAX_COMMENTS = 200, 500
 
 
-def tree_json(post: Post, now: float, limit: int) -> bytes:
-    """A Listing of the oldest `limit` comments, nested by parent. A "more" names the comments that were left out."""
+def tree_json(post: Post, post_path: str, now: float, limit: int) -> bytes:
+    """A Listing of the oldest `limit` comments, nested by parent. A "more" names the comments that were left out.
+
+    `post_path`: the permalink of the post.
+    """
     total = min(post.comments_at(now), MAX_PLACE)
     shown = [c for c in (comment_at(post, place, now) for place in range(1, min(total, limit) + 1)) if c is not None]
     children: dict[int, list[Comment]] = {}
     for comment in shown:
         children.setdefault(comment.parent, []).append(comment)
-    things = [orjson.dumps(_thing(comment, children, now, 0)) for comment in children.get(0, [])]
+    things = [orjson.dumps(_thing(comment, children, post_path, now, 0)) for comment in children.get(0, [])]
     if total > len(shown):
         rest = [comment_id(post, place) for place in range(len(shown) + 1, min(total, len(shown) + 2_000) + 1)]
         things.append(orjson.dumps(more(f"t3_{post.id}", rest, total - len(shown), 0)))
@@ -48,13 +51,15 @@ def depth_of(post: Post, place: int) -> int:
     return depth
 
 
-def _thing(comment: Comment, children: dict[int, list[Comment]], now: float, depth: int) -> dict[str, Any]:
-    data = comment_data(comment, now, depth)
+def _thing(
+    comment: Comment, children: dict[int, list[Comment]], post_path: str, now: float, depth: int
+) -> dict[str, Any]:
+    data = comment_data(comment, post_path, now, depth)
     below = children.get(comment.place, [])
     if not below:
         return {"kind": "t1", "data": data}
     if depth < MAX_DEPTH:
-        replies = [_thing(reply, children, now, depth + 1) for reply in below]
+        replies = [_thing(reply, children, post_path, now, depth + 1) for reply in below]
     else:
         # Reddit stops here: whoever wants the rest asks for it by its ids.
         rest = _below(below, children)
