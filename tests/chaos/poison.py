@@ -15,7 +15,7 @@ from signalflow.kafka.records import UnreadableRecord
 # A poisoned record is recognised by this header, wherever it ends up.
 HEADER = "chaos"
 Expectation = Literal["dead", "stored", "either", "nowhere"]
-Topic = Literal["posts_raw", "comments_raw", "posts_enriched", "posts_dlq"]
+Topic = Literal["posts_raw", "comments_raw", "posts_enriched", "posts_dlq", "signal_inputs", "term_inputs", "signals"]
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 # How a record gets into its topic: by the harness's own producer, or as another program writes it.
 Way = Literal["own", "gzip", "snappy", "lz4", "zstd", "committed", "aborted", "latin-1"]
@@ -266,17 +266,15 @@ def foreign(first: int) -> Iterator[Poison]:
     """Records of another client on every topic: valid ones for the raw topics, and none of ours for the others."""
     number, now = first, datetime.now(UTC)
     ways: tuple[Way, ...] = get_args(Way)
+    large = (("dlq_of", b"x" * JUST_BELOW_LIMIT), *((("attempt", b"1"),) * 10_000))
     for topic in TOPICS:
-        for way in ways[1:]:
-            made = VALID.get(topic)
+        made = VALID.get(topic)
+        kinds = [(f"foreign, {way}", way, (("caf\xe9", b"1"),) if way == "latin-1" else ()) for way in ways[1:]]
+        for kind, way, headers in (*kinds, ("headers of 1 MiB", "zstd", large)):
             value = _bytes(made(number, now)) if made else b"no record of ours"
             expected: Expectation = "nowhere" if way == "aborted" else "stored" if made else "dead"
-            odd = (("caf\xe9", b"1"),) if way == "latin-1" else ()
-            yield Poison(number, f"foreign, {way}", f"z{number}".encode(), value, expected, topic, way, odd)
+            yield Poison(number, kind, f"z{number}".encode(), value, expected, topic, way, headers)
             number += 1
-    large = (("dlq_of", b"x" * JUST_BELOW_LIMIT), *((("attempt", b"1"),) * 10_000))
-    value = _bytes(valid(number, now))
-    yield Poison(number, "headers of 1 MiB", f"z{number}".encode(), value, "stored", "posts_raw", "zstd", large)
 
 
 def for_every_stage(first: int) -> Iterator[Poison]:

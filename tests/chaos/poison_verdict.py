@@ -30,7 +30,7 @@ class PoisonVerdict:
 
 @dataclass(frozen=True)
 class Found:
-    """The records of the topics, of that of comments the poisoned ones; `rows` of dead letters.
+    """The records of the topics; of those of comments and signals the poisoned ones; `rows` of dead letters.
 
     `stored_ids`: those of the posts and comments in the tables. The enriched topic may have lost what is stored.
     """
@@ -40,6 +40,7 @@ class Found:
     letters: list[Any]
     rows: Counter[Place]
     of_comments: list[Any]
+    of_signals: list[Any]
     stored_ids: set[str]
 
 
@@ -161,7 +162,7 @@ def judge_comments(
 def _foreign(expected: Mapping[str, poison.Poison], verdicts: Mapping[str, PoisonVerdict], found: Found) -> set[str]:
     """Judge the records of other programs on the topics behind the raw one. Returns the marks that were met."""
     met = set()
-    strays = [record for record in found.enriched if mark_of(record) is not None]
+    strays = found.of_signals + [record for record in found.enriched if mark_of(record) is not None]
     strays += [record for record in found.letters if mark_of(record) is not None and not _header(record, "dlq_topic")]
     for record in strays:
         mark = mark_of(record) or ""

@@ -185,7 +185,7 @@ def test_a_poisoned_comment_must_be_stored_or_a_dead_letter(
 ) -> None:
     sent = Poison(7, "comments", b"z7", b"{}", expected, "comments_raw")
     record = SimpleNamespace(topic="comments", partition=0, offset=3, headers=sent.headers)
-    found = Found([], [], [], Counter({("comments", 0, 3): letters}), [record], {"z7"} if is_stored else set())
+    found = Found([], [], [], Counter({("comments", 0, 3): letters}), [record], [], {"z7"} if is_stored else set())
     verdict = PoisonVerdict()
     assert judge_comments({"comments:7": sent}, {"comments": verdict}, found) == {"comments:7"}
     assert (verdict.lost, verdict.duplicated, verdict.wrong) == lost_doubled_wrong

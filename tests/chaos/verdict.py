@@ -210,18 +210,18 @@ async def judge(
     settings, names = run.settings, TopicNames.of(run.settings)
     report = await verify(settings, TopicNames.of(settings), follow=follow)
     stored = await stored_observations(settings)
-    ids = await topic_ids(settings, [names.posts_raw, names.posts_enriched, names.posts_dlq, names.comments_raw])
+    ids = await topic_ids(settings, names.consumed)
     raw, raw_damaged = _without_damaged(await read_topic(settings, names.posts_raw))
     enriched, enriched_damaged = _without_damaged(await read_topic(settings, names.posts_enriched))
     letters, letters_damaged = _without_damaged(await read_topic(settings, names.posts_dlq))
     enriched = run.stored_with_a_log.enriched + enriched
     rows = await _letter_rows(settings, ids)
-    comments_raw, comments_damaged = _without_damaged(await read_topic(settings, names.comments_raw))
-    of_comments = [record for record in comments_raw if mark_of(record) is not None]
+    of_comments, comments_damaged = await _poisoned(settings, names.comments_raw)
+    of_signals, signals_damaged = await _poisoned(settings, names.signal_inputs, names.term_inputs, names.signals)
     posts = {row["id"] for row in await fetch_all(settings, "SELECT id FROM posts")}
-    found = Found(raw, enriched, letters, rows, of_comments, await stored_comments(run) | posts)
+    found = Found(raw, enriched, letters, rows, of_comments, of_signals, await stored_comments(run) | posts)
     poisons = judge_poison(run, names, ids[names.posts_raw], found)
-    if damaged := raw_damaged + enriched_damaged + letters_damaged + comments_damaged:
+    if damaged := raw_damaged + enriched_damaged + letters_damaged + comments_damaged + signals_damaged:
         poisons[DAMAGED] = judge_damaged(damaged, rows)
     in_log = {(record.key, _observed_at(record.value)) for record in raw if mark_of(record) is None}
     not_in_log = [f"{post} {at}" for post, at in run.load.confirmed if (post.encode(), at) not in in_log]
@@ -249,6 +249,12 @@ async def judge(
         comments,
         alerts,
     )
+
+
+async def _poisoned(settings: Settings, *topics: str) -> tuple[list[Any], list[Place]]:
+    """The poisoned records of these topics, and apart from them the places of those in damaged batches."""
+    records, damaged = _without_damaged([each for topic in topics for each in await read_topic(settings, topic)])
+    return [record for record in records if mark_of(record) is not None], damaged
 
 
 def _without_damaged(records: list[Any]) -> tuple[list[Any], list[Place]]:

@@ -113,7 +113,8 @@ async def _enriched_remembered(run: Run) -> bool:
 async def batches_damaged(run: Run) -> None:
     """A batch of each topic claims to be packed with zstd on the disks of all brokers, and is not."""
     async with run.gate.together(), run.cluster.going_back:
-        texts = {topic: poison.DAMAGED_KEY + f"{time.time_ns()} {topic}".encode() for topic in _of_agents(run)}
+        topics = TopicNames.of(run.settings).consumed
+        texts = {topic: poison.DAMAGED_KEY + f"{time.time_ns()} {topic}".encode() for topic in sorted(topics)}
         async with run.injecting(DAMAGED) as injection:
             # Nobody may read a batch before it is damaged.
             for link in run.cluster.broker_links:
@@ -125,11 +126,6 @@ async def batches_damaged(run: Run) -> None:
                 for link in run.cluster.broker_links:
                     link.heal()
         await run.recovered(injection)
-
-
-def _of_agents(run: Run) -> tuple[str, str, str, str]:
-    names = TopicNames.of(run.settings)
-    return names.posts_raw, names.posts_enriched, names.comments_raw, names.posts_dlq
 
 
 async def _damage_a_batch(run: Run, topic: str, text: bytes) -> None:
