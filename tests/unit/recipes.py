@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -30,13 +31,15 @@ def blocks(recipe: str, language: str) -> list[str]:
 
 
 def copy_tree(copy: Path) -> None:
-    """A copy of the project without what is built or fetched."""
+    """A copy of the project without what is built or fetched, and with what mypy knows of it already, if it ran."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "vendor"))
         else:
             shutil.copy(source, copy / name)
+    with suppress(FileNotFoundError):
+        shutil.copytree(ROOT / ".mypy_cache", copy / ".mypy_cache")
 
 
 def follow(all_recipes: Iterable[str], tree: Path) -> None:
