@@ -166,64 +166,57 @@ async def test_signals_are_stored_as_the_log_of_observations_gives_them(settings
     finally:
         worker.ensure_stopped()
     assert await count(settings, "signals") == POSTS + 1
-    assert await stored(settings) == await by_the_log(settings)
-    await the_story_is_a_burst(settings)
-    report = await no_differences(settings, follow=follow)
-    assert report.signals is not None
-    assert report.signals.found == report.signals.expected == POSTS + 1
-    assert report.signals_by_rule is not None
-    assert report.signals_by_rule.found == report.signals_by_rule.expected == 3 * POSTS
-    assert report.bursts_by_rule is not None
-    # It begins with the fourth post, and each further one is a new peak.
-    assert report.bursts_by_rule.found == report.bursts_by_rule.expected == 3 * TELLING - 3
+    await the_story_is_told(settings, 3)
 
 
 @pytest.mark.parametrize(
-    "point",
+    "points",
     [
-        "enrich.after_outputs:2",
-        "terms.after_outputs",
-        "signals.after_outputs",
-        "signals.after_changelog",
-        "signals.after_state",
-        "signals.after_ack",
-        "signal_sink.before_commit",
-        "signal_sink.after_commit",
+        ["enrich.after_outputs:2", "terms.after_outputs", "signals.after_outputs", "signals.after_changelog"],
+        ["signals.after_state", "signals.after_ack", "signal_sink.before_commit", "signal_sink.after_commit"],
     ],
 )
-async def test_a_worker_that_dies_between_two_steps_counts_each_observation_once(
-    settings: Settings, tmp_path: Path, point: str
+async def test_workers_that_die_one_after_another_between_two_steps_count_each_observation_once(
+    settings: Settings, tmp_path: Path, points: list[str]
 ) -> None:
     await create_topics(settings)
-    first, second = a_worker(settings, tmp_path), a_worker(settings, tmp_path, "w2")
+    first = a_worker(settings, tmp_path)
+    # None of these has local state, only what the changelogs hold.
+    dying = [a_worker(settings, tmp_path, f"w{number}") for number, _ in enumerate(points, 2)]
+    last = a_worker(settings, tmp_path, "w9")
+    moments = len(points) + 2
     try:
         first.start()
         await first.ready()
         await observe(settings, 0)
         await eventually(lambda: all_is_committed(settings), 30, first.tail)
         assert first.stop() == 0
-        first.start(SIGNALFLOW_FAIL_POINT=point)
-        await first.ready()
-        await observe(settings, 1)
-        await eventually(lambda: first.poll() is not None, 30, first.tail)
-        # The second worker has no local state, only what the changelogs hold.
-        second.start()
-        await second.ready()
-        await observe(settings, 2)
-        await eventually(lambda: all_is_committed(settings), 30, second.tail)
+        for moment, (worker, point) in enumerate(zip(dying, points, strict=True), 1):
+            worker.start(SIGNALFLOW_FAIL_POINT=point)
+            await observe(settings, moment)
+            await eventually(lambda worker=worker: worker.poll() is not None, 60, worker.tail)
+        last.start()
+        await last.ready()
+        await observe(settings, moments - 1)
+        await eventually(lambda: all_is_committed(settings), 30, last.tail)
     finally:
-        first.ensure_stopped()
-        second.ensure_stopped()
+        for worker in (first, *dying, last):
+            worker.ensure_stopped()
+    await the_story_is_told(settings, moments)
+
+
+async def the_story_is_told(settings: Settings, moments: int) -> None:
+    """The signals are those that the log gives, and `verify` finds no difference."""
     assert await stored(settings) == await by_the_log(settings)
     await the_story_is_a_burst(settings)
     report = await no_differences(settings, follow=follow)
     assert report.signals is not None
     assert report.signals.found == report.signals.expected == POSTS + 1
     assert report.signals_by_rule is not None
-    assert report.signals_by_rule.found == report.signals_by_rule.expected == 3 * POSTS
+    assert report.signals_by_rule.found == report.signals_by_rule.expected == moments * POSTS
     assert report.bursts_by_rule is not None
     # It begins with the fourth post, and each further one is a new peak.
-    assert report.bursts_by_rule.found == report.bursts_by_rule.expected == 3 * TELLING - 3
+    assert report.bursts_by_rule.found == report.bursts_by_rule.expected == moments * TELLING - 3
 
 
 async def test_posts_flow_and_no_input_is_made_when_signals_are_off(settings: Settings, tmp_path: Path) -> None:
