@@ -70,6 +70,15 @@ def handler(dlq: Dlq) -> SinkHandler:
 OWNED = Ownership(FakeApp(), 1)
 
 
+async def test_a_flush_has_its_time_and_the_rules_of_alerts(dlq: Dlq, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules: Any = object()
+    made: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(sink, "PacedWriter", lambda *given: made.append(given))
+    stored = StoredTopic(None, None, "enriched", newest_is_stored, None)  # type: ignore[arg-type]
+    SinkHandler("the pool", DeadLetters(Settings(), dlq, "w1"), stored, 7.5, rules)  # type: ignore[arg-type]
+    assert made == [("the pool", 7.5, rules)]
+
+
 async def test_a_flush_is_not_done_before_the_transaction_has_committed(
     handler: SinkHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:

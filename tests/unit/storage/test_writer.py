@@ -1,7 +1,8 @@
 """What the writer decides before it asks the database: order, merging, history, and the search for refused rows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,11 +14,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from signalflow.errors import Invalid, Retryable
-from signalflow.events import Enriched
+from signalflow.events import Enriched, Rank
 from signalflow.storage import writer
 from signalflow.storage.columns import FEATURES, HISTORY, POSTS, Column, Guard, arrays_of
 from signalflow.storage.positions import Advances, Progress
-from signalflow.storage.writer import history_statement, posts_statement, write_or_reject
+from signalflow.storage.writer import history_statement, posts_statement, ranks_statement, write_or_reject
 from tests.unit.streams.fakes import Record
 from tests.unit.test_sink_agent import NOW, row
 
@@ -343,3 +344,142 @@ async def test_a_batch_without_rows_asks_the_database_only_to_advance_positions(
     await writer.write_batch(POOL, [], some)
     await writer.write_batch(POOL, [seen("a", 0)])
     assert stored == [some, None]
+
+
+class Transaction:
+    """Stands for a connection: notes, in order, the statements and what the writer's helpers are asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[tuple[Any, ...]] = []
+        self.is_open = False
+        self.kept = {"history_from": NOW - timedelta(days=90), "now": NOW + timedelta(hours=1)}
+
+        @asynccontextmanager
+        async def opened(pool: Any) -> AsyncIterator["Transaction"]:
+            assert pool == "the pool"
+            self.is_open = True
+            yield self
+            self.is_open = False
+
+        monkeypatch.setattr(writer, "transaction", opened)
+        monkeypatch.setattr(writer, "connection", opened)
+        monkeypatch.setattr(writer, "refuse_other_days", lambda *given: self.done.append(("refuse_other_days", *given)))
+        for name in ("keep_erasures_out", "advance", "erase_posts_of_erased_authors", "erase_alerts_of_posts"):
+            monkeypatch.setattr(writer, name, self._noting(name))
+
+    def _noting(self, name: str) -> Any:
+        async def note(storing: Any, *given: Any) -> None:
+            assert (storing, self.is_open) == (self, True)
+            self.done.append((name, *given))
+
+        return note
+
+    async def execute(self, sql: str, *given: Any) -> None:
+        self.done.append((sql, *given))
+
+    async def fetch(self, sql: str, *given: Any) -> list[Any]:
+        self.done.append((sql, *given))
+        return [self.kept]
+
+    async def fetchval(self, sql: str, *given: Any) -> bool:
+        self.done.append((sql, *given))
+        return True
+
+    async def write(self, storing: Any, rows: Any) -> None:
+        """What rules of alerts do."""
+        assert (storing, self.is_open) == (self, True)
+        self.done.append(("alerts", rows))
+
+
+async def test_a_transaction_does_all_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks first, in the order that other writers have; then positions, rows, and what follows from them."""
+    transaction = Transaction(monkeypatch)
+    some, alerts = Advances(UUID(int=7), []), transaction
+    rows = [
+        seen("b", 2, removed_by="reddit"),
+        seen("a", 1, rank=Rank(post_sort="hot", listing="r/python", rank=3)),
+        seen("a", 3),
+    ]
+    await writer.write_batch("the pool", rows, some, alerts)  # type: ignore[arg-type]
+    columns = writer._columns(rows)
+    moments = [NOW + timedelta(minutes=minute) for minute in (1, 3, 2)]
+    assert transaction.done == [
+        ("keep_erasures_out",),
+        ("advance", some),
+        (writer.STORE_POSTS.sql, *columns.posts),
+        ("erase_posts_of_erased_authors", ["a", "b"]),
+        (writer._FORGET, ["b"], [NOW + timedelta(minutes=2)]),
+        ("erase_alerts_of_posts", ["b"]),
+        (writer.STORE_HISTORY.sql, *columns.history),
+        ("refuse_other_days", moments, transaction.kept["history_from"], transaction.kept["now"]),
+        (writer.STORE_RANKS.sql, ["a"], [moments[0]], ["hot"], ["r/python"], [3]),
+        ("alerts", rows),
+    ]
+
+
+async def test_a_transaction_asks_for_nothing_without_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    transaction = Transaction(monkeypatch)
+    some = Advances(UUID(int=7), [])
+    await writer.write_batch("the pool", [], some, transaction)  # type: ignore[arg-type]
+    assert transaction.done == [("advance", some)]
+    transaction.done.clear()
+    rank = Rank(post_sort="hot", listing="r/python", rank=3)
+    await writer.write_batch("the pool", [seen("a", 1, mode="backfill", rank=rank)])  # type: ignore[arg-type]
+    assert [each[0] for each in transaction.done] == [
+        "keep_erasures_out",
+        writer.STORE_POSTS.sql,
+        "erase_posts_of_erased_authors",
+    ]
+
+
+async def test_a_batch_whose_partition_was_made_is_stored_with_all_that_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stored: list[Any] = []
+
+    async def store(*given: Any) -> None:
+        stored.append((given[0], *given[2:]))
+        if len(stored) == 1:
+            raise violation("post_metrics_history", None)
+
+    async def make_partitions(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(writer, "_store", store)
+    monkeypatch.setattr(writer, "make_partitions_of_observations", make_partitions)
+    rows = [seen("a", 0)]
+    await writer.write_or_reject("the pool", rows, alerts="the rules")  # type: ignore[arg-type]
+    assert stored == [("the pool", None, rows, "the rules")] * 2
+
+
+async def test_an_observation_is_looked_for_by_its_post_and_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    transaction = Transaction(monkeypatch)
+    assert await writer.is_stored("the pool", seen("a", 4)) is True  # type: ignore[arg-type]
+    assert transaction.done == [(writer._IS_STORED, "a", NOW + timedelta(minutes=4))]
+
+
+def test_the_statement_for_ranks_names_each_column_where_it_belongs() -> None:
+    sql, arrays = ranks_statement([KEY, Column("rank", "int", "rank.rank")])
+    assert sql == (
+        "INSERT INTO post_ranks (id, rank) SELECT * FROM unnest($1::text[], $2::int[]) ON CONFLICT DO NOTHING"
+    )
+    assert arrays({Guard.NEWEST: [seen("a", 0, rank=Rank(post_sort="hot", listing="x", rank=5))]}) == [["a"], [5]]
+
+
+def test_of_two_observations_of_one_moment_the_first_tells_details_and_removal() -> None:
+    rows = [seen("a", 1, flair="first", removed_by="reddit"), seen("a", 1, flair="second", removed_by="moderator")]
+    stored = posts(rows)["a"]
+    assert (stored["flair"], stored["removed_by"]) == (None, "reddit")
+    told = posts([seen("a", 1, flair="first"), seen("a", 1, flair="second")])["a"]
+    assert told["flair"] == "first"
+    # An observation that tells less of the post than another gives no details, however new it is.
+    fed = posts([seen("a", 1, flair="known", is_self=True), seen("a", 9, flair=None, is_self=None)])["a"]
+    assert fed["flair"] == "known"
+
+
+def test_a_removal_that_is_seen_again_is_of_its_newest_observation() -> None:
+    rows = [seen("a", 3), seen("a", 5, removed_by="reddit"), seen("b", 1), seen("a", 4, removed_by="author")]
+    stored = posts(rows)
+    assert stored["a"]["erased_until"] == NOW + timedelta(minutes=5)
+    assert stored["b"]["erased_until"] is None
+    assert writer._columns(rows).removals == {"a": NOW + timedelta(minutes=4)}

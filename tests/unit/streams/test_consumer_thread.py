@@ -19,7 +19,7 @@ from signalflow.domain.positions import Found, Position
 from signalflow.kafka import stopping
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, create_faust_app
-from signalflow.streams.consumer_thread import ConsumerThread
+from signalflow.streams.consumer_thread import Calls, ConsumerThread
 from signalflow.streams.workspace import claim_workspace
 from tables.post_state import create_post_state
 
@@ -234,3 +234,11 @@ async def test_a_rebalance_of_a_worker_that_stops_leaves_the_client_to_its_threa
     started.close()
     await started.stop()
     assert stopped_in == [started._thread]
+
+
+async def test_calls_that_wait_when_the_thread_ends_are_dropped() -> None:
+    calls = Calls()
+    for _ in range(3):
+        await calls._queue.put("a call")  # type: ignore[arg-type]
+    await calls.flush()
+    assert calls._queue.empty()

@@ -133,6 +133,23 @@ async def test_local_state_is_never_ahead_of_its_changelog(table: StateTable, da
     assert changelog.before == [{b"k": MINE, b"offset": b"9"}]
 
 
+async def test_both_steps_of_a_write_are_timed_as_those_of_its_agent(
+    table: StateTable, database: dict[bytes, bytes]
+) -> None:
+    def timed() -> dict[str, float | None]:
+        name = "signalflow_unit_of_work_step_seconds_count"
+        return {
+            step: REGISTRY.get_sample_value(name, {"agent": "enrich", "step": step}) for step in ("changelog", "store")
+        }
+
+    changelog = Changelog()
+    changelog.database = database
+    await table.write(changelog, {0: {b"k": THEIRS}})  # type: ignore[arg-type]
+    before = timed()
+    await table.write(changelog, {0: {b"k": MINE}})  # type: ignore[arg-type]
+    assert timed() == {step: (count or 0) + 1 for step, count in before.items()}
+
+
 def changelog_message(
     offset: int, value: bytes | None, generation: int = App.consumer_generation_id, timestamp: float = 0.0
 ) -> Any:
