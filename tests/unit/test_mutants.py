@@ -66,3 +66,20 @@ def test_a_row_lists_only_the_survivors_that_it_describes(row: Any, fits: bool) 
 def test_the_function_of_a_mutant_is_named_as_in_the_code() -> None:
     assert SCRIPT["function_of"]("signalflow.domain.gaps.x__due__mutmut_3") == ("signalflow.domain.gaps", "_due")
     assert SCRIPT["function_of"]("a.xǁGapsǁ__init____mutmut_3") == ("a", "Gaps.__init__")
+
+
+@pytest.mark.parametrize(
+    ("counts", "status"),
+    [
+        ({"a": {"killed": 90, "survived": 10}}, 0),
+        ({"a": {"killed": 89, "timeout": 1, "survived": 11}, "b": {"killed": 900}}, 1),
+        ({"a": {"killed": 1, "servers": 99}, "b": {"killed": 900, "listed": 500}}, 0),
+        ({"a": {"killed": 1, "servers": 101}, "b": {"killed": 900}}, 1),
+        ({"a": {"listed": 3}}, 0),
+    ],
+)
+def test_the_status_tells_whether_enough_is_noticed_in_all_and_in_each_module(
+    counts: dict[str, dict[str, int]], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert SCRIPT["report"]({name: Counter(count) for name, count in counts.items()}, []) == status
+    assert capsys.readouterr().out.splitlines()[-1].startswith("all ")
