@@ -83,10 +83,11 @@ def judge_poison(run: Run, names: TopicNames, raw_id: UUID, found: Found) -> dic
         for letter in ours
         if _from(letter, names.posts_raw) and _header(letter, "dlq_topic_id") == str(raw_id).encode()
     }
+    # What other programs wrote to the enriched topic is no enriched record: it is refused before it is written.
     refused_late = {
         source_of(letter): letter.timestamp
         for letter in ours
-        if not _from(letter, names.posts_raw) and mark_of(letter) is None and not _header(letter, "dlq_unreadable")
+        if _from(letter, names.posts_enriched) and _header(letter, "dlq_stage") == b"write"
     }
     met = _foreign(expected, verdicts, found) | judge_comments(expected, verdicts, found)
     for record in found.raw:
