@@ -88,6 +88,11 @@ HEALTHY: dict[str, tuple[str, str]] = {
     'signalflow_job_runs_total{kind="rollup", outcome="failed"}': rising(0.01),
     'signalflow_job_runs_total{kind="retention", outcome="ok"}': rising(1 / 60),
     'signalflow_job_runs_total{kind="retention", outcome="failed"}': steady(0),
+    'signalflow_alerts_waiting_seconds{instance="w1"}': steady(30),
+    'signalflow_alert_deliveries_total{outcome="done"}': rising(1),
+    'signalflow_alert_deliveries_total{outcome="given_up"}': steady(0),
+    "signalflow_alert_targets_disabled_total": steady(0),
+    'signalflow_alert_rules_unreadable{instance="w1"}': steady(0),
 }
 
 
@@ -158,6 +163,10 @@ FAULTS: dict[str, Fault] = {
         stands_still('signalflow_job_runs_total{kind="retention", outcome="ok"}', 1 / 60)
         | {'signalflow_job_runs_total{kind="retention", outcome="failed"}': becomes(0, 1 / 60)}
     ),
+    "AlertsWait": Fault({'signalflow_alerts_waiting_seconds{instance="w1"}': becomes(30, 60)}),
+    "AlertsGivenUp": Fault({'signalflow_alert_deliveries_total{outcome="given_up"}': becomes(1)}),
+    "AlertTargetDisabled": Fault({"signalflow_alert_targets_disabled_total": becomes(1)}),
+    "AlertRulesUnreadable": Fault({'signalflow_alert_rules_unreadable{instance="w1"}': becomes(2)}),
 }  # fmt: skip
 
 
