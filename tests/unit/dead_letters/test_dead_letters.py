@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from agents.enrich import EnrichHandler, EnrichWork
+from agents.computing import Work
+from agents.enrich import EnrichHandler
 from signalflow.dead_letters.dead_letters import DeadLetters
 from signalflow.errors import Fatal, Invalid, Retryable
 from signalflow.events import DeadLetter
@@ -115,7 +116,7 @@ async def test_a_batch_that_is_given_back_sends_and_counts_no_dead_letter(
     owned = Ownership(app, app.consumer_generation_id)
     app.consumer_generation_id += 1
     with pytest.raises(GiveBack):
-        await enrich_handler(dead_letters, brokers, Table()).commit(EnrichWork(letters(dead_letters, 0)), owned)
+        await enrich_handler(dead_letters, brokers, Table()).commit(Work(letters(dead_letters, 0)), owned)
     assert (brokers.confirmed, counted()) == ([], before)
 
 
@@ -123,7 +124,7 @@ async def test_a_retry_of_the_batch_sends_and_counts_its_letters_once(
     dead_letters: DeadLetters, brokers: Brokers
 ) -> None:
     before, table = counted(), Table()
-    handler, work = enrich_handler(dead_letters, brokers, table), EnrichWork(letters(dead_letters, 0))
+    handler, work = enrich_handler(dead_letters, brokers, table), Work(letters(dead_letters, 0))
     table.away = True
     with pytest.raises(Retryable):
         await handler.commit(work, Ownership(FakeApp(), 1))
