@@ -70,7 +70,7 @@ async def test_a_partition_that_the_database_does_not_advance_is_named(
 
 
 async def test_the_positions_of_a_topic_are_read_with_the_times_of_their_records(database: Any) -> None:
-    at = EPOCH + timedelta(milliseconds=1_500)
+    at = EPOCH + timedelta(milliseconds=1_500, microseconds=700)
     database.rows = [
         {"partition": 0, "next_offset": 13, "record_at": at},
         {"partition": 3, "next_offset": 2, "record_at": None},

@@ -478,8 +478,9 @@ def test_of_two_observations_of_one_moment_the_first_tells_details_and_removal()
 
 
 def test_a_removal_that_is_seen_again_is_of_its_newest_observation() -> None:
-    rows = [seen("a", 3), seen("a", 5, removed_by="reddit"), seen("b", 1), seen("a", 4, removed_by="author")]
+    removals = [seen("a", minute, removed_by="author") for minute in (5, 4, 6)]
+    rows = [seen("a", 3), seen("b", 1), *removals]
     stored = posts(rows)
-    assert stored["a"]["erased_until"] == NOW + timedelta(minutes=5)
+    assert stored["a"]["erased_until"] == NOW + timedelta(minutes=6)
     assert stored["b"]["erased_until"] is None
     assert writer._columns(rows).removals == {"a": NOW + timedelta(minutes=4)}
