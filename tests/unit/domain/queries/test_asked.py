@@ -14,6 +14,12 @@ SCORE = Comparison("score", ">", 100)
 MARS, MOON = Words(("mars",)), Words(("moon",))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_kept() -> None:
+    """Ask the code: an answer that is kept would be that of an earlier test, also in a mutant of it."""
+    asked.cache_clear()
+
+
 @pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(PLAIN.filter(lambda text: not text.isspace()))

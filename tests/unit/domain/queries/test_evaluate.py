@@ -32,6 +32,29 @@ POST = document_of(
 UNKNOWN = document_of("comment", "", subreddit="spacex")
 
 
+def test_a_document_has_all_that_reddit_tells_in_small_letters_and_words() -> None:
+    assert (
+        Document(
+            kind="post",
+            text="New rocket engines of Köln\nAn AI said: the Who.",
+            words=" new rocket engines of koln  an ai said the who ",
+            subreddit="spacex",
+            author="some_one",
+            domain="news.example.com",
+            flair_words=" breaking news 🚀 ",
+            over_18=False,
+            score=100,
+            comments=50,
+            sentiment=-0.3,
+            ratio=0.6,
+            age=7200,
+            signals=frozenset({"viral"}),
+        )
+        == POST
+    )
+    assert Document(kind="comment", text="", words="  ", subreddit="spacex", flair_words=UNKNOWN.flair_words) == UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("text", "is_met"),
     [

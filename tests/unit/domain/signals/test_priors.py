@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from signalflow.domain.signals.priors import interpolated, read_priors, shipped
+from signalflow.domain.signals.priors import Curve, Forecasts, Priors, interpolated, read_priors, shipped
 
 ROOT = Path(__file__).parents[4]
 SHIPPED = ROOT / "signalflow" / "data" / "signals.json"
@@ -29,6 +29,27 @@ def test_higher_places_have_higher_scores_and_scores_grow_with_age() -> None:
 
 def test_the_hours_of_a_day_have_the_mean_activity_together() -> None:
     assert sum(shipped().activity) == pytest.approx(24.0, abs=0.02)
+
+
+def test_every_part_of_the_file_is_read() -> None:
+    document = {
+        "version": 1,
+        "activity": [0.5, 1.5],
+        "curve": {"ages": [10.0, 20.0], "normals": [-1.0, 1.0], "log_scores": [[0.1, 0.2], [0.3, 0.4]]},
+        "forecasts": {
+            "ages": [30.0],
+            "weights": [[1.0, 2.0, 3.0, 4.0]],
+            "unaided": [[5.0, 6.0, 7.0]],
+            "base": -2.5,
+            "slope": 1.25,
+            "target": 2.33,
+        },
+    }
+    assert read_priors(document) == Priors(
+        (0.5, 1.5),
+        Curve((10.0, 20.0), (-1.0, 1.0), ((0.1, 0.2), (0.3, 0.4))),
+        Forecasts((30.0,), ((1.0, 2.0, 3.0, 4.0),), ((5.0, 6.0, 7.0),), -2.5, 1.25, 2.33),
+    )
 
 
 def test_a_file_of_another_version_is_refused() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from signalflow.domain.signals.sentences import About, how_sure, mostly_about, sentence, why
+from signalflow.domain.signals.sentences import About, how_sure, mostly_about, points_text, sentence, why, words_of
 from signalflow.domain.words import SignalKind, SignalSubject
 
 # A Tuesday.
@@ -269,3 +269,25 @@ def test_ages_are_said_in_units_of_people() -> None:
         for age in (timedelta(minutes=119), timedelta(hours=2), timedelta(hours=47), timedelta(hours=48))
     ]
     assert said == ["119 minutes", "2 hours", "47 hours", "2 days"]
+
+
+def test_the_words_of_a_signal_are_its_sentence_how_sure_and_why() -> None:
+    about = About(["asyncio"])
+    assert words_of(VIRAL, about) == {
+        "sentence": sentence(VIRAL, about),
+        "how_sure": how_sure(VIRAL),
+        "why": why(VIRAL),
+    }
+    assert words_of(Told(), about)["sentence"].endswith("mostly about asyncio.")
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        (1, "1 point"), (-1, "-1 point"), (0, "0 points"), (-0.01, "0 points"), (1.04, "1 point"), (1.1, "1.1 points"),
+        (9.94, "9.9 points"), (9.95, "10 points"), (10.4, "10 points"), (999_949, "999,949 points"),
+        (999_950, "1 million points"), (-1_230_000, "-1.2 million points"), (2_000_000, "2 million points"),
+    ],
+)  # fmt: skip
+def test_numbers_are_as_exact_as_people_say_them(points: float, said: str) -> None:
+    assert points_text(points) == said
