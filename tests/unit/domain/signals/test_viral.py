@@ -13,6 +13,8 @@ from signalflow.domain.signals.viral import (
     Term,
     TypicalPeaks,
     ViralModel,
+    missing,
+    read_input,
     read_models,
     sigmoid,
     viral_models,
@@ -51,6 +53,46 @@ def test_each_input_is_named_with_its_value_and_what_it_adds() -> None:
     assert told["comments"] == pytest.approx((719 / 7200, 0.5 * log(2)))
     assert told["subreddit"] == pytest.approx((20_000, log(2)))
     assert told["hour"] == pytest.approx((12.0, 0.25))
+
+
+@pytest.mark.parametrize(
+    ("name", "post", "value", "terms"),
+    [
+        ("age", OBSERVED, 7200, [log(7200)]),
+        ("ratio", OBSERVED, 0.92, [log(1.02 - 0.92)]),
+        ("subreddit", OBSERVED, 5000, [log(5000)]),
+        ("velocity", replace(OBSERVED, score=0), 0.0, [log(1 / 7200)]),
+        ("velocity", replace(OBSERVED, score=1), 1 / 7200, [log(1 / 7200)]),
+        ("comments", replace(OBSERVED, score=-5, comments=3), 3, [log(4)]),
+    ],
+)
+def test_an_input_is_what_a_person_names_and_its_terms(
+    name: str, post: ObservedPost, value: float, terms: list[float]
+) -> None:
+    told, numbers = read_input(name, post, log(5000))
+    assert told == pytest.approx(value)
+    assert numbers == pytest.approx(terms)
+
+
+def test_all_inputs_that_are_unknown_are_named() -> None:
+    unknown = replace(OBSERVED, created=OBSERVED.observed - 1, score=None, comments=None, ratio=None)
+    assert set(missing(unknown)) == {"age", "velocity", "comments", "ratio"}
+
+
+def test_a_document_of_models_has_rounded_numbers_and_is_read_as_they_are() -> None:
+    rough = ViralModel(
+        -1.23456789, {"log_velocity": Term(2.00000049, -0.12345678)}, TypicalPeaks(8.51719319, {"b": 1.0, "a": 2.5})
+    )
+    document = write_models({"top": rough}, origin="a test")
+    assert document == {
+        "version": document["version"],
+        "origin": "a test",
+        "targets": {"top": {"base": -1.234568, "terms": {"log_velocity": {"weight": 2.0, "centre": -0.123457}}}},
+        "log_typical_peak": {"of_all": 8.517193, "of": {"a": 2.5, "b": 1.0}},
+    }
+    assert list(document["log_typical_peak"]["of"]) == ["a", "b"]
+    peaks = TypicalPeaks(8.517193, {"a": 2.5, "b": 1.0})
+    assert read_models(document) == {"top": ViralModel(-1.234568, {"log_velocity": Term(2.0, -0.123457)}, peaks)}
 
 
 @pytest.mark.parametrize("target", ["top_10", "peak_20000"])
