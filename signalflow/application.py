@@ -57,7 +57,7 @@ from signalflow.signal_detection import Baseline, Detector
 from signalflow.storage.alert_matches import AlertMatches
 from signalflow.storage.dead_letters import open_offsets
 from signalflow.storage.pool import Pool, create_pool
-from signalflow.storage.schema import check_schema
+from signalflow.storage.schema import NotLoaded, check_schema
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.brokers import KafkaBrokers
 from signalflow.streams.state_table import StateTable
@@ -252,10 +252,12 @@ def _open_offsets(pool: Pool, topic_id_of: TopicIdOf) -> OpenOffsets:
 async def _check_schema_if_reachable(pool: Pool) -> None:
     """Raises Fatal for a schema that this code does not know.
 
-    While the database is away, the worker enriches nevertheless.
+    While the database is away, or lacks TimescaleDB and refuses posts, the worker enriches nevertheless.
     """
     try:
         await check_schema(pool)
+    except NotLoaded as error:
+        log.error("timescaledb_not_loaded", error=str(error))
     except Retryable as error:
         log.warning("database_away_at_start", error=str(error))
 

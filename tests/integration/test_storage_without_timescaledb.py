@@ -70,9 +70,10 @@ async def test_an_api_is_not_ready_and_says_why(restored: str) -> None:
 
 
 async def test_each_write_is_refused_and_none_becomes_a_dead_letter(restored_pool: Pool) -> None:
-    for _ in range(2):
-        with pytest.raises(Retryable, match="57P03"):
-            await write_or_reject(restored_pool, [observation("a", 0), observation("b", 0)])
+    for rows in ([observation("a", 0), observation("b", 0)], [observation("c", 0, mode="backfill")]):
+        for _ in range(2):
+            with pytest.raises(Retryable, match="57P03"):
+                await write_or_reject(restored_pool, rows)
     for table in ("post_metrics_history", "posts", "rollup_touched"):
         assert await restored_pool.fetch(f"SELECT * FROM {table}") == []
 

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from signalflow import application
 from signalflow.application import Worker
 from signalflow.domain.backoff import Backoff
 from signalflow.errors import Fatal, Retryable
+from signalflow.storage.schema import NotLoaded
 
 
 async def test_a_worker_that_is_started_while_kafka_is_away_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +35,28 @@ async def test_an_error_that_waiting_cannot_resolve_ends_the_worker() -> None:
 
     with pytest.raises(Fatal):
         await Worker._once_kafka_answers(Worker.__new__(Worker), refuse)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Retryable("refused"), ("database_away_at_start", "refused")),
+        (NotLoaded(), ("timescaledb_not_loaded", "set shared_preload_libraries to timescaledb")),
+    ],
+    ids=["away", "without its library"],
+)
+async def test_a_worker_starts_without_its_database_and_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, error: Retryable, told: tuple[str, str]
+) -> None:
+    async def check(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(application, "check_schema", check)
+    with capture_logs() as logged:
+        await application._check_schema_if_reachable(object())  # type: ignore[arg-type]
+    ((event, remedy),) = [(line["event"], line["error"]) for line in logged]
+    assert event == told[0]
+    assert told[1] in remedy
 
 
 @pytest.mark.slow
