@@ -262,10 +262,11 @@ async def _store(
         if columns.removals:
             await storing.execute(_FORGET, list(columns.removals), list(columns.removals.values()))
             await erase_alerts_of_posts(storing, list(columns.removals))
-        # Also without history: a server that lacks the TimescaleDB that the schema needs refuses this statement.
-        [kept] = await storing.fetch(STORE_HISTORY.sql, *columns.history)
-        if columns.history[0]:
-            refuse_other_days(columns.history[1], kept["history_from"], kept["now"])
+        if columns.posts[0]:
+            # Also without history: a server that lacks the TimescaleDB that the schema needs refuses this statement.
+            [kept] = await storing.fetch(STORE_HISTORY.sql, *columns.history)
+            if columns.history[0]:
+                refuse_other_days(columns.history[1], kept["history_from"], kept["now"])
         if columns.ranks[0]:
             await storing.execute(STORE_RANKS.sql, *columns.ranks)
         if rows and alerts:

@@ -429,6 +429,7 @@ async def test_a_transaction_asks_for_nothing_without_need(monkeypatch: pytest.M
         "keep_erasures_out",
         writer.STORE_POSTS.sql,
         "erase_posts_of_erased_authors",
+        writer.STORE_HISTORY.sql,
     ]
 
 
