@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from signalflow.domain.fetch import Fetch, Findings, ListingRequest, Request
 from signalflow.domain.fetches import GAP_PAGE_TIMEOUT
 from signalflow.domain.known import HORIZON
+from signalflow.domain.run_history import Job
 from signalflow.domain.subreddits import Subreddit
+from signalflow.domain.words import RunOutcome
 
 # A listing has a thousand posts at most, so these are all pages below the newest one.
 PAGES = 9
@@ -44,7 +46,7 @@ class _Depth:
 
 @dataclass(slots=True, eq=False)
 class Look:
-    """A look that is under way: `left` pages, the first one below the fullname `after`."""
+    """A look that is under way: `left` pages, the first one below the fullname `after`; `outcome` once it has ended."""
 
     names: tuple[str, ...]
     since: float
@@ -52,6 +54,7 @@ class Look:
     left: int = PAGES
     failures: int = 0
     not_before: float = -math.inf
+    outcome: RunOutcome | None = None
 
 
 class DeepLooks:
@@ -81,7 +84,7 @@ class DeepLooks:
     def next(self, now: float, groups: Callable[[], Collection[tuple[str, ...]]]) -> "DeepFetch | None":
         """The page to read now. `groups`: the names of each group that is polled; others are forgotten."""
         if self._look is not None and self._look.names not in groups():
-            self._look = None
+            self._end(self._look, "stopped")
         if self._look is None:
             self._begin(now, groups)
         look = self._look
@@ -99,7 +102,7 @@ class DeepLooks:
         look.left -= 1
         look.failures = 0
         if after is None or not look.left:
-            self.give_up(look)
+            self._end(look, "ok")
         else:
             look.after, look.not_before = after, now
 
@@ -111,6 +114,10 @@ class DeepLooks:
 
     def give_up(self, look: Look) -> None:
         """Read no more pages of this look."""
+        self._end(look, "failed" if look.left == PAGES else "partly")
+
+    def _end(self, look: Look, outcome: RunOutcome) -> None:
+        look.outcome = outcome
         if self._look is look:
             self._look = None
 
@@ -144,6 +151,12 @@ class DeepFetch(Fetch):
     @property
     def request(self) -> Request:
         return ListingRequest(self.look.names, self.look.after)
+
+    @property
+    def job(self) -> Job | None:
+        names = self.look.names
+        subject = names[0] if len(names) == 1 else f"{len(names)} subreddits"
+        return Job("second_look", subject, self.look.outcome)
 
     def new_since(self, now: float) -> float:
         # What is older may have been there before polling began.

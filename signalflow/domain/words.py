@@ -51,6 +51,7 @@ RunKind = Literal[
     "polling",
     "discovery",
     "first_look",
+    "second_look",
     "once",
     "partitions",
     "rollup",

@@ -63,4 +63,8 @@ def test_posts_that_were_approved_late_are_found_below_the_newest_page_and_count
     assert late & created_before_and_shown_after(scene, restart), "the restart is in the way of some"
     assert late - set(found) == set()
     assert len(found) == len(set(found)), "each is new once"
-    assert POSTS_FOUND_LATE._value.get() - before > 30
+    found_late = POSTS_FOUND_LATE._value.get() - before
+    assert found_late > 30
+    second_looks = [run for run in scene.ledger.run_book.reports(end) if run.kind == "second_look"]
+    assert sum(run.new for run in second_looks) == found_late, "the run history tells of them"
+    assert all(run.outcome in ("ok", "running", "stopped") for run in second_looks)

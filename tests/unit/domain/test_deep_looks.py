@@ -27,6 +27,12 @@ def taken(made: DeepLooks, now: float = START + 60) -> DeepFetch | None:
     return made.next(now, lambda: [A, B])
 
 
+def outcome(fetch: DeepFetch) -> str | None:
+    """What became of the look."""
+    assert fetch.job is not None
+    return fetch.job.outcome
+
+
 def confirm(fetch: DeepFetch, after: str | None, now: float, *, is_complete: bool = True) -> None:
     assert not fetch.confirm(Findings(fetch, (), after, now), new=0, is_complete=is_complete, now=now)
 
@@ -50,9 +56,11 @@ def test_a_look_reads_all_pages_below_the_newest_one_and_the_next_waits_for_more
     for page in range(PAGES):
         fetch = taken(made, START + 100 + page)
         assert fetch is not None
+        assert fetch.job == ("second_look", "2 subreddits", None)
         asked.append(fetch.request)
         confirm(fetch, f"t3_{page}", START + 100 + page)
     assert asked == [ListingRequest(A, after) for after in ("t3_top", *(f"t3_{page}" for page in range(PAGES - 1)))]
+    assert fetch.job == ("second_look", "2 subreddits", "ok")
     assert taken(made, START + 200) is None
     made.polled(A, "t3_later", POSTS_BETWEEN - 1, START + 200)
     assert taken(made, START + 201) is None
@@ -65,6 +73,7 @@ def test_the_end_of_the_listing_ends_a_look() -> None:
     fetch = taken(made)
     assert fetch is not None
     confirm(fetch, None, START + 60)
+    assert outcome(fetch) == "ok"
     assert made.next_due() == math.inf
 
 
@@ -83,6 +92,7 @@ def test_a_page_that_is_asked_for_is_awaited_and_given_up_after_some_failures() 
         assert taken(made, now + GAP_PAGE_TIMEOUT - 1) is None
         assert made.next_due() == now + GAP_PAGE_TIMEOUT
         fetch.failed(now)
+        assert outcome(fetch) == ("failed" if failures == MOST_FAILURES - 1 else None)
     assert made.next_due() == math.inf
     assert taken(made, START + 1000) is None
 
@@ -104,7 +114,9 @@ def test_a_refused_look_ends_and_so_does_that_of_a_group_that_is_no_more() -> No
     made = looks()
     fetch = taken(made)
     assert fetch is not None
+    confirm(fetch, "t3_x", START + 60)
     fetch.refused(START + 60)
+    assert outcome(fetch) == "partly"
     assert made.next_due() == math.inf
     made.polled(A, "t3_x", POSTS_BETWEEN, START + 70)
     assert made.next(START + 70, lambda: [B]) is None
@@ -114,8 +126,10 @@ def test_a_refused_look_ends_and_so_does_that_of_a_group_that_is_no_more() -> No
 
 def test_a_look_at_what_is_no_longer_watched_ends() -> None:
     made = looks()
-    assert taken(made) is not None
+    fetch = taken(made)
+    assert fetch is not None
     assert made.next(START + 60 + GAP_PAGE_TIMEOUT, lambda: [("a",), B]) is None
+    assert outcome(fetch) == "stopped"
     assert made.next_due() == math.inf
 
 
@@ -125,6 +139,7 @@ def test_the_group_with_most_new_posts_comes_first() -> None:
     fetch = taken(made)
     assert fetch is not None
     assert fetch.names == B
+    assert fetch.job == ("second_look", "c", None)
 
 
 @pytest.mark.parametrize(("now", "since"), [(START + 60, START), (START + HORIZON + 60, START + 60)])

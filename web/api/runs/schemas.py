@@ -14,8 +14,9 @@ class RunOut(BaseModel):
     id: UUID
     kind: RunKind = Field(
         description="`polling`: a minute of it. `discovery`: a look at r/popular or at the list of popular subreddits. "
-        "`first_look`: what a subreddit had before it was first polled. `once`: listings that somebody asked for. The "
-        "others are jobs on the database."
+        "`first_look`: what a subreddit had before it was first polled. `second_look`: the pages below the newest one; "
+        "new on them are posts that Reddit showed late. `once`: listings that somebody asked for. The others are jobs "
+        "on the database."
     )
     subject: str = Field(description="What of: a subreddit, or listings; empty for most kinds.", examples=["python"])
     worker: str = Field(description="Name of the worker.", examples=["worker-1"])

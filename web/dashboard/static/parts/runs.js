@@ -15,6 +15,7 @@ const KINDS = [
   ["polling", "Polling"],
   ["discovery", "Discovery"],
   ["first_look", "First look back"],
+  ["second_look", "Second look"],
   ["once", "Asked for"],
   ["partitions", "Partitions"],
   ["rollup", "Rollup"],
