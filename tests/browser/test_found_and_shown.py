@@ -125,6 +125,33 @@ async def test_a_post_that_is_no_longer_shown_is_marked_until_it_is_observed_aga
     await expect((await visit("/posts/gone1")).locator(".post-head .not-shown")).to_be_visible()
 
 
+async def test_a_post_that_is_taken_away_leaves_the_list_what_takes_off_and_its_own_page_at_once(
+    visit: Visit, installation: Installation
+) -> None:
+    words = {"title": "Zyxtitle", "body": "Zyxbody", "author": "zyxauthor", "flair": "Zyxflair"}
+    seen_at = utcnow() - timedelta(minutes=1)
+    rises = {"minutes": 9, "subreddit": "science", "trend_velocity": 50.0, "is_self": True}
+    await installation.store(post("taken1", observed_at=seen_at, **rises, **words, nlp=features(0.5, "zyxkeyword")))
+    listed = await visit("/")
+    row, card = (listed.locator(kind, has_text="Zyxtitle") for kind in (".post-row", ".rising-card"))
+    await expect(row).to_be_visible()
+    await expect(card).to_be_visible()
+    own = await listed.context.new_page()
+    await own.goto("/posts/taken1")
+    for word in ("Zyxtitle", "Zyxbody", "zyxauthor", "Zyxflair", "zyxkeyword"):
+        await expect(own.locator("main")).to_contain_text(word)
+    await expect(own).to_have_title(re.compile("Zyxtitle"))
+    await installation.publish(
+        post("taken1", **rises, title="", body=None, author=None, removed_by="deleted", first_seen_at=seen_at)
+    )
+    await expect(row).to_have_count(0)
+    await expect(card).to_have_count(0)
+    await expect(own.locator(".post-head .gone")).to_be_visible()
+    for page in (listed, own):
+        assert "zyx" not in (await page.content()).lower()
+        assert "zyx" not in (await page.title()).lower()
+
+
 async def test_numbers_that_a_feed_does_not_tell_are_dashes_and_replace_no_number(
     visit: Visit, installation: Installation
 ) -> None:
