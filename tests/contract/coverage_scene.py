@@ -171,18 +171,19 @@ def within(at: float, spans: Iterable[Span]) -> bool:
     return any(begin <= at < end for begin, end in spans)
 
 
-def judge(scene: Scene) -> Judged:
-    end = now() - MARGIN
-    names = sorted(scene.ledger.polled)
-    timelines = {name: scene.ledger.timeline(name, now()) for name in names}
+def judge(ledger: Ledger, simulator: Simulator, at: float) -> Judged:
+    """What `signalflow coverage` would say at this time, judged by what the simulator did until then."""
+    end = at - MARGIN
+    names = sorted(ledger.polled)
+    timelines = {name: ledger.timeline(name, at) for name in names}
     reported = {name: [stretch.span for stretch in line.stretches] for name, line in timelines.items()}
-    found = {envelope.payload.id for envelope in scene.ledger.published}
-    shown = list(shown_posts(scene.simulator, names, end))
+    found = {envelope.payload.id for envelope in ledger.published}
+    shown = list(shown_posts(simulator, names, end))
     posts = [(post.subreddit.key, post.created) for post in shown if post.id not in found]
     true = true_gaps(shown, found)
     known = {name: united((*line.covered, *reported[name])) for name, line in timelines.items()}
     created: dict[str, list[float]] = {name: [] for name in names}
-    for envelope in scene.ledger.published:
+    for envelope in ledger.published:
         if envelope.mode == "new" and envelope.payload.subreddit.lower() in created:
             created[envelope.payload.subreddit.lower()].append(envelope.payload.created_utc.timestamp())
     return Judged(
@@ -220,7 +221,7 @@ def virtually(what: Callable[[Scene], Awaitable[None]]) -> Judged:
         scene = Scene()
         scene.start()
         await what(scene)
-        judged = judge(scene)
+        judged = judge(scene.ledger, scene.simulator, now())
         await scene.stop()
         return judged
 

@@ -14,7 +14,8 @@ from signalflow.reddit.subreddits import read_subreddits
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.subreddits import base36
-from tests.contract.poller_run import World, kill, poller_of
+from tests.contract.coverage_scene import Judged, Ledger, judge
+from tests.contract.poller_run import kill, poller_of
 from tests.contract.virtual_time import EPOCH, FeedsWithoutNetwork, VirtualLoop, now, patched_clocks, simulator_of, utc
 
 HOUR = 3600.0
@@ -25,8 +26,10 @@ MARGIN = 180.0
 
 @dataclass
 class Day:
-    """What polling gave: delays of the posts in seconds, the posts that were missed, and all requests."""
+    """What polling gave until `end`: delays of the posts in seconds, posts that were missed, and all requests."""
 
+    run: "FeedsRun"
+    end: float
     delays: list[float] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
@@ -36,13 +39,17 @@ class Day:
     def p99(self) -> float:
         return sorted(self.delays)[len(self.delays) * 99 // 100]
 
+    def coverage(self) -> Judged:
+        """What coverage says at the end, and what is true."""
+        return judge(self.run.world, self.run.simulator, self.end)
+
 
 class FeedsRun:
     """Everything but Reddit is faked. The requests take no real time."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.world = World(
+        self.world = Ledger(
             configured=[Subreddit(row.name.lower(), row.interval_seconds, row.priority) for row in read_subreddits()]
         )
         parameters = Parameters(seed=7, epoch=EPOCH, life=0.0, history=2 * HOUR)
@@ -68,7 +75,12 @@ class FeedsRun:
         self._budget.take_over(handover_of(lease), now())
         self.world.known = [stored(envelope) for envelope in self.world.published]
         self.world.configured = [
-            replace(one, polled_at=self.world.polled[one.name].timestamp()) for one in self.world.configured
+            replace(
+                one,
+                polled_at=self.world.polled[one.name].timestamp(),
+                polled_since=self.world.polled_since[one.name],
+            )
+            for one in self.world.configured
         ]
         self.start()
 
@@ -94,7 +106,7 @@ class FeedsRun:
     def judged(self) -> Day:
         """What was found until now of that which Reddit shows."""
         found = {e.payload.id: e.metadata.observed_at.timestamp() for e in reversed(self.world.published)}
-        day = Day()
+        day = Day(self, now())
         for post in self.simulator.world.new_posts_between(EPOCH + MARGIN, now() - MARGIN):
             id_ = base36(post.number)
             if id_ in found:

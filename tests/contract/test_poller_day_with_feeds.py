@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from signalflow.settings import Settings
+from tests.contract.coverage_scene import MINUTE, flood
 from tests.contract.feeds_day import DAY, HOUR, Day, FeedsRun, virtually
 from tests.contract.virtual_time import EPOCH
 
@@ -19,11 +20,16 @@ PERSONAL = Settings(
     reddit_contact="you@example.org",
     reddit_feed=SecretStr("feed=simulatorsfeed&user=simulator"),
 )
-BLOCK = 10 * 60.0
+BLOCK = 10 * MINUTE
 
 
 def shortest_pause(day: Day) -> float:
     return min(after - before for before, after in pairwise(day.starts))
+
+
+def assert_all_is_covered(day: Day) -> None:
+    judged = day.coverage()
+    assert (judged.missed_posts, judged.reported_seconds, judged.unknown_between) == (0, 0, [])
 
 
 def test_a_day_at_one_request_a_minute_misses_nothing() -> None:
@@ -34,6 +40,7 @@ def test_a_day_at_one_request_a_minute_misses_nothing() -> None:
     assert day.p99 <= 150
     assert set(day.statuses) == {200}
     assert shortest_pause(day) >= 59.9
+    assert_all_is_covered(day)
 
 
 def test_a_quarter_of_a_day_with_a_personal_feed_misses_nothing_at_ten_requests_a_minute() -> None:
@@ -45,6 +52,7 @@ def test_a_quarter_of_a_day_with_a_personal_feed_misses_nothing_at_ten_requests_
     assert day.p99 <= 20
     assert set(day.statuses) == {200}
     assert shortest_pause(day) >= 5.9
+    assert_all_is_covered(day)
 
 
 def test_a_day_with_a_block_and_a_restart_in_it_misses_nothing_and_asks_four_times_meanwhile() -> None:
@@ -64,7 +72,25 @@ def test_a_day_with_a_block_and_a_restart_in_it_misses_nothing_and_asks_four_tim
     assert median(day.delays) <= 35
     assert day.p99 <= 900, "only posts of the block are late"
     assert shortest_pause(day) >= 59.9
+    assert_all_is_covered(day)
     # A listing, then one that everybody reads; after 2, 4 and 8 minutes. The restart makes no request of its own.
     within = [at - EPOCH - blocked_at for at in day.starts if blocked_at <= at - EPOCH < blocked_at + 20 * 60]
     assert day.statuses.count(403) == 4
     assert [round(after - before) for before, after in pairwise(within)][:4] == [60, 120, 240, 480]
+
+
+def test_a_block_with_an_overflow_in_it_loses_posts_and_the_reported_gaps_have_them_all_and_little_more() -> None:
+    async def trouble(run: FeedsRun) -> None:
+        await asyncio.sleep(HOUR / 4)
+        run.block("page")
+        await flood(run.simulator, "funny", 2_000, BLOCK)
+        run.unblock()
+        await asyncio.sleep(HOUR * 3 / 4)
+
+    judged = virtually(PERSONAL, trouble).coverage()
+    print(f"\n{judged}")
+    assert judged.missed_posts > 900
+    assert judged.outside == []
+    assert judged.reported_names == {"funny"}
+    assert judged.reported_seconds <= 1.1 * judged.true_seconds
+    assert judged.unknown_between == []
