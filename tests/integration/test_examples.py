@@ -10,12 +10,14 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
+from signalflow.clock import utcnow
 from signalflow.events import encode
 from signalflow.kafka.admin import create_topics
 from signalflow.kafka.connection import connection_options
 from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from tests.api_clients import bearer, test_secret
+from tests.integration.comment_rows import comment, envelope
 from tests.integration.posts_api import store
 from tests.live_client import Api, live_api, publish
 from tests.unit.web.live.records import enriched
@@ -56,10 +58,10 @@ async def test_the_consumer_prints_each_record_once_and_resumes(api: Api) -> Non
 
 async def test_the_consumer_names_what_fits_no_schema_and_goes_on(api: Api) -> None:
     settings = api.settings
-    topic = TopicNames.of(settings).posts_enriched
-    whole = encode(enriched("a"))
-    damaged = (b"no json", b"[]", b"{}", whole.replace(b'"is_trending":', b'"trending":'))
-    foreign = whole.replace(b"{", b'{"entity_type":"../secret",', 1)
+    topic = TopicNames.of(settings).comments_raw
+    whole = encode(envelope(comment("k1", created_utc=utcnow()), utcnow()))
+    damaged = (b"no json", b"[]", b"{}", whole.replace(b'"post_id":', b'"post":'))
+    foreign = whole.replace(b'"reddit_comment"', b'"../secret"')
     async with AIOKafkaProducer(**connection_options(settings), acks="all") as producer:
         for value in (*damaged, foreign, None, whole):
             await producer.send_and_wait(topic, value, key=b"a", partition=0)
