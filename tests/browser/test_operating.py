@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Route, expect
 
 from signalflow.clock import utcnow
+from signalflow.domain.standstill import advice
 from signalflow.kafka.topics import TopicNames
 from signalflow.storage.gaps import close_gap, open_gap
 from signalflow.storage.pool import create_pool
@@ -46,17 +47,22 @@ async def test_many_subreddits_are_added_and_removed_at_once(visit: Visit, insta
     assert [row["name"] for row in await installation.rows(watched)] == ["golang", "python", "rust", "science"]
 
 
-async def test_a_new_priority_is_stored_with_its_usual_interval(visit: Visit, installation: Installation) -> None:
+async def test_a_new_priority_is_stored_with_its_usual_interval_and_comments_are_followed_by_choice(
+    visit: Visit, installation: Installation
+) -> None:
     page = await visit("/subreddits")
     row = page.locator("tr[data-name=rust]")
     await row.get_by_role("button", name="Edit r/rust").click()
     dialog = page.get_by_role("dialog", name="Edit r/rust")
     await dialog.get_by_label("Priority").select_option("slow")
+    await dialog.get_by_label("Comments").select_option("Read them")
     await dialog.get_by_role("button", name="Save").click()
     await expect(row.locator("td", has_text="slow")).to_be_visible()
     await expect(row.get_by_role("button", name="Edit r/rust")).to_be_focused()
-    (stored,) = await installation.rows("SELECT priority, interval_seconds FROM subreddit_config WHERE name = 'rust'")
-    assert tuple(stored) == ("slow", 600)
+    (stored,) = await installation.rows(
+        "SELECT priority, interval_seconds, comments FROM subreddit_config WHERE name = 'rust'"
+    )
+    assert tuple(stored) == ("slow", 600, True)
 
 
 async def test_an_imported_csv_file_is_stored_only_after_its_changes_were_shown(
@@ -205,7 +211,8 @@ async def test_a_refreshed_table_keeps_its_focus_and_its_scroll_position_on_a_ph
     assert await table.evaluate("region => region.scrollLeft") == 40
 
 
-STANDSTILL = {"since": "2026-01-02T03:04:05Z", "reason": "status_403", "what_to_do": "ask Reddit why"}
+BLOCKED = "blocked_page"
+STANDSTILL = {"since": "2026-01-02T03:04:05Z", "reason": BLOCKED, "what_to_do": advice(BLOCKED)}
 
 
 async def test_each_page_says_while_it_is_live_that_reddit_answers_nothing(new_context: NewContext) -> None:
@@ -220,8 +227,8 @@ async def test_each_page_says_while_it_is_live_that_reddit_answers_nothing(new_c
     await page.route("**/ready", ready)
     await page.goto("/")
     notice = page.get_by_role("status").filter(has_text="Reddit has answered nothing since")
-    await expect(notice).to_contain_text(re.compile(r"2 Jan 2026, 03:04:05 UTC \(status_403\)"))
-    await expect(notice).to_contain_text("ask Reddit why")
+    await expect(notice).to_contain_text(re.compile(r"2 Jan 2026, 03:04:05 UTC \(blocked_page\)"))
+    await expect(notice).to_contain_text("Reddit blocks this address, as it does with most clouds and VPNs")
     await expect(page.locator(".live")).to_have_attribute("data-state", "live")
     await page.get_by_role("link", name="Subreddits").click()
     await expect(page.get_by_role("heading", name="Subreddits")).to_be_visible()
@@ -244,8 +251,8 @@ async def test_operations_say_since_when_reddit_answers_nothing_and_what_to_do(n
     await page.goto("/operations")
     polling = page.locator(".health li", has_text="Polling")
     await expect(polling.locator(".chip")).to_have_text("look")
-    await expect(polling).to_contain_text("Reddit has answered nothing since 02/01/2026, 03:04:05 (status_403)")
-    await expect(polling).to_contain_text("ask Reddit why")
+    await expect(polling).to_contain_text("Reddit has answered nothing since 02/01/2026, 03:04:05 (blocked_page)")
+    await expect(polling).to_contain_text("Reddit blocks this address, as it does with most clouds and VPNs")
 
 
 async def test_a_private_subreddit_says_so_and_an_interval_is_called_the_longest(
