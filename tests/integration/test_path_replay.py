@@ -12,14 +12,14 @@ from tests.integration.comment_rows import comment, envelope, produce_comments
 from tests.integration.test_path_archives import all_is_read, dump, run
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce, read_topic
 
-TABLES = ("posts", "post_nlp_features", "post_metrics_history", "comments", "dlq_events")
+TABLES = ("posts", "post_nlp_features", "post_metrics_history", "post_ranks", "comments", "dlq_events")
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 # More moments than a state keeps observations, so that some copies are late and others redelivered.
 POSTS, MOMENTS = 30, 14
 
 
 async def observe(settings: Settings, moments: range) -> None:
-    """Observations of all posts and comments, one a minute. Scores and titles change."""
+    """Observations of all posts and comments, one a minute, some with a rank. Scores and titles change."""
     for moment in moments:
         at = START + timedelta(minutes=moment)
         await produce(
@@ -33,6 +33,7 @@ async def observe(settings: Settings, moments: range) -> None:
                     comments=moment,
                     title=f"This is great, {moment // 6}",
                     mode="refresh" if moment else "new",
+                    rank=None if moment % 7 else n + 1,
                 )
                 for n in range(POSTS)
             ],
@@ -72,9 +73,10 @@ async def test_a_replay_changes_no_row_and_no_state_and_verify_finds_nothing(
     )  # fmt: skip
     await eventually(lambda: all_is_read(settings), 60, worker.tail)
     before, states_before = await tables(settings), await states(settings)
-    assert [len(before[table]) for table in ("posts", "post_metrics_history", "comments")] == [
+    assert [len(before[table]) for table in ("posts", "post_metrics_history", "post_ranks", "comments")] == [
         POSTS + 2,
         POSTS * MOMENTS + 1,
+        POSTS * 2,
         MOMENTS,
     ]
 
@@ -105,7 +107,7 @@ async def test_rows_that_were_lost_come_back_from_a_stretch_of_offsets(
     before = await tables(settings)
     connection = await asyncpg.connect(settings.database_url.get_secret_value())
     try:
-        for table in ("post_nlp_features", "post_metrics_history", "posts"):
+        for table in ("post_nlp_features", "post_metrics_history", "post_ranks", "posts"):
             await connection.execute(f"DELETE FROM {table}")
     finally:
         await connection.close()
@@ -113,8 +115,8 @@ async def test_rows_that_were_lost_come_back_from_a_stretch_of_offsets(
         await replay(settings, "posts", "--from", 0, "--partition", partition)
     await eventually(lambda: all_is_read(settings), 60, worker.tail)
     after = await tables(settings)
-    assert after["posts"] == before["posts"]
-    assert after["post_metrics_history"] == before["post_metrics_history"]
+    for table in ("posts", "post_metrics_history", "post_ranks"):
+        assert after[table] == before[table]
 
 
 @pytest.mark.timeout(180)
