@@ -255,6 +255,22 @@ async def test_operations_say_since_when_reddit_answers_nothing_and_what_to_do(n
     await expect(polling).to_contain_text("Reddit blocks this address, as it does with most clouds and VPNs")
 
 
+async def test_operations_say_what_lag_alone_does_not_tell(new_context: NewContext) -> None:
+    lag = {"signalflow.reddit.posts.raw": 12, "signalflow.reddit.posts.enriched": 0}
+    told = {"lag": lag, "oldest_unprocessed_seconds": 120.0, "commits_beyond_end": 30, "partitions_standing_still": 2}
+
+    async def with_these_figures(route: Route) -> None:
+        answer = await (await route.fetch()).json()
+        await route.fulfill(json=answer | {"flow": answer["flow"] | {"available": True} | told})
+
+    page = await (await new_context()).new_page()
+    await page.route("**/api/operations/", with_these_figures)
+    await page.goto("/operations")
+    figure = page.locator(".figure", has_text="Lag")
+    for note in ("posts.raw 12", "the oldest 2m old", "commits are 30 beyond the log", "standing still: 2 partitions"):
+        await expect(figure).to_contain_text(note)
+
+
 async def test_a_private_subreddit_says_so_and_an_interval_is_called_the_longest(
     visit: Visit, installation: Installation
 ) -> None:
