@@ -48,6 +48,7 @@ def polling_of(
             runs=sources,
             comments=CommentPorts(resources().comment_publisher, of_comments, of_comments, of_comments, of_comments),
             texts=sources,
+            erasures=sources,
             budget=budget,
             permit=permit,
             run_book=book,

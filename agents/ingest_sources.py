@@ -6,6 +6,7 @@ from datetime import datetime
 from signalflow.clock import utcnow
 from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.discovery import PopularSubreddit, RisingPost
+from signalflow.domain.erasure import Erased
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceRun
@@ -18,6 +19,7 @@ from signalflow.reddit.reddit_clock import known_moment
 from signalflow.storage import (
     comment_list,
     comment_runs,
+    erasure,
     gaps,
     ingest_runs,
     known,
@@ -33,9 +35,9 @@ from signalflow.storage.pool import Pool
 class DatabaseSources:
     """What the poller is given of the database, over one pool.
 
-    GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource, KnownComments, CommentRuns and TextSource. The
-    ledger has the gaps of one kind, and the texts are those of posts or of comments. Everything raises Retryable while
-    the database is away.
+    GapLedger, ConfigSource, KnownSource, DiscoverySink, RunSource, KnownComments, CommentRuns, TextSource and
+    ErasureSource. The ledger has the gaps of one kind, and the texts are those of posts or of comments. Everything
+    raises Retryable while the database is away.
     """
 
     def __init__(self, pool_of: Callable[[], Pool], gap_kind: GapKind = "posts") -> None:
@@ -130,6 +132,10 @@ class DatabaseSources:
     async def mark_swept(self, reached: str) -> None:
         """See TextSource."""
         await texts.mark_swept(self._pool_of(), self._swept, reached)
+
+    async def erased_on_request(self) -> Erased:
+        """See ErasureSource."""
+        return await erasure.erased_on_request(self._pool_of())
 
 
 class WorkersTable:

@@ -48,7 +48,8 @@ class Post(Struct, kw_only=True, frozen=True):
     `body` is UNSET in a refresh that carries no text (the stored text stays). `score` is None where a file does not
     tell it. A feed tells neither `score` nor `num_comments` nor `over_18`, and not always `is_self`; they are None
     then. Reddit's API tells them all. Velocities and history need both numbers. `removed_by` says who took the post
-    away, and is None while it stands. A post that was taken away has no text (see `without_text`).
+    away, and is None while it stands; `request` says that somebody asked to erase it here, for good. A post that was
+    taken away has no text (see `without_text`).
     """
 
     id: PostId
@@ -87,6 +88,7 @@ class Comment(Struct, kw_only=True, frozen=True):
     `parent_id` is a fullname. A listing does not tell `depth`, and a feed tells only ids, author, body, time and
     permalink: what is not told is None. `score` is also None while Reddit hides it. `body` is None for a text that
     cannot be read, and for a comment that was taken away, which has no author either (see `without_words`).
+    `removed_by` is as in Post.
     """
 
     id: CommentId

@@ -21,6 +21,8 @@ Remover = Literal[
     "other",
 ]
 REMOVERS: frozenset[str] = frozenset(get_args(Remover))
+# Stands for a remover where somebody asked us to erase the words. Reddit may show them still.
+REQUEST = "request"
 SentimentLabel = Literal["positive", "neutral", "negative"]
 
 # What a user may do; each role may do all that the one before it may.

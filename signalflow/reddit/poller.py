@@ -32,6 +32,7 @@ from signalflow.metrics import (
 )
 from signalflow.reddit.comment_polling import CommentPolling
 from signalflow.reddit.discoveries import Discoveries
+from signalflow.reddit.erasures import Erasures
 from signalflow.reddit.findings_publisher import FindingsPublisher
 from signalflow.reddit.gap_writer import FirstLookWriter, GapWriter
 from signalflow.reddit.known_posts import latest_posts, posts_of
@@ -42,6 +43,7 @@ from signalflow.reddit.ports import (
     CommentPorts,
     ConfigSource,
     DiscoverySink,
+    ErasureSource,
     GapLedger,
     KnownSource,
     Permit,
@@ -91,6 +93,7 @@ class Poller:
         runs: RunSource,
         comments: CommentPorts,
         texts: TextSource,
+        erasures: ErasureSource,
         budget: Budget,
         permit: Permit,
         run_book: RunBook,
@@ -117,6 +120,7 @@ class Poller:
         self._first_look_writer = FirstLookWriter(self.planner.first_looks.gaps, first_looks)
         self._reports = Reports(config)
         self._rejections = Rejections()
+        self._erasures = Erasures(erasures)
         self._reddit_clock = RedditClock()
         self._outcomes = Outcomes(self.planner, budget, self._reports, self._reddit_clock, clock)
         self._comments = CommentPolling(
@@ -170,6 +174,7 @@ class Poller:
                 group.create_task(_for_ever(self._comments.post_runs.step))
                 group.create_task(_for_ever(self._post_sweep.step))
                 group.create_task(_for_ever(self._comment_sweep.step))
+                group.create_task(_for_ever(self._erasures.step))
         finally:
             # The next poller, perhaps in another process, counts anew.
             SUBREDDITS_SET_ASIDE.set(0)
@@ -179,9 +184,10 @@ class Poller:
             self._history.stop(steady())
 
     async def _take_over(self) -> None:
-        """Read subreddits, known posts and open gaps.
+        """Read subreddits, known posts, open gaps, and what was erased on request.
 
-        Waits for the database: without the known posts an old post would be published as new.
+        Waits for the database: without the known posts an old post would be published as new, and without the erasures
+        what is erased would be published again.
         """
         knows_time = False
         for failures in count(1):
@@ -194,6 +200,7 @@ class Poller:
                 gaps = await self._ledger.open_gaps()
                 first_looks = await self._first_looks.open_gaps()
                 await self._comments.take_over(subreddits)
+                await self._erasures.read()
             except SignalflowError as error:
                 log.warning("take_over_waits", error=str(error))
                 await asyncio.sleep(WHILE_AWAY.after(failures))
@@ -312,6 +319,7 @@ class Poller:
     async def _take(self, fetch: Fetch, page: AnyPage) -> None:
         """Judge an answer, record a gap that it opens, publish, and tell the planner what was confirmed."""
         self._reddit_clock.follow(page.observed_at)
+        page = self._erasures.taken_out_of(page)
         if isinstance(page, CommentPage):
             if isinstance(fetch, SweepFetch):
                 self._rejections.note(page.rejections)

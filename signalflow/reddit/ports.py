@@ -8,6 +8,7 @@ from typing import Protocol
 from signalflow.domain.budget import Handover
 from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.discovery import PopularSubreddit, RisingPost
+from signalflow.domain.erasure import Erased
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.lease import Claim
@@ -129,6 +130,14 @@ class TextSource(Protocol):
 
     async def mark_swept(self, reached: str) -> None:
         """Record how far the round is; empty: it has ended, and the next one begins."""
+        ...
+
+
+class ErasureSource(Protocol):
+    """Gives what was erased on request."""
+
+    async def erased_on_request(self) -> Erased:
+        """Everything whose erasure was asked for until now. Raises Retryable while the database is away."""
         ...
 
 

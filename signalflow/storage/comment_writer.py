@@ -7,10 +7,11 @@ the first in log order counts. What an author wrote who asked for its erasure is
 comment that was taken away lost its text is noted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from signalflow.domain.words import REQUEST
 from signalflow.events import EnrichedComment
 from signalflow.fail_points import reach
 from signalflow.storage.alert_matches import AlertMatches
@@ -89,8 +90,9 @@ async def write_comments(
             await advance(storing, advances)
         if values:
             await storing.executemany(_STORE, values)
-            await erase_comments_of_erased_authors(storing, [row.id for row in rows])
-        if removals := _removals(rows):
+            asked_for = _first_seen(row for row in rows if row.comment.removed_by == REQUEST)
+            await erase_comments_of_erased_authors(storing, [row.id for row in rows], asked_for)
+        if removals := _first_seen(row for row in rows if row.comment.removed_by):
             await note_erased_comments(storing, removals)
             await erase_alerts_of_comments(storing, list(removals))
         if rows and alerts:
@@ -105,12 +107,11 @@ async def comment_is_stored(pool: Pool, row: EnrichedComment) -> bool:
         return bool(await reading.fetchval(_IS_STORED, row.id, row.observed_at))
 
 
-def _removals(rows: Sequence[EnrichedComment]) -> dict[str, datetime]:
-    """When each comment was first seen as taken away."""
+def _first_seen(rows: Iterable[EnrichedComment]) -> dict[str, datetime]:
+    """The first moment of each comment."""
     found: dict[str, datetime] = {}
     for row in rows:
-        if row.comment.removed_by:
-            found[row.id] = min(row.observed_at, found.get(row.id, row.observed_at))
+        found[row.id] = min(row.observed_at, found.get(row.id, row.observed_at))
     return found
 
 

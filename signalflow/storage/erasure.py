@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from signalflow.domain.erasure import Erased
 from signalflow.events import storable
 from signalflow.storage import audit
 from signalflow.storage.advisory_locks import ERASURE_LOCK, LOCK_SPACE
@@ -15,7 +16,8 @@ from signalflow.storage.pool import Connection, Pool, connection, transaction
 from signalflow.storage.read_router import ReadRouter
 
 # The name itself is not kept: only whether a name is the same.
-_DIGEST = "sha256(convert_to(lower({}), 'UTF8'))"
+# As signalflow.domain.erasure.author_digest: in "C" only the case of ASCII letters does not matter.
+_DIGEST = """sha256(convert_to(lower({} COLLATE "C"), 'UTF8'))"""
 # Posts are locked in the order of their ids, as by the sink, so that the two cannot deadlock.
 _ERASE_POSTS = """
 WITH chosen AS MATERIALIZED (
@@ -37,7 +39,8 @@ WITH erased AS (
         sentiment_score = NULL, sentiment_label = NULL, sentiment_basis = NULL
     WHERE {which} RETURNING id
 ), noted AS (
-    INSERT INTO comment_erasures (comment_id, seen_at) SELECT id, now() FROM erased ON CONFLICT (comment_id) DO NOTHING
+    INSERT INTO comment_erasures (comment_id, seen_at) SELECT id, now() FROM erased
+    ON CONFLICT (comment_id) DO UPDATE SET removed_by = NULL
 )
 SELECT count(*) FROM erased
 """
@@ -55,11 +58,26 @@ _IDENTIFIED = f"SELECT encode({_DIGEST.format('$1::text')}, 'hex')"
 _OF_ERASED_AUTHORS = f"""
 SELECT id FROM posts WHERE EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
     AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
+UNION
+-- The poller knew that they are erased.
+SELECT id FROM posts WHERE id = ANY ($2::text[]) AND erased_until IS DISTINCT FROM 'infinity'
 """  # noqa: S608, constants of this module
-_ERASE_COMMENTS_OF_ERASED_AUTHORS = _ERASE_COMMENTS.format(
-    which=f"""EXISTS (SELECT FROM erased_authors) AND id = ANY ($1::text[])
-        AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)"""  # noqa: S608, constants of this module
+# A comment is also known by its id: the account of its author may be deleted meanwhile, and its text stay.
+_ERASE_ASKED_FOR = _ERASE_COMMENTS.format(
+    which=f"""id = ANY ($1::text[]) AND (author IS NOT NULL OR body IS NOT NULL OR permalink IS NOT NULL) AND (
+        EXISTS (SELECT FROM erased_authors)
+        AND {_DIGEST.format("author")} IN (SELECT digest FROM erased_authors)
+        OR id = ANY (ARRAY(
+            SELECT comment_id FROM comment_erasures WHERE comment_id = ANY ($1::text[]) AND removed_by IS NULL
+        ))
+    )"""  # noqa: S608, constants of this module
 )
+# Of a comment that the poller knew to be erased.
+_NOTE_ASKED_FOR = """
+INSERT INTO comment_erasures (comment_id, seen_at)
+SELECT id, seen_at FROM comments JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
+ON CONFLICT (comment_id) DO UPDATE SET removed_by = NULL WHERE comment_erasures.removed_by IS NOT NULL
+"""
 # Comments that their newest observation shows as taken away; the writer has stored them without text.
 _NOTE_COMMENTS = """
 INSERT INTO comment_erasures (comment_id, removed_by, seen_at)
@@ -112,6 +130,12 @@ _ERASE_ALERTS_OF_SIGNALS = _ERASE_ALERTS.format(
     kind="signal",
     erased="EXISTS (SELECT FROM signals AS s WHERE s.id = m.subject AND s.post_ids && $1::text[] AND NOT EXISTS "
     "(SELECT FROM posts AS t WHERE t.id = ANY (s.post_ids) AND (t.last_polled_at <= t.erased_until) IS NOT TRUE))",
+)
+# Of authors, posts and comments. It is read every few seconds: the two larger tables have an index of these rows alone.
+_ASKED_FOR = (
+    "SELECT digest FROM erased_authors",
+    "SELECT id FROM posts WHERE erased_until = 'infinity'",
+    "SELECT comment_id AS id FROM comment_erasures WHERE removed_by IS NULL",
 )
 _NOT_ERASED = """
 SELECT id FROM posts JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
@@ -198,6 +222,17 @@ async def erase_author(pool: Pool, author: str, *, who: str) -> Found:
     return Found(len(ids), comments)
 
 
+async def erased_on_request(pool: Pool) -> Erased:
+    """Everything whose erasure was asked for. Raises Retryable while the database is away."""
+    async with connection(pool) as reading:
+        authors, posts, comments = [await reading.fetch(statement) for statement in _ASKED_FOR]
+    return Erased(
+        frozenset(row["digest"] for row in authors),
+        frozenset(row["id"] for row in posts),
+        frozenset(row["id"] for row in comments),
+    )
+
+
 async def is_stored(pool: Pool, post_id: str) -> bool:
     """Whether a post is stored."""
     async with connection(pool) as reading:
@@ -245,16 +280,26 @@ async def erase_alerts_of_comments(writing: Connection, ids: Sequence[str]) -> N
     await writing.execute(_ERASE_ALERTS_OF_COMMENTS, list(ids))
 
 
-async def erase_posts_of_erased_authors(writing: Connection, ids: Sequence[str]) -> None:
-    """Erase those of these posts whose authors asked for it, within the transaction that stores them."""
-    found = await writing.fetch(_OF_ERASED_AUTHORS, list(ids))
+async def erase_posts_of_erased_authors(writing: Connection, ids: Sequence[str], asked_for: Sequence[str]) -> None:
+    """Erase those of these posts whose authors asked for it, within the transaction that stores them.
+
+    Of the posts `asked_for` an observation says that their erasure was asked for.
+    """
+    found = await writing.fetch(_OF_ERASED_AUTHORS, list(ids), list(asked_for))
     if found:
         await erase_posts(writing, [row["id"] for row in found])
 
 
-async def erase_comments_of_erased_authors(writing: Connection, ids: Sequence[str]) -> None:
-    """Erase those of these comments whose authors asked for it, within the transaction that stores them."""
-    await writing.execute(_ERASE_COMMENTS_OF_ERASED_AUTHORS, list(ids))
+async def erase_comments_of_erased_authors(
+    writing: Connection, ids: Sequence[str], asked_for: Mapping[str, datetime]
+) -> None:
+    """Erase those of these comments whose authors asked for it, within the transaction that stores them.
+
+    Of the comments `asked_for` an observation of that moment says that their erasure was asked for.
+    """
+    if asked_for:
+        await writing.execute(_NOTE_ASKED_FOR, list(asked_for), list(asked_for.values()))
+    await writing.execute(_ERASE_ASKED_FOR, list(ids))
 
 
 async def note_erased_comments(writing: Connection, seen_at: Mapping[str, datetime]) -> None:

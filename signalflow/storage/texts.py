@@ -32,7 +32,7 @@ COMMENTS = SweptTexts(
     """
 SELECT id, removed_by, edited_at, author FROM comments
 WHERE id > $1 AND created_utc < $2
-    AND (author IS NOT NULL OR body IS NOT NULL OR removed_by <> 'deleted')
+    AND (author IS NOT NULL OR body IS NOT NULL OR removed_by NOT IN ('deleted', 'request'))
 ORDER BY id LIMIT $3
 """,
     "comment_sweep",

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 import asyncpg
 from msgspec import UNSET
 
+from signalflow.domain.words import REQUEST
 from signalflow.errors import Invalid
 from signalflow.events import Enriched, without_text
 from signalflow.fail_points import reach
@@ -258,7 +259,8 @@ async def _store(
             await advance(storing, advances)
         if columns.posts[0]:
             await storing.execute(STORE_POSTS.sql, *columns.posts)
-            await erase_posts_of_erased_authors(storing, columns.posts[0])
+            asked_for = [row.id for row in rows if row.removed_by == REQUEST]
+            await erase_posts_of_erased_authors(storing, columns.posts[0], asked_for)
         if columns.removals:
             await storing.execute(_FORGET, list(columns.removals), list(columns.removals.values()))
             await erase_alerts_of_posts(storing, list(columns.removals))

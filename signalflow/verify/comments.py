@@ -3,7 +3,7 @@
 Subreddit, author, text, permalink and `removed_by` follow the newest observation. The score follows the newest that
 told a score, the flags and the time of an edit the newest that told them. Post, time of creation, parent and depth are
 those that were told first, and first_seen_at is the earliest moment. Of observations at the same moment the first in
-the log counts.
+the log counts. Nothing of what its author wrote is left once an observation says that its erasure was asked for.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from signalflow.kafka.reader import KafkaRecord
-from signalflow.verify.contract import ObservedComment, attempt_of, observed_comment
+from signalflow.verify.contract import REQUEST, ObservedComment, attempt_of, observed_comment
 from signalflow.verify.expect import ExpectedLetter, Scope, below, digest, same_number, text_digest
 from signalflow.verify.figures import Rules
 from signalflow.verify.json_checks import RefusedRecordError
@@ -162,13 +162,22 @@ def _row(seen: ObservedComment) -> CommentRow:
 def _expected(id_: str, group: list[_Seen]) -> ExpectedComment:
     row: CommentRow | None = None
     possible: list[CommentRow | None] = []
+    is_asked_for = False
     for seen in group:
         if not seen.stored:
             possible.append(row)
         row = seen.row if row is None else _merged(row, seen.row)
+        is_asked_for |= seen.row.removed_by == REQUEST
+        if is_asked_for:
+            row = without_words(row)
     # Partitions have no common order. A row that was refused may have been replayed since.
     unsure = len({seen.partition for seen in group}) > 1 or any(seen.refused for seen in group)
     return ExpectedComment(id_, [row, *reversed(possible)], unsure)
+
+
+def without_words(row: CommentRow) -> CommentRow:
+    """The row of a comment whose erasure was asked for."""
+    return row._replace(author=None, body=None, permalink=None)
 
 
 def _merged(old: CommentRow, new: CommentRow) -> CommentRow:

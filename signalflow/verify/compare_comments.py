@@ -5,7 +5,13 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from signalflow.verify.comments import CommentRow, ExpectedComment, ExpectedComments, columns_that_differ
+from signalflow.verify.comments import (
+    CommentRow,
+    ExpectedComment,
+    ExpectedComments,
+    columns_that_differ,
+    without_words,
+)
 from signalflow.verify.expect import CLOCKS_AGREE, same_number
 from signalflow.verify.figures import sentiment_of_text
 from signalflow.verify.report import TableReport
@@ -87,9 +93,9 @@ def _compare(
 
 
 def _without_erased(row: CommentRow, erased: Collection[bytes]) -> CommentRow:
-    if row.author is None or sha256(row.author.lower().encode()).digest() not in erased:
+    if row.author is None or sha256(row.author.encode().lower()).digest() not in erased:
         return row
-    return row._replace(author=None, body=None, permalink=None)
+    return without_words(row)
 
 
 def _sentiment_is_right(row: Any) -> bool:

@@ -25,6 +25,8 @@ from signalflow.verify.json_checks import (
 )
 
 BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+# Stands for who took a post or comment away where somebody asked to erase it.
+REQUEST = "request"
 # The history table refuses what is older than Reddit. Backfilled posts leave no history, so they may be.
 REDDIT_OPENED = datetime(2005, 6, 23, tzinfo=UTC)
 ONE_DAY = timedelta(days=1)

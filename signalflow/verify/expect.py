@@ -5,7 +5,7 @@ observation that is older than that one is late and has no velocity. Backfilled 
 older than their state is kept, when they were observed or an hour before the log got the record.
 An observation that lacks the score or the number of comments has none either, and counts for no other velocity.
 Of an observation that says who took the post away, title, author, link, permalink, flair and body count as not there,
-and what was observed of them until then is erased.
+and what was observed of them until then is erased: for good where it says that the erasure was asked for.
 The trend velocity (signalflow/verify/trend.py) is unknown for the same observations. The history keeps the first record
 of each moment, of those with both numbers. Ranks (signalflow/verify/ranks.py) need no numbers. In `posts` author, title
 and the like follow the newest observation. Score, ratio and what is computed with them follow the newest that told a
@@ -24,6 +24,7 @@ from signalflow.kafka.reader import KafkaRecord
 from signalflow.verify.contract import (
     BACKFILL,
     REDDIT_OPENED,
+    REQUEST,
     Observed,
     attempt_of,
     is_copy,
@@ -342,7 +343,7 @@ class Oracle:
             seen.score, seen.num_comments,
             seen.upvote_ratio,
             velocities.score, velocities.comments, velocities.trend, trend, is_trending, at, at, at, at, None, None,
-            at if seen.removed_by else None,
+            None,
             velocities.known, velocities.trend_known,
         )  # fmt: skip
         if old is not None:
@@ -355,8 +356,9 @@ class Oracle:
                 row = _with(row, new, _OF_THE_DETAILS)
         if seen.body_given and (row.text_observed_at is None or at > row.text_observed_at):
             row = row._replace(text_observed_at=at, body=text_digest(seen.body))
-        if seen.removed_by and (row.erased_until is None or at > row.erased_until):
-            row = row._replace(erased_until=at)
+        if seen.removed_by:
+            until = ASKED_FOR if seen.removed_by == REQUEST else at
+            row = row._replace(erased_until=max(until, row.erased_until or until))
         return row
 
 

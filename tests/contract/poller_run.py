@@ -15,6 +15,7 @@ from signalflow.clock import utcnow
 from signalflow.domain import budget
 from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.discovery import PopularSubreddit, RisingPost
+from signalflow.domain.erasure import Erased
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceResult, OnceRun
@@ -171,6 +172,7 @@ class World:
     # Old posts with text, in the order of their ids, and how far each mark says that they were checked.
     texts: list[StoredText] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
+    erased: Erased = field(default_factory=Erased)
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -261,6 +263,10 @@ class World:
         self._needs_database()
         self.swept.append(reached)
 
+    async def erased_on_request(self) -> Erased:
+        self._needs_database()
+        return self.erased
+
     def until(self) -> float:
         return self.permitted_until
 
@@ -316,6 +322,7 @@ def poller_of(
         runs=world,
         comments=CommentPorts(world.comments, world.comments, world.comments, world.comments, world.comments),
         texts=world,
+        erasures=world,
         budget=limit or budget.Budget(60 / pace),
         permit=world,
         run_book=world.run_book,

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from signalflow.domain.erasure import Erased
 from signalflow.domain.sweep import StoredText
 from signalflow.metrics import REGISTRY
-from signalflow.reddit import sweep_polling
+from signalflow.reddit import erasures, sweep_polling
 from signalflow.reddit.observations import text_state
 from tests.contract import poller_run
 from tests.contract.poller_run import World, begin, finds, running
@@ -25,11 +26,13 @@ async def test_what_became_of_old_posts_is_published_and_the_round_goes_on_from_
     monkeypatch.setattr(poller_run, "REFRESH_IDS_PER_MINUTE", 0)
     monkeypatch.setattr(sweep_polling, "LOOK_EVERY", 0.05)
     monkeypatch.setattr(sweep_polling, "SHORTEST_ROUND", 0.0)
+    monkeypatch.setattr(erasures, "LOOK_EVERY", 0.05)
     async with running(world) as run:
         await begin(run)
-        added = sorted(await run.add("python", 6))
+        added = sorted(await run.add("python", 7))
         await until(lambda: set(world.ids("new")).issuperset(added), "the new posts")
-        deleted, removed, edited, restored, still_removed, stands = added
+        asked_for, deleted, removed, edited, restored, still_removed, stands = added
+        world.erased = Erased(posts={asked_for})
         for id_ in (restored, still_removed):
             await run.control(remove=f"t3_{id_}", category="moderator")
         await run.control(restore=f"t3_{restored}")
@@ -42,7 +45,8 @@ async def test_what_became_of_old_posts_is_published_and_the_round_goes_on_from_
         await until(lambda: "" in world.swept, "the end of a round")
         await finds(run)
     refreshed = {e.payload.id: e.payload for e in world.published[seen_before:] if e.mode == "refresh"}
-    assert {id_: refreshed[id_].removed_by for id_ in (deleted, removed, edited)} == {
+    assert {id_: refreshed[id_].removed_by for id_ in (asked_for, deleted, removed, edited)} == {
+        asked_for: "request",
         deleted: "deleted",
         removed: "reddit",
         edited: None,
@@ -50,7 +54,7 @@ async def test_what_became_of_old_posts_is_published_and_the_round_goes_on_from_
     assert refreshed[restored].removed_by is None
     assert refreshed[restored].title != ""
     assert still_removed not in refreshed, "it is as it is stored"
-    for id_ in (deleted, removed):
+    for id_ in (asked_for, deleted, removed):
         assert (refreshed[id_].title, refreshed[id_].author, refreshed[id_].body) == ("", None, None)
     assert refreshed[edited].edited_at is not None
     assert isinstance(refreshed[edited].body, str | None), "the new text travels with it"

@@ -12,6 +12,7 @@ from typer import Typer
 from typer.testing import CliRunner, Result
 
 from signalflow.cli import erase
+from signalflow.domain.erasure import author_digest
 from signalflow.events import DeadLetter
 from signalflow.storage import erasure, texts
 from signalflow.storage.column_statistics import TABLES, renew_statistics
@@ -126,9 +127,35 @@ def test_what_an_author_wrote_is_erased_on_request_and_stays_so(database: str) -
     comments = {row["id"]: row for row in within(database, lambda pool: contents(pool, "comments"))}
     assert {id_: row["author"] for id_, row in comments.items()} == {"k": None, "l": "somebody", "m": None}
     assert (comments["k"]["score"], comments["k"]["sentiment_score"], comments["l"]["body"]) == (8, None, "else")
+
+    # Of posts by that author the poller publishes no words. An observation without a name brings none back later.
+    async def published_without_words(pool: Pool) -> None:
+        words = {"title": "", "author": None, "removed_by": "request"}
+        await write_batch(pool, [observation("e", 60, **words)])
+        gone = comment("n", author=None, body=None, removed_by="request")
+        await write_comments(pool, [seen(gone, 60)])
+        nameless = comment("n", author=None, body=f"on {MARKER}"), comment("m", author=None, body=f"on {MARKER}")
+        await write_batch(pool, [observation("e", 70, **WITH_TEXT | {"author": None}), observation("f", 70)])
+        await write_comments(pool, [seen(each, 70) for each in nameless])
+        await write_comments(pool, [seen(comment("o", author=None), 70)])
+
+    within(database, published_without_words)
+    assert within(database, holds_the_marker) == set()
+    found = within(database, erasure.erased_on_request)
+    assert (found.authors, found.posts, found.comments) == (
+        {author_digest(MARKER)}, set("abde"), set("kmn"),
+    )  # fmt: skip
+    assert {row["removed_by"] for row in within(database, lambda pool: contents(pool, "erasures"))} == {None}
     (entry,) = within(database, lambda pool: contents(pool, "audit_log"))
     assert (entry["action"], json.loads(entry["details"])) == ("erase.author", {"posts": 2, "comments": 1})
     assert entry["target"].startswith("sha256:")
+
+
+@pytest.mark.parametrize("name", ["Some-Body_1", "I", "Ünï", "İ", "\u212a"])
+async def test_the_digest_of_a_name_is_that_of_the_poller(pool: Pool, name: str) -> None:
+    await erasure.erase_author(pool, name, who="test")
+    assert (await erasure.erased_on_request(pool)).authors == {author_digest(name)}
+    assert author_digest(name) == author_digest("".join(char.lower() if char.isascii() else char for char in name))
 
 
 def test_a_post_is_erased_on_request_whatever_reddit_shows(database: str) -> None:
@@ -248,6 +275,7 @@ async def test_the_sweep_of_comments_reads_what_has_a_text_or_may_be_restored(po
         comment("c", created_utc=old, removed_by="deleted", **gone),
         comment("d", created_utc=old, removed_by="moderator", **gone),
         comment("e", created_utc=old, author=None),
+        comment("f", created_utc=old, removed_by="request", **gone),
         comment("young"),
     ]
     await write_comments(pool, [seen(row) for row in rows])

@@ -145,6 +145,18 @@ async def test_a_deleted_comment_has_neither_text_nor_sentiment() -> None:
     assert kept.examples == ["wrong: c: sentiment 0.6369 positive"]
 
 
+async def test_a_comment_of_which_an_observation_says_that_its_erasure_was_asked_for_stays_without_words() -> None:
+    topic = Topic()
+    topic.see(0)
+    topic.see(10, author=None, body=None, removed_by="request")
+    # Its author's account is deleted, and Reddit goes on to show the text.
+    topic.see(20, author=None)
+    nothing = dict.fromkeys(("sentiment_score", "sentiment_label", "sentiment_basis", "author", "body", "permalink"))
+    row = stored(20, first_seen_at=at(0), **nothing)
+    assert (await compared(topic.expected(), row))[0].differences == 0
+    assert (await compared(topic.expected(), row | {"permalink": "/c/"}))[0].differences == 1
+
+
 async def test_a_comment_is_missing_or_extra_only_where_the_log_says_so() -> None:
     topic = Topic()
     for comment in ("a", "c", "e"):

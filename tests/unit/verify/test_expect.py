@@ -227,6 +227,19 @@ def test_a_post_whose_erasure_was_asked_for_has_no_text_whatever_is_observed() -
     assert columns_that_differ(row, asked | {"erased_until": at(0)}, None) != []
 
 
+def test_a_post_of_which_an_observation_says_that_its_erasure_was_asked_for_is_erased_for_good() -> None:
+    topic = Topic()
+    topic.see(0, 100, author="ann", body="text")
+    topic.see(60, 110, author=None, title="", body=None, removed_by="request")
+    topic.see(120, 120, author=None, body="text again")
+    row = topic.expected().posts["a"].row
+    assert row is not None
+    assert row.erased_until == ASKED_FOR
+    erased = stored_as(row, title="", body=None)
+    assert columns_that_differ(row, erased, None) == []
+    assert columns_that_differ(row, erased | {"erased_until": at(60)}, None) != []
+
+
 def test_a_feed_that_takes_the_score_away_is_found() -> None:
     topic = Topic()
     topic.see(0, 100)

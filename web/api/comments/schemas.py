@@ -38,7 +38,8 @@ class CommentOut(BaseModel):
     first_seen_at: datetime = Field(description="First observation.", examples=["2026-01-01T11:00:03.214Z"])
     observed_at: datetime = Field(description="Newest observation.", examples=[_MOMENT])
     removed_by: str | None = Field(
-        description="`deleted` by its author, or removed by a `moderator` or by `reddit`; null while it stands.",
+        description="`deleted` by its author, removed by a `moderator` or by `reddit`, or erased here on `request`; "
+        "null while it stands.",
         examples=[None],
     )
     score: int | None = Field(

@@ -73,7 +73,8 @@ class PostOut(BaseModel):
     edited_at: datetime | None = Field(description="Last edit of the text.", examples=[None])
     removed_by: str | None = Field(
         description="Who took it away, in Reddit's words: `deleted` (its author), `moderator`, `automod_filtered`, "
-        "`reddit` and others; `other` for a word that is not known. Null while it stands.",
+        "`reddit` and others; `other` for a word that is not known. `request`: somebody asked to erase it here. Null "
+        "while it stands.",
         examples=[None],
     )
     erased_until: datetime | None = Field(

@@ -77,6 +77,7 @@ const GONE = {
   legal_operations: "removed by Reddit",
   community_ops: "removed by Reddit",
   anti_evil_ops: "removed by Reddit",
+  request: "erased here on request",
 };
 
 /** By whom a post or comment was taken away, in words. */
