@@ -397,19 +397,20 @@ async def test_a_transaction_does_all_in_one_order(monkeypatch: pytest.MonkeyPat
     some, alerts = Advances(UUID(int=7), []), transaction
     rows = [
         seen("b", 2, removed_by="reddit"),
+        seen("c", 4, removed_by="request"),
         seen("a", 1, rank=Rank(post_sort="hot", listing="r/python", rank=3)),
         seen("a", 3),
     ]
     await writer.write_batch("the pool", rows, some, alerts)  # type: ignore[arg-type]
     columns = writer._columns(rows)
-    moments = [NOW + timedelta(minutes=minute) for minute in (1, 3, 2)]
+    moments = [NOW + timedelta(minutes=minute) for minute in (1, 3, 2, 4)]
     assert transaction.done == [
         ("keep_erasures_out",),
         ("advance", some),
         (writer.STORE_POSTS.sql, *columns.posts),
-        ("erase_posts_of_erased_authors", ["a", "b"]),
-        (writer._FORGET, ["b"], [NOW + timedelta(minutes=2)]),
-        ("erase_alerts_of_posts", ["b"]),
+        ("erase_posts_of_erased_authors", ["a", "b", "c"], ["c"]),
+        (writer._FORGET, ["b", "c"], [moments[2], moments[3]]),
+        ("erase_alerts_of_posts", ["b", "c"]),
         (writer.STORE_HISTORY.sql, *columns.history),
         ("refuse_other_days", moments, transaction.kept["history_from"], transaction.kept["now"]),
         (writer.STORE_RANKS.sql, ["a"], [moments[0]], ["hot"], ["r/python"], [3]),
