@@ -6,7 +6,7 @@ from datetime import datetime
 from signalflow.clock import utcnow
 from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.discovery import PopularSubreddit, RisingPost
-from signalflow.domain.erasure import Erased
+from signalflow.domain.erasure import Erased, ErasedComment, ErasedPost
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceRun
@@ -136,6 +136,12 @@ class DatabaseSources:
     async def erased_on_request(self) -> Erased:
         """See ErasureSource."""
         return await erasure.erased_on_request(self._pool_of())
+
+    async def erased_rows(
+        self, posts: Sequence[str], comments: Sequence[str]
+    ) -> tuple[Sequence[ErasedPost], Sequence[ErasedComment]]:
+        """See ErasureSource."""
+        return await erasure.erased_rows(self._pool_of(), posts, comments)
 
 
 class WorkersTable:

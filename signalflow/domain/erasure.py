@@ -2,6 +2,7 @@
 
 from collections.abc import Set
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
 
@@ -31,3 +32,34 @@ class Erased:
 
     def _has_author(self, name: str | None) -> bool:
         return name is not None and bool(self.authors) and author_digest(name) in self.authors
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedPost:
+    """What is left of an erased post, without numbers. `observed_at`: its newest observation.
+
+    `is_told`: that observation says already that its erasure was asked for.
+    """
+
+    id: str
+    subreddit: str
+    created_utc: datetime
+    observed_at: datetime
+    is_told: bool
+    over_18: bool | None
+    is_self: bool | None
+    edited_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedComment:
+    """The same of a comment."""
+
+    id: str
+    post_id: str
+    subreddit: str
+    created_utc: datetime
+    observed_at: datetime
+    is_told: bool
+    parent_id: str | None
+    depth: int | None

@@ -62,7 +62,7 @@ from signalflow.reddit.protocol import (
     SubredditPage,
     Unavailable,
 )
-from signalflow.reddit.reddit_clock import RedditClock, moment
+from signalflow.reddit.reddit_clock import CLOCK_STEP, RedditClock, moment
 from signalflow.reddit.rejections import Rejections
 from signalflow.reddit.reports import Reports
 from signalflow.reddit.sweep_polling import sweep_of_comments, sweep_of_posts
@@ -120,7 +120,7 @@ class Poller:
         self._first_look_writer = FirstLookWriter(self.planner.first_looks.gaps, first_looks)
         self._reports = Reports(config)
         self._rejections = Rejections()
-        self._erasures = Erasures(erasures)
+        self._erasures = Erasures(erasures, publisher, comments.publisher, clock)
         self._reddit_clock = RedditClock()
         self._outcomes = Outcomes(self.planner, budget, self._reports, self._reddit_clock, clock)
         self._comments = CommentPolling(
@@ -225,6 +225,9 @@ class Poller:
     async def _step(self) -> float:
         """Make at most one request; returns the seconds to sleep until the next step."""
         self._history.turn(steady())
+        if may_start(self._permit.until(), steady()):
+            # The time of an answer may be this much ahead of the clock.
+            await self._erasures.tell(moment(self._reddit_clock.now() + CLOCK_STEP))
         wait = self._wait()
         if wait > 0:
             return wait

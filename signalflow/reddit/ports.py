@@ -8,7 +8,7 @@ from typing import Protocol
 from signalflow.domain.budget import Handover
 from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.discovery import PopularSubreddit, RisingPost
-from signalflow.domain.erasure import Erased
+from signalflow.domain.erasure import Erased, ErasedComment, ErasedPost
 from signalflow.domain.gaps import GapRecord, Outcome
 from signalflow.domain.known import StoredPost
 from signalflow.domain.lease import Claim
@@ -138,6 +138,12 @@ class ErasureSource(Protocol):
 
     async def erased_on_request(self) -> Erased:
         """Everything whose erasure was asked for until now. Raises Retryable while the database is away."""
+        ...
+
+    async def erased_rows(
+        self, posts: Sequence[str], comments: Sequence[str]
+    ) -> tuple[Sequence[ErasedPost], Sequence[ErasedComment]]:
+        """What is left of those of these posts and comments that are stored. Raises Retryable as well."""
         ...
 
 

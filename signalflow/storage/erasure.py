@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from signalflow.domain.erasure import Erased
+from signalflow.domain.erasure import Erased, ErasedComment, ErasedPost
+from signalflow.domain.words import REQUEST
 from signalflow.events import storable
 from signalflow.storage import audit
 from signalflow.storage.advisory_locks import ERASURE_LOCK, LOCK_SPACE
@@ -137,11 +138,27 @@ _ASKED_FOR = (
     "SELECT id FROM posts WHERE erased_until = 'infinity'",
     "SELECT comment_id AS id FROM comment_erasures WHERE removed_by IS NULL",
 )
+_ROWS_OF_POSTS = """
+SELECT id, subreddit, created_utc, last_polled_at AS observed_at, removed_by IS NOT DISTINCT FROM $2 AS is_told,
+    over_18, is_self, edited_at
+FROM posts WHERE id = ANY ($1::text[])
+"""
+_ROWS_OF_COMMENTS = """
+SELECT id, post_id, subreddit, created_utc, observed_at, removed_by IS NOT DISTINCT FROM $2 AS is_told,
+    parent_id, depth
+FROM comments WHERE id = ANY ($1::text[])
+"""
+_UNTOLD = """
+SELECT (SELECT count(*) FROM posts WHERE erased_until = 'infinity' AND removed_by IS DISTINCT FROM $1) + (
+    SELECT count(*) FROM comment_erasures AS e JOIN comments AS c ON c.id = e.comment_id
+    WHERE e.removed_by IS NULL AND c.removed_by IS DISTINCT FROM $1
+)
+"""
 _NOT_ERASED = """
 SELECT id FROM posts JOIN unnest($1::text[], $2::timestamptz[]) AS r (id, seen_at) USING (id)
 WHERE erased_until IS NULL OR erased_until < r.seen_at
 """
-_STATUS = """
+_STATUS = f"""
 WITH every AS (
     SELECT true AS is_post, removed_by, seen_at, erased_at FROM erasures
     UNION ALL
@@ -150,7 +167,8 @@ WITH every AS (
     SELECT is_post, GREATEST(EXTRACT(epoch FROM erased_at - seen_at), 0)::double precision AS lag FROM every
     WHERE erased_at >= now() - interval '1 day' AND removed_by IS NOT NULL
 )
-SELECT (SELECT count(*) FROM erasures) AS posts,
+SELECT ({_UNTOLD}) AS untold,
+    (SELECT count(*) FROM erasures) AS posts,
     (SELECT count(*) FROM comment_erasures) AS comments,
     (SELECT max(erased_at) FROM every) AS newest,
     (SELECT began_at FROM deletion_sweep) AS sweep_began_at,
@@ -162,7 +180,7 @@ SELECT (SELECT count(*) FROM erasures) AS posts,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY lag) AS median_lag_seconds,
     max(lag) AS longest_lag_seconds
 FROM lately
-"""
+"""  # noqa: S608, a constant of this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +196,10 @@ class ErasureStatus:
     """What was erased so far, the newest moment, and the lags of the last day from being seen as taken away to erased.
 
     The sweeps check old posts and old comments: when their present round began, and when the last whole one ended.
+    `untold` is as the function of this name.
     """
 
+    untold: int
     posts: int
     comments: int
     newest: datetime | None
@@ -231,6 +251,28 @@ async def erased_on_request(pool: Pool) -> Erased:
         frozenset(row["id"] for row in posts),
         frozenset(row["id"] for row in comments),
     )
+
+
+async def erased_rows(
+    pool: Pool, posts: Sequence[str], comments: Sequence[str]
+) -> tuple[list[ErasedPost], list[ErasedComment]]:
+    """What is left of those of these posts and comments that are stored.
+
+    Raises Retryable while the database is away.
+    """
+    async with connection(pool) as reading:
+        of_posts = await reading.fetch(_ROWS_OF_POSTS, list(posts), REQUEST)
+        of_comments = await reading.fetch(_ROWS_OF_COMMENTS, list(comments), REQUEST)
+    return [ErasedPost(**row) for row in of_posts], [ErasedComment(**row) for row in of_comments]
+
+
+async def untold(pool: Pool) -> int:
+    """Of how many posts and comments whose erasure was asked for no record says so that is stored.
+
+    Raises Retryable while the database is away.
+    """
+    async with connection(pool) as reading:
+        return int(await reading.fetchval(_UNTOLD, REQUEST))
 
 
 async def is_stored(pool: Pool, post_id: str) -> bool:
@@ -332,6 +374,6 @@ async def not_erased_yet(reads: ReadRouter, seen_at: Mapping[str, datetime]) -> 
 async def erasure_status(pool: Pool) -> ErasureStatus:
     """How much was erased and how long it took. Raises Retryable while the database is away."""
     async with connection(pool) as reading:
-        row = await reading.fetchrow(_STATUS)
+        row = await reading.fetchrow(_STATUS, REQUEST)
     assert row is not None
     return ErasureStatus(**row)

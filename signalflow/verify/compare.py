@@ -17,6 +17,7 @@ from signalflow.verify.comments import ExpectedComments
 from signalflow.verify.compare_comments import STATEMENT as COMMENTS
 from signalflow.verify.compare_comments import compare_comments
 from signalflow.verify.expect import (
+    ASKED_FOR,
     CLOCKS_AGREE,
     OF_THE_LOG,
     Expected,
@@ -38,7 +39,11 @@ Progress = Callable[[int], None]
 
 ROWS_AT_ONCE = 2_000
 _ALL = datetime(1, 1, 2, tzinfo=UTC)
-_POST_COLUMNS = ", ".join(f"p.{name}" for name in ("id", *PostRow._fields) if name not in OF_THE_LOG)
+# The driver gives infinity without a time zone, so it cannot be compared.
+_FINITE = f"CASE p.erased_until WHEN 'infinity' THEN '{ASKED_FOR}' ELSE p.erased_until END AS erased_until"
+_POST_COLUMNS = ", ".join(
+    _FINITE if name == "erased_until" else f"p.{name}" for name in ("id", *PostRow._fields) if name not in OF_THE_LOG
+)
 _POSTS = f"""
 SELECT {_POST_COLUMNS}, p.not_shown_since,
     n.post_id IS NOT NULL AS has_features, n.sentiment_score, n.sentiment_label, n.sentiment_basis,

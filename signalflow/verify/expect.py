@@ -371,7 +371,7 @@ _ERASED = {
     "flair": "details_observed_at",
     "body": "text_observed_at",
 }
-# PostgreSQL's infinity as the driver gives it: somebody asked for the erasure.
+# Stands for PostgreSQL's infinity: somebody asked for the erasure.
 ASKED_FOR = datetime.max.replace(tzinfo=UTC)
 
 

@@ -15,7 +15,7 @@ from signalflow.clock import utcnow
 from signalflow.domain import budget
 from signalflow.domain.comment_planner import StoredComment
 from signalflow.domain.discovery import PopularSubreddit, RisingPost
-from signalflow.domain.erasure import Erased
+from signalflow.domain.erasure import Erased, ErasedComment, ErasedPost
 from signalflow.domain.gaps import GapRecord
 from signalflow.domain.known import StoredPost
 from signalflow.domain.once import OnceResult, OnceRun
@@ -173,6 +173,7 @@ class World:
     texts: list[StoredText] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
     erased: Erased = field(default_factory=Erased)
+    erased_posts: list[ErasedPost] = field(default_factory=list)
 
     def _needs_database(self) -> None:
         if self.is_database_away:
@@ -266,6 +267,12 @@ class World:
     async def erased_on_request(self) -> Erased:
         self._needs_database()
         return self.erased
+
+    async def erased_rows(
+        self, posts: Sequence[str], comments: Sequence[str]
+    ) -> tuple[Sequence[ErasedPost], Sequence[ErasedComment]]:
+        self._needs_database()
+        return [row for row in self.erased_posts if row.id in posts], []
 
     def until(self) -> float:
         return self.permitted_until

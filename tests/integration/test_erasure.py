@@ -106,8 +106,8 @@ def test_what_an_author_wrote_is_erased_on_request_and_stays_so(database: str) -
         "2 posts and 1 comments would be erased: repeat the command with --yes\n",
     )
     assert "posts" in within(database, holds_the_marker), "without --yes nothing is erased"
-    done = signalflow("author", AUTHOR, "--yes", "--json")
-    assert json.loads(done.output) == {"posts": 2, "comments": 1, "erased": True}
+    done = signalflow("author", AUTHOR, "--yes", "--json", "--wait", "0")
+    assert json.loads(done.output) == {"posts": 2, "comments": 1, "erased": True, "untold": 3}
     assert within(database, holds_the_marker) == set()
 
     async def later(pool: Pool) -> None:
@@ -146,6 +146,10 @@ def test_what_an_author_wrote_is_erased_on_request_and_stays_so(database: str) -
         {author_digest(MARKER)}, set("abde"), set("kmn"),
     )  # fmt: skip
     assert {row["removed_by"] for row in within(database, lambda pool: contents(pool, "erasures"))} == {None}
+    rows = within(database, lambda pool: erasure.erased_rows(pool, sorted(found.posts), sorted(found.comments)))
+    told = {row.id: row.is_told for some in rows for row in some}
+    assert told == dict.fromkeys("abdekmn", False), "a newer observation of another program has their words"
+    assert within(database, erasure.untold) == len(told)
     (entry,) = within(database, lambda pool: contents(pool, "audit_log"))
     assert (entry["action"], json.loads(entry["details"])) == ("erase.author", {"posts": 2, "comments": 1})
     assert entry["target"].startswith("sha256:")
@@ -162,8 +166,15 @@ def test_a_post_is_erased_on_request_whatever_reddit_shows(database: str) -> Non
     within(database, fill)
     assert signalflow("post", "unknown").exit_code != 0
     assert signalflow("post", "t3_a").output == "a would be erased: repeat the command with --yes\n"
-    assert json.loads(signalflow("post", "t3_a", "--yes", "--json").output) == {"id": "a", "erased": True}
+    assert "not told yet of 1 posts and comments" in signalflow("post", "t3_a", "--yes", "--wait", "0").output
     within(database, lambda pool: write_batch(pool, [observation("a", 50, **WITH_TEXT)]))
+    assert within(database, erasure.untold) == 1
+    (row,), _ = within(database, lambda pool: erasure.erased_rows(pool, ["a"], []))
+    assert (row.subreddit, row.is_told) == ("python", False)
+    gone = {"title": "", "author": None, "removed_by": "request"}
+    within(database, lambda pool: write_batch(pool, [observation("a", 60, **gone)]))
+    done = signalflow("post", "t3_a", "--yes")
+    assert (done.exit_code, done.output) == (0, f"erased a, and told so. {erase.IN_KAFKA}\n")
     titles = within(database, lambda pool: column(pool, "posts", "title"))
     assert titles == ["", WITH_TEXT["title"], "another title"]
     assert within(database, lambda pool: column(pool, "dlq_events", "original_value")) == [None]
@@ -314,6 +325,7 @@ async def test_the_api_tells_how_long_erasure_takes(database_url: str, pool: Poo
         await erasure.erase_author(pool, AUTHOR, who="test")
         await pool.execute("UPDATE comment_erasures SET seen_at = erased_at - interval '7 seconds'")
         found: dict[str, Any] = (await client.get("/api/erasure")).json()
+    assert (nothing["untold"], found["untold"]) == (0, 1)
     assert (found["posts"], found["posts_of_last_day"]) == (2, 2)
     assert (found["comments"], found["comments_of_last_day"]) == (3, 2), "what was asked for has no lag"
     # 1, 4, 7 and 7 seconds.

@@ -80,11 +80,18 @@ async def test_an_outage_of_the_database_fills_the_queues_and_no_more_and_the_la
             await eventually(holds_no_more, 60, worker.tail)
             assert held <= most
             assert await worker.metric("signalflow_consumer_lag", topic) == records
+            assert await worker.metric("signalflow_oldest_unprocessed_seconds", topic) > UNCHANGED_SECONDS
             await door.open()
 
             async def stored() -> bool:
                 return await count(settings, "post_metrics_history") == records
 
             await eventually(stored, 60, worker.tail)
+
+            async def nothing_is_left() -> bool:
+                lag = await worker.metric("signalflow_consumer_lag", topic)
+                return lag == await worker.metric("signalflow_oldest_unprocessed_seconds", topic) == 0
+
+            await eventually(nothing_is_left, 30, worker.tail)
         finally:
             worker.ensure_stopped()

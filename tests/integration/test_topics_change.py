@@ -23,7 +23,9 @@ from signalflow.verify.run import verify
 from tests import foreign
 from tests.api_clients import bearer
 from tests.foreign import Foreign
+from tests.integration.comment_rows import comment, envelope, produce_comments
 from tests.integration.test_api_operations import operations
+from tests.integration.test_path_comments import is_read
 from tests.integration.test_path_kills import all_is_committed
 from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, no_differences, observation, produce
 from tests.live_client import live_api, posts_until, publish
@@ -46,8 +48,13 @@ async def observe(settings: Settings, moment: int, posts: Sequence[str] = POSTS)
     await produce(settings, [observation(post, at, created_at=START, score=7 * moment) for post in posts])
 
 
-async def stored(settings: Settings, rows: int) -> bool:
-    return await count(settings, "post_metrics_history") == rows
+async def comment_on(settings: Settings, posts: Sequence[str]) -> None:
+    """One comment on each post."""
+    await produce_comments(settings, [envelope(comment(f"c{post}", post_id=post), START) for post in posts])
+
+
+async def stored(settings: Settings, rows: int, comments: int = 0) -> bool:
+    return (await count(settings, "post_metrics_history"), await count(settings, "comments")) == (rows, comments)
 
 
 async def velocities(settings: Settings, moment: int) -> dict[str, float | None]:
@@ -276,11 +283,12 @@ async def test_a_local_store_that_cannot_be_read_is_restored_from_the_changelog(
     await no_differences(settings)
 
 
-@pytest.mark.parametrize("topic", ["posts_raw", "posts_enriched"])
+@pytest.mark.parametrize("made_anew", [["posts_raw"], ["posts_enriched", "comments_raw"]], ids="-".join)
 async def test_a_topic_that_was_made_anew_under_a_running_worker_is_read_from_its_beginning(
-    settings: Settings, tmp_path: Path, topic: str
+    settings: Settings, tmp_path: Path, made_anew: Sequence[str]
 ) -> None:
     names = TopicNames.of(settings)
+    topics = [getattr(names, topic) for topic in made_anew]
     await create_topics(settings)
     worker = a_worker(settings, "w1", tmp_path, SIGNALFLOW_POSITION_CHECK_SECONDS="1")
     try:
@@ -289,15 +297,19 @@ async def test_a_topic_that_was_made_anew_under_a_running_worker_is_read_from_it
         # Its dead letter is of the deleted topic. The new one has a valid record at its offset.
         await asyncio.to_thread(foreign.produce, settings, names.posts_raw, [Foreign(b"bad", b"no document")])
         await observe(settings, 0)
-        await eventually(lambda: stored(settings, 100), 30, worker.tail)
+        await comment_on(settings, POSTS[:20])
+        await eventually(lambda: stored(settings, 100, comments=20), 30, worker.tail)
         await eventually(lambda: all_is_committed(settings), 30, worker.tail)
-        await make_anew(settings, getattr(names, topic))
+        await eventually(lambda: is_read(settings, names.comments_raw), 30, worker.tail)
+        for topic in topics:
+            await make_anew(settings, topic)
         await observe(settings, 1)
-        await eventually(lambda: stored(settings, 200), 60, worker.tail)
+        await comment_on(settings, POSTS[20:60])
+        await eventually(lambda: stored(settings, 200, comments=60), 60, worker.tail)
         assert worker.poll() is None
         assert "topic_made_anew" in worker.tail(400)
         await nothing_is_called_wrong(settings, worker)
         breaks = await fetch_all(settings, "SELECT DISTINCT topic, reason FROM log_breaks")
-        assert [tuple(each) for each in breaks] == [(getattr(names, topic), "topic_made_anew")]
+        assert {tuple(each) for each in breaks} == {(topic, "topic_made_anew") for topic in topics}
     finally:
         worker.ensure_stopped()

@@ -10,6 +10,11 @@ class Erasure(BaseModel):
 
     posts: int = Field(description="Posts whose text was erased so far, of those that came back too.", examples=[1812])
     comments: int = Field(description="Comments, in the same way.", examples=[431])
+    untold: int = Field(
+        description="Posts and comments that were erased on request, and of which topics and the live stream are not "
+        "told yet. The worker that polls does it within seconds.",
+        examples=[0],
+    )
     newest: datetime | None = Field(
         description="When the database last erased one of them; null when it never did.",
         examples=["2026-01-01T12:00:05Z"],
