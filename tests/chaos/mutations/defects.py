@@ -251,7 +251,7 @@ DEFECTS = (
     ),
     Defect(
         "headers of another program are copied to the enriched record",
-        "signalflow/events.py",
+        "signalflow/lineage.py",
         "if name in links and len(links[name]) <= MOST_LINK_BYTES]",
         "if name in links]",
         ("tests/unit/test_enrich_agent.py::test_a_replayed_record_stays_linked_to_the_dead_letter_it_was",),
