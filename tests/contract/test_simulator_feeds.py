@@ -147,8 +147,8 @@ async def test_the_feed_of_a_post_has_the_post_and_then_its_comments() -> None:
     comment = oldest.findall(f"{ATOM}entry")[1]
     author = comment.findtext(f"{ATOM}author/{ATOM}name")
     assert comment.findtext(f"{ATOM}title") == f"{author} on A <b> & a 'quote'"
-    path = f"/r/python/comments/{added}/a_b_a_quote/"
-    told = [child["data"] for child in page["data"]["children"] if child["data"]["name"] in newest_comments]
+    path = f"/r/Python/comments/{added}/a_b_a_quote/"
+    told = [child["data"] for child in page["children"] if child["data"]["name"] in newest_comments]
     assert [data["permalink"] for data in told] == [f"{path}{data['id']}/" for data in told]
     assert comment.find(f"{ATOM}link").attrib["href"].startswith(f"https://www.reddit.com{path}")  # type: ignore[union-attr]
     assert content_of(comment).startswith('<!-- SC_OFF --><div class="md"><p>')
