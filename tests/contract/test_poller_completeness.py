@@ -24,6 +24,8 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
+EMPTY_LISTING = '{"kind": "Listing", "data": {"after": null, "before": null, "dist": 0, "children": []}}'
+
 
 @pytest.mark.usefixtures("quick")
 async def test_a_flood_is_recorded_as_a_gap_before_its_second_page_and_completed(world: World) -> None:
@@ -55,6 +57,37 @@ async def test_while_the_database_is_away_polling_goes_on_and_gaps_wait_for_thei
         assert not [entry for entry in run.requests("/r/") if "after=" in entry.path]
         world.is_database_away = False
         await until(lambda: set(world.ids("new")).issuperset(added), "the rest, once the gap is recorded")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_gap_stays_open_through_ten_empty_answers_and_closes_once_its_pages_are_full(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The waits between empty pages do not grow, or ten of them would take minutes.
+    monkeypatch.setattr("signalflow.domain.gaps.LONGEST_PAGE_RETRY", 0.2)
+    async with running(world) as run:
+        await begin(run)
+        # None of the gap's pages is fetched before all listings are empty.
+        world.is_ledger_away = True
+        await run.control(path="/r/", status=503)
+        await until(lambda: any(entry.status == 503 for entry in run.requests()), "the breaker")
+        flood = await run.add("funny", 150)
+        await until(lambda: flood[-1] in world.ids("new"), "the top of the flood")
+        await run.control(path="/r/", body=EMPTY_LISTING, count=-1)
+        world.is_ledger_away = False
+        await until(lambda: world.opened and world.opened[0].empty_pages >= 10, "ten empty pages of the gap")
+        assert run.poller.planner.gaps
+        assert world.outcomes == {}
+        assert not set(flood).issubset(world.ids("new"))
+        run.simulator.simulator.faults.clear()
+        await until(lambda: 1 in world.outcomes, "the gap to be closed")
+        paged = [entry.path for entry in run.requests("/r/askscience+funny+python/") if "after=" in entry.path]
+    # While all listings were empty their group was halved, so the listings after it may have opened a gap of their own.
+    assert set(world.outcomes.values()) == {"proven"}
+    # After an empty page the gap is read from the top. So the first page was empty, and the other one closed the gap.
+    assert len(paged) == 2
+    assert set(flood).issubset(world.ids("new"))
+    assert max(Counter(world.ids("new")).values()) == 1
 
 
 @pytest.mark.usefixtures("quick")
