@@ -16,7 +16,8 @@ def json_answer(content: Any, status: int = 200) -> Response:
 
 def json_bytes(content: Any) -> bytes:
     """The content as JSON, times in UTC."""
-    return orjson.dumps(content, option=orjson.OPT_UTC_Z)
+    # The driver gives PostgreSQL's infinity without a zone.
+    return orjson.dumps(content, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 
 def raw_answer(body: bytes, status: int = 200) -> Response:
