@@ -21,7 +21,7 @@ WaitFlag = Annotated[
 ]
 # A worker that polls looks every five seconds, and its record must be stored.
 USUAL_WAIT = 30
-IN_KAFKA = "Older records go from Kafka by age, seven days from now at most."
+TOLD = "Topics and open pages are told. Older records go from Kafka by age, seven days from now at most."
 NOT_TOLD = (
     "Topics and open pages are not told yet of {} posts and comments: the worker that polls does it as soon as it, "
     "Kafka and the sink work. Nothing needs to be repeated; GET /api/erasure/ tells how many wait."
@@ -112,4 +112,4 @@ def _report(as_json: bool, found: dict[str, Any], sentence: str, untold: int | N
     elif untold is None:
         print(f"{sentence}: repeat the command with --yes")
     else:
-        print(f"{sentence}. {NOT_TOLD.format(untold)}" if untold else f"{sentence}, and told so. {IN_KAFKA}")
+        print(f"{sentence}. {NOT_TOLD.format(untold) if untold else TOLD}")

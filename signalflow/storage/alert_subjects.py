@@ -1,4 +1,4 @@
-"""What rules of alerts look at in the database: posts and comments that stand, and for how long they are news."""
+"""What rules of alerts look at in the database: what was not taken away, and how long it is news."""
 
 from datetime import timedelta
 

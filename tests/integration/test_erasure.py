@@ -174,7 +174,7 @@ def test_a_post_is_erased_on_request_whatever_reddit_shows(database: str) -> Non
     gone = {"title": "", "author": None, "removed_by": "request"}
     within(database, lambda pool: write_batch(pool, [observation("a", 60, **gone)]))
     done = signalflow("post", "t3_a", "--yes")
-    assert (done.exit_code, done.output) == (0, f"erased a, and told so. {erase.IN_KAFKA}\n")
+    assert (done.exit_code, done.output) == (0, f"erased a. {erase.TOLD}\n")
     titles = within(database, lambda pool: column(pool, "posts", "title"))
     assert titles == ["", WITH_TEXT["title"], "another title"]
     assert within(database, lambda pool: column(pool, "dlq_events", "original_value")) == [None]
