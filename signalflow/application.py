@@ -133,7 +133,7 @@ class Worker(Application):
         settings, topic_id_of, brokers = self.settings, self._topic_id_of, KafkaBrokers(self.settings)
         pool = await create_pool(settings, application_name=f"signalflow {name}")
         await _check_schema_if_reachable(pool)
-        producer = ConfirmedProducer(settings, f"{settings.app_id}-{name}")
+        producer = ConfirmedProducer(settings, f"{settings.app_id}-{name}", self.written.note)
         publishing = ConfirmedProducer(settings, f"{settings.app_id}-{name}-ingest")
         dead_letters = DeadLetters(
             settings, producer, name, topic_id_of=topic_id_of, open_offsets=_open_offsets(pool, topic_id_of)

@@ -10,12 +10,14 @@ that it was cut: for that, the last consumed record is looked at.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-_METADATA = re.compile(r"topic=([0-9a-f-]{36})(?: record=(\d{1,15}))?")
+_METADATA = re.compile(r"topic=([0-9a-f-]{36})(?: record=(\d{1,15}))?(?: since=.*)?")
+_OUTPUTS = re.compile(r" since=(\d{1,18})((?: [\w.-]{1,249}:\d{1,18}@\d{1,15})*)$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,58 @@ class Position:
         if found is None:
             return cls(offset)
         return cls(offset, UUID(found[1]), None if found[2] is None else int(found[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """How far the outputs of a partition were confirmed, and where to consume again when a log has lost some of them.
+
+    `ends`: by topic, the position after the last record that the brokers confirmed in the partition of the same number.
+    `since`: an offset that was committed minutes before this was written.
+    """
+
+    since: int
+    ends: Mapping[str, Position] = field(default_factory=dict)
+
+    def metadata(self) -> str:
+        """The text that a commit carries after the one of its position."""
+        told = [
+            f" {topic}:{end.offset}@{end.timestamp}" for topic, end in self.ends.items() if end.timestamp is not None
+        ]
+        return f" since={self.since}" + "".join(told)
+
+    @classmethod
+    def of_commit(cls, metadata: str) -> "Outputs | None":
+        """What a commit tells of its outputs; None where it tells nothing of them."""
+        found = _OUTPUTS.search(metadata or "")
+        if found is None:
+            return None
+        ends: dict[str, Position] = {}
+        for told in found[2].split():
+            topic, place = told.rsplit(":", 1)
+            offset, timestamp = place.split("@")
+            ends[topic] = Position(int(offset), None, int(timestamp))
+        return cls(int(found[1]), ends)
+
+
+class Commit(NamedTuple):
+    """What a group committed in a partition. `outputs`: None for commits of other programs and older versions."""
+
+    position: Position
+    outputs: Outputs | None
+
+
+def takes_the_place(first: int, timestamp: int | None, known: Position) -> bool:
+    """Whether records from this offset on have the offset of an earlier one that was confirmed.
+
+    With an earlier `timestamp` they were only noted late.
+    """
+    return first < known.offset and (timestamp or 0) > (known.timestamp or 0)
+
+
+def further(one: Position | None, other: Position) -> Position:
+    """The position that was reached later: by time, since a log that was cut gives its offsets again."""
+    return other if one is None else max(one, other, key=lambda position: (position.timestamp or 0, position.offset))
 
 
 class Found(NamedTuple):

@@ -6,7 +6,7 @@ depends on goes through this producer.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -84,6 +84,10 @@ class Span(NamedTuple):
     timestamp: int | None = None
 
 
+Confirmed = Callable[[str, Mapping[int, Sequence[Span]]], None]
+"""Called with a topic and, by partition, the batches that the brokers confirmed, in offset order."""
+
+
 class RefusedRecord(NamedTuple):
     """A record that its topic does not take: its partition, its place among the records of the partition, and why."""
 
@@ -133,10 +137,13 @@ class ConfirmedProducer:
 
     A failed send leaves an idempotent producer in an unknown state, so a new one replaces it. Time limits use
     asyncio.timeout, never wait_for, which in Python 3.11 can swallow a cancellation that arrives with a result.
+
+    `confirmed`: told what the brokers confirmed.
     """
 
-    def __init__(self, settings: Settings, client_id: str) -> None:
+    def __init__(self, settings: Settings, client_id: str, confirmed: Confirmed | None = None) -> None:
         self.settings = settings
+        self._confirmed = confirmed
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
@@ -160,6 +167,8 @@ class ConfirmedProducer:
                     if first < 0:
                         raise Retryable(f"{topic}[{partition}]: the broker has the batch already, at an unknown offset")
                     spans.setdefault(partition, []).append(Span(first, first + count - 1, start, appended))
+            if self._confirmed is not None:
+                self._confirmed(topic, spans)
             return spans
         except REFUSALS as error:
             await self._discard(producer)

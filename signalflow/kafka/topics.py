@@ -85,6 +85,11 @@ class TopicNames:
         }
 
     @property
+    def outputs(self) -> dict[str, frozenset[str]]:
+        """By topic that an agent reads, those that it writes to partitions of the same number."""
+        return {topic: frozenset({made, self.posts_dlq}) for topic, made in self.next_topic.items()}
+
+    @property
     def changelogs(self) -> frozenset[str]:
         """The topics from which tables are restored."""
         return frozenset({self.post_state_changelog, self.subreddit_baseline_changelog, self.term_counts_changelog})

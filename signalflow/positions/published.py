@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from signalflow.domain.positions import Break, Position
+from signalflow.domain.positions import Break, Position, takes_the_place
 from signalflow.errors import Retryable
 from signalflow.kafka.producer import Span
 from signalflow.kafka.publisher import Note
@@ -28,7 +28,7 @@ def note_of(app: Application, pool: Pool, topic: str) -> Note:
         before = await PUBLISHED.unbroken(pool, topic, topic_id)
         for partition, (first, *_) in confirmed.items():
             known = before.get(partition)
-            if known is not None and takes_the_place(first, known) and await still_has(topic_id):
+            if known is not None and takes_the_place(first.first, first.timestamp, known) and await still_has(topic_id):
                 lost = known.offset - first.first
                 log.error("published_records_lost", topic=topic, partition=partition, since=first.first, most=lost)
                 await note_break(
@@ -55,8 +55,3 @@ def note_of(app: Application, pool: Pool, topic: str) -> Note:
         return bool(ids.get(topic) == topic_id)
 
     return note
-
-
-def takes_the_place(written: Span, known: Position) -> bool:
-    """Whether these records have the offset of an earlier one. With an earlier time they were only noted late."""
-    return written.first < known.offset and (written.timestamp or 0) > (known.timestamp or 0)

@@ -22,6 +22,7 @@ from signalflow.streams.runs import RUN_RECORDS, run_scheduler
 from signalflow.streams.state_table import StateTable
 from signalflow.streams.web_access import closed_without
 from signalflow.streams.workspace import Workspace
+from signalflow.streams.written import Written
 
 MAX_POLL_RECORDS = 2_000
 # Faust pauses a partition when a queue is four fifths full. Until then every partition may add the runs of one more
@@ -59,6 +60,8 @@ class Application(faust.App):
 
     settings: WorkerSettings
     workspace: Workspace
+    # What the producer of its agents wrote.
+    written: Written
 
     def _new_transport(self) -> Any:
         transport = super()._new_transport()
@@ -66,6 +69,8 @@ class Application(faust.App):
             source_topics(self.settings),
             KafkaBrokers(self.settings),
             contiguity_guard=self.settings.contiguity_guard,
+            written=self.written,
+            output_topics=TopicNames.of(self.settings).outputs,
         )
         return transport
 
@@ -165,7 +170,7 @@ def create_faust_app(kind: type[AppT], settings: Settings, workspace: Workspace)
         ConsumerScheduler=run_scheduler(source_topics(settings)),
         TableManager=SuspendingTableManager,
     )
-    app.settings, app.workspace = settings, workspace
+    app.settings, app.workspace, app.written = settings, workspace, Written()
     return app
 
 

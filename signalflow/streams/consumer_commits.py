@@ -1,7 +1,7 @@
 """What a consumer may commit: the end of what was acknowledged without a hole, with the position that it stands for."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,9 @@ from signalflow.streams.brokers import Brokers
 from signalflow.streams.consumed import Consumed, Rewinds
 from signalflow.streams.consumer_thread import ConsumerThread
 from signalflow.streams.faust_types import RunMessage
+from signalflow.streams.outputs import OutputLogs
 from signalflow.streams.sequence import Sequence
+from signalflow.streams.written import Written
 
 
 class _NoReadOffsets(defaultdict[TP, int | None]):
@@ -43,6 +45,8 @@ class CommittingConsumer(driver.Consumer):
     source_topics: frozenset[str] = frozenset()
     contiguity_guard = True
     brokers: Brokers
+    written: Written = Written()
+    output_topics: Mapping[str, Collection[str]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,6 +55,7 @@ class CommittingConsumer(driver.Consumer):
         self._consumed = Consumed()
         self._rewinds = Rewinds()
         self._breaks = Breaks()
+        self._outputs = OutputLogs(self.written, self.output_topics)
         if self.contiguity_guard:
             self._read_offset = _NoReadOffsets(self.source_topics)
 
@@ -85,6 +90,15 @@ class CommittingConsumer(driver.Consumer):
     def position_at(self, tp: TP, offset: int) -> Position:
         """The position at an offset that was committed, or may be."""
         return self._consumed.position(tp, offset)
+
+    def metadata_at(self, tp: TP, offset: int) -> str:
+        """The text that a commit of this offset carries. Called in the consumer's thread."""
+        position, outputs = self.position_at(tp, offset), self._outputs.of(tp)
+        return position.metadata() + (outputs.metadata() if outputs and position.topic_id else "")
+
+    def note_commit(self, tp: TP, offset: int) -> None:
+        """The brokers have this commit. Called in the consumer's thread."""
+        self._outputs.note_commit(tp, offset)
 
     def committed_upto(self, tp: TP) -> int:
         """The offset that a restart would read next."""
@@ -134,7 +148,7 @@ class CommittingConsumer(driver.Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         """The offset to commit: the lowest one that is not acknowledged. None when it has not advanced."""
-        if self._breaks.withhold(tp):
+        if self._breaks.withhold(tp) or not self._outputs.may_commit(tp):
             return None
         if tp not in self.start_offsets or not self.contiguity_guard:
             offset: int | None = super()._new_offset(tp)

@@ -16,6 +16,8 @@ from signalflow.streams.log_comparison import logs_at
 
 log = structlog.get_logger()
 
+OUTPUTS_LOST = "outputs_lost"
+
 
 class PositionedConsumer(CommittingConsumer):
     """A consumer that compares the logs of its partitions with its positions, and rewinds where they differ."""
@@ -54,7 +56,8 @@ class PositionedConsumer(CommittingConsumer):
         self._connections.update({tp: self._thread.connection_of(tp) for tp in partitions})
         ids = await self.brokers.topic_ids({tp.topic for tp in partitions})
         left_at = {tp: self._left_at[tp] for tp in partitions if tp in self._left_at}
-        committed = left_at | await self._thread.committed_positions(partitions)
+        commits = await self._thread.committed(partitions)
+        committed = left_at | {tp: commit.position for tp, commit in commits.items()}
         reached = {tp: max(left_at.get(tp, position), position, key=_offset) for tp, position in committed.items()}
         known = {tp: reached.get(tp, Position(0)) for tp in partitions if tp.topic in ids}
         logs = await logs_at(self._thread, self.brokers, known, ids)
@@ -67,6 +70,8 @@ class PositionedConsumer(CommittingConsumer):
             # What was left tells only whether the log was cut. Another worker may have gone back since.
             starts[tp] = start._replace(offset=max(min(start.offset, committed[tp].offset), log_now.start))
             self._report(tp, reached[tp] if start.broken else committed[tp], log_now, starts[tp])
+        told = {tp: commit.outputs for tp, commit in commits.items()}
+        lost = await self._lost_outputs(self._outputs.ends(starts, told))
         await self._seek_in_thread({tp: start.offset for tp, start in starts.items()})
         self._consumed.note_topics(ids)
         for tp, start in starts.items():
@@ -74,8 +79,10 @@ class PositionedConsumer(CommittingConsumer):
             self._committed_offset[tp] = None if position is None else position.offset
             self._consumed.begin(tp, position, ids[tp.topic])
             self._read_from(tp, start.offset)
+            self._outputs.begin(tp, start.offset, told.get(tp))
             # Not before: while the topic or the brokers are away, this begins again.
             self._left_at.pop(tp, None)
+        await self._make_again(lost)
 
     def _read_from(self, tp: TP, offset: int) -> None:
         self._read_offset[tp] = offset or None
@@ -187,11 +194,12 @@ class PositionedConsumer(CommittingConsumer):
         ids = await self.brokers.topic_ids({tp.topic for tp in positions})
         known = {tp: position for tp, position in positions.items() if tp.topic in ids}
         logs = await logs_at(self._thread, self.brokers, known, ids)
+        lost = await self._lost_outputs(self._outputs.ends(logs))
         self._consumed.note_topics(ids)
         starts = {tp: start_of(positions[tp], log_now) for tp, log_now in logs.items()}
         cut = {tp for tp, start in starts.items() if start.broken is Break.LOG_CUT}
         # Brokers that lose the end of a log may lose outputs and commits as well. Their commit is then the lower one.
-        kept = await self._thread.committed_positions(cut) if cut else {}
+        kept = await self._thread.committed(cut) if cut else {}
         for tp, start in starts.items():
             log_now = logs[tp]
             # A position that was committed meanwhile proves nothing: it is one of the log after the cut. Where reading
@@ -203,11 +211,36 @@ class PositionedConsumer(CommittingConsumer):
                 # What was delivered and not committed is read again, too.
                 committed = self.committed_upto(tp)
                 if tp in kept:
-                    committed = min(committed, kept[tp].offset)
+                    committed = min(committed, kept[tp].position.offset)
                 going_on_at = max(min(start.offset, committed), log_now.start)
             await self.rewind(
                 {tp: going_on_at}, start.broken, committed=positions[tp].offset, topic_id=log_now.topic_id
             )
+        await self._make_again(lost)
+
+    async def _lost_outputs(self, ends: Mapping[TP, Position]) -> list[TP]:
+        """Those of these partitions whose logs do not have any more what was written up to these positions."""
+        ids = await self.brokers.topic_ids({tp.topic for tp in ends}) if ends else {}
+        known = {tp: end for tp, end in ends.items() if tp.topic in ids}
+        logs = await logs_at(self._thread, self.brokers, known, ids)
+        lost = [tp for tp, end in known.items() if self._outputs.is_overwritten(tp) or start_of(end, logs[tp]).broken]
+        for tp in lost:
+            log.error(
+                "outputs_lost", topic=tp.topic, partition=tp.partition, written=known[tp].offset, log=_extent(logs[tp])
+            )
+        return lost
+
+    async def _make_again(self, lost: Collection[TP]) -> None:
+        """Read again what these partitions were written from."""
+        sources = {tp for output in lost for tp in self._outputs.sources(output, self.started())}
+        begins = await self._thread.earliest_offsets(*sources) if sources else {}
+        again = {tp: max(self._outputs.since(tp), begins[tp]) for tp in sources}
+        for output in lost:
+            self._outputs.forget(output)
+        # Of the others nothing was read yet.
+        await self.rewind(
+            {tp: offset for tp, offset in again.items() if offset < (self._sequence.expected(tp) or 0)}, OUTPUTS_LOST
+        )
 
     async def rewind(
         self, offsets: Mapping[TP, int], reason: str, *, committed: int | None = None, topic_id: UUID | None = None
@@ -231,6 +264,7 @@ class PositionedConsumer(CommittingConsumer):
             self._consumed.begin(tp, topic_id=topic_id)
             self._committed_offset[tp] = offset
             self._read_from(tp, offset)
+            self._outputs.begin(tp, offset)
         if ours:
             await self._seek_in_thread(ours)
             await self._commit_positions(ours)

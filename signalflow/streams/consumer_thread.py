@@ -24,7 +24,7 @@ from mode.threads import MethodQueue, QueueServiceThread
 
 from signalflow.clock import steady
 from signalflow.domain.backoff import WHILE_AWAY
-from signalflow.domain.positions import Found, Position
+from signalflow.domain.positions import Commit, Found, Outputs, Position
 from signalflow.kafka.every_offset import ISOLATION, deliver_every_offset
 from signalflow.kafka.group_errors import raising_group_errors
 from signalflow.kafka.stopping import stop_consumer
@@ -150,14 +150,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = ISOLATION
         return consumer
 
-    async def committed_positions(self, partitions: Collection[TP]) -> dict[TP, Position]:
+    async def committed(self, partitions: Collection[TP]) -> dict[TP, Commit]:
         """What the group committed in these partitions; a partition without a commit is left out."""
-        return await self.call_thread(self._committed_positions, partitions)  # type: ignore[no-any-return]
+        return await self.call_thread(self._committed, partitions)  # type: ignore[no-any-return]
 
-    async def _committed_positions(self, partitions: Collection[TP]) -> dict[TP, Position]:
+    async def _committed(self, partitions: Collection[TP]) -> dict[TP, Commit]:
         coordinator = self._ensure_consumer()._coordinator
         found = await coordinator.fetch_committed_offsets([TopicPartition(*tp) for tp in partitions])
-        return {TP(*tp): Position.of_commit(commit.offset, commit.metadata) for tp, commit in found.items()}
+        return {
+            TP(*tp): Commit(
+                Position.of_commit(commit.offset, commit.metadata),
+                Outputs.of_commit(commit.metadata),
+            )
+            for tp, commit in found.items()
+        }
 
     async def first_at(self, timestamps: Mapping[TP, int]) -> dict[TP, Found | None]:
         """By partition, the first record whose timestamp is this one or later; None when there is no such record.
@@ -184,7 +190,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """As in Faust, but a commit carries the position's metadata."""
         assigned = self.assignment()
         commits = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, self.consumer.position_at(tp, offset).metadata())
+            TopicPartition(*tp): OffsetAndMetadata(offset, self.consumer.metadata_at(tp, offset))
             for tp, offset in offsets.items()
             if tp in assigned
         }
@@ -198,6 +204,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         except Exception as error:  # noqa: BLE001 - as in Faust, whatever it is ends the worker
             await self._end_after(error)
         else:
+            for tp in commits:
+                self.consumer.note_commit(TP(*tp), commits[tp].offset)
             return True
         return False
 

@@ -33,6 +33,7 @@ from signalflow.streams.brokers import AWAY, Brokers
 from signalflow.streams.changelog_seeks import ChangelogSeeks
 from signalflow.streams.consumer_positions import PositionedConsumer
 from signalflow.streams.sequence import Place
+from signalflow.streams.written import Written
 
 log = structlog.get_logger()
 
@@ -175,13 +176,27 @@ class Consumer(PositionedConsumer):
         await self._seek_in_thread({tp: expected})
 
 
-def consumer_class(source_topics: frozenset[str], brokers: Brokers, *, contiguity_guard: bool) -> type[Consumer]:
+def consumer_class(
+    source_topics: frozenset[str],
+    brokers: Brokers,
+    *,
+    contiguity_guard: bool,
+    written: Written | None = None,
+    output_topics: Mapping[str, Collection[str]] | None = None,
+) -> type[Consumer]:
     """A consumer class for these source topics, which asks `brokers` what Faust's client does not know.
 
+    `written`: what the agents' producers wrote. `output_topics`: by source topic, those that its agent writes to.
     Without `contiguity_guard` the consumer accepts skipped offsets and commits past them, as Faust does.
     """
     return type(
         "SignalflowConsumer",
         (Consumer,),
-        {"source_topics": source_topics, "contiguity_guard": contiguity_guard, "brokers": brokers},
+        {
+            "source_topics": source_topics,
+            "contiguity_guard": contiguity_guard,
+            "brokers": brokers,
+            "written": written or Written(),
+            "output_topics": output_topics or {},
+        },
     )

@@ -6,7 +6,16 @@ from uuid import UUID
 
 import pytest
 
-from signalflow.domain.positions import Break, Found, PartitionLog, Position, Start, proven_by_times, start_of
+from signalflow.domain.positions import (
+    Break,
+    Found,
+    Outputs,
+    PartitionLog,
+    Position,
+    Start,
+    proven_by_times,
+    start_of,
+)
 
 OLD, NEW = UUID(int=1), UUID(int=2)
 
@@ -240,3 +249,24 @@ def test_the_time_of_the_record_before_the_position_proves_the_log_where_times_d
 def test_a_commit_that_names_no_topic_is_compared_by_its_offset() -> None:
     assert start_of(Position(15), PartitionLog(NEW, 10, 20)) == Start(15)
     assert start_of(Position(10), PartitionLog(NEW, 10, 20)) == Start(10)
+
+
+def test_a_commit_tells_of_its_outputs_and_of_its_position() -> None:
+    position = Position(7, UUID(int=5), 1_000)
+    outputs = Outputs(3, {"reddit.posts_enriched-1": Position(9, None, 1_001), "dlq": Position(0, None, 0)})
+    metadata = position.metadata() + outputs.metadata()
+    assert Position.of_commit(7, metadata) == position
+    assert Outputs.of_commit(metadata) == outputs
+    assert Outputs.of_commit(position.metadata() + Outputs(3).metadata()) == Outputs(3)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["", "another program's", "since=1", " since=1 a:b@c", " since=-1", " since=1 a:1", " since=1 a:1@2 "],
+)
+def test_metadata_of_others_tell_of_no_outputs(metadata: str) -> None:
+    assert Outputs.of_commit(metadata) is None
+
+
+def test_a_time_that_is_not_known_is_not_told_of_an_output() -> None:
+    assert Outputs.of_commit(Outputs(3, {"a": Position(9)}).metadata()) == Outputs(3)

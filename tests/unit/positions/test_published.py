@@ -10,10 +10,11 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
+from signalflow.domain.positions import takes_the_place
 from signalflow.errors import Retryable
 from signalflow.kafka.producer import Outgoing, Span
 from signalflow.kafka.publisher import Publisher
-from signalflow.positions.published import note_of, takes_the_place
+from signalflow.positions.published import note_of
 from tests.integration.workers import observation
 from tests.unit.positions.fakes import OTHER_ID, TOPIC_ID, Database, at
 
@@ -28,7 +29,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def test_a_later_record_at_a_lower_offset_takes_the_place_of_a_lost_one(
     first: int, time: int | None, told: bool
 ) -> None:
-    assert takes_the_place(Span(first, first + 4, 0, time), at(10, 1_000)) is told
+    assert takes_the_place(first, time, at(10, 1_000)) is told
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import faust
 import pytest
 from faust.types import TP
 
-from signalflow.domain.positions import Found, Position
+from signalflow.domain.positions import Commit, Found, Outputs, Position
 from signalflow.streams.faust_consumer import Consumer, consumer_class
 from signalflow.streams.runs import Run
 from tests.unit.streams.fakes import Record
@@ -70,6 +70,13 @@ class Log:
         self.connection: object | None = "the first connection"
         # The log was cut: from this offset on there are other records, which came later.
         self.cut: int | None = None
+        # What the commit tells of its outputs.
+        self.outputs: Outputs | None = None
+
+    def commit(self) -> Commit:
+        """What the group committed."""
+        position = Position(self.committed, TOPIC_ID, timestamp_of(self.committed - 1))
+        return Commit(position, self.outputs)
 
     def timestamp_of(self, offset: int) -> int:
         return timestamp_of(offset) if self.cut is None or offset < self.cut else 1_000_000 + offset
@@ -132,9 +139,8 @@ def fake_io(consumer: Consumer, logs: Mapping[TP, Log], monkeypatch: pytest.Monk
                 logs[tp].seek(offset)
                 consumer._read_offset[tp] = offset or None
 
-        async def committed_positions(self, partitions: Collection[TP]) -> dict[TP, Position]:
-            committed = {tp: logs[tp].committed for tp in partitions}
-            return {tp: Position(offset, TOPIC_ID, timestamp_of(offset - 1)) for tp, offset in committed.items()}
+        async def committed(self, partitions: Collection[TP]) -> dict[TP, Commit]:
+            return {tp: logs[tp].commit() for tp in partitions}
 
         async def first_at(self, timestamps: dict[TP, int]) -> dict[TP, Found | None]:
             return {tp: logs[tp].first_at(timestamp) for tp, timestamp in timestamps.items()}
@@ -230,9 +236,18 @@ def make_rig(
 CURED = consumer_class(frozenset({"raw"}), BrokersOfOneTopic(), contiguity_guard=True)
 
 
-async def no_commits(partitions: Collection[TP]) -> dict[TP, Position]:
+async def no_commits(partitions: Collection[TP]) -> dict[TP, Commit]:
     return {}
 
 
 def breaks_of(consumer: Any) -> list[tuple[TP, str, int, int]]:
     return [(each.tp, each.reason, each.committed, each.going_on_at) for each in consumer.unrecorded_breaks()]
+
+
+def events_of(logs: list[Any], event: str) -> list[dict[str, Any]]:
+    """The fields of the log lines of an event."""
+    return [
+        {name: value for name, value in line.items() if name not in ("event", "log_level")}
+        for line in logs
+        if line["event"] == event
+    ]

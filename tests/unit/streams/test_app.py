@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from signalflow.clock import steady
-from signalflow.domain.positions import Position
+from signalflow.domain.positions import Commit, Position
 from signalflow.errors import Fatal
 from signalflow.kafka.producer import partition_for
 from signalflow.kafka.topics import TopicNames, topic_specs
@@ -291,7 +291,7 @@ async def test_a_coordinator_that_moved_is_looked_for_and_asked_for_the_commits(
     create_post_state(app, app.settings)
     thread = app.consumer._new_consumer_thread()
     await thread.on_start()
-    assert await thread._committed_positions([TP("raw", 0)]) == {TP("raw", 0): Position(60)}
+    assert await thread._committed([TP("raw", 0)]) == {TP("raw", 0): Commit(Position(60), None)}
     assert coordinator.lookups == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from faust.types import TP
 from structlog.testing import capture_logs
 
-from signalflow.domain.positions import Break, Position, Start
+from signalflow.domain.positions import Break, Commit, Position, Start
 from signalflow.errors import Retryable
 from signalflow.metrics import EXPIRED_BY_RETENTION
 from signalflow.streams.faust_consumer import consumer_class
@@ -24,6 +24,7 @@ from tests.unit.streams.consumer_on_logs import (
     BrokersOfOneTopic,
     breaks_of,
     drained,
+    events_of,
     make_rig,
     make_running_app,
     no_commits,
@@ -40,15 +41,6 @@ async def app() -> faust.App:
     return make_running_app()
 
 
-def events_of(logs: list[Any], event: str) -> list[dict[str, Any]]:
-    """The fields of the log lines of an event."""
-    return [
-        {name: value for name, value in line.items() if name not in ("event", "log_level")}
-        for line in logs
-        if line["event"] == event
-    ]
-
-
 def acknowledge(consumer: Any, *offsets: int) -> None:
     """As if an agent had got these records, and was done with them."""
     message = consumer._to_message(TP0, Run([Record(offset, timestamp=timestamp_of(offset)) for offset in offsets]))
@@ -62,12 +54,12 @@ async def test_partitions_of_which_nothing_was_committed_are_read_from_the_start
 ) -> None:
     """Whatever others of them have committed."""
     rig = make_rig(app, CURED, monkeypatch, length=28, committed=20, partitions=EIGHT)
-    ask = rig.consumer._thread.committed_positions
+    ask = rig.consumer._thread.committed
 
-    async def of_the_odd_ones(partitions: Collection[TP]) -> dict[TP, Position]:
+    async def of_the_odd_ones(partitions: Collection[TP]) -> dict[TP, Commit]:
         return await ask([tp for tp in partitions if tp.partition % 2])  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(rig.consumer._thread, "committed_positions", of_the_odd_ones)
+    monkeypatch.setattr(rig.consumer._thread, "committed", of_the_odd_ones)
     for log in rig.logs.values():
         log.start = 5
     with capture_logs() as logs:
@@ -272,7 +264,7 @@ async def test_a_topic_made_anew_after_it_was_left_to_others_is_noticed_though_a
 
 async def test_a_first_start_without_any_commit_finds_no_break(app: faust.App, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = make_rig(app, CURED, monkeypatch, length=0, committed=0)
-    monkeypatch.setattr(rig.consumer._thread, "committed_positions", no_commits)
+    monkeypatch.setattr(rig.consumer._thread, "committed", no_commits)
     monkeypatch.setattr(rig.consumer, "brokers", BrokersOfANewTopic({"raw": TOPIC_ID}))
     await rig.consumer.perform_seek()
     assert (rig.consumer.started(), breaks_of(rig.consumer)) == ({TP0}, [])

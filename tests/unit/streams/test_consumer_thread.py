@@ -15,12 +15,14 @@ from aiokafka.errors import CommitFailedError, CorruptRecordException, UnknownEr
 from aiokafka.structs import OffsetAndMetadata, OffsetAndTimestamp
 from faust.types import TP
 
-from signalflow.domain.positions import Found, Position
+from signalflow.domain.positions import Commit, Found, Outputs, Position
 from signalflow.kafka import stopping
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.consumer_thread import Calls, ConsumerThread
+from signalflow.streams.outputs import OutputLogs
 from signalflow.streams.workspace import claim_workspace
+from signalflow.streams.written import Written
 from tables.post_state import create_post_state
 
 TP0, TP1 = TP("raw", 0), TP("raw", 1)
@@ -92,9 +94,19 @@ async def test_a_commit_carries_the_position_and_leaves_out_partitions_that_the_
     before = time.monotonic()
     assert await thread._commit({TP0: 50, TP1: 60})
     assert client._coordinator.commits == {TopicPartition("raw", 0): OffsetAndMetadata(50, METADATA)}
-    assert await thread._committed_positions([TP0, TP1]) == {TP0: Position(50, TOPIC_ID, 5_000)}
+    assert await thread._committed([TP0, TP1]) == {TP0: Commit(Position(50, TOPIC_ID, 5_000), None)}
     # Faust reads here when each partition was committed.
     assert all(before <= thread.tp_last_committed_at[tp] <= time.monotonic() for tp in (TP0, TP1))
+
+
+async def test_a_commit_tells_how_far_its_outputs_were_written(
+    thread: ConsumerThread, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = Outputs(20, {"made": Position(70, None, 6_000)})
+    thread.consumer._outputs = OutputLogs(Written(), {"raw": ["made"]})
+    thread.consumer._outputs.begin(TP0, 50, outputs)
+    assert await thread._commit({TP0: 50})
+    assert await thread._committed([TP0]) == {TP0: Commit(Position(50, TOPIC_ID, 5_000), outputs)}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +183,7 @@ async def test_a_stop_during_a_rebalance_lets_its_handlers_finish(started: Consu
     answers = []
 
     async def handle_rebalance() -> None:
-        answers.append(await started.committed_positions([TP0]))
+        answers.append(await started.committed([TP0]))
 
     async def stop() -> None:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(handle_rebalance(), worker_loop))

@@ -221,7 +221,7 @@ async def test_a_topic_made_anew_is_noticed_although_its_commits_were_deleted_wi
     await rig.consumer.perform_seek()
     await rig.consumer.on_partitions_revoked({TP0})
     monkeypatch.setattr(rig.consumer, "brokers", BrokersOfANewTopic(*answers))
-    monkeypatch.setattr(rig.consumer._thread, "committed_positions", no_commits)
+    monkeypatch.setattr(rig.consumer._thread, "committed", no_commits)
     for _ in range(len(answers) + 1):
         await rig.consumer.perform_seek()
     assert breaks_of(rig.consumer) == [(TP0, "topic_made_anew", 28, 0)]
