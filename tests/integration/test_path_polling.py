@@ -23,6 +23,7 @@ from tests.integration.workers import WorkerProcess, eventually, fetch_all, veri
 pytestmark = pytest.mark.by_mode
 
 RETRY_AFTER = 600
+EMPTY_LISTING = '{"kind": "Listing", "data": {"after": null, "before": null, "dist": 0, "children": []}}'
 LEASE = "SELECT holder, until, last_request FROM polling_lease"
 
 
@@ -39,9 +40,10 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 async def poller(
     settings: Settings, topics: TopicNames, pool: Pool, simulator: RunningSimulator, tmp_path: Path
 ) -> AsyncIterator[WorkerProcess]:
-    """A worker that is not started. It polls two subreddits."""
+    """A worker that is not started. It polls two subreddits, and soon reads a gap again after a page without posts."""
     await load_defaults(pool, [WatchedSubreddit(name, 60, "fast") for name in ("python", "funny")])
-    worker = WorkerProcess.polling(settings, tmp_path, simulator.url, SIGNALFLOW_CONFIG_REFRESH_SECONDS="1")
+    app = "tests.integration.short_gap_waits"
+    worker = WorkerProcess.polling(settings, tmp_path, simulator.url, app=app, SIGNALFLOW_CONFIG_REFRESH_SECONDS="1")
     yield worker
     worker.ensure_stopped()
 
@@ -104,11 +106,27 @@ async def polls_funny_alone(simulator: RunningSimulator) -> bool:
     return bool(listings) and "funny" in listings[-1] and "python" not in listings[-1]
 
 
-@pytest.mark.parametrize("why", ["paused", "removed", "banned"])
+def second_pages(simulator: RunningSimulator) -> int:
+    """How often a listing was read beyond its first page."""
+    return sum("after=" in each.path for each in simulator.simulator.entries)
+
+
+async def outcomes(settings: Settings) -> set[str | None]:
+    """How the gaps of python were closed; None for one that is open."""
+    rows = await fetch_all(
+        settings, "SELECT outcome FROM listing_gaps WHERE kind = 'posts' AND 'python' = ANY (subreddits)"
+    )
+    return {row["outcome"] for row in rows}
+
+
+@pytest.mark.parametrize(("why", "empty"), [("paused", 10), ("removed", 0), ("banned", 0)])
 async def test_what_a_subreddit_had_while_it_was_not_polled_is_read_back(
-    settings: Settings, pool: Pool, simulator: RunningSimulator, poller: WorkerProcess, why: str
+    settings: Settings, pool: Pool, simulator: RunningSimulator, poller: WorkerProcess, why: str, empty: int
 ) -> None:
-    """More than a page. What Reddit banned is asked again after a minute."""
+    """More than a page. The second page is empty so many times before it has the rest.
+
+    What Reddit banned is asked again after a minute.
+    """
     names, by = ["python"], {"by": "test", "now": utcnow()}
 
     async def all_stored(ids: list[str]) -> bool:
@@ -133,16 +151,21 @@ async def test_what_a_subreddit_had_while_it_was_not_polled_is_read_back(
         await remove_subreddits(pool, names, **by)
     await eventually(lambda: polls_funny_alone(simulator), 60, poller.tail)
     missed = (await control(simulator, add="python", k=130))["added"]
+    if empty:
+        await control(simulator, path="/r/", contains="after=", body=EMPTY_LISTING, count=-1)
+    known = second_pages(simulator)
     if why == "banned":
         await control(simulator, access={"python": "public"})
     elif why == "paused":
         await change_subreddits(pool, names, Change(paused=False), **by)
     else:
         await add_subreddits(pool, names, Change(), **by)
+    if empty:
+        await eventually(lambda: second_pages(simulator) >= known + empty, 60, poller.tail)
+        assert None in await outcomes(settings)
+        assert not await all_stored(missed)
+        await control(simulator, clear=True)
     await eventually(lambda: all_stored(missed), 120, poller.tail)
     report = await verified(settings, poller)
     assert report.posts.found >= 135
-    gaps = await fetch_all(
-        settings, "SELECT outcome FROM listing_gaps WHERE kind = 'posts' AND 'python' = ANY (subreddits)"
-    )
-    assert {row["outcome"] for row in gaps} == {"proven"}
+    assert await outcomes(settings) == {"proven"}
