@@ -84,7 +84,7 @@ lock: $(STAMP) ## Resolve pyproject.toml to requirements.lock, without any index
 	$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header --universal \
 		--python-version 3.11 --quiet --upgrade --output-file requirements.lock
 
-chaos: $(STAMP) ## Inject every fault of a seed and compare every row, 16 minutes (SEED=1 MINUTES=12 ONLY=broker JSON=file)
+chaos: $(STAMP) ## Inject every fault of a seed and compare every row, 25 minutes (SEED=1 MINUTES=12 ONLY=broker JSON=file)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(ONLY),--only "$(ONLY)") $(if $(JSON),--json $(JSON))
 

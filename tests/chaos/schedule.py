@@ -27,7 +27,7 @@ from tests.integration.workers import observation
 
 # A run of this length injects each fault as often as its `share` says; a shorter one proportionally less, but at least
 # once.
-FULL_MINUTES = 12.0
+FULL_MINUTES = 18.0
 # Three seeds together send 10,000 mutated records.
 MUTATED = 3_400
 POISON_SECONDS = 1.0
