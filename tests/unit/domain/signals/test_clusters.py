@@ -275,3 +275,120 @@ def test_clusters_that_are_stored_and_restored_go_on_as_before(
 def test_a_cluster_of_another_version_is_refused(value: bytes) -> None:
     with pytest.raises(ValueError, match="version"):
         decode(value)
+
+
+def test_the_bytes_of_a_cluster_are_all_of_it() -> None:
+    found = clusters()
+    add(found, "a", "Storm hits Lisbon harbour", "https://example.org/storm")
+    add(found, "b", "Storm in Lisbon", "https://example.org/2", hour=1)
+    (cluster,) = found
+    again = decode(encode(cluster))
+    assert (again, again.size, len(again.posts), len(again.keys)) == (cluster, 2, 2, 4)
+
+
+def test_another_version_is_named_with_what_it_is_of() -> None:
+    with pytest.raises(ValueError, match="a cluster"):
+        decode(b"\x02" + bytes(60))
+
+
+def test_clusters_are_numbered_in_their_order_and_posts_in_theirs() -> None:
+    found = clusters()
+    told = [
+        add(found, post, title).cluster
+        for post, title in (
+            ("a", "Storm hits Lisbon"),
+            ("b", "Library opens in Oslo"),
+            ("c", "Lisbon storm"),
+            ("d", "Quake near Bergen"),
+        )
+    ]
+    assert [cluster and (cluster.id, cluster.number, cluster.turn) for cluster in told] == [
+        ("a", 1, 3), ("b", 2, 2), ("a", 1, 3), ("d", 3, 4),
+    ]  # fmt: skip
+
+
+def test_a_title_that_says_nothing_still_tells_what_ended() -> None:
+    found = clusters()
+    add(found, "a", "Storm hits Lisbon harbour")
+    assert add(found, "b", "Common common", hour=48) == Assignment(None, "first", None, ("a",))
+
+
+def test_restored_clusters_know_their_posts_titles_and_links() -> None:
+    found = clusters()
+    add(found, "a", "Storm hits Lisbon harbour", "https://example.org/storm")
+    add(found, "b", "Library opens in Oslo", "https://example.org/library")
+    restored = clusters(decode(encode(cluster)) for cluster in found)
+    assert add(restored, "a", "Storm hits Lisbon harbour").how == "again"
+    assert add(restored, "c", "Storm hits Lisbon harbour!").how == "title"
+    linked = add(restored, "d", "Quake near Bergen", "https://example.org/library")
+    assert (linked.how, linked.cluster and linked.cluster.id) == ("link", "b")
+
+
+def test_the_centre_is_the_sum_of_its_titles() -> None:
+    found = clusters()
+    add(found, "a", "storm lisbon")
+    joined = add(found, "b", "storm lisbon harbour ferry")
+    assert joined.cluster is not None
+    both, one = 1 / sqrt(2) + 1 / sqrt(4), 1 / sqrt(4)
+    assert joined.cluster.centre == pytest.approx({"storm": both, "lisbon": both, "harbour": one, "ferry": one})
+    # The cosine of the next title is taken with the whole length of that sum.
+    third = add(found, "c", "storm lisbon quake")
+    length = sqrt(2 * both**2 + 2 * one**2)
+    assert third.similarity == pytest.approx(2 * both / sqrt(3) / length)
+
+
+def test_a_title_as_similar_as_is_asked_for_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = clusters()
+    add(found, "a", "alpha beta gamma delta")
+    similarity = add(clusters(decode(encode(one)) for one in found), "b", "alpha beta epsilon").similarity
+    assert similarity is not None
+    monkeypatch.setattr(module, "LEAST_SIMILARITY", similarity)
+    assert add(found, "b", "alpha beta epsilon").how == "similar"
+
+
+def test_a_cluster_with_one_word_in_common_hides_no_other_one() -> None:
+    found = clusters()
+    add(found, "a", "alpha one two")
+    add(found, "b", "beta gamma delta")
+    joined = add(found, "c", "alpha beta gamma")
+    assert (joined.how, joined.cluster and joined.cluster.id) == ("similar", "b")
+
+
+def test_an_older_cluster_that_is_less_similar_is_not_joined() -> None:
+    """Whichever of them is looked at first: words are taken in the order of the alphabet."""
+    found = clusters()
+    add(found, "a", "mm nn xx yy")
+    add(found, "b", "aa bb cc zz")
+    joined = add(found, "c", "aa bb cc mm nn")
+    assert joined.cluster is not None
+    assert joined.cluster.id == "b"
+
+
+def test_the_oldest_title_of_a_cluster_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_KEYS", 2)
+    found = clusters()
+    for post, words in (("a", "one"), ("b", "two"), ("c", "three")):
+        add(found, post, f"Storm hits Lisbon harbour {words}")
+    assert add(found, "d", "storm, hits, lisbon, harbour: two").how == "title"
+    assert add(found, "e", "storm, hits, lisbon, harbour: one").how == "similar"
+
+
+def test_a_title_has_its_heaviest_words_only() -> None:
+    vector = title_vector(" ".join(f"w{number}" for number in range(MOST_TERMS + 5)), FREQUENCIES)
+    assert len(vector) == MOST_TERMS
+
+
+def test_three_words_are_a_title() -> None:
+    assert title_key("Me too irl") is not None
+
+
+def test_keys_are_the_same_in_every_version() -> None:
+    """Changelogs hold them."""
+    assert title_key("Storm hits Lisbon") == 10138929027545371113
+    assert link_key("https://Example.org/a?v=1") == 12652286560930810754
+    assert link_key("https://www.reddit.com/r/news/comments/abc1/") == 8643745117439534563
+
+
+def test_only_slashes_at_the_end_of_a_link_say_nothing() -> None:
+    assert link_key("https://example.org/annX") != link_key("https://example.org/ann")
+    assert link_key("https://example.org/ann/") == link_key("https://example.org/ann")
