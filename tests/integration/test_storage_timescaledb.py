@@ -3,15 +3,22 @@
 The suites of storage, path and verify run in this mode too where that server is given.
 """
 
+import asyncio
 import os
+import subprocess
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
+import asyncpg
+import httpx
 import pytest
 from alembic import command
 
 from signalflow.domain.words import SchemaMode
 from signalflow.events import Enriched
+from signalflow.kafka.topics import TopicNames
+from signalflow.settings import Settings
 from signalflow.storage import migrate
 from signalflow.storage.jobs import compress_old, drop_old, refresh_touched
 from signalflow.storage.migrate import upgrade
@@ -20,8 +27,12 @@ from signalflow.storage.schema import check_schema
 from signalflow.storage.writer import write_batch, write_or_reject
 from tests.integration.storage_oracle import Oracle
 from tests.integration.storage_rows import NOON, column, contents, observation, pool_of
+from tests.integration.test_path_positions import publish, wait_until_committed
+from tests.integration.workers import WorkerProcess, count, eventually, verified
 
 TIMESCALE_DSN = os.environ.get("SIGNALFLOW_TEST_TIMESCALE_DSN", "")
+# A command that restarts that server. No other test may use it meanwhile.
+RESTART = os.environ.get("SIGNALFLOW_TEST_TIMESCALE_RESTART", "")
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(not TIMESCALE_DSN, reason="SIGNALFLOW_TEST_TIMESCALE_DSN names no server with TimescaleDB"),
@@ -158,3 +169,47 @@ async def test_an_aggregate_becomes_the_table_and_keeps_every_hour(make_database
         await write_batch(pool, [observation("a", 60, current_score=7)])
         await refresh_touched(pool)
         assert (await contents(pool, "post_metrics_hourly"))[-2]["observations"] == 2
+
+
+async def restart_with(libraries: str | None) -> None:
+    """Restart the server with these libraries; None for those of its configuration file."""
+    connection = await asyncpg.connect(TIMESCALE_DSN)
+    change = "RESET shared_preload_libraries" if libraries is None else f"SET shared_preload_libraries = '{libraries}'"
+    await connection.execute(f"ALTER SYSTEM {change}")
+    await connection.close()
+    await asyncio.to_thread(subprocess.run, RESTART, shell=True, check=True)
+
+
+@pytest.mark.skipif(not RESTART, reason="SIGNALFLOW_TEST_TIMESCALE_RESTART restarts no server")
+async def test_what_comes_while_the_library_is_not_loaded_is_stored_once_it_is(
+    settings: Settings, topics: TopicNames, pool: Pool, tmp_path: Path
+) -> None:
+    """Rows that a plain server put into the hypertable's root would be invisible once the library is back."""
+    worker = WorkerProcess(settings, "w1", tmp_path, SIGNALFLOW_SINK_MAX_SECONDS="0.2")
+
+    async def says_what_is_wrong() -> bool:
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"{worker.url}/ready")
+        return answer.status_code == 503 and "shared_preload_libraries" in answer.text
+
+    async def has(posts: int) -> bool:
+        return await count(settings, "post_metrics_history") == posts
+
+    try:
+        worker.start()
+        await worker.ready()
+        await publish(settings, "before", 30)
+        await eventually(lambda: has(30), 30, worker.tail)
+        await restart_with("plpgsql")
+        await eventually(says_what_is_wrong, 60, worker.tail)
+        await publish(settings, "meanwhile", 20)
+        # Enriched, so the sink has tried.
+        await wait_until_committed(settings, worker, topics.posts_raw, 50)
+        assert await count(settings, "ONLY post_metrics_history") == 0
+        await restart_with(None)
+        await eventually(lambda: has(50), 60, worker.tail)
+        assert await count(settings, "dlq_events") == 0
+        await verified(settings, worker)
+    finally:
+        worker.ensure_stopped()
+        await restart_with(None)
