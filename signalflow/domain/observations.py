@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 # A redelivered observation must still find the one before it, so the ring must hold every observation of one post that
 # can be processed but not yet committed. A post is published at most once in 5 s, a commit follows within about 1 s.
+# After a loss of outputs (signalflow/streams/outputs.py) more is repeated; what is older than the ring is late then.
 RING_SIZE = 8
 MICROSECOND = 1_000_000
 # Two observations within a second say nothing about a rate: dividing by so short a time would turn noise into a peak.

@@ -50,11 +50,11 @@ class Position:
 class Outputs:
     """How far the outputs of a partition were confirmed, and where to consume again when a log has lost some of them.
 
-    `ends`: by topic, the position after the last record that the brokers confirmed in the partition of the same number.
-    `since`: an offset that was committed minutes before this was written.
+    `again_from`: an offset that was committed minutes before this was written. `ends`: by topic, the position after
+    the last record that the brokers confirmed in the partition of the same number.
     """
 
-    since: int
+    again_from: int
     ends: Mapping[str, Position] = field(default_factory=dict)
 
     def metadata(self) -> str:
@@ -62,7 +62,7 @@ class Outputs:
         told = [
             f" {topic}:{end.offset}@{end.timestamp}" for topic, end in self.ends.items() if end.timestamp is not None
         ]
-        return f" since={self.since}" + "".join(told)
+        return f" since={self.again_from}" + "".join(told)
 
     @classmethod
     def of_commit(cls, metadata: str) -> "Outputs | None":

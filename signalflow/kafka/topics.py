@@ -86,8 +86,11 @@ class TopicNames:
 
     @property
     def outputs(self) -> dict[str, frozenset[str]]:
-        """By topic that an agent reads, those that it writes to partitions of the same number."""
-        return {topic: frozenset({made, self.posts_dlq}) for topic, made in self.next_topic.items()}
+        """By topic that an agent reads, those that it writes again when it reads again, to partitions of one number.
+
+        Signals are not among them: their agents know which observations they have applied, and skip these.
+        """
+        return {topic: frozenset({made, self.posts_dlq} - {self.signals}) for topic, made in self.next_topic.items()}
 
     @property
     def changelogs(self) -> frozenset[str]:

@@ -16,6 +16,7 @@ from signalflow.settings import Settings
 from signalflow.streams.assignor import SharedCountAssignor
 from signalflow.streams.brokers import KafkaBrokers
 from signalflow.streams.faust_consumer import consumer_class
+from signalflow.streams.outputs import OutputLogs
 from signalflow.streams.recovery import SuspendingTableManager
 from signalflow.streams.routing import TableRouter
 from signalflow.streams.runs import RUN_RECORDS, run_scheduler
@@ -69,8 +70,9 @@ class Application(faust.App):
             source_topics(self.settings),
             KafkaBrokers(self.settings),
             contiguity_guard=self.settings.contiguity_guard,
-            written=self.written,
-            output_topics=TopicNames.of(self.settings).outputs,
+            outputs=OutputLogs(
+                self.written, TopicNames.of(self.settings).outputs, self.settings.position_check_seconds
+            ),
         )
         return transport
 

@@ -1,7 +1,7 @@
 """What the consumer asks the brokers beside Faust's client: the ids of topics, and the timestamp of one record."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from signalflow.errors import Retryable
+from signalflow.kafka.offsets import end_offsets
 from signalflow.kafka.reader import open_reader, read_range
 from signalflow.kafka.records import KafkaRecord
 from signalflow.kafka.topic_ids import topic_ids
@@ -38,6 +39,10 @@ class Brokers(Protocol):
 
     async def log_start(self, tp: TP) -> int:
         """The first offset that the log still has."""
+        ...
+
+    async def log_ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        """The offsets after the last records, also of transactions that are still open."""
         ...
 
     async def first_record(self, tp: TP, offset: int, below: int) -> int | None:
@@ -77,6 +82,11 @@ class KafkaBrokers:
             async for records in reader.stretch({tp.partition: begin}, {tp.partition: below}, at_once=1):
                 return int(records[0].offset)
         return None
+
+    async def log_ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        """See Brokers."""
+        ends = await end_offsets(self._settings, partitions)
+        return {tp: ends[tp] for tp in partitions}
 
     async def log_start(self, tp: TP) -> int:
         """See Brokers."""

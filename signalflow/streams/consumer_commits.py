@@ -1,7 +1,7 @@
 """What a consumer may commit: the end of what was acknowledged without a hole, with the position that it stands for."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -45,8 +45,7 @@ class CommittingConsumer(driver.Consumer):
     source_topics: frozenset[str] = frozenset()
     contiguity_guard = True
     brokers: Brokers
-    written: Written = Written()
-    output_topics: Mapping[str, Collection[str]] = {}
+    outputs: OutputLogs | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,7 +54,7 @@ class CommittingConsumer(driver.Consumer):
         self._consumed = Consumed()
         self._rewinds = Rewinds()
         self._breaks = Breaks()
-        self._outputs = OutputLogs(self.written, self.output_topics)
+        self._outputs = self.outputs or OutputLogs(Written(), {})
         if self.contiguity_guard:
             self._read_offset = _NoReadOffsets(self.source_topics)
 
@@ -95,6 +94,10 @@ class CommittingConsumer(driver.Consumer):
         """The text that a commit of this offset carries. Called in the consumer's thread."""
         position, outputs = self.position_at(tp, offset), self._outputs.of(tp)
         return position.metadata() + (outputs.metadata() if outputs and position.topic_id else "")
+
+    def may_commit(self, tp: TP) -> bool:
+        """Whether a commit hides no loss of outputs. Called in the consumer's thread."""
+        return self._outputs.may_commit(tp)
 
     def note_commit(self, tp: TP, offset: int) -> None:
         """The brokers have this commit. Called in the consumer's thread."""

@@ -1,5 +1,6 @@
 """Where a consumer begins to read its partitions, and where it reads them again."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -158,6 +159,7 @@ class PositionedConsumer(CommittingConsumer):
             for tp, connection in connections.items()
             # Without a connection only what came over the former one must be held up.
             if (tp in came if connection is None else connection is not self._connections.get(tp))
+            or not self._outputs.may_commit(tp)
         }
         if not changed:
             return ()
@@ -190,7 +192,7 @@ class PositionedConsumer(CommittingConsumer):
 
     async def _compare(self, positions: Mapping[TP, Position]) -> None:
         """Compare logs with these positions, and rewind where they differ."""
-        beginnings = {tp: self._sequence.beginning(tp) for tp in positions}
+        beginnings = {tp: self._sequence.beginning(tp) for tp in self.started()}
         ids = await self.brokers.topic_ids({tp.topic for tp in positions})
         known = {tp: position for tp, position in positions.items() if tp.topic in ids}
         logs = await logs_at(self._thread, self.brokers, known, ids)
@@ -204,7 +206,7 @@ class PositionedConsumer(CommittingConsumer):
             log_now = logs[tp]
             # A position that was committed meanwhile proves nothing: it is one of the log after the cut. Where reading
             # has begun anew meanwhile, the log was compared then.
-            if not start.broken or self._sequence.beginning(tp) != beginnings[tp]:
+            if not start.broken or self._sequence.beginning(tp) != beginnings.get(tp):
                 continue
             going_on_at = start.offset
             if start.broken is Break.LOG_CUT:
@@ -216,31 +218,60 @@ class PositionedConsumer(CommittingConsumer):
             await self.rewind(
                 {tp: going_on_at}, start.broken, committed=positions[tp].offset, topic_id=log_now.topic_id
             )
-        await self._make_again(lost)
+            beginnings[tp] = self._sequence.beginning(tp)
+        await self._make_again(lost, beginnings)
 
     async def _lost_outputs(self, ends: Mapping[TP, Position]) -> list[TP]:
         """Those of these partitions whose logs do not have any more what was written up to these positions."""
         ids = await self.brokers.topic_ids({tp.topic for tp in ends}) if ends else {}
         known = {tp: end for tp, end in ends.items() if tp.topic in ids}
         logs = await logs_at(self._thread, self.brokers, known, ids)
-        lost = [tp for tp, end in known.items() if self._outputs.is_overwritten(tp) or start_of(end, logs[tp]).broken]
-        for tp in lost:
+        beyond = [tp for tp, log_now in logs.items() if known[tp].offset > log_now.end]
+        # While another program's transaction is open, our consumer takes its first record for the end.
+        real_ends = await self.brokers.log_ends(beyond) if beyond else {}
+        lost: list[TP] = []
+        for tp, log_now in logs.items():
+            is_there = known[tp].offset <= real_ends.get(tp, 0) or not start_of(known[tp], log_now).broken
+            if is_there and not self._outputs.is_overwritten(tp):
+                continue
+            lost.append(tp)
             log.error(
-                "outputs_lost", topic=tp.topic, partition=tp.partition, written=known[tp].offset, log=_extent(logs[tp])
-            )
+                "outputs_lost",
+                topic=tp.topic, partition=tp.partition, written=known[tp].offset, log=_extent(log_now),
+            )  # fmt: skip
         return lost
 
-    async def _make_again(self, lost: Collection[TP]) -> None:
-        """Read again what these partitions were written from."""
-        sources = {tp for output in lost for tp in self._outputs.sources(output, self.started())}
-        begins = await self._thread.earliest_offsets(*sources) if sources else {}
-        again = {tp: max(self._outputs.since(tp), begins[tp]) for tp in sources}
-        for output in lost:
-            self._outputs.forget(output)
-        # Of the others nothing was read yet.
+    async def _make_again(self, lost: Collection[TP], beginnings: Mapping[TP, int] | None = None) -> None:
+        """Read again what these partitions were written from.
+
+        `beginnings`: how reading had begun when the loss was looked for. What began anew meanwhile is left as it is.
+        """
+        begun = self.started()
+        if beginnings is not None:
+            begun = frozenset(tp for tp in begun if self._sequence.beginning(tp) == beginnings.get(tp))
+        sources = {output: self._outputs.sources(output, begun) for output in lost}
+        partitions = {tp for found in sources.values() for tp in found}
+        if not partitions:
+            return
+        starts = await self._thread.earliest_offsets(*partitions)
+        await self._wait_for_commit()
+        # Until the rewind has begun nothing may be committed: the last commit tells what is lost.
+        for output, found in sources.items():
+            if found:
+                self._outputs.forget(output)
+        again = {tp: max(self._outputs.again_from(tp), starts[tp]) for tp in partitions}
+        # Where nothing was read past that offset there is nothing to read again.
         await self.rewind(
             {tp: offset for tp, offset in again.items() if offset < (self._sequence.expected(tp) or 0)}, OUTPUTS_LOST
         )
+
+    async def _wait_for_commit(self) -> None:
+        """Wait until no commit is under way: it would put its offsets back into our memory.
+
+        Not by Faust's own wait, which swallows a cancellation.
+        """
+        while (commit := self._commit_fut) is not None:
+            await asyncio.wait({commit})
 
     async def rewind(
         self, offsets: Mapping[TP, int], reason: str, *, committed: int | None = None, topic_id: UUID | None = None
@@ -251,9 +282,7 @@ class PositionedConsumer(CommittingConsumer):
         `committed`: the offset to report as the one that was reached, where it is not what is committed now.
         `topic_id`: the topic to read from now on; None when it is the same as before.
         """
-        while self._commit_fut is not None:
-            # A commit under way would put its offsets back into our memory.
-            await self.maybe_wait_for_commit_to_finish()
+        await self._wait_for_commit()
         ours = {tp: offset for tp, offset in offsets.items() if tp in self.started()}
         for tp, offset in ours.items():
             reached = self.committed_upto(tp) if committed is None else committed

@@ -192,8 +192,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         commits = {
             TopicPartition(*tp): OffsetAndMetadata(offset, self.consumer.metadata_at(tp, offset))
             for tp, offset in offsets.items()
-            if tp in assigned
+            if tp in assigned and self.consumer.may_commit(tp)
         }
+        if not commits:
+            return False
         self.tp_last_committed_at.update(dict.fromkeys(offsets, time.monotonic()))
         try:
             await self._ensure_consumer().commit(commits)

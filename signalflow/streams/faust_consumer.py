@@ -32,8 +32,8 @@ from signalflow.streams.breaks import report_expired
 from signalflow.streams.brokers import AWAY, Brokers
 from signalflow.streams.changelog_seeks import ChangelogSeeks
 from signalflow.streams.consumer_positions import PositionedConsumer
+from signalflow.streams.outputs import OutputLogs
 from signalflow.streams.sequence import Place
-from signalflow.streams.written import Written
 
 log = structlog.get_logger()
 
@@ -181,12 +181,11 @@ def consumer_class(
     brokers: Brokers,
     *,
     contiguity_guard: bool,
-    written: Written | None = None,
-    output_topics: Mapping[str, Collection[str]] | None = None,
+    outputs: OutputLogs | None = None,
 ) -> type[Consumer]:
     """A consumer class for these source topics, which asks `brokers` what Faust's client does not know.
 
-    `written`: what the agents' producers wrote. `output_topics`: by source topic, those that its agent writes to.
+    `outputs`: what the agents write, which is compared with what is committed.
     Without `contiguity_guard` the consumer accepts skipped offsets and commits past them, as Faust does.
     """
     return type(
@@ -196,7 +195,6 @@ def consumer_class(
             "source_topics": source_topics,
             "contiguity_guard": contiguity_guard,
             "brokers": brokers,
-            "written": written or Written(),
-            "output_topics": output_topics or {},
+            "outputs": outputs,
         },
     )

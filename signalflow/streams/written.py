@@ -16,11 +16,11 @@ class Written:
     def note(self, topic: str, confirmed: Mapping[int, Sequence[Span]]) -> None:
         """The brokers confirmed these batches, which are in offset order within a partition."""
         for partition, spans in confirmed.items():
-            tp, last = (topic, partition), spans[-1]
-            known = self._ends.get(tp)
-            if known is not None and takes_the_place(spans[0].first, spans[0].timestamp, known):
-                self._overwritten.add(tp)
-            self.know(topic, partition, Position(last.last + 1, None, last.timestamp))
+            for span in spans:
+                known = self._ends.get((topic, partition))
+                if known is not None and takes_the_place(span.first, span.timestamp, known):
+                    self._overwritten.add((topic, partition))
+                self.know(topic, partition, Position(span.last + 1, None, span.timestamp))
 
     def know(self, topic: str, partition: int, end: Position) -> None:
         """Records before this position were confirmed, to whomever."""

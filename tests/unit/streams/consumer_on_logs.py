@@ -44,6 +44,9 @@ class BrokersOfOneTopic:
     async def timestamp_at(self, tp: TP, offset: int) -> int | None:
         return None
 
+    async def log_ends(self, partitions: Collection[TP]) -> dict[TP, int]:
+        return dict.fromkeys(partitions, 0)
+
 
 class BrokersOfANewTopic(BrokersOfOneTopic):
     """The topic was deleted and made anew. At first it is away, and the brokers are."""

@@ -17,6 +17,7 @@ from faust.types import TP
 
 from signalflow.domain.positions import Commit, Found, Outputs, Position
 from signalflow.kafka import stopping
+from signalflow.kafka.producer import Span
 from signalflow.settings import Settings
 from signalflow.streams.app import Application, create_faust_app
 from signalflow.streams.consumer_thread import Calls, ConsumerThread
@@ -107,6 +108,16 @@ async def test_a_commit_tells_how_far_its_outputs_were_written(
     thread.consumer._outputs.begin(TP0, 50, outputs)
     assert await thread._commit({TP0: 50})
     assert await thread._committed([TP0]) == {TP0: Commit(Position(50, TOPIC_ID, 5_000), outputs)}
+
+
+async def test_a_partition_whose_outputs_are_lost_is_not_committed(thread: ConsumerThread, client: Client) -> None:
+    """Not even when the loss is noticed after the offset was chosen."""
+    written = Written()
+    thread.consumer._outputs = OutputLogs(written, {"raw": ["made"]})
+    written.note("made", {0: [Span(0, 9, 0, 1_000)]})
+    written.note("made", {0: [Span(7, 8, 0, 2_000)]})
+    assert not await thread._commit({TP0: 50})
+    assert client._coordinator.commits == {}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Outputs that a log lost are made again: where their sources are read, and how that is noticed."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 import pytest
@@ -56,7 +57,7 @@ def test_reading_again_begins_where_was_committed_three_minutes_ago(clock: Clock
     for second in range(0, 601, 10):
         clock.now = float(second)
         logs.note_commit(TP0, 100 + second)
-        since[second] = logs.since(TP0)
+        since[second] = logs.again_from(TP0)
     assert {since[second] for second in range(0, 180, 10)} == {100}, "before that, where reading began"
     assert all(180 <= second - (since[second] - 100) <= 210 for second in range(210, 601, 10))
 
@@ -67,19 +68,44 @@ def test_a_worker_that_takes_over_keeps_the_offset_of_the_one_before_for_three_m
     assert logs.of(TP0) == Outputs(320, {"made": at(70)})
     clock.now = 170.0
     logs.note_commit(TP0, 650)
-    assert logs.since(TP0) == 320
+    assert logs.again_from(TP0) == 320
     clock.now = 350.0
     logs.note_commit(TP0, 800)
-    assert logs.since(TP0) == 650
+    assert logs.again_from(TP0) == 650
+
+
+def test_a_worker_that_gets_its_partition_back_goes_on_counting(clock: Clock) -> None:
+    logs = OutputLogs(Written(), {"raw": ["made"]})
+    logs.begin(TP0, 100)
+    for second in range(0, 600, 20):
+        clock.now = float(second)
+        logs.note_commit(TP0, 100 + second)
+        if second % 100 == 0:
+            logs.begin(TP0, 100 + second, logs.of(TP0))
+    assert 580 - (logs.again_from(TP0) - 100) <= 210
+
+
+def test_after_a_rewind_no_later_offset_counts(clock: Clock) -> None:
+    logs = OutputLogs(Written(), {"raw": ["made"]})
+    logs.begin(TP0, 100)
+    for second in range(0, 400, 30):
+        clock.now = float(second)
+        logs.note_commit(TP0, 100 + second)
+    again_from = logs.again_from(TP0)
+    assert again_from == 310
+    logs.begin(TP0, again_from)
+    clock.now = 450.0
+    logs.note_commit(TP0, 320)
+    assert logs.again_from(TP0) == 310
 
 
 def test_a_partition_whose_commit_is_lost_keeps_the_offset_of_before(clock: Clock) -> None:
     logs = OutputLogs(Written(), {"raw": ["made"]})
     logs.begin(TP0, 500, Outputs(320, {"made": at(70)}))
     logs.begin(TP0, 450)
-    assert logs.since(TP0) == 320
+    assert logs.again_from(TP0) == 320
     logs.begin(TP0, 300)
-    assert logs.since(TP0) == 300, "it never lies beyond what is read"
+    assert logs.again_from(TP0) == 300, "it never lies beyond what is read"
 
 
 def test_what_this_worker_wrote_later_than_the_commit_tells_counts(clock: Clock) -> None:
@@ -111,8 +137,7 @@ async def rig(written: Written, monkeypatch: pytest.MonkeyPatch) -> Rig:
         frozenset({"raw"}),
         BrokersOfTwoTopics(),
         contiguity_guard=True,
-        written=written,
-        output_topics={"raw": ["made"]},
+        outputs=OutputLogs(written, {"raw": ["made"]}),
     )
     app = make_running_app()
     logs = {TP0: Log(70, 60), MADE: Log(40, 0)}
@@ -145,9 +170,11 @@ async def test_a_start_goes_back_where_outputs_of_the_commit_are_lost(rig: Rig, 
     (lost,), (rewound,) = (events_of(logs, event) for event in ("outputs_lost", "partition_rewound"))
     assert lost == {"topic": "made", "partition": 0, "written": 40, "log": f"0..{length}"}
     assert rewound == {"topic": "raw", "partition": 0, "reason": "outputs_lost", "committed": 60, "going_on_at": 33}
-    # The new outputs are not taken for lost ones.
+    # Once is enough.
+    rig.log.seek(40)
+    rig.consumer._sequence.deliver(TP0, 39, timestamp_of(39))
     await rig.consumer.check_positions()
-    assert rig.log.position == 33
+    assert rig.log.position == 40
 
 
 async def test_reading_again_begins_no_earlier_than_the_log(rig: Rig) -> None:
@@ -164,6 +191,70 @@ async def test_a_running_worker_goes_back_when_its_outputs_are_lost(rig: Rig, wr
     assert rig.log.position == 60
     rig.logs[MADE].length = 42
     await rig.consumer.check_positions()
+    assert rig.log.position == 33
+
+
+async def test_outputs_behind_an_open_transaction_of_another_program_are_not_lost(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our consumer sees nothing from the first record of such a transaction on."""
+    rig.logs[MADE].length = 31
+
+    async def log_ends(partitions: Collection[TP]) -> dict[TP, int]:
+        return dict.fromkeys(partitions, 40)
+
+    monkeypatch.setattr(rig.consumer.brokers, "log_ends", log_ends)
+    with capture_logs() as logs:
+        await rig.consumer.perform_seek()
+        await rig.consumer.check_positions()
+    assert (rig.log.position, logs) == (60, [])
+
+
+async def test_a_comparison_that_another_one_has_overtaken_rewinds_nothing_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.consumer.perform_seek()
+    rig.logs[MADE].length = 31
+    consumer, looked, find = rig.consumer, asyncio.Event(), rig.consumer._lost_outputs
+
+    async def slowly(ends: object) -> list[TP]:
+        lost: list[TP] = await find(ends)
+        if not looked.is_set():
+            looked.set()
+            await overtaken.wait()
+        return lost
+
+    overtaken = asyncio.Event()
+    monkeypatch.setattr(consumer, "_lost_outputs", slowly)
+    slow = asyncio.create_task(consumer.check_positions())
+    await looked.wait()
+    await consumer.check_positions()
+    assert rig.log.position == 33
+    rig.log.seek(40)
+    consumer._sequence.deliver(TP0, 39, timestamp_of(39))
+    overtaken.set()
+    await slow
+    assert rig.log.position == 40
+
+
+async def test_a_rewind_that_is_cancelled_while_it_waits_for_a_commit_ends(rig: Rig) -> None:
+    """Faust's own wait swallows the cancellation and then never yields again."""
+    await rig.consumer.perform_seek()
+    commit = rig.consumer._commit_fut = asyncio.get_running_loop().create_future()
+    rewind = asyncio.create_task(rig.consumer.rewind({TP0: 33}, "a test"))
+    await asyncio.sleep(0)
+    rewind.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await rewind
+    assert (commit.cancelled(), rig.log.position) == (False, 60)
+
+
+async def test_new_outputs_at_lost_places_are_compared_with_the_next_fetch(rig: Rig, written: Written) -> None:
+    """Also when the source is fetched over the same connection as before."""
+    await rig.consumer.perform_seek()
+    written.note("made", {0: [Span(36, 41, 0, 1_000_041)]})
+    rig.logs[MADE].cut_and_grow(36, 42)
+    assert await rig.consumer.unproven([]) == ()
     assert rig.log.position == 33
 
 

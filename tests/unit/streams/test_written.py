@@ -25,6 +25,12 @@ def test_new_records_at_confirmed_offsets_tell_that_the_log_lost_some_until_it_i
     assert (written.is_overwritten("made", 0), written.end("made", 0)) == (False, None)
 
 
+def test_a_loss_between_two_batches_of_one_send_counts() -> None:
+    written = Written()
+    written.note("made", {0: [Span(40, 60, 0, 1_000), Span(40, 55, 21, 2_000)]})
+    assert written.is_overwritten("made", 0)
+
+
 def test_batches_that_are_noted_in_another_order_than_they_were_appended_replace_nothing() -> None:
     written = Written()
     written.note("made", {0: [Span(5, 9, 0, 1_001)]})
