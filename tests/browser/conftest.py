@@ -12,7 +12,16 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, StorageState, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Route,
+    StorageState,
+    async_playwright,
+    expect,
+)
 from pydantic import SecretStr
 
 from signalflow.local.kafka import EmbeddedKafka
@@ -45,6 +54,9 @@ WITHOUT = (
     "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch",
     "TcpPortRandomizationWin", "ThirdPartyStoragePartitioning",
 )  # fmt: skip
+
+# A page whose numbers come late is right all the same, and other tests share its machine.
+expect.set_options(timeout=15_000)
 
 Visit = Callable[..., Awaitable[Page]]
 NewContext = Callable[..., Awaitable[BrowserContext]]
