@@ -85,6 +85,24 @@ def test_a_worker_that_gets_its_partition_back_goes_on_counting(clock: Clock) ->
     assert 580 - (logs.again_from(TP0) - 100) <= 210
 
 
+def test_few_offsets_are_kept_however_often_is_committed(clock: Clock) -> None:
+    logs = OutputLogs(Written(), {"raw": ["made"]})
+    logs.begin(TP0, 0)
+    for second in range(1_000):
+        clock.now = float(second)
+        logs.note_commit(TP0, second)
+    assert len(logs._committed[TP0]) <= 180 / 30 + 2
+
+
+def test_of_several_sources_the_latest_end_of_an_output_counts() -> None:
+    letters, other = TP("letters", 0), TP("other", 0)
+    for told in ((at(5), at(9)), (at(9), at(5))):
+        logs = OutputLogs(Written(), {"raw": ["letters"], "other": ["letters"], "silent": ["made"]})
+        outputs = {tp: Outputs(0, {"letters": end}) for tp, end in zip((TP0, other), told, strict=True)}
+        assert logs.ends([TP0, other], outputs) == {letters: at(9)}
+        assert logs.sources(letters, [TP0, other, TP("silent", 0), TP("unknown", 0), TP("raw", 1)]) == [TP0, other]
+
+
 def test_after_a_rewind_no_later_offset_counts(clock: Clock) -> None:
     logs = OutputLogs(Written(), {"raw": ["made"]})
     logs.begin(TP0, 100)
