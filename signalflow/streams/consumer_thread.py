@@ -187,7 +187,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return {TP(*tp): None if record is None else Found(*record) for tp, record in found.items()}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """As in Faust, but a commit carries the position's metadata."""
+        """As in Faust, but a commit carries metadata, and partitions whose lost outputs it would hide are left out."""
         assigned = self.assignment()
         commits = {
             TopicPartition(*tp): OffsetAndMetadata(offset, self.consumer.metadata_at(tp, offset))

@@ -36,9 +36,10 @@ class OutputLogs:
         self._committed: dict[TP, deque[tuple[float, int]]] = {}
 
     def begin(self, tp: TP, offset: int, outputs: Outputs | None = None) -> None:
-        """A source partition is read from this offset, and its commit tells this of its outputs.
+        """A source partition is read from this offset.
 
-        None where it tells nothing of them, where there is no commit, and where the partition is rewound.
+        `outputs`: what its commit tells of them. None where the commit tells nothing, where there is no commit, and
+        where the partition is rewound.
         """
         before = self._committed.get(tp, ())
         if outputs is not None:
