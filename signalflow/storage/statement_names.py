@@ -12,7 +12,8 @@ TABLES = frozenset({
     "erased_authors", "erasures", "ingest_runs", "listing_gaps", "log_breaks", "polling_lease", "popular_subreddits",
     "post_metrics_history", "post_metrics_hourly", "post_nlp_features", "post_ranks", "post_words", "posts",
     "published_positions", "refresh_tokens", "rising_posts", "rollup_touched", "runs", "schema_info", "sessions",
-    "sign_in_links", "signals", "stored_positions", "subreddit_config", "topics_read", "users", "workers",
+    "sign_in_links", "signals", "stored_positions", "subreddit_config", "topic_clusters", "topic_clusters_version",
+    "topic_departures", "topics_read", "users", "workers",
 })  # fmt: skip
 # The end of a transaction is where the server waits for its disk.
 _WHOLE = {"COMMIT": "commit", "ROLLBACK": "rollback"}
