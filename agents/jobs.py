@@ -16,6 +16,7 @@ from signalflow.storage.letter_retention import forget_resolved
 from signalflow.storage.partitions import database_time
 from signalflow.storage.runs import forget_runs
 from signalflow.storage.signal_writer import forget_signals
+from signalflow.storage.topic_clusters import forget_topic_clusters
 from signalflow.storage.trending_watch import watch_trending
 from signalflow.streams.app import Application
 from signalflow.streams.timers import guarded
@@ -69,6 +70,7 @@ def register(app: Application, settings: Settings, resources: ResourcesOf, book:
         await drop_old(resources().pool, await database_time(resources().pool), settings.history_retention_days)
         await forget_runs(resources().pool, settings.run_retention_days)
         await forget_signals(resources().pool, settings.signal_retention_days)
+        await forget_topic_clusters(resources().pool, settings.signal_retention_days)
         await forget_alerts(resources().pool, settings.alert_retention_days)
 
     @app.timer(interval=RETENTION_EVERY_SECONDS, on_leader=True, name="resolved_letters")

@@ -29,6 +29,7 @@ from agents import (
     signals,
     sink,
     terms,
+    topic_clusters,
     topics,
 )
 from agents.alerts import AlertSender
@@ -323,6 +324,7 @@ def create_app(settings: Settings | None = None) -> Worker:
     topics.register(app, app.topic_watch)
     positions.register(app, settings, resources, lambda: resources().stored)
     jobs.register(app, settings, resources, app.run_book)
+    topic_clusters.register(app, resources)
     freshness.register(app, resources)
     alerts.register(app, lambda: resources().alert_sender)
     runs.register(app, app.run_book, resources)

@@ -141,7 +141,6 @@ def _told(features: Features) -> TextFeatures:
         sentiment_label=features.sentiment_label,
         sentiment_basis=features.sentiment_basis,
         keywords=features.keywords,
-        topic_cluster=features.topic_cluster,
     )
 
 

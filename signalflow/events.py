@@ -187,10 +187,10 @@ EnvelopeT = TypeVar("EnvelopeT", Envelope, CommentEnvelope)
 
 
 class TextFeatures(Struct, kw_only=True, frozen=True):
-    """What the title says: sentiment in -1..1, its label, keywords best first, topic cluster when one is known.
+    """What the title says: sentiment in -1..1, its label, and keywords best first.
 
     Score and label are None for a title that is not English, which `sentiment_basis` says, and for a post that was
-    taken away.
+    taken away. The topic cluster is null: it is found once the post is stored, and table and API have it.
     """
 
     sentiment_score: float | None

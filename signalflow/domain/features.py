@@ -25,17 +25,16 @@ class Sentiment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Compound sentiment in -1..1 as VADER rounds it (4 digits), its label, keywords best first, and the topic cluster.
+    """Compound sentiment in -1..1 as VADER rounds it (4 digits), its label, and keywords best first.
 
-    Score and label are None for a title that is not English, which `sentiment_basis` says. The topic cluster is None
-    when it is unknown. All callers that ask for the same title share the list of keywords: do not change it.
+    Score and label are None for a title that is not English, which `sentiment_basis` says. All callers that ask for the
+    same title share the list of keywords: do not change it.
     """
 
     sentiment_score: float | None
     sentiment_label: SentimentLabel | None
     sentiment_basis: SentimentBasis
     keywords: list[str]
-    topic_cluster: str | None = None
 
 
 @lru_cache(maxsize=MOST_CACHED_TITLES)

@@ -107,9 +107,11 @@ FEATURES = (
     Column("sentiment_label", "text", "nlp.sentiment_label"),
     Column("sentiment_basis", "text", "nlp.sentiment_basis"),
     Column("keywords", "jsonb", "nlp.keywords"),
-    Column("topic_cluster", "text", "nlp.topic_cluster"),
 )
 """Table post_nlp_features, without post_id and title. These columns follow the stored title."""
+
+FEATURES_TOLD = (*(column.name for column in FEATURES), "topic_cluster")
+"""What readers of a post get of that table. The topic cluster is found after the post is stored (topic_clusters.py)."""
 
 HISTORY = (
     Column("post_id", "text", "id"),

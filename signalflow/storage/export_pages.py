@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from signalflow.errors import Invalid
-from signalflow.storage.columns import FEATURES, HISTORY, POSTS
+from signalflow.storage.columns import FEATURES_TOLD, HISTORY, POSTS
 from signalflow.storage.comment_list import COLUMNS as COMMENT_COLUMNS
 from signalflow.storage.comment_list import CommentFilters, comment_conditions, comment_search_mode
 from signalflow.storage.post_filters import Filters, conditions, looked_up
@@ -28,7 +28,7 @@ OBSERVED_POSTS = 25
 OBSERVATIONS = 5_000
 
 _POST_COLUMNS = ", ".join(f"{column.value_in('p')} AS {column.name}" for column in POSTS)
-_POST_COLUMNS += ", p.not_shown_since, " + ", ".join(f"n.{column.name}" for column in FEATURES)
+_POST_COLUMNS += ", p.not_shown_since, " + ", ".join(f"n.{name}" for name in FEATURES_TOLD)
 _OBSERVATION_COLUMNS = ", ".join(f"h.{column.name}" for column in HISTORY)
 _COMMENT_COLUMNS = ", ".join(f"c.{name}" for name in COMMENT_COLUMNS)
 _SIGNAL_COLUMNS = ", ".join(f"s.{name}" for name in (*SIGNAL_COLUMNS, *SIGNAL_SOURCE))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from signalflow.storage.columns import FEATURES, POSTS, Guard
+from signalflow.storage.columns import FEATURES_TOLD, POSTS, Guard
 from signalflow.storage.post_filters import Filters, conditions, looked_up
 from signalflow.storage.post_orders import AGE_MINUTES, ENGAGEMENT, MOMENTUM, ORDERS, OrderName
 from signalflow.storage.read_router import POSITION, ReadRouter, Row
@@ -22,7 +22,7 @@ _COLUMNS = ", ".join(f"{column.value_in('p')} AS {column.name}" for column in PO
 _COLUMNS += ", p.last_polled_at AS observed_at, p.not_shown_since"
 _TEXT = ", ".join(f"p.{column.name}" for column in POSTS if column.guard is Guard.TEXT)
 _COMPUTED = f"{ENGAGEMENT} AS engagement_score, {AGE_MINUTES} AS age_minutes, {MOMENTUM} AS momentum"
-_FEATURES = ", ".join(f"n.{column.name}" for column in FEATURES)
+_FEATURES = ", ".join(f"n.{name}" for name in FEATURES_TOLD)
 
 # A row version is as old as its xmin: the low half of a transaction's 64-bit number, which is one of the last 2^32.
 _UNCHANGED = """pg_visible_in_snapshot((

@@ -36,7 +36,7 @@ async def test_a_new_text_feature_arrives(pool: Pool, monkeypatch: pytest.Monkey
     ("table", "columns", "by_the_statement"),
     [
         ("posts", POSTS, {"not_shown_since"}),
-        ("post_nlp_features", FEATURES, {"post_id", "title"}),
+        ("post_nlp_features", FEATURES, {"post_id", "title", "topic_cluster", "is_clustered"}),
         ("post_metrics_history", HISTORY, set()),
     ],
 )

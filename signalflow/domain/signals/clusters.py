@@ -70,6 +70,14 @@ class Cluster:
         return tuple(_heaviest(self.centre, LABEL_TERMS))
 
 
+class Told(NamedTuple):
+    """A post of a cluster, and what put it there."""
+
+    id: str
+    title: str
+    url: str | None
+
+
 class Assignment(NamedTuple):
     """The cluster of a post, after it joined, how it was found, and the ids of the clusters that ended meanwhile.
 
@@ -93,11 +101,13 @@ class Clusters:
         self._norms: dict[int, float] = {}
         # For each word the clusters that have it in their centre, with its weight there.
         self._postings: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        self._by_id: dict[str, int] = {}
         self._by_post: dict[str, int] = {}
         self._by_key: dict[int, int] = {}
         self._turn = self._number = self._now_us = 0
         for cluster in sorted(living, key=lambda one: one.turn):
             self._clusters[cluster.number] = cluster
+            self._by_id[cluster.id] = cluster.number
             self._weigh(cluster, {})
             self._by_post.update(dict.fromkeys(cluster.posts, cluster.number))
             self._by_key.update(dict.fromkeys(cluster.keys, cluster.number))
@@ -110,6 +120,10 @@ class Clusters:
     def __iter__(self) -> Iterator[Cluster]:
         return iter(self._clusters.values())
 
+    def has_passed(self, observed_us: int) -> bool:
+        """Whether what was observed then is older than every living cluster."""
+        return observed_us + LIFETIME_US <= self._now_us
+
     def add(self, post: str, title: str, url: str | None, observed_us: int) -> Assignment:
         """Find the cluster of a post. A post that is a part of one already changes nothing."""
         self._now_us = max(self._now_us, observed_us)
@@ -119,19 +133,41 @@ class Clusters:
         vector = title_vector(title, self._frequencies)
         if not vector:
             return Assignment(None, "first", None, ended)
-        keys: dict[How, int | None] = {"title": title_key(title), "link": link_key(url) if url else None}
-        cluster, how, similarity = self._found(vector, keys)
+        keys = _keys(title, url)
+        cluster, how, similarity = self._found(post, vector, keys)
         if cluster is None:
             self._number += 1
             cluster = Cluster(post, self._number)
-        self._join(cluster, post, vector, [key for key in keys.values() if key is not None])
+        self._join(cluster, post, vector, keys)
         return Assignment(cluster, how, similarity, (*ended, *self._too_many()))
 
+    def retell(self, id_: str, size: int, posts: Iterable[Told]) -> Cluster | None:
+        """Make a living cluster anew, because a post has left it: nothing of that post stays.
+
+        `size`: how many posts are left. `posts`: the newest of them, the oldest first. Returns the cluster; None if it
+        does not live, or if no post is left: then it ends.
+        """
+        number = self._by_id.get(id_)
+        if number is None:
+            return None
+        cluster = self._clusters[number]
+        self._withdraw(cluster)
+        if not size:
+            del self._clusters[number], self._by_id[id_]
+            return None
+        cluster.size, cluster.centre, cluster.posts, cluster.keys = size, {}, [], []
+        for post in posts:
+            self._tell(cluster, post.id, title_vector(post.title, self._frequencies), _keys(post.title, post.url))
+        return cluster
+
     def _found(
-        self, vector: Mapping[str, float], keys: Mapping[How, int | None]
+        self, post: str, vector: Mapping[str, float], keys: Mapping[How, int]
     ) -> tuple[Cluster | None, How, float | None]:
+        if post in self._by_id:
+            # It left the cluster that it had begun, and comes back. No other cluster may have that id.
+            return self._clusters[self._by_id[post]], "first", None
         for how, key in keys.items():
-            if key is not None and key in self._by_key:
+            if key in self._by_key:
                 return self._clusters[self._by_key[key]], how, None
         number, similarity = self._most_similar(vector)
         if similarity < LEAST_SIMILARITY:
@@ -157,21 +193,24 @@ class Clusters:
                 best, highest = number, similarity
         return best, highest
 
-    def _join(self, cluster: Cluster, post: str, vector: Mapping[str, float], keys: list[int]) -> None:
+    def _join(self, cluster: Cluster, post: str, vector: Mapping[str, float], keys: Mapping[How, int]) -> None:
         self._turn += 1
         cluster.turn, cluster.joined_us = self._turn, self._now_us
         cluster.size += 1
         self._clusters[cluster.number] = cluster
         self._clusters.move_to_end(cluster.number)
+        self._by_id[cluster.id] = cluster.number
+        self._tell(cluster, post, vector, keys)
+
+    def _tell(self, cluster: Cluster, post: str, vector: Mapping[str, float], keys: Mapping[How, int]) -> None:
         before = cluster.centre
-        sums = before | {word: before.get(word, 0.0) + weight for word, weight in vector.items()}
-        cluster.centre = {word: sums[word] for word in _heaviest(sums, MOST_TERMS)}
+        cluster.centre = _moved(before, vector)
         self._weigh(cluster, before)
         self._by_post[post] = cluster.number
         cluster.posts.append(post)
         if len(cluster.posts) > MOST_POSTS:
             del self._by_post[cluster.posts.pop(0)]
-        for key in keys:
+        for key in keys.values():
             if key not in self._by_key:
                 self._by_key[key] = cluster.number
                 cluster.keys.append(key)
@@ -204,14 +243,28 @@ class Clusters:
             yield self._forget(next(iter(self._clusters.values())))
 
     def _forget(self, cluster: Cluster) -> str:
-        del self._clusters[cluster.number], self._norms[cluster.number]
+        self._withdraw(cluster)
+        del self._clusters[cluster.number], self._by_id[cluster.id]
+        return cluster.id
+
+    def _withdraw(self, cluster: Cluster) -> None:
+        """No post finds it any more."""
+        del self._norms[cluster.number]
         for word in cluster.centre:
             self._drop_posting(word, cluster.number)
         for post in cluster.posts:
             del self._by_post[post]
         for key in cluster.keys:
             del self._by_key[key]
-        return cluster.id
+
+
+def label_of(titles: Iterable[str], frequencies: Frequencies | None = None) -> tuple[str, ...]:
+    """The label of a cluster of posts with these titles."""
+    known = frequencies or frozen_frequencies()
+    centre: dict[str, float] = {}
+    for title in titles:
+        centre = _moved(centre, title_vector(title, known))
+    return tuple(_heaviest(centre, LABEL_TERMS))
 
 
 def title_vector(title: str, frequencies: Frequencies) -> dict[str, float]:
@@ -224,6 +277,17 @@ def title_vector(title: str, frequencies: Frequencies) -> dict[str, float]:
     }
     norm = sqrt(sum(weight * weight for weight in words.values()))
     return {word: words[word] / norm for word in _heaviest(words, MOST_TERMS)}
+
+
+def _moved(centre: Mapping[str, float], vector: Mapping[str, float]) -> dict[str, float]:
+    """The centre of a cluster that a title has joined."""
+    sums = {**centre, **{word: centre.get(word, 0.0) + weight for word, weight in vector.items()}}
+    return {word: sums[word] for word in _heaviest(sums, MOST_TERMS)}
+
+
+def _keys(title: str, url: str | None) -> dict[How, int]:
+    keys: dict[How, int | None] = {"title": title_key(title), "link": link_key(url) if url else None}
+    return {how: key for how, key in keys.items() if key is not None}
 
 
 def title_key(title: str) -> int | None:

@@ -251,7 +251,6 @@ def test_features_are_those_of_sentiment_and_keywords() -> None:
     # vaderSentiment 3.3.2 gives 0.729 for this text.
     assert (features.sentiment_score, features.sentiment_label) == (0.729, "positive")
     assert features.keywords[0] == "kubernetes 1.31"
-    assert features.topic_cluster is None
     assert text_features("Kubernetes 1.31 is GREAT!") is features
 
 

@@ -18,6 +18,8 @@ from signalflow.domain.signals.clusters import (
     Assignment,
     Cluster,
     Clusters,
+    Told,
+    label_of,
     link_key,
     title_key,
     title_vector,
@@ -392,3 +394,61 @@ def test_keys_are_the_same_in_every_version() -> None:
 def test_only_slashes_at_the_end_of_a_link_say_nothing() -> None:
     assert link_key("https://example.org/annX") != link_key("https://example.org/ann")
     assert link_key("https://example.org/ann/") == link_key("https://example.org/ann")
+
+
+def test_nothing_of_a_post_stays_in_the_cluster_that_it_left() -> None:
+    found = clusters()
+    add(found, "a", "Storm hits Lisbon harbour", "https://example.org/storm")
+    add(found, "b", "Storm hits Lisbon, ferries cancelled", "https://example.org/ferries", hour=1)
+    before = next(iter(found)).turn
+    cluster = found.retell("a", 1, [Told("b", "Storm hits Lisbon, ferries cancelled", "https://example.org/ferries")])
+    assert cluster is not None
+    assert (cluster.id, cluster.turn, cluster.size, cluster.posts) == ("a", before, 1, ["b"])
+    assert cluster.centre == title_vector("Storm hits Lisbon, ferries cancelled", FREQUENCIES)
+    assert b"harbour" not in encode(cluster)
+    # Neither its words nor its link lead there any more, and what is left does.
+    assert add(found, "c", "Harbour nearby", "https://example.org/storm", hour=1).how == "first"
+    assert add(found, "d", "Ferries cancelled", hour=1).how == "similar"
+    assert add(found, "e", "Quake near Bergen", "https://example.org/ferries", hour=1).how == "link"
+
+
+def test_a_post_that_began_a_cluster_and_left_it_comes_back_to_it() -> None:
+    found = clusters()
+    add(found, "a", "Storm hits Lisbon harbour")
+    add(found, "b", "Lisbon storm", hour=1)
+    found.retell("a", 1, [Told("b", "Lisbon storm", None)])
+    again = add(found, "a", "Another title with other words", hour=2)
+    assert (again.how, again.cluster and again.cluster.id, len(found)) == ("first", "a", 1)
+    assert again.cluster is not None
+    assert again.cluster.posts == ["b", "a"]
+
+
+def test_a_cluster_that_all_posts_have_left_is_gone() -> None:
+    found = clusters()
+    add(found, "a", "Storm hits Lisbon harbour", "https://example.org/storm")
+    assert found.retell("a", 0, []) is None
+    assert len(found) == 0
+    assert found._postings == {}
+    assert add(found, "b", "Storm hits Lisbon harbour", "https://example.org/storm").how == "first"
+
+
+def test_a_cluster_that_does_not_live_is_not_made_anew() -> None:
+    assert clusters().retell("a", 1, [Told("b", "Storm in Lisbon", None)]) is None
+
+
+def test_a_label_is_that_of_the_cluster_of_these_titles() -> None:
+    found = clusters()
+    titles = ["Storm hits Lisbon harbour", "Known storm in Lisbon", "Lisbon known harbour"]
+    for number, title in enumerate(titles):
+        joined = add(found, f"p{number}", title).cluster
+    assert joined is not None
+    assert joined.size == 3
+    assert label_of(titles, FREQUENCIES) == joined.label
+
+
+def test_what_was_seen_two_days_before_the_newest_post_has_passed() -> None:
+    found = clusters()
+    assert not found.has_passed(START)
+    add(found, "a", "Storm hits Lisbon harbour", hour=48)
+    assert found.has_passed(START)
+    assert not found.has_passed(START + 1)
