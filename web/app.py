@@ -45,6 +45,7 @@ from web.api.signals.endpoints import router as signals
 from web.api.stats.endpoints import router as stats
 from web.api.subreddits.endpoints import router as subreddits
 from web.api.tables.endpoints import router as tables
+from web.api.topics.endpoints import router as topics
 from web.api.trending.endpoints import router as trending
 from web.auth.paths import SIGN_IN_LINK
 from web.auth.tokens import Signer
@@ -73,6 +74,7 @@ WITHIN: tuple[tuple[APIRouter, KeyScope], ...] = (
     (comments, "read"),
     (exports, "read"),
     (signals, "read"),
+    (topics, "read"),
     (stats, "read"),
     (keywords, "read"),
     (digest, "read"),
