@@ -38,6 +38,8 @@ def not_found() -> FileResponse:
 @router.get("/")
 @router.get("/posts/{post_id}")
 @router.get("/signals")
+@router.get("/topics")
+@router.get("/topics/{topic_id}")
 @router.get("/digest")
 @router.get("/alerts")
 @router.get("/analytics")

@@ -28,7 +28,10 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/posts/1abc2d", "/signals", "/digest", "/alerts", "/analytics", "/subreddits", "/operations", "/docs"],
+    [
+        *("/", "/posts/1abc2d", "/signals", "/topics", "/topics/1abc2d", "/digest"),
+        *("/alerts", "/analytics", "/subreddits", "/operations", "/docs"),
+    ],
 )
 async def test_every_page_has_an_address_that_can_be_opened_directly(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)

@@ -14,6 +14,8 @@ import { themeSwitch } from "./parts/theme.js";
 const ROUTES = [
   { name: "now", title: "Now", path: /^\/$/, tab: "/" },
   { name: "signals", title: "Signals", path: /^\/signals\/?$/ },
+  { name: "topics", title: "Stories", path: /^\/topics\/?$/ },
+  { name: "topic", title: "Story", path: /^\/topics\/([0-9A-Za-z_]{1,64})\/?$/ },
   { name: "digest", title: "Digest", path: /^\/digest\/?$/ },
   { name: "post", title: "Post", path: /^\/posts\/([0-9a-z]{1,13})\/?$/ },
   { name: "alerts", title: "Alerts", path: /^\/alerts\/?$/, tab: "/alerts" },

@@ -71,6 +71,7 @@ export async function mount(root, { live, signal, about }) {
     pageHead(
       "Now",
       "",
+      h("a", { class: "button", href: "/topics" }, "Stories"),
       h("a", { class: "button", href: "/digest" }, "Yesterday"),
       button([icon("save"), "Export"], "", () => download("/api/export/posts/", exportParameters(state))),
       button([icon("share"), "Share"], "", copyAddress),

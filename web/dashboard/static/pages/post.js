@@ -11,6 +11,7 @@ import { goneMark, notShownMark, reasons } from "../parts/post.js";
 import { signalsOfPost } from "../parts/signals.js";
 import { emptyState } from "../parts/states.js";
 import { titleAttributes, titleText, titleWithin } from "../parts/title.js";
+import { storyOfPost } from "../parts/topic.js";
 import { readState, writeState } from "../urlstate.js";
 
 export const DEFAULTS = { ...history.DEFAULTS, ...discussion.DEFAULTS };
@@ -40,6 +41,7 @@ export async function mount(root, { live, signal, match, about }) {
   }
   const head = h("div", { class: "post-head" });
   const words = h("div", { class: "stack" });
+  const story = storyOfPost(signal);
   function showWords() {
     document.title = `${titleWithin(post.title)} · signalflow`;
     head.replaceChildren(...postHead(post, about.link_base));
@@ -55,6 +57,7 @@ export async function mount(root, { live, signal, match, about }) {
   figures.show(post);
   root.append(
     head,
+    story.element,
     figures.element,
     h(
       "div",
@@ -78,14 +81,15 @@ export async function mount(root, { live, signal, match, about }) {
     "retract",
     ({ detail: gone }) => {
       if (!gone.includes(id)) return;
-      post = { ...post, ...TAKEN_AWAY, nlp: { ...post.nlp, keywords: [] } };
+      post = { ...post, ...TAKEN_AWAY, nlp: { ...post.nlp, keywords: [], topic_cluster: null } };
       showWords();
+      story.load(null);
       signals.load();
     },
     { signal },
   );
   live.addEventListener("reset", charts.load, { signal });
-  await Promise.all([signals.load(), charts.load(), talk.load()]);
+  await Promise.all([story.load(post.nlp.topic_cluster), signals.load(), charts.load(), talk.load()]);
 }
 
 /** The post, or null when the API does not know it. */

@@ -93,6 +93,7 @@ export async function mount(root, { live, signal }) {
     pageHead(
       "Signals",
       quiet("what took off and what was unusual where it happened"),
+      h("a", { class: "button", href: "/topics" }, "Stories"),
       button([icon("save"), "Export"], "", exported),
     ),
     h(
