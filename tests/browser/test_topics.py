@@ -37,7 +37,7 @@ async def test_stories_are_found_from_the_page_now_and_lead_to_their_posts_and_b
     await store_stories(installation)
     page = await visit("/")
     await page.get_by_role("link", name="Stories").click()
-    stories = page.locator(".topic-list .topic")
+    stories = page.locator(".topic-list .topic-card")
     await expect(stories).to_have_count(20)
     await expect(stories.first.get_by_role("heading")).to_have_text(f"words: supreme · {HOSTILE} · court")
     await expect(stories.first).to_contain_text("4 posts")
@@ -75,7 +75,7 @@ async def test_stories_are_found_from_the_page_now_and_lead_to_their_posts_and_b
     await expect(page.get_by_role("link", name="Story:")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("path", "shows"), [("/topics", ".topic"), ("/topics/g1", ".topic-post")])
+@pytest.mark.parametrize(("path", "shows"), [("/topics", ".topic-card"), ("/topics/g1", ".topic-post")])
 async def test_stories_are_accessible_and_fit_a_narrow_window(
     new_context: NewContext, installation: Installation, path: str, shows: str
 ) -> None:

@@ -22,11 +22,12 @@ export async function mount(root, { live, signal, match }) {
   const posts = h("ol", { class: "topic-posts" });
   const hours = chart("Posts and sentiment of titles by hour", signal);
   const talk = chart("Comments and their sentiment by hour", signal);
+  const comments = card({ title: "Comments by hour", region: "talk" }, h("div", { class: "body" }, talk.element));
   const content = h(
     "div",
-    { hidden: true },
-    card({ title: "Hour by hour", region: "hours" }, hours.element),
-    card({ title: "Comments by hour", region: "talk" }, talk.element),
+    { class: "stack", hidden: true },
+    card({ title: "Hour by hour", region: "hours" }, h("div", { class: "body" }, hours.element)),
+    comments,
     card({ title: "Subreddits", region: "subreddits" }, where),
     card({ title: "Posts, newest first", region: "posts" }, posts),
   );
@@ -34,9 +35,10 @@ export async function mount(root, { live, signal, match }) {
 
   function show(topic) {
     document.title = `${labelOf(topic)} · signalflow`;
-    head.replaceChildren(pageHead(labelOf(topic), factsOf(topic)));
+    head.replaceChildren(pageHead(labelOf(topic)), factsOf(topic));
     failed.replaceChildren();
     content.hidden = false;
+    comments.hidden = topic.timeline.every((hour) => hour.comments === 0);
     hours.show(hoursOf(topic.timeline, "posts", "Posts", "average_sentiment"));
     talk.show(hoursOf(topic.timeline, "comments", "Comments", "average_comment_sentiment"));
     where.replaceChildren(subredditsOf(topic));

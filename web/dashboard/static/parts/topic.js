@@ -34,7 +34,7 @@ export const factsOf = ({ size, began_at: began, joined_at: joined, living }) =>
 export const topicCard = (topic) =>
   h(
     "li",
-    { class: "topic", "data-id": topic.id },
+    { class: "topic-card", "data-id": topic.id },
     h("h3", { dir: "auto" }, h("a", { href: topicPath(topic.id) }, labelOf(topic))),
     factsOf(topic),
     topic.top_post && h("p", {}, titleLink(topic.top_post)),
