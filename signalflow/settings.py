@@ -174,7 +174,11 @@ class Settings(AlertSettings, RedditSettings, DatabaseSettings, KafkaSettings, W
         description="Longest wait of the signals agent, and of the agent of terms, for more records after the first. "
         "Each batch writes what is usual in each of its subreddits, 1.5 to 4 kB, so a shorter wait costs disk.",
     )
-    signal_retention_days: int = Field(90, ge=1, description="Days that signals are kept after they last changed.")
+    signal_retention_days: int = Field(
+        90,
+        ge=1,
+        description="Days that signals are kept after they last changed, and topics after the last post joined.",
+    )
 
     # --- sink agent and retention
     sink_max_records: int = Field(50, ge=1, le=20_000, description="Records that make a flush due.")

@@ -13,7 +13,7 @@ STATEMENTS: tuple[str, ...] = (
     # A cluster that has ended has no state. Of one that ended with a single post there is no row.
     """
 CREATE TABLE topic_clusters (
-    id text COLLATE "C" PRIMARY KEY,
+    id text PRIMARY KEY,
     label text[] NOT NULL,
     size integer NOT NULL,
     began_at timestamptz NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE topic_clusters (
     """
 CREATE TABLE topic_departures (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    topic_cluster text COLLATE "C" NOT NULL
+    topic_cluster text NOT NULL
 )""",
     # Posts that were stored before are looked at if they are of the last two days, for which a cluster lives.
     "ALTER TABLE post_nlp_features ADD COLUMN is_clustered boolean NOT NULL DEFAULT true",

@@ -9,7 +9,10 @@ from datetime import timedelta
 from signalflow.storage.pool import CLIENT_GRACE_SECONDS, Pool, connection, transaction
 
 # The tables with what authors wrote. Dead letters hold whole records, and answers of targets may repeat an alert.
-TABLES = ("alert_attempts", "alert_matches", "comments", "dlq_events", "post_nlp_features", "post_words", "posts")
+TABLES = (
+    *("alert_attempts", "alert_matches", "comments", "dlq_events", "post_nlp_features", "post_words", "posts"),
+    "topic_clusters",
+)
 # An erased value stays in the statistics for so long at most, until the leader looks again.
 LONGEST_AGE = timedelta(hours=1)
 # ANALYZE reads a sample of 30,000 rows, each from a place of its own on a disk that may be slow.

@@ -52,11 +52,11 @@ SELECT at, COALESCE(posts, 0) AS posts, of_posts.sentiment AS average_sentiment,
     of_comments.sentiment AS average_comment_sentiment
 FROM of_posts FULL JOIN of_comments USING (at) ORDER BY at
 """
-# Ids of clusters have another collation than the index of their posts. With the LIMIT, clusters are looked at one after
-# the other until the page is full; without it, all posts of the subreddits are read first.
+# With the LIMIT, clusters are looked at one after the other until the page is full; without it, all posts of the
+# subreddits are read first.
 _HAS_POST_IN = """(
     SELECT true FROM post_nlp_features JOIN posts ON posts.id = post_id
-    WHERE topic_cluster = topic_clusters.id COLLATE "default" AND lower(subreddit) = ANY ($names::text[]) LIMIT 1
+    WHERE topic_cluster = topic_clusters.id AND lower(subreddit) = ANY ($names::text[]) LIMIT 1
 )"""
 
 # When the last post joined, and id, of the last cluster of a page.

@@ -31,7 +31,7 @@ from signalflow.verify.expect import (
 from signalflow.verify.figures import is_english, sentiment
 from signalflow.verify.hourly import HourlyCheck, hour_of
 from signalflow.verify.ranks import compare_ranks
-from signalflow.verify.report import Report
+from signalflow.verify.report import Report, TableReport
 from signalflow.verify.spool import HistoryRow
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -58,6 +58,14 @@ _HISTORY = (
     "SELECT post_id, observed_at, score, num_comments, upvote_ratio, score_velocity, comment_velocity, trend_velocity"
     " FROM post_metrics_history WHERE observed_at >= $1 ORDER BY post_id, observed_at"
 )
+# Posts that have left a cluster are in its size until the leader looks at them.
+_CLUSTERS = """
+SELECT id, size, COALESCE(posts, 0) AS posts, COALESCE(departed, 0) AS departed FROM topic_clusters
+LEFT JOIN (SELECT topic_cluster AS id, count(*) AS posts FROM post_nlp_features GROUP BY 1) AS p USING (id)
+LEFT JOIN (SELECT topic_cluster AS id, count(*) AS departed FROM topic_departures GROUP BY 1) AS d USING (id)
+WHERE size <> COALESCE(posts, 0) + COALESCE(departed, 0) ORDER BY id
+"""
+_COUNT_CLUSTERS = "SELECT count(*) FROM topic_clusters"
 _HISTORY_FROM = "SELECT history_from FROM schema_info"
 # Without its library a hypertable hides compressed rows. The settings of a library are seen only where it is loaded.
 _ALL_ROWS_ARE_SEEN = """
@@ -139,6 +147,7 @@ async def compare_in(
     lowest = max(_lowest(expected), ranks_from or _ALL)
     certain_after = None if expected.start is None else expected.start + CLOCKS_AGREE
     await compare_ranks(_rows, connection, expected.ranks, report, lowest, certain_after, progress)
+    await _compare_clusters(connection, report.topic_clusters)
     report.breaks = [_told(*row) for row in await connection.fetch(_BREAKS)]
     report.gaps_open = await connection.fetchval(_GAPS_OPEN)
     report.dead_letter_states = {state: letters for state, letters in await connection.fetch(_STATES)}  # noqa: C416 (typed)
@@ -242,6 +251,13 @@ def _compare_features(row: Any, report: Report) -> None:
         table.note(
             "wrong", f"{row['id']}: sentiment {row['sentiment_score']} {row['sentiment_label']}, is {score} {label}"
         )
+
+
+async def _compare_clusters(connection: Connection, table: TableReport) -> None:
+    """Compare the sizes of topic clusters with the posts that have them. Which posts these are, no log tells."""
+    table.expected = table.found = await connection.fetchval(_COUNT_CLUSTERS)
+    for row in await connection.fetch(_CLUSTERS):
+        table.note("wrong", f"{row['id']}: size {row['size']}, is {row['posts'] + row['departed']}")
 
 
 async def _compare_history(

@@ -69,6 +69,7 @@ class Report:
     hourly: TableReport = field(default_factory=TableReport)
     ranks: TableReport = field(default_factory=TableReport)
     features: TableReport = field(default_factory=TableReport)
+    topic_clusters: TableReport = field(default_factory=TableReport)
     comments: TableReport | None = None
     signals: TableReport | None = None
     signals_by_rule: TableReport | None = None
@@ -89,6 +90,7 @@ class Report:
             "post_metrics_hourly": self.hourly,
             "post_ranks": self.ranks,
             "post_nlp_features": self.features,
+            "topic_clusters": self.topic_clusters,
             "comments": self.comments,
             "signals": self.signals,
             "signals_by_rule": self.signals_by_rule,

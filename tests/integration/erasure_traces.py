@@ -22,7 +22,10 @@ from tests.integration.workers import read_topic
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 # Each shows text of posts or counts it. The window holds every post of the simulator.
-ANSWERS = ("/api/posts/", "/api/stats/?window=7d", "/api/keywords/?window=7d&limit=200", "/api/comments/")
+ANSWERS = (
+    *("/api/posts/", "/api/stats/?window=7d", "/api/keywords/?window=7d&limit=200", "/api/comments/"),
+    "/api/topics/?min_posts=2",
+)
 
 
 def traces(where: str, content: bytes, needles: Iterable[str]) -> set[str]:

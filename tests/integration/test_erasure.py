@@ -21,6 +21,7 @@ from signalflow.storage.dead_letters import NewLetter, store_letters
 from signalflow.storage.erasure import erase_letters
 from signalflow.storage.pool import Pool
 from signalflow.storage.texts import mark_swept, sweep_reached, texts_after
+from signalflow.storage.topic_clusters import TopicClusters
 from signalflow.storage.writer import write_batch
 from tests.integration.alert_rows import make_rule, make_target, tell
 from tests.integration.comment_rows import comment, seen
@@ -230,6 +231,7 @@ async def sampled(pool: Pool) -> Pool:
     # A value that stands in one row alone is not kept.
     await write_batch(pool, [observation(name, 0, **WITH_TEXT) for name in ("a", "b")])
     await write_comments(pool, [seen(comment(name, author=MARKER, body=f"on {MARKER}")) for name in ("k", "l")])
+    await TopicClusters().step(pool)
     await store_letters(pool, [letter_of("a", 7), letter_of("b", 8)], None)
     rule = await make_rule(pool, "subreddit:python", await make_target(pool))
     for kind, id_ in (("post", "a"), ("post", "b"), ("comment", "k"), ("comment", "l")):
@@ -245,6 +247,7 @@ async def sampled(pool: Pool) -> Pool:
 async def test_the_statistics_of_columns_forget_what_was_erased_once_they_are_an_hour_old(sampled: Pool) -> None:
     kept = await with_samples(sampled)
     await erasure.erase_author(sampled, AUTHOR, who="test")
+    await TopicClusters().step(sampled)
     assert await holds_the_marker(sampled) == set()
     assert (await renew_statistics(sampled), await with_samples(sampled)) == ([], kept), "they are new enough"
     await sampled.execute("SELECT pg_stat_reset()")
@@ -257,6 +260,7 @@ async def test_an_ordinary_owner_of_the_tables_makes_their_statistics_anew(
     ordinary_role: str, database_url: str, sampled: Pool
 ) -> None:
     await erasure.erase_author(sampled, AUTHOR, who="test")
+    await TopicClusters().step(sampled)
     for table in TABLES:
         await sampled.execute(f"ALTER TABLE {table} OWNER TO {ordinary_role}")
     async with await pool_of(f"postgresql://{ordinary_role}:secret@{database_url.rpartition('@')[2]}") as owner:

@@ -239,11 +239,20 @@ async def erase_on_request(scene: Scene, pool: Pool) -> tuple[str, str]:
     return id_, said
 
 
+async def topics_know_it(pool: Pool) -> bool:
+    """Whether the leader has looked at every post that came or went, and kept words of topics."""
+    waits = "EXISTS (SELECT FROM topic_departures) OR EXISTS (SELECT FROM post_nlp_features WHERE NOT is_clustered)"
+    return bool(await pool.fetchval(f"SELECT EXISTS (SELECT FROM topic_clusters) AND NOT ({waits})"))
+
+
 async def leave_traces(scene: Scene, pool: Pool) -> None:
     """Have the API keep answers, and PostgreSQL values of columns, with all markers."""
     answers = await erasure_traces.in_answers(scene.api.url, scene.api.headers, MARKERS, [])
     assert {f"{marker} in /api/stats/?window=7d" for marker in MARKERS} <= answers
     assert await erasure_traces.in_cache(scene.settings.redis_url.get_secret_value(), [DELETED])
+    await scene.until(lambda: topics_know_it(pool))
+    for marker in MARKERS:
+        assert await pool.fetch("SELECT FROM topic_clusters WHERE lower($1) = ANY (label)", marker), marker
     await pool.execute("ANALYZE")
     for marker in (*MARKERS, SAID):
         assert await pool.fetch("SELECT FROM pg_stats AS s WHERE strpos(lower(s::text), lower($1)) > 0", marker), marker
@@ -293,7 +302,8 @@ async def test_what_was_deleted_on_reddit_is_nowhere_after_the_sweep(
 
     async def the_tables_say_so() -> bool:
         posts, comments = await scene.rows("posts"), await scene.rows("comments")
-        return {id_: posts[id_]["removed_by"] for id_ in truth} == truth and comments[said]["removed_by"] == "deleted"
+        by = {id_: posts[id_]["removed_by"] for id_ in truth}
+        return by == truth and comments[said]["removed_by"] == "deleted" and await topics_know_it(pool)
 
     await scene.until(the_tables_say_so)
     # A running RocksDB removes files while they are read.

@@ -170,6 +170,11 @@ DAMAGES = {
         " WHERE post_id = 'v3' AND $1::timestamptz IS NOT NULL",
         {("post_nlp_features", "wrong")},
     ),
+    "a topic cluster counts a post that it has not": (
+        "UPDATE topic_clusters SET size = size + 1 WHERE id = (SELECT topic_cluster FROM post_nlp_features"
+        " WHERE post_id = 'v3') AND $1::timestamptz IS NOT NULL",
+        {("topic_clusters", "wrong")},
+    ),
     "a dead letter is not stored": (
         "DELETE FROM dlq_events WHERE original_key = 'x1' AND $1::timestamptz IS NOT NULL",
         {("dlq_events", "missing")},
@@ -208,6 +213,7 @@ async def backup(database: asyncpg.Connection) -> Rows:
         "post_metrics_history",
         "post_metrics_hourly",
         "post_ranks",
+        "topic_clusters",
         "dlq_events",
     ):
         columns = await database.fetch(
@@ -247,6 +253,11 @@ async def test_an_intact_pipeline_has_no_differences_and_every_damage_is_found(
     records = POSTS * MOMENTS + 2
     await settled(settings, worker, records, 2)
     await refreshed(settings)
+
+    async def clusters_are_found() -> bool:
+        return not await database.fetchval("SELECT EXISTS (SELECT FROM post_nlp_features WHERE NOT is_clustered)")
+
+    await eventually(clusters_are_found, 60, worker.tail)
     report = await verify(settings, TopicNames.of(settings))
     assert report.clean, report
     assert (report.records, report.posts.found, report.history.found) == (records, POSTS, POSTS * MOMENTS)
