@@ -7,7 +7,6 @@ cluster the next time that anybody calls `step`.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from signalflow.domain.signals.cluster_codec import decode, encode
@@ -26,8 +25,10 @@ _LIVING = "SELECT state FROM topic_clusters WHERE state IS NOT NULL"
 _DEPARTED = """
 DELETE FROM topic_departures WHERE id IN (SELECT id FROM topic_departures ORDER BY id LIMIT $1) RETURNING topic_cluster
 """
-_SIZES = """
-SELECT topic_cluster, count(*) AS size FROM post_nlp_features WHERE topic_cluster = ANY ($1::text[]) GROUP BY 1
+_LEFT = """
+SELECT topic_cluster, count(*) AS size, min(LEAST(created_utc, first_seen_at)) AS began_at,
+    max(LEAST(created_utc, first_seen_at)) AS newest_at
+FROM post_nlp_features JOIN posts ON id = post_id WHERE topic_cluster = ANY ($1::text[]) GROUP BY 1
 """
 _NEWEST_POSTS = """
 SELECT topic_cluster, id, title, url FROM unnest($1::text[]) AS c (topic_cluster) CROSS JOIN LATERAL (
@@ -52,15 +53,17 @@ UPDATE post_nlp_features AS n SET is_clustered = true, topic_cluster = r.cluster
 FROM unnest($1::text[], $2::text[]) AS r (id, cluster) WHERE post_id = r.id
 """
 _STORE = """
-INSERT INTO topic_clusters AS c (id, label, size, began_at, joined_at, state) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO topic_clusters AS c (id, label, size, began_at, newest_at, state) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (id) DO UPDATE SET
-    label = EXCLUDED.label, size = EXCLUDED.size, joined_at = EXCLUDED.joined_at, state = EXCLUDED.state
+    label = EXCLUDED.label, size = EXCLUDED.size, state = EXCLUDED.state,
+    began_at = LEAST(c.began_at, EXCLUDED.began_at), newest_at = GREATEST(c.newest_at, EXCLUDED.newest_at)
 """
-_RELABEL = "UPDATE topic_clusters SET label = $2, size = $3 WHERE id = $1"
+_RETELL = "UPDATE topic_clusters SET label = $2, size = $3, began_at = $4, newest_at = $5 WHERE id = $1"
+_REMOVE = "DELETE FROM topic_clusters WHERE id = $1"
 _END = "UPDATE topic_clusters SET state = NULL WHERE id = ANY ($1::text[])"
 # A post that stayed alone is no topic.
 _REMOVE_SINGLE = "DELETE FROM topic_clusters WHERE id = ANY ($1::text[]) AND state IS NULL AND size < 2"
-_FORGET = "DELETE FROM topic_clusters WHERE state IS NULL AND joined_at < now() - make_interval(days => $1)"
+_FORGET = "DELETE FROM topic_clusters WHERE state IS NULL AND newest_at < now() - make_interval(days => $1)"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -110,27 +113,24 @@ class _Changes:
     """What a step changes of clusters, by their ids."""
 
     def __init__(self) -> None:
-        self.living: dict[str, Cluster] = {}
-        self.began_at: dict[str, datetime] = {}
+        self._living: dict[str, Cluster] = {}
+        # When the oldest and the newest of the posts that were looked at were made.
+        self._spans: dict[str, tuple[datetime, datetime]] = {}
         self.ended: set[str] = set()
-        # Label and size of those that had ended before.
-        self.relabelled: dict[str, tuple[Sequence[str], int]] = {}
 
-    def note(self, cluster: Cluster) -> None:
-        self.living[cluster.id] = cluster
+    def note(self, cluster: Cluster, oldest: datetime, newest: datetime) -> None:
+        self._living[cluster.id] = cluster
         self.ended.discard(cluster.id)
-        self.relabelled.pop(cluster.id, None)
+        began_at, newest_at = self._spans.get(cluster.id, (oldest, newest))
+        self._spans[cluster.id] = min(began_at, oldest), max(newest_at, newest)
 
     async def write(self, storing: Connection) -> None:
         rows = [
-            (id_, list(each.label), each.size, self.began_at.get(id_, _moment(each)), _moment(each), encode(each))
-            for id_, each in self.living.items()
+            (id_, list(each.label), each.size, *self._spans[id_], encode(each)) for id_, each in self._living.items()
         ]
         await storing.executemany(_STORE, rows)
-        relabelled = [(id_, list(label), size) for id_, (label, size) in self.relabelled.items()]
-        await storing.executemany(_RELABEL, relabelled)
         await storing.execute(_END, sorted(self.ended))
-        await storing.execute(_REMOVE_SINGLE, sorted({*self.ended, *self.relabelled}))
+        await storing.execute(_REMOVE_SINGLE, sorted(self.ended))
 
 
 async def _let_go(storing: Connection, clusters: Clusters, changes: _Changes) -> None:
@@ -138,17 +138,22 @@ async def _let_go(storing: Connection, clusters: Clusters, changes: _Changes) ->
     departed = sorted({row["topic_cluster"] for row in await storing.fetch(_DEPARTED, POSTS_AT_ONCE)})
     if not departed:
         return
-    sizes = {row["topic_cluster"]: row["size"] for row in await storing.fetch(_SIZES, departed)}
+    left = {row["topic_cluster"]: row for row in await storing.fetch(_LEFT, departed)}
     posts: defaultdict[str, list[Told]] = defaultdict(list)
     for row in await storing.fetch(_NEWEST_POSTS, departed, MOST_POSTS):
         posts[row["topic_cluster"]].append(Told(row["id"], row["title"], row["url"]))
     for id_ in departed:
-        size = sizes.get(id_, 0)
+        if id_ not in left:
+            clusters.retell(id_, 0, [])
+            await storing.execute(_REMOVE, id_)
+            continue
+        _, size, oldest, newest = left[id_]
         cluster = clusters.retell(id_, size, posts[id_])
-        if cluster is not None:
-            changes.note(cluster)
+        label = cluster.label if cluster else label_of(post.title for post in posts[id_])
+        await storing.execute(_RETELL, id_, list(label), size, oldest, newest)
+        if cluster:
+            changes.note(cluster, oldest, newest)
         else:
-            changes.relabelled[id_] = label_of(post.title for post in posts[id_]), size
             changes.ended.add(id_)
 
 
@@ -165,9 +170,7 @@ async def _look_at(storing: Connection, clusters: Clusters, changes: _Changes) -
         changes.ended.update(ended)
         if cluster is not None:
             found[row["id"]] = cluster.id
-            if cluster.size == 1:
-                changes.began_at[cluster.id] = row["made_at"]
-            changes.note(cluster)
+            changes.note(cluster, row["made_at"], row["made_at"])
     await storing.execute(_ASSIGN, list(found), list(found.values()))
     return len(found)
 
@@ -176,7 +179,3 @@ async def forget_topic_clusters(pool: Pool, days: int) -> None:
     """Remove the clusters that no post has joined for more than `days` days."""
     async with connection(pool) as deleting:
         await deleting.execute(_FORGET, days)
-
-
-def _moment(cluster: Cluster) -> datetime:
-    return _EPOCH + timedelta(microseconds=cluster.joined_us)

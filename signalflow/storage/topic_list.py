@@ -17,7 +17,7 @@ STEP = timedelta(hours=1)
 # A cluster goes on for as long as posts join it. A chart shows its last two weeks.
 LONGEST_TIMELINE = timedelta(days=14)
 
-_COLUMNS = "id, label, size, began_at, joined_at, state IS NOT NULL AS living"
+_COLUMNS = "id, label, size, began_at, newest_at, state IS NOT NULL AS living"
 _ONE = f"SELECT {_COLUMNS} FROM topic_clusters WHERE id = $1"  # noqa: S608, constants
 # Posts of several clusters are found by the index of each, so the work is that of the clusters of a page.
 _SUBREDDITS = """
@@ -59,7 +59,7 @@ _HAS_POST_IN = """(
     WHERE topic_cluster = topic_clusters.id AND lower(subreddit) = ANY ($names::text[]) LIMIT 1
 )"""
 
-# When the last post joined, and id, of the last cluster of a page.
+# When the newest post was made, and id, of the last cluster of a page.
 TopicKey = tuple[datetime, str]
 
 
@@ -75,7 +75,7 @@ class TopicFilter:
 async def topics_page(
     reads: ReadRouter, wanted: TopicFilter, *, before: TopicKey | None, limit: int
 ) -> list[dict[str, Any]]:
-    """The clusters that were joined last, or last before this time and id."""
+    """The clusters with the newest posts, or the newest before this time and id."""
     statement, parameters = page_statement(wanted, before, limit)
     return [dict(row) for row in await reads.fetch(statement, *parameters)]
 
@@ -91,16 +91,16 @@ def page_statement(wanted: TopicFilter, before: TopicKey | None, limit: int) -> 
     # The index has only clusters of more than one post.
     conditions = ["size > 1", f"size >= {bound(wanted.min_posts)}"]
     if wanted.since is not None:
-        conditions.append(f"joined_at >= {bound(wanted.since)}")
+        conditions.append(f"newest_at >= {bound(wanted.since)}")
     if wanted.subreddits:
         names = bound([name.lower() for name in wanted.subreddits])
         conditions.append(_HAS_POST_IN.replace("$names", names))
     if before is not None:
-        joined_at, id_ = before
-        conditions.append(f"(joined_at, id) < ({bound(joined_at)}::timestamptz, {bound(id_)}::text)")
+        newest_at, id_ = before
+        conditions.append(f"(newest_at, id) < ({bound(newest_at)}::timestamptz, {bound(id_)}::text)")
     statement = f"""
 SELECT {_COLUMNS} FROM topic_clusters WHERE {" AND ".join(conditions)}
-ORDER BY joined_at DESC, id DESC LIMIT {bound(limit)}"""  # noqa: S608, constants and the numbers of parameters
+ORDER BY newest_at DESC, id DESC LIMIT {bound(limit)}"""  # noqa: S608, constants and the numbers of parameters
     return statement, parameters
 
 
@@ -135,4 +135,4 @@ async def posts_of_topic(reads: ReadRouter, id_: str) -> list[dict[str, Any]]:
 
 async def timeline_of(reads: ReadRouter, topic: dict[str, Any], post_ids: Sequence[str]) -> list[Row]:
     """What each hour of a cluster had: posts, and comments on these posts. Hours that had nothing are left out."""
-    return await reads.fetch(_TIMELINE, topic["id"], post_ids, topic["joined_at"] - LONGEST_TIMELINE, STEP)
+    return await reads.fetch(_TIMELINE, topic["id"], post_ids, topic["newest_at"] - LONGEST_TIMELINE, STEP)

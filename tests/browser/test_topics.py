@@ -25,10 +25,10 @@ async def store_stories(installation: Installation) -> None:
     )
     await installation.rows("DELETE FROM topic_clusters")
     async with await create_pool(installation.settings, application_name="tests") as pool:
-        await store_topic(pool, "g1", "g1", "g2", "g3", "g4", joined_at=utcnow(), label=["supreme", HOSTILE, "court"])
+        await store_topic(pool, "g1", "g1", "g2", "g3", "g4", newest_at=utcnow(), label=["supreme", HOSTILE, "court"])
         for number in range(20):
-            joined_at = utcnow() - timedelta(days=2, hours=number)
-            await store_topic(pool, f"old{number:02}", size=3, joined_at=joined_at, state=None)
+            newest_at = utcnow() - timedelta(days=2, hours=number)
+            await store_topic(pool, f"old{number:02}", size=3, newest_at=newest_at, state=None)
 
 
 async def test_stories_are_found_from_the_page_now_and_lead_to_their_posts_and_back(

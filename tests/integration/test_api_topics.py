@@ -44,7 +44,7 @@ async def test_a_topic_says_what_how_many_where_and_which_post_is_best(pool: Poo
     (item,) = page["items"]
     assert (item["id"], item["label"], item["size"], item["living"]) == ("a", LABEL, 3, True)
     assert datetime.fromisoformat(item["began_at"]) == NOON - hours(3)
-    assert datetime.fromisoformat(item["joined_at"]) == NOON
+    assert datetime.fromisoformat(item["newest_at"]) == NOON
     assert item["subreddits"] == [{"subreddit": "news", "posts": 2}, {"subreddit": "science", "posts": 1}]
     assert item["top_post"] == {
         "id": "b",
@@ -56,13 +56,13 @@ async def test_a_topic_says_what_how_many_where_and_which_post_is_best(pool: Poo
     assert (page["next"], "state" in item) == (None, False)
 
 
-async def test_pages_repeat_and_leave_out_nothing_where_many_were_joined_at_once(
+async def test_pages_repeat_and_leave_out_nothing_where_many_were_newest_at_once(
     pool: Pool, client: httpx.AsyncClient
 ) -> None:
     for number in range(5):
         await store_topic(pool, f"a{number}", size=3)
-    await store_topic(pool, "before", size=3, joined_at=NOON - hours(1), state=None)
-    await store_topic(pool, "after", size=3, joined_at=NOON + hours(1))
+    await store_topic(pool, "before", size=3, newest_at=NOON - hours(1), state=None)
+    await store_topic(pool, "after", size=3, newest_at=NOON + hours(1))
     walked: list[str] = []
     page = await listed(client, page_size=2)
     while True:
@@ -77,9 +77,9 @@ async def test_pages_repeat_and_leave_out_nothing_where_many_were_joined_at_once
 async def test_filters_hold_together(pool: Pool, client: httpx.AsyncClient) -> None:
     await write_batch(pool, [observation("p1", subreddit="Rust"), observation("p2"), observation("p3")])
     await store_topic(pool, "mixed", "p1", "p2", size=7)
-    await store_topic(pool, "small", "p3", size=2, joined_at=NOON - hours(1))
-    await store_topic(pool, "old", size=3, joined_at=NOON - hours(2))
-    await store_topic(pool, "alone", size=1, joined_at=NOON - hours(3))
+    await store_topic(pool, "small", "p3", size=2, newest_at=NOON - hours(1))
+    await store_topic(pool, "old", size=3, newest_at=NOON - hours(2))
+    await store_topic(pool, "alone", size=1, newest_at=NOON - hours(3))
     found = {
         "nothing said": ids(await listed(client)),
         "least posts": ids(await listed(client, min_posts=2)),

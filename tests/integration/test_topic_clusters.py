@@ -73,8 +73,25 @@ async def test_posts_that_tell_the_same_have_one_cluster_and_others_their_own(po
     storm = await pool.fetchrow("SELECT * FROM topic_clusters WHERE id = 'a'")
     assert storm is not None
     assert {"harbour", "lisbon"} <= set(storm["label"])
-    assert (storm["began_at"], storm["joined_at"]) == (CREATED, CREATED + timedelta(minutes=2))
+    assert (storm["began_at"], storm["newest_at"]) == (CREATED, CREATED + timedelta(minutes=2))
     assert await look(pool) == 0
+
+
+async def test_a_cluster_goes_from_its_oldest_to_its_newest_post_in_whatever_order_they_come(pool: Pool) -> None:
+    """A new installation reads the newest posts first, and then looks back."""
+    clusters = TopicClusters()
+    for number, minute in enumerate((50, -70, 0)):
+        await store(pool, post(f"p{number}", STORM[number], minute))
+        await look(pool, clusters)
+
+    async def span() -> list[float]:
+        row = await pool.fetchrow("SELECT began_at, newest_at FROM topic_clusters WHERE id = 'p0'")
+        assert row is not None
+        return [(moment - CREATED) / timedelta(minutes=1) for moment in row]
+
+    assert await span() == [-70, 50]
+    await _erase(pool, ["p1"])
+    assert await span() == [0, 50]
 
 
 async def test_a_later_observation_of_a_post_changes_no_cluster(pool: Pool) -> None:
@@ -199,7 +216,7 @@ async def test_a_post_of_the_future_ends_no_cluster(pool: Pool) -> None:
 async def test_ended_clusters_are_forgotten_after_their_days(pool: Pool) -> None:
     await store(pool, post("a", STORM[0]), post("b", STORM[1], 1))
     await look(pool)
-    await pool.execute("UPDATE topic_clusters SET state = NULL, joined_at = now() - interval '11 days'")
+    await pool.execute("UPDATE topic_clusters SET state = NULL, newest_at = now() - interval '11 days'")
     await forget_topic_clusters(pool, 12)
     assert await sizes(pool) == {"a": 2}
     await forget_topic_clusters(pool, 10)

@@ -12,20 +12,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Fields(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    joined: int
+    newest: int
     id: str
 
 
 def encode_cursor(cursor: TopicKey, walk: str) -> str:
     """The cursor as text for an address."""
-    joined_at, id_ = cursor
-    return seal(orjson.dumps([(joined_at - _EPOCH) // timedelta(microseconds=1), id_]), f"topics {walk}")
+    newest_at, id_ = cursor
+    return seal(orjson.dumps([(newest_at - _EPOCH) // timedelta(microseconds=1), id_]), f"topics {walk}")
 
 
 def decode_cursor(text: str, walk: str) -> TopicKey:
     """The cursor that was encoded for the same walk. Raises ValueError for anything else."""
     try:
         fields = msgspec.json.decode(unseal(text, f"topics {walk}"), type=_Fields)
-        return _EPOCH + timedelta(microseconds=fields.joined), fields.id
+        return _EPOCH + timedelta(microseconds=fields.newest), fields.id
     except (msgspec.DecodeError, OverflowError) as error:
         raise ValueError(NOT_OURS) from error

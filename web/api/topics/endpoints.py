@@ -24,7 +24,7 @@ TopicId = Annotated[
 
 @router.get("/api/topics/", summary="Posts that tell the same, by topic", response_model=TopicPage, responses=OF_READS)
 async def list_topics(reads: ReadsOf, parameters: Annotated[TopicListParameters, Query()]) -> Response:
-    """Those that a post joined last come first: clusters that go on, and those that have ended.
+    """Those with the newest post come first: clusters that go on, and those that have ended.
 
     A cluster that a post joins meanwhile moves to the front, so a walk through the pages may miss it.
     """
@@ -32,7 +32,7 @@ async def list_topics(reads: ReadsOf, parameters: Annotated[TopicListParameters,
     found = await topics_page(reads, parameters.filters, before=parameters.before, limit=limit + 1)
     page = found[:limit]
     more = len(found) > limit
-    following = encode_cursor((page[-1]["joined_at"], page[-1]["id"]), parameters.walk) if more else None
+    following = encode_cursor((page[-1]["newest_at"], page[-1]["id"]), parameters.walk) if more else None
     return json_answer({"items": await with_posts(reads, page), "next": following})
 
 

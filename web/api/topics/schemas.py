@@ -34,8 +34,8 @@ class TopicOut(BaseModel):
         examples=[["supreme", "genes", "court"]],
     )
     size: int = Field(description="Posts that joined it.", examples=[7])
-    began_at: datetime = Field(description="When its first post was made.", examples=[_MOMENT])
-    joined_at: datetime = Field(description="The time of its newest post when the last one joined.", examples=[_MOMENT])
+    began_at: datetime = Field(description="When its oldest post was made.", examples=[_MOMENT])
+    newest_at: datetime = Field(description="When its newest post was made.", examples=[_MOMENT])
     living: bool = Field(description="Whether posts may still join it: it ends two days after the last one.")
     subreddits: list[TopicSubreddit] = Field(description="Where its posts are, at most 10, those of most posts first.")
     top_post: TopPost | None = Field(description="The post of the highest score; null when none is stored any more.")
@@ -44,7 +44,7 @@ class TopicOut(BaseModel):
 class TopicPage(BaseModel):
     """A page of clusters."""
 
-    items: list[TopicOut] = Field(description="The latest joined first.")
+    items: list[TopicOut] = Field(description="Those with the newest post first.")
     next: str | None = Field(
         description="Give it as `cursor` to get the page after this one; null on the last page.", examples=[None]
     )

@@ -20,7 +20,7 @@ export const subredditsOf = ({ subreddits }) =>
   );
 
 /** How many posts a story has, and since when and until when they came. */
-export const factsOf = ({ size, began_at: began, joined_at: joined, living }) =>
+export const factsOf = ({ size, began_at: began, newest_at: joined, living }) =>
   h(
     "p",
     { class: "facts" },
