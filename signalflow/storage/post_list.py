@@ -30,7 +30,8 @@ _UNCHANGED = """pg_visible_in_snapshot((
     - (((SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint) - p.xmin::text::bigint) & 4294967295)
 )::text::xid8, {snapshot}::text::pg_snapshot)"""
 _POST = f"""
-SELECT {_COLUMNS}, {_TEXT}, {_COMPUTED}, {_FEATURES}
+SELECT {_COLUMNS}, {_TEXT}, {_COMPUTED}, {_FEATURES},
+    (SELECT size FROM topic_clusters AS t WHERE t.id = n.topic_cluster) AS topic_posts
 FROM posts AS p LEFT JOIN post_nlp_features AS n ON n.post_id = p.id WHERE p.id = $1
 """  # noqa: S608, constants
 

@@ -235,3 +235,11 @@ async def test_each_page_reads_little_by_an_index(pool: Pool, wanted: TopicFilte
     for index in indexes:
         assert index in plan, plan
     assert "Seq Scan" not in plan
+
+
+async def test_a_post_says_how_many_posts_its_topic_has(pool: Pool, client: httpx.AsyncClient) -> None:
+    await write_batch(pool, [observation(id_) for id_ in "abcd"])
+    await store_topic(pool, "a", "a", "b", "c")
+    await pool.execute("UPDATE post_nlp_features SET topic_cluster = 'd' WHERE post_id = 'd'")
+    found = {id_: (await client.get(f"/api/posts/{id_}/")).json() for id_ in "bd"}
+    assert [(post["nlp"]["topic_cluster"], post["topic_posts"]) for post in found.values()] == [("a", 3), ("d", None)]

@@ -124,7 +124,7 @@ def test_the_api_has_every_column_and_only_one_post_has_the_text() -> None:
     texts = {column.name for column in POSTS if column.guard is Guard.TEXT}
     others = {column.name for column in POSTS} - texts
     assert set(PostOut.model_fields) == others | {"observed_at", "nlp"} | OF_THE_POLLER | COMPUTED
-    assert set(PostDetail.model_fields) == set(PostOut.model_fields) | texts | {"comment_sentiment"}
+    assert set(PostDetail.model_fields) == set(PostOut.model_fields) | texts | {"comment_sentiment", "topic_posts"}
     assert set(Observation.model_fields) == {column.name for column in HISTORY} - {"post_id"}
 
 

@@ -33,7 +33,9 @@ class Nlp(BaseModel):
         description="Phrases of the title that say most, best first.", examples=[["stable diffusion 3"]]
     )
     topic_cluster: str | None = Field(
-        description="Cluster of posts that tell the same story, when one is known.", examples=[None]
+        description="The topic of the posts that tell the same: the id of its first post. Null until that was "
+        "looked for, which takes seconds, and for a title that says nothing.",
+        examples=["1abc2d"],
     )
 
 
@@ -148,6 +150,10 @@ class PostDetail(PostOut):
     )
     text_observed_at: datetime | None = Field(
         description="The observation that the text is from; null: none carried it yet.", examples=[_MOMENT]
+    )
+    topic_posts: int | None = Field(
+        description="Posts that its topic has, with this one; null when it has none, or it ended with this post alone.",
+        examples=[4],
     )
     comment_sentiment: CommentSentiment | None = Field(
         description="Sentiment of the comments, beside that of the title in `nlp`; null when no comment has one. "

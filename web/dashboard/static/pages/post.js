@@ -41,11 +41,14 @@ export async function mount(root, { live, signal, match, about }) {
   }
   const head = h("div", { class: "post-head" });
   const words = h("div", { class: "stack" });
-  const story = storyOfPost(signal);
+  const story = h("div");
   function showWords() {
     document.title = `${titleWithin(post.title)} · signalflow`;
     head.replaceChildren(...postHead(post, about.link_base));
     words.replaceChildren(...[titleCard(post), bodyCard(post)].filter(Boolean));
+    const link = storyOfPost(post);
+    story.replaceChildren(...[link].filter(Boolean));
+    story.hidden = !link;
   }
   const figures = postFigures(about.trending_rule);
   const state = readState(DEFAULTS, VALUES);
@@ -57,7 +60,7 @@ export async function mount(root, { live, signal, match, about }) {
   figures.show(post);
   root.append(
     head,
-    story.element,
+    story,
     figures.element,
     h(
       "div",
@@ -83,13 +86,12 @@ export async function mount(root, { live, signal, match, about }) {
       if (!gone.includes(id)) return;
       post = { ...post, ...TAKEN_AWAY, nlp: { ...post.nlp, keywords: [], topic_cluster: null } };
       showWords();
-      story.load(null);
       signals.load();
     },
     { signal },
   );
   live.addEventListener("reset", charts.load, { signal });
-  await Promise.all([story.load(post.nlp.topic_cluster), signals.load(), charts.load(), talk.load()]);
+  await Promise.all([signals.load(), charts.load(), talk.load()]);
 }
 
 /** The post, or null when the API does not know it. */

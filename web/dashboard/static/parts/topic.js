@@ -1,5 +1,4 @@
 // Topic clusters, which pages call stories: how one looks in a list, its subreddits, and the link from a post.
-import * as api from "../api.js";
 import { h } from "../dom.js";
 import { count, plural, when } from "../format.js";
 import { quiet } from "./layout.js";
@@ -41,19 +40,12 @@ export const topicCard = (topic) =>
     subredditsOf(topic),
   );
 
-/** A link from a post to its story: {element, load()}. It is hidden while no other post tells the same. */
-export function storyOfPost(signal) {
-  const element = h("p", { class: "links", hidden: true });
-  async function load(id) {
-    element.hidden = true;
-    if (!id) return;
-    try {
-      const topic = await api.get(`/api/topics/${encodeURIComponent(id)}/`, {}, signal);
-      element.replaceChildren(h("a", { href: topicPath(id) }, `Story: ${plural(topic.size, "post", "posts")}`));
-      element.hidden = topic.size < 2;
-    } catch {
-      // A cluster that ended with a single post is not kept. Of other errors the rest of the page tells.
-    }
-  }
-  return { element, load };
-}
+/** A link from a post to its story; null while no other post tells the same. */
+export const storyOfPost = ({ nlp, topic_posts: posts }) =>
+  nlp.topic_cluster && posts > 1
+    ? h(
+        "p",
+        { class: "links" },
+        h("a", { href: topicPath(nlp.topic_cluster) }, `Story: ${plural(posts, "post", "posts")}`),
+      )
+    : null;
