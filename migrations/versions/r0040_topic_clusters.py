@@ -60,6 +60,16 @@ END $function$""",
 CREATE TRIGGER leave_topic_cluster BEFORE UPDATE ON post_nlp_features FOR EACH ROW
 WHEN (OLD.title <> NEW.title OR OLD.topic_cluster IS NOT NULL AND NEW.topic_cluster IS NULL)
 EXECUTE FUNCTION leave_topic_cluster()""",
+    """
+CREATE FUNCTION depart_from_topic_cluster() RETURNS trigger LANGUAGE plpgsql AS $function$
+BEGIN
+    INSERT INTO topic_departures (topic_cluster) VALUES (OLD.topic_cluster);
+    RETURN NULL;
+END $function$""",
+    """
+CREATE TRIGGER depart_from_topic_cluster AFTER DELETE ON post_nlp_features FOR EACH ROW
+WHEN (OLD.topic_cluster IS NOT NULL)
+EXECUTE FUNCTION depart_from_topic_cluster()""",
 )
 
 

@@ -10,7 +10,16 @@ from signalflow.kafka.topics import TopicNames
 from signalflow.settings import Settings
 from tests.integration.comment_rows import comment, envelope, produce_comments
 from tests.integration.test_path_archives import all_is_read, dump, run
-from tests.integration.workers import WorkerProcess, count, eventually, fetch_all, observation, produce, read_topic
+from tests.integration.workers import (
+    WorkerProcess,
+    clusters_are_found,
+    count,
+    eventually,
+    fetch_all,
+    observation,
+    produce,
+    read_topic,
+)
 
 TABLES = ("posts", "post_nlp_features", "post_metrics_history", "post_ranks", "comments", "dlq_events")
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
@@ -72,6 +81,7 @@ async def test_a_replay_changes_no_row_and_no_state_and_verify_finds_nothing(
          observation("expired", START, created_at=START - timedelta(hours=47, minutes=30), score=1)],
     )  # fmt: skip
     await eventually(lambda: all_is_read(settings), 60, worker.tail)
+    await eventually(lambda: clusters_are_found(settings), 60, worker.tail)
     before, states_before = await tables(settings), await states(settings)
     assert [len(before[table]) for table in ("posts", "post_metrics_history", "post_ranks", "comments")] == [
         POSTS + 2,

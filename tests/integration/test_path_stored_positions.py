@@ -294,7 +294,7 @@ async def test_without_positions_the_content_tells_whether_a_database_is_the_one
     assert worker.stop() == 0
     await fetch_all(own_settings, "DELETE FROM stored_positions")
     if database == "new and empty":
-        filled = "posts, post_metrics_history, post_nlp_features, rollup_touched, signals"
+        filled = "posts, post_metrics_history, post_nlp_features, rollup_touched, signals, topic_clusters"
         await fetch_all(own_settings, f"TRUNCATE {filled}")
     worker.start()
     await worker.ready()

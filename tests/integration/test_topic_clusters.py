@@ -157,6 +157,18 @@ async def test_words_of_an_erased_post_leave_its_cluster(pool: Pool, how: str) -
     assert (await clusters_of(pool))["d"] == "a"
 
 
+async def test_a_row_that_was_deleted_by_hand_leaves_its_cluster_and_comes_back(pool: Pool) -> None:
+    clusters = TopicClusters()
+    await store(pool, post("a", STORM[0]), post("b", STORM[1], 1))
+    await look(pool, clusters)
+    await pool.execute("DELETE FROM post_nlp_features WHERE post_id = 'a'")
+    await look(pool, clusters)
+    assert await sizes(pool) == {"a": 1}
+    await store(pool, post("a", STORM[0], 2))
+    await look(pool, clusters)
+    assert (await clusters_of(pool), await sizes(pool)) == ({"a": "a", "b": "a"}, {"a": 2})
+
+
 async def test_a_restored_post_is_looked_at_again(pool: Pool) -> None:
     await store(pool, post("a", STORM[0]), post("b", STORM[1], 1))
     await look(pool)

@@ -266,6 +266,14 @@ async def count(settings: Settings, table: str) -> int:
     return int((await fetch_all(settings, f"SELECT count(*) FROM {table}"))[0][0])
 
 
+async def clusters_are_found(settings: Settings) -> bool:
+    """Whether the leader has looked for the topic cluster of each post, and at each cluster that a post has left."""
+    waits = (
+        "SELECT EXISTS (SELECT FROM post_nlp_features WHERE NOT is_clustered) OR EXISTS (SELECT FROM topic_departures)"
+    )
+    return not (await fetch_all(settings, waits))[0][0]
+
+
 async def no_differences(settings: Settings, since: datetime | None = None, follow: Follow = RULE) -> Report:
     """The report of `signalflow verify`, which must find no difference. `follow`: the rule of the workers' signals."""
     report = await verify(settings, TopicNames.of(settings), since=since, follow=follow)
