@@ -6,29 +6,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signalflow.domain.queries.evaluate import Document, condition_of, document_of
+from signalflow.domain.queries.evaluate import Document, condition_of, document_of, host_of
 from signalflow.domain.queries.language import parse
-from signalflow.domain.queries.tree import Adult, And, Comparison, Not, Or, Query
+from signalflow.domain.queries.tree import Adult, And, Comparison, Not, Or, Query, Words
 from signalflow.domain.search import Search, words_of
 from tests.searches import ONLY_ONE_WAY, SEARCHES
 from tests.unit.domain.queries.documents import documents, queries
 
-POST = document_of(
-    "post",
-    "New rocket engines of Köln",
-    "An AI said: the Who.",
-    subreddit="SpaceX",
-    author="Some_One",
-    domain="News.Example.com",
-    flair="Breaking News 🚀",
-    over_18=False,
-    score=100,
-    comments=50,
-    sentiment=-0.3,
-    ratio=0.6,
-    age=7200,
-    signals=["viral"],
-)
+
+def a_post() -> Document:
+    return document_of(
+        "post",
+        "New rocket engines of Köln",
+        "An AI said: the Who.",
+        subreddit="SpaceX",
+        author="Some_One",
+        domain="News.Example.com",
+        flair="Breaking News 🚀",
+        over_18=False,
+        score=100,
+        comments=50,
+        sentiment=-0.3,
+        ratio=0.6,
+        age=7200,
+        signals=["viral"],
+    )
+
+
+POST = a_post()
 UNKNOWN = document_of("comment", "", subreddit="spacex")
 
 
@@ -50,9 +55,34 @@ def test_a_document_has_all_that_reddit_tells_in_small_letters_and_words() -> No
             age=7200,
             signals=frozenset({"viral"}),
         )
-        == POST
+        == a_post()
     )
-    assert Document(kind="comment", text="", words="  ", subreddit="spacex", flair_words=UNKNOWN.flair_words) == UNKNOWN
+    nothing = document_of("comment", "", subreddit="spacex")
+    assert (
+        Document(kind="comment", text="", words=words_of(""), subreddit="spacex", flair_words=words_of("")) == nothing
+    )
+
+
+def test_a_word_of_three_letters_within_a_phrase_is_met_by_words_that_begin_with_it() -> None:
+    document = document_of("post", "Two cars engines", subreddit="cars")
+    assert condition_of(Words(("car", "engine")))(document)
+    assert not condition_of(Words(("ca", "engine")))(document)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://News.Example.com/a?b#c", "news.example.com"),
+        ("http://user:word@example.com:8080/", "example.com"),
+        ("https://example.com?query", "example.com"),
+        ("/r/python/comments/abc/", ""),
+        ("no link", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_the_host_of_a_link(url: str | None, host: str) -> None:
+    assert host_of(url) == host
 
 
 @pytest.mark.parametrize(
