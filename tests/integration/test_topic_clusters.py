@@ -126,14 +126,18 @@ async def test_what_failed_half_way_leaves_nothing(pool: Pool, monkeypatch: pyte
     clusters = TopicClusters()
     await store(pool, post("a", STORM[0]))
     await look(pool, clusters)
-    await store(pool, post("b", STORM[1], 1))
+    await store(pool, post("b", f"{STORM[1]} marker", 1))
     with monkeypatch.context() as patched:
         patched.setattr(topic_clusters, "_COUNT", "SELECT pg_terminate_backend(pg_backend_pid())")
         with pytest.raises(Retryable):
             await clusters.step(pool)
     assert await clusters_of(pool) == {"a": "a"}
-    assert await look(pool, clusters) == 1
-    assert await sizes(pool) == {"a": 2}
+    # Neither in the tables nor in the memory of the process: what it had looked at is gone by now.
+    await erase_post(pool, "b", who="tests")
+    await store(pool, post("c", STORM[2], 2))
+    assert await look(pool, clusters) == 2
+    assert (await clusters_of(pool), await sizes(pool)) == ({"a": "a", "b": None, "c": "a"}, {"a": 2})
+    assert "marker" not in await words(pool)
 
 
 @pytest.mark.parametrize("how", ["on request", "taken away"])

@@ -133,7 +133,7 @@ class Clusters:
         vector = title_vector(title, self._frequencies)
         if not vector:
             return Assignment(None, "first", None, ended)
-        keys = _keys(title, url)
+        keys = keys_of(title, url)
         cluster, how, similarity = self._found(post, vector, keys)
         if cluster is None:
             self._number += 1
@@ -157,7 +157,7 @@ class Clusters:
             return None
         cluster.size, cluster.centre, cluster.posts, cluster.keys = size, {}, [], []
         for post in posts:
-            self._tell(cluster, post.id, title_vector(post.title, self._frequencies), _keys(post.title, post.url))
+            self._tell(cluster, post.id, title_vector(post.title, self._frequencies), keys_of(post.title, post.url))
         return cluster
 
     def _found(
@@ -285,7 +285,8 @@ def _moved(centre: Mapping[str, float], vector: Mapping[str, float]) -> dict[str
     return {word: sums[word] for word in _heaviest(sums, MOST_TERMS)}
 
 
-def _keys(title: str, url: str | None) -> dict[How, int]:
+def keys_of(title: str, url: str | None) -> dict[How, int]:
+    """What a post has in common with one that is the same thing: the keys of its title and of its link."""
     keys: dict[How, int | None] = {"title": title_key(title), "link": link_key(url) if url else None}
     return {how: key for how, key in keys.items() if key is not None}
 

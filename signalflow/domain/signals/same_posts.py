@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from signalflow.domain.signals.clusters import link_key, title_key
+from signalflow.domain.signals.clusters import keys_of
 
 
 def same_as(posts: Iterable[tuple[str, str, str | None]]) -> dict[str, str | None]:
@@ -13,7 +13,7 @@ def same_as(posts: Iterable[tuple[str, str, str | None]]) -> dict[str, str | Non
     first_with: dict[int, str] = {}
     firsts: dict[str, str | None] = {}
     for id_, title, url in posts:
-        keys = [key for key in (title_key(title), link_key(url) if url else None) if key is not None]
+        keys = keys_of(title, url).values()
         first = next((first_with[key] for key in keys if key in first_with), None)
         firsts[id_] = first
         for key in keys:

@@ -9,9 +9,9 @@ from starlette.exceptions import HTTPException
 from signalflow.clock import utcnow
 from signalflow.storage.signals import one_signal, posts_of, series_of, signals_page, what_is_known
 from web.api.answers import columns, json_answer
+from web.api.cursors import encode_key
 from web.api.dependencies import ReadsOf
 from web.api.parameters import Text
-from web.api.signals.cursor import encode_cursor
 from web.api.signals.parameters import SignalListParameters
 from web.api.signals.rows import series_of_rows, signal_of
 from web.api.signals.schemas import SignalDetail, SignalPage
@@ -36,7 +36,7 @@ async def list_signals(reads: ReadsOf, parameters: Annotated[SignalListParameter
     found = await signals_page(reads, parameters.filters, before=parameters.before, limit=limit + 1)
     page = found[:limit]
     about = await what_is_known(reads, page)
-    following = encode_cursor(page[-1].key, parameters.walk) if len(found) > limit else None
+    following = encode_key(page[-1].key, parameters.walk) if len(found) > limit else None
     return json_answer({"items": [signal_of(signal, about[signal.id]) for signal in page], "next": following})
 
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from signalflow.domain.words import SignalKind
 from signalflow.storage.signals import SignalFilter, SignalKey
+from web.api.cursors import decode_text_key
 from web.api.parameters import Moment, SubredditName, Text
-from web.api.signals.cursor import decode_cursor
 from web.problems import InvalidParameter
 
 MOST_SIGNALS_A_PAGE = 100
@@ -74,13 +74,13 @@ class SignalListParameters(SignalFilters):
 
     @property
     def walk(self) -> str:
-        """What a cursor belongs to: the filters, without the place in the list."""
-        return self.model_dump_json(exclude={"cursor", "page_size"}, exclude_defaults=True)
+        """What a cursor belongs to: the list and its filters, without the place in it."""
+        return "signals " + self.model_dump_json(exclude={"cursor", "page_size"}, exclude_defaults=True)
 
     @property
     def before(self) -> SignalKey | None:
         """The signal before the page. Raises InvalidParameter for a text that is no cursor of this walk."""
         try:
-            return None if self.cursor is None else decode_cursor(self.cursor, self.walk)
+            return None if self.cursor is None else decode_text_key(self.cursor, self.walk)
         except ValueError as error:
             raise InvalidParameter("cursor", str(error)) from error

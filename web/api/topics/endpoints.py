@@ -8,9 +8,9 @@ from starlette.exceptions import HTTPException
 
 from signalflow.storage.topic_list import one_topic, posts_of_topic, timeline_of, topics_page, with_posts
 from web.api.answers import columns, json_answer
+from web.api.cursors import encode_key
 from web.api.dependencies import ReadsOf
 from web.api.parameters import Text
-from web.api.topics.cursor import encode_cursor
 from web.api.topics.parameters import TopicListParameters
 from web.api.topics.schemas import TopicDetail, TopicPage
 from web.problems import OF_READS, documented
@@ -32,7 +32,7 @@ async def list_topics(reads: ReadsOf, parameters: Annotated[TopicListParameters,
     found = await topics_page(reads, parameters.filters, before=parameters.before, limit=limit + 1)
     page = found[:limit]
     more = len(found) > limit
-    following = encode_cursor((page[-1]["newest_at"], page[-1]["id"]), parameters.walk) if more else None
+    following = encode_key((page[-1]["newest_at"], page[-1]["id"]), parameters.walk) if more else None
     return json_answer({"items": await with_posts(reads, page), "next": following})
 
 

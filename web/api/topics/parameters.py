@@ -3,8 +3,8 @@
 from pydantic import BaseModel, Field
 
 from signalflow.storage.topic_list import TopicFilter, TopicKey
+from web.api.cursors import decode_text_key
 from web.api.parameters import Moment, SubredditName
-from web.api.topics.cursor import decode_cursor
 from web.problems import InvalidParameter
 
 MOST_TOPICS_A_PAGE = 100
@@ -35,13 +35,13 @@ class TopicListParameters(BaseModel):
 
     @property
     def walk(self) -> str:
-        """What a cursor belongs to: the filters, without the place in the list."""
-        return self.model_dump_json(exclude={"cursor", "page_size"}, exclude_defaults=True)
+        """What a cursor belongs to: the list and its filters, without the place in it."""
+        return "topics " + self.model_dump_json(exclude={"cursor", "page_size"}, exclude_defaults=True)
 
     @property
     def before(self) -> TopicKey | None:
         """The cluster before the page. Raises InvalidParameter for a text that is no cursor of this walk."""
         try:
-            return None if self.cursor is None else decode_cursor(self.cursor, self.walk)
+            return None if self.cursor is None else decode_text_key(self.cursor, self.walk)
         except ValueError as error:
             raise InvalidParameter("cursor", str(error)) from error
