@@ -324,6 +324,8 @@ def test_restored_clusters_know_their_posts_titles_and_links() -> None:
     assert add(restored, "c", "Storm hits Lisbon harbour!").how == "title"
     linked = add(restored, "d", "Quake near Bergen", "https://example.org/library")
     assert (linked.how, linked.cluster and linked.cluster.id) == ("link", "b")
+    restored.retell("b", 0, [])
+    assert [cluster.id for cluster in restored] == ["a"]
 
 
 def test_the_centre_is_the_sum_of_its_titles() -> None:
@@ -444,6 +446,8 @@ def test_a_label_is_that_of_the_cluster_of_these_titles() -> None:
     assert joined is not None
     assert joined.size == 3
     assert label_of(titles, FREQUENCIES) == joined.label
+    # Without frequencies of their own both take those that are shipped.
+    assert label_of(titles[:1]) == Clusters([]).add("a", titles[0], None, START).cluster.label  # type: ignore[union-attr]
 
 
 def test_what_was_seen_two_days_before_the_newest_post_has_passed() -> None:
